@@ -1,0 +1,32 @@
+"""What can be wrong with what an operator configured.
+
+LivewardenError                  the root of every package's tree: its text is one line that a person can act on
+└── ConfigError                  something that an operator wrote
+    ├── SettingsError            environment variables
+    ├── PolicyError              the policy file
+    └── SchemaError              an event that does not fit its JSON Schema
+"""
+
+
+class LivewardenError(Exception):
+    """The root of all errors that livewarden raises on purpose.
+
+    Its text is one line that names the file, line or field, and what was expected; the command line prints it
+    as it is, without a traceback.
+    """
+
+
+class ConfigError(LivewardenError):
+    """Something that an operator wrote is not usable."""
+
+
+class SettingsError(ConfigError):
+    """One or more environment variables are missing or wrong; the text lists all of them."""
+
+
+class PolicyError(ConfigError):
+    """The policy file is not usable; the text names the file and the field."""
+
+
+class SchemaError(ConfigError):
+    """An event does not fit its JSON Schema."""

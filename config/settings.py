@@ -1,0 +1,82 @@
+"""Settings: one frozen object, read once from a mapping (the process's environment, at the entry point)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from config.errors import SettingsError
+
+PREFIX = "LIVEWARDEN_"
+
+
+class Settings(BaseModel):
+    """What an operator sets by environment; each field `x` is the variable `LIVEWARDEN_X`.
+
+    Durations are in seconds, sizes in bytes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Where state, queues and Celery's broker live. Secret, since it may carry a password."""
+
+    url_template: str = ""
+    """Playlist of a stream that was enqueued without a URL; `{stream_id}` is filled in percent-encoded."""
+
+    lists_dir: Path | None = None
+    """Folder of hash lists: `NAME.csv` is the list NAME. None: only `selftest`."""
+
+    policy_file: Path | None = None
+    """The moderation policy. None: the one shipped as config/policy.yaml."""
+
+    manifests_dir: Path | None = None
+    """Folder of classifier manifests. None: the ones shipped in models/manifests."""
+
+    deployment: str = Field(default="local", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """Names this deployment in the `source` of every event: `/livewarden/<deployment>`."""
+
+    allowed_origins: tuple[str, ...] = ()
+    """Hosts (`host` or `host:port`) or networks (CIDR) that may be fetched from. Empty: public addresses only."""
+
+    legal_basis: str = ""
+    """Documented legal basis for watching private streams. Empty: streams of audience `private` are refused."""
+
+    rendition_height_pixels: int = Field(default=360, ge=1)
+    """Of a master playlist, the smallest rendition at or above this height is watched."""
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """Commas or white space part the entries."""
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("url_template")
+    @classmethod
+    def _has_placeholder(cls, value: str) -> str:
+        if value and "{stream_id}" not in value:
+            raise ValueError("expected a URL with {stream_id} in it")
+        return value
+
+    @classmethod
+    def from_mapping(cls, environment: Mapping[str, str]) -> Self:
+        """Reads the settings from `environment`; an empty variable counts as not set.
+
+        Raises:
+            SettingsError: naming every variable that is wrong. Unknown ones are left to `livewarden doctor`, so that
+                one environment can serve two releases during a rollout.
+        """
+        values = {
+            name.removeprefix(PREFIX).lower(): value
+            for name, value in environment.items()
+            if name.startswith(PREFIX) and value
+        }
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problems = [
+                f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: {problem['msg']}"
+                for problem in error.errors()
+            ]
+            raise SettingsError("; ".join(problems)) from error

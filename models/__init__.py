@@ -1,0 +1,1 @@
+"""From arrays to scores and hash matches. No network, no Redis, no Celery."""

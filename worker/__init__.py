@@ -1,0 +1,1 @@
+"""The way of a segment: registry, poll, segment, verdict, incident, queue."""
