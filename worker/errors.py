@@ -3,7 +3,10 @@
 LivewardenError
 └── WorkerError
     ├── RegistryError            a stream that cannot be registered, or is not known
-    └── StoreError               Redis is away, full, or not set up to keep what it is told
+    ├── StoreError               Redis is away, full, or not set up to keep what it is told
+    ├── OriginEntryError         an entry of the allowed origins that names nothing
+    ├── FetchError               bytes that could not be had from an origin
+    └── PlaylistError            bytes that are not a playlist which can be watched
 """
 
 from config.errors import LivewardenError
@@ -19,3 +22,37 @@ class RegistryError(WorkerError):
 
 class StoreError(WorkerError):
     """Redis is away, full, or does not keep what it is told."""
+
+
+class OriginEntryError(WorkerError):
+    """An entry of the allowed origins that names no host, port or network; the text quotes it."""
+
+
+class FetchError(WorkerError):
+    """Bytes that could not be had from an origin.
+
+    The text names the URL without its query, where signed tokens are, and says what was expected.
+    """
+
+    def __init__(self, text: str, reason: str) -> None:
+        # Both go to `args`: a pool child pickles what a task raises.
+        super().__init__(text, reason)
+        self.text = text
+        self.reason = reason
+        """For the ledger: `refused_origin`, `bad_url`, `unreachable`, `timeout`, `too_large`, `redirect_loop`,
+        `bad_response`, or `http_<status>`."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def gone(self) -> bool:
+        """The origin says that it does not have this, so that asking again is no use."""
+        return self.reason in {"http_404", "http_410"}
+
+
+class PlaylistError(WorkerError):
+    """Bytes that are not a playlist which can be watched; the text names the URL, the line where known, and what was
+    expected there."""
+
+    reason = "malformed"

@@ -1,0 +1,53 @@
+"""What is said about a resource of an origin without its bytes: its name, a part of it, and which version it is."""
+
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+
+def without_query(url: str) -> str:
+    """`url` as it may be logged: query, fragment and user are dropped, since signed tokens and passwords are there."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # an unclosed [ of an IPv6 host
+        return url.partition("?")[0].partition("#")[0]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByteRange:
+    """Bytes [offset, offset + length) of a resource (RFC 8216 section 4.3.2.2)."""
+
+    offset: int
+    """>= 0."""
+    length: int
+    """> 0."""
+
+    @property
+    def end(self) -> int:
+        """The first byte after the range."""
+        return self.offset + self.length
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validators:
+    """What tells one version of a resource from another (RFC 9110 section 8.8); None where the origin said nothing."""
+
+    etag: str | None = None
+    """The opaque tag without its weakness mark: a server that compresses on the way weakens the tag it had."""
+    last_modified: str | None = None
+    """As the origin wrote it."""
+    length_bytes: int | None = None
+    """Of the whole resource, not of a range of it."""
+
+    def differ_from(self, other: Self) -> bool | None:
+        """Whether the two are of different versions; None if they have nothing in common to be told by."""
+        pairs = (
+            (self.etag, other.etag),
+            (self.last_modified, other.last_modified),
+            (self.length_bytes, other.length_bytes),
+        )
+        comparable = [(mine, theirs) for mine, theirs in pairs if mine is not None and theirs is not None]
+        if not comparable:
+            return None
+        return any(mine != theirs for mine, theirs in comparable)
