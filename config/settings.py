@@ -46,6 +46,9 @@ class Settings(BaseModel):
     rendition_height_pixels: int = Field(default=360, ge=1)
     """Of a master playlist, the smallest rendition at or above this height is watched."""
 
+    heartbeat_file: Path | None = None
+    """Touched while the worker's or beat's loop turns, for a container's health check. None: no such file."""
+
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

