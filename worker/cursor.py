@@ -1,0 +1,78 @@
+"""How far a stream has been read: what the next poll goes on from. Kept in Redis as JSON."""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Self
+
+
+class StreamState(StrEnum):
+    """What the last poll of a stream found; shown in the registry."""
+
+    STARTING = "starting"
+    """No segment has been listed yet."""
+    LIVE = "live"
+    RESET = "reset"
+    """The origin started over; with the next new segment the stream is live again."""
+    STALLED = "stalled"
+    """The playlist can be read and does not go on."""
+    UNREACHABLE = "unreachable"
+    MALFORMED = "malformed"
+    """What is answered is no playlist."""
+    ENDED = "ended"
+    """Not polled any more; the reason is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A segment that was listed, as far as it tells one playlist from another."""
+
+    sequence: int
+    name: str
+    """`Segment.name`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cursor:
+    """Times are Unix milliseconds of one clock, Redis's."""
+
+    generation: int
+    """Counts the times that this stream was watched anew."""
+    rendition: str
+    """`Rendition.name`, or any fixed name where there is no master playlist."""
+    epoch: int = 0
+    """Counts the times that the origin started over."""
+    state: StreamState = StreamState.STARTING
+    reason: str = ""
+    """Why the stream ended, or cannot be read."""
+    next_sequence: int | None = None
+    """The media sequence number that goes on; None: nothing has been listed yet."""
+    next_capture_ms: int = 0
+    """Where on the epoch's timeline that segment starts."""
+    seen: tuple[Seen, ...] = ()
+    """The newest segments of this epoch, oldest first; bounded by `timeline.SEEN_SEGMENTS`."""
+    window_ms: int = 0
+    """Durations that the last playlist with segments listed."""
+    last_read_ms: int | None = None
+    """When a playlist was last read."""
+    last_new_ms: int | None = None
+    """When a new segment was last listed, or the first playlist was read."""
+    failures: int = 0
+    """Polls failed since a playlist was last read."""
+    failing_since_ms: int | None = None
+    outage_from_ms: int | None = None
+    """Start of an outage of which it is open whether the sequence goes on after it."""
+    outage_ms: int = 0
+    """Time within which, since `outage_from_ms`, no playlist was read."""
+
+    def to_json(self) -> str:
+        """One line that `from_json` reads back."""
+        fields = asdict(self) | {"seen": [[seen.sequence, seen.name] for seen in self.seen]}
+        return json.dumps(fields, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads what `to_json` wrote."""
+        fields = json.loads(text)
+        seen = tuple(Seen(sequence=sequence, name=name) for sequence, name in fields.pop("seen"))
+        return cls(**fields | {"seen": seen, "state": StreamState(fields["state"])})
