@@ -1,8 +1,8 @@
 """What a newly read playlist adds to a stream: new segments, elapsed and missed time, and when to look again. Pure.
 
 Elapsed time is counted here and nowhere else, in whole milliseconds: the duration of each segment when it is first
-listed, the mean duration for each media sequence number jumped over, and of an outage after which the sequence did not go
-on, the wall-clock time that the new playlist does not cover.
+listed, the mean duration for each media sequence number jumped over, and of an outage after which the sequence did not
+go on, the wall-clock time that the new playlist does not cover.
 """
 
 from dataclasses import dataclass, replace
@@ -104,8 +104,8 @@ class Advance:
 def doubts(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int) -> tuple[Doubt, ...]:
     """Segments, newest first, of which one's validators should be compared with stored ones before `advance`.
 
-    An origin that restarts may reach the same numbers and names again: while polls failed or were late, during a stall, or
-    when the sequence goes back. Empty: there is no doubt.
+    An origin that restarts may reach the same numbers and names again: while polls failed or were late, during a stall,
+    or when the sequence goes back. Empty: there is no doubt.
     """
     last = playlist.segments[-1].sequence if playlist.segments else -1
     next_sequence = 0 if cursor.next_sequence is None else cursor.next_sequence
