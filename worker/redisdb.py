@@ -1,0 +1,111 @@
+"""Redis: one way to connect, one way to run our scripts, and one way to know that what they wrote is on disk."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.retry import Retry
+
+from worker.errors import StoreError
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 15.0
+"""How long an answer may take. Longer than any BLOCK that is asked for, and than a disk that stalls for a moment."""
+HEALTH_CHECK_SECONDS = 30
+"""A connection idle for longer is tried with PING before it is used: proxies and NAT drop idle ones silently."""
+RETRIES = 4
+"""Tries again after a lost connection, over about 2 s: a restart of Redis on a small data set is ridden out."""
+DISK_MILLISECONDS = 5_000
+"""How long WAITAOF waits. It answers in about 1 ms with `appendfsync always`, in up to 1 s with `everysec` (Redis 8)."""
+
+
+def connect(url: str) -> Redis:
+    """A client that gives text, survives a restart of the server, and does not wait for ever. Connects at first use.
+
+    Raises:
+        StoreError: `url` is none that Redis has.
+    """
+    try:
+        return Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
+            health_check_interval=HEALTH_CHECK_SECONDS,
+            retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), RETRIES),
+        )
+    except ValueError as error:
+        # The URL may carry a password: it is not quoted.
+        raise StoreError(f"LIVEWARDEN_REDIS_URL: expected redis://, rediss:// or unix://: {error}") from error
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Translates what Redis or the way to it raises into `StoreError`."""
+    try:
+        yield
+    except RedisError as error:
+        raise StoreError(f"Redis: {error}") from error
+
+
+def now_ms(redis: Redis) -> int:
+    """Redis's own time in milliseconds: the only clock that times in Redis are compared with."""
+    seconds, microseconds = redis.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+class _Script(NamedTuple):
+    source: str
+    sha1: str
+
+
+@cache
+def _script(name: str) -> _Script:
+    source = files("worker").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    return _Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def run_script(redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
+    """Runs `worker/lua/<name>.lua` by its digest; a server that does not know it (restarted, flushed) is told it."""
+    script = _script(name)
+    try:
+        return redis.evalsha(script.sha1, len(keys), *keys, *args)
+    except NoScriptError:
+        return redis.eval(script.source, len(keys), *keys, *args)
+
+
+def run_script_to_disk(redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
+    """Runs a script and returns when what it wrote is on the server's disk.
+
+    WAITAOF follows the script in one pipeline, so on one connection, since it waits for that connection's writes;
+    inside the script it would not wait.
+
+    Raises:
+        StoreError: the script failed, or was not confirmed to be on disk in time. It may have been applied.
+    """
+    script = _script(name)
+    with store_errors():
+        answer, confirmed = _in_one_pipeline(redis, lambda pipe: pipe.evalsha(script.sha1, len(keys), *keys, *args))
+        if isinstance(answer, NoScriptError):
+            answer, confirmed = _in_one_pipeline(redis, lambda pipe: pipe.eval(script.source, len(keys), *keys, *args))
+        if isinstance(answer, Exception):
+            raise answer
+    if isinstance(confirmed, ResponseError):
+        raise StoreError(f"Redis keeps nothing on disk ({confirmed}): set appendonly yes, appendfsync always")
+    if isinstance(confirmed, Exception) or int(confirmed[0]) < 1:
+        raise StoreError(f"Redis did not confirm within {DISK_MILLISECONDS} ms that {name} is on disk")
+    return answer
+
+
+def _in_one_pipeline(redis: Redis, command: Callable[[Any], Any]) -> tuple[Any, Any]:
+    with redis.pipeline(transaction=False) as pipe:
+        command(pipe)
+        pipe.waitaof(1, 0, DISK_MILLISECONDS)
+        answer, confirmed = pipe.execute(raise_on_error=False)
+    return answer, confirmed
