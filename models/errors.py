@@ -1,0 +1,50 @@
+"""What can go wrong between arrays and verdicts.
+
+config.errors.LivewardenError
+└── ModelsError
+    ├── PictureError         an array that is no picture we can hash or classify
+    ├── UnhashableError      a PDQ hash of too little quality was to be matched: that is not "no match"
+    ├── HashFormatError      a text that is no PDQ hash
+    ├── HashListError        a hash list is refused, whole; the text names file, line and what was expected
+    └── ClassifierError      a classifier cannot be used
+        ├── ManifestError    its manifest is not usable; the text names file and field
+        └── WeightsError     its weights are missing, altered, or not what the manifest says
+"""
+
+from config.errors import LivewardenError
+
+
+class ModelsError(LivewardenError):
+    """The root of this package's tree."""
+
+
+class PictureError(ModelsError):
+    """An array is not a picture of the shape, type or size that was asked for; the text quotes what came."""
+
+
+class UnhashableError(ModelsError):
+    """A PDQ hash under the quality bound was to be matched.
+
+    Flat and black pictures hash to noise, so "no match" would be a claim that nobody checked: count the picture as
+    unhashable instead.
+    """
+
+
+class HashFormatError(ModelsError):
+    """A text is not a PDQ hash of 64 hex digits."""
+
+
+class HashListError(ModelsError):
+    """A hash list is refused, whole; the text is `file, line N: what was expected`."""
+
+
+class ClassifierError(ModelsError):
+    """A classifier cannot be used."""
+
+
+class ManifestError(ClassifierError):
+    """A classifier's manifest is not usable; the text names the file and the field."""
+
+
+class WeightsError(ClassifierError):
+    """A classifier's weights are missing, altered, or do not fit the manifest; the text names the file."""
