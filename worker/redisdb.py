@@ -22,7 +22,7 @@ HEALTH_CHECK_SECONDS = 30
 RETRIES = 4
 """Tries again after a lost connection, over about 2 s: a restart of Redis on a small data set is ridden out."""
 DISK_MILLISECONDS = 5_000
-"""How long WAITAOF waits. It answers in about 1 ms with `appendfsync always`, in up to 1 s with `everysec` (Redis 8)."""
+"""How long WAITAOF waits. It answers in about 1 ms with `appendfsync always`, in up to 1 s with `everysec`."""
 
 
 def connect(url: str) -> Redis:

@@ -1,0 +1,105 @@
+"""What a policy is asked about, and what it answers: plain values that every package may know."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+SELFTEST = "selftest"
+"""The built-in list that holds the test card."""
+ALLOW = "allow"
+"""The list of pictures that a lead has looked at and found harmless; a match on it is no match on known material."""
+
+
+class Severity(StrEnum):
+    """How soon a person must look; in falling order."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    REVIEW = "review"
+
+    @property
+    def rank(self) -> int:
+        """0 is the most urgent."""
+        return tuple(Severity).index(self)
+
+
+def most_urgent(*severities: Severity) -> Severity:
+    """The one that must be looked at first."""
+    return min(severities, key=lambda severity: severity.rank)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListMatch:
+    """A picture is near one on a hash list."""
+
+    list: str
+    entry: str
+    distance: int
+    """Hamming distance of the PDQ hashes, 0 to 31."""
+
+    @property
+    def order(self) -> tuple[int, str, str]:
+        """The nearest first; the names make the order total."""
+        return (self.distance, self.list, self.entry)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamFacts:
+    """What is known of the stream that a sample was taken from."""
+
+    stream_id: str
+    purpose: str = "live"
+    """live, drill or canary."""
+    audience: str = "public"
+    risk_prior: float = 0.0
+    """0 to 1."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """The platform's own notes: JSON values."""
+
+    @property
+    def drill(self) -> bool:
+        """Nothing on this stream is real: drills and canaries."""
+        return self.purpose in ("drill", "canary")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleFacts:
+    """What was found out about one sampled picture."""
+
+    capture_ms: int
+    """When the picture was live, in milliseconds of Redis's clock; on a file, of its presentation time."""
+    pts_seconds: float
+    """From the first picture of its segment; on a file, of the whole input."""
+    reason: str
+    """What made the sampler look: keyframe, cut, gap or audit."""
+    pdq_quality: int
+    """0 to 100."""
+    matches: tuple[ListMatch, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """By "<model>/<label>"; empty where no classifier ran."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A rule that holds for a sample."""
+
+    rule: str
+    severity: Severity
+    capture_ms: int
+    pts_seconds: float
+    reason: str
+    principles: tuple[int, ...]
+    """Of the Voluntary Principles, ascending: always 5 (livestreams), 1 for known material, 2 for a classifier."""
+    matches: tuple[ListMatch, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What a policy says of one sample."""
+
+    hits: tuple[Hit, ...]
+    """In the order of the policy's rules; shadow rules among them."""
+    problems: tuple[str, ...] = ()
+    """Slugs for `degraded`: rules that could not be evaluated."""

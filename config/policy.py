@@ -1,0 +1,292 @@
+"""The moderation policy: which findings a person must see, how soon, and what follows.
+
+A YAML file of rules; `config/policy.yaml` is the one that ships, and explains itself to an operator.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+
+from config.errors import PolicyError
+from config.expressions import Condition, ConditionError, Context, compile_condition
+from config.facts import SELFTEST, Evaluation, Hit, SampleFacts, Severity, StreamFacts
+from config.profiles import PROFILES, SamplingProfile
+
+MAX_POLICY_BYTES = 1_000_000
+"""A policy is written by people; a larger file is a wrong path."""
+
+LATE_SECONDS = 120
+"""How much later than its neighbours, by capture time, a segment may end and still be counted with them: a live window
+is seldom longer. It bounds what is remembered of a rule that does not yet persist."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Persistence(_Model):
+    """How often a rule must hold before a person is called. Counted by capture time, so in any order of segments."""
+
+    hits: int = Field(default=1, ge=1, le=100)
+    """Distinct instants at which the rule holds."""
+    within_seconds: float = Field(default=10.0, gt=0, le=3600)
+    """The first and the last of them are at most (<=) this far apart."""
+
+    def met_at(self, captures_ms: Iterable[int]) -> int | None:
+        """The capture time at which the rule first persists, or None if it does not."""
+        ordered = sorted(set(captures_ms))
+        within_ms = round(self.within_seconds * 1000)
+        for first, last in zip(ordered, ordered[self.hits - 1 :], strict=False):
+            if last - first <= within_ms:
+                return last
+        return None
+
+    @property
+    def remembered_ms(self) -> int:
+        """Hits older than this, by capture time, can no longer make the rule persist."""
+        return round((self.within_seconds + LATE_SECONDS) * 1000)
+
+
+class Rule(_Model):
+    """When a person must look at a stream, and how soon."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    when: str = Field(min_length=1, max_length=4096)
+    """Condition in CEL over one sample; config/expressions.py has the names."""
+    severity: Severity
+    persistence: Persistence = Persistence()
+    cooldown_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    """After a decision, what was captured up to this much later belongs to the decided incident, unless it is more
+    severe."""
+    mode: Literal["shadow", "live"] = "live"
+    """A shadow rule is evaluated and counted, and calls nobody."""
+    action: Literal["none", "interrupt"] = "none"
+    """`interrupt` asks the platform to interrupt the stream; only where two frames matched one of `lists`."""
+    lists: tuple[str, ...] = ()
+    """The hash lists whose matches may interrupt a stream."""
+
+    @field_validator("when")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        compile_condition(value)
+        return value
+
+    @model_validator(mode="after")
+    def _interrupts_only_for_lists(self) -> Self:
+        if self.action == "interrupt" and not self.lists:
+            raise ValueError(
+                "lists: a rule with `action: interrupt` must name the hash lists that it acts on: lists: [confirmed]"
+            )
+        if self.lists and self.action != "interrupt":
+            raise ValueError("lists: only a rule with `action: interrupt` has them; `when` says what a rule looks at")
+        return self
+
+    @cached_property
+    def condition(self) -> Condition:
+        return compile_condition(self.when)
+
+    def principles(self, *, matched: bool, scored: bool) -> tuple[int, ...]:
+        """The Voluntary Principles that a hit of this rule serves (DOMAIN: 1 known, 2 new material, 5 livestreams)."""
+        known = (1,) if matched and self.condition.uses_matches else ()
+        new = (2,) if scored and self.condition.uses_scores else ()
+        return (*known, *new, 5)
+
+
+class Policy(_Model):
+    """What an operator has decided. Frozen; `load_policy` makes one."""
+
+    stated_version: str = Field(alias="version", pattern=r"^[A-Za-z0-9._-]{1,64}$", coerce_numbers_to_str=True)
+    sampling: str = "balanced"
+    """Name of the sampling profile."""
+    profiles: dict[str, SamplingProfile] = Field(default_factory=dict)
+    """The operator's own profiles, and changed built-in ones."""
+    update_seconds: float = Field(default=30.0, ge=1, le=3600)
+    """Further hits of an open incident are published at most this often; a rise in severity at once."""
+    rules: tuple[Rule, ...]
+    _digest: str = PrivateAttr(default="")
+    """SHA-256 of the file, hex."""
+
+    @field_validator("profiles", mode="before")
+    @classmethod
+    def _fill_in(cls, value: object) -> object:
+        """A profile says what differs from the built-in one of its name, or from `balanced`."""
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: {**PROFILES.get(name, PROFILES["balanced"]).model_dump(), **given, "name": name}
+            if isinstance(given, dict)
+            else given
+            for name, given in value.items()
+        }
+
+    @model_validator(mode="after")
+    def _names_are_known_once(self) -> Self:
+        if not self.rules:
+            raise ValueError("rules: at least one is needed: without any, nobody is ever called")
+        names = [rule.name for rule in self.rules]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"rules: {', '.join(twice)}: a name may be given to one rule only")
+        if self.sampling not in PROFILES | self.profiles:
+            known = ", ".join(sorted(PROFILES | self.profiles))
+            raise ValueError(f"sampling: no profile {self.sampling!r}: known are {known}")
+        return self
+
+    @property
+    def version(self) -> str:
+        """The stated version with the file's digest: two files that state the same are told apart."""
+        return f"{self.stated_version}+{self._digest[:12]}"
+
+    @property
+    def profile(self) -> SamplingProfile:
+        """The sampling profile in force."""
+        return (PROFILES | self.profiles)[self.sampling]
+
+    def rule(self, name: str) -> Rule:
+        """The rule of that name; KeyError if there is none."""
+        return self._rules[name]
+
+    @cached_property
+    def _rules(self) -> dict[str, Rule]:
+        return {rule.name: rule for rule in self.rules}
+
+    @property
+    def asked_scores(self) -> frozenset[str]:
+        """Scores that rules name; one that no classifier gives is always 0.0, and probably a typing error."""
+        return frozenset().union(*(rule.condition.scores for rule in self.rules))
+
+    @property
+    def asked_lists(self) -> frozenset[str]:
+        """Hash lists that rules name."""
+        return frozenset().union(*(rule.condition.lists | set(rule.lists) for rule in self.rules))
+
+    def evaluate(self, stream: StreamFacts, sample: SampleFacts) -> Evaluation:
+        """Which rules hold for a sample. Never raises: a rule that cannot be evaluated is a problem, not the end."""
+        # The test card is nothing to a live stream, whatever the rules say: showing it gains a broadcaster nothing.
+        matches = tuple(
+            match for match in sorted(sample.matches, key=lambda m: m.order) if stream.drill or match.list != SELFTEST
+        )
+        sample = replace(sample, matches=matches)
+        hits: list[Hit] = []
+        problems: list[str] = []
+        try:
+            context = Context(stream, sample)
+        except ValueError:  # CEL has no text with lone surrogates, JSON of a platform's notes may
+            problems.append("metadata-unusable")
+            context = Context(replace(stream, metadata={}), sample)
+        for rule in self.rules:
+            try:
+                holds = context.holds(rule.condition)
+            except ConditionError:
+                problems.append(f"rule-failed:{rule.name}")
+                continue
+            if holds:
+                hits.append(_hit(rule, sample))
+        return Evaluation(hits=tuple(hits), problems=tuple(problems))
+
+    def findings(self, hits: Iterable[Hit]) -> tuple[Hit, ...]:
+        """Of the hits in one input, those at which a live rule first persists: one a rule, in the order of time."""
+        found: list[Hit] = []
+        by_rule: dict[str, list[Hit]] = {}
+        for hit in hits:
+            by_rule.setdefault(hit.rule, []).append(hit)
+        for name, of_rule in by_rule.items():
+            rule = self.rule(name)
+            met_at = rule.persistence.met_at(hit.capture_ms for hit in of_rule)
+            if rule.mode == "live" and met_at is not None:
+                found.append(next(hit for hit in of_rule if hit.capture_ms == met_at))
+        return tuple(sorted(found, key=lambda hit: (hit.capture_ms, hit.severity.rank, hit.rule)))
+
+
+def _hit(rule: Rule, sample: SampleFacts) -> Hit:
+    return Hit(
+        rule=rule.name,
+        severity=rule.severity,
+        capture_ms=sample.capture_ms,
+        pts_seconds=sample.pts_seconds,
+        reason=sample.reason,
+        principles=rule.principles(matched=bool(sample.matches), scored=bool(sample.scores)),
+        matches=sample.matches,
+        scores=dict(sample.scores),
+    )
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without repeated keys: of two, plain YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def load_policy(path: Path | None = None) -> Policy:
+    """Reads and checks a policy; None reads the one that ships with livewarden.
+
+    Raises:
+        PolicyError: naming the file, the field, the rule, and what was expected; of several mistakes, all.
+    """
+    name = "config/policy.yaml" if path is None else str(path)
+    try:
+        data = files("config").joinpath("policy.yaml").read_bytes() if path is None else _read(path)
+        document = yaml.load(data.decode("utf-8-sig"), Loader=_Loader)  # noqa: S506 (derives from SafeLoader)
+    except OSError as error:
+        raise PolicyError(f"{name}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{name}: byte {error.start}: expected UTF-8 text") from error
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
+        raise PolicyError(f"{name}: {line}{error.problem}: expected YAML") from error
+    except yaml.YAMLError as error:
+        raise PolicyError(f"{name}: {' '.join(str(error).split())}: expected YAML") from error
+    if not isinstance(document, dict):
+        raise PolicyError(f"{name}: expected a mapping with version and rules, got {type(document).__name__}")
+    try:
+        policy = Policy.model_validate(document)
+    except ValidationError as error:
+        problems = "; ".join(_explain(dict(problem), document) for problem in error.errors())
+        raise PolicyError(f"{name}: {problems}") from error
+    policy._digest = hashlib.sha256(data).hexdigest()
+    return policy
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(MAX_POLICY_BYTES + 1)
+    if len(data) > MAX_POLICY_BYTES:
+        raise PolicyError(f"{path}: over {MAX_POLICY_BYTES} bytes: expected a policy")
+    return data
+
+
+_KNOWN_FIELDS: dict[str, tuple[str, ...]] = {
+    "": tuple(field.alias or name for name, field in Policy.model_fields.items()),
+    "rules": tuple(Rule.model_fields),
+    "persistence": tuple(Persistence.model_fields),
+    "profiles": tuple(SamplingProfile.model_fields),
+}
+
+
+def _explain(problem: dict[str, Any], document: dict[str, Any]) -> str:
+    """One mistake that pydantic found, as the field's path in the file, the rule's name, and what is wrong."""
+    location: tuple[str | int, ...] = problem["loc"]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix(".")
+    rule = ""
+    if location[:1] == ("rules",) and len(location) > 1 and isinstance(location[1], int):
+        entry = document["rules"][location[1]]
+        rule = f" (rule {entry['name']!r})" if isinstance(entry, dict) and "name" in entry else ""
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        owner = next((part for part in reversed(location[:-1]) if part in _KNOWN_FIELDS), "")
+        text = f"unknown field: known are {', '.join(_KNOWN_FIELDS[str(owner)])}"
+    return f"{path}{rule}: {text}" if path else text
