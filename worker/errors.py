@@ -6,7 +6,8 @@ LivewardenError
     ├── StoreError               Redis is away, full, or not set up to keep what it is told
     ├── OriginEntryError         an entry of the allowed origins that names nothing
     ├── FetchError               bytes that could not be had from an origin
-    └── PlaylistError            bytes that are not a playlist which can be watched
+    ├── PlaylistError            bytes that are not a playlist which can be watched
+    └── LocalFileError           a file named on the command line that cannot be read or written
 """
 
 from config.errors import LivewardenError
@@ -56,3 +57,7 @@ class PlaylistError(WorkerError):
     expected there."""
 
     reason = "malformed"
+
+
+class LocalFileError(WorkerError):
+    """A file that a person named on the command line cannot be read or written; the text names it."""

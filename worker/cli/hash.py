@@ -1,0 +1,42 @@
+"""`livewarden hash`: the PDQ hash of picture files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.errors import LivewardenError
+
+
+def hash_images(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Picture files: PNG, JPEG, WebP, BMP …")],
+) -> None:
+    """Print the PDQ hash, its quality and the path of each picture, one a line.
+
+    A picture that cannot be hashed is told on stderr; the others are printed, and the status is 2. A quality under 50
+    means that there is too little in the picture to be matched.
+    """
+    from models.pdq import hash_rgb
+    from sampler.decoder import Decoder
+    from sampler.limits import Limits
+    from worker.localfile import read_file
+
+    limits = Limits()
+    failed = False
+    with Decoder(limits=limits) as decoder:
+        for path in images:
+            try:
+                hashed = hash_rgb(decoder.picture(read_file(path, max_bytes=limits.input_bytes)).rgb())
+            except LivewardenError as error:
+                typer.echo(f"livewarden: {_naming(path, error)}", err=True)
+                failed = True
+            else:
+                typer.echo(f"{hashed.hex} {hashed.quality} {path}")
+    if failed:
+        raise typer.Exit(2)
+
+
+def _naming(path: Path, error: LivewardenError) -> str:
+    """The error's text, with the file in front where it does not say so itself: the decoder knows only bytes."""
+    text = str(error)
+    return text if text.startswith(str(path)) else f"{path}: {text}"

@@ -1,0 +1,28 @@
+"""`livewarden testcard`: writes the harmless picture that stands in for known material in tests and drills."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+WIDTH, HEIGHT = 1280, 720
+
+
+def write_testcard(
+    file: Annotated[Path, typer.Argument(metavar="FILE.png|FILE.mp4", help="Where to write; its ending says what.")],
+) -> None:
+    """Write the test card: a harmless generated picture that the built-in list `selftest` matches.
+
+    Show it on a stream of purpose `drill` to try the whole way to the moderators' queue.
+    """
+    from models.testcard import testcard
+    from worker.cardfile import card_mp4, card_png
+    from worker.errors import LocalFileError
+    from worker.localfile import write_file
+
+    makers = {".png": card_png, ".mp4": card_mp4}
+    make = makers.get(file.suffix.lower())
+    if make is None:
+        raise LocalFileError(f"{file}: expected a name that ends in {' or '.join(makers)}")
+    write_file(file, make(testcard(WIDTH, HEIGHT)))
+    typer.echo(f"wrote {file}", err=True)
