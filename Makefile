@@ -51,11 +51,11 @@ clean: ## remove .venv and what tools cached
 $(READY): pyproject.toml constraints.txt
 	@[ -n "$(PYTHON)" ] || { echo "livewarden needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv);" \
 		"if yours has another name: make PYTHON=/path/to/python" >&2; exit 1; }
-	@echo "making $(VENV) with $(PYTHON); this takes a minute, once"
-	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
+	@[ -x $(BIN)/python ] || { echo "making $(VENV) with $(PYTHON)"; "$(PYTHON)" -m venv $(VENV); }
+	@echo "installing what constraints.txt pins into $(VENV); this takes a minute, once"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@if command -v "$${CXX:-c++}" >/dev/null; then \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt '.[oracle]' || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[oracle]' || \
 		echo "the PDQ oracle could not be built here: its tests will be skipped" >&2; fi
 	@! $(BIN)/python -m pip show --quiet opencv-python 2>/dev/null || \
 		{ echo "opencv-python is installed beside opencv-python-headless: make clean, and remove what asked for it" >&2; exit 1; }
