@@ -93,11 +93,11 @@ def account(
     A segment that is shorter than promised by over `ROUNDING_MS` lacks the difference (`failed: short`). Otherwise
     EXTINF and the measured duration mean the same stretch, and the parts are scaled to it.
     """
-    measured_ms = duration_seconds * 1000
+    measured_ms = round(duration_seconds * 1000)
     failed: dict[str, int] = {}
     left_ms = extinf_ms
     if measured_ms <= 0 or extinf_ms - measured_ms > ROUNDING_MS:
-        left_ms = min(extinf_ms, max(0, round(measured_ms)))
+        left_ms = min(extinf_ms, max(0, measured_ms))
         if left_ms < extinf_ms:
             failed[SHORT] = extinf_ms - left_ms
     scale = left_ms / measured_ms if left_ms else 0.0
