@@ -4,6 +4,7 @@ A YAML file of rules; `config/policy.yaml` is the one that ships, and explains i
 """
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -173,9 +174,10 @@ class Policy(_Model):
         matches = tuple(
             match for match in sorted(sample.matches, key=lambda m: m.order) if stream.drill or match.list != SELFTEST
         )
-        sample = replace(sample, matches=matches)
+        scores = {name: score for name, score in sample.scores.items() if math.isfinite(score)}
+        problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
+        sample = replace(sample, matches=matches, scores=scores)
         hits: list[Hit] = []
-        problems: list[str] = []
         try:
             context = Context(stream, sample)
         except ValueError:  # CEL has no text with lone surrogates, JSON of a platform's notes may

@@ -1,0 +1,96 @@
+"""What a rule has found on a stream so far, and the incident that people make of it.
+
+Segments of one stream end in any order, so findings are merged by operations that do not know an order: sums, minima,
+maxima and unions.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+
+from config.facts import Hit, ListMatch, Severity, most_urgent
+
+MAX_MATCHES = 20
+"""Nearest matches that an incident keeps: bounds its size, and a person reads no more."""
+MIN_INTERRUPT_FRAMES = 2
+"""One picture may be a coincidence. Enforced here, outside of any rule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Hits of one rule, merged."""
+
+    hits: int
+    severity: Severity
+    """The most urgent of them."""
+    captured_first_ms: int
+    captured_last_ms: int
+    principles: tuple[int, ...]
+    matches: tuple[ListMatch, ...] = ()
+    """The nearest `MAX_MATCHES`, each entry once, nearest first."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """The highest of each."""
+    interrupt_frames_ms: tuple[int, ...] = ()
+    """The first `MIN_INTERRUPT_FRAMES` captures that matched a list for which the rule may interrupt."""
+
+    @classmethod
+    def of(cls, hit: Hit, interrupt_lists: tuple[str, ...]) -> "Finding":
+        """What one hit tells."""
+        interrupts = any(match.list in interrupt_lists for match in hit.matches)
+        return cls(
+            hits=1,
+            severity=hit.severity,
+            captured_first_ms=hit.capture_ms,
+            captured_last_ms=hit.capture_ms,
+            principles=hit.principles,
+            matches=hit.matches,
+            scores=dict(hit.scores),
+            interrupt_frames_ms=(hit.capture_ms,) if interrupts else (),
+        )
+
+    def merged(self, other: "Finding") -> "Finding":
+        """Both together; commutative and associative."""
+        frames = sorted({*self.interrupt_frames_ms, *other.interrupt_frames_ms})
+        return Finding(
+            hits=self.hits + other.hits,
+            severity=most_urgent(self.severity, other.severity),
+            captured_first_ms=min(self.captured_first_ms, other.captured_first_ms),
+            captured_last_ms=max(self.captured_last_ms, other.captured_last_ms),
+            principles=tuple(sorted({*self.principles, *other.principles})),
+            matches=_nearest((*self.matches, *other.matches)),
+            scores=_highest(self.scores, other.scores),
+            interrupt_frames_ms=tuple(frames[:MIN_INTERRUPT_FRAMES]),
+        )
+
+
+def merge(findings: Iterable[Finding]) -> Finding:
+    """All of them together; at least one is needed."""
+    return reduce(Finding.merged, findings)
+
+
+def _nearest(matches: Iterable[ListMatch]) -> tuple[ListMatch, ...]:
+    nearest: dict[tuple[str, str], ListMatch] = {}
+    for match in sorted(matches, key=lambda m: m.order):
+        nearest.setdefault((match.list, match.entry), match)
+    return tuple(nearest.values())[:MAX_MATCHES]
+
+
+def _highest(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    names = sorted({*one, *other})
+    return {name: max(one.get(name, float("-inf")), other.get(name, float("-inf"))) for name in names}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Incident:
+    """What a person is asked to judge: at most one is open per stream and rule."""
+
+    incident_id: str
+    generation: int
+    """Watch generation of the stream in which it was raised."""
+    rule: str
+    purpose: str
+    finding: Finding
+    raised_ms: int
+    published_ms: int
+    """When an event of it was last published."""
+    interrupt_requested: bool = False

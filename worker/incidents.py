@@ -1,0 +1,172 @@
+"""From hits to incidents: pure functions over what is remembered of each rule on a stream.
+
+One incident is open per (stream, rule). Persistence and cooldown are counted by capture time, so that segments may end
+in any order: a late one may raise an incident, and never withdraws one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from pydantic import TypeAdapter, ValidationError
+
+from config.facts import Hit, Severity
+from config.policy import Policy, Rule
+from worker.errors import StoreError
+from worker.events import Event, Occasion, escalation, incident_id, interrupt_request
+from worker.findings import MIN_INTERRUPT_FRAMES, Finding, Incident, merge
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """The last decision on a rule's incident."""
+
+    quiet_until_ms: int
+    """What was captured before (<) this belongs to the decided incident, unless it is more severe."""
+    severity: Severity
+
+    def covers(self, hit: Hit) -> bool:
+        """Whether a person has, in effect, decided on this hit already."""
+        return hit.capture_ms < self.quiet_until_ms and hit.severity.rank >= self.severity.rank
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleState:
+    """What is remembered of one rule on one stream."""
+
+    waiting: tuple[Finding, ...] = ()
+    """Hits that do not yet persist, one a capture instant, in that order. At most those of `remembered_ms`."""
+    incident: Incident | None = None
+    """The open one."""
+    decided: Decided | None = None
+    shadow_hits: int = 0
+    """Hits of the rule in shadow mode: it calls nobody."""
+
+
+_STATE = TypeAdapter(RuleState)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamIncidents:
+    """What is remembered of all rules on one stream."""
+
+    version: int = 0
+    """Counts changes in Redis; what is decided on this state is written only if it still holds there."""
+    rules: Mapping[str, RuleState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advance:
+    """What a segment's hits change."""
+
+    rules: Mapping[str, RuleState]
+    """New states, of the rules that have changed only."""
+    incidents: tuple[Incident, ...]
+    """Open incidents that are new or have changed."""
+    events: tuple[Event, ...]
+    """To be published, in this order; requests to interrupt come first."""
+
+
+def encode(state: RuleState) -> str:
+    """As it is kept in Redis."""
+    return _STATE.dump_json(state).decode()
+
+
+def decode(text: str) -> RuleState:
+    """Of what `encode` gave.
+
+    Raises:
+        StoreError: it is something else.
+    """
+    try:
+        return _STATE.validate_json(text)
+    except ValidationError as error:
+        raise StoreError(f"incident state in Redis: {text[:100]!r}: expected what livewarden writes") from error
+
+
+def advance(state: StreamIncidents, *, occasion: Occasion, hits: Sequence[Hit], now_ms: int, policy: Policy) -> Advance:
+    """What follows from the hits found in one segment.
+
+    Args:
+        hits: as `policy.evaluate` gave them for the segment's samples, in any order.
+        now_ms: Redis's clock.
+    """
+    rules: dict[str, RuleState] = {}
+    events: list[Event] = []
+    incidents: list[Incident] = []
+    in_order = sorted(hits, key=lambda hit: (hit.rule, hit.capture_ms))
+    for name, group in groupby(in_order, key=lambda hit: hit.rule):
+        before = state.rules.get(name, RuleState())
+        after, told = _advance_rule(before, list(group), policy.rule(name), occasion, now_ms, policy)
+        if after != before:
+            rules[name] = after
+            events += told
+            if after.incident is not None:
+                incidents.append(after.incident)
+    return Advance(rules=rules, incidents=tuple(incidents), events=tuple(events))
+
+
+def _advance_rule(
+    state: RuleState, hits: list[Hit], rule: Rule, occasion: Occasion, now_ms: int, policy: Policy
+) -> tuple[RuleState, list[Event]]:
+    if rule.mode == "shadow":
+        return replace(state, shadow_hits=state.shadow_hits + len(hits)), []
+    decided = state.decided
+    fresh = [hit for hit in hits if decided is None or not decided.covers(hit)]
+    if not fresh:
+        return state, []
+    found = [Finding.of(hit, rule.lists) for hit in fresh]
+    # The most urgent, then the earliest, stands for the segment.
+    cause = min(fresh, key=lambda hit: (hit.severity.rank, hit.capture_ms))
+    if state.incident is None:
+        waiting = _remembered([*state.waiting, *found], rule)
+        if rule.persistence.met_at(finding.captured_first_ms for finding in waiting) is None:
+            return replace(state, waiting=waiting), []
+        incident = Incident(
+            incident_id=incident_id(occasion, rule.name),
+            generation=occasion.generation,
+            rule=rule.name,
+            purpose=occasion.stream.purpose,
+            finding=merge(waiting),
+            raised_ms=now_ms,
+            published_ms=now_ms,
+        )
+        events = [escalation(occasion, incident, cause, previous_severity=None, now_ms=now_ms)]
+    else:
+        incident = replace(state.incident, finding=merge([state.incident.finding, *found]))
+        previous = state.incident.finding.severity
+        due = now_ms - incident.published_ms >= policy.update_seconds * 1000
+        events = []
+        if due or incident.finding.severity is not previous:
+            incident = replace(incident, published_ms=now_ms)
+            events = [escalation(occasion, incident, cause, previous_severity=previous, now_ms=now_ms)]
+    incident, requests = _request_interrupt(incident, rule, occasion, now_ms)
+    return replace(state, waiting=(), incident=incident), requests + events
+
+
+def _remembered(findings: list[Finding], rule: Rule) -> tuple[Finding, ...]:
+    """One a capture instant, without those too old to count with any that may still come."""
+    findings.sort(key=lambda finding: finding.captured_first_ms)
+    oldest_ms = findings[-1].captured_first_ms - rule.persistence.remembered_ms
+    return tuple(
+        merge(same)
+        for capture_ms, same in groupby(findings, key=lambda finding: finding.captured_first_ms)
+        if capture_ms >= oldest_ms
+    )
+
+
+def _request_interrupt(incident: Incident, rule: Rule, occasion: Occasion, now_ms: int) -> tuple[Incident, list[Event]]:
+    """Once an incident, if the rule says so and two frames matched one of its lists; never for a canary."""
+    enough = len(incident.finding.interrupt_frames_ms) >= MIN_INTERRUPT_FRAMES
+    if rule.action != "interrupt" or incident.interrupt_requested or not enough or incident.purpose == "canary":
+        return incident, []
+    event = interrupt_request(occasion, incident, rule.lists, now_ms)
+    return replace(incident, interrupt_requested=True), [event]
+
+
+def close(state: RuleState, *, now_ms: int, cooldown_seconds: float) -> RuleState:
+    """The rule's open incident has been decided."""
+    assert state.incident is not None
+    quiet_until_ms = now_ms + round(cooldown_seconds * 1000)
+    decided = Decided(quiet_until_ms=quiet_until_ms, severity=state.incident.finding.severity)
+    return replace(state, incident=None, decided=decided)

@@ -1,0 +1,50 @@
+-- Ends a segment: what follows from it is written all at once or not at all.
+-- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash.
+-- ARGV: segment key, member of the overdue set, version of the incidents that was decided on ('' if nothing was),
+--   rule states (rule to JSON), incidents [{id, severity, fields, queued}], events [{stream, incident, text}],
+--   coverage increments, stream fields; from the rule states on as JSON. All numbers arrive as text: Lua would write
+--   large ones as 1.7e+12.
+-- Returns 'settled', 'ended' (the segment is pending no more, nothing was written) or 'clash' (likewise; read again).
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
+  return 'ended'
+end
+if ARGV[3] ~= '' then
+  if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[3] then
+    return 'clash'
+  end
+  redis.call('HINCRBY', KEYS[3], 'version', 1)
+  for rule, state in pairs(cjson.decode(ARGV[4])) do
+    redis.call('HSET', KEYS[3], 'rule:' .. rule, state)
+  end
+  for _, incident in ipairs(cjson.decode(ARGV[5])) do
+    for field, value in pairs(incident.fields) do
+      redis.call('HSET', 'lw:incident:' .. incident.id, field, value)
+    end
+    if incident.queued == 'yes' then
+      for _, severity in ipairs({'critical', 'high', 'review'}) do
+        if severity ~= incident.severity then
+          redis.call('ZREM', 'lw:open:' .. severity, incident.id)
+        end
+      end
+      redis.call('ZADD', 'lw:open:' .. incident.severity, incident.fields.raised_ms, incident.id)
+    end
+  end
+  for _, event in ipairs(cjson.decode(ARGV[6])) do
+    local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
+    if string.sub(event.stream, 1, 15) == 'lw:escalations:' then
+      -- From 0, so that what was published before the group existed is delivered too; fails if it exists.
+      redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
+      redis.call('HSET', 'lw:incident:' .. event.incident, 'event', event.text)
+      redis.call('RPUSH', 'lw:incident:' .. event.incident .. ':entries', event.stream .. ' ' .. entry)
+    end
+  end
+end
+for field, increment in pairs(cjson.decode(ARGV[7])) do
+  redis.call('HINCRBY', KEYS[4], field, increment)
+end
+for field, value in pairs(cjson.decode(ARGV[8])) do
+  redis.call('HSET', KEYS[5], field, value)
+end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[2])
+return 'settled'

@@ -1,0 +1,140 @@
+"""The end of a segment: incidents, escalations, ledger and the pending record, in one step that is on disk."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from redis import Redis
+
+from config.facts import Hit
+from config.policy import Policy
+from worker.errors import StoreError
+from worker.events import Event, Occasion
+from worker.findings import Incident
+from worker.incidents import Advance, StreamIncidents, advance, decode, encode
+from worker.queuekeys import incidents_key
+from worker.redisdb import now_ms, run_script_to_disk, store_errors
+
+MAX_ROUNDS = 50
+"""Each lost round means that another segment of the same stream settled; only a handful of them run at once."""
+_RULE = "rule:"
+
+
+class Settled(StrEnum):
+    """What became of a segment."""
+
+    SETTLED = "settled"
+    """Written now."""
+    ENDED = "ended"
+    """It was not pending any more: somebody else has ended it, and nothing was written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettleResult:
+    """What `settle` did."""
+
+    outcome: Settled
+    events: tuple[Event, ...] = ()
+    """Published with it."""
+
+
+def read_incidents(redis: Redis, stream_id: str) -> StreamIncidents:
+    """What is remembered of a stream."""
+    fields = {str(name): str(value) for name, value in redis.hgetall(incidents_key(stream_id)).items()}
+    rules = {name.removeprefix(_RULE): decode(text) for name, text in fields.items() if name.startswith(_RULE)}
+    return StreamIncidents(version=int(fields.get("version", 0)), rules=rules)
+
+
+def settle(
+    redis: Redis,
+    *,
+    occasion: Occasion,
+    hits: Sequence[Hit],
+    policy: Policy,
+    coverage_increments: Mapping[str, int],
+    stream_fields: Mapping[str, str],
+) -> SettleResult:
+    """Ends a pending segment, once, whatever is redelivered or dies on the way.
+
+    Decides optimistically: reads what is remembered of the stream, decides here, and writes by one script if nothing
+    has changed meanwhile; else it reads again. When this returns, what it tells is on Redis's disk.
+
+    Args:
+        hits: as `policy.evaluate` gave them for the segment's samples; none for a segment that was skipped or failed.
+        coverage_increments: field of `lw:coverage:{id}` to milliseconds or count.
+        stream_fields: field of `lw:stream:{id}` to its new value.
+
+    Raises:
+        StoreError: Redis failed, or did not confirm that it is on disk; the segment may have been settled. Call again.
+    """
+    if not hits:
+        outcome = _write(
+            redis, occasion, None, Advance(rules={}, incidents=(), events=()), coverage_increments, stream_fields
+        )
+        return SettleResult(outcome=Settled(outcome))
+    for _ in range(MAX_ROUNDS):
+        with store_errors():
+            state = read_incidents(redis, occasion.stream.stream_id)
+            now = now_ms(redis)
+        step = advance(state, occasion=occasion, hits=hits, now_ms=now, policy=policy)
+        outcome = _write(redis, occasion, state.version, step, coverage_increments, stream_fields)
+        if outcome != "clash":
+            done = Settled(outcome)
+            return SettleResult(outcome=done, events=step.events if done is Settled.SETTLED else ())
+    raise StoreError(
+        f"stream {occasion.stream.stream_id}: incidents changed {MAX_ROUNDS} times while one was decided on"
+    )
+
+
+def _write(
+    redis: Redis,
+    occasion: Occasion,
+    version: int | None,
+    step: Advance,
+    coverage_increments: Mapping[str, int],
+    stream_fields: Mapping[str, str],
+) -> str:
+    stream_id = occasion.stream.stream_id
+    answer = run_script_to_disk(
+        redis,
+        "settle",
+        keys=[
+            f"lw:pending:{stream_id}",
+            "lw:overdue",
+            incidents_key(stream_id),
+            f"lw:coverage:{stream_id}",
+            f"lw:stream:{stream_id}",
+        ],
+        args=[
+            occasion.segment_key,
+            f"{stream_id} {occasion.segment_key}",
+            "" if version is None else version,
+            json.dumps({name: encode(state) for name, state in step.rules.items()}),
+            json.dumps([_incident(stream_id, incident) for incident in step.incidents]),
+            json.dumps(
+                [{"stream": e.stream_key, "incident": e.incident_id, "text": e.text} for e in step.events],
+            ),
+            json.dumps({name: str(increment) for name, increment in coverage_increments.items()}),
+            json.dumps(dict(stream_fields)),
+        ],
+    )
+    return str(answer)
+
+
+def _incident(stream_id: str, incident: Incident) -> dict[str, object]:
+    finding = incident.finding
+    return {
+        "id": incident.incident_id,
+        "severity": finding.severity,
+        "queued": "no" if incident.purpose == "canary" else "yes",
+        "fields": {
+            "stream_id": stream_id,
+            "rule": incident.rule,
+            "severity": finding.severity,
+            "purpose": incident.purpose,
+            "raised_ms": str(incident.raised_ms),
+            "captured_last_ms": str(finding.captured_last_ms),
+            "hits": str(finding.hits),
+        },
+    }
