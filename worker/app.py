@@ -1,0 +1,116 @@
+"""The Celery app: `celery -A worker.app worker` and `celery -A worker.app beat` need no further argument.
+
+Celery's messages are hints; what counts is in Redis (`worker.segments`). Hence no result backend; most settings below
+are about how soon a hint comes again.
+"""
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import cv2
+from celery import Celery
+from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
+from kombu import Queue
+
+from config.errors import LivewardenError
+from config.settings import Settings
+from worker.heartbeat import touch_while_alive
+from worker.process import SEED, Process, check_ready
+from worker.redisdb import connect
+from worker.schedule import TICK_SECONDS
+from worker.turns import QUEUES
+from worker.watchdog import tick_when_late
+
+SOFT_LIMIT_SECONDS = 16
+HARD_LIMIT_SECONDS = 18
+"""A segment takes well under a second; one that takes this long is stuck."""
+
+VISIBILITY_SECONDS = 20
+"""Just above the hard limit: a message not acknowledged by then has lost its worker, and is delivered again."""
+
+HEARTBEAT_FILE = "LIVEWARDEN_HEARTBEAT_FILE"
+
+settings = Settings.from_mapping(os.environ)
+process = Process(settings)
+"""Of the process that imports this; a pool child, being forked before anything in it is used, has one of its own."""
+
+app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"])
+app.conf.update(
+    accept_content=["json"],
+    task_serializer="json",
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_acks_on_timeout=False,
+    # A killed pool child's message comes back at once, and for ever; `worker.segments` counts, and ends it.
+    task_reject_on_worker_lost=True,
+    task_soft_time_limit=SOFT_LIMIT_SECONDS,
+    task_time_limit=HARD_LIMIT_SECONDS,
+    task_queues=[Queue(name) for name in QUEUES],
+    task_default_queue="control",
+    task_create_missing_queues=False,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=True,
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    worker_enable_remote_control=False,
+    worker_send_task_events=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={
+        "visibility_timeout": VISIBILITY_SECONDS,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "unacked_mutex_expire": 10,
+        "queue_order_strategy": "worker.turns.WeightedTurns",
+        "socket_timeout": 15,
+        "socket_connect_timeout": 5,
+        "health_check_interval": 25,
+    },
+    beat_schedule={
+        "tick": {
+            "task": "livewarden.tick",
+            "schedule": TICK_SECONDS,
+            # A tick that nobody took in time is of no use: the next one counts what is due anew.
+            "options": {"queue": "control", "expires": 2.0},
+        }
+    },
+    # The one whose schedule is kept in memory: there is nothing in ours to remember, and no file to write.
+    beat_scheduler="celery.beat:Scheduler",
+    beat_max_loop_interval=TICK_SECONDS,
+)
+
+if os.environ.get(HEARTBEAT_FILE):
+    touch_while_alive(Path(os.environ[HEARTBEAT_FILE]))
+
+_stopping = threading.Event()
+
+
+@worker_init.connect
+def _check(**_: Any) -> None:
+    """Before anything is forked: a worker that could not judge must not take work."""
+    try:
+        check_ready(settings)
+        redis = connect(settings.redis_url.get_secret_value())
+        redis.set(SEED, os.urandom(32).hex(), nx=True)
+        redis.close()
+    except LivewardenError as error:
+        raise SystemExit(f"livewarden: this worker does not start: {error}") from error
+
+
+@worker_process_init.connect
+def _build(**_: Any) -> None:
+    """In each pool child, before its first task."""
+    cv2.setNumThreads(1)
+    process.pipeline  # noqa: B018 (loads lists and models now, not within the first segment's time limit)
+
+
+@worker_ready.connect
+def _watch(**_: Any) -> None:
+    _stopping.clear()
+    threading.Thread(target=tick_when_late, args=(process, _stopping), name="livewarden-watchdog", daemon=True).start()
+
+
+@worker_shutdown.connect
+def _stop(**_: Any) -> None:
+    _stopping.set()

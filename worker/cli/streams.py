@@ -1,0 +1,136 @@
+"""`livewarden streams`: what a platform engineer does by hand."""
+
+import json
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from config.settings import Settings
+from worker.errors import RegistryError
+from worker.redisdb import connect, store_errors
+
+app = typer.Typer(no_args_is_help=True, help="Watch streams, and see what became of each second of them.")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, and nothing else.")]
+StreamId = Annotated[str, typer.Argument(metavar="ID", help="1 to 200 characters of A-Z a-z 0-9 . _ : -")]
+
+
+def _print_json(record: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(record) + "\n")
+
+
+@app.command()
+def add(
+    stream_id: StreamId,
+    url: Annotated[str | None, typer.Option(help="The HLS playlist; without it LIVEWARDEN_URL_TEMPLATE.")] = None,
+    purpose: Annotated[str, typer.Option(help="live, drill or canary.")] = "live",
+    audience: Annotated[str, typer.Option(help="public, limited or private.")] = "public",
+    risk_prior: Annotated[float, typer.Option(help="0 to 1: how much reason there is to worry beforehand.")] = 0.0,
+    metadata: Annotated[str, typer.Option(help="Your own notes, a JSON object; events carry them.")] = "{}",
+    as_json: Json = False,
+) -> None:
+    """Begin to watch a stream; a stream that is watched already goes on with the new particulars."""
+    from worker.registry import register, watch
+    from worker.status import show
+
+    settings = Settings.from_mapping(os.environ)
+    try:
+        notes = json.loads(metadata)
+    except json.JSONDecodeError as error:
+        raise RegistryError(f"metadata: expected a JSON object: {error}") from error
+    registration = register(
+        stream_id,
+        url,
+        metadata=notes,
+        purpose=purpose,
+        audience=audience,
+        risk_prior=risk_prior,
+        url_template=settings.url_template,
+        legal_basis=settings.legal_basis,
+    )
+    redis = connect(settings.redis_url.get_secret_value())
+    with store_errors():
+        watch(redis, registration)
+        record = show(redis, registration.stream_id)
+    if as_json:
+        _print_json(record)
+    else:
+        typer.echo(f"{record['stream_id']} is watched ({record['purpose']}, generation {record['generation']})")
+
+
+@app.command()
+def remove(stream_id: StreamId, as_json: Json = False) -> None:
+    """Stop watching a stream; what was admitted of it is still moderated."""
+    from worker.registry import check_stream_id, unwatch
+    from worker.status import show
+
+    redis = connect(Settings.from_mapping(os.environ).redis_url.get_secret_value())
+    with store_errors():
+        if not unwatch(redis, check_stream_id(stream_id)):
+            raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
+        record = show(redis, stream_id)
+    if as_json:
+        _print_json(record)
+    else:
+        typer.echo(f"{stream_id} is not watched any more")
+
+
+@app.command()
+def show(stream_id: StreamId, as_json: Json = False) -> None:
+    """Show one stream: its state, and what became of each second."""
+    from worker import status
+
+    redis = connect(Settings.from_mapping(os.environ).redis_url.get_secret_value())
+    with store_errors():
+        record = status.show(redis, stream_id)
+    if as_json:
+        _print_json(record)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=stream_id, show_header=False, title_justify="left")
+    for name in ("state", "reason", "url", "purpose", "audience", "risk_prior", "generation", "epoch", "still"):
+        if record[name] != "":
+            table.add_row(name, str(record[name]))
+    for name, value in record.items():
+        if name.endswith("_seconds") and value is not None:
+            table.add_row(name.removesuffix("_seconds"), f"{value:10.1f} s", style="bold" if value else "dim")
+    for reason, seconds in record["reasons"].items():
+        table.add_row(f"  {reason}", f"{seconds:10.1f} s", style="yellow")
+    for model, score in record["last_scores"].items():
+        table.add_row(model, f"{score:.3f}")
+    Console().print(table)
+
+
+@app.command(name="list")
+def list_streams(as_json: Json = False) -> None:
+    """List all streams on record."""
+    from worker import status
+
+    redis = connect(Settings.from_mapping(os.environ).redis_url.get_secret_value())
+    with store_errors():
+        records = status.show_all(redis)
+    if as_json:
+        for record in records:
+            _print_json(record)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("stream", "state", "purpose", "elapsed", "moderated", "not seen", "pending", "lag")
+    for record in records:
+        unseen = record["skipped_seconds"] + record["failed_seconds"] + record["missed_seconds"]
+        table.add_row(
+            record["stream_id"],
+            f"{record['state']} {record['reason']}".strip(),
+            record["purpose"],
+            f"{record['elapsed_seconds']:.0f} s",
+            f"{record['moderated_seconds']:.0f} s",
+            f"[yellow]{unseen:.0f} s[/]" if unseen else "0 s",
+            f"{record['pending_seconds']:.0f} s",
+            "" if record["lag_seconds"] is None else f"{record['lag_seconds']:.1f} s",
+        )
+    Console().print(table)

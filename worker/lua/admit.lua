@@ -1,0 +1,33 @@
+-- Writes down what a poll found, if nobody polled or re-registered the stream meanwhile.
+-- Segments become pending with a deadline before any message about them is sent: messages may be lost, this is not.
+-- KEYS: stream hash, due set, pending hash, overdue set, coverage hash, validators hash.
+-- ARGV: stream id, poll token, delay to the next poll in ms (-1: none, the stream has ended), deadline of new segments
+--   in ms from now, seconds that an ended stream's record is kept, stream fields, coverage increments, new segments
+--   (key to record), keys whose validators are dropped; the last four as JSON.
+-- Returns 1, or 0 if the poll was overtaken and nothing was written.
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+if redis.call('HGET', KEYS[1], 'poll_token') ~= ARGV[2] then
+  return 0
+end
+for field, value in pairs(cjson.decode(ARGV[6])) do
+  redis.call('HSET', KEYS[1], field, value)
+end
+redis.call('HSET', KEYS[1], 'last_poll_ms', now_ms)
+for field, increment in pairs(cjson.decode(ARGV[7])) do
+  redis.call('HINCRBY', KEYS[5], field, increment)
+end
+for key, record in pairs(cjson.decode(ARGV[8])) do
+  redis.call('HSET', KEYS[3], key, record)
+  redis.call('ZADD', KEYS[4], now_ms + ARGV[4], ARGV[1] .. ' ' .. key)
+end
+for _, key in ipairs(cjson.decode(ARGV[9])) do
+  redis.call('HDEL', KEYS[6], key)
+end
+if tonumber(ARGV[3]) >= 0 then
+  redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
+else
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('EXPIRE', KEYS[1], ARGV[5])
+end
+return 1

@@ -1,0 +1,21 @@
+-- Begins work on a segment, under a lease, and counts the beginning before the work starts: a pool child that dies in
+-- it leaves the count behind. An orderly end takes it back.
+-- KEYS: pending hash, overdue set, tries hash. ARGV: member of the overdue set, segment key, lease in ms, seconds that
+--   the tries are kept.
+-- Returns {'settled'}, {'leased'}, or {'begun', record, begun before and never ended, decoder deaths, failed fetches}.
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local record = redis.call('HGET', KEYS[1], ARGV[2])
+if not record then
+  return {'settled'}
+end
+local leased_until = redis.call('HGET', KEYS[3], 'leased_until_ms')
+if leased_until and now_ms < tonumber(leased_until) then
+  return {'leased'}
+end
+local begun = redis.call('HINCRBY', KEYS[3], 'begun', 1)
+redis.call('HSET', KEYS[3], 'leased_until_ms', now_ms + ARGV[3])
+redis.call('EXPIRE', KEYS[3], ARGV[4])
+redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
+local tries = redis.call('HMGET', KEYS[3], 'deaths', 'fetches')
+return {'begun', record, begun - 1, tonumber(tries[1] or 0), tonumber(tries[2] or 0)}

@@ -1,0 +1,17 @@
+-- Gives a segment back, to be tried again after a delay: the reconciler sends it when that is over.
+-- KEYS: pending hash, overdue set, tries hash. ARGV: member of the overdue set, segment key, delay in ms, what is
+--   counted ('deaths' or 'fetches'; '' if nothing), whether the beginning ended in order (1 or 0).
+if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 then
+  return 0
+end
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HDEL', KEYS[3], 'leased_until_ms')
+if ARGV[4] ~= '' then
+  redis.call('HINCRBY', KEYS[3], ARGV[4], 1)
+end
+if ARGV[5] == '1' then
+  redis.call('HINCRBY', KEYS[3], 'begun', -1)
+end
+redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
+return 1

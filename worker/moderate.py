@@ -1,0 +1,230 @@
+"""One segment's way: begin, fetch, judge, settle. Everything that can go wrong with it ends in the ledger.
+
+A segment is left pending only where another try may help; then the reconciler sends it again.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+
+from celery.exceptions import SoftTimeLimitExceeded
+from redis import Redis
+
+from config.facts import Hit, StreamFacts
+from sampler.errors import DecoderError, SamplerError
+from worker.coverage import COUNT, entry
+from worker.errors import FetchError
+from worker.events import Occasion
+from worker.fetch import Fetched
+from worker.gate import GateState
+from worker.pipeline import Origin
+from worker.poll import keep_validators
+from worker.process import Process
+from worker.redisdb import now_ms, run_script
+from worker.registry import stream_key
+from worker.resource import ByteRange
+from worker.segments import Begun, SegmentRecord, begin, defer, forget_tries
+from worker.settlement import settle
+from worker.verdict import SegmentVerdict
+
+_log = logging.getLogger(__name__)
+
+MAX_LOSSES = 8
+"""Beginnings that never ended, after which a segment is closed as `failed: worker_lost`: nothing loops for ever."""
+
+MAX_DECODER_DEATHS = 3
+"""After which a segment is closed as `failed: quarantined`."""
+
+MAX_SEGMENT_BYTES = 64 * 2**20
+"""A 10 s segment of 40 Mbit/s has 50 MB."""
+
+FETCH_TIMEOUT_SECONDS = 6.0
+"""With the decoder's own limit this stays under the task's soft time limit."""
+
+RETRY_DELAYS_MS = (1_000, 2_000, 4_000, 8_000, 8_000)
+"""After each failed fetch; a live segment is gone within a minute, so more tries would find nothing."""
+
+GRACE_MS = 10_000
+"""A segment admitted less than this ago is asked for again even where the origin does not have it: edges lag."""
+
+_FINAL_REASONS = frozenset({"refused_origin", "bad_url", "redirect_loop", "too_large"})
+"""Failed fetches that another try would not change."""
+
+GATE_KEPT_SECONDS = 300
+"""Well above the 30 s for which the gate lets a picture pass for another."""
+
+
+def moderate_segment(process: Process, stream_id: str, segment_key: str) -> None:
+    """Moderates one segment, unless it is settled or another worker has it."""
+    begun = begin(process.redis, stream_id, segment_key)
+    if begun is None:
+        return
+    if begun.losses >= MAX_LOSSES:
+        _fail(process, stream_id, begun.record, "worker_lost")
+        return
+    try:
+        _moderate(process, stream_id, begun)
+    except SoftTimeLimitExceeded:
+        _log.warning("stream %s segment %s: out of time", stream_id, segment_key)
+        defer(process.redis, stream_id, segment_key, delay_ms=0, in_order=False)
+
+
+def _moderate(process: Process, stream_id: str, begun: Begun) -> None:
+    record = begun.record
+    if record.encryption is not None:
+        _fail(process, stream_id, record, "encrypted")
+        return
+    try:
+        data, init = _fetch(process, stream_id, record)
+    except FetchError as error:
+        _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
+        _after_failed_fetch(process, stream_id, begun, error)
+        return
+    facts = stream_facts(process.redis, stream_id)
+    try:
+        verdict = process.pipeline.moderate(
+            data,
+            origin=Origin(stream=facts, capture_ms=record.capture_ms),
+            seed=process.seed(f"{stream_id} {record.key}"),
+            init=init,
+            gate=_gate(process.redis, stream_id, record),
+        )
+    except DecoderError as error:
+        _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
+        if begun.deaths + 1 >= MAX_DECODER_DEATHS:
+            _fail(process, stream_id, record, "quarantined")
+        else:
+            defer(process.redis, stream_id, record.key, delay_ms=0, counts="deaths")
+        return
+    except SamplerError as error:
+        _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
+        _fail(process, stream_id, record, error.reason)
+        return
+    _settle(process, facts, record, verdict)
+
+
+def _fetch(process: Process, stream_id: str, record: SegmentRecord) -> tuple[bytes, bytes]:
+    """The segment's bytes, and those of its initialisation section."""
+
+    def fetch(url: str, byte_range: ByteRange | None) -> Fetched:
+        return process.fetcher.fetch_sync(
+            url, max_bytes=MAX_SEGMENT_BYTES, timeout_seconds=FETCH_TIMEOUT_SECONDS, byte_range=byte_range
+        )
+
+    segment = fetch(record.url, record.byte_range)
+    keep_validators(process.redis, stream_id, record.key, segment.validators)
+    init = b"" if record.init_url is None else fetch(record.init_url, record.init_byte_range).body
+    return segment.body, init
+
+
+def _after_failed_fetch(process: Process, stream_id: str, begun: Begun, error: FetchError) -> None:
+    """Tries again while the segment is alive; then it is a gap with its reason."""
+    record = begun.record
+    may_come = not error.gone or now_ms(process.redis) - record.admitted_ms < GRACE_MS
+    if error.reason not in _FINAL_REASONS and may_come and begun.fetches < len(RETRY_DELAYS_MS):
+        defer(process.redis, stream_id, record.key, delay_ms=RETRY_DELAYS_MS[begun.fetches], counts="fetches")
+        return
+    _fail(process, stream_id, record, "lost" if error.gone else error.reason)
+
+
+def stream_facts(redis: Redis, stream_id: str) -> StreamFacts:
+    """What the policy may know of a stream."""
+    names = ("purpose", "audience", "risk_prior", "metadata")
+    purpose, audience, risk_prior, metadata = redis.hmget(stream_key(stream_id), names)
+    return StreamFacts(
+        stream_id=stream_id,
+        purpose=purpose or "live",
+        audience=audience or "public",
+        risk_prior=float(risk_prior or 0.0),
+        metadata=json.loads(metadata or "{}"),
+    )
+
+
+def _fail(process: Process, stream_id: str, record: SegmentRecord, reason: str) -> None:
+    """Closes a segment of which nothing was seen."""
+    facts = stream_facts(process.redis, stream_id)
+    _close(process, facts, record, {entry("failed", reason): record.duration_ms, f"{COUNT}segments": 1})
+
+
+def _settle(process: Process, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict) -> None:
+    share = verdict.ledger_share(record.duration_ms)
+    coverage = {
+        "moderated": share.moderated_ms,
+        "unhashable": share.unhashable_ms,
+        **{entry("failed", reason): ms for reason, ms in share.failed_ms.items()},
+        f"{COUNT}segments": 1,
+        **{f"{COUNT}{what}": count for what, count in verdict.counts.items()},
+    }
+    _close(
+        process,
+        facts,
+        record,
+        {field: amount for field, amount in coverage.items() if amount},
+        hits=verdict.hits,
+        degraded=verdict.degraded,
+        stream_fields=_last_seen(process.redis, record, verdict),
+    )
+    if verdict.gate is not None:
+        _keep_gate(process.redis, facts.stream_id, record, verdict.gate)
+
+
+def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> dict[str, str]:
+    """For the eyes of operators; of segments that end out of order the last to end counts."""
+    last = verdict.samples[-1] if verdict.samples else None
+    fields = {
+        "lag_ms": str(max(0, now_ms(redis) - record.capture_ms - record.duration_ms)),
+        "degraded": json.dumps(verdict.degraded),
+    }
+    if last is not None:
+        fields["last_scores"] = json.dumps({name: round(score, 4) for name, score in last.scores.items()})
+        fields["still"] = last.flat or ("frozen" if last.frozen else "")
+    return fields
+
+
+def _close(
+    process: Process,
+    facts: StreamFacts,
+    record: SegmentRecord,
+    coverage: Mapping[str, int],
+    *,
+    hits: Sequence[Hit] = (),
+    degraded: tuple[str, ...] = (),
+    stream_fields: Mapping[str, str] | None = None,
+) -> None:
+    """Publishes what is to be told and settles the segment, in one step, and returns when that is on disk."""
+    occasion = Occasion(
+        stream=facts,
+        generation=record.generation,
+        segment_key=record.key,
+        deployment=process.settings.deployment,
+        versions=process.versions,
+        degraded=degraded,
+    )
+    settle(
+        process.redis,
+        occasion=occasion,
+        hits=hits,
+        policy=process.policy,
+        coverage_increments=coverage,
+        stream_fields={} if stream_fields is None else stream_fields,
+    )
+    forget_tries(process.redis, facts.stream_id, record.key)
+
+
+def gate_key(stream_id: str) -> str:
+    """Hash: generation and epoch to the picture last classified."""
+    return f"lw:gate:{stream_id}"
+
+
+def _gate(redis: Redis, stream_id: str, record: SegmentRecord) -> GateState | None:
+    kept = redis.hget(gate_key(stream_id), f"{record.generation}.{record.epoch}")
+    return None if kept is None else GateState.from_json(kept)
+
+
+def _keep_gate(redis: Redis, stream_id: str, record: SegmentRecord, gate: GateState) -> None:
+    run_script(
+        redis,
+        "keep_gate",
+        keys=[gate_key(stream_id)],
+        args=[f"{record.generation}.{record.epoch}", gate.capture_ms, gate.to_json(), GATE_KEPT_SECONDS],
+    )

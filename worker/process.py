@@ -1,0 +1,92 @@
+"""What one worker process works with, built once, after the fork."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from redis import Redis
+
+from config.policy import Policy, load_policy
+from config.settings import Settings
+from models.classifier import Classifier, load_classifiers, verify_manifests
+from models.hashlists import HashLists, load_lists
+from sampler.decoder import Decoder
+from sampler.limits import Limits
+from worker.errors import StoreError
+from worker.events import Versions
+from worker.fetch import Fetcher
+from worker.origins import AllowedOrigins
+from worker.pipeline import Pipeline
+from worker.redisdb import connect
+
+SEED = "lw:seed"
+"""Secret of this deployment from which audits are drawn. It lives in Redis so that a segment that is sent again, to
+another worker, has the same plan."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """Connections, models and lists of one process, each made at its first use."""
+
+    settings: Settings
+
+    @cached_property
+    def redis(self) -> Redis:
+        """Connects at its first command."""
+        return connect(self.settings.redis_url.get_secret_value())
+
+    @cached_property
+    def fetcher(self) -> Fetcher:
+        """The one way to an origin."""
+        return Fetcher(AllowedOrigins.parse(self.settings.allowed_origins))
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The moderation policy in force."""
+        return load_policy(self.settings.policy_file)
+
+    @cached_property
+    def lists(self) -> HashLists:
+        """The hash lists in force."""
+        return load_lists(self.settings.lists_dir)
+
+    @cached_property
+    def versions(self) -> Versions:
+        """Of everything that a verdict rests on; every event names them."""
+        return Versions(
+            policy=self.policy.version,
+            lists=self.lists.versions,
+            models={classifier.name: classifier.version for classifier in self._classifiers},
+        )
+
+    @cached_property
+    def _classifiers(self) -> tuple[Classifier, ...]:
+        return tuple(load_classifiers(self.settings.manifests_dir))
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """Sampler, models and policy, joined."""
+        return Pipeline(
+            decoder=Decoder(limits=Limits()),
+            lists=self.lists,
+            classifiers=self._classifiers,
+            policy=self.policy,
+        )
+
+    def seed(self, segment: str) -> bytes:
+        """Secret bytes for the audits of one segment, the same on every worker."""
+        secret = self.redis.get(SEED)
+        if secret is None:
+            raise StoreError(f"Redis: {SEED} is not set: expected a worker to have set it when it started")
+        return f"{secret} {segment}".encode()
+
+
+def check_ready(settings: Settings) -> None:
+    """Refuses to start with something that is missing or altered, and says which; builds no session yet.
+
+    Raises:
+        LivewardenError: the policy, a list, a model's manifest or its weights are not usable.
+    """
+    load_policy(settings.policy_file)
+    load_lists(settings.lists_dir)
+    verify_manifests(settings.manifests_dir)
+    AllowedOrigins.parse(settings.allowed_origins)

@@ -1,0 +1,52 @@
+"""What is on record of a stream, put together for people and programs."""
+
+import json
+from typing import Any
+
+from redis import Redis
+
+from worker.coverage import coverage_key, summary
+from worker.errors import RegistryError
+from worker.registry import check_stream_id, stream_ids, stream_key
+from worker.segments import pending_key, pending_ms
+
+
+def show(redis: Redis, stream_id: str) -> dict[str, Any]:
+    """The record of one stream, as `livewarden streams show ID --json` prints it.
+
+    Raises:
+        RegistryError: there is none.
+    """
+    check_stream_id(stream_id)
+    # In one transaction: a segment settled between two reads would be counted twice or not at all.
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hgetall(stream_key(stream_id))
+        pipe.hgetall(coverage_key(stream_id))
+        pipe.hgetall(pending_key(stream_id))
+        stream, ledger, pending = pipe.execute()
+    if not stream:
+        raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
+    cursor = json.loads(stream["cursor"]) if stream.get("cursor") else {}
+    return {
+        "stream_id": stream["stream_id"],
+        "state": stream["state"],
+        "reason": stream.get("reason", ""),
+        "url": stream["url"],
+        "purpose": stream["purpose"],
+        "audience": stream["audience"],
+        "risk_prior": float(stream["risk_prior"]),
+        "metadata": json.loads(stream["metadata"]),
+        "generation": int(stream["generation"]),
+        "epoch": cursor.get("epoch", 0),
+        "rendition": cursor.get("rendition", ""),
+        **summary(ledger, pending_ms(pending)),
+        "lag_seconds": int(stream["lag_ms"]) / 1000 if "lag_ms" in stream else None,
+        "last_scores": json.loads(stream.get("last_scores", "{}")),
+        "still": stream.get("still", ""),
+        "degraded": json.loads(stream.get("degraded", "[]")),
+    }
+
+
+def show_all(redis: Redis) -> list[dict[str, Any]]:
+    """The records of all streams, in the order in which they were registered; ones whose time is over are left out."""
+    return [show(redis, stream_id) for stream_id in stream_ids(redis) if redis.exists(stream_key(stream_id))]

@@ -1,0 +1,94 @@
+"""The tasks. Each parses, calls and translates; the work is in plain modules."""
+
+import logging
+from typing import Any
+
+from celery import shared_task
+
+from config.errors import LivewardenError
+from worker.app import app, process
+from worker.moderate import moderate_segment
+from worker.poll import poll_due
+from worker.queue import trim
+from worker.registry import check_stream_id, register, unwatch, watch
+from worker.schedule import URGENT_RISK_PRIOR, reconcile, tick
+from worker.turns import CONTROL, SEGMENTS, URGENT
+
+_log = logging.getLogger(__name__)
+
+
+@shared_task(name="livewarden.watch_stream")
+def watch_stream(
+    stream_id: str,
+    url: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    purpose: str = "live",
+    audience: str = "public",
+    risk_prior: float = 0.0,
+) -> None:
+    """Begins to watch a stream; for platforms, by name, on queue `intake`."""
+    try:
+        registration = register(
+            stream_id,
+            url,
+            metadata=metadata,
+            purpose=purpose,
+            audience=audience,
+            risk_prior=risk_prior,
+            url_template=process.settings.url_template,
+            legal_basis=process.settings.legal_basis,
+        )
+        watch(process.redis, registration)
+    except LivewardenError as error:
+        # Nobody waits for an answer: the log is where a platform engineer looks.
+        _log.error("watch_stream refused: %s", error)
+
+
+@shared_task(name="livewarden.unwatch_stream")
+def unwatch_stream(stream_id: str) -> None:
+    """Stops watching a stream; for platforms, by name, on queue `intake`."""
+    try:
+        unwatch(process.redis, check_stream_id(stream_id))
+    except LivewardenError as error:
+        _log.error("unwatch_stream refused: %s", error)
+
+
+@shared_task(name="livewarden.tick")
+def tick_task() -> None:
+    """Sends the polls that are due."""
+    tick_now()
+
+
+def tick_now() -> None:
+    """The same, for the watchdog of a worker whose beat is away."""
+    tick(
+        process.redis,
+        waiting_polls=process.redis.llen(CONTROL),
+        send_poll=lambda: app.send_task("livewarden.poll", queue=CONTROL),
+        send_reconcile=lambda: app.send_task("livewarden.reconcile", queue=CONTROL),
+    )
+
+
+@shared_task(name="livewarden.poll")
+def poll_task() -> None:
+    """Polls one batch of due streams."""
+    poll_due(process.redis, process.fetcher, height_pixels=process.settings.rendition_height_pixels, send=send_segment)
+
+
+@shared_task(name="livewarden.reconcile")
+def reconcile_task() -> None:
+    """Sends overdue segments again, and trims what every reader has acknowledged."""
+    reconcile(process.redis, send_segment)
+    trim(process.redis)
+
+
+@shared_task(name="livewarden.segment")
+def segment_task(stream_id: str, segment_key: str) -> None:
+    """Moderates one segment."""
+    moderate_segment(process, stream_id, segment_key)
+
+
+def send_segment(stream_id: str, segment_key: str, risk_prior: float) -> None:
+    """Sends a segment's task: a hint, since the segment is on record already."""
+    queue = URGENT if risk_prior >= URGENT_RISK_PRIOR else SEGMENTS
+    app.send_task("livewarden.segment", args=[stream_id, segment_key], queue=queue)

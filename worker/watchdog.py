@@ -1,0 +1,25 @@
+"""Ticks when beat does not: a thread of each worker's main process."""
+
+import logging
+import threading
+
+from redis.exceptions import RedisError
+
+from worker.process import Process
+from worker.schedule import TICK_SECONDS, tick_is_late
+
+_log = logging.getLogger(__name__)
+
+
+def tick_when_late(process: Process, stopping: threading.Event) -> None:
+    """Looks every second, until `stopping` is set, whether somebody ticked, and ticks otherwise."""
+    # Imported here: tasks import the app, which starts this.
+    from worker.tasks import tick_now
+
+    while not stopping.wait(TICK_SECONDS):
+        try:
+            if tick_is_late(process.redis):
+                tick_now()
+        except (RedisError, OSError) as error:
+            # Redis is away: workers wait, and so does this.
+            _log.warning("no tick: %s", error)
