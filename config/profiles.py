@@ -1,0 +1,53 @@
+"""Sampling profiles: how closely a stream is looked at, and what that may cost."""
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SamplingProfile(BaseModel):
+    """How many pictures of a segment are taken, and where. Durations are in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    max_gap_seconds: float = Field(gt=0, le=60)
+    """No stretch of decodable pictures longer than this goes without a sample."""
+    keyframe_spacing_seconds: float = Field(ge=0, le=60)
+    """Keyframes nearer than this to the sample before are passed over, unless their packets tell of new content."""
+    cut_score: float = Field(gt=0)
+    """Evidence from which a packet counts as a hidden cut (sampler/evidence.py says in what unit). Lower sees more and
+    decodes more."""
+    cuts_per_second: float = Field(ge=0)
+    """Bound on pictures taken for cuts, the strongest first: a stream of nothing but cuts costs no more."""
+    audits_per_minute: float = Field(ge=0)
+    """Pictures taken at random instants. Each costs half a GOP of decoding on the average."""
+
+
+ECONOMY: Final = SamplingProfile(
+    name="economy",
+    max_gap_seconds=4,
+    keyframe_spacing_seconds=1,
+    cut_score=1.5,
+    cuts_per_second=1,
+    audits_per_minute=0.1,
+)
+BALANCED: Final = SamplingProfile(
+    name="balanced",
+    max_gap_seconds=2,
+    keyframe_spacing_seconds=0.5,
+    cut_score=1.0,
+    cuts_per_second=3,
+    audits_per_minute=0.3,
+)
+VIGILANT: Final = SamplingProfile(
+    name="vigilant",
+    max_gap_seconds=0.5,
+    keyframe_spacing_seconds=0.2,
+    cut_score=0.7,
+    cuts_per_second=8,
+    audits_per_minute=1,
+)
+
+PROFILES: Final = {profile.name: profile for profile in (ECONOMY, BALANCED, VIGILANT)}
+"""The built-in profiles by name; a policy may add its own."""

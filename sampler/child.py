@@ -1,0 +1,195 @@
+"""The decoder child: `python -m sampler.child DESCRIPTOR PARENT MEMORY_BYTES`. Bytes go in, pictures come out.
+
+All of FFmpeg and OpenCV that touches hostile bytes runs here, in a process without network, files, keys or lists.
+"""
+
+import fcntl
+import importlib
+import os
+import pkgutil
+import socket
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import av
+import cv2
+
+from config.profiles import SamplingProfile
+from sampler import wire
+from sampler.confine import confine
+from sampler.demux import Demuxer, Source, Window
+from sampler.errors import DecoderMemoryError, SamplerError, TooSmallError, UndecodableError
+from sampler.execute import Executor, Taken
+from sampler.limits import Limits
+from sampler.plan import plan
+from sampler.planes import StoredPicture, store
+from sampler.stills import decode_still
+
+BATCH_BYTES = 16 << 20
+"""Pictures are handed over when they reach this size: the parent works on them while we go on, and holds no more."""
+DESCRIPTORS = 64
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+
+
+class Batch:
+    """Pictures that lie in one memory file, until they are sent."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._descriptor: int | None = None
+        self._entries: list[dict[str, object]] = []
+        self._size = 0
+
+    def add(self, picture: StoredPicture, buffers: tuple[Any, ...], entry: dict[str, object]) -> None:
+        """Puts one more picture in; sends all if it is enough."""
+        if self._descriptor is None:
+            self._descriptor = os.memfd_create("livewarden-pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        offset = self._size
+        for buffer in buffers:
+            view = memoryview(buffer).cast("B")
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+            self._size += memoryview(buffer).nbytes
+        self._entries.append({"offset": offset, "picture": asdict(picture), **entry})
+        if self._size >= BATCH_BYTES:
+            self.send()
+
+    def send(self) -> None:
+        """Hands over what is there, sealed: the parent maps it, and nobody may change it under its hands."""
+        if self._descriptor is None:
+            return
+        fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, SEALS)
+        try:
+            wire.send(self._sock, {"type": "pictures", "pictures": self._entries}, [self._descriptor])
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        """Forgets what is there."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor, self._entries, self._size = None, [], 0
+
+
+def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, object]:
+    """Works one video input through; pictures go into the batch, the summary is returned."""
+    limits = Limits(**request["limits"])
+    profile = SamplingProfile.model_validate(request["profile"])
+    started = time.process_time()
+    decode_seconds = 0.0
+    demuxer = Demuxer(Source(descriptor, request["size"]), limits)
+    executor = Executor(demuxer.codec_context, limits)
+    packets: list[tuple[float, int, bool]] = []
+    for window in demuxer.windows():
+        origin = demuxer.origin_seconds or 0.0
+        targets = plan(window.packets, profile=profile, end_seconds=_end_seconds(window, demuxer))
+        before = time.process_time()
+        for taken in executor.run(window, targets):
+            _hand_over(taken, window, origin, limits, batch)
+        decode_seconds += time.process_time() - before
+        if request["packets"]:
+            packets += [(packet.seconds - origin, packet.size_bytes, packet.keyframe) for packet in window.packets]
+    batch.send()
+    notes = list(demuxer.notes)
+    notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
+    notes += ["damaged"] * bool(executor.damaged)
+    return {
+        "type": "done",
+        "duration_seconds": demuxer.duration_seconds,
+        "frame_seconds": float(demuxer.timeline.frame_seconds),
+        "frames_total": demuxer.frames_total,
+        "frames_decoded": executor.frames_decoded,
+        "notes": notes,
+        "packets": sorted(packets),
+        "demux_seconds": time.process_time() - started - decode_seconds,
+        "decode_seconds": decode_seconds,
+    }
+
+
+def _end_seconds(window: Window, demuxer: Demuxer) -> float:
+    """Where the last picture of the window ends."""
+    return max(packet.seconds for packet in window.packets) + float(demuxer.timeline.frame_seconds)
+
+
+def _hand_over(taken: Taken, window: Window, origin: float, limits: Limits, batch: Batch) -> None:
+    frame = taken.frame
+    side = limits.picture_side_pixels
+    if min(frame.width, frame.height) < side:
+        raise TooSmallError(f"the video is {frame.width}×{frame.height}: expected at least {side} a side")
+    stored, planes = store(frame, pixel_aspect=1.0)
+    packet = window.packets[taken.index]
+    batch.add(
+        stored,
+        planes,
+        {"pts_seconds": packet.seconds - origin, "reason": taken.target.reason.value, "keyframe": packet.keyframe},
+    )
+
+
+def still(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, object]:
+    """Decodes one still picture."""
+    started = time.process_time()
+    pixels = decode_still(os.pread(descriptor, request["size"], 0), Limits(**request["limits"]))
+    height, width, _ = pixels.shape
+    stored = StoredPicture(
+        layout="rgb", columns=(width,), rows=(height,), strides=(3 * width,), full_range=True, matrix="bt601"
+    )
+    batch.add(stored, (pixels.reshape(-1),), {"pts_seconds": 0.0, "reason": "keyframe", "keyframe": True})
+    batch.send()
+    return {"type": "done", "decode_seconds": time.process_time() - started}
+
+
+OPERATIONS = {"sample": sample, "still": still}
+
+
+def answer(request: dict[str, Any], descriptor: int, sock: socket.socket) -> dict[str, object]:
+    """The last message of the answer to a request: `done`, or `error` with a reason."""
+    batch = Batch(sock)
+    try:
+        return OPERATIONS[request["operation"]](request, descriptor, batch)
+    except SamplerError as error:
+        return {"type": "error", "error": type(error).__name__, "text": str(error)}
+    except (MemoryError, av.error.MemoryError, cv2.error):
+        return {"type": "error", "error": DecoderMemoryError.__name__, "text": "the decoder hit its memory bound"}
+    except av.error.FFmpegError as error:
+        return {"type": "error", "error": UndecodableError.__name__, "text": f"FFmpeg: {error.strerror}"}
+    finally:
+        batch.drop()
+
+
+def serve(sock: socket.socket) -> None:
+    """Answers requests until the parent closes the socket."""
+    while True:
+        try:
+            request, descriptors = wire.receive(sock)
+        except wire.WireError:
+            return
+        try:
+            reply = answer(request, descriptors[0], sock)
+            wire.send(sock, reply)
+        finally:
+            wire.close_all(descriptors)
+
+
+def _import_all_of_av() -> None:
+    """PyAV imports some of its modules when it first meets a stream of their kind: too late for us."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+def main(arguments: list[str]) -> None:
+    """Confines this process and serves."""
+    descriptor, parent, memory_bytes = (int(argument) for argument in arguments)
+    av.logging.set_level(None)
+    cv2.setNumThreads(1)
+    _import_all_of_av()
+    sock = socket.socket(fileno=descriptor)
+    missing = confine(parent=parent, memory_bytes=memory_bytes, descriptors=DESCRIPTORS)
+    wire.send(sock, {"type": "ready", "unconfined": missing})
+    serve(sock)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

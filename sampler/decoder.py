@@ -1,0 +1,363 @@
+"""The worker's handle on its decoder child."""
+
+import dataclasses
+import fcntl
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+
+from config.profiles import SamplingProfile
+from sampler import errors, wire
+from sampler.coverage import measure
+from sampler.errors import (
+    DecoderDiedError,
+    DecoderTimeoutError,
+    DecoderUnavailableError,
+    EmptyInputError,
+    SamplerError,
+    TooLargeError,
+    UndecodableError,
+)
+from sampler.flat import flatness
+from sampler.frames import PacketSummary, SampledFrame, SampledSegment, SampleReason
+from sampler.limits import Limits
+from sampler.picture import MATRICES, Picture, Plane
+
+START_SECONDS = 30.0
+"""For the child to import FFmpeg and OpenCV on a loaded machine; it takes 0.2 s."""
+CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
+"""Planes and channels of each layout."""
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
+"""Without these a hostile child could take the memory away while the parent reads it (SIGBUS), or change it."""
+REASONS = {
+    error.__name__: error
+    for error in vars(errors).values()
+    if isinstance(error, type) and issubclass(error, SamplerError) and hasattr(error, "reason")
+}
+"""Errors that the child may name."""
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+"""All that the child sees of the environment: no secrets, no settings."""
+
+
+class Decoder:
+    """A decoder child, started at first use (so after any fork) and again after it died.
+
+    Not for several threads at once: one decoder a thread.
+    """
+
+    def __init__(self, *, limits: Limits | None = None) -> None:
+        self.limits = limits if limits is not None else Limits()
+        self.unconfined: tuple[str, ...] = ()
+        """What this machine could not take from the child, in words; known once it is started."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._owner = os.getpid()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def child_pid(self) -> int | None:
+        """Process id of the child, None while there is none."""
+        return self._process.pid if self._process is not None else None
+
+    def sample(
+        self,
+        data: bytes | BinaryIO,
+        *,
+        init: bytes = b"",
+        profile: SamplingProfile,
+        seed: bytes,
+        packets: bool = False,
+        consume: Callable[[SampledFrame], None] | None = None,
+    ) -> SampledSegment:
+        """Takes the pictures worth looking at from one segment or file.
+
+        Args:
+            data: its bytes, or a file open for reading, which is handed to the child as it is and not read here.
+            init: the media initialisation section (EXT-X-MAP), b"" without one.
+            profile: how closely to look.
+            seed: secret of the deployment with the segment's identity: from it come the instants of audits.
+            packets: whether the result carries the table of all packets.
+            consume: is given each picture as it comes, in the order of `frames`, which then stays empty: so that a
+                file of any length is worked through in bounded memory.
+
+        Raises:
+            InputError: nothing could be looked at; its `reason` is for the ledger.
+            DecoderError: the child died, took too long or cannot be started. The next call starts another.
+        """
+        request = {
+            "operation": "sample",
+            "profile": profile.model_dump(),
+            "seed": seed.hex(),
+            "packets": packets,
+        }
+        frames: list[SampledFrame] = []
+        seen_seconds: list[float] = []
+        held_bytes = 0
+        done: dict[str, Any] = {}
+        transfer_seconds = 0.0
+        for message, memory in self._ask(request, data, init):
+            began = time.thread_time()
+            if memory is None:
+                done = message
+            else:
+                held_bytes += len(memory)
+                if consume is None and held_bytes > self.limits.output_bytes:
+                    raise self._abandon(
+                        TooLargeError(f"the pictures are over {self.limits.output_bytes} bytes: expected fewer")
+                    )
+                with self._trusting_nothing():
+                    received = _frames(message, memory)
+                for frame in received:
+                    seen_seconds.append(frame.pts_seconds)
+                    if consume is None:
+                        frames.append(frame)
+                    else:
+                        consume(frame)
+            transfer_seconds += time.thread_time() - began
+        if not seen_seconds:
+            raise UndecodableError("no picture of the segment could be decoded")
+        with self._trusting_nothing():
+            return _segment(done, frames, seen_seconds, profile, transfer_seconds)
+
+    def picture(self, data: bytes) -> Picture:
+        """Decodes a still picture: PNG, JPEG, WebP, GIF (its first picture), BMP or TIFF.
+
+        Raises:
+            InputError, DecoderError: as `sample`.
+        """
+        for message, memory in self._ask({"operation": "still"}, data, b""):
+            if memory is not None:
+                with self._trusting_nothing():
+                    (frame,) = _frames(message, memory)
+        return frame.picture
+
+    def close(self) -> None:
+        """Ends the child. May be called twice, and in a forked process, where it leaves the other's child alone."""
+        process, sock = self._process, self._socket
+        self._process, self._socket = None, None
+        if sock is not None:
+            sock.close()
+        if process is not None and self._owner == os.getpid():
+            process.kill()
+            process.wait()
+
+    def _ask(
+        self, request: dict[str, Any], data: bytes | BinaryIO, init: bytes
+    ) -> Iterator[tuple[dict[str, Any], mmap.mmap | None]]:
+        """Sends one request and yields the messages that answer it, the last one with no memory."""
+        descriptor, size = _as_descriptor(data, init, self.limits)
+        try:
+            sock = self._start()
+            request |= {"limits": dataclasses.asdict(self.limits), "size": size}
+            deadline = time.monotonic() + self.limits.wall_seconds
+            wire.send(sock, request, [descriptor])
+            while True:
+                sock.settimeout(max(deadline - time.monotonic(), 0.001))
+                message, memory = _received(sock)
+                if message.get("type") == "error":
+                    raise REASONS.get(str(message.get("error")), UndecodableError)(str(message.get("text"))[:500])
+                yield message, memory
+                if message.get("type") == "done":
+                    return
+        except TimeoutError as error:
+            raise self._abandon(
+                DecoderTimeoutError(f"decoding took over {self.limits.wall_seconds} s and was stopped")
+            ) from error
+        except (wire.WireError, OSError) as error:
+            raise self._died() from error
+        except GeneratorExit:
+            # The reader gave up half-way: what the child still says would answer the next request.
+            self.close()
+            raise
+        finally:
+            os.close(descriptor)
+
+    def _start(self) -> socket.socket:
+        """The socket to a living child."""
+        if self._owner != os.getpid():
+            self.close()
+            self._owner = os.getpid()
+        if self._socket is not None and self._process is not None and self._process.poll() is None:
+            return self._socket
+        self.close()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        arguments = [str(theirs.fileno()), str(os.getpid()), str(self.limits.memory_bytes)]
+        try:
+            with theirs:
+                self._process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+                    [sys.executable, "-s", "-P", "-m", "sampler.child", *arguments],
+                    env=ENVIRONMENT | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            self._socket = ours
+            ours.settimeout(START_SECONDS)
+            ready, _ = wire.receive(ours)
+        except (OSError, wire.WireError) as error:
+            ours.close()
+            self.close()
+            raise DecoderUnavailableError("the decoder child could not be started") from error
+        self.unconfined = tuple(str(reason) for reason in ready.get("unconfined", ()))
+        return ours
+
+    def _abandon(self, error: SamplerError) -> SamplerError:
+        """Ends the child, whose state is unknown, and gives the error back to be raised."""
+        self.close()
+        return error
+
+    def _died(self) -> DecoderDiedError:
+        """What became of a child that fell silent."""
+        process = self._process
+        status = 0
+        if process is not None:
+            try:
+                status = process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                status = -signal.SIGKILL
+        self.close()
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return DecoderDiedError(f"the decoder child ended ({how})", exit_status=status)
+
+    @contextmanager
+    def _trusting_nothing(self) -> Iterator[None]:
+        """For reading what the child said: nonsense is taken for its death."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+            self.close()
+            raise DecoderDiedError("the decoder child spoke nonsense and was stopped", exit_status=0) from error
+
+
+def _as_descriptor(data: bytes | BinaryIO, init: bytes, limits: Limits) -> tuple[int, int]:
+    """A descriptor of the input, to be closed by the caller, and its size in bytes."""
+    if isinstance(data, bytes | bytearray | memoryview):
+        size = len(init) + len(data)
+    elif init:
+        raise ValueError("an init section needs bytes, not a file")
+    else:
+        size = os.fstat(data.fileno()).st_size
+    if not size:
+        raise EmptyInputError("the input is empty: expected a segment or a picture")
+    if size > limits.input_bytes:
+        raise TooLargeError(f"the input has {size} bytes: expected at most {limits.input_bytes}")
+    if not isinstance(data, bytes | bytearray | memoryview):
+        return os.dup(data.fileno()), size
+    descriptor = os.memfd_create("livewarden-input", os.MFD_CLOEXEC)
+    with open(os.dup(descriptor), "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
+        for part in (init, data):
+            view = memoryview(part)
+            while view:
+                view = view[file.write(view) :]
+    return descriptor, size
+
+
+def _received(sock: socket.socket) -> tuple[dict[str, Any], mmap.mmap | None]:
+    """One message and its memory, mapped for reading."""
+    message, descriptors = wire.receive(sock)
+    try:
+        if not descriptors:
+            return message, None
+        seals = fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS)
+        if seals & SEALS != SEALS:
+            raise wire.WireError("the memory is not sealed")
+        return message, mmap.mmap(descriptors[0], 0, prot=mmap.PROT_READ)
+    except ValueError as error:
+        raise wire.WireError("the memory is empty") from error
+    finally:
+        wire.close_all(descriptors)
+
+
+def _frames(message: dict[str, Any], memory: mmap.mmap) -> list[SampledFrame]:
+    """The pictures of one message; raises whatever Python raises where the child lies about them."""
+    frames = []
+    for entry in message["pictures"]:
+        picture = _picture(entry["picture"], memory, entry["offset"])
+        frames.append(
+            SampledFrame(
+                pts_seconds=float(entry["pts_seconds"]),
+                reason=SampleReason(entry["reason"]),
+                keyframe=bool(entry["keyframe"]),
+                picture=picture,
+                flat=flatness(picture),
+            )
+        )
+    return frames
+
+
+def _picture(stored: dict[str, Any], memory: mmap.mmap, offset: int) -> Picture:
+    count, channels = CHANNELS[stored["layout"]]
+    planes: list[Plane] = []
+    for columns, rows, stride in zip(stored["columns"], stored["rows"], stored["strides"], strict=True):
+        if not 0 < columns * channels <= stride or rows <= 0 or offset < 0:
+            raise ValueError(f"a plane of {columns}×{rows}, {stride} bytes a row")
+        flat = np.frombuffer(memory, np.uint8, rows * stride, offset)
+        plane = flat.reshape(rows, stride)[:, : columns * channels]
+        planes.append(plane if channels == 1 else plane.reshape(rows, columns, channels))
+        offset += rows * stride
+    if len(planes) != count or stored["matrix"] not in MATRICES:
+        raise ValueError(f"{len(planes)} planes, matrix {stored['matrix']}")
+    return Picture(
+        planes=tuple(planes),
+        full_range=bool(stored["full_range"]),
+        matrix=str(stored["matrix"]),
+        rotation_degrees=int(stored["rotation_degrees"]) // 90 * 90 % 360,
+        mirrored=bool(stored["mirrored"]),
+        pixel_aspect=float(stored["pixel_aspect"]),
+    )
+
+
+def _segment(
+    done: dict[str, Any],
+    frames: list[SampledFrame],
+    seen_seconds: list[float],
+    profile: SamplingProfile,
+    transfer_seconds: float,
+) -> SampledSegment:
+    duration = float(done["duration_seconds"])
+    notes = tuple(str(note) for note in done["notes"])
+    longest, unmoderated = measure(
+        sorted(seen_seconds),
+        duration_seconds=duration,
+        frame_seconds=float(done["frame_seconds"]),
+        max_gap_seconds=profile.max_gap_seconds,
+        notes=notes,
+    )
+    return SampledSegment(
+        frames=tuple(sorted(frames, key=lambda frame: frame.pts_seconds)),
+        duration_seconds=duration,
+        frames_total=int(done["frames_total"]),
+        frames_decoded=int(done["frames_decoded"]),
+        max_gap_seconds=longest,
+        unmoderated=unmoderated,
+        cpu_seconds={
+            "demux": float(done["demux_seconds"]),
+            "decode": float(done["decode_seconds"]),
+            "transfer": transfer_seconds,
+        },
+        notes=notes,
+        packets=tuple(
+            PacketSummary(pts_seconds=float(seconds), size_bytes=int(size), keyframe=bool(keyframe))
+            for seconds, size, keyframe in done["packets"]
+        ),
+    )

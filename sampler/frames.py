@@ -1,0 +1,79 @@
+"""What comes out of the sampler: pictures, when they were shown, and why they were taken."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sampler.picture import Picture
+
+
+class SampleReason(StrEnum):
+    """What made the sampler look here."""
+
+    KEYFRAME = "keyframe"
+    CUT = "cut"
+    """A packet that brings much new content inside a GOP."""
+    GAP = "gap"
+    """Nothing else within `max_gap_seconds`."""
+    AUDIT = "audit"
+    """A random instant, from the secret seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledFrame:
+    """A picture taken from a segment, and why it was taken."""
+
+    pts_seconds: float
+    """Presentation time from the input's first picture, >= 0."""
+    reason: SampleReason
+    keyframe: bool
+    picture: Picture
+    flat: str | None
+    """"black", "white" or "blank" (one other shade): a picture that shows nothing. None: it shows something."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """A stretch [start_seconds, end_seconds) of the input's timeline that nobody looked at."""
+
+    start_seconds: float
+    end_seconds: float
+    reason: str
+    """`gap`, `undecodable`, `no_pictures`, `second_video_stream`: why."""
+
+    @property
+    def seconds(self) -> float:
+        """Length."""
+        return self.end_seconds - self.start_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class PacketSummary:
+    """One video packet as `livewarden sample --plot` draws it."""
+
+    pts_seconds: float
+    size_bytes: int
+    keyframe: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledSegment:
+    """All that one input gave."""
+
+    frames: tuple[SampledFrame, ...]
+    """By presentation time."""
+    duration_seconds: float
+    """From the first picture to the end of the last."""
+    frames_total: int
+    """Video pictures in the container, whether decodable or not."""
+    frames_decoded: int
+    """Pictures that the decoder worked on."""
+    max_gap_seconds: float
+    """The longest stretch without a sample, both ends of the input included; the whole duration if there is none."""
+    unmoderated: tuple[Stretch, ...]
+    """What lies further than the profile's `max_gap_seconds` from every sample, by time, with reasons."""
+    cpu_seconds: dict[str, float]
+    """CPU of the child for `demux` (reading packets and planning) and `decode`, and of the parent for `transfer`."""
+    notes: tuple[str, ...] = ()
+    """What an operator should know of the input: `second_video_stream`, `pts_jump`, `pts_missing`, `concealed`…"""
+    packets: tuple[PacketSummary, ...] = field(default=(), repr=False)
+    """Every video packet by presentation time, if they were asked for."""

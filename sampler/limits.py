@@ -1,0 +1,40 @@
+"""What one input may cost: bytes, pixels, frames, streams, seconds and memory."""
+
+from dataclasses import dataclass
+from typing import Self
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds for one call of the decoder. All are inclusive: a value at the limit is allowed."""
+
+    input_bytes: int = 64 * MIB
+    """A segment of 10 s at 50 Mbit/s, the top of what platforms take in, is 60 MiB."""
+    picture_pixels: int = 64_000_000
+    """Above 8K (33 MP) and above the pictures of phones (50 MP); 64 MP are 96 MB as YUV, 192 MB as RGB."""
+    picture_side_pixels: int = 16
+    """The smallest width and height: below one macroblock there is nothing to recognise."""
+    frames: int = 20_000
+    """In one segment: over five minutes at 60 frames a second. Bounds the packet table (about 500 bytes a packet)."""
+    frames_per_second: int = 1_000
+    """Four times the fastest screen that people broadcast from; a stream that tells more, tells nonsense."""
+    streams: int = 64
+    """Elementary streams that a container may declare. Real ones have under ten."""
+    window_bytes: int = 64 * MIB
+    """Packets held at once. A longer input is worked through in windows, each of whole GOPs where it can be."""
+    window_seconds: float = 30.0
+    """The same by time, so that the pictures of a long file come out as it is read."""
+    output_bytes: int = 512 * MIB
+    """Pictures of one window: 350 of 1080p, or five of 64 MP; the plan takes fewer where they are larger."""
+    wall_seconds: float = 30.0
+    """Then the child is killed. Well under the redelivery time-out of a segment; decoding takes under 1 s."""
+    memory_bytes: int = 1536 * MIB
+    """Address space of the child over what the interpreter and its libraries map: packets, reference pictures of one
+    decoder (16 of 8K at the most) and one window of output."""
+
+    @classmethod
+    def for_files(cls) -> Self:
+        """Bounds for a file that a person names: hours of video, worked through in windows."""
+        return cls(input_bytes=1 << 41, frames=4_000_000, wall_seconds=6 * 3600.0)

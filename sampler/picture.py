@@ -1,0 +1,134 @@
+"""A decoded picture, as it came out of the decoder, and what is made of it on demand."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.uint8]
+
+MATRICES: dict[str, tuple[float, float]] = {
+    "bt601": (0.299, 0.114),
+    "bt709": (0.2126, 0.0722),
+    "bt2020": (0.2627, 0.0593),
+    "fcc": (0.30, 0.11),
+    "smpte240m": (0.212, 0.087),
+}
+"""Weights of red and of blue in luma (ITU-T H.273, table 4)."""
+
+LUMA_MIN, LUMA_SPAN, CHROMA_SPAN = 16, 219, 224
+"""Limited range, 8 bit (ITU-R BT.601): luma is 16 to 235, chroma 16 to 240."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture of `height` × `width` as it is shown: rotation and mirroring are applied by `luma` and `rgb`.
+
+    Its planes are read-only views of memory that the decoder child filled and can no longer change.
+    """
+
+    planes: tuple[Plane, ...]
+    """uint8, as stored, before rotation: (Y,) or (Y, U, V), each (H, W) of its own size; or one of (H, W, 3), RGB."""
+    full_range: bool
+    """Whether luma uses 0 to 255 rather than 16 to 235. RGB is full."""
+    matrix: str
+    """Key of `MATRICES`, by which YUV becomes RGB."""
+    rotation_degrees: int = 0
+    """Counter-clockwise, a multiple of 90, to be applied for display; after the mirroring."""
+    mirrored: bool = False
+    """Whether left and right are to be exchanged for display, before the rotation."""
+    pixel_aspect: float = 1.0
+    """Width by height of one stored pixel. Nothing here stretches by it."""
+    keyframe: bool = False
+
+    @property
+    def width(self) -> int:
+        """In pixels, as shown."""
+        height, width = self.planes[0].shape[:2]
+        return height if self.rotation_degrees % 180 else width
+
+    @property
+    def height(self) -> int:
+        """In pixels, as shown."""
+        height, width = self.planes[0].shape[:2]
+        return width if self.rotation_degrees % 180 else height
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the stored pixels are RGB already, as with still pictures."""
+        return self.planes[0].ndim == 3
+
+    def luma(self) -> Plane:
+        """Brightness: uint8, (height, width), full range.
+
+        Of YUV it is the luma plane itself, expanded to 0..255 where the range is limited: not a copy where the range
+        is full and nothing is to be turned. Of RGB it has the weights of BT.601, as PDQ's reference takes them.
+        """
+        first = self.planes[0]
+        if self.is_rgb:
+            return self._upright(np.asarray(cv2.cvtColor(first, cv2.COLOR_RGB2GRAY), np.uint8))
+        return self._upright(first if self.full_range else np.asarray(cv2.LUT(first, _expansion()), np.uint8))
+
+    def rgb(self, max_pixels: int | None = None) -> Plane:
+        """Colours: uint8, (height, width, 3), RGB, full range.
+
+        Args:
+            max_pixels: shrink, keeping the aspect, to at most so many pixels; made from planes shrunk first, so
+                that a small picture is cheap. None: full size.
+        """
+        height, width = self.planes[0].shape[:2]
+        if max_pixels is not None and height * width > max_pixels:
+            scale = (max_pixels / (height * width)) ** 0.5
+            height, width = max(1, int(height * scale)), max(1, int(width * scale))
+        planes = [_resized(plane, width=width, height=height) for plane in self.planes]
+        if self.is_rgb:
+            return self._upright(planes[0])
+        if len(planes) == 1:
+            grey = planes[0] if self.full_range else np.asarray(cv2.LUT(planes[0], _expansion()), np.uint8)
+            return self._upright(np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8))
+        yuv = cv2.merge(planes)
+        return self._upright(np.asarray(cv2.transform(yuv, _yuv_to_rgb(self.matrix, self.full_range)), np.uint8))
+
+    def _upright(self, stored: Plane) -> Plane:
+        if self.mirrored:
+            stored = stored[:, ::-1]
+        turned = np.rot90(stored, self.rotation_degrees // 90 % 4)
+        return turned if turned is stored else np.ascontiguousarray(turned)
+
+
+def _resized(plane: Plane, *, width: int, height: int) -> Plane:
+    """`plane` at the given size: averaged where it shrinks, interpolated where it grows (chroma)."""
+    rows, columns = plane.shape[:2]
+    if (rows, columns) == (height, width):
+        return plane
+    shrinks = height < rows and width < columns
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane, (width, height), interpolation=method), np.uint8)
+
+
+@cache
+def _expansion() -> Plane:
+    """Table from limited to full range, rounded to nearest."""
+    levels = (np.arange(256) - LUMA_MIN) * (255 / LUMA_SPAN)
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
+@cache
+def _yuv_to_rgb(matrix: str, full_range: bool) -> NDArray[np.float32]:
+    """(3, 4) affine transform of (Y, U, V, 1) to RGB (ITU-T H.273, section 8.3)."""
+    red, blue = MATRICES[matrix]
+    green = 1 - red - blue
+    luma_scale = 1.0 if full_range else 255 / LUMA_SPAN
+    chroma_scale = 1.0 if full_range else 255 / CHROMA_SPAN
+    from_u, from_v = 2 * (1 - blue) * chroma_scale, 2 * (1 - red) * chroma_scale
+    gains = np.array(
+        [
+            [luma_scale, 0.0, from_v],
+            [luma_scale, -from_u * blue / green, -from_v * red / green],
+            [luma_scale, from_u, 0.0],
+        ]
+    )
+    offsets = gains @ np.array([0 if full_range else LUMA_MIN, 128, 128])
+    return np.hstack([gains, -offsets[:, None]]).astype(np.float32)
