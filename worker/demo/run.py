@@ -1,0 +1,104 @@
+"""The demo itself: registers a stream as a platform would, and reads the queue as a platform's consumer would."""
+
+import json
+from collections.abc import Iterator, Mapping
+from time import monotonic
+from typing import Any
+
+from celery import Celery
+from redis import Redis
+from redis.exceptions import ResponseError
+from rich.console import Console
+from rich.live import Live
+
+from worker.demo.screen import escalation_line, stream_table
+from worker.demo.stack import Stack
+from worker.errors import DemoError, RegistryError
+from worker.redisdb import connect, store_errors
+from worker.status import show
+
+STREAM_ID = "demo"
+GROUP = CONSUMER = "demo"
+ESCALATIONS = tuple(f"lw:escalations:{severity}" for severity in ("critical", "high", "review"))
+FIRST_ESCALATION_SECONDS = 60.0
+REFRESH_MILLISECONDS = 400
+"""How long one read of the queue blocks, and so how old the table may be."""
+
+
+def run(*, environment: Mapping[str, str], console: Console, once: bool, url: str | None) -> None:
+    """Runs the demo until it is interrupted, or with `once` until the first escalation was read and acknowledged.
+
+    Raises:
+        DemoError: with `once`, none came in time; or one of the processes ended by itself.
+    """
+    console.print(f"Starting Valkey, a Celery worker and beat{' and a live origin' if url is None else ''}…")
+    with Stack(environment, url) as stack, connect(stack.redis_url) as redis, store_errors():
+        _enqueue(stack)
+        console.print(f"Watching {stack.stream_url} as stream {STREAM_ID}, a drill.", highlight=False, markup=False)
+        if url is None:
+            console.print("The test card cuts into it every 20 s.", highlight=False)
+        with Live(stream_table(None), console=console, auto_refresh=False) as live:
+            _follow(stack, redis, live, once)
+
+
+def _enqueue(stack: Stack) -> None:
+    """Registers the stream as a platform does: by the task's public name, with nothing of ours imported."""
+    with Celery("platform", broker=stack.redis_url) as platform:
+        platform.send_task(
+            "livewarden.watch_stream",
+            kwargs={"stream_id": STREAM_ID, "url": stack.stream_url, "purpose": "drill"},
+            queue="intake",
+        )
+
+
+def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
+    """Shows the stream's record and each escalation, until the first one if `once`."""
+    _join_group(redis)
+    deadline = monotonic() + FIRST_ESCALATION_SECONDS
+    while True:
+        stack.check()
+        record = _record(redis)
+        live.update(stream_table(record), refresh=True)
+        for stream, entry_id, event in _read(redis):
+            live.console.print(escalation_line(event))
+            redis.xack(stream, GROUP, entry_id)
+            if once:
+                return
+        if once and monotonic() > deadline:
+            raise DemoError(
+                f"no escalation came within {FIRST_ESCALATION_SECONDS:.0f} s; {_told(record)}; "
+                f"the end of the worker's log:\n{stack.worker_log()}"
+            )
+
+
+def _join_group(redis: Redis) -> None:
+    """Makes our own consumer group, from each stream's beginning: the moderators' group is not touched."""
+    for stream in ESCALATIONS:
+        try:
+            redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+
+
+def _read(redis: Redis) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yields stream key, entry ID and event of what is new to the group; it is the caller who acknowledges."""
+    answer: Any = redis.xreadgroup(GROUP, CONSUMER, dict.fromkeys(ESCALATIONS, ">"), block=REFRESH_MILLISECONDS)
+    for stream, entries in answer or ():
+        for entry_id, fields in entries:
+            yield stream, entry_id, json.loads(fields["event"])
+
+
+def _record(redis: Redis) -> dict[str, Any] | None:
+    try:
+        return show(redis, STREAM_ID)
+    except RegistryError:  # the worker has not yet taken the task
+        return None
+
+
+def _told(record: Mapping[str, Any] | None) -> str:
+    """What the registry has to say of the stream, for the message that nothing came."""
+    if record is None:
+        return "the stream was never registered"
+    reason = f" ({record['reason']})" if record["reason"] else ""
+    return f"the stream is {record['state']}{reason}, {record['moderated_seconds']:.0f} s of it were moderated"

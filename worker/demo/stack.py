@@ -1,0 +1,129 @@
+"""The demo's processes: Valkey, a Celery worker, beat and the origin, started and ended together."""
+
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from worker.demo.processes import Child
+from worker.errors import DemoError
+
+START_SECONDS = 30.0
+"""How long a process may take until it says that it is ready; on an idle laptop it is under 5 s, most of it the
+origin's first segment."""
+GRACE_SECONDS = 1.2
+"""What the worker gets to finish the segments in hand, and then Valkey to close its file, before they are killed. Two
+graces and the killing stay under the 3 s in which Ctrl-C has to have ended everything."""
+POLL_SECONDS = 0.05
+
+_SETTINGS = "LIVEWARDEN_"
+
+
+class Stack:
+    """All processes of one demo and the folder that they work in; a context manager that leaves none of it behind."""
+
+    def __init__(self, environment: Mapping[str, str], url: str | None) -> None:
+        """Starts nothing yet.
+
+        Args:
+            environment: the variables of our own process; the children get them too, but for what the demo sets.
+            url: a stream of the user's own to watch; None: the demo's origin.
+        """
+        self._environment = dict(environment)
+        self._own_url = url
+        self._folder = Path(tempfile.mkdtemp(prefix="livewarden-demo-"))
+        self._valkey: Child | None = None
+        self._workers: list[Child] = []
+        self.redis_url = ""
+        self.stream_url = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        # The origin first: its first segment takes 4 s, in which the others get ready.
+        if self._own_url is None:
+            self._workers.append(self._run("origin", ["worker.demo.origin"]))
+        self._valkey = self._run("valkey", ["worker.demo.valkey", str(self._folder)], when_orphaned=signal.SIGTERM)
+        self.redis_url = self._ready(self._valkey)
+        self._environment[f"{_SETTINGS}REDIS_URL"] = self.redis_url
+        self._environment[f"{_SETTINGS}DEPLOYMENT"] = "demo"
+        self.stream_url = self._ready(self._workers[0]) if self._own_url is None else self._own_url
+        # This run's only: the host that was named, and no other that its playlist may name.
+        self._environment[f"{_SETTINGS}ALLOWED_ORIGINS"] = urlsplit(self.stream_url).netloc.rpartition("@")[2]
+        self._workers += [
+            self._run("worker", ["celery", "-A", "worker.app", "worker", "--loglevel=INFO"]),
+            self._run("beat", ["celery", "-A", "worker.app", "beat", "--loglevel=INFO"]),
+        ]
+
+    def _run(self, name: str, module: list[str], when_orphaned: signal.Signals = signal.SIGKILL) -> Child:
+        return Child(
+            name,
+            [sys.executable, "-m", *module],
+            folder=self._folder,
+            environment=self._environment,
+            when_orphaned=when_orphaned,
+        )
+
+    def _ready(self, child: Child) -> str:
+        """Waits for the line in which a child says where it is to be reached."""
+        deadline = monotonic() + START_SECONDS
+        while (line := child.first_line()) is None:
+            child.check()
+            if monotonic() > deadline:
+                raise DemoError(f"{child.name} was not ready within {START_SECONDS:.0f} s; its log:\n{child.log()}")
+            sleep(POLL_SECONDS)
+        return line
+
+    def check(self) -> None:
+        """Raises DemoError, with the end of its log, if one of the processes has ended by itself."""
+        for child in self._children():
+            child.check()
+
+    def worker_log(self) -> str:
+        """The last lines of the worker's log."""
+        return next((child.log() for child in self._workers if child.name == "worker"), "")
+
+    def _children(self) -> list[Child]:
+        return [*self._workers, *([] if self._valkey is None else [self._valkey])]
+
+    def close(self) -> None:
+        """Ends all processes within 3 s and removes the folder; may be called twice."""
+        with _undisturbed():
+            # Valkey goes last: a worker that loses it would wait for it to come back.
+            for group in (self._workers, [] if self._valkey is None else [self._valkey]):
+                for child in group:
+                    child.ask_to_end()
+                deadline = monotonic() + GRACE_SECONDS
+                for child in group:
+                    child.wait_until(deadline)
+                for child in group:
+                    child.kill()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Holds back the signals that end the demo: a second Ctrl-C must not interrupt the putting away."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
