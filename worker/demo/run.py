@@ -14,12 +14,12 @@ from rich.live import Live
 from worker.demo.screen import escalation_line, stream_table
 from worker.demo.stack import Stack
 from worker.errors import DemoError, RegistryError
+from worker.queuekeys import ESCALATION_KEYS
 from worker.redisdb import connect, store_errors
 from worker.status import show
 
 STREAM_ID = "demo"
 GROUP = CONSUMER = "demo"
-ESCALATIONS = tuple(f"lw:escalations:{severity}" for severity in ("critical", "high", "review"))
 FIRST_ESCALATION_SECONDS = 60.0
 REFRESH_MILLISECONDS = 400
 """How long one read of the queue blocks, and so how old the table may be."""
@@ -73,7 +73,7 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
 
 def _join_group(redis: Redis) -> None:
     """Makes our own consumer group, from each stream's beginning: the moderators' group is not touched."""
-    for stream in ESCALATIONS:
+    for stream in ESCALATION_KEYS:
         try:
             redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
         except ResponseError as error:
@@ -83,7 +83,7 @@ def _join_group(redis: Redis) -> None:
 
 def _read(redis: Redis) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yields stream key, entry ID and event of what is new to the group; it is the caller who acknowledges."""
-    answer: Any = redis.xreadgroup(GROUP, CONSUMER, dict.fromkeys(ESCALATIONS, ">"), block=REFRESH_MILLISECONDS)
+    answer: Any = redis.xreadgroup(GROUP, CONSUMER, dict.fromkeys(ESCALATION_KEYS, ">"), block=REFRESH_MILLISECONDS)
     for stream, entries in answer or ():
         for entry_id, fields in entries:
             yield stream, entry_id, json.loads(fields["event"])

