@@ -59,7 +59,7 @@ class HashList:
         return cls(name=name, version=digest.hexdigest()[:_VERSION_DIGITS], entries=tuple(entries), words=words)
 
     def match(self, pdq: PdqHash) -> tuple[Match, ...]:
-        """The nearest MAX_MATCHES_A_LIST entries within MATCH_DISTANCE (<=), nearest first, then in the list's order."""
+        """The nearest MAX_MATCHES_A_LIST entries within MATCH_DISTANCE (<=), nearest first, then in list order."""
         distances = np.zeros(len(self.entries), np.uint16)  # 256 apart is possible, and would be 0 in uint8
         for listed, wanted in zip(self.words, np.frombuffer(pdq.bits, np.uint64), strict=True):
             distances += np.bitwise_count(listed ^ wanted)

@@ -1,7 +1,8 @@
 """The file of a hash list: `NAME.csv`, header `hash` or `hash,id`, one PDQ hash a line as 64 hex digits.
 
 A byte-order mark, CRLF line ends and empty lines at the end are accepted, as are duplicated hashes and ids (lists are
-joined from many sources) and a list with no entry; an empty id stands for the line's number. Anything else refuses the list whole, since half a list would look like a whole one.
+joined from many sources) and a list with no entry; an empty id stands for the line's number. Anything else refuses the
+list whole, since half a list would look like a whole one. Refusals do not quote hashes: they end up in logs.
 """
 
 import re
@@ -58,7 +59,7 @@ def list_files(folder: Path) -> tuple[ListFile, ...]:
         )
     except OSError as error:
         raise HashListError(f"{folder}: expected a folder of hash lists: {error.strerror}") from error
-    return tuple(ListFile(name=path.stem, path=path) for path in paths)
+    return tuple(ListFile(name=path.stem, path=path) for path in paths if not path.name.startswith("."))
 
 
 def read_list(file: ListFile) -> ListContent:

@@ -13,6 +13,7 @@ Pictures are hashed at their native size, as `pdqhash.compute` does: resizing to
 hash and move it away from the reference.
 """
 
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,6 +47,8 @@ _SAMPLE_DRIFT = 4e-3
 _FREQUENCY_DRIFT = 5e-3
 """Likewise for a frequency: over twice the worst of 312 pictures (0.0021)."""
 
+_HEX_DIGITS = frozenset(string.hexdigits)
+
 FloatArray = npt.NDArray[np.float32]
 Picture = npt.NDArray[Any]
 
@@ -72,12 +75,13 @@ class PdqHash:
         Raises:
             HashFormatError: it is anything else.
         """
-        if len(text) != BITS // 4 or not text.isascii() or not text.isalnum():
-            raise HashFormatError(f"expected a PDQ hash of {BITS // 4} hex digits, found {text[:80]!r}")
-        try:
-            return cls(bits=bytes.fromhex(text), quality=quality)
-        except ValueError as error:
-            raise HashFormatError(f"expected a PDQ hash of {BITS // 4} hex digits, found {text!r}") from error
+        digits = BITS // 4
+        if len(text) != digits:
+            raise HashFormatError(f"expected a PDQ hash of {digits} hex digits, found {len(text)} characters")
+        if not set(text) <= _HEX_DIGITS:
+            place = next(place for place, letter in enumerate(text) if letter not in _HEX_DIGITS)
+            raise HashFormatError(f"expected a PDQ hash of {digits} hex digits, found {text[place]!r} at {place + 1}")
+        return cls(bits=bytes.fromhex(text), quality=quality)
 
     @property
     def hex(self) -> str:
