@@ -4,6 +4,7 @@ LivewardenError
 └── WorkerError
     ├── RegistryError            a stream that cannot be registered, or is not known
     ├── StoreError               Redis is away, full, or not set up to keep what it is told
+    ├── QueueError               the queue cannot do what a person asked of it
     ├── OriginEntryError         an entry of the allowed origins that names nothing
     ├── FetchError               bytes that could not be had from an origin
     ├── PlaylistError            bytes that are not a playlist which can be watched
@@ -25,6 +26,10 @@ class RegistryError(WorkerError):
 
 class StoreError(WorkerError):
     """Redis is away, full, or does not keep what it is told."""
+
+
+class QueueError(WorkerError):
+    """The queue cannot do what a person asked of it; the text says why, and who did what before."""
 
 
 class OriginEntryError(WorkerError):

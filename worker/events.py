@@ -118,11 +118,9 @@ def escalation(
         "versions": _versions(occasion.versions),
         "metadata": dict(occasion.stream.metadata),
     }
-    # A canary proves the way to an incident without calling a person.
-    canary = incident.purpose == "canary"
     return _event(
         kind,
-        OPERATIONS if canary else escalations_key(finding.severity),
+        _escalations_key(incident.purpose, finding.severity),
         derived_id(kind, incident.incident_id, occasion.segment_key, finding.severity),
         occasion.deployment,
         data,
@@ -175,8 +173,13 @@ def escalation_closed(newest: Mapping[str, Any], *, outcome: str, deployment: st
     data["previous_severity"] = data["severity"]
     data["times"] = data["times"] | {"published": rfc3339(now_ms)}
     data["outcome"] = outcome
-    key = escalations_key(Severity(data["severity"]))
+    key = _escalations_key(data["purpose"], Severity(data["severity"]))
     return _event(kind, key, derived_id(kind, data["incident_id"]), deployment, data, now_ms)
+
+
+def _escalations_key(purpose: str, severity: Severity) -> str:
+    """A canary proves the way up to an escalation, and calls nobody."""
+    return OPERATIONS if purpose == "canary" else escalations_key(severity)
 
 
 def _identity(stream_id: str, incident: Incident) -> dict[str, Any]:

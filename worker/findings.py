@@ -93,4 +93,6 @@ class Incident:
     raised_ms: int
     published_ms: int
     """When an event of it was last published."""
+    cooldown_ms: int
+    """The rule's, when it was raised: who decides needs no policy."""
     interrupt_requested: bool = False

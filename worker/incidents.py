@@ -130,6 +130,7 @@ def _advance_rule(
             finding=merge(waiting),
             raised_ms=now_ms,
             published_ms=now_ms,
+            cooldown_ms=round(rule.cooldown_seconds * 1000),
         )
         events = [escalation(occasion, incident, cause, previous_severity=None, now_ms=now_ms)]
     else:
@@ -164,9 +165,8 @@ def _request_interrupt(incident: Incident, rule: Rule, occasion: Occasion, now_m
     return replace(incident, interrupt_requested=True), [event]
 
 
-def close(state: RuleState, *, now_ms: int, cooldown_seconds: float) -> RuleState:
+def close(state: RuleState, *, now_ms: int) -> RuleState:
     """The rule's open incident has been decided."""
     assert state.incident is not None
-    quiet_until_ms = now_ms + round(cooldown_seconds * 1000)
-    decided = Decided(quiet_until_ms=quiet_until_ms, severity=state.incident.finding.severity)
+    decided = Decided(quiet_until_ms=now_ms + state.incident.cooldown_ms, severity=state.incident.finding.severity)
     return replace(state, incident=None, decided=decided)

@@ -1,0 +1,210 @@
+"""`livewarden queue`: what moderators do at a terminal, and what scripts do for them."""
+
+import json
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from rich.text import Text
+
+    from config.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Take incidents, decide them, and follow the queue.")
+
+NOTHING_TO_TAKE = 3
+"""Exit status of `queue next`."""
+_COLOURS = {"critical": "bold red", "high": "bold yellow", "review": "cyan"}
+
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; recorded with what you do.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, and nothing else.")]
+
+
+@app.command("next")
+def next_(
+    by: By,
+    wait: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds to wait for something to take.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Take the next incident: critical, then high, then review, of these the oldest.
+
+    It is held for you for 10 minutes. Status 3: there is nothing to take.
+    """
+    from worker.queue import take_or_wait
+
+    taken = take_or_wait(_redis(), by, wait_seconds=wait)
+    if taken is None:
+        typer.echo("nothing to take", err=True)
+        raise typer.Exit(NOTHING_TO_TAKE)
+    if as_json:
+        typer.echo(taken.event)
+    else:
+        _show_incident(json.loads(taken.event))
+
+
+@app.command()
+def decide(
+    incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="data.incident_id of its events.")],
+    outcome: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUTCOME",
+            help="csea_apparent, csea_suspected, child_at_risk, adult_tos, other_harm, harmless or cannot_judge.",
+        ),
+    ],
+    by: By,
+    note: Annotated[str, typer.Option(metavar="TEXT", help="Why; up to 2,000 characters.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Record what you found, publish it, and close the incident for everybody."""
+    from worker import decisions
+
+    settings = _settings()
+    decision = decisions.decide(_redis(), incident, outcome, by=by, note=note, deployment=settings.deployment)
+    if as_json:
+        typer.echo(decision.event)
+    else:
+        typer.echo(f"{decision.incident_id} on {decision.stream_id} ({decision.rule}): {decision.outcome}")
+
+
+@app.command()
+def watch(
+    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest that is kept.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Follow what is published, without taking anything, until Ctrl-C."""
+    from rich.console import Console
+
+    from worker.queue import follow
+
+    console = Console()
+    try:
+        for entry in follow(_redis(), from_start=from_start):
+            if as_json:
+                typer.echo(entry.event)
+            else:
+                console.print(_row(json.loads(entry.event)))
+    except KeyboardInterrupt:
+        return
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Show the incidents that nobody has decided, in the order in which they are taken."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from worker.queue import open_incidents
+
+    incidents = open_incidents(_redis())
+    if as_json:
+        for incident in incidents:
+            typer.echo(json.dumps(asdict(incident)))
+        return
+    if not incidents:
+        typer.echo("no open incidents")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("severity", "incident", "age", "hits"):
+        table.add_column(heading, no_wrap=True)  # an incident's ID is typed by people: all of it
+    for heading in ("stream", "rule", "held by"):
+        table.add_column(heading, overflow="fold")
+    for incident in incidents:
+        held = f"{incident.holder} for {_span(incident.lease_seconds)}" if incident.holder else ""
+        table.add_row(
+            _severity(incident.severity),
+            incident.incident_id,
+            _span(incident.age_seconds),
+            str(incident.hits),
+            Text(incident.stream_id) + _badge(incident.purpose),
+            incident.rule,
+            Text(_printable(held)),
+        )
+    Console().print(table)
+
+
+def _settings() -> "Settings":
+    from config.settings import Settings
+
+    return Settings.from_mapping(os.environ)
+
+
+def _redis() -> "Redis":
+    from worker.redisdb import connect
+
+    return connect(_settings().redis_url.get_secret_value())
+
+
+def _row(event: dict[str, Any]) -> "Text":
+    """One line of `watch`: time, what happened, severity, incident, stream, rule."""
+    from rich.text import Text
+
+    data = event["data"]
+    what = event["type"].removeprefix("livewarden.escalation.").removesuffix(".v1")
+    if "outcome" in data:
+        what = f"{what}: {data['outcome']}"
+    return Text("  ").join(
+        [
+            Text(data["times"]["published"], style="dim"),
+            _severity(data["severity"]),
+            Text(f"{what:<8}"),
+            Text(data["incident_id"]),
+            Text(data["stream_id"]) + _badge(data["purpose"]),
+            Text(data["rule"]),
+        ]
+    )
+
+
+def _show_incident(event: dict[str, Any]) -> None:
+    """An incident as a person reads it: labels only, no picture."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    data = event["data"]
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("incident", data["incident_id"])
+    table.add_row("severity", _severity(data["severity"]))
+    table.add_row("stream", Text(data["stream_id"]) + _badge(data["purpose"]))
+    table.add_row("rule", Text(data["rule"]))
+    for match in data["matches"]:
+        found = f"list {match['list']}, entry {match['entry']}, distance {match['distance']}"
+        table.add_row("match", Text(_printable(found)))
+    for name, score in data["scores"].items():
+        table.add_row("score", Text(f"{_printable(name)} {score:.3f}"))
+    times = data["times"]
+    table.add_row("seen", f"{times['captured_first']} to {times['captured_last']}, {data['hits']} pictures")
+    table.add_row("raised", times["raised"])
+    if data["degraded"]:
+        table.add_row("degraded", Text(_printable(", ".join(data["degraded"])), style="yellow"))
+    console = Console()
+    console.print(table)
+    console.print(Text(f"\nlivewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))
+
+
+def _severity(severity: str) -> "Text":
+    from rich.text import Text
+
+    return Text(f"{severity:<8}", style=_COLOURS[severity])
+
+
+def _badge(purpose: str) -> "Text":
+    """What is not real must not be taken for it."""
+    from rich.text import Text
+
+    return Text() if purpose == "live" else Text.assemble(" ", (f" {purpose.upper()} ", "black on green"))
+
+
+def _span(seconds: float) -> str:
+    return str(timedelta(seconds=int(seconds)))
+
+
+def _printable(text: str) -> str:
+    """Names of lists, entries and people come from files: they must not steer the terminal."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

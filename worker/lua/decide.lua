@@ -1,0 +1,39 @@
+-- Records a decision, if the incident is undecided, nobody else holds it, and its stream's incidents are unchanged.
+-- KEYS: incident, its entries, stream's incidents, decisions.
+-- ARGV: incident id, who decides, outcome, note, time in ms, version of the incidents, rule, rule's new state, decision
+--   event, stream of the closing event, closing event, token of this attempt.
+-- Returns {'decided'}, {'unknown'}, {'already', outcome, who}, {'held', who, seconds left} or {'clash'}: read again.
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local known = redis.call('HMGET', KEYS[1], 'raised_ms', 'outcome', 'decided_by', 'token', 'holder', 'lease_until_ms')
+if not known[1] then
+  return {'unknown'}
+end
+if known[2] then
+  -- The client sends again when a connection breaks before the answer: it is told what became of its own attempt.
+  if known[4] == ARGV[12] then
+    return {'decided'}
+  end
+  return {'already', known[2], known[3]}
+end
+if known[5] and known[5] ~= ARGV[2] and now_ms < tonumber(known[6]) then
+  return {'held', known[5], math.ceil((known[6] - now_ms) / 1000)}
+end
+if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[6] then
+  return {'clash'}
+end
+redis.call('HINCRBY', KEYS[3], 'version', 1)
+redis.call('HSET', KEYS[3], 'rule:' .. ARGV[7], ARGV[8])
+redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5], 'token',
+  ARGV[12])
+for _, severity in ipairs({'critical', 'high', 'review'}) do
+  redis.call('ZREM', 'lw:open:' .. severity, ARGV[1])
+end
+redis.call('XADD', KEYS[4], '*', 'event', ARGV[9])
+-- Our own readers pass the closing event over, since the incident is decided; it tells the others.
+redis.call('XADD', ARGV[10], '*', 'event', ARGV[11])
+for _, entry in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
+  local stream, id = string.match(entry, '^(%S+) (%S+)$')
+  redis.call('XACK', stream, 'moderators', id)
+end
+return {'decided'}

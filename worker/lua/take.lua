@@ -1,0 +1,63 @@
+-- Takes an incident for a person: the most urgent first, of these the oldest.
+-- KEYS: the open sets and then the queue's streams, each the most urgent first.
+-- ARGV: who takes, lease in ms, entries drained per stream at most.
+-- Returns {incident, its newest event, end of the lease in ms}, or {} if there is nothing to take.
+local GROUP, UNHELD = 'moderators', 'unheld'
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function incident_of(fields)
+  for i = 1, #fields, 2 do
+    if fields[i] == 'event' then
+      local ok, event = pcall(cjson.decode, fields[i + 1])
+      if ok and type(event) == 'table' and type(event.data) == 'table' then
+        return tostring(event.data.incident_id)
+      end
+    end
+  end
+  return ''
+end
+
+-- New entries go to who holds their incident; those of decided incidents, and what nobody can decide, are passed over.
+for i = 4, 6 do
+  redis.pcall('XGROUP', 'CREATE', KEYS[i], GROUP, '0', 'MKSTREAM')
+  local read = redis.call('XREADGROUP', 'GROUP', GROUP, UNHELD, 'COUNT', ARGV[3], 'STREAMS', KEYS[i], '>')
+  for _, entry in ipairs(read and read[1][2] or {}) do
+    local known = redis.call('HMGET', 'lw:incident:' .. incident_of(entry[2]), 'raised_ms', 'outcome', 'holder',
+      'lease_until_ms')
+    if not known[1] or known[2] then
+      redis.call('XACK', KEYS[i], GROUP, entry[1])
+    elseif known[3] and now_ms < tonumber(known[4]) then
+      redis.call('XCLAIM', KEYS[i], GROUP, known[3], 0, entry[1], 'JUSTID')
+    end
+  end
+end
+
+local function deliver(incident, entries)
+  local lease_until_ms = now_ms + ARGV[2]
+  local key = 'lw:incident:' .. incident
+  redis.call('HSET', key, 'holder', ARGV[1], 'lease_until_ms', lease_until_ms, 'delivered', #entries)
+  for _, entry in ipairs(entries) do
+    local stream, id = string.match(entry, '^(%S+) (%S+)$')
+    -- FORCE: an entry beyond what was drained above has not been delivered to anybody yet.
+    redis.call('XCLAIM', stream, GROUP, ARGV[1], 0, id, 'FORCE', 'JUSTID')
+  end
+  return {incident, redis.call('HGET', key, 'event'), lease_until_ms}
+end
+
+for i = 1, 3 do
+  local from = 0
+  repeat
+    local incidents = redis.call('ZRANGE', KEYS[i], from, from + 99)
+    for _, incident in ipairs(incidents) do
+      local held = redis.call('HMGET', 'lw:incident:' .. incident, 'holder', 'lease_until_ms', 'delivered')
+      local free = not held[1] or now_ms >= tonumber(held[2])
+      local entries_key = 'lw:incident:' .. incident .. ':entries'
+      if free or (held[1] == ARGV[1] and redis.call('LLEN', entries_key) > tonumber(held[3])) then
+        return deliver(incident, redis.call('LRANGE', entries_key, 0, -1))
+      end
+    end
+    from = from + 100
+  until #incidents < 100
+end
+return {}
