@@ -38,29 +38,44 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    left = list(_processes_of(os.environ[SESSION_VARIABLE]))
+    left = {**_processes_with(SESSION_VARIABLE, os.environ[SESSION_VARIABLE]), **_children()}
     if left:
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.ensure_newline()
-            for line in left:
-                reporter.write_line(f"left running by a test: {line}", red=True)
+            for pid, command in left.items():
+                reporter.write_line(f"left running by a test: {pid} {command}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _processes_of(token: str) -> Iterator[str]:
-    """Yields "pid command line" of each living child, and of each process that inherited `token`, but ourselves."""
+def _processes() -> Iterator[tuple[int, int, str, list[bytes]]]:
+    """Yields process ID, parent's ID, command line and environment of each other process of ours that is alive."""
     for folder in Path("/proc").glob("[0-9]*"):
-        pid = int(folder.name)
         try:
             state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            environment = (folder / "environ").read_bytes()
+            environment = (folder / "environ").read_bytes().split(b"\0")
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
         except OSError:  # it ended, or is another user's
             continue
-        ours = int(parent) == os.getpid() or f"{SESSION_VARIABLE}={token}".encode() in environment.split(b"\0")
-        if pid != os.getpid() and ours and state != "Z":
-            yield f"{pid} {command}"
+        if state != "Z" and int(folder.name) != os.getpid():
+            yield int(folder.name), int(parent), command, environment
+
+
+def _processes_with(variable: str, value: str) -> dict[int, str]:
+    """Command lines by process ID of the processes that have inherited this variable with this value."""
+    return {
+        pid: command for pid, _, command, environment in _processes() if f"{variable}={value}".encode() in environment
+    }
+
+
+def _children() -> dict[int, str]:
+    return {pid: command for pid, parent, command, _ in _processes() if parent == os.getpid()}
+
+
+@pytest.fixture
+def processes_with() -> Callable[[str, str], dict[int, str]]:
+    """Finds what a test started, by an environment variable that it set: orphans too, adopted by init or not."""
+    return _processes_with
 
 
 @pytest.fixture

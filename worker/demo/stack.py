@@ -61,7 +61,9 @@ class Stack:
         # The origin first: its first segment takes 4 s, in which the others get ready.
         if self._own_url is None:
             self._workers.append(self._run("origin", ["worker.demo.origin"]))
-        self._valkey = self._run("valkey", ["worker.demo.valkey", str(self._folder / "data")], when_orphaned=signal.SIGTERM)
+        self._valkey = self._run(
+            "valkey", ["worker.demo.valkey", str(self._folder / "data")], when_orphaned=signal.SIGTERM
+        )
         self.redis_url = self._ready(self._valkey)
         self._environment[f"{_SETTINGS}REDIS_URL"] = self.redis_url
         self._environment[f"{_SETTINGS}DEPLOYMENT"] = "demo"

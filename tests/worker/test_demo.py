@@ -1,0 +1,115 @@
+"""`livewarden demo` as a person runs it: a real process with all its children."""
+
+import os
+import secrets
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+VARIABLE = "LIVEWARDEN_TEST_DEMO"
+ENDS_WITHIN_SECONDS = 3.0
+
+ProcessesWith = Callable[[str, str], dict[int, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """A demo that has been started."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    """Its temporary folder: what is in it afterwards was left behind."""
+    token: str
+    processes_with: ProcessesWith
+
+    def children(self) -> dict[int, str]:
+        """What it started and what that started, by process ID."""
+        found = self.processes_with(VARIABLE, self.token)
+        return {pid: command for pid, command in found.items() if pid != self.process.pid}
+
+    def wait_for(self, text: str) -> None:
+        """Reads what it prints until `text` is in it."""
+        assert self.process.stdout is not None
+        seen = []
+        for line in self.process.stdout:
+            seen.append(line)
+            if text in line:
+                return
+        pytest.fail(f"the demo ended without {text!r}:\n{''.join(seen)}")
+
+
+@pytest.fixture
+def start(tmp_path: Path, processes_with: ProcessesWith) -> Iterator[Callable[..., Demo]]:
+    """Starts a demo with the given arguments; what is left of it is killed afterwards."""
+    demos: list[Demo] = []
+
+    def run(*arguments: str) -> Demo:
+        token = secrets.token_hex(8)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker.cli.main", "demo", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, VARIABLE: token, "TMPDIR": str(tmp_path)},
+        )
+        demos.append(Demo(process=process, folder=tmp_path, token=token, processes_with=processes_with))
+        return demos[-1]
+
+    yield run
+    for demo in demos:
+        demo.process.kill()
+        demo.process.communicate()
+        for pid in demo.children():
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_once_ends_with_the_first_escalation_and_leaves_nothing(start: Callable[..., Demo]) -> None:
+    """A newcomer's first command fails, or litters their machine."""
+    demo = start("--once")
+    output, _ = demo.process.communicate(timeout=110)
+    assert demo.process.returncode == 0, output
+    assert "raised: stream demo" in output
+    assert "list selftest" in output
+    assert demo.children() == {}
+    assert list(demo.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ends_within_three_seconds_when_interrupted(start: Callable[..., Demo], number: signal.Signals) -> None:
+    """Ctrl-C hangs, prints a traceback, or leaves processes or files behind."""
+    demo = start()
+    demo.wait_for("Watching")
+    demo.process.send_signal(number)
+    output, _ = demo.process.communicate(timeout=ENDS_WITHIN_SECONDS)
+    assert demo.process.returncode == 0, output
+    assert "Traceback" not in output
+    assert demo.children() == {}
+    assert list(demo.folder.iterdir()) == []
+
+
+def test_nothing_survives_a_killed_demo(start: Callable[..., Demo]) -> None:
+    """A demo that is killed leaves workers behind that poll, encode and hold ports for ever."""
+    demo = start()
+    demo.wait_for("Watching")
+    children = {pid: os.pidfd_open(pid) for pid in demo.children()}
+    assert len(children) >= 5  # the origin, Valkey and what holds it, worker, beat
+    demo.process.kill()
+    demo.process.communicate(timeout=ENDS_WITHIN_SECONDS + 7)
+    for pid, descriptor in children.items():
+        ended, _, _ = select.select([descriptor], [], [], 10)
+        os.close(descriptor)
+        assert ended, f"{pid} is still running"
+
+
+def test_a_stream_that_is_not_there_is_told(start: Callable[..., Demo]) -> None:
+    """Someone who mistypes the URL of their own stream waits for an escalation that cannot come, and is not told why."""
+    demo = start("--url", "http://127.0.0.1:9/live.m3u8")
+    demo.wait_for("unreachable")
+    demo.process.send_signal(signal.SIGINT)
+    demo.process.communicate(timeout=ENDS_WITHIN_SECONDS)
