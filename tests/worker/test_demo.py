@@ -108,7 +108,7 @@ def test_nothing_survives_a_killed_demo(start: Callable[..., Demo]) -> None:
 
 
 def test_a_stream_that_is_not_there_is_told(start: Callable[..., Demo]) -> None:
-    """Someone who mistypes the URL of their own stream waits for an escalation that cannot come, and is not told why."""
+    """Someone who mistypes the URL of their own stream waits for nothing and is not told why."""
     demo = start("--url", "http://127.0.0.1:9/live.m3u8")
     demo.wait_for("unreachable")
     demo.process.send_signal(signal.SIGINT)

@@ -55,10 +55,13 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
     """Shows the stream's record and each escalation, until the first one if `once`."""
     _join_group(redis)
     deadline = monotonic() + FIRST_ESCALATION_SECONDS
+    told = ""
     while True:
         stack.check()
         record = _record(redis)
         live.update(stream_table(record), refresh=True)
+        if told != (told := _condition(record)):
+            live.console.print(f"The stream {told}.", style="dim", highlight=False, markup=False)
         for stream, entry_id, event in _read(redis):
             live.console.print(escalation_line(event))
             redis.xack(stream, GROUP, entry_id)
@@ -66,7 +69,7 @@ def _follow(stack: Stack, redis: Redis, live: Live, once: bool) -> None:
                 return
         if once and monotonic() > deadline:
             raise DemoError(
-                f"no escalation came within {FIRST_ESCALATION_SECONDS:.0f} s; {_told(record)}; "
+                f"no escalation came within {FIRST_ESCALATION_SECONDS:.0f} s; the stream {told}; "
                 f"the end of the worker's log:\n{stack.worker_log()}"
             )
 
@@ -96,9 +99,9 @@ def _record(redis: Redis) -> dict[str, Any] | None:
         return None
 
 
-def _told(record: Mapping[str, Any] | None) -> str:
-    """What the registry has to say of the stream, for the message that nothing came."""
+def _condition(record: Mapping[str, Any] | None) -> str:
+    """What the registry has to say of the stream's state."""
     if record is None:
-        return "the stream was never registered"
-    reason = f" ({record['reason']})" if record["reason"] else ""
-    return f"the stream is {record['state']}{reason}, {record['moderated_seconds']:.0f} s of it were moderated"
+        return "is being registered"
+    reason = f": {record['reason']}" if record["reason"] else ""
+    return f"is {record['state']}{reason}"

@@ -9,54 +9,45 @@ from rich.text import Text
 STATE_STYLES = {"live": "bold green", "waiting": "cyan", "ended": "dim", "removed": "dim"}
 SEVERITY_STYLES = {"critical": "bold white on red", "high": "bold red", "review": "yellow"}
 BAR_CELLS = 24
+NOTHING_YET = "–"
 
 
 def stream_table(record: Mapping[str, Any] | None) -> Table:
     """The record of `worker.status.show` as a table; None: the stream has not been registered yet."""
-    table = Table(title="Live streams being watched", title_justify="left", title_style="bold", expand=False)
-    for heading, justify in (
-        ("Stream", "left"),
-        ("State", "left"),
-        ("Segments", "right"),
-        ("Samples", "right"),
-        ("Coverage", "left"),
-        ("Lag", "right"),
-        ("Last scores", "left"),
-    ):
-        table.add_column(heading, justify=justify, no_wrap=heading != "Last scores")  # type: ignore[arg-type]
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
     if record is None:
-        table.add_row("…", Text("registering", style="dim"), "", "", "", "", "")
+        table.add_row("State", Text("registering", style="cyan"))
         return table
-    counts = record["counts"]
-    state = str(record["state"])
-    table.add_row(
-        record["stream_id"],
-        Text(state, style=STATE_STYLES.get(state, "bold yellow")),
-        str(counts.get("segments", 0)),
-        str(counts.get("samples", 0)),
-        coverage(record),
-        "–" if record["lag_seconds"] is None else f"{record['lag_seconds']:.1f} s",
-        "  ".join(f"{name} {score:.3f}" for name, score in sorted(record["last_scores"].items())) or "–",
-    )
+    counts, state, lag_seconds = record["counts"], str(record["state"]), record["lag_seconds"]
+    scores = sorted(record["last_scores"].items())
+    table.add_row("Stream", Text(record["stream_id"], style="bold"))
+    table.add_row("State", Text(state, style=STATE_STYLES.get(state, "bold yellow")))
+    table.add_row("Segments", str(counts.get("segments", 0)))
+    table.add_row("Samples", str(counts.get("samples", 0)))
+    table.add_row("Coverage", coverage(record))
+    table.add_row("Lag", NOTHING_YET if lag_seconds is None else f"{lag_seconds:.1f} s")
+    table.add_row("Last scores", "  ".join(f"{name} {score:.3f}" for name, score in scores) or NOTHING_YET)
     return table
 
 
 def coverage(record: Mapping[str, Any]) -> Text:
-    """A bar of what became of the seconds seen so far: moderated, under way, not moderated."""
+    """A bar of what became of the seconds seen so far: moderated, under way, or else in red."""
     elapsed = record["elapsed_seconds"]
     if elapsed <= 0:
-        return Text("–")
+        return Text(NOTHING_YET)
     moderated, pending = record["moderated_seconds"], record["pending_seconds"]
     done_cells = round(BAR_CELLS * min(1.0, moderated / elapsed))
     pending_cells = min(BAR_CELLS - done_cells, round(BAR_CELLS * pending / elapsed))
-    text = Text()
-    text.append("━" * done_cells, style="green")
-    text.append("━" * pending_cells, style="cyan")
-    text.append("━" * (BAR_CELLS - done_cells - pending_cells), style="red")
-    text.append(f" {moderated:.0f} of {elapsed:.0f} s")
+    bar = Text(no_wrap=True, overflow="ellipsis")
+    bar.append("━" * done_cells, style="green")
+    bar.append("━" * pending_cells, style="cyan")
+    bar.append("━" * (BAR_CELLS - done_cells - pending_cells), style="red")
+    bar.append(f" {moderated:.0f} of {elapsed:.0f} s moderated")
     if pending:
-        text.append(f", {pending:.0f} s under way", style="cyan")
-    return text
+        bar.append(f", {pending:.0f} s under way", style="cyan")
+    return bar
 
 
 def escalation_line(event: Mapping[str, Any]) -> Text:
