@@ -1,7 +1,7 @@
 """How far a stream has been read: what the next poll goes on from. Kept in Redis as JSON."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Self
 
@@ -64,6 +64,10 @@ class Cursor:
     """Start of an outage of which it is open whether the sequence goes on after it."""
     outage_ms: int = 0
     """Time within which, since `outage_from_ms`, no playlist was read."""
+
+    def switched_to(self, rendition: str) -> Self:
+        """Goes on in another rendition of the stream: by numbers, which renditions share, for their names differ."""
+        return self if rendition == self.rendition else replace(self, rendition=rendition, seen=())
 
     def to_json(self) -> str:
         """One line that `from_json` reads back."""

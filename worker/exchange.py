@@ -243,6 +243,8 @@ async def _read(
     if method == "HEAD":
         body = b""
     elif byte_range is None:
+        if response.content_length is not None and response.content_length > max_bytes:
+            raise FetchError(f"{shown}: expected at most {max_bytes} bytes", "too_large")
         body = await _read_whole(response, BoundedBody(shown=shown, max_bytes=max_bytes, encoding=encoding))
         if encoding == "identity":
             length_bytes = len(body)  # known now even if the body came in chunks

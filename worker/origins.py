@@ -187,7 +187,7 @@ def _parse_network(entry: str) -> Network:
 
 def _parse_host(entry: str) -> tuple[str, int | None]:
     try:
-        return str(ip_address(entry.removeprefix("[").removesuffix("]"))), None
+        return str(ip_address(entry[1:-1] if entry.startswith("[") and entry.endswith("]") else entry)), None
     except ValueError:
         pass
     host, colon, port_text = entry.rpartition(":")

@@ -291,6 +291,20 @@ def test_a_moving_stream_is_polled_at_half_its_target_duration(target: float, de
     assert outcome.next_poll_in_ms == delay_ms
 
 
+def test_a_life_shorter_than_the_one_before_is_one_epoch() -> None:
+    """Names that an origin used before its restart would be held against it, and raise the epoch at every poll."""
+    cursor = advance(started(0, 5).cursor, playlist(0, 1, life="b"), now_ms=T0 + 9_000).cursor
+    outcome = advance(cursor, playlist(0, 3, life="b"), now_ms=T0 + 17_000)
+    assert outcome.reading is Reading.MOVED
+    assert sequences(outcome) == [2, 3]
+
+
+def test_another_rendition_goes_on_by_numbers() -> None:
+    """A stream whose rendition is gone would have its whole window moderated again in the next one."""
+    cursor = started().cursor.switched_to("720")
+    assert sequences(advance(cursor, playlist(11, 16, life="720"), now_ms=T0 + 4_000)) == [16]
+
+
 def test_the_cursor_survives_redis() -> None:
     """A worker that takes over would start the stream anew."""
     cursor = failed_poll(started().cursor, now_ms=T0, reason="timeout").cursor

@@ -4,7 +4,7 @@ time is that of what was admitted and what was missed."""
 from collections import Counter
 from dataclasses import dataclass, field
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.cursor import Cursor, StreamState
@@ -134,11 +134,11 @@ class Watch:
 
 durations_ms = st.integers(1, 6_000)
 pauses_ms = st.integers(0, 30_000)
-publish = st.tuples(st.just("publish"), st.lists(durations_ms, min_size=1, max_size=12))
+publish = st.tuples(st.just("publish"), st.lists(durations_ms, min_size=1, max_size=8))
 pause = st.tuples(st.just("pause"), pauses_ms)
 poll = st.just(("poll", None))
 fail = st.just(("fail", None))
-restart = st.tuples(st.just("restart"), st.lists(durations_ms, min_size=1, max_size=12))
+restart = st.tuples(st.just("restart"), st.lists(durations_ms, min_size=1, max_size=4))
 stale = st.tuples(st.just("stale"), st.integers(1, STALE_BY_SEGMENTS))
 
 
@@ -165,6 +165,7 @@ def run(watch: Watch, steps: list[tuple[str, object]]) -> None:
     watch.poll()
 
 
+@settings(max_examples=500)
 @given(st.integers(1, 8), st.lists(st.one_of(publish, publish, pause, poll, poll, fail, restart), max_size=40))
 def test_an_origin_that_restarts_under_new_names(window: int, steps: list[tuple[str, object]]) -> None:
     """After some order of restarts, outages and skipped polls a stretch would be lost or moderated twice."""
