@@ -24,10 +24,9 @@ def card_png(card: Card) -> bytes:
 
 
 def card_mp4(card: Card) -> bytes:
-    """`SECONDS` of `card` as H.264 in an MP4 file, playable everywhere (4:2:0, index in front)."""
+    """`SECONDS` of `card` as H.264 in an MP4 file, playable everywhere (4:2:0)."""
     encoded = BytesIO()
-    options: dict[str, str] = {"movflags": "faststart"}
-    with av.open(encoded, "w", format="mp4", options=options) as container:
+    with av.open(encoded, "w", format="mp4") as container:
         stream: Any = container.add_stream("libx264", rate=FRAMES_PER_SECOND)
         stream.height, stream.width = card.shape[:2]
         stream.pix_fmt = "yuv420p"

@@ -1,25 +1,49 @@
 """Reading and writing the files that a person names on the command line."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 from worker.errors import LocalFileError
+
+
+def open_file(path: Path) -> BinaryIO:
+    """`path`, open for reading; the caller closes it.
+
+    Raises:
+        LocalFileError: it is missing, no file, or not readable.
+    """
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise LocalFileError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def read_file(path: Path, *, max_bytes: int) -> bytes:
     """The content of `path`.
 
     Raises:
-        LocalFileError: it is missing, no file, not readable, or longer than `max_bytes`.
+        LocalFileError: as `open_file`; or it is longer than `max_bytes`.
     """
-    try:
-        with path.open("rb") as file:
-            # One byte more than allowed is asked for, and no size is trusted: a pipe or a growing file has none.
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        raise LocalFileError(f"{path}: cannot be read: {error.strerror}") from error
+    # One byte more than allowed is asked for, and no size is trusted: a pipe or a growing file has none.
+    data = read_range(path, offset=0, length=max_bytes + 1)
     if len(data) > max_bytes:
         raise LocalFileError(f"{path}: expected at most {max_bytes} bytes")
     return data
+
+
+def read_range(path: Path, *, offset: int, length: int) -> bytes:
+    """Up to `length` bytes of `path` from `offset` on.
+
+    Raises:
+        LocalFileError: as `open_file`.
+    """
+    with open_file(path) as file:
+        try:
+            if offset:
+                file.seek(offset)
+            return file.read(length)
+        except OSError as error:
+            raise LocalFileError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -1,0 +1,112 @@
+"""The command `livewarden`: puts the subcommands together, and turns errors into one line and a status.
+
+Each subcommand imports what is heavy (decoders, models, Celery) when it runs, so that `livewarden queue next` is quick.
+"""
+
+import logging
+import os
+import signal
+import sys
+from importlib.metadata import entry_points, version
+from io import TextIOWrapper
+from typing import Annotated
+
+import click
+import typer
+
+from config.errors import LivewardenError
+from worker.cli.demo import demo
+from worker.cli.doctor import doctor
+from worker.cli.hash import hash_images
+from worker.cli.queue import app as queue
+from worker.cli.sample import sample
+from worker.cli.scan import scan
+from worker.cli.streams import app as streams
+from worker.cli.testcard import write_testcard
+
+PLUGIN_GROUP = "livewarden.commands"
+"""Entry points of other packages: each names a `typer.Typer` or a function, and becomes the subcommand of its name."""
+
+FAILED = 2
+INTERRUPTED = 128 + signal.SIGINT
+BROKEN_PIPE = 128 + signal.SIGPIPE
+
+app = typer.Typer(
+    name="livewarden",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Watches live streams for child sexual exploitation and abuse, and brings what it finds to people who decide.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"livewarden {version('livewarden')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Options before the subcommand."""
+
+
+app.command("scan")(scan)
+app.command("hash")(hash_images)
+app.command("testcard")(write_testcard)
+app.command("sample")(sample)
+app.command("doctor")(doctor)
+app.command("demo")(demo)
+app.add_typer(streams, name="streams")
+app.add_typer(queue, name="queue")
+
+
+def _add_plugins() -> None:
+    for entry in entry_points(group=PLUGIN_GROUP):
+        try:
+            found = entry.load()
+        except Exception as error:  # a broken plug-in must not take the other commands away
+            sys.stderr.write(f"livewarden: plug-in {entry.name} ({entry.value}) cannot be loaded: {error}\n")
+            continue
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=entry.name)
+        else:
+            app.command(entry.name)(found)
+
+
+def main() -> None:
+    """Runs the command line of this process and ends it with a status."""
+    logging.basicConfig(level=logging.WARNING, format="livewarden: %(message)s", stream=sys.stderr)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # File names are bytes: one that is not UTF-8 is printed as it came.
+            stream.reconfigure(errors="surrogateescape")
+    _add_plugins()
+    sys.exit(_status())
+
+
+def _status() -> int:
+    try:
+        status = app(standalone_mode=False)
+        sys.stdout.flush()
+    except LivewardenError as error:
+        sys.stderr.write(f"livewarden: {error}\n")
+        return FAILED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone (`| head`). What Python still holds would raise again at exit: it goes nowhere instead.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return status if isinstance(status, int) else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""`livewarden sample`: which pictures the sampler takes of a file, and why."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from config.settings import Settings
+from worker.cli.options import Json, ProfileName, chosen_profile
+
+if TYPE_CHECKING:
+    from sampler.frames import SampledFrame, SampledSegment
+
+
+def sample(
+    media: Annotated[Path, typer.Argument(metavar="MEDIA", help="A segment or video file.")],
+    profile: ProfileName = None,
+    as_json: Json = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw packet sizes, keyframes and the pictures taken.")
+    ] = None,
+) -> None:
+    """Print the sampling plan of MEDIA as it was executed: one line a picture, then a summary.
+
+    Status 2 if MEDIA cannot be looked at.
+    """
+    import secrets
+    from time import process_time
+
+    from config.policy import load_policy
+    from sampler.decoder import Decoder
+    from sampler.errors import SamplerError
+    from sampler.limits import Limits
+    from worker.errors import ScanError
+    from worker.localfile import open_file, write_file
+    from worker.packetplot import packet_plot
+
+    chosen = chosen_profile(load_policy(Settings.from_mapping(os.environ).policy_file), profile)
+    records: list[dict[str, Any]] = []
+    taken = []
+
+    def keep(frame: "SampledFrame") -> None:
+        records.append(_record(frame))
+        taken.append((frame.pts_seconds, frame.reason))
+
+    started = process_time()
+    with Decoder(limits=Limits.for_files()) as decoder, open_file(media) as file:
+        try:
+            segment = decoder.sample(
+                file, profile=chosen, seed=secrets.token_bytes(16), packets=plot is not None, consume=keep
+            )
+        except SamplerError as error:
+            raise ScanError(f"{media}: {error}") from error
+    cpu = {stage: segment.cpu_seconds[stage] for stage in ("demux", "decode")}
+    summary = _summary(segment, len(records), cpu | {"total": process_time() - started + sum(cpu.values())})
+    records.sort(key=lambda record: record["pts_seconds"])
+    if as_json:
+        for record in (*records, summary):
+            sys.stdout.write(json.dumps(record) + "\n")
+    else:
+        _print_table(records, summary)
+    if plot is not None:
+        title = f"{media.name}, profile {chosen.name}"
+        write_file(plot, packet_plot(segment.packets, taken, duration_seconds=segment.duration_seconds, title=title))
+
+
+def _record(frame: "SampledFrame") -> dict[str, Any]:
+    return {
+        "type": "sample",
+        "pts_seconds": round(frame.pts_seconds, 6),
+        "reason": str(frame.reason),
+        "keyframe": frame.keyframe,
+        "width": frame.picture.width,
+        "height": frame.picture.height,
+    }
+
+
+def _summary(segment: "SampledSegment", samples: int, cpu_seconds: dict[str, float]) -> dict[str, Any]:
+    return {
+        "type": "summary",
+        "duration_seconds": round(segment.duration_seconds, 6),
+        "unmoderated_seconds": round(sum(stretch.seconds for stretch in segment.unmoderated), 6),
+        "frames_total": segment.frames_total,
+        "frames_decoded": segment.frames_decoded,
+        "samples": samples,
+        "max_gap_seconds": round(segment.max_gap_seconds, 6),
+        "cpu_seconds": {stage: round(seconds, 6) for stage, seconds in cpu_seconds.items()},
+    }
+
+
+def _print_table(records: list[dict[str, Any]], summary: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Pictures taken", title_justify="left")
+    for heading in ("seconds", "reason", "keyframe", "size"):
+        table.add_column(heading, justify="right" if heading in {"seconds", "size"} else "left")
+    for record in records:
+        size = f"{record['width']}×{record['height']}"
+        table.add_row(f"{record['pts_seconds']:.3f}", record["reason"], "yes" if record["keyframe"] else "", size)
+    console = Console()
+    console.print(table)
+    share = summary["frames_decoded"] / summary["frames_total"]
+    console.print(
+        f"{summary['samples']} pictures of {summary['duration_seconds']:.2f} s, at most "
+        f"{summary['max_gap_seconds']:.2f} s apart; {summary['frames_decoded']} of {summary['frames_total']} frames "
+        f"decoded ({share:.0%}); CPU {summary['cpu_seconds']['total']:.3f} s"
+    )

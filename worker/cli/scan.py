@@ -1,0 +1,146 @@
+"""`livewarden scan`: the pipeline on a file, a segment or a playlist, without Redis."""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.settings import Settings
+from worker.cli.options import Json, ProfileName, chosen_profile
+
+if TYPE_CHECKING:
+    from sampler.picture import Picture
+    from worker.contactsheet import ContactSheet
+    from worker.mediasource import Media
+    from worker.scan import ScanFinding, ScanResult
+    from worker.verdict import SampleVerdict
+
+SEED_BYTES = 16
+
+
+def scan(
+    media: Annotated[str, typer.Argument(metavar="MEDIA_OR_URL", help="A video file, segment or HLS playlist.")],
+    as_json: Json = False,
+    lists: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of hash lists, NAME.csv each.")] = None,
+    contact_sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Write a picture sheet of the samples, grey and blurred.")
+    ] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Leave the sheet clear; refused if anything but the test card was found.")
+    ] = False,
+    profile: ProfileName = None,
+) -> None:
+    """Moderate MEDIA_OR_URL as a live stream would be, and say what was found.
+
+    Status 1: there is a finding. Else 2: nothing could be opened, or over one frame's time went unmoderated. Else 0.
+    """
+    from config.policy import load_policy
+    from models.classifier import load_classifiers
+    from models.hashlists import load_lists
+    from sampler.decoder import Decoder
+    from sampler.limits import Limits
+    from worker.contactsheet import ContactSheet
+    from worker.fetch import Fetcher
+    from worker.mediasource import MediaOpener, is_url
+    from worker.origins import AllowedOrigins
+    from worker.pipeline import Pipeline
+    from worker.scan import Scan
+
+    if clear and contact_sheet is None:
+        raise typer.BadParameter("goes with --contact-sheet FILE.png", param_hint="--clear")
+    settings = Settings.from_mapping(os.environ)
+    policy = load_policy(settings.policy_file)
+    origins = AllowedOrigins.parse(settings.allowed_origins)
+    # The person named this host, so it is allowed for this run; hosts that its playlist names are not.
+    fetcher = Fetcher(origins.with_named(media) if is_url(media) else origins)
+    opener = MediaOpener(fetcher=fetcher, rendition_height_pixels=settings.rendition_height_pixels)
+    sheet = None if contact_sheet is None else ContactSheet(clear=clear)
+    try:
+        with Decoder(limits=Limits.for_files()) as decoder:
+            pipeline = Pipeline(
+                decoder=decoder,
+                lists=load_lists(settings.lists_dir if lists is None else lists),
+                classifiers=load_classifiers(settings.manifests_dir),
+                policy=policy,
+                profile=chosen_profile(policy, profile),
+            )
+            opened = opener.open(media)
+            with _progress(opened) as advance:
+
+                def observe(picture: "Picture", sample: "SampleVerdict") -> None:
+                    advance(sample)
+                    if sheet is not None:
+                        sheet.add(picture, sample)
+
+                result = Scan(pipeline=pipeline, seed=secrets.token_bytes(SEED_BYTES), observe=observe).run(opened)
+    finally:
+        fetcher.close()
+    findings = result.findings(policy)
+    _print(result, findings, opened.name, as_json=as_json)
+    if sheet is not None and contact_sheet is not None:
+        _write_sheet(sheet, contact_sheet, result, findings, title=opened.name, clear=clear)
+    raise typer.Exit(result.exit_status(findings))
+
+
+@contextmanager
+def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
+    """A progress bar on stderr, if that is a terminal; a file of unknown length gets one that only moves."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:.1f} s of video"),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        total_seconds = None if media.extinf_ms is None else media.extinf_ms / 1000
+        task = progress.add_task(f"Scanning {escape(media.name)}", total=total_seconds)
+        yield lambda sample: progress.update(task, completed=sample.pts_seconds)
+
+
+def _print(result: "ScanResult", findings: "Sequence[ScanFinding]", media: str, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from worker.scanreport import report, unseen_lines
+
+    if not as_json:
+        Console().print(report(result, findings, media))
+        return
+    records = [sample.to_record() for sample in result.samples]
+    records += [finding.to_record() for finding in findings]
+    for record in (*records, result.summary()):
+        sys.stdout.write(json.dumps(record) + "\n")
+    for line in unseen_lines(result.unseen):
+        typer.echo(f"livewarden: {line}", err=True)
+    for problem in sorted(result.degraded):
+        typer.echo(f"livewarden: degraded: {problem}", err=True)
+
+
+def _write_sheet(
+    sheet: "ContactSheet",
+    path: Path,
+    result: "ScanResult",
+    findings: "Sequence[ScanFinding]",
+    *,
+    title: str,
+    clear: bool,
+) -> None:
+    from worker.localfile import write_file
+
+    refused = clear and not result.only_selftest(findings)
+    write_file(path, sheet.png(title, clear=clear and not refused))
+    if refused:
+        typer.echo(
+            f"livewarden: --clear is refused: something else than the test card was found; {path} is grey and blurred",
+            err=True,
+        )

@@ -1,0 +1,167 @@
+"""What a deployment needs, checked one by one, each with what to do about it.
+
+A check never ends the others: an operator wants the whole list at once.
+"""
+
+import difflib
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import TypeVar
+
+from config.errors import LivewardenError
+from config.facts import ALLOW, SELFTEST
+from config.policy import Policy, load_policy
+from config.settings import PREFIX, Settings
+from models.classifier import Classifier, load_classifiers
+from models.hashlists import HashLists, load_lists
+from models.pdq import hash_rgb
+from models.testcard import testcard
+from sampler.decoder import Decoder
+from worker.cardfile import card_png
+from worker.diagnosis import Diagnosis, State
+from worker.origins import AllowedOrigins
+from worker.redisdoctor import examine_redis
+
+CARD_WIDTH, CARD_HEIGHT = 640, 360
+"""Pixels of the test card that is sent through decoder, PDQ, lists and classifiers."""
+
+T = TypeVar("T")
+
+
+def examine(environment: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """Runs all checks, in the order in which an operator would mend things."""
+    yield _variables(environment)
+    try:
+        settings = Settings.from_mapping(environment)
+    except LivewardenError as error:
+        yield Diagnosis(name="settings", state=State.FAIL, found=str(error), advice="correct the variables named here")
+        return
+    yield _origins(settings)
+    policy = yield from _loaded("policy", lambda: load_policy(settings.policy_file), _describe_policy)
+    lists = yield from _loaded("hash lists", lambda: load_lists(settings.lists_dir), _describe_lists)
+    classifiers = yield from _loaded(
+        "classifiers", lambda: load_classifiers(settings.manifests_dir), _describe_classifiers
+    )
+    if policy is not None and lists is not None and classifiers is not None:
+        yield _names_fit(policy, lists, classifiers)
+    if lists is not None and classifiers is not None:
+        yield _test_card(lists, classifiers)
+    yield from examine_redis(settings.redis_url.get_secret_value())
+
+
+def _variables(environment: Mapping[str, str]) -> Diagnosis:
+    known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    if not unknown:
+        return Diagnosis(name="environment", state=State.OK, found=f"no unknown {PREFIX} variable")
+    near = {name: difflib.get_close_matches(name, known, n=1) for name in unknown}
+    told = [f"{name} (did you mean {close[0]}?)" if close else name for name, close in near.items()]
+    return Diagnosis(
+        name="environment",
+        state=State.WARN,
+        found=f"not read by this version: {', '.join(told)}",
+        advice="correct or remove them",
+    )
+
+
+def _origins(settings: Settings) -> Diagnosis:
+    try:
+        origins = AllowedOrigins.parse(settings.allowed_origins)
+    except LivewardenError as error:
+        return Diagnosis(name="origins", state=State.FAIL, found=str(error), advice=f"correct {PREFIX}ALLOWED_ORIGINS")
+    if origins.public_only:
+        return Diagnosis(
+            name="origins",
+            state=State.WARN,
+            found="any public address may be fetched from",
+            advice=f"name your origins in {PREFIX}ALLOWED_ORIGINS: then a stream's URL leads nowhere else",
+        )
+    wide = [str(network) for network in origins.networks if network.prefixlen == 0]
+    if wide:
+        return Diagnosis(
+            name="origins",
+            state=State.WARN,
+            found=f"{', '.join(wide)} allows everything, your own network and its metadata service included",
+            advice=f"name your origins in {PREFIX}ALLOWED_ORIGINS",
+        )
+    return Diagnosis(name="origins", state=State.OK, found=f"only {', '.join(settings.allowed_origins)}")
+
+
+def _loaded(
+    name: str, load: Callable[[], T], describe: Callable[[T], Diagnosis]
+) -> Generator[Diagnosis, None, T | None]:
+    """Loads something and tells about it; its value is what the generator returns, None if it cannot be loaded."""
+    try:
+        value = load()
+    except LivewardenError as error:
+        yield Diagnosis(
+            name=name, state=State.FAIL, found=str(error), advice="a worker does not start like this: mend it first"
+        )
+        return None
+    yield describe(value)
+    return value
+
+
+def _describe_policy(policy: Policy) -> Diagnosis:
+    live = [rule.name for rule in policy.rules if rule.mode == "live"]
+    found = f"version {policy.version}, profile {policy.profile.name}, live rules: {', '.join(live) or 'none'}"
+    if live:
+        return Diagnosis(name="policy", state=State.OK, found=found)
+    return Diagnosis(
+        name="policy", state=State.WARN, found=found, advice="set `mode: live` on a rule: shadow rules call nobody"
+    )
+
+
+def _describe_lists(lists: HashLists) -> Diagnosis:
+    found = ", ".join(f"{name} ({size})" for name, size in sorted(lists.sizes.items()))
+    if set(lists.sizes) - {SELFTEST, ALLOW}:
+        return Diagnosis(name="hash lists", state=State.OK, found=found)
+    return Diagnosis(
+        name="hash lists",
+        state=State.WARN,
+        found=f"{found}: no known material would be recognised",
+        advice=f"put NAME.csv files with a header `hash` or `hash,id` into a folder and set {PREFIX}LISTS_DIR to it",
+    )
+
+
+def _describe_classifiers(classifiers: tuple[Classifier, ...]) -> Diagnosis:
+    found = ", ".join(f"{one.manifest.name} {one.manifest.version}" for one in classifiers)
+    return Diagnosis(name="classifiers", state=State.OK, found=f"{found}, weights as their manifests say")
+
+
+def _names_fit(policy: Policy, lists: HashLists, classifiers: tuple[Classifier, ...]) -> Diagnosis:
+    """A rule that asks for what does not exist never holds, and nobody would notice."""
+    scores = {f"{one.manifest.name}/{label}" for one in classifiers for label in one.manifest.labels}
+    missing = [f"score {name}" for name in sorted(policy.asked_scores - scores)]
+    missing += [f"list {name}" for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})]
+    if not missing:
+        return Diagnosis(name="rules", state=State.OK, found="every score and list that rules name exists")
+    return Diagnosis(
+        name="rules",
+        state=State.WARN,
+        found=f"rules name what does not exist: {', '.join(missing)}",
+        advice="correct the rules, or add the classifier or list",
+    )
+
+
+def _test_card(lists: HashLists, classifiers: tuple[Classifier, ...]) -> Diagnosis:
+    """Sends the test card through decoder child, PDQ, lists and classifiers, as a picture of a stream would go."""
+    advice = "see that this machine lets a child process start, and that packages are whole: reinstall livewarden"
+    try:
+        with Decoder() as decoder:
+            rgb = decoder.picture(card_png(testcard(CARD_WIDTH, CARD_HEIGHT))).rgb()
+            unconfined = decoder.unconfined
+        matched = any(match.list == SELFTEST for match in lists.match(hash_rgb(rgb)))
+        for classifier in classifiers:
+            classifier.scores(rgb)
+    except LivewardenError as error:
+        return Diagnosis(name="test card", state=State.FAIL, found=str(error), advice=advice)
+    if not matched:
+        return Diagnosis(name="test card", state=State.FAIL, found="decoded, but not recognised", advice=advice)
+    if unconfined:
+        return Diagnosis(
+            name="test card",
+            state=State.WARN,
+            found=f"recognised, but the decoder child is less confined than it should be: {'; '.join(unconfined)}",
+            advice="run workers where seccomp and resource limits are available",
+        )
+    return Diagnosis(name="test card", state=State.OK, found="decoded, recognised and scored; decoder child confined")

@@ -1,0 +1,230 @@
+"""The pipeline that joins sampler, models and policy: the bytes of a segment in, a verdict out.
+
+No Celery, no Redis and no network in it: `livewarden scan` runs the same on a file as a worker on a live segment.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import thread_time
+from typing import BinaryIO
+
+from config.facts import ListMatch, SampleFacts, StreamFacts
+from config.policy import Policy
+from config.profiles import SamplingProfile
+from models.classifier import Classifier
+from models.errors import ModelsError
+from models.hashlists import HashLists
+from models.pdq import PdqHash, hash_luma
+from sampler.decoder import Decoder
+from sampler.frames import SampledFrame, SampledSegment
+from sampler.picture import Picture
+from worker.accounting import Interval, Unmoderated, length, reach, without
+from worker.gate import Fingerprint, GateState, GateView, view
+from worker.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
+
+_log = logging.getLogger(__name__)
+
+CLASSIFIER_FAILED = "classifier_failed"
+"""Ledger reason: pictures were hashed and matched, and a classifier did not work on them."""
+
+Observer = Callable[[Picture, SampleVerdict], None]
+"""Is shown each picture with its verdict, once that is complete; must not keep the picture."""
+
+
+_Instant = tuple[float, SampleVerdict]
+"""Seconds from the segment's first picture, and what was taken there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a segment belongs."""
+
+    stream: StreamFacts
+    capture_ms: int
+    """When its first picture was live, in milliseconds of Redis's clock; for a file, of its own timeline."""
+    offset_seconds: float = 0.0
+    """Of its first picture from that of the whole input; 0 for a live segment."""
+
+
+class Pipeline:
+    """Moderates segments; built once a worker process, after the fork, and again when lists or policy change."""
+
+    def __init__(
+        self,
+        *,
+        decoder: Decoder,
+        lists: HashLists,
+        classifiers: Sequence[Classifier],
+        policy: Policy,
+        profile: SamplingProfile | None = None,
+    ) -> None:
+        """`profile`: instead of the one that the policy names."""
+        self._decoder = decoder
+        self._lists = lists
+        self._classifiers = tuple(classifiers)
+        self._policy = policy
+        self._profile = policy.profile if profile is None else profile
+
+    def moderate(
+        self,
+        data: bytes | BinaryIO,
+        *,
+        origin: Origin,
+        seed: bytes,
+        init: bytes = b"",
+        gate: GateState | None = None,
+        observe: Observer | None = None,
+    ) -> SegmentVerdict:
+        """Judges each picture that the sampler takes of one segment, as it comes.
+
+        Args:
+            data: the segment's bytes, or a file open for reading; `init`: the bytes of its EXT-X-MAP.
+            seed: secret; decides where audits look.
+            gate: the picture last classified of the same stream and epoch.
+            observe: is shown each picture.
+
+        Raises:
+            sampler.errors.SamplerError: nothing could be looked at; its `reason` goes to the ledger.
+        """
+        started = thread_time()
+        clock = StageClock()
+        degraded: set[str] = set()
+        samples: list[SampleVerdict] = []
+
+        def look(frame: SampledFrame) -> None:
+            nonlocal gate
+            sample, gate = self._look(frame, origin, gate, clock, degraded)
+            samples.append(sample)
+            if observe is not None:
+                observe(frame.picture, sample)
+
+        segment = self._decoder.sample(data, init=init, profile=self._profile, seed=seed, consume=look)
+        instants = [(sample.pts_seconds - origin.offset_seconds, sample) for sample in samples]
+        child = {stage: segment.cpu_seconds[stage] for stage in ("demux", "decode")}
+        return SegmentVerdict(
+            samples=tuple(sorted(samples, key=lambda sample: sample.pts_seconds)),
+            duration_seconds=segment.duration_seconds,
+            unmoderated=self._unmoderated(segment, instants),
+            unhashable_seconds=self._unhashable_seconds(segment, instants),
+            frames_total=segment.frames_total,
+            frames_decoded=segment.frames_decoded,
+            max_gap_seconds=segment.max_gap_seconds,
+            cpu_seconds=CpuSeconds(**child, **clock.spent, total=thread_time() - started + sum(child.values())),
+            gate=gate,
+            degraded=tuple(sorted(degraded)),
+            notes=segment.notes,
+        )
+
+    def _look(
+        self, frame: SampledFrame, origin: Origin, gate: GateState | None, clock: "StageClock", degraded: set[str]
+    ) -> tuple[SampleVerdict, GateState | None]:
+        """The order matters: known material is looked for before any other model or store sees the picture."""
+        with clock.stage("hash"):
+            luma = frame.picture.luma()
+            pdq = hash_luma(luma)
+        with clock.stage("match"):
+            matches = self._match(pdq)
+        capture_ms = origin.capture_ms + round(frame.pts_seconds * 1000)
+        seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
+        if seen.repeated is not None:
+            scores, looked_at = seen.repeated.scores, True
+        else:
+            with clock.stage("classify"):
+                scores, looked_at = self._classify(frame.picture, degraded)
+            gate = _next_state(gate, seen, scores) if looked_at else gate
+        facts = SampleFacts(
+            capture_ms=capture_ms,
+            pts_seconds=origin.offset_seconds + frame.pts_seconds,
+            reason=str(frame.reason),
+            pdq_quality=pdq.quality,
+            matches=matches,
+            scores=scores,
+        )
+        evaluation = self._policy.evaluate(origin.stream, facts)
+        degraded.update(evaluation.problems)
+        sample = SampleVerdict(
+            pts_seconds=facts.pts_seconds,
+            capture_ms=capture_ms,
+            reason=frame.reason,
+            keyframe=frame.keyframe,
+            width=frame.picture.width,
+            height=frame.picture.height,
+            pdq=pdq.hex if pdq.hashable else None,
+            pdq_quality=pdq.quality,
+            matches=matches,
+            scores=scores,
+            deduplicated=seen.repeated is not None,
+            looked_at=looked_at,
+            flat=frame.flat,
+            frozen=seen.frozen,
+            hits=evaluation.hits,
+        )
+        return sample, gate
+
+    def _match(self, pdq: PdqHash) -> tuple[ListMatch, ...]:
+        if not pdq.hashable:
+            return ()
+        return tuple(
+            ListMatch(list=match.list, entry=match.entry, distance=match.distance) for match in self._lists.match(pdq)
+        )
+
+    def _classify(self, picture: Picture, degraded: set[str]) -> tuple[Mapping[str, float], bool]:
+        """Scores of the classifiers that work, and whether all of them did."""
+        rgb = picture.rgb()
+        scores: dict[str, float] = {}
+        failed: list[str] = []
+        for classifier in self._classifiers:
+            try:
+                scores.update(classifier.scores(rgb))
+            except ModelsError as error:
+                # Only its text: an exception of a model may hold the picture in its traceback's frames.
+                _log.warning("classifier %s failed: %s", classifier.manifest.name, error)
+                failed.append(f"classifier-failed:{classifier.manifest.name}")
+        degraded.update(failed)
+        return scores, not failed
+
+    def _unmoderated(self, segment: SampledSegment, instants: Sequence[_Instant]) -> tuple[Unmoderated, ...]:
+        """The sampler's stretches, and those that only samples without their classifier turn speak for."""
+        told = [
+            Unmoderated(start_seconds=stretch.start_seconds, end_seconds=stretch.end_seconds, reason=stretch.reason)
+            for stretch in segment.unmoderated
+        ]
+        if not all(sample.looked_at for _, sample in instants):
+            decoded = self._reach(segment, [instant for instant, _ in instants])
+            seen = self._reach(segment, [instant for instant, sample in instants if sample.looked_at])
+            dark = without(without(decoded, seen), [(stretch.start_seconds, stretch.end_seconds) for stretch in told])
+            told += [Unmoderated(start_seconds=start, end_seconds=end, reason=CLASSIFIER_FAILED) for start, end in dark]
+        return tuple(sorted(told, key=lambda stretch: stretch.start_seconds))
+
+    def _unhashable_seconds(self, segment: SampledSegment, instants: Sequence[_Instant]) -> float:
+        looked_at = [(instant, sample) for instant, sample in instants if sample.looked_at]
+        moderated = self._reach(segment, [instant for instant, _ in looked_at])
+        hashed = self._reach(segment, [instant for instant, sample in looked_at if sample.pdq is not None])
+        return length(without(moderated, hashed))
+
+    def _reach(self, segment: SampledSegment, instants: Sequence[float]) -> list[Interval]:
+        return reach(instants, self._profile.max_gap_seconds, segment.duration_seconds)
+
+
+class StageClock:
+    """CPU seconds of this thread, by stage of the pipeline."""
+
+    def __init__(self) -> None:
+        self.spent = {"hash": 0.0, "match": 0.0, "classify": 0.0}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds what the block takes."""
+        started = thread_time()
+        try:
+            yield
+        finally:
+            self.spent[name] += thread_time() - started
+
+
+def _next_state(gate: GateState | None, seen: GateView, scores: Mapping[str, float]) -> GateState:
+    """A picture older than the one last classified does not become it: states keep to capture time."""
+    after = seen.classified(scores)
+    return gate if gate is not None and gate.capture_ms > after.capture_ms else after
