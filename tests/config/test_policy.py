@@ -1,0 +1,301 @@
+"""The policy: what it accepts, what it refuses and how it says so, and what it finds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.errors import PolicyError
+from config.facts import ListMatch, SampleFacts, Severity, StreamFacts
+from config.policy import Persistence, Policy, load_policy
+from config.profiles import BALANCED, VIGILANT
+
+SAMPLE = SampleFacts(capture_ms=1000, pts_seconds=1.0, reason="keyframe", pdq_quality=90)
+LIVE = StreamFacts(stream_id="cam-1")
+
+
+def near(*lists: str) -> SampleFacts:
+    return replace(SAMPLE, matches=tuple(ListMatch(list=name, entry="1", distance=2) for name in lists))
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    return path
+
+
+def with_condition(tmp_path: Path, condition: str) -> Policy:
+    text = f"version: '1'\nrules:\n  - name: mine\n    severity: high\n    when: >-\n      {condition}\n"
+    return load_policy(write(tmp_path, text))
+
+
+def rules_hit(policy: Policy, stream: StreamFacts, sample: SampleFacts) -> list[str]:
+    return [hit.rule for hit in policy.evaluate(stream, sample).hits]
+
+
+class TestDefault:
+    def test_any_list_but_selftest_and_allow_is_critical(self) -> None:
+        """A match on known material would not reach a moderator first."""
+        policy = load_policy(None)
+        for name in ("ncmec", "confirmed", "x"):
+            (hit,) = policy.evaluate(LIVE, near(name)).hits
+            assert hit.severity is Severity.CRITICAL
+            assert hit.principles == (1, 5)
+            assert hit.matches == (ListMatch(list=name, entry="1", distance=2),)
+
+    def test_allowed_pictures_call_nobody(self) -> None:
+        """A picture that a lead has found harmless would be escalated for ever."""
+        assert rules_hit(load_policy(None), LIVE, near("allow")) == []
+
+    def test_allow_does_not_hide_another_list(self) -> None:
+        """A match on known material could be hidden by an entry of the allow list."""
+        assert rules_hit(load_policy(None), LIVE, near("allow", "ncmec")) == ["known-material"]
+
+    @pytest.mark.parametrize(("purpose", "rules"), [("live", []), ("drill", ["selftest"]), ("canary", ["selftest"])])
+    def test_test_card_acts_on_drills_only(self, purpose: str, rules: list[str]) -> None:
+        """A broadcaster could flood moderators by showing the test card."""
+        assert rules_hit(load_policy(None), replace(LIVE, purpose=purpose), near("selftest")) == rules
+
+    def test_test_card_hides_nothing(self) -> None:
+        """A broadcaster could hide a match behind the test card."""
+        (hit,) = load_policy(None).evaluate(LIVE, near("selftest", "ncmec")).hits
+        assert hit.rule == "known-material"
+        assert [match.list for match in hit.matches] == ["ncmec"]
+
+    def test_classifier_calls_for_review(self) -> None:
+        """What is not on any list would never be seen by a person."""
+        (hit,) = load_policy(None).evaluate(LIVE, replace(SAMPLE, scores={"opennsfw/nsfw": 0.97})).hits
+        assert (hit.severity, hit.principles) == (Severity.REVIEW, (2, 5))
+
+    def test_names_what_it_rests_on(self) -> None:
+        """Doctor could not tell that a rule asks for a score that no classifier gives."""
+        policy = load_policy(None)
+        assert policy.asked_scores == {"opennsfw/nsfw"}
+        assert policy.asked_lists == {"selftest"}
+        assert policy.profile == BALANCED
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("condition", "told"),
+        [
+            ('scoers["m/nsfw"] > 0.5', "unknown name 'scoers' at line 1, column 1: known are matches, sample, scores"),
+            ('stream.purpos == "live"', "unknown name 'stream.purpos' at line 1, column 8: known are audience, drill"),
+            ('matchd("x")', "unknown function 'matchd' at line 1, column 1: known are matched, score"),
+            ('matches.exists(m, m.lst == "x")', "unknown name 'lst': a match has list, entry and distance"),
+            ('matches.exists(m, n.list == "x")', "unknown name 'n' at line 1, column 19"),
+            ('score("m/nsfw") > ', "line 1, column 19: mismatched input '<EOF>'"),
+            ('score("m/nsfw") + 1 > 1.5', "Unsupported operation: float + int"),
+            ('score("m/nsfw")', "expected true or false, it gives a float"),
+            ("score(1) > 0.5", 'score() takes one text, as in score("NAME")'),
+            ('matched("a", "b")', 'matched() takes one text, as in matched("NAME")'),
+            ('matched("a") && score(2) > 0.5', "score() takes one text"),
+        ],
+    )
+    def test_condition(self, tmp_path: Path, condition: str, told: str, capfd: pytest.CaptureFixture[str]) -> None:
+        """A typing error in a rule would be found out on the night when the rule is needed."""
+        with pytest.raises(PolicyError) as caught:
+            with_condition(tmp_path, condition)
+        text = str(caught.value)
+        assert f"{tmp_path}/policy.yaml: rules[0].when (rule 'mine'): " in text
+        assert told in text
+        assert "\n" not in text
+        assert capfd.readouterr() == ("", "")
+
+    @pytest.mark.parametrize(
+        ("rule", "told"),
+        [
+            (
+                "{name: a, severty: high, when: 'true'}",
+                "rules[0].severty (rule 'a'): unknown field: known are name, when",
+            ),
+            (
+                "{name: a, severity: hihg, when: 'true'}",
+                "rules[0].severity (rule 'a'): Input should be 'critical', 'high'",
+            ),
+            ("{name: A b, severity: high, when: 'true'}", "rules[0].name (rule 'A b'): "),
+            (
+                "{name: a, severity: high, when: 'true', persistence: {hit: 2}}",
+                "rules[0].persistence.hit (rule 'a'): unknown field: known are hits, within_seconds",
+            ),
+            (
+                "{name: a, severity: critical, when: 'true', action: interrupt}",
+                "rules[0] (rule 'a'): lists: a rule with `action: interrupt` must name the hash lists",
+            ),
+            (
+                "{name: a, severity: critical, when: 'true', lists: [x]}",
+                "only a rule with `action: interrupt` has them",
+            ),
+            ("{name: a, name: b}", "line 3: 'name' is given twice"),
+            ("{name: a", "line 4: "),
+            ("5", "rules[0]: "),
+        ],
+    )
+    def test_rule(self, tmp_path: Path, rule: str, told: str) -> None:
+        """An operator would not find the field that is wrong."""
+        path = write(tmp_path, f'version: "1"\nrules:\n  - {rule}\n')
+        with pytest.raises(PolicyError) as caught:
+            load_policy(path)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert told in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("data", "told"),
+        [
+            (b"", "expected a mapping with version and rules, got NoneType"),
+            (b"\xff\xfe", "byte 0: expected UTF-8 text"),
+            (b"version: '1'\nrules: []\n", "rules: at least one is needed"),
+            (b"version: '1'\nrules: []\nsamplng: x\n", "samplng: unknown field: known are version, sampling"),
+            (b"a: \x01\n", "expected YAML"),
+            (b"version: '1'\nsampling: fast\nrules: [{name: a, severity: high, when: 'true'}]", "no profile 'fast'"),
+            (
+                b"version: '1'\nrules: [&r {name: a, severity: high, when: 'true'}, *r]",
+                "rules: a: a name may be given to one rule only",
+            ),
+            (
+                b"version: '1'\nprofiles: {mine: {max_gap_second: 1}}\nrules: [{name: a, severity: high, when: a}]",
+                "profiles.mine.max_gap_second: unknown field: known are name, max_gap_seconds",
+            ),
+        ],
+    )
+    def test_file(self, tmp_path: Path, data: bytes, told: str) -> None:
+        """An operator would see a traceback in place of what to correct."""
+        path = tmp_path / "policy.yaml"
+        path.write_bytes(data)
+        with pytest.raises(PolicyError) as caught:
+            load_policy(path)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert told in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_missing_file_and_folder(self, tmp_path: Path) -> None:
+        """A wrong path would end in a traceback."""
+        for path in (tmp_path / "none.yaml", tmp_path):
+            with pytest.raises(PolicyError, match="cannot be read"):
+                load_policy(path)
+
+    def test_all_mistakes_at_once(self, tmp_path: Path) -> None:
+        """An operator would correct one mistake a restart."""
+        path = write(tmp_path, "rules:\n  - {name: a, when: 'x > 1'}\n  - {name: b, severity: no, when: 'true'}\n")
+        with pytest.raises(PolicyError) as caught:
+            load_policy(path)
+        for field in ("version", "rules[0].severity", "rules[0].when", "rules[1].severity"):
+            assert field in str(caught.value)
+
+
+class TestConditions:
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            'score("m/none") > 0.5',
+            'scores["m/none"] > 0.5',
+            'stream.metadata.room == "blue"',
+            'stream.metadata["room"] == "blue"',
+        ],
+    )
+    def test_what_is_missing_does_not_hold(self, tmp_path: Path, condition: str) -> None:
+        """A sample without a score, or a stream without a note, would count as a failed check."""
+        evaluation = with_condition(tmp_path, condition).evaluate(LIVE, SAMPLE)
+        assert evaluation.hits == ()
+        assert evaluation.problems == ()
+
+    def test_sees_all_facts(self, tmp_path: Path) -> None:
+        """A rule could not look at what the documentation promises."""
+        condition = (
+            'matches.exists(m, m.list == "x" && m.entry == "1" && m.distance <= 2) && scores["m/a"] > 0.5'
+            ' && score("m/a") > 0.5 && matched("x") && stream.id == "cam-1" && stream.purpose == "drill"'
+            ' && stream.drill && stream.audience == "public" && stream.risk_prior >= 0.25 && stream.metadata.room == "blue"'
+            ' && sample.pts_seconds >= 1.0 && sample.reason == "keyframe" && sample.quality == 90'
+            " && sample.capture_ms == 1000"
+        )
+        stream = replace(LIVE, purpose="drill", risk_prior=0.25, metadata={"room": "blue"})
+        policy = with_condition(tmp_path, condition)
+        assert rules_hit(policy, stream, replace(near("x"), scores={"m/a": 1.0})) == ["mine"]
+
+    def test_failure_is_told_and_other_rules_go_on(self, tmp_path: Path) -> None:
+        """One rule that cannot be evaluated would stop moderation, or fail unnoticed."""
+        policy = load_policy(
+            write(
+                tmp_path,
+                "version: 1\nrules:\n"
+                "  - {name: broken, severity: high, when: 'stream.metadata.age + 1 > 5'}\n"
+                "  - {name: sound, severity: high, when: 'matched(\"x\")'}\n",
+            )
+        )
+        evaluation = policy.evaluate(replace(LIVE, metadata={"age": "many"}), near("x"))
+        assert [hit.rule for hit in evaluation.hits] == ["sound"]
+        assert evaluation.problems == ("rule-failed:broken",)
+
+    def test_hostile_metadata_stops_nothing(self, tmp_path: Path) -> None:
+        """A platform's note that CEL cannot hold would hide a match."""
+        policy = with_condition(tmp_path, 'matched("x")')
+        for notes in ({"a": "\ud800"}, {"a": 2**200}, {"a": [{"b": None}]}):
+            assert [hit.rule for hit in policy.evaluate(replace(LIVE, metadata=notes), near("x")).hits] == ["mine"]
+
+    def test_scores_that_are_no_numbers_are_told(self, tmp_path: Path) -> None:
+        """NaN compares as false: a broken classifier would look like a clean stream."""
+        policy = with_condition(tmp_path, 'score("m/a") > 0.5')
+        evaluation = policy.evaluate(LIVE, replace(SAMPLE, scores={"m/a": float("nan")}))
+        assert evaluation.problems == ("score-not-finite:m/a",)
+
+    @given(st.text(max_size=60))
+    def test_any_text_is_refused_or_usable(self, text: str) -> None:
+        """A typing error could end the worker with something other than a message."""
+        from config.expressions import ConditionError, Context, compile_condition
+
+        try:
+            condition = compile_condition(text)
+        except ConditionError:
+            return
+        assert Context(LIVE, SAMPLE).holds(condition) in (True, False)
+
+
+class TestPersistence:
+    @pytest.mark.parametrize(
+        ("captures_ms", "met_at"),
+        [
+            ([0, 5_000, 10_000], 10_000),
+            ([0, 5_000, 10_001], None),
+            ([10_000, 0, 5_000], 10_000),
+            ([0, 0, 0], None),
+            ([0, 20_000, 20_001, 20_002, 20_003], 20_002),
+            ([], None),
+        ],
+    )
+    def test_counts_instants_by_capture_time(self, captures_ms: list[int], met_at: int | None) -> None:
+        """A person would be called for one frame counted three times, or not for three that came out of order."""
+        assert Persistence(hits=3, within_seconds=10).met_at(captures_ms) == met_at
+
+    def test_findings_of_a_file(self, tmp_path: Path) -> None:
+        """`scan` would tell of findings for which nobody would be called on a stream."""
+        rule = "{name: a, severity: high, when: 'matched(\"x\")', persistence: {hits: 2, within_seconds: 5}}"
+        shadow = "{name: b, severity: high, when: 'matched(\"x\")', mode: shadow}"
+        policy = load_policy(write(tmp_path, f"version: '1'\nrules:\n  - {rule}\n  - {shadow}\n"))
+        hits = [
+            hit
+            for capture_ms in (0, 9_000, 10_000, 11_000)
+            for hit in policy.evaluate(LIVE, replace(near("x"), capture_ms=capture_ms)).hits
+        ]
+        assert [(hit.rule, hit.capture_ms) for hit in policy.findings(hits)] == [("a", 10_000)]
+
+
+def test_version_tells_two_files_apart(tmp_path: Path) -> None:
+    """Two policies that state the same version could not be told apart in an event."""
+    rule = "{name: a, severity: high, when: 'true'}"
+    one = load_policy(write(tmp_path, f"version: 7\nrules: [{rule}]"))
+    other = load_policy(write(tmp_path, f"version: 7\nrules: [{rule}]\n"))
+    assert one.version.startswith("7+")
+    assert one.version != other.version
+
+
+def test_profiles_change_built_in_ones(tmp_path: Path) -> None:
+    """An operator could not say how closely to look."""
+    text = (
+        "version: '1'\nsampling: mine\nrules: [{name: a, severity: high, when: 'true'}]\n"
+        "profiles: {mine: {max_gap_seconds: 1}, vigilant: {max_gap_seconds: 0.25}}\n"
+    )
+    policy = load_policy(write(tmp_path, text))
+    assert policy.profile == BALANCED.model_copy(update={"name": "mine", "max_gap_seconds": 1.0})
+    assert policy.profiles["vigilant"] == VIGILANT.model_copy(update={"max_gap_seconds": 0.25})
