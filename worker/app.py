@@ -6,7 +6,6 @@ are about how soon a hint comes again.
 
 import os
 import threading
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -29,8 +28,6 @@ HARD_LIMIT_SECONDS = 18
 
 VISIBILITY_SECONDS = 20
 """Just above the hard limit: a message not acknowledged by then has lost its worker, and is delivered again."""
-
-HEARTBEAT_FILE = "LIVEWARDEN_HEARTBEAT_FILE"
 
 settings = Settings.from_mapping(os.environ)
 process = Process(settings)
@@ -80,8 +77,8 @@ app.conf.update(
     beat_max_loop_interval=TICK_SECONDS,
 )
 
-if os.environ.get(HEARTBEAT_FILE):
-    touch_while_alive(Path(os.environ[HEARTBEAT_FILE]))
+if settings.heartbeat_file is not None:
+    touch_while_alive(settings.heartbeat_file)
 
 _stopping = threading.Event()
 
@@ -102,7 +99,7 @@ def _check(**_: Any) -> None:
 def _build(**_: Any) -> None:
     """In each pool child, before its first task."""
     cv2.setNumThreads(1)
-    process.pipeline  # noqa: B018 (loads lists and models now, not within the first segment's time limit)
+    process.warm_up()
 
 
 @worker_ready.connect

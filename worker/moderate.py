@@ -130,7 +130,8 @@ def _after_failed_fetch(process: Process, stream_id: str, begun: Begun, error: F
 def stream_facts(redis: Redis, stream_id: str) -> StreamFacts:
     """What the policy may know of a stream."""
     names = ("purpose", "audience", "risk_prior", "metadata")
-    purpose, audience, risk_prior, metadata = redis.hmget(stream_key(stream_id), names)
+    known = redis.hmget(stream_key(stream_id), names)
+    purpose, audience, risk_prior, metadata = ("" if value is None else str(value) for value in known)
     return StreamFacts(
         stream_id=stream_id,
         purpose=purpose or "live",
@@ -218,7 +219,7 @@ def gate_key(stream_id: str) -> str:
 
 def _gate(redis: Redis, stream_id: str, record: SegmentRecord) -> GateState | None:
     kept = redis.hget(gate_key(stream_id), f"{record.generation}.{record.epoch}")
-    return None if kept is None else GateState.from_json(kept)
+    return None if kept is None else GateState.from_json(str(kept))
 
 
 def _keep_gate(redis: Redis, stream_id: str, record: SegmentRecord, gate: GateState) -> None:

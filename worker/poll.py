@@ -212,7 +212,7 @@ def _without_zeros(increments: Mapping[str, int]) -> dict[str, int]:
 def _unlisted(redis: Redis, stream_id: str, step: Advance) -> list[str]:
     """Segment keys whose validators are of no more use: no segment that the cursor remembers has them."""
     names = {seen.name for seen in step.cursor.seen}
-    kept = redis.hkeys(validators_key(stream_id))
+    kept = [str(key) for key in redis.hkeys(validators_key(stream_id))]
     return [key for key in kept if key.rpartition(".")[2] not in names]
 
 

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 from redis import Redis
 
 from config.policy import Policy, load_policy
 from config.settings import Settings
-from models.classifier import Classifier, load_classifiers, verify_manifests
+from models.classifier import Classifier, load_classifiers
 from models.hashlists import HashLists, load_lists
 from sampler.decoder import Decoder
 from sampler.limits import Limits
@@ -55,29 +56,50 @@ class Process:
         return Versions(
             policy=self.policy.version,
             lists=self.lists.versions,
-            models={classifier.name: classifier.version for classifier in self._classifiers},
+            models={classifier.manifest.name: classifier.manifest.version for classifier in self._classifiers},
         )
 
     @cached_property
     def _classifiers(self) -> tuple[Classifier, ...]:
-        return tuple(load_classifiers(self.settings.manifests_dir))
+        return load_classifiers(self.settings.manifests_dir)
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        return Decoder(limits=Limits())
 
     @cached_property
     def pipeline(self) -> Pipeline:
         """Sampler, models and policy, joined."""
         return Pipeline(
-            decoder=Decoder(limits=Limits()),
+            decoder=self._decoder,
             lists=self.lists,
             classifiers=self._classifiers,
             policy=self.policy,
         )
+
+    def warm_up(self) -> None:
+        """Builds lists, models and their sessions now, not within the first segment's time limit.
+
+        Raises:
+            LivewardenError: something of it is not usable.
+        """
+        blank = np.zeros((64, 64, 3), np.uint8)
+        for classifier in self._classifiers:
+            classifier.scores(blank)
+        self.pipeline  # noqa: B018 (its making is what is wanted)
+
+    def close(self) -> None:
+        """Ends the decoder child and the connections; what is used later is made anew by its owner."""
+        self._decoder.close()
+        self.fetcher.close()
+        self.redis.close()
 
     def seed(self, segment: str) -> bytes:
         """Secret bytes for the audits of one segment, the same on every worker."""
         secret = self.redis.get(SEED)
         if secret is None:
             raise StoreError(f"Redis: {SEED} is not set: expected a worker to have set it when it started")
-        return f"{secret} {segment}".encode()
+        return f"{secret!s} {segment}".encode()
 
 
 def check_ready(settings: Settings) -> None:
@@ -88,5 +110,5 @@ def check_ready(settings: Settings) -> None:
     """
     load_policy(settings.policy_file)
     load_lists(settings.lists_dir)
-    verify_manifests(settings.manifests_dir)
+    load_classifiers(settings.manifests_dir)
     AllowedOrigins.parse(settings.allowed_origins)

@@ -29,20 +29,21 @@ URGENT_RISK_PRIOR = 0.7
 """Streams at or above it have their segments in the urgent queue."""
 
 
-def tick(redis: Redis, *, waiting_polls: int, send_poll: Callable[[], None], send_reconcile: Callable[[], None]) -> int:
+def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object]) -> int:
     """Sends as many polls as the due streams need, and a reconciliation where it is time; gives the polls sent.
 
     Args:
+        send: sends the task of that name, `poll` or `reconcile`.
         waiting_polls: how many messages wait in the control queue: polls that nobody has begun are not sent again.
     """
     due, reconcile = run_script(
         redis, "tick", keys=[TICK, DUE, RECONCILED], args=[SHORTEST_TICK_MS, RECONCILE_EVERY_MS]
     )
     if reconcile:
-        send_reconcile()
+        send("reconcile")
     polls = max(0, polls_needed(int(due)) - waiting_polls)
     for _ in range(polls):
-        send_poll()
+        send("poll")
     return polls
 
 

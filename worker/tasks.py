@@ -64,8 +64,7 @@ def tick_now() -> None:
     tick(
         process.redis,
         waiting_polls=process.redis.llen(CONTROL),
-        send_poll=lambda: app.send_task("livewarden.poll", queue=CONTROL),
-        send_reconcile=lambda: app.send_task("livewarden.reconcile", queue=CONTROL),
+        send=lambda name: app.send_task(f"livewarden.{name}", queue=CONTROL),
     )
 
 

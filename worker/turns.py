@@ -4,7 +4,7 @@ Strict priority would starve the last queue for as long as the others are never 
 after `SEGMENTS_EVERY - 1` messages from other queues it is asked first.
 """
 
-from kombu.utils.scheduling import round_robin_cycle
+from collections.abc import Iterable
 
 INTAKE = "intake"
 CONTROL = "control"
@@ -18,17 +18,24 @@ SEGMENTS_EVERY = 8
 """`segments` gets at least one turn in this many, under any load."""
 
 
-class WeightedTurns(round_robin_cycle):  # type: ignore[misc]  # kombu has no type information
-    """The cycle class that kombu's `queue_order_strategy` names; kombu calls `consume`, takes one message from the
-    first queue that has any, and tells `rotate` which one that was."""
+class WeightedTurns:
+    """The cycle class that kombu's `queue_order_strategy` names.
 
-    def __init__(self, queues: list[str] | None = None) -> None:
-        super().__init__(queues)
+    kombu tells the queues by `update`, asks for their order by `consume`, takes one message from the first queue that
+    has any, and tells `rotate` which one that was.
+    """
+
+    def __init__(self, queues: Iterable[str] = ()) -> None:
+        self._queues = list(queues)
         self._others_in_a_row = 0
+
+    def update(self, queues: Iterable[str]) -> None:
+        """Sets the queues that are consumed from."""
+        self._queues = list(queues)
 
     def consume(self, n: int) -> list[str]:
         """The first `n` queues to ask, in this order."""
-        ordered = sorted(self.items, key=lambda queue: QUEUES.index(queue) if queue in QUEUES else len(QUEUES))
+        ordered = sorted(self._queues, key=lambda queue: QUEUES.index(queue) if queue in QUEUES else len(QUEUES))
         if SEGMENTS in ordered and self._others_in_a_row >= SEGMENTS_EVERY - 1:
             ordered.remove(SEGMENTS)
             ordered.insert(0, SEGMENTS)

@@ -1,0 +1,164 @@
+"""A live HLS origin on loopback whose every move a test decides, and segments made by recorded recipes."""
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import av
+import numpy as np
+
+from models.testcard import testcard
+
+SEGMENT_SECONDS = 2
+
+
+@cache
+def segment_bytes(*, card: bool, seconds: float = SEGMENT_SECONDS, shade: int = 0) -> bytes:
+    """MPEG-TS, H.264 320×180 at 25 frames a second: the test card, or a moving pattern nobody would mistake for it."""
+    width, height, rate = 320, 180, 25
+    out = io.BytesIO()
+    with av.open(out, "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "g": "50"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index in range(round(seconds * rate)):
+            picture = testcard(width, height) if card else _pattern(width, height, index, shade)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return out.getvalue()
+
+
+def _pattern(width: int, height: int, index: int, shade: int) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    rings = np.hypot(x - width / 2 - 3 * index, y - height / 3) / 7 + shade
+    return np.stack([127 + 120 * np.sin(rings + phase) for phase in (0, 1, 2)], axis=-1).astype(np.uint8)
+
+
+@dataclass
+class LiveOrigin:
+    """What is served: paths to bodies. `listed` is the window of the playlist."""
+
+    port: int = 0
+    media_sequence: int = 0
+    listed: list[str] = field(default_factory=list)
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    ended: bool = False
+    extra: dict[str, str] = field(default_factory=dict)
+    """Name of a segment to lines before its EXTINF."""
+    playlist: bytes | None = None
+    """Served instead of the playlist made of `listed`."""
+    status: dict[str, int] = field(default_factory=dict)
+    """Path to a status to answer with."""
+    gates: dict[str, "Gate"] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}/live/index.m3u8"
+
+    def add(self, name: str, body: bytes, *, window: int = 6) -> None:
+        """Lists one more segment, and drops the oldest beyond the window."""
+        self.bodies[f"/live/{name}"] = body
+        self.listed.append(name)
+        while len(self.listed) > window:
+            self.bodies.pop(f"/live/{self.listed.pop(0)}", None)
+            self.media_sequence += 1
+
+    def restart(self) -> None:
+        """Starts over: nothing is listed, numbers begin at 0."""
+        self.listed.clear()
+        self.media_sequence = 0
+
+    def hold(self, name: str) -> "Gate":
+        """Holds requests for that segment until the gate is opened."""
+        return self.gates.setdefault(f"/live/{name}", Gate())
+
+    def playlist_text(self) -> bytes:
+        lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}"]
+        lines.append(f"#EXT-X-MEDIA-SEQUENCE:{self.media_sequence}")
+        for name in self.listed:
+            lines += [self.extra[name]] if name in self.extra else []
+            lines += [f"#EXTINF:{SEGMENT_SECONDS:.3f},", name]
+        return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if self.ended else [])]).encode() + b"\n"
+
+
+class Gate:
+    """Something that a test waits for, and lets pass."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+
+@contextmanager
+def serving(origin: LiveOrigin) -> Iterator[LiveOrigin]:
+    """Serves `origin` on a port of its own choice."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._answer(with_body=False)
+
+        def do_GET(self) -> None:
+            self._answer(with_body=True)
+
+        def _answer(self, *, with_body: bool) -> None:
+            path = self.path.partition("?")[0]
+            origin.requests.append(f"{self.command} {path}")
+            gate = origin.gates.get(path)
+            if gate is not None and with_body:
+                gate.reached.set()
+                gate.opened.wait(60)
+            if path == "/live/index.m3u8":
+                body = origin.playlist_text() if origin.playlist is None else origin.playlist
+            else:
+                body = origin.bodies.get(path, b"")
+            known = path in origin.bodies or path == "/live/index.m3u8"
+            status = origin.status.get(path, 200 if known else 404)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if with_body:
+                self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    origin.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield origin
+    finally:
+        for gate in origin.gates.values():
+            gate.opened.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def eventually(condition: Callable[[], Any], *, within_seconds: float, what: str) -> Any:
+    """Waits for something that other processes bring about, and gives what `condition` gave."""
+    give_up = threading.Event()
+    timer = threading.Timer(within_seconds, give_up.set)
+    timer.start()
+    try:
+        while not (found := condition()):
+            if give_up.wait(0.05):
+                raise AssertionError(f"not within {within_seconds} s: {what}")
+        return found
+    finally:
+        timer.cancel()

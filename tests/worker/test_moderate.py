@@ -1,0 +1,201 @@
+"""One segment's way through the real pipeline, real models and a real Valkey."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hls_origin import SEGMENT_SECONDS, LiveOrigin, segment_bytes, serving
+from redis import Redis
+
+from config.settings import Settings
+from worker.coverage import summary
+from worker.moderate import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
+from worker.poll import poll_due
+from worker.process import SEED, Process
+from worker.registry import DUE, register, watch
+from worker.segments import pending_key
+from worker.status import show
+
+CRITICAL = "lw:escalations:critical"
+DRILLS = "lw:escalations:high"
+"""Where the default policy has the test card's incidents."""
+
+
+@pytest.fixture
+def origin() -> Iterator[LiveOrigin]:
+    with serving(LiveOrigin()) as served:
+        yield served
+
+
+@pytest.fixture
+def process(redis: Redis, redis_url: str, origin: LiveOrigin) -> Iterator[Process]:
+    redis.set(SEED, "s3cret")
+    process = Process(
+        Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host})
+    )
+    yield process
+    process.close()
+
+
+def admit(process: Process, origin: LiveOrigin, purpose: str = "drill") -> list[str]:
+    """Registers the stream and polls it; gives the keys of what is new."""
+    keys: list[str] = []
+    watch(process.redis, register("s", origin.url, purpose=purpose, url_template="", legal_basis=""))
+    process.redis.zadd(DUE, {"s": 0}, xx=True)
+    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+    return keys
+
+
+def let_lease_pass(process: Process, key: str) -> None:
+    process.redis.hdel(f"lw:tries:s {key}", "leased_until_ms")
+
+
+def check_equation(record: dict) -> None:
+    parts = ("moderated", "skipped", "failed", "missed", "pending")
+    assert sum(record[f"{part}_seconds"] for part in parts) == pytest.approx(record["elapsed_seconds"], abs=1e-9)
+
+
+def test_a_known_picture_is_escalated_once(process: Process, origin: LiveOrigin):
+    """A message delivered twice must neither lose nor double an escalation."""
+    origin.add("0.ts", segment_bytes(card=False))
+    origin.add("1.ts", segment_bytes(card=True))
+    for key in admit(process, origin) * 2:
+        moderate_segment(process, "s", key)
+    events = [json.loads(fields["event"]) for _, fields in process.redis.xrange(DRILLS)]
+    assert [event["type"] for event in events] == ["livewarden.escalation.raised.v1"]
+    assert events[0]["data"]["matches"][0]["list"] == "selftest"
+    assert events[0]["data"]["drill"] is True
+    assert events[0]["data"]["principles"] == [1, 5]
+    record = show(process.redis, "s")
+    check_equation(record)
+    assert record["moderated_seconds"] == 2 * SEGMENT_SECONDS
+    assert record["pending_seconds"] == 0
+    assert record["counts"]["segments"] == 2
+    assert set(record["last_scores"]) == {"opennsfw/nsfw", "opennsfw/sfw"}
+
+
+def test_the_test_card_is_nothing_to_a_live_stream(process: Process, origin: LiveOrigin):
+    """A broadcaster who shows the test card must gain nothing by it, nor call anybody."""
+    origin.add("0.ts", segment_bytes(card=True))
+    for key in admit(process, origin, purpose="live"):
+        moderate_segment(process, "s", key)
+    assert process.redis.xlen(DRILLS) == 0
+    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+
+
+def test_a_canary_calls_nobody(process: Process, origin: LiveOrigin):
+    """The self-check that runs day and night must not fill the moderators' queue."""
+    origin.add("0.ts", segment_bytes(card=True))
+    for key in admit(process, origin, purpose="canary"):
+        moderate_segment(process, "s", key)
+    assert process.redis.xlen(DRILLS) == 0
+    assert process.redis.xlen("lw:operations") == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "empty"),
+        (b"<html>not found</html>" * 40, "unsupported_container"),
+        (bytes(range(256)) * 100, "unsupported_container"),
+        (segment_bytes(card=False)[: 188 * 3], "truncated"),
+    ],
+)
+def test_what_cannot_be_seen_is_told(process: Process, origin: LiveOrigin, body: bytes, reason: str):
+    """A segment that nobody could look at must not read as one that was harmless."""
+    origin.add("0.ts", body)
+    for key in admit(process, origin):
+        moderate_segment(process, "s", key)
+    record = show(process.redis, "s")
+    check_equation(record)
+    assert record["failed_seconds"] == SEGMENT_SECONDS
+    ((told, _),) = record["reasons"].items()
+    assert told.startswith("failed: ")
+    assert told == f"failed: {reason}" or reason == "truncated"
+
+
+def test_an_encrypted_segment_is_told_without_asking_the_origin(process: Process, origin: LiveOrigin):
+    """A stream that encrypts evades moderation, and the ledger has to say so."""
+    origin.add("0.ts", b"x")
+    origin.extra["0.ts"] = '#EXT-X-KEY:METHOD=AES-128,URI="key"'
+    for key in admit(process, origin):
+        moderate_segment(process, "s", key)
+    assert show(process.redis, "s")["reasons"] == {"failed: encrypted": float(SEGMENT_SECONDS)}
+
+
+def test_a_failing_origin_is_asked_again_and_then_it_is_a_gap(process: Process, origin: LiveOrigin):
+    """One refused connection must not cost a segment; a dead origin must not cost a worker for ever."""
+    origin.add("0.ts", segment_bytes(card=True))
+    (key,) = admit(process, origin)
+    origin.status["/live/0.ts"] = 503
+    moderate_segment(process, "s", key)
+    assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+    origin.status.clear()
+    moderate_segment(process, "s", key)
+    assert process.redis.xlen(DRILLS) == 1
+
+    origin.add("1.ts", b"x")
+    origin.status["/live/1.ts"] = 503
+    (key,) = admit(process, origin)
+    for _ in range(len(RETRY_DELAYS_MS) + 1):
+        moderate_segment(process, "s", key)
+    assert show(process.redis, "s")["reasons"] == {"failed: http_503": float(SEGMENT_SECONDS)}
+
+
+def test_a_segment_that_the_origin_has_no_more_is_lost(process: Process, origin: LiveOrigin):
+    """After an outage of the workers the ledger tells what they came too late for."""
+    origin.add("0.ts", b"x")
+    (key,) = admit(process, origin)
+    record = json.loads(str(process.redis.hget(pending_key("s"), key)))
+    process.redis.hset(pending_key("s"), key, json.dumps(record | {"admitted_ms": 0}))
+    origin.status["/live/0.ts"] = 404
+    moderate_segment(process, "s", key)
+    assert show(process.redis, "s")["reasons"] == {"failed: lost": float(SEGMENT_SECONDS)}
+
+
+def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth(process: Process, origin: LiveOrigin):
+    """One poisonous segment must not keep killing pool children for ever."""
+    origin.add("0.ts", segment_bytes(card=True))
+    (key,) = admit(process, origin)
+    process.redis.hset(f"lw:tries:s {key}", "begun", MAX_LOSSES - 1)
+    process.redis.hset(f"lw:tries:s {key}", "leased_until_ms", 0)
+    origin.status["/live/0.ts"] = 503
+    moderate_segment(process, "s", key)
+    assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+    process.redis.hincrby(f"lw:tries:s {key}", "begun", 1)
+    moderate_segment(process, "s", key)
+    assert show(process.redis, "s")["reasons"] == {"failed: worker_lost": float(SEGMENT_SECONDS)}
+
+
+def test_a_listed_hash_is_critical_on_any_stream(process: Process, origin: LiveOrigin, tmp_path: Path, redis_url: str):
+    """The platform's own list, dropped into the folder, finds its picture on a live stream."""
+    from models.pdq import hash_rgb
+    from models.testcard import testcard
+
+    (tmp_path / "police.csv").write_text(f"hash,id\n{hash_rgb(testcard(320, 180)).hex},case-7\n")
+    listed = Process(
+        Settings.from_mapping(
+            {
+                "LIVEWARDEN_REDIS_URL": redis_url,
+                "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+                "LIVEWARDEN_LISTS_DIR": str(tmp_path),
+            }
+        )
+    )
+    origin.add("0.ts", segment_bytes(card=True))
+    for key in admit(listed, origin, purpose="live"):
+        moderate_segment(listed, "s", key)
+    listed.close()
+    ((_, fields),) = process.redis.xrange(CRITICAL)
+    event = json.loads(fields["event"])
+    assert [(match["list"], match["entry"]) for match in event["data"]["matches"]] == [("police", "case-7")]
+    assert event["data"]["drill"] is False
+    assert set(event["data"]["versions"]["lists"]) == {"police", "selftest"}
+
+
+def test_the_ledger_names_each_kind():
+    """Operators read skipped, failed and missed apart."""
+    told = summary({"elapsed": "9000", "moderated": "4000", "failed: lost": "2000", "missed: outage": "3000"}, 0)
+    assert (told["failed_seconds"], told["missed_seconds"], told["skipped_seconds"]) == (2, 3, 0)
+    assert told["reasons"] == {"failed: lost": 2.0, "missed: outage": 3.0}
