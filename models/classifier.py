@@ -1,6 +1,7 @@
 """Classifiers: a picture in, a score a label out, in ONNX Runtime sessions of our own on one CPU core."""
 
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,8 @@ def _network_input(rgb: npt.NDArray[Any], how: Input) -> npt.NDArray[np.float32]
     )
     picture = Image.fromarray(rgb)
     resized = picture.resize((how.size.width, how.size.height), _PILLOW_FILTERS[how.resize.filter], box=kept)
+    if how.jpeg_quality is not None:
+        resized = _through_jpeg(resized, how.jpeg_quality)
     pixels = np.asarray(resized, np.float32)
     if how.channels == "BGR":
         pixels = pixels[:, :, ::-1]
@@ -132,6 +135,12 @@ def _network_input(rgb: npt.NDArray[Any], how: Input) -> npt.NDArray[np.float32]
     if how.layout == "NCHW":
         values = values.transpose(2, 0, 1)
     return np.ascontiguousarray(values[None])
+
+
+def _through_jpeg(picture: Image.Image, quality: int) -> Image.Image:
+    encoded = BytesIO()
+    picture.save(encoded, format="JPEG", quality=quality)
+    return Image.open(encoded)
 
 
 def _one_line(error: Exception) -> str:

@@ -76,6 +76,8 @@ class Input(_Part):
     resize: Resize
     crop: Size | None = None
     """The centre that is kept after resizing. None: all of it."""
+    jpeg_quality: Annotated[int, Field(ge=1, le=95)] | None = None
+    """The picture goes through JPEG of this quality, in memory, as in the training of some networks. None: not."""
     mean: Triple
     """In grey levels, 0 to 255."""
     scale: Triple

@@ -33,8 +33,10 @@ def luma_of(rgb: npt.NDArray[Any]) -> FloatArray:
 
 
 def sample(luma: FloatArray) -> FloatArray:
-    """Blurs float32 (height, width) and samples it: float32, (64, 64)."""
+    """Blurs float32 (height, width) and samples it: float32, (64, 64). What has that size already is left as it is."""
     height, width = luma.shape
+    if height == width == SAMPLES:
+        return luma
     blurred = luma
     for _ in range(_BLURS):
         blurred = _box_filter_down(np.ascontiguousarray(blurred.T)).T

@@ -1,0 +1,43 @@
+"""The oracle, and the pictures that the tests of models share."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import skimage
+
+from models.pdq import PdqHash
+
+PictureArray = npt.NDArray[np.uint8]
+
+PACKAGED = Path(skimage.__file__).parent / "data"
+"""What the wheel holds; the rest of skimage.data would be fetched from the network."""
+
+
+@pytest.fixture(
+    scope="session", params=sorted(path.name for path in PACKAGED.iterdir() if path.suffix in {".png", ".jpg", ".gif"})
+)
+def picture(request: pytest.FixtureRequest) -> PictureArray:
+    """Each still picture that scikit-image ships, in turn: uint8, (height, width, 3), RGB."""
+    read: Any = cv2.imdecode(np.fromfile(PACKAGED / request.param, np.uint8), cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(read[:, :, ::-1])
+
+
+@pytest.fixture
+def pdq_oracle(ci_or_skip: Callable[[str], NoReturn]) -> Callable[[PictureArray], PdqHash]:
+    """Facebook's C++ reference through `pdqhash`, as our value."""
+    try:
+        pdqhash = importlib.import_module("pdqhash")
+    except ImportError:
+        ci_or_skip("pdqhash, the reference of PDQ, is not installed (it is built with g++: pip install '.[oracle]')")
+
+    def reference(rgb: PictureArray) -> PdqHash:
+        bits, quality = pdqhash.compute(np.ascontiguousarray(rgb))
+        return PdqHash(bits=np.packbits(bits.astype(np.uint8)).tobytes(), quality=quality)
+
+    return reference
