@@ -58,10 +58,10 @@ def escalation_line(event: Mapping[str, Any]) -> Text:
     line.append(f"{str(event['time'])[11:19]} ", style="dim")
     line.append(f" {severity.upper()} ", style=SEVERITY_STYLES.get(severity, "bold"))
     kind = str(event["type"]).removeprefix("livewarden.escalation.").partition(".")[0]
-    line.append(f" {kind}: stream {data['stream_id']}, rule {data['rule']}")
+    line.append(f" {kind} on {data['stream_id']} by rule {data['rule']}")
     if data["matches"]:
         nearest = min(data["matches"], key=lambda match: match["distance"])
-        line.append(f", list {nearest['list']} at distance {nearest['distance']}")
+        line.append(f": list {nearest['list']}, distance {nearest['distance']}")
     if data["drill"]:
-        line.append(" (a drill)", style="dim")
+        line.append(" (drill)", style="dim")
     return line
