@@ -155,6 +155,8 @@ class OriginSession:
         Raises:
             FetchError: whatever went wrong; see its `reason`.
         """
+        if byte_range is not None and byte_range.length > max_bytes:
+            raise FetchError(f"{without_query(url)}: expected a byte range of at most {max_bytes} bytes", "too_large")
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await self._follow(url, max_bytes=max_bytes, byte_range=byte_range, method=method)

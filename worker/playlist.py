@@ -63,7 +63,7 @@ def parse_playlist(content: bytes | str, base: Base) -> MediaPlaylist | MasterPl
     except _M3U8_ERRORS as error:
         raise PlaylistError(f"{shown}: line {tags.line_number}: expected a well-formed tag ({error})") from error
     _check_names(text, shown)
-    if parsed["playlists"]:
+    if parsed["is_variant"]:
         return _master(parsed, base, shown)
     if not tags.target_duration_seconds:
         raise PlaylistError(f"{shown}: expected #EXT-X-TARGETDURATION, which every media playlist has")
@@ -170,6 +170,8 @@ def _segments(parsed: dict[str, Any], base: Base, shown: str) -> tuple[Segment, 
     segments: list[Segment] = []
     for sequence, entry in enumerate(parsed["segments"], parsed["media_sequence"]):
         where = f"{shown}: media sequence {sequence}"
+        if "uri" not in entry:  # m3u8 makes a segment of tags at the end
+            raise PlaylistError(f"{where}: expected a URI after its tags, the playlist stops short")
         uri = _resolved(entry["uri"], base, where)
         method = entry.get("key", {}).get("method", "NONE").upper()[:40]
         segments.append(

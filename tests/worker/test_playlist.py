@@ -174,6 +174,8 @@ def test_a_live_playlist_may_be_empty() -> None:
         (listing("#EXTINF:4,", "a.ts", "b.ts?token=SECRET"), "line 5: expected #EXTINF before a URI"),
         (listing("#EXT-X-BYTERANGE:5@0", "a.ts"), "line 4: expected #EXTINF before a URI"),
         (listing("#EXTINF:4,", "a.ts", "#EXTINF:4,"), "expected the URI that line 5 announced"),
+        (listing("#EXTINF:4,", "a.ts", "#EXT-X-BYTERANGE:5@0"), "media sequence 1: expected a URI after its tags"),
+        ("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n#EXT-X-BYTERANGE:5@0\na", "expected segments or renditions"),
         (listing("#EXTINF:4,", "#EXTINF:4,", "a.ts"), "line 4: expected the URI that line 3 announced"),
         (listing("#EXT-X-MEDIA-SEQUENCE:-1"), "line 3: expected #EXT-X-MEDIA-SEQUENCE from 0"),
         (listing("#EXT-X-MEDIA-SEQUENCE:" + "9" * 5000), "line 3: expected"),
