@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,44 +39,56 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    left = {**_processes_with(SESSION_VARIABLE, os.environ[SESSION_VARIABLE]), **_children()}
+    token = f"{SESSION_VARIABLE}={os.environ[SESSION_VARIABLE]}".encode()
+    left = [process for process in _processes() if token in process.environment or process.parent == os.getpid()]
     if left:
         reporter = session.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None:
             reporter.ensure_newline()
-            for pid, command in left.items():
-                reporter.write_line(f"left running by a test: {pid} {command}", red=True)
+            for process in left:
+                reporter.write_line(f"left running by a test: {process.pid} {process.command}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _processes() -> Iterator[tuple[int, int, str, list[bytes]]]:
-    """Yields process ID, parent's ID, command line and environment of each other process of ours that is alive."""
-    for folder in Path("/proc").glob("[0-9]*"):
+@dataclass(frozen=True, kw_only=True)
+class _Process:
+    """Another process of ours that is alive."""
+
+    pid: int
+    parent: int
+    command: str
+    folder: str
+    environment: tuple[bytes, ...]
+    """Entries `NAME=value` as it was started; empty where it has written over them, as a Valkey does."""
+
+
+def _processes() -> Iterator[_Process]:
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            environment = (folder / "environ").read_bytes().split(b"\0")
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            process = _Process(
+                pid=int(entry.name),
+                parent=int(parent),
+                command=(entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip(),
+                folder=str((entry / "cwd").readlink()),
+                environment=tuple((entry / "environ").read_bytes().split(b"\0")),
+            )
         except OSError:  # it ended, or is another user's
             continue
-        if state != "Z" and int(folder.name) != os.getpid():
-            yield int(folder.name), int(parent), command, environment
-
-
-def _processes_with(variable: str, value: str) -> dict[int, str]:
-    """Command lines by process ID of the processes that have inherited this variable with this value."""
-    return {
-        pid: command for pid, _, command, environment in _processes() if f"{variable}={value}".encode() in environment
-    }
-
-
-def _children() -> dict[int, str]:
-    return {pid: command for pid, parent, command, _ in _processes() if parent == os.getpid()}
+        if state != "Z" and process.pid != os.getpid():
+            yield process
 
 
 @pytest.fixture
-def processes_with() -> Callable[[str, str], dict[int, str]]:
-    """Finds what a test started, by an environment variable that it set: orphans too, adopted by init or not."""
-    return _processes_with
+def processes_in() -> Callable[[Path], dict[int, str]]:
+    """Finds the processes, orphans too, that work in a folder or below: command line by process ID."""
+
+    def find(folder: Path) -> dict[int, str]:
+        return {
+            process.pid: process.command for process in _processes() if f"{process.folder}/".startswith(f"{folder}/")
+        }
+
+    return find
 
 
 @pytest.fixture

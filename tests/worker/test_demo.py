@@ -1,7 +1,6 @@
 """`livewarden demo` as a person runs it: a real process with all its children."""
 
 import os
-import secrets
 import select
 import signal
 import subprocess
@@ -12,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-VARIABLE = "LIVEWARDEN_TEST_DEMO"
 ENDS_WITHIN_SECONDS = 3.0
 
-ProcessesWith = Callable[[str, str], dict[int, str]]
+ProcessesIn = Callable[[Path], dict[int, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +23,11 @@ class Demo:
     process: subprocess.Popen[str]
     folder: Path
     """Its temporary folder: what is in it afterwards was left behind."""
-    token: str
-    processes_with: ProcessesWith
+    processes_in: ProcessesIn
 
     def children(self) -> dict[int, str]:
-        """What it started and what that started, by process ID."""
-        found = self.processes_with(VARIABLE, self.token)
-        return {pid: command for pid, command in found.items() if pid != self.process.pid}
+        """What it started and what that started, by process ID: all of it works in the temporary folder."""
+        return self.processes_in(self.folder)
 
     def wait_for(self, text: str) -> None:
         """Reads what it prints until `text` is in it."""
@@ -45,20 +41,19 @@ class Demo:
 
 
 @pytest.fixture
-def start(tmp_path: Path, processes_with: ProcessesWith) -> Iterator[Callable[..., Demo]]:
+def start(tmp_path: Path, processes_in: ProcessesIn) -> Iterator[Callable[..., Demo]]:
     """Starts a demo with the given arguments; what is left of it is killed afterwards."""
     demos: list[Demo] = []
 
     def run(*arguments: str) -> Demo:
-        token = secrets.token_hex(8)
         process = subprocess.Popen(
             [sys.executable, "-m", "worker.cli.main", "demo", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, VARIABLE: token, "TMPDIR": str(tmp_path)},
+            env={**os.environ, "TMPDIR": str(tmp_path)},
         )
-        demos.append(Demo(process=process, folder=tmp_path, token=token, processes_with=processes_with))
+        demos.append(Demo(process=process, folder=tmp_path, processes_in=processes_in))
         return demos[-1]
 
     yield run
@@ -80,11 +75,20 @@ def test_once_ends_with_the_first_escalation_and_leaves_nothing(start: Callable[
     assert list(demo.folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ends_within_three_seconds_when_interrupted(start: Callable[..., Demo], number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "when"),
+    [
+        pytest.param(signal.SIGINT, "is live", id="SIGINT at work"),
+        pytest.param(signal.SIGTERM, "Watching", id="SIGTERM while the worker starts"),
+        pytest.param(signal.SIGHUP, "Starting", id="terminal closed while Valkey starts"),
+    ],
+)
+def test_ends_within_three_seconds_when_interrupted(
+    start: Callable[..., Demo], number: signal.Signals, when: str
+) -> None:
     """Ctrl-C hangs, prints a traceback, or leaves processes or files behind."""
     demo = start()
-    demo.wait_for("Watching")
+    demo.wait_for(when)
     demo.process.send_signal(number)
     output, _ = demo.process.communicate(timeout=ENDS_WITHIN_SECONDS)
     assert demo.process.returncode == 0, output
