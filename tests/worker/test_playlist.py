@@ -218,7 +218,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=max(400, settings().max_examples))
 @given(st.lists(st.one_of(PIECES, st.binary(max_size=6)), max_size=40))
 def test_any_text_is_a_playlist_or_a_playlist_error(pieces: list[bytes]) -> None:
     """A hostile playlist would end the poll of a whole batch with a traceback."""

@@ -165,7 +165,7 @@ def run(watch: Watch, steps: list[tuple[str, object]]) -> None:
     watch.poll()
 
 
-@settings(max_examples=500)
+@settings(max_examples=max(500, settings().max_examples))
 @given(st.integers(1, 8), st.lists(st.one_of(publish, publish, pause, poll, poll, fail, restart), max_size=40))
 def test_an_origin_that_restarts_under_new_names(window: int, steps: list[tuple[str, object]]) -> None:
     """After some order of restarts, outages and skipped polls a stretch would be lost or moderated twice."""
