@@ -18,9 +18,10 @@ from worker.errors import DemoError
 START_SECONDS = 30.0
 """How long a process may take until it says that it is ready; on an idle laptop it is under 5 s, most of it the
 origin's first segment."""
-GRACE_SECONDS = 1.2
-"""What the worker gets to finish the segments in hand, and then Valkey to close its file, before they are killed. Two
-graces and the killing stay under the 3 s in which Ctrl-C has to have ended everything."""
+WORKERS_GRACE_SECONDS = 1.0
+VALKEY_GRACE_SECONDS = 0.5
+"""What the worker gets to finish the segments in hand, and then Valkey to close its file, before they are killed.
+Ctrl-C has to have ended everything within 3 s, on a busy machine too."""
 POLL_SECONDS = 0.05
 
 _SETTINGS = "LIVEWARDEN_"
@@ -110,10 +111,11 @@ class Stack:
         """Ends all processes within 3 s and removes the folder; may be called twice."""
         with _undisturbed():
             # Valkey goes last: a worker that loses it would wait for it to come back.
-            for group in (self._workers, [] if self._valkey is None else [self._valkey]):
+            valkey = [] if self._valkey is None else [self._valkey]
+            for group, grace_seconds in ((self._workers, WORKERS_GRACE_SECONDS), (valkey, VALKEY_GRACE_SECONDS)):
                 for child in group:
                     child.ask_to_end()
-                deadline = monotonic() + GRACE_SECONDS
+                deadline = monotonic() + grace_seconds
                 for child in group:
                     child.wait_until(deadline)
                 for child in group:
