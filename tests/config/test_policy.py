@@ -206,9 +206,9 @@ class TestConditions:
         condition = (
             'matches.exists(m, m.list == "x" && m.entry == "1" && m.distance <= 2) && scores["m/a"] > 0.5'
             ' && score("m/a") > 0.5 && matched("x") && stream.id == "cam-1" && stream.purpose == "drill"'
-            ' && stream.drill && stream.audience == "public" && stream.risk_prior >= 0.25 && stream.metadata.room == "blue"'
-            ' && sample.pts_seconds >= 1.0 && sample.reason == "keyframe" && sample.quality == 90'
-            " && sample.capture_ms == 1000"
+            ' && stream.drill && stream.audience == "public" && stream.risk_prior >= 0.25'
+            ' && stream.metadata.room == "blue" && sample.pts_seconds >= 1.0 && sample.reason == "keyframe"'
+            " && sample.quality == 90 && sample.capture_ms == 1000"
         )
         stream = replace(LIVE, purpose="drill", risk_prior=0.25, metadata={"room": "blue"})
         policy = with_condition(tmp_path, condition)

@@ -1,0 +1,109 @@
+"""`livewarden queue` as people and scripts run it: real processes, their output and their status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from scene import Scene
+
+from config.facts import Severity
+from config.schemas import check_event
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+COMMAND = (sys.executable, "-c", "from worker.cli.main import main; main()", "queue")
+
+
+@pytest.fixture
+def environment(redis_url: str) -> dict[str, str]:
+    return {**os.environ, "LIVEWARDEN_REDIS_URL": redis_url, "COLUMNS": "120"}
+
+
+@pytest.fixture
+def run(environment: dict[str, str]) -> Run:
+    """Runs `livewarden queue …` to its end."""
+
+    def go(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    return go
+
+
+def test_next_prints_the_event_on_one_line(scene: Scene, run: Run) -> None:
+    """A script could not read what it has taken."""
+    incident = scene.raise_incident("cam-1")
+    done = run("next", "--by", "ann", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 1
+    event = json.loads(done.stdout)
+    check_event(event)
+    assert event["data"]["incident_id"] == incident
+
+
+def test_nothing_to_take_is_status_3(scene: Scene, run: Run) -> None:
+    """A script could not tell an empty queue from a failure."""
+    done = run("next", "--by", "ann", "--wait", "0.1", "--json")
+    assert (done.returncode, done.stdout) == (3, "")
+
+
+def test_people_read_what_was_found(scene: Scene, run: Run) -> None:
+    """A moderator would not see what it is about, or take a drill for real."""
+    incident = scene.raise_incident("cam-1", purpose="drill")
+    text = run("next", "--by", "ann").stdout
+    for part in (incident, "critical", "cam-1", "DRILL", "known", "list known, entry 7, distance 4"):
+        assert part in text
+
+
+def test_decide_and_refuse(scene: Scene, run: Run) -> None:
+    """A decision would be lost, or a refused one look as if it counted."""
+    incident = scene.raise_incident("cam-1")
+    done = run("decide", incident, "harmless", "--by", "ann", "--note", "a cat", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == scene.published("lw:decisions")[0]
+    again = run("decide", incident, "csea_apparent", "--by", "bob")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr == f"livewarden: incident {incident} was decided already: harmless, by ann\n"
+
+
+def test_list_shows_whole_ids(scene: Scene, run: Run) -> None:
+    """A lead could not see what waits, or not copy its ID."""
+    raised = [scene.raise_incident(f"a-stream-with-quite-a-long-name-{n}", Severity.REVIEW) for n in range(3)]
+    text = run("list").stdout
+    assert all(incident in text for incident in raised)
+    lines = run("list", "--json").stdout.splitlines()
+    assert [json.loads(line)["incident_id"] for line in lines] == raised
+
+
+def test_list_of_nothing(scene: Scene, run: Run) -> None:
+    """An empty table would look like a failure."""
+    assert run("list").stdout == "no open incidents\n"
+    assert run("list", "--json").stdout == ""
+
+
+@pytest.mark.parametrize("arguments", [("--json",), ()])
+def test_watch_until_ctrl_c(scene: Scene, environment: dict[str, str], arguments: tuple[str, ...]) -> None:
+    """An operator could not follow the queue, or Ctrl-C would end it with a traceback."""
+    incident = scene.raise_incident("cam-1")
+    command = [*COMMAND, "watch", "--from-start", *arguments]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        assert watch.stdout is not None
+        assert incident in watch.stdout.readline()
+        watch.send_signal(signal.SIGINT)
+        _, errors = watch.communicate(timeout=30)
+    assert (watch.returncode, errors) == (0, "")
+
+
+def test_no_server_is_one_line(environment: dict[str, str]) -> None:
+    """A moderator would see a traceback when Redis is away."""
+    away = {**environment, "LIVEWARDEN_REDIS_URL": "redis://127.0.0.1:1/0"}
+    done = subprocess.run(
+        [*COMMAND, "next", "--by", "ann"], env=away, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("livewarden: Redis: ")
+    assert done.stderr.count("\n") == 1
