@@ -221,7 +221,12 @@ def _hit(rule: Rule, sample: SampleFacts) -> Hit:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without repeated keys: of two, plain YAML would silently keep the last."""
+    """YAML without repeated keys, of which the last would win silently, and without dates: versions look like them."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (as the base class has it)
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -250,7 +255,7 @@ def load_policy(path: Path | None = None) -> Policy:
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f"line {error.problem_mark.line + 1}: "
         raise PolicyError(f"{name}: {line}{error.problem}: expected YAML") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PolicyError(f"{name}: {' '.join(str(error).split())}: expected YAML") from error
     if not isinstance(document, dict):
         raise PolicyError(f"{name}: expected a mapping with version and rules, got {type(document).__name__}")

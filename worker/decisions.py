@@ -18,6 +18,10 @@ from worker.settlement import MAX_ROUNDS, read_incidents
 MAX_NOTE_LENGTH = 2000
 """Characters. A note explains a decision; it is no place for a report."""
 
+KEPT_SECONDS = 400 * 24 * 3600
+"""How long the record of a decided incident stays: the year for which the REPORT Act has reports preserved, and a month
+to look into it."""
+
 
 class Outcome(StrEnum):
     """What a person found."""
@@ -101,6 +105,7 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
                 closing.stream_key,
                 closing.text,
                 token,
+                KEPT_SECONDS,
             ],
         )
         if answer[0] == "decided":

@@ -3,6 +3,7 @@
 What a person takes is an incident. It is held under a lease, so that one who goes away does not take it along.
 """
 
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS) -> Take
             redis,
             "take",
             keys=[*OPEN_KEYS, *ESCALATION_KEYS],
-            args=[check_name(by), round(lease_seconds * 1000), MAX_DRAINED],
+            args=[check_name(by), round(lease_seconds * 1000), MAX_DRAINED, secrets.token_hex(16)],
         )
     if not answer:
         return None

@@ -149,6 +149,8 @@ class TestRefusals:
             (b"version: '1'\nrules: []\n", "rules: at least one is needed"),
             (b"version: '1'\nrules: []\nsamplng: x\n", "samplng: unknown field: known are version, sampling"),
             (b"a: \x01\n", "expected YAML"),
+            (b"a: !!int x\n", "expected YAML"),
+            (b"[" * 5000, "expected YAML"),
             (b"version: '1'\nsampling: fast\nrules: [{name: a, severity: high, when: 'true'}]", "no profile 'fast'"),
             (
                 b"version: '1'\nrules: [&r {name: a, severity: high, when: 'true'}, *r]",
@@ -288,6 +290,13 @@ def test_version_tells_two_files_apart(tmp_path: Path) -> None:
     other = load_policy(write(tmp_path, f"version: 7\nrules: [{rule}]\n"))
     assert one.version.startswith("7+")
     assert one.version != other.version
+
+
+@pytest.mark.parametrize("version", ["1", "2026-11-25", "1.5", "'7'"])
+def test_any_plain_version(tmp_path: Path, version: str) -> None:
+    """An operator's version would be refused because YAML takes it for a number or a date."""
+    text = f"version: {version}\nrules: [{{name: a, severity: high, when: 'true'}}]"
+    assert load_policy(write(tmp_path, text)).stated_version == version.strip("'")
 
 
 def test_profiles_change_built_in_ones(tmp_path: Path) -> None:

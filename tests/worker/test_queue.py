@@ -24,7 +24,8 @@ from worker.queue import (
     trim,
     trim_bound,
 )
-from worker.redisdb import connect
+from worker.queuekeys import ESCALATION_KEYS, OPEN_KEYS
+from worker.redisdb import connect, run_script
 
 CRITICAL, HIGH, REVIEW = (f"lw:escalations:{severity}" for severity in Severity)
 
@@ -141,6 +142,17 @@ class TestTake:
         assert {taken_by(scene.redis, "ann") for _ in range(120)} == set(raised)
         last = scene.raise_incident("cam-last")
         assert taken_by(scene.redis, "bob") == last
+
+    def test_lost_answer_is_given_again(self, scene: Scene) -> None:
+        """A connection that breaks at the wrong moment would hide an incident until its lease ends."""
+        scene.raise_incident("cam-1")
+        scene.raise_incident("cam-2")
+        keys = [*OPEN_KEYS, *ESCALATION_KEYS]
+        first, again, other = (
+            run_script(scene.redis, "take", keys=keys, args=["ann", 600_000, 10, token])[0] for token in ("a", "a", "b")
+        )
+        assert first == again
+        assert other != first
 
     def test_empty_queue(self, redis: Redis) -> None:
         """On a new deployment `next` would fail where it should say that there is nothing."""

@@ -1,7 +1,7 @@
 -- Records a decision, if the incident is undecided, nobody else holds it, and its stream's incidents are unchanged.
 -- KEYS: incident, its entries, stream's incidents, decisions.
 -- ARGV: incident id, who decides, outcome, note, time in ms, version of the incidents, rule, rule's new state, decision
---   event, stream of the closing event, closing event, token of this attempt.
+--   event, stream of the closing event, closing event, token of this attempt, seconds that the record is kept.
 -- Returns {'decided'}, {'unknown'}, {'already', outcome, who}, {'held', who, seconds left} or {'clash'}: read again.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -36,4 +36,6 @@ for _, entry in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
   local stream, id = string.match(entry, '^(%S+) (%S+)$')
   redis.call('XACK', stream, 'moderators', id)
 end
+redis.call('DEL', KEYS[2])
+redis.call('EXPIRE', KEYS[1], ARGV[13])
 return {'decided'}

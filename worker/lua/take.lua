@@ -1,6 +1,6 @@
 -- Takes an incident for a person: the most urgent first, of these the oldest.
 -- KEYS: the open sets and then the queue's streams, each the most urgent first.
--- ARGV: who takes, lease in ms, entries drained per stream at most.
+-- ARGV: who takes, lease in ms, entries drained per stream at most, token of this attempt.
 -- Returns {incident, its newest event, end of the lease in ms}, or {} if there is nothing to take.
 local GROUP, UNHELD = 'moderators', 'unheld'
 local time = redis.call('TIME')
@@ -36,7 +36,8 @@ end
 local function deliver(incident, entries)
   local lease_until_ms = now_ms + ARGV[2]
   local key = 'lw:incident:' .. incident
-  redis.call('HSET', key, 'holder', ARGV[1], 'lease_until_ms', lease_until_ms, 'delivered', #entries)
+  redis.call('HSET', key, 'holder', ARGV[1], 'lease_until_ms', lease_until_ms, 'delivered', #entries, 'take_token',
+    ARGV[4])
   for _, entry in ipairs(entries) do
     local stream, id = string.match(entry, '^(%S+) (%S+)$')
     -- FORCE: an entry beyond what was drained above has not been delivered to anybody yet.
@@ -50,10 +51,13 @@ for i = 1, 3 do
   repeat
     local incidents = redis.call('ZRANGE', KEYS[i], from, from + 99)
     for _, incident in ipairs(incidents) do
-      local held = redis.call('HMGET', 'lw:incident:' .. incident, 'holder', 'lease_until_ms', 'delivered')
+      local held = redis.call('HMGET', 'lw:incident:' .. incident, 'holder', 'lease_until_ms', 'delivered',
+        'take_token')
       local free = not held[1] or now_ms >= tonumber(held[2])
+      -- The client asks again when a connection breaks before the answer: it is given what it has taken.
+      local again = held[4] == ARGV[4]
       local entries_key = 'lw:incident:' .. incident .. ':entries'
-      if free or (held[1] == ARGV[1] and redis.call('LLEN', entries_key) > tonumber(held[3])) then
+      if free or again or (held[1] == ARGV[1] and redis.call('LLEN', entries_key) > tonumber(held[3])) then
         return deliver(incident, redis.call('LRANGE', entries_key, 0, -1))
       end
     end
