@@ -137,7 +137,7 @@ def _caption(sample: SampleVerdict) -> list[tuple[str, str]]:
     lines = [(f"{sample.pts_seconds:.2f} s   {', '.join(state)}", _INK)]
     if sample.pdq is None:
         lines.append((f"unhashable (quality {sample.pdq_quality})", _FAINT))
-    lines += [(f"match: {match.list} {match.entry} at {match.distance}", _ALARM) for match in sample.matches]
+    lines += [(f"match: {match.list} {match.entry} at {match.distance}", _ALARM) for match in sample.nearest]
     ranked = sorted(sample.scores.items(), key=lambda item: -item[1])
     lines += [(f"{name} {score:.3f}", _FAINT) for name, score in ranked]
     return lines[:_CAPTION_LINES]

@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sampler.frames import PacketSummary, SampledFrame, SampleReason
 
-WIDTH, HEIGHT = 1600, 560
-_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 1570, 92, 480
+WIDTH, HEIGHT = 1600, 580
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 1570, 96, 480
 """Pixels of the plotting area."""
 
 _PAPER, _INK, _FAINT, _GRID = "#ffffff", "#1b1f24", "#6b7280", "#e5e7eb"
@@ -66,8 +66,8 @@ def packet_plot(packets: Sequence[PacketSummary], samples: Samples, *, duration_
     for seconds, reason in samples:
         _mark(draw, x_of(seconds) + bar_width / 2, _COLOURS[reason])
     draw.text((_LEFT, 14), title, _INK, _font(18))
-    draw.text(((_LEFT + _RIGHT) / 2, _BOTTOM + 34), "seconds", _INK, _font(15), anchor="ma")
-    draw.text((14, _TOP - 14), "packet size, KiB (square-root scale)", _FAINT, _font(13), anchor="ls")
+    draw.text(((_LEFT + _RIGHT) / 2, _BOTTOM + 32), "seconds", _INK, _font(15), anchor="ma")
+    draw.text((_LEFT, 42), "packet size in KiB, square-root scale", _FAINT, _font(13))
     _legend(draw, samples)
     encoded = BytesIO()
     image.save(encoded, "PNG")

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from time import thread_time
 from typing import BinaryIO
 
+import cv2
+import numpy as np
+
 from config.facts import ListMatch, SampleFacts, StreamFacts
 from config.policy import Policy
 from config.profiles import SamplingProfile
@@ -28,6 +31,9 @@ _log = logging.getLogger(__name__)
 
 CLASSIFIER_FAILED = "classifier_failed"
 """Ledger reason: pictures were hashed and matched, and a classifier did not work on them."""
+
+WARM_UP_SIDE_PIXELS = 16
+"""Of a black picture that classifiers are tried on."""
 
 Observer = Callable[[Picture, SampleVerdict], None]
 """Is shown each picture with its verdict, once that is complete; must not keep the picture."""
@@ -66,6 +72,16 @@ class Pipeline:
         self._classifiers = tuple(classifiers)
         self._policy = policy
         self._profile = policy.profile if profile is None else profile
+        cv2.setNumThreads(1)  # of this process: its CPU is counted by the thread that works
+
+    def warm_up(self) -> None:
+        """Builds what the first picture would have to wait for: the classifiers' sessions, 0.1 s and more each.
+
+        Raises:
+            models.errors.ClassifierError: weights are missing, altered or not what their manifest says.
+        """
+        for classifier in self._classifiers:
+            classifier.scores(np.zeros((WARM_UP_SIDE_PIXELS, WARM_UP_SIDE_PIXELS, 3), np.uint8))
 
     def moderate(
         self,

@@ -71,7 +71,7 @@ class ScanResult:
 
     @property
     def unmoderated_seconds(self) -> float:
-        return sum(unseen.stretch.seconds for unseen in self.unseen)
+        return sum((unseen.stretch.seconds for unseen in self.unseen), 0.0)
 
     @property
     def frame_seconds(self) -> float:

@@ -46,7 +46,7 @@ def _samples(samples: Sequence[SampleVerdict]) -> Table:
         notes = [str(sample.reason)]
         notes += [sample.flat] if sample.flat else []
         notes += ["repeated"] if sample.deduplicated else []
-        matches = ", ".join(f"{match.list}/{match.entry} at {match.distance}" for match in sample.matches)
+        matches = ", ".join(f"{match.list}/{match.entry} at {match.distance}" for match in sample.nearest)
         scores = "  ".join(f"{name} {score:.3f}" for name, score in sample.scores.items())
         quality = str(sample.pdq_quality) if sample.pdq is not None else f"{sample.pdq_quality}, unhashable"
         style = "red" if sample.hits else ""

@@ -56,6 +56,14 @@ class SampleVerdict:
     hits: tuple[Hit, ...]
     """The policy's rules that hold, before persistence."""
 
+    @property
+    def nearest(self) -> tuple[ListMatch, ...]:
+        """Of the matches, the nearest of each list: what a person reads."""
+        nearest: dict[str, ListMatch] = {}
+        for match in sorted(self.matches, key=lambda match: match.order):
+            nearest.setdefault(match.list, match)
+        return tuple(nearest.values())
+
     def to_record(self) -> dict[str, Any]:
         """As `livewarden scan --json` prints it."""
         return {
@@ -115,7 +123,7 @@ class SegmentVerdict:
 
     @property
     def unmoderated_seconds(self) -> float:
-        return sum(stretch.seconds for stretch in self.unmoderated)
+        return sum((stretch.seconds for stretch in self.unmoderated), 0.0)
 
     def ledger_share(self, extinf_ms: int) -> LedgerShare:
         """What the segment, of `extinf_ms` by its playlist, adds to the coverage ledger."""

@@ -5,13 +5,11 @@ Each subcommand imports what is heavy (decoders, models, Celery) when it runs, s
 
 import logging
 import os
-import signal
 import sys
 from importlib.metadata import entry_points, version
 from io import TextIOWrapper
 from typing import Annotated
 
-import click
 import typer
 
 from config.errors import LivewardenError
@@ -23,13 +21,13 @@ from worker.cli.sample import sample
 from worker.cli.scan import scan
 from worker.cli.streams import app as streams
 from worker.cli.testcard import write_testcard
+from worker.threads import keep_numpy_to_one_thread
 
 PLUGIN_GROUP = "livewarden.commands"
 """Entry points of other packages: each names a `typer.Typer` or a function, and becomes the subcommand of its name."""
 
 FAILED = 2
-INTERRUPTED = 128 + signal.SIGINT
-BROKEN_PIPE = 128 + signal.SIGPIPE
+"""Exit status after an error that the text explains, as after a usage error."""
 
 app = typer.Typer(
     name="livewarden",
@@ -79,33 +77,30 @@ def _add_plugins() -> None:
 
 
 def main() -> None:
-    """Runs the command line of this process and ends it with a status."""
+    """Runs the command line of this process and ends it with a status: 130 after Ctrl-C, 2 after an error."""
+    keep_numpy_to_one_thread(os.environ)
     logging.basicConfig(level=logging.WARNING, format="livewarden: %(message)s", stream=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # File names are bytes: one that is not UTF-8 is printed as it came.
             stream.reconfigure(errors="surrogateescape")
     _add_plugins()
-    sys.exit(_status())
-
-
-def _status() -> int:
     try:
-        status = app(standalone_mode=False)
-        sys.stdout.flush()
+        app()
     except LivewardenError as error:
         sys.stderr.write(f"livewarden: {error}\n")
-        return FAILED
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        sys.exit(FAILED)
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Writes out what is left while an error can still be handled: a reader that has gone (`| head`) is none."""
+    try:
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has gone (`| head`). What Python still holds would raise again at exit: it goes nowhere instead.
+        # What Python still holds would raise again when the interpreter ends: it goes nowhere instead.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
-    return status if isinstance(status, int) else 0
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def _summary(segment: "SampledSegment", samples: int, cpu_seconds: dict[str, flo
     return {
         "type": "summary",
         "duration_seconds": round(segment.duration_seconds, 6),
-        "unmoderated_seconds": round(sum(stretch.seconds for stretch in segment.unmoderated), 6),
+        "unmoderated_seconds": round(sum((stretch.seconds for stretch in segment.unmoderated), 0.0), 6),
         "frames_total": segment.frames_total,
         "frames_decoded": segment.frames_decoded,
         "samples": samples,

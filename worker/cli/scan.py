@@ -62,6 +62,7 @@ def scan(
     opener = MediaOpener(fetcher=fetcher, rendition_height_pixels=settings.rendition_height_pixels)
     sheet = None if contact_sheet is None else ContactSheet(clear=clear)
     try:
+        opened = opener.open(media)
         with Decoder(limits=Limits.for_files()) as decoder:
             pipeline = Pipeline(
                 decoder=decoder,
@@ -70,7 +71,7 @@ def scan(
                 policy=policy,
                 profile=chosen_profile(policy, profile),
             )
-            opened = opener.open(media)
+            pipeline.warm_up()
             with _progress(opened) as advance:
 
                 def observe(picture: "Picture", sample: "SampleVerdict") -> None:

@@ -1,0 +1,151 @@
+"""The pipeline on real clips: its own decoder child, hash lists and classifier."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from clips import RATE, card, clip, held, photo, shade
+
+from config.facts import StreamFacts
+from config.policy import load_policy
+from models.classifier import BUILT_IN_MANIFESTS, Classifier, load_classifiers
+from models.hashlists import load_lists
+from models.manifest import load_manifest
+from sampler.decoder import Decoder
+from sampler.errors import SamplerError
+from sampler.picture import Picture
+from worker.pipeline import CLASSIFIER_FAILED, Origin, Pipeline
+from worker.verdict import SampleVerdict
+
+DRILL = Origin(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
+LIVE = Origin(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)
+SEED = b"tests"
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    """One decoder child for all tests here."""
+    with Decoder() as decoder:
+        yield decoder
+
+
+@pytest.fixture(scope="module")
+def pipeline(decoder: Decoder) -> Pipeline:
+    """With what livewarden ships."""
+    return Pipeline(
+        decoder=decoder, lists=load_lists(None), classifiers=load_classifiers(None), policy=load_policy(None)
+    )
+
+
+@pytest.fixture
+def lost_classifier(tmp_path: Path) -> Classifier:
+    """A classifier whose weights are gone when it is first asked."""
+    content = yaml.safe_load(next(BUILT_IN_MANIFESTS.glob("*.yaml")).read_text())
+    content["weights"] = {"file": "gone.onnx", "sha256": "0" * 64}
+    path = tmp_path / "lost.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return Classifier(load_manifest(path), folder=tmp_path)
+
+
+def test_test_card_in_a_drill_is_matched_and_hits_a_rule(pipeline: Pipeline) -> None:
+    """Nobody could prove that the way to the moderators works."""
+    verdict = pipeline.moderate(clip(held(photo("coffee"), 2) + held(card(), 2)), origin=DRILL, seed=SEED)
+    hits = [hit for hit in verdict.hits if hit.rule == "selftest"]
+    assert hits
+    assert all(hit.pts_seconds >= 2 for hit in hits)
+    assert hits[0].capture_ms == DRILL.capture_ms + round(hits[0].pts_seconds * 1000)
+
+
+def test_test_card_on_a_live_stream_hits_nothing(pipeline: Pipeline) -> None:
+    """A broadcaster could call moderators to anything by showing it."""
+    verdict = pipeline.moderate(clip(held(card(), 2)), origin=LIVE, seed=SEED)
+    assert verdict.samples[0].matches
+    assert not verdict.hits
+
+
+def test_segment_with_pictures_is_moderated_whole(pipeline: Pipeline) -> None:
+    """The ledger would show gaps where there are none, and operators would stop reading it."""
+    verdict = pipeline.moderate(clip(held(photo("astronaut"), 4)), origin=LIVE, seed=SEED)
+    assert verdict.unmoderated == ()
+    share = verdict.ledger_share(4_000)
+    assert (share.moderated_ms, share.failed_ms, share.unhashable_ms) == (4_000, {}, 0)
+    assert verdict.frames_total == 4 * RATE
+    assert all(sample.looked_at for sample in verdict.samples)
+
+
+def test_black_is_moderated_and_told_as_unhashable(pipeline: Pipeline) -> None:
+    """No match would be claimed of pictures that no list can say anything about."""
+    verdict = pipeline.moderate(clip(held(shade(16), 4)), origin=LIVE, seed=SEED)
+    assert all(sample.pdq is None and not sample.matches for sample in verdict.samples)
+    assert verdict.unhashable_seconds == pytest.approx(4, abs=0.1)
+    assert verdict.counts["black"] == verdict.counts["unhashable"] == len(verdict.samples)
+    assert verdict.ledger_share(4_000).moderated_ms == 4_000
+
+
+def test_picture_beside_black_speaks_for_what_it_reaches(pipeline: Pipeline) -> None:
+    """A fade to black between scenes would be told as a stretch that lists could not check."""
+    pictures = held(photo("coffee"), 1) + held(shade(16), 4)
+    verdict = pipeline.moderate(clip(pictures, gop_seconds=1), origin=LIVE, seed=SEED)
+    reach_seconds = load_policy(None).profile.max_gap_seconds
+    assert verdict.unhashable_seconds == pytest.approx(5 - reach_seconds, abs=0.1)
+
+
+def test_still_scene_is_classified_once_and_counts_each_time(pipeline: Pipeline) -> None:
+    """A still stream would cost a classifier's run for each sample, or lose its scores without."""
+    data = clip(held(photo("chelsea"), 4))
+    first = pipeline.moderate(data, origin=LIVE, seed=SEED)
+    assert [sample.deduplicated for sample in first.samples] == [False] + [True] * (len(first.samples) - 1)
+    later = Origin(stream=LIVE.stream, capture_ms=LIVE.capture_ms + 4_000)
+    second = pipeline.moderate(data, origin=later, seed=SEED, gate=first.gate)
+    assert all(sample.deduplicated for sample in second.samples)
+    assert all(sample.scores == first.samples[0].scores for sample in second.samples)
+
+
+def test_known_material_is_looked_for_in_repeated_pictures_too(pipeline: Pipeline) -> None:
+    """The gate would hide a known picture that is held for long."""
+    verdict = pipeline.moderate(clip(held(card(), 4)), origin=DRILL, seed=SEED)
+    assert len(verdict.samples) >= 2
+    assert all(sample.matches for sample in verdict.samples)
+
+
+def test_failing_classifier_degrades_and_does_not_stop_the_hash_check(
+    decoder: Decoder, lost_classifier: Classifier
+) -> None:
+    """A broken model would switch off the search for known material; or would count as having looked."""
+    pipeline = Pipeline(
+        decoder=decoder, lists=load_lists(None), classifiers=[lost_classifier], policy=load_policy(None)
+    )
+    verdict = pipeline.moderate(clip(held(card(), 4)), origin=DRILL, seed=SEED)
+    assert verdict.degraded == (f"classifier-failed:{lost_classifier.manifest.name}",)
+    assert [hit.rule for hit in verdict.hits] == ["selftest"] * len(verdict.samples)
+    assert verdict.ledger_share(4_000).failed_ms == {CLASSIFIER_FAILED: 4_000}
+    assert verdict.gate is None
+
+
+def test_picture_is_shown_to_an_observer_only_with_its_matches(pipeline: Pipeline) -> None:
+    """Evidence or a picture sheet would get pictures that nobody has checked against the lists."""
+    seen: list[SampleVerdict] = []
+
+    def observe(picture: Picture, sample: SampleVerdict) -> None:
+        assert (picture.width, picture.height) == (sample.width, sample.height)
+        seen.append(sample)
+
+    verdict = pipeline.moderate(clip(held(card(), 2)), origin=DRILL, seed=SEED, observe=observe)
+    assert tuple(seen) == verdict.samples
+    assert all(sample.matches for sample in seen)
+
+
+def test_cpu_of_all_stages_is_within_the_total(pipeline: Pipeline) -> None:
+    """Capacity would be planned by figures that leave something out."""
+    cpu = pipeline.moderate(clip(held(photo("rocket"), 2)), origin=LIVE, seed=SEED).cpu_seconds
+    assert min(cpu.decode, cpu.hash, cpu.classify) > 0
+    assert cpu.demux + cpu.decode + cpu.hash + cpu.match + cpu.classify <= cpu.total + 1e-6
+
+
+def test_bytes_without_a_picture_are_refused_with_a_reason(pipeline: Pipeline) -> None:
+    """The ledger could not say why a stretch was not moderated."""
+    for data in (b"", b"<html>not a segment</html>", bytes(range(256)) * 40):
+        with pytest.raises(SamplerError) as caught:
+            pipeline.moderate(data, origin=LIVE, seed=SEED)
+        assert caught.value.reason

@@ -1,0 +1,243 @@
+"""`livewarden scan` as a person runs it, on files and on an origin."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import RATE, card, clip, held, photo, shade
+from commandline import livewarden
+from PIL import Image
+
+from models.classifier import BUILT_IN_MANIFESTS
+
+SAMPLE_KEYS = ["type", "pts_seconds", "reason", "pdq", "pdq_quality", "matches", "scores", "deduplicated"]
+SUMMARY_KEYS = [
+    "type",
+    "duration_seconds",
+    "unmoderated_seconds",
+    "frames_total",
+    "frames_decoded",
+    "samples",
+    "max_gap_seconds",
+    "cpu_seconds",
+]
+FRAME = 1 / RATE
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Tests read stderr."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VOD of three segments: benign, benign with the test card in it, benign; and what can be wrong."""
+    folder = tmp_path_factory.mktemp("vod")
+    benign = clip(held(photo("coffee"), 2))
+    (folder / "a.ts").write_bytes(benign)
+    (folder / "b.ts").write_bytes(clip(held(photo("astronaut"), 2) + held(card(), 2)))
+    (folder / "c.ts").write_bytes(clip(held(photo("chelsea"), 2)))
+    (folder / "vod.m3u8").write_text(_playlist(("a.ts", 2), ("b.ts", 4), ("c.ts", 2)))
+    (folder / "master.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1,RESOLUTION=64x36\ngone.m3u8\n"
+        "#EXT-X-STREAM-INF:BANDWIDTH=9,RESOLUTION=640x360\nvod.m3u8\n"
+    )
+    (folder / "holes.m3u8").write_text(_playlist(("a.ts", 2), ("gone.ts", 4), ("c.ts", 2)))
+    (folder / "clean.m3u8").write_text(_playlist(("a.ts", 2), ("c.ts", 2)))
+    (folder / "page.m3u8").write_text("<!doctype html><title>Not here</title>")
+    (folder / "black.ts").write_bytes(clip(held(shade(16), 3)))
+    (folder / "card.mp4").write_bytes(clip(held(card(), 2), container="mp4"))
+    (folder / "empty.ts").write_bytes(b"")
+    (folder / "random.ts").write_bytes(bytes((index * 7919 >> 3) % 256 for index in range(20_000)))
+    (folder / "cut.ts").write_bytes(benign[:600])
+    return folder
+
+
+def _playlist(*segments: tuple[str, float]) -> str:
+    lines = [f"#EXTINF:{seconds},\n{name}" for name, seconds in segments]
+    return "#EXTM3U\n#EXT-X-TARGETDURATION:4\n" + "\n".join(lines) + "\n#EXT-X-ENDLIST\n"
+
+
+@pytest.fixture(scope="module")
+def origin(folder: Path) -> Iterator[str]:
+    """`folder` on a loopback origin."""
+    handler = partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_playlist_is_scanned_on_one_timeline(folder: Path) -> None:
+    """A program that reads the output could not find the picture again, or break on an undocumented format."""
+    ran = livewarden("scan", folder / "vod.m3u8", "--json")
+    assert (ran.status, ran.err) == (1, "")
+    assert [record["type"] for record in ran.records[-2:]] == ["finding", "summary"]
+    samples, (finding,), (summary,) = ran.of_type("sample"), ran.of_type("finding"), ran.of_type("summary")
+    assert list(samples[0]) == SAMPLE_KEYS
+    assert list(summary) == SUMMARY_KEYS
+    assert list(finding) == ["type", "rule", "severity", "pts_seconds"]
+    assert 4 - FRAME <= finding["pts_seconds"] < 6
+    assert summary["duration_seconds"] == pytest.approx(8, abs=3 * FRAME)
+    assert summary["frames_total"] == 8 * RATE
+    assert summary["samples"] == len(samples)
+    instants = [0.0, *(sample["pts_seconds"] for sample in samples), summary["duration_seconds"]]
+    gaps = [after - before for before, after in pairwise(instants)]
+    assert min(gaps) >= 0
+    assert summary["max_gap_seconds"] == pytest.approx(max(gaps), abs=1e-3)
+    assert summary["unmoderated_seconds"] == 0
+    shown = [sample for sample in samples if 4 <= sample["pts_seconds"] < 6]
+    assert all(sample["matches"][0]["list"] == "selftest" for sample in shown)
+    cpu = summary["cpu_seconds"]
+    assert cpu["total"] >= sum(seconds for stage, seconds in cpu.items() if stage != "total") > 0
+
+
+def test_master_playlist_on_an_origin_named_by_hand(origin: str) -> None:
+    """A person could not scan what a browser plays, or would have to allow the host in the settings first."""
+    ran = livewarden("scan", f"{origin}/master.m3u8?token=s3cret", "--json")
+    assert ran.status == 1
+    assert ran.of_type("summary")[0]["frames_total"] == 8 * RATE
+    assert "s3cret" not in ran.out + ran.err
+
+
+def test_hosts_that_a_playlist_names_are_not_allowed(folder: Path, origin: str) -> None:
+    """A playlist could make the person's machine fetch from their own network."""
+    (folder / "elsewhere.m3u8").write_text(_playlist((f"{origin}/a.ts", 2)))
+    ran = livewarden("scan", folder / "elsewhere.m3u8", "--json")
+    assert ran.status == 2
+    assert "refused" in ran.message
+
+
+def test_clean_media_ends_with_0(folder: Path) -> None:
+    """A script that scans uploads would stop at each harmless one."""
+    ran = livewarden("scan", folder / "clean.m3u8")
+    assert (ran.status, ran.err) == (0, "")
+    assert "No findings" in ran.out
+
+
+def test_black_media_ends_with_0_and_null_hashes(folder: Path) -> None:
+    """A fade to black would make each film suspicious."""
+    ran = livewarden("scan", folder / "black.ts", "--json")
+    assert ran.status == 0
+    assert all(sample["pdq"] is None and sample["pdq_quality"] < 50 for sample in ran.of_type("sample"))
+
+
+def test_missing_segment_ends_with_2_and_is_told(folder: Path) -> None:
+    """Half a film would pass as clean."""
+    ran = livewarden("scan", folder / "holes.m3u8", "--json")
+    assert ran.status == 2
+    assert "gone.ts" in ran.message
+    (summary,) = ran.of_type("summary")
+    assert summary["unmoderated_seconds"] == pytest.approx(4)
+    assert summary["duration_seconds"] == pytest.approx(8, abs=2 * FRAME)
+    assert summary["max_gap_seconds"] >= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nowhere.ts", "No such file"),
+        ("page.m3u8", "web page"),
+        ("empty.ts", "empty"),
+        ("random.ts", "expected"),
+        ("cut.ts", ""),
+    ],
+)
+def test_media_that_cannot_be_opened_is_named_in_one_line(folder: Path, name: str, told: str) -> None:
+    """A person would get a traceback, or not know which of their files is broken."""
+    ran = livewarden("scan", folder / name, "--json")
+    assert (ran.status, ran.out) == (2, "")
+    assert name.removesuffix(".m3u8") in ran.message or str(folder) in ran.message
+    assert told in ran.message
+
+
+def test_404_is_named_in_one_line_without_the_query(origin: str) -> None:
+    """Signed URLs would end up in logs."""
+    ran = livewarden("scan", f"{origin}/gone.m3u8?token=s3cret")
+    assert ran.status == 2
+    assert "404" in ran.message
+    assert "s3cret" not in ran.message
+
+
+@pytest.fixture(scope="module")
+def lists(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the list `known`, which holds the picture of `a.ts`."""
+    lists = tmp_path_factory.mktemp("lists")
+    hashed = livewarden("scan", folder / "a.ts", "--json").of_type("sample")[0]["pdq"]
+    (lists / "known.csv").write_text(f"hash,id\n{hashed},case-7\n")
+    return lists
+
+
+def test_listed_picture_is_found_and_its_sheet_is_grey_and_blurred(folder: Path, lists: Path, tmp_path: Path) -> None:
+    """An operator's own list would never be asked, or known material be written to disk in the clear."""
+    sheet = tmp_path / "sheet.png"
+    ran = livewarden("scan", folder / "a.ts", "--json", "--lists", lists, "--contact-sheet", sheet, "--clear")
+    assert ran.status == 1
+    assert "--clear is refused" in ran.message
+    assert _colourfulness(sheet) == 0
+    assert ran.of_type("finding")[0]["rule"] == "known-material"
+    assert ran.of_type("sample")[0]["matches"] == [{"list": "known", "entry": "case-7", "distance": 0}]
+
+
+def test_bad_line_of_a_list_is_named(folder: Path, tmp_path: Path) -> None:
+    """A list would be half in force, and nobody could find the line."""
+    (tmp_path / "known.csv").write_text("hash\n" + "ab" * 32 + "\nnot-a-hash\n")
+    ran = livewarden("scan", folder / "a.ts", "--lists", tmp_path)
+    assert ran.status == 2
+    assert "known.csv" in ran.message
+    assert "3" in ran.message
+
+
+def test_typo_in_the_policy_is_named(folder: Path, tmp_path: Path) -> None:
+    """A rule would silently not exist."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text('version: "1"\nrules:\n  - {name: a, wehn: "true", severity: review}\n')
+    ran = livewarden("scan", folder / "a.ts", environment={"LIVEWARDEN_POLICY_FILE": str(policy)})
+    assert ran.status == 2
+    assert "policy.yaml" in ran.message
+    assert "wehn" in ran.message
+
+
+def test_altered_weights_are_named(folder: Path, tmp_path: Path) -> None:
+    """Scores would come from another model than the one that was validated."""
+    text = next(BUILT_IN_MANIFESTS.glob("*.yaml")).read_text()
+    lines = [line for line in text.splitlines() if "package:" not in line]
+    (tmp_path / "manifest.yaml").write_text("\n".join(lines))
+    weights = tmp_path / next(line.split(":")[1].strip() for line in lines if line.strip().startswith("file:"))
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    environment = {"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)}
+    missing = livewarden("scan", folder / "a.ts", environment=environment)
+    weights.write_bytes(b"altered")
+    altered = livewarden("scan", folder / "a.ts", environment=environment)
+    for ran in (missing, altered):
+        assert ran.status == 2
+        assert weights.name in ran.message
+    assert "SHA-256" in altered.message
+
+
+def test_unknown_profile_is_named(folder: Path) -> None:
+    """A typing error would scan less closely than was meant."""
+    ran = livewarden("scan", folder / "a.ts", "--profile", "vigilnat")
+    assert ran.status == 2
+    assert "vigilant" in ran.message
+
+
+def test_clear_sheet_of_the_test_card(folder: Path, tmp_path: Path) -> None:
+    """Nobody could see that the sheet shows what was sampled."""
+    sheet = tmp_path / "sheet.png"
+    ran = livewarden("scan", folder / "card.mp4", "--contact-sheet", sheet, "--clear")
+    assert (ran.status, ran.err) == (1, "")
+    assert _colourfulness(sheet) > 100
+
+
+def _colourfulness(path: Path) -> int:
+    """The widest distance of two channels inside the first thumbnail: 0 where it is grey."""
+    thumb = np.asarray(Image.open(path).convert("RGB")).astype(int)[50:160, 30:230]
+    return int((thumb.max(axis=2) - thumb.min(axis=2)).max())
