@@ -35,7 +35,7 @@ format: $(READY) ## put the code into shape with ruff
 	@$(BIN)/ruff format .
 
 bench: $(READY) ## run the benchmarks; each prints ratios measured in one run
-	@set -e; for benchmark in bench/bench_*.py; do echo "== $$benchmark"; $(BIN)/python "$$benchmark"; done
+	@set -e; for benchmark in $(wildcard bench/bench_*.py); do $(BIN)/python "$$benchmark"; done
 
 fuzz: $(READY) ## run the property tests with new random examples each time
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 $(ARGS)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -12,14 +13,14 @@ BAR_CELLS = 24
 NOTHING_YET = "–"
 
 
-def stream_table(record: Mapping[str, Any] | None) -> Table:
+def stream_table(record: Mapping[str, Any] | None) -> Padding:
     """The record of `worker.status.show` as a table; None: the stream has not been registered yet."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     table.add_column()
     if record is None:
         table.add_row("State", Text("registering", style="cyan"))
-        return table
+        return _below(table)
     counts, state, lag_seconds = record["counts"], str(record["state"]), record["lag_seconds"]
     scores = sorted(record["last_scores"].items())
     table.add_row("Stream", Text(record["stream_id"], style="bold"))
@@ -29,7 +30,12 @@ def stream_table(record: Mapping[str, Any] | None) -> Table:
     table.add_row("Coverage", coverage(record))
     table.add_row("Lag", NOTHING_YET if lag_seconds is None else f"{lag_seconds:.1f} s")
     table.add_row("Last scores", "  ".join(f"{name} {score:.3f}" for name, score in scores) or NOTHING_YET)
-    return table
+    return _below(table)
+
+
+def _below(table: Table) -> Padding:
+    """Keeps a line between the table and what was printed above it."""
+    return Padding(table, (1, 0, 0, 0))
 
 
 def coverage(record: Mapping[str, Any]) -> Text:
@@ -58,7 +64,7 @@ def escalation_line(event: Mapping[str, Any]) -> Text:
     line.append(f"{str(event['time'])[11:19]} ", style="dim")
     line.append(f" {severity.upper()} ", style=SEVERITY_STYLES.get(severity, "bold"))
     kind = str(event["type"]).removeprefix("livewarden.escalation.").partition(".")[0]
-    line.append(f" {kind} on {data['stream_id']} by rule {data['rule']}")
+    line.append(f" {kind} on {data['stream_id']} by {data['rule']}")
     if data["matches"]:
         nearest = min(data["matches"], key=lambda match: match["distance"])
         line.append(f": list {nearest['list']}, distance {nearest['distance']}")
