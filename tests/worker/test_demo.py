@@ -70,7 +70,7 @@ def test_once_ends_with_the_first_escalation_and_leaves_nothing(start: Callable[
     output, _ = demo.process.communicate(timeout=110)
     assert demo.process.returncode == 0, output
     assert "raised on demo" in output
-    assert "list selftest" in output
+    assert "by selftest" in output
     assert demo.children() == {}
     assert list(demo.folder.iterdir()) == []
 

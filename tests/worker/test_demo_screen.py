@@ -52,5 +52,5 @@ def test_an_escalation_is_one_line() -> None:
     }
     event = {"type": "livewarden.escalation.raised.v1", "time": "2026-01-02T03:04:05.678Z", "data": data}
     assert shown(escalation_line(event)) == [
-        "03:04:05  CRITICAL  raised on demo by selftest: list selftest, distance 3 (drill)",
+        "03:04:05  CRITICAL  raised on demo by selftest: selftest at distance 3 (drill)",
     ]

@@ -67,7 +67,7 @@ def escalation_line(event: Mapping[str, Any]) -> Text:
     line.append(f" {kind} on {data['stream_id']} by {data['rule']}")
     if data["matches"]:
         nearest = min(data["matches"], key=lambda match: match["distance"])
-        line.append(f": list {nearest['list']}, distance {nearest['distance']}")
+        line.append(f": {nearest['list']} at distance {nearest['distance']}")
     if data["drill"]:
         line.append(" (drill)", style="dim")
     return line
