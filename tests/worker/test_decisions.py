@@ -11,7 +11,8 @@ from config.facts import Severity
 from worker.decisions import Outcome, decide
 from worker.errors import QueueError
 from worker.queue import take
-from worker.redisdb import connect
+from worker.queuekeys import entries_key, incident_key, incidents_key
+from worker.redisdb import connect, run_script
 
 KEYS = tuple(f"lw:escalations:{severity}" for severity in Severity)
 
@@ -166,6 +167,22 @@ def test_two_decide_at_once(scene: Scene, redis_url: str) -> None:
     (event,) = scene.published("lw:decisions")
     told = f"incident {incident} was decided already: {event['data']['outcome']}, by {event['data']['decided_by']}"
     assert refusals == [told] * 7
+
+
+def test_lost_answer_is_no_refusal(scene: Scene) -> None:
+    """A connection that breaks at the wrong moment would tell a person that his own decision was somebody else's."""
+    incident = scene.raise_incident("cam-1")
+
+    def attempt(version: int, token: str) -> list[str]:
+        keys = [incident_key(incident), entries_key(incident), incidents_key("cam-1"), "lw:decisions"]
+        args = [incident, "ann", "harmless", "", 5, version, "known", "{}", "made", KEYS[0], "closed", token, 60]
+        return list(run_script(scene.redis, "decide", keys=keys, args=args))
+
+    assert attempt(0, "a") == ["clash"]  # its stream has changed since it was read
+    assert attempt(1, "a") == ["decided"]
+    assert attempt(1, "a") == ["decided"]
+    assert attempt(2, "b") == ["already", "harmless", "ann"]
+    assert scene.redis.xlen("lw:decisions") == 1
 
 
 def test_deciding_while_segments_end(scene: Scene, redis_url: str) -> None:

@@ -228,6 +228,12 @@ class TestInterrupt:
         assert event["stream"] == "lw:decisions"
         assert len(event["data"]["frames"]) == 2  # type: ignore[index]
 
+    def test_frames_are_bounded(self) -> None:
+        """A request, and what is remembered of the stream, would grow with each frame."""
+        stream = Stream(self.policy)
+        (event, _) = stream.end_segment(*(hit(at, Severity.CRITICAL, lists=("confirmed",)) for at in range(50)))
+        assert len(event["data"]["frames"]) == 2  # type: ignore[index]
+
     @pytest.mark.parametrize(
         "hits",
         [
