@@ -1,0 +1,144 @@
+"""The command `livewarden` as such, and its small subcommands."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import RATE, card, clip, held, photo
+from commandline import COMMAND, SECONDS, livewarden
+from PIL import Image
+
+from models.pdq import hash_rgb
+
+SUBCOMMANDS = ("scan", "hash", "testcard", "sample", "doctor", "demo", "streams", "queue")
+
+
+def test_help_and_version() -> None:
+    """A newcomer could not find out what there is."""
+    assert all(f" {name} " in livewarden("--help").out for name in SUBCOMMANDS)
+    assert livewarden("--version").out.startswith("livewarden 0.")
+
+
+def test_light_commands_import_nothing_heavy() -> None:
+    """A moderator would wait for decoders and models to load with each `queue next`."""
+    code = (
+        "import sys, worker.cli.main as m; print(*({'cv2', 'av', 'onnxruntime', 'celery', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([COMMAND.with_name("python"), "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_wrong_setting_is_one_line_with_status_2(tmp_path: Path) -> None:
+    """An operator would get a traceback for a typing error."""
+    ran = livewarden("scan", tmp_path / "a.ts", environment={"LIVEWARDEN_DEPLOYMENT": "not a name!"})
+    assert ran.status == 2
+    assert "LIVEWARDEN_DEPLOYMENT" in ran.message
+
+
+def test_hash_prints_good_pictures_and_names_bad_ones(tmp_path: Path) -> None:
+    """One broken file among a thousand would cost the other hashes, or pass unnoticed."""
+    good = tmp_path / "good one.png"
+    Image.fromarray(photo("astronaut", 512, 512)).save(good)
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    Image.new("1", (16_000, 16_000)).save(tmp_path / "huge.png")
+    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "empty.png").write_bytes(b"")
+    bad = ["dot.png", "huge.png", "text.png", "empty.png", "nowhere.png"]
+    ran = livewarden("hash", bad[0], good, *bad[1:], folder=tmp_path)
+    expected = hash_rgb(photo("astronaut", 512, 512))
+    assert ran.status == 2
+    assert ran.out == f"{expected.hex} {expected.quality} {good}\n"
+    messages = ran.err.splitlines()
+    assert [message.split(":")[1].strip() for message in messages] == bad
+    assert all("Traceback" not in message for message in messages)
+
+
+def test_hash_of_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    """Files with old names could not be hashed."""
+    name = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    Image.fromarray(photo("coffee", 64, 64)).save(os.fsdecode(name))
+    done = subprocess.run([COMMAND, "hash", name], capture_output=True, timeout=SECONDS, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"/caf\xe9.png\n")
+
+
+def test_test_card_is_written_as_picture_and_as_video(tmp_path: Path) -> None:
+    """An operator could not try the way to the moderators."""
+    assert livewarden("testcard", tmp_path / "card.png").status == 0
+    assert np.asarray(Image.open(tmp_path / "card.png")).shape == (720, 1280, 3)
+    assert livewarden("testcard", tmp_path / "card.MP4").status == 0
+    found = livewarden("scan", tmp_path / "card.MP4", "--json")
+    assert found.status == 1
+    assert [finding["rule"] for finding in found.of_type("finding")] == ["selftest"]
+
+
+@pytest.mark.parametrize("name", ["card.gif", "card", "nowhere/card.png"])
+def test_test_card_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    """A file that is none would be shown on a stream, and the drill fail for no visible reason."""
+    ran = livewarden("testcard", tmp_path / name)
+    assert ran.status == 2
+    assert str(tmp_path / name) in ran.message
+    assert not (tmp_path / name).exists()
+
+
+def test_sample_prints_the_plan_as_it_was_executed(tmp_path: Path) -> None:
+    """Whoever tunes a profile would tune by something that did not happen."""
+    media = tmp_path / "a.ts"
+    media.write_bytes(clip(held(photo("coffee"), 3) + held(card(), 1)))
+    ran = livewarden("sample", media, "--json", "--profile", "vigilant", "--plot", tmp_path / "plot.png")
+    assert (ran.status, ran.err) == (0, "")
+    samples, (summary,) = ran.of_type("sample"), ran.of_type("summary")
+    assert list(samples[0]) == ["type", "pts_seconds", "reason", "keyframe", "width", "height"]
+    assert list(summary) == [
+        "type",
+        "duration_seconds",
+        "unmoderated_seconds",
+        "frames_total",
+        "frames_decoded",
+        "samples",
+        "max_gap_seconds",
+        "cpu_seconds",
+    ]
+    assert list(summary["cpu_seconds"]) == ["demux", "decode", "total"]
+    assert summary["frames_total"] == 4 * RATE
+    assert summary["samples"] == len(samples)
+    assert summary["max_gap_seconds"] <= 0.5 + 1 / RATE + 1e-6
+    assert (samples[0]["pts_seconds"], samples[0]["width"], samples[0]["height"]) == (0, 640, 360)
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_sample_of_no_video_is_one_line_with_status_2(tmp_path: Path) -> None:
+    """A person would get a traceback."""
+    (tmp_path / "a.ts").write_text("not a segment")
+    ran = livewarden("sample", tmp_path / "a.ts", "--json")
+    assert (ran.status, ran.out) == (2, "")
+    assert str(tmp_path / "a.ts") in ran.message
+
+
+def test_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    """`livewarden … | head` would end in a traceback."""
+    Image.fromarray(photo("coffee", 64, 64)).save(tmp_path / "a.png")
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "wb") as gone:
+        done = subprocess.run(
+            [COMMAND, "hash", tmp_path / "a.png"], stdout=gone, stderr=subprocess.PIPE, timeout=SECONDS, check=False
+        )
+    assert done.stderr == b""
+
+
+def test_interrupt_ends_with_130_and_without_a_traceback(tmp_path: Path) -> None:
+    """Ctrl-C on a long scan would look like a crash."""
+    fifo = tmp_path / "never.ts"
+    os.mkfifo(fifo)
+    command = [COMMAND, "scan", fifo]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # Opening for writing returns once the command has opened the pipe for reading; then it waits for bytes.
+    with process, fifo.open("wb"):
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert (out, err) == ("", "")

