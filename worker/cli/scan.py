@@ -105,7 +105,7 @@ def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         total_seconds = None if media.extinf_ms is None else media.extinf_ms / 1000
-        task = progress.add_task(f"Scanning {escape(media.name)}", total=total_seconds)
+        task = progress.add_task(escape(Path(media.name).name), total=total_seconds)
         yield lambda sample: progress.update(task, completed=sample.pts_seconds)
 
 
