@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 from celery import Celery
 from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from config.errors import LivewardenError
 from config.settings import Settings
@@ -44,7 +44,7 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     task_soft_time_limit=SOFT_LIMIT_SECONDS,
     task_time_limit=HARD_LIMIT_SECONDS,
-    task_queues=[Queue(name) for name in QUEUES],
+    task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
     task_default_queue="control",
     task_create_missing_queues=False,
     worker_prefetch_multiplier=1,

@@ -100,7 +100,7 @@ def _read_playlists(fetcher: Fetcher, due: Sequence[DueStream], height_pixels: i
                 readings.append((stream, error))
                 continue
             masters.append((index, rendition.uri))
-            cursor = replace(stream.cursor, rendition=rendition.name)
+            cursor = stream.cursor.switched_to(rendition.name)
             # Replaced below; until then it reads as what it would be if the rendition could not be had.
             stream = replace(stream, cursor=cursor, media_url=rendition.uri)
             readings.append((stream, PlaylistError(f"{stream.stream_id}: expected a media playlist")))

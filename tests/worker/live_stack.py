@@ -1,0 +1,52 @@
+"""Real workers, as an operator starts them, on a Valkey of the test's own choice."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class CeleryProcess:
+    """`celery -A worker.app worker|beat`, leading a process group of its own."""
+
+    def __init__(self, role: str, environment: Mapping[str, str], folder: Path, *options: str) -> None:
+        self.log = folder / f"{role}-{len(list(folder.glob('*.log')))}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "worker.app", role, *options],
+                env={**os.environ, **environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                cwd=folder,
+            )
+
+    def kill_group(self) -> None:
+        """SIGKILL for the worker and all of its pool children at once, as the kernel's memory killer or a power cut."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def end(self) -> None:
+        """Warm shutdown; what does not end is killed."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill_group()
+
+    def text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+@contextmanager
+def celery(role: str, environment: Mapping[str, str], folder: Path, *options: str) -> Iterator[CeleryProcess]:
+    """Runs one, and ends it with the block."""
+    process = CeleryProcess(role, environment, folder, *options)
+    try:
+        yield process
+    finally:
+        process.end()

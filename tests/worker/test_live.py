@@ -1,0 +1,93 @@
+"""Workers as an operator runs them: real Celery, real Valkey, a real origin, real deaths."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from live_stack import celery
+from redis import Redis
+
+from worker.registry import register, watch
+from worker.status import show
+
+DRILLS = "lw:escalations:high"
+
+
+@pytest.fixture
+def origin() -> Iterator[LiveOrigin]:
+    with serving(LiveOrigin()) as served:
+        yield served
+
+
+@pytest.fixture
+def environment(redis_url: str, redis: Redis, origin: LiveOrigin) -> dict[str, str]:
+    assert redis.ping()
+    return {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
+
+
+def events(redis: Redis, key: str = DRILLS) -> list[dict]:
+    return [json.loads(fields["event"]) for _, fields in redis.xrange(key)]
+
+
+def settled(redis: Redis) -> dict | None:
+    """The stream's record once it has ended and nothing of it is pending."""
+    record = show(redis, "s")
+    return record if record["state"] == "ended" and record["pending_seconds"] == 0 else None
+
+
+@pytest.mark.timeout(150)
+def test_a_platform_enqueues_by_name_and_a_worker_alone_does_the_rest(
+    redis: Redis, redis_url: str, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
+):
+    """A platform knows a task's name and a queue; and a deployment whose beat has died must go on."""
+    for index in range(3):
+        origin.add(f"{index}.ts", segment_bytes(card=index == 1))
+    origin.ended = True
+    platform = Celery(broker=redis_url)
+    platform.send_task("livewarden.watch_stream", args=["s", origin.url], kwargs={"purpose": "drill"}, queue="intake")
+    platform.send_task("livewarden.watch_stream", args=["no good/id", origin.url], queue="intake")
+    platform.close()
+    with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
+        eventually(lambda: redis.exists("lw:stream:s"), within_seconds=60, what="the stream is registered")
+        record = eventually(lambda: settled(redis), within_seconds=60, what="all segments are settled")
+        assert "watch_stream refused: stream_id: 'no good/id'" in worker.text()
+    assert record["moderated_seconds"] == record["elapsed_seconds"] == 6
+    assert [event["type"] for event in events(redis)] == ["livewarden.escalation.raised.v1"]
+
+
+@pytest.mark.timeout(150)
+def test_a_worker_killed_in_the_middle_of_a_segment_loses_and_doubles_nothing(
+    redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
+):
+    """The machine under a worker may vanish at any instant; the child on the screen must be seen all the same."""
+    origin.add("0.ts", segment_bytes(card=True))
+    origin.ended = True
+    gate = origin.hold("0.ts")
+    watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    with celery("beat", environment, tmp_path):
+        with celery("worker", environment, tmp_path, "--concurrency=1") as doomed:
+            assert gate.reached.wait(60), doomed.text()
+            doomed.kill_group()
+        gate.opened.set()
+        assert show(redis, "s")["pending_seconds"] == 2
+        with celery("worker", environment, tmp_path, "--concurrency=1"):
+            # Its own start counts in: a container that is restarted begins as cold.
+            record = eventually(lambda: settled(redis), within_seconds=30, what="another worker moderates it")
+    assert record["moderated_seconds"] == record["elapsed_seconds"] == 2
+    assert [event["type"] for event in events(redis)] == ["livewarden.escalation.raised.v1"]
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_that_could_not_judge_does_not_start(redis_url: str, tmp_path: Path):
+    """A worker without its hash lists would take segments and call them harmless."""
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "police.csv").write_text("hash\nnot a hash\n")
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_LISTS_DIR": str(lists)}
+    with celery("worker", environment, tmp_path) as worker:
+        assert worker.process.wait(40) != 0
+        assert "police.csv, line 2" in worker.text()
+        assert "Traceback" not in worker.text()
