@@ -193,19 +193,6 @@ class Policy(_Model):
                 hits.append(_hit(rule, sample))
         return Evaluation(hits=tuple(hits), problems=tuple(problems))
 
-    def findings(self, hits: Iterable[Hit]) -> tuple[Hit, ...]:
-        """Of the hits in one input, those at which a live rule first persists: one a rule, in the order of time."""
-        found: list[Hit] = []
-        by_rule: dict[str, list[Hit]] = {}
-        for hit in hits:
-            by_rule.setdefault(hit.rule, []).append(hit)
-        for name, of_rule in by_rule.items():
-            rule = self.rule(name)
-            met_at = rule.persistence.met_at(hit.capture_ms for hit in of_rule)
-            if rule.mode == "live" and met_at is not None:
-                found.append(next(hit for hit in of_rule if hit.capture_ms == met_at))
-        return tuple(sorted(found, key=lambda hit: (hit.capture_ms, hit.severity.rank, hit.rule)))
-
 
 def _hit(rule: Rule, sample: SampleFacts) -> Hit:
     return Hit(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
-from models.errors import ManifestError, PictureError, WeightsError
+from models.errors import InferenceError, ManifestError, PictureError, WeightsError
 from models.manifest import Input, Manifest, ResizeFilter, load_manifest, read_weights, verify_manifest
 
 __all__ = ["BUILT_IN_MANIFESTS", "Classifier", "load_classifiers", "load_manifest", "verify_manifest"]
@@ -44,12 +44,17 @@ class Classifier:
 
         Raises:
             PictureError: it is of another shape or type.
+            InferenceError: the session failed, out of memory for one.
             WeightsError: on the first call: the weights are missing, altered or not what the manifest says.
         """
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
             raise PictureError(f"expected RGB as uint8 (height, width, 3), found {rgb.dtype} {rgb.shape}")
         session = self._session
-        (output,) = session.run(None, {session.get_inputs()[0].name: _network_input(rgb, self.manifest.input)})
+        network_input = _network_input(rgb, self.manifest.input)
+        try:
+            (output,) = session.run(None, {session.get_inputs()[0].name: network_input})
+        except Exception as error:  # ONNX Runtime's errors share no base class below this one
+            raise InferenceError(f"{self.manifest.name}: {_one_line(error)}") from error
         name, labels = self.manifest.name, self.manifest.labels
         return {f"{name}/{label}": float(score) for label, score in zip(labels, output[0], strict=True)}
 

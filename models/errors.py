@@ -8,7 +8,8 @@ config.errors.LivewardenError
     ├── HashListError        a hash list is refused, whole; the text names file, line and what was expected
     └── ClassifierError      a classifier cannot be used
         ├── ManifestError    its manifest is not usable; the text names file and field
-        └── WeightsError     its weights are missing, altered, or not what the manifest says
+        ├── WeightsError     its weights are missing, altered, or not what the manifest says
+        └── InferenceError   its session failed on a picture
 """
 
 from config.errors import LivewardenError
@@ -48,3 +49,7 @@ class ManifestError(ClassifierError):
 
 class WeightsError(ClassifierError):
     """A classifier's weights are missing, altered, or do not fit the manifest; the text names the file."""
+
+
+class InferenceError(ClassifierError):
+    """A classifier's session failed on a picture; the text holds nothing of the picture."""

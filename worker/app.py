@@ -8,6 +8,11 @@ import os
 import threading
 from typing import Any
 
+from worker.threads import keep_numpy_to_one_thread
+
+# Before anything imports NumPy, whose BLAS reads this once.
+keep_numpy_to_one_thread(os.environ)
+
 import cv2
 from celery import Celery
 from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown

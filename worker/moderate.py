@@ -38,8 +38,8 @@ MAX_DECODER_DEATHS = 3
 MAX_SEGMENT_BYTES = 64 * 2**20
 """A 10 s segment of 40 Mbit/s has 50 MB."""
 
-FETCH_TIMEOUT_SECONDS = 6.0
-"""With the decoder's own limit this stays under the task's soft time limit."""
+FETCH_TIMEOUT_SECONDS = 5.0
+"""Twice (segment and initialisation), with the decoder's own limit, this stays under the task's soft time limit."""
 
 RETRY_DELAYS_MS = (1_000, 2_000, 4_000, 8_000, 8_000)
 """After each failed fetch; a live segment is gone within a minute, so more tries would find nothing."""

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 from redis import Redis
 
 from config.policy import Policy, load_policy
@@ -23,12 +22,17 @@ SEED = "lw:seed"
 """Secret of this deployment from which audits are drawn. It lives in Redis so that a segment that is sent again, to
 another worker, has the same plan."""
 
+SEGMENT_LIMITS = Limits(wall_seconds=5.0)
+"""With the fetches before it, decoding has to stay under the task's soft time limit."""
+
 
 @dataclass(frozen=True)
 class Process:
     """Connections, models and lists of one process, each made at its first use."""
 
     settings: Settings
+    limits: Limits = SEGMENT_LIMITS
+    """Of the decoder child, for one segment."""
 
     @cached_property
     def redis(self) -> Redis:
@@ -65,7 +69,7 @@ class Process:
 
     @cached_property
     def _decoder(self) -> Decoder:
-        return Decoder(limits=Limits())
+        return Decoder(limits=self.limits)
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -83,10 +87,7 @@ class Process:
         Raises:
             LivewardenError: something of it is not usable.
         """
-        blank = np.zeros((64, 64, 3), np.uint8)
-        for classifier in self._classifiers:
-            classifier.scores(blank)
-        self.pipeline  # noqa: B018 (its making is what is wanted)
+        self.pipeline.warm_up()
 
     def close(self) -> None:
         """Ends the decoder child and the connections; what is used later is made anew by its owner."""

@@ -270,18 +270,6 @@ class TestPersistence:
         """A person would be called for one frame counted three times, or not for three that came out of order."""
         assert Persistence(hits=3, within_seconds=10).met_at(captures_ms) == met_at
 
-    def test_findings_of_a_file(self, tmp_path: Path) -> None:
-        """`scan` would tell of findings for which nobody would be called on a stream."""
-        rule = "{name: a, severity: high, when: 'matched(\"x\")', persistence: {hits: 2, within_seconds: 5}}"
-        shadow = "{name: b, severity: high, when: 'matched(\"x\")', mode: shadow}"
-        policy = load_policy(write(tmp_path, f"version: '1'\nrules:\n  - {rule}\n  - {shadow}\n"))
-        hits = [
-            hit
-            for capture_ms in (0, 9_000, 10_000, 11_000)
-            for hit in policy.evaluate(LIVE, replace(near("x"), capture_ms=capture_ms)).hits
-        ]
-        assert [(hit.rule, hit.capture_ms) for hit in policy.findings(hits)] == [("a", 10_000)]
-
 
 def test_version_tells_two_files_apart(tmp_path: Path) -> None:
     """Two policies that state the same version could not be told apart in an event."""

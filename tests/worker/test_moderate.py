@@ -9,6 +9,7 @@ from hls_origin import SEGMENT_SECONDS, LiveOrigin, segment_bytes, serving
 from redis import Redis
 
 from config.settings import Settings
+from sampler.limits import Limits
 from worker.coverage import summary
 from worker.moderate import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
 from worker.poll import poll_due
@@ -166,6 +167,23 @@ def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth(process: Proce
     process.redis.hincrby(f"lw:tries:s {key}", "begun", 1)
     moderate_segment(process, "s", key)
     assert show(process.redis, "s")["reasons"] == {"failed: worker_lost": float(SEGMENT_SECONDS)}
+
+
+def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third(
+    process: Process, origin: LiveOrigin, redis_url: str
+):
+    """A stream made to crash the decoder costs three children, never a worker, and is told."""
+    hasty = Process(process.settings, limits=Limits(wall_seconds=0.001))
+    origin.add("0.ts", segment_bytes(card=True))
+    (key,) = admit(process, origin)
+    for _ in range(2):
+        moderate_segment(hasty, "s", key)
+        assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+    moderate_segment(hasty, "s", key)
+    hasty.close()
+    record = show(process.redis, "s")
+    check_equation(record)
+    assert record["reasons"] == {"failed: quarantined": float(SEGMENT_SECONDS)}
 
 
 def test_a_listed_hash_is_critical_on_any_stream(process: Process, origin: LiveOrigin, tmp_path: Path, redis_url: str):
