@@ -23,8 +23,8 @@ from config.settings import Settings
 from worker.heartbeat import touch_while_alive
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
-from worker.schedule import TICK_SECONDS
-from worker.turns import QUEUES
+from worker.schedule import TICK_SECONDS, tick
+from worker.turns import CONTROL, QUEUES
 from worker.watchdog import tick_when_late
 
 SOFT_LIMIT_SECONDS = 16
@@ -50,7 +50,7 @@ app.conf.update(
     task_soft_time_limit=SOFT_LIMIT_SECONDS,
     task_time_limit=HARD_LIMIT_SECONDS,
     task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
-    task_default_queue="control",
+    task_default_queue=CONTROL,
     task_create_missing_queues=False,
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=True,
@@ -74,7 +74,7 @@ app.conf.update(
             "task": "livewarden.tick",
             "schedule": TICK_SECONDS,
             # A tick that nobody took in time is of no use: the next one counts what is due anew.
-            "options": {"queue": "control", "expires": 2.0},
+            "options": {"queue": CONTROL, "expires": 2.0},
         }
     },
     # The one whose schedule is kept in memory: there is nothing in ours to remember, and no file to write.
@@ -84,6 +84,16 @@ app.conf.update(
 
 if settings.heartbeat_file is not None:
     touch_while_alive(settings.heartbeat_file)
+
+
+def tick_now() -> None:
+    """Sends the polls that are due, and a reconciliation where it is time."""
+    tick(
+        process.redis,
+        waiting_polls=process.redis.llen(CONTROL),
+        send=lambda name: app.send_task(f"livewarden.{name}", queue=CONTROL),
+    )
+
 
 _stopping = threading.Event()
 
@@ -110,7 +120,9 @@ def _build(**_: Any) -> None:
 @worker_ready.connect
 def _watch(**_: Any) -> None:
     _stopping.clear()
-    threading.Thread(target=tick_when_late, args=(process, _stopping), name="livewarden-watchdog", daemon=True).start()
+    threading.Thread(
+        target=tick_when_late, args=(process, tick_now, _stopping), name="livewarden-watchdog", daemon=True
+    ).start()
 
 
 @worker_shutdown.connect

@@ -6,13 +6,13 @@ from typing import Any
 from celery import shared_task
 
 from config.errors import LivewardenError
-from worker.app import app, process
+from worker.app import app, process, tick_now
 from worker.moderate import moderate_segment
 from worker.poll import poll_due
 from worker.queue import trim
 from worker.registry import check_stream_id, register, unwatch, watch
-from worker.schedule import URGENT_RISK_PRIOR, reconcile, tick
-from worker.turns import CONTROL, SEGMENTS, URGENT
+from worker.schedule import URGENT_RISK_PRIOR, reconcile
+from worker.turns import SEGMENTS, URGENT
 
 _log = logging.getLogger(__name__)
 
@@ -57,15 +57,6 @@ def unwatch_stream(stream_id: str) -> None:
 def tick_task() -> None:
     """Sends the polls that are due."""
     tick_now()
-
-
-def tick_now() -> None:
-    """The same, for the watchdog of a worker whose beat is away."""
-    tick(
-        process.redis,
-        waiting_polls=process.redis.llen(CONTROL),
-        send=lambda name: app.send_task(f"livewarden.{name}", queue=CONTROL),
-    )
 
 
 @shared_task(name="livewarden.poll")

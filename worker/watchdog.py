@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
@@ -11,11 +12,8 @@ from worker.schedule import TICK_SECONDS, tick_is_late
 _log = logging.getLogger(__name__)
 
 
-def tick_when_late(process: Process, stopping: threading.Event) -> None:
-    """Looks every second, until `stopping` is set, whether somebody ticked, and ticks otherwise."""
-    # Imported here: tasks import the app, which starts this.
-    from worker.tasks import tick_now
-
+def tick_when_late(process: Process, tick_now: Callable[[], object], stopping: threading.Event) -> None:
+    """Looks every second, until `stopping` is set, whether somebody ticked, and calls `tick_now` otherwise."""
     while not stopping.wait(TICK_SECONDS):
         try:
             if tick_is_late(process.redis):
