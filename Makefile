@@ -34,8 +34,9 @@ format: $(READY) ## put the code into shape with ruff
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## run the benchmarks; each prints ratios measured in one run
+bench: $(READY) ## run the benchmarks; each prints ratios measured in one run (ARGS=--quick: two minutes, not ten)
 	@set -e; for benchmark in $(wildcard bench/bench_*.py); do $(BIN)/python "$$benchmark"; done
+	@$(BIN)/python -m bench.sampling $(ARGS)
 
 fuzz: $(READY) ## run the property tests with new random examples each time
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 $(ARGS)

@@ -1,0 +1,234 @@
+"""Clips with other content cut in where no keyframe shows it, as five kinds of live encoders would send them."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+
+import av
+import numpy as np
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from bench.material import Reel
+
+FRAMES_PER_SECOND = 24
+"""At which each of 0.25, 0.5, 1 and 2 s is a whole number of pictures."""
+BITS_PER_PIXEL = 0.15
+"""Of the settings that have a bit rate: 207 kbit/s at 320 × 180, 829 kbit/s at 640 × 360, 3.3 Mbit/s at 720p."""
+INTRA_REFRESH = "intra refresh"
+SLOT_SECONDS = 5
+"""A GOP is parted into slots of about this length, each with one insert, so that long GOPs hold several."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSetting:
+    """How x264 is run. All: preset veryfast, fixed closed GOPs and `scenecut=0`, as live encoders do (platforms ask for
+    a fixed keyframe interval), so that nothing but the clock places keyframes."""
+
+    name: str
+    zero_latency: bool
+    parameters: str
+    """x264's own; `{kbits}` is the bit rate in kbit/s, `{half}` and `{fifth}` so many kbit."""
+
+    def options(self, *, gop_frames: int, pixels: int) -> dict[str, object]:
+        """FFmpeg's options of libx264."""
+        kbits = round(pixels * FRAMES_PER_SECOND * BITS_PER_PIXEL / 1000)
+        own = self.parameters.format(kbits=kbits, half=kbits // 2, fifth=kbits // 5)
+        fixed = f"keyint={gop_frames}:min-keyint={gop_frames}:scenecut=0:open-gop=0:threads=1"
+        tune = {"tune": "zerolatency"} if self.zero_latency else {}
+        return {"preset": "veryfast", **tune, "x264-params": f"{fixed}:{own}"}
+
+
+ENCODERS = (
+    EncoderSetting(
+        name="zerolatency CBR",
+        zero_latency=True,
+        parameters="bitrate={kbits}:vbv-maxrate={kbits}:vbv-bufsize={kbits}",
+    ),
+    # With filler, as OBS Studio's CBR has it: packets are padded where the picture needs fewer bits.
+    EncoderSetting(
+        name="CBR, B-frames",
+        zero_latency=False,
+        parameters="bframes=3:bitrate={kbits}:vbv-maxrate={kbits}:vbv-bufsize={kbits}:filler=1",
+    ),
+    EncoderSetting(name="CRF 23", zero_latency=False, parameters="bframes=3:crf=23"),
+    # A buffer of 0.2 s: a cut cannot cost more bits than that, and its picture comes out coarse instead.
+    EncoderSetting(
+        name="tight VBV",
+        zero_latency=True,
+        parameters="bitrate={kbits}:vbv-maxrate={kbits}:vbv-bufsize={fifth}",
+    ),
+    EncoderSetting(
+        name=INTRA_REFRESH,
+        zero_latency=True,
+        parameters="intra-refresh=1:bitrate={kbits}:vbv-maxrate={kbits}:vbv-bufsize={half}",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Insert:
+    """Other content, shown in [start_seconds, end_seconds)."""
+
+    start_seconds: float
+    end_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return self.end_seconds - self.start_seconds
+
+    def is_seen(self, seen_seconds: Sequence[float]) -> bool:
+        """Whether one of these instants (ascending) lies in it; a quarter of a picture off is the same instant."""
+        tolerance = 0.25 / FRAMES_PER_SECOND
+        after = bisect_left(seen_seconds, self.start_seconds - tolerance)
+        return after < len(seen_seconds) and seen_seconds[after] < self.end_seconds - tolerance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """An encoded stream, whole and in segments, and what is cut into it."""
+
+    encoder: str
+    base: str
+    gop_seconds: int
+    stream: bytes
+    """MPEG-TS."""
+    segments: tuple[bytes, ...]
+    """MPEG-TS, one GOP each; with intra refresh, which has no GOPs, as many pictures."""
+    frames_total: int
+    inserts: tuple[Insert, ...]
+    """The hidden ones: those in which no keyframe lies."""
+
+    @property
+    def duration_seconds(self) -> float:
+        """To the end of the last picture."""
+        return self.frames_total / FRAMES_PER_SECOND
+
+    def segment_start_seconds(self, index: int) -> float:
+        """When the first picture of a segment is shown, from the clip's first picture."""
+        return float(index * self.gop_seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cut:
+    """Pictures [start, stop) come from another film, beginning at its picture `offset`."""
+
+    start: int
+    stop: int
+    film: str
+    offset: int
+
+
+def make_clip(
+    reel: Reel,
+    *,
+    encoder: EncoderSetting,
+    base: str,
+    gop_seconds: int,
+    insert_seconds: tuple[float, ...],
+    seed: tuple[int, ...],
+) -> Clip:
+    """A clip of `base` with one insert of each of `insert_seconds` that fits between two keyframes, in random order at
+    random instants; films of the inserts are the others of the reel."""
+    random = np.random.default_rng(seed)
+    gop_frames = gop_seconds * FRAMES_PER_SECOND
+    films = [name for name in reel.loops if name != base]
+    cuts = _cuts(insert_seconds, gop_frames, films, random)
+    slots = max(1, gop_seconds // SLOT_SECONDS)
+    return _encoded(reel, encoder, base, gop_seconds, cuts, gop_frames * -(-len(cuts) // slots))
+
+
+def make_clean_clip(reel: Reel, *, encoder: EncoderSetting, base: str, gop_seconds: int, seconds: int) -> Clip:
+    """A clip of nothing but `base`."""
+    return _encoded(reel, encoder, base, gop_seconds, [], seconds * FRAMES_PER_SECOND)
+
+
+def _cuts(
+    insert_seconds: tuple[float, ...], gop_frames: int, films: list[str], random: np.random.Generator
+) -> list[_Cut]:
+    slot_frames = gop_frames // max(1, gop_frames // (SLOT_SECONDS * FRAMES_PER_SECOND))
+    fitting = [seconds for seconds in insert_seconds if seconds * FRAMES_PER_SECOND < slot_frames]
+    cuts = []
+    for slot, seconds in enumerate(random.permutation(fitting).tolist()):
+        length = round(seconds * FRAMES_PER_SECOND)
+        # A slot's first picture may be a keyframe, hence never the insert's.
+        start = slot * slot_frames + int(random.integers(1, slot_frames - length + 1))
+        film = films[int(random.integers(len(films)))]
+        offset = int(random.integers(500))
+        cuts.append(_Cut(start=start, stop=start + length, film=film, offset=offset))
+    return cuts
+
+
+def _encoded(
+    reel: Reel, encoder: EncoderSetting, base: str, gop_seconds: int, cuts: list[_Cut], frames_total: int
+) -> Clip:
+    gop_frames = gop_seconds * FRAMES_PER_SECOND
+    films = [(base, index) for index in range(frames_total)]
+    for cut in cuts:
+        films[cut.start : cut.stop] = [(cut.film, cut.offset + step) for step in range(cut.stop - cut.start)]
+    stream = BytesIO()
+    with av.open(stream, "w", format="mpegts") as output:
+        video = output.add_stream("libx264", rate=FRAMES_PER_SECOND)
+        video.width, video.height, video.pix_fmt = reel.width, reel.height, "yuv420p"
+        video.options = encoder.options(gop_frames=gop_frames, pixels=reel.width * reel.height)
+        for index, (film, position) in enumerate(films):
+            frame = VideoFrame.from_ndarray(reel.picture(film, position), format="yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, FRAMES_PER_SECOND)
+            output.mux(video.encode(frame))
+        output.mux(video.encode(None))
+    segments, keyframes = _segmented(stream.getvalue(), gop_frames)
+    return Clip(
+        encoder=encoder.name,
+        base=base,
+        gop_seconds=gop_seconds,
+        stream=stream.getvalue(),
+        segments=segments,
+        frames_total=frames_total,
+        inserts=tuple(
+            Insert(start_seconds=cut.start / FRAMES_PER_SECOND, end_seconds=cut.stop / FRAMES_PER_SECOND)
+            for cut in cuts
+            if not keyframes.intersection(range(cut.start, cut.stop))
+        ),
+    )
+
+
+def _segmented(stream: bytes, gop_frames: int) -> tuple[tuple[bytes, ...], set[int]]:
+    """The stream as a packager would cut it, and which pictures of it are flagged as keyframes."""
+    with av.open(BytesIO(stream), "r", format="mpegts") as whole:
+        video = whole.streams.video[0]
+        packets = [packet for packet in whole.demux(video) if packet.size]
+        first_seconds = min(seconds(packet) for packet in packets)
+        keyframes = {
+            round((seconds(packet) - first_seconds) * FRAMES_PER_SECOND) for packet in packets if packet.is_keyframe
+        }
+        starts = range(0, len(packets), gop_frames)
+        segments = tuple(_muxed(packets[start : start + gop_frames], video, "mpegts") for start in starts)
+    return segments, keyframes
+
+
+def seconds(timed: "Packet[VideoStream] | VideoFrame") -> float:
+    """Presentation time by the container's clock. What we muxed tells the time of every picture."""
+    assert timed.pts is not None
+    assert timed.time_base is not None
+    return float(timed.pts * timed.time_base)
+
+
+def as_mp4(stream: bytes) -> bytes:
+    """The same pictures in a container that has an index of its keyframes, as seeking needs: MPEG-TS has none."""
+    with av.open(BytesIO(stream), "r", format="mpegts") as whole:
+        video = whole.streams.video[0]
+        return _muxed([packet for packet in whole.demux(video) if packet.size], video, "mp4")
+
+
+def _muxed(packets: "Sequence[Packet[VideoStream]]", video: VideoStream, container: str) -> bytes:
+    muxed = BytesIO()
+    with av.open(muxed, "w", format=container) as output:
+        target = output.add_stream_from_template(video)
+        for packet in packets:
+            packet.stream = target
+            output.mux(packet)
+    return muxed.getvalue()

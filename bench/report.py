@@ -1,0 +1,224 @@
+"""Tables and goals: what the results say."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.clips import ENCODERS, FRAMES_PER_SECOND
+from bench.score import Recall, Results
+from bench.ways import KeyframesOnly, Livewarden, VideoCapture
+
+INSERT_SECONDS = (0.25, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StillScene:
+    """What became of the pictures taken of still scenes."""
+
+    taken: int
+    classified: int
+    """Those that the near-duplicate gate lets through to the classifiers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What is to be reached, and what was."""
+
+    text: str
+    bound: float
+    at_least: bool
+    """Whether the bound is a lower one; both include it."""
+    measured: float
+    detail: str = ""
+
+    @property
+    def met(self) -> bool:
+        """Whether it was."""
+        return self.measured >= self.bound if self.at_least else self.measured <= self.bound
+
+
+def goals(hidden: Results, clean: Results, still: StillScene, *, max_gap_seconds: float) -> tuple[Goal, ...]:
+    """All goals of the sampler.
+
+    Args:
+        hidden: of all clips with inserts.
+        clean: of natural clips without.
+        still: of still scenes.
+        max_gap_seconds: of the profile that was measured.
+    """
+    ours = hidden.where(way=Livewarden.name)
+    by_encoder = {encoder.name: ours.where(encoder=encoder.name).recall(_half_a_second) for encoder in ENCODERS}
+    worst = min(by_encoder, key=lambda name: by_encoder[name].share)
+    ours_clean, keyframes_clean = (clean.with_gops().where(way=way) for way in (Livewarden.name, KeyframesOnly.name))
+    dearest, dearest_clip = _dearest(hidden, clean)
+    ours_everywhere = [*ours.rows, *clean.where(way=Livewarden.name).rows]
+    loosest = max(ours_everywhere, key=lambda row: row.longest_gap_seconds)
+    return (
+        Goal(
+            text="recall of inserts ≥ 0.5 s, worst encoder",
+            bound=0.97,
+            at_least=True,
+            measured=by_encoder[worst].share,
+            detail=f"{worst}: {_counts(by_encoder[worst])}",
+        ),
+        _recall_goal("recall of inserts ≥ 0.5 s, all", 0.99, ours.recall(_half_a_second)),
+        _recall_goal("recall of 0.25 s inserts, all", 0.95, ours.recall(lambda seconds: seconds == 0.25)),
+        Goal(
+            text="frames decoded, clean natural, 2 s GOPs",
+            bound=0.25,
+            at_least=False,
+            measured=ours_clean.decoded_share,
+        ),
+        Goal(
+            text="CPU there, keyframes only, same probing = 1",
+            bound=1.5,
+            at_least=False,
+            measured=ours_clean.cpu_seconds / keyframes_clean.cpu_seconds,
+        ),
+        Goal(
+            text="CPU on the dearest clip, VideoCapture = 1",
+            bound=0.8,
+            at_least=False,
+            measured=dearest,
+            detail=dearest_clip,
+        ),
+        Goal(
+            text="longest gap, seconds",
+            bound=round(max_gap_seconds + 1 / FRAMES_PER_SECOND, 3),
+            at_least=False,
+            measured=round(loosest.longest_gap_seconds, 3),
+            detail=f"{loosest.encoder}, {loosest.base}, GOP {loosest.gop_seconds} s",
+        ),
+        Goal(
+            text="still scene: pictures that are classified",
+            bound=0.1,
+            at_least=False,
+            measured=still.classified / still.taken,
+            detail=f"{still.classified} of {still.taken}",
+        ),
+    )
+
+
+def _half_a_second(seconds: float) -> bool:
+    return seconds >= 0.5
+
+
+def _counts(recall: Recall) -> str:
+    low, high = recall.wilson()
+    return f"{recall.seen}/{recall.total}; 95 %: {low:.3f}–{high:.3f}"
+
+
+def _recall_goal(text: str, bound: float, recall: Recall) -> Goal:
+    return Goal(text=text, bound=bound, at_least=True, measured=recall.share, detail=_counts(recall))
+
+
+def _dearest(hidden: Results, clean: Results) -> tuple[float, str]:
+    """The highest cost of ours on any one clip, full decoding being 1, and which clip that is."""
+    found = (0.0, "")
+    for results in (hidden, clean):
+        full = {(row.encoder, row.base, row.gop_seconds): row for row in results.where(way=VideoCapture.name).rows}
+        for row in results.where(way=Livewarden.name).rows:
+            ratio = row.cpu_seconds / full[row.encoder, row.base, row.gop_seconds].cpu_seconds
+            clip = f"{row.encoder}, {row.base}, GOP {row.gop_seconds} s"
+            found = max(found, (ratio, clip))
+    return found
+
+
+def print_report(
+    console: Console, hidden: Results, clean: Results, reached: Sequence[Goal], *, ways: Sequence[str]
+) -> None:
+    """All tables."""
+    console.print(_recall_table(hidden, ways))
+    console.print(
+        "Recall in per cent with its Wilson 95 % interval; n: hidden inserts. No insert of 2 s hides in a GOP of 2 s.\n"
+        "CPU: full decoding with VideoCapture in the same row's encoder setting = 1.\n"
+    )
+    console.print(_clean_table(clean))
+    console.print()
+    console.print(_goal_table(reached))
+    failed = sum(row.segments_failed for results in (hidden, clean) for row in results.rows)
+    if failed:
+        console.print(f"livewarden could not look at {failed} segments at all: nothing in them counts as seen")
+
+
+def _recall_table(hidden: Results, ways: Sequence[str]) -> Table:
+    table = Table(title="Inserts hidden between keyframes", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("way to look", no_wrap=True)
+    table.add_column("x264", no_wrap=True)
+    for heading in ("n", *(f"{seconds:g} s" for seconds in INSERT_SECONDS), "decoded", "CPU"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for way in ways:
+        for encoder in (*(setting.name for setting in ENCODERS), None):
+            results = hidden.where(way=way, encoder=encoder)
+            full = hidden.where(way=VideoCapture.name, encoder=encoder)
+            table.add_row(
+                way if encoder == ENCODERS[0].name else "",
+                encoder if encoder is not None else "all",
+                *_recall_cells(results),
+                f"{results.decoded_share:.1%}" if results.rows else "-",
+                f"{results.cpu_seconds / full.cpu_seconds:.2f}" if results.rows else "-",
+                style="bold" if encoder is None else "",
+                end_section=encoder is None,
+            )
+            if not results.rows:
+                break
+    return table
+
+
+def _recall_cells(results: Results) -> list[str]:
+    if not results.rows:
+        return ["not installed", *("-" for _ in INSERT_SECONDS)]
+    cells = [str(results.recall().total)]
+    for wanted in INSERT_SECONDS:
+        recall = results.recall(_exactly(wanted))
+        low, high = recall.wilson()
+        cells.append(f"{100 * recall.share:.0f} ({100 * low:.0f}–{100 * high:.0f})")
+    return cells
+
+
+def _exactly(wanted: float) -> Callable[[float], bool]:
+    return lambda seconds: seconds == wanted
+
+
+def _clean_table(clean: Results) -> Table:
+    table = Table(title="Clean natural material, 2 s GOPs, livewarden", box=box.SIMPLE_HEAD)
+    table.add_column("x264, or film over all settings with GOPs", no_wrap=True)
+    for heading in ("decoded", "CPU ms a second", "keyframes only = 1", "VideoCapture = 1", "longest gap s"):
+        table.add_column(heading, justify="right")
+    with_gops = clean.with_gops()
+    parts = {encoder.name: clean.where(encoder=encoder.name) for encoder in ENCODERS}
+    parts |= {base: with_gops.where(base=base) for base in dict.fromkeys(row.base for row in clean.rows)}
+    parts["all with GOPs"] = with_gops
+    for name, part in parts.items():
+        ours, keyframes, full = (
+            part.where(way=way) for way in (Livewarden.name, KeyframesOnly.name, VideoCapture.name)
+        )
+        table.add_row(
+            name,
+            f"{ours.decoded_share:.1%}",
+            f"{1000 * ours.cpu_seconds / ours.stream_seconds:.2f}",
+            f"{ours.cpu_seconds / keyframes.cpu_seconds:.2f}",
+            f"{ours.cpu_seconds / full.cpu_seconds:.2f}",
+            f"{max(row.longest_gap_seconds for row in ours.rows):.2f}",
+            style="bold" if part is with_gops else "",
+            end_section=name == ENCODERS[-1].name,
+        )
+    return table
+
+
+def _goal_table(reached: Sequence[Goal]) -> Table:
+    table = Table(title="Goals", box=box.SIMPLE_HEAD)
+    for heading in ("goal", "bound", "measured", "", "of"):
+        table.add_column(heading, no_wrap=True)
+    for goal in reached:
+        table.add_row(
+            goal.text,
+            f"{'≥' if goal.at_least else '≤'} {goal.bound:g}",
+            f"{goal.measured:.3f}",
+            "[green]met[/]" if goal.met else "[bold red]missed[/]",
+            goal.detail,
+        )
+    return table

@@ -1,0 +1,223 @@
+"""What the sampler sees that others miss, and what it costs: `make bench`, or `python -m bench.sampling --quick`.
+
+Clips are made here: natural and generated motion, five settings of x264, GOPs of 2, 4 and 10 s, with other films cut in
+between keyframes for 0.25 to 2 s. Each clip is looked at in five ways, one after the other in this one process, so that
+ratios hold whatever the machine does. An insert is hidden if no keyframe lies in it, and seen if a picture was taken
+whose time lies in [start, end).
+
+PySceneDetect is compared with if it is installed. Its package asks for opencv-python, which must never stand beside
+our opencv-python-headless, hence: `pip install --no-deps scenedetect && pip install tqdm platformdirs click`.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench.clips import ENCODERS, Clip, make_clean_clip, make_clip
+from bench.material import NATURAL, Reel
+from bench.plane import Point, Series, draw
+from bench.report import INSERT_SECONDS, StillScene, goals, print_report
+from bench.score import Result, Results, judge, median_by_cpu
+from bench.ways import KeyframesOnly, Livewarden, SceneDetect, Seeking, VideoCapture, Way, scenedetect_is_here
+from config.profiles import BALANCED
+from models.pdq import hash_luma
+from sampler.decoder import Decoder
+from worker.gate import Fingerprint, GateState, view
+
+BASES = (*NATURAL, "pan", "handheld")
+INSERTED = (*BASES, "discs")
+GOP_SECONDS = (2, 4, 10)
+HIDDEN_WIDTH, HIDDEN_HEIGHT = 320, 180
+"""Small, so that many clips are affordable. Packets are told apart by ratios, which hold at any size."""
+CLEAN_WIDTH, CLEAN_HEIGHT = 640, 360
+"""Of the cheapest rendition that platforms send; what costs a picture, not a pixel, would weigh too much below."""
+CLEAN_GOP_SECONDS = 2
+CLEAN_ROUNDS = 3
+"""Looks at each clean clip, of which the median by CPU counts: these clips are short."""
+STILL_SECONDS = 60
+REPORT_COLUMNS = 120
+"""Of the widest table, where the output is no terminal."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How much is measured."""
+
+    bases: tuple[str, ...]
+    repeats: int
+    """Inserts of each duration in each clip."""
+    clean_seconds: int
+    still_encoders: int
+
+    @property
+    def clips(self) -> int:
+        """Of an encoder's setting."""
+        return len(self.bases) * len(GOP_SECONDS)
+
+
+FULL = Extent(bases=BASES, repeats=6, clean_seconds=20, still_encoders=len(ENCODERS))
+"""330 hidden inserts an encoder's setting."""
+QUICK = Extent(bases=("bikes", "handheld"), repeats=1, clean_seconds=10, still_encoders=2)
+"""22 of them."""
+
+Make = Callable[[], Clip]
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer clips: a minute instead of ten.")] = False,
+    seed: Annotated[int, typer.Option(help="Another one places the inserts elsewhere.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw the plane of cost and recall as this PNG.")] = None,
+) -> None:
+    """Measures the sampler against keyframes only, seeking, full decoding and scene detection."""
+    cv2.setNumThreads(1)
+    extent = QUICK if quick else FULL
+    with Decoder() as decoder, _progress() as progress:
+        ours = Livewarden(decoder, BALANCED)
+        others: list[Way] = [KeyframesOnly(), Seeking(), VideoCapture()]
+        if scenedetect_is_here():
+            others.append(SceneDetect())
+        hidden = _look_at_hidden(extent, seed, [ours, *others], progress)
+        clean = _look_at_clean(extent, [ours, KeyframesOnly(), VideoCapture()], progress)
+        still = _look_at_still(extent, decoder, progress)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = REPORT_COLUMNS
+    ways = [ours.name, *(way.name for way in others[:3]), SceneDetect.name]
+    reached = goals(hidden, clean, still, max_gap_seconds=BALANCED.max_gap_seconds)
+    print_report(console, hidden, clean, reached, ways=ways)
+    if plot is not None:
+        _draw(plot, hidden)
+
+
+def _look_at_hidden(extent: Extent, seed: int, ways: Sequence[Way], progress: Progress) -> Results:
+    reel = Reel(INSERTED, width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
+    task = progress.add_task("hidden inserts", total=extent.clips * len(ENCODERS) * len(ways))
+    rows: list[Result] = []
+    for number, encoder in enumerate(ENCODERS):
+        makes = [
+            partial(
+                make_clip,
+                reel,
+                encoder=encoder,
+                base=base,
+                gop_seconds=gop_seconds,
+                insert_seconds=INSERT_SECONDS * extent.repeats,
+                seed=(seed, number, place, gop_seconds),
+            )
+            for place, base in enumerate(extent.bases)
+            for gop_seconds in GOP_SECONDS
+        ]
+        for clip in _made(makes, progress, f"encoding: {encoder.name}"):
+            for way in ways:
+                rows.append(judge(way.name, clip, way.look(clip)))
+                progress.advance(task)
+    return Results(rows=tuple(rows))
+
+
+def _look_at_clean(extent: Extent, ways: Sequence[Way], progress: Progress) -> Results:
+    names = [name for name in extent.bases if name in NATURAL]
+    reel = Reel(names, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
+    makes = [
+        partial(
+            make_clean_clip,
+            reel,
+            encoder=encoder,
+            base=name,
+            gop_seconds=CLEAN_GOP_SECONDS,
+            seconds=extent.clean_seconds,
+        )
+        for encoder in ENCODERS
+        for name in names
+    ]
+    rows: list[Result] = []
+    clips = _made(makes, progress, "encoding: clean")
+    for clip in progress.track(clips, description="clean clips"):
+        rounds = [[judge(way.name, clip, way.look(clip)) for way in ways] for _ in range(CLEAN_ROUNDS)]
+        rows += [median_by_cpu(looks) for looks in zip(*rounds, strict=True)]
+    return Results(rows=tuple(rows))
+
+
+def _look_at_still(extent: Extent, decoder: Decoder, progress: Progress) -> StillScene:
+    reel = Reel(["still"], width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
+    makes = [
+        partial(
+            make_clean_clip, reel, encoder=encoder, base="still", gop_seconds=CLEAN_GOP_SECONDS, seconds=STILL_SECONDS
+        )
+        for encoder in ENCODERS[: extent.still_encoders]
+    ]
+    taken = classified = 0
+    for clip in progress.track(_made(makes, progress, "encoding: still"), description="still scenes"):
+        passed = list(_passed(clip, decoder))
+        taken += len(passed)
+        classified += sum(passed)
+    return StillScene(taken=taken, classified=classified)
+
+
+def _passed(clip: Clip, decoder: Decoder) -> Iterator[bool]:
+    """For each picture taken of the clip whether the gate lets it through to the classifiers."""
+    state: GateState | None = None
+    for index, segment in enumerate(clip.segments):
+        for frame in decoder.sample(segment, profile=BALANCED, seed=str(index).encode()).frames:
+            capture_ms = round(1000 * (clip.segment_start_seconds(index) + frame.pts_seconds))
+            luma = frame.picture.luma()
+            fingerprint = Fingerprint.of(luma, hash_luma(luma))
+            seen = view(state, fingerprint, capture_ms=capture_ms, flat=frame.flat is not None)
+            if seen.repeated is None:
+                state = seen.classified({})
+            yield seen.repeated is None
+
+
+def _made(makes: Sequence[Make], progress: Progress, description: str) -> list[Clip]:
+    """The clips, encoded on all cores before anything is measured; libx264 lets go of the interpreter's lock."""
+    task = progress.add_task(description, total=len(makes))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures = [pool.submit(make) for make in makes]
+        for _ in as_completed(futures):
+            progress.advance(task)
+    progress.remove_task(task)
+    return [future.result() for future in futures]
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:32}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _draw(path: Path, hidden: Results) -> None:
+    full = hidden.where(way=VideoCapture.name)
+    series = []
+    for way in dict.fromkeys(row.way for row in hidden.rows):
+        results = hidden.where(way=way)
+        low, high = results.recall().wilson()
+        parts = tuple(
+            _point(results.where(encoder=encoder.name), full.where(encoder=encoder.name)) for encoder in ENCODERS
+        )
+        series.append(Series(name=way, all=_point(results, full), low=low, high=high, parts=parts))
+    total = full.recall().total
+    draw(
+        path,
+        series,
+        subtitle=f"{total} inserts of 0.25 to 2 s; pale: each of {len(ENCODERS)} encoder settings; bars: Wilson 95 %",
+    )
+
+
+def _point(results: Results, full: Results) -> Point:
+    return Point(cost=results.cpu_seconds / full.cpu_seconds, recall=results.recall().share)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,117 @@
+"""What the looks of all clips add up to."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from bench.clips import INTRA_REFRESH, Clip
+from bench.ways import Look
+
+Z95 = 1.959964
+"""Two-sided 95 % quantile of the normal distribution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """So many of so many inserts were seen."""
+
+    seen: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """Point estimate; NaN where there was nothing to see."""
+        return self.seen / self.total if self.total else math.nan
+
+    def wilson(self) -> tuple[float, float]:
+        """Its 95 % interval (E. B. Wilson, Probable inference, JASA 22, 1927)."""
+        if not self.total:
+            return 0.0, 1.0
+        spread = Z95**2 / self.total
+        centre = (self.share + spread / 2) / (1 + spread)
+        half = Z95 * math.sqrt(self.share * (1 - self.share) / self.total + spread / self.total / 4) / (1 + spread)
+        return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One way's look at one clip."""
+
+    way: str
+    encoder: str
+    base: str
+    gop_seconds: int
+    duration_seconds: float
+    frames_total: int
+    frames_decoded: int
+    cpu_seconds: float
+    segments_failed: int
+    longest_gap_seconds: float
+    """Between two pictures taken, or the clip's ends; segments' borders do not count as looks."""
+    outcomes: tuple[tuple[float, bool], ...]
+    """Of each hidden insert its duration in seconds and whether it was seen."""
+
+
+def judge(way: str, clip: Clip, look: Look) -> Result:
+    """Holds what was seen against what was there."""
+    edges = [0.0, *look.seen_seconds, clip.duration_seconds]
+    return Result(
+        way=way,
+        encoder=clip.encoder,
+        base=clip.base,
+        gop_seconds=clip.gop_seconds,
+        duration_seconds=clip.duration_seconds,
+        frames_total=clip.frames_total,
+        frames_decoded=look.frames_decoded,
+        cpu_seconds=look.cpu_seconds,
+        segments_failed=look.segments_failed,
+        longest_gap_seconds=max(after - before for before, after in pairwise(edges)),
+        outcomes=tuple((round(insert.seconds, 3), insert.is_seen(look.seen_seconds)) for insert in clip.inserts),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """Many of them, to be narrowed and added up."""
+
+    rows: tuple[Result, ...] = field(repr=False)
+
+    def where(self, *, way: str | None = None, encoder: str | None = None, base: str | None = None) -> "Results":
+        """Those of one way, of one encoder's setting, of one film; None: of any."""
+        return self._those(
+            lambda row: way in (None, row.way) and encoder in (None, row.encoder) and base in (None, row.base)
+        )
+
+    def with_gops(self) -> "Results":
+        """Those without intra refresh, which has no keyframes but the first."""
+        return self._those(lambda row: row.encoder != INTRA_REFRESH)
+
+    def _those(self, wanted: Callable[[Result], bool]) -> "Results":
+        return Results(rows=tuple(row for row in self.rows if wanted(row)))
+
+    def recall(self, wanted: Callable[[float], bool] = lambda _seconds: True) -> Recall:
+        """Of the inserts whose duration in seconds is wanted."""
+        outcomes = [seen for row in self.rows for seconds, seen in row.outcomes if wanted(seconds)]
+        return Recall(seen=sum(outcomes), total=len(outcomes))
+
+    @property
+    def decoded_share(self) -> float:
+        """Pictures decoded of all."""
+        return sum(row.frames_decoded for row in self.rows) / sum(row.frames_total for row in self.rows)
+
+    @property
+    def cpu_seconds(self) -> float:
+        """In all."""
+        return sum(row.cpu_seconds for row in self.rows)
+
+    @property
+    def stream_seconds(self) -> float:
+        """In all."""
+        return sum(row.duration_seconds for row in self.rows)
+
+
+def median_by_cpu(rounds: Iterable[Result]) -> Result:
+    """The middle one of several looks at the same clip, which differ in nothing but what they cost."""
+    ordered = sorted(rounds, key=lambda row: row.cpu_seconds)
+    return ordered[len(ordered) // 2]

@@ -1,0 +1,176 @@
+"""Ways to look at a stream: ours, and what others do. Each one says what it saw, and what that cost it."""
+
+import math
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from io import BytesIO
+from typing import Protocol
+
+import av
+import cv2
+
+from bench.clips import FRAMES_PER_SECOND, Clip, as_mp4, seconds
+from config.profiles import SamplingProfile
+from sampler.decoder import Decoder
+from sampler.demux import OPEN_OPTIONS
+from sampler.errors import InputError
+
+SEEK_SECONDS = 2
+"""Between two pictures that are sought; as far apart as our `balanced` profile allows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one way made of one clip."""
+
+    seen_seconds: tuple[float, ...]
+    """Presentation times of the pictures taken, from the clip's first picture, ascending."""
+    frames_decoded: int
+    cpu_seconds: float
+    """Of this process, and of the decoder child where there is one."""
+    segments_failed: int = 0
+    """Segments of which it said that nothing in them can be looked at."""
+
+
+class Way(Protocol):
+    """A way to look at clips."""
+
+    name: str
+
+    def look(self, clip: Clip) -> Look:
+        """Looks at one clip."""
+
+
+class Livewarden:
+    """Our sampler, segment by segment, each by itself."""
+
+    name = "livewarden"
+
+    def __init__(self, decoder: Decoder, profile: SamplingProfile) -> None:
+        self._decoder = decoder
+        self._profile = profile
+
+    def look(self, clip: Clip) -> Look:
+        """Looks at one clip."""
+        seen: list[float] = []
+        decoded = 0
+        failed = 0
+        child_seconds = 0.0
+        began = time.process_time()
+        for index, segment in enumerate(clip.segments):
+            identity = f"{clip.encoder}/{clip.base}/{clip.gop_seconds}/{index}".encode()
+            try:
+                sampled = self._decoder.sample(segment, profile=self._profile, seed=identity)
+            except InputError:
+                failed += 1
+                continue
+            start_seconds = clip.segment_start_seconds(index)
+            seen += [start_seconds + frame.pts_seconds for frame in sampled.frames]
+            decoded += sampled.frames_decoded
+            child_seconds += sampled.cpu_seconds["demux"] + sampled.cpu_seconds["decode"]
+        return Look(
+            seen_seconds=tuple(seen),
+            frames_decoded=decoded,
+            cpu_seconds=time.process_time() - began + child_seconds,
+            segments_failed=failed,
+        )
+
+
+class KeyframesOnly:
+    """FFmpeg's `skip_frame=NONKEY`, segment by segment, in this process, opened as cheaply as we open."""
+
+    name = "keyframes only"
+
+    def look(self, clip: Clip) -> Look:
+        """Looks at one clip."""
+        seen: list[float] = []
+        began = time.process_time()
+        for index, segment in enumerate(clip.segments):
+            with av.open(BytesIO(segment), "r", format="mpegts", options=OPEN_OPTIONS) as container:
+                video = container.streams.video[0]
+                video.codec_context.skip_frame = "NONKEY"
+                video.codec_context.thread_count = 1
+                first_seconds = math.inf
+                taken: list[float] = []
+                for packet in container.demux(video):
+                    if packet.pts is not None:
+                        first_seconds = min(first_seconds, seconds(packet))
+                    taken += [seconds(frame) for frame in packet.decode()]
+                start_seconds = clip.segment_start_seconds(index) - first_seconds
+                seen += [start_seconds + instant for instant in taken]
+        return Look(seen_seconds=tuple(seen), frames_decoded=len(seen), cpu_seconds=time.process_time() - began)
+
+
+class Seeking:
+    """One picture every two seconds: a seek to the keyframe before it, and decoding up to it."""
+
+    name = "seek every 2 s"
+
+    def look(self, clip: Clip) -> Look:
+        """Looks at one clip."""
+        seen: list[float] = []
+        decoded = 0
+        film = BytesIO(as_mp4(clip.stream))
+        began = time.process_time()
+        with av.open(film, "r", format="mp4") as container:
+            video = container.streams.video[0]
+            video.codec_context.thread_count = 1
+            for wanted in range(0, int(clip.duration_seconds), SEEK_SECONDS):
+                container.seek(wanted * av.time_base)
+                for frame in container.decode(video):
+                    decoded += 1
+                    if seconds(frame) >= wanted - 0.5 / FRAMES_PER_SECOND:
+                        seen.append(seconds(frame))
+                        break
+        return Look(seen_seconds=tuple(seen), frames_decoded=decoded, cpu_seconds=time.process_time() - began)
+
+
+class VideoCapture:
+    """Every picture, by OpenCV, in one thread: more of them would cost more CPU, not less."""
+
+    name = "VideoCapture"
+
+    def look(self, clip: Clip) -> Look:
+        """Looks at one clip."""
+        with tempfile.NamedTemporaryFile(suffix=".ts") as file:
+            file.write(clip.stream)
+            file.flush()
+            began = time.process_time()
+            capture = cv2.VideoCapture(file.name, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+            count = 0
+            while capture.read()[0]:
+                count += 1
+            capture.release()
+            cpu_seconds = time.process_time() - began
+        seen = tuple(index / FRAMES_PER_SECOND for index in range(count))
+        return Look(seen_seconds=seen, frames_decoded=count, cpu_seconds=cpu_seconds)
+
+
+class SceneDetect:
+    """The first picture of each scene that PySceneDetect's content detector finds, with its own defaults."""
+
+    name = "PySceneDetect"
+
+    def look(self, clip: Clip) -> Look:
+        """Looks at one clip."""
+        scenedetect = import_module("scenedetect")
+        with tempfile.NamedTemporaryFile(suffix=".ts") as file:
+            file.write(clip.stream)
+            file.flush()
+            began = time.process_time()
+            scenes = scenedetect.detect(file.name, scenedetect.ContentDetector(), start_in_scene=True)
+            cpu_seconds = time.process_time() - began
+        first_seconds = scenes[0][0].seconds
+        return Look(
+            seen_seconds=tuple(start.seconds - first_seconds for start, _ in scenes),
+            frames_decoded=clip.frames_total,
+            cpu_seconds=cpu_seconds,
+        )
+
+
+def scenedetect_is_here() -> bool:
+    """Whether PySceneDetect is installed."""
+    return find_spec("scenedetect") is not None
