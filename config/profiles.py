@@ -15,9 +15,9 @@ class SamplingProfile(BaseModel):
     """No stretch of decodable pictures longer than this goes without a sample."""
     keyframe_spacing_seconds: float = Field(ge=0, le=60)
     """Keyframes nearer than this to the sample before are passed over, unless their packets tell of new content."""
-    cut_score: float = Field(gt=0)
-    """Evidence from which a packet counts as a hidden cut (sampler/evidence.py says in what unit). Lower sees more and
-    decodes more."""
+    cut_doublings: float = Field(ge=-4, le=16)
+    """Evidence from which a packet counts as a hidden cut, in doublings of its size (sampler/evidence.py). Lower sees
+    more and decodes more."""
     cuts_per_second: float = Field(ge=0)
     """Bound on pictures taken for cuts, the strongest first: a stream of nothing but cuts costs no more."""
     audits_per_minute: float = Field(ge=0)
@@ -28,7 +28,7 @@ ECONOMY: Final = SamplingProfile(
     name="economy",
     max_gap_seconds=4,
     keyframe_spacing_seconds=1,
-    cut_score=1.5,
+    cut_doublings=1.0,
     cuts_per_second=1,
     audits_per_minute=0.1,
 )
@@ -36,7 +36,7 @@ BALANCED: Final = SamplingProfile(
     name="balanced",
     max_gap_seconds=2,
     keyframe_spacing_seconds=0.5,
-    cut_score=1.0,
+    cut_doublings=0.5,
     cuts_per_second=3,
     audits_per_minute=0.3,
 )
@@ -44,7 +44,7 @@ VIGILANT: Final = SamplingProfile(
     name="vigilant",
     max_gap_seconds=0.5,
     keyframe_spacing_seconds=0.2,
-    cut_score=0.7,
+    cut_doublings=0.0,
     cuts_per_second=8,
     audits_per_minute=1,
 )

@@ -77,6 +77,7 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
     """Works one video input through; pictures go into the batch, the summary is returned."""
     limits = Limits(**request["limits"])
     profile = SamplingProfile.model_validate(request["profile"])
+    seed = bytes.fromhex(request["seed"])
     started = time.process_time()
     decode_seconds = 0.0
     demuxer = Demuxer(Source(descriptor, request["size"]), limits)
@@ -84,7 +85,7 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
     packets: list[tuple[float, int, bool]] = []
     for window in demuxer.windows():
         origin = demuxer.origin_seconds or 0.0
-        targets = plan(window.packets, profile=profile, end_seconds=_end_seconds(window, demuxer))
+        targets = plan(window.packets, profile=profile, seed=seed, end_seconds=_end_seconds(window, demuxer))
         before = time.process_time()
         for taken in executor.run(window, targets):
             _hand_over(taken, window, origin, limits, batch)
@@ -98,7 +99,7 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
     return {
         "type": "done",
         "duration_seconds": demuxer.duration_seconds,
-        "frame_seconds": float(demuxer.timeline.frame_seconds),
+        "frame_seconds": demuxer.timeline.frame_seconds,
         "frames_total": demuxer.frames_total,
         "frames_decoded": executor.frames_decoded,
         "notes": notes,
@@ -110,7 +111,7 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
 
 def _end_seconds(window: Window, demuxer: Demuxer) -> float:
     """Where the last picture of the window ends."""
-    return max(packet.seconds for packet in window.packets) + float(demuxer.timeline.frame_seconds)
+    return max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
 
 
 def _hand_over(taken: Taken, window: Window, origin: float, limits: Limits, batch: Batch) -> None:

@@ -15,11 +15,12 @@ from sampler.errors import (
     ImplausibleRateError,
     NoVideoError,
     TooLargeError,
+    UndecodableError,
     UnsupportedCodecError,
 )
 from sampler.libav import translate
 from sampler.limits import Limits
-from sampler.nal import HEAD_BYTES, UNKNOWN, NalCodec, PictureHead, read_head
+from sampler.nal import HEAD_BYTES, KEY_HEAD_BYTES, NEEDED, NalCodec, NalReader, PictureHead
 from sampler.packets import VideoPacket
 from sampler.timeline import Timeline
 
@@ -105,6 +106,8 @@ class Demuxer:
             raise translate(error) from error
         self.notes: list[str] = []
         self.stream = self._choose_stream()
+        if self.stream.time_base is None:
+            raise UndecodableError("the video stream has no time base")
         self.timeline = Timeline(self.stream.time_base)
         self.origin_seconds: float | None = None
         self.frames_total = 0
@@ -121,7 +124,7 @@ class Demuxer:
         """From the first picture to the end of the last."""
         if not self.frames_total:
             return 0.0
-        return self._last_seconds - self._first_seconds + float(self.timeline.frame_seconds)
+        return self._last_seconds - self._first_seconds + self.timeline.frame_seconds
 
     def _choose_stream(self) -> VideoStream:
         streams = self._input.streams
@@ -148,8 +151,9 @@ class Demuxer:
         """
         window = Window()
         limits = self._limits
-        nal = CODECS[self.codec_context.name]
-        length_bytes = self._length_bytes()
+        context = self.codec_context
+        nal = CODECS[context.name]
+        reader = NalReader(nal, context.extradata or b"") if nal is not None else None
         began = 0.0
         for payload in self._demux():
             if not payload.size:
@@ -158,9 +162,10 @@ class Demuxer:
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
             seconds = self.timeline.place(payload.pts, payload.dts)
-            head = UNKNOWN
-            if nal is not None:
-                head = read_head(bytes(memoryview(payload)[:HEAD_BYTES]), codec=nal, length_bytes=length_bytes)
+            head = NEEDED
+            if reader is not None:
+                size = KEY_HEAD_BYTES if payload.is_keyframe else HEAD_BYTES
+                head = reader.read(bytes(memoryview(payload)[:size]))
             packet = _describe(payload, head, seconds)
             full = window.size_bytes >= limits.window_bytes or seconds - began >= limits.window_seconds
             overfull = window.size_bytes >= 2 * limits.window_bytes or seconds - began >= 2 * limits.window_seconds
@@ -199,24 +204,16 @@ class Demuxer:
                 raise translate(error) from error
             self.notes.append("truncated")
 
-    def _length_bytes(self) -> int:
-        """Size of the lengths in front of NAL units: 0 with start codes (ISO/IEC 14496-15, avcC and hvcC)."""
-        extradata = self.codec_context.extradata or b""
-        if not extradata or extradata[0] != 1:
-            return 0
-        position = 4 if self.codec_context.name == "h264" else 21
-        return (extradata[position] & 3) + 1 if len(extradata) > position else 0
-
 
 def _describe(payload: "Packet[VideoStream]", head: PictureHead, seconds: float) -> VideoPacket:
     """The plan's view of a packet."""
-    late = head.recovery_frames is not None and head.recovery_frames > 0 and not head.intra_start
+    late = bool(head.recovery_frames)
     return VideoPacket(
         seconds=seconds,
         size_bytes=payload.size,
         keyframe=payload.is_keyframe and not late,
-        kind=head.kind,
         reference=head.reference and not payload.is_disposable,
+        quantiser=head.quantiser,
         shown=not payload.is_discard,
         recovery_frames=head.recovery_frames if late else None,
     )

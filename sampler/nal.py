@@ -1,18 +1,27 @@
-"""The few bits of H.264 and H.265 slice headers that a plan needs: what kind of picture, and whether others need it.
+"""The few bits of H.264 and H.265 that a plan needs: whether other pictures lean on this one, recovery points, QP.
 
-Only the first `HEAD_BYTES` of a packet are read, and nothing is trusted: where the bits make no sense the answer is
-"unknown, and needed by others". Sections are those of ITU-T H.264 and H.265.
+Only the head of a packet is read, and nothing is trusted: where the bits make no sense the answer is "needed by
+others". Sections are those of ITU-T H.264 and H.265.
 """
 
 from dataclasses import dataclass
 from enum import Enum
 
-from sampler.packets import PictureKind
+from sampler.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader
 
-HEAD_BYTES = 2048
-"""Access unit delimiters, parameter sets and SEI come before the first slice; x264's banner alone has 700 bytes."""
-SLICE_BYTES = 24
-"""First bytes of a slice NAL unit that are read for its header."""
+HEAD_BYTES = 256
+"""Access unit delimiters and SEI come before the first slice; where they are longer, nothing is told."""
+KEY_HEAD_BYTES = 2048
+"""Keyframes have parameter sets as well, and the first one x264's banner of 700 bytes."""
+START_CODE = b"\x00\x00\x01"
+H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
+SEI_RECOVERY_POINT = 6
+HEVC_SPS = 33
+HEVC_SLICES = range(32)
+HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
+"""TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
+AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE = 4, 21
+"""Where avcC and hvcC tell the size of NAL unit lengths (ISO/IEC 14496-15)."""
 
 
 class NalCodec(Enum):
@@ -26,112 +35,91 @@ class NalCodec(Enum):
 class PictureHead:
     """What the head of a packet tells."""
 
-    kind: PictureKind = PictureKind.UNKNOWN
     reference: bool = True
+    """Whether other pictures may be predicted from this one."""
     recovery_frames: int | None = None
-    """From a recovery point SEI (H.264 D.2.8)."""
-    intra_start: bool = False
-    """An IDR picture, or with H.265 any IRAP picture: decoding may begin here without a recovery point."""
+    """Of a recovery point SEI (H.264 D.2.8): so many pictures later all is right."""
+    quantiser: int | None = None
+    """QP that the first slice begins with; H.264 only."""
 
 
-UNKNOWN = PictureHead()
-
-_H264_KINDS = (
-    PictureKind.PREDICTED,
-    PictureKind.BIDIRECTIONAL,
-    PictureKind.INTRA,
-    PictureKind.PREDICTED,
-    PictureKind.INTRA,
-)
-_H264_SLICE, _H264_IDR, _H264_SEI = 1, 5, 6
-_SEI_RECOVERY_POINT = 6
-_HEVC_IRAP = range(16, 24)
-_HEVC_SLICES = range(32)
+NEEDED = PictureHead()
+NOT_NEEDED = PictureHead(reference=False)
 
 
-class Bits:
-    """Reads bits from the front of a few bytes; past their end come zeros."""
+class NalReader:
+    """Reads the heads of the packets of one stream, in order."""
 
-    def __init__(self, data: bytes) -> None:
-        # The start code emulation prevention byte (H.264 7.4.1) is no part of the payload.
-        data = data.replace(b"\x00\x00\x03", b"\x00\x00")
-        self._value = int.from_bytes(data, "big")
-        self._left = len(data) * 8
+    def __init__(self, codec: NalCodec, extradata: bytes) -> None:
+        """`extradata` is the container's: avcC or hvcC in MP4, start codes or nothing in MPEG-TS."""
+        self._codec = codec
+        self._length_bytes = 0
+        self._sublayers: int | None = None
+        self._quantisers = QuantiserReader()
+        place = AVCC_LENGTH_BYTE if codec is NalCodec.H264 else HVCC_LENGTH_BYTE
+        if extradata[:1] == b"\x01" and len(extradata) > place:
+            self._length_bytes = (extradata[place] & 3) + 1
+            if codec is NalCodec.HEVC:
+                self._sublayers = extradata[place] >> 3 & 7
+            else:
+                for unit in _avcc_units(extradata):
+                    self._quantisers.learn(unit)
 
-    def take(self, count: int) -> int:
-        """The next `count` bits, unsigned."""
-        self._left -= count
-        if self._left < 0:
-            return 0
-        taken = self._value >> self._left
-        self._value &= (1 << self._left) - 1
-        return taken
+    def read(self, head: bytes) -> PictureHead:
+        """What the first bytes of a packet (`HEAD_BYTES`, or `KEY_HEAD_BYTES` of a keyframe) tell of its picture."""
+        recovery = None
+        position = 0
+        while (unit := self._next_unit(head, position)) is not None:
+            begin, position = unit
+            if self._codec is NalCodec.HEVC:
+                kind = head[begin] >> 1 & 0x3F
+                if kind in HEVC_SLICES:
+                    return NOT_NEEDED if self._is_top_leaf(kind, head[begin + 1]) else NEEDED
+                if kind == HEVC_SPS and begin + 2 < len(head):
+                    self._sublayers = (head[begin + 2] >> 1 & 7) + 1
+                continue
+            kind = head[begin] & 0x1F
+            if kind in (H264_SLICE, H264_IDR):
+                return PictureHead(
+                    reference=head[begin] & 0x60 != 0,
+                    recovery_frames=recovery if kind == H264_SLICE else None,
+                    quantiser=self._quantisers.read(head[begin : begin + SLICE_HEAD_BYTES]),
+                )
+            if kind in (SPS, PPS):
+                self._quantisers.learn(head[begin:position])
+            if kind == H264_SEI:
+                recovery = _recovery_frames(head[begin + 1 : position], recovery)
+        return NEEDED
 
-    def golomb(self) -> int:
-        """An unsigned Exp-Golomb code (H.264 9.1)."""
-        zeros = self._left - self._value.bit_length()
-        return self.take(2 * zeros + 1) - 1 if 0 <= zeros < self._left else 0
+    def _is_top_leaf(self, kind: int, second_byte: int) -> bool:
+        """Whether no picture leans on this one: no other of its sub-layer may, and there is none above it."""
+        return kind in HEVC_SUBLAYER_NON_REFERENCE and second_byte & 7 == self._sublayers
 
-
-def read_head(head: bytes, *, codec: NalCodec, length_bytes: int) -> PictureHead:
-    """What the first bytes of a packet tell of its picture.
-
-    Args:
-        head: up to `HEAD_BYTES` first bytes of the packet.
-        codec: whose NAL units they are.
-        length_bytes: size of the length in front of each NAL unit (MP4); 0: start codes (MPEG-TS, Annex B).
-    """
-    recovery: int | None = None
-    start = _next_nal(head, 0, length_bytes)
-    while start is not None:
-        begin, end = start
-        if codec is NalCodec.H264:
-            unit = head[begin] & 0x1F
-            if unit in (_H264_SLICE, _H264_IDR):
-                return _h264_slice(head[begin : begin + SLICE_BYTES], recovery)
-            if unit == _H264_SEI:
-                recovery = _recovery_frames(head[begin + 1 : end], recovery)
-        elif head[begin] >> 1 & 0x3F in _HEVC_SLICES:
-            return _hevc_slice(head[begin : begin + SLICE_BYTES])
-        start = _next_nal(head, end, length_bytes)
-    return UNKNOWN
-
-
-def _next_nal(head: bytes, position: int, length_bytes: int) -> tuple[int, int] | None:
-    """[begin, end) of the NAL unit that begins at or after `position`; the end may lie past the head."""
-    if length_bytes:
-        begin = position + length_bytes
-        if begin + 1 >= len(head):
-            return None
-        return begin, begin + int.from_bytes(head[position:begin], "big")
-    code = head.find(b"\x00\x00\x01", position)
-    if code < 0 or code + 4 >= len(head):
-        return None
-    end = head.find(b"\x00\x00\x01", code + 3)
-    return code + 3, end if end >= 0 else len(head)
-
-
-def _h264_slice(unit: bytes, recovery: int | None) -> PictureHead:
-    """H.264 7.3.3: first_mb_in_slice, slice_type."""
-    bits = Bits(unit[1:])
-    bits.golomb()
-    return PictureHead(
-        kind=_H264_KINDS[bits.golomb() % 5],
-        reference=unit[0] & 0x60 != 0,
-        recovery_frames=recovery,
-        intra_start=unit[0] & 0x1F == _H264_IDR,
-    )
+    def _next_unit(self, head: bytes, position: int) -> tuple[int, int] | None:
+        """[begin, end) of the NAL unit that begins at or after `position`; its end may lie past the head."""
+        if self._length_bytes:
+            begin = position + self._length_bytes
+            end = begin + int.from_bytes(head[position:begin], "big")
+        else:
+            code = head.find(START_CODE, position)
+            begin = code + len(START_CODE) if code >= 0 else len(head)
+            end = head.find(START_CODE, begin)
+            end = end if end >= 0 else len(head)
+        return (begin, end) if begin + 1 < len(head) else None
 
 
-def _hevc_slice(unit: bytes) -> PictureHead:
-    """H.265 7.4.2.2: the type tells whether pictures of the same temporal sub-layer may refer to this one."""
-    kind = unit[0] >> 1 & 0x3F
-    sublayer_non_reference = kind < 16 and kind % 2 == 0
-    return PictureHead(
-        kind=PictureKind.INTRA if kind in _HEVC_IRAP else PictureKind.UNKNOWN,
-        reference=not sublayer_non_reference or unit[1] & 7 == 1,
-        intra_start=kind in _HEVC_IRAP,
-    )
+def _avcc_units(extradata: bytes) -> list[bytes]:
+    """The parameter sets in an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1)."""
+    units = []
+    position = AVCC_LENGTH_BYTE + 1
+    for mask in (0x1F, 0xFF):
+        count = extradata[position] & mask if position < len(extradata) else 0
+        position += 1
+        for _ in range(count):
+            size = int.from_bytes(extradata[position : position + 2], "big")
+            units.append(extradata[position + 2 : position + 2 + size])
+            position += 2 + size
+    return [unit for unit in units if unit]
 
 
 def _recovery_frames(payload: bytes, known: int | None) -> int | None:
@@ -141,7 +129,16 @@ def _recovery_frames(payload: bytes, known: int | None) -> int | None:
         kind, size = payload[position], payload[position + 1]
         if 0xFF in (kind, size):
             return known
-        if kind == _SEI_RECOVERY_POINT:
-            return Bits(payload[position + 2 : position + 2 + size]).golomb()
+        if kind == SEI_RECOVERY_POINT:
+            return _golomb(payload[position + 2 : position + 2 + size])
         position += 2 + size
     return known
+
+
+def _golomb(data: bytes) -> int:
+    """The unsigned Exp-Golomb code (H.264 9.1) that `data` begins with; 0 if it is cut off."""
+    bits = len(data) * 8
+    value = int.from_bytes(data, "big")
+    zeros = bits - value.bit_length()
+    length = 2 * zeros + 1
+    return (value >> (bits - length)) - 1 if length <= bits else 0

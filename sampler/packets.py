@@ -2,17 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
-
-
-class PictureKind(StrEnum):
-    """How a picture is coded, as its slice header tells."""
-
-    INTRA = "I"
-    PREDICTED = "P"
-    BIDIRECTIONAL = "B"
-    UNKNOWN = "?"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,9 +14,10 @@ class VideoPacket:
     size_bytes: int
     keyframe: bool
     """Decoding can begin here, and this picture itself comes out right."""
-    kind: PictureKind = PictureKind.UNKNOWN
     reference: bool = True
     """Whether other pictures may be predicted from it. False only where the bitstream says so."""
+    quantiser: int | None = None
+    """How coarsely it is coded, on H.264's scale (6 more: twice as coarse); None: not known."""
     shown: bool = True
     """False: an edit list hides it; it is decoded for the others only."""
     recovery_frames: int | None = None

@@ -4,13 +4,21 @@ A pure function of (packets, profile, seed). Each segment is planned by itself: 
 and no more than `max_gap_seconds` is left at its end, so that segments may be worked on in any order.
 """
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.profiles import SamplingProfile
+from sampler.evidence import find_cuts
 from sampler.frames import SampleReason
 from sampler.packets import Run, VideoPacket, runs
+
+SAME_INSTANT_SECONDS = 1e-6
+"""Times nearer than this are the same: they come from sums of fractions."""
+PASSED_OVER_DOUBLINGS = 0.25
+"""A keyframe that is near the last sample is passed over, unless its size differs from the last keyframe's by this
+many doublings (19 %): where every picture is a keyframe, that is all a cut shows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,42 +39,35 @@ class RunPlan:
     """By presentation time, no picture twice."""
 
 
-def plan(packets: Sequence[VideoPacket], *, profile: SamplingProfile, end_seconds: float) -> tuple[RunPlan, ...]:
+def plan(
+    packets: Sequence[VideoPacket], *, profile: SamplingProfile, seed: bytes, end_seconds: float
+) -> tuple[RunPlan, ...]:
     """The pictures to take of `packets`, run by run.
 
     Args:
         packets: of one input or one window of it, in decoding order.
         profile: how closely to look.
+        seed: secret and different for every segment: only who knows it can tell where the audits fall.
         end_seconds: where the last picture's time ends.
     """
-    parts = runs(packets)
-    chosen: dict[int, SampleReason] = {}
-    last_seconds = -math.inf
-    for run in parts:
-        first = _first_clean(packets, run)
-        if first is not None and packets[first].seconds - last_seconds >= profile.keyframe_spacing_seconds:
-            chosen[first] = SampleReason.KEYFRAME
-            last_seconds = packets[first].seconds
-    for run, next_run in zip(parts, [*parts[1:], None], strict=True):
-        until = packets[next_run.start].seconds if next_run is not None else end_seconds
-        _fill_gaps(packets, run, until, profile.max_gap_seconds, chosen)
+    parts = [(run, _clean(packets, run)) for run in runs(packets)]
+    chosen = _keyframes(packets, parts, profile)
+    if packets:
+        budget = math.ceil(profile.cuts_per_second * (end_seconds - min(packet.seconds for packet in packets)))
+        _add_cuts(packets, parts, profile.cut_doublings, budget, chosen)
+    for place, (_, clean) in enumerate(parts):
+        following = [packets[later[0]].seconds for _, later in parts[place + 1 :] if later]
+        until = following[0] if following else end_seconds
+        _fill_gaps(packets, clean, until, profile.max_gap_seconds, chosen)
+        if clean:
+            _add_audits(packets, clean, until, profile.audits_per_minute, seed, chosen)
     return tuple(
         RunPlan(
             run=run,
-            targets=tuple(
-                Target(index=index, reason=chosen[index])
-                for index in sorted(range(run.start, run.stop), key=lambda index: packets[index].seconds)
-                if index in chosen
-            ),
+            targets=tuple(Target(index=index, reason=chosen[index]) for index in clean if index in chosen),
         )
-        for run in parts
+        for run, clean in parts
     )
-
-
-def _first_clean(packets: Sequence[VideoPacket], run: Run) -> int | None:
-    """The first picture of the run that comes out right."""
-    clean = _clean(packets, run)
-    return clean[0] if clean else None
 
 
 def _clean(packets: Sequence[VideoPacket], run: Run) -> list[int]:
@@ -79,36 +80,95 @@ def _clean(packets: Sequence[VideoPacket], run: Run) -> list[int]:
     return sorted(indices, key=lambda index: packets[index].seconds)
 
 
+def _keyframes(
+    packets: Sequence[VideoPacket], parts: Sequence[tuple[Run, list[int]]], profile: SamplingProfile
+) -> dict[int, SampleReason]:
+    """The first clean picture of every run, but those near the one before that look alike by their size."""
+    chosen: dict[int, SampleReason] = {}
+    last: VideoPacket | None = None
+    for _, clean in parts:
+        if not clean:
+            continue
+        first = packets[clean[0]]
+        if last is not None and first.seconds - last.seconds < profile.keyframe_spacing_seconds:
+            sizes = max(first.size_bytes, 1), max(last.size_bytes, 1)
+            if abs(math.log2(sizes[0] / sizes[1])) < PASSED_OVER_DOUBLINGS:
+                continue
+        chosen[clean[0]] = SampleReason.KEYFRAME
+        last = first
+    return chosen
+
+
+def _add_cuts(
+    packets: Sequence[VideoPacket],
+    parts: Sequence[tuple[Run, list[int]]],
+    threshold: float,
+    budget: int,
+    chosen: dict[int, SampleReason],
+) -> None:
+    """Adds the pictures on both sides of the cuts with the most evidence, at most `budget` cuts.
+
+    The one before costs no decoding, and is the insert's last where only its end is seen.
+    """
+    takeable = {index for _, clean in parts for index in clean}
+    cuts = [cut for run, clean in parts if clean for cut in find_cuts(packets, run.start, run.stop, threshold)]
+    cuts.sort(key=lambda cut: -cut.evidence)
+    for cut in cuts[:budget]:
+        for index in (cut.index, cut.before):
+            if index in takeable:
+                chosen.setdefault(index, SampleReason.CUT)
+
+
 def _fill_gaps(
-    packets: Sequence[VideoPacket], run: Run, until: float, gap_seconds: float, chosen: dict[int, SampleReason]
+    packets: Sequence[VideoPacket],
+    clean: Sequence[int],
+    until: float,
+    gap_seconds: float,
+    chosen: dict[int, SampleReason],
 ) -> None:
     """Adds pictures of the run so that none of its stretches, up to `until`, is longer than the gap.
 
     The last one is taken as early as it may be, `gap_seconds` before `until`, since all before it must be decoded for
-    it; those between stand even.
+    it; those between stand even. Samples fall on pictures, so a stretch may be longer by one picture's time.
     """
-    clean = _clean(packets, run)
     if not clean:
         return
     anchors = [packets[index].seconds for index in clean if index in chosen]
-    previous = anchors[0] if anchors else packets[clean[0]].seconds - gap_seconds
-    for following in [*anchors[1:], until]:
-        span = following - previous
-        count = math.ceil(span / gap_seconds - 1e-6) - 1
-        if count > 0:
-            even = (span - gap_seconds) / count
-            wanted = [previous + even * (step + 1) for step in range(count)]
-            for index in _nearest_at_or_after(packets, clean, wanted):
-                chosen.setdefault(index, SampleReason.GAP)
-        previous = following
+    if not anchors:
+        # A keyframe that was passed over: the sample before it is nearer than its spacing.
+        anchors = [packets[clean[0]].seconds]
+    for previous, following in zip(anchors, [*anchors[1:], until], strict=True):
+        count = math.ceil((following - previous - SAME_INSTANT_SECONDS) / gap_seconds) - 1
+        step = (following - previous - gap_seconds) / max(count, 1)
+        wanted = [previous + step * (place + 1) for place in range(count)]
+        for index in _first_at_or_after(packets, clean, wanted):
+            chosen.setdefault(index, SampleReason.GAP)
 
 
-def _nearest_at_or_after(packets: Sequence[VideoPacket], clean: list[int], wanted: list[float]) -> list[int]:
-    """For each instant the picture shown first at it or after it; the last one where there is none."""
+def _add_audits(
+    packets: Sequence[VideoPacket],
+    clean: Sequence[int],
+    until: float,
+    audits_per_minute: float,
+    seed: bytes,
+    chosen: dict[int, SampleReason],
+) -> None:
+    """Adds a random picture of the run, as often as the rate asks for."""
+    start = packets[clean[0]].seconds
+    digest = hashlib.blake2b(f"{start:.6f}".encode(), key=seed[:64], digest_size=16).digest()
+    draw = int.from_bytes(digest[:8], "big") / 2**64
+    instant = int.from_bytes(digest[8:], "big") / 2**64
+    if draw < audits_per_minute * (until - start) / 60:
+        for index in _first_at_or_after(packets, clean, [start + instant * (until - start)]):
+            chosen.setdefault(index, SampleReason.AUDIT)
+
+
+def _first_at_or_after(packets: Sequence[VideoPacket], clean: Sequence[int], wanted: Sequence[float]) -> list[int]:
+    """For each instant, ascending, the picture shown first at it or after it; the last one where there is none."""
     found = []
     position = 0
     for seconds in wanted:
-        while position < len(clean) - 1 and packets[clean[position]].seconds < seconds - 1e-6:
+        while position < len(clean) - 1 and packets[clean[position]].seconds < seconds - SAME_INSTANT_SECONDS:
             position += 1
         found.append(clean[position])
     return found

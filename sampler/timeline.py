@@ -6,9 +6,9 @@ JUMP_SECONDS = 10
 """A step forward longer than this is a discontinuity, not a picture shown for long: HLS segments are shorter."""
 BACKSTEP_SECONDS = 1
 """Where there are only presentation times, so far back is a discontinuity; B-frames step back a few frames at most."""
-NOMINAL_FRAME_SECONDS = Fraction(1, 25)
+NOMINAL_FRAMES_PER_SECOND = 25
 """Until two pictures have told the frame duration."""
-LONGEST_FRAME_SECONDS = Fraction(1, 2)
+LONGEST_FRAME_SECONDS = 0.5
 """A step longer than this does not tell the frame duration."""
 
 
@@ -17,36 +17,41 @@ class Timeline:
 
     At a discontinuity (a jump of over `JUMP_SECONDS`, or back) the timeline goes on: the next picture takes its place
     one frame after the latest before it. Time stamps that are missing are made up from the frame duration.
+    All is counted in ticks of the time base, for fractions are slow and floats would add up errors.
     """
 
     def __init__(self, time_base: Fraction) -> None:
-        self._time_base = time_base
-        self._shift = Fraction(0)
-        self._last: Fraction | None = None
-        self._latest: Fraction | None = None
-        self.frame_seconds = NOMINAL_FRAME_SECONDS
-        """The last plausible step between two pictures."""
+        self._tick_seconds = float(time_base)
+        self._jump = round(JUMP_SECONDS / time_base)
+        self._backstep = round(BACKSTEP_SECONDS / time_base)
+        self._longest_frame = round(Fraction(LONGEST_FRAME_SECONDS) / time_base)
+        self._frame = max(round(1 / (NOMINAL_FRAMES_PER_SECOND * time_base)), 1)
+        self._shift = 0
+        self._last: int | None = None
+        self._latest: int | None = None
         self.jumps = 0
         self.missing = 0
+
+    @property
+    def frame_seconds(self) -> float:
+        """The last plausible step between two pictures."""
+        return self._frame * self._tick_seconds
 
     def place(self, pts: int | None, dts: int | None) -> float:
         """Presentation time of the next picture, in seconds; its origin is the container's."""
         stamp = dts if dts is not None else pts
         if stamp is None:
             self.missing += 1
-            decoded = self._last + self.frame_seconds if self._last is not None else Fraction(0)
-        else:
-            decoded = stamp * self._time_base
-        shown = decoded if pts is None else pts * self._time_base
-        if self._last is not None and stamp is not None:
-            step = decoded - self._last
-            back = 0 if dts is not None else -BACKSTEP_SECONDS
-            if not back <= step <= JUMP_SECONDS and self._latest is not None:
+            stamp = self._last + self._frame if self._last is not None else 0
+        shown = stamp if pts is None else pts
+        if self._last is not None and self._latest is not None:
+            step = stamp - self._last
+            if step > self._jump or step < (0 if dts is not None else -self._backstep):
                 self.jumps += 1
-                self._shift = self._latest + self.frame_seconds - shown
-            elif 0 < step <= LONGEST_FRAME_SECONDS:
-                self.frame_seconds = step
-        self._last = decoded
+                self._shift = self._latest + self._frame - shown
+            elif 0 < step <= self._longest_frame:
+                self._frame = step
+        self._last = stamp
         placed = shown + self._shift
         self._latest = placed if self._latest is None else max(self._latest, placed)
-        return float(placed)
+        return placed * self._tick_seconds
