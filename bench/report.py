@@ -185,9 +185,9 @@ def _exactly(wanted: float) -> Callable[[float], bool]:
 
 def _clean_table(clean: Results) -> Table:
     table = Table(title="Clean natural material, 2 s GOPs, livewarden", box=box.SIMPLE_HEAD)
-    table.add_column("x264, or film over all settings with GOPs", no_wrap=True)
-    for heading in ("decoded", "CPU ms a second", "keyframes only = 1", "VideoCapture = 1", "longest gap s"):
-        table.add_column(heading, justify="right")
+    table.add_column("x264; film, all settings with GOPs", no_wrap=True)
+    for heading in ("decoded", "CPU ms/s", "÷ keyframes only", "÷ VideoCapture", "longest gap s"):
+        table.add_column(heading, justify="right", no_wrap=True)
     with_gops = clean.with_gops()
     parts = {encoder.name: clean.where(encoder=encoder.name) for encoder in ENCODERS}
     parts |= {base: with_gops.where(base=base) for base in dict.fromkeys(row.base for row in clean.rows)}

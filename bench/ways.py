@@ -118,12 +118,15 @@ class Seeking:
         with av.open(film, "r", format="mp4") as container:
             video = container.streams.video[0]
             video.codec_context.thread_count = 1
+            # With B-frames the container's clock does not begin at 0 (its edit list names the first picture).
+            first_seconds = container.start_time / av.time_base
             for wanted in range(0, int(clip.duration_seconds), SEEK_SECONDS):
-                container.seek(wanted * av.time_base)
+                container.seek(round((first_seconds + wanted) * av.time_base))
                 for frame in container.decode(video):
                     decoded += 1
-                    if seconds(frame) >= wanted - 0.5 / FRAMES_PER_SECOND:
-                        seen.append(seconds(frame))
+                    elapsed = seconds(frame) - first_seconds
+                    if elapsed >= wanted - 0.5 / FRAMES_PER_SECOND:
+                        seen.append(elapsed)
                         break
         return Look(seen_seconds=tuple(seen), frames_decoded=decoded, cpu_seconds=time.process_time() - began)
 
