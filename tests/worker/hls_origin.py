@@ -34,6 +34,23 @@ def segment_bytes(*, card: bool, seconds: float = SEGMENT_SECONDS, shade: int = 
     return out.getvalue()
 
 
+@cache
+def fragmented_mp4(*, card: bool) -> tuple[bytes, bytes]:
+    """The same pictures as fragmented MP4: what EXT-X-MAP names (ftyp, moov), and one media segment (moof, mdat)."""
+    with av.open(io.BytesIO(segment_bytes(card=card))) as source:
+        out = io.BytesIO()
+        flags = {"movflags": "empty_moov+default_base_moof+frag_keyframe", "frag_duration": "10000000"}
+        with av.open(out, "w", format="mp4", options=flags) as container:
+            stream = container.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    container.mux(packet)
+    data = out.getvalue()
+    at = data.index(b"moof") - 4
+    return data[:at], data[at:]
+
+
 def _pattern(width: int, height: int, index: int, shade: int) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width]
     rings = np.hypot(x - width / 2 - 3 * index, y - height / 3) / 7 + shade

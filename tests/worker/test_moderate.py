@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hls_origin import SEGMENT_SECONDS, LiveOrigin, segment_bytes, serving
+from hls_origin import SEGMENT_SECONDS, LiveOrigin, fragmented_mp4, segment_bytes, serving
 from redis import Redis
 
 from config.settings import Settings
@@ -74,6 +74,18 @@ def test_a_known_picture_is_escalated_once(process: Process, origin: LiveOrigin)
     assert record["pending_seconds"] == 0
     assert record["counts"]["segments"] == 2
     assert set(record["last_scores"]) == {"opennsfw/nsfw", "opennsfw/sfw"}
+
+
+def test_fragmented_mp4_is_seen_with_its_initialisation_section(process: Process, origin: LiveOrigin):
+    """Low-latency and CMAF origins serve fMP4; without EXT-X-MAP's bytes not one picture of it could be seen."""
+    init, segment = fragmented_mp4(card=True)
+    origin.bodies["/live/init.mp4"] = init
+    origin.add("0.m4s", segment)
+    origin.extra["0.m4s"] = '#EXT-X-MAP:URI="init.mp4"\n#EXT-X-DISCONTINUITY'
+    for key in admit(process, origin):
+        moderate_segment(process, "s", key)
+    assert process.redis.xlen(DRILLS) == 1
+    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
 def test_the_test_card_is_nothing_to_a_live_stream(process: Process, origin: LiveOrigin):
