@@ -13,7 +13,13 @@ LEFT, TOP, RIGHT, BOTTOM = 70, 58, 30, 62
 PAPER, INK, FAINT, GRID = "#ffffff", "#1b1f24", "#6b7280", "#e5e7eb"
 COLOURS = ("#c1121f", "#1d4ed8", "#b45309", "#374151", "#047857")
 OUTLINE_UNITS = 2
+LABEL_SIZE, LABEL_RIGHT = 13, 10
+LABEL_DOWN, LABEL_UP = (16, 34, 52, 70), (-14, -32, -50, -68)
+"""Units from a point to its label, the first place that is free."""
 COST_STEP, RECALL_STEP = 0.5, 0.2
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +46,7 @@ class _Plane:
     def __init__(self, draw: ImageDraw.ImageDraw, cost_max: float) -> None:
         self.draw = draw
         self._cost_max = cost_max
-        self._fonts = {size: ImageFont.load_default(size * SCALE) for size in (12, 13, 17)}
+        self._fonts = {size: ImageFont.load_default(size * SCALE) for size in (12, LABEL_SIZE, 17)}
 
     def at(self, cost: float, recall: float) -> tuple[float, float]:
         x = LEFT + cost / self._cost_max * (WIDTH - LEFT - RIGHT)
@@ -58,6 +64,9 @@ class _Plane:
             stroke_width=OUTLINE_UNITS * SCALE,
             stroke_fill=PAPER,
         )
+
+    def extent(self, x: float, y: float, text: str, *, anchor: str, size: int) -> Box:
+        return self.draw.textbbox((x, y), text, anchor=anchor, font=self._fonts[size])
 
     def dot(self, point: Point, radius: float, fill: str) -> None:
         x, y = self.at(point.cost, point.recall)
@@ -80,21 +89,31 @@ def draw(path: Path, series: list[Series], *, subtitle: str) -> None:
             (*plane.at(one.all.cost, one.low), *plane.at(one.all.cost, one.high)), fill=colour, width=2 * SCALE
         )
         plane.dot(one.all, 7, colour)
+    labels: list[Box] = []
     for one, colour in zip(series, COLOURS, strict=False):
-        x, y = plane.at(one.all.cost, one.all.recall)
-        below = one.all.recall > 0.5
-        # A label that began right of here would run out of the picture.
-        leftwards = one.all.cost > 0.6 * steps * COST_STEP
-        plane.text(
-            x + (-10 if leftwards else 10) * SCALE,
-            y + (16 if below else -14) * SCALE,
-            f"{one.name}: {one.all.recall:.1%} at {one.all.cost:.2f}",
-            fill=colour,
-            anchor="rm" if leftwards else "lm",
-            size=13,
-        )
+        labels.append(_label(plane, one, colour, labels))
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, optimize=True)
+
+
+def _label(plane: _Plane, one: Series, colour: str, labels: list[Box]) -> Box:
+    """Names a way beside its point, where no label stands yet; returns the place that it takes."""
+    text = f"{one.name}: {one.all.recall:.1%} at {one.all.cost:.2f}"
+    x, y = plane.at(one.all.cost, one.all.recall)
+    # To the right of here it would run out of the picture.
+    leftwards = x > 0.6 * WIDTH * SCALE
+    x += (-LABEL_RIGHT if leftwards else LABEL_RIGHT) * SCALE
+    anchor = "rm" if leftwards else "lm"
+    for down in LABEL_DOWN if one.all.recall > 0.5 else LABEL_UP:
+        place = plane.extent(x, y + down * SCALE, text, anchor=anchor, size=LABEL_SIZE)
+        if not any(_overlap(place, label) for label in labels):
+            break
+    plane.text(x, y + down * SCALE, text, fill=colour, anchor=anchor, size=LABEL_SIZE)
+    return place
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _frame(plane: _Plane, steps: int, subtitle: str) -> None:
