@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import av
 from av.packet import Packet
@@ -108,7 +109,7 @@ class Demuxer:
         self.stream = self._choose_stream()
         if self.stream.time_base is None:
             raise UndecodableError("the video stream has no time base")
-        self.timeline = Timeline(self.stream.time_base)
+        self.timeline = Timeline(Fraction(self.stream.time_base.numerator, self.stream.time_base.denominator))
         self.origin_seconds: float | None = None
         self.frames_total = 0
         self._first_seconds = float("inf")

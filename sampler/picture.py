@@ -46,13 +46,13 @@ class Picture:
     @property
     def width(self) -> int:
         """In pixels, as shown."""
-        height, width = self.planes[0].shape[:2]
+        height, width = map(int, self.planes[0].shape[:2])
         return height if self.rotation_degrees % 180 else width
 
     @property
     def height(self) -> int:
         """In pixels, as shown."""
-        height, width = self.planes[0].shape[:2]
+        height, width = map(int, self.planes[0].shape[:2])
         return width if self.rotation_degrees % 180 else height
 
     @property
@@ -112,7 +112,7 @@ def _resized(plane: Plane, *, width: int, height: int) -> Plane:
 def _expansion() -> Plane:
     """Table from limited to full range, rounded to nearest."""
     levels = (np.arange(256) - LUMA_MIN) * (255 / LUMA_SPAN)
-    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(levels), 0, 255), np.uint8)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import dataclass
+from typing import cast
 
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
@@ -75,7 +76,7 @@ def _orientation(frame: VideoFrame) -> tuple[int, bool]:
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
         return 0, False
-    a, b, _, c, d, *_ = DISPLAY_MATRIX.unpack(bytes(side_data)[: DISPLAY_MATRIX.size])
+    a, b, _, c, d, *_ = DISPLAY_MATRIX.unpack(bytes(cast(memoryview, side_data))[: DISPLAY_MATRIX.size])
     mirrored = a * d - b * c < 0
     if mirrored:
         # The matrix maps (x, y) to (ax + cy, bx + dy). Exchanging left and right first negates a and b.
