@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.clips import ENCODERS, FRAMES_PER_SECOND
+from bench.fidelity import Fidelity
 from bench.score import Recall, Results
 from bench.ways import KeyframesOnly, Livewarden, VideoCapture
 
@@ -40,13 +41,16 @@ class Goal:
         return self.measured >= self.bound if self.at_least else self.measured <= self.bound
 
 
-def goals(hidden: Results, clean: Results, still: StillScene, *, max_gap_seconds: float) -> tuple[Goal, ...]:
+def goals(
+    hidden: Results, clean: Results, still: StillScene, fidelity: Sequence[Fidelity], *, max_gap_seconds: float
+) -> tuple[Goal, ...]:
     """All goals of the sampler.
 
     Args:
         hidden: of all clips with inserts.
         clean: of natural clips without.
         still: of still scenes.
+        fidelity: of clips with inserts.
         max_gap_seconds: of the profile that was measured.
     """
     ours = hidden.where(way=Livewarden.name)
@@ -55,6 +59,7 @@ def goals(hidden: Results, clean: Results, still: StillScene, *, max_gap_seconds
     ours_clean, keyframes_clean = (clean.with_gops().where(way=way) for way in (Livewarden.name, KeyframesOnly.name))
     dearest, dearest_clip = _dearest(hidden, clean)
     ours_everywhere = [*ours.rows, *clean.where(way=Livewarden.name).rows]
+    wrong, taken = sum(one.wrong for one in fidelity), sum(one.taken for one in fidelity)
     loosest = max(ours_everywhere, key=lambda row: row.longest_gap_seconds)
     return (
         Goal(
@@ -97,7 +102,14 @@ def goals(hidden: Results, clean: Results, still: StillScene, *, max_gap_seconds
             bound=0.1,
             at_least=False,
             measured=still.classified / still.taken,
-            detail=f"{still.classified} of {still.taken}",
+            detail=f"{still.classified}/{still.taken}",
+        ),
+        Goal(
+            text="pictures that are not what a player shows",
+            bound=0,
+            at_least=False,
+            measured=wrong / taken,
+            detail=f"{wrong}/{taken}",
         ),
     )
 

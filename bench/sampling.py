@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.clips import ENCODERS, Clip, make_clean_clip, make_clip
+from bench.fidelity import Fidelity, compare
 from bench.material import NATURAL, Reel
 from bench.plane import Point, Series, draw
 from bench.report import INSERT_SECONDS, StillScene, goals, print_report
@@ -85,21 +86,25 @@ def main(
         others: list[Way] = [KeyframesOnly(), Seeking(), VideoCapture()]
         if scenedetect_is_here():
             others.append(SceneDetect())
-        hidden = _look_at_hidden(extent, seed, [ours, *others], progress)
+        hidden, fidelity = _look_at_hidden(extent, seed, [ours, *others], decoder, progress)
         clean = _look_at_clean(extent, [ours, KeyframesOnly(), VideoCapture()], progress)
         still = _look_at_still(extent, decoder, progress)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = REPORT_COLUMNS
     ways = [ours.name, *(way.name for way in others[:3]), SceneDetect.name]
-    reached = goals(hidden, clean, still, max_gap_seconds=BALANCED.max_gap_seconds)
+    reached = goals(hidden, clean, still, fidelity, max_gap_seconds=BALANCED.max_gap_seconds)
     print_report(console, hidden, clean, reached, ways=ways)
     if plot is not None:
         _draw(plot, hidden)
 
 
-def _look_at_hidden(extent: Extent, seed: int, ways: Sequence[Way], progress: Progress) -> Results:
+def _look_at_hidden(
+    extent: Extent, seed: int, ways: Sequence[Way], decoder: Decoder, progress: Progress
+) -> tuple[Results, list[Fidelity]]:
+    """Results of all ways on all clips, and whether what ours took of the clips of the first film is what they show."""
     reel = Reel(INSERTED, width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
+    fidelity: list[Fidelity] = []
     task = progress.add_task("hidden inserts", total=extent.clips * len(ENCODERS) * len(ways))
     rows: list[Result] = []
     for number, encoder in enumerate(ENCODERS):
@@ -120,7 +125,9 @@ def _look_at_hidden(extent: Extent, seed: int, ways: Sequence[Way], progress: Pr
             for way in ways:
                 rows.append(judge(way.name, clip, way.look(clip)))
                 progress.advance(task)
-    return Results(rows=tuple(rows))
+            if clip.base == extent.bases[0]:
+                fidelity.append(compare(clip, decoder, BALANCED))
+    return Results(rows=tuple(rows)), fidelity
 
 
 def _look_at_clean(extent: Extent, ways: Sequence[Way], progress: Progress) -> Results:
