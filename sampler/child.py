@@ -84,14 +84,16 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
     executor = Executor(demuxer.codec_context, limits)
     packets: list[tuple[float, int, bool]] = []
     for window in demuxer.windows():
-        origin = demuxer.origin_seconds or 0.0
         targets = plan(window.packets, profile=profile, seed=seed, end_seconds=_end_seconds(window, demuxer))
         before = time.process_time()
         for taken in executor.run(window, targets):
-            _hand_over(taken, window, origin, limits, batch)
+            _hand_over(taken, window, demuxer, batch)
         decode_seconds += time.process_time() - before
         if request["packets"]:
-            packets += [(packet.seconds - origin, packet.size_bytes, packet.keyframe) for packet in window.packets]
+            packets += [
+                (packet.seconds - demuxer.origin_seconds, packet.size_bytes, packet.keyframe)
+                for packet in window.packets
+            ]
     batch.send()
     notes = list(demuxer.notes)
     notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
@@ -114,17 +116,23 @@ def _end_seconds(window: Window, demuxer: Demuxer) -> float:
     return max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
 
 
-def _hand_over(taken: Taken, window: Window, origin: float, limits: Limits, batch: Batch) -> None:
+def _hand_over(taken: Taken, window: Window, demuxer: Demuxer, batch: Batch) -> None:
     frame = taken.frame
-    side = limits.picture_side_pixels
+    side = demuxer.limits.picture_side_pixels
     if min(frame.width, frame.height) < side:
         raise TooSmallError(f"the video is {frame.width}×{frame.height}: expected at least {side} a side")
-    stored, planes = store(frame, pixel_aspect=1.0)
+    aspect = demuxer.codec_context.sample_aspect_ratio
+    stored, planes = store(frame, pixel_aspect=float(aspect) if aspect else 1.0)
     packet = window.packets[taken.index]
     batch.add(
         stored,
         planes,
-        {"pts_seconds": packet.seconds - origin, "reason": taken.target.reason.value, "keyframe": packet.keyframe},
+        {
+            "pts_seconds": packet.seconds - demuxer.origin_seconds,
+            "reason": taken.target.reason.value,
+            "keyframe": packet.keyframe,
+            "concealed": frame.is_corrupt,
+        },
     )
 
 
@@ -136,7 +144,9 @@ def still(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, o
     stored = StoredPicture(
         layout="rgb", columns=(width,), rows=(height,), strides=(3 * width,), full_range=True, matrix="bt601"
     )
-    batch.add(stored, (pixels.reshape(-1),), {"pts_seconds": 0.0, "reason": "keyframe", "keyframe": True})
+    batch.add(
+        stored, (pixels.reshape(-1),), {"pts_seconds": 0.0, "reason": "keyframe", "keyframe": True, "concealed": False}
+    )
     batch.send()
     return {"type": "done", "decode_seconds": time.process_time() - started}
 

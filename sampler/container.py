@@ -2,13 +2,21 @@
 
 from enum import StrEnum
 
-from sampler.errors import AudioOnlyError, EmptyInputError, TruncatedError, UnsupportedContainerError
+from sampler.errors import (
+    AudioOnlyError,
+    EmptyInputError,
+    EncryptedError,
+    TruncatedError,
+    UnsupportedContainerError,
+)
 
 SNIFF_BYTES = 64 << 10
 """As much of the beginning as `sniff` needs: an ID3 tag (a few hundred bytes with HLS) and three TS packets."""
 
 TS_PACKET_BYTES = 188
 TS_SYNC = 0x47
+TS_FIRST_CONTENT_PID = 0x20
+"""Packet identifiers below are for tables, which are never scrambled."""
 ID3_HEADER_BYTES = 10
 MP4_BOXES = frozenset(
     (b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free", b"skip", b"wide", b"mdat")
@@ -28,6 +36,7 @@ def sniff(head: bytes) -> Container:
 
     Raises:
         EmptyInputError: there is nothing.
+        EncryptedError: scrambled MPEG-TS.
         AudioOnlyError: packed audio (ADTS, MP3, AC-3, E-AC-3, with or without ID3) or WebVTT.
         TruncatedError: it begins like a container, and is shorter than its first unit.
         UnsupportedContainerError: anything else.
@@ -35,6 +44,8 @@ def sniff(head: bytes) -> Container:
     if not head:
         raise EmptyInputError("the segment is empty: expected MPEG-TS or MP4")
     if _is_mpeg_ts(head):
+        if _is_scrambled(head):
+            raise EncryptedError("the transport stream is scrambled: there is no key")
         return Container.MPEG_TS
     if head[4:8] in MP4_BOXES:
         return Container.MP4
@@ -54,6 +65,16 @@ def _is_mpeg_ts(head: bytes) -> bool:
     """Whether sync bytes stand where the first packets begin (as many of three as there are)."""
     starts = range(0, min(len(head), 3 * TS_PACKET_BYTES), TS_PACKET_BYTES)
     return len(head) >= TS_PACKET_BYTES and all(head[start] == TS_SYNC for start in starts)
+
+
+def _is_scrambled(head: bytes) -> bool:
+    """Whether most packets with content say that it is scrambled (ISO/IEC 13818-1, transport_scrambling_control)."""
+    controls = [
+        head[start + 3] >> 6
+        for start in range(0, len(head) - TS_PACKET_BYTES + 1, TS_PACKET_BYTES)
+        if int.from_bytes(head[start + 1 : start + 3], "big") & 0x1FFF >= TS_FIRST_CONTENT_PID
+    ]
+    return sum(control > 1 for control in controls) * 2 > len(controls) > 0
 
 
 def _id3_bytes(head: bytes) -> int:

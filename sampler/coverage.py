@@ -14,7 +14,7 @@ def measure(
     duration_seconds: float,
     frame_seconds: float,
     max_gap_seconds: float,
-    notes: Sequence[str] = (),
+    reason: str,
 ) -> tuple[float, tuple[Stretch, ...]]:
     """The longest stretch without a sample, and the stretches further than `max_gap_seconds` from every sample.
 
@@ -23,16 +23,13 @@ def measure(
         duration_seconds: of the input, to the end of its last picture.
         frame_seconds: one picture's time: a stretch no longer than this is not told, for samples fall on pictures.
         max_gap_seconds: how far a sample reaches.
-        notes: of the input. A second video stream leaves all unmoderated, whatever the first one showed: nobody
-            knows which one a player shows.
+        reason: why a stretch is unmoderated, if one is. A second video stream leaves all unmoderated, whatever the
+            first one showed: nobody knows which of them a player shows.
     """
-    if not seen_seconds:
-        return duration_seconds, (Stretch(start_seconds=0.0, end_seconds=duration_seconds, reason="undecodable"),)
     edges = [0.0, *seen_seconds, duration_seconds]
     longest = max(after - before for before, after in pairwise(edges))
-    if SECOND_VIDEO_STREAM in notes:
-        return longest, (Stretch(start_seconds=0.0, end_seconds=duration_seconds, reason=SECOND_VIDEO_STREAM),)
-    reason = "undecodable" if "damaged" in notes else "gap"
+    if not seen_seconds or reason == SECOND_VIDEO_STREAM:
+        return longest, (Stretch(start_seconds=0.0, end_seconds=duration_seconds, reason=reason),)
     reach = max_gap_seconds
     unseen = [
         (0.0, seen_seconds[0] - reach),

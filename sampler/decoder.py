@@ -1,7 +1,6 @@
 """The worker's handle on its decoder child."""
 
 import dataclasses
-import fcntl
 import mmap
 import os
 import signal
@@ -15,13 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-import numpy as np
-
 from config.profiles import SamplingProfile
 from sampler import errors, wire
-from sampler.coverage import measure
+from sampler.answers import read_frames, read_segment, receive_answer
 from sampler.errors import (
     DecoderDiedError,
+    DecoderMemoryError,
     DecoderTimeoutError,
     DecoderUnavailableError,
     EmptyInputError,
@@ -29,23 +27,18 @@ from sampler.errors import (
     TooLargeError,
     UndecodableError,
 )
-from sampler.flat import flatness
-from sampler.frames import PacketSummary, SampledFrame, SampledSegment, SampleReason
+from sampler.frames import SampledFrame, SampledSegment
 from sampler.limits import Limits
-from sampler.picture import MATRICES, Picture, Plane
+from sampler.picture import Picture
 
 START_SECONDS = 30.0
 """For the child to import FFmpeg and OpenCV on a loaded machine; it takes 0.2 s."""
-CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
-"""Planes and channels of each layout."""
-SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
-"""Without these a hostile child could take the memory away while the parent reads it (SIGBUS), or change it."""
 REASONS = {
     error.__name__: error
     for error in vars(errors).values()
-    if isinstance(error, type) and issubclass(error, SamplerError) and hasattr(error, "reason")
+    if isinstance(error, type) and issubclass(error, errors.InputError | DecoderMemoryError)
 }
-"""Errors that the child may name."""
+"""Errors that the child may name: not those of its own death."""
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
 """All that the child sees of the environment: no secrets, no settings."""
 
@@ -109,7 +102,7 @@ class Decoder:
             "packets": packets,
         }
         frames: list[SampledFrame] = []
-        seen_seconds: list[float] = []
+        seen: list[tuple[float, bool]] = []
         held_bytes = 0
         done: dict[str, Any] = {}
         transfer_seconds = 0.0
@@ -124,18 +117,18 @@ class Decoder:
                         TooLargeError(f"the pictures are over {self.limits.output_bytes} bytes: expected fewer")
                     )
                 with self._trusting_nothing():
-                    received = _frames(message, memory)
+                    received = read_frames(message, memory)
                 for frame in received:
-                    seen_seconds.append(frame.pts_seconds)
+                    seen.append((frame.pts_seconds, frame.concealed))
                     if consume is None:
                         frames.append(frame)
                     else:
                         consume(frame)
             transfer_seconds += time.thread_time() - began
-        if not seen_seconds:
+        if not seen:
             raise UndecodableError("no picture of the segment could be decoded")
         with self._trusting_nothing():
-            return _segment(done, frames, seen_seconds, profile, transfer_seconds)
+            return read_segment(done, frames, seen, profile, transfer_seconds)
 
     def picture(self, data: bytes) -> Picture:
         """Decodes a still picture: PNG, JPEG, WebP, GIF (its first picture), BMP or TIFF.
@@ -146,7 +139,7 @@ class Decoder:
         for message, memory in self._ask({"operation": "still"}, data, b""):
             if memory is not None:
                 with self._trusting_nothing():
-                    (frame,) = _frames(message, memory)
+                    (frame,) = read_frames(message, memory)
         return frame.picture
 
     def close(self) -> None:
@@ -171,7 +164,7 @@ class Decoder:
             wire.send(sock, request, [descriptor])
             while True:
                 sock.settimeout(max(deadline - time.monotonic(), 0.001))
-                message, memory = _received(sock)
+                message, memory = receive_answer(sock)
                 if message.get("type") == "error":
                     raise REASONS.get(str(message.get("error")), UndecodableError)(str(message.get("text"))[:500])
                 yield message, memory
@@ -270,94 +263,3 @@ def _as_descriptor(data: bytes | BinaryIO, init: bytes, limits: Limits) -> tuple
             while view:
                 view = view[file.write(view) :]
     return descriptor, size
-
-
-def _received(sock: socket.socket) -> tuple[dict[str, Any], mmap.mmap | None]:
-    """One message and its memory, mapped for reading."""
-    message, descriptors = wire.receive(sock)
-    try:
-        if not descriptors:
-            return message, None
-        seals = fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS)
-        if seals & SEALS != SEALS:
-            raise wire.WireError("the memory is not sealed")
-        return message, mmap.mmap(descriptors[0], 0, prot=mmap.PROT_READ)
-    except ValueError as error:
-        raise wire.WireError("the memory is empty") from error
-    finally:
-        wire.close_all(descriptors)
-
-
-def _frames(message: dict[str, Any], memory: mmap.mmap) -> list[SampledFrame]:
-    """The pictures of one message; raises whatever Python raises where the child lies about them."""
-    frames = []
-    for entry in message["pictures"]:
-        picture = _picture(entry["picture"], memory, entry["offset"])
-        frames.append(
-            SampledFrame(
-                pts_seconds=float(entry["pts_seconds"]),
-                reason=SampleReason(entry["reason"]),
-                keyframe=bool(entry["keyframe"]),
-                picture=picture,
-                flat=flatness(picture),
-            )
-        )
-    return frames
-
-
-def _picture(stored: dict[str, Any], memory: mmap.mmap, offset: int) -> Picture:
-    count, channels = CHANNELS[stored["layout"]]
-    planes: list[Plane] = []
-    for columns, rows, stride in zip(stored["columns"], stored["rows"], stored["strides"], strict=True):
-        if not 0 < columns * channels <= stride or rows <= 0 or offset < 0:
-            raise ValueError(f"a plane of {columns}×{rows}, {stride} bytes a row")
-        flat = np.frombuffer(memory, np.uint8, rows * stride, offset)
-        plane = flat.reshape(rows, stride)[:, : columns * channels]
-        planes.append(plane if channels == 1 else plane.reshape(rows, columns, channels))
-        offset += rows * stride
-    if len(planes) != count or stored["matrix"] not in MATRICES:
-        raise ValueError(f"{len(planes)} planes, matrix {stored['matrix']}")
-    return Picture(
-        planes=tuple(planes),
-        full_range=bool(stored["full_range"]),
-        matrix=str(stored["matrix"]),
-        rotation_degrees=int(stored["rotation_degrees"]) // 90 * 90 % 360,
-        mirrored=bool(stored["mirrored"]),
-        pixel_aspect=float(stored["pixel_aspect"]),
-    )
-
-
-def _segment(
-    done: dict[str, Any],
-    frames: list[SampledFrame],
-    seen_seconds: list[float],
-    profile: SamplingProfile,
-    transfer_seconds: float,
-) -> SampledSegment:
-    duration = float(done["duration_seconds"])
-    notes = tuple(str(note) for note in done["notes"])
-    longest, unmoderated = measure(
-        sorted(seen_seconds),
-        duration_seconds=duration,
-        frame_seconds=float(done["frame_seconds"]),
-        max_gap_seconds=profile.max_gap_seconds,
-        notes=notes,
-    )
-    return SampledSegment(
-        frames=tuple(sorted(frames, key=lambda frame: frame.pts_seconds)),
-        duration_seconds=duration,
-        frames_total=int(done["frames_total"]),
-        frames_decoded=int(done["frames_decoded"]),
-        max_gap_seconds=longest,
-        unmoderated=unmoderated,
-        cpu_seconds={
-            "demux": float(done["demux_seconds"]),
-            "decode": float(done["decode_seconds"]),
-            "transfer": transfer_seconds,
-        },
-        notes=notes,
-        packets=tuple(
-            PacketSummary(pts_seconds=float(seconds), size_bytes=int(size), keyframe=bool(keyframe))
-            for seconds, size, keyframe in done["packets"]
-        ),
-    )

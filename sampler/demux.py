@@ -21,7 +21,7 @@ from sampler.errors import (
 )
 from sampler.libav import translate
 from sampler.limits import Limits
-from sampler.nal import HEAD_BYTES, KEY_HEAD_BYTES, NEEDED, NalCodec, NalReader, PictureHead
+from sampler.nal import NalCodec, NalReader, PictureHead
 from sampler.packets import VideoPacket
 from sampler.timeline import Timeline
 
@@ -36,6 +36,10 @@ CODECS = {
     "mpeg4": None,
 }
 """Decoders that we run, and whose packets are NAL units. Every other one is surface for attacks and nothing else."""
+
+HLS_SAMPLE_AES = "\xdb"
+"""Stream type of sample-encrypted H.264 in MPEG-TS (Apple, "MPEG-2 Stream Encryption Format for HTTP Live Streaming",
+2.3), which FFmpeg gives as the codec tag."""
 
 OPEN_OPTIONS = {"codec_whitelist": "none", "probesize": "32768", "analyzeduration": "0"}
 """No decoder may be opened to probe: opening and demuxing 4 s of 360p takes 0.7 ms instead of 4.7 ms."""
@@ -93,7 +97,7 @@ class Demuxer:
         """
         container = sniff(source.read(SNIFF_BYTES))
         source.seek(0)
-        self._limits = limits
+        self.limits = limits
         try:
             self._input = av.open(
                 source,
@@ -110,9 +114,8 @@ class Demuxer:
         if self.stream.time_base is None:
             raise UndecodableError("the video stream has no time base")
         self.timeline = Timeline(Fraction(self.stream.time_base.numerator, self.stream.time_base.denominator))
-        self.origin_seconds: float | None = None
         self.frames_total = 0
-        self._first_seconds = float("inf")
+        self._first_seconds: float | None = None
         self._last_seconds = float("-inf")
 
     @property
@@ -123,22 +126,26 @@ class Demuxer:
     @property
     def duration_seconds(self) -> float:
         """From the first picture to the end of the last."""
-        if not self.frames_total:
-            return 0.0
-        return self._last_seconds - self._first_seconds + self.timeline.frame_seconds
+        return self._last_seconds - self.origin_seconds + self.timeline.frame_seconds
+
+    @property
+    def origin_seconds(self) -> float:
+        """Where the first picture lies on the container's timeline: the earliest of the first window, so that pictures
+        have one origin from the first one on."""
+        return self._first_seconds if self._first_seconds is not None else 0.0
 
     def _choose_stream(self) -> VideoStream:
         streams = self._input.streams
-        if len(streams) > self._limits.streams:
-            raise TooLargeError(f"the segment has {len(streams)} streams: expected at most {self._limits.streams}")
+        if len(streams) > self.limits.streams:
+            raise TooLargeError(f"the segment has {len(streams)} streams: expected at most {self.limits.streams}")
         videos = [stream for stream in streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
         if not videos:
             raise NoVideoError("the segment has no video stream")
         if len(videos) > 1:
             self.notes.append("second_video_stream")
         chosen = videos[0]
-        if chosen.codec_tag == "encv":
-            raise EncryptedError("the video is encrypted (sample entry encv): there is no key")
+        if chosen.codec_tag[:1] == HLS_SAMPLE_AES or chosen.codec_tag == "encv":
+            raise EncryptedError("the video's samples are encrypted: there is no key")
         name = chosen.codec_context.name if chosen.codec_context is not None else "unknown"
         if name not in CODECS:
             raise UnsupportedCodecError(f"the video's codec is {name}: expected one of {', '.join(sorted(CODECS))}")
@@ -151,7 +158,7 @@ class Demuxer:
             InputError: no picture, or over a limit.
         """
         window = Window()
-        limits = self._limits
+        limits = self.limits
         context = self.codec_context
         nal = CODECS[context.name]
         reader = NalReader(nal, context.extradata or b"") if nal is not None else None
@@ -163,14 +170,11 @@ class Demuxer:
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
             seconds = self.timeline.place(payload.pts, payload.dts)
-            head = NEEDED
-            if reader is not None:
-                size = KEY_HEAD_BYTES if payload.is_keyframe else HEAD_BYTES
-                head = reader.read(bytes(memoryview(payload)[:size]))
+            head = reader.read(memoryview(payload), flagged=payload.is_keyframe) if reader is not None else None
             packet = _describe(payload, head, seconds)
-            full = window.size_bytes >= limits.window_bytes or seconds - began >= limits.window_seconds
-            overfull = window.size_bytes >= 2 * limits.window_bytes or seconds - began >= 2 * limits.window_seconds
-            if window.packets and ((full and packet.keyframe) or overfull):
+            full = window.size_bytes >= limits.window_bytes or len(window.packets) >= limits.window_frames
+            long = seconds - began >= limits.window_seconds
+            if window.packets and (full or (long and packet.keyframe)):
                 yield self._close(window)
                 window = Window()
             if not window.packets:
@@ -185,14 +189,13 @@ class Demuxer:
     def _close(self, window: Window) -> Window:
         """Counts a full window's times from the origin, and judges its rate."""
         seconds = [packet.seconds for packet in window.packets]
-        self._first_seconds = min(self._first_seconds, min(seconds))
-        self._last_seconds = max(self._last_seconds, max(seconds))
-        if self.origin_seconds is None:
-            self.origin_seconds = self._first_seconds
+        if self._first_seconds is None:
+            self._first_seconds = min(seconds)
+        self._last_seconds = max(self._last_seconds, *seconds)
         span = max(seconds) - min(seconds)
-        if len(seconds) >= RATE_PICTURES and len(seconds) - 1 > span * self._limits.frames_per_second:
+        if len(seconds) >= RATE_PICTURES and len(seconds) - 1 > span * self.limits.frames_per_second:
             raise ImplausibleRateError(
-                f"{len(seconds)} pictures in {span:.6f} s: expected at most {self._limits.frames_per_second} a second"
+                f"{len(seconds)} pictures in {span:.6f} s: expected at most {self.limits.frames_per_second} a second"
             )
         return window
 
@@ -206,17 +209,20 @@ class Demuxer:
             self.notes.append("truncated")
 
 
-def _describe(payload: "Packet[VideoStream]", head: PictureHead, seconds: float) -> VideoPacket:
-    """The plan's view of a packet."""
-    late = bool(head.recovery_frames)
+def _describe(payload: "Packet[VideoStream]", head: PictureHead | None, seconds: float) -> VideoPacket:
+    """The plan's view of a packet; what the picture's own coding tells goes before what the container does."""
+    if head is None:
+        return VideoPacket(
+            seconds=seconds, size_bytes=payload.size, keyframe=payload.is_keyframe, shown=not payload.is_discard
+        )
     return VideoPacket(
         seconds=seconds,
         size_bytes=payload.size,
-        keyframe=payload.is_keyframe and not late,
-        reference=head.reference and not payload.is_disposable,
+        keyframe=head.begins,
+        reference=head.reference,
         quantiser=head.quantiser,
         shown=not payload.is_discard,
-        recovery_frames=head.recovery_frames if late else None,
+        recovery_frames=None if head.begins else head.recovery_frames,
     )
 
 

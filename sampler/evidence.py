@@ -96,34 +96,41 @@ def _measure(packets: Sequence[VideoPacket], start: int, stop: int) -> list[list
 def _weigh(group: Sequence[int], measured: list[list[float]], start: int) -> list[tuple[int, float]]:
     """(index, evidence) of each packet of a group in presentation order."""
     sides = [_compare([scale[index - start] for index in group]) for scale in measured]
+    looks = TWO_SCALES * (len(measured) - 1)
     weighed = []
     for place, index in enumerate(group):
-        both = [side[place] for side in sides]
-        least = max(min(before, after) for before, after in both)
-        most = max(max(before, after) for before, after in both)
-        against = max(AGAINST_FLOOR, *(scale[index - start] - scale[0] for scale in measured))
-        weighed.append((index, least + most / 2 + against - TWO_SCALES * (len(measured) - 1)))
+        against, least, most = AGAINST_FLOOR, -math.inf, -math.inf
+        for scale, side in zip(measured, sides, strict=True):
+            before, after = side[place]
+            least = max(least, min(before, after))
+            most = max(most, before, after)
+            against = max(against, scale[index - start] - scale[0])
+        weighed.append((index, least + most / 2 + against - looks))
     return weighed
 
 
 def _compare(values: list[float]) -> list[tuple[float, float]]:
     """For each value how far it lies over the median of the `NEIGHBOURS` before it, and of those after it."""
     count = len(values)
-    # levels[i] is the median before place i, so that the one after place i is levels[i + 1 + NEIGHBOURS].
-    levels = [median(values[max(0, place - NEIGHBOURS) : place]) for place in range(1, count + 1)]
-    levels.insert(0, 0.0)
+    # Each full stretch of neighbours lies before one place and after another: its median is taken once.
+    full = [_median_of_four(values[place : place + NEIGHBOURS]) for place in range(count - NEIGHBOURS + 1)]
     compared = []
     for place, value in enumerate(values):
-        before = value - levels[place] if place else WITHOUT_NEIGHBOURS
-        reach = place + 1 + NEIGHBOURS
-        if reach <= count:
-            after = value - levels[reach]
-        elif place + 1 < count:
-            after = value - median(values[place + 1 :])
+        if place >= NEIGHBOURS:
+            before = value - full[place - NEIGHBOURS]
         else:
-            after = WITHOUT_NEIGHBOURS
+            before = value - median(values[:place]) if place else WITHOUT_NEIGHBOURS
+        if place + NEIGHBOURS < count:
+            after = value - full[place + 1]
+        else:
+            after = value - median(values[place + 1 :]) if place + 1 < count else WITHOUT_NEIGHBOURS
         compared.append((before, after))
     return compared
+
+
+def _median_of_four(values: list[float]) -> float:
+    values.sort()
+    return (values[1] + values[2]) / 2
 
 
 def _last_shown_before(packets: Sequence[VideoPacket], forward: Sequence[int], index: int) -> int:

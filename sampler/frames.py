@@ -29,6 +29,9 @@ class SampledFrame:
     picture: Picture
     flat: str | None
     """"black", "white" or "blank" (one other shade): a picture that shows nothing. None: it shows something."""
+    concealed: bool = False
+    """Parts of the picture are made up, since what they lean on was in an earlier segment or is damaged. A match still
+    counts; but the picture does not moderate anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ class Stretch:
     start_seconds: float
     end_seconds: float
     reason: str
-    """`gap`, `undecodable`, `no_pictures`, `second_video_stream`: why."""
+    """`gap`, `undecodable`, `concealed` or `second_video_stream`: why."""
 
     @property
     def seconds(self) -> float:

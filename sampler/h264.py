@@ -6,11 +6,13 @@ coarsely. Nothing here is trusted: a header that makes no sense gives None, and 
 
 from dataclasses import dataclass
 
-SLICE_HEAD_BYTES = 48
+SLICE_HEAD_BYTES = 32
 """Longest slice header that is read. Real ones have 5 to 20 bytes."""
 HIGH_PROFILES = frozenset((44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244))
 """profile_idc with chroma_format_idc and scaling lists in the SPS (7.3.2.1.1)."""
 SPS, PPS, IDR = 7, 8, 5
+SLICE_KINDS = "PBIPI"
+"""slice_type modulo 5 (table 7-6): SP counts as P, SI as I."""
 LARGEST_COUNT = 255
 """Counts over this (reference pictures, cycles, slice groups) are refused; the standard allows none."""
 
@@ -20,7 +22,9 @@ class HeaderError(Exception):
 
 
 class Bits:
-    """Reads bits from the front of a NAL unit's payload."""
+    """Reads bits from the front of a NAL unit's payload. Few calls and one integer: it runs for every packet."""
+
+    __slots__ = ("_left", "_value")
 
     def __init__(self, payload: bytes) -> None:
         # The emulation prevention byte (7.4.1) is no part of the payload.
@@ -30,16 +34,22 @@ class Bits:
 
     def take(self, count: int) -> int:
         """The next `count` bits, u(n)."""
-        self._left -= count
-        if self._left < 0:
+        self._left = left = self._left - count
+        if left < 0:
             raise HeaderError
-        taken = self._value >> self._left
-        self._value &= (1 << self._left) - 1
+        taken = self._value >> left
+        self._value &= (1 << left) - 1
         return taken
 
     def ue(self) -> int:
-        """An unsigned Exp-Golomb code (9.1)."""
-        return self.take(2 * (self._left - self._value.bit_length()) + 1) - 1
+        """An unsigned Exp-Golomb code (9.1): as many zeros in front as bits follow the one."""
+        value = self._value
+        self._left = left = 2 * value.bit_length() - self._left - 1
+        if left < 0:
+            raise HeaderError
+        code = value >> left
+        self._value = value & (1 << left) - 1
+        return code - 1
 
     def se(self) -> int:
         """A signed Exp-Golomb code (9.1.1)."""
@@ -112,7 +122,7 @@ class QuantiserReader:
         bits = Bits(unit[1:])
         idr = unit[0] & 0x1F == IDR
         bits.ue()
-        kind = "PBIPI"[bits.ue() % 5]
+        kind = SLICE_KINDS[bits.ue() % 5]
         picture = self._pictures[bits.ue()]
         sequence = self._sequences[picture.sequence]
         _skip_order(bits, sequence, picture, idr=idr)
@@ -127,6 +137,16 @@ class QuantiserReader:
         if picture.cabac and kind != "I":
             bits.ue()
         return picture.quantiser + bits.se()
+
+
+def slice_kind(unit: bytes) -> str | None:
+    """Gives "P", "B" or "I" of a slice, of its NAL unit's first bytes; None: cannot be told."""
+    bits = Bits(unit[1:])
+    try:
+        bits.ue()
+        return SLICE_KINDS[bits.ue() % 5]
+    except HeaderError:
+        return None
 
 
 def _skip_order(bits: Bits, sequence: SequenceParameters, picture: PictureParameters, *, idr: bool) -> None:

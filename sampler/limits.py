@@ -17,15 +17,17 @@ class Limits:
     picture_side_pixels: int = 16
     """The smallest width and height: below one macroblock there is nothing to recognise."""
     frames: int = 20_000
-    """In one segment: over five minutes at 60 frames a second. Bounds the packet table (about 500 bytes a packet)."""
+    """In one segment: over five minutes at 60 frames a second. """
     frames_per_second: int = 1_000
     """Four times the fastest screen that people broadcast from; a stream that tells more, tells nonsense."""
     streams: int = 64
     """Elementary streams that a container may declare. Real ones have under ten."""
-    window_bytes: int = 64 * MIB
-    """Packets held at once. A longer input is worked through in windows, each of whole GOPs where it can be."""
     window_seconds: float = 30.0
-    """The same by time, so that the pictures of a long file come out as it is read."""
+    """A longer input is worked through in windows, each of whole GOPs, so that pictures come out as it is read."""
+    window_bytes: int = 128 * MIB
+    """Packets held at once: a window is cut here at the latest, be it within a GOP."""
+    window_frames: int = 100_000
+    """The same by count, for packets may be tiny, and each costs 600 bytes to keep."""
     output_bytes: int = 512 * MIB
     """Pictures of one window: 350 of 1080p, or five of 64 MP; the plan takes fewer where they are larger."""
     wall_seconds: float = 30.0

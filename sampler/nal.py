@@ -7,7 +7,7 @@ others". Sections are those of ITU-T H.264 and H.265.
 from dataclasses import dataclass
 from enum import Enum
 
-from sampler.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader
+from sampler.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slice_kind
 
 HEAD_BYTES = 256
 """Access unit delimiters and SEI come before the first slice; where they are longer, nothing is told."""
@@ -18,6 +18,8 @@ H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 SEI_RECOVERY_POINT = 6
 HEVC_SPS = 33
 HEVC_SLICES = range(32)
+HEVC_IRAP = range(16, 24)
+"""BLA, IDR and CRA pictures, and reserved ones (H.265, table 7-1)."""
 HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
 """TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
 AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE = 4, 21
@@ -41,10 +43,11 @@ class PictureHead:
     """Of a recovery point SEI (H.264 D.2.8): so many pictures later all is right."""
     quantiser: int | None = None
     """QP that the first slice begins with; H.264 only."""
+    begins: bool = False
+    """Whether decoding may begin here, by the picture's own coding: all of it is intra."""
 
 
-NEEDED = PictureHead()
-NOT_NEEDED = PictureHead(reference=False)
+UNKNOWN = PictureHead()
 
 
 class NalReader:
@@ -65,8 +68,15 @@ class NalReader:
                 for unit in _avcc_units(extradata):
                     self._quantisers.learn(unit)
 
-    def read(self, head: bytes) -> PictureHead:
-        """What the first bytes of a packet (`HEAD_BYTES`, or `KEY_HEAD_BYTES` of a keyframe) tell of its picture."""
+    def read(self, packet: memoryview, *, flagged: bool) -> PictureHead:
+        """What a packet tells of its picture.
+
+        Args:
+            packet: all of it; only its first bytes are read, unless it may be a keyframe.
+            flagged: whether the container calls it a keyframe. That alone is not believed: a broadcaster who flags
+                predicted pictures would have us begin at them and see garbage, while players go on from before.
+        """
+        head = bytes(packet[: KEY_HEAD_BYTES if flagged else HEAD_BYTES])
         recovery = None
         position = 0
         while (unit := self._next_unit(head, position)) is not None:
@@ -74,7 +84,8 @@ class NalReader:
             if self._codec is NalCodec.HEVC:
                 kind = head[begin] >> 1 & 0x3F
                 if kind in HEVC_SLICES:
-                    return NOT_NEEDED if self._is_top_leaf(kind, head[begin + 1]) else NEEDED
+                    leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and head[begin + 1] & 7 == self._sublayers
+                    return PictureHead(reference=not leaf, begins=kind in HEVC_IRAP)
                 if kind == HEVC_SPS and begin + 2 < len(head):
                     self._sublayers = (head[begin + 2] >> 1 & 7) + 1
                 continue
@@ -84,16 +95,22 @@ class NalReader:
                     reference=head[begin] & 0x60 != 0,
                     recovery_frames=recovery if kind == H264_SLICE else None,
                     quantiser=self._quantisers.read(head[begin : begin + SLICE_HEAD_BYTES]),
+                    begins=kind == H264_IDR or (flagged and not recovery and self._is_intra(bytes(packet))),
                 )
             if kind in (SPS, PPS):
                 self._quantisers.learn(head[begin:position])
             if kind == H264_SEI:
                 recovery = _recovery_frames(head[begin + 1 : position], recovery)
-        return NEEDED
+        return UNKNOWN
 
-    def _is_top_leaf(self, kind: int, second_byte: int) -> bool:
-        """Whether no picture leans on this one: no other of its sub-layer may, and there is none above it."""
-        return kind in HEVC_SUBLAYER_NON_REFERENCE and second_byte & 7 == self._sublayers
+    def _is_intra(self, packet: bytes) -> bool:
+        """Whether all slices of an H.264 picture are intra."""
+        position = 0
+        while (unit := self._next_unit(packet, position)) is not None:
+            begin, position = unit
+            if packet[begin] & 0x1F == H264_SLICE and slice_kind(packet[begin : begin + SLICE_HEAD_BYTES]) != "I":
+                return False
+        return True
 
     def _next_unit(self, head: bytes, position: int) -> tuple[int, int] | None:
         """[begin, end) of the NAL unit that begins at or after `position`; its end may lie past the head."""

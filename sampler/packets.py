@@ -31,26 +31,43 @@ class Run:
     start: int
     stop: int
     clean_from_seconds: float
-    """Pictures shown earlier lean on what was not decoded: the leading pictures of an open GOP."""
+    """Pictures shown earlier lean on what was not decoded: the leading pictures of an open GOP, or those before a
+    recovery point is reached."""
+    leading: bool = True
+    """Whether pictures shown before `clean_from_seconds` need not be decoded at all."""
+    concealed: bool = False
+    """Nothing here comes out right: what is missing is made up."""
 
 
 def runs(packets: Sequence[VideoPacket]) -> list[Run]:
     """The stretches that are decoded each by itself: one for each keyframe, with all up to the next.
 
-    What comes before the first keyframe is a run of its own. Where it has a recovery point (intra refresh) it begins
-    there; else it is decoded with concealment, and only if there is no keyframe at all.
+    What comes before the first keyframe is decoded from its recovery point on (intra refresh), and up to there with
+    concealment: it belongs to a GOP that began in an earlier segment.
     """
     starts = [index for index, packet in enumerate(packets) if packet.keyframe]
-    found = [
-        Run(start=start, stop=stop, clean_from_seconds=packets[start].seconds)
-        for start, stop in pairwise([*starts, len(packets)])
-    ]
     headless = starts[0] if starts else len(packets)
-    points = [index for index in range(headless) if packets[index].recovery_frames is not None]
-    for start in points[:1]:
-        clean = start + (packets[start].recovery_frames or 0)
-        if clean < headless:
-            found.insert(0, Run(start=start, stop=headless, clean_from_seconds=packets[clean].seconds))
-    if not found and packets:
-        found.append(Run(start=0, stop=len(packets), clean_from_seconds=min(packet.seconds for packet in packets)))
+    return [
+        *_headless_runs(packets, headless),
+        *(
+            Run(start=start, stop=stop, clean_from_seconds=packets[start].seconds)
+            for start, stop in pairwise([*starts, len(packets)])
+        ),
+    ]
+
+
+def _headless_runs(packets: Sequence[VideoPacket], stop: int) -> list[Run]:
+    """The runs of packets [0, stop), which have no keyframe."""
+    found = []
+    start = stop
+    for index in range(stop):
+        recovery = packets[index].recovery_frames
+        if recovery is not None and index + recovery < stop:
+            start = index
+            clean = packets[index + recovery].seconds
+            found.append(Run(start=start, stop=stop, clean_from_seconds=clean, leading=False))
+            break
+    if start:
+        first = min(packet.seconds for packet in packets[:start])
+        found.insert(0, Run(start=0, stop=start, clean_from_seconds=first, leading=False, concealed=True))
     return found

@@ -41,7 +41,6 @@ class Picture:
     """Whether left and right are to be exchanged for display, before the rotation."""
     pixel_aspect: float = 1.0
     """Width by height of one stored pixel. Nothing here stretches by it."""
-    keyframe: bool = False
 
     @property
     def width(self) -> int:

@@ -83,13 +83,16 @@ def _clean(packets: Sequence[VideoPacket], run: Run) -> list[int]:
 def _keyframes(
     packets: Sequence[VideoPacket], parts: Sequence[tuple[Run, list[int]]], profile: SamplingProfile
 ) -> dict[int, SampleReason]:
-    """The first clean picture of every run, but those near the one before that look alike by their size."""
+    """The first clean picture of every run, but keyframes near the one before that look alike by their size."""
     chosen: dict[int, SampleReason] = {}
     last: VideoPacket | None = None
-    for _, clean in parts:
+    for run, clean in parts:
         if not clean:
             continue
         first = packets[clean[0]]
+        if run.concealed or not first.keyframe:
+            chosen[clean[0]] = SampleReason.GAP
+            continue
         if last is not None and first.seconds - last.seconds < profile.keyframe_spacing_seconds:
             sizes = max(first.size_bytes, 1), max(last.size_bytes, 1)
             if abs(math.log2(sizes[0] / sizes[1])) < PASSED_OVER_DOUBLINGS:

@@ -1,0 +1,121 @@
+"""What the decoder child says, read as what it may be: words of a process that was taken over."""
+
+import fcntl
+import mmap
+import socket
+from typing import Any
+
+import numpy as np
+
+from config.profiles import SamplingProfile
+from sampler import wire
+from sampler.coverage import SECOND_VIDEO_STREAM, measure
+from sampler.flat import flatness
+from sampler.frames import PacketSummary, SampledFrame, SampledSegment, SampleReason
+from sampler.picture import MATRICES, Picture, Plane
+
+CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
+"""Planes and channels of each layout."""
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
+"""Without these a hostile child could take the memory away while the parent reads it (SIGBUS), or change it."""
+
+
+def receive_answer(sock: socket.socket) -> tuple[dict[str, Any], mmap.mmap | None]:
+    """One message and its memory, mapped for reading."""
+    message, descriptors = wire.receive(sock)
+    try:
+        if not descriptors:
+            return message, None
+        seals = fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS)
+        if seals & SEALS != SEALS:
+            raise wire.WireError("the memory is not sealed")
+        return message, mmap.mmap(descriptors[0], 0, prot=mmap.PROT_READ)
+    except ValueError as error:
+        raise wire.WireError("the memory is empty") from error
+    finally:
+        wire.close_all(descriptors)
+
+
+def read_frames(message: dict[str, Any], memory: mmap.mmap) -> list[SampledFrame]:
+    """The pictures of one message; raises whatever Python raises where the child lies about them."""
+    frames = []
+    for entry in message["pictures"]:
+        picture = _picture(entry["picture"], memory, entry["offset"])
+        frames.append(
+            SampledFrame(
+                pts_seconds=float(entry["pts_seconds"]),
+                reason=SampleReason(entry["reason"]),
+                keyframe=bool(entry["keyframe"]),
+                concealed=bool(entry["concealed"]),
+                picture=picture,
+                flat=flatness(picture),
+            )
+        )
+    return frames
+
+
+def _picture(stored: dict[str, Any], memory: mmap.mmap, offset: int) -> Picture:
+    count, channels = CHANNELS[stored["layout"]]
+    planes: list[Plane] = []
+    for columns, rows, stride in zip(stored["columns"], stored["rows"], stored["strides"], strict=True):
+        if not 0 < columns * channels <= stride or rows <= 0 or offset < 0:
+            raise ValueError(f"a plane of {columns}×{rows}, {stride} bytes a row")
+        flat = np.frombuffer(memory, np.uint8, rows * stride, offset)
+        plane = flat.reshape(rows, stride)[:, : columns * channels]
+        planes.append(plane if channels == 1 else plane.reshape(rows, columns, channels))
+        offset += rows * stride
+    if len(planes) != count or stored["matrix"] not in MATRICES:
+        raise ValueError(f"{len(planes)} planes, matrix {stored['matrix']}")
+    return Picture(
+        planes=tuple(planes),
+        full_range=bool(stored["full_range"]),
+        matrix=str(stored["matrix"]),
+        rotation_degrees=int(stored["rotation_degrees"]) // 90 * 90 % 360,
+        mirrored=bool(stored["mirrored"]),
+        pixel_aspect=float(stored["pixel_aspect"]),
+    )
+
+
+def read_segment(
+    done: dict[str, Any],
+    frames: list[SampledFrame],
+    seen: list[tuple[float, bool]],
+    profile: SamplingProfile,
+    transfer_seconds: float,
+) -> SampledSegment:
+    duration = float(done["duration_seconds"])
+    notes = tuple(str(note) for note in done["notes"])
+    longest, unmoderated = measure(
+        [seconds for seconds, concealed in sorted(seen) if not concealed],
+        duration_seconds=duration,
+        frame_seconds=float(done["frame_seconds"]),
+        max_gap_seconds=profile.max_gap_seconds,
+        reason=_unseen_reason(notes, concealed=any(concealed for _, concealed in seen)),
+    )
+    return SampledSegment(
+        frames=tuple(sorted(frames, key=lambda frame: frame.pts_seconds)),
+        duration_seconds=duration,
+        frames_total=int(done["frames_total"]),
+        frames_decoded=int(done["frames_decoded"]),
+        max_gap_seconds=longest,
+        unmoderated=unmoderated,
+        cpu_seconds={
+            "demux": float(done["demux_seconds"]),
+            "decode": float(done["decode_seconds"]),
+            "transfer": transfer_seconds,
+        },
+        notes=notes,
+        packets=tuple(
+            PacketSummary(pts_seconds=float(seconds), size_bytes=int(size), keyframe=bool(keyframe))
+            for seconds, size, keyframe in done["packets"]
+        ),
+    )
+
+
+def _unseen_reason(notes: tuple[str, ...], *, concealed: bool) -> str:
+    """Why a stretch of this input is unmoderated, should there be one."""
+    if SECOND_VIDEO_STREAM in notes:
+        return SECOND_VIDEO_STREAM
+    if concealed:
+        return "concealed"
+    return "undecodable" if "damaged" in notes else "gap"
