@@ -1,0 +1,229 @@
+"""Recipes for encoded media whose every picture tells its own number.
+
+Each picture is a moving texture with a strip of ten blocks on top, dark or bright: its number in binary. So a test
+reads from a sample which picture it is, and compares it with the time the sampler gave it.
+"""
+
+import io
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cache, partial
+from itertools import pairwise
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+CLOCK = 90_000
+"""Ticks a second of all time stamps here: MPEG-TS's clock."""
+RATE = 25
+FRAME_TICKS = CLOCK // RATE
+FRAME_SECONDS = 1 / RATE
+BLOCK_PIXELS = 16
+BITS = 10
+DARK, BRIGHT = 40, 215
+"""Full range."""
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a clip is encoded."""
+
+    codec: str = "libx264"
+    options: dict[str, str] = field(default_factory=dict)
+    pixel_format: str = "yuv420p"
+    width: int = 192
+    height: int = 108
+    container: str = "mpegts"
+    aspect: Fraction = Fraction(1)
+    """Width by height of one pixel."""
+
+    @property
+    def full_range(self) -> bool:
+        """Whether luma uses 0 to 255."""
+        return self.pixel_format.startswith("yuvj")
+
+
+def x264(*, preset: str = "veryfast", tune: str = "", **params: int | str) -> Recipe:
+    """A recipe with x264's own parameters, `_` for `-`."""
+    pairs = ":".join(f"{name.replace('_', '-')}={value}" for name, value in params.items())
+    options = {"preset": preset, "x264-params": pairs}
+    return Recipe(options=options | ({"tune": tune} if tune else {}))
+
+
+def steady(count: int) -> list[int]:
+    """Time stamps of `count` pictures at `RATE`, in ticks."""
+    return [index * FRAME_TICKS for index in range(count)]
+
+
+def one_scene(_index: int) -> int:
+    """The scene of every picture of an ordinary clip."""
+    return 0
+
+
+def encode(recipe: Recipe, ticks: Sequence[int], scene: Callable[[int], int] = one_scene) -> bytes:
+    """One file or segment: a picture for each time stamp, its texture chosen by `scene(number)`."""
+    file = io.BytesIO()
+    options = FRAGMENTED if recipe.container == "mp4" else {}
+    with av.open(file, "w", format=recipe.container, options=options) as output:
+        stream = output.add_stream(recipe.codec, rate=RATE, options=recipe.options)
+        stream.width, stream.height = recipe.width, recipe.height
+        stream.pix_fmt = recipe.pixel_format
+        stream.codec_context.sample_aspect_ratio = recipe.aspect
+        if recipe.codec == "mpeg2video":  # it takes none but the broadcast rates
+            stream.codec_context.time_base = Fraction(1, RATE)
+        else:
+            stream.codec_context.time_base = Fraction(1, CLOCK)
+        for index, tick in enumerate(ticks):
+            frame = _frame(recipe, _painted(recipe, index, scene(index)))
+            frame.pts, frame.time_base = tick, Fraction(1, CLOCK)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some consecutive packets of an MPEG-TS, as a segment of its own."""
+
+    data: bytes
+    numbers: tuple[int, ...]
+    """Of its pictures, by presentation time."""
+
+
+def cut(data: bytes, edges: Sequence[int]) -> list[Part]:
+    """MPEG-TS segments of the packets [edges[0], edges[1]), [edges[1], edges[2]), …, in decoding order."""
+    with av.open(io.BytesIO(data), format="mpegts") as source:
+        stamps = [packet.pts for packet in source.demux(video=0) if packet.size]
+    number = {pts: index for index, pts in enumerate(sorted(stamps))}
+    return [
+        Part(
+            data=remux(data, partial(_inside, start, stop)),
+            numbers=tuple(sorted(number[pts] for pts in stamps[start:stop])),
+        )
+        for start, stop in pairwise(edges)
+    ]
+
+
+def keyframes(data: bytes) -> list[int]:
+    """Indices of the keyframes of an MPEG-TS, in decoding order."""
+    with av.open(io.BytesIO(data), format="mpegts") as source:
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+    return [index for index, packet in enumerate(packets) if packet.is_keyframe]
+
+
+def remux(data: bytes, retimed: Callable[[int, int], int | None]) -> bytes:
+    """The MPEG-TS with packets retimed: `retimed(index in decoding order, pts in ticks)`; None leaves it out."""
+    file = io.BytesIO()
+    with (
+        av.open(io.BytesIO(data), format="mpegts") as source,
+        av.open(file, "w", format="mpegts", options={"avoid_negative_ts": "disabled"}) as output,
+    ):
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for index, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            pts = retimed(index, packet.pts)
+            if pts is not None:
+                packet.dts += pts - packet.pts
+                packet.pts = pts
+                packet.stream = stream
+                output.mux(packet)
+    return file.getvalue()
+
+
+def fragments(data: bytes) -> tuple[bytes, list[bytes]]:
+    """Init section and media segments of a fragmented MP4."""
+    starts = [begin for begin, kind in _boxes(data) if kind == b"moof"]
+    end = next((begin for begin, kind in _boxes(data) if kind == b"mfra"), len(data))
+    return data[: starts[0]], [data[a:b] for a, b in zip(starts, [*starts[1:], end], strict=True)]
+
+
+def turned_clockwise(data: bytes) -> bytes:
+    """The MP4 with a display matrix in its track header that turns it by 90 degrees (ISO/IEC 14496-12, 8.3.2)."""
+    at = data.index(b"tkhd")
+    matrix = at + (44 if data[at + 4] == 0 else 56)
+    one = 1 << 16
+    turned = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
+    return data[:matrix] + turned + data[matrix + len(turned) :]
+
+
+def without_stamps(data: bytes, dropped: Callable[[int], bool]) -> bytes:
+    """The MPEG-TS without the time stamps of each picture for which `dropped(its place)` (ITU-T H.222.0, 2.4.3.6)."""
+    patched = bytearray(data)
+    place = 0
+    for start in range(0, len(data), 188):
+        payload = start + 4 + (1 + data[start + 4] if data[start + 3] & 0x20 else 0)
+        if data[start + 1] & 0x40 and data[payload : payload + 4] == b"\0\0\1\xe0":
+            if dropped(place):
+                patched[payload + 7] &= 0x3F
+                length = data[payload + 8]
+                patched[payload + 9 : payload + 9 + length] = b"\xff" * length
+            place += 1
+    return bytes(patched)
+
+
+def number_in(luma: NDArray[np.uint8]) -> int:
+    """The number painted into the picture with this luma, uint8 (H, W)."""
+    return sum((level > (DARK + BRIGHT) / 2) << bit for bit, level in enumerate(_levels(luma)))
+
+
+def level_error(luma: NDArray[np.uint8]) -> float:
+    """How far the strip's blocks are from the levels that were painted, on the average of 256."""
+    return float(np.mean([min(abs(level - DARK), abs(level - BRIGHT)) for level in _levels(luma)]))
+
+
+def in_mp4(recipe: Recipe) -> Recipe:
+    """The same, in fragmented MP4."""
+    return replace(recipe, container="mp4")
+
+
+def _levels(luma: NDArray[np.uint8]) -> list[float]:
+    inner = slice(BLOCK_PIXELS // 4, BLOCK_PIXELS * 3 // 4)
+    return [float(luma[inner, bit * BLOCK_PIXELS :][:, inner].mean()) for bit in range(BITS)]
+
+
+@cache
+def _texture(width: int, height: int, scene: int) -> NDArray[np.float64]:
+    """Blurred noise, (H, W), 0 to 255, that closes upon itself from side to side."""
+    noise = np.random.default_rng(scene).uniform(0, 255, (height // 6 + 2, width // 6 + 2))
+    large = np.kron(noise, np.ones((6, 6)))[:height, :width]
+    return (large + np.roll(large, 3, axis=1) + np.roll(large, 2, axis=0)) / 3
+
+
+def _painted(recipe: Recipe, index: int, scene: int) -> NDArray[np.float64]:
+    """Luma of picture `index`, (H, W), full range 0 to 255."""
+    luma = np.roll(_texture(recipe.width, recipe.height, scene), index, axis=1)
+    for bit in range(BITS):
+        level = BRIGHT if index >> bit & 1 else DARK
+        luma[:BLOCK_PIXELS, bit * BLOCK_PIXELS : (bit + 1) * BLOCK_PIXELS] = level
+    return luma
+
+
+def _frame(recipe: Recipe, luma: NDArray[np.float64]) -> av.VideoFrame:
+    frame = av.VideoFrame(recipe.width, recipe.height, recipe.pixel_format)
+    wide = "10" in recipe.pixel_format
+    scale = 4 if wide else 1
+    stored = luma if recipe.full_range else 16 + luma * 219 / 255
+    for place, plane in enumerate(frame.planes):
+        values = stored if place == 0 else np.full((plane.height, plane.width), 128.0)
+        rows = np.zeros((plane.height, plane.line_size // (2 if wide else 1)), np.uint16 if wide else np.uint8)
+        rows[:, : plane.width] = np.rint(values * scale)
+        plane.update(rows.tobytes())
+    return frame
+
+
+def _inside(start: int, stop: int, index: int, pts: int) -> int | None:
+    return pts if start <= index < stop else None
+
+
+def _boxes(data: bytes) -> list[tuple[int, bytes]]:
+    """Start and type of each box at the top level."""
+    found = []
+    position = 0
+    while position < len(data):
+        size, kind = struct.unpack_from(">I4s", data, position)
+        found.append((position, kind))
+        position += size
+    return found
