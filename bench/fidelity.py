@@ -9,9 +9,9 @@ import av
 import numpy as np
 
 from bench.clips import FRAMES_PER_SECOND, Clip, seconds
+from bench.ways import sampled
 from config.profiles import SamplingProfile
 from sampler.decoder import Decoder
-from sampler.errors import InputError
 from sampler.picture import Plane
 
 WRONG_LEVELS = 4
@@ -23,6 +23,7 @@ only after a recovery point may it differ by a little (ITU-T H.264, D.2.8, `exac
 class Fidelity:
     """So many of the pictures taken are not what full decoding shows at their time."""
 
+    encoder: str
     wrong: int
     taken: int
 
@@ -40,16 +41,11 @@ def compare(clip: Clip, decoder: Decoder, profile: SamplingProfile) -> Fidelity:
             if luma is not None:
                 shown = np.asarray(frame.to_ndarray(format="yuv420p"), np.int16)[: frame.height]
                 wrong += bool(np.abs(shown - luma).mean() > WRONG_LEVELS)
-    return Fidelity(wrong=wrong, taken=len(taken))
+    return Fidelity(encoder=clip.encoder, wrong=wrong, taken=len(taken))
 
 
 def _taken(clip: Clip, decoder: Decoder, profile: SamplingProfile) -> Iterator[tuple[int, Plane]]:
     """Number of each picture taken, in the clip, and its luma plane."""
-    for index, segment in enumerate(clip.segments):
-        try:
-            sampled = decoder.sample(segment, profile=profile, seed=str(index).encode())
-        except InputError:
-            continue
-        for frame in sampled.frames:
-            shown_seconds = clip.segment_start_seconds(index) + frame.pts_seconds
-            yield round(shown_seconds * FRAMES_PER_SECOND), frame.picture.planes[0]
+    for start_seconds, segment in sampled(clip, decoder, profile):
+        for frame in segment.frames if segment is not None else ():
+            yield round((start_seconds + frame.pts_seconds) * FRAMES_PER_SECOND), frame.picture.planes[0]

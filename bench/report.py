@@ -109,7 +109,7 @@ def goals(
             bound=0,
             at_least=False,
             measured=wrong / taken,
-            detail=f"{wrong}/{taken}",
+            detail=f"{wrong}/{taken} {', '.join(sorted({one.encoder for one in fidelity if one.wrong}))}",
         ),
     )
 

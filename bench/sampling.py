@@ -28,7 +28,7 @@ from bench.material import NATURAL, Reel
 from bench.plane import Point, Series, draw
 from bench.report import INSERT_SECONDS, StillScene, goals, print_report
 from bench.score import Result, Results, judge, median_by_cpu
-from bench.ways import KeyframesOnly, Livewarden, SceneDetect, Seeking, VideoCapture, Way, scenedetect_is_here
+from bench.ways import KeyframesOnly, Livewarden, SceneDetect, Seeking, VideoCapture, Way, sampled, scenedetect_is_here
 from config.profiles import BALANCED
 from models.pdq import hash_luma
 from sampler.decoder import Decoder
@@ -172,9 +172,9 @@ def _look_at_still(extent: Extent, decoder: Decoder, progress: Progress) -> Stil
 def _passed(clip: Clip, decoder: Decoder) -> Iterator[bool]:
     """For each picture taken of the clip whether the gate lets it through to the classifiers."""
     state: GateState | None = None
-    for index, segment in enumerate(clip.segments):
-        for frame in decoder.sample(segment, profile=BALANCED, seed=str(index).encode()).frames:
-            capture_ms = round(1000 * (clip.segment_start_seconds(index) + frame.pts_seconds))
+    for start_seconds, segment in sampled(clip, decoder, BALANCED):
+        for frame in segment.frames if segment is not None else ():
+            capture_ms = round(1000 * (start_seconds + frame.pts_seconds))
             luma = frame.picture.luma()
             fingerprint = Fingerprint.of(luma, hash_luma(luma))
             seen = view(state, fingerprint, capture_ms=capture_ms, flat=frame.flat is not None)

@@ -3,6 +3,7 @@
 import math
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from config.profiles import SamplingProfile
 from sampler.decoder import Decoder
 from sampler.demux import OPEN_OPTIONS
 from sampler.errors import InputError
+from sampler.frames import SampledSegment
 
 SEEK_SECONDS = 2
 """Between two pictures that are sought; as far apart as our `balanced` profile allows."""
@@ -44,6 +46,17 @@ class Way(Protocol):
         """Looks at one clip."""
 
 
+def sampled(clip: Clip, decoder: Decoder, profile: SamplingProfile) -> Iterator[tuple[float, SampledSegment | None]]:
+    """When each segment of a clip begins, in seconds, and what the sampler made of it; None: it found nothing in it."""
+    for index, segment in enumerate(clip.segments):
+        identity = f"{clip.encoder}/{clip.base}/{clip.gop_seconds}/{index}".encode()
+        try:
+            looked_at = decoder.sample(segment, profile=profile, seed=identity)
+        except InputError:
+            looked_at = None
+        yield clip.segment_start_seconds(index), looked_at
+
+
 class Livewarden:
     """Our sampler, segment by segment, each by itself."""
 
@@ -60,17 +73,13 @@ class Livewarden:
         failed = 0
         child_seconds = 0.0
         began = time.process_time()
-        for index, segment in enumerate(clip.segments):
-            identity = f"{clip.encoder}/{clip.base}/{clip.gop_seconds}/{index}".encode()
-            try:
-                sampled = self._decoder.sample(segment, profile=self._profile, seed=identity)
-            except InputError:
+        for start_seconds, segment in sampled(clip, self._decoder, self._profile):
+            if segment is None:
                 failed += 1
                 continue
-            start_seconds = clip.segment_start_seconds(index)
-            seen += [start_seconds + frame.pts_seconds for frame in sampled.frames]
-            decoded += sampled.frames_decoded
-            child_seconds += sampled.cpu_seconds["demux"] + sampled.cpu_seconds["decode"]
+            seen += [start_seconds + frame.pts_seconds for frame in segment.frames]
+            decoded += segment.frames_decoded
+            child_seconds += segment.cpu_seconds["demux"] + segment.cpu_seconds["decode"]
         return Look(
             seen_seconds=tuple(seen),
             frames_decoded=decoded,
