@@ -38,8 +38,9 @@ bench: $(READY) ## run the benchmarks; each prints ratios measured in one run (A
 	@set -e; for benchmark in $(wildcard bench/bench_*.py); do $(BIN)/python "$$benchmark"; done
 	@$(BIN)/python -m bench.sampling $(ARGS)
 
-fuzz: $(READY) ## run the property tests with new random examples each time
+fuzz: $(READY) ## run the property tests with new random examples each time, and 20,000 rounds of mutated segments
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 $(ARGS)
+	@LIVEWARDEN_FUZZ_ROUNDS=20000 $(BIN)/python -m pytest -m fuzz --timeout=0 $(ARGS)
 
 test-compose: $(READY) ## bring up docker-compose.yml and see an escalation come out (needs docker compose and a built image)
 	@$(BIN)/python -m pytest tests/compose $(ARGS)

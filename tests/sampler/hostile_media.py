@@ -1,0 +1,190 @@
+"""Segments as a hostile or broken broadcaster sends them: real media, damaged in ways that are written down."""
+
+import struct
+import wave
+import zlib
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+WIDTH, HEIGHT, RATE = 160, 96, 25
+SAMPLE_RATE = 48_000
+TS_PACKET_BYTES = 188
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+"""As HLS carries MP4: no offset in it counts from the file's beginning, so boxes in front may grow."""
+KEY = "00112233445566778899aabbccddeeff"
+
+
+@cache
+def segment(
+    container: str = "mpegts",
+    *,
+    seconds: float = 2.0,
+    rate: int = RATE,
+    video_streams: int = 1,
+    audio_seconds: float = 0.0,
+    video_from_seconds: float = 0.0,
+    width: int = WIDTH,
+    height: int = HEIGHT,
+    encrypted: bool = False,
+) -> bytes:
+    """H.264 of a square that moves over noise, a keyframe each second, beside silence; MP4 is fragmented."""
+    options = dict(FRAGMENTED) if container in ("mp4", "mov") else {}
+    if encrypted:
+        options |= {"encryption_scheme": "cenc-aes-ctr", "encryption_key": KEY, "encryption_kid": KEY}
+    encoded = BytesIO()
+    with av.open(encoded, "w", format=container, options=options) as output:
+        videos: list[Any] = []
+        for _ in range(video_streams):
+            stream: Any = output.add_stream("libx264", rate=rate)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.options = {"preset": "ultrafast", "g": str(rate), "sc_threshold": "0"}
+            videos.append(stream)
+        sound: Any = output.add_stream("aac", rate=SAMPLE_RATE) if audio_seconds else None
+        if sound is not None:
+            for frame in _silence(audio_seconds, sound.layout.name):
+                output.mux(sound.encode(frame))
+        first = round(video_from_seconds * rate)
+        for index in range(first, round(seconds * rate)):
+            for stream in videos:
+                output.mux(stream.encode(_picture(index, width, height)))
+        for stream in [*videos, sound]:
+            if stream is not None:
+                output.mux(stream.encode())
+    return encoded.getvalue()
+
+
+@cache
+def audio(container: str, codec: str = "aac") -> bytes:
+    """A second of silence and nothing else."""
+    encoded = BytesIO()
+    options = FRAGMENTED if container == "mp4" else {}
+    with av.open(encoded, "w", format=container, options=options) as output:
+        sound: Any = output.add_stream(codec, rate=SAMPLE_RATE)
+        for frame in _silence(1.0, sound.layout.name, "s16p" if codec == "mp3" else "fltp"):
+            output.mux(sound.encode(frame))
+        output.mux(sound.encode())
+    return encoded.getvalue()
+
+
+@cache
+def many_pictures(count: int) -> bytes:
+    """`count` keyframes of 16×16 at 500 a second: one encoded picture, repeated."""
+    encoded = BytesIO()
+    with av.open(BytesIO(segment(width=16, height=16, seconds=0.2))) as source:
+        picture = bytes(next(source.demux(video=0)))
+    with av.open(encoded, "w", format="mpegts") as output:
+        stream: Any = output.add_stream("libx264", rate=500)
+        stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
+        for index in range(count):
+            packet = av.Packet(picture)
+            packet.stream, packet.time_base = stream, Fraction(1, 500)
+            packet.pts = packet.dts = index
+            packet.is_keyframe = True
+            output.mux(packet)
+    return encoded.getvalue()
+
+
+def wave_file() -> bytes:
+    """A container that HLS does not carry, though FFmpeg reads it."""
+    encoded = BytesIO()
+    with wave.open(encoded, "wb") as output:
+        output.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        output.writeframes(bytes(SAMPLE_RATE))
+    return encoded.getvalue()
+
+
+def _silence(seconds: float, layout: str, sample_format: str = "fltp") -> list[av.AudioFrame]:
+    frames = []
+    for place in range(0, round(seconds * SAMPLE_RATE), 1024):
+        frame = av.AudioFrame(format=sample_format, layout=layout, samples=1024)
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        frame.sample_rate, frame.pts = SAMPLE_RATE, place
+        frames.append(frame)
+    return frames
+
+
+def _picture(index: int, width: int, height: int) -> av.VideoFrame:
+    pixels = np.random.default_rng(7).integers(64, 192, (height, width, 3), np.uint8)
+    left = index * 2 % max(width - 16, 1)
+    pixels[height // 4 : height // 2, left : left + 16] = 255
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    frame.pts = index
+    return frame
+
+
+def ts_packets(data: bytes, pid: int) -> list[int]:
+    """Where the TS packets of a PID begin."""
+    return [
+        start
+        for start in range(0, len(data), TS_PACKET_BYTES)
+        if int.from_bytes(data[start + 1 : start + 3], "big") & 0x1FFF == pid
+    ]
+
+
+def scrambled(data: bytes, pid: int = 0x100) -> bytes:
+    """TS whose video is scrambled as conditional access does it: control bits set, payloads unreadable."""
+    changed = bytearray(data)
+    noise = np.random.default_rng(3).integers(0, 256, TS_PACKET_BYTES, np.uint8).tobytes()
+    for start in ts_packets(data, pid):
+        adaptation = 1 + data[start + 4] if data[start + 3] & 0x20 else 0
+        changed[start + 3] |= 0x80
+        for place in range(start + 4 + adaptation, start + TS_PACKET_BYTES):
+            changed[place] ^= noise[place - start]
+    return bytes(changed)
+
+
+def boxes_grown(data: bytes, path: tuple[bytes, ...], change: Callable[[bytes], bytes]) -> bytes:
+    """MP4 with the content of the first box at `path` changed; the boxes around it grow with it."""
+    start = 0
+    while start < len(data):
+        length, kind = struct.unpack_from(">I4s", data, start)
+        if kind == path[0]:
+            content = data[start + 8 : start + length]
+            content = boxes_grown(content, path[1:], change) if path[1:] else change(content)
+            return data[:start] + struct.pack(">I4s", len(content) + 8, kind) + content + data[start + length :]
+        start += length
+    raise AssertionError(f"no box {path[0]!r}")
+
+
+def naming_another(data: bytes, target: Path, kind: bytes) -> bytes:
+    """MOV whose only track says that its samples are in the file `target`: a `url ` or an `alis` data reference."""
+    name = str(target).encode()
+    if kind == b"url ":
+        content = b"file://" + name + b"\0"
+    else:
+        # As FFmpeg's mov_read_dref reads an alias record: volume, file name, levels to walk, then tagged strings.
+        content = struct.pack(">10xB27s12xB63s16xhh16x", 1, b"v", 1, b"f", 1, 1)
+        content += struct.pack(">HH", 2, len(name)) + name + bytes(len(name) % 2) + struct.pack(">HH", 0xFFFF, 0)
+    entry = struct.pack(">I4sI", 12 + len(content), kind, 0) + content
+    path = (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref")
+    return boxes_grown(data, path, lambda _: struct.pack(">II", 0, 1) + entry)
+
+
+def bomb_png(width: int, height: int) -> bytes:
+    """A valid PNG of black pixels: a thousand times smaller than what it unpacks to."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    packer = zlib.compressobj(1)
+    row = bytes(1 + width)
+    body = b"".join([*(packer.compress(row) for _ in range(height)), packer.flush()])
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def still(extension: str) -> bytes:
+    """A picture file of noise."""
+    pixels = np.random.default_rng(5).integers(0, 256, (48, 64, 3), np.uint8)
+    done, encoded = cv2.imencode(extension, pixels)
+    assert done
+    return bytes(encoded)
