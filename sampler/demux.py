@@ -105,6 +105,7 @@ class Demuxer:
                 format=container.value,
                 options=OPEN_OPTIONS,
                 buffer_size=READ_BYTES,
+                metadata_errors="replace",
                 io_open=_refuse_to_open,
             )
         except av.error.FFmpegError as error:
@@ -144,9 +145,12 @@ class Demuxer:
         if len(videos) > 1:
             self.notes.append("second_video_stream")
         chosen = videos[0]
+        if chosen.codec_context is None:
+            # FFmpeg knows no decoder for it; PyAV then gives a stream without its attributes.
+            raise UnsupportedCodecError(f"the video's codec is unknown: expected one of {', '.join(sorted(CODECS))}")
+        name = chosen.codec_context.name
         if chosen.codec_tag[:1] == HLS_SAMPLE_AES or chosen.codec_tag == "encv":
             raise EncryptedError("the video's samples are encrypted: there is no key")
-        name = chosen.codec_context.name if chosen.codec_context is not None else "unknown"
         if name not in CODECS:
             raise UnsupportedCodecError(f"the video's codec is {name}: expected one of {', '.join(sorted(CODECS))}")
         return chosen

@@ -12,7 +12,8 @@ from sampler.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slice_kind
 HEAD_BYTES = 256
 """Access unit delimiters and SEI come before the first slice; where they are longer, nothing is told."""
 KEY_HEAD_BYTES = 2048
-"""Keyframes have parameter sets as well, and the first one x264's banner of 700 bytes."""
+"""Keyframes have parameter sets as well, and the first one x264's banner of 700 bytes; x265's is longer than this, so
+then all of the packet is read."""
 START_CODE = b"\x00\x00\x01"
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 SEI_RECOVERY_POINT = 6
@@ -76,7 +77,15 @@ class NalReader:
             flagged: whether the container calls it a keyframe. That alone is not believed: a broadcaster who flags
                 predicted pictures would have us begin at them and see garbage, while players go on from before.
         """
-        head = bytes(packet[: KEY_HEAD_BYTES if flagged else HEAD_BYTES])
+        for size in (KEY_HEAD_BYTES, len(packet)) if flagged else (HEAD_BYTES,):
+            head = self._read(packet, size, flagged=flagged)
+            if head is not None:
+                return head
+        return UNKNOWN
+
+    def _read(self, packet: memoryview, size: int, *, flagged: bool) -> PictureHead | None:
+        """As `read`, of the first `size` bytes; None: the first slice lies further on."""
+        head = bytes(packet[:size])
         recovery = None
         position = 0
         while (unit := self._next_unit(head, position)) is not None:
@@ -101,7 +110,7 @@ class NalReader:
                 self._quantisers.learn(head[begin:position])
             if kind == H264_SEI:
                 recovery = _recovery_frames(head[begin + 1 : position], recovery)
-        return UNKNOWN
+        return None
 
     def _is_intra(self, packet: bytes) -> bool:
         """Whether all slices of an H.264 picture are intra."""
