@@ -1,0 +1,68 @@
+"""Other content cut in between keyframes is seen, and told as a cut."""
+
+from collections.abc import Iterator
+
+import pytest
+from media import FRAME_SECONDS, Recipe, encode, number_in, steady, x264
+
+from config.profiles import BALANCED
+from sampler.decoder import Decoder
+from sampler.frames import SampledSegment, SampleReason
+
+GOP = 100
+INSERT = 13
+"""Pictures: half a second."""
+STARTS = [7, 31, 44, 62, 80]
+"""Of inserts that end before the next keyframe."""
+BIT_RATE = {"bitrate": 300, "vbv_maxrate": 300, "vbv_bufsize": 300}
+CLOSED = {"keyint": GOP, "min_keyint": GOP, "scenecut": 0}
+ENCODERS = {
+    "zerolatency": x264(tune="zerolatency", preset="ultrafast", **CLOSED),
+    "zerolatency, constant bit rate": x264(tune="zerolatency", **CLOSED, **BIT_RATE),
+    "b-frames": x264(bframes=3, b_pyramid="none", **CLOSED),
+    "b-frames, constant bit rate": x264(bframes=3, b_pyramid="normal", **CLOSED, **BIT_RATE),
+}
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as shared:
+        yield shared
+
+
+def with_insert(decoder: Decoder, recipe: Recipe, start: int, stop: int) -> SampledSegment:
+    """Two GOPs of one scene, in which pictures [start, stop) are of another."""
+    data = encode(recipe, steady(2 * GOP), lambda index: 1 if start <= index < stop else 0)
+    return decoder.sample(data, profile=BALANCED, seed=b"cuts")
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("recipe", ENCODERS.values(), ids=ENCODERS.keys())
+def test_an_insert_between_keyframes_is_seen_as_a_cut(decoder: Decoder, recipe: Recipe, start: int) -> None:
+    """Half a second of forbidden material, placed where keyframe samplers never look, would go out unseen."""
+    segment = with_insert(decoder, recipe, start, start + INSERT)
+    cuts = [frame for frame in segment.frames if frame.reason is SampleReason.CUT]
+    hits = [frame for frame in cuts if start * FRAME_SECONDS <= frame.pts_seconds < (start + INSERT) * FRAME_SECONDS]
+
+    assert hits
+    assert all(start <= number_in(frame.picture.luma()) < start + INSERT for frame in hits)
+    assert not any(frame.keyframe for frame in hits)
+
+
+@pytest.mark.parametrize("recipe", ENCODERS.values(), ids=ENCODERS.keys())
+def test_the_picture_before_a_cut_is_taken_with_it(decoder: Decoder, recipe: Recipe) -> None:
+    """Where only the end of an insert shows in the packets, the insert itself would still go unseen."""
+    start = 44
+    segment = with_insert(decoder, recipe, start, start + INSERT)
+    numbers = {number_in(frame.picture.luma()) for frame in segment.frames if frame.reason is SampleReason.CUT}
+
+    assert numbers & set(range(start - 4, start))
+
+
+@pytest.mark.parametrize("name", ["zerolatency", "b-frames"])
+def test_a_steady_scene_shows_no_cuts(decoder: Decoder, name: str) -> None:
+    """Ordinary streams would be decoded nearly whole, at four times the price."""
+    segment = with_insert(decoder, ENCODERS[name], 0, 0)
+
+    assert [frame for frame in segment.frames if frame.reason is SampleReason.CUT] == []
+    assert segment.frames_decoded < segment.frames_total * 3 / 4

@@ -1,0 +1,136 @@
+"""The bounded gap: no stretch longer than the profile's `max_gap_seconds` goes without a picture, borders included."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from media import CLOCK, FRAME_SECONDS, Recipe, cut, encode, keyframes, number_in, steady, x264
+
+from config.profiles import BALANCED, ECONOMY, PROFILES, VIGILANT, SamplingProfile
+from sampler.decoder import Decoder
+from sampler.frames import SampledSegment, SampleReason
+
+PICTURES = 300
+STREAMS = {
+    "b-frames, gops of 3.6 s": x264(bframes=3, keyint=90, min_keyint=90, scenecut=0),
+    "open gops of 2 s": x264(open_gop=1, bframes=3, keyint=50, min_keyint=50, scenecut=0),
+    "zerolatency, gops of 4.4 s": x264(tune="zerolatency", preset="ultrafast", keyint=110, min_keyint=110, scenecut=0),
+    "keyframes only": x264(keyint=1),
+}
+LONG_GOP = x264(bframes=3, keyint=500, scenecut=0)
+ROUNDING_SECONDS = 1e-6
+AUDITED = BALANCED.model_copy(update={"audits_per_minute": 60.0})
+"""An audit for every second: so a run of five seconds has one for certain."""
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as shared:
+        yield shared
+
+
+def longest_gap(times: list[float], end_seconds: float) -> float:
+    """Longest stretch of [0, end) without a sample."""
+    return max(after - before for before, after in pairwise([0.0, *sorted(times), end_seconds]))
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+@pytest.mark.parametrize("recipe", STREAMS.values(), ids=STREAMS.keys())
+def test_bound_holds_across_the_borders_of_segments(decoder: Decoder, recipe: Recipe, profile: SamplingProfile) -> None:
+    """The end of one segment and the start of the next would together hide what each alone may not."""
+    data = encode(recipe, steady(PICTURES))
+    edges = [*keyframes(data), PICTURES]
+    parts = cut(data, edges if len(edges) < 10 else [*edges[:-1:60], PICTURES])
+    times: list[float] = []
+    for part in reversed(parts):  # each is planned by itself: the order must not matter
+        segment = decoder.sample(part.data, profile=profile, seed=b"borders")
+        start_seconds = part.numbers[0] * FRAME_SECONDS
+        times += [start_seconds + frame.pts_seconds for frame in segment.frames]
+        for frame in segment.frames:
+            assert number_in(frame.picture.luma()) == part.numbers[round(frame.pts_seconds / FRAME_SECONDS)]
+        assert segment.unmoderated == ()
+
+    assert len(parts) >= 3
+    assert min(times) == 0
+    assert longest_gap(times, PICTURES * FRAME_SECONDS) <= profile.max_gap_seconds + FRAME_SECONDS + ROUNDING_SECONDS
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+@pytest.mark.parametrize("pictures", [1, 2, 49, 50, 51, 52, 101, 175])
+def test_bound_holds_at_every_length(decoder: Decoder, pictures: int, profile: SamplingProfile) -> None:
+    """A segment of an awkward length would leave its end, or its only picture, unseen."""
+    segment = decoder.sample(encode(LONG_GOP, steady(pictures)), profile=profile, seed=b"lengths")
+    times = [frame.pts_seconds for frame in segment.frames]
+
+    assert segment.frames_total == pictures
+    assert times[0] == 0
+    assert len(set(times)) == len(times)
+    assert [number_in(frame.picture.luma()) for frame in segment.frames] == [
+        round(seconds / FRAME_SECONDS) for seconds in times
+    ]
+    assert longest_gap(times, pictures * FRAME_SECONDS) <= profile.max_gap_seconds + FRAME_SECONDS + ROUNDING_SECONDS
+
+
+def test_bound_holds_where_pictures_are_shown_for_long(decoder: Decoder) -> None:
+    """A slide show, a picture every 1.5 s, would be sampled as if pictures came 25 times a second, and missed."""
+    ticks = [index * CLOCK * 3 // 2 for index in range(8)]
+    segment = decoder.sample(encode(LONG_GOP, ticks), profile=BALANCED, seed=b"slides")
+    times = [frame.pts_seconds for frame in segment.frames]
+
+    assert times[0] == 0
+    assert longest_gap(times, ticks[-1] / CLOCK) <= BALANCED.max_gap_seconds + 1.5
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_a_storm_of_cuts_breaks_neither_the_bound_nor_the_budget(decoder: Decoder, profile: SamplingProfile) -> None:
+    """A broadcaster who cuts all the time would draw the samples away from a quiet stretch, or use up the CPU."""
+    stormy = range(50, 150)
+    data = encode(LONG_GOP, steady(250), lambda index: index // 4 if index in stormy else 0)
+    segment = decoder.sample(data, profile=profile, seed=b"storm")
+    times = [frame.pts_seconds for frame in segment.frames]
+    cuts = [frame for frame in segment.frames if frame.reason is SampleReason.CUT]
+
+    assert longest_gap(times, 250 * FRAME_SECONDS) <= profile.max_gap_seconds + FRAME_SECONDS + ROUNDING_SECONDS
+    assert len(cuts) <= 2 * (profile.cuts_per_second * 250 * FRAME_SECONDS + 1)
+    assert segment.frames_decoded <= 250
+
+
+def test_a_closer_look_takes_more_pictures(decoder: Decoder) -> None:
+    """An operator who asks for vigilance would pay for it in nothing, or get less than with economy."""
+    data = encode(LONG_GOP, steady(250))
+    taken = [
+        len(decoder.sample(data, profile=profile, seed=b"profiles").frames) for profile in (ECONOMY, BALANCED, VIGILANT)
+    ]
+
+    assert taken[0] < taken[1] < taken[2]
+
+
+def choices(segment: SampledSegment) -> list[tuple[float, SampleReason, bytes]]:
+    """What was taken, why, and what it shows."""
+    return [(frame.pts_seconds, frame.reason, frame.picture.luma().tobytes()) for frame in segment.frames]
+
+
+def test_the_same_seed_takes_the_same_pictures(decoder: Decoder) -> None:
+    """A segment worked through again after a crash would raise other hits, and be judged twice."""
+    data = encode(LONG_GOP, steady(125))
+    first = choices(decoder.sample(data, profile=AUDITED, seed=b"one"))
+    with Decoder() as another:
+        again = choices(another.sample(data, profile=AUDITED, seed=b"one"))
+
+    assert first == again
+    assert SampleReason.AUDIT in [reason for _, reason, _ in first]
+
+
+def test_another_seed_audits_other_pictures(decoder: Decoder) -> None:
+    """Who has read our source would know which pictures are never looked at, and put theirs there."""
+    data = encode(LONG_GOP, steady(125))
+    seen = [decoder.sample(data, profile=AUDITED, seed=bytes([value])) for value in range(12)]
+    audits = {frame.pts_seconds for segment in seen for frame in segment.frames if frame.reason is SampleReason.AUDIT}
+    others = {
+        tuple(frame.pts_seconds for frame in segment.frames if frame.reason is not SampleReason.AUDIT)
+        for segment in seen
+    }
+
+    assert len(audits) >= 6
+    assert max(audits) - min(audits) > 1
+    assert len(others) <= 2  # an audit may fall on a picture that is taken anyway
