@@ -162,7 +162,7 @@ def naming_another(data: bytes, target: Path, kind: bytes) -> bytes:
         content = b"file://" + name + b"\0"
     else:
         # As FFmpeg's mov_read_dref reads an alias record: volume, file name, levels to walk, then tagged strings.
-        content = struct.pack(">10xB27s12xB63s16xhh16x", 1, b"v", 1, b"f", 1, 1)
+        content = struct.pack(">10xB27s12xB63s16xhh16x", 1, b"v", 1, b"f", 0, 0)
         content += struct.pack(">HH", 2, len(name)) + name + bytes(len(name) % 2) + struct.pack(">HH", 0xFFFF, 0)
     entry = struct.pack(">I4sI", 12 + len(content), kind, 0) + content
     path = (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref")

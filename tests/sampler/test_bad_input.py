@@ -1,0 +1,233 @@
+"""Bad and hostile input: one reasoned answer each, and the same decoder works on."""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from random import Random
+
+import av
+import pytest
+from hostile_media import audio, bomb_png, naming_another, scrambled, segment, still, wave_file
+
+from config.profiles import BALANCED
+from sampler.decoder import Decoder
+from sampler.demux import Demuxer, Source
+from sampler.errors import InputError, NoVideoError, TooLargeError, TooSmallError
+from sampler.frames import SampledSegment, Stretch
+from sampler.limits import Limits
+
+VTT = b"WEBVTT\n\n00:00.000 --> 00:01.000\nHello\n"
+PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile:///etc/hostname\n"
+FFCONCAT = b"ffconcat version 1.0\nfile /etc/hostname\n"
+BAD = {
+    "nothing": (b"", "empty"),
+    "HTML": (b"<!doctype html><html><body>404</body></html>", "unsupported_container"),
+    "a playlist": (PLAYLIST, "unsupported_container"),
+    "a list of files for FFmpeg": (FFCONCAT, "unsupported_container"),
+    "text": (b"Forbidden\n", "unsupported_container"),
+    "noise": (Random(1).randbytes(50_000), "unsupported_container"),
+    "zeros": (bytes(50_000), "unsupported_container"),
+    "WAV": (wave_file(), "unsupported_container"),
+    "Matroska": (segment("matroska"), "unsupported_container"),
+    "FLV": (segment("flv"), "unsupported_container"),
+    "a picture": (bomb_png(100, 100), "unsupported_container"),
+    "audio alone in TS": (audio("mpegts"), "no_video"),
+    "audio alone in MP4": (audio("mp4"), "no_video"),
+    "ADTS": (audio("adts"), "audio_only"),
+    "MP3 behind ID3": (audio("mp3", "mp3"), "audio_only"),
+    "AC-3": (audio("ac3", "ac3"), "audio_only"),
+    "WebVTT": (VTT, "audio_only"),
+    "WebVTT behind a byte order mark": (b"\xef\xbb\xbf" + VTT, "audio_only"),
+    "scrambled TS": (scrambled(segment()), "encrypted"),
+    "scrambled TS with audio in the clear": (scrambled(segment(audio_seconds=2)), "encrypted"),
+    "45,000 frames a second in TS": (segment(rate=45_000, seconds=50 / 45_000), "implausible_rate"),
+    "100,000 frames a second in MP4": (segment("mp4", rate=100_000, seconds=50 / 100_000), "implausible_rate"),
+    "pictures of 8×8": (segment(width=8, height=8), "too_small"),
+    "a TS packet and a half": (segment()[:282], "truncated"),
+    "half of a TS packet": (segment()[:94], "truncated"),
+}
+"""Input by name, with the reason that the ledger is to show."""
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    """One for all tests here: what one input breaks, the next test shows."""
+    with Decoder() as started:
+        yield started
+
+
+def sample(decoder: Decoder, data: bytes) -> SampledSegment:
+    return decoder.sample(data, profile=BALANCED, seed=b"seed")
+
+
+def still_works(decoder: Decoder, pid: int | None) -> bool:
+    """Whether a good segment comes out whole, from the same child."""
+    seen = sample(decoder, segment())
+    return len(seen.frames) >= 2 and seen.unmoderated == () and (pid is None or decoder.child_pid == pid)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_segment_fails_for_its_own_reason(decoder: Decoder, name: str) -> None:
+    """The coverage ledger would tell operators a wrong reason, or the segment would count as looked at."""
+    data, reason = BAD[name]
+    pid = decoder.child_pid
+    with pytest.raises(InputError) as caught:
+        sample(decoder, data)
+    assert caught.value.reason == reason
+    assert "\n" not in str(caught.value)
+    assert still_works(decoder, pid)
+
+
+@pytest.mark.parametrize("container", ["mpegts", "mp4"])
+def test_truncated_segment_gives_what_is_there_or_a_reason(decoder: Decoder, container: str) -> None:
+    """A download that broke off would kill the decoder, or pass for a whole segment."""
+    whole = segment(container)
+    assert still_works(decoder, None)
+    pid = decoder.child_pid
+    random = Random(2)
+    lengths = [*range(1, 200, 9), *range(200, 2_000, 75), *(random.randrange(2_000, len(whole)) for _ in range(40))]
+    counts = []
+    for length in sorted(lengths):
+        try:
+            counts.append(sample(decoder, whole[:length]).frames_total)
+        except InputError:
+            counts.append(0)
+    assert counts == sorted(counts)
+    assert counts[0] == 0
+    assert 0 < counts[-1] <= 50
+    assert still_works(decoder, pid)
+
+
+@pytest.mark.parametrize("container", ["mpegts", "mp4"])
+def test_second_video_stream_leaves_all_unmoderated(decoder: Decoder, container: str) -> None:
+    """A broadcaster would show one stream to us and the other one to viewers."""
+    seen = sample(decoder, segment(container, video_streams=2))
+    assert "second_video_stream" in seen.notes
+    whole = Stretch(start_seconds=0.0, end_seconds=seen.duration_seconds, reason="second_video_stream")
+    assert seen.unmoderated == (whole,)
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"),
+    [
+        (Limits(input_bytes=1_000), "1000"),
+        (Limits(frames=10), "10 pictures"),
+        (Limits(streams=1), "2 streams"),
+        (Limits(output_bytes=20_000), "20000 bytes"),
+    ],
+)
+def test_limit_that_is_exceeded_is_named(limits: Limits, named: str) -> None:
+    """A segment could cost a worker any time and memory; or an operator could not tell which limit to raise."""
+    with Decoder(limits=limits) as decoder, pytest.raises(TooLargeError, match=named) as caught:
+        sample(decoder, segment(audio_seconds=1.0))
+    assert caught.value.reason == "too_large"
+
+
+def test_limits_are_inclusive() -> None:
+    """Segments that are just as large as allowed would be refused."""
+    data = segment(audio_seconds=1.0)
+    with Decoder(limits=Limits(input_bytes=len(data), frames=50, streams=2)) as decoder:
+        assert sample(decoder, data).frames_total == 50
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (bomb_png(16_000, 16_000), TooLargeError),
+        (bomb_png(64_000_001, 1)[:64], TooLargeError),
+        (bomb_png(1, 1), TooSmallError),
+        (bomb_png(15, 4_000), TooSmallError),
+    ],
+    ids=["bomb", "header of a bomb", "1×1", "15×4000"],
+)
+def test_still_of_an_impossible_size_is_refused(decoder: Decoder, data: bytes, error: type[InputError]) -> None:
+    """A picture of 1 MB that unpacks to 256 MB, or one that shows nothing, would be decoded and hashed."""
+    with pytest.raises(error):
+        decoder.picture(data)
+    assert still_works(decoder, decoder.child_pid)
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg", ".webp", ".bmp", ".tiff", ".gif"])
+def test_damaged_still_is_told(decoder: Decoder, extension: str) -> None:
+    """`livewarden hash` would crash on a broken file, or hash half a picture."""
+    whole = still(extension)
+    assert decoder.picture(whole).rgb().shape == (48, 64, 3)
+    for length in (*range(1, 60, 3), len(whole) // 4, len(whole) // 2):
+        with pytest.raises(InputError) as caught:
+            decoder.picture(whole[:length])
+        assert caught.value.reason in {"unsupported_container", "truncated", "undecodable", "too_small"}
+    assert still_works(decoder, decoder.child_pid)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", VTT, segment(), Random(4).randbytes(5_000)], ids=["empty", "text", "TS", "noise"]
+)
+def test_what_is_no_picture_is_told(decoder: Decoder, data: bytes) -> None:
+    """A moderator who hashes the wrong file would get a hash of nothing."""
+    with pytest.raises(InputError) as caught:
+        decoder.picture(data)
+    assert caught.value.reason in {"empty", "unsupported_container"}
+
+
+class Watched:
+    """A file, and whether anybody opened it (inotify(7))."""
+
+    IN_OPEN = 0x20
+
+    def __init__(self, path: Path) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.path = path
+        self._descriptor = libc.inotify_init1(os.O_NONBLOCK)
+        assert libc.inotify_add_watch(self._descriptor, os.fsencode(path), self.IN_OPEN) >= 0
+
+    def opened(self) -> bool:
+        """Since the last time that this was asked."""
+        try:
+            return bool(os.read(self._descriptor, 4096))
+        except BlockingIOError:
+            return False
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Iterator[Watched]:
+    """A file with another video, which a hostile one names."""
+    path = tmp_path / "secret.ts"
+    path.write_bytes(segment())
+    watched = Watched(path)
+    yield watched
+    watched.close()
+
+
+@pytest.mark.parametrize("kind", [b"alis", b"url "], ids=["alias", "URL"])
+def test_file_that_a_segment_names_is_never_opened(decoder: Decoder, secret: Watched, kind: bytes) -> None:
+    """A broadcaster would make the worker read files of its machine, or fetch addresses inside its network."""
+    hostile = naming_another(segment("mov"), secret.path, kind)
+    try:
+        assert sample(decoder, hostile).frames_total == 50
+    except NoVideoError:
+        assert kind == b"alis"
+    assert not secret.opened()
+    assert still_works(decoder, decoder.child_pid)
+
+
+def test_file_that_a_segment_names_is_not_opened_without_the_kernels_help_either(
+    secret: Watched, tmp_path: Path
+) -> None:
+    """Where there is no seccomp, nothing would stop a segment that names a file."""
+    hostile = tmp_path / "hostile.mov"
+    hostile.write_bytes(naming_another(segment("mov"), secret.path, b"alis"))
+    with hostile.open("rb") as file, pytest.raises(NoVideoError):
+        list(Demuxer(Source(file.fileno(), hostile.stat().st_size), Limits()).windows())
+    assert not secret.opened()
+
+
+def test_attack_by_external_reference_works_on_a_careless_reader(secret: Watched) -> None:
+    """The tests above would prove nothing: their file would be one that FFmpeg never opens."""
+    hostile = naming_another(segment("mov"), secret.path, b"alis")
+    with av.open(BytesIO(hostile), options={"enable_drefs": "1", "use_absolute_path": "1"}):
+        assert secret.opened()
