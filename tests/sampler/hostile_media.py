@@ -34,8 +34,9 @@ def segment(
     width: int = WIDTH,
     height: int = HEIGHT,
     encrypted: bool = False,
+    codec: str = "libx264",
 ) -> bytes:
-    """H.264 of a square that moves over noise, a keyframe each second, beside silence; MP4 is fragmented."""
+    """Video of a square that moves over noise, a keyframe each second, beside silence; MP4 is fragmented."""
     options = dict(FRAGMENTED) if container in ("mp4", "mov") else {}
     if encrypted:
         options |= {"encryption_scheme": "cenc-aes-ctr", "encryption_key": KEY, "encryption_kid": KEY}
@@ -43,9 +44,9 @@ def segment(
     with av.open(encoded, "w", format=container, options=options) as output:
         videos: list[Any] = []
         for _ in range(video_streams):
-            stream: Any = output.add_stream("libx264", rate=rate)
+            stream: Any = output.add_stream(codec, rate=rate)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.options = {"preset": "ultrafast", "g": str(rate), "sc_threshold": "0"}
+            stream.options = {} if codec != "libx264" else {"preset": "ultrafast", "g": str(rate), "sc_threshold": "0"}
             videos.append(stream)
         sound: Any = output.add_stream("aac", rate=SAMPLE_RATE) if audio_seconds else None
         if sound is not None:

@@ -14,7 +14,7 @@ from hostile_media import audio, bomb_png, naming_another, scrambled, segment, s
 from config.profiles import BALANCED
 from sampler.decoder import Decoder
 from sampler.demux import Demuxer, Source
-from sampler.errors import InputError, NoVideoError, TooLargeError, TooSmallError
+from sampler.errors import InputError, NoVideoError, TooLargeError, TooSmallError, UndecodableError
 from sampler.frames import SampledSegment, Stretch
 from sampler.limits import Limits
 
@@ -44,6 +44,8 @@ BAD = {
     "scrambled TS with audio in the clear": (scrambled(segment(audio_seconds=2)), "encrypted"),
     "45,000 frames a second in TS": (segment(rate=45_000, seconds=50 / 45_000), "implausible_rate"),
     "100,000 frames a second in MP4": (segment("mp4", rate=100_000, seconds=50 / 100_000), "implausible_rate"),
+    "a codec that nobody knows": (segment("mp4").replace(b"avc1", b"zzzz"), "unsupported_codec"),
+    "a codec that we leave alone": (segment("mpegts", codec="mpeg1video"), "unsupported_codec"),
     "pictures of 8×8": (segment(width=8, height=8), "too_small"),
     "a TS packet and a half": (segment()[:282], "truncated"),
     "half of a TS packet": (segment()[:94], "truncated"),
@@ -98,6 +100,20 @@ def test_truncated_segment_gives_what_is_there_or_a_reason(decoder: Decoder, con
     assert counts[0] == 0
     assert 0 < counts[-1] <= 50
     assert still_works(decoder, pid)
+
+
+def test_init_section_and_fragment_belong_together(decoder: Decoder) -> None:
+    """fMP4 streams could not be looked at; or one without its init section would look like any other failure."""
+    whole = segment("mp4")
+    start = whole.index(b"moof") - 4
+    init, fragments = whole[:start], whole[start:]
+    seen = decoder.sample(fragments, init=init, profile=BALANCED, seed=b"seed")
+    assert seen.frames_total == 50
+    with pytest.raises(UndecodableError):
+        sample(decoder, fragments)
+    with pytest.raises(NoVideoError):
+        sample(decoder, init)
+    assert still_works(decoder, decoder.child_pid)
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])

@@ -9,7 +9,7 @@ from hostile_media import TS_PACKET_BYTES, segment
 
 from config.profiles import VIGILANT
 from sampler.decoder import Decoder
-from sampler.errors import SamplerError
+from sampler.errors import DecoderDiedError, SamplerError
 
 ROUNDS = int(os.environ.get("LIVEWARDEN_FUZZ_ROUNDS", "150"))
 """Bounded on every run; `make fuzz` goes further. A round's seed is its number, so any one can be run again."""
@@ -81,17 +81,21 @@ def mutated(number: int) -> bytes:
 def test_mutated_segments_never_harm_the_worker() -> None:
     """A damaged segment would raise what no caller expects, or take the decoder down."""
     outcomes: dict[str, int] = {}
+    dead: list[int] = []
     with Decoder() as decoder:
         for number in range(ROUNDS):
             try:
                 seen = decoder.sample(mutated(number), profile=VIGILANT, seed=b"fuzz")
             except SamplerError as error:
                 outcome = error.reason
+                if isinstance(error, DecoderDiedError):
+                    dead.append(number)
             else:
                 outcome = "seen"
                 assert seen.frames
                 assert all(frame.picture.luma().size for frame in seen.frames)
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        assert dead == []
         assert decoder.sample(segment(), profile=VIGILANT, seed=b"fuzz").frames
     # Mutations that always, or never, leave something to see would try nothing.
     assert outcomes["seen"] > ROUNDS // 10
