@@ -25,7 +25,6 @@ BLOCK_PIXELS = 16
 BITS = 10
 DARK, BRIGHT = 40, 215
 """Full range."""
-FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +39,23 @@ class Recipe:
     container: str = "mpegts"
     aspect: Fraction = Fraction(1)
     """Width by height of one pixel."""
+    fragment_seconds: float | None = None
+    """Length of the fragments of an MP4; None: each begins with a keyframe, and has no other."""
 
     @property
     def full_range(self) -> bool:
         """Whether luma uses 0 to 255."""
         return self.pixel_format.startswith("yuvj")
+
+    @property
+    def muxer_options(self) -> dict[str, str]:
+        """Of FFmpeg's muxer for the container."""
+        if self.container != "mp4":
+            return {}
+        if self.fragment_seconds is None:
+            return {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+        microseconds = str(round(self.fragment_seconds * 1e6))
+        return {"movflags": "empty_moov+default_base_moof", "frag_duration": microseconds}
 
 
 def x264(*, preset: str = "veryfast", tune: str = "", **params: int | str) -> Recipe:
@@ -67,8 +78,7 @@ def one_scene(_index: int) -> int:
 def encode(recipe: Recipe, ticks: Sequence[int], scene: Callable[[int], int] = one_scene) -> bytes:
     """One file or segment: a picture for each time stamp, its texture chosen by `scene(number)`."""
     file = io.BytesIO()
-    options = FRAGMENTED if recipe.container == "mp4" else {}
-    with av.open(file, "w", format=recipe.container, options=options) as output:
+    with av.open(file, "w", format=recipe.container, options=recipe.muxer_options) as output:
         stream = output.add_stream(recipe.codec, rate=RATE, options=recipe.options)
         stream.width, stream.height = recipe.width, recipe.height
         stream.pix_fmt = recipe.pixel_format
@@ -174,9 +184,9 @@ def level_error(luma: NDArray[np.uint8]) -> float:
     return float(np.mean([min(abs(level - DARK), abs(level - BRIGHT)) for level in _levels(luma)]))
 
 
-def in_mp4(recipe: Recipe) -> Recipe:
+def in_mp4(recipe: Recipe, *, fragment_seconds: float | None = None) -> Recipe:
     """The same, in fragmented MP4."""
-    return replace(recipe, container="mp4")
+    return replace(recipe, container="mp4", fragment_seconds=fragment_seconds)
 
 
 def _levels(luma: NDArray[np.uint8]) -> list[float]:
