@@ -21,6 +21,14 @@ ENCODERS = {
     "zerolatency, constant bit rate": x264(tune="zerolatency", **CLOSED, **BIT_RATE),
     "b-frames": x264(bframes=3, b_pyramid="none", **CLOSED),
     "b-frames, constant bit rate": x264(bframes=3, b_pyramid="normal", **CLOSED, **BIT_RATE),
+    "intra refresh": x264(intra_refresh=1, bframes=0, keyint=GOP, scenecut=0),
+    "hevc, b-frames": Recipe(
+        codec="libx265",
+        options={
+            "preset": "ultrafast",
+            "x265-params": f"keyint={GOP}:min-keyint={GOP}:bframes=3:scenecut=0:log-level=none",
+        },
+    ),
 }
 
 

@@ -61,6 +61,11 @@ KINDS = {
     "av1": AV1,
     "av1, cropped": replace(AV1, width=170, height=94),
     "vp9": VP9,
+    "vp9 with hidden pictures": Recipe(
+        codec="libvpx-vp9",
+        container="mp4",
+        options={"deadline": "good", "cpu-used": "5", "g": "50", "auto-alt-ref": "1", "lag-in-frames": "16"},
+    ),
     "mpeg-2": Recipe(codec="mpeg2video", options={"g": "250", "bf": "2", "b": "1000000"}),
 }
 
@@ -115,16 +120,21 @@ def test_each_kind_is_seen_whole(decoder: Decoder, recipe: Recipe) -> None:
     assert_bounded(segment, duration_seconds=PICTURES * FRAME_SECONDS)
 
 
-def test_variable_frame_rate_keeps_its_times(decoder: Decoder) -> None:
+@pytest.mark.parametrize(
+    "recipe",
+    [x264(bframes=2, keyint=500, scenecut=0), in_mp4(x264(bframes=2, keyint=500, scenecut=0)), X265],
+    ids=["h264", "h264 in mp4", "hevc"],
+)
+def test_variable_frame_rate_keeps_its_times(decoder: Decoder, recipe: Recipe) -> None:
     """A phone's uneven frame rate would put the moderator's clip at the wrong instant, or hide a slow passage."""
     steps = [FRAME_TICKS, 3 * FRAME_TICKS, FRAME_TICKS // 2, 20_000]
     ticks = [0]
     while ticks[-1] < 6 * CLOCK:
         ticks.append(ticks[-1] + steps[len(ticks) // 7 % len(steps)])
-    segment = look(decoder, encode(x264(bframes=2, keyint=500, scenecut=0), ticks))
+    segment = look(decoder, encode(recipe, ticks))
 
     assert segment.frames_total == len(ticks)
-    assert_pictures_of_their_time(segment, [tick / CLOCK for tick in ticks])
+    assert_pictures_of_their_time(segment, [tick / CLOCK for tick in ticks], tolerance_seconds=MP4_TICK_SECONDS)
     assert_bounded(segment, duration_seconds=segment.duration_seconds, frame_seconds=20_000 / CLOCK)
     assert 0 < segment.duration_seconds - ticks[-1] / CLOCK <= 20_000 / CLOCK
 
@@ -249,6 +259,24 @@ def test_each_fragment_of_an_mp4_stands_by_itself(decoder: Decoder, kind: str) -
         assert_pictures_of_their_time(segment, times, first_number=first_number, tolerance_seconds=MP4_TICK_SECONDS)
     assert len(parts) >= 3
     assert first_number == 0
+
+
+def test_a_segment_cut_inside_a_gop_is_seen_from_where_decoding_can_begin(decoder: Decoder) -> None:
+    """A packager that cuts by the clock would have whole segments dropped for their broken beginnings."""
+    data = encode(REFRESH, steady(200))
+    (part,) = cut(data, [80, 200])
+    segment = look(decoder, part.data)
+    clean = [frame for frame in segment.frames if not frame.concealed]
+    first = part.numbers[0] + round(clean[0].pts_seconds / FRAME_SECONDS)
+
+    assert segment.frames_total == 120
+    assert first <= 100 + -(-REFRESH.width // 16)
+    for frame in clean:
+        assert number_in(frame.picture.luma()) == part.numbers[0] + round(frame.pts_seconds / FRAME_SECONDS)
+        assert level_error(frame.picture.luma()) < 4
+    times = [frame.pts_seconds for frame in clean]
+    longest = max(after - before for before, after in pairwise([*times, segment.duration_seconds]))
+    assert longest <= BALANCED.max_gap_seconds + FRAME_SECONDS + MP4_TICK_SECONDS
 
 
 def test_pictures_made_up_by_the_decoder_do_not_count_as_seen(decoder: Decoder) -> None:
