@@ -261,24 +261,6 @@ def test_each_fragment_of_an_mp4_stands_by_itself(decoder: Decoder, kind: str) -
     assert first_number == 0
 
 
-def test_a_segment_cut_inside_a_gop_is_seen_from_where_decoding_can_begin(decoder: Decoder) -> None:
-    """A packager that cuts by the clock would have whole segments dropped for their broken beginnings."""
-    data = encode(REFRESH, steady(200))
-    (part,) = cut(data, [80, 200])
-    segment = look(decoder, part.data)
-    clean = [frame for frame in segment.frames if not frame.concealed]
-    first = part.numbers[0] + round(clean[0].pts_seconds / FRAME_SECONDS)
-
-    assert segment.frames_total == 120
-    assert first <= 100 + -(-REFRESH.width // 16)
-    for frame in clean:
-        assert number_in(frame.picture.luma()) == part.numbers[0] + round(frame.pts_seconds / FRAME_SECONDS)
-        assert level_error(frame.picture.luma()) < 4
-    times = [frame.pts_seconds for frame in clean]
-    longest = max(after - before for before, after in pairwise([*times, segment.duration_seconds]))
-    assert longest <= BALANCED.max_gap_seconds + FRAME_SECONDS + MP4_TICK_SECONDS
-
-
 def test_pictures_made_up_by_the_decoder_do_not_count_as_seen(decoder: Decoder) -> None:
     """Segments cut inside a GOP would be grey smear, match nothing, and be in the ledger as moderated."""
     recipe = in_mp4(x264(bframes=0, keyint=500, scenecut=0), fragment_seconds=6)
