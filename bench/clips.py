@@ -19,7 +19,7 @@ FRAMES_PER_SECOND = 24
 BITS_PER_PIXEL = 0.15
 """Of the settings that have a bit rate: 207 kbit/s at 320 × 180, 829 kbit/s at 640 × 360, 3.3 Mbit/s at 720p."""
 INTRA_REFRESH = "intra refresh"
-SLOT_SECONDS = 5
+SLOT_SECONDS = 3
 """A GOP is parted into slots of about this length, each with one insert, so that long GOPs hold several."""
 
 

@@ -224,7 +224,7 @@ def _clean_table(clean: Results) -> Table:
 def _goal_table(reached: Sequence[Goal]) -> Table:
     table = Table(title="Goals", box=box.SIMPLE_HEAD)
     for heading in ("goal", "bound", "measured", "", "of"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, no_wrap=heading != "of")
     for goal in reached:
         table.add_row(
             goal.text,
