@@ -10,6 +10,7 @@ import pkgutil
 import socket
 import sys
 import time
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -80,21 +81,21 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
     seed = bytes.fromhex(request["seed"])
     started = time.process_time()
     decode_seconds = 0.0
-    demuxer = Demuxer(Source(descriptor, request["size"]), limits)
-    executor = Executor(demuxer.codec_context, limits)
-    packets: list[tuple[float, int, bool]] = []
-    for window in demuxer.windows():
-        targets = plan(window.packets, profile=profile, seed=seed, end_seconds=_end_seconds(window, demuxer))
-        before = time.process_time()
-        for taken in executor.run(window, targets):
-            _hand_over(taken, window, demuxer, batch)
-        decode_seconds += time.process_time() - before
-        if request["packets"]:
-            packets += [
-                (packet.seconds - demuxer.origin_seconds, packet.size_bytes, packet.keyframe)
-                for packet in window.packets
-            ]
-    batch.send()
+    with closing(Demuxer(Source(descriptor, request["size"]), limits)) as demuxer:
+        executor = Executor(demuxer.codec_context, limits)
+        packets: list[tuple[float, int, bool]] = []
+        for window in demuxer.windows():
+            targets = plan(window.packets, profile=profile, seed=seed, end_seconds=_end_seconds(window, demuxer))
+            before = time.process_time()
+            for taken in executor.run(window, targets):
+                _hand_over(taken, window, demuxer, batch)
+            decode_seconds += time.process_time() - before
+            if request["packets"]:
+                packets += [
+                    (packet.seconds - demuxer.origin_seconds, packet.size_bytes, packet.keyframe)
+                    for packet in window.packets
+                ]
+        batch.send()
     notes = list(demuxer.notes)
     notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
     notes += ["damaged"] * bool(executor.damaged)

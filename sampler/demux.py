@@ -4,8 +4,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import av
+from av.container import InputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -86,6 +88,10 @@ class Window:
     size_bytes: int = 0
 
 
+_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+"""Names of streams that are no text must not end the child. PyAV 19 is lenient by itself, and has no such argument."""
+
+
 class Demuxer:
     """An opened input. Its notes and counts are whole once `windows` is exhausted."""
 
@@ -99,25 +105,33 @@ class Demuxer:
         source.seek(0)
         self.limits = limits
         try:
-            self._input = av.open(
+            self._input: InputContainer = av.open(
                 source,
                 mode="r",
                 format=container.value,
                 options=OPEN_OPTIONS,
                 buffer_size=READ_BYTES,
-                metadata_errors="replace",
                 io_open=_refuse_to_open,
+                **_LENIENT,
             )
         except av.error.FFmpegError as error:
             raise translate(error) from error
         self.notes: list[str] = []
-        self.stream = self._choose_stream()
+        try:
+            self.stream = self._choose_stream()
+        except BaseException:
+            self.close()
+            raise
         if self.stream.time_base is None:
             raise UndecodableError("the video stream has no time base")
         self.timeline = Timeline(Fraction(self.stream.time_base.numerator, self.stream.time_base.denominator))
         self.frames_total = 0
         self._first_seconds: float | None = None
         self._last_seconds = float("-inf")
+
+    def close(self) -> None:
+        """Gives back what FFmpeg holds of the input, which Python's collector would do late or never."""
+        self._input.close()
 
     @property
     def codec_context(self) -> VideoCodecContext:

@@ -54,7 +54,8 @@ def store(frame: VideoFrame, *, pixel_aspect: float) -> tuple[StoredPicture, tup
     matrix = MATRICES.get(frame.colorspace, "bt709" if frame.height >= HD_LINES else "bt601")
     rotation, mirrored = _orientation(frame)
     if frame.format.name not in LAYOUTS:
-        frame = frame.reformat(format="rgb24" if frame.format.is_rgb else "yuv420p")
+        # One thread: swscale would start more, which the child's confinement denies.
+        frame = frame.reformat(format="rgb24" if frame.format.is_rgb else "yuv420p", threads=1)
     layout = LAYOUTS[frame.format.name]
     planes = frame.planes
     described = StoredPicture(
