@@ -9,9 +9,9 @@ import numpy as np
 
 from config.profiles import SamplingProfile
 from sampler import wire
-from sampler.coverage import SECOND_VIDEO_STREAM, measure
+from sampler.coverage import SECOND_VIDEO_STREAM, longest_gap_seconds, unseen_stretches
 from sampler.flat import flatness
-from sampler.frames import PacketSummary, SampledFrame, SampledSegment, SampleReason
+from sampler.frames import PacketSummary, SampledFrame, SampledSegment, SampleReason, Stretch
 from sampler.picture import MATRICES, Picture, Plane
 
 CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
@@ -85,19 +85,25 @@ def read_segment(
 ) -> SampledSegment:
     duration = float(done["duration_seconds"])
     notes = tuple(str(note) for note in done["notes"])
-    longest, unmoderated = measure(
-        [seconds for seconds, concealed in sorted(seen) if not concealed],
+    clean = sorted(seconds for seconds, concealed in seen if not concealed)
+    frame_seconds = float(done["frame_seconds"])
+    unmoderated = unseen_stretches(
+        clean,
         duration_seconds=duration,
-        frame_seconds=float(done["frame_seconds"]),
+        frame_seconds=frame_seconds,
         max_gap_seconds=profile.max_gap_seconds,
-        reason=_unseen_reason(notes, concealed=any(concealed for _, concealed in seen)),
+        reason=_unseen_reason(notes, concealed=len(clean) < len(seen)),
     )
+    before_seconds = float(done["before_seconds"])
+    if before_seconds > frame_seconds:
+        before = Stretch(start_seconds=-before_seconds, end_seconds=0.0, reason="no_pictures")
+        unmoderated = (before, *unmoderated)
     return SampledSegment(
         frames=tuple(sorted(frames, key=lambda frame: frame.pts_seconds)),
         duration_seconds=duration,
         frames_total=int(done["frames_total"]),
         frames_decoded=int(done["frames_decoded"]),
-        max_gap_seconds=longest,
+        max_gap_seconds=longest_gap_seconds(clean, duration),
         unmoderated=unmoderated,
         cpu_seconds={
             "demux": float(done["demux_seconds"]),

@@ -21,7 +21,7 @@ from config.profiles import SamplingProfile
 from sampler import wire
 from sampler.confine import confine
 from sampler.demux import Demuxer, Source, Window
-from sampler.errors import DecoderMemoryError, SamplerError, TooSmallError, UndecodableError
+from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError, UndecodableError
 from sampler.execute import Executor, Taken
 from sampler.limits import Limits
 from sampler.plan import plan
@@ -81,7 +81,7 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
     seed = bytes.fromhex(request["seed"])
     started = time.process_time()
     decode_seconds = 0.0
-    with closing(Demuxer(Source(descriptor, request["size"]), limits)) as demuxer:
+    with closing(Demuxer(Source(descriptor, request["size"]), limits, init_bytes=request["init_size"])) as demuxer:
         executor = Executor(demuxer.codec_context, limits)
         packets: list[tuple[float, int, bool]] = []
         for window in demuxer.windows():
@@ -102,6 +102,7 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
     return {
         "type": "done",
         "duration_seconds": demuxer.duration_seconds,
+        "before_seconds": demuxer.before_seconds,
         "frame_seconds": demuxer.timeline.frame_seconds,
         "frames_total": demuxer.frames_total,
         "frames_decoded": executor.frames_decoded,
@@ -122,6 +123,8 @@ def _hand_over(taken: Taken, window: Window, demuxer: Demuxer, batch: Batch) -> 
     side = demuxer.limits.picture_side_pixels
     if min(frame.width, frame.height) < side:
         raise TooSmallError(f"the video is {frame.width}×{frame.height}: expected at least {side} a side")
+    if frame.width * frame.height > demuxer.limits.picture_pixels:
+        raise TooLargeError(f"the video is {frame.width}×{frame.height}, over {demuxer.limits.picture_pixels} pixels")
     aspect = demuxer.codec_context.sample_aspect_ratio
     stored, planes = store(frame, pixel_aspect=float(aspect) if aspect else 1.0)
     packet = window.packets[taken.index]
@@ -132,7 +135,7 @@ def _hand_over(taken: Taken, window: Window, demuxer: Demuxer, batch: Batch) -> 
             "pts_seconds": packet.seconds - demuxer.origin_seconds,
             "reason": taken.target.reason.value,
             "keyframe": packet.keyframe,
-            "concealed": frame.is_corrupt,
+            "concealed": taken.concealed,
         },
     )
 
@@ -162,7 +165,7 @@ def answer(request: dict[str, Any], descriptor: int, sock: socket.socket) -> dic
         return OPERATIONS[request["operation"]](request, descriptor, batch)
     except SamplerError as error:
         return {"type": "error", "error": type(error).__name__, "text": str(error)}
-    except (MemoryError, av.error.MemoryError, cv2.error):
+    except (MemoryError, av.error.MemoryError):
         return {"type": "error", "error": DecoderMemoryError.__name__, "text": "the decoder hit its memory bound"}
     except av.error.FFmpegError as error:
         return {"type": "error", "error": UndecodableError.__name__, "text": f"FFmpeg: {error.strerror}"}

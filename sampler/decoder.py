@@ -159,14 +159,14 @@ class Decoder:
         descriptor, size = _as_descriptor(data, init, self.limits)
         try:
             sock = self._start()
-            request |= {"limits": dataclasses.asdict(self.limits), "size": size}
+            request |= {"limits": dataclasses.asdict(self.limits), "size": size, "init_size": len(init)}
             deadline = time.monotonic() + self.limits.wall_seconds
             wire.send(sock, request, [descriptor])
             while True:
                 sock.settimeout(max(deadline - time.monotonic(), 0.001))
                 message, memory = receive_answer(sock)
                 if message.get("type") == "error":
-                    raise REASONS.get(str(message.get("error")), UndecodableError)(str(message.get("text"))[:500])
+                    raise self._told(message)
                 yield message, memory
                 if message.get("type") == "done":
                     return
@@ -213,6 +213,12 @@ class Decoder:
             raise DecoderUnavailableError("the decoder child could not be started") from error
         self.unconfined = tuple(str(reason) for reason in ready.get("unconfined", ()))
         return ours
+
+    def _told(self, message: dict[str, Any]) -> SamplerError:
+        """The error that the child names."""
+        error = REASONS.get(str(message.get("error")), UndecodableError)(str(message.get("text"))[:500])
+        # A child near its bound would fail the next segment as well.
+        return self._abandon(error) if isinstance(error, DecoderMemoryError) else error
 
     def _abandon(self, error: SamplerError) -> SamplerError:
         """Ends the child, whose state is unknown, and gives the error back to be raised."""

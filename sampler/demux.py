@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 from av.container import InputContainer
@@ -25,7 +25,7 @@ from sampler.libav import translate
 from sampler.limits import Limits
 from sampler.nal import NalCodec, NalReader, PictureHead
 from sampler.packets import VideoPacket
-from sampler.timeline import Timeline
+from sampler.timeline import JUMP_SECONDS, Timeline
 
 CODECS = {
     "h264": NalCodec.H264,
@@ -42,6 +42,11 @@ CODECS = {
 HLS_SAMPLE_AES = "\xdb"
 """Stream type of sample-encrypted H.264 in MPEG-TS (Apple, "MPEG-2 Stream Encryption Format for HTTP Live Streaming",
 2.3), which FFmpeg gives as the codec tag."""
+
+ENCRYPTED_SAMPLE_ENTRY = b"encv"
+"""Of MP4 (ISO/IEC 14496-12, 8.12). FFmpeg reads on as if it were the entry that it stands for."""
+LATE_VIDEO_SECONDS = 0.5
+"""Sound may begin so long before the pictures: packagers cut the one where they cut the other, roughly."""
 
 OPEN_OPTIONS = {"codec_whitelist": "none", "probesize": "32768", "analyzeduration": "0"}
 """No decoder may be opened to probe: opening and demuxing 4 s of 360p takes 0.7 ms instead of 4.7 ms."""
@@ -95,13 +100,18 @@ _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.
 class Demuxer:
     """An opened input. Its notes and counts are whole once `windows` is exhausted."""
 
-    def __init__(self, source: Source, limits: Limits) -> None:
-        """Opens the input.
+    def __init__(self, source: Source, limits: Limits, *, init_bytes: int = 0) -> None:
+        """Opens the input, which begins with `init_bytes` of an initialisation section (EXT-X-MAP).
 
         Raises:
             InputError: what came cannot be looked at.
         """
-        container = sniff(source.read(SNIFF_BYTES))
+        self._head = source.read(SNIFF_BYTES)
+        container = sniff(self._head)
+        if init_bytes:
+            # What follows may be an error page, which FFmpeg would pass over in silence.
+            source.seek(init_bytes)
+            sniff(source.read(SNIFF_BYTES))
         source.seek(0)
         self.limits = limits
         try:
@@ -126,6 +136,8 @@ class Demuxer:
             raise UndecodableError("the video stream has no time base")
         self.timeline = Timeline(Fraction(self.stream.time_base.numerator, self.stream.time_base.denominator))
         self.frames_total = 0
+        self.before_seconds = 0.0
+        """How long before the first picture other streams begin, if that is over `LATE_VIDEO_SECONDS`."""
         self._first_seconds: float | None = None
         self._last_seconds = float("-inf")
 
@@ -159,12 +171,17 @@ class Demuxer:
         if len(videos) > 1:
             self.notes.append("second_video_stream")
         chosen = videos[0]
+        largest = self.limits.picture_pixels
         if chosen.codec_context is None:
+            if ENCRYPTED_SAMPLE_ENTRY in self._head:
+                raise EncryptedError("the video's samples are encrypted: there is no key")
             # FFmpeg knows no decoder for it; PyAV then gives a stream without its attributes.
             raise UnsupportedCodecError(f"the video's codec is unknown: expected one of {', '.join(sorted(CODECS))}")
         name = chosen.codec_context.name
-        if chosen.codec_tag[:1] == HLS_SAMPLE_AES or chosen.codec_tag == "encv":
+        if chosen.codec_tag[:1] == HLS_SAMPLE_AES:
             raise EncryptedError("the video's samples are encrypted: there is no key")
+        if chosen.codec_context.width * chosen.codec_context.height > largest:
+            raise TooLargeError(f"the video's pictures are over {largest} pixels")
         if name not in CODECS:
             raise UnsupportedCodecError(f"the video's codec is {name}: expected one of {', '.join(sorted(CODECS))}")
         return chosen
@@ -189,6 +206,10 @@ class Demuxer:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
             seconds = self.timeline.place(payload.pts, payload.dts)
             head = reader.read(memoryview(payload), flagged=payload.is_keyframe) if reader is not None else None
+            if reader is not None and reader.picture_pixels > limits.picture_pixels:
+                raise TooLargeError(
+                    f"the video's pictures are over {limits.picture_pixels} pixels: expected at most that"
+                )
             packet = _describe(payload, head, seconds)
             full = window.size_bytes >= limits.window_bytes or len(window.packets) >= limits.window_frames
             long = seconds - began >= limits.window_seconds
@@ -219,12 +240,30 @@ class Demuxer:
 
     def _demux(self) -> "Iterator[Packet[VideoStream]]":
         try:
-            yield from self._input.demux(self.stream)
+            first = self._first_video_packet()
+            if first is not None:
+                yield first
+                yield from self._input.demux(self.stream)
         except av.error.FFmpegError as error:
             # What came before the damage is still worth looking at.
             if not self.frames_total:
                 raise translate(error) from error
             self.notes.append("truncated")
+
+    def _first_video_packet(self) -> "Packet[VideoStream] | None":
+        """Reads up to the first picture, and sees how long the other streams have been going on."""
+        earliest: float | None = None
+        for packet in self._input.demux():
+            seconds = None if packet.pts is None else float(packet.pts * packet.time_base)
+            if packet.stream_index == self.stream.index:
+                if packet.has_sidedata("encryption_info"):
+                    raise EncryptedError("the video's samples are encrypted: there is no key")
+                if earliest is not None and seconds is not None and seconds - earliest > LATE_VIDEO_SECONDS:
+                    self.before_seconds = min(seconds - earliest, JUMP_SECONDS)
+                return cast("Packet[VideoStream]", packet)
+            if seconds is not None:
+                earliest = seconds if earliest is None else min(earliest, seconds)
+        return None
 
 
 def _describe(payload: "Packet[VideoStream]", head: PictureHead | None, seconds: float) -> VideoPacket:

@@ -129,7 +129,7 @@ class DecoderTimeoutError(DecoderError):
 
 
 class DecoderMemoryError(DecoderError):
-    """The decoder child hit its memory bound; it may live on."""
+    """The decoder child hit its memory bound; another one takes its place."""
 
     reason = "out_of_memory"
 

@@ -36,12 +36,15 @@ class SampledFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """A stretch [start_seconds, end_seconds) of the input's timeline that nobody looked at."""
+    """A stretch [start_seconds, end_seconds) of the input's timeline that nobody looked at.
+
+    It lies before 0 where the input has sound, and no picture yet.
+    """
 
     start_seconds: float
     end_seconds: float
     reason: str
-    """`gap`, `undecodable`, `concealed` or `second_video_stream`: why."""
+    """`gap`, `undecodable`, `concealed`, `no_pictures` or `second_video_stream`: why."""
 
     @property
     def seconds(self) -> float:
@@ -71,12 +74,12 @@ class SampledSegment:
     frames_decoded: int
     """Pictures that the decoder worked on."""
     max_gap_seconds: float
-    """The longest stretch without a sample, both ends of the input included; the whole duration if there is none."""
+    """The longest stretch without a sample (concealed ones do not count), both ends of the input included."""
     unmoderated: tuple[Stretch, ...]
     """What lies further than the profile's `max_gap_seconds` from every sample, by time, with reasons."""
     cpu_seconds: dict[str, float]
     """CPU of the child for `demux` (reading packets and planning) and `decode`, and of the parent for `transfer`."""
     notes: tuple[str, ...] = ()
-    """What an operator should know of the input: `second_video_stream`, `pts_jump`, `pts_missing`, `concealed`…"""
+    """What is odd about the input: `second_video_stream`, `pts_jump`, `pts_missing`, `damaged`, `truncated`."""
     packets: tuple[PacketSummary, ...] = field(default=(), repr=False)
     """Every video packet by presentation time, if they were asked for."""

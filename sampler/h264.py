@@ -13,6 +13,7 @@ HIGH_PROFILES = frozenset((44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 1
 SPS, PPS, IDR = 7, 8, 5
 SLICE_KINDS = "PBIPI"
 """slice_type modulo 5 (table 7-6): SP counts as P, SI as I."""
+MACROBLOCK_PIXELS = 256
 LARGEST_COUNT = 255
 """Counts over this (reference pictures, cycles, slice groups) are refused; the standard allows none."""
 
@@ -75,6 +76,7 @@ class SequenceParameters:
     order_bits: int
     order_delta_always_zero: bool
     frames_only: bool
+    picture_pixels: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +99,11 @@ class QuantiserReader:
     def __init__(self) -> None:
         self._sequences: dict[int, SequenceParameters] = {}
         self._pictures: dict[int, PictureParameters] = {}
+
+    @property
+    def picture_pixels(self) -> int:
+        """Of the largest pictures that the parameter sets tell of, in whole macroblocks; 0 if there is none yet."""
+        return max((sequence.picture_pixels for sequence in self._sequences.values()), default=0)
 
     def learn(self, unit: bytes) -> None:
         """Takes in a parameter set; one that makes no sense is passed over."""
@@ -234,8 +241,8 @@ def _read_sps(bits: Bits) -> tuple[int, SequenceParameters]:
             bits.se()
     bits.ue()
     bits.take(1)
-    bits.ue()
-    bits.ue()
+    width, height = bits.ue() + 1, bits.ue() + 1
+    frames_only = bool(bits.take(1))
     return identifier, SequenceParameters(
         separate_planes=separate,
         has_chroma=chroma_format != 0 and not separate,
@@ -243,7 +250,8 @@ def _read_sps(bits: Bits) -> tuple[int, SequenceParameters]:
         order_type=order_type,
         order_bits=order_bits,
         order_delta_always_zero=always_zero,
-        frames_only=bool(bits.take(1)),
+        frames_only=frames_only,
+        picture_pixels=width * height * MACROBLOCK_PIXELS * (1 if frames_only else 2),
     )
 
 

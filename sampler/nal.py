@@ -69,6 +69,11 @@ class NalReader:
                 for unit in _avcc_units(extradata):
                     self._quantisers.learn(unit)
 
+    @property
+    def picture_pixels(self) -> int:
+        """Size of the pictures, as far as H.264 parameter sets have told it: of the largest. Else 0."""
+        return self._quantisers.picture_pixels
+
     def read(self, packet: memoryview, *, flagged: bool) -> PictureHead:
         """What a packet tells of its picture.
 

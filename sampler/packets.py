@@ -31,43 +31,37 @@ class Run:
     start: int
     stop: int
     clean_from_seconds: float
-    """Pictures shown earlier lean on what was not decoded: the leading pictures of an open GOP, or those before a
-    recovery point is reached."""
-    leading: bool = True
-    """Whether pictures shown before `clean_from_seconds` need not be decoded at all."""
-    concealed: bool = False
-    """Nothing here comes out right: what is missing is made up."""
+    """Pictures shown earlier are passed over: the leading pictures of an open GOP lean on what was not decoded."""
+    headless: bool = False
+    """Begins without a keyframe, in the middle of a GOP: what pictures lean on is made up, until a recovery point
+    has passed."""
+    recovered: int | None = None
+    """Of a headless run, the packet from which on all is right; None: nothing is."""
 
 
 def runs(packets: Sequence[VideoPacket]) -> list[Run]:
     """The stretches that are decoded each by itself: one for each keyframe, with all up to the next.
 
-    What comes before the first keyframe is decoded from its recovery point on (intra refresh), and up to there with
-    concealment: it belongs to a GOP that began in an earlier segment.
+    What comes before the first keyframe belongs to a GOP that began in an earlier segment, or to a stream with intra
+    refresh, which has no keyframes.
     """
     starts = [index for index, packet in enumerate(packets) if packet.keyframe]
-    headless = starts[0] if starts else len(packets)
-    return [
-        *_headless_runs(packets, headless),
-        *(
-            Run(start=start, stop=stop, clean_from_seconds=packets[start].seconds)
-            for start, stop in pairwise([*starts, len(packets)])
-        ),
+    found = [
+        Run(start=start, stop=stop, clean_from_seconds=packets[start].seconds)
+        for start, stop in pairwise([*starts, len(packets)])
     ]
-
-
-def _headless_runs(packets: Sequence[VideoPacket], stop: int) -> list[Run]:
-    """The runs of packets [0, stop), which have no keyframe."""
-    found = []
-    start = stop
-    for index in range(stop):
-        recovery = packets[index].recovery_frames
-        if recovery is not None and index + recovery < stop:
-            start = index
-            clean = packets[index + recovery].seconds
-            found.append(Run(start=start, stop=stop, clean_from_seconds=clean, leading=False))
-            break
-    if start:
-        first = min(packet.seconds for packet in packets[:start])
-        found.insert(0, Run(start=0, stop=start, clean_from_seconds=first, leading=False, concealed=True))
+    headless = starts[0] if starts else len(packets)
+    if headless:
+        found.insert(0, _headless_run(packets, headless))
     return found
+
+
+def _headless_run(packets: Sequence[VideoPacket], stop: int) -> Run:
+    """The run of packets [0, stop), which have no keyframe."""
+    points = (
+        index + recovery
+        for index in range(stop)
+        if (recovery := packets[index].recovery_frames) is not None and index + recovery < stop
+    )
+    first_seconds = min(packet.seconds for packet in packets[:stop])
+    return Run(start=0, stop=stop, clean_from_seconds=first_seconds, headless=True, recovered=min(points, default=None))

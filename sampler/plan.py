@@ -8,6 +8,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from config.profiles import SamplingProfile
 from sampler.evidence import find_cuts
@@ -28,6 +29,8 @@ class Target:
     index: int
     """Of its packet, in decoding order."""
     reason: SampleReason
+    proofs: tuple[int, ...] = ()
+    """Of packets, one of which must be coded as new content for this picture to be worth taking; (): it is anyway."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,21 +53,26 @@ def plan(
         seed: secret and different for every segment: only who knows it can tell where the audits fall.
         end_seconds: where the last picture's time ends.
     """
-    parts = [(run, _clean(packets, run)) for run in runs(packets)]
-    chosen = _keyframes(packets, parts, profile)
-    if packets:
-        budget = math.ceil(profile.cuts_per_second * (end_seconds - min(packet.seconds for packet in packets)))
-        _add_cuts(packets, parts, profile.cut_doublings, budget, chosen)
+    parts = [(run, clean) for run in runs(packets) if (clean := _clean(packets, run))]
+    chosen = _first_pictures(packets, parts, profile)
+    # Gaps are filled as if there were no cuts: a cut may turn out to be none.
+    last_seconds = -math.inf
     for place, (_, clean) in enumerate(parts):
-        following = [packets[later[0]].seconds for _, later in parts[place + 1 :] if later]
-        until = following[0] if following else end_seconds
-        _fill_gaps(packets, clean, until, profile.max_gap_seconds, chosen)
-        if clean:
-            _add_audits(packets, clean, until, profile.audits_per_minute, seed, chosen)
+        until = packets[parts[place + 1][1][0]].seconds if place + 1 < len(parts) else end_seconds
+        _fill_gaps(packets, clean, last_seconds, until, profile.max_gap_seconds, chosen)
+        last_seconds = max((packets[index].seconds for index in clean if index in chosen), default=last_seconds)
+        _add_audit(packets, clean, until, profile.audits_per_minute, seed, chosen)
+    proofs = _cuts(packets, parts, profile, end_seconds)
     return tuple(
         RunPlan(
             run=run,
-            targets=tuple(Target(index=index, reason=chosen[index]) for index in clean if index in chosen),
+            targets=tuple(
+                Target(index=index, reason=chosen[index])
+                if index in chosen
+                else Target(index=index, reason=SampleReason.CUT, proofs=tuple(proofs[index]))
+                for index in clean
+                if index in chosen or index in proofs
+            ),
         )
         for run, clean in parts
     )
@@ -80,18 +88,18 @@ def _clean(packets: Sequence[VideoPacket], run: Run) -> list[int]:
     return sorted(indices, key=lambda index: packets[index].seconds)
 
 
-def _keyframes(
+def _first_pictures(
     packets: Sequence[VideoPacket], parts: Sequence[tuple[Run, list[int]]], profile: SamplingProfile
 ) -> dict[int, SampleReason]:
-    """The first clean picture of every run, but keyframes near the one before that look alike by their size."""
+    """The first picture of every run, but keyframes near the one before that look alike by their size."""
     chosen: dict[int, SampleReason] = {}
     last: VideoPacket | None = None
     for run, clean in parts:
-        if not clean:
-            continue
         first = packets[clean[0]]
-        if run.concealed or not first.keyframe:
+        if not first.keyframe:
             chosen[clean[0]] = SampleReason.GAP
+            if run.recovered is not None:
+                chosen[run.recovered] = SampleReason.GAP
             continue
         if last is not None and first.seconds - last.seconds < profile.keyframe_spacing_seconds:
             sizes = max(first.size_bytes, 1), max(last.size_bytes, 1)
@@ -102,45 +110,24 @@ def _keyframes(
     return chosen
 
 
-def _add_cuts(
-    packets: Sequence[VideoPacket],
-    parts: Sequence[tuple[Run, list[int]]],
-    threshold: float,
-    budget: int,
-    chosen: dict[int, SampleReason],
-) -> None:
-    """Adds the pictures on both sides of the cuts with the most evidence, at most `budget` cuts.
-
-    The one before costs no decoding, and is the insert's last where only its end is seen.
-    """
-    takeable = {index for _, clean in parts for index in clean}
-    cuts = [cut for run, clean in parts if clean for cut in find_cuts(packets, run.start, run.stop, threshold)]
-    cuts.sort(key=lambda cut: -cut.evidence)
-    for cut in cuts[:budget]:
-        for index in (cut.index, cut.before):
-            if index in takeable:
-                chosen.setdefault(index, SampleReason.CUT)
-
-
 def _fill_gaps(
     packets: Sequence[VideoPacket],
     clean: Sequence[int],
+    last_seconds: float,
     until: float,
     gap_seconds: float,
     chosen: dict[int, SampleReason],
 ) -> None:
-    """Adds pictures of the run so that none of its stretches, up to `until`, is longer than the gap.
+    """Adds pictures of the run so that no stretch from `last_seconds`, the sample before, to `until` is longer than
+    the gap.
 
     The last one is taken as early as it may be, `gap_seconds` before `until`, since all before it must be decoded for
     it; those between stand even. Samples fall on pictures, so a stretch may be longer by one picture's time.
     """
-    if not clean:
-        return
     anchors = [packets[index].seconds for index in clean if index in chosen]
-    if not anchors:
-        # A keyframe that was passed over: the sample before it is nearer than its spacing.
-        anchors = [packets[clean[0]].seconds]
-    for previous, following in zip(anchors, [*anchors[1:], until], strict=True):
+    if clean[0] not in chosen:
+        anchors.insert(0, last_seconds)
+    for previous, following in pairwise([*anchors, until]):
         count = math.ceil((following - previous - SAME_INSTANT_SECONDS) / gap_seconds) - 1
         step = (following - previous - gap_seconds) / max(count, 1)
         wanted = [previous + step * (place + 1) for place in range(count)]
@@ -148,7 +135,7 @@ def _fill_gaps(
             chosen.setdefault(index, SampleReason.GAP)
 
 
-def _add_audits(
+def _add_audit(
     packets: Sequence[VideoPacket],
     clean: Sequence[int],
     until: float,
@@ -158,12 +145,35 @@ def _add_audits(
 ) -> None:
     """Adds a random picture of the run, as often as the rate asks for."""
     start = packets[clean[0]].seconds
-    digest = hashlib.blake2b(f"{start:.6f}".encode(), key=seed[:64], digest_size=16).digest()
+    digest = hashlib.blake2b(f"{start:.6f}".encode(), key=hashlib.sha256(seed).digest(), digest_size=16).digest()
     draw = int.from_bytes(digest[:8], "big") / 2**64
     instant = int.from_bytes(digest[8:], "big") / 2**64
     if draw < audits_per_minute * (until - start) / 60:
         for index in _first_at_or_after(packets, clean, [start + instant * (until - start)]):
             chosen.setdefault(index, SampleReason.AUDIT)
+
+
+def _cuts(
+    packets: Sequence[VideoPacket],
+    parts: Sequence[tuple[Run, list[int]]],
+    profile: SamplingProfile,
+    end_seconds: float,
+) -> dict[int, list[int]]:
+    """The pictures on both sides of the cuts with the most evidence, each with the packets that must prove it.
+
+    The one before costs no decoding, and is the insert's last where only its end is seen.
+    """
+    if not parts:
+        return {}
+    takeable = {index for _, clean in parts for index in clean}
+    cuts = [cut for run, _ in parts for cut in find_cuts(packets, run.start, run.stop, profile.cut_doublings)]
+    cuts.sort(key=lambda cut: -cut.evidence)
+    span_seconds = end_seconds - packets[parts[0][1][0]].seconds
+    found: dict[int, list[int]] = {}
+    for cut in cuts[: math.ceil(profile.cuts_per_second * span_seconds)]:
+        for index in {cut.index, cut.before} & takeable:
+            found.setdefault(index, []).append(cut.index)
+    return found
 
 
 def _first_at_or_after(packets: Sequence[VideoPacket], clean: Sequence[int], wanted: Sequence[float]) -> list[int]:

@@ -55,6 +55,7 @@ def store(frame: VideoFrame, *, pixel_aspect: float) -> tuple[StoredPicture, tup
     rotation, mirrored = _orientation(frame)
     if frame.format.name not in LAYOUTS:
         # One thread: swscale would start more, which the child's confinement denies.
+        # One thread: more could not be started any more.
         frame = frame.reformat(format="rgb24" if frame.format.is_rgb else "yuv420p", threads=1)
     layout = LAYOUTS[frame.format.name]
     planes = frame.planes

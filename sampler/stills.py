@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sampler.errors import (
+    DecoderMemoryError,
     EmptyInputError,
     TooLargeError,
     TooSmallError,
@@ -32,7 +33,8 @@ def decode_still(data: bytes, limits: Limits) -> NDArray[np.uint8]:
     `Image.convert("RGB")` gives, which is what hash lists are made from.
 
     Raises:
-        EmptyInputError, UnsupportedContainerError, TruncatedError, TooSmallError, TooLargeError, UndecodableError.
+        InputError: empty, unsupported_container, truncated, too_small, too_large or undecodable.
+        DecoderMemoryError: it would take more memory than there is.
     """
     if not data:
         raise EmptyInputError("the picture file is empty: expected PNG, JPEG, WebP, GIF, BMP or TIFF")
@@ -44,6 +46,8 @@ def decode_still(data: bytes, limits: Limits) -> NDArray[np.uint8]:
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise DecoderMemoryError(f"the decoder hit its memory bound at a {width}×{height} picture") from error
         raise UndecodableError(f"the {width}×{height} picture is damaged") from error
     if decoded is None:
         raise UndecodableError(f"the {width}×{height} picture is damaged")
