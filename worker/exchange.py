@@ -17,6 +17,9 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from worker.body import BoundedBody
@@ -105,13 +108,29 @@ class _GuardedResolver(AbstractResolver):
         """There is nothing to close."""
 
 
+class _CleanConnector(aiohttp.TCPConnector):
+    """Reuses a connection only if nothing has come on it that was not asked for.
+
+    aiohttp looks at that when it gives a connection back, which is too early where bytes follow the declared length in
+    the same read: the body's end gives the connection back before the rest is parsed. The rest would be taken for the
+    answer to the next request, which may be another stream's.
+    """
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        while (connection := await super()._get(key, traces)) is not None:
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return None
+
+
 class OriginSession:
     """A pool of guarded connections that belongs to the event loop it was opened in. Use as a context manager."""
 
     def __init__(self, origins: AllowedOrigins, *, resolve: Resolve = resolve_by_system) -> None:
         self._origins = origins
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_CleanConnector(
                 resolver=_GuardedResolver(origins, resolve),
                 limit=_MAX_CONNECTIONS,
                 ttl_dns_cache=_DNS_CACHE_SECONDS,
