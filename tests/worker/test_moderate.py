@@ -185,14 +185,14 @@ def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third(
     process: Process, origin: LiveOrigin, redis_url: str
 ):
     """A stream made to crash the decoder costs three children, never a worker, and is told."""
-    hasty = Process(process.settings, limits=Limits(wall_seconds=0.001))
+    starved = Process(process.settings, limits=Limits(memory_bytes=0))
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
     for _ in range(2):
-        moderate_segment(hasty, "s", key)
+        moderate_segment(starved, "s", key)
         assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
-    moderate_segment(hasty, "s", key)
-    hasty.close()
+    moderate_segment(starved, "s", key)
+    starved.close()
     record = show(process.redis, "s")
     check_equation(record)
     assert record["reasons"] == {"failed: quarantined": float(SEGMENT_SECONDS)}
