@@ -1,0 +1,58 @@
+"""`livewarden streams` as a platform engineer types it, against a real Valkey."""
+
+import pytest
+from commandline import livewarden
+
+URL = "https://cdn.example/a/index.m3u8"
+LEDGER = ("elapsed", "moderated", "skipped", "failed", "missed", "pending", "unhashable")
+
+
+@pytest.fixture
+def environment(redis_url: str) -> dict[str, str]:
+    return {"LIVEWARDEN_REDIS_URL": redis_url}
+
+
+def test_add_show_list_remove(environment: dict[str, str]):
+    """Scripts of platforms read these fields; a renamed one would break them all."""
+    added = livewarden(
+        "streams", "add", "a:1", "--url", URL, "--purpose", "drill", "--risk-prior", "0.5", "--metadata",
+        '{"channel": "cooking"}', "--json", environment=environment,
+    )  # fmt: skip
+    assert (added.status, added.err) == (0, "")
+    shown = livewarden("streams", "show", "a:1", "--json", environment=environment)
+    assert shown.records == added.records
+    (record,) = shown.records
+    assert (record["state"], record["url"], record["purpose"]) == ("waiting", URL, "drill")
+    assert (record["risk_prior"], record["metadata"]) == (0.5, {"channel": "cooking"})
+    assert [record[f"{name}_seconds"] for name in LEDGER] == [0] * len(LEDGER)
+    assert record["reasons"] == {}
+    listed = livewarden("streams", "list", "--json", environment=environment)
+    assert [entry["stream_id"] for entry in listed.records] == ["a:1"]
+    removed = livewarden("streams", "remove", "a:1", "--json", environment=environment)
+    assert removed.records[0]["state"] == "removed"
+
+
+def test_tables_for_people(environment: dict[str, str]):
+    """Without --json a person reads the state and what was not seen."""
+    livewarden("streams", "add", "s", "--url", URL, environment=environment)
+    assert "waiting" in livewarden("streams", "show", "s", environment=environment).out
+    assert "not seen" in livewarden("streams", "list", environment=environment).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("add", "a b", "--url", URL), "stream_id"),
+        (("add", "a", "--url", "ftp://x"), "url"),
+        (("add", "a"), "LIVEWARDEN_URL_TEMPLATE"),
+        (("add", "a", "--url", URL, "--metadata", "{"), "metadata"),
+        (("add", "a", "--url", URL, "--audience", "private"), "LIVEWARDEN_LEGAL_BASIS"),
+        (("show", "nobody"), "nobody"),
+        (("remove", "nobody"), "nobody"),
+    ],
+)
+def test_says_in_one_line_what_is_wrong(environment: dict[str, str], arguments: tuple[str, ...], told: str):
+    """A platform engineer sees which field to mend, and no traceback."""
+    ran = livewarden("streams", *arguments, environment=environment)
+    assert ran.status == 2
+    assert told in ran.message
