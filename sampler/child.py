@@ -11,7 +11,6 @@ import socket
 import sys
 import time
 from contextlib import closing
-from dataclasses import asdict
 from typing import Any
 
 import av
@@ -47,13 +46,13 @@ class Batch:
         """Puts one more picture in; sends all if it is enough."""
         if self._descriptor is None:
             self._descriptor = os.memfd_create("livewarden-pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        offset = self._size
-        for buffer in buffers:
-            view = memoryview(buffer).cast("B")
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-            self._size += memoryview(buffer).nbytes
-        self._entries.append({"offset": offset, "picture": asdict(picture), **entry})
+        views = [memoryview(buffer).cast("B") for buffer in buffers]
+        size = sum(view.nbytes for view in views)
+        written = os.writev(self._descriptor, views)
+        if written != size:
+            raise DecoderMemoryError("there is no memory for the pictures")
+        offset, self._size = self._size, self._size + size
+        self._entries.append({"offset": offset, "picture": vars(picture), **entry})
         if self._size >= BATCH_BYTES:
             self.send()
 
@@ -82,7 +81,7 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
     started = time.process_time()
     decode_seconds = 0.0
     with closing(Demuxer(Source(descriptor, request["size"]), limits, init_bytes=request["init_size"])) as demuxer:
-        executor = Executor(demuxer.codec_context, limits)
+        executor = Executor(demuxer.codec_context, limits, exact=profile.exact_pictures)
         packets: list[tuple[float, int, bool]] = []
         for window in demuxer.windows():
             targets = plan(window.packets, profile=profile, seed=seed, end_seconds=_end_seconds(window, demuxer))

@@ -18,6 +18,8 @@ TS_SYNC = 0x47
 TS_FIRST_CONTENT_PID = 0x20
 """Packet identifiers below are for tables, which are never scrambled."""
 ID3_HEADER_BYTES = 10
+SCRAMBLING_BYTES = 32 * TS_PACKET_BYTES
+"""As much of the beginning as tells whether a stream is scrambled."""
 MP4_BOXES = frozenset(
     (b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free", b"skip", b"wide", b"mdat")
 )
@@ -71,7 +73,7 @@ def _is_scrambled(head: bytes) -> bool:
     """Whether most packets with content say that it is scrambled (ISO/IEC 13818-1, transport_scrambling_control)."""
     controls = [
         head[start + 3] >> 6
-        for start in range(0, len(head) - TS_PACKET_BYTES + 1, TS_PACKET_BYTES)
+        for start in range(0, min(len(head), SCRAMBLING_BYTES) - TS_PACKET_BYTES + 1, TS_PACKET_BYTES)
         if int.from_bytes(head[start + 1 : start + 3], "big") & 0x1FFF >= TS_FIRST_CONTENT_PID
     ]
     return sum(control > 1 for control in controls) * 2 > len(controls) > 0

@@ -1,6 +1,5 @@
 """The worker's handle on its decoder child."""
 
-import dataclasses
 import mmap
 import os
 import signal
@@ -159,7 +158,7 @@ class Decoder:
         descriptor, size = _as_descriptor(data, init, self.limits)
         try:
             sock = self._start()
-            request |= {"limits": dataclasses.asdict(self.limits), "size": size, "init_size": len(init)}
+            request |= {"limits": vars(self.limits), "size": size, "init_size": len(init)}
             deadline = time.monotonic() + self.limits.wall_seconds
             wire.send(sock, request, [descriptor])
             while True:

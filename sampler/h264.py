@@ -99,11 +99,8 @@ class QuantiserReader:
     def __init__(self) -> None:
         self._sequences: dict[int, SequenceParameters] = {}
         self._pictures: dict[int, PictureParameters] = {}
-
-    @property
-    def picture_pixels(self) -> int:
-        """Of the largest pictures that the parameter sets tell of, in whole macroblocks; 0 if there is none yet."""
-        return max((sequence.picture_pixels for sequence in self._sequences.values()), default=0)
+        self.picture_pixels = 0
+        """Of the largest pictures that parameter sets have told of, in whole macroblocks; 0: none yet."""
 
     def learn(self, unit: bytes) -> None:
         """Takes in a parameter set; one that makes no sense is passed over."""
@@ -112,6 +109,7 @@ class QuantiserReader:
             if unit[0] & 0x1F == SPS:
                 identifier, sequence = _read_sps(bits)
                 self._sequences[identifier] = sequence
+                self.picture_pixels = max(self.picture_pixels, sequence.picture_pixels)
             elif unit[0] & 0x1F == PPS:
                 identifier, picture = _read_pps(bits)
                 self._pictures[identifier] = picture

@@ -1,19 +1,16 @@
-"""The few bits of H.264 and H.265 that a plan needs: whether other pictures lean on this one, recovery points, QP.
+"""What a plan needs of H.264 and H.265 packets: how much of them is picture, whether others lean on it, where decoding
+may begin, QP.
 
-Only the head of a packet is read, and nothing is trusted: where the bits make no sense the answer is "needed by
-others". Sections are those of ITU-T H.264 and H.265.
+Nothing here is trusted, and a packet is believed before its container: where the bits make no sense the answer is
+"needed by others, and no place to begin at". Sections are those of ITU-T H.264 and H.265.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 from sampler.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slice_kind
 
-HEAD_BYTES = 256
-"""Access unit delimiters and SEI come before the first slice; where they are longer, nothing is told."""
-KEY_HEAD_BYTES = 2048
-"""Keyframes have parameter sets as well, and the first one x264's banner of 700 bytes; x265's is longer than this, so
-then all of the packet is read."""
 START_CODE = b"\x00\x00\x01"
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
 SEI_RECOVERY_POINT = 6
@@ -25,6 +22,10 @@ HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
 """TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
 AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE = 4, 21
 """Where avcC and hvcC tell the size of NAL unit lengths (ISO/IEC 14496-15)."""
+PADDING = b"\x00\x03"
+"""Bytes that the end of a slice may be padded with (cabac_zero_word, H.264 7.3.2.8, and trailing zeros)."""
+LARGEST_UNITS = 512
+"""NAL units of one packet that are looked at; x264 makes under 100 slices at the most."""
 
 
 class NalCodec(Enum):
@@ -36,30 +37,29 @@ class NalCodec(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureHead:
-    """What the head of a packet tells."""
+    """What a packet tells of its picture."""
 
-    reference: bool = True
+    size_bytes: int
+    """Of its slices. Filler and messages are not picture: with them a broadcaster could make all packets alike."""
+    reference: bool
     """Whether other pictures may be predicted from this one."""
+    begins: bool
+    """Whether decoding may begin here, by the picture's own coding: all of it is intra."""
     recovery_frames: int | None = None
     """Of a recovery point SEI (H.264 D.2.8): so many pictures later all is right."""
     quantiser: int | None = None
     """QP that the first slice begins with; H.264 only."""
-    begins: bool = False
-    """Whether decoding may begin here, by the picture's own coding: all of it is intra."""
-
-
-UNKNOWN = PictureHead()
 
 
 class NalReader:
-    """Reads the heads of the packets of one stream, in order."""
+    """Reads the packets of one stream, in order."""
 
     def __init__(self, codec: NalCodec, extradata: bytes) -> None:
         """`extradata` is the container's: avcC or hvcC in MP4, start codes or nothing in MPEG-TS."""
-        self._codec = codec
         self._length_bytes = 0
         self._sublayers: int | None = None
         self._quantisers = QuantiserReader()
+        self._read = self._read_h264 if codec is NalCodec.H264 else self._read_hevc
         place = AVCC_LENGTH_BYTE if codec is NalCodec.H264 else HVCC_LENGTH_BYTE
         if extradata[:1] == b"\x01" and len(extradata) > place:
             self._length_bytes = (extradata[place] & 3) + 1
@@ -71,72 +71,77 @@ class NalReader:
 
     @property
     def picture_pixels(self) -> int:
-        """Size of the pictures, as far as H.264 parameter sets have told it: of the largest. Else 0."""
+        """Size of the largest pictures that H.264 parameter sets have told of, else 0."""
         return self._quantisers.picture_pixels
 
-    def read(self, packet: memoryview, *, flagged: bool) -> PictureHead:
+    def read(self, packet: bytes, *, flagged: bool) -> PictureHead:
         """What a packet tells of its picture.
 
         Args:
-            packet: all of it; only its first bytes are read, unless it may be a keyframe.
+            packet: all of it.
             flagged: whether the container calls it a keyframe. That alone is not believed: a broadcaster who flags
                 predicted pictures would have us begin at them and see garbage, while players go on from before.
         """
-        for size in (KEY_HEAD_BYTES, len(packet)) if flagged else (HEAD_BYTES,):
-            head = self._read(packet, size, flagged=flagged)
-            if head is not None:
-                return head
-        return UNKNOWN
+        return self._read(packet, flagged)
 
-    def _read(self, packet: memoryview, size: int, *, flagged: bool) -> PictureHead | None:
-        """As `read`, of the first `size` bytes; None: the first slice lies further on."""
-        head = bytes(packet[:size])
-        recovery = None
-        position = 0
-        while (unit := self._next_unit(head, position)) is not None:
-            begin, position = unit
-            if self._codec is NalCodec.HEVC:
-                kind = head[begin] >> 1 & 0x3F
-                if kind in HEVC_SLICES:
-                    leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and head[begin + 1] & 7 == self._sublayers
-                    return PictureHead(reference=not leaf, begins=kind in HEVC_IRAP)
-                if kind == HEVC_SPS and begin + 2 < len(head):
-                    self._sublayers = (head[begin + 2] >> 1 & 7) + 1
-                continue
-            kind = head[begin] & 0x1F
+    def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
+        size, first, intra, recovery = 0, b"", True, None
+        for begin, end in self._units(packet):
+            kind = packet[begin] & 0x1F
             if kind in (H264_SLICE, H264_IDR):
-                return PictureHead(
-                    reference=head[begin] & 0x60 != 0,
-                    recovery_frames=recovery if kind == H264_SLICE else None,
-                    quantiser=self._quantisers.read(head[begin : begin + SLICE_HEAD_BYTES]),
-                    begins=kind == H264_IDR or (flagged and not recovery and self._is_intra(bytes(packet))),
-                )
-            if kind in (SPS, PPS):
-                self._quantisers.learn(head[begin:position])
-            if kind == H264_SEI:
-                recovery = _recovery_frames(head[begin + 1 : position], recovery)
-        return None
+                size += len(packet[begin:end].rstrip(PADDING))
+                head = packet[begin : begin + SLICE_HEAD_BYTES]
+                first = first or head
+                if flagged and kind == H264_SLICE and slice_kind(head) != "I":
+                    intra = False
+            elif kind in (SPS, PPS):
+                self._quantisers.learn(packet[begin:end])
+            elif kind == H264_SEI:
+                recovery = _recovery_frames(packet[begin + 1 : end], recovery)
+        if not first:
+            return PictureHead(size_bytes=len(packet), reference=True, begins=False)
+        idr = first[0] & 0x1F == H264_IDR
+        return PictureHead(
+            size_bytes=size,
+            reference=first[0] & 0x60 != 0,
+            begins=intra and (idr or (flagged and not recovery)),
+            recovery_frames=None if idr else recovery,
+            quantiser=self._quantisers.read(first),
+        )
 
-    def _is_intra(self, packet: bytes) -> bool:
-        """Whether all slices of an H.264 picture are intra."""
-        position = 0
-        while (unit := self._next_unit(packet, position)) is not None:
-            begin, position = unit
-            if packet[begin] & 0x1F == H264_SLICE and slice_kind(packet[begin : begin + SLICE_HEAD_BYTES]) != "I":
-                return False
-        return True
+    def _read_hevc(self, packet: bytes, _flagged: bool) -> PictureHead:
+        size, first = 0, b""
+        for begin, end in self._units(packet):
+            kind = packet[begin] >> 1 & 0x3F
+            if kind in HEVC_SLICES:
+                size += len(packet[begin:end].rstrip(PADDING))
+                first = first or packet[begin : begin + 2]
+            elif kind == HEVC_SPS and begin + 2 < end:
+                self._sublayers = (packet[begin + 2] >> 1 & 7) + 1
+        if not first:
+            return PictureHead(size_bytes=len(packet), reference=True, begins=False)
+        kind = first[0] >> 1 & 0x3F
+        # No picture of its sub-layer leans on this one, and there is no sub-layer above.
+        leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and first[1] & 7 == self._sublayers
+        return PictureHead(size_bytes=size, reference=not leaf, begins=kind in HEVC_IRAP)
 
-    def _next_unit(self, head: bytes, position: int) -> tuple[int, int] | None:
-        """[begin, end) of the NAL unit that begins at or after `position`; its end may lie past the head."""
-        if self._length_bytes:
-            begin = position + self._length_bytes
-            end = begin + int.from_bytes(head[position:begin], "big")
-        else:
-            code = head.find(START_CODE, position)
-            begin = code + len(START_CODE) if code >= 0 else len(head)
-            end = head.find(START_CODE, begin)
-            end = end if end >= 0 else len(head)
-        return (begin, end) if begin + 1 < len(head) else None
+    def _units(self, packet: bytes) -> Iterator[tuple[int, int]]:
+        """[begin, end) of each NAL unit of at least two bytes."""
+        begin, last = 0, len(packet)
+        for _ in range(LARGEST_UNITS):
+            if self._length_bytes:
+                begin += self._length_bytes
+                end = begin + int.from_bytes(packet[begin - self._length_bytes : begin], "big")
+            else:
+                code = packet.find(START_CODE, begin)
+                begin = code + len(START_CODE) if code >= 0 else last
+                end = packet.find(START_CODE, begin)
+                end = end if end >= 0 else last
+            if begin + 1 >= last:
+                return
+            if end - begin > 1:
+                yield begin, min(end, last)
+            begin = end
 
 
 def _avcc_units(extradata: bytes) -> list[bytes]:

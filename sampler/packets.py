@@ -12,6 +12,7 @@ class VideoPacket:
     seconds: float
     """Presentation time from the input's first picture."""
     size_bytes: int
+    """Of what is picture in it."""
     keyframe: bool
     """Decoding can begin here, and this picture itself comes out right."""
     reference: bool = True

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from config.profiles import SamplingProfile
-from sampler.evidence import find_cuts
+from sampler.evidence import Cut, find_cuts
 from sampler.frames import SampleReason
 from sampler.packets import Run, VideoPacket, runs
 
 SAME_INSTANT_SECONDS = 1e-6
 """Times nearer than this are the same: they come from sums of fractions."""
+SURE_DOUBLINGS = 5.0
+"""Evidence from which a cut needs no proof: there one in twenty was none."""
 PASSED_OVER_DOUBLINGS = 0.25
 """A keyframe that is near the last sample is passed over, unless its size differs from the last keyframe's by this
 many doublings (19 %): where every picture is a keyframe, that is all a cut shows."""
@@ -69,7 +71,7 @@ def plan(
             targets=tuple(
                 Target(index=index, reason=chosen[index])
                 if index in chosen
-                else Target(index=index, reason=SampleReason.CUT, proofs=tuple(proofs[index]))
+                else Target(index=index, reason=SampleReason.CUT, proofs=proofs[index])
                 for index in clean
                 if index in chosen or index in proofs
             ),
@@ -158,8 +160,8 @@ def _cuts(
     parts: Sequence[tuple[Run, list[int]]],
     profile: SamplingProfile,
     end_seconds: float,
-) -> dict[int, list[int]]:
-    """The pictures on both sides of the cuts with the most evidence, each with the packets that must prove it.
+) -> dict[int, tuple[int, ...]]:
+    """The pictures on both sides of the cuts with the most evidence, each with the packets one of which must prove it.
 
     The one before costs no decoding, and is the insert's last where only its end is seen.
     """
@@ -169,11 +171,14 @@ def _cuts(
     cuts = [cut for run, _ in parts for cut in find_cuts(packets, run.start, run.stop, profile.cut_doublings)]
     cuts.sort(key=lambda cut: -cut.evidence)
     span_seconds = end_seconds - packets[parts[0][1][0]].seconds
-    found: dict[int, list[int]] = {}
+    found: dict[int, list[Cut]] = {}
     for cut in cuts[: math.ceil(profile.cuts_per_second * span_seconds)]:
         for index in {cut.index, cut.before} & takeable:
-            found.setdefault(index, []).append(cut.index)
-    return found
+            found.setdefault(index, []).append(cut)
+    return {
+        index: () if max(cut.evidence for cut in cuts) >= SURE_DOUBLINGS else tuple(cut.index for cut in cuts)
+        for index, cuts in found.items()
+    }
 
 
 def _first_at_or_after(packets: Sequence[VideoPacket], clean: Sequence[int], wanted: Sequence[float]) -> list[int]:
