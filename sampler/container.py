@@ -5,7 +5,6 @@ from enum import StrEnum
 from sampler.errors import (
     AudioOnlyError,
     EmptyInputError,
-    EncryptedError,
     TruncatedError,
     UnsupportedContainerError,
 )
@@ -15,11 +14,7 @@ SNIFF_BYTES = 64 << 10
 
 TS_PACKET_BYTES = 188
 TS_SYNC = 0x47
-TS_FIRST_CONTENT_PID = 0x20
-"""Packet identifiers below are for tables, which are never scrambled."""
 ID3_HEADER_BYTES = 10
-SCRAMBLING_BYTES = 32 * TS_PACKET_BYTES
-"""As much of the beginning as tells whether a stream is scrambled."""
 MP4_BOXES = frozenset(
     (b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free", b"skip", b"wide", b"mdat")
 )
@@ -38,7 +33,6 @@ def sniff(head: bytes) -> Container:
 
     Raises:
         EmptyInputError: there is nothing.
-        EncryptedError: scrambled MPEG-TS.
         AudioOnlyError: packed audio (ADTS, MP3, AC-3, E-AC-3, with or without ID3) or WebVTT.
         TruncatedError: it begins like a container, and is shorter than its first unit.
         UnsupportedContainerError: anything else.
@@ -46,8 +40,6 @@ def sniff(head: bytes) -> Container:
     if not head:
         raise EmptyInputError("the segment is empty: expected MPEG-TS or MP4")
     if _is_mpeg_ts(head):
-        if _is_scrambled(head):
-            raise EncryptedError("the transport stream is scrambled: there is no key")
         return Container.MPEG_TS
     if head[4:8] in MP4_BOXES:
         return Container.MP4
@@ -67,16 +59,6 @@ def _is_mpeg_ts(head: bytes) -> bool:
     """Whether sync bytes stand where the first packets begin (as many of three as there are)."""
     starts = range(0, min(len(head), 3 * TS_PACKET_BYTES), TS_PACKET_BYTES)
     return len(head) >= TS_PACKET_BYTES and all(head[start] == TS_SYNC for start in starts)
-
-
-def _is_scrambled(head: bytes) -> bool:
-    """Whether most packets with content say that it is scrambled (ISO/IEC 13818-1, transport_scrambling_control)."""
-    controls = [
-        head[start + 3] >> 6
-        for start in range(0, min(len(head), SCRAMBLING_BYTES) - TS_PACKET_BYTES + 1, TS_PACKET_BYTES)
-        if int.from_bytes(head[start + 1 : start + 3], "big") & 0x1FFF >= TS_FIRST_CONTENT_PID
-    ]
-    return sum(control > 1 for control in controls) * 2 > len(controls) > 0
 
 
 def _id3_bytes(head: bytes) -> int:

@@ -12,7 +12,8 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from sampler.container import SNIFF_BYTES, sniff
+from sampler.container import SNIFF_BYTES, Container, sniff
+from sampler.encryption import SAMPLE_AES, is_encrypted_mp4, is_scrambled
 from sampler.errors import (
     EncryptedError,
     ImplausibleRateError,
@@ -20,6 +21,7 @@ from sampler.errors import (
     TooLargeError,
     UndecodableError,
     UnsupportedCodecError,
+    UnsupportedContainerError,
 )
 from sampler.libav import translate
 from sampler.limits import Limits
@@ -39,12 +41,7 @@ CODECS = {
 }
 """Decoders that we run, and whose packets are NAL units. Every other one is surface for attacks and nothing else."""
 
-HLS_SAMPLE_AES = "\xdb"
-"""Stream type of sample-encrypted H.264 in MPEG-TS (Apple, "MPEG-2 Stream Encryption Format for HTTP Live Streaming",
-2.3), which FFmpeg gives as the codec tag."""
-
-ENCRYPTED_SAMPLE_ENTRY = b"encv"
-"""Of MP4 (ISO/IEC 14496-12, 8.12). FFmpeg reads on as if it were the entry that it stands for."""
+ENCRYPTED = "the video is encrypted: there is no key"
 LATE_VIDEO_SECONDS = 0.5
 """Sound may begin so long before the pictures: packagers cut the one where they cut the other, roughly."""
 
@@ -83,6 +80,10 @@ class Source:
         """Position."""
         return self._position
 
+    def at(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset` on, wherever the position is."""
+        return os.pread(self._descriptor, max(min(count, self._size - offset), 0), offset)
+
 
 @dataclass(kw_only=True, slots=True)
 class Window:
@@ -107,25 +108,25 @@ class Demuxer:
         Raises:
             InputError: what came cannot be looked at.
         """
-        self._head = source.read(SNIFF_BYTES)
-        container = sniff(self._head)
-        if init_bytes:
-            # What follows may be an error page, which FFmpeg would pass over in silence.
-            source.seek(init_bytes)
-            sniff(source.read(SNIFF_BYTES))
-        source.seek(0)
         self.limits = limits
+        self._source = source
+        self._container = sniff(source.at(0, SNIFF_BYTES))
+        # What follows may be an error page, which FFmpeg would pass over in silence.
+        if init_bytes and (body := sniff(source.at(init_bytes, SNIFF_BYTES))) is not self._container:
+            raise UnsupportedContainerError(f"the init section is {self._container}, what follows is {body}")
         try:
             self._input: InputContainer = av.open(
                 source,
                 mode="r",
-                format=container.value,
+                format=self._container.value,
                 options=OPEN_OPTIONS,
                 buffer_size=READ_BYTES,
                 io_open=_refuse_to_open,
                 **_LENIENT,
             )
         except av.error.FFmpegError as error:
+            if self._container is Container.MP4 and is_encrypted_mp4(source.at, None, known=False):
+                raise EncryptedError(ENCRYPTED) from error
             raise translate(error) from error
         self.notes: list[str] = []
         try:
@@ -173,19 +174,25 @@ class Demuxer:
             self.notes.append("second_video_stream")
         chosen = videos[0]
         largest = self.limits.picture_pixels
+        if self._is_encrypted(chosen):
+            raise EncryptedError(ENCRYPTED)
         if chosen.codec_context is None:
-            if ENCRYPTED_SAMPLE_ENTRY in self._head:
-                raise EncryptedError("the video's samples are encrypted: there is no key")
             # FFmpeg knows no decoder for it; PyAV then gives a stream without its attributes.
             raise UnsupportedCodecError(f"the video's codec is unknown: expected one of {', '.join(sorted(CODECS))}")
         name = chosen.codec_context.name
-        if chosen.codec_tag[:1] == HLS_SAMPLE_AES:
-            raise EncryptedError("the video's samples are encrypted: there is no key")
         if chosen.codec_context.width * chosen.codec_context.height > largest:
             raise TooLargeError(f"the video's pictures are over {largest} pixels")
         if name not in CODECS:
             raise UnsupportedCodecError(f"the video's codec is {name}: expected one of {', '.join(sorted(CODECS))}")
         return chosen
+
+    def _is_encrypted(self, chosen: VideoStream) -> bool:
+        known = chosen.codec_context is not None
+        if self._container is Container.MP4:
+            return is_encrypted_mp4(self._source.at, chosen.id, known=known)
+        if known and _tag(chosen.codec_context)[:1] == bytes([SAMPLE_AES]):
+            return True
+        return is_scrambled(self._source.at(0, SNIFF_BYTES), chosen.id)
 
     def windows(self) -> Iterator[Window]:
         """All video packets, in windows of bounded size.
@@ -258,7 +265,7 @@ class Demuxer:
             seconds = None if packet.pts is None else float(packet.pts * packet.time_base)
             if packet.stream_index == self.stream.index:
                 if packet.has_sidedata("encryption_info"):
-                    raise EncryptedError("the video's samples are encrypted: there is no key")
+                    raise EncryptedError(ENCRYPTED)
                 if earliest is not None and seconds is not None and seconds - earliest > LATE_VIDEO_SECONDS:
                     self.before_seconds = min(seconds - earliest, JUMP_SECONDS)
                 return cast("Packet[VideoStream]", packet)
@@ -282,6 +289,14 @@ def _describe(payload: "Packet[VideoStream]", head: PictureHead | None, seconds:
         shown=not payload.is_discard,
         recovery_frames=None if head.begins else head.recovery_frames,
     )
+
+
+def _tag(context: VideoCodecContext) -> bytes:
+    """The codec tag, which PyAV gives as text and fails to where it is none."""
+    try:
+        return context.codec_tag.encode("ascii")
+    except UnicodeDecodeError as error:
+        return error.object
 
 
 def _refuse_to_open(_url: str, _flags: int, _options: object) -> object:

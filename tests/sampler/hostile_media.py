@@ -189,3 +189,9 @@ def still(extension: str) -> bytes:
     done, encoded = cv2.imencode(extension, pixels)
     assert done
     return bytes(encoded)
+
+
+def init_and_fragments(data: bytes) -> tuple[bytes, bytes]:
+    """A fragmented MP4 as HLS carries it: EXT-X-MAP and media segment."""
+    start = data.index(b"moof") - 4
+    return data[:start], data[start:]

@@ -9,7 +9,7 @@ from random import Random
 
 import av
 import pytest
-from hostile_media import audio, bomb_png, naming_another, scrambled, segment, still, wave_file
+from hostile_media import audio, bomb_png, naming_another, segment, still, wave_file
 
 from config.profiles import BALANCED
 from sampler.decoder import Decoder
@@ -40,8 +40,6 @@ BAD = {
     "AC-3": (audio("ac3", "ac3"), "audio_only"),
     "WebVTT": (VTT, "audio_only"),
     "WebVTT behind a byte order mark": (b"\xef\xbb\xbf" + VTT, "audio_only"),
-    "scrambled TS": (scrambled(segment()), "encrypted"),
-    "scrambled TS with audio in the clear": (scrambled(segment(audio_seconds=2)), "encrypted"),
     "45,000 frames a second in TS": (segment(rate=45_000, seconds=50 / 45_000), "implausible_rate"),
     "100,000 frames a second in MP4": (segment("mp4", rate=100_000, seconds=50 / 100_000), "implausible_rate"),
     "a codec that nobody knows": (segment("mp4").replace(b"avc1", b"zzzz"), "unsupported_codec"),

@@ -1,0 +1,112 @@
+"""Whether an input says that its pictures are encrypted: told from its packets and boxes. Runs in the decoder child.
+
+FFmpeg decodes what it has no key for as if it were in the clear. An encrypted stream would be told as a damaged one.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+
+TS_PACKET_BYTES = 188
+SAMPLE_AES = 0xDB
+"""Stream type of sample-encrypted H.264 in MPEG-TS (Apple, "MPEG-2 Stream Encryption Format for HTTP Live Streaming",
+2.3), which FFmpeg gives as the codec tag."""
+ENCRYPTED_ENTRY = b"encv"
+"""Sample entry of encrypted video (ISO/IEC 14496-12, 8.12.2)."""
+SAMPLE_TABLE = (b"mdia", b"minf", b"stbl", b"stsd")
+"""Boxes from the track down to its sample entries."""
+STSD_HEAD_BYTES = 8
+"""Version, flags and count (ISO/IEC 14496-12, 8.5.2)."""
+PIFF_SAMPLES = bytes.fromhex("a2394f525a9b4f14a2446c427c648df4")
+"""The `uuid` box that was `senc` before ISO/IEC 23001-7."""
+TOP_BOXES = 64
+"""So many boxes are looked at for `moov` and `moof`; segments have under ten before the first fragment."""
+TOP_BOX_BYTES = 1 << 20
+"""As much of one is read: sample entries lie in the first kilobytes of a track."""
+
+Box = tuple[bytes, bytes]
+Read = Callable[[int, int], bytes]
+"""(offset, count) to bytes of the input, fewer at its end."""
+
+
+def is_scrambled(packets: bytes, pid: int) -> bool:
+    """Whether most MPEG-TS packets of `pid` say so (transport_scrambling_control, ISO/IEC 13818-1, 2.4.3.2)."""
+    high, low, control = (packets[column::TS_PACKET_BYTES] for column in (1, 2, 3))
+    named = zip(high, low, control, strict=False)
+    controls = [bits >> 6 for upper, lower, bits in named if (upper & 0x1F) << 8 | lower == pid]
+    return sum(value > 1 for value in controls) * 2 > len(controls)
+
+
+def is_encrypted_mp4(read: Read, track: int | None, *, known: bool) -> bool:
+    """Whether an MP4 says so of its video and FFmpeg does not.
+
+    Args:
+        read: reads the input, its init section in front.
+        track: number of the video's track, if FFmpeg has found it.
+        known: whether FFmpeg found the codec behind an encrypted sample entry. Then it tells of encryption itself,
+            packet for packet, if the entry has the parameters (`tenc`).
+    """
+    for kind, content in _top_boxes(read):
+        if kind == b"moov":
+            for entry, inside in _sample_entries(content):
+                if entry == ENCRYPTED_ENTRY and not (known and b"tenc" in inside):
+                    return True
+        elif _is_encrypted_fragment(content, track):
+            return True
+    return False
+
+
+def _top_boxes(read: Read) -> Iterator[Box]:
+    """`moov` and the first `moof`, with their contents, wherever they begin."""
+    position = 0
+    for _ in range(TOP_BOXES):
+        head = read(position, 16)
+        if len(head) < 8:
+            return
+        size, kind = struct.unpack_from(">I4s", head)
+        head_bytes = 8
+        if size == 1 and len(head) == 16:
+            (size,), head_bytes = struct.unpack_from(">Q", head, 8), 16
+        if kind in (b"moov", b"moof"):
+            yield kind, read(position + head_bytes, min(max(size - head_bytes, 0), TOP_BOX_BYTES))
+        if kind == b"moof" or size < head_bytes:
+            return
+        position += size
+
+
+def _boxes(content: bytes) -> Iterator[Box]:
+    """The boxes that `content` consists of."""
+    position = 0
+    while position + 8 <= len(content):
+        size, kind = struct.unpack_from(">I4s", content, position)
+        if size < 8:
+            return
+        yield kind, content[position + 8 : position + size]
+        position += size
+
+
+def _inside(content: bytes, path: tuple[bytes, ...]) -> Iterator[bytes]:
+    """Contents of all boxes at `path`."""
+    for kind, inside in _boxes(content):
+        if kind == path[0]:
+            if path[1:]:
+                yield from _inside(inside, path[1:])
+            else:
+                yield inside
+
+
+def _sample_entries(moov: bytes) -> Iterator[Box]:
+    """Of all tracks: `encv` is video by definition."""
+    for table in _inside(moov, (b"trak", *SAMPLE_TABLE)):
+        yield from _boxes(table[STSD_HEAD_BYTES:])
+
+
+def _is_encrypted_fragment(moof: bytes, track: int | None) -> bool:
+    """Whether the track's part of a fragment has the samples' initialisation vectors."""
+    if track is None:
+        return False
+    for traf in _inside(moof, (b"traf",)):
+        boxes = list(_boxes(traf))
+        named = any(kind == b"tfhd" and content[4:8] == track.to_bytes(4, "big") for kind, content in boxes)
+        if named and any(kind == b"senc" or content[:16] == PIFF_SAMPLES for kind, content in boxes):
+            return True
+    return False
