@@ -14,6 +14,8 @@ from itertools import pairwise
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 CLOCK = 90_000
@@ -39,18 +41,22 @@ class Recipe:
     container: str = "mpegts"
     aspect: Fraction = Fraction(1)
     """Width by height of one pixel."""
+    full_range: bool = False
+    """Whether luma uses 0 to 255, where the pixel format does not tell."""
     fragment_seconds: float | None = None
     """Length of the fragments of an MP4; None: each begins with a keyframe, and has no other."""
+    whole: bool = False
+    """An MP4 without fragments, as files are."""
 
     @property
-    def full_range(self) -> bool:
+    def uses_full_range(self) -> bool:
         """Whether luma uses 0 to 255."""
-        return self.pixel_format.startswith("yuvj")
+        return self.full_range or self.pixel_format.startswith("yuvj")
 
     @property
     def muxer_options(self) -> dict[str, str]:
         """Of FFmpeg's muxer for the container."""
-        if self.container != "mp4":
+        if self.container != "mp4" or self.whole:
             return {}
         if self.fragment_seconds is None:
             return {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
@@ -83,6 +89,8 @@ def encode(recipe: Recipe, ticks: Sequence[int], scene: Callable[[int], int] = o
         stream.width, stream.height = recipe.width, recipe.height
         stream.pix_fmt = recipe.pixel_format
         stream.codec_context.sample_aspect_ratio = recipe.aspect
+        if recipe.full_range:
+            stream.codec_context.color_range = ColorRange.JPEG
         if recipe.codec == "mpeg2video":  # it takes none but the broadcast rates
             stream.codec_context.time_base = Fraction(1, RATE)
         else:
@@ -90,6 +98,8 @@ def encode(recipe: Recipe, ticks: Sequence[int], scene: Callable[[int], int] = o
         for index, tick in enumerate(ticks):
             frame = _frame(recipe, _painted(recipe, index, scene(index)))
             frame.pts, frame.time_base = tick, Fraction(1, CLOCK)
+            if recipe.full_range:
+                frame.color_range = ColorRange.JPEG
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return file.getvalue()
@@ -150,13 +160,33 @@ def fragments(data: bytes) -> tuple[bytes, list[bytes]]:
     return data[: starts[0]], [data[a:b] for a, b in zip(starts, [*starts[1:], end], strict=True)]
 
 
-def turned_clockwise(data: bytes) -> bytes:
-    """The MP4 with a display matrix in its track header that turns it by 90 degrees (ISO/IEC 14496-12, 8.3.2)."""
+def turned(data: bytes, clockwise_degrees: int, *, mirrored: bool = False) -> bytes:
+    """The MP4 with a display matrix in its track header (ISO/IEC 14496-12, 8.3.2) by which players exchange left and
+    right, if `mirrored`, and then turn it by quarters."""
     at = data.index(b"tkhd")
     matrix = at + (44 if data[at + 4] == 0 else 56)
-    one = 1 << 16
-    turned = struct.pack(">9i", 0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
-    return data[:matrix] + turned + data[matrix + len(turned) :]
+    cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise_degrees]
+    side = -1 if mirrored else 1
+    rows = (side * cosine, side * sine, 0, -sine, cosine, 0, 0, 0)
+    packed = struct.pack(">9i", *(value << 16 for value in rows), 1 << 30)
+    return data[:matrix] + packed + data[matrix + len(packed) :]
+
+
+def filtered(data: bytes, bitstream_filter: str) -> bytes:
+    """The MPEG-TS with its packets rewritten by one of FFmpeg's bitstream filters."""
+    file = io.BytesIO()
+    with (
+        av.open(io.BytesIO(data), format="mpegts") as source,
+        av.open(file, "w", format="mpegts") as output,
+    ):
+        stream = source.streams.video[0]
+        written = output.add_stream_from_template(stream)
+        rewrite = BitStreamFilterContext(bitstream_filter, stream, written)
+        for packet in source.demux(stream):
+            for rewritten in rewrite.filter(packet):
+                rewritten.stream = written
+                output.mux(rewritten)
+    return file.getvalue()
 
 
 def without_stamps(data: bytes, dropped: Callable[[int], bool]) -> bytes:
@@ -184,9 +214,9 @@ def level_error(luma: NDArray[np.uint8]) -> float:
     return float(np.mean([min(abs(level - DARK), abs(level - BRIGHT)) for level in _levels(luma)]))
 
 
-def in_mp4(recipe: Recipe, *, fragment_seconds: float | None = None) -> Recipe:
-    """The same, in fragmented MP4."""
-    return replace(recipe, container="mp4", fragment_seconds=fragment_seconds)
+def in_mp4(recipe: Recipe, *, fragment_seconds: float | None = None, whole: bool = False) -> Recipe:
+    """The same, in MP4: fragmented, or `whole`."""
+    return replace(recipe, container="mp4", fragment_seconds=fragment_seconds, whole=whole)
 
 
 def _levels(luma: NDArray[np.uint8]) -> list[float]:
@@ -213,9 +243,9 @@ def _painted(recipe: Recipe, index: int, scene: int) -> NDArray[np.float64]:
 
 def _frame(recipe: Recipe, luma: NDArray[np.float64]) -> av.VideoFrame:
     frame = av.VideoFrame(recipe.width, recipe.height, recipe.pixel_format)
-    wide = "10" in recipe.pixel_format
-    scale = 4 if wide else 1
-    stored = luma if recipe.full_range else 16 + luma * 219 / 255
+    bits = frame.format.components[0].bits
+    wide, scale = bits > 8, 2 ** (bits - 8)
+    stored = luma if recipe.uses_full_range else 16 + luma * 219 / 255
     for place, plane in enumerate(frame.planes):
         values = stored if place == 0 else np.full((plane.height, plane.width), 128.0)
         rows = np.zeros((plane.height, plane.line_size // (2 if wide else 1)), np.uint16 if wide else np.uint8)

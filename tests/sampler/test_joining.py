@@ -1,0 +1,216 @@
+"""Segments that begin where they happen to: what a player shows right is seen, what is made up is told as such."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from kinds import AV1, CLOSED, H264, HEVC_OPEN_GOP, KINDS, SAME, VP9, Piece, distance, pieces, reference
+from media import (
+    FRAME_SECONDS,
+    RATE,
+    Recipe,
+    cut,
+    encode,
+    fragments,
+    in_mp4,
+    keyframes,
+    level_error,
+    number_in,
+    steady,
+    x264,
+)
+
+from config.profiles import BALANCED, VIGILANT, SamplingProfile
+from sampler.decoder import Decoder
+from sampler.errors import UndecodableError
+from sampler.frames import SampledFrame, SampledSegment
+
+TICKS_SECONDS = 0.002
+"""More than two ticks of any time base here."""
+PROFILES = {
+    "balanced": BALANCED,
+    # Looks at many pictures, to find those that are broken and not told as such.
+    "vigilant, audited": VIGILANT.model_copy(update={"audits_per_minute": 60.0}),
+}
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as shared:
+        yield shared
+
+
+def look(decoder: Decoder, piece: Piece, profile: SamplingProfile) -> SampledSegment | None:
+    """What is taken of one piece by itself; None: nothing of it can be decoded."""
+    try:
+        return decoder.sample(piece.data, init=piece.init, profile=profile, seed=b"joining")
+    except UndecodableError:
+        return None
+
+
+def number_of(frame: SampledFrame, piece: Piece) -> int:
+    """Which picture of the clip a sample must be, by its time."""
+    return piece.numbers[0] + round(frame.pts_seconds * RATE)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+@pytest.mark.parametrize("at_keyframes", [True, False], ids=["at keyframes", "anywhere"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_bound_holds_across_segments_of_every_kind(
+    decoder: Decoder, kind: str, at_keyframes: bool, profile: SamplingProfile
+) -> None:
+    """The end of one segment and the start of the next would together hide what neither may hide alone."""
+    right: set[int] = set()
+    seen: set[int] = set()
+    for piece in reversed(pieces(kind, at_keyframes=at_keyframes)):  # in any order: each stands by itself
+        segment = look(decoder, piece, profile)
+        right |= piece.right
+        if segment is not None:
+            seen |= {number_of(frame, piece) for frame in segment.frames if not frame.concealed}
+
+    assert right
+    for start, stop in stretches(right):
+        times = [start, *sorted(seen & set(range(start, stop))), stop]
+        longest = max(after - before for before, after in pairwise(times))
+        assert longest * FRAME_SECONDS <= profile.max_gap_seconds + FRAME_SECONDS + TICKS_SECONDS
+
+
+@pytest.mark.parametrize("at_keyframes", [True, False], ids=["at keyframes", "anywhere"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_that_counts_as_seen_is_what_a_player_shows(decoder: Decoder, kind: str, at_keyframes: bool) -> None:
+    """Grey smear, made up for want of the segment before, would match nothing, and count as moderated."""
+    for piece in pieces(kind, at_keyframes=at_keyframes):
+        segment = look(decoder, piece, PROFILES["vigilant, audited"])
+        for frame in segment.frames if segment is not None else ():
+            if not frame.concealed:
+                assert distance(frame.picture.luma(), reference(kind)[number_of(frame, piece)]) < SAME
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_nobody_could_see_is_told(decoder: Decoder, kind: str) -> None:
+    """Whole segments of a stream would be in the ledger as moderated, with not one picture in them that is right."""
+    for piece in pieces(kind, at_keyframes=False):
+        segment = look(decoder, piece, BALANCED)
+        first = min(piece.right, default=piece.numbers[-1] + 1)
+        blind_seconds = (first - piece.numbers[0]) * FRAME_SECONDS
+        told_seconds = sum(stretch.seconds for stretch in segment.unmoderated) if segment is not None else blind_seconds
+
+        # A sample moderates what lies up to `max_gap_seconds` before it, so only the rest must be told.
+        reach_seconds = BALANCED.max_gap_seconds if piece.right else 0
+        assert told_seconds >= blind_seconds - reach_seconds - 2 * FRAME_SECONDS
+
+
+def stretches(numbers: set[int]) -> list[tuple[int, int]]:
+    """[start, stop) of each unbroken run of numbers."""
+    starts = sorted(number for number in numbers if number - 1 not in numbers)
+    stops = sorted(number + 1 for number in numbers if number + 1 not in numbers)
+    return list(zip(starts, stops, strict=True))
+
+
+@pytest.mark.parametrize("recipe", [x264(open_gop=1, bframes=3, **CLOSED), HEVC_OPEN_GOP], ids=["h264", "hevc"])
+def test_leading_pictures_of_an_open_gop_are_passed_over(decoder: Decoder, recipe: Recipe) -> None:
+    """Pictures broken for want of the segment before would be hashed, and match nothing."""
+    data = encode(recipe, steady(150))
+    second = keyframes(data)[1]
+    (part,) = cut(data, [second, 150])
+    segment = decoder.sample(part.data, profile=BALANCED, seed=b"joining")
+    leading = round(segment.frames[0].pts_seconds * RATE)
+
+    assert segment.frames_total == len(part.numbers)
+    assert segment.frames[0].keyframe
+    assert 0 < leading < 5
+    assert number_in(segment.frames[0].picture.luma()) == part.numbers[leading]
+    assert level_error(segment.frames[0].picture.luma()) < 4
+
+
+@pytest.mark.parametrize("bframes", [0, 3])
+def test_intra_refresh_is_joined_where_it_has_recovered(decoder: Decoder, bframes: int) -> None:
+    """A stream without keyframes, cut anywhere, would be all undecodable, or be seen as nothing but grey smear."""
+    data = encode(x264(intra_refresh=1, keyint=50, bframes=bframes, scenecut=0), steady(260))
+    columns = 192 // 16
+    recovered = 50 + columns * (1 + bframes) + 1
+    """Pictures after which a refresh has begun, and passed over every column of blocks, wherever the cut is."""
+    for part in cut(data, [20, 140, 260]):
+        segment = decoder.sample(part.data, profile=BALANCED, seed=b"joining")
+        clean = [frame for frame in segment.frames if not frame.concealed]
+
+        assert segment.frames_total == len(part.numbers)
+        assert not any(frame.keyframe for frame in segment.frames)
+        assert clean[0].pts_seconds <= recovered * FRAME_SECONDS
+        for frame in clean:
+            assert number_in(frame.picture.luma()) == part.numbers[0] + round(frame.pts_seconds * RATE)
+            assert level_error(frame.picture.luma()) < 4
+
+
+@pytest.mark.parametrize("bframes", [0, 3])
+def test_a_segment_cut_inside_a_gop_is_seen_from_its_keyframe(decoder: Decoder, bframes: int) -> None:
+    """A packager that cuts by the clock would have whole segments dropped for their broken beginnings."""
+    data = encode(x264(bframes=bframes, keyint=50, min_keyint=50, scenecut=0), steady(200), lambda index: index // 37)
+    (part,) = cut(data, [80, 200])
+    segment = decoder.sample(part.data, profile=VIGILANT, seed=b"joining")
+    clean = [frame for frame in segment.frames if not frame.concealed]
+
+    assert segment.frames_total == 120
+    assert clean[0].keyframe
+    assert number_in(clean[0].picture.luma()) == 100
+    for frame in clean:
+        assert number_in(frame.picture.luma()) == part.numbers[0] + round(frame.pts_seconds * RATE)
+        assert level_error(frame.picture.luma()) < 4
+
+
+@pytest.mark.parametrize(
+    ("recipe", "whole"),
+    [(x264(keyint=1), True), (H264, False), (HEVC_OPEN_GOP, False)],
+    ids=["intra", "h264", "hevc"],
+)
+def test_a_segment_of_a_single_picture_is_judged(decoder: Decoder, recipe: Recipe, whole: bool) -> None:
+    """Low-latency parts hold a picture or two: each would be an error, or be skipped."""
+    for part in cut(encode(recipe, steady(10)), range(4)):
+        (number,) = part.numbers
+        if number == 0 or whole:
+            segment = decoder.sample(part.data, profile=BALANCED, seed=b"joining")
+            (frame,) = segment.frames
+            assert (frame.pts_seconds, frame.concealed) == (0, False)
+            assert number_in(frame.picture.luma()) == number
+            assert segment.duration_seconds == pytest.approx(FRAME_SECONDS)
+            assert segment.unmoderated == ()
+        else:
+            with pytest.raises(UndecodableError):
+                decoder.sample(part.data, profile=BALANCED, seed=b"joining")
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [in_mp4(H264), in_mp4(HEVC_OPEN_GOP), AV1, VP9],
+    ids=["h264", "hevc", "av1", "vp9"],
+)
+def test_fragments_need_no_more_than_their_init_section(decoder: Decoder, recipe: Recipe) -> None:
+    """A worker that takes a stream's later segments, or takes them in any order, would see nothing of them."""
+    init, parts = fragments(encode(recipe, steady(150)))
+    firsts = []
+    for part in reversed(parts):
+        segment = decoder.sample(part, init=init, profile=BALANCED, seed=b"joining")
+        first = segment.frames[0]
+        firsts.append(number_in(first.picture.luma()))
+
+        assert first.keyframe
+        for frame in segment.frames:
+            elapsed = round((frame.pts_seconds - first.pts_seconds) * RATE)
+            assert number_in(frame.picture.luma()) == firsts[-1] + elapsed
+            assert level_error(frame.picture.luma()) < 4
+    assert len(parts) == 2
+    assert firsts == [75, 0]
+
+
+def test_pictures_made_up_by_the_decoder_do_not_count_as_seen(decoder: Decoder) -> None:
+    """Segments cut inside a GOP would be grey smear, match nothing, and be in the ledger as moderated."""
+    recipe = in_mp4(x264(bframes=0, keyint=500, scenecut=0), fragment_seconds=6)
+    init, parts = fragments(encode(recipe, steady(300)))
+    segment = decoder.sample(parts[1], init=init, profile=BALANCED, seed=b"joining")
+    (stretch,) = segment.unmoderated
+
+    assert segment.frames
+    assert all(frame.concealed for frame in segment.frames)
+    assert (stretch.start_seconds, stretch.reason) == (0, "concealed")
+    assert stretch.end_seconds == pytest.approx(segment.duration_seconds)
+    assert segment.max_gap_seconds == pytest.approx(segment.duration_seconds)
