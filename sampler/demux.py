@@ -24,9 +24,10 @@ from sampler.errors import (
     UnsupportedContainerError,
 )
 from sampler.libav import translate
-from sampler.limits import Limits
+from sampler.limits import ROOM, Limits
 from sampler.nal import NalCodec, NalReader, PictureHead
 from sampler.packets import VideoPacket
+from sampler.sizes import told_pixels
 from sampler.timeline import JUMP_SECONDS, Timeline
 
 CODECS = {
@@ -173,18 +174,24 @@ class Demuxer:
         if len(videos) > 1:
             self.notes.append("second_video_stream")
         chosen = videos[0]
-        largest = self.limits.picture_pixels
         if self._is_encrypted(chosen):
             raise EncryptedError(ENCRYPTED)
         if chosen.codec_context is None:
             # FFmpeg knows no decoder for it; PyAV then gives a stream without its attributes.
             raise UnsupportedCodecError(f"the video's codec is unknown: expected one of {', '.join(sorted(CODECS))}")
         name = chosen.codec_context.name
-        if chosen.codec_context.width * chosen.codec_context.height > largest:
-            raise TooLargeError(f"the video's pictures are over {largest} pixels")
+        extradata = chosen.codec_context.extradata or b""
+        pixels = chosen.codec_context.width * chosen.codec_context.height
+        self._hold_pixels(max(pixels, told_pixels(name, extradata, extradata)))
         if name not in CODECS:
             raise UnsupportedCodecError(f"the video's codec is {name}: expected one of {', '.join(sorted(CODECS))}")
         return chosen
+
+    def _hold_pixels(self, pixels: int) -> None:
+        if pixels > self.limits.picture_pixels:
+            raise TooLargeError(
+                f"the video's pictures are over {self.limits.picture_pixels} pixels: expected at most that"
+            )
 
     def _is_encrypted(self, chosen: VideoStream) -> bool:
         known = chosen.codec_context is not None
@@ -204,7 +211,8 @@ class Demuxer:
         limits = self.limits
         context = self.codec_context
         nal = CODECS[context.name]
-        reader = NalReader(nal, context.extradata or b"") if nal is not None else None
+        extradata = context.extradata or b""
+        reader = NalReader(nal, extradata) if nal is not None else None
         began = 0.0
         for payload in self._demux():
             if not payload.size:
@@ -213,11 +221,13 @@ class Demuxer:
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
             seconds = self.timeline.place(payload.pts, payload.dts)
-            head = reader.read(bytes(payload), flagged=payload.is_keyframe) if reader is not None else None
-            if reader is not None and reader.picture_pixels > limits.picture_pixels:
-                raise TooLargeError(
-                    f"the video's pictures are over {limits.picture_pixels} pixels: expected at most that"
-                )
+            data = bytes(payload)
+            head = reader.read(data, flagged=payload.is_keyframe) if reader is not None else None
+            if payload.is_keyframe:
+                self._hold_pixels(told_pixels(context.name, data, extradata))
+            if reader is not None:
+                # In whole macroblocks: what is shown may be less, and is looked at once it is decoded.
+                self._hold_pixels(reader.picture_pixels // ROOM)
             packet = _describe(payload, head, seconds)
             full = window.size_bytes >= limits.window_bytes or len(window.packets) >= limits.window_frames
             long = seconds - began >= limits.window_seconds

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from typing import Self
 
 MIB = 1 << 20
+ROOM = 2
+"""FFmpeg's own bound on a picture's pixels counts the margins that it works in, so it is set to so many times ours, and
+ours is held by ourselves: to what a picture's head tells, and to what is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)

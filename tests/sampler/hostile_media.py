@@ -195,3 +195,28 @@ def init_and_fragments(data: bytes) -> tuple[bytes, bytes]:
     """A fragmented MP4 as HLS carries it: EXT-X-MAP and media segment."""
     start = data.index(b"moof") - 4
     return data[:start], data[start:]
+
+
+def growing(container: str, codec: str) -> bytes:
+    """Video that goes over to pictures of four times the size after its first keyframe second."""
+    small = segment(container, codec=codec, seconds=1.0)
+    large = segment(container, codec=codec, seconds=1.0, width=2 * WIDTH, height=2 * HEIGHT)
+    encoded = BytesIO()
+    options = FRAGMENTED if container == "mp4" else {}
+    with av.open(encoded, "w", format=container, options=options) as output, av.open(BytesIO(small)) as first:
+        stream = output.add_stream_from_template(first.streams.video[0], opaque=True)
+        with av.open(BytesIO(large)) as second:
+            for place, source in enumerate((first, second)):
+                for packet in source.demux(video=0):
+                    if packet.size:
+                        shift = place * round(1 / packet.time_base)
+                        packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                        packet.stream = stream
+                        output.mux(packet)
+    return encoded.getvalue()
+
+
+def entry_of_size(data: bytes, entry: bytes, width: int, height: int) -> bytes:
+    """MP4 whose sample entry tells another size than the stream has (ISO/IEC 14496-12, 12.1.3)."""
+    at = data.index(entry) + 28
+    return data[:at] + struct.pack(">HH", width, height) + data[at + 4 :]
