@@ -3,9 +3,11 @@
 from fractions import Fraction
 
 JUMP_SECONDS = 10
-"""A step forward longer than this is a discontinuity, not a picture shown for long: HLS segments are shorter."""
+"""A step forward longer than this is a discontinuity, not a picture shown for long: HLS segments are shorter. Nor does
+reordering move a picture further than this from where it is decoded."""
 BACKSTEP_SECONDS = 1
-"""Where there are only presentation times, so far back is a discontinuity; B-frames step back a few frames at most."""
+"""Where there are only presentation times, further than this behind the latest is a discontinuity; B-frames lie behind
+it by a few frames at most."""
 NOMINAL_FRAMES_PER_SECOND = 25
 """Until two pictures have told the frame duration."""
 LONGEST_FRAME_SECONDS = 0.5
@@ -16,7 +18,8 @@ class Timeline:
     """Places pictures, which come in decoding order, on a timeline in seconds.
 
     At a discontinuity (a jump of over `JUMP_SECONDS`, or back) the timeline goes on: the next picture takes its place
-    one frame after the latest before it. Time stamps that are missing are made up from the frame duration.
+    one frame after the latest before it. Time stamps that are missing are made up from the frame duration, and a
+    presentation time that is far from its decoding time counts as missing: it would stretch the segment by hours.
     All is counted in ticks of the time base, for fractions are slow and floats would add up errors.
     """
 
@@ -39,6 +42,9 @@ class Timeline:
 
     def place(self, pts: int | None, dts: int | None) -> float:
         """Presentation time of the next picture, in seconds; its origin is the container's."""
+        if pts is not None and dts is not None and abs(pts - dts) > self._jump:
+            self.missing += 1
+            pts = None
         stamp = dts if dts is not None else pts
         if stamp is None:
             self.missing += 1
@@ -46,7 +52,8 @@ class Timeline:
         shown = stamp if pts is None else pts
         if self._last is not None and self._latest is not None:
             step = stamp - self._last
-            if step > self._jump or step < (0 if dts is not None else -self._backstep):
+            earliest = self._last if dts is not None else self._latest - self._shift - self._backstep
+            if step > self._jump or stamp < earliest:
                 self.jumps += 1
                 self._shift = self._latest + self._frame - shown
             elif 0 < step <= self._longest_frame:
