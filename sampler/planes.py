@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass
 from typing import cast
 
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
@@ -14,6 +15,8 @@ LAYOUTS = {
     "yuvj422p": "yuv",
     "yuv444p": "yuv",
     "yuvj444p": "yuv",
+    "yuv440p": "yuv",
+    "yuvj440p": "yuv",
     "gray": "grey",
     "rgb24": "rgb",
 }
@@ -47,7 +50,7 @@ class StoredPicture:
 def store(frame: VideoFrame, *, pixel_aspect: float) -> tuple[StoredPicture, tuple[VideoPlane, ...]]:
     """The picture's description, and its planes as buffers (`rows` × `strides` bytes).
 
-    What is not 8-bit planar YUV becomes so (10 and 12 bit, by swscale), RGB of any kind becomes packed RGB. The
+    What is not 8-bit planar YUV or grey becomes so (10 and 12 bit, by swscale), RGB of any kind becomes packed RGB. The
     transfer function is left alone: HDR looks pale, as on a screen that does not know it.
     """
     full_range = frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
@@ -55,8 +58,7 @@ def store(frame: VideoFrame, *, pixel_aspect: float) -> tuple[StoredPicture, tup
     rotation, mirrored = _orientation(frame)
     if frame.format.name not in LAYOUTS:
         # One thread: swscale would start more, which the child's confinement denies.
-        # One thread: more could not be started any more.
-        frame = frame.reformat(format="rgb24" if frame.format.is_rgb else "yuv420p", threads=1)
+        frame = frame.reformat(format=_eight_bit(frame.format), threads=1)
     layout = LAYOUTS[frame.format.name]
     planes = frame.planes
     described = StoredPicture(
@@ -71,6 +73,14 @@ def store(frame: VideoFrame, *, pixel_aspect: float) -> tuple[StoredPicture, tup
         pixel_aspect=pixel_aspect,
     )
     return described, planes
+
+
+def _eight_bit(wide: VideoFormat) -> str:
+    """What a format becomes without any change of its range: swscale takes all grey for full range, so that grey which
+    became YUV would be squeezed into the limited one."""
+    if wide.is_rgb:
+        return "rgb24"
+    return "gray" if len(wide.components) == 1 else "yuv420p"
 
 
 def _orientation(frame: VideoFrame) -> tuple[int, bool]:

@@ -58,6 +58,7 @@ KINDS = {
     "full range": replace(H264, pixel_format="yuvj420p"),
     "4:2:2": replace(H264, pixel_format="yuv422p"),
     "grey": replace(H264, pixel_format="gray"),
+    "10 bit grey": replace(H264, pixel_format="gray10le"),
     "10 bit": replace(H264, pixel_format="yuv420p10le"),
     "10 bit, full range": replace(H264, pixel_format="yuv420p10le", full_range=True),
     "10 bit 4:2:2": replace(H264, pixel_format="yuv422p10le"),
