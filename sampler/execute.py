@@ -13,7 +13,7 @@ from sampler.errors import DecoderMemoryError
 from sampler.limits import Limits
 from sampler.packets import Run
 from sampler.plan import RunPlan, Target
-from sampler.probe import TELLS_PREDICTION, Prober
+from sampler.probe import TELL_PREDICTION, TELLS_PREDICTION, Prober, is_predicted
 
 THRIFTY_SHARE = 0.5
 """If more of the pictures than this must be decoded, the loop filter is left out on all but keyframes. That saves a
@@ -52,47 +52,68 @@ class Executor:
         self._context = context
         self._limits = limits
         self._exact = exact
-        self._prober = Prober(context) if context.name in TELLS_PREDICTION else None
+        largest = ROOM * limits.picture_pixels
+        self._prober = Prober(context, max_pixels=largest) if context.name in TELLS_PREDICTION else None
         self.frames_decoded = 0
         self.damaged = 0
 
     def run(self, window: Window, plan: tuple[RunPlan, ...]) -> Iterator[Taken]:
-        """The targets of the plan that could be decoded, by presentation time within each run."""
-        proven = [(part.run, self._prove(window, part.targets)) for part in plan]
+        """The targets of the plan that could be decoded and whose cuts are proven, by presentation time in each run."""
+        parts = [(part.run, *self._probed(window, part.targets)) for part in plan]
         if not self._context.is_open:
-            needed = sum(len(_needed(window, run, targets)) for run, targets in proven)
+            needed = sum(len(_needed(window, run, targets)) for run, targets, _ in parts)
             self._open(thrifty=not self._exact and needed > THRIFTY_SHARE * len(window.packets))
-        for run, targets in proven:
-            yield from self._run(window, run, targets)
+        for run, targets, refuted in parts:
+            yield from self._run(window, run, targets, refuted)
 
     def _open(self, *, thrifty: bool) -> None:
         """Sets the decoder up; what the first window needs decides for all."""
         options = {"max_pixels": str(ROOM * self._limits.picture_pixels)}
+        if self._prober is not None:
+            options |= TELL_PREDICTION
         if thrifty:
             options["skip_loop_filter"] = "nokey"
         self._context.thread_count = 1
         self._context.options = options
 
-    def _prove(self, window: Window, targets: tuple[Target, ...]) -> tuple[Target, ...]:
-        """The targets without those whose cuts turn out to be none."""
-        suspects = sorted({index for target in targets for index in target.proofs})
-        if self._prober is None or not suspects:
-            return targets
-        self.frames_decoded += len(suspects)
-        cuts = {index for index in suspects if self._prober.is_new_content(window.payloads[index])}
-        return tuple(target for target in targets if not target.proofs or cuts & set(target.proofs))
+    def _probed(self, window: Window, targets: tuple[Target, ...]) -> tuple[tuple[Target, ...], set[int]]:
+        """The targets up to the last one that is sure, or whose cut its own packet proves; and the suspects after that.
 
-    def _run(self, window: Window, run: Run, targets: tuple[Target, ...]) -> Iterator[Taken]:
+        All before that is decoded anyway, and each cut there proves itself in passing: asking costs a picture.
+        """
+        if self._prober is None:
+            return targets, set()
+        sure = max((target.index for target in targets if not target.proofs), default=-1)
+        refuted: set[int] = set()
+        for suspect in sorted({index for target in targets for index in target.proofs if index > sure}, reverse=True):
+            self.frames_decoded += 1
+            if self._prober.is_new_content(window.payloads[suspect]):
+                break
+            refuted.add(suspect)
+        return tuple(target for target in targets if not _is_refuted(target, refuted)), refuted
+
+    def _run(self, window: Window, run: Run, targets: tuple[Target, ...], refuted: set[int]) -> Iterator[Taken]:
+        """Decodes one run; adds the suspects that turn out to be no cuts to those that did already."""
         # Pictures that lean on made-up ones are given, and marked, in headless runs only.
         self._context.flags = Flags.output_corrupt if run.headless else 0
         pending = list(targets)
+        suspects = {index for target in targets for index in target.proofs}
+        held: list[Taken] = []
         for index, frame in self._decode(window, _needed(window, run, targets)):
+            if self._prober is not None and index in suspects and is_predicted(frame):
+                refuted.add(index)
             # Pictures come in presentation order, so one that is shown at or after a target answers it: the target's
             # own picture, if it is not damaged, comes first.
             seconds = window.packets[index].seconds
             while pending and window.packets[pending[0].index].seconds <= seconds:
                 concealed = frame.is_corrupt or (run.headless and run.recovered is None)
-                yield Taken(frame=frame, index=index, target=pending.pop(0), concealed=concealed)
+                held.append(Taken(frame=frame, index=index, target=pending.pop(0), concealed=concealed))
+            # A picture before a cut waits for the cut's own.
+            while held and all(window.packets[proof].seconds <= seconds for proof in held[0].target.proofs):
+                taken = held.pop(0)
+                if not _is_refuted(taken.target, refuted):
+                    yield taken
+        yield from (taken for taken in held if not _is_refuted(taken.target, refuted))
 
     def _decode(self, window: Window, indices: Iterable[int]) -> Iterator[tuple[int, VideoFrame]]:
         """Decodes packets from a run's beginning on, and gives each picture with the index of its packet.
@@ -146,3 +167,8 @@ def _needed(window: Window, run: Run, targets: tuple[Target, ...]) -> list[int]:
         for index, packet in enumerate(window.packets[run.start : max(wanted) + 1], run.start)
         if index in wanted or (packet.reference and packet.seconds >= run.clean_from_seconds)
     ]
+
+
+def _is_refuted(target: Target, refuted: set[int]) -> bool:
+    """Whether all cuts that called for it turned out to be none."""
+    return bool(target.proofs) and refuted.issuperset(target.proofs)

@@ -6,8 +6,8 @@ Nothing here is trusted, and a packet is believed before its container: where th
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from sampler.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slice_kind
 
@@ -35,9 +35,8 @@ class NalCodec(Enum):
     HEVC = "hevc"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PictureHead:
-    """What a packet tells of its picture."""
+class PictureHead(NamedTuple):
+    """What a packet tells of its picture. A tuple, for one is made of every packet."""
 
     size_bytes: int
     """Of its slices. Filler and messages are not picture: with them a broadcaster could make all packets alike."""
@@ -89,7 +88,7 @@ class NalReader:
         for begin, end in self._units(packet):
             kind = packet[begin] & 0x1F
             if kind in (H264_SLICE, H264_IDR):
-                size += len(packet[begin:end].rstrip(PADDING))
+                size += _without_padding(packet, begin, end)
                 head = packet[begin : begin + SLICE_HEAD_BYTES]
                 first = first or head
                 if flagged and kind == H264_SLICE and slice_kind(head) != "I":
@@ -114,7 +113,7 @@ class NalReader:
         for begin, end in self._units(packet):
             kind = packet[begin] >> 1 & 0x3F
             if kind in HEVC_SLICES:
-                size += len(packet[begin:end].rstrip(PADDING))
+                size += _without_padding(packet, begin, end)
                 first = first or packet[begin : begin + 2]
             elif kind == HEVC_SPS and begin + 2 < end:
                 self._sublayers = (packet[begin + 2] >> 1 & 7) + 1
@@ -142,6 +141,11 @@ class NalReader:
             if end - begin > 1:
                 yield begin, min(end, last)
             begin = end
+
+
+def _without_padding(packet: bytes, begin: int, end: int) -> int:
+    """Bytes of the NAL unit [begin, end) up to its last that is no padding."""
+    return end - begin if packet[end - 1] not in PADDING else len(packet[begin:end].rstrip(PADDING))
 
 
 def _avcc_units(extradata: bytes) -> list[bytes]:

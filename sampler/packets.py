@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VideoPacket:
-    """One coded picture; a list of them is in decoding order."""
+class VideoPacket(NamedTuple):
+    """One coded picture; a list of them is in decoding order. A tuple, for one is made of every packet."""
 
     seconds: float
     """Presentation time from the input's first picture."""

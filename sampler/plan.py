@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from config.profiles import SamplingProfile
-from sampler.evidence import Cut, find_cuts
+from sampler.evidence import find_cuts
 from sampler.frames import SampleReason
 from sampler.packets import Run, VideoPacket, runs
 
 SAME_INSTANT_SECONDS = 1e-6
 """Times nearer than this are the same: they come from sums of fractions."""
-SURE_DOUBLINGS = 5.0
-"""Evidence from which a cut needs no proof: there one in twenty was none."""
 PASSED_OVER_DOUBLINGS = 0.25
 """A keyframe that is near the last sample is passed over, unless its size differs from the last keyframe's by this
 many doublings (19 %): where every picture is a keyframe, that is all a cut shows."""
@@ -171,14 +169,11 @@ def _cuts(
     cuts = [cut for run, _ in parts for cut in find_cuts(packets, run.start, run.stop, profile.cut_doublings)]
     cuts.sort(key=lambda cut: -cut.evidence)
     span_seconds = end_seconds - packets[parts[0][1][0]].seconds
-    found: dict[int, list[Cut]] = {}
+    found: dict[int, tuple[int, ...]] = {}
     for cut in cuts[: math.ceil(profile.cuts_per_second * span_seconds)]:
         for index in {cut.index, cut.before} & takeable:
-            found.setdefault(index, []).append(cut)
-    return {
-        index: () if max(cut.evidence for cut in cuts) >= SURE_DOUBLINGS else tuple(cut.index for cut in cuts)
-        for index, cuts in found.items()
-    }
+            found[index] = (*found.get(index, ()), cut.index)
+    return found
 
 
 def _first_at_or_after(packets: Sequence[VideoPacket], clean: Sequence[int], wanted: Sequence[float]) -> list[int]:
