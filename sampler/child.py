@@ -4,6 +4,7 @@ All of FFmpeg and OpenCV that touches hostile bytes runs here, in a process with
 """
 
 import fcntl
+import gc
 import importlib
 import os
 import pkgutil
@@ -18,17 +19,22 @@ import cv2
 
 from config.profiles import SamplingProfile
 from sampler import wire
-from sampler.confine import confine
+from sampler.confine import confine, has_room
 from sampler.demux import Demuxer, Source, Window
-from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError, UndecodableError
+from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.execute import Executor, Taken
+from sampler.libav import translate
 from sampler.limits import Limits
 from sampler.plan import plan
 from sampler.planes import StoredPicture, store
 from sampler.stills import decode_still
 
 BATCH_BYTES = 16 << 20
-"""Pictures are handed over when they reach this size: the parent works on them while we go on, and holds no more."""
+"""Pictures are handed over when they reach this size: the parent works on them while we go on. It tells when it is done
+with them before it is given more, so that there are never more than three such batches: one it works on, one that waits
+for it, one that we make. They count against nobody's address space."""
+DECODING_BYTES = 12
+"""Of memory for each pixel that decoding takes, in H.264 at its leanest: eight pictures of 4:2:0."""
 DESCRIPTORS = 64
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
@@ -41,6 +47,7 @@ class Batch:
         self._descriptor: int | None = None
         self._entries: list[dict[str, object]] = []
         self._size = 0
+        self._owed = False
 
     def add(self, picture: StoredPicture, buffers: tuple[Any, ...], entry: dict[str, object]) -> None:
         """Puts one more picture in; sends all if it is enough."""
@@ -54,17 +61,31 @@ class Batch:
         offset, self._size = self._size, self._size + size
         self._entries.append({"offset": offset, "picture": vars(picture), **entry})
         if self._size >= BATCH_BYTES:
-            self.send()
+            self.send(more=True)
+            gc.collect()
 
-    def send(self) -> None:
-        """Hands over what is there, sealed: the parent maps it, and nobody may change it under its hands."""
+    def send(self, *, more: bool = False) -> None:
+        """Hands over what is there, sealed: the parent maps it, and nobody may change it under its hands.
+
+        Args:
+            more: whether the parent is to tell when it is done with these.
+        """
         if self._descriptor is None:
             return
         fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, SEALS)
+        self.settle()
         try:
-            wire.send(self._sock, {"type": "pictures", "pictures": self._entries}, [self._descriptor])
+            message = {"type": "pictures", "pictures": self._entries, "more": more}
+            wire.send(self._sock, message, [self._descriptor])
+            self._owed = more
         finally:
             self.drop()
+
+    def settle(self) -> None:
+        """Waits until the parent is done with what it has."""
+        if self._owed:
+            wire.await_go_on(self._sock)
+            self._owed = False
 
     def drop(self) -> None:
         """Forgets what is there."""
@@ -95,6 +116,8 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
                     for packet in window.packets
                 ]
         batch.send()
+        if executor.damaged and not has_room(DECODING_BYTES * demuxer.picture_pixels):
+            raise DecoderMemoryError("the decoder came so near to its memory bound that damage tells nothing")
     notes = list(demuxer.notes)
     notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
     notes += ["damaged"] * bool(executor.damaged)
@@ -167,9 +190,11 @@ def answer(request: dict[str, Any], descriptor: int, sock: socket.socket) -> dic
     except (MemoryError, av.error.MemoryError):
         return {"type": "error", "error": DecoderMemoryError.__name__, "text": "the decoder hit its memory bound"}
     except av.error.FFmpegError as error:
-        return {"type": "error", "error": UndecodableError.__name__, "text": f"FFmpeg: {error.strerror}"}
+        told = translate(error)
+        return {"type": "error", "error": type(told).__name__, "text": str(told)}
     finally:
         batch.drop()
+        batch.settle()
 
 
 def serve(sock: socket.socket) -> None:
@@ -180,10 +205,14 @@ def serve(sock: socket.socket) -> None:
         except wire.WireError:
             return
         try:
-            reply = answer(request, descriptors[0], sock)
-            wire.send(sock, reply)
+            wire.send(sock, answer(request, descriptors[0], sock))
+        except wire.WireError:
+            return
         finally:
             wire.close_all(descriptors)
+            # A PyAV frame whose side data was looked at is part of a cycle: it would keep its pixels until Python's
+            # collector, which counts objects and not bytes, thinks of it.
+            gc.collect()
 
 
 def _import_all_of_av() -> None:
@@ -201,6 +230,7 @@ def main(arguments: list[str]) -> None:
     _import_all_of_av()
     sock = socket.socket(fileno=descriptor)
     missing = confine(parent=parent, memory_bytes=memory_bytes, descriptors=DESCRIPTORS)
+    gc.freeze()
     wire.send(sock, {"type": "ready", "unconfined": missing})
     serve(sock)
 

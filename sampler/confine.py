@@ -4,6 +4,7 @@ Each step that is not available is told, not fatal: a laptop without seccomp sti
 """
 
 import ctypes
+import mmap
 import os
 import platform
 import resource
@@ -96,6 +97,18 @@ def confine(*, parent: int, memory_bytes: int, descriptors: int) -> list[str]:
         missing.append("new privileges stay possible")
     reason = _filter_system_calls(libc)
     return [*missing, reason] if reason else missing
+
+
+def has_room(count: int) -> bool:
+    """Whether `count` more bytes can be had.
+
+    Libraries that are refused memory often call the picture damaged; asked afterwards, this tells one from the other.
+    """
+    try:
+        mmap.mmap(-1, max(count, 1)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _mapped_bytes() -> int | None:

@@ -166,9 +166,13 @@ class Decoder:
                 message, memory = receive_answer(sock)
                 if message.get("type") == "error":
                     raise self._told(message)
+                paused = time.monotonic()
                 yield message, memory
+                deadline += time.monotonic() - paused
                 if message.get("type") == "done":
                     return
+                if message.get("more"):
+                    wire.go_on(sock)
         except TimeoutError as error:
             raise self._abandon(
                 DecoderTimeoutError(f"decoding took over {self.limits.wall_seconds} s and was stopped")

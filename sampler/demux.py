@@ -130,6 +130,8 @@ class Demuxer:
                 raise EncryptedError(ENCRYPTED) from error
             raise translate(error) from error
         self.notes: list[str] = []
+        self.picture_pixels = 0
+        """Of the largest pictures that have been told of; 0: none yet."""
         try:
             self.stream = self._choose_stream()
         except BaseException:
@@ -188,6 +190,7 @@ class Demuxer:
         return chosen
 
     def _hold_pixels(self, pixels: int) -> None:
+        self.picture_pixels = max(self.picture_pixels, pixels)
         if pixels > self.limits.picture_pixels:
             raise TooLargeError(
                 f"the video's pictures are over {self.limits.picture_pixels} pixels: expected at most that"

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sampler.confine import has_room
 from sampler.errors import (
     DecoderMemoryError,
     EmptyInputError,
@@ -18,6 +19,8 @@ from sampler.errors import (
 )
 from sampler.limits import Limits
 
+DECODING_BYTES = 8
+"""Of memory for each pixel, while it is decoded: RGB, and as much again within libjpeg, libwebp or the GIF reader."""
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers SOF0 to SOF15 (ITU-T T.81, table B.1)."""
 JPEG_ALONE = frozenset([0x01, *range(0xD0, 0xD9)])
@@ -50,6 +53,8 @@ def decode_still(data: bytes, limits: Limits) -> NDArray[np.uint8]:
             raise DecoderMemoryError(f"the decoder hit its memory bound at a {width}×{height} picture") from error
         raise UndecodableError(f"the {width}×{height} picture is damaged") from error
     if decoded is None:
+        if not has_room(DECODING_BYTES * width * height):
+            raise DecoderMemoryError(f"the decoder hit its memory bound at a {width}×{height} picture")
         raise UndecodableError(f"the {width}×{height} picture is damaged")
     if decoded.shape[:2] != (height, width):
         raise UndecodableError(f"the picture's header says {width}×{height}, its content is of another size")

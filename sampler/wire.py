@@ -26,7 +26,8 @@ def send(sock: socket.socket, message: Mapping[str, object], descriptors: Sequen
     body = json.dumps(message, separators=(",", ":")).encode()
     framed = LENGTH.pack(len(body)) + body
     sent = socket.send_fds(sock, [framed], descriptors) if descriptors else 0
-    sock.sendall(framed[sent:])
+    if sent < len(framed):
+        sock.sendall(framed[sent:])
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -54,6 +55,19 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
             raise WireError("expected a JSON object") from error
         raise
     return message, descriptors
+
+
+GO_ON = b"\x01"
+
+
+def go_on(sock: socket.socket) -> None:
+    """Lets the other side, which awaits it, go on."""
+    sock.sendall(GO_ON)
+
+
+def await_go_on(sock: socket.socket) -> None:
+    """Waits for `go_on`; WireError if the other side ended."""
+    _exactly(sock, len(GO_ON))
 
 
 def close_all(descriptors: Sequence[int]) -> None:

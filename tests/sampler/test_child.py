@@ -4,15 +4,22 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
+from random import Random
 
+import cv2
+import numpy as np
 import pytest
 from hostile_media import bomb_png, many_pictures, segment
 
-from config.profiles import BALANCED
+from config.profiles import BALANCED, VIGILANT
+from sampler import wire
 from sampler.decoder import Decoder
 from sampler.errors import (
     DecoderDiedError,
@@ -130,7 +137,8 @@ def test_close_may_be_called_twice_and_ends_the_child(decoder: Decoder) -> None:
 
 PARENT = """
 import sys
-from config.profiles import BALANCED
+from config.profiles import BALANCED, VIGILANT
+from sampler import wire
 from sampler.decoder import Decoder
 decoder = Decoder()
 decoder.sample(sys.stdin.buffer.read(int(sys.argv[1])), profile=BALANCED, seed=b"")
@@ -315,10 +323,135 @@ def test_child_that_cannot_be_started_is_told(
     assert caught.value.reason == "decoder_unavailable"
 
 
-def test_picture_over_the_memory_bound_is_told_and_the_next_one_is_seen() -> None:
-    """A picture that unpacks to more than the decoder may hold would take the machine's memory, or the decoder."""
-    with Decoder(limits=Limits(memory_bytes=48 * MIB)) as decoder:
+SMALL_BYTES = 24 * MIB
+"""Of memory: enough for the media of other tests, and less than one picture of 4K takes."""
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg", ".webp", ".bmp", ".tiff", ".gif"])
+def test_still_over_the_memory_bound_is_told_and_the_next_one_is_seen(extension: str) -> None:
+    """A picture that unpacks to more than the decoder may hold would be called damaged, or leave a sick decoder."""
+    done, encoded = cv2.imencode(extension, np.full((2160, 3840, 3), 90, np.uint8))
+    assert done
+    with Decoder(limits=Limits(memory_bytes=SMALL_BYTES)) as decoder:
         look(decoder)
-        with pytest.raises((DecoderMemoryError, UndecodableError)):
-            decoder.picture(bomb_png(6000, 6000))
+        first = pid_of(decoder)
+        with pytest.raises(DecoderMemoryError) as caught:
+            decoder.picture(bytes(encoded))
+        assert caught.value.reason == "out_of_memory"
+        assert not Path(f"/proc/{first}").exists()
         look(decoder)
+        assert decoder.child_pid != first
+
+
+def test_still_of_the_largest_size_over_the_memory_bound_is_told() -> None:
+    """The bound on pixels lets it through, and the bound on memory must not."""
+    with Decoder(limits=Limits(memory_bytes=128 * MIB)) as decoder:
+        with pytest.raises(DecoderMemoryError):
+            decoder.picture(bomb_png(8_000, 8_000))
+        look(decoder)
+
+
+def test_video_over_the_memory_bound_is_told_and_the_next_one_is_seen() -> None:
+    """H.264's decoder calls a picture damaged for which it has no memory: the ledger would blame the broadcaster."""
+    with Decoder(limits=Limits(memory_bytes=SMALL_BYTES)) as decoder:
+        look(decoder)
+        first = pid_of(decoder)
+        with pytest.raises(DecoderMemoryError) as caught:
+            decoder.sample(segment(width=3840, height=2160, seconds=0.2, rate=10), profile=BALANCED, seed=b"")
+        assert caught.value.reason == "out_of_memory"
+        look(decoder)
+        assert decoder.child_pid != first
+
+
+def peak_bytes(decoder: Decoder) -> int:
+    """The most address space that the child has had (VmPeak of proc(5))."""
+    status = Path(f"/proc/{pid_of(decoder)}/status").read_text()
+    return int(status.partition("VmPeak:")[2].split()[0]) * 1024
+
+
+@cache
+def large_pictures() -> bytes:
+    """4K video, of which `VIGILANT` takes more than a batch."""
+    return segment(width=3840, height=2160, seconds=1.2, rate=10)
+
+
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "4K in H.264": large_pictures,
+    "4K in AV1": lambda: segment("mp4", codec="libsvtav1", width=3840, height=2160, seconds=0.2, rate=10),
+    "20,000 tiny pictures": lambda: many_pictures(20_000),
+    "damage": lambda: segment(width=1920, height=1080, rate=10)[: 40 * 188] + Random(6).randbytes(8 * MIB),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_memory_stays_under_its_bound(name: str) -> None:
+    """A hostile segment would take the machine's memory, and with it the workers beside."""
+    bound = 256 * MIB
+    peaks = []
+    with Decoder(limits=Limits(memory_bytes=bound)) as decoder:
+        look(decoder)
+        ordinary = peak_bytes(decoder)
+        try:
+            decoder.sample(
+                HOSTILE[name](), profile=VIGILANT, seed=b"", consume=lambda _: peaks.append(peak_bytes(decoder))
+            )
+            peaks.append(peak_bytes(decoder))
+        except UndecodableError:
+            peaks.append(peak_bytes(decoder))
+    assert ordinary <= max(peaks) <= ordinary + bound
+
+
+def test_memory_does_not_grow_from_segment_to_segment() -> None:
+    """Pictures that nobody holds stayed until Python's collector came: after some 4K segments all were refused."""
+    with Decoder(limits=Limits(memory_bytes=160 * MIB)) as decoder:
+        for _ in range(12):
+            assert decoder.sample(segment(width=1920, height=1080, rate=10), profile=VIGILANT, seed=b"").frames
+        first = pid_of(decoder)
+        look(decoder)
+        assert decoder.child_pid == first
+
+
+def test_pictures_wait_until_the_reader_is_done_with_those_before() -> None:
+    """While a worker classifies, the decoder would pile up pictures in memory that no bound counts."""
+    data = large_pictures()
+    memory = os.memfd_create("input")
+    os.write(memory, data)
+    ours, theirs = socket.socketpair()
+    limits = Limits()
+    arguments = [str(theirs.fileno()), str(os.getpid()), str(limits.memory_bytes)]
+    command = [sys.executable, "-m", "sampler.child", *arguments]
+    request = {"operation": "sample", "profile": VIGILANT.model_dump(), "seed": "", "packets": False}
+    request |= {"limits": vars(limits), "size": len(data), "init_size": 0}
+    with subprocess.Popen(command, cwd=REPOSITORY, pass_fds=[theirs.fileno()]) as child, ours:
+        theirs.close()
+        ours.settimeout(END_SECONDS)
+        wire.receive(ours)
+        wire.send(ours, request, [memory])
+        kinds = []
+        while "done" not in kinds:
+            message, descriptors = wire.receive(ours)
+            wire.close_all(descriptors)
+            kinds.append(message["type"])
+            if message.get("more"):
+                # On a machine so slow that nothing would have come anyway this says nothing, and never lies.
+                assert select.select([ours], [], [], 0.5)[0] == []
+                wire.go_on(ours)
+        child.kill()
+    os.close(memory)
+    assert kinds.count("pictures") >= 2
+
+
+def test_time_that_the_reader_takes_is_not_the_decoders() -> None:
+    """A worker that is slow to classify would have its decoder killed for it, and the segment given up."""
+    with Decoder(limits=Limits(wall_seconds=3.0)) as decoder:
+        began = time.monotonic()
+        seen = 0
+
+        def look_closely(_frame: SampledFrame) -> None:
+            nonlocal seen
+            seen += 1
+            while time.monotonic() < began + seen * 1.2:
+                pass
+
+        decoder.sample(large_pictures(), profile=VIGILANT, seed=b"", consume=look_closely)
+        assert seen >= 3
