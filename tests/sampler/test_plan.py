@@ -1,0 +1,243 @@
+"""What is promised of every plan, whatever the packets: bounds, and no dependence on what it must not depend on."""
+
+import math
+from collections.abc import Sequence
+from inspect import signature
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.profiles import BALANCED, ECONOMY, PROFILES, VIGILANT, SamplingProfile
+from sampler.frames import SampleReason
+from sampler.packets import VideoPacket, runs
+from sampler.plan import Target, plan
+
+STEPS_SECONDS = [1 / 60, 1 / 25, 0.1, 1.0, 3.0]
+SIZES = [0, 40, 300, 1000, 4000, 60_000]
+
+
+def changed(packet: VideoPacket, **fields: object) -> VideoPacket:
+    """The packet with other fields."""
+    before = {name: getattr(packet, name) for name in signature(VideoPacket).parameters}
+    return VideoPacket(**before | fields)
+
+
+@st.composite
+def gops(draw: st.DrawFn, start_seconds: float) -> list[VideoPacket]:
+    """One GOP in decoding order: its pictures at an even pace, with a run of B-frames before every P."""
+    count = draw(st.integers(1, 40))
+    step = draw(st.sampled_from(STEPS_SECONDS))
+    leading = draw(st.sampled_from([0, 0, 2]))
+    """B-frames that are shown before the keyframe, as in an open GOP."""
+    between = draw(st.integers(0, 3))
+    times = [start_seconds + place * step for place in range(count + leading)]
+    order = [leading, *range(leading)]
+    place = leading + 1
+    while place < len(times):
+        last = min(place + between, len(times) - 1)
+        order += [last, *range(place, last)]
+        place = last + 1
+    sizes = draw(st.lists(st.sampled_from(SIZES), min_size=len(order), max_size=len(order)))
+    quantiser = draw(st.none() | st.integers(10, 51))
+    return [
+        VideoPacket(
+            seconds=times[shown],
+            size_bytes=size,
+            keyframe=number == 0,
+            reference=number == 0 or shown == max(order[: number + 1]),
+            quantiser=quantiser,
+        )
+        for number, (shown, size) in enumerate(zip(order, sizes, strict=True))
+    ]
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[VideoPacket]:
+    """Some GOPs; the first may have lost its keyframe, and some pictures may be hidden, or be recovery points."""
+    packets: list[VideoPacket] = []
+    for _ in range(draw(st.integers(1, 5))):
+        packets += draw(gops(max((packet.seconds for packet in packets), default=-0.04) + 0.04))
+    if draw(st.booleans()):
+        packets[0] = changed(packets[0], keyframe=False)
+        at = draw(st.integers(0, len(packets) - 1))
+        packets[at] = changed(packets[at], recovery_frames=None if packets[at].keyframe else draw(st.integers(0, 9)))
+    for at in draw(st.sets(st.integers(0, len(packets) - 1), max_size=4)):
+        packets[at] = changed(packets[at], shown=False)
+    return packets
+
+
+HEAPS = st.lists(
+    st.builds(
+        VideoPacket,
+        seconds=st.floats(0, 20),
+        size_bytes=st.sampled_from(SIZES),
+        keyframe=st.booleans(),
+        reference=st.booleans(),
+        quantiser=st.none() | st.integers(-12, 51),
+        shown=st.booleans(),
+        recovery_frames=st.none() | st.integers(0, 100),
+    ),
+    min_size=1,
+    max_size=40,
+)
+"""Packets as a hostile broadcaster may send them, in no order at all."""
+ANY = streams() | HEAPS
+ANY_PROFILE = st.sampled_from([*PROFILES.values(), BALANCED.model_copy(update={"audits_per_minute": 60.0})])
+
+
+def end_of(packets: Sequence[VideoPacket]) -> float:
+    return max(packet.seconds for packet in packets) + 0.04
+
+
+def targets_of(
+    packets: Sequence[VideoPacket], profile: SamplingProfile = BALANCED, seed: bytes = b"plan"
+) -> list[Target]:
+    """All pictures that are taken."""
+    planned = plan(packets, profile=profile, seed=seed, end_seconds=end_of(packets))
+    return [target for part in planned for target in part.targets]
+
+
+def decodable(packets: Sequence[VideoPacket]) -> set[int]:
+    """Pictures that are shown, and come out right of their run."""
+    return {
+        index
+        for run in runs(packets)
+        for index in range(run.start, run.stop)
+        if packets[index].shown and packets[index].seconds >= run.clean_from_seconds
+    }
+
+
+@given(packets=streams(), profile=ANY_PROFILE)
+def test_no_stretch_goes_without_a_sure_sample(packets: list[VideoPacket], profile: SamplingProfile) -> None:
+    """Somewhere in an odd stream would be a hole to hide in."""
+    times = sorted(packets[index].seconds for index in decodable(packets))
+    # Targets with proofs are dropped where the cut turns out to be none.
+    sure = sorted(packets[target.index].seconds for target in targets_of(packets, profile) if not target.proofs)
+    edges = [*times, end_of(packets)]
+
+    assert sure[:1] == times[:1]
+    for before, after in pairwise([*sure, end_of(packets)] if times else []):
+        within = [time for time in edges if before <= time <= after]
+        longest_picture = max((later - earlier for earlier, later in pairwise(within)), default=0.0)
+        assert after - before <= profile.max_gap_seconds + longest_picture + 1e-6
+
+
+@given(packets=ANY, profile=ANY_PROFILE)
+def test_only_what_can_be_shown_is_taken_and_once(packets: list[VideoPacket], profile: SamplingProfile) -> None:
+    """Pictures that no viewer ever sees would raise alarms, or the same one two."""
+    taken = targets_of(packets, profile)
+    indices = [target.index for target in taken]
+
+    assert set(indices) <= decodable(packets)
+    assert len(set(indices)) == len(indices)
+    for part in plan(packets, profile=profile, seed=b"plan", end_seconds=end_of(packets)):
+        times = [packets[target.index].seconds for target in part.targets]
+        assert times == sorted(times)
+        assert all(part.run.start <= target.index < part.run.stop for target in part.targets)
+        assert all(part.run.start <= proof < part.run.stop for target in part.targets for proof in target.proofs)
+
+
+@given(packets=ANY, profile=ANY_PROFILE)
+def test_reasons_are_true(packets: list[VideoPacket], profile: SamplingProfile) -> None:
+    """Who reads a record would look for a cut where none is."""
+    for target in targets_of(packets, profile):
+        if target.reason is SampleReason.KEYFRAME:
+            assert packets[target.index].keyframe
+        if target.proofs:
+            assert target.reason is SampleReason.CUT
+
+
+@given(packets=ANY, profile=ANY_PROFILE)
+def test_a_plan_depends_on_nothing_else(packets: list[VideoPacket], profile: SamplingProfile) -> None:
+    """A segment done again after a crash would give other samples, and other verdicts."""
+    assert targets_of(packets, profile) == targets_of(list(packets), profile)
+
+
+@given(packets=ANY, profile=ANY_PROFILE, seeds=st.tuples(st.binary(max_size=9), st.binary(max_size=9)))
+def test_the_seed_moves_audits_only(
+    packets: list[VideoPacket], profile: SamplingProfile, seeds: tuple[bytes, bytes]
+) -> None:
+    """Whether a cut is seen would be a matter of luck."""
+    first, second = ({target.index: target for target in targets_of(packets, profile, seed)} for seed in seeds)
+    for index in first.keys() | second.keys():
+        found = {first.get(index), second.get(index)} - {None}
+        reasons = {target.reason for target in found if target is not None}
+        assert first.get(index) == second.get(index) or SampleReason.AUDIT in reasons
+
+
+@given(packets=streams(), offset=st.sampled_from([0.5, 7.0, 1000.0]))
+def test_only_differences_in_time_matter(packets: list[VideoPacket], offset: float) -> None:
+    """The same pictures would be sampled otherwise in the middle of a file than at its start."""
+    unaudited = BALANCED.model_copy(update={"audits_per_minute": 0.0})
+    moved = [changed(packet, seconds=packet.seconds + offset) for packet in packets]
+
+    assert [target.index for target in targets_of(packets, unaudited)] == [
+        target.index for target in targets_of(moved, unaudited)
+    ]
+
+
+@given(packets=ANY, profile=ANY_PROFILE)
+def test_cuts_are_bounded(packets: list[VideoPacket], profile: SamplingProfile) -> None:
+    """A broadcaster who makes every packet look like a cut would have everything decoded."""
+    shown = [packets[index].seconds for index in decodable(packets)]
+    span = end_of(packets) - min(shown, default=end_of(packets))
+    cuts = [target for target in targets_of(packets, profile) if target.reason is SampleReason.CUT]
+
+    assert len(cuts) <= 2 * math.ceil(profile.cuts_per_second * span + 1e-6)
+
+
+def steady(sizes: Sequence[int], *, keyframes: Sequence[int] = (0,)) -> list[VideoPacket]:
+    """25 pictures a second, without B-frames."""
+    return [
+        VideoPacket(seconds=number / 25, size_bytes=size, keyframe=number in keyframes)
+        for number, size in enumerate(sizes)
+    ]
+
+
+def taken_at(packets: Sequence[VideoPacket], profile: SamplingProfile) -> list[tuple[int, str]]:
+    unaudited = profile.model_copy(update={"audits_per_minute": 0.0})
+    return [(target.index, str(target.reason)) for target in targets_of(packets, unaudited)]
+
+
+CALM = [20_000, *[500] * 99]
+INSERT = [20_000, *[500] * 39, 18_000, *[500] * 11, 18_000, *[500] * 47]
+
+
+@pytest.mark.parametrize(
+    ("packets", "profile", "expected"),
+    [
+        pytest.param(steady(CALM[:50]), BALANCED, [(0, "keyframe")], id="a GOP of 2 s is seen by its keyframe"),
+        pytest.param(steady(CALM), BALANCED, [(0, "keyframe"), (50, "gap")], id="one of 4 s needs another picture"),
+        pytest.param(steady(CALM), ECONOMY, [(0, "keyframe")], id="which economy does without"),
+        pytest.param(
+            steady(INSERT),
+            BALANCED,
+            [(0, "keyframe"), (39, "cut"), (40, "cut"), (50, "gap"), (51, "cut"), (52, "cut")],
+            id="both ends of an insert, and what was before each",
+        ),
+        pytest.param(
+            steady([5000] * 50, keyframes=range(50)),
+            BALANCED,
+            [(0, "keyframe"), (13, "keyframe"), (26, "keyframe"), (39, "keyframe")],
+            id="keyframes all along are passed over",
+        ),
+        pytest.param(
+            steady([5000] * 5 + [9000] * 3 + [5000] * 4, keyframes=range(12)),
+            BALANCED,
+            [(0, "keyframe"), (5, "keyframe"), (8, "keyframe")],
+            id="but not those that show something else",
+        ),
+    ],
+)
+def test_what_is_taken(packets: list[VideoPacket], profile: SamplingProfile, expected: list[tuple[int, str]]) -> None:
+    """Samples would not be where the content changes, or be many where it does not."""
+    assert taken_at(packets, profile) == expected
+
+
+def test_vigilance_looks_twice_a_second() -> None:
+    """The closest profile would leave half a second to hide in."""
+    times = [index / 25 for index, _ in taken_at(steady(CALM), VIGILANT)]
+
+    assert max(after - before for before, after in pairwise([*times, 4.0])) <= 0.54
