@@ -1,0 +1,138 @@
+"""What counts as a hidden cut, told from packets alone."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.profiles import BALANCED, ECONOMY, VIGILANT
+from sampler.evidence import find_cuts
+from sampler.packets import VideoPacket
+
+KEYFRAME_BYTES = 20_000
+QUIET = [KEYFRAME_BYTES, *[800, 900, 700, 850] * 12]
+
+
+def forward(sizes: Sequence[int], quantisers: Sequence[int] | None = None) -> list[VideoPacket]:
+    """A GOP without B-frames."""
+    return [
+        VideoPacket(
+            seconds=number / 25,
+            size_bytes=size,
+            keyframe=number == 0,
+            quantiser=None if quantisers is None else quantisers[number],
+        )
+        for number, size in enumerate(sizes)
+    ]
+
+
+def with_b_frames(predicted_bytes: Sequence[int], b_bytes: int) -> list[VideoPacket]:
+    """A GOP with a keyframe, and two B-frames before each P-frame, which come after it in the stream."""
+    packets = [VideoPacket(seconds=0, size_bytes=KEYFRAME_BYTES, keyframe=True)]
+    for group, size in enumerate(predicted_bytes):
+        first = 3 * group + 1
+        packets.append(VideoPacket(seconds=(first + 2) / 25, size_bytes=size, keyframe=False))
+        packets += [
+            VideoPacket(seconds=place / 25, size_bytes=b_bytes, keyframe=False, reference=False)
+            for place in (first, first + 1)
+        ]
+    return packets
+
+
+def found(packets: Sequence[VideoPacket], threshold: float = BALANCED.cut_doublings) -> list[int]:
+    """Which packets are taken for cuts."""
+    return sorted(cut.index for cut in find_cuts(packets, 0, len(packets), threshold))
+
+
+@pytest.mark.parametrize("at", [1, 2, 5, 24, 46, 47, 48])
+def test_a_packet_as_large_as_a_keyframe_is_a_cut(at: int) -> None:
+    """An insert anywhere in a GOP, at its very ends too, would not show."""
+    sizes = list(QUIET)
+    sizes[at] = 15_000
+
+    assert found(forward(sizes)) == [at]
+
+
+def test_a_quiet_scene_has_no_cuts() -> None:
+    """Every stream would be decoded whole."""
+    for profile in (ECONOMY, BALANCED, VIGILANT):
+        assert found(forward(QUIET), profile.cut_doublings) == []
+
+
+def test_both_ends_of_an_insert_are_cuts() -> None:
+    """An insert that begins softly would be missed, though it ends hard."""
+    sizes = list(QUIET)
+    sizes[20] = sizes[30] = 12_000
+
+    assert found(forward(sizes)) == [20, 30]
+
+
+def test_a_cut_that_rate_control_has_starved_shows_in_its_quantiser() -> None:
+    """Under a tight buffer a new scene takes hardly more bits than an old one: it would not show."""
+    starved = [20] * 49
+    starved[24] = 47
+    sizes = list(QUIET)
+    sizes[24] = 1600
+
+    assert found(forward(sizes)) == []
+    assert found(forward(sizes, starved)) == [24]
+
+
+def test_the_rhythm_of_b_frames_is_none() -> None:
+    """P-frames are many times as large as the B-frames among them: each would be decoded for a cut."""
+    assert found(with_b_frames([4000] * 16, 300)) == []
+
+
+def test_a_cut_at_a_p_frame_stands_out_among_p_frames() -> None:
+    """With B-frames around it a cut would be lost in their rhythm."""
+    sizes = [2000] * 16
+    sizes[7] = 18_000
+    packets = with_b_frames(sizes, 300)
+    (cut,) = find_cuts(packets, 0, len(packets), BALANCED.cut_doublings)
+
+    assert cut.index == 1 + 3 * 7
+    # What was there before is seen best in the P-frame that is shown last before it.
+    assert packets[cut.before].seconds == pytest.approx(packets[cut.index].seconds - 3 / 25)
+
+
+@given(st.lists(st.integers(41, 30_000), min_size=2, max_size=60), st.integers(2, 50))
+def test_only_ratios_count(sizes: list[int], factor: int) -> None:
+    """What is seen would depend on the stream's bit rate."""
+    assert found(forward(sizes)) == found(forward([factor * size for size in sizes]))
+
+
+@given(st.lists(st.integers(0, 100_000), min_size=1, max_size=60), st.floats(-4, 16), st.floats(0, 4))
+def test_a_lower_threshold_sees_no_less(sizes: list[int], threshold: float, less: float) -> None:
+    """A closer profile would miss what a cheaper one sees."""
+    packets = forward(sizes)
+
+    assert set(found(packets, threshold)) <= set(found(packets, threshold - less))
+
+
+@given(
+    st.lists(
+        st.builds(
+            VideoPacket,
+            seconds=st.floats(0, 20),
+            size_bytes=st.integers(0, 10**9),
+            keyframe=st.booleans(),
+            reference=st.booleans(),
+            quantiser=st.none() | st.integers(-(2**15), 2**15),
+        ),
+        min_size=1,
+        max_size=30,
+    ),
+    st.data(),
+)
+def test_any_packets_are_weighed(packets: list[VideoPacket], data: st.DataObject) -> None:
+    """One odd packet would end the segment."""
+    start = data.draw(st.integers(0, len(packets) - 1))
+    stop = data.draw(st.integers(start + 1, len(packets)))
+    cuts = find_cuts(packets, start, stop, -100.0)
+
+    assert len({cut.index for cut in cuts}) == len(cuts)
+    for cut in cuts:
+        assert start <= cut.index < stop
+        assert start <= cut.before < stop
+        assert cut.evidence >= -100.0
