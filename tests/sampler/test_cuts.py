@@ -1,8 +1,10 @@
 """Other content cut in between keyframes is seen, and told as a cut."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from kinds import AV1, MPEG2, VP9, x265
 from media import FRAME_SECONDS, Recipe, encode, number_in, steady, x264
 
 from config.profiles import BALANCED
@@ -22,14 +24,19 @@ ENCODERS = {
     "b-frames": x264(bframes=3, b_pyramid="none", **CLOSED),
     "b-frames, constant bit rate": x264(bframes=3, b_pyramid="normal", **CLOSED, **BIT_RATE),
     "intra refresh": x264(intra_refresh=1, bframes=0, keyint=GOP, scenecut=0),
-    "hevc, b-frames": Recipe(
-        codec="libx265",
-        options={
-            "preset": "ultrafast",
-            "x265-params": f"keyint={GOP}:min-keyint={GOP}:bframes=3:scenecut=0:log-level=none",
-        },
-    ),
+    "hevc, b-frames": x265(keyint=GOP, min_keyint=GOP),
 }
+OTHERS = {
+    "interlaced": x264(tff=1, bframes=3, **CLOSED),
+    "10 bit": replace(x264(bframes=3, **CLOSED), pixel_format="yuv420p10le"),
+    "intra refresh with b-frames": x264(intra_refresh=1, bframes=3, keyint=GOP, scenecut=0),
+    "hevc, zerolatency": x265(bframes=0, rc_lookahead=0, keyint=GOP, min_keyint=GOP),
+    "hevc, 10 bit": replace(x265(keyint=GOP, min_keyint=GOP), pixel_format="yuv420p10le"),
+    "av1": replace(AV1, options=AV1.options | {"g": str(GOP), "svtav1-params": "lp=1:scd=0"}),
+    "vp9": replace(VP9, options=VP9.options | {"g": str(GOP)}),
+    "mpeg-2": replace(MPEG2, options=MPEG2.options | {"g": str(GOP), "sc_threshold": "1000000000"}),
+}
+"""Encoders that are asked for keyframes at the beginning of GOPs only, too."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +52,7 @@ def with_insert(decoder: Decoder, recipe: Recipe, start: int, stop: int) -> Samp
 
 
 @pytest.mark.parametrize("start", STARTS)
-@pytest.mark.parametrize("recipe", ENCODERS.values(), ids=ENCODERS.keys())
+@pytest.mark.parametrize("recipe", (ENCODERS | OTHERS).values(), ids=(ENCODERS | OTHERS).keys())
 def test_an_insert_between_keyframes_is_seen_as_a_cut(decoder: Decoder, recipe: Recipe, start: int) -> None:
     """Half a second of forbidden material, placed where keyframe samplers never look, would go out unseen."""
     segment = with_insert(decoder, recipe, start, start + INSERT)
