@@ -96,7 +96,7 @@ def encode(recipe: Recipe, ticks: Sequence[int], scene: Callable[[int], int] = o
         else:
             stream.codec_context.time_base = Fraction(1, CLOCK)
         for index, tick in enumerate(ticks):
-            frame = _frame(recipe, _painted(recipe, index, scene(index)))
+            frame = _frame(recipe, painted(recipe, index, scene(index)))
             frame.pts, frame.time_base = tick, Fraction(1, CLOCK)
             if recipe.full_range:
                 frame.color_range = ColorRange.JPEG
@@ -133,6 +133,15 @@ def keyframes(data: bytes) -> list[int]:
     with av.open(io.BytesIO(data), format="mpegts") as source:
         packets = [packet for packet in source.demux(video=0) if packet.size]
     return [index for index, packet in enumerate(packets) if packet.is_keyframe]
+
+
+def painted(recipe: Recipe, index: int, scene: int, *, still: bool = False) -> NDArray[np.float64]:
+    """Luma of picture `index`, (H, W), full range 0 to 255; the texture moves unless it is `still`."""
+    luma = np.roll(_texture(recipe.width, recipe.height, scene), 0 if still else index, axis=1)
+    for bit in range(BITS):
+        level = BRIGHT if index >> bit & 1 else DARK
+        luma[:BLOCK_PIXELS, bit * BLOCK_PIXELS : (bit + 1) * BLOCK_PIXELS] = level
+    return luma
 
 
 def remux(data: bytes, retimed: Callable[[int, int], int | None]) -> bytes:
@@ -230,15 +239,6 @@ def _texture(width: int, height: int, scene: int) -> NDArray[np.float64]:
     noise = np.random.default_rng(scene).uniform(0, 255, (height // 6 + 2, width // 6 + 2))
     large = np.kron(noise, np.ones((6, 6)))[:height, :width]
     return (large + np.roll(large, 3, axis=1) + np.roll(large, 2, axis=0)) / 3
-
-
-def _painted(recipe: Recipe, index: int, scene: int) -> NDArray[np.float64]:
-    """Luma of picture `index`, (H, W), full range 0 to 255."""
-    luma = np.roll(_texture(recipe.width, recipe.height, scene), index, axis=1)
-    for bit in range(BITS):
-        level = BRIGHT if index >> bit & 1 else DARK
-        luma[:BLOCK_PIXELS, bit * BLOCK_PIXELS : (bit + 1) * BLOCK_PIXELS] = level
-    return luma
 
 
 def _frame(recipe: Recipe, luma: NDArray[np.float64]) -> av.VideoFrame:

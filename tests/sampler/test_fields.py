@@ -1,0 +1,37 @@
+"""H.264 whose pictures are coded as two fields each (PAFF), as broadcast chains make it."""
+
+from collections.abc import Iterator
+
+import pytest
+from fields import field_coded
+from media import RATE, level_error, number_in
+
+from config.profiles import PROFILES, SamplingProfile
+from sampler.decoder import Decoder
+
+PICTURES = 120
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as shared:
+        yield shared
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["fields together", "fields apart"])
+def stream(request: pytest.FixtureRequest) -> bytes:
+    return field_coded(PICTURES, gop=60, apart=request.param)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_both_fields_are_in_the_picture_of_their_time(
+    decoder: Decoder, stream: bytes, profile: SamplingProfile
+) -> None:
+    """Half a picture, its other lines grey or those of the picture before, would match nothing."""
+    segment = decoder.sample(stream, profile=profile, seed=b"fields")
+
+    assert len(segment.frames) >= 2
+    for frame in segment.frames:
+        assert number_in(frame.picture.luma()) == round(frame.pts_seconds * RATE)
+        assert level_error(frame.picture.luma()) < 1
+        assert not frame.concealed
