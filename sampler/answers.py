@@ -3,7 +3,7 @@
 import fcntl
 import mmap
 import socket
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,15 @@ CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
 """Planes and channels of each layout."""
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
 """Without these a hostile child could take the memory away while the parent reads it (SIGBUS), or change it."""
+
+
+class Seen(NamedTuple):
+    """What is kept of a picture when the picture itself is gone."""
+
+    seconds: float
+    until_seconds: float
+    """It speaks for pictures up to there."""
+    concealed: bool
 
 
 def receive_answer(sock: socket.socket) -> tuple[dict[str, Any], mmap.mmap | None]:
@@ -36,21 +45,23 @@ def receive_answer(sock: socket.socket) -> tuple[dict[str, Any], mmap.mmap | Non
         wire.close_all(descriptors)
 
 
-def read_frames(message: dict[str, Any], memory: mmap.mmap) -> list[SampledFrame]:
-    """The pictures of one message; raises whatever Python raises where the child lies about them."""
+def read_frames(message: dict[str, Any], memory: mmap.mmap) -> list[tuple[SampledFrame, float]]:
+    """The pictures of one message, and until when each speaks for those after it.
+
+    Raises whatever Python raises where the child lies about them.
+    """
     frames = []
     for entry in message["pictures"]:
         picture = _picture(entry["picture"], memory, entry["offset"])
-        frames.append(
-            SampledFrame(
-                pts_seconds=float(entry["pts_seconds"]),
-                reason=SampleReason(entry["reason"]),
-                keyframe=bool(entry["keyframe"]),
-                concealed=bool(entry["concealed"]),
-                picture=picture,
-                flat=flatness(picture),
-            )
+        frame = SampledFrame(
+            pts_seconds=float(entry["pts_seconds"]),
+            reason=SampleReason(entry["reason"]),
+            keyframe=bool(entry["keyframe"]),
+            concealed=bool(entry["concealed"]),
+            picture=picture,
+            flat=flatness(picture),
         )
+        frames.append((frame, float(entry["until_seconds"])))
     return frames
 
 
@@ -79,13 +90,13 @@ def _picture(stored: dict[str, Any], memory: mmap.mmap, offset: int) -> Picture:
 def read_segment(
     done: dict[str, Any],
     frames: list[SampledFrame],
-    seen: list[tuple[float, bool]],
+    seen: list[Seen],
     profile: SamplingProfile,
     transfer_seconds: float,
 ) -> SampledSegment:
     duration = float(done["duration_seconds"])
     notes = tuple(str(note) for note in done["notes"])
-    clean = sorted(seconds for seconds, concealed in seen if not concealed)
+    clean = sorted((one.seconds, one.until_seconds) for one in seen if not one.concealed)
     frame_seconds = float(done["frame_seconds"])
     unmoderated = unseen_stretches(
         clean,
@@ -103,7 +114,7 @@ def read_segment(
         duration_seconds=duration,
         frames_total=int(done["frames_total"]),
         frames_decoded=int(done["frames_decoded"]),
-        max_gap_seconds=longest_gap_seconds(clean, duration),
+        max_gap_seconds=longest_gap_seconds([seconds for seconds, _ in clean], duration),
         unmoderated=unmoderated,
         cpu_seconds={
             "demux": float(done["demux_seconds"]),

@@ -20,6 +20,7 @@ import cv2
 from config.profiles import SamplingProfile
 from sampler import wire
 from sampler.confine import confine, has_room
+from sampler.coverage import spoken_for_until
 from sampler.demux import Demuxer, Source, Window
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.execute import Executor, Taken
@@ -105,10 +106,18 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
         executor = Executor(demuxer.codec_context, limits, exact=profile.exact_pictures)
         packets: list[tuple[float, int, bool]] = []
         for window in demuxer.windows():
-            targets = plan(window.packets, profile=profile, seed=seed, end_seconds=_end_seconds(window, demuxer))
+            end_seconds = _end_seconds(window, demuxer)
+            targets = plan(window.packets, profile=profile, seed=seed, end_seconds=end_seconds)
+            shown = sorted(packet.seconds for packet in window.packets if packet.shown)
             before = time.process_time()
             for taken in executor.run(window, targets):
-                _hand_over(taken, window, demuxer, batch)
+                until = spoken_for_until(
+                    shown,
+                    window.packets[taken.index].seconds,
+                    end_seconds=end_seconds,
+                    max_gap_seconds=profile.max_gap_seconds,
+                )
+                _hand_over(taken, until, window, demuxer, batch)
             decode_seconds += time.process_time() - before
             if request["packets"]:
                 packets += [
@@ -140,7 +149,7 @@ def _end_seconds(window: Window, demuxer: Demuxer) -> float:
     return max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
 
 
-def _hand_over(taken: Taken, window: Window, demuxer: Demuxer, batch: Batch) -> None:
+def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, batch: Batch) -> None:
     frame = taken.frame
     side = demuxer.limits.picture_side_pixels
     if min(frame.width, frame.height) < side:
@@ -155,6 +164,7 @@ def _hand_over(taken: Taken, window: Window, demuxer: Demuxer, batch: Batch) -> 
         planes,
         {
             "pts_seconds": packet.seconds - demuxer.origin_seconds,
+            "until_seconds": until - demuxer.origin_seconds,
             "reason": taken.target.reason.value,
             "keyframe": packet.keyframe,
             "concealed": taken.concealed,
@@ -171,7 +181,9 @@ def still(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, o
         layout="rgb", columns=(width,), rows=(height,), strides=(3 * width,), full_range=True, matrix="bt601"
     )
     batch.add(
-        stored, (pixels.reshape(-1),), {"pts_seconds": 0.0, "reason": "keyframe", "keyframe": True, "concealed": False}
+        stored,
+        (pixels.reshape(-1),),
+        {"pts_seconds": 0.0, "until_seconds": 0.0, "reason": "keyframe", "keyframe": True, "concealed": False},
     )
     batch.send()
     return {"type": "done", "decode_seconds": time.process_time() - started}

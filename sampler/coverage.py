@@ -1,10 +1,13 @@
 """What of an input's timeline was looked at, and what was not."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
 from sampler.frames import Stretch
 
+SAME_INSTANT_SECONDS = 1e-6
+"""Times nearer than this are the same: they come from sums of fractions."""
 SECOND_VIDEO_STREAM = "second_video_stream"
 
 
@@ -14,31 +17,50 @@ def longest_gap_seconds(seen_seconds: Sequence[float], duration_seconds: float) 
     return max(after - before for before, after in pairwise(edges))
 
 
+def spoken_for_until(
+    shown_seconds: Sequence[float], seconds: float, *, end_seconds: float, max_gap_seconds: float
+) -> float:
+    """Until when a sample at `seconds` moderates: it speaks for every picture that begins within the gap after it.
+
+    Args:
+        shown_seconds: when pictures begin to be shown, ascending.
+        seconds: of the sample.
+        end_seconds: where the last picture's time ends.
+        max_gap_seconds: of the profile.
+    """
+    reach = seconds + max_gap_seconds
+    place = bisect_right(shown_seconds, reach + SAME_INSTANT_SECONDS)
+    return shown_seconds[place] if place < len(shown_seconds) else max(reach, end_seconds)
+
+
 def unseen_stretches(
-    seen_seconds: Sequence[float],
+    seen: Sequence[tuple[float, float]],
     *,
     duration_seconds: float,
     frame_seconds: float,
     max_gap_seconds: float,
     reason: str,
 ) -> tuple[Stretch, ...]:
-    """The stretches further than `max_gap_seconds` from every sample.
+    """The stretches that no sample speaks for.
+
+    A profile promises that no stretch longer than its gap, and the picture then being shown, goes without a sample. So
+    a sample speaks for what follows it, and the first one for what comes before it as well, each as far as the gap.
 
     Args:
-        seen_seconds: times of the samples that moderate, ascending, from the input's first picture.
+        seen: (time, `spoken_for_until`) of the samples that moderate, ascending, from the input's first picture.
         duration_seconds: of the input, to the end of its last picture.
-        frame_seconds: one picture's time: a stretch no longer than this is not told, for samples fall on pictures.
+        frame_seconds: one picture's time: a stretch no longer than this is not told, for a sample may be the picture
+            after the one that was wanted.
         max_gap_seconds: how far a sample reaches.
         reason: why a stretch is unmoderated, if one is. A second video stream leaves all unmoderated, whatever the
             first one showed: nobody knows which of them a player shows.
     """
-    if not seen_seconds or reason == SECOND_VIDEO_STREAM:
+    if not seen or reason == SECOND_VIDEO_STREAM:
         return (Stretch(start_seconds=0.0, end_seconds=duration_seconds, reason=reason),)
-    reach = max_gap_seconds
     unseen = [
-        (0.0, seen_seconds[0] - reach),
-        *((before + reach, after - reach) for before, after in pairwise(seen_seconds)),
-        (seen_seconds[-1] + reach, duration_seconds),
+        (0.0, seen[0][0] - max_gap_seconds),
+        *((until, following) for (_, until), (following, _) in pairwise(seen)),
+        (seen[-1][1], duration_seconds),
     ]
     return tuple(
         Stretch(start_seconds=start, end_seconds=end, reason=reason)

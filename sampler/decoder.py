@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Self
 
 from config.profiles import SamplingProfile
 from sampler import errors, wire
-from sampler.answers import read_frames, read_segment, receive_answer
+from sampler.answers import Seen, read_frames, read_segment, receive_answer
 from sampler.errors import (
     DecoderDiedError,
     DecoderMemoryError,
@@ -101,7 +101,7 @@ class Decoder:
             "packets": packets,
         }
         frames: list[SampledFrame] = []
-        seen: list[tuple[float, bool]] = []
+        seen: list[Seen] = []
         held_bytes = 0
         done: dict[str, Any] = {}
         transfer_seconds = 0.0
@@ -117,8 +117,8 @@ class Decoder:
                     )
                 with self._trusting_nothing():
                     received = read_frames(message, memory)
-                for frame in received:
-                    seen.append((frame.pts_seconds, frame.concealed))
+                for frame, until_seconds in received:
+                    seen.append(Seen(frame.pts_seconds, until_seconds, frame.concealed))
                     if consume is None:
                         frames.append(frame)
                     else:
@@ -138,7 +138,7 @@ class Decoder:
         for message, memory in self._ask({"operation": "still"}, data, b""):
             if memory is not None:
                 with self._trusting_nothing():
-                    (frame,) = read_frames(message, memory)
+                    ((frame, _),) = read_frames(message, memory)
         return frame.picture
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ whole seconds (RFC 8216, section 4.3.2.1)."""
 
 @dataclass(frozen=True, kw_only=True)
 class Unmoderated:
-    """A stretch of a segment that no sample speaks for."""
+    """A stretch of a segment that no sample speaks for; before 0 where there is sound, and no picture yet."""
 
     start_seconds: float
     end_seconds: float
@@ -45,10 +45,13 @@ class LedgerShare:
 
 
 def reach(instants: Iterable[float], reach_seconds: float, duration_seconds: float) -> list[Interval]:
-    """The parts of [0, `duration_seconds`] within `reach_seconds` of one of `instants`."""
+    """The parts of [0, `duration_seconds`] that one of `instants` speaks for, as sampler/coverage.py has it: each for
+    `reach_seconds` after it, the first one for as long before it as well.
+    """
     found: list[Interval] = []
-    for instant in sorted(instants):
-        start, end = max(0.0, instant - reach_seconds), min(duration_seconds, instant + reach_seconds)
+    for place, instant in enumerate(sorted(instants)):
+        start, end = instant - (0.0 if place else reach_seconds), instant + reach_seconds
+        start, end = max(0.0, start), min(duration_seconds, end)
         if end <= start:
             continue
         if found and start <= found[-1][1]:
@@ -90,24 +93,28 @@ def account(
 ) -> LedgerShare:
     """Shares out a segment's `extinf_ms` by what was seen of it.
 
-    A segment that is shorter than promised by over `ROUNDING_MS` lacks the difference (`failed: short`). Otherwise
-    EXTINF and the measured duration mean the same stretch, and the parts are scaled to it.
+    A segment that is shorter than promised by over `ROUNDING_MS` lacks the difference: for the reasons of the stretches
+    before its first picture (there was sound, and no picture yet), and for what they leave as `failed: short`.
+    Otherwise EXTINF and the measured duration mean the same stretch, and the parts are scaled to it.
     """
     measured_ms = round(duration_seconds * 1000)
     failed: dict[str, int] = {}
     left_ms = extinf_ms
     if measured_ms <= 0 or extinf_ms - measured_ms > ROUNDING_MS:
         left_ms = min(extinf_ms, max(0, measured_ms))
-        if left_ms < extinf_ms:
-            failed[SHORT] = extinf_ms - left_ms
-    scale = left_ms / measured_ms if left_ms else 0.0
-    for stretch in unmoderated:
-        part_ms = min(left_ms, round(stretch.seconds * 1000 * scale))
-        if part_ms > 0:
+        lacking_ms = extinf_ms - left_ms
+        for stretch in (stretch for stretch in unmoderated if stretch.end_seconds <= 0):
+            part_ms = min(lacking_ms, round(stretch.seconds * 1000))
             failed[stretch.reason] = failed.get(stretch.reason, 0) + part_ms
-            left_ms -= part_ms
+            lacking_ms -= part_ms
+        failed[SHORT] = lacking_ms
+    scale = left_ms / measured_ms if left_ms else 0.0
+    for stretch in (stretch for stretch in unmoderated if stretch.end_seconds > 0):
+        part_ms = min(left_ms, round(stretch.seconds * 1000 * scale))
+        failed[stretch.reason] = failed.get(stretch.reason, 0) + part_ms
+        left_ms -= part_ms
     return LedgerShare(
         moderated_ms=left_ms,
-        failed_ms=failed,
+        failed_ms={reason: part_ms for reason, part_ms in failed.items() if part_ms},
         unhashable_ms=min(left_ms, round(unhashable_seconds * 1000 * scale)),
     )

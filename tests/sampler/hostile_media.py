@@ -38,6 +38,9 @@ def segment(
 ) -> bytes:
     """Video of a square that moves over noise, a keyframe each second, beside silence; MP4 is fragmented."""
     options = dict(FRAGMENTED) if container in ("mp4", "mov") else {}
+    if video_from_seconds and options:
+        # Without it the first fragment would begin at 0, and its first picture last until the second one.
+        options["movflags"] += "+delay_moov"
     if encrypted:
         options |= {"encryption_scheme": "cenc-aes-ctr", "encryption_key": KEY, "encryption_kid": KEY}
     encoded = BytesIO()
@@ -220,3 +223,20 @@ def entry_of_size(data: bytes, entry: bytes, width: int, height: int) -> bytes:
     """MP4 whose sample entry tells another size than the stream has (ISO/IEC 14496-12, 12.1.3)."""
     at = data.index(entry) + 28
     return data[:at] + struct.pack(">HH", width, height) + data[at + 4 :]
+
+
+def with_damage(data: bytes, start: int, stop: int) -> bytes:
+    """TS in which pictures [start, stop), in decoding order, are noise behind their slices' first bytes."""
+    noise = np.random.default_rng(9).integers(4, 256, len(data), np.uint8).tobytes()
+    encoded = BytesIO()
+    with av.open(BytesIO(data)) as source, av.open(encoded, "w", format="mpegts") as output:
+        stream = output.add_stream_from_template(source.streams.video[0], opaque=True)
+        pictures = (packet for packet in source.demux(video=0) if packet.size)
+        for index, picture in enumerate(pictures):
+            whole = bytes(picture)
+            kept = whole.rindex(b"\0\0\1") + 6
+            packet = av.Packet(whole[:kept] + noise[kept : len(whole)] if start <= index < stop else whole)
+            packet.pts, packet.dts, packet.time_base = picture.pts, picture.dts, picture.time_base
+            packet.is_keyframe, packet.stream = picture.is_keyframe, stream
+            output.mux(packet)
+    return encoded.getvalue()

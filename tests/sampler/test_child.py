@@ -261,8 +261,8 @@ from sampler import wire
 sock = socket.socket(fileno=int(sys.argv[-3]))
 picture = dict(layout="grey", columns=[64], rows=[64], strides=[64], full_range=True, matrix="bt601",
                rotation_degrees=0, mirrored=False, pixel_aspect=1.0)
-entry = dict(offset=0, pts_seconds=0.0, reason="keyframe", keyframe=True, concealed=False,
-             picture=picture)
+entry = dict(offset=0, pts_seconds=0.0, until_seconds=2.0, reason="keyframe", keyframe=True,
+             concealed=False, picture=picture)
 summary = dict(type="done", before_seconds=0.0, duration_seconds=1.0, frame_seconds=0.04, frames_total=1,
                frames_decoded=1, notes=[],
                packets=[], demux_seconds=0.0, decode_seconds=0.0)

@@ -15,7 +15,8 @@ def stretches(draw: st.DrawFn) -> list[Unmoderated]:
     marks = sorted(draw(st.lists(SECONDS, max_size=12, unique=True)))
     reasons = st.sampled_from(["gap", "undecodable", "classifier_failed"])
     return [
-        Unmoderated(start_seconds=start, end_seconds=end, reason=draw(reasons))
+        Unmoderated(start_seconds=start - shift, end_seconds=end - shift, reason=draw(reasons))
+        for shift in [draw(st.sampled_from([0, 0, 30]))]
         for start, end in zip(marks[::2], marks[1::2], strict=False)
     ]
 
@@ -65,6 +66,23 @@ def test_unmoderated_stretches_keep_their_reasons() -> None:
     assert (share.moderated_ms, share.unhashable_ms) == (2_000, 250)
 
 
+def test_time_before_the_first_picture_is_why_a_segment_is_short() -> None:
+    """Sound without pictures would be told as a lost end, or be taken off what was seen."""
+    before = Unmoderated(start_seconds=-3.02, end_seconds=0, reason="no_pictures")
+    share = account(4_000, duration_seconds=1, unmoderated=[before], unhashable_seconds=0)
+    assert (share.moderated_ms, share.failed_ms) == (1_000, {"no_pictures": 3_000})
+    share = account(6_000, duration_seconds=1, unmoderated=[before], unhashable_seconds=0)
+    assert (share.moderated_ms, share.failed_ms) == (1_000, {"no_pictures": 3_020, "short": 1_980})
+    share = account(1_000, duration_seconds=1, unmoderated=[before], unhashable_seconds=0)
+    assert (share.moderated_ms, share.failed_ms) == (1_000, {})
+
+
+def test_hole_between_two_samples_is_not_filled_from_behind() -> None:
+    """A sample would vouch for what was shown before it: a hole could be twice as long as the profile promises."""
+    assert reach([0, 4], 2, 5) == [(0, 2), (4, 5)]
+    assert reach([1, 4], 2, 5) == [(0, 3), (4, 5)]
+
+
 @given(instants=INSTANTS, reach_seconds=st.floats(0.1, 5), duration=SECONDS)
 def test_each_instant_is_either_reached_or_further_away_than_the_reach(
     instants: list[float], reach_seconds: float, duration: float
@@ -75,7 +93,8 @@ def test_each_instant_is_either_reached_or_further_away_than_the_reach(
     assert abs(length(reached) + length(dark) - duration) < 1e-6
     for start, end in dark:
         middle = (start + end) / 2
-        assert all(abs(middle - instant) >= reach_seconds - 1e-9 for instant in instants)
+        assert all(instant > middle or middle - instant >= reach_seconds - 1e-9 for instant in instants)
+        assert all(instant < middle or instant - middle >= reach_seconds - 1e-9 for instant in sorted(instants)[:1])
 
 
 def test_longest_gap_includes_both_ends() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from clips import RATE, card, clip, held, photo, shade
+from hostile_media import segment
 
 from config.facts import StreamFacts
 from config.policy import load_policy
@@ -62,6 +63,13 @@ def test_test_card_on_a_live_stream_hits_nothing(pipeline: Pipeline) -> None:
     verdict = pipeline.moderate(clip(held(card(), 2)), origin=LIVE, seed=SEED)
     assert verdict.samples[0].matches
     assert not verdict.hits
+
+
+def test_segment_with_pictures_in_its_last_second_only_is_told(pipeline: Pipeline) -> None:
+    """The ledger would call three seconds that nobody saw moderated, or blame a download that was cut off."""
+    data = segment(seconds=4.0, audio_seconds=4.0, video_from_seconds=3.0)
+    share = pipeline.moderate(data, origin=LIVE, seed=SEED).ledger_share(4_000)
+    assert (share.moderated_ms, share.failed_ms) == (1_000, {"no_pictures": 3_000})
 
 
 def test_segment_with_pictures_is_moderated_whole(pipeline: Pipeline) -> None:
