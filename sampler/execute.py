@@ -13,7 +13,7 @@ from sampler.errors import DecoderMemoryError
 from sampler.limits import Limits
 from sampler.packets import Run
 from sampler.plan import RunPlan, Target
-from sampler.probe import TELL_PREDICTION, TELLS_PREDICTION, Prober, is_predicted
+from sampler.probe import TELL_PREDICTION, is_predicted, prober
 
 THRIFTY_SHARE = 0.5
 """If more of the pictures than this must be decoded, the loop filter is left out on all but keyframes. That saves a
@@ -50,12 +50,17 @@ class Executor:
             exact: never leave the loop filter out.
         """
         self._context = context
-        self._limits = limits
         self._exact = exact
-        largest = ROOM * limits.picture_pixels
-        self._prober = Prober(context, max_pixels=largest) if context.name in TELLS_PREDICTION else None
+        self._max_pixels = ROOM * limits.picture_pixels
+        self._tell_prediction = TELL_PREDICTION.get(context.name, {})
+        self._prober = prober(context, max_pixels=self._max_pixels)
         self.frames_decoded = 0
         self.damaged = 0
+
+    @property
+    def asks(self) -> bool:
+        """Whether a suspected cut's own packet is asked before all up to it is decoded."""
+        return self._prober is not None
 
     def run(self, window: Window, plan: tuple[RunPlan, ...]) -> Iterator[Taken]:
         """The targets of the plan that could be decoded and whose cuts are proven, by presentation time in each run."""
@@ -68,9 +73,7 @@ class Executor:
 
     def _open(self, *, thrifty: bool) -> None:
         """Sets the decoder up; what the first window needs decides for all."""
-        options = {"max_pixels": str(ROOM * self._limits.picture_pixels)}
-        if self._prober is not None:
-            options |= TELL_PREDICTION
+        options = {"max_pixels": str(self._max_pixels)} | self._tell_prediction
         if thrifty:
             options["skip_loop_filter"] = "nokey"
         self._context.thread_count = 1
@@ -100,7 +103,7 @@ class Executor:
         suspects = {index for target in targets for index in target.proofs}
         held: list[Taken] = []
         for index, frame in self._decode(window, _needed(window, run, targets)):
-            if self._prober is not None and index in suspects and is_predicted(frame):
+            if index in suspects and is_predicted(frame):
                 refuted.add(index)
             # Pictures come in presentation order, so one that is shown at or after a target answers it: the target's
             # own picture, if it is not damaged, comes first.

@@ -17,6 +17,10 @@ from sampler.packets import Run, VideoPacket, runs
 
 SAME_INSTANT_SECONDS = 1e-6
 """Times nearer than this are the same: they come from sums of fractions."""
+ASKED_DOUBLINGS = 0.8
+"""Taken off the evidence that is asked for, where only sizes are known and suspects are asked before anything else is
+decoded for them: without quantisers a cut shows less. On x265 that asks 1 to 6 % of the pictures, and of 420 inserts
+of 0.25 to 2 s 418 were seen instead of 405."""
 PASSED_OVER_DOUBLINGS = 0.25
 """A keyframe that is near the last sample is passed over, unless its size differs from the last keyframe's by this
 many doublings (19 %): where every picture is a keyframe, that is all a cut shows."""
@@ -43,7 +47,12 @@ class RunPlan:
 
 
 def plan(
-    packets: Sequence[VideoPacket], *, profile: SamplingProfile, seed: bytes, end_seconds: float
+    packets: Sequence[VideoPacket],
+    *,
+    profile: SamplingProfile,
+    seed: bytes,
+    end_seconds: float,
+    asked: bool = False,
 ) -> tuple[RunPlan, ...]:
     """The pictures to take of `packets`, run by run.
 
@@ -52,6 +61,7 @@ def plan(
         profile: how closely to look.
         seed: secret and different for every segment: only who knows it can tell where the audits fall.
         end_seconds: where the last picture's time ends.
+        asked: whether the executor asks suspects themselves before it decodes what they lean on.
     """
     parts = [(run, clean) for run in runs(packets) if (clean := _clean(packets, run))]
     chosen = _first_pictures(packets, parts, profile)
@@ -62,7 +72,7 @@ def plan(
         _fill_gaps(packets, clean, last_seconds, until, profile.max_gap_seconds, chosen)
         last_seconds = max((packets[index].seconds for index in clean if index in chosen), default=last_seconds)
         _add_audit(packets, clean, until, profile.audits_per_minute, seed, chosen)
-    proofs = _cuts(packets, parts, profile, end_seconds)
+    proofs = _cuts(packets, parts, profile, end_seconds, asked=asked)
     return tuple(
         RunPlan(
             run=run,
@@ -158,6 +168,8 @@ def _cuts(
     parts: Sequence[tuple[Run, list[int]]],
     profile: SamplingProfile,
     end_seconds: float,
+    *,
+    asked: bool,
 ) -> dict[int, tuple[int, ...]]:
     """The pictures on both sides of the cuts with the most evidence, each with the packets one of which must prove it.
 
@@ -166,7 +178,9 @@ def _cuts(
     if not parts:
         return {}
     takeable = {index for _, clean in parts for index in clean}
-    cuts = [cut for run, _ in parts for cut in find_cuts(packets, run.start, run.stop, profile.cut_doublings)]
+    sizes_alone = any(packet.quantiser is None for packet in packets)
+    threshold = profile.cut_doublings - (ASKED_DOUBLINGS if asked and sizes_alone else 0)
+    cuts = [cut for run, _ in parts for cut in find_cuts(packets, run.start, run.stop, threshold)]
     cuts.sort(key=lambda cut: -cut.evidence)
     span_seconds = end_seconds - packets[parts[0][1][0]].seconds
     found: dict[int, tuple[int, ...]] = {}
