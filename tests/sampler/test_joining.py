@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from kinds import AV1, CLOSED, H264, HEVC_OPEN_GOP, KINDS, SAME, VP9, Piece, distance, pieces, reference
+from kinds import AV1, CLOSED, H264, HEVC_OPEN_GOP, KINDS, SAME, VP9, Piece, clip, distance, pieces, reference, shown
 from media import (
     FRAME_SECONDS,
     RATE,
@@ -16,6 +16,7 @@ from media import (
     keyframes,
     level_error,
     number_in,
+    remux,
     steady,
     x264,
 )
@@ -214,3 +215,26 @@ def test_pictures_made_up_by_the_decoder_do_not_count_as_seen(decoder: Decoder) 
     assert (stretch.start_seconds, stretch.reason) == (0, "concealed")
     assert stretch.end_seconds == pytest.approx(segment.duration_seconds)
     assert segment.max_gap_seconds == pytest.approx(segment.duration_seconds)
+
+
+@pytest.mark.parametrize("lost", [{20}, {21}, {30, 31, 32}], ids=["one", "another", "three"])
+@pytest.mark.parametrize("kind", ["b-frames", "zerolatency", "slices", "intra refresh", "hevc", "mpeg-2"])
+def test_after_a_loss_what_a_player_shows_is_seen_or_the_hole_is_told(
+    decoder: Decoder, kind: str, lost: set[int]
+) -> None:
+    """A broadcaster who leaves out a packet would have the rest of the GOP passed over, and called moderated."""
+    data = remux(clip(kind), lambda index, pts: None if index in lost else pts)
+    pictures = shown(data)
+    origin = min(pictures)
+    by_number = {round((stamp - origin) * RATE): luma for stamp, luma in pictures.items()}
+    segment = decoder.sample(data, profile=VIGILANT, seed=b"joining")
+    times = [frame.pts_seconds for frame in segment.frames if not frame.concealed]
+
+    for frame in segment.frames:
+        number = round(frame.pts_seconds * RATE)
+        # What is made up for a lost picture depends on what else was decoded, so only what is right is compared.
+        if distance(by_number[number], reference(kind)[number]) < SAME:
+            assert distance(frame.picture.luma(), reference(kind)[number]) < SAME
+    for before, after in pairwise([0.0, *times, segment.duration_seconds]):
+        if after - before > VIGILANT.max_gap_seconds + FRAME_SECONDS * (1 + len(lost)) + TICKS_SECONDS:
+            assert [told for told in segment.unmoderated if told.start_seconds < after and before < told.end_seconds]
