@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
+from kinds import SAME, clip, distance, reference
 from media import CLOCK, FRAME_SECONDS, Recipe, cut, encode, keyframes, number_in, steady, x264
 
 from config.profiles import BALANCED, ECONOMY, PROFILES, VIGILANT, SamplingProfile
 from sampler.decoder import Decoder
 from sampler.frames import SampledSegment, SampleReason
+from sampler.limits import Limits
 
 PICTURES = 300
 STREAMS = {
@@ -26,6 +28,12 @@ AUDITED = BALANCED.model_copy(update={"audits_per_minute": 60.0})
 @pytest.fixture(scope="module")
 def decoder() -> Iterator[Decoder]:
     with Decoder() as shared:
+        yield shared
+
+
+@pytest.fixture(scope="module")
+def windowed() -> Iterator[Decoder]:
+    with Decoder(limits=Limits(window_seconds=1.0)) as shared:
         yield shared
 
 
@@ -79,6 +87,23 @@ def test_bound_holds_where_pictures_are_shown_for_long(decoder: Decoder) -> None
 
     assert times[0] == 0
     assert longest_gap(times, ticks[-1] / CLOCK) <= BALANCED.max_gap_seconds + 1.5
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+@pytest.mark.parametrize("kind", ["b-frames", "b-frames in mp4", "intra refresh", "hevc", "av1", "vp9"])
+def test_bound_holds_across_the_windows_of_a_file(windowed: Decoder, kind: str, profile: SamplingProfile) -> None:
+    """A film is not held in memory whole: where one window ends and the next begins nothing may go unseen."""
+    segment = windowed.sample(clip(kind), profile=profile, seed=b"windows")
+    times = [frame.pts_seconds for frame in segment.frames]
+
+    assert segment.frames_total == len(reference(kind))
+    assert times[0] == 0
+    assert times == sorted(set(times))
+    assert longest_gap(times, segment.duration_seconds) <= profile.max_gap_seconds + FRAME_SECONDS + ROUNDING_SECONDS
+    for frame in segment.frames:
+        assert distance(frame.picture.luma(), reference(kind)[round(frame.pts_seconds / FRAME_SECONDS)]) < SAME
+        assert not frame.concealed
+    assert segment.unmoderated == ()
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
