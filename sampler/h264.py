@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 SLICE_HEAD_BYTES = 32
 """Longest slice header that is read. Real ones have 5 to 20 bytes."""
+PARAMETER_SET_BYTES = 1024
+"""As much of a parameter set is read: scaling lists and 256 cycle offsets, the largest parts, take less."""
+PARAMETER_SETS = 20_000
+"""So many are read that differ from the one before; encoders that repeat them with every keyframe repeat the same."""
 HIGH_PROFILES = frozenset((44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244))
 """profile_idc with chroma_format_idc and scaling lists in the SPS (7.3.2.1.1)."""
 SPS, PPS, IDR = 7, 8, 5
@@ -99,18 +103,25 @@ class QuantiserReader:
     def __init__(self) -> None:
         self._sequences: dict[int, SequenceParameters] = {}
         self._pictures: dict[int, PictureParameters] = {}
+        self._latest: dict[int, bytes] = {}
+        self._parsed = 0
         self.picture_pixels = 0
         """Of the largest pictures that parameter sets have told of, in whole macroblocks; 0: none yet."""
 
     def learn(self, unit: bytes) -> None:
         """Takes in a parameter set; one that makes no sense is passed over."""
+        kind, unit = unit[0] & 0x1F, unit[:PARAMETER_SET_BYTES]
+        if unit == self._latest.get(kind) or self._parsed >= PARAMETER_SETS:
+            return
+        self._latest[kind] = unit
+        self._parsed += 1
         bits = Bits(unit[1:])
         try:
-            if unit[0] & 0x1F == SPS:
+            if kind == SPS:
                 identifier, sequence = _read_sps(bits)
                 self._sequences[identifier] = sequence
                 self.picture_pixels = max(self.picture_pixels, sequence.picture_pixels)
-            elif unit[0] & 0x1F == PPS:
+            elif kind == PPS:
                 identifier, picture = _read_pps(bits)
                 self._pictures[identifier] = picture
         except HeaderError:

@@ -25,7 +25,11 @@ AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE = 4, 21
 PADDING = b"\x00\x03"
 """Bytes that the end of a slice may be padded with (cabac_zero_word, H.264 7.3.2.8, and trailing zeros)."""
 LARGEST_UNITS = 512
-"""NAL units of one packet that are looked at; x264 makes under 100 slices at the most."""
+"""NAL units of one packet that are looked at: slices cut to fit into network packets are under 200 in a keyframe."""
+UNITS_A_PICTURE = 48
+"""The same in the mean of all packets so far, so that a segment of nothing but tiny units costs under a second."""
+LARGEST_MESSAGES = 64
+"""SEI messages of one NAL unit that are looked at."""
 
 
 class NalCodec(Enum):
@@ -56,6 +60,7 @@ class NalReader:
     def __init__(self, codec: NalCodec, extradata: bytes) -> None:
         """`extradata` is the container's: avcC or hvcC in MP4, start codes or nothing in MPEG-TS."""
         self._length_bytes = 0
+        self._units_left = LARGEST_UNITS
         self._sublayers: int | None = None
         self._quantisers = QuantiserReader()
         self._read = self._read_h264 if codec is NalCodec.H264 else self._read_hevc
@@ -81,6 +86,7 @@ class NalReader:
             flagged: whether the container calls it a keyframe. That alone is not believed: a broadcaster who flags
                 predicted pictures would have us begin at them and see garbage, while players go on from before.
         """
+        self._units_left = min(self._units_left + UNITS_A_PICTURE, LARGEST_UNITS)
         return self._read(packet, flagged)
 
     def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
@@ -127,7 +133,8 @@ class NalReader:
     def _units(self, packet: bytes) -> Iterator[tuple[int, int]]:
         """[begin, end) of each NAL unit of at least two bytes."""
         begin, last = 0, len(packet)
-        for _ in range(LARGEST_UNITS):
+        while self._units_left:
+            self._units_left -= 1
             if self._length_bytes:
                 begin += self._length_bytes
                 end = begin + int.from_bytes(packet[begin - self._length_bytes : begin], "big")
@@ -165,7 +172,9 @@ def _avcc_units(extradata: bytes) -> list[bytes]:
 def _recovery_frames(payload: bytes, known: int | None) -> int | None:
     """recovery_frame_cnt of the SEI messages in `payload` (H.264 7.3.2.3.1, D.1.8)."""
     position = 0
-    while position + 2 < len(payload):
+    for _ in range(LARGEST_MESSAGES):
+        if position + 2 >= len(payload):
+            return known
         kind, size = payload[position], payload[position + 1]
         if 0xFF in (kind, size):
             return known

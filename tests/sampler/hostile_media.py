@@ -79,17 +79,17 @@ def audio(container: str, codec: str = "aac") -> bytes:
 
 
 @cache
-def many_pictures(count: int) -> bytes:
-    """`count` keyframes of 16×16 at 500 a second: one encoded picture, repeated."""
+def many_pictures(count: int, *, container: str = "mpegts", rate: int = 500, stuffing: bytes = b"") -> bytes:
+    """`count` keyframes of 16×16: one encoded picture, repeated, with NAL units of no use in front."""
     encoded = BytesIO()
     with av.open(BytesIO(segment(width=16, height=16, seconds=0.2))) as source:
-        picture = bytes(next(source.demux(video=0)))
-    with av.open(encoded, "w", format="mpegts") as output:
-        stream: Any = output.add_stream("libx264", rate=500)
+        picture = stuffing + bytes(next(source.demux(video=0)))
+    with av.open(encoded, "w", format=container, options=FRAGMENTED if container == "mp4" else {}) as output:
+        stream: Any = output.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
         for index in range(count):
             packet = av.Packet(picture)
-            packet.stream, packet.time_base = stream, Fraction(1, 500)
+            packet.stream, packet.time_base = stream, Fraction(1, rate)
             packet.pts = packet.dts = index
             packet.is_keyframe = True
             output.mux(packet)

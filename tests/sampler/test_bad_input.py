@@ -9,7 +9,16 @@ from random import Random
 
 import av
 import pytest
-from hostile_media import audio, bomb_png, naming_another, segment, still, wave_file
+from hostile_media import (
+    audio,
+    bomb_png,
+    init_and_fragments,
+    many_pictures,
+    naming_another,
+    segment,
+    still,
+    wave_file,
+)
 
 from config.profiles import BALANCED
 from sampler.decoder import Decoder
@@ -42,6 +51,7 @@ BAD = {
     "WebVTT behind a byte order mark": (b"\xef\xbb\xbf" + VTT, "audio_only"),
     "45,000 frames a second in TS": (segment(rate=45_000, seconds=50 / 45_000), "implausible_rate"),
     "100,000 frames a second in MP4": (segment("mp4", rate=100_000, seconds=50 / 100_000), "implausible_rate"),
+    "10,000 pictures at 100,000 a second": (many_pictures(10_000, container="mp4", rate=100_000), "implausible_rate"),
     "a codec that nobody knows": (segment("mp4").replace(b"avc1", b"zzzz"), "unsupported_codec"),
     "a codec that we leave alone": (segment("mpegts", codec="mpeg1video"), "unsupported_codec"),
     "pictures of 8×8": (segment(width=8, height=8), "too_small"),
@@ -98,6 +108,79 @@ def test_truncated_segment_gives_what_is_there_or_a_reason(decoder: Decoder, con
     assert counts[0] == 0
     assert 0 < counts[-1] <= 50
     assert still_works(decoder, pid)
+
+
+TS_TABLES = segment()[: 3 * 188]
+ERROR_PAGE = b"<!doctype html><html><head><title>404 Not Found</title></head></html>" * 20
+BAD_PAIRS = {
+    "an error page for a fragment": (init_and_fragments(segment("mp4"))[0], ERROR_PAGE, "unsupported_container"),
+    "text for a fragment": (init_and_fragments(segment("mp4"))[0], b"Forbidden\n", "unsupported_container"),
+    "an error page for an init section": (ERROR_PAGE, init_and_fragments(segment("mp4"))[1], "unsupported_container"),
+    "an error page behind tables of TS": (TS_TABLES, ERROR_PAGE, "unsupported_container"),
+    "TS behind an init section of MP4": (init_and_fragments(segment("mp4"))[0], segment(), "unsupported_container"),
+    "subtitles behind an init section of MP4": (init_and_fragments(segment("mp4"))[0], VTT, "audio_only"),
+    "an init section alone": (init_and_fragments(segment("mp4"))[0], b"", "empty"),
+    "an init section twice": (*[init_and_fragments(segment("mp4"))[0]] * 2, "no_video"),
+    "fragments of sound": (*init_and_fragments(audio("mp4")), "no_video"),
+}
+"""Init section and media segment by name, with the reason that the ledger is to show."""
+
+
+@pytest.mark.parametrize("name", BAD_PAIRS)
+def test_bad_pair_fails_for_its_own_reason(decoder: Decoder, name: str) -> None:
+    """An error page behind a good init section would be a stream that has no video."""
+    init, data, reason = BAD_PAIRS[name]
+    with pytest.raises(InputError) as caught:
+        decoder.sample(data, init=init, profile=BALANCED, seed=b"")
+    assert caught.value.reason == reason
+
+
+def test_fragment_behind_its_init_section_may_break_off_anywhere(decoder: Decoder) -> None:
+    """A download of a fragment that broke off would kill the decoder."""
+    init, fragments = init_and_fragments(segment("mp4"))
+    pid = decoder.child_pid
+    random = Random(3)
+    counts = []
+    for length in sorted([*range(1, 1_500, 60), *(random.randrange(1_500, len(fragments)) for _ in range(25))]):
+        try:
+            counts.append(decoder.sample(fragments[:length], init=init, profile=BALANCED, seed=b"").frames_total)
+        except InputError:
+            counts.append(0)
+    assert counts[0] == 0
+    assert 0 < max(counts) <= 50
+    assert still_works(decoder, pid)
+
+
+STUFFING = {
+    "messages": b"\0\0\1\x06\x05",
+    "parameter sets": b"\0\0\1\x67\x42\xc0\x0b\xda\x0a\x36\x84",
+    "nothing": b"\0\0\1",
+}
+"""NAL units of no use."""
+
+
+@pytest.mark.parametrize("name", STUFFING)
+def test_pictures_stuffed_with_tiny_units_are_cheap_to_read(decoder: Decoder, name: str) -> None:
+    """A segment of 20 MB would hold a worker for its whole wall time, three times over."""
+    seen = sample(decoder, many_pictures(3_000, stuffing=STUFFING[name] * 480))
+    assert seen.frames_total == 3_000
+    # 0.2 to 0.4 s where it was measured; parameter sets took 14 s when all were read.
+    assert seen.cpu_seconds["demux"] < 3
+
+
+def test_ten_thousand_tiny_pictures_are_cheap_to_read(decoder: Decoder) -> None:
+    """Each costs more to look at than to send: a broadcaster of little would cost a worker much."""
+    seen = sample(decoder, many_pictures(10_000))
+    assert seen.frames_total == 10_000
+    # 0.3 s where it was measured.
+    assert seen.cpu_seconds["demux"] < 2
+
+
+def test_message_of_empty_messages_is_cheap_to_read(decoder: Decoder) -> None:
+    """One NAL unit of megabytes would hold as many messages as it has byte pairs."""
+    seen = sample(decoder, many_pictures(10, stuffing=b"\0\0\1\x06" + b"\x05\x00" * (1 << 20)))
+    assert seen.frames_total == 10
+    assert seen.cpu_seconds["demux"] < 1.5
 
 
 def test_init_section_and_fragment_belong_together(decoder: Decoder) -> None:
