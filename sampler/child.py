@@ -107,7 +107,13 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
         packets: list[tuple[float, int, bool]] = []
         for window in demuxer.windows():
             end_seconds = _end_seconds(window, demuxer)
-            targets = plan(window.packets, profile=profile, seed=seed, end_seconds=end_seconds)
+            targets = plan(
+                window.packets,
+                profile=profile,
+                seed=seed,
+                end_seconds=end_seconds,
+                asked=executor.asks,
+            )
             shown = sorted(packet.seconds for packet in window.packets if packet.shown)
             before = time.process_time()
             for taken in executor.run(window, targets):
