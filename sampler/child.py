@@ -151,8 +151,10 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
 
 
 def _end_seconds(window: Window, demuxer: Demuxer) -> float:
-    """Where the last picture of the window ends."""
-    return max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
+    """Where the last picture of the window ends, or the next window's keyframe is shown, if that is later."""
+    end_seconds = max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
+    following = window.next_keyframe_seconds
+    return end_seconds if following is None else max(end_seconds, following)
 
 
 def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, batch: Batch) -> None:

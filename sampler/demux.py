@@ -94,6 +94,8 @@ class Window:
     payloads: "list[Packet[VideoStream]]" = field(default_factory=list)
     """As FFmpeg gave them; index for index those of `packets`."""
     size_bytes: int = 0
+    next_keyframe_seconds: float | None = None
+    """Where the window after it begins with a keyframe: pictures shown before that, in an open GOP, are nobody's."""
 
 
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
@@ -220,12 +222,16 @@ class Demuxer:
         for payload in self._demux():
             if not payload.size:
                 continue
-            self.frames_total += 1
-            if self.frames_total > limits.frames:
-                raise TooLargeError(f"the segment has more than {limits.frames} pictures")
-            seconds = self.timeline.place(payload.pts, payload.dts)
             data = bytes(payload)
             head = reader.read(data, flagged=payload.is_keyframe) if reader is not None else None
+            if head is not None and head.completes:
+                # Its own time stamp is missing, or half a picture later.
+                seconds = window.packets[-1].seconds
+            else:
+                seconds = self.timeline.place(payload.pts, payload.dts)
+                self.frames_total += 1
+            if self.frames_total > limits.frames:
+                raise TooLargeError(f"the segment has more than {limits.frames} pictures")
             if payload.is_keyframe:
                 self._hold_pixels(told_pixels(context.name, data, extradata))
             if reader is not None:
@@ -233,8 +239,10 @@ class Demuxer:
                 self._hold_pixels(reader.picture_pixels // ROOM)
             packet = _describe(payload, head, seconds)
             full = window.size_bytes >= limits.window_bytes or len(window.packets) >= limits.window_frames
+            full = full and not packet.completes
             long = seconds - began >= limits.window_seconds
             if window.packets and (full or (long and packet.keyframe)):
+                window.next_keyframe_seconds = packet.seconds if packet.keyframe else None
                 yield self._close(window)
                 window = Window()
             if not window.packets:
@@ -249,9 +257,11 @@ class Demuxer:
     def _close(self, window: Window) -> Window:
         """Counts a full window's times from the origin, and judges its rate."""
         seconds = [packet.seconds for packet in window.packets]
+        # Pictures that an edit list hides are not on a player's timeline.
+        shown = [packet.seconds for packet in window.packets if packet.shown] or seconds
         if self._first_seconds is None:
-            self._first_seconds = min(seconds)
-        self._last_seconds = max(self._last_seconds, *seconds)
+            self._first_seconds = min(shown)
+        self._last_seconds = max(self._last_seconds, *shown)
         span = max(seconds) - min(seconds)
         if len(seconds) >= RATE_PICTURES and len(seconds) - 1 > span * self.limits.frames_per_second:
             raise ImplausibleRateError(
@@ -299,7 +309,8 @@ def _describe(payload: "Packet[VideoStream]", head: PictureHead | None, seconds:
         keyframe=head.begins,
         reference=head.reference,
         quantiser=head.quantiser,
-        shown=not payload.is_discard,
+        completes=head.completes,
+        shown=not payload.is_discard and not head.completes,
         recovery_frames=None if head.begins else head.recovery_frames,
     )
 

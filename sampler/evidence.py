@@ -61,6 +61,8 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
     forward: list[int] = []
     between: dict[bool, list[int]] = {True: [], False: []}
     for index in range(start, stop):
+        if packets[index].completes:
+            continue
         seconds = packets[index].seconds
         if seconds > shown_latest:
             shown_latest = seconds

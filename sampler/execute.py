@@ -102,7 +102,8 @@ class Executor:
         pending = list(targets)
         suspects = {index for target in targets for index in target.proofs}
         held: list[Taken] = []
-        for index, frame in self._decode(window, _needed(window, run, targets)):
+        sound_from = run.start if run.recovered is None else run.recovered
+        for index, frame in self._decode(window, _needed(window, run, targets), sound_from):
             if index in suspects and is_predicted(frame):
                 refuted.add(index)
             # Pictures come in presentation order, so one that is shown at or after a target answers it: the target's
@@ -118,24 +119,25 @@ class Executor:
                     yield taken
         yield from (taken for taken in held if not _is_refuted(taken.target, refuted))
 
-    def _decode(self, window: Window, indices: Iterable[int]) -> Iterator[tuple[int, VideoFrame]]:
+    def _decode(self, window: Window, indices: Iterable[int], sound_from: int) -> Iterator[tuple[int, VideoFrame]]:
         """Decodes packets from a run's beginning on, and gives each picture with the index of its packet.
 
         That index takes the time stamp's place in the decoder, so that a picture is told by it whatever the
-        broadcaster's time stamps are: missing, doubled, wrapped.
+        broadcaster's time stamps are: missing, doubled, wrapped. Packets before `sound_from`, in a run without a
+        keyframe, may well be refused: their parameter sets were in an earlier segment.
         """
         damage = 0
         try:
             for index in indices:
                 payload = window.payloads[index]
                 payload.pts = index
-                self.frames_decoded += 1
+                self.frames_decoded += not window.packets[index].completes
                 try:
                     frames = self._context.decode(payload)
                 except av.error.MemoryError as error:
                     raise DecoderMemoryError("the decoder hit its memory bound") from error
                 except av.error.FFmpegError:
-                    damage += 1
+                    damage += index >= sound_from
                     if damage > DAMAGE_BUDGET:
                         break
                     continue
@@ -165,11 +167,17 @@ def _needed(window: Window, run: Run, targets: tuple[Target, ...]) -> list[int]:
     if not targets:
         return []
     wanted = {target.index for target in targets}
-    return [
-        index
-        for index, packet in enumerate(window.packets[run.start : max(wanted) + 1], run.start)
-        if index in wanted or (packet.reference and packet.seconds >= run.clean_from_seconds)
-    ]
+    needed: list[int] = []
+    # A picture of two fields is given once both are there.
+    for index, packet in enumerate(window.packets[run.start : max(wanted) + 2], run.start):
+        if packet.completes:
+            if needed and needed[-1] == index - 1:
+                needed.append(index)
+        elif index in wanted or (
+            index <= max(wanted) and packet.reference and packet.seconds >= run.clean_from_seconds
+        ):
+            needed.append(index)
+    return needed
 
 
 def _is_refuted(target: Target, refuted: set[int]) -> bool:

@@ -105,6 +105,9 @@ class QuantiserReader:
         self._pictures: dict[int, PictureParameters] = {}
         self._latest: dict[int, bytes] = {}
         self._parsed = 0
+        self.field: tuple[int, bool] | None = None
+        """frame_num of the slice that was read last, and whether it is of a bottom field; None: of a whole frame, or it
+        cannot be told."""
         self.picture_pixels = 0
         """Of the largest pictures that parameter sets have told of, in whole macroblocks; 0: none yet."""
 
@@ -129,6 +132,7 @@ class QuantiserReader:
 
     def read(self, unit: bytes) -> int | None:
         """The quantiser (QP) that a slice begins with, of its NAL unit's first bytes; None: cannot be told."""
+        self.field = None
         try:
             return self._read(unit)
         except (HeaderError, KeyError):
@@ -141,7 +145,7 @@ class QuantiserReader:
         kind = SLICE_KINDS[bits.ue() % 5]
         picture = self._pictures[bits.ue()]
         sequence = self._sequences[picture.sequence]
-        _skip_order(bits, sequence, picture, idr=idr)
+        self.field = _read_order(bits, sequence, picture, idr=idr)
         if picture.redundant_pictures:
             bits.ue()
         if kind != "I":
@@ -165,14 +169,16 @@ def slice_kind(unit: bytes) -> str | None:
         return None
 
 
-def _skip_order(bits: Bits, sequence: SequenceParameters, picture: PictureParameters, *, idr: bool) -> None:
-    """From colour_plane_id to delta_pic_order_cnt."""
+def _read_order(
+    bits: Bits, sequence: SequenceParameters, picture: PictureParameters, *, idr: bool
+) -> tuple[int, bool] | None:
+    """From colour_plane_id to delta_pic_order_cnt; of a field its frame_num, and whether it is the bottom one."""
     if sequence.separate_planes:
         bits.take(2)
-    bits.take(sequence.frame_number_bits)
-    field = not sequence.frames_only and bits.take(1)
-    if field:
-        bits.take(1)
+    frame_number = bits.take(sequence.frame_number_bits)
+    field = None
+    if not sequence.frames_only and bits.take(1):
+        field = frame_number, bool(bits.take(1))
     if idr:
         bits.ue()
     if sequence.order_type == 0:
@@ -180,8 +186,9 @@ def _skip_order(bits: Bits, sequence: SequenceParameters, picture: PictureParame
     if sequence.order_type == 0 or (sequence.order_type == 1 and not sequence.order_delta_always_zero):
         if sequence.order_type == 1:
             bits.se()
-        if picture.order_in_frame and not field:
+        if picture.order_in_frame and field is None:
             bits.se()
+    return field
 
 
 def _skip_references(bits: Bits, picture: PictureParameters, *, bidirectional: bool) -> list[int]:

@@ -52,6 +52,8 @@ class PictureHead(NamedTuple):
     """Of a recovery point SEI (H.264 D.2.8): so many pictures later all is right."""
     quantiser: int | None = None
     """QP that the first slice begins with; H.264 only."""
+    completes: bool = False
+    """Whether it is the second field of the picture whose first one the packet before holds; H.264 only."""
 
 
 class NalReader:
@@ -63,6 +65,7 @@ class NalReader:
         self._units_left = LARGEST_UNITS
         self._sublayers: int | None = None
         self._quantisers = QuantiserReader()
+        self._first_field: tuple[int, bool] | None = None
         self._read = self._read_h264 if codec is NalCodec.H264 else self._read_hevc
         place = AVCC_LENGTH_BYTE if codec is NalCodec.H264 else HVCC_LENGTH_BYTE
         if extradata[:1] == b"\x01" and len(extradata) > place:
@@ -106,13 +109,24 @@ class NalReader:
         if not first:
             return PictureHead(size_bytes=len(packet), reference=True, begins=False)
         idr = first[0] & 0x1F == H264_IDR
+        quantiser = self._quantisers.read(first)
+        completes = self._completes(self._quantisers.field)
         return PictureHead(
             size_bytes=size,
             reference=first[0] & 0x60 != 0,
-            begins=intra and (idr or (flagged and not recovery)),
+            begins=intra and not completes and (idr or (flagged and not recovery)),
             recovery_frames=None if idr else recovery,
-            quantiser=self._quantisers.read(first),
+            quantiser=quantiser,
+            completes=completes,
         )
+
+    def _completes(self, field: tuple[int, bool] | None) -> bool:
+        """Whether a field belongs to the one before: it has its frame_num, and the other parity (H.264, 7.4.1.2.4)."""
+        first, self._first_field = self._first_field, field
+        if field is None or first is None or first != (field[0], not field[1]):
+            return False
+        self._first_field = None
+        return True
 
     def _read_hevc(self, packet: bytes, _flagged: bool) -> PictureHead:
         size, first = 0, b""

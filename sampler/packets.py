@@ -19,6 +19,8 @@ class VideoPacket(NamedTuple):
     """Whether other pictures may be predicted from it. False only where the bitstream says so."""
     quantiser: int | None = None
     """How coarsely it is coded, on H.264's scale (6 more: twice as coarse); None: not known."""
+    completes: bool = False
+    """The second field of the picture before, with which it is decoded. It is not shown by itself."""
     shown: bool = True
     """False: an edit list hides it; it is decoded for the others only."""
     recovery_frames: int | None = None

@@ -72,6 +72,7 @@ def plan(
         _fill_gaps(packets, clean, last_seconds, until, profile.max_gap_seconds, chosen)
         last_seconds = max((packets[index].seconds for index in clean if index in chosen), default=last_seconds)
         _add_audit(packets, clean, until, profile.audits_per_minute, seed, chosen)
+    _close_holes(packets, parts, profile.max_gap_seconds, chosen)
     proofs = _cuts(packets, parts, profile, end_seconds, asked=asked)
     return tuple(
         RunPlan(
@@ -143,6 +144,22 @@ def _fill_gaps(
         wanted = [previous + step * (place + 1) for place in range(count)]
         for index in _first_at_or_after(packets, clean, wanted):
             chosen.setdefault(index, SampleReason.GAP)
+
+
+def _close_holes(
+    packets: Sequence[VideoPacket],
+    parts: Sequence[tuple[Run, list[int]]],
+    gap_seconds: float,
+    chosen: dict[int, SampleReason],
+) -> None:
+    """Adds pictures where GOPs lie in another order on the timeline than in the stream, or among one another: no
+    encoder makes such streams, but whoever wants to hide in a hole may."""
+    last_seconds = -math.inf
+    for seconds, index in sorted((packets[index].seconds, index) for _, clean in parts for index in clean):
+        if index not in chosen and seconds - last_seconds > gap_seconds + SAME_INSTANT_SECONDS:
+            chosen[index] = SampleReason.GAP
+        if index in chosen:
+            last_seconds = seconds
 
 
 def _add_audit(

@@ -181,6 +181,18 @@ def turned(data: bytes, clockwise_degrees: int, *, mirrored: bool = False) -> by
     return data[:matrix] + packed + data[matrix + len(packed) :]
 
 
+def starting_at(data: bytes, *, seconds: int) -> bytes:
+    """The MP4 without fragments, its edit list changed to begin so much later (ISO/IEC 14496-12, 8.6.6)."""
+    edit = data.index(b"elst") + 12
+    media = data.index(b"mdhd") + 16
+    (scale,) = struct.unpack_from(">I", data, media)
+    duration, start = struct.unpack_from(">Ii", data, edit)
+    movie = data.index(b"mvhd") + 16
+    (movie_scale,) = struct.unpack_from(">I", data, movie)
+    changed = struct.pack(">Ii", duration - seconds * movie_scale, start + seconds * scale)
+    return data[:edit] + changed + data[edit + len(changed) :]
+
+
 def filtered(data: bytes, bitstream_filter: str) -> bytes:
     """The MPEG-TS with its packets rewritten by one of FFmpeg's bitstream filters."""
     file = io.BytesIO()

@@ -1,10 +1,11 @@
 """H.264 whose pictures are coded as two fields each (PAFF), as broadcast chains make it."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from fields import field_coded
-from media import RATE, level_error, number_in
+from media import FRAME_SECONDS, RATE, level_error, number_in
 
 from config.profiles import PROFILES, SamplingProfile
 from sampler.decoder import Decoder
@@ -35,3 +36,25 @@ def test_both_fields_are_in_the_picture_of_their_time(
         assert number_in(frame.picture.luma()) == round(frame.pts_seconds * RATE)
         assert level_error(frame.picture.luma()) < 1
         assert not frame.concealed
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_pictures_of_two_fields_are_seen_within_the_bound(
+    decoder: Decoder, stream: bytes, profile: SamplingProfile
+) -> None:
+    """Broadcast chains code fields: whole seconds would go unseen for want of a picture's second half."""
+    segment = decoder.sample(stream, profile=profile, seed=b"fields")
+    times = [frame.pts_seconds for frame in segment.frames]
+    longest = max(after - before for before, after in pairwise([0, *times, PICTURES * FRAME_SECONDS]))
+
+    assert longest <= profile.max_gap_seconds + FRAME_SECONDS + 1e-6
+    assert segment.unmoderated == ()
+
+
+def test_two_fields_are_one_picture(decoder: Decoder, stream: bytes) -> None:
+    """The ledger would count twice the pictures, and a frame rate of 50 where there are 25."""
+    segment = decoder.sample(stream, profile=PROFILES["balanced"], seed=b"fields")
+
+    assert segment.frames_total == PICTURES
+    assert segment.duration_seconds == pytest.approx(PICTURES * FRAME_SECONDS)
+    assert segment.notes == ()

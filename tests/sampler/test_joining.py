@@ -238,3 +238,20 @@ def test_after_a_loss_what_a_player_shows_is_seen_or_the_hole_is_told(
     for before, after in pairwise([0.0, *times, segment.duration_seconds]):
         if after - before > VIGILANT.max_gap_seconds + FRAME_SECONDS * (1 + len(lost)) + TICKS_SECONDS:
             assert [told for told in segment.unmoderated if told.start_seconds < after and before < told.end_seconds]
+
+
+@pytest.mark.parametrize("profile", [BALANCED, VIGILANT], ids=["balanced", "vigilant"])
+@pytest.mark.parametrize("first", [10, 30, 51])
+def test_intra_refresh_is_joined_however_long_its_recovery_point_is_away(
+    decoder: Decoder, first: int, profile: SamplingProfile
+) -> None:
+    """A segment cut right after a recovery point would be undecodable, though most of it can be seen."""
+    recipe = x264(tune="zerolatency", preset="ultrafast", intra_refresh=1, keyint=50, scenecut=0)
+    (part,) = cut(encode(recipe, steady(200)), [first, 199])
+    segment = decoder.sample(part.data, profile=profile, seed=b"joining")
+    clean = [frame for frame in segment.frames if not frame.concealed]
+
+    assert clean[0].pts_seconds <= (50 + 192 // 16 + 1) * FRAME_SECONDS
+    for frame in clean:
+        assert number_in(frame.picture.luma()) == first + round(frame.pts_seconds * RATE)
+    assert segment.max_gap_seconds <= (50 + 192 // 16 + 1) * FRAME_SECONDS

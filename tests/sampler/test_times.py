@@ -15,6 +15,7 @@ from media import (
     level_error,
     number_in,
     remux,
+    starting_at,
     steady,
     without_stamps,
     x264,
@@ -171,4 +172,14 @@ def test_the_edit_list_for_b_frames_moves_no_picture(decoder: Decoder, recipe: R
     assert segment.frames_total == PICTURES
     assert segment.duration_seconds == pytest.approx(PICTURES * FRAME_SECONDS, abs=MP4_TICK_SECONDS)
     assert_pictures_of_their_time(segment, STEADY_SECONDS, tolerance_seconds=MP4_TICK_SECONDS)
+    assert_bounded(segment)
+
+
+def test_what_an_edit_list_hides_is_not_taken(decoder: Decoder) -> None:
+    """A trimmed clip would be judged by what was cut away, or have none of its pictures judged."""
+    data = starting_at(encode(in_mp4(H264, whole=True), steady(PICTURES)), seconds=1)
+    segment = look(decoder, data)
+
+    assert_pictures_of_their_time(segment, STEADY_SECONDS, first_number=25, tolerance_seconds=MP4_TICK_SECONDS)
+    assert number_in(segment.frames[0].picture.luma()) == 25
     assert_bounded(segment)
