@@ -10,7 +10,6 @@ import numpy as np
 from config.profiles import SamplingProfile
 from sampler import wire
 from sampler.coverage import SECOND_VIDEO_STREAM, longest_gap_seconds, unseen_stretches
-from sampler.flat import flatness
 from sampler.frames import PacketSummary, SampledFrame, SampledSegment, SampleReason, Stretch
 from sampler.picture import MATRICES, Picture, Plane
 
@@ -18,6 +17,10 @@ CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
 """Planes and channels of each layout."""
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
 """Without these a hostile child could take the memory away while the parent reads it (SIGBUS), or change it."""
+
+
+FLAT = {name: name for name in (None, "black", "white", "blank")}
+"""What a picture may be said to be."""
 
 
 class Seen(NamedTuple):
@@ -59,7 +62,7 @@ def read_frames(message: dict[str, Any], memory: mmap.mmap) -> list[tuple[Sample
             keyframe=bool(entry["keyframe"]),
             concealed=bool(entry["concealed"]),
             picture=picture,
-            flat=flatness(picture),
+            flat=FLAT[entry["flat"]],
         )
         frames.append((frame, float(entry["until_seconds"])))
     return frames

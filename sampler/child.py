@@ -6,12 +6,14 @@ All of FFmpeg and OpenCV that touches hostile bytes runs here, in a process with
 import fcntl
 import gc
 import importlib
+import json
 import os
 import pkgutil
 import socket
 import sys
 import time
 from contextlib import closing
+from functools import lru_cache
 from typing import Any
 
 import av
@@ -24,10 +26,11 @@ from sampler.coverage import spoken_for_until
 from sampler.demux import Demuxer, Source, Window
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.execute import Executor, Taken
+from sampler.flat import flatness
 from sampler.libav import translate
 from sampler.limits import Limits
 from sampler.plan import plan
-from sampler.planes import StoredPicture, store
+from sampler.planes import StoredPicture, store, views_of
 from sampler.stills import decode_still
 
 BATCH_BYTES = 16 << 20
@@ -60,25 +63,22 @@ class Batch:
         if written != size:
             raise DecoderMemoryError("there is no memory for the pictures")
         offset, self._size = self._size, self._size + size
-        self._entries.append({"offset": offset, "picture": vars(picture), **entry})
+        flat = flatness(views_of(picture, views), full_range=picture.full_range)
+        self._entries.append({"offset": offset, "picture": vars(picture), "flat": flat, **entry})
         if self._size >= BATCH_BYTES:
-            self.send(more=True)
+            self.send({"type": "more"})
+            self._owed = True
             gc.collect()
 
-    def send(self, *, more: bool = False) -> None:
-        """Hands over what is there, sealed: the parent maps it, and nobody may change it under its hands.
-
-        Args:
-            more: whether the parent is to tell when it is done with these.
-        """
+    def send(self, message: dict[str, object]) -> None:
+        """Sends a message with what is there, sealed: the parent maps it, and nobody may change it under its hands."""
+        self.settle()
         if self._descriptor is None:
+            wire.send(self._sock, message)
             return
         fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, SEALS)
-        self.settle()
         try:
-            message = {"type": "pictures", "pictures": self._entries, "more": more}
-            wire.send(self._sock, message, [self._descriptor])
-            self._owed = more
+            wire.send(self._sock, {**message, "pictures": self._entries}, [self._descriptor])
         finally:
             self.drop()
 
@@ -95,10 +95,16 @@ class Batch:
         self._descriptor, self._entries, self._size = None, [], 0
 
 
+@lru_cache(maxsize=4)
+def _settings(text: str) -> tuple[Limits, SamplingProfile]:
+    """They are the same from request to request."""
+    read = json.loads(text)
+    return Limits(**read["limits"]), SamplingProfile.model_validate(read["profile"])
+
+
 def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, object]:
     """Works one video input through; pictures go into the batch, the summary is returned."""
-    limits = Limits(**request["limits"])
-    profile = SamplingProfile.model_validate(request["profile"])
+    limits, profile = _settings(request["settings"])
     seed = bytes.fromhex(request["seed"])
     started = time.process_time()
     decode_seconds = 0.0
@@ -130,7 +136,6 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
                     (packet.seconds - demuxer.origin_seconds, packet.size_bytes, packet.keyframe)
                     for packet in window.packets
                 ]
-        batch.send()
         if executor.damaged and not has_room(DECODING_BYTES * demuxer.picture_pixels):
             raise DecoderMemoryError("the decoder came so near to its memory bound that damage tells nothing")
     notes = list(demuxer.notes)
@@ -183,7 +188,7 @@ def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, bat
 def still(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, object]:
     """Decodes one still picture."""
     started = time.process_time()
-    pixels = decode_still(os.pread(descriptor, request["size"], 0), Limits(**request["limits"]))
+    pixels = decode_still(os.pread(descriptor, request["size"], 0), _settings(request["settings"])[0])
     height, width, _ = pixels.shape
     stored = StoredPicture(
         layout="rgb", columns=(width,), rows=(height,), strides=(3 * width,), full_range=True, matrix="bt601"
@@ -193,28 +198,30 @@ def still(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, o
         (pixels.reshape(-1),),
         {"pts_seconds": 0.0, "until_seconds": 0.0, "reason": "keyframe", "keyframe": True, "concealed": False},
     )
-    batch.send()
     return {"type": "done", "decode_seconds": time.process_time() - started}
 
 
 OPERATIONS = {"sample": sample, "still": still}
 
 
-def answer(request: dict[str, Any], descriptor: int, sock: socket.socket) -> dict[str, object]:
-    """The last message of the answer to a request: `done`, or `error` with a reason."""
+def answer(request: dict[str, Any], descriptor: int, sock: socket.socket) -> None:
+    """Answers a request: `more` with pictures as often as it takes, then `done` with the last ones, or `error`."""
     batch = Batch(sock)
     try:
-        return OPERATIONS[request["operation"]](request, descriptor, batch)
+        reply = OPERATIONS[request["operation"]](request, descriptor, batch)
     except SamplerError as error:
-        return {"type": "error", "error": type(error).__name__, "text": str(error)}
+        reply = _failure(error)
     except (MemoryError, av.error.MemoryError):
-        return {"type": "error", "error": DecoderMemoryError.__name__, "text": "the decoder hit its memory bound"}
+        reply = _failure(DecoderMemoryError("the decoder hit its memory bound"))
     except av.error.FFmpegError as error:
-        told = translate(error)
-        return {"type": "error", "error": type(told).__name__, "text": str(told)}
-    finally:
+        reply = _failure(translate(error))
+    if reply["type"] == "error":
         batch.drop()
-        batch.settle()
+    batch.send(reply)
+
+
+def _failure(error: SamplerError) -> dict[str, object]:
+    return {"type": "error", "error": type(error).__name__, "text": str(error)}
 
 
 def serve(sock: socket.socket) -> None:
@@ -225,7 +232,7 @@ def serve(sock: socket.socket) -> None:
         except wire.WireError:
             return
         try:
-            wire.send(sock, answer(request, descriptors[0], sock))
+            answer(request, descriptors[0], sock)
         except wire.WireError:
             return
         finally:

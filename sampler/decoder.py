@@ -1,5 +1,6 @@
 """The worker's handle on its decoder child."""
 
+import json
 import mmap
 import os
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from config.profiles import SamplingProfile
+from config.profiles import BALANCED, SamplingProfile
 from sampler import errors, wire
 from sampler.answers import Seen, read_frames, read_segment, receive_answer
 from sampler.errors import (
@@ -21,12 +22,12 @@ from sampler.errors import (
     DecoderMemoryError,
     DecoderTimeoutError,
     DecoderUnavailableError,
-    EmptyInputError,
     SamplerError,
     TooLargeError,
     UndecodableError,
 )
 from sampler.frames import SampledFrame, SampledSegment
+from sampler.inputs import InputMemory
 from sampler.limits import Limits
 from sampler.picture import Picture
 
@@ -55,6 +56,8 @@ class Decoder:
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._owner = os.getpid()
+        self._input = InputMemory()
+        self._told: tuple[SamplingProfile, str] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -94,22 +97,16 @@ class Decoder:
             InputError: nothing could be looked at; its `reason` is for the ledger.
             DecoderError: the child died, took too long or cannot be started. The next call starts another.
         """
-        request = {
-            "operation": "sample",
-            "profile": profile.model_dump(),
-            "seed": seed.hex(),
-            "packets": packets,
-        }
+        request = {"operation": "sample", "seed": seed.hex(), "packets": packets}
         frames: list[SampledFrame] = []
         seen: list[Seen] = []
         held_bytes = 0
         done: dict[str, Any] = {}
         transfer_seconds = 0.0
-        for message, memory in self._ask(request, data, init):
+        for message, memory in self._ask(request, profile, data, init):
             began = time.thread_time()
-            if memory is None:
-                done = message
-            else:
+            done = message
+            if memory is not None:
                 held_bytes += len(memory)
                 if consume is None and held_bytes > self.limits.output_bytes:
                     raise self._abandon(
@@ -135,14 +132,21 @@ class Decoder:
         Raises:
             InputError, DecoderError: as `sample`.
         """
-        for message, memory in self._ask({"operation": "still"}, data, b""):
+        frames: list[tuple[SampledFrame, float]] = []
+        for message, memory in self._ask({"operation": "still"}, BALANCED, data, b""):
             if memory is not None:
                 with self._trusting_nothing():
-                    ((frame, _),) = read_frames(message, memory)
+                    frames += read_frames(message, memory)
+        with self._trusting_nothing():
+            ((frame, _),) = frames
         return frame.picture
 
     def close(self) -> None:
         """Ends the child. May be called twice, and in a forked process, where it leaves the other's child alone."""
+        self._end_child()
+        self._input.close()
+
+    def _end_child(self) -> None:
         process, sock = self._process, self._socket
         self._process, self._socket = None, None
         if sock is not None:
@@ -152,27 +156,26 @@ class Decoder:
             process.wait()
 
     def _ask(
-        self, request: dict[str, Any], data: bytes | BinaryIO, init: bytes
+        self, request: dict[str, Any], profile: SamplingProfile, data: bytes | BinaryIO, init: bytes
     ) -> Iterator[tuple[dict[str, Any], mmap.mmap | None]]:
-        """Sends one request and yields the messages that answer it, the last one with no memory."""
-        descriptor, size = _as_descriptor(data, init, self.limits)
+        """Sends one request and yields the messages that answer it, with the memory of their pictures."""
+        descriptor, size = self._input.hold(data, init, self.limits)
         try:
             sock = self._start()
-            request |= {"limits": vars(self.limits), "size": size, "init_size": len(init)}
+            request |= {"settings": self._settings(profile), "size": size, "init_size": len(init)}
             deadline = time.monotonic() + self.limits.wall_seconds
             wire.send(sock, request, [descriptor])
             while True:
                 sock.settimeout(max(deadline - time.monotonic(), 0.001))
                 message, memory = receive_answer(sock)
                 if message.get("type") == "error":
-                    raise self._told(message)
+                    raise self._named(message)
                 paused = time.monotonic()
                 yield message, memory
                 deadline += time.monotonic() - paused
                 if message.get("type") == "done":
                     return
-                if message.get("more"):
-                    wire.go_on(sock)
+                wire.go_on(sock)
         except TimeoutError as error:
             raise self._abandon(
                 DecoderTimeoutError(f"decoding took over {self.limits.wall_seconds} s and was stopped")
@@ -181,19 +184,17 @@ class Decoder:
             raise self._died() from error
         except GeneratorExit:
             # The reader gave up half-way: what the child still says would answer the next request.
-            self.close()
+            self._end_child()
             raise
-        finally:
-            os.close(descriptor)
 
     def _start(self) -> socket.socket:
         """The socket to a living child."""
         if self._owner != os.getpid():
-            self.close()
+            self._end_child()
             self._owner = os.getpid()
         if self._socket is not None and self._process is not None and self._process.poll() is None:
             return self._socket
-        self.close()
+        self._end_child()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         arguments = [str(theirs.fileno()), str(os.getpid()), str(self.limits.memory_bytes)]
         try:
@@ -212,12 +213,19 @@ class Decoder:
             ready, _ = wire.receive(ours)
         except (OSError, wire.WireError) as error:
             ours.close()
-            self.close()
+            self._end_child()
             raise DecoderUnavailableError("the decoder child could not be started") from error
         self.unconfined = tuple(str(reason) for reason in ready.get("unconfined", ()))
         return ours
 
-    def _told(self, message: dict[str, Any]) -> SamplerError:
+    def _settings(self, profile: SamplingProfile) -> str:
+        """Limits and profile as the child reads them, made once for many requests."""
+        if self._told is None or self._told[0] is not profile:
+            text = json.dumps({"limits": vars(self.limits), "profile": profile.model_dump()})
+            self._told = profile, text
+        return self._told[1]
+
+    def _named(self, message: dict[str, Any]) -> SamplerError:
         """The error that the child names."""
         error = REASONS.get(str(message.get("error")), UndecodableError)(str(message.get("text"))[:500])
         # A child near its bound would fail the next segment as well.
@@ -225,7 +233,7 @@ class Decoder:
 
     def _abandon(self, error: SamplerError) -> SamplerError:
         """Ends the child, whose state is unknown, and gives the error back to be raised."""
-        self.close()
+        self._end_child()
         return error
 
     def _died(self) -> DecoderDiedError:
@@ -237,7 +245,7 @@ class Decoder:
                 status = process.wait(timeout=1)
             except subprocess.TimeoutExpired:
                 status = -signal.SIGKILL
-        self.close()
+        self._end_child()
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         return DecoderDiedError(f"the decoder child ended ({how})", exit_status=status)
 
@@ -247,28 +255,5 @@ class Decoder:
         try:
             yield
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-            self.close()
+            self._end_child()
             raise DecoderDiedError("the decoder child spoke nonsense and was stopped", exit_status=0) from error
-
-
-def _as_descriptor(data: bytes | BinaryIO, init: bytes, limits: Limits) -> tuple[int, int]:
-    """A descriptor of the input, to be closed by the caller, and its size in bytes."""
-    if isinstance(data, bytes | bytearray | memoryview):
-        size = len(init) + len(data)
-    elif init:
-        raise ValueError("an init section needs bytes, not a file")
-    else:
-        size = os.fstat(data.fileno()).st_size
-    if not size:
-        raise EmptyInputError("the input is empty: expected a segment or a picture")
-    if size > limits.input_bytes:
-        raise TooLargeError(f"the input has {size} bytes: expected at most {limits.input_bytes}")
-    if not isinstance(data, bytes | bytearray | memoryview):
-        return os.dup(data.fileno()), size
-    descriptor = os.memfd_create("livewarden-input", os.MFD_CLOEXEC)
-    with open(os.dup(descriptor), "wb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
-        for part in (init, data):
-            view = memoryview(part)
-            while view:
-                view = view[file.write(view) :]
-    return descriptor, size

@@ -1,12 +1,16 @@
 """Planes of a decoded picture, as 8-bit YUV, grey or RGB. Runs in the decoder child."""
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
+
+from sampler.picture import Plane
 
 LAYOUTS = {
     "yuv420p": "yuv",
@@ -81,6 +85,17 @@ def _eight_bit(wide: VideoFormat) -> str:
     if wide.is_rgb:
         return "rgb24"
     return "gray" if len(wide.components) == 1 else "yuv420p"
+
+
+def views_of(picture: StoredPicture, buffers: Sequence[memoryview]) -> list[Plane]:
+    """The planes as arrays: (rows, columns), or (rows, columns, 3) of RGB."""
+    planes: list[Plane] = []
+    for buffer, columns, rows, stride in zip(buffers, picture.columns, picture.rows, picture.strides, strict=True):
+        lines = np.frombuffer(buffer, np.uint8, rows * stride).reshape(rows, stride)
+        planes.append(
+            lines[:, : 3 * columns].reshape(rows, columns, 3) if picture.layout == "rgb" else lines[:, :columns]
+        )
+    return planes
 
 
 def _orientation(frame: VideoFrame) -> tuple[int, bool]:

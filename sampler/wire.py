@@ -12,9 +12,13 @@ from typing import Any
 
 MESSAGE_BYTES = 64 << 20
 """Bound for one message: a packet table of 400,000 packets as JSON."""
+PART_BYTES = 1 << 20
+"""Read at once: Python makes a buffer of it."""
 DESCRIPTORS = 1
 """At most so many descriptors come with a message."""
 LENGTH = struct.Struct(">I")
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
 
 
 class WireError(Exception):
@@ -23,7 +27,7 @@ class WireError(Exception):
 
 def send(sock: socket.socket, message: Mapping[str, object], descriptors: Sequence[int] = ()) -> None:
     """Sends one message and, with its first byte, the descriptors."""
-    body = json.dumps(message, separators=(",", ":")).encode()
+    body = _encode(message).encode()
     framed = LENGTH.pack(len(body)) + body
     sent = socket.send_fds(sock, [framed], descriptors) if descriptors else 0
     if sent < len(framed):
@@ -45,7 +49,7 @@ def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
         (length,) = LENGTH.unpack(head)
         if length > MESSAGE_BYTES:
             raise WireError(f"a message of {length} bytes: expected at most {MESSAGE_BYTES}")
-        message = json.loads(_exactly(sock, length))
+        message = _decode(_exactly(sock, length).decode())
         if not isinstance(message, dict):
             raise WireError(f"expected a JSON object, got {type(message).__name__}")
     except BaseException as error:
@@ -78,10 +82,13 @@ def close_all(descriptors: Sequence[int]) -> None:
 
 def _exactly(sock: socket.socket, count: int) -> bytes:
     """`count` bytes from the socket."""
-    parts = bytearray()
-    while len(parts) < count:
-        part = sock.recv(min(count - len(parts), 1 << 20))
-        if not part:
-            raise WireError("the other side ended within a message")
-        parts += part
-    return bytes(parts)
+    parts = b"" if not count else sock.recv(min(count, PART_BYTES))
+    if len(parts) == count:
+        return parts
+    joined = bytearray(parts)
+    while parts and len(joined) < count:
+        parts = sock.recv(min(count - len(joined), PART_BYTES))
+        joined += parts
+    if len(joined) < count:
+        raise WireError("the other side ended within a message")
+    return bytes(joined)
