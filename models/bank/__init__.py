@@ -1,0 +1,1 @@
+"""The hash bank: named lists of known material, searched exactly and changed within seconds."""

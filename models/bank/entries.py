@@ -1,0 +1,82 @@
+"""What the bank holds: lists, and the entries in them. Plain values that parsers make and indexes are built from."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from config.facts import ALLOW, SELFTEST
+
+CONFIRMED: Final = "confirmed"
+"""The platform's own list: pictures that a second person confirmed."""
+BUILT_IN: Final = frozenset([SELFTEST, CONFIRMED, ALLOW])
+"""Lists that are always there; nobody creates or drops them."""
+
+LIST_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+LARGEST_ID: Final = 200
+"""Characters of an entry's id, which travels in every event that tells a match."""
+
+
+class HashKind(StrEnum):
+    """What an entry's value is a hash of, and how it is compared."""
+
+    PDQ = "pdq"
+    """Of a picture; near is a match."""
+    MD5 = "md5"
+    """Of a file's bytes, like the two below; only the same is a match."""
+    SHA1 = "sha1"
+    SHA256 = "sha256"
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of a value."""
+        return {"pdq": 32, "md5": 16, "sha1": 20, "sha256": 32}[self.value]
+
+
+class Variant(StrEnum):
+    """Transformed pictures that a list is searched for as well; their hashes come from the transformed picture."""
+
+    MIRROR = "mirror"
+    ROTATE = "rotate"
+    """By 90, 180 and 270 degrees."""
+    CROP = "crop"
+    """Without the black bars of letterboxing and pillarboxing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One hash of known material."""
+
+    entry: str
+    """Its id in its list, 1 to `LARGEST_ID` printable characters. One id may have a hash of each kind."""
+    kind: HashKind
+    value: bytes
+    """`kind.size_bytes` of them; for PDQ in the order of its hex digits. Never shown, logged or put into events."""
+    tags: tuple[str, ...] = ()
+    """What the source says of it: category, series, classification."""
+    video: str | None = None
+    """The video that it is a frame of; None: a picture by itself."""
+    seconds: float | None = None
+    """When in that video."""
+
+
+class ListSpec(BaseModel):
+    """A list, apart from its entries."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+    source: str = ""
+    """Who gave it: NCMEC, IWF, a police force, the platform."""
+    category: str = ""
+    max_distance: Annotated[int, Field(ge=0, le=31)] = 31
+    """Hamming distance up to which a picture's PDQ hash matches, <=."""
+    min_quality: Annotated[int, Field(ge=0, le=100)] = 50
+    """PDQ quality from which a picture is compared with this list, >=; below 50 a hash says nothing."""
+    variants: tuple[Variant, ...] = ()
+    owner: str = ""
+    """Whom to ask about it."""
+    exportable: bool = False
+    """Whether it may leave the bank: lists of others come with terms that forbid it."""

@@ -1,0 +1,1 @@
+"""Hash lists as others write them: streaming parsers, and what we write ourselves."""
