@@ -280,6 +280,11 @@ class Demuxer:
             if not self.frames_total:
                 raise translate(error) from error
             self.notes.append("truncated")
+        except IndexError as error:
+            # PyAV 18 and 19 fail so where damage makes FFmpeg find several new streams at once.
+            if not self.frames_total:
+                raise UndecodableError("streams come up in the middle of the segment") from error
+            self.notes.append("truncated")
 
     def _first_video_packet(self) -> "Packet[VideoStream] | None":
         """Reads up to the first picture, and sees how long the other streams have been going on."""

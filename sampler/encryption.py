@@ -104,9 +104,10 @@ def _is_encrypted_fragment(moof: bytes, track: int | None) -> bool:
     """Whether the track's part of a fragment has the samples' initialisation vectors."""
     if track is None:
         return False
+    number = (track & 0xFFFFFFFF).to_bytes(4, "big")
     for traf in _inside(moof, (b"traf",)):
         boxes = list(_boxes(traf))
-        named = any(kind == b"tfhd" and content[4:8] == track.to_bytes(4, "big") for kind, content in boxes)
+        named = any(kind == b"tfhd" and content[4:8] == number for kind, content in boxes)
         if named and any(kind == b"senc" or content[:16] == PIFF_SAMPLES for kind, content in boxes):
             return True
     return False

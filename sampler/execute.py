@@ -136,7 +136,8 @@ class Executor:
                     frames = self._context.decode(payload)
                 except av.error.MemoryError as error:
                     raise DecoderMemoryError("the decoder hit its memory bound") from error
-                except av.error.FFmpegError:
+                except (av.error.FFmpegError, ValueError):
+                    # ValueError: of PyAV 19, on the second packet, if the container's parameters open no decoder.
                     damage += index >= sound_from
                     if damage > DAMAGE_BUDGET:
                         break
@@ -151,7 +152,7 @@ class Executor:
         """What the decoder still holds back for reordering."""
         try:
             return self._context.decode(None)
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, ValueError):
             self.damaged += 1
             return []
 

@@ -92,7 +92,8 @@ class Prober:
         """
         try:
             frames = [*self._context.decode(payload), *self._context.decode(None)]
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, ValueError):
+            # ValueError: of PyAV 19, on the second packet, if the container's parameters open no decoder.
             return True
         finally:
             self._context.flush_buffers()

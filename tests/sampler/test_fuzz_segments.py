@@ -1,18 +1,21 @@
 """Mutated segments: whatever comes, the answer is a segment or an error of ours, and the worker lives."""
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 
 import pytest
-from hostile_media import TS_PACKET_BYTES, segment
+from hostile_media import TS_PACKET_BYTES, growing, init_and_fragments, segment, still
 
 from config.profiles import VIGILANT
 from sampler.decoder import Decoder
-from sampler.errors import DecoderDiedError, SamplerError
+from sampler.errors import DecoderDiedError, DecoderTimeoutError, SamplerError
 
 ROUNDS = int(os.environ.get("LIVEWARDEN_FUZZ_ROUNDS", "150"))
 """Bounded on every run; `make fuzz` goes further. A round's seed is its number, so any one can be run again."""
+FOUND = (75, 124, 238, 2737, 4965)
+"""Rounds that did harm once: a track's number below 0, several new streams at once, parameters that open no decoder."""
 HEADERS_BYTES = 2_000
 """Where boxes, tables and parameter sets lie thickest."""
 NASTY = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
@@ -67,36 +70,73 @@ def lie_about_lengths(data: bytearray, random: Random) -> None:
 MUTATIONS: tuple[Mutation, ...] = (flip_bits, flip_header_bits, truncate, splice, drop_packets, lie_about_lengths)
 
 
-def mutated(number: int) -> bytes:
-    """The segment of one round."""
+SEEDS: dict[str, Callable[[], bytes]] = {
+    "H.264 in TS": lambda: segment(seconds=1.0),
+    "H.264 in MP4": lambda: segment("mp4", seconds=1.0),
+    "H.264 beside sound": lambda: segment(seconds=1.0, audio_seconds=1.0),
+    "H.264 of two sizes": lambda: growing("mpegts", "libx264"),
+    "HEVC in TS": lambda: segment(codec="libx265", seconds=1.0),
+    "HEVC in MP4": lambda: segment("mp4", codec="libx265", seconds=1.0),
+    "AV1": lambda: segment("mp4", codec="libsvtav1", seconds=1.0),
+    "VP9": lambda: segment("mp4", codec="libvpx-vp9", seconds=1.0),
+    "MPEG-2": lambda: segment(codec="mpeg2video", seconds=1.0),
+    "CENC": lambda: segment("mp4", encrypted=True, seconds=1.0),
+}
+STILLS = (".png", ".jpg", ".webp", ".gif", ".bmp", ".tiff")
+
+
+def mutated(number: int) -> tuple[bytes, bytes]:
+    """Init section and segment of one round: MP4 comes in one piece or in two, with the mutations in either."""
     random = Random(number)
-    data = bytearray(segment(random.choice(("mpegts", "mp4")), seconds=1.0))
+    whole = SEEDS[random.choice(list(SEEDS))]()
+    parted = whole[4:8] == b"ftyp" and random.random() < 0.5
+    init, data = map(bytearray, init_and_fragments(whole) if parted else (b"", whole))
     for mutate in random.choices(MUTATIONS, k=random.randint(1, 3)):
-        if data:
-            mutate(data, random)
-    return bytes(data)
+        damaged = init if init and random.random() < 0.5 else data
+        if damaged:
+            mutate(damaged, random)
+    return bytes(init), bytes(data)
 
 
 @pytest.mark.fuzz
 def test_mutated_segments_never_harm_the_worker() -> None:
     """A damaged segment would raise what no caller expects, or take the decoder down."""
-    outcomes: dict[str, int] = {}
-    dead: list[int] = []
+    outcomes: Counter[str] = Counter()
+    harmed: list[tuple[int, str]] = []
     with Decoder() as decoder:
-        for number in range(ROUNDS):
+        for number in (*FOUND, *range(ROUNDS)):
+            init, data = mutated(number)
             try:
-                seen = decoder.sample(mutated(number), profile=VIGILANT, seed=b"fuzz")
+                seen = decoder.sample(data, init=init, profile=VIGILANT, seed=b"fuzz")
             except SamplerError as error:
-                outcome = error.reason
-                if isinstance(error, DecoderDiedError):
-                    dead.append(number)
+                outcomes[error.reason] += 1
+                if isinstance(error, DecoderDiedError | DecoderTimeoutError):
+                    harmed.append((number, error.reason))
             else:
-                outcome = "seen"
+                outcomes["seen"] += 1
                 assert seen.frames
                 assert all(frame.picture.luma().size for frame in seen.frames)
-            outcomes[outcome] = outcomes.get(outcome, 0) + 1
-        assert dead == []
+                assert all(stretch.seconds > 0 for stretch in seen.unmoderated)
+        assert harmed == []
         assert decoder.sample(segment(), profile=VIGILANT, seed=b"fuzz").frames
     # Mutations that always, or never, leave something to see would try nothing.
     assert outcomes["seen"] > ROUNDS // 10
-    assert sum(outcomes.values()) - outcomes["seen"] > ROUNDS // 10
+    assert outcomes.total() - outcomes["seen"] > ROUNDS // 10
+
+
+@pytest.mark.fuzz
+def test_mutated_stills_never_harm_the_worker() -> None:
+    """`livewarden hash` and pushed pictures would end the decoder, or raise what no caller expects."""
+    harmed: list[int] = []
+    with Decoder() as decoder:
+        for number in range(ROUNDS):
+            random = Random(number)
+            data = bytearray(still(random.choice(STILLS)))
+            random.choice(MUTATIONS)(data, random)
+            try:
+                assert decoder.picture(bytes(data)).luma().size
+            except DecoderDiedError:
+                harmed.append(number)
+            except SamplerError:
+                continue
+    assert harmed == []
