@@ -37,6 +37,16 @@ class ListMatch:
     entry: str
     distance: int
     """Hamming distance of the PDQ hashes, 0 to 31."""
+    video: str | None = None
+    """The video of which the listed picture is a frame; ids of videos belong to their list."""
+    seconds: float | None = None
+    """When in that video."""
+    variant: str | None = None
+    """How the sampled picture had to be turned to match: mirror, rotate or crop; None: it matched as it was."""
+    version: str = ""
+    """Of the list, when the match was found; empty where nobody said."""
+    tags: tuple[str, ...] = ()
+    """What the list's source says of the entry."""
 
     @property
     def order(self) -> tuple[int, str, str]:
