@@ -113,7 +113,8 @@ class Demuxer:
         """
         self.limits = limits
         self._source = source
-        self._container = sniff(source.at(0, SNIFF_BYTES))
+        self._head = source.at(0, SNIFF_BYTES)
+        self._container = sniff(self._head)
         # What follows may be an error page, which FFmpeg would pass over in silence.
         if init_bytes and (body := sniff(source.at(init_bytes, SNIFF_BYTES))) is not self._container:
             raise UnsupportedContainerError(f"the init section is {self._container}, what follows is {body}")
@@ -204,7 +205,7 @@ class Demuxer:
             return is_encrypted_mp4(self._source.at, chosen.id, known=known)
         if known and _tag(chosen.codec_context)[:1] == bytes([SAMPLE_AES]):
             return True
-        return is_scrambled(self._source.at(0, SNIFF_BYTES), chosen.id)
+        return is_scrambled(self._head, chosen.id)
 
     def windows(self) -> Iterator[Window]:
         """All video packets, in windows of bounded size.

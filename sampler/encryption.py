@@ -7,6 +7,8 @@ import struct
 from collections.abc import Callable, Iterator
 
 TS_PACKET_BYTES = 188
+FIRST_SCRAMBLED = 0x80
+"""Byte 3 of a TS packet is no less than this if it says so: its first two bits are 2 or 3, even or odd key."""
 SAMPLE_AES = 0xDB
 """Stream type of sample-encrypted H.264 in MPEG-TS (Apple, "MPEG-2 Stream Encryption Format for HTTP Live Streaming",
 2.3), which FFmpeg gives as the codec tag."""
@@ -30,10 +32,12 @@ Read = Callable[[int, int], bytes]
 
 def is_scrambled(packets: bytes, pid: int) -> bool:
     """Whether most MPEG-TS packets of `pid` say so (transport_scrambling_control, ISO/IEC 13818-1, 2.4.3.2)."""
+    if max(packets[3::TS_PACKET_BYTES], default=0) < FIRST_SCRAMBLED:
+        return False
     high, low, control = (packets[column::TS_PACKET_BYTES] for column in (1, 2, 3))
     named = zip(high, low, control, strict=False)
-    controls = [bits >> 6 for upper, lower, bits in named if (upper & 0x1F) << 8 | lower == pid]
-    return sum(value > 1 for value in controls) * 2 > len(controls)
+    controls = [bits for upper, lower, bits in named if (upper & 0x1F) << 8 | lower == pid]
+    return sum(bits >= FIRST_SCRAMBLED for bits in controls) * 2 > len(controls)
 
 
 def is_encrypted_mp4(read: Read, track: int | None, *, known: bool) -> bool:

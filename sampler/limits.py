@@ -36,8 +36,9 @@ class Limits:
     wall_seconds: float = 30.0
     """Then the child is killed. Well under the redelivery time-out of a segment; decoding takes under 1 s."""
     memory_bytes: int = 1536 * MIB
-    """Address space of the child over what the interpreter and its libraries map: packets, reference pictures of one
-    decoder (16 of 8K at the most) and one window of output."""
+    """Address space of the child over what the interpreter and its libraries map: packets of one window and reference
+    pictures of one decoder (16 of 8K at the most). Besides, in memory that both sides share: the input, and pictures
+    handed over, at most three times `sampler.child.BATCH_BYTES` and one picture more each."""
 
     @classmethod
     def for_files(cls) -> Self:
