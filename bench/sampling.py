@@ -182,7 +182,7 @@ def _timed(clips: Sequence[Clip], ways: Sequence[Way], progress: Progress, descr
     return Results(rows=tuple(rows))
 
 
-def _look_at_still(extent: Extent, decoder: Decoder, progress: Progress) -> StillScene:
+def _look_at_still(extent: Extent, decoder: Decoder, progress: Progress) -> list[StillScene]:
     reel = Reel(["still"], width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
     makes = [
         partial(
@@ -190,12 +190,11 @@ def _look_at_still(extent: Extent, decoder: Decoder, progress: Progress) -> Stil
         )
         for encoder in ENCODERS[: extent.still_encoders]
     ]
-    taken = classified = 0
+    scenes = []
     for clip in progress.track(_made(makes, progress, "encoding: still"), description="still scenes"):
         passed = list(_passed(clip, decoder))
-        taken += len(passed)
-        classified += sum(passed)
-    return StillScene(taken=taken, classified=classified)
+        scenes.append(StillScene(encoder=clip.encoder, taken=len(passed), classified=sum(passed)))
+    return scenes
 
 
 def _passed(clip: Clip, decoder: Decoder) -> Iterator[bool]:
@@ -203,6 +202,9 @@ def _passed(clip: Clip, decoder: Decoder) -> Iterator[bool]:
     state: GateState | None = None
     for start_seconds, segment in sampled(clip, decoder, BALANCED):
         for frame in segment.frames if segment is not None else ():
+            if frame.replaced:
+                yield False
+                continue
             capture_ms = round(1000 * (start_seconds + frame.pts_seconds))
             luma = frame.picture.luma()
             fingerprint = Fingerprint.of(luma, hash_luma(luma))

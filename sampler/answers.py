@@ -61,6 +61,7 @@ def read_frames(message: dict[str, Any], memory: mmap.mmap) -> list[tuple[Sample
             reason=SampleReason(entry["reason"]),
             keyframe=bool(entry["keyframe"]),
             concealed=bool(entry["concealed"]),
+            replaced=bool(entry.get("replaced")),
             picture=picture,
             flat=FLAT[entry["flat"]],
         )

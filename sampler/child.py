@@ -109,7 +109,7 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
     started = time.process_time()
     decode_seconds = 0.0
     with closing(Demuxer(Source(descriptor, request["size"]), limits, init_bytes=request["init_size"])) as demuxer:
-        executor = Executor(demuxer.codec_context, limits, exact=profile.exact_pictures)
+        executor = Executor(demuxer.codec_context, limits, profile)
         packets: list[tuple[float, int, bool]] = []
         for window in demuxer.windows():
             end_seconds = _end_seconds(window, demuxer)
@@ -181,6 +181,7 @@ def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, bat
             "reason": taken.target.reason.value,
             "keyframe": packet.keyframe,
             "concealed": taken.concealed,
+            "replaced": taken.replaced,
         },
     )
 

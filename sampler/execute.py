@@ -8,11 +8,13 @@ from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from config.profiles import SamplingProfile
 from sampler.demux import Window
 from sampler.errors import DecoderMemoryError
+from sampler.frames import SampleReason
 from sampler.limits import Limits
 from sampler.packets import Run
-from sampler.plan import RunPlan, Target
+from sampler.plan import SAME_INSTANT_SECONDS, RunPlan, Target
 from sampler.probe import TELL_PREDICTION, is_predicted, prober
 
 THRIFTY_SHARE = 0.5
@@ -36,21 +38,23 @@ class Taken:
     target: Target
     concealed: bool
     """Whether it leans on pictures that were made up."""
+    replaced: bool
+    """Concealed, and taken for nothing but time, while a picture that is right follows within the gap."""
 
 
 class Executor:
     """One decoder, run over one window after another."""
 
-    def __init__(self, context: VideoCodecContext, limits: Limits, *, exact: bool) -> None:
+    def __init__(self, context: VideoCodecContext, limits: Limits, profile: SamplingProfile) -> None:
         """Takes over the stream's own context, which knows the container's parameters.
 
         Args:
             context: not yet opened.
             limits: on pictures.
-            exact: never leave the loop filter out.
+            profile: how exact pictures must be, and how long a gap may be.
         """
         self._context = context
-        self._exact = exact
+        self._profile = profile
         self._max_pixels = ROOM * limits.picture_pixels
         self._tell_prediction = TELL_PREDICTION.get(context.name, {})
         self._prober = prober(context, max_pixels=self._max_pixels)
@@ -67,7 +71,7 @@ class Executor:
         parts = [(part.run, *self._probed(window, part.targets)) for part in plan]
         if not self._context.is_open:
             needed = sum(len(_needed(window, run, targets)) for run, targets, _ in parts)
-            self._open(thrifty=not self._exact and needed > THRIFTY_SHARE * len(window.packets))
+            self._open(thrifty=not self._profile.exact_pictures and needed > THRIFTY_SHARE * len(window.packets))
         for run, targets, refuted in parts:
             yield from self._run(window, run, targets, refuted)
 
@@ -110,14 +114,21 @@ class Executor:
             # own picture, if it is not damaged, comes first.
             seconds = window.packets[index].seconds
             while pending and window.packets[pending[0].index].seconds <= seconds:
-                concealed = frame.is_corrupt or (run.headless and run.recovered is None)
-                held.append(Taken(frame=frame, index=index, target=pending.pop(0), concealed=concealed))
+                held.append(self._taken(window, run, index, frame, pending.pop(0)))
             # A picture before a cut waits for the cut's own.
             while held and all(window.packets[proof].seconds <= seconds for proof in held[0].target.proofs):
                 taken = held.pop(0)
                 if not _is_refuted(taken.target, refuted):
                     yield taken
         yield from (taken for taken in held if not _is_refuted(taken.target, refuted))
+
+    def _taken(self, window: Window, run: Run, index: int, frame: VideoFrame, target: Target) -> Taken:
+        concealed = frame.is_corrupt or (run.headless and run.recovered is None)
+        replaced = False
+        if concealed and run.recovered is not None and target.reason is not SampleReason.CUT:
+            wait_seconds = window.packets[run.recovered].seconds - window.packets[index].seconds
+            replaced = 0 < wait_seconds <= self._profile.max_gap_seconds + SAME_INSTANT_SECONDS
+        return Taken(frame=frame, index=index, target=target, concealed=concealed, replaced=replaced)
 
     def _decode(self, window: Window, indices: Iterable[int], sound_from: int) -> Iterator[tuple[int, VideoFrame]]:
         """Decodes packets from a run's beginning on, and gives each picture with the index of its packet.

@@ -32,6 +32,9 @@ class SampledFrame:
     concealed: bool = False
     """Parts of the picture are made up, since what they lean on was in an earlier segment or is damaged. A match still
     counts; but the picture does not moderate anything."""
+    replaced: bool = False
+    """Concealed, and taken for no more than the time that has passed, while a picture of the same input that is right
+    follows within the profile's `max_gap_seconds`: nothing is lost if only hashes see this one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import thread_time
+from types import MappingProxyType
 from typing import BinaryIO
 
 import cv2
@@ -38,6 +39,8 @@ WARM_UP_SIDE_PIXELS = 16
 Observer = Callable[[Picture, SampleVerdict], None]
 """Is shown each picture with its verdict, once that is complete; must not keep the picture."""
 
+
+_NO_SCORES: Mapping[str, float] = MappingProxyType({})
 
 _Instant = tuple[float, SampleVerdict]
 """Seconds from the segment's first picture, and what was taken there."""
@@ -117,7 +120,8 @@ class Pipeline:
                 observe(frame.picture, sample)
 
         segment = self._decoder.sample(data, init=init, profile=self._profile, seed=seed, consume=look)
-        instants = [(sample.pts_seconds - origin.offset_seconds, sample) for sample in samples]
+        # Concealed pictures speak for nothing, as the sampler told already.
+        instants = [(sample.pts_seconds - origin.offset_seconds, sample) for sample in samples if not sample.concealed]
         child = {stage: segment.cpu_seconds[stage] for stage in ("demux", "decode")}
         return SegmentVerdict(
             samples=tuple(sorted(samples, key=lambda sample: sample.pts_seconds)),
@@ -144,7 +148,9 @@ class Pipeline:
             matches = self._match(pdq)
         capture_ms = origin.capture_ms + round(frame.pts_seconds * 1000)
         seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
-        if seen.repeated is not None:
+        if frame.replaced:
+            scores, looked_at = _NO_SCORES, False
+        elif seen.repeated is not None:
             scores, looked_at = seen.repeated.scores, True
         else:
             with clock.stage("classify"):
@@ -159,7 +165,8 @@ class Pipeline:
             scores=scores,
         )
         evaluation = self._policy.evaluate(origin.stream, facts)
-        degraded.update(evaluation.problems)
+        if not frame.replaced:
+            degraded.update(evaluation.problems)
         sample = SampleVerdict(
             pts_seconds=facts.pts_seconds,
             capture_ms=capture_ms,
@@ -171,7 +178,8 @@ class Pipeline:
             pdq_quality=pdq.quality,
             matches=matches,
             scores=scores,
-            deduplicated=seen.repeated is not None,
+            deduplicated=seen.repeated is not None and not frame.replaced,
+            concealed=frame.concealed,
             looked_at=looked_at,
             flat=frame.flat,
             frozen=seen.frozen,

@@ -47,6 +47,8 @@ class SampleVerdict:
     """By "<model>/<label>"; those of the repeated picture, where `deduplicated`."""
     deduplicated: bool
     """It repeats the picture last classified, whose scores count for it."""
+    concealed: bool
+    """Parts of it are made up: it was hashed, and speaks for nothing."""
     looked_at: bool
     """It had its classifier turn: every classifier ran on it, or it is deduplicated."""
     flat: str | None

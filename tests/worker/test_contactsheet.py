@@ -43,6 +43,7 @@ def sample(pts_seconds: float, *, hit: bool = False) -> SampleVerdict:
         matches=(ListMatch(list="known", entry="<b>x</b>" * 20, distance=3),) if hit else (),
         scores={"model/label": 0.5},
         deduplicated=False,
+        concealed=False,
         looked_at=True,
         flat=None,
         frozen=False,

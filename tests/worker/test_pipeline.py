@@ -7,6 +7,7 @@ import pytest
 import yaml
 from clips import RATE, card, clip, held, photo, shade
 from hostile_media import segment
+from media import cut, encode, steady, x264
 
 from config.facts import StreamFacts
 from config.policy import load_policy
@@ -63,6 +64,20 @@ def test_test_card_on_a_live_stream_hits_nothing(pipeline: Pipeline) -> None:
     verdict = pipeline.moderate(clip(held(card(), 2)), origin=LIVE, seed=SEED)
     assert verdict.samples[0].matches
     assert not verdict.hits
+
+
+def test_a_made_up_picture_is_hashed_and_speaks_for_nothing(pipeline: Pipeline) -> None:
+    """With intra refresh each segment begins in smear: classifiers would judge it, at twice the price."""
+    stream = encode(x264(intra_refresh=1, keyint=50, bframes=0, scenecut=0), steady(150))
+    (part,) = cut(stream, [60, 150])
+    verdict = pipeline.moderate(part.data, origin=LIVE, seed=SEED)
+    smeared, *others = verdict.samples
+    assert smeared.concealed
+    assert smeared.scores == {}
+    assert not smeared.deduplicated
+    assert others
+    assert all(sample.scores for sample in others)
+    assert verdict.degraded == ()
 
 
 def test_segment_with_pictures_in_its_last_second_only_is_told(pipeline: Pipeline) -> None:
