@@ -6,6 +6,10 @@ config.errors.LivewardenError
     ├── UnhashableError      a PDQ hash of too little quality was to be matched: that is not "no match"
     ├── HashFormatError      a text that is no PDQ hash
     ├── HashListError        a hash list is refused, whole; the text names file, line and what was expected
+    ├── ListFormatError      a file of hashes is malformed; the text is `place: what was expected`, never a hash
+    ├── BankError            the hash bank cannot do what was asked
+    │   ├── ChangeError      a text is no change of the bank
+    │   └── SnapshotError    a snapshot of the bank cannot be written, or is not whole; the text names folder or file
     └── ClassifierError      a classifier cannot be used
         ├── ManifestError    its manifest is not usable; the text names file and field
         ├── WeightsError     its weights are missing, altered, or not what the manifest says
@@ -37,6 +41,29 @@ class HashFormatError(ModelsError):
 
 class HashListError(ModelsError):
     """A hash list is refused, whole; the text is `file, line N: what was expected`."""
+
+
+class ListFormatError(ModelsError):
+    """A file of hashes is malformed: whoever reads it refuses it whole. The text never holds a hash."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
+        self.place = place
+        """Where in the file: "line 7", "value[12]", "element 3"."""
+        self.reason = reason
+        """What was expected there."""
+
+
+class BankError(ModelsError):
+    """The hash bank cannot do what was asked; no text of this branch quotes a hash."""
+
+
+class ChangeError(BankError):
+    """A text is no change of the bank; it tells what was expected."""
+
+
+class SnapshotError(BankError):
+    """A snapshot of the bank cannot be written, or is not whole; the text names the folder or file, and the reason."""
 
 
 class ClassifierError(ModelsError):
