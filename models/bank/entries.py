@@ -1,7 +1,7 @@
 """What the bank holds: lists, and the entries in them. Plain values that parsers make and indexes are built from."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -52,7 +52,7 @@ class Entry:
     entry: str
     """Its id in its list, 1 to `LARGEST_ID` printable characters. One id may have a hash of each kind."""
     kind: HashKind
-    value: bytes
+    value: bytes = field(repr=False)
     """`kind.size_bytes` of them; for PDQ in the order of its hex digits. Never shown, logged or put into events."""
     tags: tuple[str, ...] = ()
     """What the source says of it: category, series, classification."""
