@@ -62,6 +62,9 @@ class Occasion:
     versions: Versions
     degraded: tuple[str, ...] = ()
     """Slugs of checks that did not work as they should."""
+    looks_back: bool = False
+    """It was judged before, and is judged again by hashes that nobody had then: no decision made since covers that, and
+    it asks for no interruption, since what was shown then may be over."""
 
 
 def rfc3339(milliseconds: int) -> str:

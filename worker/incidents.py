@@ -112,7 +112,7 @@ def _advance_rule(
     if rule.mode == "shadow":
         return replace(state, shadow_hits=state.shadow_hits + len(hits)), []
     decided = state.decided
-    fresh = [hit for hit in hits if decided is None or not decided.covers(hit)]
+    fresh = [hit for hit in hits if occasion.looks_back or decided is None or not decided.covers(hit)]
     if not fresh:
         return state, []
     found = [Finding.of(hit, rule.lists) for hit in fresh]
@@ -157,9 +157,11 @@ def _remembered(findings: list[Finding], rule: Rule) -> tuple[Finding, ...]:
 
 
 def _request_interrupt(incident: Incident, rule: Rule, occasion: Occasion, now_ms: int) -> tuple[Incident, list[Event]]:
-    """Once an incident, if the rule says so and two frames matched one of its lists; never for a canary."""
+    """Once an incident, if the rule says so and two frames matched one of its lists; never for a canary, nor looking
+    back."""
     enough = len(incident.finding.interrupt_frames_ms) >= MIN_INTERRUPT_FRAMES
-    if rule.action != "interrupt" or incident.interrupt_requested or not enough or incident.purpose == "canary":
+    barred = incident.purpose == "canary" or occasion.looks_back
+    if rule.action != "interrupt" or incident.interrupt_requested or not enough or barred:
         return incident, []
     event = interrupt_request(occasion, incident, rule.lists, now_ms)
     return replace(incident, interrupt_requested=True), [event]
