@@ -29,8 +29,8 @@ class Settings(BaseModel):
     """Folder of hash lists: `NAME.csv` is the list NAME. None: only `selftest`."""
 
     bank_dir: Path | None = None
-    """Folder of the hash bank's snapshots, which all workers of a deployment share. None: one in the user's state folder
-    (XDG_STATE_HOME), for a deployment on one machine."""
+    """Folder of the hash bank's snapshots, which all workers of a deployment share. None: one in the user's state
+    folder (XDG_STATE_HOME), for a deployment on one machine."""
 
     policy_file: Path | None = None
     """The moderation policy. None: the one shipped as config/policy.yaml."""
@@ -50,7 +50,7 @@ class Settings(BaseModel):
     rendition_height_pixels: int = Field(default=360, ge=1)
     """Of a master playlist, the smallest rendition at or above this height is watched."""
 
-    store_url: str = Field(default="~/.livewarden/store", min_length=1)
+    store_url: str = Field(default="~/.local/state/livewarden/store", min_length=1)
     """Where the verdict log is kept: a folder, or a URL of fsspec's (s3://bucket/path; its package has to be there)."""
 
     verdict_log_hours: float = Field(default=24.0, ge=1, le=24 * 366)

@@ -4,11 +4,14 @@ LivewardenError
 └── WorkerError
     ├── RegistryError            a stream that cannot be registered, or is not known
     ├── StoreError               Redis is away, full, or not set up to keep what it is told
+    ├── ObjectStoreError         the store of whole files is away, full or not usable
     ├── QueueError               the queue cannot do what a person asked of it
     ├── OriginEntryError         an entry of the allowed origins that names nothing
     ├── FetchError               bytes that could not be had from an origin
     ├── PlaylistError            bytes that are not a playlist which can be watched
     ├── LocalFileError           a file named on the command line that cannot be read or written
+    ├── BankRequestError         the bank does not do what a person asked of it
+    ├── LeaseLostError           background work took longer than its lease, and another has it now
     ├── ScanError                a scan that could not look at anything, or was asked for what is not there
     └── DemoError                the demo cannot start, or nothing came of it
 """
@@ -26,6 +29,15 @@ class RegistryError(WorkerError):
 
 class StoreError(WorkerError):
     """Redis is away, full, or does not keep what it is told."""
+
+
+class ObjectStoreError(WorkerError):
+    """The store of whole files (LIVEWARDEN_STORE_URL) is away, full or not usable; the text says what it was for."""
+
+    def __init__(self, text: str, *, missing: bool = False) -> None:
+        super().__init__(text)
+        self.missing = missing
+        """There is no such file: it may have been purged meanwhile."""
 
 
 class QueueError(WorkerError):
@@ -68,6 +80,14 @@ class PlaylistError(WorkerError):
 
 class LocalFileError(WorkerError):
     """A file that a person named on the command line cannot be read or written; the text names it."""
+
+
+class BankRequestError(WorkerError):
+    """The bank does not do what a person asked of it; the text names list, entry, person or role, and never a hash."""
+
+
+class LeaseLostError(WorkerError):
+    """Work that only one may do at a time lost its lease in Redis; nothing of it took effect."""
 
 
 class ScanError(WorkerError):

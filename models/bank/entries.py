@@ -80,3 +80,5 @@ class ListSpec(BaseModel):
     """Whom to ask about it."""
     exportable: bool = False
     """Whether it may leave the bank: lists of others come with terms that forbid it."""
+    refresh_seconds: Annotated[float, Field(gt=0)] | None = None
+    """How often its source is to be read again; a list that was not is stale. None: it need not be."""

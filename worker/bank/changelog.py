@@ -1,0 +1,85 @@
+"""The stream of changes in Redis, and the snapshot that they follow on: what the bank is, for all processes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from redis import Redis
+
+from models.bank.delta import Change
+from worker.bank.keys import CHANGES, REFRESHED, SNAPSHOT
+from worker.redisdb import run_script_to_disk, store_errors
+
+START = "0-0"
+"""Before every change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pointer:
+    """Which snapshot is in force."""
+
+    name: str
+    """Of a folder in the bank's folder; empty: none has been written yet."""
+    watermark: str
+    """Id of the last change that it holds."""
+
+
+NO_SNAPSHOT = Pointer(name="", watermark=START)
+
+
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """What Redis says at one instant."""
+
+    pointer: Pointer
+    changes: tuple[Change, ...]
+    """Those after the position asked from, in order."""
+    refreshed_ms: dict[str, int]
+    """List -> when its source was last read."""
+    now_ms: int
+
+
+def position(change_id: str) -> tuple[int, int]:
+    """What orders ids of changes; their texts do not."""
+    milliseconds, _, sequence = (change_id or START).partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+def append(redis: Redis, changes: Sequence[Change], *, by: str, refreshed: str = "") -> tuple[Change, ...]:
+    """Makes changes, all or none; when this returns they are on Redis's disk. Gives them with their ids.
+
+    Args:
+        by: who makes them, for those who look into it later.
+        refreshed: the list whose source was read whole thereby.
+
+    Raises:
+        StoreError: Redis failed, or did not confirm that it is on disk; the changes may have been made.
+    """
+    ids, _ = run_script_to_disk(
+        redis,
+        "bank_append",
+        keys=[CHANGES, REFRESHED, SNAPSHOT],
+        args=[by, json.dumps([change.to_json() for change in changes]), refreshed],
+    )
+    return tuple(replace(change, id=str(change_id)) for change, change_id in zip(changes, ids, strict=True))
+
+
+def read_news(redis: Redis, after: str) -> News:
+    """Reads, at one instant, the pointer and the changes after the id `after` (>).
+
+    Raises:
+        StoreError: Redis failed.
+        models.errors.ChangeError: an element of the stream is no change.
+    """
+    with store_errors(), redis.pipeline(transaction=True) as pipe:
+        pipe.hmget(SNAPSHOT, ["name", "watermark"])
+        pipe.xrange(CHANGES, min=f"({after or START}")
+        pipe.hgetall(REFRESHED)
+        pipe.time()
+        (name, watermark), elements, refreshed, (seconds, microseconds) = pipe.execute()
+    return News(
+        pointer=Pointer(name=str(name), watermark=str(watermark)) if name and watermark else NO_SNAPSHOT,
+        changes=tuple(Change.from_json(fields["change"], id=str(change_id)) for change_id, fields in elements),
+        refreshed_ms={str(list_name): int(at_ms) for list_name, at_ms in refreshed.items()},
+        now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
+    )

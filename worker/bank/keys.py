@@ -1,0 +1,25 @@
+"""Names in Redis of the hash bank.
+
+lw:bank:id           names this bank, where several share a machine's folder of snapshots
+lw:bank:changes      stream: `change` -> JSON (`models.bank.delta.Change`), `by` -> who made it; what the snapshot lacks
+lw:bank:snapshot     hash: name, watermark, previous (watermark of the snapshot before), at_ms: what is in force;
+                     changes: how many there are since
+lw:bank:writer       lease of whoever writes a snapshot
+lw:bank:refreshed    hash: list -> when its source was last read, in ms
+lw:bank:followers    hash: process -> JSON: up to which change it follows
+lw:bank:proposed     hash: entry -> JSON: what one person put forward for `confirmed`, until a second one confirms
+lw:bank:quarantine   hash: list/entry -> JSON {until_ms, by, reason}: hashes that raise nothing for a while
+
+Changes hold hashes, like the lists do: treat Redis's disk as you treat the lists.
+"""
+
+from typing import Final
+
+BANK_ID: Final = "lw:bank:id"
+CHANGES: Final = "lw:bank:changes"
+SNAPSHOT: Final = "lw:bank:snapshot"
+WRITER: Final = "lw:bank:writer"
+REFRESHED: Final = "lw:bank:refreshed"
+FOLLOWERS: Final = "lw:bank:followers"
+PROPOSED: Final = "lw:bank:proposed"
+QUARANTINE: Final = "lw:bank:quarantine"

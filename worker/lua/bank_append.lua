@@ -1,0 +1,15 @@
+-- Makes changes of the bank, all or none, in their order.
+-- KEYS: stream of changes, times at which lists were refreshed, snapshot in force.
+-- ARGV: who makes them, changes as a JSON array of JSON texts, name of the list that is thereby refreshed ('' for none).
+-- Returns {ids of the changes, Redis's time in ms}.
+local time = redis.call('TIME')
+local now_ms = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
+local ids = {}
+for _, change in ipairs(cjson.decode(ARGV[2])) do
+  table.insert(ids, redis.call('XADD', KEYS[1], '*', 'change', change, 'by', ARGV[1]))
+end
+redis.call('HINCRBY', KEYS[3], 'changes', #ids)
+if ARGV[3] ~= '' then
+  redis.call('HSET', KEYS[2], ARGV[3], now_ms)
+end
+return {ids, now_ms}

@@ -1,0 +1,21 @@
+-- Puts a snapshot in force, if its writer still has the lease, and forgets the changes that even the one before it holds.
+-- KEYS: lease, snapshot in force, stream of changes, times at which lists were refreshed.
+-- ARGV: token of the lease, name of the snapshot, its watermark, name of a list that is thereby refreshed ('' for none),
+--   how many changes it holds that the one before does not.
+-- Returns 1, or 0 if the lease is lost: nothing was written.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+local time = redis.call('TIME')
+local now_ms = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
+local previous = redis.call('HGET', KEYS[2], 'watermark') or ''
+redis.call('HSET', KEYS[2], 'name', ARGV[2], 'watermark', ARGV[3], 'previous', previous, 'at_ms', now_ms)
+redis.call('HINCRBY', KEYS[2], 'changes', -tonumber(ARGV[5]))
+if ARGV[4] ~= '' then
+  redis.call('HSET', KEYS[4], ARGV[4], now_ms)
+end
+if previous ~= '' then
+  -- Those after it stay: a process that cannot open the new snapshot makes do with the old one and all changes since.
+  redis.call('XTRIM', KEYS[3], 'MINID', previous)
+end
+return 1

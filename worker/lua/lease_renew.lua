@@ -1,0 +1,7 @@
+-- Keeps a lease for another while, if it is still the caller's.
+-- KEYS: lease. ARGV: token, milliseconds. Returns 1, or 0 if somebody else has it or nobody.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
