@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from config.profiles import SamplingProfile
-from sampler.evidence import find_cuts
+from sampler.evidence import Cut, find_cuts
 from sampler.frames import SampleReason
 from sampler.packets import Run, VideoPacket, runs
 
 SAME_INSTANT_SECONDS = 1e-6
 """Times nearer than this are the same: they come from sums of fractions."""
+SURE_DOUBLINGS = 3.0
+"""Evidence from which a cut is looked at whatever its own packet says: of 1,387 suspects in clips with inserts 454 had
+it, and 8 of those were none. Else an encoder made for it could hide an insert as one large residual."""
 ASKED_DOUBLINGS = 0.8
 """Taken off the evidence that is asked for, where only sizes are known and suspects are asked before anything else is
 decoded for them: without quantisers a cut shows less. On x265 that asks 1 to 6 % of the pictures, and of 420 inserts
@@ -200,11 +203,14 @@ def _cuts(
     cuts = [cut for run, _ in parts for cut in find_cuts(packets, run.start, run.stop, threshold)]
     cuts.sort(key=lambda cut: -cut.evidence)
     span_seconds = end_seconds - packets[parts[0][1][0]].seconds
-    found: dict[int, tuple[int, ...]] = {}
+    found: dict[int, list[Cut]] = {}
     for cut in cuts[: math.ceil(profile.cuts_per_second * span_seconds)]:
         for index in {cut.index, cut.before} & takeable:
-            found[index] = (*found.get(index, ()), cut.index)
-    return found
+            found.setdefault(index, []).append(cut)
+    return {
+        index: () if max(cut.evidence for cut in cuts) >= SURE_DOUBLINGS else tuple(cut.index for cut in cuts)
+        for index, cuts in found.items()
+    }
 
 
 def _first_at_or_after(packets: Sequence[VideoPacket], clean: Sequence[int], wanted: Sequence[float]) -> list[int]:
