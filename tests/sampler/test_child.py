@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -26,6 +27,7 @@ from sampler.errors import (
     DecoderMemoryError,
     DecoderTimeoutError,
     DecoderUnavailableError,
+    InputError,
     UndecodableError,
 )
 from sampler.frames import SampledFrame, SampledSegment
@@ -171,6 +173,44 @@ def test_child_dies_with_its_parent() -> None:
         finally:
             os.close(watched)
     assert ended
+
+
+FORKED = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+from config.profiles import BALANCED
+from sampler.decoder import Decoder
+data = sys.stdin.buffer.read()
+decoder = Decoder()
+def look():
+    decoder.sample(data, profile=BALANCED, seed=b"")
+    return decoder.child_pid
+first = look()
+forked = os.fork()
+if not forked:
+    os._exit(0 if look() != first else 1)
+_, status = os.waitpid(forked, 0)
+assert status == 0
+assert look() == first
+decoder.close()
+"""
+
+
+def test_process_that_forks_shares_no_decoder() -> None:
+    """Celery forks its pool: two workers at one decoder, or in one input's memory, would get each other's pictures."""
+    subprocess.run([sys.executable, "-c", FORKED], cwd=REPOSITORY, input=segment(), timeout=60, check=True)
+
+
+def test_no_descriptor_stays_open(decoder: Decoder) -> None:
+    """A worker would run out of them after some thousand segments, and the decoder, which may have 64, much sooner."""
+    look(decoder)
+    opened = Path("/proc/self/fd")
+    first, counted = pid_of(decoder), len(list(opened.iterdir()))
+    for data in (segment(), segment()[:5_000], b"<html>", segment("mp4"), many_pictures(100)) * 15:
+        with suppress(InputError):
+            decoder.sample(data, profile=BALANCED, seed=b"")
+    assert len(list(opened.iterdir())) == counted
+    assert decoder.child_pid == first
 
 
 def impersonate(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
