@@ -104,10 +104,15 @@ def hash_luma(luma: Picture) -> PdqHash:
     Raises:
         PictureError: another shape or type, or a side under MIN_SIDE_PIXELS.
     """
+    check_luma(luma)
+    return _hash(luma, lambda: luma.astype(np.float32))
+
+
+def check_luma(luma: Picture) -> None:
+    """Refuses what `hash_luma` cannot hash; raises as it does."""
     if luma.ndim != 2 or luma.dtype not in (np.uint8, np.float32):
         raise PictureError(f"expected luma as uint8 or float32 (height, width), found {luma.dtype} {luma.shape}")
     _check_size(luma)
-    return _hash(luma, lambda: luma.astype(np.float32))
 
 
 def hash_rgb(rgb: Picture) -> PdqHash:
@@ -130,7 +135,14 @@ def _check_size(picture: Picture) -> None:
 
 
 def _hash(luma: Picture, exact_luma: Callable[[], FloatArray]) -> PdqHash:
-    samples = _sample(luma)
+    return hash_samples(_sample(luma), exact_luma)
+
+
+def hash_samples(samples: FloatArray, exact_luma: Callable[[], FloatArray]) -> PdqHash:
+    """The hash of the picture `exact_luma()` (float32, (height, width)), once it is sampled (float32, (64, 64)).
+
+    The samples may be off the reference's by _SAMPLE_DRIFT; the picture itself is asked for where that decides.
+    """
     quality_range = _quality_range(samples)
     frequencies = _frequencies(samples)
     quality = quality_range[0]
@@ -147,7 +159,7 @@ def _sample(luma: Picture) -> FloatArray:
     rows = np.empty((SAMPLES, width), np.float32)
     for first, start, end, weights in _row_bands(height):
         np.matmul(weights, luma[start:end].astype(np.float32, copy=False), out=rows[first : first + _BAND_ROWS])
-    sampled: FloatArray = rows @ _sampling_matrix(width).T
+    sampled: FloatArray = rows @ sampling_matrix(width).T
     return sampled
 
 
@@ -184,7 +196,7 @@ def _bits(frequencies: FloatArray) -> bytes:
 
 
 @lru_cache(maxsize=32)  # sizes in flight; 64 × n float32 each: 256 kB at 1080p
-def _sampling_matrix(size_pixels: int) -> FloatArray:
+def sampling_matrix(size_pixels: int) -> FloatArray:
     """The two box filters and the sampling of one axis as a matrix: float32, (64, size)."""
     matrix = np.zeros((SAMPLES, size_pixels))
     for sample, position in enumerate(sample_positions(size_pixels)):
@@ -198,7 +210,7 @@ def _sampling_matrix(size_pixels: int) -> FloatArray:
 @lru_cache(maxsize=32)
 def _row_bands(height_pixels: int) -> tuple[tuple[int, int, int, FloatArray], ...]:
     """The sampling matrix cut to its band: (first sample, first row, end row, weights float32 (4, rows))."""
-    matrix = _sampling_matrix(height_pixels)
+    matrix = sampling_matrix(height_pixels)
     bands = []
     for first in range(0, SAMPLES, _BAND_ROWS):
         weights = matrix[first : first + _BAND_ROWS]
