@@ -1,0 +1,174 @@
+"""Multi-index search: exact recall at Hamming distances up to 31 without comparing every hash.
+
+A hash is cut into CHUNKS disjoint chunks. Two hashes at most d apart agree, in one chunk at least, up to a radius so
+small that all values within it can be looked up: by the pigeonhole principle, if each chunk i had more than r_i of the
+differing bits, there would be more than sum(r_i + 1) - 1 of them. At d = 31 ten chunks of radius 2 and one of radius 1
+do (Norouzi, Punjani, Fleet: Fast exact search in Hamming space with multi-index hashing, 2014).
+
+For each chunk there is a table from its value to the rows that have it, laid out one after the other in two arrays, so
+that all look-ups of a query are one gather, and so that processes may share the arrays through memory maps.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bank.flat import WORDS, Distances, Rows, Words, distances, search
+
+CHUNKS: Final = 11
+"""With 16 chunks of radius 1 a query at 10^7 took ten times as long (DEPENDENCIES.md); fewer need larger radii."""
+
+MAX_DISTANCE: Final = 31
+
+SMALLEST: Final = 4096
+"""Hashes from which an index is worth its tables; fewer are searched flat in less time than the look-ups take."""
+
+LARGEST_CHUNK_BITS: Final = 23
+"""CHUNKS disjoint chunks of 256 bits; also bounds the tables to 11 × 2^23 × 4 bytes."""
+
+BLOCK: Final = 1 << 18
+"""Rows worked on at once while building: 8 MB of hashes."""
+
+_FLAT_SHARE: Final = 8
+"""With more candidates than one row in so many, comparing all rows in their order costs less than gathering those."""
+
+_WORD_BITS = 64
+
+Starts = npt.NDArray[np.uint32]
+Keys = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MultiIndex:
+    """Hashes, and where to look among them. The arrays may be memory maps; nothing is written to them."""
+
+    words: Words
+    """uint64, (n, 4)."""
+    starts: Starts
+    """uint32, (CHUNKS × 2^bits + 1,): where in `rows` those of a chunk's value start; they end where the next start."""
+    rows: npt.NDArray[np.uint32]
+    """uint32, (CHUNKS × n,): rows of `words`, chunk by chunk, ordered by the chunk's value."""
+
+    @property
+    def bits(self) -> int:
+        """Of a chunk."""
+        return ((len(self.starts) - 1) // CHUNKS).bit_length() - 1
+
+    def search(self, wanted: Words, *, max_distance: int) -> tuple[Rows, Distances]:
+        """Rows within `max_distance` (<=, 0 to MAX_DISTANCE) of `wanted`, ascending, and their distances. All of them.
+
+        Where hashes crowd, candidates may outnumber what a look at every row costs; then that is taken.
+        """
+        probes = _probes(self.bits, max_distance)
+        values = _values(wanted, self.bits)[probes.chunks] ^ probes.masks
+        first = self.starts.take(values).astype(np.int64)
+        lengths = self.starts.take(values + 1) - first
+        ends = np.cumsum(lengths)
+        total = int(ends[-1])
+        if total > len(self.words) // _FLAT_SHARE:
+            return search(self.words, wanted, max_distance=max_distance)
+        places = np.repeat(first - (ends - lengths), lengths)
+        places += np.arange(total)
+        candidates = self.rows.take(places)
+        apart = distances(self.words.take(candidates, axis=0), wanted)
+        near = np.flatnonzero(apart <= max_distance)
+        found, where = np.unique(candidates[near], return_index=True)  # a row may come through several chunks
+        return found.astype(np.int64), apart[near][where]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Probes:
+    """What is looked up for a query: the chunk of each look-up, and the bits of the chunk's value that it turns."""
+
+    chunks: npt.NDArray[np.intp]
+    masks: npt.NDArray[np.int64]
+
+
+@lru_cache(maxsize=64)
+def _probes(bits: int, max_distance: int) -> _Probes:
+    """The look-ups that find all within `max_distance`: the `max_distance + 1` is shared out among the chunks."""
+    shares = [(max_distance + 1 + chunk) // CHUNKS for chunk in range(CHUNKS)]
+    chunks, masks = [], []
+    for chunk, share in enumerate(shares):
+        near = [
+            sum(1 << bit for bit in turned) for radius in range(share) for turned in combinations(range(bits), radius)
+        ]
+        chunks += [chunk] * len(near)
+        masks += near
+    return _Probes(chunks=np.array(chunks, np.intp), masks=np.array(masks, np.int64))
+
+
+def _chunk_start(chunk: int) -> int:
+    """First bit of a chunk; starts lie 23 or 24 bits apart."""
+    return chunk * WORDS * _WORD_BITS // CHUNKS
+
+
+def _values(wanted: Words, bits: int) -> npt.NDArray[np.int64]:
+    """The places in `starts` of a hash's chunks: int64, (CHUNKS,)."""
+    whole = int.from_bytes(wanted.astype("<u8").tobytes(), "little")
+    low = (1 << bits) - 1
+    return np.array([(whole >> _chunk_start(chunk) & low) + (chunk << bits) for chunk in range(CHUNKS)], np.int64)
+
+
+def chunk_bits(count: int) -> int:
+    """Bits of a chunk that suit so many hashes: a quarter of one to each value, for looking there costs least.
+
+    At 10^6 hashes a query took 0.13 ms with 20 bits, 0.10 ms with 22 and 0.09 ms with 23, which takes twice the memory.
+    """
+    return min(LARGEST_CHUNK_BITS, math.ceil(math.log2(max(64, count))) + 2)
+
+
+def build_chunk(words: Words, chunk: int, bits: int) -> tuple[Starts, npt.NDArray[np.uint32]]:
+    """One chunk's part of `starts` (without the last end; counted from 0) and of `rows`.
+
+    Takes 16 bytes a row and 12 bytes a value of the chunk beside what it gives, whatever `words` is mapped from.
+    """
+    pairs = np.empty(len(words), np.uint64)
+    for start in range(0, len(words), BLOCK):
+        block = words[start : start + BLOCK]
+        keys = _keys(block, chunk, bits)
+        pairs[start : start + BLOCK] = keys << np.uint64(32) | np.arange(start, start + len(block), dtype=np.uint64)
+    pairs.sort()
+    rows = pairs.astype(np.uint32)
+    pairs >>= np.uint64(32)
+    counts = np.bincount(pairs.view(np.int64), minlength=1 << bits)
+    starts = np.zeros(1 << bits, np.uint32)
+    np.cumsum(counts[:-1], out=starts[1:])
+    return starts, rows
+
+
+def _keys(words: Words, chunk: int, bits: int) -> Words:
+    """The chunk's values: uint64, (n,)."""
+    word, shift = divmod(_chunk_start(chunk), _WORD_BITS)
+    keys = words[:, word] >> np.uint64(shift)
+    if shift + bits > _WORD_BITS:
+        keys |= words[:, word + 1] << np.uint64(_WORD_BITS - shift)
+    return keys & np.uint64((1 << bits) - 1)
+
+
+def build_parts(
+    words: Words, heartbeat: Callable[[], None] = lambda: None
+) -> Iterator[tuple[Starts, npt.NDArray[np.uint32]]]:
+    """The parts of `starts` and `rows`, chunk by chunk, to be written one behind the other; `starts` ends with the sum.
+
+    `heartbeat` is called between two chunks, which are a second apart at 10^7 rows.
+    """
+    bits = chunk_bits(len(words))
+    for chunk in range(CHUNKS):
+        starts, rows = build_chunk(words, chunk, bits)
+        starts += np.uint32(chunk * len(words))
+        yield starts, rows
+        heartbeat()
+    yield np.array([CHUNKS * len(words)], np.uint32), np.empty(0, np.uint32)
+
+
+def build(words: Words) -> MultiIndex:
+    """An index in memory."""
+    starts, rows = zip(*build_parts(words), strict=True)
+    return MultiIndex(words=words, starts=np.concatenate(starts), rows=np.concatenate(rows))

@@ -1,0 +1,213 @@
+"""The entries of one kind of hash in a snapshot: a row each, list behind list.
+
+Files of a table, all beginning with the kind's name: `values` (the hashes), `records` (ids, and what else an entry
+says, as bytes one behind the other), `offsets` (where in `records` each ends), `ids` (sorted keys of the ids), and, to
+find hashes, `digests` (sorted keys) or, for PDQ, `starts` and `rows` of the multi-index, unless there are few.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from models.bank.arrays import SUFFIX, ArrayFile, map_array, write_array
+from models.bank.digests import SortedKeys, prefix_of_text, prefixes_of_digests, rows_of, sorted_keys
+from models.bank.entries import Entry, HashKind
+from models.bank.flat import Distances, Rows, Words, search
+from models.bank.index import SMALLEST, MultiIndex, build_parts
+
+BLOCK: Final = 1 << 14
+"""Entries written or read at once."""
+
+LARGEST_TABLE: Final = (1 << 32) // 11 - 1
+"""Entries: places in `rows` are 32 bits."""
+
+_MORE: Final = b"\0"
+"""In a record, between the id, which is printable, and JSON of tags, video and seconds, where there are any."""
+
+
+class Digester(Protocol):
+    """What `hashlib` makes."""
+
+    def update(self, data: Any, /) -> None: ...
+
+
+class TableWriter:
+    """Writes one kind's table."""
+
+    def __init__(self, folder: Path, kind: HashKind) -> None:
+        self.kind, self._folder = kind, folder
+        self._values = ArrayFile(_path(folder, kind, "values"), np.uint8, (kind.size_bytes,))
+        self._records = ArrayFile(_path(folder, kind, "records"), np.uint8)
+        self._offsets = ArrayFile(_path(folder, kind, "offsets"), np.uint64)
+        self._offsets.append(np.zeros(1, np.uint64))
+        self._prefixes: list[npt.NDArray[np.uint32]] = []
+        self._waiting: list[Entry] = []
+
+    @property
+    def count(self) -> int:
+        """Entries so far."""
+        return self._values.count + len(self._waiting)
+
+    def add(self, entry: Entry, digest: Digester) -> None:
+        """Adds an entry of the list of which `digest` becomes the version."""
+        self._waiting.append(entry)
+        if len(self._waiting) >= BLOCK:
+            self.flush(digest)
+
+    def flush(self, digest: Digester) -> None:
+        """Writes what waits; to be called where a list ends."""
+        entries = self._waiting
+        if not entries:
+            return
+        values = b"".join([entry.value for entry in entries])
+        ids = [entry.entry.encode() for entry in entries]
+        records = [
+            entry_id if entry.video is None and entry.seconds is None and not entry.tags else entry_id + _more(entry)
+            for entry_id, entry in zip(ids, entries, strict=True)
+        ]
+        lengths = np.fromiter(map(len, records), np.uint64, len(records))
+        text = b"".join(records)
+        for part in (self.kind.encode(), values, lengths.tobytes(), text):
+            digest.update(part)
+        self._values.append(np.frombuffer(values, np.uint8).reshape(-1, self.kind.size_bytes))
+        self._offsets.append(np.cumsum(lengths) + np.uint64(self._records.count))
+        self._records.append(np.frombuffer(text, np.uint8))
+        self._prefixes.append(np.fromiter(map(prefix_of_text, ids), np.uint32, len(ids)))
+        self._waiting = []
+
+    def finish(self, heartbeat: Callable[[], None]) -> None:
+        """Closes the files and writes what finds entries."""
+        for file in (self._values, self._records, self._offsets):
+            file.close()
+        heartbeat()
+        write_array(self._path("ids"), sorted_keys(np.concatenate([np.empty(0, np.uint32), *self._prefixes])))
+        self._prefixes = []
+        heartbeat()
+        values = map_array(self._path("values"), np.uint8, (self.kind.size_bytes,))
+        if self.kind is not HashKind.PDQ:
+            write_array(self._path("digests"), sorted_keys(prefixes_of_digests(values)))
+        elif len(values) >= SMALLEST:
+            with ArrayFile(self._path("starts"), np.uint32) as starts, ArrayFile(self._path("rows"), np.uint32) as rows:
+                for of_starts, of_rows in build_parts(values.view(np.uint64), heartbeat):
+                    starts.append(of_starts)
+                    rows.append(of_rows)
+
+    def _path(self, name: str) -> Path:
+        return _path(self._folder, self.kind, name)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """One kind's table, open. Its arrays are memory maps."""
+
+    kind: HashKind
+    values: npt.NDArray[np.uint8]
+    """uint8, (n, size)."""
+    records: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.uint64]
+    """uint64, (n + 1,)."""
+    ids: SortedKeys
+    digests: SortedKeys | None
+    """None: these are PDQ hashes."""
+    index: MultiIndex | None
+    """None: these are no PDQ hashes, or few."""
+
+    @classmethod
+    def open(cls, folder: Path, kind: HashKind) -> "Table":
+        """Maps the table's files.
+
+        Raises:
+            SnapshotError: one is missing or is not what it should be.
+        """
+        values = map_array(_path(folder, kind, "values"), np.uint8, (kind.size_bytes,))
+        is_pdq = kind is HashKind.PDQ
+        index = None
+        if is_pdq and len(values) >= SMALLEST:
+            index = MultiIndex(
+                words=values.view(np.uint64),
+                starts=map_array(_path(folder, kind, "starts"), np.uint32),
+                rows=map_array(_path(folder, kind, "rows"), np.uint32),
+            )
+        return cls(
+            kind=kind,
+            values=values,
+            records=map_array(_path(folder, kind, "records"), np.uint8),
+            offsets=map_array(_path(folder, kind, "offsets"), np.uint64),
+            ids=map_array(_path(folder, kind, "ids"), np.uint64),
+            digests=None if is_pdq else map_array(_path(folder, kind, "digests"), np.uint64),
+            index=index,
+        )
+
+    def near(self, wanted: Words, max_distance: int) -> tuple[Rows, Distances]:
+        """Rows of PDQ hashes within `max_distance` (<=), ascending, and their distances."""
+        if self.index is not None:
+            return self.index.search(wanted, max_distance=max_distance)
+        return search(self.values.view(np.uint64), wanted, max_distance=max_distance)
+
+    def rows_with_value(self, value: bytes) -> list[int]:
+        """Rows that have exactly this hash."""
+        if self.digests is None:
+            return [int(row) for row in self.near(np.frombuffer(value, np.uint64), 0)[0]]
+        prefix = int.from_bytes(value[:4])
+        return [row for row in rows_of(self.digests, prefix) if self.values[row].tobytes() == value]
+
+    def rows_with_id(self, entry_id: str) -> list[int]:
+        """Rows of this id, in whatever list."""
+        wanted = entry_id.encode()
+        return [
+            row for row in rows_of(self.ids, prefix_of_text(wanted)) if self._record(row).split(_MORE, 1)[0] == wanted
+        ]
+
+    def entry(self, row: int) -> Entry:
+        """The entry of a row."""
+        return _entry(self.kind, self.values[row].tobytes(), self._record(row))
+
+    def entries(self, start: int, end: int) -> Iterator[Entry]:
+        """The entries of rows [start, end)."""
+        size = self.kind.size_bytes
+        for first in range(start, end, BLOCK):
+            last = min(end, first + BLOCK)
+            values = self.values[first:last].tobytes()
+            offsets = self.offsets[first : last + 1].astype(np.int64)
+            records = self.records[offsets[0] : offsets[-1]].tobytes()
+            places = (offsets - offsets[0]).tolist()
+            for row in range(last - first):
+                record = records[places[row] : places[row + 1]]
+                yield _entry(self.kind, values[row * size : (row + 1) * size], record)
+
+    def _record(self, row: int) -> bytes:
+        start, end = self.offsets[row : row + 2].tolist()
+        return self.records[start:end].tobytes()
+
+
+def _path(folder: Path, kind: HashKind, name: str) -> Path:
+    return folder / f"{kind}.{name}{SUFFIX}"
+
+
+def _entry(kind: HashKind, value: bytes, record: bytes) -> Entry:
+    entry_id, _, more = record.partition(_MORE)
+    if not more:
+        return Entry(entry=entry_id.decode(), kind=kind, value=value)
+    tags, video, seconds = _read_more(more)
+    return Entry(entry=entry_id.decode(), kind=kind, value=value, tags=tags, video=video, seconds=seconds)
+
+
+def _more(entry: Entry) -> bytes:
+    return _write_more(entry.tags, entry.video, entry.seconds)
+
+
+@lru_cache(maxsize=1024)  # the entries of a list say much the same: a category, a video
+def _write_more(tags: tuple[str, ...], video: str | None, seconds: float | None) -> bytes:
+    return _MORE + json.dumps([tags, video, seconds], separators=(",", ":")).encode()
+
+
+@lru_cache(maxsize=1024)
+def _read_more(more: bytes) -> tuple[tuple[str, ...], str | None, float | None]:
+    tags, video, seconds = json.loads(more)
+    return tuple(tags), video, seconds
