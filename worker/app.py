@@ -15,7 +15,7 @@ keep_numpy_to_one_thread(os.environ)
 
 import cv2
 from celery import Celery
-from celery.signals import worker_init, worker_process_init, worker_ready, worker_shutdown
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_ready, worker_shutdown
 from kombu import Exchange, Queue
 
 from config.errors import LivewardenError
@@ -125,6 +125,13 @@ def _watch(**_: Any) -> None:
     ).start()
 
 
+@worker_process_shutdown.connect
+def _write_out(**_: Any) -> None:
+    """In each pool child, after its last task."""
+    process.verdict_log.close()
+
+
 @worker_shutdown.connect
 def _stop(**_: Any) -> None:
     _stopping.set()
+    process.verdict_log.close()  # where tasks run in this process: pools `solo` and `threads`

@@ -24,8 +24,9 @@ from worker.redisdb import now_ms, run_script
 from worker.registry import stream_key
 from worker.resource import ByteRange
 from worker.segments import Begun, SegmentRecord, begin, defer, forget_tries
-from worker.settlement import settle
+from worker.settlement import Settled, settle
 from worker.verdict import SegmentVerdict
+from worker.verdictrows import rows_of
 
 _log = logging.getLogger(__name__)
 
@@ -144,7 +145,8 @@ def stream_facts(redis: Redis, stream_id: str) -> StreamFacts:
 def _fail(process: Process, stream_id: str, record: SegmentRecord, reason: str) -> None:
     """Closes a segment of which nothing was seen."""
     facts = stream_facts(process.redis, stream_id)
-    _close(process, facts, record, {entry("failed", reason): record.duration_ms, f"{COUNT}segments": 1})
+    coverage = {entry("failed", reason): record.duration_ms, f"{COUNT}segments": 1}
+    _close(process, _occasion(process, facts, record), coverage)
 
 
 def _settle(process: Process, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict) -> None:
@@ -156,15 +158,17 @@ def _settle(process: Process, facts: StreamFacts, record: SegmentRecord, verdict
         f"{COUNT}segments": 1,
         **{f"{COUNT}{what}": count for what, count in verdict.counts.items()},
     }
-    _close(
+    occasion = _occasion(process, facts, record, degraded=(*verdict.degraded, *process.verdict_log.degraded))
+    outcome = _close(
         process,
-        facts,
-        record,
+        occasion,
         {field: amount for field, amount in coverage.items() if amount},
         hits=verdict.hits,
-        degraded=verdict.degraded,
-        stream_fields=_last_seen(process.redis, record, verdict),
+        stream_fields=_last_seen(process.redis, record, verdict) | {"degraded": json.dumps(occasion.degraded)},
     )
+    if outcome is Settled.SETTLED:
+        rows = rows_of(occasion, verdict, segment_ms=record.duration_ms)
+        process.verdict_log.add(rows, now_ms=now_ms(process.redis))
     if verdict.gate is not None:
         _keep_gate(process.redis, facts.stream_id, record, verdict.gate)
 
@@ -172,28 +176,17 @@ def _settle(process: Process, facts: StreamFacts, record: SegmentRecord, verdict
 def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> dict[str, str]:
     """For the eyes of operators; of segments that end out of order the last to end counts."""
     last = verdict.samples[-1] if verdict.samples else None
-    fields = {
-        "lag_ms": str(max(0, now_ms(redis) - record.capture_ms - record.duration_ms)),
-        "degraded": json.dumps(verdict.degraded),
-    }
+    fields = {"lag_ms": str(max(0, now_ms(redis) - record.capture_ms - record.duration_ms))}
     if last is not None:
         fields["last_scores"] = json.dumps({name: round(score, 4) for name, score in last.scores.items()})
         fields["still"] = last.flat or ("frozen" if last.frozen else "")
     return fields
 
 
-def _close(
-    process: Process,
-    facts: StreamFacts,
-    record: SegmentRecord,
-    coverage: Mapping[str, int],
-    *,
-    hits: Sequence[Hit] = (),
-    degraded: tuple[str, ...] = (),
-    stream_fields: Mapping[str, str] | None = None,
-) -> None:
-    """Publishes what is to be told and settles the segment, in one step, and returns when that is on disk."""
-    occasion = Occasion(
+def _occasion(
+    process: Process, facts: StreamFacts, record: SegmentRecord, *, degraded: tuple[str, ...] = ()
+) -> Occasion:
+    return Occasion(
         stream=facts,
         generation=record.generation,
         segment_key=record.key,
@@ -201,7 +194,18 @@ def _close(
         versions=process.versions,
         degraded=degraded,
     )
-    settle(
+
+
+def _close(
+    process: Process,
+    occasion: Occasion,
+    coverage: Mapping[str, int],
+    *,
+    hits: Sequence[Hit] = (),
+    stream_fields: Mapping[str, str] | None = None,
+) -> Settled:
+    """Publishes what is to be told and settles the segment, in one step, and returns when that is on disk."""
+    settled = settle(
         process.redis,
         occasion=occasion,
         hits=hits,
@@ -209,7 +213,8 @@ def _close(
         coverage_increments=coverage,
         stream_fields={} if stream_fields is None else stream_fields,
     )
-    forget_tries(process.redis, facts.stream_id, record.key)
+    forget_tries(process.redis, occasion.stream.stream_id, occasion.segment_key)
+    return settled.outcome
 
 
 def gate_key(stream_id: str) -> str:

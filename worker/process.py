@@ -14,9 +14,11 @@ from sampler.limits import Limits
 from worker.errors import StoreError
 from worker.events import Versions
 from worker.fetch import Fetcher
+from worker.objectstore import ObjectStore
 from worker.origins import AllowedOrigins
 from worker.pipeline import Pipeline
 from worker.redisdb import connect
+from worker.verdictwriter import VerdictWriter
 
 SEED = "lw:seed"
 """Secret of this deployment from which audits are drawn. It lives in Redis so that a segment that is sent again, to
@@ -43,6 +45,11 @@ class Process:
     def fetcher(self) -> Fetcher:
         """The one way to an origin."""
         return Fetcher(AllowedOrigins.parse(self.settings.allowed_origins))
+
+    @cached_property
+    def verdict_log(self) -> VerdictWriter:
+        """The way of verdicts into their log."""
+        return VerdictWriter(lambda: ObjectStore(self.settings.store_url))
 
     @cached_property
     def policy(self) -> Policy:
@@ -90,7 +97,8 @@ class Process:
         self.pipeline.warm_up()
 
     def close(self) -> None:
-        """Ends the decoder child and the connections; what is used later is made anew by its owner."""
+        """Writes the log, ends the decoder child and the connections; what is used later is made anew by its owner."""
+        self.verdict_log.close()
         self._decoder.close()
         self.fetcher.close()
         self.redis.close()

@@ -17,7 +17,8 @@ class CeleryProcess:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "celery", "-A", "worker.app", role, *options],
-                env={**os.environ, **environment},
+                # What it keeps by default, it keeps below its home.
+                env={**os.environ, "HOME": str(folder), **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -30,10 +30,16 @@ def origin() -> Iterator[LiveOrigin]:
 
 
 @pytest.fixture
-def process(redis: Redis, redis_url: str, origin: LiveOrigin) -> Iterator[Process]:
+def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[Process]:
     redis.set(SEED, "s3cret")
     process = Process(
-        Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host})
+        Settings.from_mapping(
+            {
+                "LIVEWARDEN_REDIS_URL": redis_url,
+                "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+            }
+        )
     )
     yield process
     process.close()
@@ -210,6 +216,7 @@ def test_a_listed_hash_is_critical_on_any_stream(process: Process, origin: LiveO
                 "LIVEWARDEN_REDIS_URL": redis_url,
                 "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
                 "LIVEWARDEN_LISTS_DIR": str(tmp_path),
+                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
             }
         )
     )

@@ -1,0 +1,146 @@
+"""What is kept outside of Redis: whole files under one URL, through fsspec. A local folder by default.
+
+Files are written once and never changed, and a reader sees a file whole or not at all, whatever dies while it is
+written.
+"""
+
+import posixpath
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from fsspec.core import url_to_fs
+
+from worker.errors import ObjectStoreError
+
+UNFINISHED = ".unfinished"
+"""Ends the name of a file that is being written; what died over it leaves it behind."""
+
+_WHOLE_BY_ITSELF = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "memory"})
+"""Protocols of object stores, where a file is there once all of it is; renaming would copy it there."""
+
+_LOCAL = frozenset({"file", "local"})
+
+
+class ObjectStore:
+    """Files below one URL, named by paths relative to it, with `/`. Made after a fork, used by one process."""
+
+    def __init__(self, url: str) -> None:
+        """Connects at the first use.
+
+        Raises:
+            ObjectStoreError: no such kind of store is known, or what it needs is not installed.
+        """
+        self.url = url
+        try:
+            # Others write too: a listing kept from before would hide their files.
+            self._files, root = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
+        except (ImportError, ValueError, TypeError, OSError) as error:
+            # The URL may carry a password: it is not quoted.
+            raise ObjectStoreError(f"LIVEWARDEN_STORE_URL: expected a folder or a URL of fsspec's: {error}") from error
+        self._root = root.rstrip("/")
+        protocols = {self._files.protocol} if isinstance(self._files.protocol, str) else set(self._files.protocol)
+        self._renames = not protocols & _WHOLE_BY_ITSELF
+        self._local = bool(protocols & _LOCAL)
+
+    def write(self, path: str, data: bytes | memoryview) -> None:
+        """Writes a file whole; one of that name is replaced.
+
+        Raises:
+            ObjectStoreError: the store is away, full or refuses it. No reader sees anything of the file.
+        """
+        with self._errors(f"writing {path}"):
+            place = self._place(path)
+            self._make_folder(posixpath.dirname(place))
+            if not self._renames:
+                self._files.pipe_file(place, bytes(data))
+                return
+            unfinished = f"{place}.{secrets.token_hex(4)}{UNFINISHED}"
+            try:
+                with self._files.open(unfinished, "wb") as file:
+                    file.write(data)
+                self._files.mv(unfinished, place)
+            except BaseException:
+                self._forget(unfinished)
+                raise
+
+    def _make_folder(self, folder: str) -> None:
+        """Only its owner may look into a local one: what is kept is personal data."""
+        if self._local:
+            Path(self._root).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._renames:
+            self._files.makedirs(folder, exist_ok=True)
+
+    def _forget(self, place: str) -> None:
+        with suppress(Exception):  # the store is failing, and that is told: this is tidying up
+            self._files.rm_file(place)
+
+    def open(self, path: str) -> BinaryIO:
+        """Opens a file for reading and seeking.
+
+        Raises:
+            ObjectStoreError: it cannot be read; its `missing` tells that there is none.
+        """
+        with self._errors(f"reading {path}"):
+            return cast(BinaryIO, self._files.open(self._place(path), "rb"))
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files and folders in a folder, ascending, without those being written; none if there is none.
+
+        Raises:
+            ObjectStoreError: the store is away.
+        """
+        return [name for name in self.all_names(folder) if not name.endswith(UNFINISHED)]
+
+    def all_names(self, folder: str) -> list[str]:
+        """As `names`, with those that are being written, or whose writer died."""
+        with self._errors(f"listing {folder}"):
+            try:
+                entries = self._files.ls(self._place(folder), detail=False, refresh=True)
+            except FileNotFoundError:
+                return []
+        return sorted({posixpath.basename(str(entry).rstrip("/")) for entry in entries} - {""})
+
+    def remove(self, path: str) -> None:
+        """Removes a file; it may be gone already.
+
+        Raises:
+            ObjectStoreError: the store is away or refuses it.
+        """
+        with self._errors(f"removing {path}"):
+            try:
+                self._files.rm_file(self._place(path))
+            except FileNotFoundError:
+                return
+
+    def remove_folder(self, folder: str) -> None:
+        """Removes an empty folder, where folders are things; one that is not empty stays."""
+        if not self._renames:
+            return
+        try:
+            self._files.rmdir(self._place(folder))
+        except OSError:
+            return
+
+    def _place(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        """Stores raise what their libraries do: each is told as ours."""
+        try:
+            yield
+        except ObjectStoreError:
+            raise
+        except FileNotFoundError as error:
+            raise ObjectStoreError(f"store: {doing}: there is no such file", missing=True) from error
+        except Exception as error:
+            raise ObjectStoreError(f"store: {doing}: {_told(error)}") from error
+
+
+def _told(error: Any) -> str:
+    """One line; of an error of the operating system without the path, which may be long."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(reason.split())[:300] or type(error).__name__

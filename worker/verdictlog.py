@@ -1,0 +1,263 @@
+"""The verdict log's files: what each sampled picture was judged to be, in Parquet, by the hour when it was written.
+
+    verdicts/date=2026-11-25/hour=12/<written>-<first capture>-<last capture>-<rows>-<random>.parquet
+
+Times are milliseconds of Redis's clock, UTC. A file's name tells what is in it, so that a reader opens only what it
+needs. Small files are merged into larger ones in the background (`worker.logkeeping`): a merged file says in its
+metadata which ones it holds, and those are passed over from then on.
+"""
+
+import io
+import json
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from worker.errors import ObjectStoreError
+from worker.objectstore import ObjectStore
+from worker.verdictrows import SCHEMA
+
+ROOT = "verdicts"
+
+HOUR_MS = 3_600_000
+
+ROW_GROUP_ROWS = 131_072
+"""4 MB of hashes: what a reader holds of a file at once."""
+
+BATCH_ROWS = 65_536
+
+HOLDS = b"livewarden.holds"
+"""Key of a merged file's metadata: JSON list of the names that it was merged from."""
+
+_NAME = re.compile(r"(\d{1,15})-(\d{1,15})-(\d{1,15})-(\d{1,9})-[0-9a-f]{16}(-merged)?\.parquet")
+_DATE, _HOUR = re.compile(r"date=(\d{4}-\d{2}-\d{2})"), re.compile(r"hour=(\d{2})")
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class LogFile:
+    """One file, as its name tells it. Ordered by the time of writing."""
+
+    written_ms: int
+    first_capture_ms: int
+    last_capture_ms: int
+    rows: int
+    folder: str
+    name: str
+    merged: bool
+
+    @property
+    def path(self) -> str:
+        return f"{self.folder}/{self.name}"
+
+    @classmethod
+    def parse(cls, folder: str, name: str) -> Self | None:
+        """None: it is no file of the log."""
+        parts = _NAME.fullmatch(name)
+        if parts is None:
+            return None
+        written, first, last, rows = (int(part) for part in parts.groups()[:4])
+        return cls(
+            written_ms=written,
+            first_capture_ms=first,
+            last_capture_ms=last,
+            rows=rows,
+            folder=folder,
+            name=name,
+            merged=parts[5] is not None,
+        )
+
+
+def folder_of(written_ms: int) -> str:
+    """The partition that a file written then is in."""
+    return datetime.fromtimestamp(written_ms / 1000, UTC).strftime(f"{ROOT}/date=%Y-%m-%d/hour=%H")
+
+
+def write_table(store: ObjectStore, table: pa.Table, *, written_ms: int, holds: Sequence[str] | None = None) -> LogFile:
+    """Writes one file of the log, whole or not at all.
+
+    Args:
+        table: of `SCHEMA`, at least one row.
+        holds: of a merged file, the names of those that it holds.
+
+    Raises:
+        ObjectStoreError: the store is away, full or refuses it.
+    """
+    captures = table.column("capture_ms").to_numpy()
+    stem = f"{written_ms}-{captures.min()}-{captures.max()}-{table.num_rows}-{secrets.token_hex(8)}"
+    if holds is not None:
+        table = table.replace_schema_metadata({HOLDS: json.dumps(list(holds)).encode()})
+    data = io.BytesIO()
+    pq.write_table(
+        table,
+        data,
+        row_group_size=ROW_GROUP_ROWS,
+        compression={name: "none" if name == "pdq" else "zstd" for name in _leaves(table.schema)},
+        # Hashes hardly repeat: a dictionary of them would be larger than they are, and slower to read.
+        use_dictionary=[name for name in _leaves(table.schema) if name not in ("pdq", "capture_ms", "pts_seconds")],
+        write_statistics=["capture_ms"],
+    )
+    folder, name = folder_of(written_ms), f"{stem}{'' if holds is None else '-merged'}.parquet"
+    store.write(f"{folder}/{name}", data.getbuffer())
+    file = LogFile.parse(folder, name)
+    assert file is not None
+    return file
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """Names of a schema's columns as Parquet has them: nested ones by the path to each leaf."""
+    return [path for field in schema for path in _paths(field.name, field.type)]
+
+
+def _paths(name: str, kind: pa.DataType) -> list[str]:
+    if pa.types.is_map(kind):
+        return [f"{name}.key_value.key", f"{name}.key_value.value"]
+    if pa.types.is_list(kind):
+        return _paths(f"{name}.list.element", kind.value_type)
+    if pa.types.is_struct(kind):
+        return [path for field in kind for path in _paths(f"{name}.{field.name}", field.type)]
+    return [name]
+
+
+def folders(store: ObjectStore) -> list[tuple[int, str]]:
+    """The partitions that there are: when each began, and its path; the oldest first."""
+    found = []
+    for date in store.names(ROOT):
+        if (day := _DATE.fullmatch(date)) is None:
+            continue
+        for hour in store.names(f"{ROOT}/{date}"):
+            if (clock := _HOUR.fullmatch(hour)) is not None:
+                begin = datetime.fromisoformat(f"{day[1]}T{clock[1]}:00:00+00:00")
+                found.append((round(begin.timestamp() * 1000), f"{ROOT}/{date}/{hour}"))
+    return sorted(found)
+
+
+def files_in(store: ObjectStore, folder: str) -> list[LogFile]:
+    """The files of a partition, the earliest written first, without those that a merged one holds.
+
+    Raises:
+        ObjectStoreError: the store is away.
+    """
+    every = sorted(file for name in store.names(folder) if (file := LogFile.parse(folder, name)) is not None)
+    held: set[str] = set()
+    for file in every:
+        if file.merged:
+            held.update(held_by(store, file))
+    return [file for file in every if file.name not in held]
+
+
+def held_by(store: ObjectStore, file: LogFile) -> list[str]:
+    """Names of the files that a merged one was merged from; none if it is gone or cannot be read."""
+    try:
+        with LogReader(store, file) as reader:
+            return reader.holds
+    except ObjectStoreError as error:
+        if error.missing or isinstance(error.__cause__, pa.ArrowException):
+            return []
+        raise
+
+
+class LogReader:
+    """One open file of the log. A context manager."""
+
+    def __init__(self, store: ObjectStore, file: LogFile) -> None:
+        """Opens it and reads its directory.
+
+        Raises:
+            ObjectStoreError: it cannot be read, or is no Parquet (then the cause is Arrow's); `missing` if it is gone.
+        """
+        self._file = file
+        self._bytes = store.open(file.path)
+        try:
+            with _arrow_errors(file):
+                self._parquet = pq.ParquetFile(self._bytes)
+        except BaseException:
+            self._bytes.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parquet.close()
+        self._bytes.close()
+
+    @property
+    def holds(self) -> list[str]:
+        """Names of the files that it was merged from; none, if it was not."""
+        metadata = self._parquet.schema_arrow.metadata or {}
+        return [str(name) for name in json.loads(metadata.get(HOLDS, b"[]"))]
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows, in order, at most `BATCH_ROWS` at a time, with those of `SCHEMA`'s columns.
+
+        Raises:
+            ObjectStoreError: as when it was opened.
+        """
+        schema = pa.schema([SCHEMA.field(name) for name in columns])
+        there = set(self._parquet.schema_arrow.names)
+        with _arrow_errors(self._file):
+            for batch in self._parquet.iter_batches(
+                batch_size=BATCH_ROWS, columns=[name for name in columns if name in there], use_threads=False
+            ):
+                arrays = [
+                    batch.column(field.name) if field.name in there else pa.nulls(batch.num_rows, field.type)
+                    for field in schema
+                ]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+@contextmanager
+def _arrow_errors(file: LogFile) -> Iterator[None]:
+    """Tells what Arrow and the store raise while a file is read as ours."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ObjectStoreError(f"store: {file.path} is gone", missing=True) from error
+    except (pa.ArrowException, OSError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise ObjectStoreError(f"store: {file.path}: {told}") from error
+
+
+def read_log(
+    store_url: str, since_ms: int, until_ms: int, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """What was captured in [`since_ms`, `until_ms`), in Redis's milliseconds, file by file as they were written.
+
+    Args:
+        columns: of `worker.verdictrows.SCHEMA`; None: all of them.
+
+    Raises:
+        ObjectStoreError: the store is away, or a file is damaged.
+    """
+    store = ObjectStore(store_url)
+    wanted = SCHEMA.names if columns is None else list(columns)
+    asked = [*wanted, *(["capture_ms"] if "capture_ms" not in wanted else [])]
+    for begin_ms, folder in folders(store):
+        # What was captured then was written then or later; an hour is left for clocks.
+        if begin_ms + 2 * HOUR_MS <= since_ms:
+            continue
+        for file in files_in(store, folder):
+            if file.last_capture_ms < since_ms or file.first_capture_ms >= until_ms:
+                continue
+            try:
+                with LogReader(store, file) as reader:
+                    for batch in reader.batches(asked):
+                        within = _within(batch, since_ms, until_ms)
+                        if within.num_rows:
+                            yield within.select(wanted)
+            except ObjectStoreError as error:
+                if not error.missing:  # else it was purged meanwhile
+                    raise
+
+
+def _within(batch: pa.RecordBatch, since_ms: int, until_ms: int) -> pa.RecordBatch:
+    captures: Any = batch.column("capture_ms").to_numpy()
+    mask = (captures >= since_ms) & (captures < until_ms)
+    return batch if mask.all() else batch.filter(pa.array(mask))

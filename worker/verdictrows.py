@@ -1,0 +1,155 @@
+"""What the verdict log holds: one row a sampled picture, with all that a rule could see of it. Never a picture.
+
+Rows are personal data: they tell what was shown when, and a PDQ hash lets a known picture be recognised.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from config.facts import ListMatch, SampleFacts, StreamFacts
+from worker.events import Occasion
+from worker.verdict import SegmentVerdict
+
+_MATCH = pa.struct(
+    [
+        ("list", pa.string()),
+        ("entry", pa.string()),
+        ("distance", pa.int16()),
+        ("video", pa.string()),
+        ("seconds", pa.float64()),
+        ("variant", pa.string()),
+        ("version", pa.string()),
+        ("tags", pa.list_(pa.string())),
+    ]
+)
+
+SCHEMA = pa.schema(
+    [
+        ("stream_id", pa.string()),
+        ("generation", pa.int32()),
+        ("segment_key", pa.string()),
+        ("capture_ms", pa.int64()),  # Redis's clock
+        ("pts_seconds", pa.float64()),
+        ("reason", pa.string()),
+        ("keyframe", pa.bool_()),
+        ("pdq", pa.binary(32)),  # null: unhashable
+        ("pdq_quality", pa.uint8()),
+        ("matches", pa.list_(_MATCH)),
+        ("scores", pa.map_(pa.string(), pa.float64())),
+        ("deduplicated", pa.bool_()),
+        ("looked_at", pa.bool_()),
+        ("frozen", pa.bool_()),
+        ("flat", pa.string()),
+        ("hits", pa.list_(pa.string())),  # names of the rules that held, before persistence
+        ("purpose", pa.string()),
+        ("audience", pa.string()),
+        ("risk_prior", pa.float64()),
+        ("metadata", pa.string()),  # JSON
+        ("signals", pa.map_(pa.string(), pa.float64())),  # none is known yet
+        # Of the whole segment:
+        ("segment_ms", pa.int32()),
+        ("moderated_ms", pa.int32()),
+        ("unhashable_ms", pa.int32()),
+        ("failed_ms", pa.map_(pa.string(), pa.int32())),  # by reason
+        ("max_gap_seconds", pa.float64()),
+        ("degraded", pa.list_(pa.string())),
+        ("policy_version", pa.string()),
+        ("model_versions", pa.map_(pa.string(), pa.string())),
+        ("list_versions", pa.map_(pa.string(), pa.string())),
+    ]
+)
+"""Fields may be added; a reader gets null for those that an older file lacks."""
+
+Row = Mapping[str, Any]
+
+
+def rows_of(occasion: Occasion, verdict: SegmentVerdict, *, segment_ms: int) -> list[Row]:
+    """The rows of one segment, by presentation time.
+
+    Args:
+        segment_ms: what its playlist said that it lasts.
+    """
+    share = verdict.ledger_share(segment_ms)
+    stream, versions = occasion.stream, occasion.versions
+    segment = {
+        "stream_id": stream.stream_id,
+        "generation": occasion.generation,
+        "segment_key": occasion.segment_key,
+        "purpose": stream.purpose,
+        "audience": stream.audience,
+        "risk_prior": stream.risk_prior,
+        "metadata": json.dumps(dict(stream.metadata)),
+        "signals": [],
+        "segment_ms": segment_ms,
+        "moderated_ms": share.moderated_ms,
+        "unhashable_ms": share.unhashable_ms,
+        "failed_ms": list(share.failed_ms.items()),
+        "max_gap_seconds": verdict.max_gap_seconds,
+        "degraded": list(occasion.degraded),
+        "policy_version": versions.policy,
+        "model_versions": list(versions.models.items()),
+        "list_versions": list(versions.lists.items()),
+    }
+    return [
+        segment
+        | {
+            "capture_ms": sample.capture_ms,
+            "pts_seconds": sample.pts_seconds,
+            "reason": str(sample.reason),
+            "keyframe": sample.keyframe,
+            "pdq": None if sample.pdq is None else bytes.fromhex(sample.pdq),
+            "pdq_quality": sample.pdq_quality,
+            "matches": [_match_record(match) for match in sample.matches],
+            "scores": list(sample.scores.items()),
+            "deduplicated": sample.deduplicated,
+            "looked_at": sample.looked_at,
+            "frozen": sample.frozen,
+            "flat": sample.flat,
+            "hits": [hit.rule for hit in sample.hits],
+        }
+        for sample in verdict.samples
+    ]
+
+
+def _match_record(match: ListMatch) -> dict[str, Any]:
+    return {
+        "list": match.list,
+        "entry": match.entry,
+        "distance": match.distance,
+        "video": match.video,
+        "seconds": match.seconds,
+        "variant": match.variant,
+        "version": match.version,
+        "tags": list(match.tags),
+    }
+
+
+def table_of(rows: Sequence[Row]) -> pa.Table:
+    """The rows as they are written."""
+    return pa.Table.from_pylist(list(rows), schema=SCHEMA)
+
+
+def stream_facts_of(row: Row) -> StreamFacts:
+    """What was known of the stream when the picture was judged."""
+    return StreamFacts(
+        stream_id=row["stream_id"],
+        purpose=row["purpose"],
+        audience=row["audience"],
+        risk_prior=row["risk_prior"],
+        metadata=json.loads(row["metadata"]),
+    )
+
+
+def sample_facts_of(row: Row) -> SampleFacts:
+    """What was found out about the picture."""
+    return SampleFacts(
+        capture_ms=row["capture_ms"],
+        pts_seconds=row["pts_seconds"],
+        reason=row["reason"],
+        pdq_quality=row["pdq_quality"],
+        matches=tuple(ListMatch(**{**match, "tags": tuple(match["tags"])}) for match in row["matches"]),
+        scores=dict(row["scores"]),
+    )

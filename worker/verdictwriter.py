@@ -1,0 +1,157 @@
+"""The way of verdicts into their log: a buffer of this process, and a thread that empties it into the store.
+
+Moderation never waits for the store. Rows of the last `FLUSH_SECONDS` are lost where the process is killed; where it is
+told to stop, they are written first.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+import pyarrow as pa
+
+from worker.errors import ObjectStoreError
+from worker.objectstore import ObjectStore
+from worker.verdictlog import write_table
+from worker.verdictrows import SCHEMA, Row, table_of
+
+_log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 10.0
+"""The oldest row waits no longer than this: a look-back sees everything within the minute that it has."""
+
+FLUSH_ROWS = 2_000
+"""Written at once, without waiting for the time: about 1 MB."""
+
+MOST_WAITING_ROWS = 20_000
+"""While the store fails; the oldest go first. About 40 MB, half an hour of one process."""
+
+RETRY_SECONDS = 15.0
+"""After a failure; a store that is away answers slowly, and it is only this thread that waits."""
+
+CLOSE_SECONDS = 8.0
+"""How long the end of a worker may wait for the store: container engines give a process 10 s."""
+
+FAILING = "verdict-log-failing"
+"""Slug for `degraded`: what is seen now cannot be looked back on."""
+
+
+class VerdictWriter:
+    """Rows of one process on their way to the store; usable from any of its threads, after the fork."""
+
+    def __init__(self, connect: Callable[[], ObjectStore]) -> None:
+        """`connect`: makes the store, at the first writing; may raise ObjectStoreError."""
+        self._connect = connect
+        self._store: ObjectStore | None = None
+        self._rows: deque[Row] = deque()
+        self._changed = threading.Condition()
+        self._writing = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+        self._due_at = 0.0
+        self._now_ms, self._now_at = 0, 0.0
+        self._dropped_rows = 0
+        self._failing = False
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """Slugs for events: the last writing failed."""
+        return (FAILING,) if self._failing else ()
+
+    def add(self, rows: Sequence[Row], *, now_ms: int) -> None:
+        """Takes rows; returns at once.
+
+        Args:
+            now_ms: Redis's clock, which tells the file's partition.
+        """
+        if not rows:
+            return
+        with self._changed:
+            self._now_ms, self._now_at = now_ms, monotonic()
+            if not self._rows:
+                self._due_at = monotonic() + (RETRY_SECONDS if self._failing else FLUSH_SECONDS)
+            self._rows.extend(rows)
+            while len(self._rows) > MOST_WAITING_ROWS:
+                self._rows.popleft()
+                self._dropped_rows += 1
+            if self._thread is None and not self._closing:
+                self._thread = threading.Thread(target=self._run, name="livewarden-verdicts", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self) -> bool:
+        """Writes what is waiting; False: the store failed, and the rows wait on."""
+        with self._writing:
+            with self._changed:
+                rows, self._rows = list(self._rows), deque()
+                written_ms = self._now_ms + round((monotonic() - self._now_at) * 1000)
+            if not rows:
+                return True
+            try:
+                if self._store is None:
+                    self._store = self._connect()
+                table = _table_of_good(rows)
+                if table.num_rows:
+                    write_table(self._store, table, written_ms=written_ms)
+            except ObjectStoreError as error:
+                self._keep(rows, error)
+                return False
+        if self._failing:
+            _log.warning("the verdict log is written again; %d verdicts were lost meanwhile", self._dropped_rows)
+        self._failing, self._dropped_rows = False, 0
+        return True
+
+    def _keep(self, rows: list[Row], error: ObjectStoreError) -> None:
+        with self._changed:
+            self._rows.extendleft(reversed(rows))
+            self._due_at = monotonic() + RETRY_SECONDS
+        if self._failing:
+            _log.warning("the verdict log still cannot be written: %s", error)
+        else:
+            # Told once at this level, for it calls an operator.
+            _log.error("the verdict log cannot be written, so nothing seen now can be looked back on: %s", error)
+        self._failing = True
+
+    def close(self) -> None:
+        """Writes what is waiting, and waits for that for CLOSE_SECONDS at most; may be called twice."""
+        with self._changed:
+            self._closing = True
+            thread, self._thread = self._thread, None
+            self._changed.notify_all()
+        if thread is None:
+            return
+        thread.join(CLOSE_SECONDS)
+        with self._changed:
+            left = len(self._rows)
+        if thread.is_alive() or left:
+            _log.warning("the verdict log could not be written before this process ended: %d verdicts are lost", left)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._closing and not self._is_due():
+                    self._changed.wait(max(0.0, self._due_at - monotonic()) if self._rows else None)
+                closing = self._closing
+            self.flush()
+            if closing:
+                return
+
+    def _is_due(self) -> bool:
+        full = len(self._rows) >= FLUSH_ROWS and not self._failing
+        return bool(self._rows) and (full or monotonic() >= self._due_at)
+
+
+def _table_of_good(rows: list[Row]) -> pa.Table:
+    """One row that Parquet cannot hold (a stream's name is theirs to choose) must not cost the others."""
+    try:
+        return table_of(rows)
+    except (pa.ArrowException, UnicodeError, OverflowError, TypeError, ValueError):
+        good = []
+        for row in rows:
+            try:
+                good.append(table_of([row]))
+            except (pa.ArrowException, UnicodeError, OverflowError, TypeError, ValueError) as error:
+                _log.warning("a verdict on %s cannot be logged: %s", row["stream_id"], type(error).__name__)
+        return pa.concat_tables([SCHEMA.empty_table(), *good])
