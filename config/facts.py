@@ -47,6 +47,8 @@ class ListMatch:
     """Of the list, when the match was found; empty where nobody said."""
     tags: tuple[str, ...] = ()
     """What the list's source says of the entry."""
+    allowed: bool = False
+    """A lead found this very picture harmless: the match calls for no more than a review, and interrupts nothing."""
 
     @property
     def order(self) -> tuple[int, str, str]:

@@ -36,7 +36,7 @@ class Finding:
     @classmethod
     def of(cls, hit: Hit, interrupt_lists: tuple[str, ...]) -> "Finding":
         """What one hit tells."""
-        interrupts = any(match.list in interrupt_lists for match in hit.matches)
+        interrupts = any(match.list in interrupt_lists and not match.allowed for match in hit.matches)
         return cls(
             hits=1,
             severity=hit.severity,
