@@ -76,7 +76,7 @@ def _read_columns(lines: Iterator[tuple[int, str]], names: list[str]) -> Iterato
             entry=fields.entry_id(cells.get("id") or str(number), place),
             kind=kind,
             value=value,
-            tags=fields.tags((cells.get("tags") or "").split(TAG_SEPARATOR), place),
+            tags=fields.tags((cells.get("tags") or "").split(TAG_SEPARATOR)),
             video=fields.entry_id(video, place) if video else None,
             seconds=fields.seconds(time_text, place) if time_text else None,
         )

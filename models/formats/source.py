@@ -1,7 +1,6 @@
-"""A file of hashes as blocks and lines, in bounded memory: refused if it is not UTF-8, or changes while it is read."""
+"""A file of hashes as blocks and lines, in bounded memory, and refused if it is not UTF-8."""
 
 import codecs
-import io
 import os
 from collections.abc import Iterator
 from typing import BinaryIO, Final
@@ -30,9 +29,8 @@ class Source:
         """The file's bytes without a byte-order mark, about BLOCK_BYTES at a time.
 
         Raises:
-            ListFormatError: it is empty, in UTF-16, cannot be read, or changed while it was read.
+            ListFormatError: it is empty, in UTF-16, or cannot be read.
         """
-        before = self._state()
         head = self._read()
         while len(head) < _HEAD_BYTES and (more := self._read()):
             head += more
@@ -45,8 +43,6 @@ class Source:
             done += len(block)
             yield block
             self._tell(done)
-        if self._state() != before:
-            raise ListFormatError("end of file", "expected a file at rest: it changed while it was read")
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Number, from 1, and text of each line without its end (LF or CRLF).
@@ -101,13 +97,14 @@ class Source:
         except OSError as error:
             raise ListFormatError("file", f"cannot be read: {error.strerror}") from error
 
-    def _state(self) -> tuple[int, int] | None:
-        """Size and time of change; None for what is no file of the system (bytes in memory, a pipe's wrapper)."""
-        try:
-            state = os.fstat(self._file.fileno())
-        except (OSError, io.UnsupportedOperation, AttributeError):
-            return None
-        return state.st_size, state.st_mtime_ns
+
+def state(file: BinaryIO) -> tuple[int, int] | None:
+    """What changes when somebody writes to a file; None for what is no file of the system, such as bytes in memory."""
+    try:
+        found = os.fstat(file.fileno())
+    except (OSError, AttributeError):  # io.UnsupportedOperation is an OSError
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def without_mark(head: bytes) -> bytes:
@@ -116,6 +113,6 @@ def without_mark(head: bytes) -> bytes:
     Raises:
         ListFormatError: they are UTF-16, marked or not.
     """
-    if head.startswith(_UTF16_MARKS) or b"\0" in head[:_HEAD_BYTES]:
+    if head.startswith(_UTF16_MARKS) or b"\0" in head[:2]:
         raise ListFormatError("line 1", "expected text in UTF-8, found UTF-16: save the file as UTF-8")
     return head.removeprefix(codecs.BOM_UTF8)

@@ -1,0 +1,138 @@
+"""Signals of the ThreatExchange family as lines of text: PDQ, vPDQ, and typed signals of several kinds.
+
+Sources: facebook/ThreatExchange, `vpdq/README.md` (a video's hashes), `python-threatexchange` (names of signal types;
+a vPDQ signal is a JSON array of "hash,quality,seconds").
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Final
+
+from models.bank.entries import Entry, HashKind
+from models.errors import ListFormatError
+from models.formats import fields
+from models.formats.records import Record, Skip, SkipReason
+from models.formats.source import Source
+from models.pdq import MIN_QUALITY
+
+PDQ_HEADER: Final = ["hash", "quality", "timestamp"]
+VPDQ_HEADERS: Final = (["frame", "quality", "hash", "timestamp_seconds"], ["frame", "quality", "hash", "timestamp"])
+SIGNAL_HEADERS: Final = (["signal_type", "value"], ["signal_type", "signal_str"])
+
+_KINDS: Final = {
+    prefix + kind.value: kind
+    for prefix, kinds in {
+        "": HashKind,
+        "hash_": HashKind,
+        "video_": (HashKind.MD5, HashKind.SHA1, HashKind.SHA256),
+        "hash_video_": (HashKind.MD5, HashKind.SHA1, HashKind.SHA256),
+    }.items()
+    for kind in kinds
+}
+"""Names of signal types, in lower case, and of ThreatExchange's indicator types."""
+
+_VPDQ_NAMES: Final = ("vpdq", "hash_vpdq")
+
+_LONGEST_NAME: Final = 64
+"""Characters of a signal type's name."""
+
+
+def is_signal_name(text: str) -> bool:
+    """Whether a first field names a signal that we keep."""
+    return text.lower() in _KINDS or text.lower() in _VPDQ_NAMES
+
+
+def read_pdq(source: Source, *, video: str) -> Iterator[Record]:
+    """Reads lines `hash` (a picture) or `hash,quality,timestamp` (a frame of `video`), with or without a header.
+
+    Raises:
+        ListFormatError: naming the line and what was expected.
+    """
+    for number, line in source.lines():
+        place = f"line {number}"
+        found = fields.split(line, place)
+        if number == 1 and found in (PDQ_HEADER[:1], PDQ_HEADER):
+            continue
+        if len(found) == 1:
+            yield Entry(entry=str(number), kind=HashKind.PDQ, value=fields.hash_value(found[0], HashKind.PDQ, place))
+        elif len(found) == len(PDQ_HEADER):
+            yield _frame(video, str(number), found[0], found[1], found[2], place)
+        else:
+            raise ListFormatError(place, f"expected hash or hash,quality,timestamp, found {len(found)} fields")
+
+
+def read_vpdq(source: Source, *, video: str) -> Iterator[Record]:
+    """Reads the frames of `video`: lines `frame,quality,hash,timestamp_seconds`, with or without a header.
+
+    Raises:
+        ListFormatError: naming the line and what was expected.
+    """
+    for number, line in source.lines():
+        place = f"line {number}"
+        found = fields.split(line, place)
+        if number == 1 and found in VPDQ_HEADERS:
+            continue
+        if len(found) != len(VPDQ_HEADERS[0]):
+            raise ListFormatError(place, f"expected frame,quality,hash,timestamp_seconds, found {len(found)} fields")
+        frame, quality, value, seconds = found
+        yield _frame(video, str(fields.frame_number(frame, place)), value, quality, seconds, place)
+
+
+def read_signals(source: Source, *, video: str) -> Iterator[Record]:
+    """Reads lines `signal_type,value`, with or without a header; ids are line numbers.
+
+    The frames of a vPDQ signal belong to the video `VIDEO/LINE`.
+
+    Raises:
+        ListFormatError: naming the line and what was expected.
+    """
+    for number, line in source.lines():
+        place = f"line {number}"
+        found = fields.split(line, place)
+        if number == 1 and found in SIGNAL_HEADERS:
+            continue
+        if len(found) != len(SIGNAL_HEADERS[0]):
+            raise ListFormatError(place, f"expected signal_type,value, found {len(found)} fields")
+        name, text = found
+        kind = _KINDS.get(name.lower())
+        if kind is not None:
+            value = fields.hash_value(text, kind, place)
+            if value in fields.EMPTY_FILE:
+                yield Skip(place=place, reason=SkipReason.EMPTY_FILE)
+            else:
+                yield Entry(entry=str(number), kind=kind, value=value)
+        elif name.lower() in _VPDQ_NAMES:
+            yield from _vpdq_signal(f"{video}/{number}", text, place)
+        elif 1 <= len(name) <= _LONGEST_NAME and name.replace("_", "").replace("-", "").isalnum():
+            yield Skip(place=place, reason=SkipReason.UNSUPPORTED_HASH)
+        else:
+            raise ListFormatError(place, "expected the name of a signal type")
+
+
+def _vpdq_signal(video: str, text: str, place: str) -> Iterator[Record]:
+    try:
+        frames = json.loads(text)
+    except (ValueError, RecursionError):
+        frames = None
+    if not isinstance(frames, list) or not all(isinstance(frame, str) for frame in frames):
+        raise ListFormatError(place, "expected a vPDQ signal, a JSON array of texts")
+    for number, frame in enumerate(frames, start=1):
+        found = frame.split(",")
+        if len(found) != len(PDQ_HEADER):
+            raise ListFormatError(
+                f"{place}, frame {number}", f"expected hash,quality,seconds, found {len(found)} fields"
+            )
+        yield _frame(video, str(number), found[0], found[1], found[2], f"{place}, frame {number}")
+
+
+def _frame(video: str, name: str, value: str, quality: str, seconds: str, place: str) -> Record:
+    entry = Entry(
+        entry=fields.entry_id(f"{video}#{name}", place),
+        kind=HashKind.PDQ,
+        value=fields.hash_value(value, HashKind.PDQ, place),
+        video=video,
+        seconds=fields.seconds(seconds, place),
+    )
+    if fields.quality(quality, place) < MIN_QUALITY:
+        return Skip(place=place, reason=SkipReason.LOW_QUALITY)
+    return entry
