@@ -98,7 +98,9 @@ class Clip:
     stream: bytes
     """MPEG-TS."""
     segments: tuple[bytes, ...]
-    """MPEG-TS, one GOP each; with intra refresh, which has no GOPs, as many pictures."""
+    """MPEG-TS; with intra refresh, which has no GOPs, as many pictures as GOPs would have."""
+    segment_seconds: int
+    """Duration of each: one GOP or several."""
     frames_total: int
     inserts: tuple[Insert, ...]
     """The hidden ones: those in which no keyframe lies."""
@@ -110,7 +112,7 @@ class Clip:
 
     def segment_start_seconds(self, index: int) -> float:
         """When the first picture of a segment is shown, from the clip's first picture."""
-        return float(index * self.gop_seconds)
+        return float(index * self.segment_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,12 +141,14 @@ def make_clip(
     films = [name for name in reel.loops if name != base]
     cuts = _cuts(insert_seconds, gop_frames, films, random)
     slots = max(1, gop_seconds // SLOT_SECONDS)
-    return _encoded(reel, encoder, base, gop_seconds, cuts, gop_frames * -(-len(cuts) // slots))
+    return _encoded(reel, encoder, base, gop_seconds, cuts, gop_frames * -(-len(cuts) // slots), gop_seconds)
 
 
-def make_clean_clip(reel: Reel, *, encoder: EncoderSetting, base: str, gop_seconds: int, seconds: int) -> Clip:
-    """A clip of nothing but `base`."""
-    return _encoded(reel, encoder, base, gop_seconds, [], seconds * FRAMES_PER_SECOND)
+def make_clean_clip(
+    reel: Reel, *, encoder: EncoderSetting, base: str, gop_seconds: int, seconds: int, segment_seconds: int = 0
+) -> Clip:
+    """A clip of nothing but `base`; `segment_seconds` other than those of a GOP must be a multiple of them."""
+    return _encoded(reel, encoder, base, gop_seconds, [], seconds * FRAMES_PER_SECOND, segment_seconds or gop_seconds)
 
 
 def _cuts(
@@ -164,7 +168,13 @@ def _cuts(
 
 
 def _encoded(
-    reel: Reel, encoder: EncoderSetting, base: str, gop_seconds: int, cuts: list[_Cut], frames_total: int
+    reel: Reel,
+    encoder: EncoderSetting,
+    base: str,
+    gop_seconds: int,
+    cuts: list[_Cut],
+    frames_total: int,
+    segment_seconds: int,
 ) -> Clip:
     gop_frames = gop_seconds * FRAMES_PER_SECOND
     films = [(base, index) for index in range(frames_total)]
@@ -180,13 +190,14 @@ def _encoded(
             frame.pts, frame.time_base = index, Fraction(1, FRAMES_PER_SECOND)
             output.mux(video.encode(frame))
         output.mux(video.encode(None))
-    segments, keyframes = _segmented(stream.getvalue(), gop_frames)
+    segments, keyframes = _segmented(stream.getvalue(), segment_seconds * FRAMES_PER_SECOND)
     return Clip(
         encoder=encoder.name,
         base=base,
         gop_seconds=gop_seconds,
         stream=stream.getvalue(),
         segments=segments,
+        segment_seconds=segment_seconds,
         frames_total=frames_total,
         inserts=tuple(
             Insert(start_seconds=cut.start / FRAMES_PER_SECOND, end_seconds=cut.stop / FRAMES_PER_SECOND)
@@ -196,7 +207,7 @@ def _encoded(
     )
 
 
-def _segmented(stream: bytes, gop_frames: int) -> tuple[tuple[bytes, ...], set[int]]:
+def _segmented(stream: bytes, segment_frames: int) -> tuple[tuple[bytes, ...], set[int]]:
     """The stream as a packager would cut it, and which pictures of it are flagged as keyframes."""
     with av.open(BytesIO(stream), "r", format="mpegts") as whole:
         video = whole.streams.video[0]
@@ -205,8 +216,8 @@ def _segmented(stream: bytes, gop_frames: int) -> tuple[tuple[bytes, ...], set[i
         keyframes = {
             round((seconds(packet) - first_seconds) * FRAMES_PER_SECOND) for packet in packets if packet.is_keyframe
         }
-        starts = range(0, len(packets), gop_frames)
-        segments = tuple(_muxed(packets[start : start + gop_frames], video, "mpegts") for start in starts)
+        starts = range(0, len(packets), segment_frames)
+        segments = tuple(_muxed(packets[start : start + segment_frames], video, "mpegts") for start in starts)
     return segments, keyframes
 
 

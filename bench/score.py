@@ -42,6 +42,7 @@ class Result:
     encoder: str
     base: str
     gop_seconds: int
+    segment_seconds: int
     duration_seconds: float
     frames_total: int
     frames_decoded: int
@@ -52,6 +53,11 @@ class Result:
     outcomes: tuple[tuple[float, bool], ...]
     """Of each hidden insert its duration in seconds and whether it was seen."""
 
+    @property
+    def clip(self) -> tuple[str, str, int, int]:
+        """Which clip it was."""
+        return (self.encoder, self.base, self.gop_seconds, self.segment_seconds)
+
 
 def judge(way: str, clip: Clip, look: Look) -> Result:
     """Holds what was seen against what was there."""
@@ -61,6 +67,7 @@ def judge(way: str, clip: Clip, look: Look) -> Result:
         encoder=clip.encoder,
         base=clip.base,
         gop_seconds=clip.gop_seconds,
+        segment_seconds=clip.segment_seconds,
         duration_seconds=clip.duration_seconds,
         frames_total=clip.frames_total,
         frames_decoded=look.frames_decoded,
@@ -87,6 +94,10 @@ class Results:
         """Those without intra refresh, which has no keyframes but the first."""
         return self._those(lambda row: row.encoder != INTRA_REFRESH)
 
+    def in_segments(self, seconds: int) -> "Results":
+        """Those of clips in segments of that duration."""
+        return self._those(lambda row: row.segment_seconds == seconds)
+
     def without(self, base: str) -> "Results":
         """Those of all films but one."""
         return self._those(lambda row: row.base != base)
@@ -98,6 +109,11 @@ class Results:
         """Of the inserts whose duration in seconds is wanted."""
         outcomes = [seen for row in self.rows for seconds, seen in row.outcomes if wanted(seconds)]
         return Recall(seen=sum(outcomes), total=len(outcomes))
+
+    @property
+    def segment_durations(self) -> tuple[int, ...]:
+        """Of the clips, in seconds, ascending."""
+        return tuple(sorted({row.segment_seconds for row in self.rows}))
 
     @property
     def decoded_share(self) -> float:
