@@ -189,8 +189,20 @@ def _asked(pattern: re.Pattern[str], text: str) -> list[str]:
     return [double or single for double, single in pattern.findall(text)]
 
 
-def _match(match: ListMatch) -> dict[str, str | int]:
-    return {"list": match.list, "entry": match.entry, "distance": match.distance}
+def _match(match: ListMatch) -> dict[str, Any]:
+    return {
+        "list": match.list,
+        "entry": _text(match.entry),
+        "distance": match.distance,
+        "video": _text(match.video or ""),
+        "variant": match.variant or "",
+        "tags": [_text(tag) for tag in match.tags],
+    }
+
+
+def _text(text: str) -> str:
+    """As CEL can hold it: without the lone surrogates that a list made from JSON may have."""
+    return text.encode(errors="replace").decode()
 
 
 def _try_out(condition: Condition) -> None:
@@ -198,9 +210,11 @@ def _try_out(condition: Condition) -> None:
 
     Each of `&&` and `||` hides what stands behind it from some sample; from all of them, little stays hidden.
     """
-    matches = tuple(ListMatch(list=name, entry="1", distance=0) for name in sorted(condition.lists) or ["list"])
+    lists = sorted(condition.lists) or ["list"]
+    pictures = tuple(ListMatch(list=name, entry="1", distance=0, tags=("tag",)) for name in lists)
+    frames = tuple(ListMatch(list=name, entry="1", distance=31, video="1", variant="mirror") for name in lists)
     names = sorted(condition.scores) or ["model/label"]
-    for found, score, purpose in itertools.product(((), matches), (0.0, 1.0), ("live", "drill", "canary")):
+    for found, score, purpose in itertools.product(((), pictures, frames), (0.0, 1.0), ("live", "drill", "canary")):
         sample = SampleFacts(
             capture_ms=0,
             pts_seconds=0.0,
@@ -215,4 +229,6 @@ def _try_out(condition: Condition) -> None:
             key = str(error.args[0]).strip("'\"")
             # What a platform notes on a stream differs from stream to stream; all else is known.
             if not re.search(rf"""\bmetadata\b\s*(\.\s*|\[\s*["'])(\w+\.)*{re.escape(key)}\b""", condition.text):
-                raise ConditionError(f"unknown name {key!r}: a match has list, entry and distance") from error
+                raise ConditionError(
+                    f"unknown name {key!r}: a match has list, entry and distance, and video, variant and tags"
+                ) from error

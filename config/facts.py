@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 SELFTEST = "selftest"
 """The built-in list that holds the test card."""
@@ -27,6 +27,21 @@ class Severity(StrEnum):
 def most_urgent(*severities: Severity) -> Severity:
     """The one that must be looked at first."""
     return min(severities, key=lambda severity: severity.rank)
+
+
+class ListedHash(NamedTuple):
+    """A hash by its name: what it hashes to stays in the bank."""
+
+    list: str
+    entry: str
+
+
+class VideoFrame(NamedTuple):
+    """A frame of a listed video."""
+
+    list: str
+    video: str
+    entry: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +69,11 @@ class ListMatch:
     def order(self) -> tuple[int, str, str]:
         """The nearest first; the names make the order total."""
         return (self.distance, self.list, self.entry)
+
+    @property
+    def listed(self) -> ListedHash:
+        """The hash that was matched."""
+        return ListedHash(self.list, self.entry)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +125,10 @@ class Hit:
     """Of the Voluntary Principles, ascending: always 5 (livestreams), 1 for known material, 2 for a classifier."""
     matches: tuple[ListMatch, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
+    grounds: tuple[ListMatch, ...] = ()
+    """Of the matches: those each of which alone makes the rule hold, if it would not hold without any."""
+    frames: tuple[VideoFrame, ...] = ()
+    """For a rule that counts frames of one video: those that this sample shows."""
 
 
 @dataclass(frozen=True, kw_only=True)

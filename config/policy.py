@@ -5,7 +5,6 @@ A YAML file of rules; `config/policy.yaml` is the one that ships, and explains i
 
 import hashlib
 import math
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
@@ -15,44 +14,19 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from config.asking import Asked
 from config.errors import PolicyError
-from config.expressions import Condition, ConditionError, Context, compile_condition
-from config.facts import SELFTEST, Evaluation, Hit, SampleFacts, Severity, StreamFacts
+from config.expressions import Condition, ConditionError, compile_condition
+from config.facts import SELFTEST, Evaluation, Hit, SampleFacts, Severity, StreamFacts, VideoFrame
+from config.persistence import Persistence
 from config.profiles import PROFILES, SamplingProfile
 
 MAX_POLICY_BYTES = 1_000_000
 """A policy is written by people; a larger file is a wrong path."""
 
-LATE_SECONDS = 120
-"""How much later than its neighbours, by capture time, a segment may end and still be counted with them: a live window
-is seldom longer. It bounds what is remembered of a rule that does not yet persist."""
-
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Persistence(_Model):
-    """How often a rule must hold before a person is called. Counted by capture time, so in any order of segments."""
-
-    hits: int = Field(default=1, ge=1, le=100)
-    """Distinct instants at which the rule holds."""
-    within_seconds: float = Field(default=10.0, gt=0, le=3600)
-    """The first and the last of them are at most (<=) this far apart."""
-
-    def met_at(self, captures_ms: Iterable[int]) -> int | None:
-        """The capture time at which the rule first persists, or None if it does not."""
-        ordered = sorted(set(captures_ms))
-        within_ms = round(self.within_seconds * 1000)
-        for first, last in zip(ordered, ordered[self.hits - 1 :], strict=False):
-            if last - first <= within_ms:
-                return last
-        return None
-
-    @property
-    def remembered_ms(self) -> int:
-        """Hits older than this, by capture time, can no longer make the rule persist."""
-        return round((self.within_seconds + LATE_SECONDS) * 1000)
 
 
 class Rule(_Model):
@@ -177,24 +151,30 @@ class Policy(_Model):
         scores = {name: score for name, score in sample.scores.items() if math.isfinite(score)}
         problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
         sample = replace(sample, matches=matches, scores=scores)
+        asked = Asked(stream, sample)
+        problems += asked.problems
         hits: list[Hit] = []
-        try:
-            context = Context(stream, sample)
-        except ValueError:  # CEL has no text with lone surrogates, JSON of a platform's notes may
-            problems.append("metadata-unusable")
-            context = Context(replace(stream, metadata={}), sample)
         for rule in self.rules:
             try:
-                holds = context.holds(rule.condition)
+                hit = _ask(rule, sample, asked)
             except ConditionError:
                 problems.append(f"rule-failed:{rule.name}")
                 continue
-            if holds:
-                hits.append(_hit(rule, sample))
+            if hit is not None:
+                hits.append(hit)
         return Evaluation(hits=tuple(hits), problems=tuple(problems))
 
 
-def _hit(rule: Rule, sample: SampleFacts) -> Hit:
+def _ask(rule: Rule, sample: SampleFacts, asked: Asked) -> Hit | None:
+    if not asked.holds(rule.condition):
+        return None
+    grounds = asked.grounds(rule.condition)
+    frames: tuple[VideoFrame, ...] = ()
+    if rule.persistence.video_frames is not None:
+        grounds = asked.frames(rule.condition)
+        frames = tuple(VideoFrame(match.list, match.video or "", match.entry) for match in grounds)
+        if not frames:
+            return None
     return Hit(
         rule=rule.name,
         severity=rule.severity,
@@ -204,6 +184,8 @@ def _hit(rule: Rule, sample: SampleFacts) -> Hit:
         principles=rule.principles(matched=bool(sample.matches), scored=bool(sample.scores)),
         matches=sample.matches,
         scores=dict(sample.scores),
+        grounds=grounds,
+        frames=frames,
     )
 
 

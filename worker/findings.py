@@ -5,10 +5,10 @@ maxima and unions.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
-from config.facts import Hit, ListMatch, Severity, most_urgent
+from config.facts import Hit, ListMatch, Severity, VideoFrame, most_urgent
 
 MAX_MATCHES = 20
 """Nearest matches that an incident keeps: bounds its size, and a person reads no more."""
@@ -32,6 +32,8 @@ class Finding:
     """The highest of each."""
     interrupt_frames_ms: tuple[int, ...] = ()
     """The first `MIN_INTERRUPT_FRAMES` captures that matched a list for which the rule may interrupt."""
+    frames: tuple[VideoFrame, ...] = ()
+    """Of listed videos, for a rule that counts them, in a total order. An incident does not keep them."""
 
     @classmethod
     def of(cls, hit: Hit, interrupt_lists: tuple[str, ...]) -> "Finding":
@@ -46,6 +48,7 @@ class Finding:
             matches=hit.matches,
             scores=dict(hit.scores),
             interrupt_frames_ms=(hit.capture_ms,) if interrupts else (),
+            frames=tuple(sorted(set(hit.frames))),
         )
 
     def merged(self, other: "Finding") -> "Finding":
@@ -60,12 +63,18 @@ class Finding:
             matches=_nearest((*self.matches, *other.matches)),
             scores=_highest(self.scores, other.scores),
             interrupt_frames_ms=tuple(frames[:MIN_INTERRUPT_FRAMES]),
+            frames=tuple(sorted({*self.frames, *other.frames})),
         )
 
 
 def merge(findings: Iterable[Finding]) -> Finding:
     """All of them together; at least one is needed."""
     return reduce(Finding.merged, findings)
+
+
+def concluded(findings: Iterable[Finding]) -> Finding:
+    """All of them together, as an incident keeps it: nothing is counted any more."""
+    return replace(merge(findings), frames=())
 
 
 def _nearest(matches: Iterable[ListMatch]) -> tuple[ListMatch, ...]:

@@ -14,7 +14,7 @@ from config.facts import Hit, Severity
 from config.policy import Policy, Rule
 from worker.errors import StoreError
 from worker.events import Event, Occasion, escalation, incident_id, interrupt_request
-from worker.findings import MIN_INTERRUPT_FRAMES, Finding, Incident, merge
+from worker.findings import MIN_INTERRUPT_FRAMES, Finding, Incident, concluded, merge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,21 +120,21 @@ def _advance_rule(
     cause = min(fresh, key=lambda hit: (hit.severity.rank, hit.capture_ms))
     if state.incident is None:
         waiting = _remembered([*state.waiting, *found], rule)
-        if rule.persistence.met_at(finding.captured_first_ms for finding in waiting) is None:
+        if rule.persistence.met_by((each.captured_first_ms, each.frames) for each in waiting) is None:
             return replace(state, waiting=waiting), []
         incident = Incident(
             incident_id=incident_id(occasion, rule.name),
             generation=occasion.generation,
             rule=rule.name,
             purpose=occasion.stream.purpose,
-            finding=merge(waiting),
+            finding=concluded(waiting),
             raised_ms=now_ms,
             published_ms=now_ms,
             cooldown_ms=round(rule.cooldown_seconds * 1000),
         )
         events = [escalation(occasion, incident, cause, previous_severity=None, now_ms=now_ms)]
     else:
-        incident = replace(state.incident, finding=merge([state.incident.finding, *found]))
+        incident = replace(state.incident, finding=concluded([state.incident.finding, *found]))
         previous = state.incident.finding.severity
         due = now_ms - incident.published_ms >= policy.update_seconds * 1000
         events = []

@@ -1,12 +1,14 @@
 """A scan: the pipeline over a file or a playlist, without Redis, and what comes out of it."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from time import process_time
 from typing import Any
 
 from config.facts import SELFTEST, Severity, StreamFacts
-from config.policy import Persistence, Policy
+from config.persistence import Persistence
+from config.policy import Policy
 from sampler.errors import SamplerError
 from worker.accounting import SHORT, Unmoderated, account, longest_gap
 from worker.errors import FetchError, LocalFileError, ScanError
@@ -90,12 +92,19 @@ class ScanResult:
 
     def _persisting(self, rule: str, persistence: Persistence) -> list[int]:
         """Indices of the samples on which the rule holds often enough, near enough together."""
-        held = [index for index, sample in enumerate(self.samples) if any(hit.rule == rule for hit in sample.hits)]
+        held = [
+            (index, hit.capture_ms, hit.frames)
+            for index, sample in enumerate(self.samples)
+            for hit in sample.hits
+            if hit.rule == rule
+        ]
+        captures_ms = [capture_ms for _, capture_ms, _ in held]
         kept: set[int] = set()
-        for start in range(len(held) - persistence.hits + 1):
-            together = held[start : start + persistence.hits]
-            if persistence.met_at(self.samples[index].capture_ms for index in together) is not None:
-                kept.update(together)
+        for start, (_, first_ms, _) in enumerate(held):
+            together = held[start : bisect_right(captures_ms, first_ms + persistence.within_ms)]
+            met_at = persistence.met_by((capture_ms, frames) for _, capture_ms, frames in together)
+            if met_at is not None:
+                kept.update(index for index, capture_ms, _ in together if capture_ms <= met_at)
         return sorted(kept)
 
     def only_selftest(self, findings: Sequence[ScanFinding]) -> bool:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, Severity, StreamFacts
-from config.policy import Persistence, Policy, load_policy
+from config.persistence import Persistence
+from config.policy import Policy, load_policy
 from config.profiles import BALANCED, VIGILANT
 
 SAMPLE = SampleFacts(capture_ms=1000, pts_seconds=1.0, reason="keyframe", pdq_quality=90)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.facts import Hit, ListMatch, Severity, StreamFacts
-from config.policy import Persistence, Policy, Rule
+from config.persistence import Persistence
+from config.policy import Policy, Rule
 from worker.errors import StoreError
 from worker.events import Event, EventType, Occasion, Versions
 from worker.incidents import RuleState, StreamIncidents, advance, close, decode, encode

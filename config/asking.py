@@ -1,0 +1,75 @@
+"""One sample, asked by rules: as a whole, and by parts of what it matched."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from config.expressions import Condition, ConditionError, Context
+from config.facts import ListMatch, SampleFacts, StreamFacts
+
+
+class Asked:
+    """The sample as conditions see it. Views of a part of its matches are built only where a rule asks for them."""
+
+    def __init__(self, stream: StreamFacts, sample: SampleFacts) -> None:
+        self.problems: tuple[str, ...] = ()
+        """Slugs of what a rule will not see."""
+        self._sample = sample
+        self._views: dict[tuple[ListMatch, ...], Context] = {}
+        try:
+            self._views[sample.matches] = Context(stream, sample)
+        except ValueError:  # CEL has no text with lone surrogates, JSON of a platform's notes may
+            self.problems = ("metadata-unusable",)
+            stream = replace(stream, metadata={})
+        self._stream = stream
+
+    def holds(self, condition: Condition) -> bool:
+        """Whether the condition holds for the sample.
+
+        Raises:
+            ConditionError: it cannot be evaluated.
+        """
+        return self._view(self._sample.matches).holds(condition)
+
+    def grounds(self, condition: Condition) -> tuple[ListMatch, ...]:
+        """Of a condition that holds: the matches each of which would do alone.
+
+        Without them all it would not hold. None where it holds without any match, or only for several together.
+        """
+        if not condition.uses_matches or not self._sample.matches or self._holds_for((), condition):
+            return ()
+        return tuple(match for match in self._sample.matches if self._holds_for((match,), condition))
+
+    def frames(self, condition: Condition) -> tuple[ListMatch, ...]:
+        """Of each listed video that the condition holds for by itself: the frames nearest to the picture.
+
+        Several are equally near where a video stands still.
+        """
+        alone = tuple(match for match in self._sample.matches if match.video is None)
+        videos: dict[tuple[str, str | None], list[ListMatch]] = {}
+        for match in self._sample.matches:
+            if match.video is not None:
+                videos.setdefault((match.list, match.video), []).append(match)
+        return tuple(
+            match
+            for matches in videos.values()
+            if self._holds_for((*alone, *matches), condition)
+            for match in _nearest(matches)
+        )
+
+    def _holds_for(self, matches: tuple[ListMatch, ...], condition: Condition) -> bool:
+        try:
+            return self._view(matches).holds(condition)
+        except ConditionError:
+            return False  # of the whole sample it is told
+
+    def _view(self, matches: tuple[ListMatch, ...]) -> Context:
+        view = self._views.get(matches)
+        if view is None:
+            view = self._views[matches] = Context(self._stream, replace(self._sample, matches=matches))
+        return view
+
+
+def _nearest(matches: Iterable[ListMatch]) -> list[ListMatch]:
+    found = list(matches)
+    distance = min(match.distance for match in found)
+    return [match for match in found if match.distance == distance]
