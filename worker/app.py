@@ -102,8 +102,8 @@ _stopping = threading.Event()
 def _check(**_: Any) -> None:
     """Before anything is forked: a worker that could not judge must not take work."""
     try:
-        check_ready(settings)
         redis = connect(settings.redis_url.get_secret_value())
+        check_ready(settings, redis)
         redis.set(SEED, os.urandom(32).hex(), nx=True)
         redis.close()
     except LivewardenError as error:

@@ -11,11 +11,13 @@ from config.errors import LivewardenError
 from config.facts import ALLOW, SELFTEST
 from config.policy import Policy, load_policy
 from config.settings import PREFIX, Settings
+from models.bank.bank import Bank
 from models.classifier import Classifier, load_classifiers
-from models.hashlists import HashLists, load_lists
 from models.pdq import hash_rgb
 from models.testcard import testcard
 from sampler.decoder import Decoder
+from worker.bank.doctor import examine_bank
+from worker.bank.opening import open_what_is_there
 from worker.cardfile import card_png
 from worker.diagnosis import Diagnosis, State
 from worker.origins import AllowedOrigins
@@ -37,7 +39,7 @@ def examine(environment: Mapping[str, str]) -> Iterator[Diagnosis]:
         return
     yield _origins(settings)
     policy = yield from _loaded("policy", lambda: load_policy(settings.policy_file), _describe_policy)
-    lists = yield from _loaded("hash lists", lambda: load_lists(settings.lists_dir), _describe_lists)
+    lists = yield from _loaded("hash lists", lambda: open_what_is_there(settings).bank, _describe_lists)
     classifiers = yield from _loaded(
         "classifiers", lambda: load_classifiers(settings.manifests_dir), _describe_classifiers
     )
@@ -46,6 +48,7 @@ def examine(environment: Mapping[str, str]) -> Iterator[Diagnosis]:
     if lists is not None and classifiers is not None:
         yield _test_card(lists, classifiers)
     yield from examine_redis(settings.redis_url.get_secret_value())
+    yield from examine_bank(settings)
 
 
 def _variables(environment: Mapping[str, str]) -> Diagnosis:
@@ -111,15 +114,18 @@ def _describe_policy(policy: Policy) -> Diagnosis:
     )
 
 
-def _describe_lists(lists: HashLists) -> Diagnosis:
-    found = ", ".join(f"{name} ({size})" for name, size in sorted(lists.sizes.items()))
-    if set(lists.sizes) - {SELFTEST, ALLOW}:
+def _describe_lists(lists: Bank) -> Diagnosis:
+    found = ", ".join(f"{name} ({size:,})" for name, size in sorted(lists.sizes.items()) if size)
+    if any(size for name, size in lists.sizes.items() if name not in {SELFTEST, ALLOW}):
         return Diagnosis(name="hash lists", state=State.OK, found=found)
     return Diagnosis(
         name="hash lists",
         state=State.WARN,
         found=f"{found}: no known material would be recognised",
-        advice=f"put NAME.csv files with a header `hash` or `hash,id` into a folder and set {PREFIX}LISTS_DIR to it",
+        advice=(
+            "bring lists in with `livewarden bank import LIST FILE`, or put NAME.csv files with a header `hash` or "
+            f"`hash,id` into a folder and set {PREFIX}LISTS_DIR to it"
+        ),
     )
 
 
@@ -128,7 +134,7 @@ def _describe_classifiers(classifiers: tuple[Classifier, ...]) -> Diagnosis:
     return Diagnosis(name="classifiers", state=State.OK, found=f"{found}, weights as their manifests say")
 
 
-def _names_fit(policy: Policy, lists: HashLists, classifiers: tuple[Classifier, ...]) -> Diagnosis:
+def _names_fit(policy: Policy, lists: Bank, classifiers: tuple[Classifier, ...]) -> Diagnosis:
     """A rule that asks for what does not exist never holds, and nobody would notice."""
     scores = {f"{one.manifest.name}/{label}" for one in classifiers for label in one.manifest.labels}
     missing = [f"score {name}" for name in sorted(policy.asked_scores - scores)]
@@ -143,7 +149,7 @@ def _names_fit(policy: Policy, lists: HashLists, classifiers: tuple[Classifier, 
     )
 
 
-def _test_card(lists: HashLists, classifiers: tuple[Classifier, ...]) -> Diagnosis:
+def _test_card(lists: Bank, classifiers: tuple[Classifier, ...]) -> Diagnosis:
     """Sends the test card through decoder child, PDQ, lists and classifiers, as a picture of a stream would go."""
     advice = "see that this machine lets a child process start, and that packages are whole: reinstall livewarden"
     try:

@@ -158,7 +158,8 @@ def _settle(process: Process, facts: StreamFacts, record: SegmentRecord, verdict
         f"{COUNT}segments": 1,
         **{f"{COUNT}{what}": count for what, count in verdict.counts.items()},
     }
-    occasion = _occasion(process, facts, record, degraded=(*verdict.degraded, *process.verdict_log.degraded))
+    degraded = (*verdict.degraded, *process.verdict_log.degraded)
+    occasion = _occasion(process, facts, record, lists=verdict.list_versions, degraded=degraded)
     outcome = _close(
         process,
         occasion,
@@ -184,14 +185,19 @@ def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> 
 
 
 def _occasion(
-    process: Process, facts: StreamFacts, record: SegmentRecord, *, degraded: tuple[str, ...] = ()
+    process: Process,
+    facts: StreamFacts,
+    record: SegmentRecord,
+    *,
+    lists: Mapping[str, str] | None = None,
+    degraded: tuple[str, ...] = (),
 ) -> Occasion:
     return Occasion(
         stream=facts,
         generation=record.generation,
         segment_key=record.key,
         deployment=process.settings.deployment,
-        versions=process.versions,
+        versions=process.versions(lists),
         degraded=degraded,
     )
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import thread_time
+from time import thread_time, time
 from types import MappingProxyType
 from typing import BinaryIO
 
@@ -17,14 +17,17 @@ import numpy as np
 from config.facts import ListMatch, SampleFacts, StreamFacts
 from config.policy import Policy
 from config.profiles import SamplingProfile
+from models.bank.bank import Bank
 from models.classifier import Classifier
 from models.errors import ModelsError
-from models.hashlists import HashLists
-from models.pdq import PdqHash, hash_luma
+from models.pdq import PdqHash
+from models.pdq_variants import Variants, hash_with_variants
 from sampler.decoder import Decoder
 from sampler.frames import SampledFrame, SampledSegment
 from sampler.picture import Picture
 from worker.accounting import Interval, Unmoderated, length, reach, without
+from worker.bank.allowance import evaluate
+from worker.bank.follower import BankSource, InForce, as_list_match
 from worker.gate import Fingerprint, GateState, GateView, view
 from worker.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
@@ -64,14 +67,14 @@ class Pipeline:
         self,
         *,
         decoder: Decoder,
-        lists: HashLists,
+        bank: BankSource,
         classifiers: Sequence[Classifier],
         policy: Policy,
         profile: SamplingProfile | None = None,
     ) -> None:
-        """`profile`: instead of the one that the policy names."""
+        """`bank` is asked once a segment. `profile`: instead of the one that the policy names."""
         self._decoder = decoder
-        self._lists = lists
+        self._bank = bank
         self._classifiers = tuple(classifiers)
         self._policy = policy
         self._profile = policy.profile if profile is None else profile
@@ -109,12 +112,13 @@ class Pipeline:
         """
         started = thread_time()
         clock = StageClock()
-        degraded: set[str] = set()
+        in_force = self._bank()
+        degraded: set[str] = set(in_force.degraded)
         samples: list[SampleVerdict] = []
 
         def look(frame: SampledFrame) -> None:
             nonlocal gate
-            sample, gate = self._look(frame, origin, gate, clock, degraded)
+            sample, gate = self._look(frame, origin, in_force, gate, clock, degraded)
             samples.append(sample)
             if observe is not None:
                 observe(frame.picture, sample)
@@ -133,19 +137,26 @@ class Pipeline:
             max_gap_seconds=segment.max_gap_seconds,
             cpu_seconds=CpuSeconds(**child, **clock.spent, total=thread_time() - started + sum(child.values())),
             gate=gate,
+            list_versions=in_force.versions,
             degraded=tuple(sorted(degraded)),
             notes=segment.notes,
         )
 
     def _look(
-        self, frame: SampledFrame, origin: Origin, gate: GateState | None, clock: "StageClock", degraded: set[str]
+        self,
+        frame: SampledFrame,
+        origin: Origin,
+        in_force: InForce,
+        gate: GateState | None,
+        clock: "StageClock",
+        degraded: set[str],
     ) -> tuple[SampleVerdict, GateState | None]:
         """The order matters: known material is looked for before any other model or store sees the picture."""
         with clock.stage("hash"):
             luma = frame.picture.luma()
-            pdq = hash_luma(luma)
+            pdq, variants = hash_with_variants(luma, in_force.variants)
         with clock.stage("match"):
-            matches = self._match(pdq)
+            matches = list_matches(in_force.bank, pdq, variants)
         capture_ms = origin.capture_ms + round(frame.pts_seconds * 1000)
         seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
         if frame.replaced:
@@ -164,7 +175,7 @@ class Pipeline:
             matches=matches,
             scores=scores,
         )
-        evaluation = self._policy.evaluate(origin.stream, facts)
+        evaluation = evaluate(self._policy, origin.stream, facts, now_ms=round(time() * 1000))
         if not frame.replaced:
             degraded.update(evaluation.problems)
         sample = SampleVerdict(
@@ -186,13 +197,6 @@ class Pipeline:
             hits=evaluation.hits,
         )
         return sample, gate
-
-    def _match(self, pdq: PdqHash) -> tuple[ListMatch, ...]:
-        if not pdq.hashable:
-            return ()
-        return tuple(
-            ListMatch(list=match.list, entry=match.entry, distance=match.distance) for match in self._lists.match(pdq)
-        )
 
     def _classify(self, picture: Picture, degraded: set[str]) -> tuple[Mapping[str, float], bool]:
         """Scores of the classifiers that work, and whether all of them did."""
@@ -230,6 +234,13 @@ class Pipeline:
 
     def _reach(self, segment: SampledSegment, instants: Sequence[float]) -> list[Interval]:
         return reach(instants, self._profile.max_gap_seconds, segment.duration_seconds)
+
+
+def list_matches(bank: Bank, pdq: PdqHash, variants: Variants) -> tuple[ListMatch, ...]:
+    """What a picture matches; nothing where neither it nor a variant of it can be hashed."""
+    if not pdq.hashable and not any(turned.hashable for several in variants.values() for turned in several):
+        return ()
+    return tuple(as_list_match(match) for match in bank.match(pdq, variants=variants))
 
 
 class StageClock:

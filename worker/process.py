@@ -1,5 +1,6 @@
 """What one worker process works with, built once, after the fork."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,9 +9,10 @@ from redis import Redis
 from config.policy import Policy, load_policy
 from config.settings import Settings
 from models.classifier import Classifier, load_classifiers
-from models.hashlists import HashLists, load_lists
 from sampler.decoder import Decoder
 from sampler.limits import Limits
+from worker.bank.follower import Follower
+from worker.bank.place import Place
 from worker.errors import StoreError
 from worker.events import Versions
 from worker.fetch import Fetcher
@@ -57,16 +59,15 @@ class Process:
         return load_policy(self.settings.policy_file)
 
     @cached_property
-    def lists(self) -> HashLists:
+    def bank(self) -> Follower:
         """The hash lists in force."""
-        return load_lists(self.settings.lists_dir)
+        return Follower(self.redis, Place.of(self.settings), self.settings.lists_dir)
 
-    @cached_property
-    def versions(self) -> Versions:
-        """Of everything that a verdict rests on; every event names them."""
+    def versions(self, lists: Mapping[str, str] | None = None) -> Versions:
+        """Of everything that a verdict rests on; every event names them. `lists`: those that it was found with."""
         return Versions(
             policy=self.policy.version,
-            lists=self.lists.versions,
+            lists=dict(self.bank.in_force().versions if lists is None else lists),
             models={classifier.manifest.name: classifier.manifest.version for classifier in self._classifiers},
         )
 
@@ -83,22 +84,24 @@ class Process:
         """Sampler, models and policy, joined."""
         return Pipeline(
             decoder=self._decoder,
-            lists=self.lists,
+            bank=self.bank.in_force,
             classifiers=self._classifiers,
             policy=self.policy,
         )
 
     def warm_up(self) -> None:
-        """Builds lists, models and their sessions now, not within the first segment's time limit.
+        """Opens the bank and follows it, and builds models' sessions: now, not within the first segment's time limit.
 
         Raises:
             LivewardenError: something of it is not usable.
         """
+        self.bank.start()
         self.pipeline.warm_up()
 
     def close(self) -> None:
         """Writes the log, ends the decoder child and the connections; what is used later is made anew by its owner."""
         self.verdict_log.close()
+        self.bank.close()
         self._decoder.close()
         self.fetcher.close()
         self.redis.close()
@@ -111,13 +114,13 @@ class Process:
         return f"{secret!s} {segment}".encode()
 
 
-def check_ready(settings: Settings) -> None:
+def check_ready(settings: Settings, redis: Redis) -> None:
     """Refuses to start with something that is missing or altered, and says which; builds no session yet.
 
     Raises:
-        LivewardenError: the policy, a list, a model's manifest or its weights are not usable.
+        LivewardenError: the policy, a list, the bank, a model's manifest or its weights are not usable.
     """
     load_policy(settings.policy_file)
-    load_lists(settings.lists_dir)
+    Follower(redis, Place.of(settings), settings.lists_dir).look()
     load_classifiers(settings.manifests_dir)
     AllowedOrigins.parse(settings.allowed_origins)

@@ -25,8 +25,10 @@ DISK_MILLISECONDS = 5_000
 """How long WAITAOF waits. It answers in about 1 ms with `appendfsync always`, in up to 1 s with `everysec`."""
 
 
-def connect(url: str) -> Redis:
+def connect(url: str, *, retries: int = RETRIES) -> Redis:
     """A client that gives text, survives a restart of the server, and does not wait for ever. Connects at first use.
+
+    `retries` after a lost connection; 0: whoever asks can do without Redis, and does not wait for it.
 
     Raises:
         StoreError: `url` is none that Redis has.
@@ -38,7 +40,7 @@ def connect(url: str) -> Redis:
             socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=ANSWER_SECONDS,
             health_check_interval=HEALTH_CHECK_SECONDS,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), RETRIES),
+            retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), retries),
         )
     except ValueError as error:
         # The URL may carry a password: it is not quoted.

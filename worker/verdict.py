@@ -101,6 +101,8 @@ class SegmentVerdict:
     cpu_seconds: CpuSeconds
     gate: GateState | None
     """After this segment; None: nothing was classified yet."""
+    list_versions: Mapping[str, str] = field(default_factory=dict)
+    """Hash list -> version of it that the pictures were compared with."""
     degraded: tuple[str, ...] = ()
     """Slugs of what did not work although the verdict stands, each once, sorted."""
     notes: tuple[str, ...] = field(default=())

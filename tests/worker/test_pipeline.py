@@ -11,12 +11,13 @@ from media import cut, encode, steady, x264
 
 from config.facts import StreamFacts
 from config.policy import load_policy
+from models.bank.bank import Bank
 from models.classifier import BUILT_IN_MANIFESTS, Classifier, load_classifiers
-from models.hashlists import load_lists
 from models.manifest import load_manifest
 from sampler.decoder import Decoder
 from sampler.errors import SamplerError
 from sampler.picture import Picture
+from worker.bank.follower import InForce, always
 from worker.pipeline import CLASSIFIER_FAILED, Origin, Pipeline
 from worker.verdict import SampleVerdict
 
@@ -36,7 +37,7 @@ def decoder() -> Iterator[Decoder]:
 def pipeline(decoder: Decoder) -> Pipeline:
     """With what livewarden ships."""
     return Pipeline(
-        decoder=decoder, lists=load_lists(None), classifiers=load_classifiers(None), policy=load_policy(None)
+        decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=load_classifiers(None), policy=load_policy(None)
     )
 
 
@@ -139,7 +140,7 @@ def test_failing_classifier_degrades_and_does_not_stop_the_hash_check(
 ) -> None:
     """A broken model would switch off the search for known material; or would count as having looked."""
     pipeline = Pipeline(
-        decoder=decoder, lists=load_lists(None), classifiers=[lost_classifier], policy=load_policy(None)
+        decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=[lost_classifier], policy=load_policy(None)
     )
     verdict = pipeline.moderate(clip(held(card(), 4)), origin=DRILL, seed=SEED)
     assert verdict.degraded == (f"classifier-failed:{lost_classifier.manifest.name}",)

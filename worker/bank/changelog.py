@@ -1,14 +1,18 @@
 """The stream of changes in Redis, and the snapshot that they follow on: what the bank is, for all processes."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from redis import Redis
 
 from models.bank.delta import Change
+from models.errors import ChangeError
 from worker.bank.keys import CHANGES, REFRESHED, SNAPSHOT
-from worker.redisdb import run_script_to_disk, store_errors
+from worker.redisdb import now_ms, run_script_to_disk, store_errors
+
+_log = logging.getLogger(__name__)
 
 START = "0-0"
 """Before every change."""
@@ -34,6 +38,10 @@ class News:
     pointer: Pointer
     changes: tuple[Change, ...]
     """Those after the position asked from, in order."""
+    unreadable: int
+    """Elements among them that are no change which this version knows."""
+    position: str
+    """Id of the last of them; of none: what was asked from."""
     refreshed_ms: dict[str, int]
     """List -> when its source was last read."""
     now_ms: int
@@ -46,7 +54,7 @@ def position(change_id: str) -> tuple[int, int]:
 
 
 def append(redis: Redis, changes: Sequence[Change], *, by: str, refreshed: str = "") -> tuple[Change, ...]:
-    """Makes changes, all or none; when this returns they are on Redis's disk. Gives them with their ids.
+    """Makes changes, all or none; when this returns they are on Redis's disk. Gives them with their ids and times.
 
     Args:
         by: who makes them, for those who look into it later.
@@ -55,6 +63,9 @@ def append(redis: Redis, changes: Sequence[Change], *, by: str, refreshed: str =
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; the changes may have been made.
     """
+    with store_errors():
+        at_ms = now_ms(redis)
+    changes = [replace(change, at_ms=at_ms) for change in changes]
     ids, _ = run_script_to_disk(
         redis,
         "bank_append",
@@ -69,7 +80,6 @@ def read_news(redis: Redis, after: str) -> News:
 
     Raises:
         StoreError: Redis failed.
-        models.errors.ChangeError: an element of the stream is no change.
     """
     with store_errors(), redis.pipeline(transaction=True) as pipe:
         pipe.hmget(SNAPSHOT, ["name", "watermark"])
@@ -77,9 +87,18 @@ def read_news(redis: Redis, after: str) -> News:
         pipe.hgetall(REFRESHED)
         pipe.time()
         (name, watermark), elements, refreshed, (seconds, microseconds) = pipe.execute()
+    changes, unreadable = [], 0
+    for change_id, fields in elements:
+        try:
+            changes.append(Change.from_json(fields.get("change", ""), id=str(change_id)))
+        except ChangeError as error:
+            _log.warning("the bank cannot follow: %s", error)
+            unreadable += 1
     return News(
         pointer=Pointer(name=str(name), watermark=str(watermark)) if name and watermark else NO_SNAPSHOT,
-        changes=tuple(Change.from_json(fields["change"], id=str(change_id)) for change_id, fields in elements),
+        changes=tuple(changes),
+        unreadable=unreadable,
+        position=str(elements[-1][0]) if elements else after or START,
         refreshed_ms={str(list_name): int(at_ms) for list_name, at_ms in refreshed.items()},
         now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
     )

@@ -19,7 +19,7 @@ class Place:
 
     root: Path
     shared: bool
-    """The operator named the folder: it is this deployment's alone. Else several deployments' banks are side by side."""
+    """The operator named the folder, so it is this deployment's alone; else several deployments' banks lie in it."""
 
     @classmethod
     def of(cls, settings: Settings, environment: Mapping[str, str] = os.environ) -> "Place":

@@ -42,9 +42,10 @@ def scan(
     """
     from config.policy import load_policy
     from models.classifier import load_classifiers
-    from models.hashlists import load_lists
     from sampler.decoder import Decoder
     from sampler.limits import Limits
+    from worker.bank.follower import always
+    from worker.bank.opening import open_what_is_there
     from worker.contactsheet import ContactSheet
     from worker.fetch import Fetcher
     from worker.mediasource import MediaOpener, is_url
@@ -63,10 +64,11 @@ def scan(
     sheet = None if contact_sheet is None else ContactSheet(clear=clear)
     try:
         opened = opener.open(media)
+        in_force = open_what_is_there(settings, lists_dir=lists)
         with Decoder(limits=Limits.for_files()) as decoder:
             pipeline = Pipeline(
                 decoder=decoder,
-                lists=load_lists(settings.lists_dir if lists is None else lists),
+                bank=always(in_force),
                 classifiers=load_classifiers(settings.manifests_dir),
                 policy=policy,
                 profile=chosen_profile(policy, profile),

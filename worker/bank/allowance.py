@@ -1,0 +1,57 @@
+"""What a lead allowed: pictures that a list of others has, and that are harmless. It lowers a match, and hides nothing.
+
+An entry of the list `allow` speaks of one list, within its distance of 8, until a time; its tags say which and when.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from config.facts import ALLOW, Evaluation, Hit, ListMatch, SampleFacts, Severity, StreamFacts
+from config.policy import Policy
+
+_FOR = "for:"
+_UNTIL = "until:"
+
+
+def allow_tags(list_name: str, until_ms: int, by: str) -> tuple[str, ...]:
+    """The tags of an entry of `allow` that speaks of `list_name`, until (<) a time of Redis's clock."""
+    return (f"{_FOR}{list_name}", f"{_UNTIL}{until_ms}", f"by:{by}")
+
+
+def until_ms(tags: Iterable[str]) -> int | None:
+    """When an entry of `allow` with these tags ends; None: it says nothing usable, and allows nothing."""
+    for tag in tags:
+        if tag.startswith(_UNTIL) and tag.removeprefix(_UNTIL).isdecimal():
+            return int(tag.removeprefix(_UNTIL))
+    return None
+
+
+def allowed_lists(matches: Iterable[ListMatch], *, now_ms: int) -> frozenset[str]:
+    """The lists of which a picture's matches are allowed."""
+    names = set()
+    for match in matches:
+        until = until_ms(match.tags) if match.list == ALLOW else None
+        if until is not None and now_ms < until:
+            names |= {tag.removeprefix(_FOR) for tag in match.tags if tag.startswith(_FOR)}
+    return frozenset(names)
+
+
+def evaluate(policy: Policy, stream: StreamFacts, sample: SampleFacts, *, now_ms: int) -> Evaluation:
+    """As `policy.evaluate`; a rule that holds only because of allowed matches asks for no more than a review.
+
+    Such a match interrupts nothing: it is no frame of known material.
+    """
+    evaluation = policy.evaluate(stream, sample)
+    allowed = allowed_lists(sample.matches, now_ms=now_ms)
+    if not evaluation.hits or not any(match.list in allowed for match in sample.matches):
+        return evaluation
+    others = replace(sample, matches=tuple(match for match in sample.matches if match.list not in allowed))
+    without = {hit.rule for hit in policy.evaluate(stream, others).hits}
+    return replace(
+        evaluation, hits=tuple(_marked(hit, allowed, lower=hit.rule not in without) for hit in evaluation.hits)
+    )
+
+
+def _marked(hit: Hit, allowed: frozenset[str], *, lower: bool) -> Hit:
+    matches = tuple(replace(match, allowed=match.list in allowed) for match in hit.matches)
+    return replace(hit, matches=matches, severity=Severity.REVIEW if lower else hit.severity)

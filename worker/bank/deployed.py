@@ -1,0 +1,152 @@
+"""The bank of this deployment, as one process sees it: a snapshot from the bank's folder, and Redis's changes since."""
+
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from redis import Redis
+
+from models.bank.bank import Bank
+from models.bank.snapshot import Snapshot, current_snapshot, open_snapshot
+from models.errors import SnapshotError
+from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, read_news
+from worker.bank.freshness import STALE, stale_lists
+from worker.bank.keys import SNAPSHOT
+from worker.bank.place import Place
+from worker.errors import BankRequestError
+from worker.redisdb import store_errors
+
+_log = logging.getLogger(__name__)
+
+BEHIND = "bank-behind"
+"""Slug in `degraded`: the snapshot in force cannot be opened here, or a change cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """The bank, up to one change. Immutable; `follow` makes the next one."""
+
+    bank: Bank = field(default_factory=Bank)
+    pointer: Pointer = NO_SNAPSHOT
+    """The snapshot that is open."""
+    position: str = START
+    """Id of the last change in it."""
+    stale: tuple[str, ...] = ()
+    """Lists of which the source was not read again in time."""
+    refreshed_ms: dict[str, int] = field(default_factory=dict)
+    missing: str = ""
+    """Why another snapshot is open than the one in force; empty: it is that one."""
+    unreadable: int = 0
+    """Changes since the snapshot that this version does not know."""
+
+    @property
+    def behind(self) -> str:
+        """Why this is not all that is in force; empty: it is."""
+        if self.missing or not self.unreadable:
+            return self.missing
+        return f"{self.unreadable} changes cannot be read: is this version older than the one that made them?"
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """Slugs of what is not as it should be."""
+        return (*((BEHIND,) if self.behind else ()), *(f"{STALE}:{name}" for name in self.stale))
+
+
+def follow(redis: Redis, place: Place, before: Deployed | None = None) -> Deployed:
+    """What is in force now; cheap where nothing has changed since `before`.
+
+    A snapshot that cannot be opened leaves the last good one in force, with all changes since, and `missing` says so.
+
+    Raises:
+        StoreError: Redis failed.
+        BankRequestError: there is no last good snapshot either.
+    """
+    now = Deployed() if before is None else before
+    while True:
+        news = read_news(redis, now.position)
+        if news.pointer == now.pointer:
+            return _applied(now, news)
+        if news.pointer is NO_SNAPSHOT:
+            if now.pointer is not NO_SNAPSHOT:
+                return _applied(now, news, missing="Redis names no snapshot any more: it may have lost its state")
+            adopted = _adopt(redis, place)
+            if adopted is None:
+                return _applied(now, news)
+            now = adopted
+            continue
+        folder = place.find(redis)
+        try:
+            now = _opened(folder, news.pointer)
+        except SnapshotError as error:
+            if str(error) != now.missing:
+                _log.warning("the hash bank is behind: %s", error)
+            if now.pointer is NO_SNAPSHOT:
+                now = _last_good(redis, folder, str(error))
+                news = read_news(redis, now.position)
+            return _applied(now, news, missing=str(error))
+
+
+def _applied(now: Deployed, news: News, *, missing: str = "") -> Deployed:
+    bank = now.bank
+    if news.changes:
+        bank = replace(bank, delta=bank.delta.applied(*news.changes))
+    return replace(
+        now,
+        bank=bank,
+        position=news.position,
+        stale=stale_lists(bank.specs.values(), news.refreshed_ms, now_ms=news.now_ms),
+        refreshed_ms=news.refreshed_ms,
+        missing=missing,
+        unreadable=now.unreadable + news.unreadable,
+    )
+
+
+def _opened(folder: Path | None, pointer: Pointer) -> Deployed:
+    if folder is None:
+        raise SnapshotError(f"snapshot {pointer.name}: expected it in LIVEWARDEN_BANK_DIR, which is not set")
+    snapshot = open_snapshot(folder / pointer.name)
+    return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
+
+
+def _adopt(redis: Redis, place: Place) -> Deployed | None:
+    """Redis knows of no snapshot and the operator's folder has one: Redis was lost, the lists shall not be."""
+    if not place.shared:
+        return None
+    found = _current(place.root)
+    if found is None:
+        return None
+    path, snapshot = found
+    pointer = Pointer(name=path.name, watermark=snapshot.watermark or START)
+    _log.warning("Redis names no snapshot of the hash bank: %s is taken; changes made since may be lost", path)
+    with store_errors():
+        redis.hset(SNAPSHOT, mapping={"name": pointer.name, "watermark": pointer.watermark})
+    return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
+
+
+def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
+    """The snapshot that the folder itself names, if Redis still has every change since."""
+    found = None if folder is None else _current(folder)
+    if found is None:
+        raise BankRequestError(f"the hash bank cannot be opened: {why}")
+    path, snapshot = found
+    with store_errors():
+        kept_after = str(redis.hget(SNAPSHOT, "previous") or START)
+    if position(snapshot.watermark) < position(kept_after):
+        _log.warning("snapshot %s is so old that changes since are gone", path)
+    pointer = Pointer(name=path.name, watermark=snapshot.watermark or START)
+    return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
+
+
+def _current(folder: Path) -> tuple[Path, Snapshot] | None:
+    try:
+        path = current_snapshot(folder)
+        return None if path is None else (path, open_snapshot(path))
+    except SnapshotError as error:
+        _log.warning("%s", error)
+        return None
+
+
+def offline(place: Place) -> Bank:
+    """What the folder has without Redis; the built-in lists alone where it has nothing."""
+    found = _current(place.root) if place.shared else None
+    return Bank() if found is None else Bank(snapshot=found[1])

@@ -1,0 +1,76 @@
+"""Whether the deployed hash bank is what it should be: `livewarden doctor`'s part of it."""
+
+from collections.abc import Iterator
+
+from config.errors import LivewardenError
+from config.settings import PREFIX, Settings
+from worker.bank.deployed import Deployed, follow
+from worker.bank.folder import LARGEST_FLAT, load_folder
+from worker.bank.place import Place
+from worker.diagnosis import Diagnosis, State
+from worker.errors import StoreError
+from worker.redisdb import connect
+
+
+def examine_bank(settings: Settings) -> Iterator[Diagnosis]:
+    """Checks snapshot, changes and freshness; nothing where Redis is away: another check tells that."""
+    redis = connect(settings.redis_url.get_secret_value(), retries=0)
+    try:
+        deployed = follow(redis, Place.of(settings))
+    except StoreError:
+        return
+    except LivewardenError as error:
+        yield Diagnosis(name="hash bank", state=State.FAIL, found=str(error), advice=_ADVICE)
+        return
+    finally:
+        redis.close()
+    yield _snapshot(deployed)
+    yield _freshness(deployed)
+    yield from _files(settings, deployed)
+
+
+_ADVICE = f"set {PREFIX}BANK_DIR, for every worker and for the command line, to the one folder that all of them share"
+
+
+def _snapshot(deployed: Deployed) -> Diagnosis:
+    if deployed.behind:
+        return Diagnosis(name="hash bank", state=State.FAIL, found=f"behind: {deployed.behind}", advice=_ADVICE)
+    snapshot = deployed.pointer.name or "no snapshot yet"
+    return Diagnosis(
+        name="hash bank", state=State.OK, found=f"{snapshot}, {deployed.bank.delta.size:,} changes of entries since"
+    )
+
+
+def _freshness(deployed: Deployed) -> Diagnosis:
+    if not deployed.stale:
+        return Diagnosis(name="stale lists", state=State.OK, found="every list was refreshed as often as it says")
+    return Diagnosis(
+        name="stale lists",
+        state=State.WARN,
+        found=f"not refreshed in time: {', '.join(deployed.stale)}; they stay in force, and events are marked",
+        advice="fetch the newest files from their sources and bring them in with `livewarden bank import`",
+    )
+
+
+def _files(settings: Settings, deployed: Deployed) -> Iterator[Diagnosis]:
+    """What only a look at both kinds of list shows."""
+    try:
+        folder = load_folder(settings.lists_dir)
+    except LivewardenError:
+        return  # told by the check of the lists
+    names = {change.list for change in folder.changes}
+    twice = sorted(names & set(deployed.bank.specs))
+    if twice:
+        yield Diagnosis(
+            name="lists folder",
+            state=State.WARN,
+            found=f"in {PREFIX}LISTS_DIR and in the bank: {', '.join(twice)}; both are compared with",
+            advice="keep each list in one place: import the file into the bank and take it out of the folder",
+        )
+    if len(folder.changes) > LARGEST_FLAT:
+        yield Diagnosis(
+            name="lists folder",
+            state=State.WARN,
+            found=f"{len(folder.changes):,} hashes in files: each worker process holds a copy, and compares with each",
+            advice="bring them into the bank with `livewarden bank import`",
+        )

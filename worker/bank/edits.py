@@ -1,0 +1,103 @@
+"""Changes that people make by hand: lists, and single entries."""
+
+from collections.abc import Callable, Sequence
+
+from redis import Redis
+
+from config.facts import SELFTEST
+from models.bank.bank import Bank
+from models.bank.delta import Change
+from models.bank.entries import BUILT_IN, Entry, ListSpec
+from worker.bank import changelog
+from worker.bank.actor import Actor, Role
+from worker.errors import BankRequestError
+
+OPERATOR = "operator"
+"""Who is recorded where nobody said a name: whoever has this machine's command line."""
+
+LookBack = Callable[[Redis, Sequence[Change]], object]
+
+
+def make(redis: Redis, changes: Sequence[Change], *, by: str, refreshed: str = "") -> tuple[Change, ...]:
+    """Makes changes, all or none: in force everywhere within seconds, and looked for in what was judged before.
+
+    Raises:
+        StoreError: Redis failed, or did not confirm that it is on disk; the changes may have been made.
+    """
+    return changelog.append(redis, changes, by=by, refreshed=refreshed)
+
+
+def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR) -> None:
+    """Makes an empty list.
+
+    Raises:
+        BankRequestError: there is one of that name.
+        StoreError: Redis failed.
+    """
+    if spec.name in bank.specs:
+        raise BankRequestError(f"list {spec.name}: there is one already")
+    make(redis, [Change.put_list(spec, at_ms=0)], by=by)
+
+
+def add(redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: str = OPERATOR) -> None:
+    """Adds entries to a list.
+
+    Raises:
+        BankRequestError: there is no such list, or it is a built-in one.
+        StoreError: Redis failed.
+    """
+    must_exist(bank, name)
+    if name in BUILT_IN:
+        raise BankRequestError(f"list {name} takes nothing this way: see `livewarden bank add --help`")
+    make(redis, [Change.add(name, entry, at_ms=0) for entry in entries], by=by)
+
+
+def remove(
+    redis: Redis, bank: Bank, name: str, entry_ids: Sequence[str], *, by: str = OPERATOR, actor: Actor | None = None
+) -> None:
+    """Withdraws entries, all or none.
+
+    Raises:
+        BankRequestError: there is no such list or entry; or a built-in list's, and the actor is no lead.
+        StoreError: Redis failed.
+    """
+    must_exist(bank, name)
+    _check_built_in(name, actor)
+    missing = [entry_id for entry_id in entry_ids if not bank.exact(name, entry_id)]
+    if missing:
+        raise BankRequestError(f"list {name} has no entry {missing[0]!r}: nothing was removed")
+    changes = [Change.remove(name, entry_id, at_ms=0) for entry_id in entry_ids]
+    make(redis, changes, by=by if actor is None else actor.name)
+
+
+def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR) -> None:
+    """Withdraws a list with all that is in it.
+
+    Raises:
+        BankRequestError: there is no such list, or it is a built-in one.
+        StoreError: Redis failed.
+    """
+    must_exist(bank, name)
+    if name in BUILT_IN:
+        raise BankRequestError(f"list {name} is built in: it is always there")
+    make(redis, [Change.drop_list(name, at_ms=0)], by=by)
+
+
+def must_exist(bank: Bank, name: str) -> ListSpec:
+    """The list's spec.
+
+    Raises:
+        BankRequestError: there is no such list.
+    """
+    if name not in bank.specs:
+        raise BankRequestError(f"list {name[:100]!r}: there is none: known are {', '.join(bank.specs)}")
+    return bank.specs[name]
+
+
+def _check_built_in(name: str, actor: Actor | None) -> None:
+    if name == SELFTEST:
+        raise BankRequestError(f"list {name} is built in: nothing is added to it or taken from it")
+    if name in BUILT_IN:
+        if actor is None:
+            raise BankRequestError(f"list {name}: give --by NAME and --role {Role.LEAD}")
+        actor.must_be(Role.LEAD, to=f"take something from {name}")

@@ -1,0 +1,190 @@
+"""What a process judges by: the deployed bank with the lists of LIVEWARDEN_LISTS_DIR, kept up to date by a thread."""
+
+import json
+import logging
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from config.errors import LivewardenError
+from config.facts import ListMatch
+from models.bank.bank import EMPTY, Bank, Match
+from models.bank.entries import Variant
+from models.errors import HashListError
+from worker.bank.deployed import Deployed, follow, offline
+from worker.bank.folder import FolderLists, load_folder, read_again
+from worker.bank.keys import FOLLOWERS
+from worker.bank.place import Place
+from worker.errors import BankRequestError, StoreError
+from worker.redisdb import now_ms
+
+_log = logging.getLogger(__name__)
+
+FOLLOW_SECONDS = (0.5, 1.5)
+"""Between two looks at Redis: at random, so that many processes do not ask at once. A change is in force everywhere
+after the longer one and what it takes to apply it."""
+
+UNFOLLOWED_SECONDS = 30.0
+"""Without a look at Redis for longer (>), events are marked: hashes may have come or gone meanwhile."""
+UNFOLLOWED = "bank-unfollowed"
+
+REPORT_SECONDS = 30.0
+"""How often a process tells its position where that does not change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InForce:
+    """What pictures are compared with, and what is not as it should be with it."""
+
+    bank: Bank
+    degraded: tuple[str, ...] = ()
+
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """List -> version, of those that ever held anything."""
+        return {name: version for name, version in self.bank.versions.items() if version != EMPTY}
+
+    @cached_property
+    def variants(self) -> frozenset[Variant]:
+        """The transformed pictures that some list asks for."""
+        return frozenset(variant for spec in self.bank.specs.values() for variant in spec.variants)
+
+
+def as_list_match(match: Match) -> ListMatch:
+    """A match as policy and events know it."""
+    return ListMatch(
+        list=match.list,
+        entry=match.entry,
+        distance=match.distance,
+        video=match.video,
+        seconds=match.seconds,
+        variant=None if match.variant is None else str(match.variant),
+        version=match.version,
+        tags=match.tags,
+    )
+
+
+BankSource = Callable[[], InForce]
+"""Gives what is in force now; asked once a segment, so that a segment is judged by one bank."""
+
+
+def always(in_force: InForce) -> BankSource:
+    """What does not change."""
+    return lambda: in_force
+
+
+def in_force(deployed: Deployed, folder: FolderLists) -> InForce:
+    """The deployed bank with the folder's lists over it; a list that both have is the two together."""
+    bank, changes = deployed.bank, folder.changes
+    if changes:
+        bank = replace(bank, delta=bank.delta.applied(*changes))
+    return InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded))
+
+
+class Follower:
+    """Follows the bank; `in_force` is what holds now."""
+
+    def __init__(self, redis: Redis, place: Place, lists_dir: Path | None) -> None:
+        self._redis = redis
+        self._place = place
+        self._lists_dir = lists_dir
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._folder: FolderLists | None = None
+        self._deployed: Deployed | None = None
+        self._followed_at: float | None = None
+        self._looked_at: float | None = None
+        self._stale: tuple[str, ...] = ()
+        self._base: Bank | None = None
+        self._in_force = InForce(bank=Bank())
+
+    def in_force(self) -> InForce:
+        """What holds now. Where no thread follows, it looks by itself, at most once in FOLLOW_SECONDS.
+
+        Raises:
+            HashListError, BankRequestError: at the first look: nothing usable is there.
+        """
+        if self._thread is None or self._base is None:
+            now = time.monotonic()
+            if self._base is None or self._looked_at is None or now - self._looked_at > FOLLOW_SECONDS[0]:
+                self.look()
+        current = self._in_force
+        followed_at = self._followed_at
+        if followed_at is None or time.monotonic() - followed_at > UNFOLLOWED_SECONDS:
+            return replace(current, degraded=(*current.degraded, UNFOLLOWED))
+        return current
+
+    def start(self) -> None:
+        """Looks again and again in a thread. Where nothing usable is there `in_force` says so."""
+        try:
+            self.look()
+        except LivewardenError as error:
+            _log.warning("the hash bank cannot be used: %s", error)
+        self._thread = threading.Thread(target=self._run, name="livewarden-bank", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread; may be called twice."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def look(self) -> None:
+        """Takes over what has changed in Redis and in the folder of lists. Redis may be away: what holds goes on.
+
+        Raises:
+            HashListError, BankRequestError: at the first look: nothing usable is there.
+        """
+        with self._lock:
+            self._looked_at = time.monotonic()
+            read = self._folder
+            folder = load_folder(self._lists_dir) if read is None else read_again(read, self._lists_dir)
+            try:
+                deployed = follow(self._redis, self._place, self._deployed)
+                self._followed_at = time.monotonic()
+            except (StoreError, OSError) as error:
+                _log.warning("the hash bank is not followed: %s", error)
+                deployed = Deployed(bank=offline(self._place)) if self._deployed is None else self._deployed
+            else:
+                self._deployed = deployed
+            self._take_over(deployed, folder)
+
+    def _take_over(self, deployed: Deployed, folder: FolderLists) -> None:
+        bank = self._in_force.bank
+        if deployed.bank is not self._base or folder is not self._folder:
+            bank = in_force(deployed, folder).bank
+        for name in set(deployed.stale) - set(self._stale):
+            _log.warning("hash list %s is stale: its source was not read again in time", name)
+        self._stale = deployed.stale
+        self._base, self._folder = deployed.bank, folder
+        self._in_force = InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded))
+
+    def _run(self) -> None:
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        told, told_at = "", 0.0
+        while not self._stopping.wait(random.uniform(*FOLLOW_SECONDS)):  # noqa: S311 - jitter, no secret
+            try:
+                self.look()
+                position = "" if self._deployed is None else self._deployed.position
+                if position and (position != told or time.monotonic() - told_at > REPORT_SECONDS):
+                    self._report(name, position)
+                    told, told_at = position, time.monotonic()
+            except (LivewardenError, RedisError, OSError) as error:
+                _log.warning("the hash bank is not followed: %s", error)
+
+    def _report(self, name: str, position: str) -> None:
+        self._redis.hset(FOLLOWERS, name, json.dumps({"position": position, "at_ms": now_ms(self._redis)}))
+
+
+__all__ = ["BankRequestError", "BankSource", "Follower", "HashListError", "InForce", "always", "as_list_match"]

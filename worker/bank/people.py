@@ -1,0 +1,174 @@
+"""What people may do to the platform's own lists, one picture at a time (DESIGN.md, "Verdicts").
+
+`confirmed` takes a picture that one person saw revealed and put forward, and a second one confirms. `allow` and the
+quarantine of a hash are a lead's, and end by themselves. Nothing else adds to these lists.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from config.facts import ALLOW
+from models.bank.bank import Bank
+from models.bank.delta import Change
+from models.bank.entries import BUILT_IN, CONFIRMED, Entry, HashKind
+from models.pdq import PdqHash
+from worker.bank.actor import Actor, Role
+from worker.bank.allowance import allow_tags
+from worker.bank.edits import make
+from worker.bank.keys import PROPOSED, QUARANTINE
+from worker.bank.naming import entry_id
+from worker.errors import BankRequestError
+from worker.redisdb import now_ms, run_script_to_disk, store_errors
+
+CONFIRMED_QUALITY = 80
+"""PDQ quality at or over which a picture may be confirmed: from there on implementations agree within 10 bits."""
+PROPOSAL_HOURS = 168
+"""After which what one person put forward is forgotten."""
+MAX_ALLOW_HOURS = 90 * 24
+MAX_QUARANTINE_HOURS = 72
+"""A hash that floods hides what else matches it: time to look into it, no more."""
+_HOUR_MS = 3_600_000
+MAX_REASON_LENGTH = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """What became of a picture put forward for `confirmed`."""
+
+    entry: str
+    confirmed: bool
+    """False: it waits for a second person."""
+    proposed_by: str
+    quality: int
+
+
+def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = None) -> Confirmation:
+    """Puts a revealed picture forward for `confirmed`; the call of a second person confirms it.
+
+    Raises:
+        BankRequestError: its quality is under CONFIRMED_QUALITY, the role may not, or it is the same person again.
+        StoreError: Redis failed.
+    """
+    actor.must_be(Role.MODERATOR, Role.LEAD, to="confirm a picture")
+    if pdq.quality < CONFIRMED_QUALITY:
+        raise BankRequestError(f"quality {pdq.quality}: {CONFIRMED} takes pictures of {CONFIRMED_QUALITY} or more")
+    key = entry_id(CONFIRMED, HashKind.PDQ, pdq.bits)
+    with store_errors():
+        now = now_ms(redis)
+        known = redis.hget(PROPOSED, key)
+    proposal: dict[str, Any] | None = None if known is None else json.loads(str(known))
+    if proposal is None or now - int(proposal["at_ms"]) > PROPOSAL_HOURS * _HOUR_MS:
+        name = key if entry is None else entry
+        proposal = {"by": actor.name, "quality": pdq.quality, "at_ms": now, "entry": name}
+        with store_errors():
+            redis.hset(PROPOSED, key, json.dumps(proposal))
+        return Confirmation(entry=name, confirmed=False, proposed_by=actor.name, quality=pdq.quality)
+    if actor.is_person(str(proposal["by"])):
+        raise BankRequestError(f"{actor.name} put this picture forward: a second person must confirm it")
+    name, first = str(proposal["entry"]), str(proposal["by"])
+    tags = (f"proposed-by:{first}", f"confirmed-by:{actor.name}")
+    added = Entry(entry=name, kind=HashKind.PDQ, value=pdq.bits, tags=tags)
+    make(redis, [Change.add(CONFIRMED, added, at_ms=now)], by=actor.name)
+    with store_errors():
+        redis.hdel(PROPOSED, key)
+    return Confirmation(entry=name, confirmed=True, proposed_by=first, quality=pdq.quality)
+
+
+def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: float, actor: Actor) -> Entry:
+    """Lowers a list's matches on this very picture to `review`, for `hours`. Gives the entry of `allow`.
+
+    Raises:
+        BankRequestError: the role may not, there is no such list, or it is for too long.
+        StoreError: Redis failed.
+    """
+    actor.must_be(Role.LEAD, to="allow a picture")
+    if list_name in BUILT_IN or list_name not in bank.specs:
+        raise BankRequestError(f"list {list_name!r}: expected the list whose match is to be lowered to `review`")
+    _check_hours(hours, MAX_ALLOW_HOURS)
+    if not pdq.hashable:
+        raise BankRequestError(f"quality {pdq.quality}: the hash of such a picture says nothing")
+    with store_errors():
+        now = now_ms(redis)
+    entry = Entry(
+        entry=entry_id(f"{ALLOW} {list_name}", HashKind.PDQ, pdq.bits),
+        kind=HashKind.PDQ,
+        value=pdq.bits,
+        tags=allow_tags(list_name, now + round(hours * _HOUR_MS), actor.name),
+    )
+    make(redis, [Change.add(ALLOW, entry, at_ms=now)], by=actor.name)
+    return entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quarantine:
+    """A hash that raises nothing until it ends; its matches are recorded all the same."""
+
+    list: str
+    entry: str
+    until_ms: int
+    by: str
+    reason: str
+
+
+def quarantine(
+    redis: Redis, bank: Bank, list_name: str, entry: str, *, hours: float, reason: str, actor: Actor
+) -> Quarantine:
+    """Has an entry raise nothing for `hours`.
+
+    Raises:
+        BankRequestError: the role may not, there is no such entry, or it is for too long.
+        StoreError: Redis failed.
+    """
+    actor.must_be(Role.LEAD, to="quarantine a hash")
+    _check_hours(hours, MAX_QUARANTINE_HOURS)
+    if not reason.strip() or len(reason) > MAX_REASON_LENGTH or not reason.isprintable():
+        raise BankRequestError(f"--reason: expected 1 to {MAX_REASON_LENGTH} printable characters")
+    if not bank.exact(list_name, entry):
+        raise BankRequestError(f"list {list_name!r} has no entry {entry!r}")
+    with store_errors():
+        until = now_ms(redis) + round(hours * _HOUR_MS)
+    told = {"until_ms": until, "by": actor.name, "reason": reason}
+    run_script_to_disk(redis, "bank_quarantine", keys=[QUARANTINE], args=[f"{list_name}/{entry}", json.dumps(told)])
+    return Quarantine(list=list_name, entry=entry, until_ms=until, by=actor.name, reason=reason)
+
+
+def lift_quarantine(redis: Redis, list_name: str, entry: str, *, actor: Actor) -> None:
+    """Ends a quarantine before its time.
+
+    Raises:
+        BankRequestError: the role may not, or there is none.
+        StoreError: Redis failed.
+    """
+    actor.must_be(Role.LEAD, to="lift a quarantine")
+    if not run_script_to_disk(redis, "bank_quarantine", keys=[QUARANTINE], args=[f"{list_name}/{entry}", ""]):
+        raise BankRequestError(f"{list_name}/{entry} is not in quarantine")
+
+
+def quarantined(redis: Redis) -> tuple[Quarantine, ...]:
+    """All that are in force, the first to end first.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        now = now_ms(redis)
+        records = redis.hgetall(QUARANTINE)
+    found = []
+    for name, text in records.items():
+        list_name, _, entry = str(name).partition("/")
+        told = json.loads(str(text))
+        if int(told["until_ms"]) > now:
+            found.append(
+                Quarantine(
+                    list=list_name, entry=entry, until_ms=int(told["until_ms"]), by=told["by"], reason=told["reason"]
+                )
+            )
+    return tuple(sorted(found, key=lambda one: one.until_ms))
+
+
+def _check_hours(hours: float, most: float) -> None:
+    if not 0 < hours <= most:
+        raise BankRequestError(f"--hours {hours:g}: expected more than 0 and at most {most:g}")
