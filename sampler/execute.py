@@ -12,7 +12,7 @@ from config.profiles import SamplingProfile
 from sampler.demux import Window
 from sampler.errors import DecoderMemoryError
 from sampler.frames import SampleReason
-from sampler.limits import Limits
+from sampler.limits import ROOM, Limits
 from sampler.packets import Run
 from sampler.plan import SAME_INSTANT_SECONDS, RunPlan, Target
 from sampler.probe import TELL_PREDICTION, is_predicted, prober
@@ -21,8 +21,6 @@ THRIFTY_SHARE = 0.5
 """If more of the pictures than this must be decoded, the loop filter is left out on all but keyframes. That saves a
 sixth of decoding. Over GOPs of 2 s it moved PDQ by 2 bits in the mean and 10 at the most, of a distance of 31; of 10 s,
 at a bit rate so low that pictures are coarse, by 4 and 18."""
-ROOM = 2
-"""FFmpeg's own bound counts pictures with the margins that it works in; the exact one is held elsewhere."""
 DAMAGE_BUDGET = 32
 """Packets that FFmpeg may refuse in one run before the run is given up: a second of damage. Each costs little, but a
 hostile segment could hold thousands."""
