@@ -5,6 +5,7 @@ while a store into a map kills the process.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -42,6 +43,11 @@ class ArrayFile:
         os.fsync(self._file.fileno())
         self._file.close()
 
+    def abandon(self) -> None:
+        """Closes the file as it is. May be called after `close`, too."""
+        with suppress(OSError):  # what a full disk did not take is of no use any more
+            self._file.close()
+
     def _write_header(self, count: int) -> int:
         shape = (count, *self._row_shape)
         npy.write_array_header_1_0(
@@ -58,7 +64,7 @@ class ArrayFile:
         if error is None:
             self.close()
         else:
-            self._file.close()
+            self.abandon()
 
 
 def write_array(path: Path, rows: npt.NDArray[Any]) -> None:

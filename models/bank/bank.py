@@ -63,9 +63,8 @@ class Bank:
         if self.snapshot is not None:
             specs |= {name: spec for name, spec in self.snapshot.specs.items() if name not in self.delta.dropped}
         specs |= self.delta.specs
-        for name, of_list in self.delta.added.items():
-            if of_list and name not in specs:
-                specs[name] = ListSpec(name=name)
+        for name in self.delta.added:
+            specs.setdefault(name, ListSpec(name=name))
         specs[SELFTEST] = BUILT_IN_SPECS[SELFTEST]
         nearest = min(specs[ALLOW].max_distance, ALLOW_DISTANCE)
         specs[ALLOW] = specs[ALLOW].model_copy(update={"max_distance": nearest})

@@ -10,7 +10,7 @@ that all look-ups of a query are one gather, and so that processes may share the
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -152,19 +152,16 @@ def _keys(words: Words, chunk: int, bits: int) -> Words:
     return keys & np.uint64((1 << bits) - 1)
 
 
-def build_parts(
-    words: Words, heartbeat: Callable[[], None] = lambda: None
-) -> Iterator[tuple[Starts, npt.NDArray[np.uint32]]]:
+def build_parts(words: Words) -> Iterator[tuple[Starts, npt.NDArray[np.uint32]]]:
     """The parts of `starts` and `rows`, chunk by chunk, to be written one behind the other; `starts` ends with the sum.
 
-    `heartbeat` is called between two chunks, which are a second apart at 10^7 rows.
+    A part takes about a second at 10^7 rows.
     """
     bits = chunk_bits(len(words))
     for chunk in range(CHUNKS):
         starts, rows = build_chunk(words, chunk, bits)
         starts += np.uint32(chunk * len(words))
         yield starts, rows
-        heartbeat()
     yield np.array([CHUNKS * len(words)], np.uint32), np.empty(0, np.uint32)
 
 

@@ -6,7 +6,7 @@ find hashes, `digests` (sorted keys) or, for PDQ, `starts` and `rows` of the mul
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -42,29 +42,19 @@ class TableWriter:
 
     def __init__(self, folder: Path, kind: HashKind) -> None:
         self.kind, self._folder = kind, folder
-        self._values = ArrayFile(_path(folder, kind, "values"), np.uint8, (kind.size_bytes,))
-        self._records = ArrayFile(_path(folder, kind, "records"), np.uint8)
-        self._offsets = ArrayFile(_path(folder, kind, "offsets"), np.uint64)
+        self._values = ArrayFile(self._path("values"), np.uint8, (kind.size_bytes,))
+        self._records = ArrayFile(self._path("records"), np.uint8)
+        self._offsets = ArrayFile(self._path("offsets"), np.uint64)
         self._offsets.append(np.zeros(1, np.uint64))
         self._prefixes: list[npt.NDArray[np.uint32]] = []
-        self._waiting: list[Entry] = []
 
     @property
     def count(self) -> int:
         """Entries so far."""
-        return self._values.count + len(self._waiting)
+        return self._values.count
 
-    def add(self, entry: Entry, digest: Digester) -> None:
-        """Adds an entry of the list of which `digest` becomes the version."""
-        self._waiting.append(entry)
-        if len(self._waiting) >= BLOCK:
-            self.flush(digest)
-
-    def flush(self, digest: Digester) -> None:
-        """Writes what waits; to be called where a list ends."""
-        entries = self._waiting
-        if not entries:
-            return
+    def append(self, entries: Sequence[Entry], digest: Digester) -> None:
+        """Appends entries of this kind, of the list of which `digest` becomes the version."""
         values = b"".join([entry.value for entry in entries])
         ids = [entry.entry.encode() for entry in entries]
         records = [
@@ -79,24 +69,33 @@ class TableWriter:
         self._offsets.append(np.cumsum(lengths) + np.uint64(self._records.count))
         self._records.append(np.frombuffer(text, np.uint8))
         self._prefixes.append(np.fromiter(map(prefix_of_text, ids), np.uint32, len(ids)))
-        self._waiting = []
 
-    def finish(self, heartbeat: Callable[[], None]) -> None:
-        """Closes the files and writes what finds entries."""
-        for file in (self._values, self._records, self._offsets):
+    def finish(self) -> Iterator[None]:
+        """Closes the files and writes what finds entries, in steps of about a second at 10^7 entries."""
+        for file in self._files:
             file.close()
-        heartbeat()
-        write_array(self._path("ids"), sorted_keys(np.concatenate([np.empty(0, np.uint32), *self._prefixes])))
+        yield
+        write_array(self._path("ids"), sorted_keys(np.concatenate(self._prefixes)))
         self._prefixes = []
-        heartbeat()
+        yield
         values = map_array(self._path("values"), np.uint8, (self.kind.size_bytes,))
         if self.kind is not HashKind.PDQ:
             write_array(self._path("digests"), sorted_keys(prefixes_of_digests(values)))
         elif len(values) >= SMALLEST:
             with ArrayFile(self._path("starts"), np.uint32) as starts, ArrayFile(self._path("rows"), np.uint32) as rows:
-                for of_starts, of_rows in build_parts(values.view(np.uint64), heartbeat):
+                for of_starts, of_rows in build_parts(values.view(np.uint64)):
                     starts.append(of_starts)
                     rows.append(of_rows)
+                    yield
+
+    def abandon(self) -> None:
+        """Closes the files as they are, if they are still open."""
+        for file in self._files:
+            file.abandon()
+
+    @property
+    def _files(self) -> tuple[ArrayFile, ...]:
+        return self._values, self._records, self._offsets
 
     def _path(self, name: str) -> Path:
         return _path(self._folder, self.kind, name)

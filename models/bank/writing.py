@@ -7,14 +7,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from config.facts import SELFTEST
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.reading import FORMAT, MANIFEST, digest_of_file
-from models.bank.table import LARGEST_TABLE, TableWriter
+from models.bank.table import BLOCK, LARGEST_TABLE, TableWriter
 from models.errors import SnapshotError
 
 PREFIX: Final = "snapshot-"
@@ -27,8 +28,6 @@ LOCK: Final = ".lock"
 _VERSION_DIGITS: Final = 12
 """Hex digits of SHA-256 that name a list's version: 48 bits tell apart what one deployment ever loads."""
 
-_HEARTBEAT_ENTRIES: Final = 1 << 16
-
 
 def write_snapshot(
     folder: Path,
@@ -40,75 +39,110 @@ def write_snapshot(
     """Writes a snapshot into `folder`, made if need be, and gives its path. It is in force once it is made current.
 
     Entries are taken as a stream: memory grows by 4 bytes for each, and by 24 while the index is built. `heartbeat` is
-    called about every second, to renew a lease or to show progress; what it raises ends the writing and leaves nothing
-    behind.
+    called every second or oftener, to renew a lease or to show progress. What it or `lists` raise goes through, and
+    nothing is left behind.
 
     Raises:
         SnapshotError: it cannot be written (a full disk, say), a list comes twice, or is the built-in `selftest`.
     """
-    try:
+    with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with _being_written(folder) as writing:
-            _write(writing, lists, watermark, heartbeat)
-            path = folder / f"{PREFIX}{writing.name.removeprefix(WRITING_PREFIX)}"
+    with _being_written(folder) as writing:
+        _write(writing, lists, watermark, heartbeat)
+        path = folder / f"{PREFIX}{writing.name.removeprefix(WRITING_PREFIX)}"
+        with _told(folder):
             (writing / LOCK).unlink()
             sync_folder(writing)
             writing.rename(path)
             sync_folder(folder)
-            return path
-    except OSError as error:
-        raise SnapshotError(f"{folder}: a snapshot cannot be written: {error.strerror or error}") from error
+        return path
 
 
 def _write(
     writing: Path, lists: Iterable[tuple[ListSpec, Iterable[Entry]]], watermark: str, heartbeat: Callable[[], None]
 ) -> None:
+    """Errors of `lists` and `heartbeat` go through as they are; only ours are told as a snapshot's."""
     writers: dict[HashKind, TableWriter] = {}
     records: dict[str, dict[str, Any]] = {}
-    for spec, entries in lists:
-        if spec.name == SELFTEST or spec.name in records:
-            raise SnapshotError(f"list {spec.name}: is built in, or was given twice")
-        starts = {kind: writer.count for kind, writer in writers.items()}
-        digest = hashlib.sha256(spec.model_dump_json().encode())
-        for count, entry in enumerate(entries):
-            writer = writers.get(entry.kind)
-            if writer is None:
-                writer = writers[entry.kind] = TableWriter(writing, entry.kind)
-            writer.add(entry, digest)
-            if count % _HEARTBEAT_ENTRIES == 0:
+    with ExitStack() as files:
+        for spec, entries in lists:
+            if spec.name == SELFTEST or spec.name in records:
+                raise SnapshotError(f"list {spec.name}: is built in, or was given twice")
+            starts = {kind: writer.count for kind, writer in writers.items()}
+            digest = hashlib.sha256(spec.model_dump_json().encode())
+            for block in _blocks(entries):
+                with _told(writing.parent):
+                    for kind, of_kind in _by_kind(block):
+                        if kind not in writers:
+                            writers[kind] = TableWriter(writing, kind)
+                            files.callback(writers[kind].abandon)
+                        writers[kind].append(of_kind, digest)
                 heartbeat()
-        rows = {}
-        for kind, writer in sorted(writers.items()):
-            writer.flush(digest)
-            if writer.count > LARGEST_TABLE:
-                raise SnapshotError(f"{writing}: expected at most {LARGEST_TABLE} hashes of a kind")
-            if writer.count > starts.get(kind, 0):
-                rows[kind] = (starts.get(kind, 0), writer.count)
-        version = digest.hexdigest()[:_VERSION_DIGITS]
-        records[spec.name] = {"spec": spec.model_dump(mode="json"), "version": version, "rows": rows}
-    for writer in writers.values():
-        writer.finish(heartbeat)
+            rows = {
+                kind: (starts.get(kind, 0), writers[kind].count)
+                for kind in HashKind
+                if kind in writers and writers[kind].count > starts.get(kind, 0)
+            }
+            version = digest.hexdigest()[:_VERSION_DIGITS]
+            records[spec.name] = {"spec": spec.model_dump(mode="json"), "version": version, "rows": rows}
+        if any(writer.count > LARGEST_TABLE for writer in writers.values()):
+            raise SnapshotError(f"{writing.parent}: expected at most {LARGEST_TABLE} hashes of a kind")
+        for writer in writers.values():
+            _run(writer.finish(), writing.parent, heartbeat)
+    manifest = {"format": FORMAT, "watermark": watermark, "kinds": sorted(writers), "lists": list(records.values())}
+    _run(_seal(writing, manifest), writing.parent, heartbeat)
+
+
+def _blocks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    iterator = iter(entries)
+    while block := list(islice(iterator, BLOCK)):
+        yield block
+
+
+def _by_kind(block: list[Entry]) -> Iterator[tuple[HashKind, list[Entry]]]:
+    kinds = {entry.kind for entry in block}
+    for kind in HashKind:
+        if kind in kinds:
+            yield kind, block if len(kinds) == 1 else [entry for entry in block if entry.kind is kind]
+
+
+def _seal(writing: Path, manifest: dict[str, Any]) -> Iterator[None]:
+    """Writes the manifest, with the files that there are, in steps."""
     files = {}
     for path in sorted(writing.iterdir()):
         if path.name != LOCK:
             files[path.name] = {"bytes": path.stat().st_size, "sha256": digest_of_file(path)}
+            yield
+    write_synced(writing / MANIFEST, json.dumps(manifest | {"files": files}, indent=1).encode())
+
+
+def _run(steps: Iterator[None], folder: Path, heartbeat: Callable[[], None]) -> None:
+    """Takes the steps, with a heartbeat after each."""
+    try:
+        while True:
+            with _told(folder):
+                next(steps)
             heartbeat()
-    manifest = {
-        "format": FORMAT,
-        "watermark": watermark,
-        "kinds": sorted(writers),
-        "lists": list(records.values()),
-        "files": files,
-    }
-    write_synced(writing / MANIFEST, json.dumps(manifest, indent=1).encode())
+    except StopIteration:
+        return
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SnapshotError(f"{folder}: a snapshot cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager
 def _being_written(folder: Path) -> Iterator[Path]:
     """A new folder that others leave alone for as long as this process lives, and that is gone if writing fails."""
-    writing = Path(tempfile.mkdtemp(prefix=WRITING_PREFIX, dir=folder))
-    with (writing / LOCK).open("wb") as lock:
+    with _told(folder):
+        writing = Path(tempfile.mkdtemp(prefix=WRITING_PREFIX, dir=folder))
+        lock = (writing / LOCK).open("wb")
         fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock:
         try:
             yield writing
         finally:

@@ -1,0 +1,276 @@
+"""The bank in force: what a moderator is told must be what the lists say, now."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.bank.bank import MAX_MATCHES_A_LIST, Bank, Match
+from models.bank.delta import Change, Delta
+from models.bank.entries import Entry, HashKind, ListSpec, Variant
+from models.bank.snapshot import open_snapshot, write_snapshot
+from models.errors import BankError, UnhashableError
+from models.pdq import PdqHash, hash_rgb
+from models.testcard import testcard as draw_card
+
+A = bytes(range(32))
+B = bytes(range(100, 132))
+Near = Callable[..., PdqHash]
+BankOf = Callable[..., Bank]
+
+
+def pdq(name: str, value: bytes = A, **more: object) -> Entry:
+    return Entry(entry=name, kind=HashKind.PDQ, value=value, **more)  # type: ignore[arg-type]
+
+
+def told(matches: tuple[Match, ...]) -> list[tuple[str, str, int]]:
+    return [(match.list, match.entry, match.distance) for match in matches]
+
+
+def followed(*changes: Change) -> Delta:
+    return Delta().applied(
+        *(Change.from_json(change.to_json(), id=f"{place}-0") for place, change in enumerate(changes, start=10))
+    )
+
+
+def test_the_built_in_lists_are_always_there() -> None:
+    """With nothing imported a drill must still go the whole way, and `confirmed` wait for its first entry."""
+    bank = Bank()
+    matches = bank.match(hash_rgb(draw_card(640, 360)))
+    assert {match.list for match in matches} == {"selftest"}
+    assert matches[0].entry == "testcard-16x9"
+    assert dict(bank.sizes) == {"selftest": 3, "confirmed": 0, "allow": 0}
+    assert list(bank.versions) == ["selftest", "confirmed", "allow"]
+
+
+def test_changes_cannot_touch_the_test_card_or_widen_what_is_allowed() -> None:
+    """A canary must work whatever arrives, and an allowed picture must not hide those that look like it."""
+    delta = followed(
+        Change.drop_list("selftest", at_ms=1),
+        Change.drop_list("confirmed", at_ms=1),
+        Change.put_list(ListSpec(name="allow", max_distance=31), at_ms=1),
+        Change.put_list(ListSpec(name="selftest", min_quality=100), at_ms=1),
+    )
+    bank = Bank(delta=delta)
+    assert bank.match(hash_rgb(draw_card(640, 360)))
+    assert bank.specs["allow"].max_distance == 8
+    assert "confirmed" in bank.specs
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_smallest_lists_match(bank_of: BankOf, near: Near, count: int) -> None:
+    """A list of one hash must match (ThreatExchange #1318), out of a snapshot too."""
+    bank = bank_of((ListSpec(name="own"), [pdq(f"e{place}", A) for place in range(count)]))
+    assert told(bank.match(near(A, 31))) == [("own", f"e{place}", 31) for place in range(count)]
+    assert bank.match(near(A, 32)) == ()
+
+
+def test_an_empty_list_is_there_and_matches_nothing(bank_of: BankOf, near: Near) -> None:
+    """An operator may create a list before it has entries."""
+    bank = bank_of((ListSpec(name="own"), []))
+    assert bank.sizes["own"] == 0
+    assert bank.match(near(A, 0)) == ()
+    assert bank.find(HashKind.MD5, bytes(16)) == ()
+
+
+@pytest.mark.parametrize("in_snapshot", [True, False])
+def test_each_list_keeps_to_its_distance_and_quality(bank_of: BankOf, near: Near, in_snapshot: bool) -> None:
+    """Lists come with terms: one that asks for distance 10 must not raise at 11, nor at a quality it does not trust."""
+    lists = [
+        (ListSpec(name="near", max_distance=10), [pdq("n")]),
+        (ListSpec(name="far"), [pdq("f")]),
+        (ListSpec(name="sure", min_quality=80), [pdq("s")]),
+    ]
+    if in_snapshot:
+        bank = bank_of(*lists)
+    else:
+        changes = [Change.put_list(spec, at_ms=1) for spec, _ in lists]
+        changes += [Change.add(spec.name, entry, at_ms=1) for spec, entries in lists for entry in entries]
+        bank = Bank(delta=followed(*changes))
+    assert told(bank.match(near(A, 10))) == [("near", "n", 10), ("far", "f", 10), ("sure", "s", 10)]
+    assert told(bank.match(near(A, 11, quality=80))) == [("far", "f", 11), ("sure", "s", 11)]
+    assert told(bank.match(near(A, 11, quality=79))) == [("far", "f", 11)]
+
+
+def test_a_spec_put_later_holds_for_what_the_snapshot_has(bank_of: BankOf, near: Near) -> None:
+    """Narrowing a list takes hold at once."""
+    delta = followed(Change.put_list(ListSpec(name="own", max_distance=5), at_ms=1))
+    bank = bank_of((ListSpec(name="own"), [pdq("e")]), delta=delta)
+    assert told(bank.match(near(A, 5))) == [("own", "e", 5)]
+    assert bank.match(near(A, 6)) == ()
+
+
+def test_unhashable_is_not_no_match(near: Near) -> None:
+    """Nobody may take "too dark to say" for "clean"."""
+    with pytest.raises(UnhashableError, match="quality 49"):
+        Bank().match(near(A, 0, quality=49))
+
+
+def test_variants_are_searched_where_a_list_asks_for_them(bank_of: BankOf, near: Near) -> None:
+    """A mirrored copy is found in the list that wants it, is said to be mirrored, and is not told twice."""
+    bank = bank_of(
+        (ListSpec(name="plain"), [pdq("p", A)]),
+        (ListSpec(name="mirrored", variants=(Variant.MIRROR,)), [pdq("m", A), pdq("both", B)]),
+    )
+    matches = bank.match(near(B, 7), variants={Variant.MIRROR: [near(A, 3)], Variant.ROTATE: [near(A, 0)]})
+    assert [(match.list, match.entry, match.distance, match.variant) for match in matches] == [
+        ("mirrored", "m", 3, Variant.MIRROR),
+        ("mirrored", "both", 7, None),
+    ]
+    nearer = bank.match(near(A, 9), variants={Variant.MIRROR: [near(A, 30), near(A, 4)]})
+    assert [(match.list, match.distance, match.variant) for match in nearer] == [
+        ("plain", 9, None),
+        ("mirrored", 4, Variant.MIRROR),
+    ]
+
+
+def test_a_letterboxed_picture_of_low_quality_is_found_by_its_crop(bank_of: BankOf, near: Near) -> None:
+    """Wide black bars lower the quality of the whole; the picture between them still counts."""
+    bank = bank_of((ListSpec(name="own", variants=(Variant.CROP,)), [pdq("e", A)]))
+    matches = bank.match(near(B, 0, quality=20), variants={Variant.CROP: [near(A, 2)]})
+    assert [(match.entry, match.variant) for match in matches] == [("e", Variant.CROP)]
+
+
+def test_a_match_tells_what_the_source_says_of_it(bank_of: BankOf, near: Near) -> None:
+    """Moderators sort by category; the window rule counts frames of one video."""
+    more = {"tags": ("A", "séries, 4"), "video": "v-1", "seconds": 12.5}
+    for bank in (
+        bank_of((ListSpec(name="own"), [pdq("x", B), pdq("e", A, **more)])),
+        Bank(delta=followed(Change.add("own", pdq("e", A, **more), at_ms=1))),
+    ):
+        (match,) = bank.match(near(A, 1))
+        assert match == Match(list="own", entry="e", distance=1, version=bank.versions["own"], **more)  # type: ignore[arg-type]
+
+
+def test_the_nearest_are_told(bank_of: BankOf, near: Near) -> None:
+    """Of a crowd the nearest 16, the nearest first; those withdrawn do not take their places."""
+    crowd = [pdq(f"e{place}", near(A, place % 31).bits) for place in range(62)]
+    wanted = PdqHash(bits=A, quality=100)
+    bank = bank_of((ListSpec(name="own"), crowd), (ListSpec(name="other"), crowd[:1]))
+    matches = bank.match(wanted)
+    assert [match.distance for match in matches] == [d for d in range(8) for _ in range(2)] + [0]
+    assert len(matches) == MAX_MATCHES_A_LIST + 1
+    gone = followed(*(Change.remove("own", f"e{place}", at_ms=1) for place in range(60)))
+    assert told(Bank(snapshot=bank.snapshot, delta=gone).match(wanted)) == [
+        ("own", "e60", 29),
+        ("own", "e61", 30),
+        ("other", "e0", 0),
+    ]
+
+
+def test_added_withdrawn_and_dropped(bank_of: BankOf, near: Near) -> None:
+    """What is withdrawn stops raising and what is added begins to, without a new snapshot."""
+    lists = ((ListSpec(name="own"), [pdq("e1", A), pdq("e2", B)]), (ListSpec(name="gone"), [pdq("g", A)]))
+    changes = [
+        Change.remove("own", "e1", at_ms=1),
+        Change.add("own", pdq("new", A), at_ms=2),
+        Change.drop_list("gone", at_ms=3),
+    ]
+    bank = bank_of(*lists, delta=followed(*changes))
+    assert told(bank.match(near(A, 2))) == [("own", "new", 2)]
+    assert dict(bank.sizes) == {"selftest": 3, "confirmed": 0, "allow": 0, "own": 2}
+    again = bank_of(*lists, delta=followed(*changes, Change.add("own", pdq("e1", A), at_ms=4)))
+    assert told(again.match(near(A, 2))) == [("own", "new", 2), ("own", "e1", 2)]
+    reborn = bank_of(*lists, delta=followed(*changes, Change.put_list(ListSpec(name="gone"), at_ms=4)))
+    assert told(reborn.match(near(A, 2))) == [("own", "new", 2)]
+    assert reborn.sizes["gone"] == 0
+
+
+def test_an_entry_added_again_takes_the_place_of_the_old_one(bank_of: BankOf, near: Near) -> None:
+    """A source that corrects a category must not leave both; a second hash under one id is another entry."""
+    delta = followed(Change.add("own", pdq("e", A, tags=("B",)), at_ms=1), Change.add("own", pdq("e", B), at_ms=2))
+    bank = bank_of((ListSpec(name="own"), [pdq("e", A, tags=("A",))]), delta=delta)
+    assert [match.tags for match in bank.match(near(A, 0))] == [("B",)]
+    assert told(bank.match(near(B, 0))) == [("own", "e", 0)]
+    assert bank.sizes["own"] == 2
+    assert sorted(bank.entries("own"), key=lambda entry: entry.value) == [pdq("e", A, tags=("B",)), pdq("e", B)]
+
+
+def test_digests_are_looked_up(bank_of: BankOf) -> None:
+    """A file that is known by its bytes is found, whichever of the three digests the list came with."""
+    random = np.random.default_rng(0)
+    entries = [
+        Entry(entry=f"{kind}-{place}", kind=kind, value=random.bytes(kind.size_bytes))
+        for kind in (HashKind.MD5, HashKind.SHA1, HashKind.SHA256)
+        for place in range(200)
+    ]
+    twin = Entry(entry="begins alike", kind=HashKind.MD5, value=entries[5].value[:4] + bytes(12))
+    late = Entry(entry="late", kind=HashKind.SHA1, value=bytes(20))
+    delta = followed(Change.add("vics", late, at_ms=1), Change.remove("vics", "md5-7", at_ms=1))
+    bank = bank_of((ListSpec(name="vics"), [*entries, twin]), (ListSpec(name="own"), entries[:1]), delta=delta)
+    for entry in entries[1:]:
+        expected = [] if entry.entry == "md5-7" else [("vics", entry.entry, 0)]
+        assert told(bank.find(entry.kind, entry.value)) == expected
+    assert told(bank.find(HashKind.MD5, entries[0].value)) == [("vics", "md5-0", 0), ("own", "md5-0", 0)]
+    assert told(bank.find(HashKind.MD5, twin.value)) == [("vics", "begins alike", 0)]
+    assert told(bank.find(HashKind.SHA1, late.value)) == [("vics", "late", 0)]
+    assert bank.find(HashKind.SHA256, bytes(32)) == ()
+    with pytest.raises(BankError, match="expected 16"):
+        bank.find(HashKind.MD5, bytes(20))
+
+
+def test_entries_are_found_by_id(bank_of: BankOf) -> None:
+    """`bank remove` and the audit of a match start from the id that an event tells."""
+    same = [pdq("one", A), Entry(entry="one", kind=HashKind.MD5, value=bytes(16)), pdq("übel, 2", B)]
+    bank = bank_of((ListSpec(name="own"), same), (ListSpec(name="other"), [pdq("one", B)]))
+    assert bank.exact("own", "one") == tuple(same[:2])
+    assert bank.exact("own", "übel, 2") == (same[2],)
+    assert bank.exact("own", "two") == bank.exact("nowhere", "one") == ()
+    assert [entry.entry for entry in bank.exact("selftest", "testcard-4x3")] == ["testcard-4x3"]
+    withdrawn = Bank(snapshot=bank.snapshot, delta=followed(Change.remove("own", "one", at_ms=1)))
+    assert withdrawn.exact("own", "one") == ()
+    assert withdrawn.exact("other", "one") == (pdq("one", B),)
+
+
+def test_a_version_changes_with_its_own_list_only(bank_of: BankOf) -> None:
+    """An event names the list's version: it must lead to what the list held, and not move for nothing."""
+    lists = ((ListSpec(name="own"), [pdq("e", A)]), (ListSpec(name="other"), [pdq("e", A)]))
+    before = bank_of(*lists)
+    after = Bank(snapshot=before.snapshot, delta=followed(Change.remove("own", "e", at_ms=1)))
+    assert {name for name in before.versions if before.versions[name] != after.versions[name]} == {"own"}
+    assert bank_of(*lists).versions == before.versions, "the same lists written again have the same versions"
+    assert before.versions["own"] != before.versions["other"]
+
+
+CHANGES = st.lists(
+    st.one_of(
+        st.builds(
+            lambda of, name, value, tag: Change.add(of, pdq(name, bytes([value] * 32), tags=(tag,)), at_ms=0),
+            st.sampled_from(["a", "b"]),
+            st.sampled_from("xyz"),
+            st.integers(0, 3),
+            st.sampled_from("AB"),
+        ),
+        st.builds(lambda of, name: Change.remove(of, name, at_ms=0), st.sampled_from("ab"), st.sampled_from("xyz")),
+        st.builds(lambda of: Change.drop_list(of, at_ms=0), st.sampled_from("ab")),
+        st.builds(
+            lambda of, reach: Change.put_list(ListSpec(name=of, max_distance=reach), at_ms=0),
+            st.sampled_from("ab"),
+            st.integers(0, 31),
+        ),
+    ),
+    max_size=12,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CHANGES, CHANGES)
+def test_a_snapshot_in_between_makes_no_difference(tmp_path: Path, first: list[Change], then: list[Change]) -> None:
+    """Compaction must be invisible: the same matches, sizes and entries as if every change were still in the delta."""
+    plain = Bank(delta=Delta().applied(*first, *then))
+    path = write_snapshot(tmp_path, Bank(delta=Delta().applied(*first)).contents(), watermark="")
+    compacted = Bank(snapshot=open_snapshot(path), delta=Delta().applied(*then))
+    assert dict(compacted.specs) == dict(plain.specs)
+    assert dict(compacted.sizes) == dict(plain.sizes)
+    for value in range(4):
+        wanted = PdqHash(bits=bytes([value] * 32), quality=100)
+        assert _as_set(compacted.match(wanted)) == _as_set(plain.match(wanted))
+    for name in "ab":
+        assert set(compacted.entries(name)) == set(plain.entries(name))
+
+
+def _as_set(matches: tuple[Match, ...]) -> set[tuple[str, str, int, tuple[str, ...]]]:
+    return {(match.list, match.entry, match.distance, match.tags) for match in matches}

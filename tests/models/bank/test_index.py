@@ -1,0 +1,105 @@
+"""The index: a listed hash within the distance is found, whatever the size of the bank and however hashes crowd."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.bank import index
+from models.bank.flat import distances, search
+from models.bank.index import MAX_DISTANCE, build, chunk_bits
+
+Hashes = npt.NDArray[np.uint8]
+Crowded = Callable[..., Hashes]
+
+
+def words(hashes: Hashes) -> npt.NDArray[np.uint64]:
+    return np.ascontiguousarray(hashes).view(np.uint64).reshape(-1, 4)
+
+
+def by_faiss(listed: Hashes, wanted: Hashes, max_distance: int) -> set[tuple[int, int]]:
+    """(row, distance) by the field's own flat index, whose range search is strict."""
+    flat = faiss.IndexBinaryFlat(256)
+    flat.add(listed)
+    _, apart, rows = flat.range_search(wanted[None], max_distance + 1)
+    return set(zip(rows.tolist(), apart.astype(int).tolist(), strict=True))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 100, 5000, 30_000])
+def test_finds_what_faiss_finds(crowded: Crowded, count: int) -> None:
+    """A missed near-duplicate would be known material that goes on air."""
+    listed = crowded(count)
+    made = build(words(listed))
+    for wanted in (*crowded(20, 1), *listed[:: max(1, count // 40)]):
+        rows, apart = made.search(words(wanted)[0], max_distance=MAX_DISTANCE)
+        assert list(rows) == sorted(set(rows.tolist())), "rows come once, in their order"
+        assert set(zip(rows.tolist(), apart.tolist(), strict=True)) == by_faiss(listed, wanted, MAX_DISTANCE)
+
+
+@pytest.mark.parametrize("max_distance", range(MAX_DISTANCE + 1))
+def test_each_distance_is_exact(crowded: Crowded, max_distance: int) -> None:
+    """Lists have distances of their own: at d all up to d, and nothing at d + 1."""
+    listed = crowded(5000)
+    made = build(words(listed))
+    for wanted in listed[1:600:3]:
+        rows, _ = made.search(words(wanted)[0], max_distance=max_distance)
+        expected = np.flatnonzero(distances(words(listed), words(wanted)[0]) <= max_distance)
+        assert rows.tolist() == expected.tolist()
+
+
+def test_the_chunks_hold_up_against_the_worst_that_can_differ() -> None:
+    """Differing bits spread so as to hide: as many in each chunk as its radius allows, and all but one of those."""
+    random = np.random.default_rng(5)
+    listed = random.integers(0, 256, (5000, 32), np.uint8)
+    made = build(words(listed))
+    edges = [chunk * 256 // index.CHUNKS for chunk in range(index.CHUNKS + 1)]
+    for row in range(300):
+        flags = np.unpackbits(listed[row], bitorder="little")
+        spread = [3] * 10 + [1] if row % 2 else [2] + [3] * 9 + [2]
+        for (start, _), count in zip(pairwise(edges), spread, strict=True):
+            flags[start + random.choice(made.bits, count, replace=False)] ^= 1
+        wanted = np.packbits(flags, bitorder="little")
+        rows, apart = made.search(words(wanted)[0], max_distance=31)
+        assert (row, 31) in set(zip(rows.tolist(), apart.tolist(), strict=True))
+
+
+def test_a_crowd_is_found_whole() -> None:
+    """One picture listed thousands of times over must not cost a match, or minutes."""
+    random = np.random.default_rng(3)
+    crowd = np.repeat(random.integers(0, 256, (1, 32), np.uint8), 6000, axis=0)
+    crowd[:, 31] = random.integers(0, 256, 6000, np.uint8)
+    listed = np.vstack([random.integers(0, 256, (3000, 32), np.uint8), crowd])
+    rows, _ = build(words(listed)).search(words(crowd[0])[0], max_distance=31)
+    assert rows.tolist() == list(range(3000, 9000))
+
+
+def test_opposite_pictures_are_far_apart() -> None:
+    """256 bits apart would be 0 in a byte."""
+    listed = np.zeros((3, 32), np.uint8)
+    assert distances(words(listed), words(~listed[0])[0]).tolist() == [256] * 3
+    assert len(search(words(listed), words(~listed[0])[0], max_distance=31)[0]) == 0
+
+
+def test_tables_suit_the_bank() -> None:
+    """A small bank must not take the tables of a large one, and a large one not more than its share of memory."""
+    assert [chunk_bits(count) for count in (4096, 10**5, 10**6, 10**7, 10**8)] == [14, 19, 22, 23, 23]
+
+
+@given(st.binary(min_size=32, max_size=32), st.lists(st.integers(0, 255), max_size=31, unique=True))
+def test_any_31_bits_may_differ(value: bytes, bits: list[int]) -> None:
+    """Exact means for every hash and every pattern of differing bits, not for random ones only."""
+    flags = np.unpackbits(np.frombuffer(value, np.uint8))
+    flags[bits] ^= 1
+    rows, apart = _haystack(value).search(words(np.packbits(flags))[0], max_distance=31)
+    assert (200, len(bits)) in zip(rows.tolist(), apart.tolist(), strict=True)
+
+
+def _haystack(value: bytes) -> index.MultiIndex:
+    listed = np.random.default_rng(9).integers(0, 256, (400, 32), np.uint8)
+    listed[200] = np.frombuffer(value, np.uint8)
+    return build(words(listed))
