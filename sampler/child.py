@@ -23,7 +23,7 @@ from config.profiles import SamplingProfile
 from sampler import wire
 from sampler.confine import confine, has_room
 from sampler.coverage import spoken_for_until
-from sampler.demux import Demuxer, Source, Window
+from sampler.demux import Demuxer, Window
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.execute import Executor, Taken
 from sampler.flat import flatness
@@ -31,6 +31,7 @@ from sampler.libav import translate
 from sampler.limits import Limits
 from sampler.plan import plan
 from sampler.planes import StoredPicture, store, views_of
+from sampler.source import Source
 from sampler.stills import decode_still
 
 BATCH_BYTES = 16 << 20

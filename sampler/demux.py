@@ -1,6 +1,5 @@
 """Packets of an input, read without decoding and without FFmpeg's probing. Runs in the decoder child."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -28,6 +27,7 @@ from sampler.limits import ROOM, Limits
 from sampler.nal import NalCodec, NalReader, PictureHead
 from sampler.packets import VideoPacket
 from sampler.sizes import told_pixels
+from sampler.source import Source
 from sampler.timeline import JUMP_SECONDS, Timeline
 
 CODECS = {
@@ -55,35 +55,6 @@ READ_BYTES = 256 << 10
 
 RATE_PICTURES = 8
 """So many pictures are needed to call a rate implausible."""
-
-
-class Source:
-    """A file object over an open descriptor, for FFmpeg to read; it has no position in common with other readers."""
-
-    def __init__(self, descriptor: int, size: int) -> None:
-        self._descriptor = descriptor
-        self._size = size
-        self._position = 0
-
-    def read(self, count: int) -> bytes:
-        """Up to `count` bytes."""
-        data = os.pread(self._descriptor, min(count, self._size - self._position), self._position)
-        self._position += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves as io.IOBase.seek does."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = min(max(base + offset, 0), self._size)
-        return self._position
-
-    def tell(self) -> int:
-        """Position."""
-        return self._position
-
-    def at(self, offset: int, count: int) -> bytes:
-        """Up to `count` bytes from `offset` on, wherever the position is."""
-        return os.pread(self._descriptor, max(min(count, self._size - offset), 0), offset)
 
 
 @dataclass(kw_only=True, slots=True)

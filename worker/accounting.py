@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from sampler.frames import Stretch
+
 Interval = tuple[float, float]
 
 SHORT = "short"
@@ -17,20 +19,6 @@ SHORT = "short"
 ROUNDING_MS = 500
 """By how much, <=, a segment may fall short of its EXTINF without a loss: up to protocol version 2 EXTINF is rounded to
 whole seconds (RFC 8216, section 4.3.2.1)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unmoderated:
-    """A stretch of a segment that no sample speaks for; before 0 where there is sound, and no picture yet."""
-
-    start_seconds: float
-    end_seconds: float
-    reason: str
-    """Slug for the ledger."""
-
-    @property
-    def seconds(self) -> float:
-        return self.end_seconds - self.start_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +77,7 @@ def longest_gap(instants: Iterable[float], duration_seconds: float) -> float:
 
 
 def account(
-    extinf_ms: int, *, duration_seconds: float, unmoderated: Sequence[Unmoderated], unhashable_seconds: float
+    extinf_ms: int, *, duration_seconds: float, unmoderated: Sequence[Stretch], unhashable_seconds: float
 ) -> LedgerShare:
     """Shares out a segment's `extinf_ms` by what was seen of it.
 

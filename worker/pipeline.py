@@ -23,9 +23,9 @@ from models.errors import ModelsError
 from models.pdq import PdqHash
 from models.pdq_variants import Variants, hash_with_variants
 from sampler.decoder import Decoder
-from sampler.frames import SampledFrame, SampledSegment
+from sampler.frames import SampledFrame, SampledSegment, Stretch
 from sampler.picture import Picture
-from worker.accounting import Interval, Unmoderated, length, reach, without
+from worker.accounting import Interval, length, reach, without
 from worker.bank.allowance import evaluate
 from worker.bank.follower import BankSource, InForce, as_list_match
 from worker.gate import Fingerprint, GateState, GateView, view
@@ -213,17 +213,14 @@ class Pipeline:
         degraded.update(failed)
         return scores, not failed
 
-    def _unmoderated(self, segment: SampledSegment, instants: Sequence[_Instant]) -> tuple[Unmoderated, ...]:
+    def _unmoderated(self, segment: SampledSegment, instants: Sequence[_Instant]) -> tuple[Stretch, ...]:
         """The sampler's stretches, and those that only samples without their classifier turn speak for."""
-        told = [
-            Unmoderated(start_seconds=stretch.start_seconds, end_seconds=stretch.end_seconds, reason=stretch.reason)
-            for stretch in segment.unmoderated
-        ]
+        told = list(segment.unmoderated)
         if not all(sample.looked_at for _, sample in instants):
             decoded = self._reach(segment, [instant for instant, _ in instants])
             seen = self._reach(segment, [instant for instant, sample in instants if sample.looked_at])
             dark = without(without(decoded, seen), [(stretch.start_seconds, stretch.end_seconds) for stretch in told])
-            told += [Unmoderated(start_seconds=start, end_seconds=end, reason=CLASSIFIER_FAILED) for start, end in dark]
+            told += [Stretch(start_seconds=start, end_seconds=end, reason=CLASSIFIER_FAILED) for start, end in dark]
         return tuple(sorted(told, key=lambda stretch: stretch.start_seconds))
 
     def _unhashable_seconds(self, segment: SampledSegment, instants: Sequence[_Instant]) -> float:

@@ -10,7 +10,8 @@ from config.facts import SELFTEST, Severity, StreamFacts
 from config.persistence import Persistence
 from config.policy import Policy
 from sampler.errors import SamplerError
-from worker.accounting import SHORT, Unmoderated, account, longest_gap
+from sampler.frames import Stretch
+from worker.accounting import SHORT, account, longest_gap
 from worker.errors import FetchError, LocalFileError, ScanError
 from worker.gate import GateState
 from worker.mediasource import Media, Part
@@ -50,7 +51,7 @@ class ScanFinding:
 class Unseen:
     """A stretch of the whole input that nobody looked at."""
 
-    stretch: Unmoderated
+    stretch: Stretch
     part: str
     """Name of the part that it lies in."""
     detail: str = ""
@@ -201,7 +202,7 @@ class Scan:
         result.unseen += [
             Unseen(
                 part=part.name,
-                stretch=Unmoderated(
+                stretch=Stretch(
                     start_seconds=offset + stretch.start_seconds,
                     end_seconds=offset + stretch.end_seconds,
                     reason=stretch.reason,
@@ -229,7 +230,7 @@ class Scan:
             Unseen(
                 part=part.name,
                 detail=detail,
-                stretch=Unmoderated(start_seconds=start, end_seconds=start + seconds, reason=reason),
+                stretch=Stretch(start_seconds=start, end_seconds=start + seconds, reason=reason),
             )
         )
 

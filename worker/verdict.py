@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.facts import Hit, ListMatch
-from sampler.frames import SampleReason
-from worker.accounting import LedgerShare, Unmoderated, account
+from sampler.frames import SampleReason, Stretch
+from worker.accounting import LedgerShare, account
 from worker.gate import GateState
 
 
@@ -89,7 +89,7 @@ class SegmentVerdict:
     samples: tuple[SampleVerdict, ...]
     """By presentation time."""
     duration_seconds: float
-    unmoderated: tuple[Unmoderated, ...]
+    unmoderated: tuple[Stretch, ...]
     """Stretches out of reach of every sample that was decoded, hashed and had its classifier turn; times from the
     segment's first picture."""
     unhashable_seconds: float

@@ -3,28 +3,27 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.accounting import Unmoderated, account, length, longest_gap, reach, without
+from sampler.frames import Stretch
+from worker.accounting import account, length, longest_gap, reach, without
 
 SECONDS = st.floats(min_value=0, max_value=60, allow_nan=False)
 INSTANTS = st.lists(SECONDS, max_size=20)
 
 
 @st.composite
-def stretches(draw: st.DrawFn) -> list[Unmoderated]:
+def stretches(draw: st.DrawFn) -> list[Stretch]:
     """Stretches in order that do not overlap, as a verdict has them."""
     marks = sorted(draw(st.lists(SECONDS, max_size=12, unique=True)))
     reasons = st.sampled_from(["gap", "undecodable", "classifier_failed"])
     return [
-        Unmoderated(start_seconds=start - shift, end_seconds=end - shift, reason=draw(reasons))
+        Stretch(start_seconds=start - shift, end_seconds=end - shift, reason=draw(reasons))
         for shift in [draw(st.sampled_from([0, 0, 30]))]
         for start, end in zip(marks[::2], marks[1::2], strict=False)
     ]
 
 
 @given(extinf_ms=st.integers(0, 60_000), duration=SECONDS, dark=stretches(), unhashable=SECONDS)
-def test_shares_sum_to_extinf_exactly(
-    extinf_ms: int, duration: float, dark: list[Unmoderated], unhashable: float
-) -> None:
+def test_shares_sum_to_extinf_exactly(extinf_ms: int, duration: float, dark: list[Stretch], unhashable: float) -> None:
     """Else elapsed = moderated + failed + … would drift apart by a millisecond a segment, and cry wolf for ever."""
     share = account(extinf_ms, duration_seconds=duration, unmoderated=dark, unhashable_seconds=unhashable)
     assert share.moderated_ms + sum(share.failed_ms.values()) == extinf_ms
@@ -57,9 +56,9 @@ def test_nothing_decoded_is_nothing_moderated() -> None:
 def test_unmoderated_stretches_keep_their_reasons() -> None:
     """An operator could not tell a broken encoder from a broken classifier."""
     dark = [
-        Unmoderated(start_seconds=0, end_seconds=1, reason="undecodable"),
-        Unmoderated(start_seconds=2, end_seconds=2.5, reason="classifier_failed"),
-        Unmoderated(start_seconds=3, end_seconds=3.5, reason="undecodable"),
+        Stretch(start_seconds=0, end_seconds=1, reason="undecodable"),
+        Stretch(start_seconds=2, end_seconds=2.5, reason="classifier_failed"),
+        Stretch(start_seconds=3, end_seconds=3.5, reason="undecodable"),
     ]
     share = account(4_000, duration_seconds=4, unmoderated=dark, unhashable_seconds=0.25)
     assert share.failed_ms == {"undecodable": 1_500, "classifier_failed": 500}
@@ -68,7 +67,7 @@ def test_unmoderated_stretches_keep_their_reasons() -> None:
 
 def test_time_before_the_first_picture_is_why_a_segment_is_short() -> None:
     """Sound without pictures would be told as a lost end, or be taken off what was seen."""
-    before = Unmoderated(start_seconds=-3.02, end_seconds=0, reason="no_pictures")
+    before = Stretch(start_seconds=-3.02, end_seconds=0, reason="no_pictures")
     share = account(4_000, duration_seconds=1, unmoderated=[before], unhashable_seconds=0)
     assert (share.moderated_ms, share.failed_ms) == (1_000, {"no_pictures": 3_000})
     share = account(6_000, duration_seconds=1, unmoderated=[before], unhashable_seconds=0)

@@ -1,0 +1,32 @@
+"""The bytes of an input as a file that FFmpeg reads. Runs in the decoder child."""
+
+import os
+
+
+class Source:
+    """A file object over an open descriptor, for FFmpeg to read; it has no position in common with other readers."""
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        self._descriptor = descriptor
+        self._size = size
+        self._position = 0
+
+    def read(self, count: int) -> bytes:
+        """Up to `count` bytes."""
+        data = os.pread(self._descriptor, min(count, self._size - self._position), self._position)
+        self._position += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Moves as io.IOBase.seek does."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = min(max(base + offset, 0), self._size)
+        return self._position
+
+    def tell(self) -> int:
+        """Position."""
+        return self._position
+
+    def at(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes from `offset` on, wherever the position is."""
+        return os.pread(self._descriptor, max(min(count, self._size - offset), 0), offset)
