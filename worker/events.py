@@ -11,7 +11,7 @@ from typing import Any
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from config.facts import Hit, Severity, StreamFacts
+from config.facts import Hit, ListMatch, Severity, StreamFacts
 from config.schemas import check_event
 from worker.findings import Incident
 from worker.queuekeys import DECISIONS, OPERATIONS, escalations_key
@@ -198,9 +198,21 @@ def _identity(stream_id: str, incident: Incident) -> dict[str, Any]:
 
 
 def _matches(incident: Incident) -> list[dict[str, Any]]:
-    return [
-        {"list": match.list, "entry": match.entry, "distance": match.distance} for match in incident.finding.matches
-    ]
+    return [_match(match) for match in incident.finding.matches]
+
+
+def _match(match: ListMatch) -> dict[str, Any]:
+    """What is not known of a match is left out."""
+    known = {
+        "version": match.version,
+        "tags": list(match.tags),
+        "video": match.video,
+        "variant": match.variant,
+        "allowed": match.allowed,
+    }
+    told = {"list": match.list, "entry": match.entry, "distance": match.distance}
+    told |= {name: value for name, value in known.items() if value}
+    return told if match.seconds is None else told | {"seconds": match.seconds}
 
 
 def _versions(versions: Versions) -> dict[str, Any]:

@@ -103,6 +103,36 @@ def test_raised_tells_what_a_person_needs() -> None:
     }
 
 
+def test_a_match_tells_what_is_known_of_it() -> None:
+    """Whoever looks into a match would not know of which version of a list, video or turned picture it speaks."""
+    match = ListMatch(
+        list="known",
+        entry="v/12",
+        distance=4,
+        video="v",
+        seconds=0.0,
+        variant="mirror",
+        version="abc",
+        tags=("series",),
+    )
+    finding = replace(INCIDENT.finding, matches=(match,))
+    event = json.loads(
+        escalation(OCCASION, replace(INCIDENT, finding=finding), HIT, previous_severity=None, now_ms=NOW).text
+    )
+    assert event["data"]["matches"] == [
+        {
+            "list": "known",
+            "entry": "v/12",
+            "distance": 4,
+            "video": "v",
+            "seconds": 0.0,
+            "variant": "mirror",
+            "version": "abc",
+            "tags": ["series"],
+        }
+    ]
+
+
 @pytest.mark.parametrize("event", every_event(), ids=lambda event: event.type)
 def test_each_is_a_cloudevent_on_one_line(event: Event) -> None:
     """A platform that reads with a CloudEvents library, or line by line, could not read ours."""

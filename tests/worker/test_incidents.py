@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.facts import Hit, ListMatch, Severity, StreamFacts
+from config.facts import Hit, ListMatch, Severity, StreamFacts, VideoFrame
 from config.persistence import Persistence
 from config.policy import Policy, Rule
 from worker.errors import StoreError
@@ -107,6 +107,42 @@ def test_order_of_segments_changes_nothing(
     # Raised if and only if the rule persists in all that was seen.
     met_at = Persistence(hits=needed, within_seconds=within).met_at(h.capture_ms for h in hits)
     assert (one.incident is not None) == (met_at is not None)
+
+
+@given(
+    found=st.lists(
+        st.tuples(st.integers(0, 100_000), st.sampled_from("abcde"), st.sampled_from("uv")), min_size=1, max_size=20
+    ),
+    random=st.randoms(use_true_random=False),
+)
+def test_order_of_segments_changes_no_run(found: list[tuple[int, str, str]], random: object) -> None:
+    """A worker that is slow for once would decide whether a listed video is noticed."""
+    policy = policy_with(persistence={"video_frames": 3, "within_seconds": 20})
+    hits = [replace(hit(at), frames=(VideoFrame("known", video, entry),)) for at, entry, video in found]
+    shuffled = list(hits)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    in_order, out_of_order = Stream(policy), Stream(policy)
+    for stream, sequence in ((in_order, hits), (out_of_order, shuffled)):
+        for number, found_hit in enumerate(sequence):
+            stream.end_segment(found_hit, segment_key=f"s{number}")
+            assert decode(encode(stream.rule)) == stream.rule
+    one, other = in_order.rule, out_of_order.rule
+    assert one.waiting == other.waiting
+    assert (one.incident and one.incident.finding) == (other.incident and other.incident.finding)
+    persistence = policy.rules[0].persistence
+    met_at = persistence.met_by((found_hit.capture_ms, found_hit.frames) for found_hit in hits)
+    assert (one.incident is not None) == (met_at is not None)
+    assert one.incident is None or one.incident.finding.frames == ()
+
+
+def test_a_run_of_weak_matches_raises() -> None:
+    """A listed video that is shown blurred would be one coincidence after the other."""
+    stream = Stream(policy_with(severity="critical", persistence={"video_frames": 3, "within_seconds": 60}))
+    weak = [replace(hit(n * 5_000), frames=(VideoFrame("known", "v", str(n)),)) for n in (1, 2, 3)]
+    assert stream.end_segment(weak[0], weak[2]) == []
+    assert stream.end_segment(weak[0], segment_key="s2") == []
+    (event,) = stream.end_segment(weak[1], segment_key="s3")
+    assert event["type"] == EventType.RAISED
 
 
 @given(captures)
