@@ -36,6 +36,8 @@ class Deployed:
     refreshed_ms: dict[str, int] = field(default_factory=dict)
     missing: str = ""
     """Why another snapshot is open than the one in force; empty: it is that one."""
+    changes: int = 0
+    """How many have been made since the snapshot."""
     unreadable: int = 0
     """Changes since the snapshot that this version does not know."""
 
@@ -97,6 +99,7 @@ def _applied(now: Deployed, news: News, *, missing: str = "") -> Deployed:
         stale=stale_lists(bank.specs.values(), news.refreshed_ms, now_ms=news.now_ms),
         refreshed_ms=news.refreshed_ms,
         missing=missing,
+        changes=now.changes + len(news.changes) + news.unreadable,
         unreadable=now.unreadable + news.unreadable,
     )
 

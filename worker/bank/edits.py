@@ -1,6 +1,6 @@
 """Changes that people make by hand: lists, and single entries."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from redis import Redis
 
@@ -15,11 +15,9 @@ from worker.errors import BankRequestError
 OPERATOR = "operator"
 """Who is recorded where nobody said a name: whoever has this machine's command line."""
 
-LookBack = Callable[[Redis, Sequence[Change]], object]
-
 
 def make(redis: Redis, changes: Sequence[Change], *, by: str, refreshed: str = "") -> tuple[Change, ...]:
-    """Makes changes, all or none: in force everywhere within seconds, and looked for in what was judged before.
+    """Makes changes, all or none: in force everywhere within seconds; look-back follows the same stream.
 
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; the changes may have been made.

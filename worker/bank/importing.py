@@ -1,0 +1,199 @@
+"""Bringing a file of hashes into a list: all of it or nothing.
+
+A small file becomes changes, which every worker follows; a large one is written straight into a new snapshot, so that
+neither Redis nor the workers have to carry it.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from redis import Redis
+
+from models.bank.bank import Bank
+from models.bank.delta import Change
+from models.bank.entries import BUILT_IN, LIST_NAME, Entry, ListSpec
+from models.errors import ListFormatError
+from models.formats import HEAD_BYTES, Format, Progress, Removal, read, sniff
+from models.formats.report import ImportCount, ImportReport
+from worker.bank.deployed import follow
+from worker.bank.edits import OPERATOR, make
+from worker.bank.merging import Merge
+from worker.bank.place import Place
+from worker.bank.publication import Contents, publish
+from worker.errors import BankRequestError
+from worker.localfile import open_file
+from worker.lookbackjobs import MOST_BULK, enqueue
+
+SMALL_CHANGES = 5_000
+"""Up to (<=) which an import is made of changes. More would fill Redis and be searched flat for long."""
+
+WRITER_SECONDS = 600.0
+"""How long an import waits for another writer: a snapshot of 10^7 entries takes minutes."""
+
+UNKNOWN_SOURCE = "unknown"
+"""Source of a list that nobody created before something was imported into it: not the platform's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """What an import did."""
+
+    list: str
+    format: Format
+    created: bool
+    """The list was not there before."""
+    report: ImportReport
+    """What was in the file."""
+    added: int
+    """Entries that the list did not have."""
+    withdrawn: int
+    """Entries that the list had and has no longer."""
+    entries: int
+    """That the list has now."""
+    version: str
+    looked_back: int
+    """New hashes that are looked for in what was judged before."""
+
+    def to_record(self) -> dict[str, Any]:
+        """As `livewarden bank import --json` prints it."""
+        return {
+            "list": self.list,
+            "format": str(self.format),
+            "created": self.created,
+            **self.report.to_record(),
+            "added": self.added,
+            "withdrawn": self.withdrawn,
+            "entries": self.entries,
+            "version": self.version,
+            "looked_back": self.looked_back,
+        }
+
+
+def import_file(
+    redis: Redis,
+    place: Place,
+    name: str,
+    path: Path,
+    *,
+    format: Format | None = None,  # noqa: A002 (the word that the command line has for it)
+    replace: bool = False,
+    by: str = OPERATOR,
+    progress: Progress | None = None,
+    small_changes: int = SMALL_CHANGES,
+) -> Imported:
+    """Takes a file into the list `name`, which is made if need be.
+
+    Args:
+        format: how it is laid out; None: recognised by its content.
+        replace: the file is all of the list; else what the list has stays, except for what the file withdraws.
+        progress: told how many bytes have been read.
+
+    Raises:
+        BankRequestError: the file is malformed, or the list is one that nothing is imported into; or another writer is
+            at work. Nothing was changed.
+        LocalFileError, StoreError, SnapshotError, LeaseLostError: nothing was changed (StoreError: all of it may be).
+    """
+    if name in BUILT_IN:
+        raise BankRequestError(f"list {name} takes no files: it holds what people looked at one by one")
+    if not LIST_NAME.fullmatch(name):
+        raise BankRequestError(f"list {name[:120]!r}: expected a name of 1 to 100 characters out of A-Z a-z 0-9 . _ -")
+    with open_file(path) as file, _naming(path):
+        layout = _layout(file, path) if format is None else format
+        count = ImportCount()
+        records = count.count(read(file, format=layout, progress=progress, video=path.stem))
+        head = list(islice(records, small_changes + 1))
+        bank = follow(redis, place).bank
+        spec = bank.specs.get(name)
+        changes = None
+        if len(head) <= small_changes and (not replace or bank.sizes.get(name, 0) <= small_changes):
+            changes = _changes(bank, name, head, replace=replace)
+        if changes is not None and len(changes.all) <= small_changes:
+            created = [] if spec is not None else [Change.put_list(_new_spec(name), at_ms=0)]
+            make(redis, created + changes.all, by=by, refreshed=name)
+            after = follow(redis, place).bank
+            added, removed, looked_back = changes.added, changes.removed, changes.added
+        else:
+            after, merge, looked_back = _rewrite(redis, place, name, chain(head, records), replace=replace)
+            added, removed = merge.new, merge.removed
+    return Imported(
+        list=name,
+        format=layout,
+        created=spec is None,
+        report=count.report(),
+        added=added,
+        withdrawn=removed,
+        entries=after.sizes[name],
+        version=after.versions[name],
+        looked_back=looked_back,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Changes:
+    all: list[Change]
+    added: int
+    removed: int
+
+
+def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, replace: bool) -> _Changes:
+    """What a small file changes."""
+    entries = {(entry.entry, entry.kind, entry.value): entry for entry in records if isinstance(entry, Entry)}
+    gone = [record.entry for record in records if isinstance(record, Removal)]
+    if replace:
+        gone += [old.entry for old in bank.entries(name) if (old.entry, old.kind, old.value) not in entries]
+    withdrawn = {entry_id: bank.exact(name, entry_id) for entry_id in gone}
+    changes = [Change.remove(name, entry_id, at_ms=0) for entry_id, there in withdrawn.items() if there]
+    added = 0
+    for key, entry in entries.items():
+        there = bank.exact(name, entry.entry)
+        known = any((old.entry, old.kind, old.value) == key for old in there)
+        # An id that is withdrawn takes all of its hashes along: what stays of it is added again.
+        if not known or entry not in there or entry.entry in withdrawn:
+            changes.append(Change.add(name, entry, at_ms=0))
+        added += not known
+    removed = sum((old.entry, old.kind, old.value) not in entries for there in withdrawn.values() for old in there)
+    return _Changes(all=changes, added=added, removed=removed)
+
+
+def _rewrite(
+    redis: Redis, place: Place, name: str, records: Iterable[Entry | Removal], *, replace: bool
+) -> tuple[Bank, Merge, int]:
+    """Writes the file into a new snapshot with all that the bank holds."""
+    merge = Merge(records, replace=replace)
+
+    def contents(bank: Bank) -> Contents:
+        yield bank.specs.get(name) or _new_spec(name), chain(merge.incoming(), merge.kept(bank.entries(name)))
+        yield from ((spec, entries) for spec, entries in bank.contents() if spec.name != name)
+
+    snapshot = publish(redis, place, contents, refreshed=name, wait_seconds=WRITER_SECONDS)
+    assert snapshot is not None
+    looked_back = 0
+    if merge.new <= MOST_BULK:
+        new = merge.only_new(snapshot.entries(name)) if merge.new else iter(())
+        looked_back = enqueue(redis, (Change.add(name, entry, at_ms=0) for entry in new))
+    return Bank(snapshot=snapshot), merge, looked_back
+
+
+def _new_spec(name: str) -> ListSpec:
+    return ListSpec(name=name, source=UNKNOWN_SOURCE)
+
+
+def _layout(file: BinaryIO, path: Path) -> Format:
+    try:
+        head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise BankRequestError(f"{path}: cannot be read: {error.strerror}") from error
+    return sniff(head)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Names the file in what a reader says of it: a place and a reason, never a hash."""
+    try:
+        yield
+    except ListFormatError as error:
+        raise BankRequestError(f"{path}, {error}: nothing of it was taken") from error
