@@ -6,15 +6,21 @@ from typing import Any
 from celery import shared_task
 
 from config.errors import LivewardenError
+from worker import logkeeping, lookbackjobs
 from worker.app import app, process, tick_now
+from worker.lookback import Lookback, look_back
 from worker.moderate import moderate_segment
+from worker.objectstore import ObjectStore
 from worker.poll import poll_due
 from worker.queue import trim
 from worker.registry import check_stream_id, register, unwatch, watch
 from worker.schedule import URGENT_RISK_PRIOR, reconcile
-from worker.turns import SEGMENTS, URGENT
+from worker.turns import CONTROL, SEGMENTS, URGENT
 
 _log = logging.getLogger(__name__)
+
+HOUSEKEEPING_EXPIRES_SECONDS = 10
+"""Two seconds apart they would pile up in a queue that nobody works off."""
 
 
 @shared_task(name="livewarden.watch_stream")
@@ -70,12 +76,35 @@ def reconcile_task() -> None:
     """Sends overdue segments again, and trims what every reader has acknowledged."""
     reconcile(process.redis, send_segment)
     trim(process.redis)
+    for name, is_due in (("look_back", lookbackjobs.is_due), ("keep_log", logkeeping.is_due)):
+        if is_due(process.redis):
+            send_housekeeping(name)
+
+
+@shared_task(name="livewarden.look_back")
+def look_back_task() -> None:
+    """Searches the verdict log, for a slice of time, for hashes that have come."""
+    if look_back(Lookback.of(process)):
+        send_housekeeping("look_back")
+
+
+@shared_task(name="livewarden.keep_log")
+def keep_log_task() -> None:
+    """Purges and merges the verdict log, for a slice of time."""
+    store = ObjectStore(process.settings.store_url)
+    if logkeeping.keep_log(process.redis, store, hours=process.settings.verdict_log_hours):
+        send_housekeeping("keep_log")
 
 
 @shared_task(name="livewarden.segment")
 def segment_task(stream_id: str, segment_key: str) -> None:
     """Moderates one segment."""
     moderate_segment(process, stream_id, segment_key)
+
+
+def send_housekeeping(name: str) -> None:
+    """Sends the task of that name; one that nobody took in time is no loss, for it is sent again."""
+    app.send_task(f"livewarden.{name}", queue=CONTROL, expires=HOUSEKEEPING_EXPIRES_SECONDS)
 
 
 def send_segment(stream_id: str, segment_key: str, risk_prior: float) -> None:

@@ -35,6 +35,8 @@ BATCH_ROWS = 65_536
 
 HOLDS = b"livewarden.holds"
 """Key of a merged file's metadata: JSON list of the names that it was merged from."""
+MERGED_MS = b"livewarden.merged_ms"
+"""Likewise: when it was merged."""
 
 _NAME = re.compile(r"(\d{1,15})-(\d{1,15})-(\d{1,15})-(\d{1,9})-[0-9a-f]{16}(-merged)?\.parquet")
 _DATE, _HOUR = re.compile(r"date=(\d{4}-\d{2}-\d{2})"), re.compile(r"hour=(\d{2})")
@@ -79,20 +81,23 @@ def folder_of(written_ms: int) -> str:
     return datetime.fromtimestamp(written_ms / 1000, UTC).strftime(f"{ROOT}/date=%Y-%m-%d/hour=%H")
 
 
-def write_table(store: ObjectStore, table: pa.Table, *, written_ms: int, holds: Sequence[str] | None = None) -> LogFile:
+def write_table(
+    store: ObjectStore, table: pa.Table, *, written_ms: int, holds: Sequence[str] = (), merged_ms: int = 0
+) -> LogFile:
     """Writes one file of the log, whole or not at all.
 
     Args:
         table: of `SCHEMA`, at least one row.
-        holds: of a merged file, the names of those that it holds.
+        holds: of a merged file, the names of those that it holds; `merged_ms`: when it was merged.
 
     Raises:
         ObjectStoreError: the store is away, full or refuses it.
     """
     captures = table.column("capture_ms").to_numpy()
     stem = f"{written_ms}-{captures.min()}-{captures.max()}-{table.num_rows}-{secrets.token_hex(8)}"
-    if holds is not None:
-        table = table.replace_schema_metadata({HOLDS: json.dumps(list(holds)).encode()})
+    if holds:
+        told = {HOLDS: json.dumps(list(holds)).encode(), MERGED_MS: str(merged_ms).encode()}
+        table = table.replace_schema_metadata(told)
     data = io.BytesIO()
     pq.write_table(
         table,
@@ -103,7 +108,7 @@ def write_table(store: ObjectStore, table: pa.Table, *, written_ms: int, holds: 
         use_dictionary=[name for name in _leaves(table.schema) if name not in ("pdq", "capture_ms", "pts_seconds")],
         write_statistics=["capture_ms"],
     )
-    folder, name = folder_of(written_ms), f"{stem}{'' if holds is None else '-merged'}.parquet"
+    folder, name = folder_of(written_ms), f"{stem}{'-merged' if holds else ''}.parquet"
     store.write(f"{folder}/{name}", data.getbuffer())
     file = LogFile.parse(folder, name)
     assert file is not None
@@ -191,8 +196,16 @@ class LogReader:
     @property
     def holds(self) -> list[str]:
         """Names of the files that it was merged from; none, if it was not."""
-        metadata = self._parquet.schema_arrow.metadata or {}
-        return [str(name) for name in json.loads(metadata.get(HOLDS, b"[]"))]
+        return [str(name) for name in json.loads(self._told.get(HOLDS, b"[]"))]
+
+    @property
+    def merged_ms(self) -> int:
+        """When it was merged; 0, if it was not."""
+        return int(self._told.get(MERGED_MS, b"0"))
+
+    @property
+    def _told(self) -> dict[bytes, bytes]:
+        return self._parquet.schema_arrow.metadata or {}
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows, in order, at most `BATCH_ROWS` at a time, with those of `SCHEMA`'s columns.

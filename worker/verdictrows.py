@@ -102,7 +102,7 @@ def rows_of(occasion: Occasion, verdict: SegmentVerdict, *, segment_ms: int) -> 
             "keyframe": sample.keyframe,
             "pdq": None if sample.pdq is None else bytes.fromhex(sample.pdq),
             "pdq_quality": sample.pdq_quality,
-            "matches": [_match_record(match) for match in sample.matches],
+            "matches": [match_record(match) for match in sample.matches],
             "scores": list(sample.scores.items()),
             "deduplicated": sample.deduplicated,
             "looked_at": sample.looked_at,
@@ -114,7 +114,7 @@ def rows_of(occasion: Occasion, verdict: SegmentVerdict, *, segment_ms: int) -> 
     ]
 
 
-def _match_record(match: ListMatch) -> dict[str, Any]:
+def match_record(match: ListMatch) -> dict[str, Any]:
     return {
         "list": match.list,
         "entry": match.entry,
