@@ -2,5 +2,22 @@
 
 from models.formats.reading import HEAD_BYTES, read, sniff
 from models.formats.records import Format, Progress, Record, Removal, Skip, SkipReason
+from models.formats.report import ImportCount, ImportReport, count_import
+from models.formats.writing import write_csv, write_signals
 
-__all__ = ["HEAD_BYTES", "Format", "Progress", "Record", "Removal", "Skip", "SkipReason", "read", "sniff"]
+__all__ = [
+    "HEAD_BYTES",
+    "Format",
+    "ImportCount",
+    "ImportReport",
+    "Progress",
+    "Record",
+    "Removal",
+    "Skip",
+    "SkipReason",
+    "count_import",
+    "read",
+    "sniff",
+    "write_csv",
+    "write_signals",
+]

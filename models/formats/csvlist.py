@@ -53,7 +53,8 @@ def _read_plain(lines: Iterator[tuple[int, str]], *, has_ids: bool) -> Iterator[
             found = fields.split(line, place)
             _check_count(found, 1 + has_ids, place)
             name = found[-1]
-        name = name.strip()
+        else:
+            name = name.strip()
         yield Entry(entry=fields.entry_id(name, place) if name else str(number), kind=kind, value=value)
 
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final, NoReturn
 
 from models.errors import ListFormatError
@@ -131,13 +132,12 @@ class _Text:
         if self._next() == "]":
             self._at += 1
             return
-        number = 0
-        while True:
+        for number in count():
             self.place = f"{path}[{number}]"
             yield number
             if self._take(",]") == "]":
-                return
-            number += 1
+                break
+        self.place = path
 
     def value(self) -> object:
         """Reads any value, at most LARGEST_ELEMENT long."""

@@ -150,9 +150,8 @@ class _Document:
     def text(self, text: str) -> None:
         if self._text is None:
             return
-        self._text_length += len(text)
-        if self._text_length <= _LARGEST_TEXT:
-            self._text.append(text)
+        self._text.append(text[: _LARGEST_TEXT - self._text_length])
+        self._text_length += len(self._text[-1])
 
     def end(self, tag: str) -> None:
         item = self._item
