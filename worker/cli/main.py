@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from config.errors import LivewardenError
+from worker.cli.bank import app as bank
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.hash import hash_images
@@ -61,6 +62,7 @@ app.command("doctor")(doctor)
 app.command("demo")(demo)
 app.add_typer(streams, name="streams")
 app.add_typer(queue, name="queue")
+app.add_typer(bank, name="bank")
 
 
 def _add_plugins() -> None:

@@ -1,0 +1,51 @@
+"""Letting a list out of the bank: the platform's own, and what its source has allowed to be passed on."""
+
+from collections.abc import Callable, Iterable
+from typing import TextIO
+
+from models.bank.bank import Bank
+from models.bank.entries import Entry, ListSpec
+from models.formats.records import Format
+from models.formats.writing import write_csv, write_signals
+from worker.bank.edits import must_exist
+from worker.errors import BankRequestError
+
+OWN_SOURCES = frozenset(["", "platform"])
+"""What `source` says of the platform's own lists."""
+
+_WRITERS: dict[Format, Callable[[Iterable[Entry], TextIO], int]] = {
+    Format.CSV: write_csv,
+    Format.THREATEXCHANGE: write_signals,
+}
+
+
+def may_leave(spec: ListSpec) -> bool:
+    """Whether a list may leave the bank."""
+    return spec.exportable or spec.source in OWN_SOURCES
+
+
+def entries_of(bank: Bank, name: str) -> Iterable[Entry]:
+    """All entries of a list that may leave the bank.
+
+    Raises:
+        BankRequestError: there is no such list, or it may not.
+    """
+    spec = must_exist(bank, name)
+    if not may_leave(spec):
+        raise BankRequestError(
+            f"list {name} is from {spec.source} and stays here: only own lists leave the bank, and those that were "
+            "created with --exportable"
+        )
+    return bank.entries(name)
+
+
+def export_list(bank: Bank, name: str, file: TextIO, layout: Format) -> int:
+    """Writes a list; gives the number of its entries.
+
+    Raises:
+        BankRequestError: it may not leave the bank, or there is no such way to write it.
+    """
+    entries = entries_of(bank, name)
+    if layout not in _WRITERS:
+        raise BankRequestError(f"--format {layout}: lists are written as {' or '.join(_WRITERS)}")
+    return _WRITERS[layout](entries, file)

@@ -1,0 +1,69 @@
+"""Whether the bank is whole, and finds what it holds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from redis import Redis
+
+from models.bank.bank import Bank
+from models.bank.entries import Entry, HashKind
+from models.bank.snapshot import verify_snapshot
+from models.errors import SnapshotError
+from models.pdq import PdqHash
+from worker.bank.deployed import follow
+from worker.bank.place import Place
+
+TRIED_A_LIST = 500
+"""Entries of each list that are looked for, spread over it: a broken index shows in far fewer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+def verify(redis: Redis, place: Place) -> Iterator[Check]:
+    """Reads every byte of the snapshot, every change, and looks for entries of each list.
+
+    Raises:
+        StoreError: Redis is away.
+        BankRequestError: there is nothing usable.
+    """
+    deployed = follow(redis, place)
+    yield Check(name="in force", ok=not deployed.behind, found=deployed.behind or f"up to change {deployed.position}")
+    folder = place.find(redis)
+    if deployed.bank.snapshot is not None and folder is not None:
+        yield _bytes(folder / deployed.pointer.name)
+    for name in deployed.bank.specs:
+        yield _recall(deployed.bank, name)
+
+
+def _bytes(path: Path) -> Check:
+    try:
+        verify_snapshot(path)
+    except SnapshotError as error:
+        return Check(name="snapshot", ok=False, found=str(error))
+    return Check(name="snapshot", ok=True, found=f"{path.name}: every byte as it was written")
+
+
+def _recall(bank: Bank, name: str) -> Check:
+    """Every listed hash must be found by itself."""
+    step = max(1, bank.sizes[name] // TRIED_A_LIST)
+    tried = missed = 0
+    for entry in islice(bank.entries(name), 0, None, step):
+        tried += 1
+        missed += not _finds(bank, name, entry)
+    return Check(name=f"list {name}", ok=not missed, found=f"{tried - missed} of {tried} entries tried were found")
+
+
+def _finds(bank: Bank, name: str, entry: Entry) -> bool:
+    if entry.kind is HashKind.PDQ:
+        matches = bank.match(PdqHash(bits=entry.value, quality=100))
+        return any(match.list == name and match.distance == 0 for match in matches)
+    return any(match.list == name for match in bank.find(entry.kind, entry.value))

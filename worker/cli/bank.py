@@ -1,0 +1,282 @@
+"""`livewarden bank`: the lists of known material, brought in, looked into and changed by hand."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from worker.cli.bankpeople import app as people
+from worker.cli.banksession import format_named, print_json, session
+from worker.cli.options import Json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from models.formats import Progress
+    from worker.bank.importing import Imported
+
+app = typer.Typer(no_args_is_help=True, help="The hash bank: lists of known material.")
+app.registered_commands += people.registered_commands
+
+ListName = Annotated[str, typer.Argument(metavar="LIST", help="1 to 100 characters of A-Z a-z 0-9 . _ -")]
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; recorded with what you do.")]
+OPERATOR = "operator"
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Show all lists: what they hold, where they are from, and how they are compared with."""
+    from worker.bank.overview import list_records
+
+    with session() as now:
+        records = list_records(now.in_force.bank, now.deployed)
+    if as_json:
+        for record in records:
+            print_json(record)
+        return
+    table = _table(
+        "list", "entries", "source", "category", "distance", "quality", "variants", "exportable", "refreshed"
+    )
+    for record in records:
+        table.add_row(
+            record["list"],
+            f"{record['entries']:,}",
+            record["source"],
+            record["category"],
+            f"<= {record['max_distance']}",
+            f">= {record['min_quality']}",
+            " ".join(record["variants"]),
+            "yes" if record["exportable"] else "",
+            "[bold red]stale[/]" if record["stale"] else "",
+        )
+    _print_table(table)
+
+
+@app.command()
+def create(
+    name: ListName,
+    source: Annotated[str, typer.Option(help="Who gives it: NCMEC, IWF …; without it the list is your own.")] = "",
+    category: Annotated[str, typer.Option(help="What is on it.")] = "",
+    max_distance: Annotated[int, typer.Option(help="PDQ distance that is a match, 0 to 31.")] = 31,
+    min_quality: Annotated[int, typer.Option(help="PDQ quality from which a picture is compared, 0 to 100.")] = 50,
+    variants: Annotated[str, typer.Option(help="Turned pictures that are compared too: mirror,rotate,crop.")] = "",
+    owner: Annotated[str, typer.Option(help="Whom to ask about it.")] = "",
+    exportable: Annotated[bool, typer.Option("--exportable", help="Its source lets you pass it on.")] = False,
+    refresh_hours: Annotated[
+        float | None, typer.Option(help="How often you mean to import it anew; later than that it is stale.")
+    ] = None,
+    by: By = OPERATOR,
+    as_json: Json = False,
+) -> None:
+    """Make an empty list."""
+    from pydantic import ValidationError
+
+    from models.bank.entries import ListSpec
+    from worker.bank import edits
+    from worker.errors import BankRequestError
+
+    try:
+        spec = ListSpec.model_validate(
+            {
+                "name": name,
+                "source": source,
+                "category": category,
+                "max_distance": max_distance,
+                "min_quality": min_quality,
+                "variants": variants.replace(",", " ").split(),
+                "owner": owner,
+                "exportable": exportable,
+                "refresh_seconds": None if refresh_hours is None else refresh_hours * 3600,
+            }
+        )
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, one['loc'][:1]))}: {one['msg']}" for one in error.errors())
+        raise BankRequestError(told) from error
+    with session() as now:
+        edits.create(now.redis, now.deployed.bank, spec, by=by)
+    if as_json:
+        print_json({"list": name, **spec.model_dump(mode="json", exclude={"name"})})
+    else:
+        typer.echo(f"list {name} is there, and empty")
+
+
+@app.command("import")
+def import_(
+    name: ListName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, PDQ, vPDQ, VICS, NCMEC or ThreatExchange.")],
+    layout: Annotated[
+        str | None, typer.Option("--format", help="csv, pdq, vpdq, vics, ncmec or threatexchange; else by content.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="FILE is all of the list: withdraw what it does not have.")
+    ] = False,
+    by: By = OPERATOR,
+    as_json: Json = False,
+) -> None:
+    """Take FILE into LIST, all of it or nothing; what LIST has stays, except for what FILE withdraws.
+
+    A list that is not there is made. A malformed file is refused with its place and the reason.
+    """
+    from worker.bank.importing import import_file
+
+    chosen = None if layout is None else format_named(layout)
+    with session() as now, _progress(file) as progress:
+        done = import_file(now.redis, now.place, name, file, format=chosen, replace=replace, by=by, progress=progress)
+    if as_json:
+        print_json(done.to_record())
+    else:
+        _print_import(done, file)
+
+
+@app.command()
+def export(
+    name: ListName,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Without it: standard output.")] = None,
+    layout: Annotated[str, typer.Option("--format", help="csv or threatexchange.")] = "csv",
+    as_json: Json = False,
+) -> None:
+    """Write an own or exportable list. It holds hashes: treat the file as you treat the lists."""
+    from worker.bank.exporting import export_list
+    from worker.errors import LocalFileError
+
+    with session() as now:
+        if file is None:
+            count = export_list(now.in_force.bank, name, sys.stdout, format_named(layout))
+        else:
+            # Under another name first: neither a refusal nor a full disk may leave half a list under its own.
+            part = file.with_name(f".{file.name}.part")
+            try:
+                with part.open("w", encoding="utf-8", newline="") as output:
+                    count = export_list(now.in_force.bank, name, output, format_named(layout))
+                part.replace(file)
+            except OSError as error:
+                raise LocalFileError(f"{file}: cannot be written: {error.strerror}") from error
+            finally:
+                part.unlink(missing_ok=True)
+    if as_json and file is not None:
+        print_json({"list": name, "format": layout, "file": str(file), "entries": count})
+    elif file is not None:
+        typer.echo(f"{file}: {count:,} entries of {name}")
+
+
+@app.command()
+def match(
+    hashes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[HASH]…", help="PDQ, MD5, SHA-1 or SHA-256, in hex; - or none: stdin."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look hashes up, as workers do: given here, or one a line on standard input.
+
+    Status 2 if one of them is no hash; the others are looked up all the same.
+    """
+    from worker.bank.lookup import look_up, placed_lines
+    from worker.errors import BankRequestError
+
+    from_stdin = not hashes or hashes == ["-"]
+    given = placed_lines(sys.stdin) if from_stdin else ((text, f"hash {n}") for n, text in enumerate(hashes or (), 1))
+    refused = False
+    with session() as now:
+        for text, place in given:
+            try:
+                looked = look_up(now.in_force.bank, text, place)
+            except BankRequestError as error:
+                typer.echo(f"livewarden: {error}", err=True)
+                refused = True
+                continue
+            if as_json:
+                print_json(looked.to_record())
+                continue
+            told = [f"{one.list} entry {one.entry} at distance {one.distance}" for one in looked.matches]
+            typer.echo(f"{text[:8]}…  {'; '.join(told) or 'no match'}")
+    if refused:
+        raise typer.Exit(2)
+
+
+@app.command()
+def stats(as_json: Json = False) -> None:
+    """Show how large the bank is, what has changed since its snapshot, and whether every process follows."""
+    from worker.bank import overview
+
+    with session() as now:
+        record = overview.stats(now.redis, now.in_force.bank, now.deployed)
+    if as_json:
+        print_json(record)
+        return
+    table = _table("", "")
+    for name, value in record.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        table.add_row(name.replace("_", " "), f"{shown:,}" if isinstance(shown, int) else str(shown or "none"))
+    _print_table(table)
+
+
+@app.command()
+def verify(as_json: Json = False) -> None:
+    """Read every byte of the snapshot, and look for entries of each list. Status 1: something is wrong."""
+    from worker.bank import verification
+
+    with session() as now:
+        checks = list(verification.verify(now.redis, now.place))
+    ok = all(check.ok for check in checks)
+    if as_json:
+        print_json({"ok": ok, "checks": [vars(check) for check in checks]})
+    else:
+        for check in checks:
+            typer.echo(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.found}")
+    raise typer.Exit(int(not ok))
+
+
+@contextmanager
+def _progress(file: Path) -> "Iterator[Progress | None]":
+    """A progress bar on stderr, if that is a terminal, in bytes of the file."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal or not file.is_file():
+        yield None
+        return
+    size = file.stat().st_size
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=size)
+        yield lambda read_bytes: bar.update(
+            task, completed=read_bytes, description="reading" if read_bytes < size else "writing"
+        )
+
+
+def _print_import(done: "Imported", file: Path) -> None:
+    report = done.report
+    typer.echo(f"{file} ({done.format}) into {done.list}{', which is new' if done.created else ''}:")
+    typer.echo(f"  accepted    {report.total_accepted:>12,}  {_told(report.accepted)}")
+    skipped = {f"{reason}, first at {report.first_skipped[reason]}": n for reason, n in report.skipped.items()}
+    typer.echo(f"  skipped     {sum(report.skipped.values()):>12,}  {_told(skipped)}")
+    typer.echo(f"  removed     {report.removed:>12,}  by the file itself")
+    typer.echo(f"  duplicates  {report.duplicates:>12,}")
+    if report.contradictions:
+        typer.echo(f"  contradictory ids {report.contradictions:>6,}  all of their hashes are in the list")
+    typer.echo(f"{done.list}: {done.added:,} new, {done.withdrawn:,} withdrawn, now {done.entries:,} entries")
+
+
+def _told(counts: dict[str, int]) -> str:
+    return "; ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _table(*headings: str) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=any(headings))
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading in ("list", "entries"), overflow="fold")
+    return table
+
+
+def _print_table(table: "Table") -> None:
+    from rich.console import Console
+
+    Console().print(table)

@@ -1,0 +1,73 @@
+"""What each `livewarden bank` command works with: Redis, and the bank as it is now."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from config.settings import Settings
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from models.formats import Format
+    from worker.bank.deployed import Deployed
+    from worker.bank.follower import InForce
+    from worker.bank.place import Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The bank, as one command sees it."""
+
+    redis: "Redis"
+    place: "Place"
+    deployed: "Deployed"
+    """Without the lists of LIVEWARDEN_LISTS_DIR: what can be changed."""
+    in_force: "InForce"
+    """With them: what workers compare with."""
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """Opens the bank for one command.
+
+    Raises:
+        StoreError: Redis is away.
+        HashListError, BankRequestError: nothing usable is there.
+    """
+    from worker.bank.deployed import follow
+    from worker.bank.folder import load_folder
+    from worker.bank.follower import in_force
+    from worker.bank.place import Place
+    from worker.redisdb import connect, store_errors
+
+    settings = Settings.from_mapping(os.environ)
+    place = Place.of(settings)
+    with connect(settings.redis_url.get_secret_value()) as redis, store_errors():
+        deployed = follow(redis, place)
+        now = in_force(deployed, load_folder(settings.lists_dir))
+        yield Session(redis=redis, place=place, deployed=deployed, in_force=now)
+
+
+def print_json(record: dict[str, Any]) -> None:
+    """One object on a line of standard output."""
+    sys.stdout.write(json.dumps(record) + "\n")
+
+
+def format_named(name: str) -> "Format":
+    """A file's layout by its name.
+
+    Raises:
+        BankRequestError: there is none of that name.
+    """
+    from models.formats import Format
+    from worker.errors import BankRequestError
+
+    try:
+        return Format(name)
+    except ValueError:
+        raise BankRequestError(f"--format {name[:40]!r}: expected one of {', '.join(Format)}") from None
