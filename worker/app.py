@@ -20,6 +20,7 @@ from kombu import Exchange, Queue
 
 from config.errors import LivewardenError
 from config.settings import Settings
+from worker.bank.compaction import compact_when_due
 from worker.heartbeat import touch_while_alive
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
@@ -120,6 +121,9 @@ def _build(**_: Any) -> None:
 @worker_ready.connect
 def _watch(**_: Any) -> None:
     _stopping.clear()
+    threading.Thread(
+        target=compact_when_due, args=(process.redis, _stopping), name="livewarden-compaction", daemon=True
+    ).start()
     threading.Thread(
         target=tick_when_late, args=(process, tick_now, _stopping), name="livewarden-watchdog", daemon=True
     ).start()

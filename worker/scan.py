@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from time import process_time
 from typing import Any
 
-from config.facts import SELFTEST, Severity, StreamFacts
+from config.facts import SELFTEST, ListMatch, SampleFacts, Severity, StreamFacts
 from config.persistence import Persistence
 from config.policy import Policy
+from models.bank.bank import Bank
 from sampler.errors import SamplerError
 from sampler.frames import Stretch
 from worker.accounting import SHORT, account, longest_gap
 from worker.errors import FetchError, LocalFileError, ScanError
+from worker.filedigests import match_file
 from worker.gate import GateState
 from worker.mediasource import Media, Part
 from worker.pipeline import Observer, Origin, Pipeline
@@ -20,6 +22,9 @@ from worker.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
 SCANNED = StreamFacts(stream_id="scan", purpose="drill")
 """A scan is a drill: the test card counts."""
+
+FILE = "file"
+"""What a rule is told to have made us look, where the file itself is listed."""
 
 FOUND, UNSEEN, CLEAN = 1, 2, 0
 """Exit statuses."""
@@ -62,6 +67,8 @@ class Unseen:
 class ScanResult:
     """What was seen so far; grows with each part."""
 
+    file_matches: tuple[ListMatch, ...] = ()
+    """Entries that are digests of the whole file."""
     samples: list[SampleVerdict] = field(default_factory=list)
     unseen: list[Unseen] = field(default_factory=list)
     degraded: set[str] = field(default_factory=set)
@@ -89,7 +96,20 @@ class ScanResult:
             if rule.mode == "live"
             for row in _rows(self._persisting(rule.name, rule.persistence))
         ]
+        found += self._of_file(policy)
         return sorted(found, key=lambda finding: (finding.pts_seconds, finding.severity.rank))
+
+    def _of_file(self, policy: Policy) -> list[ScanFinding]:
+        """What the file's own digest gives cause for: it is the very file, so that nothing has to persist."""
+        if not self.file_matches:
+            return []
+        facts = SampleFacts(capture_ms=0, pts_seconds=0.0, reason=FILE, pdq_quality=0, matches=self.file_matches)
+        hits = policy.evaluate(SCANNED, facts).hits
+        return [
+            ScanFinding(rule=hit.rule, severity=hit.severity, pts_seconds=0.0)
+            for hit in hits
+            if policy.rule(hit.rule).mode == "live"
+        ]
 
     def _persisting(self, rule: str, persistence: Persistence) -> list[int]:
         """Indices of the samples on which the rule holds often enough, near enough together."""
@@ -111,7 +131,7 @@ class ScanResult:
     def only_selftest(self, findings: Sequence[ScanFinding]) -> bool:
         """Whether all that was found is the test card: a finding counts as that if each of its rule's hits matched it
         and no other list."""
-        if any(match.list != SELFTEST for sample in self.samples for match in sample.matches):
+        if self.file_matches or any(match.list != SELFTEST for sample in self.samples for match in sample.matches):
             return False
         rules = {finding.rule for finding in findings}
         return all(hit.matches for sample in self.samples for hit in sample.hits if hit.rule in rules)
@@ -121,6 +141,11 @@ class ScanResult:
         if findings:
             return FOUND
         return UNSEEN if self.unmoderated_seconds > self.frame_seconds + SLACK_SECONDS else CLEAN
+
+    def file_record(self) -> dict[str, Any]:
+        """As `livewarden scan --json` prints it, first, where the file itself is listed."""
+        found = [{"list": match.list, "entry": match.entry, "distance": match.distance} for match in self.file_matches]
+        return {"type": "file", "matches": found}
 
     def summary(self) -> dict[str, Any]:
         """As `livewarden scan --json` prints it, last."""
@@ -140,8 +165,10 @@ class ScanResult:
 class Scan:
     """Runs the pipeline over the parts of a medium, in order."""
 
-    def __init__(self, *, pipeline: Pipeline, seed: bytes, observe: Observer | None = None) -> None:
+    def __init__(self, *, pipeline: Pipeline, bank: Bank, seed: bytes, observe: Observer | None = None) -> None:
+        """`bank`: where whole files are looked up; the pipeline has one for their pictures."""
         self._pipeline = pipeline
+        self._bank = bank
         self._seed = seed
         self._observe = observe
         self._gate: GateState | None = None
@@ -161,7 +188,7 @@ class Scan:
         self.result.cpu_seconds = CpuSeconds(
             **{**vars(self.result.cpu_seconds), "total": process_time() - started + child}
         )
-        if not self.result.frames_total:
+        if not self.result.frames_total and not self.result.file_matches:
             first = self.result.unseen[0]
             text = first.detail or f"nothing can be looked at: {first.stretch.reason}"
             raise ScanError(text if text.startswith(first.part) else f"{first.part}: {text}")
@@ -178,6 +205,8 @@ class Scan:
         )
         try:
             with part.load() as payload:
+                if part.extinf_ms is None:
+                    self.result.file_matches += match_file(self._bank, payload.data)
                 verdict = self._pipeline.moderate(
                     payload.data, init=payload.init, origin=origin, seed=seed, gate=self._gate, observe=self._observe
                 )

@@ -87,6 +87,8 @@ def _summary(result: ScanResult, media: str) -> Table:
     cpu = summary["cpu_seconds"]
     table = Table(show_header=False, title="Summary", title_justify="left")
     table.add_row("media", Text(media))
+    for match in result.file_matches:
+        table.add_row("this very file", Text(f"{match.list}/{match.entry}", style="bold red"))
     table.add_row("duration", f"{summary['duration_seconds']:.2f} s")
     table.add_row("unmoderated", f"{summary['unmoderated_seconds']:.2f} s")
     table.add_row("pictures", f"{summary['frames_total']}, of which {summary['frames_decoded']} decoded")

@@ -81,7 +81,9 @@ def scan(
                     if sheet is not None:
                         sheet.add(picture, sample)
 
-                result = Scan(pipeline=pipeline, seed=secrets.token_bytes(SEED_BYTES), observe=observe).run(opened)
+                result = Scan(
+                    pipeline=pipeline, bank=in_force.bank, seed=secrets.token_bytes(SEED_BYTES), observe=observe
+                ).run(opened)
     finally:
         fetcher.close()
     findings = result.findings(policy)
@@ -119,7 +121,8 @@ def _print(result: "ScanResult", findings: "Sequence[ScanFinding]", media: str, 
     if not as_json:
         Console().print(report(result, findings, media))
         return
-    records = [sample.to_record() for sample in result.samples]
+    records = [result.file_record()] if result.file_matches else []
+    records += [sample.to_record() for sample in result.samples]
     records += [finding.to_record() for finding in findings]
     for record in (*records, result.summary()):
         sys.stdout.write(json.dumps(record) + "\n")

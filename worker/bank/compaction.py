@@ -1,0 +1,74 @@
+"""Compaction in the background: a process of its own, started by a thread of each worker's main process.
+
+A task could not do it: it takes minutes on a large bank, and tasks are redelivered soon. The lease lets one of all
+workers write; one that is killed leaves nothing, and another begins anew.
+"""
+
+import logging
+import os
+import random
+import subprocess
+import sys
+import threading
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from config.errors import LivewardenError
+from config.settings import Settings
+from worker.bank.keys import WRITER
+from worker.bank.place import Place
+from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes
+from worker.errors import BankRequestError
+from worker.redisdb import connect
+
+_log = logging.getLogger(__name__)
+
+LOOK_SECONDS = (5.0, 15.0)
+"""Between two looks at how much has changed; at random, so that workers do not all start one."""
+
+REST_SECONDS = 300.0
+"""After one that failed: a full disk does not mend itself within seconds."""
+
+NICE = 10
+"""Moderation goes first."""
+
+
+def compact_when_due(redis: Redis, stopping: threading.Event) -> None:
+    """Starts a compaction whenever it is due and nobody is at it, until `stopping` is set."""
+    while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
+        try:
+            due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
+            if due and not _run(stopping):
+                stopping.wait(REST_SECONDS)
+        except (LivewardenError, RedisError, OSError) as error:
+            _log.warning("no compaction of the hash bank: %s", error)
+
+
+def _run(stopping: threading.Event) -> bool:
+    """Whether it went well; it tells the log itself."""
+    with subprocess.Popen([sys.executable, "-m", "worker.bank.compaction"]) as child:
+        while child.poll() is None:
+            if stopping.wait(1.0):
+                child.terminate()
+        return child.returncode == 0
+
+
+def main() -> None:
+    """Compacts once, as the environment says."""
+    logging.basicConfig(level=logging.INFO, format="livewarden: %(message)s")
+    os.nice(NICE)
+    settings = Settings.from_mapping(os.environ)
+    try:
+        with connect(settings.redis_url.get_secret_value()) as redis:
+            if compact(redis, Place.of(settings)):
+                _log.info("the hash bank was compacted into a new snapshot")
+    except BankRequestError as error:
+        _log.info("no compaction now: %s", error)
+    except LivewardenError as error:
+        _log.warning("no compaction of the hash bank: %s", error)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Whole files against lists of MD5, SHA-1 and SHA-256: what a source lists need not even decode."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from config.facts import ListMatch
+from models.bank.bank import Bank
+from models.bank.entries import HashKind
+from worker.bank.follower import as_list_match
+
+BLOCK_BYTES = 1 << 20
+
+DIGESTS = (HashKind.MD5, HashKind.SHA1, HashKind.SHA256)
+
+
+def match_file(bank: Bank, data: bytes | BinaryIO) -> tuple[ListMatch, ...]:
+    """The entries that are digests of this very file; a file is read once, and left where it stood.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    wanted = [kind for kind in DIGESTS if _holds(bank, kind)]
+    if not wanted:
+        return ()
+    hashers = [(kind, hashlib.new(kind.value, usedforsecurity=False)) for kind in wanted]
+    for block in _blocks(data):
+        for _, hasher in hashers:
+            hasher.update(block)
+    return tuple(as_list_match(match) for kind, hasher in hashers for match in bank.find(kind, hasher.digest()))
+
+
+def _holds(bank: Bank, kind: HashKind) -> bool:
+    """Whether any list has such digests: reading a film for nothing takes seconds."""
+    listed = bank.snapshot is not None and kind in bank.snapshot.tables
+    return listed or any(entry.kind is kind for _, entry in bank.delta.entries)
+
+
+def _blocks(data: bytes | BinaryIO) -> Iterator[bytes]:
+    if isinstance(data, bytes):
+        yield data
+        return
+    if not data.seekable():  # a pipe: the decoder needs what would be read here
+        return
+    start = data.tell()
+    while block := data.read(BLOCK_BYTES):
+        yield block
+    data.seek(start)
