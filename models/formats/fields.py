@@ -25,7 +25,7 @@ LARGEST_TAG: Final = 200
 # Possessive throughout: a line of a million blanks or quotes is read once, not once for each.
 _FIELD: Final = re.compile(r'\s*+(?:"((?:[^"]++|"")*+)"\s*+|([^",]*+))(,|\Z)')
 _WHOLE: Final = re.compile(r"[0-9]{1,9}")
-_DECIMAL: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,20})?(?:[eE][-+]?[0-9]{1,2})?")
+_DECIMAL: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,20})?(?:[eE][-+]?[0-9]{1,3})?")
 
 
 def hash_value(text: str, kind: HashKind, place: str) -> bytes:

@@ -1,0 +1,53 @@
+"""What an import tells: everything that a file held is accounted for."""
+
+import io
+
+from models.bank.entries import Entry, HashKind
+from models.formats import ImportCount, Removal, count_import, read
+
+A = "0123456789abcdef" * 4
+B = "f" * 64
+MD5 = "900150983cd24fb0d6963f7d28e17f72"
+EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
+
+def test_everything_in_a_file_is_counted() -> None:
+    """An operator sees what came in, what did not and why, and where to look."""
+    text = f"signal_type,value\npdq,{A}\npdq,{B}\nmd5,{MD5}\nmd5,{EMPTY_MD5}\nurl,x\nurl,y\npdq,{A.upper()}\n"
+    assert count_import(read(io.BytesIO(text.encode()))).to_record() == {
+        "accepted": 4,
+        "kinds": {"pdq": 3, "md5": 1},
+        "skipped": {"empty-file": 1, "unsupported-hash": 2},
+        "first_skipped": {"empty-file": "line 5", "unsupported-hash": "line 6"},
+        "removed": 0,
+        "duplicates": 1,
+        "contradictions": 0,
+    }
+
+
+def test_ids_at_odds_are_told() -> None:
+    """Two hashes under one id are both kept, and somebody should ask the source which is meant."""
+    text = f"hash,id\n{A},one\n{B},one\n{A},two\n{A},two\n{B},three\n{A},three\n{'0' * 64},three\n"
+    report = count_import(read(io.BytesIO(text.encode())))
+    assert report.contradictions == 2
+    assert report.duplicates == 4
+
+
+def test_hashes_of_two_kinds_under_one_id_are_no_contradiction() -> None:
+    """Sources give a picture's MD5 and PDQ side by side; and one text may be PDQ and SHA-256."""
+    text = f"hash,id,kind\n{A},one,pdq\n{A},one,sha256\n{MD5},one,md5\n"
+    report = count_import(read(io.BytesIO(text.encode())))
+    assert (report.contradictions, report.duplicates, report.total_accepted) == (0, 0, 3)
+
+
+def test_what_a_list_takes_in_is_passed_on() -> None:
+    """Counting goes with the import, not before it."""
+    entry = Entry(entry="a", kind=HashKind.PDQ, value=bytes(32))
+    count = ImportCount()
+    assert list(count.count([entry, Removal(entry="b")])) == [entry, Removal(entry="b")]
+    assert (count.report().total_accepted, count.report().removed) == (1, 1)
+
+
+def test_nothing_is_a_report_as_well() -> None:
+    """A list without entries is imported, and says so."""
+    assert count_import([]).to_record()["accepted"] == 0
