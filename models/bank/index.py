@@ -19,14 +19,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from models.bank.flat import WORDS, Distances, Rows, Words, distances, search
+from models.bank.flat import WORDS, Distances, Rows, Words, distances, possible, search
 
 CHUNKS: Final = 11
 """With 16 chunks of radius 1 a query at 10^7 took ten times as long (DEPENDENCIES.md); fewer need larger radii."""
 
 MAX_DISTANCE: Final = 31
 
-SMALLEST: Final = 4096
+SMALLEST: Final = 1 << 14
 """Hashes from which an index is worth its tables; fewer are searched flat in less time than the look-ups take."""
 
 LARGEST_CHUNK_BITS: Final = 23
@@ -35,8 +35,11 @@ LARGEST_CHUNK_BITS: Final = 23
 BLOCK: Final = 1 << 18
 """Rows worked on at once while building: 8 MB of hashes."""
 
-_FLAT_SHARE: Final = 8
+_FLAT_SHARE: Final = 4
 """With more candidates than one row in so many, comparing all rows in their order costs less than gathering those."""
+
+_MARKED_SHARE: Final = 512
+"""With more rows than one in so many, marking them costs less than sorting them."""
 
 _WORD_BITS = 64
 
@@ -71,15 +74,31 @@ class MultiIndex:
         lengths = self.starts.take(values + 1) - first
         ends = np.cumsum(lengths)
         total = int(ends[-1])
-        if total > len(self.words) // _FLAT_SHARE:
+        if total > len(self.words) / _FLAT_SHARE:
             return search(self.words, wanted, max_distance=max_distance)
         places = np.repeat(first - (ends - lengths), lengths)
         places += np.arange(total)
         candidates = self.rows.take(places)
-        apart = distances(self.words.take(candidates, axis=0), wanted)
-        near = np.flatnonzero(apart <= max_distance)
-        found, where = np.unique(candidates[near], return_index=True)  # a row may come through several chunks
-        return found.astype(np.int64), apart[near][where]
+        near = possible(self.words.take(candidates, axis=0), wanted, max_distance=max_distance)
+        rows = _distinct(candidates[near], len(self.words))
+        apart = distances(self.words.take(rows, axis=0), wanted)
+        found = apart <= max_distance
+        return rows[found], apart[found]
+
+
+def _distinct(rows: npt.NDArray[np.uint32], count: int) -> Rows:
+    """Each of the rows, which are below `count`, once and ascending: a row may come through several chunks.
+
+    Sorting many takes longer than marking them; `np.unique` takes ten times as long as either.
+    """
+    if len(rows) > count // _MARKED_SHARE:
+        marked = np.zeros(count, np.bool_)
+        marked[rows] = True
+        return np.flatnonzero(marked)
+    ordered = np.sort(rows).astype(np.int64)
+    first = np.ones(len(ordered), np.bool_)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -85,10 +85,10 @@ def test_what_was_written_is_read(tmp_path: Path, crowded: Crowded, listed: List
 
 def test_the_index_on_disk_finds_every_entry(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
     """A hash that is listed is found, at any row and of any list."""
-    entries = listed(crowded(9000))
+    entries = listed(crowded(20_000))
     lists = [(ListSpec(name="a", max_distance=31), entries[:5000]), (ListSpec(name="b"), entries[5000:])]
     bank = Bank(snapshot=open_snapshot(write_snapshot(tmp_path, lists, watermark="")))
-    for place in range(0, 9000, 7):
+    for place in range(0, 20_000, 7):
         matches = bank.match(PdqHash(bits=entries[place].value, quality=100))
         told = [match.entry for match in matches if match.list == ("a" if place < 5000 else "b") and not match.distance]
         assert f"e{place}" in told
@@ -142,12 +142,12 @@ def test_prune_keeps_what_is_in_force(tmp_path: Path) -> None:
 
 def test_a_removed_snapshot_stays_usable_where_it_is_open(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
     """A worker that follows late must not stall or crash."""
-    entries = listed(crowded(5000))
+    entries = listed(crowded(17_000))
     bank = Bank(snapshot=open_snapshot(write_snapshot(tmp_path, [(OWN, entries)], watermark="")))
     assert len(prune(tmp_path, keep=0)) == 1
     assert list(tmp_path.iterdir()) == []
     assert bank.match(PdqHash(bits=entries[77].value, quality=100))
-    assert len(list(bank.entries("own"))) == 5000
+    assert len(list(bank.entries("own"))) == 17_000
 
 
 def test_an_import_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_lost_lease_stops_the_writing(tmp_path: Path, crowded: Crowded, listed
             raise TimeoutError("the lease is gone")
 
     with pytest.raises(TimeoutError, match="lease is gone"):
-        write_snapshot(tmp_path, [(OWN, listed(crowded(5000)))], watermark="", heartbeat=beat)
+        write_snapshot(tmp_path, [(OWN, listed(crowded(17_000)))], watermark="", heartbeat=beat)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -204,7 +204,7 @@ def test_what_is_not_whole_is_refused(
     tmp_path: Path, crowded: Crowded, listed: Listed, name: str, harm: Callable[[Path], None]
 ) -> None:
     """A cut file read through a map would kill the process, or miss entries in silence."""
-    path = write_snapshot(tmp_path, [(OWN, listed(crowded(5000)))], watermark="")
+    path = write_snapshot(tmp_path, [(OWN, listed(crowded(17_000)))], watermark="")
     harm(path / name)
     with pytest.raises(SnapshotError, match=name.replace(".", r"\.")):
         open_snapshot(path)
@@ -212,7 +212,7 @@ def test_what_is_not_whole_is_refused(
 
 def test_verify_finds_a_turned_bit(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
     """Disks err; `bank verify` must say in which file."""
-    path = write_snapshot(tmp_path, [(OWN, listed(crowded(5000)))], watermark="")
+    path = write_snapshot(tmp_path, [(OWN, listed(crowded(17_000)))], watermark="")
     with (path / "pdq.values.npy").open("r+b") as file:
         file.seek(5000)
         (byte,) = file.read(1)
