@@ -10,6 +10,9 @@ SELFTEST = "selftest"
 ALLOW = "allow"
 """The list of pictures that a lead has looked at and found harmless; a match on it is no match on known material."""
 
+FLOOD_RULE = "hash-flood"
+"""Livewarden's own rule, by which one hash that matches many streams becomes one incident; no policy has it."""
+
 
 class Severity(StrEnum):
     """How soon a person must look; in falling order."""

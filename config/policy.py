@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from config.asking import Asked
 from config.errors import PolicyError
 from config.expressions import Condition, ConditionError, compile_condition
-from config.facts import SELFTEST, Evaluation, Hit, SampleFacts, Severity, StreamFacts, VideoFrame
+from config.facts import FLOOD_RULE, SELFTEST, Evaluation, Hit, SampleFacts, Severity, StreamFacts, VideoFrame
 from config.persistence import Persistence
 from config.profiles import PROFILES, SamplingProfile
 
@@ -74,6 +74,15 @@ class Rule(_Model):
         return (*known, *new, 5)
 
 
+class Flood(_Model):
+    """When a listed hash matches so many streams that it is one incident, and not one a stream."""
+
+    streams: int = Field(ge=2, le=10_000)
+    """Distinct streams on which it matches."""
+    within_seconds: float = Field(default=600.0, gt=0, le=86_400)
+    """The last match on each of them is at most (<=) this old, by the clock of Redis."""
+
+
 class Policy(_Model):
     """What an operator has decided. Frozen; `load_policy` makes one."""
 
@@ -84,6 +93,8 @@ class Policy(_Model):
     """The operator's own profiles, and changed built-in ones."""
     update_seconds: float = Field(default=30.0, ge=1, le=3600)
     """Further hits of an open incident are published at most this often; a rise in severity at once."""
+    flood: Flood | None = None
+    """None: each stream has its own incident, however many there are."""
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
@@ -106,6 +117,8 @@ class Policy(_Model):
         if not self.rules:
             raise ValueError("rules: at least one is needed: without any, nobody is ever called")
         names = [rule.name for rule in self.rules]
+        if FLOOD_RULE in names:
+            raise ValueError(f"rules: {FLOOD_RULE}: livewarden names incidents of `flood` so: expected another name")
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"rules: {', '.join(twice)}: a name may be given to one rule only")
@@ -249,6 +262,7 @@ _KNOWN_FIELDS: dict[str, tuple[str, ...]] = {
     "": tuple(field.alias or name for name, field in Policy.model_fields.items()),
     "rules": tuple(Rule.model_fields),
     "persistence": tuple(Persistence.model_fields),
+    "flood": tuple(Flood.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),
 }
 

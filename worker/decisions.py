@@ -9,11 +9,12 @@ from redis import Redis
 
 from worker.errors import QueueError, StoreError
 from worker.events import decision_made, escalation_closed
+from worker.grouprecord import named_streams
 from worker.incidents import close, encode
+from worker.incidentstore import MAX_ROUNDS, read_incidents
 from worker.queue import check_name
-from worker.queuekeys import DECISIONS, entries_key, incident_key, incidents_key
+from worker.queuekeys import DECISIONS, entries_key, incident_key, incidents_key, named_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
-from worker.settlement import MAX_ROUNDS, read_incidents
 
 MAX_NOTE_LENGTH = 2000
 """Characters. A note explains a decision; it is no place for a report."""
@@ -73,12 +74,17 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
             if "outcome" in fields:
                 raise _already(incident_id, fields["outcome"], fields["decided_by"])
             stream_id, rule = fields["stream_id"], fields["rule"]
-            state = read_incidents(redis, stream_id)
+            # A group of streams is kept apart from the one that its record names.
+            owner, kept_as = fields.get("kept_under", stream_id), fields.get("kept_as", rule)
+            state = read_incidents(redis, owner)
+            named = named_streams(redis, incident_id) if "kept_under" in fields else None
             now = now_ms(redis)
-        before = state.rules.get(rule)
+        before = state.rules.get(kept_as)
         if before is None or before.incident is None or before.incident.incident_id != incident_id:
             continue  # it was decided between the two reads
-        closing = escalation_closed(json.loads(fields["event"]), outcome=judged, deployment=deployment, now_ms=now)
+        closing = escalation_closed(
+            json.loads(fields["event"]), outcome=judged, deployment=deployment, now_ms=now, named=named
+        )
         made = decision_made(
             before.incident,
             stream_id=stream_id,
@@ -87,11 +93,18 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
             by=name,
             note=note,
             now_ms=now,
+            named=named,
         )
         answer = run_script_to_disk(
             redis,
             "decide",
-            keys=[incident_key(incident_id), entries_key(incident_id), incidents_key(stream_id), DECISIONS],
+            keys=[
+                incident_key(incident_id),
+                entries_key(incident_id),
+                incidents_key(owner),
+                DECISIONS,
+                *([] if named is None else [named_key(incident_id)]),
+            ],
             args=[
                 incident_id,
                 name,
@@ -99,13 +112,14 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
                 note,
                 now,
                 state.version,
-                rule,
+                kept_as,
                 encode(close(before, now_ms=now)),
                 made.text,
                 closing.stream_key,
                 closing.text,
                 token,
                 KEPT_SECONDS,
+                *([] if named is None else [named.total]),
             ],
         )
         if answer[0] == "decided":

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,6 +15,9 @@ from config.facts import Hit, ListMatch, Severity, StreamFacts
 from config.schemas import check_event
 from worker.findings import Incident
 from worker.queuekeys import DECISIONS, OPERATIONS, escalations_key
+
+MAX_NAMED = 10_000
+"""Streams named in one event: some 200 kB. `streams_total` tells if there are more."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -48,6 +51,24 @@ class Versions:
     policy: str
     lists: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedStreams:
+    """The streams of a group's incident."""
+
+    streams: tuple[str, ...]
+    """As many as an event names, the first to match first."""
+    total: int
+
+    @classmethod
+    def of(cls, streams: Sequence[str]) -> "NamedStreams":
+        """All of them, the first to match first."""
+        return cls(streams=tuple(streams[:MAX_NAMED]), total=len(streams))
+
+    def to_data(self) -> dict[str, Any]:
+        """As events tell them."""
+        return {"streams": list(self.streams), "streams_total": self.total}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +108,19 @@ def incident_id(occasion: Occasion, rule: str) -> str:
 
 
 def escalation(
-    occasion: Occasion, incident: Incident, cause: Hit, *, previous_severity: Severity | None, now_ms: int
+    occasion: Occasion,
+    incident: Incident,
+    cause: Hit,
+    *,
+    previous_severity: Severity | None,
+    now_ms: int,
+    named: NamedStreams | None = None,
 ) -> Event:
     """The incident was raised (`previous_severity` is None), or has changed.
 
     Args:
         cause: the sample that gave cause for this event.
+        named: of a group of streams, which a lead decides on.
 
     Raises:
         SchemaError: it does not fit its schema.
@@ -121,6 +149,8 @@ def escalation(
         "versions": _versions(occasion.versions),
         "metadata": dict(occasion.stream.metadata),
     }
+    if named is not None:
+        data |= named.to_data() | {"needs_role": "lead"}
     return _event(
         kind,
         _escalations_key(incident.purpose, finding.severity),
@@ -129,6 +159,30 @@ def escalation(
         data,
         now_ms,
     )
+
+
+def streams_joined(
+    newest: Mapping[str, Any], incident: Incident, named: NamedStreams, *, deployment: str, now_ms: int
+) -> Event:
+    """More streams have joined a group's incident.
+
+    Args:
+        newest: the incident's newest escalation event; what is not about the streams still holds.
+    """
+    kind = EventType.UPDATED
+    finding = incident.finding
+    data = dict(newest["data"]) | named.to_data()
+    data["previous_severity"] = data["severity"]
+    data["hits"] = finding.hits
+    data["matches"] = _matches(incident)
+    data["times"] = data["times"] | {
+        "captured_first": rfc3339(finding.captured_first_ms),
+        "captured_last": rfc3339(finding.captured_last_ms),
+        "published": rfc3339(now_ms),
+    }
+    key = _escalations_key(incident.purpose, finding.severity)
+    event_id = derived_id(kind, incident.incident_id, named.total, len(data["matches"]))
+    return _event(kind, key, event_id, deployment, data, now_ms)
 
 
 def interrupt_request(occasion: Occasion, incident: Incident, lists: tuple[str, ...], now_ms: int) -> Event:
@@ -146,9 +200,17 @@ def interrupt_request(occasion: Occasion, incident: Incident, lists: tuple[str, 
 
 
 def decision_made(
-    incident: Incident, *, stream_id: str, deployment: str, outcome: str, by: str, note: str, now_ms: int
+    incident: Incident,
+    *,
+    stream_id: str,
+    deployment: str,
+    outcome: str,
+    by: str,
+    note: str,
+    now_ms: int,
+    named: NamedStreams | None = None,
 ) -> Event:
-    """A person has decided the incident."""
+    """A person has decided the incident; of a group, for all its streams."""
     kind = EventType.DECISION_MADE
     data = _identity(stream_id, incident) | {
         "outcome": outcome,
@@ -162,10 +224,14 @@ def decision_made(
             "decided": rfc3339(now_ms),
         },
     }
+    if named is not None:
+        data |= named.to_data()
     return _event(kind, DECISIONS, derived_id(kind, incident.incident_id), deployment, data, now_ms)
 
 
-def escalation_closed(newest: Mapping[str, Any], *, outcome: str, deployment: str, now_ms: int) -> Event:
+def escalation_closed(
+    newest: Mapping[str, Any], *, outcome: str, deployment: str, now_ms: int, named: NamedStreams | None = None
+) -> Event:
     """The incident was closed by a decision: tells readers other than ours that nobody need look any more.
 
     Args:
@@ -176,6 +242,8 @@ def escalation_closed(newest: Mapping[str, Any], *, outcome: str, deployment: st
     data["previous_severity"] = data["severity"]
     data["times"] = data["times"] | {"published": rfc3339(now_ms)}
     data["outcome"] = outcome
+    if named is not None:
+        data |= named.to_data()
     key = _escalations_key(data["purpose"], Severity(data["severity"]))
     return _event(kind, key, derived_id(kind, data["incident_id"]), deployment, data, now_ms)
 

@@ -7,14 +7,17 @@ in any order: a late one may raise an incident, and never withdraws one.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from types import MappingProxyType
 
 from pydantic import TypeAdapter, ValidationError
 
-from config.facts import Hit, Severity
+from config.facts import Hit, ListedHash, Severity
 from config.policy import Policy, Rule
 from worker.errors import StoreError
 from worker.events import Event, Occasion, escalation, incident_id, interrupt_request
 from worker.findings import MIN_INTERRUPT_FRAMES, Finding, Incident, concluded, merge
+
+NONE_MUTED: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,8 @@ class Decided:
     quiet_until_ms: int
     """What was captured before (<) this belongs to the decided incident, unless it is more severe."""
     severity: Severity
+    incident_id: str = ""
+    """The decided one."""
 
     def covers(self, hit: Hit) -> bool:
         """Whether a person has, in effect, decided on this hit already."""
@@ -41,6 +46,10 @@ class RuleState:
     decided: Decided | None = None
     shadow_hits: int = 0
     """Hits of the rule in shadow mode: it calls nobody."""
+    muted_hits: int = 0
+    """Hits that rested on hashes in quarantine, or on such as flood, alone."""
+    hashes: tuple[ListedHash, ...] = ()
+    """Of a group of streams: the hashes that made it one."""
 
 
 _STATE = TypeAdapter(RuleState)
@@ -84,12 +93,21 @@ def decode(text: str) -> RuleState:
         raise StoreError(f"incident state in Redis: {text[:100]!r}: expected what livewarden writes") from error
 
 
-def advance(state: StreamIncidents, *, occasion: Occasion, hits: Sequence[Hit], now_ms: int, policy: Policy) -> Advance:
+def advance(
+    state: StreamIncidents,
+    *,
+    occasion: Occasion,
+    hits: Sequence[Hit],
+    now_ms: int,
+    policy: Policy,
+    muted: Mapping[str, int] = NONE_MUTED,
+) -> Advance:
     """What follows from the hits found in one segment.
 
     Args:
         hits: as `policy.evaluate` gave them for the segment's samples, in any order.
         now_ms: Redis's clock.
+        muted: by rule, how many hits are only to be counted.
     """
     rules: dict[str, RuleState] = {}
     events: list[Event] = []
@@ -103,6 +121,9 @@ def advance(state: StreamIncidents, *, occasion: Occasion, hits: Sequence[Hit], 
             events += told
             if after.incident is not None:
                 incidents.append(after.incident)
+    for name, count in muted.items():
+        before = rules.get(name, state.rules.get(name, RuleState()))
+        rules[name] = replace(before, muted_hits=before.muted_hits + count)
     return Advance(rules=rules, incidents=tuple(incidents), events=tuple(events))
 
 
@@ -170,5 +191,9 @@ def _request_interrupt(incident: Incident, rule: Rule, occasion: Occasion, now_m
 def close(state: RuleState, *, now_ms: int) -> RuleState:
     """The rule's open incident has been decided."""
     assert state.incident is not None
-    decided = Decided(quiet_until_ms=now_ms + state.incident.cooldown_ms, severity=state.incident.finding.severity)
+    decided = Decided(
+        quiet_until_ms=now_ms + state.incident.cooldown_ms,
+        severity=state.incident.finding.severity,
+        incident_id=state.incident.incident_id,
+    )
     return replace(state, incident=None, decided=decided)

@@ -68,6 +68,8 @@ class OpenIncident:
     holder: str | None
     lease_seconds: float
     """Until the holder's lease ends; 0 without one."""
+    streams: int = 1
+    """More than one: one hash raised it on so many, and it is for a lead; `stream_id` is one of them."""
 
 
 def check_name(by: str) -> str:
@@ -185,6 +187,7 @@ def _open_incident(incident_id: str, fields: dict[str, str], now: int) -> OpenIn
         age_seconds=max(0, now - int(fields["raised_ms"])) / 1000,
         holder=fields["holder"] if lease_ms else None,
         lease_seconds=lease_ms / 1000,
+        streams=int(fields.get("streams", 1)),
     )
 
 

@@ -3,6 +3,10 @@
 lw:incidents:{stream}             hash: version (counts changes), rule:{rule} -> JSON state
 lw:incident:{id}                  hash: what is known of an incident, who holds it, what was decided
 lw:incident:{id}:entries          list of "stream-key entry-id": its entries in the queue
+lw:incident:{id}:streams          sorted set: streams of a group's incident by the capture time of their first match
+lw:incidents:flood {purpose}      hash: as of a stream, with the groups of streams that one hash made
+lw:flood:{purpose}:{list}/{entry} sorted set: streams by when that hash last matched on them
+lw:floods:due                     sorted set: groups by when they are to tell which streams have joined
 lw:open:{severity}                sorted set: undecided incidents by the millisecond they were raised
 lw:escalations:{severity}         stream, one field `event`; consumer group `moderators`
 lw:decisions, lw:operations       streams, one field `event`
@@ -10,17 +14,33 @@ lw:decisions, lw:operations       streams, one field `event`
 
 from typing import Final
 
-from config.facts import Severity
+from config.facts import ListedHash, Severity
 
 DECISIONS: Final = "lw:decisions"
 OPERATIONS: Final = "lw:operations"
+FLOODS_DUE: Final = "lw:floods:due"
 GROUP: Final = "moderators"
 """The consumer group of the desk and of `livewarden queue` alike."""
 
 
-def incidents_key(stream_id: str) -> str:
-    """State of all rules on one stream."""
-    return f"lw:incidents:{stream_id}"
+def incidents_key(owner: str) -> str:
+    """State of all rules on one stream, or of what `groups_owner` names."""
+    return f"lw:incidents:{owner}"
+
+
+def groups_owner(purpose: str) -> str:
+    """Whose incidents the groups of streams are. No stream's ID has a space in it."""
+    return f"flood {purpose}"
+
+
+def named_key(incident_id: str) -> str:
+    """The streams of a group's incident."""
+    return f"lw:incident:{incident_id}:streams"
+
+
+def flood_key(purpose: str, listed: ListedHash) -> str:
+    """The streams on which a hash matched lately."""
+    return f"lw:flood:{purpose}:{listed.list}/{listed.entry}"
 
 
 def incident_key(incident_id: str) -> str:

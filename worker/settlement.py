@@ -11,14 +11,11 @@ from config.facts import Hit
 from config.policy import Policy
 from worker.errors import StoreError
 from worker.events import Event, Occasion
-from worker.findings import Incident
-from worker.incidents import Advance, StreamIncidents, advance, decode, encode
+from worker.groups import divert
+from worker.incidents import Advance, advance, encode
+from worker.incidentstore import MAX_ROUNDS, event_record, incident_record, read_incidents
 from worker.queuekeys import incidents_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
-
-MAX_ROUNDS = 50
-"""Each lost round means that another segment of the same stream settled; only a handful of them run at once."""
-_RULE = "rule:"
 
 
 class Settled(StrEnum):
@@ -39,13 +36,6 @@ class SettleResult:
     """Published with it."""
 
 
-def read_incidents(redis: Redis, stream_id: str) -> StreamIncidents:
-    """What is remembered of a stream."""
-    fields = {str(name): str(value) for name, value in redis.hgetall(incidents_key(stream_id)).items()}
-    rules = {name.removeprefix(_RULE): decode(text) for name, text in fields.items() if name.startswith(_RULE)}
-    return StreamIncidents(version=int(fields.get("version", 0)), rules=rules)
-
-
 def settle(
     redis: Redis,
     *,
@@ -58,7 +48,8 @@ def settle(
     """Ends a pending segment, once, whatever is redelivered or dies on the way.
 
     Decides optimistically: reads what is remembered of the stream, decides here, and writes by one script if nothing
-    has changed meanwhile; else it reads again. When this returns, what it tells is on Redis's disk.
+    has changed meanwhile; else it reads again. When this returns, what it tells is on Redis's disk. Hits that rest on
+    hashes in quarantine, or on those that flood, are only counted; in a flood the stream has joined a group's incident.
 
     Args:
         hits: as `policy.evaluate` gave them for the segment's samples; none for a segment that was skipped or failed.
@@ -68,7 +59,8 @@ def settle(
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; the segment may have been settled. Call again.
     """
-    if not hits:
+    sifted = divert(redis, occasion=occasion, hits=hits, policy=policy)
+    if not sifted.hits and not sifted.muted:
         outcome = _write(
             redis, occasion, None, Advance(rules={}, incidents=(), events=()), coverage_increments, stream_fields
         )
@@ -77,7 +69,7 @@ def settle(
         with store_errors():
             state = read_incidents(redis, occasion.stream.stream_id)
             now = now_ms(redis)
-        step = advance(state, occasion=occasion, hits=hits, now_ms=now, policy=policy)
+        step = advance(state, occasion=occasion, hits=sifted.hits, now_ms=now, policy=policy, muted=sifted.muted)
         outcome = _write(redis, occasion, state.version, step, coverage_increments, stream_fields)
         if outcome != "clash":
             done = Settled(outcome)
@@ -111,30 +103,10 @@ def _write(
             f"{stream_id} {occasion.segment_key}",
             "" if version is None else version,
             json.dumps({name: encode(state) for name, state in step.rules.items()}),
-            json.dumps([_incident(stream_id, incident) for incident in step.incidents]),
-            json.dumps(
-                [{"stream": e.stream_key, "incident": e.incident_id, "text": e.text} for e in step.events],
-            ),
+            json.dumps([incident_record(stream_id, incident) for incident in step.incidents]),
+            json.dumps([event_record(event) for event in step.events]),
             json.dumps({name: str(increment) for name, increment in coverage_increments.items()}),
             json.dumps(dict(stream_fields)),
         ],
     )
     return str(answer)
-
-
-def _incident(stream_id: str, incident: Incident) -> dict[str, object]:
-    finding = incident.finding
-    return {
-        "id": incident.incident_id,
-        "severity": finding.severity,
-        "queued": "no" if incident.purpose == "canary" else "yes",
-        "fields": {
-            "stream_id": stream_id,
-            "rule": incident.rule,
-            "severity": finding.severity,
-            "purpose": incident.purpose,
-            "raised_ms": str(incident.raised_ms),
-            "captured_last_ms": str(finding.captured_last_ms),
-            "hits": str(finding.hits),
-        },
-    }

@@ -8,6 +8,7 @@ from celery import shared_task
 from config.errors import LivewardenError
 from worker import logkeeping, lookbackjobs
 from worker.app import app, process, tick_now
+from worker.grouprecord import tell_due
 from worker.lookback import Lookback, look_back
 from worker.moderate import moderate_segment
 from worker.objectstore import ObjectStore
@@ -73,8 +74,9 @@ def poll_task() -> None:
 
 @shared_task(name="livewarden.reconcile")
 def reconcile_task() -> None:
-    """Sends overdue segments again, and trims what every reader has acknowledged."""
+    """Sends overdue segments again, tells which streams joined groups, trims what every reader has acknowledged."""
     reconcile(process.redis, send_segment)
+    tell_due(process.redis, deployment=process.settings.deployment, policy=process.policy)
     trim(process.redis)
     for name, is_due in (("look_back", lookbackjobs.is_due), ("keep_log", logkeeping.is_due)):
         if is_due(process.redis):

@@ -122,7 +122,7 @@ def list_(as_json: Json = False) -> None:
             incident.incident_id,
             _span(incident.age_seconds),
             str(incident.hits),
-            Text(incident.stream_id) + _badge(incident.purpose),
+            Text(incident.stream_id) + _others(incident.streams) + _badge(incident.purpose),
             incident.rule,
             Text(_printable(held)),
         )
@@ -155,7 +155,7 @@ def _row(event: dict[str, Any]) -> "Text":
             _severity(data["severity"]),
             Text(f"{what:<8}"),
             Text(data["incident_id"]),
-            Text(data["stream_id"]) + _badge(data["purpose"]),
+            Text(data["stream_id"]) + _others(data.get("streams_total", 1)) + _badge(data["purpose"]),
             Text(data["rule"]),
         ]
     )
@@ -172,7 +172,11 @@ def _show_incident(event: dict[str, Any]) -> None:
     table.add_row("incident", data["incident_id"])
     table.add_row("severity", _severity(data["severity"]))
     table.add_row("stream", Text(data["stream_id"]) + _badge(data["purpose"]))
+    if "streams" in data:
+        table.add_row("streams", Text(f"{data['streams_total']}: {', '.join(data['streams'])}"))
     table.add_row("rule", Text(data["rule"]))
+    if "needs_role" in data:
+        table.add_row("for", Text(f"a {data['needs_role']}", style="bold"))
     for match in data["matches"]:
         found = f"list {match['list']}, entry {match['entry']}, distance {match['distance']}"
         table.add_row("match", Text(_printable(found)))
@@ -199,6 +203,13 @@ def _badge(purpose: str) -> "Text":
     from rich.text import Text
 
     return Text() if purpose == "live" else Text.assemble(" ", (f" {purpose.upper()} ", "black on green"))
+
+
+def _others(streams: int) -> "Text":
+    """Of a group: how many streams there are beside the one that is shown."""
+    from rich.text import Text
+
+    return Text() if streams == 1 else Text(f" and {streams - 1} more", style="bold")
 
 
 def _span(seconds: float) -> str:

@@ -1,7 +1,9 @@
 -- Records a decision, if the incident is undecided, nobody else holds it, and its stream's incidents are unchanged.
--- KEYS: incident, its entries, stream's incidents, decisions.
+-- KEYS: incident, its entries, incidents of the stream or of the groups, decisions; for a group's incident its
+--   streams.
 -- ARGV: incident id, who decides, outcome, note, time in ms, version of the incidents, rule, rule's new state, decision
---   event, stream of the closing event, closing event, token of this attempt, seconds that the record is kept.
+--   event, stream of the closing event, closing event, token of this attempt, seconds that the record is kept; for a
+--   group's incident how many streams the decision is for.
 -- Returns {'decided'}, {'unknown'}, {'already', outcome, who}, {'held', who, seconds left} or {'clash'}: read again.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -22,6 +24,10 @@ end
 if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[6] then
   return {'clash'}
 end
+-- Nobody has decided on a stream that has joined meanwhile.
+if KEYS[5] and redis.call('ZCARD', KEYS[5]) ~= tonumber(ARGV[14]) then
+  return {'clash'}
+end
 redis.call('HINCRBY', KEYS[3], 'version', 1)
 redis.call('HSET', KEYS[3], 'rule:' .. ARGV[7], ARGV[8])
 redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5], 'token',
@@ -38,4 +44,7 @@ for _, entry in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
 end
 redis.call('DEL', KEYS[2])
 redis.call('EXPIRE', KEYS[1], ARGV[13])
+if KEYS[5] then
+  redis.call('EXPIRE', KEYS[5], ARGV[13])
+end
 return {'decided'}

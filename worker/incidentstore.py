@@ -1,0 +1,45 @@
+"""Incidents as Redis keeps them: reading what is remembered, and the records that scripts write."""
+
+from redis import Redis
+
+from worker.events import Event
+from worker.findings import Incident
+from worker.incidents import StreamIncidents, decode
+from worker.queuekeys import incidents_key
+
+MAX_ROUNDS = 50
+"""Each lost round means that another segment of the same stream settled; only a handful of them run at once."""
+
+_RULE = "rule:"
+
+
+def read_incidents(redis: Redis, owner: str) -> StreamIncidents:
+    """What is remembered of a stream, or of what `worker.queuekeys.groups_owner` names."""
+    fields = {str(name): str(value) for name, value in redis.hgetall(incidents_key(owner)).items()}
+    rules = {name.removeprefix(_RULE): decode(text) for name, text in fields.items() if name.startswith(_RULE)}
+    return StreamIncidents(version=int(fields.get("version", 0)), rules=rules)
+
+
+def incident_record(stream_id: str, incident: Incident, **more: str) -> dict[str, object]:
+    """An incident as the scripts take it; `more`: further fields of its hash."""
+    finding = incident.finding
+    return {
+        "id": incident.incident_id,
+        "severity": finding.severity,
+        "queued": "no" if incident.purpose == "canary" else "yes",
+        "fields": {
+            "stream_id": stream_id,
+            "rule": incident.rule,
+            "severity": finding.severity,
+            "purpose": incident.purpose,
+            "raised_ms": str(incident.raised_ms),
+            "captured_last_ms": str(finding.captured_last_ms),
+            "hits": str(finding.hits),
+            **more,
+        },
+    }
+
+
+def event_record(event: Event) -> dict[str, str]:
+    """An event as the scripts take it."""
+    return {"stream": event.stream_key, "incident": event.incident_id, "text": event.text}

@@ -1,0 +1,13 @@
+-- Notes that listed hashes match on a stream, and counts the streams on which each did lately.
+-- KEYS: a sorted set of streams for each hash. ARGV: stream, how long in ms a match counts.
+-- Returns the time in ms, and for each hash how many streams there are.
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local answer = {now_ms}
+for _, key in ipairs(KEYS) do
+  redis.call('ZADD', key, string.format('%.0f', now_ms), ARGV[1])
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', string.format('(%.0f', now_ms - ARGV[2]))
+  redis.call('PEXPIRE', key, ARGV[2])
+  table.insert(answer, redis.call('ZCARD', key))
+end
+return answer

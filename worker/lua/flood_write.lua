@@ -1,0 +1,42 @@
+-- Writes what became of a group incident, if nothing has changed since it was decided on.
+-- KEYS: the groups' states, streams of this incident, groups that have streams to tell.
+-- ARGV: version that was decided on, the group's name, its new state ('' leaves all states, and their version, alone),
+--   names of groups to forget, streams (stream to capture time), incident {id, severity, queued, fields} or '', events
+--   [{stream, incident, text}], the group among those that have streams to tell, when it is to tell them, and how many
+--   streams it has told with these events ('' if none). Lists and objects as JSON, all numbers as text.
+-- Returns 'written', or 'clash': read again.
+if (redis.call('HGET', KEYS[1], 'version') or '0') ~= ARGV[1] then
+  return 'clash'
+end
+if ARGV[3] ~= '' then
+  redis.call('HINCRBY', KEYS[1], 'version', 1)
+  for _, forgotten in ipairs(cjson.decode(ARGV[4])) do
+    redis.call('HDEL', KEYS[1], 'rule:' .. forgotten)
+  end
+  redis.call('HSET', KEYS[1], 'rule:' .. ARGV[2], ARGV[3])
+end
+for stream, captured_ms in pairs(cjson.decode(ARGV[5])) do
+  redis.call('ZADD', KEYS[2], 'NX', captured_ms, stream)
+end
+if ARGV[6] ~= '' then
+  local incident = cjson.decode(ARGV[6])
+  for field, value in pairs(incident.fields) do
+    redis.call('HSET', 'lw:incident:' .. incident.id, field, value)
+  end
+  redis.call('ZADD', 'lw:open:' .. incident.severity, incident.fields.raised_ms, incident.id)
+end
+for _, event in ipairs(cjson.decode(ARGV[7])) do
+  local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
+  if string.sub(event.stream, 1, 15) == 'lw:escalations:' then
+    redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
+    redis.call('HSET', 'lw:incident:' .. event.incident, 'event', event.text)
+    redis.call('RPUSH', 'lw:incident:' .. event.incident .. ':entries', event.stream .. ' ' .. entry)
+  end
+end
+-- A stream that joined while the events were made is not in them, and stays to be told.
+if ARGV[10] ~= '' and redis.call('ZCARD', KEYS[2]) == tonumber(ARGV[10]) then
+  redis.call('ZREM', KEYS[3], ARGV[8])
+else
+  redis.call('ZADD', KEYS[3], ARGV[9], ARGV[8])
+end
+return 'written'
