@@ -23,7 +23,7 @@ from models.errors import ModelsError
 from models.pdq import PdqHash
 from models.pdq_variants import Variants, hash_with_variants
 from sampler.decoder import Decoder
-from sampler.frames import SampledFrame, SampledSegment, Stretch
+from sampler.frames import SampledFrame, SampledSegment, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.accounting import Interval, length, reach, without
 from worker.bank.allowance import evaluate
@@ -140,6 +140,35 @@ class Pipeline:
             list_versions=in_force.versions,
             degraded=tuple(sorted(degraded)),
             notes=segment.notes,
+        )
+
+    def moderate_picture(self, data: bytes, *, origin: Origin, observe: Observer | None = None) -> SegmentVerdict:
+        """Judges one still picture: PNG, JPEG, WebP, GIF, BMP or TIFF.
+
+        Raises:
+            sampler.errors.SamplerError: it cannot be looked at.
+        """
+        started = thread_time()
+        clock = StageClock()
+        in_force = self._bank()
+        degraded: set[str] = set(in_force.degraded)
+        picture = self._decoder.picture(data)
+        frame = SampledFrame(pts_seconds=0.0, reason=SampleReason.KEYFRAME, keyframe=True, picture=picture, flat=None)
+        sample, _ = self._look(frame, origin, in_force, None, clock, degraded)
+        if observe is not None:
+            observe(picture, sample)
+        return SegmentVerdict(
+            samples=(sample,),
+            duration_seconds=0.0,
+            unmoderated=(),
+            unhashable_seconds=0.0,
+            frames_total=1,
+            frames_decoded=1,
+            max_gap_seconds=0.0,
+            cpu_seconds=CpuSeconds(**clock.spent, total=thread_time() - started),
+            gate=None,
+            list_versions=in_force.versions,
+            degraded=tuple(sorted(degraded)),
         )
 
     def _look(

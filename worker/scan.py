@@ -16,8 +16,9 @@ from worker.accounting import SHORT, account, longest_gap
 from worker.errors import FetchError, LocalFileError, ScanError
 from worker.filedigests import match_file
 from worker.gate import GateState
-from worker.mediasource import Media, Part
+from worker.mediasource import Media, Part, Payload
 from worker.pipeline import Observer, Origin, Pipeline
+from worker.stillfile import is_picture, picture_bytes
 from worker.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
 SCANNED = StreamFacts(stream_id="scan", purpose="drill")
@@ -207,15 +208,21 @@ class Scan:
             with part.load() as payload:
                 if part.extinf_ms is None:
                     self.result.file_matches += match_file(self._bank, payload.data)
-                verdict = self._pipeline.moderate(
-                    payload.data, init=payload.init, origin=origin, seed=seed, gate=self._gate, observe=self._observe
-                )
+                verdict = self._judge(part, payload, origin, seed)
         except (FetchError, SamplerError) as error:
             self._lose(part, error.reason, str(error))
         except LocalFileError as error:
             self._lose(part, "unreadable", str(error))
         else:
             self._add(part, verdict)
+
+    def _judge(self, part: Part, payload: Payload, origin: Origin, seed: bytes) -> SegmentVerdict:
+        data, observe = payload.data, self._observe
+        if part.extinf_ms is None and is_picture(data):
+            return self._pipeline.moderate_picture(picture_bytes(data), origin=origin, observe=observe)
+        return self._pipeline.moderate(
+            data, init=payload.init, origin=origin, seed=seed, gate=self._gate, observe=observe
+        )
 
     def _add(self, part: Part, verdict: SegmentVerdict) -> None:
         result = self.result
