@@ -40,8 +40,19 @@ class Group:
         due_ms: int,
         events: Sequence[Event] = (),
         told: int | None = None,
+        captured_ms: int | None = None,
     ) -> bool:
-        """False: the groups have changed since `groups` was read, and nothing was written."""
+        """Writes what has changed, if `groups` still holds.
+
+        Args:
+            streams: those that join, and when, by Redis's clock.
+            due_ms: when to tell which have joined, unless `events` do.
+            told: how many streams `events` name.
+            captured_ms: when the picture was live with which a stream joins.
+
+        Returns:
+            Whether it was written. False: the groups have changed since `groups` was read.
+        """
         incident = self.state.incident
         assert incident is not None
         keeps = self.changed or bool(events)
@@ -55,12 +66,14 @@ class Group:
                 self.name,
                 encode(self.state) if keeps else "",
                 json.dumps([name for name, state in groups.rules.items() if _is_over(state, incident.published_ms)]),
-                json.dumps({stream: str(capture_ms) for stream, capture_ms in streams.items()}),
+                json.dumps({stream: str(joined_ms) for stream, joined_ms in streams.items()}),
                 json.dumps(self._record(events[0])) if events else "",
                 json.dumps([event_record(event) for event in events]),
                 f"{self.purpose} {self.name}",
                 due_ms,
                 "" if told is None else told,
+                incident.incident_id,
+                "" if captured_ms is None else captured_ms,
             ],
         )
         return str(answer) == "written"
@@ -69,8 +82,14 @@ class Group:
         assert self.state.incident is not None
         stream_id = str(json.loads(event.text)["subject"])
         streams = str(self.state.incident.finding.hits)
-        owner = groups_owner(self.purpose)
-        return incident_record(stream_id, self.state.incident, kept_under=owner, kept_as=self.name, streams=streams)
+        return incident_record(
+            stream_id,
+            self.state.incident,
+            captured_first_ms=str(self.state.incident.finding.captured_first_ms),
+            kept_under=groups_owner(self.purpose),
+            kept_as=self.name,
+            streams=streams,
+        )
 
 
 def _is_over(state: RuleState, now_ms: int) -> bool:
@@ -100,16 +119,18 @@ def tell(redis: Redis, purpose: str, name: str, *, deployment: str, policy: Poli
         return
     now = now_ms(redis)
     incident = state.incident
-    newest = json.loads(str(redis.hget(incident_key(incident.incident_id), "event")))
+    record = redis.hgetall(incident_key(incident.incident_id))
     streams = streams_of(redis, named_key(incident.incident_id))
     finding = replace(
         incident.finding,
         hits=len(streams),
-        captured_first_ms=min(streams.values()),
-        captured_last_ms=max(streams.values()),
+        captured_first_ms=int(record["captured_first_ms"]),
+        captured_last_ms=int(record["captured_last_ms"]),
     )
     incident = replace(incident, finding=finding, published_ms=now)
-    event = streams_joined(newest, incident, NamedStreams.of(list(streams)), deployment=deployment, now_ms=now)
+    event = streams_joined(
+        json.loads(str(record["event"])), incident, NamedStreams.of(list(streams)), deployment=deployment, now_ms=now
+    )
     group = Group(purpose=purpose, name=name, state=replace(state, incident=incident))
     group.write(redis, groups, streams={}, events=[event], told=len(streams), due_ms=now + update_ms(policy))
 

@@ -128,7 +128,7 @@ def _raise(
     matches = [match for match in suspect.matches if match.listed in hashes]
     nearest = min(matches, key=lambda match: match.order).listed
     name = f"{nearest.list}/{nearest.entry}"
-    streams = {stream_id: suspect.cause.capture_ms}
+    streams = {stream_id: now}
     for one in sorted(hashes):
         for stream, matched_ms in streams_of(redis, flood_key(purpose, one)).items():
             if stream not in covered:
@@ -141,8 +141,8 @@ def _raise(
         finding=Finding(
             hits=len(streams),
             severity=Severity.CRITICAL,
-            captured_first_ms=min(streams.values()),
-            captured_last_ms=max(streams.values()),
+            captured_first_ms=suspect.cause.capture_ms,
+            captured_last_ms=suspect.cause.capture_ms,
             principles=suspect.principles,
             matches=tuple(sorted(matches, key=lambda match: match.order)[:MAX_MATCHES]),
         ),
@@ -187,9 +187,10 @@ def _join_open(
             group, state=replace(state, incident=incident, hashes=tuple(sorted({*state.hashes, *more}))), changed=True
         )
     due_ms = state.incident.published_ms + update_ms(policy)
-    streams = {occasion.stream.stream_id: suspect.cause.capture_ms}
-    if not group.write(redis, groups, streams=streams, due_ms=due_ms):
+    now = now_ms(redis)
+    streams = {occasion.stream.stream_id: now}
+    if not group.write(redis, groups, streams=streams, due_ms=due_ms, captured_ms=suspect.cause.capture_ms):
         return False
-    if due_ms <= now_ms(redis):
+    if due_ms <= now:
         tell(redis, group.purpose, name, deployment=occasion.deployment, policy=policy)
     return True

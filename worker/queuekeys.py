@@ -3,7 +3,7 @@
 lw:incidents:{stream}             hash: version (counts changes), rule:{rule} -> JSON state
 lw:incident:{id}                  hash: what is known of an incident, who holds it, what was decided
 lw:incident:{id}:entries          list of "stream-key entry-id": its entries in the queue
-lw:incident:{id}:streams          sorted set: streams of a group's incident by the capture time of their first match
+lw:incident:{id}:streams          sorted set: streams of a group's incident by when they joined it
 lw:incidents:flood {purpose}      hash: as of a stream, with the groups of streams that one hash made
 lw:flood:{purpose}:{list}/{entry} sorted set: streams by when that hash last matched on them
 lw:floods:due                     sorted set: groups by when they are to tell which streams have joined

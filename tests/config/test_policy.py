@@ -157,6 +157,12 @@ class TestRefusals:
                 b"version: '1'\nrules: [&r {name: a, severity: high, when: 'true'}, *r]",
                 "rules: a: a name may be given to one rule only",
             ),
+            (b"version: '1'\nflood: {streams: 1}\nrules: [{name: a, severity: high, when: 'true'}]", "flood.streams: "),
+            (b"version: '1'\nflood: {stream: 5}\nrules: []", "unknown field: known are streams, within_seconds"),
+            (
+                b"version: '1'\nrules: [{name: hash-flood, severity: high, when: 'true'}]",
+                "rules: hash-flood: livewarden names incidents of `flood` so: expected another name",
+            ),
             (
                 b"version: '1'\nprofiles: {mine: {max_gap_second: 1}}\nrules: [{name: a, severity: high, when: a}]",
                 "profiles.mine.max_gap_second: unknown field: known are name, max_gap_seconds",

@@ -11,6 +11,7 @@ import pytest
 from scene import Scene
 
 from config.facts import Severity
+from config.policy import Flood
 from config.schemas import check_event
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -56,6 +57,21 @@ def test_people_read_what_was_found(scene: Scene, run: Run) -> None:
     incident = scene.raise_incident("cam-1", purpose="drill")
     text = run("next", "--by", "ann").stdout
     for part in (incident, "critical", "cam-1", "DRILL", "known", "list known, entry 7, distance 4"):
+        assert part in text
+
+
+def test_people_read_which_streams_a_flood_is_on(scene: Scene, run: Run) -> None:
+    """A lead would see one stream of many, and a moderator not that it is for a lead."""
+    scene.policy = scene.policy.model_copy(update={"flood": Flood(streams=2)})
+    for stream in ("cam-1", "cam-2"):
+        scene.settle(stream, scene.hits([1000], lists=["known"]))
+    (_, listed) = run("list").stdout.splitlines()[1:]
+    for part in ("cam-2 and 1 more", "hash-flood"):
+        assert part in listed
+    assert [json.loads(line)["streams"] for line in run("list", "--json").stdout.splitlines()] == [1, 2]
+    assert "cam-1" in run("next", "--by", "lea").stdout
+    text = run("next", "--by", "lea").stdout
+    for part in ("2: cam-1, cam-2", "a lead", "hash-flood", "list known, entry 7, distance 4"):
         assert part in text
 
 

@@ -1,9 +1,10 @@
 -- Writes what became of a group incident, if nothing has changed since it was decided on.
 -- KEYS: the groups' states, streams of this incident, groups that have streams to tell.
 -- ARGV: version that was decided on, the group's name, its new state ('' leaves all states, and their version, alone),
---   names of groups to forget, streams (stream to capture time), incident {id, severity, queued, fields} or '', events
---   [{stream, incident, text}], the group among those that have streams to tell, when it is to tell them, and how many
---   streams it has told with these events ('' if none). Lists and objects as JSON, all numbers as text.
+--   names of groups to forget, streams (stream to when it joined), incident {id, severity, queued, fields} or '', events
+--   [{stream, incident, text}], the group among those that have streams to tell, when it is to tell them, how many
+--   streams it has told with these events ('' if none), id of the incident, and when the picture was live with which a
+--   stream joins ('' if none does). Lists and objects as JSON, all numbers as text.
 -- Returns 'written', or 'clash': read again.
 if (redis.call('HGET', KEYS[1], 'version') or '0') ~= ARGV[1] then
   return 'clash'
@@ -15,8 +16,18 @@ if ARGV[3] ~= '' then
   end
   redis.call('HSET', KEYS[1], 'rule:' .. ARGV[2], ARGV[3])
 end
-for stream, captured_ms in pairs(cjson.decode(ARGV[5])) do
-  redis.call('ZADD', KEYS[2], 'NX', captured_ms, stream)
+for stream, joined_ms in pairs(cjson.decode(ARGV[5])) do
+  redis.call('ZADD', KEYS[2], 'NX', joined_ms, stream)
+end
+if ARGV[12] ~= '' then
+  local key = 'lw:incident:' .. ARGV[11]
+  local known = redis.call('HMGET', key, 'captured_first_ms', 'captured_last_ms')
+  if known[1] and tonumber(ARGV[12]) < tonumber(known[1]) then
+    redis.call('HSET', key, 'captured_first_ms', ARGV[12])
+  end
+  if known[2] and tonumber(ARGV[12]) > tonumber(known[2]) then
+    redis.call('HSET', key, 'captured_last_ms', ARGV[12])
+  end
 end
 if ARGV[6] ~= '' then
   local incident = cjson.decode(ARGV[6])
