@@ -1,0 +1,171 @@
+"""LIVEWARDEN_LISTS_DIR: a broken list must never pass for a whole one."""
+
+from pathlib import Path
+
+import pytest
+
+from models.bank.bank import Bank, Match
+from models.bank.delta import Change, Delta
+from models.bank.entries import Entry, HashKind
+from models.errors import HashListError
+from models.pdq import PdqHash
+from worker.bank.deployed import Deployed
+from worker.bank.folder import FolderLists, load_folder, read_again
+from worker.bank.follower import in_force
+
+A = "0123456789abcdef" * 4
+B = "f" * 64
+
+
+def written(folder: Path, name: str, text: str) -> Path:
+    path = folder / f"{name}.csv"
+    path.write_bytes(text.encode())
+    return path
+
+
+def bank_of(lists: FolderLists) -> Bank:
+    return in_force(Deployed(), lists).bank
+
+
+def found(lists: FolderLists, text: str) -> list[tuple[str, str, int]]:
+    matches: tuple[Match, ...] = bank_of(lists).match(PdqHash.from_hex(text))
+    return [(match.list, match.entry, match.distance) for match in matches]
+
+
+def test_one_hash_is_a_list(tmp_path: Path) -> None:
+    """A list of one hash must match (ThreatExchange #1318), and be told by the line that it stands on."""
+    written(tmp_path, "own", f"hash\n{A}\n")
+    assert found(load_folder(tmp_path), A) == [("own", "2", 0)]
+
+
+def test_windows_files_and_duplicates_are_read(tmp_path: Path) -> None:
+    """Lists come out of spreadsheets and are joined from many sources."""
+    written(tmp_path, "own", f'\ufeffhash,id\r\n{A.upper()},"a, ""b"""\r\n{A},twin\r\n{A},twin\r\n\r\n')
+    assert [entry for _, entry, _ in found(load_folder(tmp_path), A)] == ['a, "b"', "twin"]
+
+
+def test_an_empty_list_matches_nothing(tmp_path: Path) -> None:
+    """An operator may prepare a list before it has entries."""
+    written(tmp_path, "own", "hash\n")
+    lists = load_folder(tmp_path)
+    assert bank_of(lists).sizes["own"] == 0
+    assert found(lists, A) == []
+
+
+def test_digests_in_a_file_are_looked_up(tmp_path: Path) -> None:
+    """A file of MD5s in the folder would be refused, or be in force for nothing."""
+    written(tmp_path, "own", f"hash,id,kind\n{'5a' * 16},f,md5\n")
+    (match,) = bank_of(load_folder(tmp_path)).find(HashKind.MD5, bytes.fromhex("5a" * 16))
+    assert (match.list, match.entry) == ("own", "f")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("", 1), (f"{A}\n", 1), (f"hash\n{A}\n{A[:-1]}\n", 3), (f"hash\n{A[:-1]}x\n", 2), (f"hash,id\n{A}\n", 2)],
+)
+def test_a_bad_line_refuses_the_list_whole(tmp_path: Path, text: str, line: int) -> None:
+    """Half a list would look like a whole one; the message must lead to the line, and quote no hash into a log."""
+    path = written(tmp_path, "own", text)
+    with pytest.raises(HashListError) as refused:
+        load_folder(tmp_path)
+    assert str(refused.value).startswith(f"{path}, line {line}: ")
+    assert A[:16] not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("selftest.csv", "kept for the built-in"),
+        ("confirmed.csv", "kept for the built-in"),
+        ("allow.csv", "kept for the built-in"),
+        ("own list.csv", "list name"),
+        ("own.CSV", "lower case"),
+    ],
+)
+def test_odd_names_are_refused(tmp_path: Path, file: str, expected: str) -> None:
+    """A list that is passed over in silence would be missed by nobody until it mattered; and a file of `confirmed`
+    would be known material that no second person looked at."""
+    (tmp_path / file).write_text(f"hash\n{A}\n")
+    with pytest.raises(HashListError, match=expected):
+        load_folder(tmp_path)
+
+
+def test_missing_folder_and_unreadable_file_are_told(tmp_path: Path) -> None:
+    """A mistyped folder must not mean "no lists"."""
+    with pytest.raises(HashListError, match="nowhere: expected a folder"):
+        load_folder(tmp_path / "nowhere")
+    (tmp_path / "own.csv").mkdir()
+    with pytest.raises(HashListError, match=r"own\.csv: cannot be read"):
+        load_folder(tmp_path)
+
+
+def test_all_refusals_are_counted(tmp_path: Path) -> None:
+    """An operator who repairs one list should know that another waits."""
+    for name in ("a", "b", "c"):
+        written(tmp_path, name, "nonsense")
+    with pytest.raises(HashListError, match=r"a\.csv.*and 2 more refused"):
+        load_folder(tmp_path)
+
+
+def test_a_refused_list_keeps_its_last_good_version(tmp_path: Path) -> None:
+    """A broken upload must not take known material out of force, nor hide that it is broken."""
+    written(tmp_path, "own", f"hash\n{A}\n")
+    written(tmp_path, "other", f"hash\n{B}\n")
+    before = load_folder(tmp_path)
+    written(tmp_path, "own", "hash\nnonsense\n")
+    written(tmp_path, "other", f"hash\n{B}\n{A}\n")
+    written(tmp_path, "new", "nonsense\n")
+    after = read_again(before, tmp_path)
+    assert [str(refusal).partition(",")[0] for refusal in after.refusals] == [
+        str(tmp_path / "new.csv"),
+        str(tmp_path / "own.csv"),
+    ]
+    assert after.degraded == ("list-refused:new", "list-refused:own")
+    versions = bank_of(after).versions
+    assert versions["own"] == bank_of(before).versions["own"]
+    assert versions["other"] != bank_of(before).versions["other"]
+    assert "new" not in versions
+    assert {name for name, _, _ in found(after, A)} == {"own", "other"}
+
+
+def test_a_lost_folder_leaves_everything_in_force(tmp_path: Path) -> None:
+    """A volume that is not mounted must not empty the bank."""
+    written(tmp_path, "own", f"hash\n{A}\n")
+    before = load_folder(tmp_path)
+    after = read_again(before, tmp_path / "gone")
+    assert bank_of(after).versions == bank_of(before).versions
+    assert after.degraded == ("lists-folder-unreadable",)
+
+
+def test_a_removed_file_withdraws_its_list(tmp_path: Path) -> None:
+    """A list that an authority withdrew must stop matching."""
+    path = written(tmp_path, "own", f"hash\n{A}\n")
+    before = load_folder(tmp_path)
+    path.unlink()
+    assert found(read_again(before, tmp_path), A) == []
+
+
+def test_nothing_is_read_where_nothing_has_changed(tmp_path: Path) -> None:
+    """Every process would parse every list each second."""
+    written(tmp_path, "own", f"hash\n{A}\n")
+    before = load_folder(tmp_path)
+    assert read_again(before, tmp_path) is before
+
+
+def test_versions_follow_the_content(tmp_path: Path) -> None:
+    """An event names the list's version: same content, same version, on every worker; an id changed, another one."""
+    written(tmp_path, "one", f"hash,id\n{A},x\n")
+    written(tmp_path, "same", f"\ufeffhash,id\r\n{A.upper()},x\r\n")
+    written(tmp_path, "other", f"hash,id\n{A},y\n")
+    versions = bank_of(load_folder(tmp_path)).versions
+    assert versions["one"] == versions["same"] != versions["other"]
+
+
+def test_a_list_in_folder_and_bank_is_both_together(tmp_path: Path) -> None:
+    """Whichever of the two is asked, known material would be missed."""
+    written(tmp_path, "own", f"hash,id\n{A},file\n")
+    entry = Entry(entry="bank", kind=HashKind.PDQ, value=bytes.fromhex(B))
+    deployed = Deployed(bank=Bank(delta=Delta().applied(Change.add("own", entry, at_ms=0, id="1-0"))))
+    bank = in_force(deployed, load_folder(tmp_path)).bank
+    assert [bank.match(PdqHash.from_hex(text))[0].entry for text in (A, B)] == ["file", "bank"]
