@@ -38,14 +38,16 @@ class Finding:
     @classmethod
     def of(cls, hit: Hit, interrupt_lists: tuple[str, ...]) -> "Finding":
         """What one hit tells."""
-        interrupts = any(match.list in interrupt_lists and not match.allowed for match in hit.matches)
+        # A rule that counts frames waits for them: of each picture it remembers what it counts, and no more.
+        matches = hit.grounds if hit.frames else hit.matches
+        interrupts = any(match.list in interrupt_lists and not match.allowed for match in matches)
         return cls(
             hits=1,
             severity=hit.severity,
             captured_first_ms=hit.capture_ms,
             captured_last_ms=hit.capture_ms,
             principles=hit.principles,
-            matches=hit.matches,
+            matches=matches,
             scores=dict(hit.scores),
             interrupt_frames_ms=(hit.capture_ms,) if interrupts else (),
             frames=tuple(sorted(set(hit.frames))),

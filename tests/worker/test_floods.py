@@ -12,6 +12,7 @@ from scene import Scene
 
 from config.facts import Hit, ListMatch, SampleFacts, StreamFacts
 from config.policy import Policy
+from worker.bank.allowance import allow_tags, evaluate
 from worker.decisions import decide
 from worker.errors import QueueError
 from worker.grouprecord import tell_due
@@ -191,6 +192,20 @@ class TestGroup:
         """An exercise on many streams would be taken for a flood."""
         flood(town, listed, streams=8, purpose=purpose)
         assert town.groups() == []
+
+    def test_what_a_lead_allowed_is_no_flood(self, town: Town) -> None:
+        """A station's logo that a lead has allowed would be a critical incident for him all the same."""
+        tags = allow_tags("known", 2**52, "lea")
+        matches = (
+            ListMatch(list="known", entry="7", distance=4),
+            ListMatch(list="allow", entry="1", distance=0, tags=tags),
+        )
+        sample = SampleFacts(capture_ms=1000, pts_seconds=0, reason="cut", pdq_quality=90, matches=matches)
+        hits = evaluate(town.scene.policy, StreamFacts(stream_id="any"), sample, now_ms=0).hits
+        for number in range(6):
+            town.scene.settle(f"cam-{number}", hits)
+        assert town.groups() == []
+        assert len(town.events("lw:escalations:review")) == 6
 
     def test_old_matches_do_not_count(self, town: Town) -> None:
         """A picture that turns up once a day would be a flood after a while."""

@@ -145,6 +145,16 @@ def test_a_run_of_weak_matches_raises() -> None:
     assert event["type"] == EventType.RAISED
 
 
+def test_a_run_names_its_frames_only() -> None:
+    """What is remembered while a run is waited for would grow by all that the pictures are like."""
+    seen = ListMatch(list="known", entry="1", distance=30, video="v")
+    others = tuple(ListMatch(list="known", entry=str(n), distance=31, video="v") for n in range(2, 17))
+    one = replace(hit(1), frames=(VideoFrame("known", "v", "1"),), grounds=(seen,), matches=(seen, *others))
+    stream = Stream(policy_with(persistence={"video_frames": 3, "within_seconds": 60}))
+    stream.end_segment(one)
+    assert [finding.matches for finding in stream.rule.waiting] == [(seen,)]
+
+
 @given(captures)
 def test_what_waits_is_bounded(captures_ms: list[int]) -> None:
     """A rule that never persists would fill Redis on a stream that runs for weeks."""

@@ -53,5 +53,8 @@ def evaluate(policy: Policy, stream: StreamFacts, sample: SampleFacts, *, now_ms
 
 
 def _marked(hit: Hit, allowed: frozenset[str], *, lower: bool) -> Hit:
-    matches = tuple(replace(match, allowed=match.list in allowed) for match in hit.matches)
-    return replace(hit, matches=matches, severity=Severity.REVIEW if lower else hit.severity)
+    matches, grounds = (
+        tuple(replace(match, allowed=match.list in allowed) for match in several)
+        for several in (hit.matches, hit.grounds)
+    )
+    return replace(hit, matches=matches, grounds=grounds, severity=Severity.REVIEW if lower else hit.severity)
