@@ -66,16 +66,16 @@ def follow(redis: Redis, place: Place, before: Deployed | None = None) -> Deploy
     now = Deployed() if before is None else before
     while True:
         news = read_news(redis, now.position)
-        if news.pointer == now.pointer:
-            return _applied(now, news)
         if news.pointer is NO_SNAPSHOT:
             if now.pointer is not NO_SNAPSHOT:
                 return _applied(now, news, missing="Redis names no snapshot any more: it may have lost its state")
-            adopted = _adopt(redis, place)
+            adopted = _adopt(redis, place) if before is None else None
             if adopted is None:
                 return _applied(now, news)
             now = adopted
             continue
+        if news.pointer == now.pointer:
+            return _applied(now, news)
         folder = place.find(redis)
         try:
             now = _opened(folder, news.pointer)

