@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from scene import Scene
 
-from config.facts import Severity
+from config.facts import ListMatch, Severity
 from config.policy import Flood
 from config.schemas import check_event
 
@@ -58,6 +59,19 @@ def test_people_read_what_was_found(scene: Scene, run: Run) -> None:
     text = run("next", "--by", "ann").stdout
     for part in (incident, "critical", "cam-1", "DRILL", "known", "list known, entry 7, distance 4"):
         assert part in text
+
+
+def test_people_read_what_is_known_of_a_match(scene: Scene, run: Run) -> None:
+    """A moderator would compare the stream with a picture that is turned, or not know that it is of a video."""
+    match = ListMatch(
+        list="known", entry="v/3", distance=9, video="v", seconds=12.5, variant="mirror", tags=("A1", "\x1b[2J")
+    )
+    (hit,) = scene.hits([1000], lists=["known"])
+    scene.settle("cam-1", (replace(hit, matches=(match,)),))
+    text = " ".join(run("next", "--by", "ann").stdout.split())
+    assert (
+        "list known, entry v/3, distance 9, mirrored, video v at 12.5 s, tags A1, \N{REPLACEMENT CHARACTER}[2J" in text
+    )
 
 
 def test_people_read_which_streams_a_flood_is_on(scene: Scene, run: Run) -> None:

@@ -178,8 +178,7 @@ def _show_incident(event: dict[str, Any]) -> None:
     if "needs_role" in data:
         table.add_row("for", Text(f"a {data['needs_role']}", style="bold"))
     for match in data["matches"]:
-        found = f"list {match['list']}, entry {match['entry']}, distance {match['distance']}"
-        table.add_row("match", Text(_printable(found)))
+        table.add_row("match", Text(_printable(_match(match))))
     for name, score in data["scores"].items():
         table.add_row("score", Text(f"{_printable(name)} {score:.3f}"))
     times = data["times"]
@@ -190,6 +189,19 @@ def _show_incident(event: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     console.print(Text(f"\nlivewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))
+
+
+def _match(match: dict[str, Any]) -> str:
+    parts = [f"list {match['list']}, entry {match['entry']}, distance {match['distance']}"]
+    if "variant" in match:
+        parts.append({"mirror": "mirrored", "rotate": "rotated", "crop": "without its bars"}[match["variant"]])
+    if "video" in match:
+        parts.append(f"video {match['video']}" + (f" at {match['seconds']:g} s" if "seconds" in match else ""))
+    if "allowed" in match:
+        parts.append("allowed by a lead")
+    if "tags" in match:
+        parts.append(f"tags {', '.join(match['tags'])}")
+    return ", ".join(parts)
 
 
 def _severity(severity: str) -> "Text":
