@@ -231,17 +231,9 @@ def _found(store: ObjectStore, waiting: Sequence[_Hashes], wanted: Sought) -> It
 def _with_rows(store: ObjectStore, file: LogFile, pairs: Near) -> Iterator[Found]:
     """The pairs of one file, with their rows: of each stream the MOST_FRAMES nearest."""
     order = np.argsort(pairs.distances, kind="stable")
-    wanted_rows = np.unique(pairs.hashes)
-    rows: dict[int, Row] = {}
     try:
         with LogReader(store, file) as reader:
-            begin = 0
-            for batch in reader.batches(_COLUMNS):
-                inside = wanted_rows[(wanted_rows >= begin) & (wanted_rows < begin + batch.num_rows)]
-                if len(inside):
-                    taken = batch.take(pa.array(inside - begin)).to_pylist()
-                    rows.update(zip(inside.tolist(), taken, strict=True))
-                begin += batch.num_rows
+            rows = reader.rows(_COLUMNS, np.unique(pairs.hashes).tolist())
     except ObjectStoreError as error:
         if not _may_be_left_out(error):
             raise
