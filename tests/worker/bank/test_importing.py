@@ -1,0 +1,292 @@
+"""Files into lists: all of a file or nothing, whatever is in it and whoever dies."""
+
+import json
+import os
+import resource
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hls_origin import eventually
+from redis import Redis
+
+from models.bank.entries import Entry, HashKind, ListSpec
+from models.errors import SnapshotError
+from models.formats import Format
+from models.pdq import PdqHash
+from worker.bank import edits
+from worker.bank.deployed import follow
+from worker.bank.importing import import_file
+from worker.bank.keys import SNAPSHOT, WRITER
+from worker.bank.lease import leased
+from worker.bank.place import Place
+from worker.bank.publication import compact, publish
+from worker.errors import BankRequestError, LeaseLostError, LocalFileError
+from worker.lookbackjobs import BULK
+
+AS_CHANGES, AS_SNAPSHOT = 5_000, 0
+"""`small_changes`: what is imported becomes changes, or a snapshot."""
+
+
+def found(redis: Redis, place: Place, text: str) -> list[tuple[str, str]]:
+    matches = follow(redis, place).bank.match(PdqHash.from_hex(text))
+    return sorted((match.list, match.entry) for match in matches)
+
+
+def state(redis: Redis, place: Place) -> tuple[dict[str, int], dict[str, str]]:
+    """What is in force: sizes and versions."""
+    bank = follow(redis, place).bank
+    return dict(bank.sizes), dict(bank.versions)
+
+
+@pytest.mark.parametrize("small_changes", [AS_CHANGES, AS_SNAPSHOT])
+def test_what_a_list_has_stays_unless_the_file_is_all_of_it(
+    redis: Redis, place: Place, list_file: Callable[..., Path], small_changes: int
+) -> None:
+    """Known material would go with the second file of a feed; or what a source withdrew would stay for ever."""
+    a, b, c = (secrets.token_hex(32) for _ in range(3))
+
+    def take(hashes: dict[str, str], *, replace: bool) -> tuple[int, int, int]:
+        done = import_file(redis, place, "own", list_file(hashes), replace=replace, small_changes=small_changes)
+        return done.added, done.withdrawn, done.entries
+
+    assert take({"1": a, "2": b}, replace=False) == (2, 0, 2)
+    assert take({"2": b, "3": c}, replace=False) == (1, 0, 3)
+    assert take({"2": b, "3": c}, replace=False) == (0, 0, 3)
+    assert take({"1": c, "3": c}, replace=True) == (1, 2, 2)
+    assert found(redis, place, a) == found(redis, place, b) == []
+    assert found(redis, place, c) == [("own", "1"), ("own", "3")]
+
+
+@pytest.mark.parametrize("small_changes", [AS_CHANGES, AS_SNAPSHOT])
+def test_tombstones_withdraw(redis: Redis, place: Place, tmp_path: Path, small_changes: int) -> None:
+    """What a source took back would go on calling people."""
+    kept, gone = secrets.token_hex(32), secrets.token_hex(32)
+
+    def page(inner: str) -> Path:
+        path = tmp_path / "page.xml"
+        path.write_text(
+            '<queryResult xmlns="https://hashsharing.ncmec.org/hashsharing/v2"><images count="1" maxTimestamp="x">'
+            f"{inner}</images></queryResult>"
+        )
+        return path
+
+    def image(name: str, value: str) -> str:
+        return (
+            f'<image><member id="1">m</member><timestamp>2026-01-01T00:00:00Z</timestamp><id>{name}</id>'
+            f"<classification>A1</classification><fingerprints><pdq>{value}</pdq></fingerprints></image>"
+        )
+
+    tombstone = (
+        '<deletedImage><member id="1">m</member><id>g</id><timestamp>2026-01-02T00:00:00Z</timestamp></deletedImage>'
+    )
+    import_file(redis, place, "ncmec", page(image("k", kept) + image("g", gone)), small_changes=small_changes)
+    done = import_file(redis, place, "ncmec", page(tombstone), small_changes=small_changes)
+    assert (done.format, done.report.removed, done.withdrawn, done.entries) == (Format.NCMEC, 1, 1, 1)
+    assert len(found(redis, place, kept)) == 1
+    assert found(redis, place, gone) == []
+
+
+@pytest.mark.parametrize("small_changes", [AS_CHANGES, AS_SNAPSHOT])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"hash,id\n" + b"5a" * 32 + b",a\nnot-a-hash,b\n", "line 3"),
+        (b'{"@odata.context": "x/DataModels/2.0.xml/US/$metadata#Media", "value": [' + b"[" * 100_000, "value"),
+        ("hash\n".encode("utf-16"), "UTF-8"),
+        (b"", "empty"),
+    ],
+)
+def test_a_malformed_file_changes_nothing(
+    redis: Redis, place: Place, tmp_path: Path, small_changes: int, content: bytes, told: str
+) -> None:
+    """Half a list would look like a whole one."""
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text(f"hash,id\n{'a5' * 32},good\n")
+    import_file(redis, place, "own", good, small_changes=small_changes)
+    before = state(redis, place)
+    bad.write_bytes(content)
+    with pytest.raises(BankRequestError) as refused:
+        import_file(redis, place, "own", bad, replace=True, small_changes=small_changes)
+    assert str(refused.value).startswith(f"{bad}, ")
+    assert told in str(refused.value)
+    assert "5a5a" not in str(refused.value)
+    assert state(redis, place) == before
+    assert len(list(place.root.glob("*snapshot*"))) <= 1
+
+
+def test_a_file_that_changes_while_it_is_read_changes_nothing(
+    redis: Redis, place: Place, list_file: Callable[..., Path]
+) -> None:
+    """A download that is not over would be taken for the whole list."""
+    path = list_file(50_000)
+    before = state(redis, place)
+
+    def grow(read_bytes: int) -> None:
+        if read_bytes < 500_000:  # of 4 MB
+            with path.open("a") as file:
+                file.write(f"{'5a' * 32},more\n")
+
+    with pytest.raises(BankRequestError, match="changed while it was read"):
+        import_file(redis, place, "own", path, progress=grow)
+    assert state(redis, place) == before
+
+
+@pytest.mark.parametrize("name", ["selftest", "confirmed", "allow", "a/b", "", "x" * 101])
+def test_no_file_goes_where_people_decide_one_by_one(
+    redis: Redis, place: Place, list_file: Callable[..., Path], name: str
+) -> None:
+    """`confirmed` would be what no second person looked at; and a name must not lead out of the bank."""
+    with pytest.raises(BankRequestError, match=r"takes no files|expected a name"):
+        import_file(redis, place, name, list_file(1))
+
+
+def test_a_missing_file_is_named(redis: Redis, place: Place, tmp_path: Path) -> None:
+    """An operator would not know which."""
+    with pytest.raises(LocalFileError, match=r"nowhere\.csv"):
+        import_file(redis, place, "own", tmp_path / "nowhere.csv")
+
+
+def test_what_is_added_while_a_file_is_written_stays(
+    redis: Redis, place: Place, list_file: Callable[..., Path]
+) -> None:
+    """An urgent hash would be lost to an import that happened to run."""
+    urgent, listed = secrets.token_hex(32), secrets.token_hex(32)
+    import_file(redis, place, "own", list_file({"l": listed}))
+    added = False
+
+    def add_meanwhile(_: int) -> None:
+        nonlocal added
+        if not added and redis.exists(WRITER):
+            entry = Entry(entry="urgent", kind=HashKind.PDQ, value=bytes.fromhex(urgent))
+            edits.add(redis, follow(redis, place).bank, "own", [entry])
+            edits.remove(redis, follow(redis, place).bank, "own", ["l"])
+            added = True
+
+    import_file(redis, place, "own", list_file(30_000, "big"), small_changes=10, progress=add_meanwhile)
+    assert added
+    assert found(redis, place, urgent) == [("own", "urgent")]
+    assert found(redis, place, listed) == []
+    assert follow(redis, place).bank.sizes["own"] == 30_001
+
+
+def test_two_writers_do_not_undo_each_other(redis: Redis, place: Place, list_file: Callable[..., Path]) -> None:
+    """Two operators import at once: one of the lists would be gone."""
+    files = [list_file(200, "one"), list_file(200, "two")]
+    threads = [
+        threading.Thread(target=import_file, args=(redis, place, path.stem, path), kwargs={"small_changes": 0})
+        for path in files
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sizes, _ = state(redis, place)
+    assert (sizes["one"], sizes["two"]) == (200, 200)
+
+
+def test_a_writer_that_lost_its_lease_changes_nothing(
+    redis: Redis, place: Place, list_file: Callable[..., Path]
+) -> None:
+    """A writer that slept would undo what another has imported since."""
+    import_file(redis, place, "own", list_file(10), small_changes=0)
+    before = state(redis, place)
+
+    def contents(bank):
+        redis.set(WRITER, "another")
+        return bank.contents()
+
+    with pytest.raises(LeaseLostError):
+        publish(redis, place, contents)
+    assert state(redis, place) == before
+    assert redis.get(WRITER) == "another"
+    assert len(list(place.root.glob("snapshot-*"))) == 1
+
+
+def test_a_writer_at_work_is_told(redis: Redis, place: Place) -> None:
+    """A person would wait without knowing what for."""
+    edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
+    with leased(redis, WRITER) as lease:
+        assert lease is not None
+        with pytest.raises(BankRequestError, match="another process"):
+            compact(redis, place, changes=1)
+
+
+def test_a_full_disk_changes_nothing(redis: Redis, place: Place, list_file: Callable[..., Path]) -> None:
+    """The bank in force would be half of one."""
+    import_file(redis, place, "own", list_file(10), small_changes=0)
+    before = state(redis, place)
+    path = list_file(20_000, "big")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        with pytest.raises(SnapshotError, match="cannot be written"):
+            import_file(redis, place, "own", path, small_changes=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert state(redis, place) == before
+    assert len(list(place.root.iterdir())) == 2  # the snapshot and the pointer: no remains fill the disk
+    assert not redis.exists(WRITER)
+
+
+@pytest.mark.timeout(120)
+def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
+    redis: Redis, redis_url: str, place: Place, list_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A power cut in the middle of an import would leave no bank, or keep others out for ever."""
+    import_file(redis, place, "own", list_file({"1": "5a" * 32}), small_changes=0)
+    before, path = state(redis, place), list_file(100_000, "big")
+    for seconds in (0.0, 0.3, 0.8):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "worker.cli.main", "bank", "import", "own", str(path)],
+            env={**os.environ, "LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(place.root)},
+            cwd=tmp_path,
+        )
+        eventually(lambda: redis.exists(WRITER), within_seconds=30, what="it writes")
+        threading.Event().wait(seconds)  # somewhere in the writing, wherever that is
+        process.kill()
+        process.wait()
+        assert state(redis, place) == before
+        redis.delete(WRITER)  # what passes by itself after 20 s
+    import_file(redis, place, "own", path)
+    assert state(redis, place)[0]["own"] == 100_001
+    assert not list(place.root.glob(".writing-*"))
+
+
+def test_new_hashes_of_a_large_file_are_looked_back_for(
+    redis: Redis, place: Place, list_file: Callable[..., Path]
+) -> None:
+    """Streams that showed the material an hour ago would not be told of; or all of a list be sought again each day."""
+    import_file(redis, place, "own", list_file(20), small_changes=0)
+    redis.delete(BULK)
+    path = list_file(20)
+    path.write_text(path.read_text() + f"{'5a' * 32},new\n")
+    done = import_file(redis, place, "own", path, small_changes=0)
+    assert (done.added, done.looked_back) == (21, 21)
+    redis.delete(BULK)
+    path.write_text(path.read_text() + f"{'a5' * 32},newer\n")
+    done = import_file(redis, place, "own", path, small_changes=0)
+    assert (done.added, done.looked_back) == (1, 1)
+    (sought,) = redis.lrange(BULK, 0, -1)
+    assert json.loads(sought)["entry"]["entry"] == "newer"
+
+
+def test_a_default_place_keeps_deployments_apart(redis: Redis, tmp_path: Path, list_file: Callable[..., Path]) -> None:
+    """Two deployments on one machine would swap their lists."""
+    place = Place(root=tmp_path / "state", shared=False)
+    import_file(redis, place, "own", list_file(10), small_changes=0)
+    assert state(redis, place)[0]["own"] == 10
+    name = redis.hget(SNAPSHOT, "name")
+    redis.flushall()
+    assert "own" not in state(redis, place)[0]
+    import_file(redis, place, "other", list_file(5), small_changes=0)
+    assert "own" not in state(redis, place)[0]
+    assert len(list((tmp_path / "state").iterdir())) == 2
+    assert redis.hget(SNAPSHOT, "name") != name
