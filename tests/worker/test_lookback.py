@@ -24,8 +24,25 @@ from worker.bank.follower import BankSource, InForce, always
 from worker.bank.keys import CHANGES
 from worker.decisions import decide
 from worker.errors import ObjectStoreError
+from worker.logkeeping import MERGE_MS, keep_log
 from worker.lookback import Lookback, look_back
-from worker.lookbackjobs import FOUND, JOBS, LEASE, REST, WAITING, enqueue, is_due
+from worker.lookbackjobs import (
+    BULK,
+    FOUND,
+    JOBS,
+    LEASE,
+    MOST_BULK,
+    MOST_SOUGHT,
+    REST,
+    WAITING,
+    Job,
+    enqueue,
+    is_due,
+    next_job,
+    sought,
+    take_up,
+)
+from worker.lookbackscan import files_left
 from worker.objectstore import ObjectStore
 from worker.redisdb import now_ms
 
@@ -314,3 +331,53 @@ def test_killed_at_any_instant_it_goes_on_and_tells_each_once(
     assert {event["data"]["hits"] for event in events(scene)} == {1}
     assert redis.keys("lw:pending:*") == []
     assert redis.hlen(FOUND) == 0
+
+
+def test_files_that_are_merged_under_a_look_back_are_not_missed(redis: Redis, store: ObjectStore):
+    """What is half looked at and then merged would be taken for done, or a day be begun again and again."""
+    now = now_ms(redis)
+    begin = (now - 2 * 3_600_000) // MERGE_MS * MERGE_MS
+    older, newer = begin - MERGE_MS, begin + MERGE_MS
+    files = {at: write(store, [row(SHOWN)] * 2, written_ms=at) for at in (older, begin, begin + 1, begin + 2, newer)}
+    job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
+    assert [file.written_ms for file in files_left(store, job)] == sorted(files, reverse=True)
+    half = replace(job, done_ms=begin + 1, done_name=files[begin + 1].name)
+    assert [file.written_ms for file in files_left(store, half)] == [begin, older]
+    again = write(store, [row(SHOWN)], written_ms=newer + 1)
+    assert not keep_log(redis, store, hours=24)
+    left = list(files_left(store, half))
+    assert [(file.merged, file.written_ms, file.rows) for file in left] == [
+        (True, begin + 2, 6),
+        (False, older, 2),
+    ]
+    assert again.name not in {file.name for file in files_left(store, half)}
+
+
+def test_the_last_pass_sees_what_came_late(redis: Redis, store: ObjectStore):
+    """A file that took long to be uploaded would be looked at by neither pass."""
+    now = now_ms(redis)
+    at = {name: write(store, [row(SHOWN)], written_ms=now + ms) for name, ms in (("old", -70_000), ("slow", -50_000))}
+    at["new"] = write(store, [row(SHOWN)], written_ms=now + 9_000)
+    job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
+    assert list(files_left(store, job)) == [at["slow"], at["old"]]
+    assert list(files_left(store, replace(job, last_pass=True))) == [at["new"], at["slow"]]
+
+
+def test_hashes_one_by_one_go_before_an_import(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A hash that the police phoned in would wait for hours behind a list of a million."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 5000)], written_ms=now - 1000)
+    bulk = [added("known", f"case-{number}", a_hash(number + 10), at_ms=now) for number in range(2 * MOST_SOUGHT + 5)]
+    assert enqueue(redis, bulk) == len(bulk)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    take_up(redis, hours=24)
+    first = next_job(redis, hours=24)
+    assert first is not None
+    assert not first.bulk
+    assert [change.entry.entry for change in sought(redis, first) if change.entry] == ["case-7"]
+    look(looking)
+    assert len(events(scene)) == 1
+    assert redis.llen(BULK) == 0
+    assert (
+        enqueue(redis, (added("known", str(number), SHOWN, at_ms=now) for number in range(MOST_BULK + 5))) == MOST_BULK
+    )
