@@ -35,7 +35,7 @@ format: $(READY) ## put the code into shape with ruff
 	@$(BIN)/ruff format .
 
 bench: $(READY) ## run the benchmarks; each prints ratios measured in one run (ARGS=--quick: two minutes, not ten)
-	@set -e; for benchmark in $(wildcard bench/bench_*.py); do $(BIN)/python "$$benchmark"; done
+	@$(BIN)/python -m bench.hashing $(ARGS)
 	@$(BIN)/python -m bench.sampling $(ARGS)
 
 fuzz: $(READY) ## run the property tests with new random examples each time, and 20,000 rounds of mutated segments

@@ -68,18 +68,22 @@ class MultiIndex:
 
         Where hashes crowd, candidates may outnumber what a look at every row costs; then that is taken.
         """
-        probes = _probes(self.bits, max_distance)
-        values = _values(wanted, self.bits)[probes.chunks] ^ probes.masks
-        first = self.starts.take(values).astype(np.int64)
-        lengths = self.starts.take(values + 1) - first
+        places = _probed(wanted, self.bits, max_distance)
+        first = self.starts.take(places, mode="clip")  # every place is inside; telling so saves a check of each
+        places += 1
+        last = self.starts.take(places, mode="clip")
+        filled = np.flatnonzero(first != last)
+        first, lengths = first[filled], (last[filled] - first[filled]).astype(np.int64)
         ends = np.cumsum(lengths)
-        total = int(ends[-1])
-        if total > len(self.words) / _FLAT_SHARE:
+        total = int(ends[-1]) if len(ends) else 0
+        if total > len(self.words) // _FLAT_SHARE:
             return search(self.words, wanted, max_distance=max_distance)
-        places = np.repeat(first - (ends - lengths), lengths)
-        places += np.arange(total)
-        candidates = self.rows.take(places)
-        near = possible(self.words.take(candidates, axis=0), wanted, max_distance=max_distance)
+        listed = np.repeat(first - (ends - lengths), lengths)
+        listed += np.arange(total)
+        candidates = self.rows.take(listed, mode="clip")
+        near = possible(self.words.take(candidates, axis=0, mode="clip"), wanted, max_distance=max_distance)
+        if not len(near):
+            return np.empty(0, np.int64), np.empty(0, np.uint16)
         rows = _distinct(candidates[near], len(self.words))
         apart = distances(self.words.take(rows, axis=0), wanted)
         found = apart <= max_distance
@@ -101,26 +105,27 @@ def _distinct(rows: npt.NDArray[np.uint32], count: int) -> Rows:
     return ordered[first]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Probes:
-    """What is looked up for a query: the chunk of each look-up, and the bits of the chunk's value that it turns."""
+def _probed(wanted: Words, bits: int, max_distance: int) -> Rows:
+    """The places in `starts` that hold all within `max_distance` of a hash: int64.
 
-    chunks: npt.NDArray[np.intp]
-    masks: npt.NDArray[np.int64]
+    `max_distance + 1` is shared out among the chunks: one with a share of s is looked up at radius s - 1, and one with
+    none is not. Shares differ by one at most, so there are two groups of chunks.
+    """
+    share, larger = divmod(max_distance + 1, CHUNKS)
+    values = _values(wanted, bits)
+    few, many = _masks(bits, share), _masks(bits, share + 1)
+    places = np.empty(larger * len(many) + (CHUNKS - larger) * len(few), np.int64)
+    border = larger * len(many)
+    np.bitwise_xor(values[:larger, None], many, out=places[:border].reshape(larger, len(many)))
+    np.bitwise_xor(values[larger:, None], few, out=places[border:].reshape(CHUNKS - larger, len(few)))
+    return places
 
 
 @lru_cache(maxsize=64)
-def _probes(bits: int, max_distance: int) -> _Probes:
-    """The look-ups that find all within `max_distance`: the `max_distance + 1` is shared out among the chunks."""
-    shares = [(max_distance + 1 + chunk) // CHUNKS for chunk in range(CHUNKS)]
-    chunks, masks = [], []
-    for chunk, share in enumerate(shares):
-        near = [
-            sum(1 << bit for bit in turned) for radius in range(share) for turned in combinations(range(bits), radius)
-        ]
-        chunks += [chunk] * len(near)
-        masks += near
-    return _Probes(chunks=np.array(chunks, np.intp), masks=np.array(masks, np.int64))
+def _masks(bits: int, share: int) -> Rows:
+    """Bits of a chunk to turn: every choice of fewer than `share` (<)."""
+    masks = [sum(1 << bit for bit in turned) for radius in range(share) for turned in combinations(range(bits), radius)]
+    return np.array(masks, np.int64)
 
 
 def _chunk_start(chunk: int) -> int:

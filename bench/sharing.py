@@ -1,0 +1,104 @@
+"""What a further worker process of a host costs: it opens a snapshot that others have open, and asks it.
+
+`python -m bench.sharing SNAPSHOT SEED` is such a process: it prints what it measured and stays until its input ends.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from bench.hashes import random_hashes, turned
+from models.bank.bank import Bank
+from models.bank.entries import HashKind
+from models.bank.snapshot import open_snapshot
+from models.pdq import PdqHash
+
+QUERIES = 2000
+"""Of each process: they touch most of what a query may."""
+OTHERS = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """What a process measured."""
+
+    seconds: float
+    """To open the snapshot, before the first query."""
+    first_milliseconds: float
+    """The first query, which maps the pages that it touches."""
+    median_milliseconds: float
+    """Of `Bank.match`: search, entries, lists."""
+    private_megabytes: float
+    """By which its own memory grew: pages that it wrote, and its page tables. Pages of the snapshot are the host's."""
+
+
+def measure(snapshot: Path) -> Opened:
+    """Opens a snapshot in a further process, beside OTHERS that have it open."""
+    with ExitStack() as stack:
+        for seed in range(OTHERS):
+            stack.enter_context(_opened(snapshot, seed))
+        return stack.enter_context(_opened(snapshot, OTHERS))
+
+
+@contextmanager
+def _opened(snapshot: Path, seed: int) -> Iterator[Opened]:
+    command = [sys.executable, "-m", "bench.sharing", str(snapshot), str(seed)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise SystemExit("a process that opens the snapshot failed")
+        yield Opened(**json.loads(line))
+        process.communicate()
+
+
+def main() -> None:
+    """One process."""
+    path, random = Path(sys.argv[1]), np.random.default_rng(int(sys.argv[2]))
+    before = _own_kilobytes()
+    started = perf_counter()
+    snapshot = open_snapshot(path)
+    seconds = perf_counter() - started
+    bank = Bank(snapshot=snapshot)
+    values = snapshot.tables[HashKind.PDQ].values
+    known = turned(values[random.integers(0, len(values), QUERIES // 2)], 31, random)
+    times = []
+    for bits in random.permutation(np.concatenate([known, random_hashes(QUERIES // 2, random)])):
+        started = perf_counter()
+        bank.match(PdqHash(bits=bits.tobytes(), quality=100))
+        times.append(1000 * (perf_counter() - started))
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "first_milliseconds": times[0],
+                "median_milliseconds": float(np.median(times)),
+                "private_megabytes": (_own_kilobytes() - before) / 1024,
+            }
+        ),
+        flush=True,
+    )
+    sys.stdin.read()
+
+
+def _own_kilobytes() -> int:
+    """Pages that this process alone has because it wrote them, and its page tables (proc(5))."""
+    rollup = Path("/proc/self/smaps_rollup").read_text()
+    status = Path(f"/proc/{os.getpid()}/status").read_text()
+    return _field(rollup, "Private_Dirty:") + _field(status, "VmPTE:")
+
+
+def _field(text: str, name: str) -> int:
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(name))
+
+
+if __name__ == "__main__":
+    main()
