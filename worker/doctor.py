@@ -20,11 +20,15 @@ from worker.bank.doctor import examine_bank
 from worker.bank.opening import open_what_is_there
 from worker.cardfile import card_png
 from worker.diagnosis import Diagnosis, State
+from worker.errors import ObjectStoreError
+from worker.objectstore import ObjectStore
 from worker.origins import AllowedOrigins
 from worker.redisdoctor import examine_redis
 
 CARD_WIDTH, CARD_HEIGHT = 640, 360
 """Pixels of the test card that is sent through decoder, PDQ, lists and classifiers."""
+
+_PROBE = "doctor-probe"
 
 T = TypeVar("T")
 
@@ -49,6 +53,24 @@ def examine(environment: Mapping[str, str]) -> Iterator[Diagnosis]:
         yield _test_card(lists, classifiers)
     yield from examine_redis(settings.redis_url.get_secret_value())
     yield from examine_bank(settings)
+    yield _store(settings)
+
+
+def _store(settings: Settings) -> Diagnosis:
+    """Writes a file where the verdict log is, and removes it again."""
+    try:
+        store = ObjectStore(settings.store_url)
+        store.write(_PROBE, b"livewarden doctor")
+        store.remove(_PROBE)
+    except ObjectStoreError as error:
+        return Diagnosis(
+            name="verdict log",
+            state=State.WARN,
+            found=str(error),
+            advice=f"set {PREFIX}STORE_URL to where this can be written: without it nothing can be looked back on",
+        )
+    kept = f"{settings.verdict_log_hours:g} hours are kept and looked back on"
+    return Diagnosis(name="verdict log", state=State.OK, found=f"can be written; {kept}")
 
 
 def _variables(environment: Mapping[str, str]) -> Diagnosis:

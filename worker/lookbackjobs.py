@@ -12,6 +12,7 @@ lw:lookback:rest       there while a look-back that failed waits for its next tr
 """
 
 import json
+import logging
 import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -25,6 +26,8 @@ from models.bank.entries import HashKind
 from models.errors import ChangeError
 from worker.bank.keys import CHANGES
 from worker.redisdb import now_ms, run_script, store_errors
+
+_log = logging.getLogger(__name__)
 
 POSITION: Final = "lw:lookback:position"
 WAITING: Final = "lw:lookback:waiting"
@@ -94,6 +97,7 @@ def enqueue(redis: Redis, changes: Iterable[Change]) -> int:
         part: list[str] = []
         for change in changes:
             if taken >= room:
+                _log.warning("no more than %d hashes of imports wait for a look-back: the others get none", MOST_BULK)
                 break
             if is_sought(change):
                 part.append(change.to_json())

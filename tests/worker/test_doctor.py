@@ -18,7 +18,11 @@ def examine(redis_url: str, environment: Mapping[str, str] | None = None) -> tup
 def test_sound_deployment_has_nothing_that_fails(redis_url: str, redis: Redis, tmp_path: Path) -> None:
     """An operator would chase faults that are none."""
     (tmp_path / "known.csv").write_text("hash\n" + "5a" * 32 + "\n")
-    sound = {"LIVEWARDEN_LISTS_DIR": str(tmp_path), "LIVEWARDEN_ALLOWED_ORIGINS": "cdn.example"}
+    sound = {
+        "LIVEWARDEN_LISTS_DIR": str(tmp_path),
+        "LIVEWARDEN_ALLOWED_ORIGINS": "cdn.example",
+        "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+    }
     ran, checks = examine(redis_url, sound)
     assert (ran.status, ran.err) == (0, "")
     assert [name for name, check in checks.items() if check["state"] == "fail"] == []
@@ -49,6 +53,7 @@ def test_one_run_tells_all_that_is_wrong(tmp_path: Path) -> None:
         "LIVEWARDEN_POLICY_FILE": str(policy),
         "LIVEWARDEN_MANIFESTS_DIR": str(tmp_path / "nowhere"),
         "LIVEWARDEN_REDIS_ULR": NOBODY,
+        "LIVEWARDEN_STORE_URL": "nosuch://host/log",
         "LIVEWARDEN_ALLOWED_ORIGINS": "0.0.0.0/0",
     }
     ran, checks = examine(NOBODY, broken)
@@ -65,6 +70,7 @@ def test_one_run_tells_all_that_is_wrong(tmp_path: Path) -> None:
         "hash lists": "fail",
         "classifiers": "fail",
         "redis": "fail",
+        "verdict log": "warn",
     }
 
 
@@ -88,3 +94,15 @@ def test_table_is_for_people(redis_url: str) -> None:
     ran = livewarden("doctor", environment={"LIVEWARDEN_REDIS_URL": redis_url})
     assert ran.status == 0
     assert "LIVEWARDEN_LISTS_DIR" in ran.out
+
+
+def test_a_store_that_cannot_be_written_is_told(redis_url: str, tmp_path: Path) -> None:
+    """An operator would learn on the day of a new hash that nothing can be looked back on."""
+    (tmp_path / "file").touch()
+    for url in (str(tmp_path / "file" / "store"), "nosuch://host/log"):
+        _, checks = examine(redis_url, {"LIVEWARDEN_STORE_URL": url})
+        assert checks["verdict log"]["state"] == "warn"
+        assert "LIVEWARDEN_STORE_URL" in checks["verdict log"]["advice"]
+    _, checks = examine(redis_url, {"LIVEWARDEN_STORE_URL": str(tmp_path / "store")})
+    assert checks["verdict log"]["state"] == "ok"
+    assert list((tmp_path / "store").iterdir()) == []

@@ -363,7 +363,9 @@ def test_the_last_pass_sees_what_came_late(redis: Redis, store: ObjectStore):
     assert list(files_left(store, replace(job, last_pass=True))) == [at["new"], at["slow"]]
 
 
-def test_hashes_one_by_one_go_before_an_import(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+def test_hashes_one_by_one_go_before_an_import(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene, caplog: pytest.LogCaptureFixture
+):
     """A hash that the police phoned in would wait for hours behind a list of a million."""
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 5000)], written_ms=now - 1000)
@@ -378,6 +380,6 @@ def test_hashes_one_by_one_go_before_an_import(redis: Redis, store: ObjectStore,
     look(looking)
     assert len(events(scene)) == 1
     assert redis.llen(BULK) == 0
-    assert (
-        enqueue(redis, (added("known", str(number), SHOWN, at_ms=now) for number in range(MOST_BULK + 5))) == MOST_BULK
-    )
+    too_many = (added("known", str(number), SHOWN, at_ms=now) for number in range(MOST_BULK + 5))
+    assert enqueue(redis, too_many) == MOST_BULK
+    assert f"no more than {MOST_BULK} hashes" in caplog.text
