@@ -1,0 +1,248 @@
+"""What people may do with single pictures, and what nobody may (DESIGN.md, "Verdicts")."""
+
+import json
+import secrets
+from collections.abc import Callable
+
+import pytest
+from redis import Redis
+
+from config.facts import ListMatch, SampleFacts, Severity, StreamFacts
+from config.policy import Policy
+from models.bank.bank import Bank
+from models.bank.entries import Entry, HashKind, ListSpec
+from models.pdq import PdqHash
+from worker.bank import edits
+from worker.bank.actor import Actor, Role
+from worker.bank.allowance import allow_tags, evaluate
+from worker.bank.deployed import follow
+from worker.bank.follower import as_list_match
+from worker.bank.keys import CHANGES, PROPOSED, QUARANTINE
+from worker.bank.people import allow, confirm, lift_quarantine, quarantine, quarantined
+from worker.bank.place import Place
+from worker.bank.publication import compact
+from worker.errors import BankRequestError, QueueError
+from worker.findings import Finding
+
+ALICE = Actor(name="alice", role=Role.MODERATOR)
+BOB = Actor(name="bob", role=Role.MODERATOR)
+LEAD = Actor(name="lea", role=Role.LEAD)
+STREAM = StreamFacts(stream_id="s")
+
+
+def picture(quality: int = 90) -> PdqHash:
+    return PdqHash(bits=secrets.token_bytes(32), quality=quality)
+
+
+def turned(pdq: PdqHash, bits: int) -> PdqHash:
+    mask = ((1 << bits) - 1) << (256 - bits)
+    return PdqHash(bits=(int.from_bytes(pdq.bits) ^ mask).to_bytes(32), quality=pdq.quality)
+
+
+def lists_with(redis: Redis, place: Place, pdq: PdqHash) -> set[str]:
+    return {match.list for match in follow(redis, place).bank.match(pdq)}
+
+
+@pytest.fixture
+def bank(redis: Redis, place: Place) -> Callable[[], Bank]:
+    """The bank as it is now; it has the list `police`."""
+    edits.create(redis, follow(redis, place).bank, ListSpec(name="police", source="police"))
+    return lambda: follow(redis, place).bank
+
+
+def listed(redis: Redis, bank: Callable[[], Bank], pdq: PdqHash) -> None:
+    edits.add(redis, bank(), "police", [Entry(entry="case-7", kind=HashKind.PDQ, value=pdq.bits)])
+
+
+class TestConfirmed:
+    """The platform's own known material: one person's word is not enough."""
+
+    def test_a_picture_is_known_once_a_second_person_confirms_it(self, redis: Redis, place: Place) -> None:
+        """One moderator's mistake would call every colleague to harmless streams."""
+        pdq = picture()
+        first = confirm(redis, pdq, actor=ALICE)
+        assert not first.confirmed
+        assert lists_with(redis, place, pdq) == set()
+        for again in ("alice", "ALICE"):
+            with pytest.raises(BankRequestError, match="a second person"):
+                confirm(redis, pdq, actor=Actor(name=again, role=Role.LEAD))
+        second = confirm(redis, pdq, actor=BOB)
+        assert (second.confirmed, second.proposed_by, second.entry) == (True, "alice", first.entry)
+        assert lists_with(redis, place, pdq) == {"confirmed"}
+        (match,) = follow(redis, place).bank.match(pdq)
+        assert match.tags == ("proposed-by:alice", "confirmed-by:bob")
+        assert redis.hlen(PROPOSED) == 0
+
+    def test_a_poor_picture_is_not_confirmed(self, redis: Redis) -> None:
+        """Its hash is near those of pictures that have nothing to do with it."""
+        with pytest.raises(BankRequestError, match="quality 79"):
+            confirm(redis, picture(79), actor=ALICE)
+
+    @pytest.mark.parametrize("role", [Role.PLATFORM, Role.OPERATOR, Role.AUDITOR])
+    def test_only_who_moderates_confirms(self, redis: Redis, role: Role) -> None:
+        """Material would be declared known by people who have not looked at it."""
+        with pytest.raises(BankRequestError, match="only a moderator or lead"):
+            confirm(redis, picture(), actor=Actor(name="x", role=role))
+
+    def test_nothing_else_adds_to_it(self, redis: Redis, bank: Callable[[], Bank]) -> None:
+        """A script would fill it."""
+        entry = Entry(entry="e", kind=HashKind.PDQ, value=bytes(32))
+        for name in ("confirmed", "allow", "selftest"):
+            with pytest.raises(BankRequestError, match="takes nothing this way"):
+                edits.add(redis, bank(), name, [entry])
+
+    def test_only_a_lead_takes_from_it(self, redis: Redis, place: Place, bank: Callable[[], Bank]) -> None:
+        """Known material would vanish without anybody answering for it."""
+        pdq = picture()
+        confirm(redis, pdq, actor=ALICE)
+        entry = confirm(redis, pdq, actor=BOB).entry
+        for actor in (None, BOB):
+            with pytest.raises(BankRequestError, match="lead"):
+                edits.remove(redis, bank(), "confirmed", [entry], actor=actor)
+        edits.remove(redis, bank(), "confirmed", [entry], actor=LEAD)
+        assert lists_with(redis, place, pdq) == set()
+        assert redis.xrevrange(CHANGES, count=1)[0][1]["by"] == "lea"
+
+
+class TestAllow:
+    """A lead found a picture harmless that an authority lists."""
+
+    RULES = """
+version: "1"
+rules:
+  - {name: known, when: 'matches.exists(m, m.list != "allow")', severity: critical, action: interrupt, lists: [police]}
+  - {name: nude, when: 'score("m/nsfw") > 0.5', severity: high}
+"""
+
+    def hits(
+        self, policy: Policy, bank: Bank, pdq: PdqHash, *, now_ms: int = 0, score: float = 0.0
+    ) -> dict[str, Severity]:
+        sample = SampleFacts(
+            capture_ms=0,
+            pts_seconds=0.0,
+            reason="keyframe",
+            pdq_quality=90,
+            matches=tuple(as_list_match(match) for match in bank.match(pdq)),
+            scores={"m/nsfw": score},
+        )
+        return {hit.rule: hit.severity for hit in evaluate(policy, STREAM, sample, now_ms=now_ms).hits}
+
+    def test_it_lowers_and_hides_nothing(
+        self, redis: Redis, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
+    ) -> None:
+        """A mistake of an authority would call people at once, for ever; and an allowed picture must still be seen."""
+        policy, pdq = policy_of(self.RULES), picture()
+        listed(redis, bank, pdq)
+        assert self.hits(policy, bank(), pdq) == {"known": Severity.CRITICAL}
+        allow(redis, bank(), pdq, list_name="police", hours=1, actor=LEAD)
+        assert self.hits(policy, bank(), pdq) == {"known": Severity.REVIEW}
+        assert self.hits(policy, bank(), pdq, score=0.9) == {"known": Severity.REVIEW, "nude": Severity.HIGH}
+
+    def test_it_holds_for_the_very_picture_only(
+        self, redis: Redis, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
+    ) -> None:
+        """A picture that looks like the allowed one may be the known one."""
+        policy, pdq = policy_of(self.RULES), picture()
+        listed(redis, bank, pdq)
+        allow(redis, bank(), pdq, list_name="police", hours=1, actor=LEAD)
+        assert self.hits(policy, bank(), turned(pdq, 8)) == {"known": Severity.REVIEW}
+        assert self.hits(policy, bank(), turned(pdq, 9)) == {"known": Severity.CRITICAL}
+
+    def test_it_holds_for_its_list_only(
+        self, redis: Redis, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
+    ) -> None:
+        """What another authority lists as well is no mistake of one."""
+        policy, pdq = policy_of(self.RULES), picture()
+        listed(redis, bank, pdq)
+        edits.create(redis, bank(), ListSpec(name="ncmec", source="NCMEC"))
+        edits.add(redis, bank(), "ncmec", [Entry(entry="n", kind=HashKind.PDQ, value=pdq.bits)])
+        allow(redis, bank(), pdq, list_name="police", hours=1, actor=LEAD)
+        assert self.hits(policy, bank(), pdq) == {"known": Severity.CRITICAL}
+
+    def test_it_ends_and_is_cleared_away(
+        self, redis: Redis, place: Place, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
+    ) -> None:
+        """What was harmless in one case would be let pass for ever."""
+        policy, pdq = policy_of(self.RULES), picture()
+        listed(redis, bank, pdq)
+        entry = allow(redis, bank(), pdq, list_name="police", hours=1e-6, actor=LEAD)
+        until = int(next(tag for tag in entry.tags if tag.startswith("until:")).removeprefix("until:"))
+        assert self.hits(policy, bank(), pdq, now_ms=until - 1) == {"known": Severity.REVIEW}
+        assert self.hits(policy, bank(), pdq, now_ms=until) == {"known": Severity.CRITICAL}
+        assert compact(redis, place, changes=1)
+        assert bank().sizes["allow"] == 0
+
+    def test_an_allowed_match_is_no_frame_to_interrupt_for(self, policy_of: Callable[[str], Policy]) -> None:
+        """A stream would be cut off for a picture that a lead found harmless."""
+        matches = (
+            ListMatch(list="police", entry="case-7", distance=0),
+            ListMatch(list="allow", entry="a", distance=0, tags=allow_tags("police", 1000, "lea")),
+        )
+        sample = SampleFacts(capture_ms=5, pts_seconds=0.0, reason="keyframe", pdq_quality=90, matches=matches)
+        (hit,) = evaluate(policy_of(self.RULES), STREAM, sample, now_ms=0).hits
+        assert Finding.of(hit, ("police",)).interrupt_frames_ms == ()
+        (hit,) = evaluate(policy_of(self.RULES), STREAM, sample, now_ms=1000).hits
+        assert Finding.of(hit, ("police",)).interrupt_frames_ms == (5,)
+
+    @pytest.mark.parametrize(
+        ("name", "hours", "actor", "told"),
+        [
+            ("police", 1, ALICE, "only a lead"),
+            ("police", 0, LEAD, "--hours"),
+            ("police", 24 * 365, LEAD, "at most"),
+            ("nowhere", 1, LEAD, "expected the list"),
+            ("confirmed", 1, LEAD, "expected the list"),
+        ],
+    )
+    def test_it_is_a_leads_for_a_list_and_a_time(
+        self, redis: Redis, bank: Callable[[], Bank], name: str, hours: float, actor: Actor, told: str
+    ) -> None:
+        """Anybody could have known material pass."""
+        with pytest.raises(BankRequestError, match=told):
+            allow(redis, bank(), picture(), list_name=name, hours=hours, actor=actor)
+
+
+class TestQuarantine:
+    """A hash that floods."""
+
+    def test_it_is_written_as_moderation_reads_it_and_can_be_lifted(
+        self, redis: Redis, bank: Callable[[], Bank]
+    ) -> None:
+        """A flood would go on although a lead has ended it; or known material stay silent."""
+        listed(redis, bank, picture())
+        made = quarantine(redis, bank(), "police", "case-7", hours=2, reason="a logo", actor=LEAD)
+        assert json.loads(redis.hget(QUARANTINE, "police/case-7")) == {
+            "until_ms": made.until_ms,
+            "by": "lea",
+            "reason": "a logo",
+        }
+        assert quarantined(redis) == (made,)
+        lift_quarantine(redis, "police", "case-7", actor=LEAD)
+        assert quarantined(redis) == ()
+        with pytest.raises(BankRequestError, match="not in quarantine"):
+            lift_quarantine(redis, "police", "case-7", actor=LEAD)
+
+    @pytest.mark.parametrize(
+        ("entry", "hours", "reason", "actor", "told"),
+        [
+            ("case-7", 1, "a logo", BOB, "only a lead"),
+            ("case-7", 73, "a logo", LEAD, "at most 72"),
+            ("case-7", float("nan"), "a logo", LEAD, "--hours"),
+            ("case-7", 1, " ", LEAD, "--reason"),
+            ("case-8", 1, "a logo", LEAD, "has no entry"),
+        ],
+    )
+    def test_it_is_a_leads_for_a_reason_and_a_time(
+        self, redis: Redis, bank: Callable[[], Bank], entry: str, hours: float, reason: str, actor: Actor, told: str
+    ) -> None:
+        """Anybody could silence known material, for ever."""
+        listed(redis, bank, picture())
+        with pytest.raises(BankRequestError, match=told):
+            quarantine(redis, bank(), "police", entry, hours=hours, reason=reason, actor=actor)
+
+
+@pytest.mark.parametrize(("by", "role"), [(None, "lead"), ("lea", None), ("lea", "boss"), ("", "lead")])
+def test_a_person_has_a_name_and_a_role(by: str | None, role: str | None) -> None:
+    """Nobody would answer for what was done."""
+    with pytest.raises((BankRequestError, QueueError)):
+        Actor.of(by, role)
