@@ -17,6 +17,8 @@ RUN /opt/livewarden/bin/pip install --no-deps . && /opt/livewarden/bin/pip check
 FROM ${BASE_IMAGE}
 # A number, so that orchestrators can prove that it is not root; a name, for what looks its own user up.
 RUN echo 'livewarden:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd
+# A volume takes its owner from here.
+RUN install -d -m 700 -o 10001 -g 10001 /var/lib/livewarden
 COPY --from=build /opt/livewarden /opt/livewarden
 ENV PATH=/opt/livewarden/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /tmp
