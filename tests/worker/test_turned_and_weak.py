@@ -1,0 +1,116 @@
+"""Real clips against lists of turned pictures and of videos: from the decoder's frames to what the policy says."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from clips import clip, held, photo
+from redis import Redis
+from scene import Scene
+
+from config.facts import Hit, StreamFacts
+from config.policy import load_policy
+from models.bank.bank import Bank
+from models.bank.delta import Change, Delta
+from models.bank.entries import Entry, HashKind, ListSpec, Variant
+from models.pdq import hash_luma, hash_rgb
+from sampler.decoder import Decoder
+from worker.bank.follower import InForce, always
+from worker.pipeline import Origin, Pipeline
+
+LIVE = Origin(stream=StreamFacts(stream_id="cam-1"), capture_ms=1_000_000)
+PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")
+
+Rgb = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    with Decoder() as decoder:
+        yield decoder
+
+
+def pipeline(decoder: Decoder, entries: Sequence[Entry], *variants: Variant) -> Pipeline:
+    """With one list of others, that asks for `variants`."""
+    spec = ListSpec(name="known", variants=variants)
+    changes = [Change.put_list(spec, at_ms=1), *(Change.add("known", entry, at_ms=1) for entry in entries)]
+    bank = Bank(delta=Delta().applied(*changes))
+    return Pipeline(decoder=decoder, bank=always(InForce(bank=bank)), classifiers=(), policy=load_policy(None))
+
+
+def entry_of(picture: Rgb, name: str) -> Entry:
+    return Entry(entry=name, kind=HashKind.PDQ, value=hash_rgb(picture).bits)
+
+
+def hits(pipeline: Pipeline, pictures: Sequence[Rgb]) -> tuple[Hit, ...]:
+    return pipeline.moderate(clip(pictures), origin=LIVE, seed=b"tests").hits
+
+
+def letterboxed(picture: Rgb) -> Rgb:
+    height, width = picture.shape[:2]
+    small = cv2.resize(picture, (width, height - 2 * (height // 8)), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.copyMakeBorder(small, height // 8, height // 8, 0, 0, cv2.BORDER_CONSTANT), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("turn", "variant"),
+    [
+        (lambda picture: picture[:, ::-1], Variant.MIRROR),
+        (lambda picture: picture[::-1, ::-1], Variant.ROTATE),
+        (letterboxed, Variant.CROP),
+    ],
+    ids=["mirrored", "upside down", "letterboxed"],
+)
+def test_turned_picture_is_found_where_a_list_asks_for_it(
+    decoder: Decoder, turn: Callable[[Rgb], Rgb], variant: Variant
+) -> None:
+    """Known material would be shown unseen by whoever mirrors it."""
+    picture = photo("coffee")
+    shown = held(np.ascontiguousarray(turn(picture)), 2)
+    (first, *_) = hits(pipeline(decoder, [entry_of(picture, "1")], variant), shown)
+    assert first.rule == "known-material"
+    assert {match.variant for match in first.matches} == {variant.value}
+    assert hits(pipeline(decoder, [entry_of(picture, "1")]), shown) == ()
+
+
+@pytest.fixture(scope="module")
+def weak_video() -> list[Entry]:
+    """A listed video of four scenes, each hash 27 bits from that of the scene."""
+    entries = []
+    for number, name in enumerate(PHOTOS):
+        luma = cv2.cvtColor(photo(name), cv2.COLOR_RGB2GRAY)
+        bits = np.unpackbits(np.frombuffer(hash_luma(np.asarray(luma, np.uint8)).bits, np.uint8))
+        bits[np.random.default_rng(number).permutation(256)[:27]] ^= 1
+        value = np.packbits(bits).tobytes()
+        entries.append(Entry(entry=f"v/{number}", kind=HashKind.PDQ, value=value, video="v", seconds=float(number)))
+    return entries
+
+
+def raised(scene: Scene, found: Sequence[Hit]) -> list[tuple[str, str]]:
+    scene.policy = load_policy(None)
+    scene.settle("cam-1", tuple(found))
+    return [
+        (json.loads(fields["event"])["data"]["rule"], key.removeprefix("lw:escalations:"))
+        for key in ("lw:escalations:critical", "lw:escalations:high")
+        for _, fields in scene.redis.xrange(key)
+    ]
+
+
+def test_run_of_weak_frames_is_critical(decoder: Decoder, weak_video: list[Entry], scene: Scene, redis: Redis) -> None:
+    """A listed video would pass for a row of coincidences."""
+    shown = [picture for name in PHOTOS for picture in held(photo(name), 2)]
+    found = hits(pipeline(decoder, weak_video), shown)
+    assert raised(scene, found) == [("known-video", "critical"), ("known-video-frame", "high")]
+    event = json.loads(redis.xrange("lw:escalations:critical")[0][1]["event"])
+    assert {match["video"] for match in event["data"]["matches"]} == {"v"}
+    assert len({match["entry"] for match in event["data"]["matches"]}) >= 3
+
+
+def test_one_weak_frame_is_not_critical(decoder: Decoder, weak_video: list[Entry], scene: Scene) -> None:
+    """A picture of a wall, held for a while, would come before everything else."""
+    found = hits(pipeline(decoder, weak_video), held(photo(PHOTOS[0]), 8))
+    assert len({hit.capture_ms for hit in found}) >= 3
+    assert raised(scene, found) == [("known-video-frame", "high")]
