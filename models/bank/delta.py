@@ -181,15 +181,6 @@ class Delta:
         values = b"".join(entry.value for _, entry in self.entries if entry.kind is HashKind.PDQ)
         return np.frombuffer(values, np.uint64).reshape(-1, WORDS)
 
-    @cached_property
-    def digests(self) -> Mapping[tuple[HashKind, bytes], tuple[tuple[str, Entry], ...]]:
-        """(kind, value) -> the (list, entry) that have it, of every kind."""
-        found: dict[tuple[HashKind, bytes], tuple[tuple[str, Entry], ...]] = {}
-        for row in self.entries:
-            key = (row[1].kind, row[1].value)
-            found[key] = (*found.get(key, ()), row)
-        return found
-
 
 def _others(same_id: tuple[Entry, ...], entry: Entry) -> list[Entry]:
     return [other for other in same_id if (other.kind, other.value) != (entry.kind, entry.value)]

@@ -5,12 +5,13 @@ says, as bytes one behind the other), `offsets` (where in `records` each ends), 
 find hashes, `digests` (sorted keys) or, for PDQ, `starts` and `rows` of the multi-index, unless there are few.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +32,20 @@ _MORE: Final = b"\0"
 """In a record, between the id, which is printable, and JSON of tags, video and seconds, where there are any."""
 
 
-class Digester(Protocol):
-    """What `hashlib` makes."""
+class ContentDigest:
+    """SHA-256 of a list's entries of one kind: the same for the same entries in the same order, however they came."""
 
-    def update(self, data: Any, /) -> None: ...
+    def __init__(self) -> None:
+        self._parts = (hashlib.sha256(), hashlib.sha256(), hashlib.sha256())
+
+    def update(self, values: bytes, lengths: bytes, records: bytes) -> None:
+        """Takes the next entries."""
+        for part, data in zip(self._parts, (values, lengths, records), strict=True):
+            part.update(data)
+
+    def digest(self) -> bytes:
+        """Of all so far."""
+        return b"".join(part.digest() for part in self._parts)
 
 
 class TableWriter:
@@ -53,8 +64,8 @@ class TableWriter:
         """Entries so far."""
         return self._values.count
 
-    def append(self, entries: Sequence[Entry], digest: Digester) -> None:
-        """Appends entries of this kind, of the list of which `digest` becomes the version."""
+    def append(self, entries: Sequence[Entry], digest: ContentDigest) -> None:
+        """Appends entries of this kind; `digest` is of their list."""
         values = b"".join([entry.value for entry in entries])
         ids = [entry.entry.encode() for entry in entries]
         records = [
@@ -63,8 +74,7 @@ class TableWriter:
         ]
         lengths = np.fromiter(map(len, records), np.uint64, len(records))
         text = b"".join(records)
-        for part in (self.kind.encode(), values, lengths.tobytes(), text):
-            digest.update(part)
+        digest.update(values, lengths.tobytes(), text)
         self._values.append(np.frombuffer(values, np.uint8).reshape(-1, self.kind.size_bytes))
         self._offsets.append(np.cumsum(lengths) + np.uint64(self._records.count))
         self._records.append(np.frombuffer(text, np.uint8))

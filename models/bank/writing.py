@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Final
 from config.facts import SELFTEST
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.reading import FORMAT, MANIFEST, digest_of_file
-from models.bank.table import BLOCK, LARGEST_TABLE, TableWriter
+from models.bank.table import BLOCK, LARGEST_TABLE, ContentDigest, TableWriter
 from models.errors import SnapshotError
 
 PREFIX: Final = "snapshot-"
@@ -69,28 +70,39 @@ def _write(
             if spec.name == SELFTEST or spec.name in records:
                 raise SnapshotError(f"list {spec.name}: is built in, or was given twice")
             starts = {kind: writer.count for kind, writer in writers.items()}
-            digest = hashlib.sha256(spec.model_dump_json().encode())
+            digests: dict[HashKind, ContentDigest] = defaultdict(ContentDigest)
             for block in _blocks(entries):
                 with _told(writing.parent):
                     for kind, of_kind in _by_kind(block):
                         if kind not in writers:
                             writers[kind] = TableWriter(writing, kind)
                             files.callback(writers[kind].abandon)
-                        writers[kind].append(of_kind, digest)
+                        writers[kind].append(of_kind, digests[kind])
                 heartbeat()
             rows = {
                 kind: (starts.get(kind, 0), writers[kind].count)
                 for kind in HashKind
                 if kind in writers and writers[kind].count > starts.get(kind, 0)
             }
-            version = digest.hexdigest()[:_VERSION_DIGITS]
-            records[spec.name] = {"spec": spec.model_dump(mode="json"), "version": version, "rows": rows}
+            records[spec.name] = {
+                "spec": spec.model_dump(mode="json"),
+                "version": _version(spec, digests),
+                "rows": rows,
+            }
         if any(writer.count > LARGEST_TABLE for writer in writers.values()):
             raise SnapshotError(f"{writing.parent}: expected at most {LARGEST_TABLE} hashes of a kind")
         for writer in writers.values():
             _run(writer.finish(), writing.parent, heartbeat)
     manifest = {"format": FORMAT, "watermark": watermark, "kinds": sorted(writers), "lists": list(records.values())}
     _run(_seal(writing, manifest), writing.parent, heartbeat)
+
+
+def _version(spec: ListSpec, digests: Mapping[HashKind, ContentDigest]) -> str:
+    whole = hashlib.sha256(spec.model_dump_json().encode())
+    for kind in HashKind:
+        if kind in digests:
+            whole.update(kind.encode() + digests[kind].digest())
+    return whole.hexdigest()[:_VERSION_DIGITS]
 
 
 def _blocks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
