@@ -12,7 +12,12 @@ from scene import Scene
 
 from config.facts import Hit, ListMatch, SampleFacts, StreamFacts
 from config.policy import Policy
+from models.bank.bank import Bank
+from models.bank.delta import Change, Delta
+from models.bank.entries import Entry, HashKind
+from worker.bank.actor import Actor, Role
 from worker.bank.allowance import allow_tags, evaluate
+from worker.bank.people import lift_quarantine, quarantine
 from worker.decisions import decide
 from worker.errors import QueueError
 from worker.grouprecord import tell_due
@@ -322,6 +327,18 @@ class TestQuarantine:
         assert town.events() == []
         assert [town.muted(f"cam-{number}") for number in range(6)] == [1] * 6
         assert town.redis.zcard("lw:flood:live:known/7") == 6
+
+    def test_as_a_lead_sets_and_lifts_it(self, town: Town) -> None:
+        """What a lead does would not be what workers read."""
+        added = Entry(entry="7/a b", kind=HashKind.PDQ, value=bytes(32))
+        bank = Bank(delta=Delta().applied(Change.add("known", added, at_ms=1)))
+        lead = Actor(name="lea", role=Role.LEAD)
+        quarantine(town.redis, bank, "known", "7/a b", hours=1, reason="a logo", actor=lead)
+        town.show("cam-1", "known/7/a b")
+        assert town.events() == []
+        lift_quarantine(town.redis, "known", "7/a b", actor=lead)
+        town.show("cam-1", "known/7/a b", at=2000)
+        assert len(town.events()) == 1
 
     def test_other_hashes_raise(self, town: Town) -> None:
         """A quarantined hash would hide what else a picture matches."""
