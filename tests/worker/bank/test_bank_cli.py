@@ -1,0 +1,205 @@
+"""`livewarden bank`, as operators and scripts run it."""
+
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from commandline import COMMAND, Ran, livewarden
+from redis import Redis
+
+from worker.bank.keys import CHANGES, FOLLOWERS
+
+HASH = "5a" * 32
+NEAR = "5b" + "5a" * 31
+Bank = Callable[..., Ran]
+
+
+@pytest.fixture
+def bank(redis: Redis, redis_url: str, tmp_path: Path) -> Bank:
+    """Runs `livewarden bank …` on an empty bank of this test's own."""
+    assert redis.ping()
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank")}
+    return lambda *arguments, **more: livewarden("bank", *arguments, environment=environment | more, folder=tmp_path)
+
+
+def test_a_list_from_its_making_to_its_end(bank: Bank, tmp_path: Path) -> None:
+    """The everyday of an operator."""
+    assert (
+        bank("create", "police", "--source", "a force", "--max-distance", 20, "--variants", "mirror,crop").status == 0
+    )
+    (tmp_path / "known.csv").write_text(f"hash,id\n{HASH},case-7\n")
+    (imported,) = bank("import", "police", "known.csv", "--json").records
+    assert (imported["accepted"], imported["skipped"], imported["removed"]) == (1, {}, 0)
+    assert (imported["list"], imported["created"], imported["format"]) == ("police", False, "csv")
+    (police,) = [record for record in bank("list", "--json").records if record["list"] == "police"]
+    assert (police["entries"], police["max_distance"], police["variants"]) == (1, 20, ["mirror", "crop"])
+    (near,) = bank("match", NEAR, "--json").records
+    assert near == {"hash": NEAR, "matches": [{"list": "police", "entry": "case-7", "distance": 1}]}
+    assert bank("remove", "police", "case-7").status == 0
+    assert bank("match", NEAR, "--json").records == [{"hash": NEAR, "matches": []}]
+    assert bank("remove", "police", "--whole-list").status == 0
+    assert "police" not in {record["list"] for record in bank("list", "--json").records}
+
+
+def test_hashes_on_standard_input_are_looked_up_one_a_line(
+    bank: Bank, redis_url: str, tmp_path: Path, redis: Redis
+) -> None:
+    """A script that checks a million hashes would start a million processes; one bad line must not stop it."""
+    md5 = hashlib.md5(b"a file", usedforsecurity=False).hexdigest()
+    bank("create", "own")
+    for value, name in ((HASH, "picture"), (md5, "file")):
+        assert bank("add", "own", value, "--id", name, "--json").records[0]["entry"] == name
+    done = subprocess.run(
+        [COMMAND, "bank", "match", "--json"],
+        env={**os.environ, "LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank")},
+        input=f"{NEAR.upper()}\r\n\nnonsense\n{md5}\n{'00' * 32}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [[(match["entry"], match["distance"]) for match in one["matches"]] for one in found] == [
+        [("picture", 1)],
+        [("file", 0)],
+        [],
+    ]
+    assert found[0]["hash"] == NEAR.upper()
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "livewarden: line 3: expected 32 (MD5), 40 (SHA-1) or 64 (PDQ, SHA-256) hex digits, found 8 characters"
+    ]
+
+
+def test_a_malformed_file_is_named_with_its_place_and_nothing_has_changed(bank: Bank, tmp_path: Path) -> None:
+    """An operator would not find the line; and no hash may end up in a log."""
+    (tmp_path / "known.csv").write_text(f"hash,id\n{HASH},case-7\n")
+    bank("import", "own", "known.csv")
+    before = bank("list", "--json").records
+    (tmp_path / "bad.csv").write_text(f"hash,id\n{NEAR},case-8\n{NEAR[:-1]},case-9\n")
+    ran = bank("import", "own", "bad.csv")
+    assert ran.status == 2
+    assert ran.message.startswith("bad.csv, line 3: ")
+    assert NEAR[:8] not in ran.message
+    assert bank("list", "--json").records == before
+    ran = bank("import", "own", "known.csv", "--format", "vdpq")
+    assert (ran.status, "vpdq" in ran.message) == (2, True)
+
+
+def test_only_own_and_exportable_lists_leave(bank: Bank, tmp_path: Path) -> None:
+    """A platform would break the terms under which it has an authority's list."""
+    bank("create", "own")
+    bank("create", "theirs", "--source", "NCMEC")
+    bank("create", "shared", "--source", "StopNCII", "--exportable")
+    for name in ("own", "theirs", "shared"):
+        assert bank("add", name, HASH, "--id", "e").status == 0
+    refused = bank("export", "theirs", "out.csv")
+    assert (refused.status, "NCMEC" in refused.message) == (2, True)
+    assert not (tmp_path / "out.csv").exists()
+    assert HASH in bank("export", "shared").out
+    (told,) = bank("export", "own", "out.txt", "--format", "threatexchange", "--json").records
+    assert told["entries"] == 1
+    assert (tmp_path / "out.txt").read_text() == f"signal_type,value\npdq,{HASH}\n"
+    bank("export", "own", "out.csv")
+    bank("import", "again", "out.csv")
+    assert [match["list"] for match in bank("match", HASH, "--json").records[0]["matches"]] == [
+        "own",
+        "theirs",
+        "shared",
+        "again",
+    ]
+    assert bank("export", "again").status == 2  # nobody has said whose it is
+
+
+def test_people_confirm_allow_and_quarantine(bank: Bank) -> None:
+    """The desk is not always there; and who did it must be on record."""
+    confirm = ("add", "confirmed", HASH, "--quality", 93, "--role", "moderator", "--json")
+    assert bank(*confirm, "--by", "alice").records[0]["confirmed"] is False
+    assert bank(*confirm, "--by", "alice").status == 2
+    (done,) = bank(*confirm, "--by", "bob").records
+    assert (done["list"], done["confirmed"], done["proposed_by"]) == ("confirmed", True, "alice")
+    bank("create", "police", "--source", "a force")
+    bank("add", "police", NEAR, "--id", "case-7")
+    lead = ("--by", "lea", "--role", "lead")
+    assert bank("add", "allow", NEAR, "--for", "police", "--hours", 5, *lead).status == 0
+    (held,) = bank("quarantine", "police", "case-7", "--hours", 2, "--reason", "a logo", *lead, "--json").records
+    assert (held["list"], held["entry"], held["by"]) == ("police", "case-7", "lea")
+    assert bank("quarantine", "--json").records == [held]
+    assert bank("quarantine", "police", "case-7", "--lift", *lead).status == 0
+    assert bank("quarantine", "--json").records == []
+    assert (
+        "only a lead"
+        in bank("quarantine", "police", "case-7", "--hours", 2, "--reason", "x", *lead[:3], "moderator").message
+    )
+    assert "--by" in bank("quarantine", "police", "case-7", "--hours", 2, "--reason", "x").message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("create", "own", "--max-distance", 32), "max_distance"),
+        (("create", "own", "--variants", "flip"), "variants"),
+        (("create", "a/b"), "name"),
+        (("create", "selftest"), "there is one already"),
+        (("add", "nowhere", HASH), "there is none"),
+        (("add", "selftest", HASH), "takes nothing"),
+        (("remove", "selftest", "testcard-16x9"), "built in"),
+        (("remove", "nowhere", "x"), "there is none"),
+        (("remove", "selftest"), "--whole-list"),
+        (("import", "own", "nowhere.csv"), "nowhere.csv"),
+        (("export", "nowhere"), "there is none"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(bank: Bank, arguments: tuple, told: str) -> None:
+    """A person would get a traceback, or believe that it was done."""
+    ran = bank(*arguments)
+    assert ran.status == 2
+    assert told in ran.message
+
+
+def test_stats_tell_who_is_behind(bank: Bank, redis: Redis) -> None:
+    """An operator could not know whether a withdrawn hash still calls people somewhere."""
+    bank("create", "own")
+    seconds, _ = redis.time()
+    redis.hset(FOLLOWERS, "there:1", json.dumps({"position": "1-0", "at_ms": seconds * 1000}))
+    redis.hset(FOLLOWERS, "gone:2", json.dumps({"position": "1-0", "at_ms": 0}))
+    (stats,) = bank("stats", "--json").records
+    assert (stats["processes"], stats["processes_behind"], stats["changes"]) == (1, ["there:1"], 1)
+
+
+def test_verify_finds_what_is_altered(bank: Bank, tmp_path: Path, redis: Redis) -> None:
+    """A flipped bit on the disk would be a picture that is never found."""
+    lines = "".join(f"{secrets.token_hex(32)},{number}\n" for number in range(6_000))
+    (tmp_path / "known.csv").write_text(f"hash,id\n{lines}")
+    assert bank("import", "own", "known.csv").status == 0
+    sound = bank("verify", "--json")
+    assert (sound.status, sound.records[0]["ok"]) == (0, True)
+    largest = max((tmp_path / "bank").glob("snapshot-*/*"), key=lambda path: path.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.chmod(0o644)
+    largest.write_bytes(data)
+    altered = bank("verify", "--json")
+    assert (altered.status, altered.records[0]["ok"]) == (1, False)
+    assert largest.name in altered.out
+    redis.xadd(CHANGES, {"change": "{}", "by": "x"})
+    assert "1 changes cannot be read" in bank("verify").out
+
+
+def test_without_redis_the_reason_is_told(tmp_path: Path) -> None:
+    """An empty bank would look like one that has no match."""
+    ran = livewarden("bank", "match", HASH, environment={"LIVEWARDEN_REDIS_URL": "redis://127.0.0.1:1/0"})
+    assert ran.status == 2
+    assert ran.message.startswith("Redis: ")
+
+
+def test_lists_of_the_folder_are_looked_up_too(bank: Bank, tmp_path: Path) -> None:
+    """`match` would say "no match" of what workers match."""
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "files.csv").write_text(f"hash,id\n{HASH},f\n")
+    (found,) = bank("match", HASH, "--json", LIVEWARDEN_LISTS_DIR=str(tmp_path / "lists")).records
+    assert found["matches"] == [{"list": "files", "entry": "f", "distance": 0}]
