@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import skimage
 from numpy.typing import NDArray
+from PIL import Image
 
 from bench.material import NATURAL, Reel
 from models.pdq import hash_luma
@@ -100,8 +101,7 @@ def _pictures() -> Lumas:
     """uint8, about (HEIGHT, WIDTH) each."""
     folder = Path(skimage.__file__).parent / "data"
     files = sorted(path for path in folder.iterdir() if path.suffix in {".png", ".jpg", ".gif"})
-    read = [cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE) for path in files]
-    stills = [_small(np.asarray(picture, np.uint8)) for picture in read if picture is not None]
+    stills = [_small(np.asarray(Image.open(path).convert("L"), np.uint8)) for path in files]
     reel = Reel(NATURAL, width=WIDTH, height=HEIGHT)
     return stills + [picture[:HEIGHT] for loop in reel.loops.values() for picture in loop]
 

@@ -17,15 +17,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench import deployment, pdqspeed, searching, sharing
-from bench.hashes import KINDS, Hashes, Kind, queries, random_hashes, turned
+from bench import deployment, lookback, pdqspeed, searching, sharing, turned
+from bench.hashes import KINDS, Hashes, Kind, queries, random_hashes
 from bench.pdqspeed import Hashed
 from bench.report import Goal
 from bench.searching import QUERIES, Searched
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.index import MAX_DISTANCE, build
 from models.bank.snapshot import Snapshot, open_snapshot, write_snapshot
-from models.bank.sweep import sweep
 
 FULL = (10**6, 10**7)
 QUICK = (10**5, 10**6)
@@ -35,7 +34,6 @@ RATIOS = {10**5: 1.0, 10**6: 0.2, 10**7: 0.08}
 IMPORTED = 10**6
 SOUGHT = 100
 """Entries that come new and are looked for in the log."""
-LOG_BLOCK = 10**6
 REPORT_COLUMNS = 130
 """Of the widest table, where the output is no terminal."""
 
@@ -53,6 +51,7 @@ def main(
     hashed = pdqspeed.measure()
     console.print(_pdq_table(hashed))
     goals += _pdq_goals(hashed)
+    console.print(_turned_table(turned.measure()))
     with tempfile.TemporaryDirectory(prefix="livewarden-bench-") as name:
         folder = Path(name)
         snapshot, written_seconds = _written(folder, sizes[-1], seed)
@@ -62,7 +61,7 @@ def main(
         goals += _process_goals(snapshot, written_seconds)
         del snapshot
         goals += _deployment_goals(folder)
-    goals.append(_look_back_goal(sizes[-1], seed))
+    goals.append(_look_back_goal(sizes[-1]))
     console.print(_goal_table(goals))
 
 
@@ -162,23 +161,15 @@ def _deployment_goals(folder: Path) -> Iterator[Goal]:
         )
 
 
-def _look_back_goal(logged: int, seed: int) -> Goal:
-    """Only the comparing: reading the log is in worker.lookbackscan."""
-    random = np.random.default_rng(seed)
-    log = random_hashes(logged, random)
-    sought = turned(log[random.integers(0, logged, SOUGHT)], MAX_DISTANCE, random)
-    limits = np.full(SOUGHT, MAX_DISTANCE, np.uint8)
-    started = perf_counter()
-    found: set[int] = set()
-    for start in range(0, logged, LOG_BLOCK):
-        found |= set(sweep(log[start : start + LOG_BLOCK], sought, limits).sought.tolist())
-    seconds = perf_counter() - started
+def _look_back_goal(logged: int) -> Goal:
+    figures = lookback.measure(logged, SOUGHT)
     return Goal(
         text=f"look-back: {logged:.0e} logged hashes × {SOUGHT}, s",
         bound=10,
         at_least=False,
-        measured=seconds,
-        detail=f"found {len(found)} of {SOUGHT}",
+        measured=figures["search_seconds"],
+        detail=f"from files; in memory {figures['sweep_seconds']:.1f}; "
+        f"{figures['found']:.0f} found of {figures['pairs']:.0f} near",
     )
 
 
@@ -199,6 +190,16 @@ def _pdq_table(hashed: Sequence[Hashed]) -> Table | str:
             f"{one.reference_milliseconds / one.rgb_milliseconds:.1f}",
             str(one.bits_apart),
         )
+    return table
+
+
+def _turned_table(costs: Sequence[turned.Cost]) -> Table:
+    table = Table(title="PDQ of a film frame with its variants", box=box.SIMPLE_HEAD)
+    table.add_column("hashed", no_wrap=True)
+    for heading in ("ms", "times the first"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for cost in costs:
+        table.add_row(cost.name, f"{cost.milliseconds:.2f}", f"{cost.milliseconds / costs[0].milliseconds:.2f}")
     return table
 
 
@@ -224,8 +225,11 @@ def _search_table(searched: Sequence[Searched]) -> Table:
 
 def _goal_table(goals: Sequence[Goal]) -> Table:
     table = Table(title="To reach", box=box.SIMPLE_HEAD)
-    for heading in ("goal", "bound", "measured", "", ""):
-        table.add_column(heading, justify="right" if heading in ("bound", "measured") else "left", no_wrap=True)
+    table.add_column("goal", no_wrap=True)
+    table.add_column("bound", justify="right", no_wrap=True)
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("")
     for goal in goals:
         table.add_row(
             goal.text,
