@@ -202,7 +202,11 @@ def _match(match: ListMatch) -> dict[str, Any]:
 
 def _text(text: str) -> str:
     """As CEL can hold it: without the lone surrogates that a list made from JSON may have."""
-    return text.encode(errors="replace").decode()
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="replace").decode()
+    return text
 
 
 def _try_out(condition: Condition) -> None:
