@@ -4,13 +4,17 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from models.bank.entries import Entry
 from models.formats.records import Record, Removal, Skip, SkipReason
+
+Hashes = npt.NDArray[np.int64]
+
+_PARTS: Final = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +55,8 @@ class ImportReport:
 class ImportCount:
     """Counts records on their way into a list.
 
-    Duplicates and contradictions are told by 64-bit hashes of what was seen: 16 bytes an entry, and as much again while
-    they are told; two of 10^7 entries are taken for the same once in 400,000 imports.
+    Duplicates and contradictions are told by 64-bit hashes of what was seen, 16 bytes an entry: among 10^7 entries two
+    are taken for the same once in 400,000 imports.
     """
 
     def __init__(self) -> None:
@@ -85,14 +89,14 @@ class ImportCount:
 
     def report(self) -> ImportReport:
         """What has been counted so far."""
-        values, names = np.array(self._values, np.int64), np.array(self._names, np.int64)
+        values, names = np.frombuffer(self._values, np.int64), np.frombuffer(self._names, np.int64)
         return ImportReport(
             accepted=dict(self._accepted),
             skipped={str(reason): count for reason, count in self._skipped.items()},
             first_skipped=dict(self._first_skipped),
             removed=self._removed,
-            contradictions=_contradictions(names, values),
-            duplicates=_duplicates(values),
+            duplicates=sum(_duplicates(values[part]) for part in _parts(values)),
+            contradictions=sum(_contradictions(names[part], values[part]) for part in _parts(names)),
         )
 
 
@@ -104,14 +108,21 @@ def count_import(records: Iterable[Record]) -> ImportReport:
     return count.report()
 
 
-def _duplicates(values: npt.NDArray[np.int64]) -> int:
-    values.sort()
+def _parts(hashes: Hashes) -> Iterator[npt.NDArray[np.bool_]]:
+    """Masks that cut hashes into parts with none in two of them, so that only a part is sorted, and copied, at once."""
+    place = (hashes & (_PARTS - 1)).astype(np.uint8)
+    for part in range(_PARTS):
+        yield place == part
+
+
+def _duplicates(values: Hashes) -> int:
+    values = np.sort(values)  # numpy 2.4's own `unique` takes 17 times as long
     return int((values[1:] == values[:-1]).sum())
 
 
-def _contradictions(names: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> int:
-    """How many names have more than one value."""
-    order = np.lexsort((values, names))
+def _contradictions(names: Hashes, values: Hashes) -> int:
+    """How many names have more than one value: then two neighbours of one name differ, in whatever order they come."""
+    order = np.argsort(names)
     names, values = names[order], values[order]
-    same_name = names[1:] == names[:-1]
-    return len(np.unique(names[1:][same_name & (values[1:] != values[:-1])]))
+    contradicted = names[1:][(names[1:] == names[:-1]) & (values[1:] != values[:-1])]
+    return int((contradicted[1:] != contradicted[:-1]).sum()) + bool(len(contradicted))
