@@ -4,7 +4,7 @@ One incident is open per (stream, rule). Persistence and cooldown are counted by
 in any order: a late one may raise an incident, and never withdraws one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from types import MappingProxyType
@@ -140,15 +140,16 @@ def _advance_rule(
     # The most urgent, then the earliest, stands for the segment.
     cause = min(fresh, key=lambda hit: (hit.severity.rank, hit.capture_ms))
     if state.incident is None:
-        waiting = _remembered([*state.waiting, *found], rule)
-        if rule.persistence.met_by((each.captured_first_ms, each.frames) for each in waiting) is None:
-            return replace(state, waiting=waiting), []
+        # All are asked before the oldest are forgotten: who looks back brings some that are older than what waits.
+        gathered = _by_instant([*state.waiting, *found])
+        if rule.persistence.met_by((each.captured_first_ms, each.frames) for each in gathered) is None:
+            return replace(state, waiting=_remembered(gathered, rule)), []
         incident = Incident(
             incident_id=incident_id(occasion, rule.name),
             generation=occasion.generation,
             rule=rule.name,
             purpose=occasion.stream.purpose,
-            finding=concluded(waiting),
+            finding=concluded(gathered),
             raised_ms=now_ms,
             published_ms=now_ms,
             cooldown_ms=round(rule.cooldown_seconds * 1000),
@@ -166,15 +167,16 @@ def _advance_rule(
     return replace(state, waiting=(), incident=incident), requests + events
 
 
-def _remembered(findings: list[Finding], rule: Rule) -> tuple[Finding, ...]:
-    """One a capture instant, without those too old to count with any that may still come."""
-    findings.sort(key=lambda finding: finding.captured_first_ms)
+def _by_instant(findings: Iterable[Finding]) -> list[Finding]:
+    """One a capture instant, in that order."""
+    ordered = sorted(findings, key=lambda finding: finding.captured_first_ms)
+    return [merge(same) for _, same in groupby(ordered, key=lambda finding: finding.captured_first_ms)]
+
+
+def _remembered(findings: Sequence[Finding], rule: Rule) -> tuple[Finding, ...]:
+    """Without those too old to count with any that may still come."""
     oldest_ms = findings[-1].captured_first_ms - rule.persistence.remembered_ms
-    return tuple(
-        merge(same)
-        for capture_ms, same in groupby(findings, key=lambda finding: finding.captured_first_ms)
-        if capture_ms >= oldest_ms
-    )
+    return tuple(finding for finding in findings if finding.captured_first_ms >= oldest_ms)
 
 
 def _request_interrupt(incident: Incident, rule: Rule, occasion: Occasion, now_ms: int) -> tuple[Incident, list[Event]]:

@@ -145,6 +145,15 @@ def test_a_run_of_weak_matches_raises() -> None:
     assert event["type"] == EventType.RAISED
 
 
+def test_a_run_of_long_ago_raises_beside_what_waits() -> None:
+    """A listed video that is found by looking back would be forgotten, because a newer match waits for more."""
+    stream = Stream(policy_with(persistence={"video_frames": 3, "within_seconds": 60}))
+    frames = [replace(hit(n * 5_000), frames=(VideoFrame("known", "v", str(n)),)) for n in (1, 2, 3)]
+    assert stream.end_segment(replace(frames[0], capture_ms=T0)) == []
+    (event,) = stream.end_segment(*frames, segment_key="back")
+    assert event["type"] == EventType.RAISED
+
+
 def test_a_run_names_its_frames_only() -> None:
     """What is remembered while a run is waited for would grow by all that the pictures are like."""
     seen = ListMatch(list="known", entry="1", distance=30, video="v")
