@@ -106,3 +106,22 @@ def test_a_store_that_cannot_be_written_is_told(redis_url: str, tmp_path: Path) 
     _, checks = examine(redis_url, {"LIVEWARDEN_STORE_URL": str(tmp_path / "store")})
     assert checks["verdict log"]["state"] == "ok"
     assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_state_of_the_bank_is_told(redis_url: str, redis: Redis, tmp_path: Path) -> None:
+    """A feed that broke, or a worker whose folder is not the one of the others, would be noticed by nobody."""
+    bank = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank")}
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "feed.csv").write_text("hash\n" + "5a" * 32 + "\n")
+    assert livewarden("bank", "create", "feed", "--refresh-hours", "1e-9", environment=bank).status == 0
+    more = {"LIVEWARDEN_BANK_DIR": bank["LIVEWARDEN_BANK_DIR"], "LIVEWARDEN_LISTS_DIR": str(lists)}
+    ran, checks = examine(redis_url, more)
+    assert ran.status == 0
+    assert checks["hash bank"]["state"] == "ok"
+    assert (checks["stale lists"]["state"], "feed" in checks["stale lists"]["found"]) == ("warn", True)
+    assert (checks["lists folder"]["state"], "feed" in checks["lists folder"]["found"]) == ("warn", True)
+    redis.hset("lw:bank:snapshot", mapping={"name": "snapshot-elsewhere", "watermark": "1-0"})
+    ran, checks = examine(redis_url, more)
+    assert (ran.status, checks["hash bank"]["state"]) == (1, "fail")
+    assert "LIVEWARDEN_BANK_DIR" in checks["hash bank"]["advice"]

@@ -1,5 +1,6 @@
 """`livewarden scan` as a person runs it, on files and on an origin."""
 
+import hashlib
 import http.server
 import threading
 from collections.abc import Iterator
@@ -241,3 +242,52 @@ def _colourfulness(path: Path) -> int:
     """The widest distance of two channels inside the first thumbnail: 0 where it is grey."""
     thumb = np.asarray(Image.open(path).convert("RGB")).astype(int)[50:160, 30:230]
     return int((thumb.max(axis=2) - thumb.min(axis=2)).max())
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha1", "sha256"])
+def test_listed_file_is_found_by_its_digest_although_it_is_no_video(tmp_path: Path, kind: str) -> None:
+    """Sources list most files by MD5 alone; an archive or an encrypted film would pass."""
+    (tmp_path / "upload.bin").write_bytes(b"no video at all " * 100)
+    digest = hashlib.new(kind, (tmp_path / "upload.bin").read_bytes(), usedforsecurity=False).hexdigest()
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "files.csv").write_text(f"hash,id,kind\n{digest},file-7,{kind}\n")
+    ran = livewarden("scan", tmp_path / "upload.bin", "--json", "--lists", lists)
+    assert ran.status == 1
+    assert ran.of_type("file")[0]["matches"] == [{"list": "files", "entry": "file-7", "distance": 0}]
+    assert ran.of_type("finding")[0]["rule"] == "known-material"
+    assert "upload.bin" in ran.err  # that nothing of it could be looked at is told all the same
+
+
+def test_film_that_is_listed_by_its_digest_is_still_looked_at(folder: Path, tmp_path: Path) -> None:
+    """A listed file would keep what else is in it from being seen."""
+    digest = hashlib.md5((folder / "a.ts").read_bytes(), usedforsecurity=False).hexdigest()
+    (tmp_path / "files.csv").write_text(f"hash,id,kind\n{digest},file-7,md5\n")
+    ran = livewarden("scan", folder / "a.ts", "--json", "--lists", tmp_path)
+    assert ran.status == 1
+    assert ran.of_type("sample")
+    assert "this very file" in livewarden("scan", folder / "a.ts", "--lists", tmp_path).out
+
+
+def test_still_picture_is_scanned(tmp_path: Path) -> None:
+    """People are sent pictures, not only films."""
+    assert livewarden("testcard", tmp_path / "card.png").status == 0
+    ran = livewarden("scan", tmp_path / "card.png", "--json")
+    assert ran.status == 1
+    (sample,) = ran.of_type("sample")
+    assert sample["matches"][0] == {"list": "selftest", "entry": "testcard-16x9", "distance": 0}
+    (tmp_path / "cut.png").write_bytes((tmp_path / "card.png").read_bytes()[:500])
+    cut = livewarden("scan", tmp_path / "cut.png")
+    assert (cut.status, "cut.png" in cut.message) == (2, True)
+
+
+def test_deployed_bank_is_asked(folder: Path, redis_url: str, tmp_path: Path) -> None:
+    """What workers would find on a stream a person could not find in its recording; and an absent bank must be told."""
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank")}
+    hashed = livewarden("scan", folder / "a.ts", "--json").of_type("sample")[0]["pdq"]
+    assert livewarden("bank", "create", "police", environment=environment).status == 0
+    assert livewarden("bank", "add", "police", hashed, "--id", "case-7", environment=environment).status == 0
+    ran = livewarden("scan", folder / "a.ts", "--json", environment=environment)
+    assert ran.of_type("sample")[0]["matches"] == [{"list": "police", "entry": "case-7", "distance": 0}]
+    away = environment | {"LIVEWARDEN_REDIS_URL": "redis://127.0.0.1:1/0"}
+    assert "bank-unfollowed" in livewarden("scan", folder / "a.ts", "--json", environment=away).err
