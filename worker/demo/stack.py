@@ -76,6 +76,7 @@ class Stack:
         self._environment[f"{_SETTINGS}REDIS_URL"] = self.redis_url
         self._environment[f"{_SETTINGS}DEPLOYMENT"] = "demo"
         self._environment[f"{_SETTINGS}STORE_URL"] = str(self._folder / "store")
+        self._environment[f"{_SETTINGS}BANK_DIR"] = str(self._folder / "bank")
         self.stream_url = self._ready(self._workers[0]) if self._own_url is None else self._own_url
         # This run's only: the host that was named, and no other that its playlist may name.
         self._environment[f"{_SETTINGS}ALLOWED_ORIGINS"] = urlsplit(self.stream_url).netloc.rpartition("@")[2]
