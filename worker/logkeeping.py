@@ -15,9 +15,10 @@ from redis import Redis
 
 from worker.bank.lease import Lease, leased
 from worker.errors import LeaseLostError, ObjectStoreError
+from worker.logfiles import HOUR_MS, LogFile, folders
 from worker.objectstore import UNFINISHED, ObjectStore
 from worker.redisdb import now_ms, store_errors
-from worker.verdictlog import HOUR_MS, LogFile, LogReader, files_in, folders, write_table
+from worker.verdictlog import LogReader, files_in, write_table
 from worker.verdictrows import SCHEMA
 
 _log = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +13,22 @@ import pyarrow as pa
 
 from config.facts import ListMatch
 from models.bank.delta import Change
-from models.bank.entries import Entry, ListSpec
-from models.bank.sweep import HASH_BYTES, Near, sweep
+from models.bank.entries import Entry, ListSpec, Variant
+from models.bank.sweep import HASH_BYTES, sweep
 from models.pdq import MIN_QUALITY
 from worker.errors import ObjectStoreError
+from worker.logfiles import HOUR_MS, LogFile, folders
+from worker.loggedhashes import KINDS, LoggedHashes, read_hashes
 from worker.logkeeping import merged_with
 from worker.lookbackjobs import Job
 from worker.objectstore import ObjectStore
-from worker.verdictlog import HOUR_MS, LogFile, LogReader, files_in, folders
+from worker.verdictlog import LogReader, files_in
 from worker.verdictrows import Row
 
 _log = logging.getLogger(__name__)
 
-STEP_ROWS = 262_144
-"""Swept together: 8 MB of hashes."""
+STEP_HASHES = 262_144
+"""Swept together: 8 MB."""
 
 STEP_SECONDS = 0.5
 """After which what was read is swept, and how far the search has come is written down."""
@@ -67,6 +70,8 @@ class Sought:
     """(k, 32)."""
     max_distances: npt.NDArray[np.uint8]
     min_qualities: npt.NDArray[np.uint8]
+    kinds: npt.NDArray[np.bool_]
+    """(k, KINDS): whether the picture as it is, or turned that way, is compared with it."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """List -> version."""
 
@@ -81,6 +86,9 @@ class Sought:
             hashes=np.frombuffer(b"".join(entry.value for _, entry, _ in known), np.uint8).reshape(-1, HASH_BYTES),
             max_distances=np.array([spec.max_distance for _, _, spec in known], np.uint8),
             min_qualities=np.array([max(spec.min_quality, MIN_QUALITY) for _, _, spec in known], np.uint8),
+            kinds=np.array(
+                [[kind is None or kind in spec.variants for kind in KINDS] for _, _, spec in known], np.bool_
+            ).reshape(-1, len(KINDS)),
             versions=versions,
         )
 
@@ -97,6 +105,7 @@ class Sought:
             distance=found.distance,
             video=entry.video,
             seconds=entry.seconds,
+            variant=None if found.variant is None else str(found.variant),
             version=self.versions.get(name, ""),
             tags=entry.tags,
         )
@@ -111,6 +120,8 @@ class Found:
     place: int
     """Of the hash among those sought."""
     distance: int
+    variant: Variant | None = None
+    """How the picture had to be turned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,52 +168,27 @@ def scan(store: ObjectStore, files: Iterable[LogFile], wanted: Sought, job: Job)
     Raises:
         ObjectStoreError: the store is away.
     """
-    waiting: list[_Hashes] = []
-    rows, began = 0, monotonic()
+    waiting: list[tuple[LogFile, LoggedHashes]] = []
+    count, began = 0, monotonic()
     for file in files:
-        hashes = _read(store, file)
-        waiting.append(hashes)
-        rows += len(hashes.qualities)
+        hashes = _hashes(store, file, wanted)
+        waiting.append((file, hashes))
+        count += len(hashes)
         job = replace(job, done_ms=file.written_ms, done_name=file.name)
-        if rows >= STEP_ROWS or monotonic() - began >= STEP_SECONDS:
+        if count >= STEP_HASHES or monotonic() - began >= STEP_SECONDS:
             yield Step(job=job, found=tuple(_found(store, waiting, wanted)))
-            waiting, rows, began = [], 0, monotonic()
+            waiting, count, began = [], 0, monotonic()
     if waiting:
         yield Step(job=job, found=tuple(_found(store, waiting, wanted)))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Hashes:
-    """Of one file, row by row."""
-
-    file: LogFile
-    bits: npt.NDArray[np.uint8]
-    """(rows, 32)."""
-    qualities: npt.NDArray[np.uint8]
-    """(rows,); 0 where there is no hash."""
-
-
-def _read(store: ObjectStore, file: LogFile) -> _Hashes:
-    bits, qualities = [np.empty((0, HASH_BYTES), np.uint8)], [np.empty(0, np.uint8)]
+def _hashes(store: ObjectStore, file: LogFile, wanted: Sought) -> LoggedHashes:
     try:
-        with LogReader(store, file) as reader:
-            for batch in reader.batches(("pdq", "pdq_quality")):
-                pdq, quality = batch.column("pdq"), batch.column("pdq_quality").fill_null(0)
-                bits.append(_bits(pdq))
-                qualities.append(np.where(pdq.is_valid().to_numpy(zero_copy_only=False), quality.to_numpy(), 0))
+        return read_hashes(store, file, turned=bool(wanted.kinds[:, 1:].any()))
     except ObjectStoreError as error:
         if not _may_be_left_out(error):
             raise
-        bits, qualities = bits[:1], qualities[:1]
-    return _Hashes(file=file, bits=np.concatenate(bits), qualities=np.concatenate(qualities).astype(np.uint8))
-
-
-def _bits(pdq: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint8]:
-    """(rows, 32); what stands for null is never looked at."""
-    data = pdq.buffers()[1]
-    if data is None:
-        return np.zeros((len(pdq), HASH_BYTES), np.uint8)
-    return np.frombuffer(data, np.uint8).reshape(-1, HASH_BYTES)[pdq.offset : pdq.offset + len(pdq)]
+        return LoggedHashes.none()
 
 
 def _may_be_left_out(error: ObjectStoreError) -> bool:
@@ -212,36 +198,51 @@ def _may_be_left_out(error: ObjectStoreError) -> bool:
     return error.missing
 
 
-def _found(store: ObjectStore, waiting: Sequence[_Hashes], wanted: Sought) -> Iterator[Found]:
-    near = sweep(np.concatenate([hashes.bits for hashes in waiting]), wanted.hashes, wanted.max_distances)
-    if not len(near.hashes):
-        return
-    ends = np.cumsum([len(hashes.qualities) for hashes in waiting])
+def _found(store: ObjectStore, waiting: Sequence[tuple[LogFile, LoggedHashes]], wanted: Sought) -> Iterator[Found]:
+    every = LoggedHashes.joined([hashes for _, hashes in waiting])
+    near = sweep(every.bits, wanted.hashes, wanted.max_distances)
+    good = every.qualities[near.hashes] >= wanted.min_qualities[near.sought]
+    good &= wanted.kinds[near.sought, every.kinds[near.hashes]]
+    ends = np.cumsum([len(hashes) for _, hashes in waiting])
     of_file = np.searchsorted(ends, near.hashes, side="right")
-    for place in np.unique(of_file):
-        hashes, begin = waiting[place], int(ends[place]) - len(waiting[place].qualities)
-        here = of_file == place
-        rows = near.hashes[here] - begin
-        good = hashes.qualities[rows] >= wanted.min_qualities[near.sought[here]]
-        pairs = Near(hashes=rows[good], sought=near.sought[here][good], distances=near.distances[here][good])
-        if len(pairs.hashes):
-            yield from _with_rows(store, hashes.file, pairs)
+    for number in np.unique(of_file[good]).tolist():
+        here = good & (of_file == number)
+        order = np.flatnonzero(here)[np.argsort(near.distances[here], kind="stable")]
+        pairs = [
+            _Pair(
+                row=int(every.rows[near.hashes[place]]),
+                sought=int(near.sought[place]),
+                distance=int(near.distances[place]),
+                kind=int(every.kinds[near.hashes[place]]),
+            )
+            for place in order.tolist()
+        ]
+        yield from _with_rows(store, waiting[number][0], pairs)
 
 
-def _with_rows(store: ObjectStore, file: LogFile, pairs: Near) -> Iterator[Found]:
-    """The pairs of one file, with their rows: of each stream the MOST_FRAMES nearest."""
-    order = np.argsort(pairs.distances, kind="stable")
+class _Pair(NamedTuple):
+    row: int
+    sought: int
+    distance: int
+    kind: int
+
+
+def _with_rows(store: ObjectStore, file: LogFile, pairs: Sequence[_Pair]) -> Iterator[Found]:
+    """The pairs of one file, nearest first, with their rows: of each stream the first MOST_FRAMES."""
     try:
         with LogReader(store, file) as reader:
-            rows = reader.rows(_COLUMNS, np.unique(pairs.hashes).tolist())
+            rows = reader.rows(_COLUMNS, sorted({pair.row for pair in pairs}))
     except ObjectStoreError as error:
         if not _may_be_left_out(error):
             raise
         return
     told: Counter[tuple[str, int]] = Counter()
-    for pair in order.tolist():
-        row = rows[int(pairs.hashes[pair])]
+    known: set[tuple[int, int]] = set()
+    for pair in pairs:
+        row = rows[pair.row]
         watch = (row["stream_id"], row["generation"])
+        if (pair.row, pair.sought) in known or told[watch] >= MOST_FRAMES:
+            continue
+        known.add((pair.row, pair.sought))
         told[watch] += 1
-        if told[watch] <= MOST_FRAMES:
-            yield Found(row=row, place=int(pairs.sought[pair]), distance=int(pairs.distances[pair]))
+        yield Found(row=row, place=pair.sought, distance=pair.distance, variant=KINDS[pair.kind])

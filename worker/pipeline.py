@@ -216,6 +216,7 @@ class Pipeline:
             height=frame.picture.height,
             pdq=pdq.hex if pdq.hashable else None,
             pdq_quality=pdq.quality,
+            variants=variants,
             matches=matches,
             scores=scores,
             deduplicated=seen.repeated is not None and not frame.replaced,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.facts import Hit, ListMatch
+from models.pdq_variants import Variants
 from sampler.frames import SampleReason, Stretch
 from worker.accounting import LedgerShare, account
 from worker.gate import GateState
@@ -42,6 +43,8 @@ class SampleVerdict:
     pdq: str | None
     """64 hex digits; None: unhashable (quality < 50), which is not "no match"."""
     pdq_quality: int
+    variants: Variants = field(default_factory=dict)
+    """Hashes of the picture turned, in those ways that a list in force asks for."""
     matches: tuple[ListMatch, ...]
     scores: Mapping[str, float]
     """By "<model>/<label>"; those of the repeated picture, where `deduplicated`."""

@@ -1,32 +1,23 @@
-"""The verdict log's files: what each sampled picture was judged to be, in Parquet, by the hour when it was written.
+"""The verdict log's files: what each sampled picture was judged to be, in Parquet, one row a picture.
 
-    verdicts/date=2026-11-25/hour=12/<written>-<first capture>-<last capture>-<rows>-<random>.parquet
-
-Times are milliseconds of Redis's clock, UTC. A file's name tells what is in it, so that a reader opens only what it
-needs. Small files are merged into larger ones in the background (`worker.logkeeping`): a merged file says in its
-metadata which ones it holds, and those are passed over from then on.
+Small files are merged into larger ones in the background (`worker.logkeeping`): a merged file says in its metadata
+which ones it holds, and those are passed over from then on.
 """
 
 import io
 import json
-import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worker.errors import ObjectStoreError
+from worker.logfiles import HOUR_MS, LogFile, folder_of, folders
 from worker.objectstore import ObjectStore
 from worker.verdictrows import SCHEMA, Row
-
-ROOT = "verdicts"
-
-HOUR_MS = 3_600_000
 
 ROW_GROUP_ROWS = 8_192
 """The least of which all columns are read, for a row that a look-back found: 2 ms."""
@@ -38,47 +29,10 @@ HOLDS = b"livewarden.holds"
 MERGED_MS = b"livewarden.merged_ms"
 """Likewise: when it was merged."""
 
-_NAME = re.compile(r"(\d{1,15})-(\d{1,15})-(\d{1,15})-(\d{1,9})-[0-9a-f]{16}(-merged)?\.parquet")
-_DATE, _HOUR = re.compile(r"date=(\d{4}-\d{2}-\d{2})"), re.compile(r"hour=(\d{2})")
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class LogFile:
-    """One file, as its name tells it. Ordered by the time of writing."""
-
-    written_ms: int
-    first_capture_ms: int
-    last_capture_ms: int
-    rows: int
-    folder: str
-    name: str
-    merged: bool
-
-    @property
-    def path(self) -> str:
-        return f"{self.folder}/{self.name}"
-
-    @classmethod
-    def parse(cls, folder: str, name: str) -> Self | None:
-        """None: it is no file of the log."""
-        parts = _NAME.fullmatch(name)
-        if parts is None:
-            return None
-        written, first, last, rows = (int(part) for part in parts.groups()[:4])
-        return cls(
-            written_ms=written,
-            first_capture_ms=first,
-            last_capture_ms=last,
-            rows=rows,
-            folder=folder,
-            name=name,
-            merged=parts[5] is not None,
-        )
-
-
-def folder_of(written_ms: int) -> str:
-    """The partition that a file written then is in."""
-    return datetime.fromtimestamp(written_ms / 1000, UTC).strftime(f"{ROOT}/date=%Y-%m-%d/hour=%H")
+_HASHES = ("pdq", "variants.list.element.pdq")
+"""Columns that no compression makes smaller."""
+_UNLIKE = (*_HASHES, "capture_ms", "pts_seconds")
+"""Columns that hardly repeat: a dictionary of them would be larger than they are, and slower to read."""
 
 
 def write_table(
@@ -103,9 +57,8 @@ def write_table(
         table,
         data,
         row_group_size=ROW_GROUP_ROWS,
-        compression={name: "none" if name == "pdq" else "zstd" for name in _leaves(table.schema)},
-        # Hashes hardly repeat: a dictionary of them would be larger than they are, and slower to read.
-        use_dictionary=[name for name in _leaves(table.schema) if name not in ("pdq", "capture_ms", "pts_seconds")],
+        compression={name: "none" if name in _HASHES else "zstd" for name in _leaves(table.schema)},
+        use_dictionary=[name for name in _leaves(table.schema) if name not in _UNLIKE],
         write_statistics=["capture_ms"],
     )
     folder, name = folder_of(written_ms), f"{stem}{'-merged' if holds else ''}.parquet"
@@ -128,19 +81,6 @@ def _paths(name: str, kind: pa.DataType) -> list[str]:
     if pa.types.is_struct(kind):
         return [path for field in kind for path in _paths(f"{name}.{field.name}", field.type)]
     return [name]
-
-
-def folders(store: ObjectStore) -> list[tuple[int, str]]:
-    """The partitions that there are: when each began, and its path; the oldest first."""
-    found = []
-    for date in store.names(ROOT):
-        if (day := _DATE.fullmatch(date)) is None:
-            continue
-        for hour in store.names(f"{ROOT}/{date}"):
-            if (clock := _HOUR.fullmatch(hour)) is not None:
-                begin = datetime.fromisoformat(f"{day[1]}T{clock[1]}:00:00+00:00")
-                found.append((round(begin.timestamp() * 1000), f"{ROOT}/{date}/{hour}"))
-    return sorted(found)
 
 
 def files_in(store: ObjectStore, folder: str) -> list[LogFile]:

@@ -26,6 +26,8 @@ _MATCH = pa.struct(
     ]
 )
 
+_TURNED = pa.struct([("variant", pa.string()), ("pdq", pa.binary(32)), ("quality", pa.uint8())])
+
 SCHEMA = pa.schema(
     [
         ("stream_id", pa.string()),
@@ -37,9 +39,11 @@ SCHEMA = pa.schema(
         ("keyframe", pa.bool_()),
         ("pdq", pa.binary(32)),  # null: unhashable
         ("pdq_quality", pa.uint8()),
+        ("variants", pa.list_(_TURNED)),  # hashes of the picture turned, those that can be hashed; where a list asks
         ("matches", pa.list_(_MATCH)),
         ("scores", pa.map_(pa.string(), pa.float64())),
         ("deduplicated", pa.bool_()),
+        ("concealed", pa.bool_()),
         ("looked_at", pa.bool_()),
         ("frozen", pa.bool_()),
         ("flat", pa.string()),
@@ -102,9 +106,16 @@ def rows_of(occasion: Occasion, verdict: SegmentVerdict, *, segment_ms: int) -> 
             "keyframe": sample.keyframe,
             "pdq": None if sample.pdq is None else bytes.fromhex(sample.pdq),
             "pdq_quality": sample.pdq_quality,
+            "variants": [
+                {"variant": str(variant), "pdq": turned.bits, "quality": turned.quality}
+                for variant, several in sample.variants.items()
+                for turned in several
+                if turned.hashable
+            ],
             "matches": [match_record(match) for match in sample.matches],
             "scores": list(sample.scores.items()),
             "deduplicated": sample.deduplicated,
+            "concealed": sample.concealed,
             "looked_at": sample.looked_at,
             "frozen": sample.frozen,
             "flat": sample.flat,

@@ -7,8 +7,9 @@ import numpy as np
 
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind
+from worker.logfiles import LogFile
 from worker.objectstore import ObjectStore
-from worker.verdictlog import LogFile, write_table
+from worker.verdictlog import write_table
 from worker.verdictrows import SCHEMA, table_of
 
 
@@ -35,6 +36,7 @@ def row(pdq: bytes | None = None, **fields: Any) -> Mapping[str, Any]:
         "reason": "keyframe",
         "pdq": pdq,
         "pdq_quality": 0 if pdq is None else 90,
+        "variants": [],
         "matches": [],
         "scores": [("m/nsfw", 0.1)],
         "purpose": "live",

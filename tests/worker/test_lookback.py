@@ -19,7 +19,7 @@ from config.facts import ALLOW
 from config.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
-from models.bank.entries import ListSpec
+from models.bank.entries import ListSpec, Variant
 from worker.bank.follower import BankSource, InForce, always
 from worker.bank.keys import CHANGES
 from worker.decisions import decide
@@ -227,6 +227,29 @@ def test_limits_of_the_list_hold(redis: Redis, store: ObjectStore, looking: Look
     assert [event["data"]["stream_id"] for event in events(scene)] == ["found"]
 
 
+def test_a_picture_turned_is_found_where_the_list_asks(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """A mirrored copy that was streamed before its hash came would go untold, though a live one would be found."""
+    now = now_ms(redis)
+    turned = [
+        {"variant": "rotate", "pdq": a_hash(9), "quality": 90},
+        {"variant": "mirror", "pdq": SHOWN, "quality": 90},
+    ]
+    rows = [
+        row(a_hash(3), variants=[], stream_id="cam-1", capture_ms=now - 9000),
+        row(None, variants=turned, stream_id="cam-2", capture_ms=now - 9000),
+        row(a_hash(4), variants=None, stream_id="cam-3", capture_ms=now - 9000),
+        row(near(SHOWN, 3), variants=turned[:1], stream_id="cam-4", capture_ms=now - 9000),
+    ]
+    write(store, rows, written_ms=now - 1000)
+    publish(redis, added("known", "plain", SHOWN, at_ms=now), added("stop", "turned", SHOWN, at_ms=now))
+    look(replace(looking, bank=of_lists(ListSpec(name="known"), ListSpec(name="stop", variants=(Variant.MIRROR,)))))
+    told = {(event["data"]["stream_id"], event["data"]["rule"]): event["data"] for event in events(scene)}
+    assert set(told) == {("cam-2", "stop"), ("cam-4", "known"), ("cam-4", "stop")}
+    assert [match["variant"] for match in told["cam-2", "stop"]["matches"]] == ["mirror"]
+
+
 def test_a_withdrawn_hash_is_sought_no_more(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
     """A hash that was added by mistake would go on calling people after it was taken back."""
     now = now_ms(redis)
@@ -305,8 +328,8 @@ def test_killed_at_any_instant_it_goes_on_and_tells_each_once(
     """A worker that dies over a look-back would lose streams, or call people twice for one."""
     now, streams = now_ms(redis), 120
     for number in range(streams):
-        rows = [row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000 - number)] + [row(a_hash(number))] * 50
-        write(store, rows, written_ms=now - 1000 - number * 5_000)
+        shown = row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000 - number)
+        write(store, [shown, *[row(a_hash(1000 + number))] * 50], written_ms=now - 1000 - number * 5_000)
     publish(redis, added("known", "case-7", SHOWN, at_ms=now))
     policy = tmp_path / "policy.yaml"
     script = textwrap.dedent(RUN)

@@ -17,10 +17,11 @@ from logged import a_hash, row, write
 from redis import Redis
 
 from worker.errors import ObjectStoreError
+from worker.logfiles import ROOT, folder_of, folders
 from worker.logkeeping import KEPT, LEASE, MERGE_MS, _merge, keep_log, purge
 from worker.objectstore import UNFINISHED, ObjectStore
 from worker.redisdb import now_ms
-from worker.verdictlog import ROOT, files_in, folder_of, folders, read_log
+from worker.verdictlog import files_in, read_log
 from worker.verdictrows import SCHEMA, sample_facts_of, stream_facts_of
 from worker.verdictwriter import FAILING, FLUSH_ROWS, MOST_WAITING_ROWS, VerdictWriter
 
@@ -119,8 +120,10 @@ def test_what_waits_is_written_at_the_end(writer: VerdictWriter, store: ObjectSt
     writer.close()
     writer.close()
     assert captures(url) == [1, 2]
-    (path,) = paths(store)
-    assert path.startswith(f"{folder_of(NOON)}/{NOON + 1000}-1-2-2-")
+    ((_, folder),) = folders(store)
+    (file,) = files_in(store, folder)
+    assert (folder, file.first_capture_ms, file.last_capture_ms, file.rows) == (folder_of(NOON), 1, 2, 2)
+    assert NOON + 1000 <= file.written_ms < NOON + 20_000
 
 
 def test_a_busy_worker_does_not_wait_for_the_time(writer: VerdictWriter, url: str) -> None:

@@ -1,0 +1,102 @@
+"""The hashes of one file of the verdict log, as arrays: those of the pictures, and of the pictures turned."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.bank.entries import Variant
+from models.bank.sweep import HASH_BYTES
+from worker.logfiles import LogFile
+from worker.objectstore import ObjectStore
+from worker.verdictlog import LogReader
+
+AS_IT_IS = 0
+"""Kind of a hash of the picture as it is; those of variants follow, in the order of `Variant`."""
+KINDS: tuple[Variant | None, ...] = (None, *Variant)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoggedHashes:
+    """(n,) hashes of one file; a picture has one, and one for each way in which it was turned."""
+
+    bits: npt.NDArray[np.uint8]
+    """(n, 32)."""
+    qualities: npt.NDArray[np.uint8]
+    """0 where there is no hash."""
+    rows: npt.NDArray[np.intp]
+    """Places of the pictures in the file."""
+    kinds: npt.NDArray[np.uint8]
+    """Places in KINDS."""
+
+    def __len__(self) -> int:
+        return len(self.qualities)
+
+    @classmethod
+    def none(cls) -> Self:
+        """Of a file without any."""
+        return cls(
+            bits=np.empty((0, HASH_BYTES), np.uint8),
+            qualities=np.empty(0, np.uint8),
+            rows=np.empty(0, np.intp),
+            kinds=np.empty(0, np.uint8),
+        )
+
+    @classmethod
+    def joined(cls, parts: "list[LoggedHashes]") -> Self:
+        """One after the other."""
+        return cls(
+            bits=np.concatenate([part.bits for part in parts]),
+            qualities=np.concatenate([part.qualities for part in parts]),
+            rows=np.concatenate([part.rows for part in parts]),
+            kinds=np.concatenate([part.kinds for part in parts]),
+        )
+
+
+def read_hashes(store: ObjectStore, file: LogFile, *, turned: bool) -> LoggedHashes:
+    """Reads the hashes of a file; `turned`: those of the variants, too.
+
+    Raises:
+        ObjectStoreError: it cannot be read, or is damaged.
+    """
+    parts = [LoggedHashes.none()]
+    begin = 0
+    with LogReader(store, file) as reader:
+        for batch in reader.batches(("pdq", "pdq_quality", *(["variants"] if turned else []))):
+            rows = np.arange(begin, begin + batch.num_rows)
+            parts.append(_plain(batch.column("pdq"), batch.column("pdq_quality"), rows))
+            if turned:
+                parts.append(_turned(batch.column("variants"), rows))
+            begin += batch.num_rows
+    return LoggedHashes.joined(parts)
+
+
+def _plain(pdq: pa.FixedSizeBinaryArray, quality: pa.UInt8Array, rows: npt.NDArray[np.intp]) -> LoggedHashes:
+    hashed = pdq.is_valid().to_numpy(zero_copy_only=False)
+    qualities = np.where(hashed, quality.fill_null(0).to_numpy(), 0).astype(np.uint8)
+    return LoggedHashes(bits=_bits(pdq), qualities=qualities, rows=rows, kinds=np.full(len(rows), AS_IT_IS, np.uint8))
+
+
+def _turned(variants: pa.ListArray, rows: npt.NDArray[np.intp]) -> LoggedHashes:
+    of_all = variants.flatten()
+    if not len(of_all):
+        return LoggedHashes.none()
+    lengths = variants.value_lengths().fill_null(0).to_numpy()
+    names = of_all.field("variant").to_pylist()
+    places = {kind: place for place, kind in enumerate(KINDS)}
+    return LoggedHashes(
+        bits=_bits(of_all.field("pdq")),
+        qualities=of_all.field("quality").to_numpy(),
+        rows=np.repeat(rows, lengths),
+        kinds=np.array([places[Variant(name)] for name in names], np.uint8),
+    )
+
+
+def _bits(pdq: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint8]:
+    """(n, 32); what stands for null is never looked at."""
+    data = pdq.buffers()[1]
+    if data is None:
+        return np.zeros((len(pdq), HASH_BYTES), np.uint8)
+    return np.frombuffer(data, np.uint8).reshape(-1, HASH_BYTES)[pdq.offset : pdq.offset + len(pdq)]
