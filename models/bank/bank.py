@@ -7,12 +7,14 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from types import MappingProxyType
 
 import numpy as np
 
 from config.facts import ALLOW, SELFTEST
 from models.bank.builtin import ALLOW_DISTANCE, BUILT_IN_SPECS, SELFTEST_ENTRIES
+from models.bank.content import Content
 from models.bank.delta import Delta
 from models.bank.entries import Entry, HashKind, ListSpec, Variant
 from models.bank.flat import Words, search, words_of
@@ -22,6 +24,9 @@ from models.pdq import MIN_QUALITY, PdqHash
 
 MAX_MATCHES_A_LIST = 16
 """Nearest entries told of one list; more of one picture are near-duplicates in the list and tell nothing new."""
+
+_MAX_HASHES_A_LIST = 1000
+"""Nearest hashes looked at of one list, where many have one id: reading one takes 10 µs."""
 
 EMPTY = "empty"
 """Version of a list that no snapshot holds; with its last change behind it, if it has one."""
@@ -144,22 +149,32 @@ class Bank:
 
     def entries(self, name: str) -> Iterator[Entry]:
         """All of a list, as read from the snapshot, then what was added since. Unknown lists have none."""
-        if name == SELFTEST:
-            yield from SELFTEST_ENTRIES
-            return
-        if self.snapshot is not None and name not in self.delta.dropped:
-            touched = {entry_id for of, entry_id in self._touched() if of == name}
-            for entry in self.snapshot.entries(name):
-                if entry.entry not in touched or not self._is_replaced(name, entry):
-                    yield entry
-        for same in self.delta.added.get(name, {}).values():
-            yield from same
+        return iter(self._content(name))
 
-    def contents(self) -> Iterator[tuple[ListSpec, Iterator[Entry]]]:
+    def contents(self) -> Iterator[tuple[ListSpec, Iterable[Entry]]]:
         """Each list and its entries, for a new snapshot; `selftest` is in none."""
         for name, spec in self.specs.items():
             if name != SELFTEST:
-                yield spec, self.entries(name)
+                yield spec, self._content(name)
+
+    def _content(self, name: str) -> Content:
+        if name == SELFTEST:
+            return Content(name=name, added=SELFTEST_ENTRIES)
+        added = tuple(entry for same in self.delta.added.get(name, {}).values() for entry in same)
+        if self.snapshot is None or name in self.delta.dropped:
+            return Content(name=name, added=added)
+        return Content(
+            name=name,
+            stored=self.snapshot,
+            left_out=frozenset(
+                (kind, row)
+                for of, entry_id in self._touched()
+                if of == name
+                for kind, row in self.snapshot.places(name, entry_id)
+                if self._is_replaced(name, self.snapshot.tables[kind].entry(row))
+            ),
+            added=added,
+        )
 
     @cached_property
     def _overlay(self) -> tuple[tuple[str, Entry], ...]:
@@ -191,14 +206,15 @@ class Bank:
                 yield name, entry, distance
         if self.snapshot is None:
             return
-        for name, of_list in self.snapshot.near(wanted, limits):
-            told = 0
-            for entry, distance in of_list:
-                if not self._is_replaced(name, entry):
-                    yield name, entry, distance
-                    told += 1
-                    if told == MAX_MATCHES_A_LIST:
-                        break
+        stored = {name: limit for name, limit in limits.items() if name not in self.delta.dropped}
+        for name, of_list in self.snapshot.near(wanted, stored):
+            told: set[str] = set()
+            in_force = (near for near in of_list if not self._is_replaced(name, near[0]))
+            for entry, distance in islice(in_force, _MAX_HASHES_A_LIST):
+                yield name, entry, distance
+                told.add(entry.entry)
+                if len(told) == MAX_MATCHES_A_LIST:
+                    break
 
     def _matched(self, name: str, entry: Entry, distance: int, variant: Variant | None) -> Match:
         return Match(

@@ -36,6 +36,13 @@ def sorted_keys(prefixes: Prefixes) -> SortedKeys:
     return keys
 
 
+def prefixes_in_rows(keys: SortedKeys) -> Prefixes:
+    """What `sorted_keys` was made of."""
+    prefixes = np.empty(len(keys), np.uint32)
+    prefixes[keys & np.uint64(_ROW_MASK)] = keys >> np.uint64(ROW_BITS)
+    return prefixes
+
+
 def rows_of(keys: SortedKeys, prefix: int) -> list[int]:
     """Rows whose key has this prefix, ascending."""
     low, high = prefix << ROW_BITS, prefix << ROW_BITS | _ROW_MASK

@@ -63,6 +63,12 @@ class MultiIndex:
         """Of a chunk."""
         return ((len(self.starts) - 1) // CHUNKS).bit_length() - 1
 
+    @property
+    def fits(self) -> bool:
+        """Whether the arrays are of one index, as far as their lengths tell."""
+        whole = CHUNKS * len(self.words)
+        return len(self.starts) == (CHUNKS << self.bits) + 1 and int(self.starts[-1]) == whole == len(self.rows)
+
     def search(self, wanted: Words, *, max_distance: int) -> tuple[Rows, Distances]:
         """Rows within `max_distance` (<=, 0 to MAX_DISTANCE) of `wanted`, ascending, and their distances. All of them.
 

@@ -6,7 +6,7 @@ tells which one is in force. Once it has its name nothing in it changes.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.flat import Words
-from models.bank.table import Table
+from models.bank.table import BLOCK, Run, Table
 from models.errors import SnapshotError
 
 FORMAT: Final = 1
@@ -77,17 +77,28 @@ class Snapshot:
 
     def exact(self, name: str, entry_id: str) -> tuple[Entry, ...]:
         """What a list has under an id."""
-        return tuple(
-            self.tables[kind].entry(row)
-            for kind, (start, end) in self.ranges.get(name, {}).items()
-            for row in self.tables[kind].rows_with_id(entry_id)
-            if start <= row < end
-        )
+        return tuple(self.tables[kind].entry(row) for kind, row in self.places(name, entry_id))
+
+    def places(self, name: str, entry_id: str) -> Iterator[tuple[HashKind, int]]:
+        """(kind, row) of what a list has under an id."""
+        for kind, (start, end) in self.ranges.get(name, {}).items():
+            for row in self.tables[kind].rows_with_id(entry_id):
+                if start <= row < end:
+                    yield kind, row
 
     def entries(self, name: str) -> Iterator[Entry]:
         """All of a list, kind by kind. Unknown lists have none."""
+        for run in self.runs(name):
+            yield from run.table.entries(run.start, run.end)
+
+    def runs(self, name: str, left_out: Set[tuple[HashKind, int]] = frozenset()) -> Iterator[Run]:
+        """The rows of a list, kind by kind, without those `left_out`, given as (kind, row)."""
         for kind, (start, end) in self.ranges.get(name, {}).items():
-            yield from self.tables[kind].entries(start, end)
+            first = start
+            for gone in (*sorted(row for of, row in left_out if of is kind), end):
+                for block in range(first, gone, BLOCK):
+                    yield Run(table=self.tables[kind], start=block, end=min(gone, block + BLOCK))
+                first = gone + 1
 
     def _list_of(self, kind: HashKind, row: int) -> str:
         return next(name for name, of in self.ranges.items() if kind in of and of[kind][0] <= row < of[kind][1])

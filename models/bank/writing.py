@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from config.facts import SELFTEST
+from models.bank.content import Content
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.reading import FORMAT, MANIFEST, digest_of_file
-from models.bank.table import BLOCK, LARGEST_TABLE, ContentDigest, TableWriter
+from models.bank.table import BLOCK, LARGEST_TABLE, ContentDigest, Run, TableWriter
 from models.errors import SnapshotError
 
 PREFIX: Final = "snapshot-"
@@ -39,9 +40,9 @@ def write_snapshot(
 ) -> Path:
     """Writes a snapshot into `folder`, made if need be, and gives its path. It is in force once it is made current.
 
-    Entries are taken as a stream: memory grows by 4 bytes for each, and by 24 while the index is built. `heartbeat` is
-    called every second or oftener, to renew a lease or to show progress. What it or `lists` raise goes through, and
-    nothing is left behind.
+    Entries are taken as a stream, or, of a `Content`, copied as they lie in another snapshot: memory grows by 4 bytes
+    for each, and by 24 while the index is built. `heartbeat` is called every second or oftener, to renew a lease or to
+    show progress. What it or `lists` raise goes through, and nothing is left behind.
 
     Raises:
         SnapshotError: it cannot be written (a full disk, say), a list comes twice, or is the built-in `selftest`.
@@ -73,11 +74,14 @@ def _write(
             digests: dict[HashKind, ContentDigest] = defaultdict(ContentDigest)
             for block in _blocks(entries):
                 with _told(writing.parent):
-                    for kind, of_kind in _by_kind(block):
+                    for kind, part in _by_kind(block):
                         if kind not in writers:
                             writers[kind] = TableWriter(writing, kind)
                             files.callback(writers[kind].abandon)
-                        writers[kind].append(of_kind, digests[kind])
+                        if isinstance(part, Run):
+                            writers[kind].copy(part, digests[kind])
+                        else:
+                            writers[kind].append(part, digests[kind])
                 heartbeat()
             rows = {
                 kind: (starts.get(kind, 0), writers[kind].count)
@@ -105,13 +109,19 @@ def _version(spec: ListSpec, digests: Mapping[HashKind, ContentDigest]) -> str:
     return whole.hexdigest()[:_VERSION_DIGITS]
 
 
-def _blocks(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+def _blocks(entries: Iterable[Entry]) -> Iterator[list[Entry] | Run]:
+    if isinstance(entries, Content):
+        yield from entries.runs()
+        entries = entries.added
     iterator = iter(entries)
     while block := list(islice(iterator, BLOCK)):
         yield block
 
 
-def _by_kind(block: list[Entry]) -> Iterator[tuple[HashKind, list[Entry]]]:
+def _by_kind(block: list[Entry] | Run) -> Iterator[tuple[HashKind, list[Entry] | Run]]:
+    if isinstance(block, Run):
+        yield block.table.kind, block
+        return
     kinds = {entry.kind for entry in block}
     for kind in HashKind:
         if kind in kinds:

@@ -161,6 +161,13 @@ def test_the_nearest_are_told(bank_of: BankOf, near: Near) -> None:
     ]
 
 
+def test_many_hashes_of_one_id_do_not_crowd_out_others(bank_of: BankOf, near: Near) -> None:
+    """Lists that name a series or a video as the id have it a hundred times."""
+    same = [pdq("series", near(A, place % 5).bits) for place in range(200)]
+    bank = bank_of((ListSpec(name="own"), [*same, pdq("other", near(A, 20).bits)]))
+    assert told(bank.match(PdqHash(bits=A, quality=100))) == [("own", "series", 0), ("own", "other", 20)]
+
+
 def test_added_withdrawn_and_dropped(bank_of: BankOf, near: Near) -> None:
     """What is withdrawn stops raising and what is added begins to, without a new snapshot."""
     lists = ((ListSpec(name="own"), [pdq("e1", A), pdq("e2", B)]), (ListSpec(name="gone"), [pdq("g", A)]))
@@ -246,6 +253,33 @@ def test_a_list_that_nobody_changed_keeps_its_version_when_others_are_compacted(
     after = bank_of(*before.contents())
     assert after.versions["vics"] == before.versions["vics"]
     assert after.sizes == before.sizes
+    plain = bank_of(*((spec, list(entries)) for spec, entries in before.contents()))
+    assert plain.versions == after.versions, "copied or written one by one"
+
+
+def test_compaction_copies_what_stays(bank_of: BankOf) -> None:
+    """A large list must not be taken apart for a few changes; what comes out is what the delta said."""
+    entries = [
+        Entry(entry=f"e{place}", kind=kind, value=place.to_bytes(kind.size_bytes), tags=("A",) * (place % 3))
+        for place in range(40_000)
+        for kind in (HashKind.SHA1, HashKind.PDQ)
+    ]
+    gone = [0, 1, 16_383, 16_384, 20_000, 39_999]
+    changes = [Change.remove("big", f"e{place}", at_ms=1) for place in gone]
+    changes += [Change.add("big", pdq("e5", (5).to_bytes(32), tags=("new",)), at_ms=2)]
+    before = bank_of((ListSpec(name="first"), entries[:7]), (ListSpec(name="big"), entries), delta=followed(*changes))
+    after = bank_of(*before.contents())
+    expected = {entry for entry in entries if int(entry.entry[1:]) not in gone} - {
+        pdq("e5", (5).to_bytes(32), tags=("A", "A"))
+    }
+    assert set(after.entries("big")) == expected | {pdq("e5", (5).to_bytes(32), tags=("new",))}
+    assert list(after.entries("first")) == list(before.entries("first"))
+    assert dict(after.sizes) == dict(before.sizes)
+    for place in (7, 16_382, 16_385, 39_998):
+        assert after.exact("big", f"e{place}") == before.exact("big", f"e{place}") != ()
+        assert told(after.find(HashKind.SHA1, place.to_bytes(20))) == [("big", f"e{place}", 0)]
+    for place in gone:
+        assert after.exact("big", f"e{place}") == ()
 
 
 CHANGES = st.lists(
