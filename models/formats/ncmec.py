@@ -1,8 +1,9 @@
 """NCMEC hash sharing v2: the XML of a query's result, with tombstones for what members withdrew.
 
-Source: facebook/ThreatExchange, `python-threatexchange/threatexchange/exchanges/clients/ncmec/`. Results are not in the
-order of time and may tell of one id twice, so a file is read twice: first for the newest word on each id, then for what
-that word says. An id is `MEMBER-ID`, for ids are a member's own.
+Source: facebook/ThreatExchange, `python-threatexchange/threatexchange/exchanges/clients/ncmec/`. Results come in pages,
+which are not in the order of time and may tell of one id twice. So pages joined in one file are read as one, and a file
+is read twice: first for the newest word on each id, then for what that word says. An id is `MEMBER-ID`, for ids are a
+member's own.
 """
 
 from array import array

@@ -1,4 +1,4 @@
-"""The items of NCMEC's XML, one at a time, by the standard library's expat.
+"""The items of NCMEC's XML, one at a time, by the standard library's expat; pages may follow one another in a file.
 
 A document type, and with it every entity, is refused at sight: NCMEC sends none, and bombs are made of them.
 """
@@ -17,6 +17,9 @@ ROOT: Final = "queryResult"
 
 LARGEST_ITEM_BYTES: Final = 4 << 20
 """Of one item, or of what stands between two; items with feedback of many members have some 10 kB."""
+
+_LONGEST_TAIL: Final = 4096
+"""Bytes: the declaration that a page begins with, or its root's tag, is shorter."""
 
 DEEPEST: Final = 32
 """Levels of elements; NCMEC uses eight."""
@@ -62,16 +65,10 @@ def read_items(source: Source) -> Iterator[Item]:
         ListFormatError: it is malformed, naming the element or the line.
     """
     document = _Document()
-    parser = expat.ParserCreate("utf-8", " ")
-    parser.buffer_text = True
-    parser.StartElementHandler = document.start
-    parser.EndElementHandler = document.end
-    parser.CharacterDataHandler = document.text
-    parser.StartDoctypeDeclHandler = document.doctype
-    parser.EntityDeclHandler = document.doctype
+    pages = _Pages(document)
     read_bytes = done_bytes = 0
     for block in source.blocks():
-        _parse(parser, block, final=False)
+        pages.feed(block)
         read_bytes += len(block)
         if document.items:
             done_bytes = read_bytes
@@ -79,16 +76,71 @@ def read_items(source: Source) -> Iterator[Item]:
             document.items.clear()
         if read_bytes - done_bytes > LARGEST_ITEM_BYTES:
             raise ListFormatError(document.place, f"expected elements of at most {LARGEST_ITEM_BYTES} bytes")
-    _parse(parser, b"", final=True)
+    pages.end()
     yield from document.items
 
 
-def _parse(parser: expat.XMLParserType, block: bytes, *, final: bool) -> None:
-    try:
-        parser.Parse(block, final)
-    except expat.ExpatError as error:
-        place = f"line {error.lineno}, column {error.offset + 1}"
-        raise ListFormatError(place, f"expected XML in UTF-8: {expat.ErrorString(error.code)}") from None
+class _Pages:
+    """The parser of one page after another: an XML document ends where its root does, and the next may follow."""
+
+    def __init__(self, document: "_Document") -> None:
+        self._document = document
+        self._lines_before = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._document.ended = False
+        self._parser = parser = expat.ParserCreate("utf-8", " ")
+        self._fed_bytes = 0
+        self._tail = b""
+        """The last bytes fed: what a next page begins with may be among them."""
+        parser.buffer_text = True
+        parser.StartElementHandler = self._document.start
+        parser.EndElementHandler = self._document.end
+        parser.CharacterDataHandler = self._document.text
+        parser.StartDoctypeDeclHandler = self._document.doctype
+        parser.EntityDeclHandler = self._document.doctype
+
+    def feed(self, block: bytes) -> None:
+        """Parses a block.
+
+        Raises:
+            ListFormatError: it is not XML, or not NCMEC's.
+        """
+        while block:
+            try:
+                self._parser.Parse(block, False)
+            except expat.ExpatError as error:
+                block = self._next_page(block, error)
+            else:
+                self._fed_bytes += len(block)
+                self._tail = (self._tail + block[-_LONGEST_TAIL:])[-_LONGEST_TAIL:]
+                return
+
+    def end(self) -> None:
+        """Ends the last page.
+
+        Raises:
+            ListFormatError: it is not whole.
+        """
+        try:
+            self._parser.Parse(b"", True)
+        except expat.ExpatError as error:
+            raise self._refused(error) from None
+
+    def _next_page(self, block: bytes, error: expat.ExpatError) -> bytes:
+        """Begins a page where something follows the last one, and gives what is to be parsed of it: else refuses."""
+        start = self._parser.ErrorByteIndex - self._fed_bytes + len(self._tail)
+        if not self._document.ended or start < 0:
+            raise self._refused(error) from None
+        rest = (self._tail + block)[start:]
+        self._lines_before += self._parser.ErrorLineNumber - 1
+        self._begin()
+        return rest
+
+    def _refused(self, error: expat.ExpatError) -> ListFormatError:
+        place = f"line {self._lines_before + error.lineno}, column {error.offset + 1}"
+        return ListFormatError(place, f"expected XML in UTF-8: {expat.ErrorString(error.code)}")
 
 
 class _Document:
@@ -97,6 +149,8 @@ class _Document:
     def __init__(self) -> None:
         self.items: list[Item] = []
         """Whole ones that nobody has taken yet."""
+        self.ended = False
+        """Whether the root has been closed."""
         self._count = 0
         self._depth = 0
         self._media = ""
@@ -164,6 +218,7 @@ class _Document:
             self.items.append(item)
             self._item = None
         self._depth -= 1
+        self.ended = self._depth == 0
 
     def _take(self, item: Item, name: str, text: str) -> None:
         if self._depth == _LEVEL_FINGERPRINT:

@@ -100,6 +100,37 @@ def test_the_newest_word_counts_in_any_order() -> None:
     ]
 
 
+@pytest.mark.parametrize("joint", ["", "\n", "\n\n  ", "\ufeff", "\n<!-- page -->\n"])
+def test_pages_joined_in_a_file_are_read_as_one(joint: str) -> None:
+    """`cat page*.xml`: a fetch of a million entries is a thousand pages, and only together are they in order."""
+    pages = [page(item("a", None, kind="deletedImage", at="2020-01-01T00:00:00Z"), ""), page(item("b")), page()]
+    pages.append(page(item("a", at="2019-01-01T00:00:00Z")).removeprefix(HEAD))
+    assert records(joint.join(pages)) == [
+        Removal(entry="42-a"),
+        entry("42-b", HashKind.MD5, MD5),
+        Skip(place="image 3", reason=SkipReason.SUPERSEDED),
+    ]
+
+
+def test_pages_may_meet_anywhere_in_a_block() -> None:
+    """A block of the file may end within the next page's first words."""
+
+    class Short(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return super().read(min(step, size) if size and size > 0 else step)
+
+    data = (page(item("a")) + "\n\ufeff" + page(item("b")) + page(item("c")).removeprefix(HEAD)).encode()
+    for step in range(1, 90):
+        found = [record.entry for record in read(Short(data), format=Format.NCMEC) if isinstance(record, Entry)]
+        assert found == ["42-a", "42-b", "42-c"], step
+
+
+def test_a_broken_page_refuses_the_file_at_its_line() -> None:
+    """Lines are counted through all pages, as an editor does."""
+    with pytest.raises(ListFormatError, match=r"^line 6, column [0-9]+: expected XML in UTF-8: mismatched tag"):
+        records(page(item("a")) + "\n" + page(item("b")) + "\n" + page(item("c")).replace("</image>", "</b>"))
+
+
 def test_what_gives_no_entry_is_counted() -> None:
     """The empty file's digest, an item without a hash, another classification than asked for."""
     images = item("a", f"<md5>{EMPTY_MD5}</md5>") + item("b", "") + item("c", "<md5/>") + item("d", grade="B2")
@@ -134,7 +165,7 @@ def test_a_page_without_items_is_a_page() -> None:
         ("<html><body/></html>", "start of file", "queryResult"),
         (page(item("a"))[:-30], re.compile("line 2, column [0-9]+"), "no element found"),
         (page(item("a")).replace("</image>", "</video>"), re.compile("line 2, column [0-9]+"), "mismatched tag"),
-        (page(item("a")) + "x", re.compile("line 2, column [0-9]+"), "junk after document element"),
+        (page(item("a")) + "x", re.compile("line 2, column [0-9]+"), "syntax error"),
         (page(item("&nbsp;")), re.compile("line 2, column [0-9]+"), "undefined entity"),
         (page(item("<a>" * 40 + "</a>" * 40)), "image 1", "text alone"),
         (page(item("a", None).replace("</image>", "<b>" * 40)), "image 1", "levels"),
