@@ -4,7 +4,6 @@ Small files are merged into larger ones in the background (`worker.logkeeping`):
 which ones it holds, and those are passed over from then on.
 """
 
-import io
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -52,7 +51,7 @@ def write_table(
     if holds:
         told = {HOLDS: json.dumps(list(holds)).encode(), MERGED_MS: str(merged_ms).encode()}
         table = table.replace_schema_metadata(told)
-    data = io.BytesIO()
+    data = pa.BufferOutputStream()
     pq.write_table(
         table,
         data,
@@ -62,7 +61,7 @@ def write_table(
         write_statistics=["capture_ms"],
     )
     folder, name = folder_of(written_ms), f"{stem}{'-merged' if holds else ''}.parquet"
-    store.write(f"{folder}/{name}", data.getbuffer())
+    store.write(f"{folder}/{name}", memoryview(data.getvalue()))
     file = LogFile.parse(folder, name)
     assert file is not None
     return file
