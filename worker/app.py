@@ -104,7 +104,7 @@ def _check(**_: Any) -> None:
     """Before anything is forked: a worker that could not judge must not take work."""
     try:
         redis = connect(settings.redis_url.get_secret_value())
-        check_ready(settings, redis)
+        process.bank.inherit(check_ready(settings, redis))
         redis.set(SEED, os.urandom(32).hex(), nx=True)
         redis.close()
     except LivewardenError as error:

@@ -114,13 +114,17 @@ class Process:
         return f"{secret!s} {segment}".encode()
 
 
-def check_ready(settings: Settings, redis: Redis) -> None:
+def check_ready(settings: Settings, redis: Redis) -> Follower:
     """Refuses to start with something that is missing or altered, and says which; builds no session yet.
+
+    Gives the bank as it was read, for processes that are forked now.
 
     Raises:
         LivewardenError: the policy, a list, the bank, a model's manifest or its weights are not usable.
     """
     load_policy(settings.policy_file)
-    Follower(redis, Place.of(settings), settings.lists_dir).look()
+    bank = Follower(redis, Place.of(settings), settings.lists_dir)
+    bank.look()
     load_classifiers(settings.manifests_dir)
     AllowedOrigins.parse(settings.allowed_origins)
+    return bank

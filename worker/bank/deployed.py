@@ -8,6 +8,7 @@ from redis import Redis
 
 from models.bank.bank import Bank
 from models.bank.snapshot import Snapshot, current_snapshot, open_snapshot
+from models.bank.writing import PREFIX
 from models.errors import SnapshotError
 from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, read_news
 from worker.bank.freshness import STALE, stale_lists
@@ -127,8 +128,8 @@ def _adopt(redis: Redis, place: Place) -> Deployed | None:
 
 
 def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
-    """The snapshot that the folder itself names, if Redis still has every change since."""
-    found = None if folder is None else _current(folder)
+    """The newest snapshot of the folder that can be opened, if Redis still has every change since."""
+    found = None if folder is None else _newest(folder)
     if found is None:
         raise BankRequestError(f"the hash bank cannot be opened: {why}")
     path, snapshot = found
@@ -141,12 +142,23 @@ def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
 
 
 def _current(folder: Path) -> tuple[Path, Snapshot] | None:
+    """The snapshot that the folder itself names; where that cannot be opened, the newest that can."""
     try:
         path = current_snapshot(folder)
         return None if path is None else (path, open_snapshot(path))
     except SnapshotError as error:
         _log.warning("%s", error)
-        return None
+        return _newest(folder)
+
+
+def _newest(folder: Path) -> tuple[Path, Snapshot] | None:
+    found = []
+    for path in folder.glob(f"{PREFIX}*"):
+        try:
+            found.append((path, open_snapshot(path)))
+        except SnapshotError as error:
+            _log.warning("%s", error)
+    return max(found, key=lambda one: position(one[1].watermark), default=None)
 
 
 def offline(place: Place) -> Bank:

@@ -40,6 +40,9 @@ UNFOLLOWED = "bank-unfollowed"
 REPORT_SECONDS = 30.0
 """How often a process tells its position where that does not change."""
 
+FORGOTTEN_MS = 3_600_000
+"""After which a process that tells nothing any more is forgotten, by the next one that starts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class InForce:
@@ -106,6 +109,7 @@ class Follower:
         self._looked_at: float | None = None
         self._stale: tuple[str, ...] = ()
         self._base: Bank | None = None
+        self._forgot = False
         self._in_force = InForce(bank=Bank())
 
     def in_force(self) -> InForce:
@@ -123,6 +127,11 @@ class Follower:
         if followed_at is None or time.monotonic() - followed_at > UNFOLLOWED_SECONDS:
             return replace(current, degraded=(*current.degraded, UNFOLLOWED))
         return current
+
+    def inherit(self, other: "Follower") -> None:
+        """Begins with what another one has read, before the fork: children share it, and need not read it again."""
+        self._folder, self._deployed, self._base = other._folder, other._deployed, other._base
+        self._in_force, self._stale = other._in_force, other._stale
 
     def start(self) -> None:
         """Looks again and again in a thread. Where nothing usable is there `in_force` says so."""
@@ -184,7 +193,14 @@ class Follower:
                 _log.warning("the hash bank is not followed: %s", error)
 
     def _report(self, name: str, position: str) -> None:
-        self._redis.hset(FOLLOWERS, name, json.dumps({"position": position, "at_ms": now_ms(self._redis)}))
+        now = now_ms(self._redis)
+        self._redis.hset(FOLLOWERS, name, json.dumps({"position": position, "at_ms": now}))
+        if not self._forgot:
+            told = self._redis.hgetall(FOLLOWERS)
+            gone = [one for one, text in told.items() if now - int(json.loads(text)["at_ms"]) > FORGOTTEN_MS]
+            if gone:
+                self._redis.hdel(FOLLOWERS, *gone)
+            self._forgot = True
 
 
 __all__ = ["BankRequestError", "BankSource", "Follower", "HashListError", "InForce", "always", "as_list_match"]

@@ -49,11 +49,12 @@ class Merge:
             self._first.append(first)
             self._second.append(second)
             yield record
-        firsts = np.array(self._first, np.int64)
-        order = np.argsort(firsts, kind="stable")
-        self._sorted, self._seconds = firsts[order], np.array(self._second, np.int64)[order]
-        self._known = np.zeros(len(firsts), np.bool_)
-        self._first, self._second = array("q"), array("q")
+        order = np.argsort(np.frombuffer(self._first, np.int64), kind="stable")
+        self._sorted = np.frombuffer(self._first, np.int64)[order]
+        self._first = array("q")
+        self._seconds = np.frombuffer(self._second, np.int64)[order]
+        self._second = array("q")
+        self._known = np.zeros(len(order), np.bool_)
 
     def kept(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Of the list's entries those that stay and are not in the file."""

@@ -230,3 +230,36 @@ def test_a_stale_list_is_told_and_stays_in_force(redis: Redis, place: Place, lis
     follower.look()
     assert follower.in_force().degraded == ("stale-list:feed",)
     assert finds(follower, known)
+
+
+def test_a_damaged_snapshot_leaves_the_one_before_with_all_changes_since(
+    redis: Redis, place: Place, list_file: Callable[..., Path]
+) -> None:
+    """A disk error in one file would leave every worker that starts without any list."""
+    old, later = secrets.token_hex(32), secrets.token_hex(32)
+    import_file(redis, place, "own", list_file({"1": old}), small_changes=0)
+    edits.add(redis, follow(redis, place).bank, "own", [entry_of(later)])
+    assert compact(redis, place, changes=1)
+    (place.root / str(redis.hget(SNAPSHOT, "name")) / "manifest.json").write_text("{")
+    follower = Follower(redis, place, None)
+    assert [finds(follower, text) for text in (old, later)] == [True, True]
+    assert follower.in_force().degraded == ("bank-behind",)
+
+
+def test_what_was_read_before_the_fork_is_not_read_again(
+    redis: Redis, place: Place, list_file: Callable[..., Path]
+) -> None:
+    """Each pool child would parse a million lines before its first task, and be killed for being late."""
+    text, later = secrets.token_hex(32), secrets.token_hex(32)
+    lists = list_file({"1": text}).parent
+    parent = Follower(redis, place, lists)
+    parent.look()
+    child = Follower(redis, place, lists)
+    child.inherit(parent)
+    inherited = child.in_force().bank
+    assert inherited is parent.in_force().bank
+    edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
+    edits.add(redis, follow(redis, place).bank, "own", [entry_of(later)])
+    child.look()
+    assert finds(child, text)
+    assert finds(child, later)
