@@ -69,6 +69,8 @@ def read(
     Raises:
         ListFormatError: it is malformed or changed meanwhile, also after records have been given: take none of them.
     """
+    if not file.seekable():
+        raise ListFormatError("file", "expected a file that can be read from its start again, not a pipe")
     before = state(file)
     file.seek(0)
     named = sniff(file.read(HEAD_BYTES)) if format is None else format

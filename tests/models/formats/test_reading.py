@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -195,3 +196,11 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(ListFormatError, match=r"^file: cannot be read: Input/output error$"):
         list(read(Failing("".join(csv_list(1000)).encode())))
+
+
+def test_a_pipe_is_refused() -> None:
+    """It cannot be read twice, and what was looked at to recognise it would be missing."""
+    receiving, sending = os.pipe()
+    os.close(sending)
+    with os.fdopen(receiving, "rb") as file, pytest.raises(ListFormatError, match="not a pipe"):
+        list(read(file))
