@@ -41,8 +41,8 @@ def write_snapshot(
     """Writes a snapshot into `folder`, made if need be, and gives its path. It is in force once it is made current.
 
     Entries are taken as a stream, or, of a `Content`, copied as they lie in another snapshot: memory grows by 4 bytes
-    for each, and by 24 while the index is built. `heartbeat` is called every second or oftener, to renew a lease or to
-    show progress. What it or `lists` raise goes through, and nothing is left behind.
+    for each, and by 24 while the index is built. `heartbeat` is called every few seconds or oftener, to renew a lease
+    or to show progress. What it or `lists` raise goes through, and nothing is left behind.
 
     Raises:
         SnapshotError: it cannot be written (a full disk, say), a list comes twice, or is the built-in `selftest`.

@@ -1,0 +1,111 @@
+"""Tables and goals of the hash bank: what the results say."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.table import Table
+
+from bench.pdqspeed import Hashed
+from bench.report import Goal
+from bench.searching import QUERIES, Searched
+from models.bank.index import MAX_DISTANCE
+
+RATIOS = {10**5: 1.0, 10**6: 0.2, 10**7: 0.08}
+"""Time of a query in parts of faiss's that is to be reached; at 10^5 nobody asked for one."""
+
+
+def pdq_goals(hashed: Sequence[Hashed]) -> Iterator[Goal]:
+    """Speed against the reference, of a 512×512 picture and of a 720p frame."""
+    for one, bound in zip(hashed, (8.0, 15.0), strict=bool(hashed)):
+        yield Goal(
+            text=f"PDQ of {one.width}×{one.height}, times as fast as pdqhash",
+            bound=bound,
+            at_least=True,
+            measured=one.times_as_fast,
+            detail=f"{one.luma_milliseconds:.2f} ms; {one.bits_apart} bits apart",
+        )
+
+
+def search_goals(searched: Sequence[Searched]) -> Iterator[Goal]:
+    """Time against faiss's; none is good where a match was missed."""
+    for one in searched:
+        yield Goal(
+            text=f"query at {one.entries:.0e}, {one.kind}, ÷ faiss",
+            bound=RATIOS[one.entries],
+            at_least=False,
+            measured=one.ratio if not one.missed else math.inf,
+            detail=f"{one.ours_milliseconds:.3f} ms, recall {one.recall:g}",
+        )
+
+
+def pdq_table(hashed: Sequence[Hashed]) -> Table | str:
+    """Or why there is none."""
+    if not hashed:
+        return "PDQ: left out, the reference binding is not here; it is built where a C++ compiler is"
+    table = Table(title="PDQ, ms a picture", box=box.SIMPLE_HEAD)
+    table.add_column("picture", no_wrap=True)
+    for heading in ("from luma", "from RGB", "pdqhash", "times as fast", "from RGB", "bits apart"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in hashed:
+        table.add_row(
+            f"{one.width} × {one.height}",
+            f"{one.luma_milliseconds:.2f}",
+            f"{one.rgb_milliseconds:.2f}",
+            f"{one.reference_milliseconds:.2f}",
+            f"{one.times_as_fast:.1f}",
+            f"{one.reference_milliseconds / one.rgb_milliseconds:.1f}",
+            str(one.bits_apart),
+        )
+    return table
+
+
+def turned_table(costs: Sequence[tuple[str, float]]) -> Table:
+    """Of (what was hashed, milliseconds); the first is the picture as it is."""
+    table = Table(title="PDQ of a film frame with its variants", box=box.SIMPLE_HEAD)
+    table.add_column("hashed", no_wrap=True)
+    for heading in ("ms", "times the first"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, milliseconds in costs:
+        table.add_row(name, f"{milliseconds:.2f}", f"{milliseconds / costs[0][1]:.2f}")
+    return table
+
+
+def search_table(searched: Sequence[Searched]) -> Table:
+    """Each bank, and a query in it."""
+    title = f"One query at distance {MAX_DISTANCE}, ms; half of {QUERIES} queries are near a listed hash"
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    table.add_column("bank", no_wrap=True)
+    for heading in ("entries", "livewarden", "1 in 100", "faiss flat", "ratio", "matches", "recall"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in searched:
+        table.add_row(
+            one.kind,
+            f"{one.entries:.0e}",
+            f"{one.ours_milliseconds:.3f}",
+            f"{one.slow_milliseconds:.2f}",
+            f"{one.faiss_milliseconds:.2f}",
+            f"{one.ratio:.3f}",
+            str(one.matches),
+            f"{one.recall:g}",
+        )
+    return table
+
+
+def goal_table(goals: Sequence[Goal]) -> Table:
+    """What was to be reached, and whether it was."""
+    table = Table(title="To reach", box=box.SIMPLE_HEAD)
+    table.add_column("goal", no_wrap=True)
+    table.add_column("bound", justify="right", no_wrap=True)
+    table.add_column("measured", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("")
+    for goal in goals:
+        table.add_row(
+            goal.text,
+            f"{'≥' if goal.at_least else '≤'} {goal.bound:g}",
+            f"{goal.measured:.3g}",
+            "met" if goal.met else "MISSED",
+            goal.detail,
+        )
+    return table
