@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -242,21 +243,27 @@ def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
 ) -> None:
     """A power cut in the middle of an import would leave no bank, or keep others out for ever."""
     import_file(redis, place, "own", list_file({"1": "5a" * 32}), small_changes=0)
-    before, path = state(redis, place), list_file(100_000, "big")
-    for seconds in (0.0, 0.3, 0.8):
+    before, path = state(redis, place), list_file(300_000, "big")
+    stages = {
+        "the lease is taken": lambda: redis.exists(WRITER),
+        "a folder is there": lambda: list(place.root.glob(".writing-*")),
+        "entries are in it": lambda: sum(file.stat().st_size for file in place.root.glob(".writing-*/*")) > 1_000_000,
+    }
+    for stage, reached in stages.items():
+        for remains in place.root.glob(".writing-*"):
+            shutil.rmtree(remains)  # so that the next stage is that of its own process; the last ones stay
         process = subprocess.Popen(
             [sys.executable, "-m", "worker.cli.main", "bank", "import", "own", str(path)],
             env={**os.environ, "LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(place.root)},
             cwd=tmp_path,
         )
-        eventually(lambda: redis.exists(WRITER), within_seconds=30, what="it writes")
-        threading.Event().wait(seconds)  # somewhere in the writing, wherever that is
+        eventually(reached, within_seconds=30, what=stage)
         process.kill()
         process.wait()
         assert state(redis, place) == before
         redis.delete(WRITER)  # what passes by itself after 20 s
     import_file(redis, place, "own", path)
-    assert state(redis, place)[0]["own"] == 100_001
+    assert state(redis, place)[0]["own"] == 300_001
     assert not list(place.root.glob(".writing-*"))
 
 
