@@ -6,7 +6,7 @@ a vPDQ signal is a JSON array of "hash,quality,seconds").
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from models.bank.entries import Entry, HashKind
@@ -49,11 +49,7 @@ def read_pdq(source: Source, *, video: str) -> Iterator[Record]:
     Raises:
         ListFormatError: naming the line and what was expected.
     """
-    for number, line in source.lines():
-        place = f"line {number}"
-        found = fields.split(line, place)
-        if number == 1 and found in (PDQ_HEADER[:1], PDQ_HEADER):
-            continue
+    for number, place, found in _rows(source, (PDQ_HEADER[:1], PDQ_HEADER)):
         if len(found) == 1:
             yield Entry(entry=str(number), kind=HashKind.PDQ, value=fields.hash_value(found[0], HashKind.PDQ, place))
         elif len(found) == len(PDQ_HEADER):
@@ -68,11 +64,7 @@ def read_vpdq(source: Source, *, video: str) -> Iterator[Record]:
     Raises:
         ListFormatError: naming the line and what was expected.
     """
-    for number, line in source.lines():
-        place = f"line {number}"
-        found = fields.split(line, place)
-        if number == 1 and found in VPDQ_HEADERS:
-            continue
+    for _, place, found in _rows(source, VPDQ_HEADERS):
         if len(found) != len(VPDQ_HEADERS[0]):
             raise ListFormatError(place, f"expected frame,quality,hash,timestamp_seconds, found {len(found)} fields")
         frame, quality, value, seconds = found
@@ -87,11 +79,7 @@ def read_signals(source: Source, *, video: str) -> Iterator[Record]:
     Raises:
         ListFormatError: naming the line and what was expected.
     """
-    for number, line in source.lines():
-        place = f"line {number}"
-        found = fields.split(line, place)
-        if number == 1 and found in SIGNAL_HEADERS:
-            continue
+    for number, place, found in _rows(source, SIGNAL_HEADERS):
         if len(found) != len(SIGNAL_HEADERS[0]):
             raise ListFormatError(place, f"expected signal_type,value, found {len(found)} fields")
         name, text = found
@@ -108,6 +96,15 @@ def read_signals(source: Source, *, video: str) -> Iterator[Record]:
             yield Skip(place=place, reason=SkipReason.UNSUPPORTED_HASH)
         else:
             raise ListFormatError(place, "expected the name of a signal type")
+
+
+def _rows(source: Source, headers: Collection[list[str]]) -> Iterator[tuple[int, str, list[str]]]:
+    """Number, place and fields of each line but the header, if there is one."""
+    for number, line in source.lines():
+        place = f"line {number}"
+        found = fields.split(line, place)
+        if number > 1 or found not in headers:
+            yield number, place, found
 
 
 def _vpdq_signal(video: str, text: str, place: str) -> Iterator[Record]:
