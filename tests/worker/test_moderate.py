@@ -17,6 +17,7 @@ from worker.process import SEED, Process
 from worker.registry import DUE, register, watch
 from worker.segments import pending_key
 from worker.status import show
+from worker.verdictlog import read_log
 
 CRITICAL = "lw:escalations:critical"
 DRILLS = "lw:escalations:high"
@@ -236,3 +237,38 @@ def test_the_ledger_names_each_kind():
     told = summary({"elapsed": "9000", "moderated": "4000", "failed: lost": "2000", "missed: outage": "3000"}, 0)
     assert (told["failed_seconds"], told["missed_seconds"], told["skipped_seconds"]) == (2, 3, 0)
     assert told["reasons"] == {"failed: lost": 2.0, "missed: outage": 3.0}
+
+
+def test_what_was_judged_is_logged_once(process: Process, origin: LiveOrigin):
+    """A message delivered twice would log each picture twice; one that is missing could not be looked back on."""
+    origin.add("0.ts", segment_bytes(card=False))
+    origin.add("1.ts", segment_bytes(card=True))
+    for key in admit(process, origin) * 2:
+        moderate_segment(process, "s", key)
+    process.verdict_log.close()
+    rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
+    counts = show(process.redis, "s")["counts"]
+    assert len(rows) == counts["samples"]
+    assert {row["hits"] == ["selftest"] for row in rows} == {True, False}
+    shown = next(row for row in rows if row["hits"])
+    assert (shown["matches"][0]["list"], shown["purpose"], shown["segment_ms"]) == ("selftest", "drill", 2000)
+    assert shown["policy_version"] == process.policy.version
+    assert "selftest" in dict(shown["list_versions"])
+
+
+@pytest.mark.expected_errors("the verdict log cannot be written")
+def test_a_log_that_cannot_be_written_marks_events_and_stops_nothing(
+    process: Process, origin: LiveOrigin, tmp_path: Path
+):
+    """A full disk must not blind anybody, and who judges must know that nothing can be looked back on."""
+    (tmp_path / "store").touch()
+    origin.add("0.ts", segment_bytes(card=False))
+    origin.add("1.ts", segment_bytes(card=True))
+    for key in admit(process, origin):
+        moderate_segment(process, "s", key)
+        process.verdict_log.flush()
+    ((_, fields),) = process.redis.xrange(DRILLS)
+    assert json.loads(fields["event"])["data"]["degraded"] == ["verdict-log-failing"]
+    assert show(process.redis, "s")["degraded"] == ["verdict-log-failing"]
+    assert show(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
+    (tmp_path / "store").unlink()
