@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from clips import RATE, card, clip, held, photo, shade
 from hostile_media import segment
 from media import cut, encode, steady, x264
 
-from config.facts import StreamFacts
+from config.facts import ListMatch, StreamFacts
 from config.policy import load_policy
 from models.bank.bank import Bank
+from models.bank.delta import Change, Delta
+from models.bank.entries import Entry, HashKind, ListSpec, Variant
 from models.classifier import BUILT_IN_MANIFESTS, Classifier, load_classifiers
 from models.manifest import load_manifest
 from sampler.decoder import Decoder
@@ -175,3 +178,31 @@ def test_bytes_without_a_picture_are_refused_with_a_reason(pipeline: Pipeline) -
         with pytest.raises(SamplerError) as caught:
             pipeline.moderate(data, origin=LIVE, seed=SEED)
         assert caught.value.reason
+
+
+def test_mirrored_picture_is_found_where_a_list_asks_for_it(decoder: Decoder, pipeline: Pipeline) -> None:
+    """Turning a film around would make known material unknown; and who looks at it must know that it is turned."""
+    film = clip(held(photo("coffee"), 2))
+    pdq = pipeline.moderate(film, origin=LIVE, seed=SEED).samples[0].pdq
+    assert pdq is not None
+    entry = Entry(entry="case-7", kind=HashKind.PDQ, value=bytes.fromhex(pdq))
+    turned = clip(held(np.ascontiguousarray(photo("coffee")[:, ::-1]), 2))
+
+    def matches(variants: tuple[Variant, ...]) -> tuple[ListMatch, ...]:
+        spec = ListSpec(name="own", variants=variants)
+        delta = Delta().applied(Change.put_list(spec, at_ms=0, id="1-0"), Change.add("own", entry, at_ms=0, id="2-0"))
+        asked = Pipeline(
+            decoder=decoder,
+            bank=always(InForce(bank=Bank(delta=delta), degraded=("stale-list:own",))),
+            classifiers=load_classifiers(None),
+            policy=load_policy(None),
+        )
+        verdict = asked.moderate(turned, origin=LIVE, seed=SEED)
+        assert verdict.degraded == ("stale-list:own",)
+        assert verdict.list_versions["own"] == "empty+2-0"
+        return verdict.samples[0].matches
+
+    assert matches(()) == ()
+    (match,) = matches((Variant.MIRROR,))
+    assert (match.list, match.entry, match.variant, match.version) == ("own", "case-7", "mirror", "empty+2-0")
+    assert match.distance <= 10

@@ -7,6 +7,7 @@ from config.settings import PREFIX, Settings
 from worker.bank.deployed import Deployed, follow
 from worker.bank.folder import LARGEST_FLAT, load_folder
 from worker.bank.place import Place
+from worker.bank.publication import COMPACT_CHANGES
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
 from worker.redisdb import connect
@@ -29,6 +30,9 @@ def examine_bank(settings: Settings) -> Iterator[Diagnosis]:
     yield from _files(settings, deployed)
 
 
+TOO_MANY_CHANGES = 3 * COMPACT_CHANGES
+"""Above which (>) no worker can be compacting: it would have begun at a third of them."""
+
 _ADVICE = f"set {PREFIX}BANK_DIR, for every worker and for the command line, to the one folder that all of them share"
 
 
@@ -36,9 +40,15 @@ def _snapshot(deployed: Deployed) -> Diagnosis:
     if deployed.behind:
         return Diagnosis(name="hash bank", state=State.FAIL, found=f"behind: {deployed.behind}", advice=_ADVICE)
     snapshot = deployed.pointer.name or "no snapshot yet"
-    return Diagnosis(
-        name="hash bank", state=State.OK, found=f"{snapshot}, {deployed.bank.delta.size:,} changes of entries since"
-    )
+    found = f"{snapshot}, {deployed.changes:,} changes since"
+    if deployed.changes > TOO_MANY_CHANGES:
+        return Diagnosis(
+            name="hash bank",
+            state=State.WARN,
+            found=f"{found}: nobody compacts them, and each is compared with one by one",
+            advice=f"see that workers run, and that they may write to {PREFIX}BANK_DIR; their log says what fails",
+        )
+    return Diagnosis(name="hash bank", state=State.OK, found=found)
 
 
 def _freshness(deployed: Deployed) -> Diagnosis:
