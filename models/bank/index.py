@@ -74,12 +74,14 @@ class MultiIndex:
 
         Where hashes crowd, candidates may outnumber what a look at every row costs; then that is taken.
         """
-        places = _probed(wanted, self.bits, max_distance)
+        probes = _probes(self.bits, max_distance)
+        places = _values(wanted, self.bits).repeat(probes.counts)
+        places ^= probes.masks
         first = self.starts.take(places, mode="clip")  # every place is inside; telling so saves a check of each
         places += 1
-        last = self.starts.take(places, mode="clip")
-        filled = np.flatnonzero(first != last)
-        first, lengths = first[filled], (last[filled] - first[filled]).astype(np.int64)
+        lengths = self.starts.take(places, mode="clip") - first
+        filled = np.flatnonzero(lengths)
+        first, lengths = first.take(filled), lengths.take(filled).astype(np.int64)
         ends = np.cumsum(lengths)
         total = int(ends[-1]) if len(ends) else 0
         if total > len(self.words) // _FLAT_SHARE:
@@ -111,23 +113,28 @@ def _distinct(rows: npt.NDArray[np.uint32], count: int) -> Rows:
     return ordered[first]
 
 
-def _probed(wanted: Words, bits: int, max_distance: int) -> Rows:
-    """The places in `starts` that hold all within `max_distance` of a hash: int64.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Probes:
+    """What is looked up for any query, chunk by chunk."""
 
-    `max_distance + 1` is shared out among the chunks: one with a share of s is looked up at radius s - 1, and one with
-    none is not. Shares differ by one at most, so there are two groups of chunks.
-    """
-    share, larger = divmod(max_distance + 1, CHUNKS)
-    values = _values(wanted, bits)
-    few, many = _masks(bits, share), _masks(bits, share + 1)
-    places = np.empty(larger * len(many) + (CHUNKS - larger) * len(few), np.int64)
-    border = larger * len(many)
-    np.bitwise_xor(values[:larger, None], many, out=places[:border].reshape(larger, len(many)))
-    np.bitwise_xor(values[larger:, None], few, out=places[border:].reshape(CHUNKS - larger, len(few)))
-    return places
+    counts: Rows
+    """int64, (CHUNKS,): how many places of each chunk."""
+    masks: Rows
+    """int64: turns a chunk's value into a place in `starts`."""
 
 
 @lru_cache(maxsize=64)
+def _probes(bits: int, max_distance: int) -> _Probes:
+    """The look-ups that find all within `max_distance`.
+
+    `max_distance + 1` is shared out among the chunks: one with a share of s is looked up at radius s - 1, and one with
+    none is not.
+    """
+    shares = [(max_distance + 1 + chunk) // CHUNKS for chunk in range(CHUNKS)]
+    masks = [_masks(bits, share) | chunk << bits for chunk, share in enumerate(shares)]
+    return _Probes(counts=np.array([len(of) for of in masks]), masks=np.concatenate(masks))
+
+
 def _masks(bits: int, share: int) -> Rows:
     """Bits of a chunk to turn: every choice of fewer than `share` (<)."""
     masks = [sum(1 << bit for bit in turned) for radius in range(share) for turned in combinations(range(bits), radius)]
@@ -139,11 +146,13 @@ def _chunk_start(chunk: int) -> int:
     return chunk * WORDS * _WORD_BITS // CHUNKS
 
 
-def _values(wanted: Words, bits: int) -> npt.NDArray[np.int64]:
-    """The places in `starts` of a hash's chunks: int64, (CHUNKS,)."""
-    whole = int.from_bytes(wanted.astype("<u8").tobytes(), "little")
-    low = (1 << bits) - 1
-    return np.array([(whole >> _chunk_start(chunk) & low) + (chunk << bits) for chunk in range(CHUNKS)], np.int64)
+_CHUNK_STARTS: Final = tuple(_chunk_start(chunk) for chunk in range(CHUNKS))
+
+
+def _values(wanted: Words, bits: int) -> Rows:
+    """A hash's chunks: int64, (CHUNKS,). Taken from one large integer, which costs less than arrays so small."""
+    whole, low = int.from_bytes(wanted.tobytes(), "little"), (1 << bits) - 1
+    return np.array([whole >> start & low for start in _CHUNK_STARTS], np.int64)
 
 
 def chunk_bits(count: int) -> int:
