@@ -20,6 +20,7 @@ from config.facts import ListMatch
 from models.bank.bank import EMPTY, Bank, Match
 from models.bank.entries import Variant
 from models.errors import HashListError
+from models.pdq import PdqHash
 from worker.bank.deployed import Deployed, follow, offline
 from worker.bank.folder import FolderLists, load_folder, read_again
 from worker.bank.keys import FOLLOWERS
@@ -42,6 +43,9 @@ REPORT_SECONDS = 30.0
 
 FORGOTTEN_MS = 3_600_000
 """After which a process that tells nothing any more is forgotten, by the next one that starts."""
+
+
+_ANY = PdqHash(bits=bytes(32), quality=100)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,6 +177,7 @@ class Follower:
         bank = self._in_force.bank
         if deployed.bank is not self._base or folder is not self._folder:
             bank = in_force(deployed, folder).bank
+            bank.match(_ANY)  # what is made at the first match is made here, so that no picture waits for it
         for name in set(deployed.stale) - set(self._stale):
             _log.warning("hash list %s is stale: its source was not read again in time", name)
         self._stale = deployed.stale
@@ -191,6 +196,8 @@ class Follower:
                     told, told_at = position, time.monotonic()
             except (LivewardenError, RedisError, OSError) as error:
                 _log.warning("the hash bank is not followed: %s", error)
+            except Exception:  # a thread that ended would leave the bank as it is, for ever
+                _log.exception("the hash bank is not followed")
 
     def _report(self, name: str, position: str) -> None:
         now = now_ms(self._redis)
