@@ -53,9 +53,13 @@ def test_changes_cannot_touch_the_test_card_or_widen_what_is_allowed() -> None:
         Change.drop_list("confirmed", at_ms=1),
         Change.put_list(ListSpec(name="allow", max_distance=31), at_ms=1),
         Change.put_list(ListSpec(name="selftest", min_quality=100), at_ms=1),
+        Change.add("selftest", pdq("mine", A), at_ms=1),
+        Change.remove("selftest", "testcard-16x9", at_ms=1),
     )
     bank = Bank(delta=delta)
-    assert bank.match(hash_rgb(draw_card(640, 360)))
+    assert bank.match(hash_rgb(draw_card(640, 360))) == Bank().match(hash_rgb(draw_card(640, 360)))
+    assert bank.match(PdqHash(bits=A, quality=100)) == ()
+    assert bank.sizes["selftest"] == 3
     assert bank.specs["allow"].max_distance == 8
     assert "confirmed" in bank.specs
 
