@@ -7,21 +7,18 @@ What it finds is written down in the same step, and raised from there: once, who
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any, Self
+from typing import Self
 
 from redis import Redis
 
-from config.errors import LivewardenError
-from config.facts import ALLOW, Hit, ListMatch, SampleFacts, StreamFacts
 from config.policy import Policy
-from worker.bank.allowance import evaluate
 from worker.bank.follower import BankSource, InForce
 from worker.bank.lease import Lease, leased
-from worker.errors import LeaseLostError, ObjectStoreError, StoreError
-from worker.events import Occasion, Versions, derived_id
+from worker.errors import LeaseLostError, ObjectStoreError
+from worker.lookbackfound import Group, groups_of, in_parts, raise_group
 from worker.lookbackjobs import (
     FOUND,
     JOBS,
@@ -35,13 +32,10 @@ from worker.lookbackjobs import (
     sought,
     take_up,
 )
-from worker.lookbackscan import Found, Sought, files_left, scan
+from worker.lookbackscan import Sought, files_left, scan
 from worker.objectstore import ObjectStore
 from worker.process import Process
 from worker.redisdb import now_ms, run_script, store_errors
-from worker.segments import SegmentRecord
-from worker.settlement import settle
-from worker.verdictrows import Row, match_record, sample_facts_of, stream_facts_of
 
 _log = logging.getLogger(__name__)
 
@@ -128,82 +122,46 @@ def _go_on(looking: Lookback, lease: Lease, until: float) -> bool:
 def _search(looking: Lookback, lease: Lease, job: Job, until: float) -> Job | None:
     """Searches on for one job; None: the pass is not through. Else the job as it is after the pass."""
     in_force = looking.bank()
-    wanted = Sought.of(sought(looking.redis, job), in_force.bank.specs, in_force.versions)
+    changes = sought(looking.redis, job)
+    wanted = Sought.of(changes, in_force.bank.specs, in_force.versions)
+    if wanted.size < len(changes):
+        _log.warning("%d hashes are of lists that are no more: not looked back for", len(changes) - wanted.size)
     if wanted.size:
         for step in scan(looking.store, files_left(looking.store, job), wanted, job):
             lease.check()
-            if _note(looking, lease, step.job, step.found, wanted):
+            if _note(looking, lease, job, step.job, groups_of(step.found, wanted)):
                 raise_found(looking, until=until)
+            job = step.job
             if monotonic() >= until:
                 return None
     through = replace(job, last_pass=True, done_ms=None, done_name="")
-    _note(looking, lease, through, (), wanted)
+    _note(looking, lease, job, through)
     return through
 
 
-def _note(looking: Lookback, lease: Lease, job: Job, found: Sequence[Found], wanted: Sought) -> int:
-    """Writes down how far the job has come and what was found; gives how many hits are new."""
-    groups = [_group(members, wanted) for members in _by_watch(found)]
-    new = int(
-        run_script(
-            looking.redis,
-            "lookback_found",
-            keys=[LEASE, JOBS, TOLD, FOUND],
-            args=[lease.token, job.id, job_record(job), now_ms(looking.redis), json.dumps(groups)],
+def _note(looking: Lookback, lease: Lease, before: Job, after: Job, groups: Sequence[Group] = ()) -> int:
+    """Writes down what was found, and with the last of it how far the job has come; gives how many hits are new.
+
+    What dies in between is found again from `before` on.
+    """
+    new = 0
+    parts = in_parts(groups)
+    for number, part in enumerate(parts):
+        job = after if number == len(parts) - 1 else before
+        added = int(
+            run_script(
+                looking.redis,
+                "lookback_found",
+                keys=[LEASE, JOBS, TOLD, FOUND],
+                args=[lease.token, job.id, job_record(job), now_ms(looking.redis), json.dumps(part)],
+            )
         )
-    )
-    if new < 0:
-        raise LeaseLostError(f"{LEASE}: another process looks back now")
+        if added < 0:
+            raise LeaseLostError(f"{LEASE}: another process looks back now")
+        new += added
     if new:
         _log.info("looking back found %d pictures of %d streams that new hashes match", new, len(groups))
     return new
-
-
-def _by_watch(found: Iterable[Found]) -> list[list[Found]]:
-    """What belongs to one watch of one stream, by time of capture."""
-    watches: dict[tuple[str, int], list[Found]] = {}
-    for one in sorted(found, key=lambda one: (one.row["capture_ms"], one.distance)):
-        watches.setdefault((one.row["stream_id"], one.row["generation"]), []).append(one)
-    return list(watches.values())
-
-
-def _group(members: Sequence[Found], wanted: Sought) -> dict[str, Any]:
-    """What was found on one stream, as `lookback_found.lua` writes it down."""
-    first = members[0].row
-    hits = []
-    for member in members:
-        row, match = member.row, wanted.match(member)
-        hits.append(
-            {
-                "id": derived_id(row["stream_id"], row["segment_key"], row["capture_ms"], match.list, match.entry),
-                "text": json.dumps({"row": _plain(row), "match": match_record(match)}),
-            }
-        )
-    name = derived_id(*(hit["id"] for hit in hits))[:12]
-    segment = f"{first['segment_key']}~{name}"
-    record = SegmentRecord(
-        key=segment,
-        generation=first["generation"],
-        epoch=0,
-        sequence=0,
-        url="",
-        duration_ms=0,
-        capture_ms=first["capture_ms"],
-        admitted_ms=first["capture_ms"],
-    )
-    facts = {"generation": first["generation"], "models": dict(first["model_versions"] or ())}
-    return {
-        "name": name,
-        "stream": first["stream_id"],
-        "segment": segment,
-        "record": record.to_json(),
-        "facts": json.dumps(facts),
-        "hits": hits,
-    }
-
-
-def _plain(row: Row) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "pdq"}
 
 
 def raise_found(looking: Lookback, *, until: float) -> None:
@@ -214,62 +172,5 @@ def raise_found(looking: Lookback, *, until: float) -> None:
     for name, text in looking.redis.hscan_iter(FOUND, count=100):
         if monotonic() >= until:
             return
-        group = json.loads(str(text))
-        try:
-            _raise(looking, in_force, group)
-        except StoreError:
-            raise
-        except LivewardenError as error:
-            # Trying again would end the same way, and keep all others waiting for ever.
-            _log.error("what looking back found cannot be raised: %s", error)
+        raise_group(looking.redis, str(text), policy=looking.policy, in_force=in_force, deployment=looking.deployment)
         looking.redis.hdel(FOUND, str(name))
-
-
-def _raise(looking: Lookback, in_force: InForce, group: Mapping[str, Any]) -> None:
-    facts = json.loads(group["facts"])
-    seen: dict[tuple[str, int], tuple[Row, list[ListMatch]]] = {}
-    for text in group["hits"]:
-        hit = json.loads(text)
-        row = hit["row"]
-        _, matches = seen.setdefault((row["segment_key"], row["capture_ms"]), (row, []))
-        matches.append(ListMatch(**{**hit["match"], "tags": tuple(hit["match"]["tags"])}))
-    rows = [row for row, _ in seen.values()]
-    stream = stream_facts_of(rows[0])
-    now = now_ms(looking.redis)
-    hits = [
-        hit
-        for row, matches in seen.values()
-        for hit in _new_hits(looking.policy, stream, sample_facts_of(row), tuple(matches), now_ms=now)
-    ]
-    settle(
-        looking.redis,
-        occasion=Occasion(
-            stream=stream,
-            generation=facts["generation"],
-            segment_key=group["segment"],
-            deployment=looking.deployment,
-            versions=Versions(policy=looking.policy.version, lists=in_force.versions, models=facts["models"]),
-            looks_back=True,
-        ),
-        hits=hits,
-        policy=looking.policy,
-        coverage_increments={},
-        stream_fields={},
-    )
-
-
-def _new_hits(
-    policy: Policy, stream: StreamFacts, sample: SampleFacts, matches: tuple[ListMatch, ...], *, now_ms: int
-) -> list[Hit]:
-    """The hits that are due to the new `matches` of a picture: of rules that did not hold without them, and of those
-    that hold for them alone, for then a person may have decided without knowing of them."""
-
-    def holding(*of: ListMatch) -> dict[str, Hit]:
-        evaluation = evaluate(policy, stream, replace(sample, matches=of), now_ms=now_ms)
-        return {hit.rule: hit for hit in evaluation.hits}
-
-    allowed = tuple(match for match in sample.matches if match.list == ALLOW)
-    now, before = holding(*sample.matches, *matches), holding(*sample.matches)
-    alone, without = holding(*allowed, *matches), holding(*allowed)
-    due = (now.keys() - before.keys()) | (alone.keys() - without.keys())
-    return [hit for rule, hit in now.items() if rule in due]

@@ -34,7 +34,7 @@ STEP_SECONDS = 0.5
 """After which what was read is swept, and how far the search has come is written down."""
 
 MOST_FRAMES = 100
-"""Pictures of one file and one stream that are told, the nearest: a picture that stands for an hour would else be
+"""Pictures of one step and one stream that are told: a picture that stands for an hour would else be
 told 2,000 times. An incident shows the 20 nearest matches."""
 
 LATE_MS = 60_000
@@ -205,6 +205,7 @@ def _found(store: ObjectStore, waiting: Sequence[tuple[LogFile, LoggedHashes]], 
     good &= wanted.kinds[near.sought, every.kinds[near.hashes]]
     ends = np.cumsum([len(hashes) for _, hashes in waiting])
     of_file = np.searchsorted(ends, near.hashes, side="right")
+    told: Counter[tuple[str, int]] = Counter()
     for number in np.unique(of_file[good]).tolist():
         here = good & (of_file == number)
         order = np.flatnonzero(here)[np.argsort(near.distances[here], kind="stable")]
@@ -217,7 +218,7 @@ def _found(store: ObjectStore, waiting: Sequence[tuple[LogFile, LoggedHashes]], 
             )
             for place in order.tolist()
         ]
-        yield from _with_rows(store, waiting[number][0], pairs)
+        yield from _with_rows(store, waiting[number][0], pairs, told)
 
 
 class _Pair(NamedTuple):
@@ -227,8 +228,10 @@ class _Pair(NamedTuple):
     kind: int
 
 
-def _with_rows(store: ObjectStore, file: LogFile, pairs: Sequence[_Pair]) -> Iterator[Found]:
-    """The pairs of one file, nearest first, with their rows: of each stream the first MOST_FRAMES."""
+def _with_rows(
+    store: ObjectStore, file: LogFile, pairs: Sequence[_Pair], told: Counter[tuple[str, int]]
+) -> Iterator[Found]:
+    """The pairs of one file, nearest first, with their rows; `told` counts those of each watch in this step."""
     try:
         with LogReader(store, file) as reader:
             rows = reader.rows(_COLUMNS, sorted({pair.row for pair in pairs}))
@@ -236,7 +239,6 @@ def _with_rows(store: ObjectStore, file: LogFile, pairs: Sequence[_Pair]) -> Ite
         if not _may_be_left_out(error):
             raise
         return
-    told: Counter[tuple[str, int]] = Counter()
     known: set[tuple[int, int]] = set()
     for pair in pairs:
         row = rows[pair.row]

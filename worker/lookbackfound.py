@@ -1,0 +1,162 @@
+"""What a look-back found: how it is written down, and how incidents are made of it, as of what is found live."""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypedDict
+
+from redis import Redis
+
+from config.errors import LivewardenError
+from config.facts import ALLOW, Hit, ListMatch, SampleFacts, StreamFacts
+from config.policy import Policy
+from worker.bank.allowance import evaluate
+from worker.bank.follower import InForce
+from worker.errors import StoreError
+from worker.events import Occasion, Versions, derived_id
+from worker.lookbackscan import Found, Sought
+from worker.redisdb import now_ms
+from worker.segments import SegmentRecord, pending_key
+from worker.settlement import settle
+from worker.verdictrows import Row, match_record, sample_facts_of, stream_facts_of
+
+_log = logging.getLogger(__name__)
+
+PART_HITS = 500
+"""Written down at once, at most one group beyond it: Redis does nothing else meanwhile."""
+
+_OF_WATCH = ("stream_id", "generation", "purpose", "audience", "risk_prior", "metadata", "model_versions")
+"""Columns that are told once for all that was found on one watch of a stream."""
+
+
+class StoredHit(TypedDict):
+    """A picture and a hash that it matches."""
+
+    id: str
+    """The same for the same picture and entry, whoever finds it and when."""
+    text: str
+    """JSON: `row`, what the log says of the picture; `match`."""
+
+
+class Group(TypedDict):
+    """What was found on one watch of one stream, as `lookback_found.lua` takes it."""
+
+    name: str
+    stream: str
+    segment: str
+    """What is settled: the first picture's segment, and the group."""
+    record: str
+    """Of a segment that is pending; it has no duration, for it was accounted for when it was judged."""
+    facts: str
+    """JSON: `_OF_WATCH`."""
+    hits: list[StoredHit]
+
+
+def groups_of(found: Iterable[Found], wanted: Sought) -> list[Group]:
+    """A group for each watch of each stream, each by time of capture."""
+    watches: dict[tuple[str, int], list[Found]] = {}
+    for one in sorted(found, key=lambda one: (one.row["capture_ms"], one.distance)):
+        watches.setdefault((one.row["stream_id"], one.row["generation"]), []).append(one)
+    return [_group(members, wanted) for members in watches.values()]
+
+
+def _group(members: Sequence[Found], wanted: Sought) -> Group:
+    first = members[0].row
+    hits = [_hit(member.row, wanted.match(member)) for member in members]
+    name = derived_id(*(hit["id"] for hit in hits))[:12]
+    segment = f"{first['segment_key']}~{name}"
+    record = SegmentRecord(
+        key=segment,
+        generation=first["generation"],
+        epoch=0,
+        sequence=0,
+        url="",
+        duration_ms=0,
+        capture_ms=first["capture_ms"],
+        admitted_ms=first["capture_ms"],
+    )
+    return Group(
+        name=name,
+        stream=first["stream_id"],
+        segment=segment,
+        record=record.to_json(),
+        facts=json.dumps({column: first[column] for column in _OF_WATCH}),
+        hits=hits,
+    )
+
+
+def _hit(row: Row, match: ListMatch) -> StoredHit:
+    told = {column: value for column, value in row.items() if column not in _OF_WATCH}
+    return StoredHit(
+        id=derived_id(row["stream_id"], row["segment_key"], row["capture_ms"], match.list, match.entry),
+        text=json.dumps({"row": told, "match": match_record(match)}),
+    )
+
+
+def in_parts(groups: Sequence[Group]) -> list[list[Group]]:
+    """The groups in parts of about PART_HITS hits each; at least one part, which may be empty."""
+    parts: list[list[Group]] = [[]]
+    hits = 0
+    for group in groups:
+        if hits >= PART_HITS:
+            parts.append([])
+            hits = 0
+        parts[-1].append(group)
+        hits += len(group["hits"])
+    return parts
+
+
+def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, deployment: str) -> None:
+    """Raises what is due to a group, once, whoever did so before; `text` is as `lookback_found.lua` kept it.
+
+    Raises:
+        StoreError: Redis failed; it may have been raised. Call again.
+    """
+    group = json.loads(text)
+    watch = json.loads(group["facts"])
+    pictures: dict[tuple[str, int], tuple[Row, list[ListMatch]]] = {}
+    for hit in map(json.loads, group["hits"]):
+        row = watch | hit["row"]
+        _, matches = pictures.setdefault((row["segment_key"], row["capture_ms"]), (row, []))
+        matches.append(ListMatch(**{**hit["match"], "tags": tuple(hit["match"]["tags"])}))
+    stream = stream_facts_of(watch)
+    occasion = Occasion(
+        stream=stream,
+        generation=watch["generation"],
+        segment_key=group["segment"],
+        deployment=deployment,
+        versions=Versions(policy=policy.version, lists=in_force.versions, models=dict(watch["model_versions"] or ())),
+        looks_back=True,
+    )
+    now = now_ms(redis)
+    hits = [
+        hit
+        for row, matches in pictures.values()
+        for hit in _new_hits(policy, stream, sample_facts_of(row), tuple(matches), now_ms=now)
+    ]
+    try:
+        settle(redis, occasion=occasion, hits=hits, policy=policy, coverage_increments={}, stream_fields={})
+    except StoreError:
+        raise
+    except LivewardenError as error:
+        # Trying again would end the same way, and keep all others waiting for ever.
+        _log.error("stream %s: what looking back found cannot be raised: %s", stream.stream_id, error)
+        redis.hdel(pending_key(stream.stream_id), group["segment"])
+
+
+def _new_hits(
+    policy: Policy, stream: StreamFacts, sample: SampleFacts, matches: tuple[ListMatch, ...], *, now_ms: int
+) -> list[Hit]:
+    """The hits that are due to the new `matches` of a picture: of rules that did not hold without them, and of those
+    that hold for them alone, for then a person may have decided without knowing of them."""
+
+    def holding(*of: ListMatch) -> dict[str, Hit]:
+        evaluation = evaluate(policy, stream, replace(sample, matches=of), now_ms=now_ms)
+        return {hit.rule: hit for hit in evaluation.hits}
+
+    allowed = tuple(match for match in sample.matches if match.list == ALLOW)
+    now, before = holding(*sample.matches, *matches), holding(*sample.matches)
+    alone, without = holding(*allowed, *matches), holding(*allowed)
+    due = (now.keys() - before.keys()) | (alone.keys() - without.keys())
+    return [hit for rule, hit in now.items() if rule in due]
