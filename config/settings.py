@@ -29,8 +29,8 @@ class Settings(BaseModel):
     """Folder of hash lists: `NAME.csv` is the list NAME. None: only `selftest`."""
 
     bank_dir: Path | None = None
-    """Folder of the hash bank's snapshots, which all workers of a deployment share. None: one in the user's state
-    folder (XDG_STATE_HOME), for a deployment on one machine."""
+    """Folder of the hash bank's snapshots, which all workers of a deployment share. None: in
+    ~/.local/state/livewarden/bank, for a deployment on one machine."""
 
     policy_file: Path | None = None
     """The moderation policy. None: the one shipped as config/policy.yaml."""

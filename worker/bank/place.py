@@ -1,8 +1,6 @@
 """Where a bank's snapshots lie: a folder that all workers of a deployment share."""
 
-import os
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,9 @@ from redis import Redis
 from config.settings import Settings
 from worker.bank.keys import BANK_ID
 from worker.redisdb import store_errors
+
+USERS_OWN = "~/.local/state/livewarden/bank"
+"""Where nobody named a folder: fit for a deployment on one machine, under one user."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,13 +23,11 @@ class Place:
     """The operator named the folder, so it is this deployment's alone; else several deployments' banks lie in it."""
 
     @classmethod
-    def of(cls, settings: Settings, environment: Mapping[str, str] = os.environ) -> "Place":
-        """The operator's folder, or one in the user's state folder (XDG Base Directory Specification)."""
+    def of(cls, settings: Settings) -> "Place":
+        """The operator's folder, or the user's own."""
         if settings.bank_dir is not None:
             return cls(root=settings.bank_dir, shared=True)
-        home = Path(environment.get("HOME") or Path.home())
-        state = Path(environment.get("XDG_STATE_HOME") or home / ".local" / "state")
-        return cls(root=state / "livewarden" / "bank", shared=False)
+        return cls(root=Path(USERS_OWN).expanduser(), shared=False)
 
     def find(self, redis: Redis) -> Path | None:
         """The folder of this Redis's bank; None: it has none yet.
