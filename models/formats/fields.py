@@ -102,10 +102,13 @@ def tags(texts: Iterable[str]) -> tuple[str, ...]:
     Empty texts and repeated ones are left out, what would not print becomes a space, and what is over LARGEST_TAG or
     MOST_TAGS is cut.
     """
-    cleaned = (
-        "".join(letter if letter.isprintable() else " " for letter in text.strip()[:LARGEST_TAG]) for text in texts
-    )
-    return tuple(dict.fromkeys(tag for tag in cleaned if tag))[:MOST_TAGS]
+    found = (text.strip()[:LARGEST_TAG] for text in texts if text)
+    printable = (tag if tag.isprintable() else _printable(tag) for tag in found)
+    return tuple(dict.fromkeys(tag for tag in printable if tag))[:MOST_TAGS]
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def split(line: str, place: str) -> list[str]:

@@ -109,6 +109,14 @@ def test_categories_are_taken_as_asked() -> None:
     assert len(records(listed(*media))) == 4
 
 
+def test_no_comment_of_theirs_refuses_a_list() -> None:
+    """Free text with line ends, or without end, becomes tags that can be shown."""
+    media = {"MediaID": 7, "MD5": MD5, "Series": "a\nb", "Tags": ["", " \t", "x" * 1000, *map(str, range(90))]}
+    (found,) = records(listed(media))
+    assert isinstance(found, Entry)
+    assert found.tags == ("series:a b", "x" * 200, *map(str, range(30)))
+
+
 def test_hashes_at_odds_are_all_kept() -> None:
     """Which of two is right cannot be told here; to keep one would lose what the other finds."""
     media = {"MediaID": 7, "MD5": MD5, "Hashes": [{"HashName": "MD5", "HashValue": "0" * 32}]}
