@@ -26,6 +26,7 @@ from worker.decisions import decide
 from worker.errors import ObjectStoreError
 from worker.logkeeping import MERGE_MS, keep_log
 from worker.lookback import Lookback, look_back
+from worker.lookbackfound import PART_HITS
 from worker.lookbackjobs import (
     BULK,
     FOUND,
@@ -34,6 +35,7 @@ from worker.lookbackjobs import (
     MOST_BULK,
     MOST_SOUGHT,
     REST,
+    TOLD,
     WAITING,
     Job,
     enqueue,
@@ -42,7 +44,7 @@ from worker.lookbackjobs import (
     sought,
     take_up,
 )
-from worker.lookbackscan import files_left
+from worker.lookbackscan import MOST_FRAMES, files_left
 from worker.objectstore import ObjectStore
 from worker.redisdb import now_ms
 
@@ -406,3 +408,18 @@ def test_hashes_one_by_one_go_before_an_import(
     too_many = (added("known", str(number), SHOWN, at_ms=now) for number in range(MOST_BULK + 5))
     assert enqueue(redis, too_many) == MOST_BULK
     assert f"no more than {MOST_BULK} hashes" in caplog.text
+
+
+def test_a_flood_is_told_in_parts(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A hash that stands on a thousand streams would stop Redis, and moderation with it, while it is written down."""
+    now = now_ms(redis)
+    rows = [row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000) for number in range(PART_HITS + 1)]
+    rows += [row(SHOWN, stream_id="still", capture_ms=now - 9_000 + number) for number in range(3 * MOST_FRAMES)]
+    write(store, rows, written_ms=now - 1000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    look(looking)
+    assert redis.zcard(TOLD) == PART_HITS + 1 + MOST_FRAMES
+    assert redis.hlen(FOUND) == 0
+    assert redis.keys("lw:pending:*") == []
+    told = {event["data"]["stream_id"] for event in events(scene)}
+    assert told
