@@ -15,8 +15,13 @@ from sampler.picture import MATRICES, Picture, Plane
 
 CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
 """Planes and channels of each layout."""
-SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_WRITE
-"""Without these a hostile child could take the memory away while the parent reads it (SIGBUS), or change it."""
+SEALS = fcntl.F_SEAL_SHRINK
+"""Without it a hostile child could take the memory away while the parent reads it (SIGBUS)."""
+FILES = range(2)
+"""Memory files that a child writes to by turns (sampler/outbox.py)."""
+
+Memory = dict[int, mmap.mmap]
+"""By file, as far as the child has told of it."""
 
 
 FLAT = {name: name for name in (None, "black", "white", "blank")}
@@ -32,30 +37,36 @@ class Seen(NamedTuple):
     concealed: bool
 
 
-def receive_answer(sock: socket.socket) -> tuple[dict[str, Any], mmap.mmap | None]:
-    """One message and its memory, mapped for reading."""
+def receive_answer(sock: socket.socket, memory: Memory) -> dict[str, Any]:
+    """One message; what is new of the child's memory is mapped for reading."""
     message, descriptors = wire.receive(sock)
     try:
-        if not descriptors:
-            return message, None
-        seals = fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS)
-        if seals & SEALS != SEALS:
-            raise wire.WireError("the memory is not sealed")
-        return message, mmap.mmap(descriptors[0], 0, prot=mmap.PROT_READ)
-    except ValueError as error:
+        if descriptors:
+            if message.get("file") not in FILES:
+                raise wire.WireError("memory of no file that there is")
+            if fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS) & SEALS != SEALS:
+                raise wire.WireError("the memory may shrink")
+            memory[message["file"]] = mmap.mmap(descriptors[0], 0, prot=mmap.PROT_READ)
+    except (ValueError, TypeError) as error:
         raise wire.WireError("the memory is empty") from error
     finally:
         wire.close_all(descriptors)
+    return message
 
 
-def read_frames(message: dict[str, Any], memory: mmap.mmap) -> list[tuple[SampledFrame, float]]:
+def read_frames(message: dict[str, Any], memory: Memory, *, kept: bool) -> list[tuple[SampledFrame, float]]:
     """The pictures of one message, and until when each speaks for those after it.
+
+    Args:
+        message: of any type.
+        memory: as far as it is mapped.
+        kept: whether the pictures are for keeping. Others are good until the child is told to go on.
 
     Raises whatever Python raises where the child lies about them.
     """
     frames = []
-    for entry in message["pictures"]:
-        picture = _picture(entry["picture"], memory, entry["offset"])
+    for entry in message.get("pictures", ()):
+        picture = _picture(entry["picture"], memory[message["file"]], entry["offset"], kept=kept)
         frame = SampledFrame(
             pts_seconds=float(entry["pts_seconds"]),
             reason=SampleReason(entry["reason"]),
@@ -69,7 +80,7 @@ def read_frames(message: dict[str, Any], memory: mmap.mmap) -> list[tuple[Sample
     return frames
 
 
-def _picture(stored: dict[str, Any], memory: mmap.mmap, offset: int) -> Picture:
+def _picture(stored: dict[str, Any], memory: mmap.mmap, offset: int, *, kept: bool) -> Picture:
     count, channels = CHANNELS[stored["layout"]]
     planes: list[Plane] = []
     for columns, rows, stride in zip(stored["columns"], stored["rows"], stored["strides"], strict=True):
@@ -77,6 +88,7 @@ def _picture(stored: dict[str, Any], memory: mmap.mmap, offset: int) -> Picture:
             raise ValueError(f"a plane of {columns}×{rows}, {stride} bytes a row")
         flat = np.frombuffer(memory, np.uint8, rows * stride, offset)
         plane = flat.reshape(rows, stride)[:, : columns * channels]
+        plane = plane.copy() if kept else plane
         planes.append(plane if channels == 1 else plane.reshape(rows, columns, channels))
         offset += rows * stride
     if len(planes) != count or stored["matrix"] not in MATRICES:

@@ -3,7 +3,6 @@
 All of FFmpeg and OpenCV that touches hostile bytes runs here, in a process without network, files, keys or lists.
 """
 
-import fcntl
 import gc
 import importlib
 import json
@@ -26,74 +25,17 @@ from sampler.coverage import spoken_for_until
 from sampler.demux import Demuxer, Window
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.execute import Executor, Taken
-from sampler.flat import flatness
 from sampler.libav import translate
 from sampler.limits import Limits
+from sampler.outbox import Outbox
 from sampler.plan import plan
-from sampler.planes import StoredPicture, store, views_of
+from sampler.planes import StoredPicture, store
 from sampler.source import Source
 from sampler.stills import decode_still
 
-BATCH_BYTES = 16 << 20
-"""Pictures are handed over when they reach this size: the parent works on them while we go on. It tells when it is done
-with them before it is given more, so that there are never more than three such batches: one it works on, one that waits
-for it, one that we make. They count against nobody's address space."""
 DECODING_BYTES = 12
 """Of memory for each pixel that decoding takes, in H.264 at its leanest: eight pictures of 4:2:0."""
 DESCRIPTORS = 64
-SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
-
-
-class Batch:
-    """Pictures that lie in one memory file, until they are sent."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._descriptor: int | None = None
-        self._entries: list[dict[str, object]] = []
-        self._size = 0
-        self._owed = False
-
-    def add(self, picture: StoredPicture, buffers: tuple[Any, ...], entry: dict[str, object]) -> None:
-        """Puts one more picture in; sends all if it is enough."""
-        if self._descriptor is None:
-            self._descriptor = os.memfd_create("livewarden-pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        views = [memoryview(buffer).cast("B") for buffer in buffers]
-        size = sum(view.nbytes for view in views)
-        written = os.writev(self._descriptor, views)
-        if written != size:
-            raise DecoderMemoryError("there is no memory for the pictures")
-        offset, self._size = self._size, self._size + size
-        flat = flatness(views_of(picture, views), full_range=picture.full_range)
-        self._entries.append({"offset": offset, "picture": vars(picture), "flat": flat, **entry})
-        if self._size >= BATCH_BYTES:
-            self.send({"type": "more"})
-            self._owed = True
-            gc.collect()
-
-    def send(self, message: dict[str, object]) -> None:
-        """Sends a message with what is there, sealed: the parent maps it, and nobody may change it under its hands."""
-        self.settle()
-        if self._descriptor is None:
-            wire.send(self._sock, message)
-            return
-        fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, SEALS)
-        try:
-            wire.send(self._sock, {**message, "pictures": self._entries}, [self._descriptor])
-        finally:
-            self.drop()
-
-    def settle(self) -> None:
-        """Waits until the parent is done with what it has."""
-        if self._owed:
-            wire.await_go_on(self._sock)
-            self._owed = False
-
-    def drop(self) -> None:
-        """Forgets what is there."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-        self._descriptor, self._entries, self._size = None, [], 0
 
 
 @lru_cache(maxsize=4)
@@ -103,8 +45,8 @@ def _settings(text: str) -> tuple[Limits, SamplingProfile]:
     return Limits(**read["limits"]), SamplingProfile.model_validate(read["profile"])
 
 
-def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, object]:
-    """Works one video input through; pictures go into the batch, the summary is returned."""
+def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str, object]:
+    """Works one video input through; pictures go into the outbox, the summary is returned."""
     limits, profile = _settings(request["settings"])
     seed = bytes.fromhex(request["seed"])
     started = time.process_time()
@@ -130,7 +72,7 @@ def sample(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, 
                     end_seconds=end_seconds,
                     max_gap_seconds=profile.max_gap_seconds,
                 )
-                _hand_over(taken, until, window, demuxer, batch)
+                _hand_over(taken, until, window, demuxer, outbox)
             decode_seconds += time.process_time() - before
             if request["packets"]:
                 packets += [
@@ -163,7 +105,7 @@ def _end_seconds(window: Window, demuxer: Demuxer) -> float:
     return end_seconds if following is None else max(end_seconds, following)
 
 
-def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, batch: Batch) -> None:
+def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, outbox: Outbox) -> None:
     frame = taken.frame
     side = demuxer.limits.picture_side_pixels
     if min(frame.width, frame.height) < side:
@@ -173,7 +115,7 @@ def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, bat
     aspect = demuxer.codec_context.sample_aspect_ratio
     stored, planes = store(frame, pixel_aspect=float(aspect) if aspect else 1.0)
     packet = window.packets[taken.index]
-    batch.add(
+    outbox.add(
         stored,
         planes,
         {
@@ -187,7 +129,7 @@ def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, bat
     )
 
 
-def still(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, object]:
+def still(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str, object]:
     """Decodes one still picture."""
     started = time.process_time()
     pixels = decode_still(os.pread(descriptor, request["size"], 0), _settings(request["settings"])[0])
@@ -195,7 +137,7 @@ def still(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, o
     stored = StoredPicture(
         layout="rgb", columns=(width,), rows=(height,), strides=(3 * width,), full_range=True, matrix="bt601"
     )
-    batch.add(
+    outbox.add(
         stored,
         (pixels.reshape(-1),),
         {"pts_seconds": 0.0, "until_seconds": 0.0, "reason": "keyframe", "keyframe": True, "concealed": False},
@@ -206,11 +148,10 @@ def still(request: dict[str, Any], descriptor: int, batch: Batch) -> dict[str, o
 OPERATIONS = {"sample": sample, "still": still}
 
 
-def answer(request: dict[str, Any], descriptor: int, sock: socket.socket) -> None:
+def answer(request: dict[str, Any], descriptor: int, outbox: Outbox) -> None:
     """Answers a request: `more` with pictures as often as it takes, then `done` with the last ones, or `error`."""
-    batch = Batch(sock)
     try:
-        reply = OPERATIONS[request["operation"]](request, descriptor, batch)
+        reply = OPERATIONS[request["operation"]](request, descriptor, outbox)
     except SamplerError as error:
         reply = _failure(error)
     except (MemoryError, av.error.MemoryError):
@@ -218,8 +159,8 @@ def answer(request: dict[str, Any], descriptor: int, sock: socket.socket) -> Non
     except av.error.FFmpegError as error:
         reply = _failure(translate(error))
     if reply["type"] == "error":
-        batch.drop()
-    batch.send(reply)
+        outbox.drop()
+    outbox.send(reply)
 
 
 def _failure(error: SamplerError) -> dict[str, object]:
@@ -228,13 +169,14 @@ def _failure(error: SamplerError) -> dict[str, object]:
 
 def serve(sock: socket.socket) -> None:
     """Answers requests until the parent closes the socket."""
+    outbox = Outbox(sock)
     while True:
         try:
             request, descriptors = wire.receive(sock)
         except wire.WireError:
             return
         try:
-            answer(request, descriptors[0], sock)
+            answer(request, descriptors[0], outbox)
         except wire.WireError:
             return
         finally:

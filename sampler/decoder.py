@@ -1,7 +1,6 @@
 """The worker's handle on its decoder child."""
 
 import json
-import mmap
 import os
 import signal
 import socket
@@ -16,7 +15,7 @@ from typing import Any, BinaryIO, Self
 
 from config.profiles import BALANCED, SamplingProfile
 from sampler import errors, wire
-from sampler.answers import Seen, read_frames, read_segment, receive_answer
+from sampler.answers import Memory, Seen, read_frames, read_segment, receive_answer
 from sampler.errors import (
     DecoderDiedError,
     DecoderMemoryError,
@@ -57,6 +56,7 @@ class Decoder:
         self._socket: socket.socket | None = None
         self._owner = os.getpid()
         self._input = InputMemory()
+        self._memory: Memory = {}
         self._told: tuple[SamplingProfile, str] | None = None
 
     def __enter__(self) -> Self:
@@ -91,7 +91,8 @@ class Decoder:
             seed: secret of the deployment with the segment's identity: from it come the instants of audits.
             packets: whether the result carries the table of all packets.
             consume: is given each picture as it comes, in the order of `frames`, which then stays empty: so that a
-                file of any length is worked through in bounded memory.
+                file of any length is worked through in bounded memory. It must not keep the picture, whose memory is
+                written again.
 
         Raises:
             InputError: nothing could be looked at; its `reason` is for the ledger.
@@ -103,23 +104,21 @@ class Decoder:
         held_bytes = 0
         done: dict[str, Any] = {}
         transfer_seconds = 0.0
-        for message, memory in self._ask(request, profile, data, init):
+        for done in self._ask(request, profile, data, init):
             began = time.thread_time()
-            done = message
-            if memory is not None:
-                held_bytes += len(memory)
-                if consume is None and held_bytes > self.limits.output_bytes:
+            with self._trusting_nothing():
+                received = read_frames(done, self._memory, kept=consume is None)
+            for frame, until_seconds in received:
+                seen.append(Seen(frame.pts_seconds, until_seconds, frame.concealed))
+                if consume is not None:
+                    consume(frame)
+                    continue
+                frames.append(frame)
+                held_bytes += sum(plane.nbytes for plane in frame.picture.planes)
+                if held_bytes > self.limits.output_bytes:
                     raise self._abandon(
                         TooLargeError(f"the pictures are over {self.limits.output_bytes} bytes: expected fewer")
                     )
-                with self._trusting_nothing():
-                    received = read_frames(message, memory)
-                for frame, until_seconds in received:
-                    seen.append(Seen(frame.pts_seconds, until_seconds, frame.concealed))
-                    if consume is None:
-                        frames.append(frame)
-                    else:
-                        consume(frame)
             transfer_seconds += time.thread_time() - began
         if not seen:
             raise UndecodableError("no picture of the segment could be decoded")
@@ -133,10 +132,9 @@ class Decoder:
             InputError, DecoderError: as `sample`.
         """
         frames: list[tuple[SampledFrame, float]] = []
-        for message, memory in self._ask({"operation": "still"}, BALANCED, data, b""):
-            if memory is not None:
-                with self._trusting_nothing():
-                    frames += read_frames(message, memory)
+        for message in self._ask({"operation": "still"}, BALANCED, data, b""):
+            with self._trusting_nothing():
+                frames += read_frames(message, self._memory, kept=True)
         with self._trusting_nothing():
             ((frame, _),) = frames
         return frame.picture
@@ -149,6 +147,7 @@ class Decoder:
     def _end_child(self) -> None:
         process, sock = self._process, self._socket
         self._process, self._socket = None, None
+        self._memory = {}
         if sock is not None:
             sock.close()
         if process is not None and self._owner == os.getpid():
@@ -157,8 +156,8 @@ class Decoder:
 
     def _ask(
         self, request: dict[str, Any], profile: SamplingProfile, data: bytes | BinaryIO, init: bytes
-    ) -> Iterator[tuple[dict[str, Any], mmap.mmap | None]]:
-        """Sends one request and yields the messages that answer it, with the memory of their pictures."""
+    ) -> Iterator[dict[str, Any]]:
+        """Sends one request and yields the messages that answer it."""
         descriptor, size = self._input.hold(data, init, self.limits)
         try:
             sock = self._start()
@@ -167,11 +166,11 @@ class Decoder:
             wire.send(sock, request, [descriptor])
             while True:
                 sock.settimeout(max(deadline - time.monotonic(), 0.001))
-                message, memory = receive_answer(sock)
+                message = receive_answer(sock, self._memory)
                 if message.get("type") == "error":
                     raise self._named(message)
                 paused = time.monotonic()
-                yield message, memory
+                yield message
                 deadline += time.monotonic() - paused
                 if message.get("type") == "done":
                     return
