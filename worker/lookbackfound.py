@@ -54,9 +54,15 @@ class Group(TypedDict):
 
 
 def groups_of(found: Iterable[Found], wanted: Sought) -> list[Group]:
-    """A group for each watch of each stream, each by time of capture."""
+    """A group for each watch of each stream, each by time of capture.
+
+    What a picture was found to match when it was judged was told then: a list that is brought in again is no news.
+    """
     watches: dict[tuple[str, int], list[Found]] = {}
     for one in sorted(found, key=lambda one: (one.row["capture_ms"], one.distance)):
+        match = wanted.match(one)
+        if any((match.list, match.entry) == (told["list"], told["entry"]) for told in one.row["matches"]):
+            continue
         watches.setdefault((one.row["stream_id"], one.row["generation"]), []).append(one)
     return [_group(members, wanted) for members in watches.values()]
 

@@ -209,6 +209,20 @@ def test_looking_back_interrupts_nothing(redis: Redis, store: ObjectStore, looki
     assert request["type"] == "livewarden.interrupt.requested.v1"
 
 
+def test_a_list_brought_in_again_is_no_news(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """Each refresh of a list would call people again for every match of the day."""
+    now = now_ms(redis)
+    seen = {"list": "known", "entry": "case-7", "distance": 0, "version": "v1", "tags": []}
+    matches = [dict.fromkeys(("video", "seconds", "variant")) | seen]
+    write(store, [row(SHOWN, matches=matches, capture_ms=now - 9_000)], written_ms=now - 1000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    look(looking)
+    assert events(scene) == []
+    publish(redis, added("known", "another", SHOWN, at_ms=now))
+    look(looking)
+    assert {match["entry"] for event in events(scene) for match in event["data"]["matches"]} == {"case-7", "another"}
+
+
 def test_limits_of_the_list_hold(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
     """Looking back would call people for what a live match would not."""
     now = now_ms(redis)
