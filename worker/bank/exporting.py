@@ -1,7 +1,7 @@
 """Letting a list out of the bank: the platform's own, and what its source has allowed to be passed on."""
 
 from collections.abc import Callable, Iterable
-from typing import TextIO
+from typing import Any, TextIO
 
 from models.bank.bank import Bank
 from models.bank.entries import Entry, ListSpec
@@ -37,6 +37,18 @@ def entries_of(bank: Bank, name: str) -> Iterable[Entry]:
             "created with --exportable"
         )
     return bank.entries(name)
+
+
+def entry_record(entry: Entry) -> dict[str, Any]:
+    """As `livewarden bank export --json` prints it."""
+    return {
+        "entry": entry.entry,
+        "kind": str(entry.kind),
+        "hash": entry.value.hex(),
+        "tags": list(entry.tags),
+        "video": entry.video,
+        "seconds": entry.seconds,
+    }
 
 
 def export_list(bank: Bank, name: str, file: TextIO, layout: Format) -> int:

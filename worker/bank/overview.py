@@ -50,7 +50,7 @@ def stats(redis: Redis, bank: Bank, deployed: Deployed) -> dict[str, Any]:
     late = [name for name, one in followers.items() if position(one["position"]) < position(deployed.position)]
     return {
         "entries": sum(bank.sizes.values()),
-        "lists": len(bank.specs),
+        "lists": {name: {"entries": bank.sizes[name], "version": bank.versions[name]} for name in bank.specs},
         "snapshot": deployed.pointer.name or None,
         "changes": deployed.changes,
         "position": deployed.position,

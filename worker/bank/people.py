@@ -124,8 +124,8 @@ def quarantine(
     """
     actor.must_be(Role.LEAD, to="quarantine a hash")
     _check_hours(hours, MAX_QUARANTINE_HOURS)
-    if not reason.strip() or len(reason) > MAX_REASON_LENGTH or not reason.isprintable():
-        raise BankRequestError(f"--reason: expected 1 to {MAX_REASON_LENGTH} printable characters")
+    if len(reason) > MAX_REASON_LENGTH or not reason.isprintable():
+        raise BankRequestError(f"--reason: expected at most {MAX_REASON_LENGTH} printable characters")
     if not bank.exact(list_name, entry):
         raise BankRequestError(f"list {list_name!r} has no entry {entry!r}")
     with store_errors():

@@ -62,7 +62,9 @@ def create(
     category: Annotated[str, typer.Option(help="What is on it.")] = "",
     max_distance: Annotated[int, typer.Option(help="PDQ distance that is a match, 0 to 31.")] = 31,
     min_quality: Annotated[int, typer.Option(help="PDQ quality from which a picture is compared, 0 to 100.")] = 50,
-    variants: Annotated[str, typer.Option(help="Turned pictures that are compared too: mirror,rotate,crop.")] = "",
+    variants: Annotated[
+        list[str] | None, typer.Option(help="Turned pictures that are compared too: mirror,rotate,crop.")
+    ] = None,
     owner: Annotated[str, typer.Option(help="Whom to ask about it.")] = "",
     exportable: Annotated[bool, typer.Option("--exportable", help="Its source lets you pass it on.")] = False,
     refresh_hours: Annotated[
@@ -86,7 +88,7 @@ def create(
                 "category": category,
                 "max_distance": max_distance,
                 "min_quality": min_quality,
-                "variants": variants.replace(",", " ").split(),
+                "variants": " ".join(variants or ()).replace(",", " ").split(),
                 "owner": owner,
                 "exportable": exportable,
                 "refresh_seconds": None if refresh_hours is None else refresh_hours * 3600,
@@ -139,11 +141,14 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write an own or exportable list. It holds hashes: treat the file as you treat the lists."""
-    from worker.bank.exporting import export_list
+    from worker.bank.exporting import entries_of, entry_record, export_list
     from worker.errors import LocalFileError
 
     with session() as now:
-        if file is None:
+        if file is None and as_json:
+            for entry in entries_of(now.in_force.bank, name):
+                print_json(entry_record(entry))
+        elif file is None:
             count = export_list(now.in_force.bank, name, sys.stdout, format_named(layout))
         else:
             # Under another name first: neither a refusal nor a full disk may leave half a list under its own.
@@ -209,7 +214,7 @@ def stats(as_json: Json = False) -> None:
         return
     table = _table("", "")
     for name, value in record.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        shown = ", ".join(map(str, value)) if isinstance(value, list | dict) else value
         table.add_row(name.replace("_", " "), f"{shown:,}" if isinstance(shown, int) else str(shown or "none"))
     _print_table(table)
 

@@ -26,7 +26,9 @@ def add(
     name: ListName,
     text: Annotated[str, typer.Argument(metavar="HASH", help="In hex: PDQ, MD5, SHA-1 or, by --kind, SHA-256.")],
     kind: Annotated[str | None, typer.Option(help="pdq, md5, sha1 or sha256; else by length.")] = None,
-    entry: Annotated[str | None, typer.Option("--id", metavar="ID", help="Of the entry; else it is given one.")] = None,
+    entry: Annotated[
+        str | None, typer.Option("--id", "--entry", metavar="ID", help="Of the entry; else it is given one.")
+    ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="What is known of it; may be given more than once.")] = None,
     video: Annotated[str | None, typer.Option(help="The video that it is a frame of.")] = None,
     seconds: Annotated[float | None, typer.Option(help="When in that video.")] = None,
@@ -111,7 +113,7 @@ def remove(
 def quarantine(
     name: Annotated[str | None, typer.Argument(metavar="[LIST", help="Without it: show what is in quarantine.")] = None,
     entry: Annotated[str | None, typer.Argument(metavar="ENTRY]", help="Id of the entry.")] = None,
-    hours: Hours = None,
+    hours: Annotated[float, typer.Option("--hours", metavar="H", help="For how long, at most 72.")] = 24.0,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why.")] = "",
     lift: Annotated[bool, typer.Option("--lift", help="End it before its time.")] = False,
     by: ByPerson = None,
@@ -144,8 +146,6 @@ def quarantine(
             told = {"list": name, "entry": entry, "lifted": True}
             text = f"{name} {entry} raises again"
         else:
-            if hours is None:
-                raise BankRequestError(f"--hours: give how long, at most {people.MAX_QUARANTINE_HOURS}")
             made = people.quarantine(now.redis, now.in_force.bank, name, entry, hours=hours, reason=reason, actor=actor)
             told, text = asdict(made), f"{name} {entry} raises nothing until {rfc3339(made.until_ms)}"
     if as_json:

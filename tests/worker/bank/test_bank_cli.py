@@ -30,7 +30,19 @@ def bank(redis: Redis, redis_url: str, tmp_path: Path) -> Bank:
 def test_a_list_from_its_making_to_its_end(bank: Bank, tmp_path: Path) -> None:
     """The everyday of an operator."""
     assert (
-        bank("create", "police", "--source", "a force", "--max-distance", 20, "--variants", "mirror,crop").status == 0
+        bank(
+            "create",
+            "police",
+            "--source",
+            "a force",
+            "--max-distance",
+            20,
+            "--variants",
+            "mirror",
+            "--variants",
+            "crop",
+        ).status
+        == 0
     )
     (tmp_path / "known.csv").write_text(f"hash,id\n{HASH},case-7\n")
     (imported,) = bank("import", "police", "known.csv", "--json").records
@@ -101,6 +113,7 @@ def test_only_own_and_exportable_lists_leave(bank: Bank, tmp_path: Path) -> None
     assert (refused.status, "NCMEC" in refused.message) == (2, True)
     assert not (tmp_path / "out.csv").exists()
     assert HASH in bank("export", "shared").out
+    assert [record["hash"] for record in bank("export", "shared", "--json").records] == [HASH]
     (told,) = bank("export", "own", "out.txt", "--format", "threatexchange", "--json").records
     assert told["entries"] == 1
     assert (tmp_path / "out.txt").read_text() == f"signal_type,value\npdq,{HASH}\n"

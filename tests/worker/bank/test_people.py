@@ -228,7 +228,7 @@ class TestQuarantine:
             ("case-7", 1, "a logo", BOB, "only a lead"),
             ("case-7", 73, "a logo", LEAD, "at most 72"),
             ("case-7", float("nan"), "a logo", LEAD, "--hours"),
-            ("case-7", 1, " ", LEAD, "--reason"),
+            ("case-7", 1, "a\nlogo", LEAD, "--reason"),
             ("case-8", 1, "a logo", LEAD, "has no entry"),
         ],
     )
