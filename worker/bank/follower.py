@@ -19,13 +19,12 @@ from config.errors import LivewardenError
 from config.facts import ListMatch
 from models.bank.bank import EMPTY, Bank, Match
 from models.bank.entries import Variant
-from models.errors import HashListError
 from models.pdq import PdqHash
 from worker.bank.deployed import Deployed, follow, offline
 from worker.bank.folder import FolderLists, load_folder, read_again
 from worker.bank.keys import FOLLOWERS
 from worker.bank.place import Place
-from worker.errors import BankRequestError, StoreError
+from worker.errors import StoreError
 from worker.redisdb import now_ms
 
 _log = logging.getLogger(__name__)
@@ -208,6 +207,3 @@ class Follower:
             if gone:
                 self._redis.hdel(FOLLOWERS, *gone)
             self._forgot = True
-
-
-__all__ = ["BankRequestError", "BankSource", "Follower", "HashListError", "InForce", "always", "as_list_match"]
