@@ -4,14 +4,13 @@ The pointer is a file with a snapshot's name, replaced by renaming: a crash leav
 """
 
 import fcntl
-import os
 import shutil
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from models.bank.reading import MANIFEST
-from models.bank.writing import LOCK, PREFIX, WRITING_PREFIX, sync_folder
+from models.bank.writing import LOCK, PREFIX, WRITING_PREFIX, locked, sync_folder, write_synced
 from models.errors import SnapshotError
 
 POINTER: Final = "CURRENT"
@@ -43,18 +42,12 @@ def make_current(folder: Path, snapshot: Path) -> None:
     """
     if snapshot.parent.resolve() != folder.resolve() or not (snapshot / MANIFEST).is_file():
         raise SnapshotError(f"{snapshot}: expected a snapshot in {folder}")
+    new = folder / f".{POINTER}"
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{POINTER}-", dir=folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(snapshot.name.encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).rename(folder / POINTER)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
-            raise
-        sync_folder(folder)
+        with locked(folder):
+            write_synced(new, snapshot.name.encode() + b"\n")
+            new.rename(folder / POINTER)
+            sync_folder(folder)
     except OSError as error:
         raise SnapshotError(f"{folder / POINTER}: cannot be written: {error.strerror or error}") from error
 
@@ -67,24 +60,31 @@ def prune(folder: Path, *, keep: int = 2) -> tuple[Path, ...]:
     Raises:
         SnapshotError: the folder cannot be read.
     """
-    current = current_snapshot(folder)
     try:
-        whole = sorted(folder.glob(f"{PREFIX}*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        others = [path for path in whole if path != current]
-        gone = others[max(0, keep - (current is not None)) :]
-        gone += [path for path in folder.glob(f"{WRITING_PREFIX}*") if _is_abandoned(path)]
+        with locked(folder):
+            gone = tuple(_superfluous(folder, keep))
+            for path in gone:
+                shutil.rmtree(path, ignore_errors=True)
+            return gone
     except OSError as error:
         raise SnapshotError(f"{folder}: cannot be read: {error}") from error
-    for path in gone:
-        shutil.rmtree(path, ignore_errors=True)
-    return tuple(gone)
+
+
+def _superfluous(folder: Path, keep: int) -> Iterator[Path]:
+    current = current_snapshot(folder)
+    whole = sorted(folder.glob(f"{PREFIX}*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    others = [path for path in whole if path != current]
+    yield from others[max(0, keep - (current is not None)) :]
+    yield from (path for path in folder.glob(f"{WRITING_PREFIX}*") if _is_abandoned(path))
 
 
 def _is_abandoned(writing: Path) -> bool:
-    """Whether nobody holds the lock of a snapshot being written: its writer is dead."""
+    """Whether nobody holds the lock of a snapshot being written: its writer is dead, or died before it made one."""
     try:
         with (writing / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held; or just made, renamed or removed
+    except FileNotFoundError:
+        return True
+    except BlockingIOError:
         return False
     return True

@@ -53,7 +53,6 @@ def write_snapshot(
         _write(writing, lists, watermark, heartbeat)
         path = folder / f"{PREFIX}{writing.name.removeprefix(WRITING_PREFIX)}"
         with _told(folder):
-            (writing / LOCK).unlink()
             sync_folder(writing)
             writing.rename(path)
             sync_folder(folder)
@@ -160,7 +159,7 @@ def _told(folder: Path) -> Iterator[None]:
 @contextmanager
 def _being_written(folder: Path) -> Iterator[Path]:
     """A new folder that others leave alone for as long as this process lives, and that is gone if writing fails."""
-    with _told(folder):
+    with _told(folder), locked(folder):
         writing = Path(tempfile.mkdtemp(prefix=WRITING_PREFIX, dir=folder))
         lock = (writing / LOCK).open("wb")
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -169,6 +168,20 @@ def _being_written(folder: Path) -> Iterator[Path]:
             yield writing
         finally:
             shutil.rmtree(writing, ignore_errors=True)  # nothing is there any more where it was renamed
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Waits until no other process makes or removes anything in the folder; a dead one holds nothing up.
+
+    The folder itself is locked, so it must be on a disk of this host, as memory maps want it anyway.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_synced(path: Path, content: bytes) -> None:

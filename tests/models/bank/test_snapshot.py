@@ -46,6 +46,11 @@ write_snapshot(Path(sys.argv[1]), [(ListSpec(name="own"), entries())], watermark
 """
 
 
+def left(folder: Path) -> list[str]:
+    """What is in a folder of snapshots."""
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that stops half way through writing a snapshot."""
@@ -116,7 +121,7 @@ def test_a_writer_that_dies_leaves_the_last_good_one(tmp_path: Path, writer: sub
     assert current_snapshot(tmp_path) == good
     assert open_snapshot(good).watermark == "1-0"
     assert len(prune(tmp_path)) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["CURRENT", good.name])
+    assert left(tmp_path) == ["CURRENT", good.name]
 
 
 def test_a_living_writer_finishes_beside_others(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
@@ -127,6 +132,23 @@ def test_a_living_writer_finishes_beside_others(tmp_path: Path, writer: subproce
     assert writer.returncode == 0
     (other,) = (path for path in tmp_path.glob("snapshot-*") if path != current_snapshot(tmp_path))
     assert open_snapshot(other).sizes == {"own": 20_000}
+
+
+def test_a_crash_at_any_point_leaves_a_whole_snapshot_in_force(tmp_path: Path) -> None:
+    """Dead before any of the things done to files: the snapshot in force is the old one or the new one, to the byte."""
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd()), "OPENBLAS_NUM_THREADS": "1"}
+    script = Path(__file__).with_name("crash_points.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    *points, remains = (line.split() for line in done.stdout.splitlines())
+    assert len(points) > 20
+    in_force = [int(watermark) for _, watermark in points]
+    assert in_force == sorted(in_force), "it never goes back"
+    assert in_force[0] == 0
+    assert in_force[-1] == len(points), "with nothing to die of it is the new one"
+    assert remains == ["left", "CURRENT", "snapshot", "snapshot"]
 
 
 def test_prune_keeps_what_is_in_force(tmp_path: Path) -> None:
@@ -145,7 +167,7 @@ def test_a_removed_snapshot_stays_usable_where_it_is_open(tmp_path: Path, crowde
     entries = listed(crowded(17_000))
     bank = Bank(snapshot=open_snapshot(write_snapshot(tmp_path, [(OWN, entries)], watermark="")))
     assert len(prune(tmp_path, keep=0)) == 1
-    assert list(tmp_path.iterdir()) == []
+    assert left(tmp_path) == []
     assert bank.match(PdqHash(bits=entries[77].value, quality=100))
     assert len(list(bank.entries("own"))) == 17_000
 
@@ -160,7 +182,7 @@ def test_an_import_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="line 20001"):
         write_snapshot(tmp_path, [(OWN, entries())], watermark="")
-    assert list(tmp_path.iterdir()) == []
+    assert left(tmp_path) == []
 
 
 def test_a_lost_lease_stops_the_writing(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
@@ -173,7 +195,7 @@ def test_a_lost_lease_stops_the_writing(tmp_path: Path, crowded: Crowded, listed
 
     with pytest.raises(TimeoutError, match="lease is gone"):
         write_snapshot(tmp_path, [(OWN, listed(crowded(17_000)))], watermark="", heartbeat=beat)
-    assert list(tmp_path.iterdir()) == []
+    assert left(tmp_path) == []
 
 
 def test_a_full_disk_is_told_and_changes_nothing(tmp_path: Path, crowded: Crowded, listed: Listed) -> None:
@@ -190,7 +212,7 @@ def test_a_full_disk_is_told_and_changes_nothing(tmp_path: Path, crowded: Crowde
     current = current_snapshot(tmp_path)
     assert current is not None
     assert open_snapshot(current).watermark == "1-0"
-    assert len(list(tmp_path.iterdir())) == 2
+    assert left(tmp_path) == ["CURRENT", current.name]
 
 
 def _cut(path: Path) -> None:
@@ -262,4 +284,4 @@ def test_lists_that_cannot_be_are_refused(tmp_path: Path, lists: list[tuple[List
     """The built-in list is not written, and no list can hide another of its name."""
     with pytest.raises(SnapshotError, match="built in, or was given twice"):
         write_snapshot(tmp_path, lists, watermark="")
-    assert list(tmp_path.iterdir()) == []
+    assert left(tmp_path) == []

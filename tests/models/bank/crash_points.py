@@ -1,0 +1,68 @@
+"""Puts a new snapshot into force and dies before the n-th thing that it does to files, for every n: `CRASH_POINTS DIR`.
+
+After each death it looks, as a worker that starts would, and prints which snapshot is in force. Ends where nothing was
+left to die before. It forks, so it is a script: a test's own process has threads.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from models.bank.entries import Entry, HashKind, ListSpec
+from models.bank.snapshot import (
+    current_snapshot,
+    make_current,
+    open_snapshot,
+    prune,
+    verify_snapshot,
+    write_snapshot,
+)
+
+FILE_EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "fcntl.flock"}
+"""Of Python's audit events (PEP 578): each is told before it is done."""
+
+
+def put_into_force(folder: Path, watermark: str) -> None:
+    entries = [Entry(entry=str(place), kind=HashKind.PDQ, value=place.to_bytes(32)) for place in range(100)]
+    make_current(folder, write_snapshot(folder, [(ListSpec(name="own"), entries)], watermark=watermark))
+    prune(folder)
+
+
+def die_before(count: int) -> None:
+    left = count
+
+    def hook(event: str, _: object) -> None:
+        nonlocal left
+        if event in FILE_EVENTS:
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left -= 1
+
+    sys.addaudithook(hook)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    put_into_force(folder, "0")
+    died = True
+    count = 0
+    while died:
+        child = os.fork()
+        if child == 0:
+            die_before(count)
+            put_into_force(folder, str(count + 1))
+            os._exit(0)
+        died = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        current = current_snapshot(folder)
+        assert current is not None
+        verify_snapshot(current)
+        sys.stdout.write(f"{count} {open_snapshot(current).watermark}\n")
+        count += 1
+    prune(folder)
+    names = sorted(path.name.split("-")[0] for path in folder.iterdir())
+    sys.stdout.write(" ".join(["left", *names]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
