@@ -8,7 +8,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from logged import a_hash, added, near, row, write
@@ -437,3 +437,24 @@ def test_a_flood_is_told_in_parts(redis: Redis, store: ObjectStore, looking: Loo
     assert redis.keys("lw:pending:*") == []
     told = {event["data"]["stream_id"] for event in events(scene)}
     assert told
+
+
+def test_who_lost_the_lease_writes_nothing(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A process that slept through its lease would set a look-back back, or end one that is not done."""
+
+    class Slow(ObjectStore):
+        def open(self, path: str) -> BinaryIO:
+            redis.set(LEASE, "another's")
+            return super().open(path)
+
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 9_000)], written_ms=now - 1000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    assert not look_back(replace(looking, store=Slow(store.url)))
+    assert redis.get(LEASE) == "another's"
+    assert not redis.exists(FOUND, TOLD)
+    ((job, _),) = [(json.loads(str(text)), name) for name, text in redis.hgetall(JOBS).items()]
+    assert job["done_ms"] is None
+    redis.delete(LEASE)
+    look(looking)
+    assert len(events(scene)) == 1
