@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from models.bank.arrays import SUFFIX, ArrayFile, map_array, write_array
+from models.bank.arrays import SUFFIX, ArrayFile, map_array, read_ahead, write_array
 from models.bank.digests import (
     Prefixes,
     SortedKeys,
@@ -176,6 +176,8 @@ class Table:
         is_pdq = kind is HashKind.PDQ
         index = None
         if is_pdq and len(values) >= SMALLEST:
+            for name in ("starts", "rows", "values"):
+                read_ahead(_path(folder, kind, name))
             index = MultiIndex(
                 words=values.view(np.uint64),
                 starts=map_array(_path(folder, kind, "starts"), np.uint32),
