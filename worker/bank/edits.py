@@ -1,7 +1,9 @@
 """Changes that people make by hand: lists, and single entries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from pydantic import ValidationError
 from redis import Redis
 
 from config.facts import SELFTEST
@@ -25,7 +27,20 @@ def make(redis: Redis, changes: Sequence[Change], *, by: str, refreshed: str = "
     return changelog.append(redis, changes, by=by, refreshed=refreshed)
 
 
-def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR) -> None:
+def spec_of(fields: Mapping[str, Any]) -> ListSpec:
+    """A list's spec, as a person gave it.
+
+    Raises:
+        BankRequestError: a field is not usable; the text names it.
+    """
+    try:
+        return ListSpec.model_validate(fields)
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, one['loc'][:1]))}: {one['msg']}" for one in error.errors())
+        raise BankRequestError(told) from error
+
+
+def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR) -> ListSpec:
     """Makes an empty list.
 
     Raises:
@@ -33,8 +48,24 @@ def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR) -> N
         StoreError: Redis failed.
     """
     if spec.name in bank.specs:
-        raise BankRequestError(f"list {spec.name}: there is one already")
+        raise BankRequestError(f"list {spec.name}: there is one already; --change says more of it")
     make(redis, [Change.put_list(spec, at_ms=0)], by=by)
+    return spec
+
+
+def change(redis: Redis, bank: Bank, name: str, fields: Mapping[str, Any], *, by: str = OPERATOR) -> ListSpec:
+    """Changes what is said of a list; its entries, and what is not in `fields`, stay.
+
+    Raises:
+        BankRequestError: there is no such list, it is a built-in one, or a field is not usable.
+        StoreError: Redis failed.
+    """
+    spec = must_exist(bank, name)
+    if name in BUILT_IN:
+        raise BankRequestError(f"list {name} is built in: it stays as it is")
+    changed = spec_of(spec.model_dump() | dict(fields))
+    make(redis, [Change.put_list(changed, at_ms=0)], by=by)
+    return changed
 
 
 def add(redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: str = OPERATOR) -> None:

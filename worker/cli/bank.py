@@ -58,51 +58,53 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def create(
     name: ListName,
-    source: Annotated[str, typer.Option(help="Who gives it: NCMEC, IWF …; without it the list is your own.")] = "",
-    category: Annotated[str, typer.Option(help="What is on it.")] = "",
-    max_distance: Annotated[int, typer.Option(help="PDQ distance that is a match, 0 to 31.")] = 31,
-    min_quality: Annotated[int, typer.Option(help="PDQ quality from which a picture is compared, 0 to 100.")] = 50,
+    source: Annotated[
+        str | None, typer.Option(help="Who gives it: NCMEC, IWF …; without it the list is your own.")
+    ] = None,
+    category: Annotated[str | None, typer.Option(help="What is on it.")] = None,
+    max_distance: Annotated[int | None, typer.Option(help="PDQ distance that is a match, 0 to 31; else 31.")] = None,
+    min_quality: Annotated[
+        int | None, typer.Option(help="PDQ quality from which a picture is compared, 0 to 100; else 50.")
+    ] = None,
     variants: Annotated[
         list[str] | None, typer.Option(help="Turned pictures that are compared too: mirror,rotate,crop.")
     ] = None,
-    owner: Annotated[str, typer.Option(help="Whom to ask about it.")] = "",
-    exportable: Annotated[bool, typer.Option("--exportable", help="Its source lets you pass it on.")] = False,
+    owner: Annotated[str | None, typer.Option(help="Whom to ask about it.")] = None,
+    exportable: Annotated[
+        bool | None, typer.Option("--exportable/--not-exportable", help="Its source lets you pass it on.")
+    ] = None,
     refresh_hours: Annotated[
         float | None, typer.Option(help="How often you mean to import it anew; later than that it is stale.")
     ] = None,
+    change: Annotated[
+        bool, typer.Option("--change", help="Of a list that is there: change what is given; its entries stay.")
+    ] = False,
     by: By = OPERATOR,
     as_json: Json = False,
 ) -> None:
-    """Make an empty list."""
-    from pydantic import ValidationError
-
-    from models.bank.entries import ListSpec
+    """Make an empty list, or say more of one that is there."""
     from worker.bank import edits
-    from worker.errors import BankRequestError
 
-    try:
-        spec = ListSpec.model_validate(
-            {
-                "name": name,
-                "source": source,
-                "category": category,
-                "max_distance": max_distance,
-                "min_quality": min_quality,
-                "variants": " ".join(variants or ()).replace(",", " ").split(),
-                "owner": owner,
-                "exportable": exportable,
-                "refresh_seconds": None if refresh_hours is None else refresh_hours * 3600,
-            }
-        )
-    except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc'][:1]))}: {one['msg']}" for one in error.errors())
-        raise BankRequestError(told) from error
+    given = {
+        "source": source,
+        "category": category,
+        "max_distance": max_distance,
+        "min_quality": min_quality,
+        "variants": None if variants is None else " ".join(variants).replace(",", " ").split(),
+        "owner": owner,
+        "exportable": exportable,
+        "refresh_seconds": None if refresh_hours is None else refresh_hours * 3600,
+    }
+    told = {field: value for field, value in given.items() if value is not None}
     with session() as now:
-        edits.create(now.redis, now.deployed.bank, spec, by=by)
+        if change:
+            spec = edits.change(now.redis, now.deployed.bank, name, told, by=by)
+        else:
+            spec = edits.create(now.redis, now.deployed.bank, edits.spec_of(told | {"name": name}), by=by)
     if as_json:
         print_json({"list": name, **spec.model_dump(mode="json", exclude={"name"})})
     else:
-        typer.echo(f"list {name} is there, and empty")
+        typer.echo(f"list {name} {'has changed' if change else 'is there, and empty'}")
 
 
 @app.command("import")

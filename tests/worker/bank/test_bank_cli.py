@@ -102,6 +102,18 @@ def test_a_malformed_file_is_named_with_its_place_and_nothing_has_changed(bank: 
     assert (ran.status, "vpdq" in ran.message) == (2, True)
 
 
+def test_what_is_said_of_a_list_can_be_changed_and_its_entries_stay(bank: Bank, tmp_path: Path) -> None:
+    """A list that calls people too often would have to be dropped, and with it what it knows."""
+    (tmp_path / "known.csv").write_text(f"hash,id\n{HASH},case-7\n")
+    bank("import", "police", "known.csv")  # nobody has said anything of it yet
+    assert bank("create", "police", "--change", "--source", "a force", "--max-distance", 0).status == 0
+    (changed,) = bank("create", "police", "--change", "--variants", "mirror", "--json").records
+    assert (changed["source"], changed["max_distance"], changed["variants"]) == ("a force", 0, ["mirror"])
+    assert bank("match", NEAR, "--json").records[0]["matches"] == []
+    assert bank("match", HASH, "--json").records[0]["matches"][0]["entry"] == "case-7"
+    assert "built in" in bank("create", "selftest", "--change", "--max-distance", 0).message
+
+
 def test_only_own_and_exportable_lists_leave(bank: Bank, tmp_path: Path) -> None:
     """A platform would break the terms under which it has an authority's list."""
     bank("create", "own")
