@@ -1,6 +1,7 @@
 """What is still to be looked back on, in Redis: hashes that wait, jobs and how far each has come.
 
 lw:lookback:position   id of the last change of the bank that was taken up
+lw:lookback:again      from when on (ms) changes are to be taken up again
 lw:lookback:waiting    list of changes (`models.bank.delta.Change`, JSON): hashes that came one by one
 lw:lookback:bulk       the same for imports, which wait for the others
 lw:lookback:jobs       hash: id -> `Job` as JSON
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from config.facts import ALLOW, SELFTEST
 from models.bank.delta import Change, ChangeOp
@@ -30,6 +32,7 @@ from worker.redisdb import now_ms, run_script, store_errors
 _log = logging.getLogger(__name__)
 
 POSITION: Final = "lw:lookback:position"
+AGAIN: Final = "lw:lookback:again"
 WAITING: Final = "lw:lookback:waiting"
 BULK: Final = "lw:lookback:bulk"
 JOBS: Final = "lw:lookback:jobs"
@@ -110,6 +113,16 @@ def enqueue(redis: Redis, changes: Iterable[Change]) -> int:
     return taken
 
 
+def search_again(redis: Redis, *, since_ms: int) -> None:
+    """Has hashes that came since then (Redis's clock) searched for again: verdicts from before them came into the log
+    only now. Never raises: it is told in the log if it could not be had.
+    """
+    try:
+        run_script(redis, "lookback_again", keys=[AGAIN], args=[since_ms])
+    except RedisError as error:
+        _log.error("hashes that came while the verdict log could not be written are not looked back for: %s", error)
+
+
 def is_sought(change: Change) -> bool:
     """Whether the log is searched for it: PDQ hashes of known material."""
     entry = change.entry
@@ -125,7 +138,7 @@ def is_due(redis: Redis) -> bool:
     """Whether there is something to do, and nobody at it. Cheap: asked every two seconds."""
     with store_errors(), redis.pipeline(transaction=False) as pipe:
         pipe.exists(LEASE, REST)
-        pipe.exists(WAITING, BULK, FOUND)
+        pipe.exists(WAITING, BULK, FOUND, AGAIN)
         pipe.hvals(JOBS)
         pipe.xrevrange(CHANGES, count=1)
         pipe.get(POSITION)
@@ -144,6 +157,12 @@ def take_up(redis: Redis, *, hours: float) -> None:
     Under the lease. A process that dies in it has it done again: a hash that waits twice is looked for twice, and what
     is found is told once.
     """
+    again_ms = redis.get(AGAIN)
+    if again_ms is not None:
+        position, since_ms = str(redis.get(POSITION) or "0-0"), max(0, int(again_ms) - SETTLED_MS)
+        if int(position.partition("-")[0]) > since_ms:
+            redis.set(POSITION, f"{since_ms}-0")
+        redis.delete(AGAIN)
     while True:
         after = str(redis.get(POSITION) or "0-0")
         elements = redis.xrange(CHANGES, min=f"({after}", count=FOLLOWED_AT_ONCE)

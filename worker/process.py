@@ -16,6 +16,7 @@ from worker.bank.place import Place
 from worker.errors import StoreError
 from worker.events import Versions
 from worker.fetch import Fetcher
+from worker.lookbackjobs import search_again
 from worker.objectstore import ObjectStore
 from worker.origins import AllowedOrigins
 from worker.pipeline import Pipeline
@@ -51,7 +52,10 @@ class Process:
     @cached_property
     def verdict_log(self) -> VerdictWriter:
         """The way of verdicts into their log."""
-        return VerdictWriter(lambda: ObjectStore(self.settings.store_url))
+        return VerdictWriter(
+            lambda: ObjectStore(self.settings.store_url),
+            late=lambda since_ms: search_again(self.redis, since_ms=since_ms),
+        )
 
     @cached_property
     def policy(self) -> Policy:

@@ -41,9 +41,16 @@ FAILING = "verdict-log-failing"
 class VerdictWriter:
     """Rows of one process on their way to the store; usable from any of its threads, after the fork."""
 
-    def __init__(self, connect: Callable[[], ObjectStore]) -> None:
-        """`connect`: makes the store, at the first writing; may raise ObjectStoreError."""
+    def __init__(self, connect: Callable[[], ObjectStore], *, late: Callable[[int], None]) -> None:
+        """Writes nothing yet.
+
+        Args:
+            connect: makes the store, at the first writing; may raise ObjectStoreError.
+            late: is told, after an outage, since when (Redis's clock, ms) rows had waited that are written now: hashes
+                that came since were searched for without them.
+        """
         self._connect = connect
+        self._late = late
         self._store: ObjectStore | None = None
         self._rows: deque[Row] = deque()
         self._changed = threading.Condition()
@@ -52,6 +59,7 @@ class VerdictWriter:
         self._closing = False
         self._due_at = 0.0
         self._now_ms, self._now_at = 0, 0.0
+        self._oldest_ms = 0
         self._dropped_rows = 0
         self._failing = False
 
@@ -71,6 +79,7 @@ class VerdictWriter:
         with self._changed:
             self._now_ms, self._now_at = now_ms, monotonic()
             if not self._rows:
+                self._oldest_ms = now_ms
                 self._due_at = monotonic() + (RETRY_SECONDS if self._failing else FLUSH_SECONDS)
             self._rows.extend(rows)
             while len(self._rows) > MOST_WAITING_ROWS:
@@ -86,6 +95,7 @@ class VerdictWriter:
         with self._writing:
             with self._changed:
                 rows, self._rows = list(self._rows), deque()
+                oldest_ms = self._oldest_ms
                 written_ms = self._now_ms + round((monotonic() - self._now_at) * 1000)
             if not rows:
                 return True
@@ -96,16 +106,18 @@ class VerdictWriter:
                 if table.num_rows:
                     write_table(self._store, table, written_ms=written_ms)
             except ObjectStoreError as error:
-                self._keep(rows, error)
+                self._keep(rows, oldest_ms, error)
                 return False
         if self._failing:
             _log.warning("the verdict log is written again; %d verdicts were lost meanwhile", self._dropped_rows)
+            self._late(oldest_ms)
         self._failing, self._dropped_rows = False, 0
         return True
 
-    def _keep(self, rows: list[Row], error: ObjectStoreError) -> None:
+    def _keep(self, rows: list[Row], oldest_ms: int, error: ObjectStoreError) -> None:
         with self._changed:
             self._rows.extendleft(reversed(rows))
+            self._oldest_ms = oldest_ms
             self._due_at = monotonic() + RETRY_SECONDS
         if self._failing:
             _log.warning("the verdict log still cannot be written: %s", error)

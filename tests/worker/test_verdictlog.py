@@ -31,6 +31,10 @@ NOON = 1_800_014_400_000
 NEVER = 2**62
 
 
+def nobody(_: int) -> None:
+    """Whom it does not concern that rows came late."""
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return str(tmp_path / "store")
@@ -43,7 +47,7 @@ def store(url: str) -> ObjectStore:
 
 @pytest.fixture
 def writer(store: ObjectStore) -> Iterator[VerdictWriter]:
-    writer = VerdictWriter(lambda: store)
+    writer = VerdictWriter(lambda: store, late=nobody)
     yield writer
     writer.close()
 
@@ -136,23 +140,28 @@ def test_a_busy_worker_does_not_wait_for_the_time(writer: VerdictWriter, url: st
 def test_a_failing_store_stops_nothing_and_is_told(tmp_path: Path) -> None:
     """A full disk would stop moderation, or cost what was judged meanwhile without anybody knowing."""
     (tmp_path / "store").write_text("a file where the folder should be")
-    writer = VerdictWriter(lambda: ObjectStore(str(tmp_path / "store")))
+    told: list[int] = []
+    writer = VerdictWriter(lambda: ObjectStore(str(tmp_path / "store")), late=told.append)
     writer.add([row(capture_ms=1)], now_ms=NOON)
     assert writer.degraded == ()
     assert not writer.flush()
     assert writer.degraded == (FAILING,)
-    writer.add([row(capture_ms=2)] * MOST_WAITING_ROWS, now_ms=NOON)
+    writer.add([row(capture_ms=2)] * MOST_WAITING_ROWS, now_ms=NOON + 60_000)
     (tmp_path / "store").unlink()
     assert writer.flush()
     assert writer.degraded == ()
     assert captures(str(tmp_path / "store")) == [2] * MOST_WAITING_ROWS
+    assert told == [NOON]
+    writer.add([row(capture_ms=3)], now_ms=NOON + 90_000)
+    assert writer.flush()
+    assert told == [NOON]
     writer.close()
 
 
 @pytest.mark.expected_errors("the verdict log cannot be written")
 def test_an_unknown_store_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """An operator with a typing error in the URL must read which setting it is, and no password."""
-    writer = VerdictWriter(lambda: ObjectStore("nosuch://user:secret@host/x"))
+    writer = VerdictWriter(lambda: ObjectStore("nosuch://user:secret@host/x"), late=nobody)
     writer.add([row()], now_ms=NOON)
     assert not writer.flush()
     assert "LIVEWARDEN_STORE_URL" in caplog.text
@@ -170,7 +179,7 @@ def test_a_store_that_hangs_holds_up_nobody(url: str) -> None:
             answered.wait(30)
             super().write(path, data)
 
-    writer = VerdictWriter(lambda: Hanging(url))
+    writer = VerdictWriter(lambda: Hanging(url), late=nobody)
     writer.add([row(capture_ms=1)] * FLUSH_ROWS, now_ms=NOON)
     assert asked.wait(10)
     began = monotonic()
