@@ -8,6 +8,7 @@ from config.facts import ListMatch
 from models.bank.bank import Bank
 from models.bank.entries import HashKind
 from worker.bank.follower import as_list_match
+from worker.bank.layered import layers
 
 BLOCK_BYTES = 1 << 20
 
@@ -32,8 +33,11 @@ def match_file(bank: Bank, data: bytes | BinaryIO) -> tuple[ListMatch, ...]:
 
 def _holds(bank: Bank, kind: HashKind) -> bool:
     """Whether any list has such digests: reading a film for nothing takes seconds."""
-    listed = bank.snapshot is not None and kind in bank.snapshot.tables
-    return listed or any(entry.kind is kind for _, entry in bank.delta.entries)
+    return any(
+        (layer.snapshot is not None and kind in layer.snapshot.tables)
+        or any(entry.kind is kind for _, entry in layer.delta.entries)
+        for layer in layers(bank)
+    )
 
 
 def _blocks(data: bytes | BinaryIO) -> Iterator[bytes]:

@@ -7,9 +7,11 @@ ones belong into the bank.
 import hashlib
 import logging
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-from models.bank.delta import Change
+from models.bank.bank import Bank
+from models.bank.delta import Change, Delta
 from models.bank.entries import BUILT_IN, LIST_NAME, Entry, ListSpec
 from models.errors import HashListError, ListFormatError
 from models.formats import Format, read
@@ -48,6 +50,11 @@ class FolderLists:
     def changes(self) -> tuple[Change, ...]:
         """What puts the lists into a bank."""
         return tuple(change for path in sorted(self.files) for change in self.files[path].changes)
+
+    @cached_property
+    def bank(self) -> Bank:
+        """The lists, to be compared with."""
+        return Bank(delta=Delta().applied(*self.changes))
 
     @property
     def refusals(self) -> tuple[HashListError, ...]:

@@ -23,6 +23,7 @@ from models.pdq import PdqHash
 from worker.bank.deployed import Deployed, follow, offline
 from worker.bank.folder import FolderLists, load_folder, read_again
 from worker.bank.keys import FOLLOWERS
+from worker.bank.layered import BankWithFiles
 from worker.bank.place import Place
 from worker.errors import StoreError
 from worker.redisdb import now_ms
@@ -90,9 +91,9 @@ def always(in_force: InForce) -> BankSource:
 
 def in_force(deployed: Deployed, folder: FolderLists) -> InForce:
     """The deployed bank with the folder's lists over it; a list that both have is the two together."""
-    bank, changes = deployed.bank, folder.changes
-    if changes:
-        bank = replace(bank, delta=bank.delta.applied(*changes))
+    bank = deployed.bank
+    if folder.files:
+        bank = BankWithFiles.of(bank, folder.bank)
     return InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded))
 
 

@@ -9,9 +9,11 @@ from models.bank.delta import Change, Delta
 from models.bank.entries import Entry, HashKind
 from models.errors import HashListError
 from models.pdq import PdqHash
+from models.testcard import TESTCARD_HASHES
 from worker.bank.deployed import Deployed
 from worker.bank.folder import FolderLists, load_folder, read_again
 from worker.bank.follower import in_force
+from worker.bank.layered import BankWithFiles
 
 A = "0123456789abcdef" * 4
 B = "f" * 64
@@ -169,3 +171,32 @@ def test_a_list_in_folder_and_bank_is_both_together(tmp_path: Path) -> None:
     deployed = Deployed(bank=Bank(delta=Delta().applied(Change.add("own", entry, at_ms=0, id="1-0"))))
     bank = in_force(deployed, load_folder(tmp_path)).bank
     assert [bank.match(PdqHash.from_hex(text))[0].entry for text in (A, B)] == ["file", "bank"]
+
+
+def test_bank_and_folder_are_asked_as_one(tmp_path: Path) -> None:
+    """Whatever asks the bank (scan, doctor, export, look-back) would miss one of the two."""
+    written(tmp_path, "own", f"hash,id\n{A},file\n{A},both\n")
+    written(tmp_path, "files", f"hash,id\n{A},f\n")
+    added = [Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(A)) for name in ("bank", "both")]
+    changes = [Change.add("own", entry, at_ms=0, id=f"{number}-0") for number, entry in enumerate(added)]
+    deployed = Deployed(bank=Bank(delta=Delta().applied(*changes)))
+    bank = in_force(deployed, load_folder(tmp_path)).bank
+    expected = [("own", "bank"), ("own", "both"), ("own", "file"), ("files", "f")]
+    assert [(match.list, match.entry) for match in bank.match(PdqHash.from_hex(A))] == expected
+    assert [(match.list, match.entry) for match in bank.find(HashKind.PDQ, bytes.fromhex(A))] == expected
+    assert list(bank.specs) == ["selftest", "confirmed", "allow", "own", "files"]
+    assert dict(bank.sizes) == {"selftest": 3, "confirmed": 0, "allow": 0, "files": 1, "own": 4}
+    assert bank.versions["own"].startswith("empty+1-0+empty+")
+    assert [entry.entry for entry in bank.entries("own")] == ["bank", "both", "file", "both"]
+    assert len(bank.exact("own", "both")) == 2
+    assert len(bank.match(PdqHash.from_hex(TESTCARD_HASHES["testcard-16x9"]))) == 3
+
+
+def test_a_change_of_the_bank_costs_nothing_of_the_files_size(tmp_path: Path) -> None:
+    """Every hash that is added would stall workers that have large lists in files."""
+    written(tmp_path, "own", f"hash\n{A}\n")
+    lists = load_folder(tmp_path)
+    before, after = in_force(Deployed(), lists).bank, in_force(Deployed(), lists).bank
+    assert isinstance(before, BankWithFiles)
+    assert isinstance(after, BankWithFiles)
+    assert before.files is after.files

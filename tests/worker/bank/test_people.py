@@ -165,7 +165,7 @@ rules:
         """What was harmless in one case would be let pass for ever."""
         policy, pdq = policy_of(self.RULES), picture()
         listed(redis, bank, pdq)
-        entry = allow(redis, bank(), pdq, list_name="police", hours=1e-6, actor=LEAD)
+        entry = allow(redis, bank(), pdq, list_name="police", hours=1e-8, actor=LEAD)
         until = int(next(tag for tag in entry.tags if tag.startswith("until:")).removeprefix("until:"))
         assert self.hits(policy, bank(), pdq, now_ms=until - 1) == {"known": Severity.REVIEW}
         assert self.hits(policy, bank(), pdq, now_ms=until) == {"known": Severity.CRITICAL}
