@@ -20,7 +20,7 @@ from kombu import Exchange, Queue
 
 from config.errors import LivewardenError
 from config.settings import Settings
-from worker.bank.compaction import compact_when_due
+from worker.bank.compaction import keep_in_order
 from worker.heartbeat import touch_while_alive
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
@@ -122,7 +122,10 @@ def _build(**_: Any) -> None:
 def _watch(**_: Any) -> None:
     _stopping.clear()
     threading.Thread(
-        target=compact_when_due, args=(process.redis, _stopping), name="livewarden-compaction", daemon=True
+        target=keep_in_order,
+        args=(process.redis, process.bank, settings.deployment, _stopping),
+        name="livewarden-bank-keeper",
+        daemon=True,
     ).start()
     threading.Thread(
         target=tick_when_late, args=(process, tick_now, _stopping), name="livewarden-watchdog", daemon=True

@@ -1,7 +1,8 @@
-"""Compaction in the background: a process of its own, started by a thread of each worker's main process.
+"""What keeps the bank in order while workers run: a thread of each worker's main process.
 
-A task could not do it: it takes minutes on a large bank, and tasks are redelivered soon. The lease lets one of all
-workers write; one that is killed leaves nothing, and another begins anew.
+It tells operators of stale lists, and starts a compaction where one is due, in a process of its own. A task could not
+do that: it takes minutes on a large bank, and tasks are redelivered soon. The lease lets one of all workers write; one
+that is killed leaves nothing, and another begins anew.
 """
 
 import logging
@@ -16,6 +17,8 @@ from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
 from config.settings import Settings
+from worker.bank.alerts import tell_stale
+from worker.bank.follower import Follower
 from worker.bank.keys import WRITER
 from worker.bank.place import Place
 from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes
@@ -34,15 +37,17 @@ NICE = 10
 """Moderation goes first."""
 
 
-def compact_when_due(redis: Redis, stopping: threading.Event) -> None:
-    """Starts a compaction whenever it is due and nobody is at it, until `stopping` is set."""
+def keep_in_order(redis: Redis, bank: Follower, deployment: str, stopping: threading.Event) -> None:
+    """Tells of stale lists, and compacts whenever it is due and nobody is at it, until `stopping` is set."""
     while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
         try:
+            bank.look()
+            tell_stale(redis, bank.deployed, deployment=deployment)
             due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
             if due and not _run(stopping):
                 stopping.wait(REST_SECONDS)
         except (LivewardenError, RedisError, OSError) as error:
-            _log.warning("no compaction of the hash bank: %s", error)
+            _log.warning("the hash bank is not kept in order: %s", error)
 
 
 def _run(stopping: threading.Event) -> bool:

@@ -116,6 +116,11 @@ class Follower:
         self._forgot = False
         self._in_force = InForce(bank=Bank())
 
+    @property
+    def deployed(self) -> Deployed:
+        """The bank as it was when last looked at; nothing where it never was."""
+        return Deployed() if self._deployed is None else self._deployed
+
     def in_force(self) -> InForce:
         """What holds now. Where no thread follows, it looks by itself, at most once in FOLLOW_SECONDS.
 

