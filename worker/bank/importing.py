@@ -4,7 +4,7 @@ A small file becomes changes, which every worker follows; a large one is written
 neither Redis nor the workers have to carry it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -80,6 +80,7 @@ def import_file(
     path: Path,
     *,
     format: Format | None = None,  # noqa: A002 (the word that the command line has for it)
+    categories: Collection[str] = (),
     replace: bool = False,
     by: str = OPERATOR,
     progress: Progress | None = None,
@@ -89,6 +90,7 @@ def import_file(
 
     Args:
         format: how it is laid out; None: recognised by its content.
+        categories: of VICS, or classifications of NCMEC, that are taken; none: all.
         replace: the file is all of the list; else what the list has stays, except for what the file withdraws.
         progress: told how many bytes have been read.
 
@@ -102,9 +104,10 @@ def import_file(
     if not LIST_NAME.fullmatch(name):
         raise BankRequestError(f"list {name[:120]!r}: expected a name of 1 to 100 characters out of A-Z a-z 0-9 . _ -")
     with open_file(path) as file, _naming(path):
-        layout = _layout(file, path) if format is None else format
+        found = _layout(file, path)
+        layout = found if format is None else format
         count = ImportCount()
-        records = count.count(read(file, format=layout, progress=progress, video=path.stem))
+        records = count.count(read(file, format=layout, progress=progress, video=path.stem, categories=categories))
         head = list(islice(records, small_changes + 1))
         bank = follow(redis, place).bank
         spec = bank.specs.get(name)
@@ -183,6 +186,8 @@ def _new_spec(name: str) -> ListSpec:
 
 
 def _layout(file: BinaryIO, path: Path) -> Format:
+    if not file.seekable():
+        raise BankRequestError(f"{path}: expected a file that can be read twice: write what comes through a pipe to disk")
     try:
         head = file.read(HEAD_BYTES)
     except OSError as error:

@@ -114,6 +114,14 @@ def import_(
     layout: Annotated[
         str | None, typer.Option("--format", help="csv, pdq, vpdq, vics, ncmec or threatexchange; else by content.")
     ] = None,
+    categories: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--category",
+            metavar="TEXT",
+            help="Of VICS or NCMEC, what to take (else all); may be given more than once.",
+        ),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="FILE is all of the list: withdraw what it does not have.")
     ] = False,
@@ -128,7 +136,17 @@ def import_(
 
     chosen = None if layout is None else format_named(layout)
     with session() as now, _progress(file) as progress:
-        done = import_file(now.redis, now.place, name, file, format=chosen, replace=replace, by=by, progress=progress)
+        done = import_file(
+            now.redis,
+            now.place,
+            name,
+            file,
+            format=chosen,
+            categories=frozenset(categories if categories is not None else ()),
+            replace=replace,
+            by=by,
+            progress=progress,
+        )
     if as_json:
         print_json(done.to_record())
     else:

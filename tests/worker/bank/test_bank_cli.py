@@ -102,6 +102,21 @@ def test_a_malformed_file_is_named_with_its_place_and_nothing_has_changed(bank: 
     assert (ran.status, "vpdq" in ran.message) == (2, True)
 
 
+def test_only_the_categories_asked_for_are_taken(bank: Bank, tmp_path: Path) -> None:
+    """Police files list harmless media too: each of them would call moderators as known material."""
+    media = [
+        {"MediaID": number, "Category": category, "MD5": f"{number:032X}", "MediaSize": 1}
+        for number, category in ((1, 1), (2, 2), (3, 4))
+    ]
+    context = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/UK/$metadata#Media"
+    (tmp_path / "vics.json").write_text(json.dumps({"@odata.context": context, "value": media}))
+    (imported,) = bank("import", "police", "vics.json", "--category", 1, "--category", 2, "--json").records
+    assert imported["accepted"] == 2
+    assert imported["skipped"] == {"other-category": 1}
+    found = bank("match", f"{1:032x}", f"{3:032x}", "--json").records
+    assert [len(record["matches"]) for record in found] == [1, 0]
+
+
 def test_what_is_said_of_a_list_can_be_changed_and_its_entries_stay(bank: Bank, tmp_path: Path) -> None:
     """A list that calls people too often would have to be dropped, and with it what it knows."""
     (tmp_path / "known.csv").write_text(f"hash,id\n{HASH},case-7\n")
