@@ -104,8 +104,7 @@ def import_file(
     if not LIST_NAME.fullmatch(name):
         raise BankRequestError(f"list {name[:120]!r}: expected a name of 1 to 100 characters out of A-Z a-z 0-9 . _ -")
     with open_file(path) as file, _naming(path):
-        found = _layout(file, path)
-        layout = found if format is None else format
+        layout = _layout(file, path, format)
         count = ImportCount()
         records = count.count(read(file, format=layout, progress=progress, video=path.stem, categories=categories))
         head = list(islice(records, small_changes + 1))
@@ -185,9 +184,11 @@ def _new_spec(name: str) -> ListSpec:
     return ListSpec(name=name, source=UNKNOWN_SOURCE)
 
 
-def _layout(file: BinaryIO, path: Path) -> Format:
+def _layout(file: BinaryIO, path: Path, named: Format | None) -> Format:
     if not file.seekable():
-        raise BankRequestError(f"{path}: expected a file that can be read twice: write what comes through a pipe to disk")
+        raise BankRequestError(f"{path}: expected a file, found a pipe: write what comes through it to disk first")
+    if named is not None:
+        return named
     try:
         head = file.read(HEAD_BYTES)
     except OSError as error:

@@ -153,6 +153,17 @@ def test_a_missing_file_is_named(redis: Redis, place: Place, tmp_path: Path) -> 
         import_file(redis, place, "own", tmp_path / "nowhere.csv")
 
 
+def test_a_pipe_is_told_what_to_do_instead(redis: Redis, place: Place, tmp_path: Path) -> None:
+    """`bank import own <(zcat list.gz)` would end in a traceback."""
+    os.mkfifo(tmp_path / "pipe")
+    end = os.open(tmp_path / "pipe", os.O_RDWR)
+    try:
+        with pytest.raises(BankRequestError, match="found a pipe"):
+            import_file(redis, place, "own", tmp_path / "pipe", format=Format.CSV)
+    finally:
+        os.close(end)
+
+
 def test_what_is_added_while_a_file_is_written_stays(
     redis: Redis, place: Place, list_file: Callable[..., Path]
 ) -> None:
