@@ -37,20 +37,17 @@ def list_(as_json: Json = False) -> None:
         for record in records:
             print_json(record)
         return
-    table = _table(
-        "list", "entries", "source", "category", "distance", "quality", "variants", "exportable", "refreshed"
-    )
+    table = _table("list", "entries", "source", "category", "within", "quality", "variants", "notes")
     for record in records:
         table.add_row(
             record["list"],
             f"{record['entries']:,}",
             record["source"],
             record["category"],
-            f"<= {record['max_distance']}",
-            f">= {record['min_quality']}",
+            str(record["max_distance"]),
+            f"{record['min_quality']}+",
             " ".join(record["variants"]),
-            "yes" if record["exportable"] else "",
-            "[bold red]stale[/]" if record["stale"] else "",
+            " ".join(["[bold red]stale[/]"] * record["stale"] + ["exportable"] * record["exportable"]),
         )
     _print_table(table)
 
