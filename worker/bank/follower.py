@@ -121,6 +121,11 @@ class Follower:
         """The bank as it was when last looked at; nothing where it never was."""
         return Deployed() if self._deployed is None else self._deployed
 
+    @property
+    def folder(self) -> FolderLists:
+        """The lists of files as they were when last looked at."""
+        return FolderLists() if self._folder is None else self._folder
+
     def in_force(self) -> InForce:
         """What holds now. Where no thread follows, it looks by itself, at most once in FOLLOW_SECONDS.
 

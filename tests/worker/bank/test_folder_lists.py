@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from models.bank.bank import Bank, Match
 from models.bank.delta import Change, Delta
@@ -10,10 +11,12 @@ from models.bank.entries import Entry, HashKind
 from models.errors import HashListError
 from models.pdq import PdqHash
 from models.testcard import TESTCARD_HASHES
+from worker.bank.compaction import look_back_for_files
 from worker.bank.deployed import Deployed
 from worker.bank.folder import FolderLists, load_folder, read_again
 from worker.bank.follower import in_force
 from worker.bank.layered import BankWithFiles
+from worker.lookbackjobs import BULK
 
 A = "0123456789abcdef" * 4
 B = "f" * 64
@@ -200,3 +203,16 @@ def test_a_change_of_the_bank_costs_nothing_of_the_files_size(tmp_path: Path) ->
     assert isinstance(before, BankWithFiles)
     assert isinstance(after, BankWithFiles)
     assert before.files is after.files
+
+
+def test_new_hashes_of_files_are_looked_back_for_once(tmp_path: Path, redis: Redis) -> None:
+    """Streams that showed the material an hour ago would not be told of; or each worker would search the log anew."""
+    written(tmp_path, "own", f"hash,id\n{A},old\n")
+    before = load_folder(tmp_path)
+    written(tmp_path, "own", f"hash,id\n{A},old\n{B},new\n")
+    after = read_again(before, tmp_path)
+    assert [look_back_for_files(redis, before, after) for _ in range(2)] == [1, 0]
+    assert look_back_for_files(redis, after, after) == 0
+    (sought,) = redis.lrange(BULK, 0, -1)
+    change = Change.from_json(sought)
+    assert (change.list, change.entry and change.entry.entry) == ("own", "new")
