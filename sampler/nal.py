@@ -5,7 +5,6 @@ Nothing here is trusted, and a packet is believed before its container: where th
 "needed by others, and no place to begin at". Sections are those of ITU-T H.264 and H.265.
 """
 
-from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from sampler.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slice_kind
 
 START_CODE = b"\x00\x00\x01"
 H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
+H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
 SEI_RECOVERY_POINT = 6
 HEVC_SPS = 33
 HEVC_SLICES = range(32)
@@ -94,31 +94,26 @@ class NalReader:
 
     def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
         size, first, intra, recovery = 0, b"", True, None
-        for begin, end in self._units(packet):
-            kind = packet[begin] & 0x1F
-            if kind in (H264_SLICE, H264_IDR):
-                size += _without_padding(packet, begin, end)
-                head = packet[begin : begin + SLICE_HEAD_BYTES]
-                first = first or head
-                if flagged and kind == H264_SLICE and slice_kind(head) != "I":
+        for unit in self._units(packet):
+            kind = unit[0] & 0x1F
+            if kind in H264_PICTURE:
+                size += len(unit) if unit[-1] not in PADDING else len(unit.rstrip(PADDING))
+                first = first or unit[:SLICE_HEAD_BYTES]
+                if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
                     intra = False
             elif kind in (SPS, PPS):
-                self._quantisers.learn(packet[begin:end])
+                self._quantisers.learn(unit)
             elif kind == H264_SEI:
-                recovery = _recovery_frames(packet[begin + 1 : end], recovery)
+                recovery = _recovery_frames(unit[1:], recovery)
         if not first:
-            return PictureHead(size_bytes=len(packet), reference=True, begins=False)
+            return PictureHead(len(packet), reference=True, begins=False)
         idr = first[0] & 0x1F == H264_IDR
         quantiser = self._quantisers.read(first)
-        completes = self._completes(self._quantisers.field)
-        return PictureHead(
-            size_bytes=size,
-            reference=first[0] & 0x60 != 0,
-            begins=intra and not completes and (idr or (flagged and not recovery)),
-            recovery_frames=None if idr else recovery,
-            quantiser=quantiser,
-            completes=completes,
-        )
+        field = self._quantisers.field
+        completes = (field is not None or self._first_field is not None) and self._completes(field)
+        begins = intra and not completes and (idr or (flagged and not recovery))
+        # By position, which takes half the time.
+        return PictureHead(size, first[0] & 0x60 != 0, begins, None if idr else recovery, quantiser, completes)
 
     def _completes(self, field: tuple[int, bool] | None) -> bool:
         """Whether a field belongs to the one before: it has its frame_num, and the other parity (H.264, 7.4.1.2.4)."""
@@ -130,13 +125,13 @@ class NalReader:
 
     def _read_hevc(self, packet: bytes, _flagged: bool) -> PictureHead:
         size, first = 0, b""
-        for begin, end in self._units(packet):
-            kind = packet[begin] >> 1 & 0x3F
+        for unit in self._units(packet):
+            kind = unit[0] >> 1 & 0x3F
             if kind in HEVC_SLICES:
-                size += _without_padding(packet, begin, end)
-                first = first or packet[begin : begin + 2]
-            elif kind == HEVC_SPS and begin + 2 < end:
-                self._sublayers = (packet[begin + 2] >> 1 & 7) + 1
+                size += len(unit.rstrip(PADDING))
+                first = first or unit[:2]
+            elif kind == HEVC_SPS and len(unit) > 2:
+                self._sublayers = (unit[2] >> 1 & 7) + 1
         if not first:
             return PictureHead(size_bytes=len(packet), reference=True, begins=False)
         kind = first[0] >> 1 & 0x3F
@@ -144,29 +139,23 @@ class NalReader:
         leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and first[1] & 7 == self._sublayers
         return PictureHead(size_bytes=size, reference=not leaf, begins=kind in HEVC_IRAP)
 
-    def _units(self, packet: bytes) -> Iterator[tuple[int, int]]:
-        """[begin, end) of each NAL unit of at least two bytes."""
-        begin, last = 0, len(packet)
-        while self._units_left:
-            self._units_left -= 1
-            if self._length_bytes:
-                begin += self._length_bytes
-                end = begin + int.from_bytes(packet[begin - self._length_bytes : begin], "big")
-            else:
-                code = packet.find(START_CODE, begin)
-                begin = code + len(START_CODE) if code >= 0 else last
-                end = packet.find(START_CODE, begin)
-                end = end if end >= 0 else last
-            if begin + 1 >= last:
-                return
-            if end - begin > 1:
-                yield begin, min(end, last)
-            begin = end
+    def _units(self, packet: bytes) -> list[bytes]:
+        """The NAL units of at least two bytes; one of Annex B may have a byte of the next start code at its end."""
+        units = self._measured_units(packet) if self._length_bytes else packet.split(START_CODE, self._units_left)[1:]
+        self._units_left -= len(units)
+        return [unit for unit in units if len(unit) > 1]
 
-
-def _without_padding(packet: bytes, begin: int, end: int) -> int:
-    """Bytes of the NAL unit [begin, end) up to its last that is no padding."""
-    return end - begin if packet[end - 1] not in PADDING else len(packet[begin:end].rstrip(PADDING))
+    def _measured_units(self, packet: bytes) -> list[bytes]:
+        """Each has its length in front (ISO/IEC 14496-15)."""
+        units: list[bytes] = []
+        end = 0
+        while len(units) < self._units_left:
+            begin = end + self._length_bytes
+            if begin + 1 >= len(packet):
+                break
+            end = begin + int.from_bytes(packet[begin - self._length_bytes : begin], "big")
+            units.append(packet[begin:end])
+        return units
 
 
 def _avcc_units(extradata: bytes) -> list[bytes]:
