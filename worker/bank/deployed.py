@@ -131,7 +131,9 @@ def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
     """The newest snapshot of the folder that can be opened, if Redis still has every change since."""
     found = None if folder is None else _newest(folder)
     if found is None:
-        raise BankRequestError(f"the hash bank cannot be opened: {why}")
+        raise BankRequestError(
+            f"the hash bank cannot be opened: {why}: is LIVEWARDEN_BANK_DIR the folder that all workers share?"
+        )
     path, snapshot = found
     with store_errors():
         kept_after = str(redis.hget(SNAPSHOT, "previous") or START)

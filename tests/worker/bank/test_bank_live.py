@@ -84,3 +84,14 @@ def test_workers_compact_by_themselves(redis: Redis, environment: dict[str, str]
     (found,) = livewarden("bank", "match", f"{2:032x}{3_999:032x}", "--json", environment=environment).records
     assert {"list": "own", "entry": "2-3999", "distance": 0} in found["matches"]
     assert Place(root=tmp_path / "bank", shared=True).find(redis) == tmp_path / "bank"
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_without_the_bank_does_not_start(redis: Redis, environment: dict[str, str], tmp_path: Path) -> None:
+    """It would take segments and call them harmless."""
+    redis.hset(SNAPSHOT, mapping={"name": "snapshot-elsewhere", "watermark": "1-0"})
+    with celery("worker", environment, tmp_path) as worker:
+        assert worker.process.wait(40) != 0
+        assert "snapshot-elsewhere" in worker.text()
+        assert "LIVEWARDEN_BANK_DIR" in worker.text()
+        assert "Traceback" not in worker.text()
