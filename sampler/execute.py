@@ -66,7 +66,7 @@ class Executor:
 
     def run(self, window: Window, plan: tuple[RunPlan, ...]) -> Iterator[Taken]:
         """The targets of the plan that could be decoded and whose cuts are proven, by presentation time in each run."""
-        parts = [(part.run, *self._probed(window, part.targets)) for part in plan]
+        parts = [(part.run, *self._probed(window, part.run, part.targets)) for part in plan]
         if not self._context.is_open:
             needed = sum(len(_needed(window, run, targets)) for run, targets, _ in parts)
             self._open(thrifty=not self._profile.exact_pictures and needed > THRIFTY_SHARE * len(window.packets))
@@ -81,7 +81,7 @@ class Executor:
         self._context.thread_count = 1
         self._context.options = options
 
-    def _probed(self, window: Window, targets: tuple[Target, ...]) -> tuple[tuple[Target, ...], set[int]]:
+    def _probed(self, window: Window, run: Run, targets: tuple[Target, ...]) -> tuple[tuple[Target, ...], set[int]]:
         """The targets up to the last one that is sure, or whose cut its own packet proves; and the suspects after that.
 
         All before that is decoded anyway, and each cut there proves itself in passing: asking costs a picture.
@@ -90,11 +90,13 @@ class Executor:
             return targets, set()
         sure = max((target.index for target in targets if not target.proofs), default=-1)
         refuted: set[int] = set()
-        for suspect in sorted({index for target in targets for index in target.proofs if index > sure}, reverse=True):
+        keyframe = window.payloads[run.start]
+        suspects = {proof for target in targets for proof in target.proofs if proof.packet > sure}
+        for suspect in sorted(suspects, reverse=True):
             self.frames_decoded += 1
-            if self._prober.is_new_content(window.payloads[suspect]):
+            if self._prober.is_new_content(window.payloads[suspect.packet], keyframe, suspect.predicted_share):
                 break
-            refuted.add(suspect)
+            refuted.add(suspect.packet)
         return tuple(target for target in targets if not _is_refuted(target, refuted)), refuted
 
     def _run(self, window: Window, run: Run, targets: tuple[Target, ...], refuted: set[int]) -> Iterator[Taken]:
@@ -102,11 +104,11 @@ class Executor:
         # Pictures that lean on made-up ones are given, and marked, in headless runs only.
         self._context.flags = Flags.output_corrupt if run.headless else 0
         pending = list(targets)
-        suspects = {index for target in targets for index in target.proofs}
+        suspects = dict(proof for target in targets for proof in target.proofs)
         held: list[Taken] = []
         sound_from = run.start if run.recovered is None else run.recovered
         for index, frame in self._decode(window, _needed(window, run, targets), sound_from):
-            if index in suspects and is_predicted(frame):
+            if index in suspects and is_predicted(frame, suspects[index]):
                 refuted.add(index)
             # Pictures come in presentation order, so one that is shown at or after a target answers it: the target's
             # own picture, if it is not damaged, comes first.
@@ -114,7 +116,7 @@ class Executor:
             while pending and window.packets[pending[0].index].seconds <= seconds:
                 held.append(self._taken(window, run, index, frame, pending.pop(0)))
             # A picture before a cut waits for the cut's own.
-            while held and all(window.packets[proof].seconds <= seconds for proof in held[0].target.proofs):
+            while held and all(window.packets[proof.packet].seconds <= seconds for proof in held[0].target.proofs):
                 taken = held.pop(0)
                 if not _is_refuted(taken.target, refuted):
                     yield taken
@@ -192,4 +194,4 @@ def _needed(window: Window, run: Run, targets: tuple[Target, ...]) -> list[int]:
 
 def _is_refuted(target: Target, refuted: set[int]) -> bool:
     """Whether all cuts that called for it turned out to be none."""
-    return bool(target.proofs) and refuted.issuperset(target.proofs)
+    return bool(target.proofs) and all(proof.packet in refuted for proof in target.proofs)

@@ -19,18 +19,15 @@ from av.video.stream import VideoStream
 
 TELL_PREDICTION = {"h264": {"export_side_data": "mvs"}}
 """Options by which a decoder tells with each picture what was predicted; that costs a hundredth of decoding."""
-PREDICTED_SHARE = 0.8
-"""Of a picture's area, over which it is no cut. On 1,116 inserts nine of ten first pictures had under 0.15, and most
-pictures that were only large for their motion over 0.9; any bound from 0.2 to 0.8 kept every insert found."""
 GREY_SHARE = 0.3
-"""The same for what comes out grey, which is less: predicted blocks with a residual do not. On 420 inserts first
-pictures had under 0.1, predicted ones over 0.5."""
+"""Of a picture's area, over which it is no cut if so much comes out grey; predicted blocks with a residual do not. On
+420 inserts first pictures had under 0.1, predicted ones over 0.5."""
 GREY_LEVELS = 1
 """Of 256, by which grey may be off."""
 
 
-def is_predicted(frame: VideoFrame) -> bool:
-    """Whether most of the picture comes from others, so that it is no cut; only decoders in `TELL_PREDICTION` tell.
+def is_predicted(frame: VideoFrame, share: float) -> bool:
+    """Whether more of the picture's area than `share` comes from others; only decoders in `TELL_PREDICTION` tell.
 
     The larger of the shares that come from earlier and from later pictures counts.
     """
@@ -41,10 +38,10 @@ def is_predicted(frame: VideoFrame) -> bool:
     area = table["w"].astype(np.int64) * table["h"]
     backward = table["source"] < 0
     predicted = max(area[backward].sum(), area[~backward].sum())
-    return bool(predicted > PREDICTED_SHARE * frame.width * frame.height)
+    return bool(predicted > share * frame.width * frame.height)
 
 
-def _is_grey(frame: VideoFrame) -> bool:
+def _is_grey(frame: VideoFrame, _share: float) -> bool:
     """Whether much of the picture is the grey that stands for a missing one."""
     component = frame.format.components[0]
     plane = frame.planes[component.plane]
@@ -61,7 +58,7 @@ class _Way:
     """How a decoder is asked."""
 
     options: dict[str, str]
-    is_predicted: Callable[[VideoFrame], bool]
+    is_predicted: Callable[[VideoFrame, float], bool]
 
 
 _WAYS = {
@@ -85,19 +82,33 @@ class Prober:
         self._context = context
         self._is_predicted = way.is_predicted
 
-    def is_new_content(self, payload: "Packet[VideoStream]") -> bool:
-        """Whether the picture is coded anew rather than predicted from others, as at a cut.
+    def is_new_content(
+        self, payload: "Packet[VideoStream]", keyframe: "Packet[VideoStream]", predicted_share: float
+    ) -> bool:
+        """Whether the picture is coded anew, but for `predicted_share` of its area, as at a cut.
 
-        Where that cannot be told it is: then the picture is looked at.
+        A B-frame may need some picture to lean on to be decoded at all, whichever it is: then it is given the run's
+        `keyframe`. Where it cannot be told it is: then the picture is looked at.
         """
+        frame = self._decoded(payload)
+        if frame is None and keyframe is not payload:
+            frame = self._decoded(keyframe, payload)
+        return frame is None or not self._is_predicted(frame, predicted_share)
+
+    def _decoded(self, *payloads: "Packet[VideoStream]") -> VideoFrame | None:
+        """The picture of the last packet."""
+        frames: list[VideoFrame] = []
         try:
-            frames = [*self._context.decode(payload), *self._context.decode(None)]
+            for number, payload in enumerate(payloads):
+                payload.pts = number
+                frames += self._context.decode(payload)
+            frames += self._context.decode(None)
         except (av.error.FFmpegError, ValueError):
             # ValueError: of PyAV 19, on the second packet, if the container's parameters open no decoder.
-            return True
+            return None
         finally:
             self._context.flush_buffers()
-        return not frames or not self._is_predicted(frames[0])
+        return next((frame for frame in frames if frame.pts == len(payloads) - 1), None)
 
 
 def prober(like: VideoCodecContext, *, max_pixels: int) -> Prober | None:

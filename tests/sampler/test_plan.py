@@ -136,7 +136,7 @@ def test_only_what_can_be_shown_is_taken_and_once(packets: list[VideoPacket], pr
         times = [packets[target.index].seconds for target in part.targets]
         assert times == sorted(times)
         assert all(part.run.start <= target.index < part.run.stop for target in part.targets)
-        assert all(part.run.start <= proof < part.run.stop for target in part.targets for proof in target.proofs)
+        assert all(part.run.start <= proof.packet < part.run.stop for target in part.targets for proof in target.proofs)
 
 
 @given(packets=ANY, profile=ANY_PROFILE)
