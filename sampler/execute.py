@@ -91,12 +91,13 @@ class Executor:
         sure = max((target.index for target in targets if not target.proofs), default=-1)
         refuted: set[int] = set()
         keyframe = window.payloads[run.start]
+        before = self._prober.frames_decoded
         suspects = {proof for target in targets for proof in target.proofs if proof.packet > sure}
         for suspect in sorted(suspects, reverse=True):
-            self.frames_decoded += 1
             if self._prober.is_new_content(window.payloads[suspect.packet], keyframe, suspect.predicted_share):
                 break
             refuted.add(suspect.packet)
+        self.frames_decoded += self._prober.frames_decoded - before
         return tuple(target for target in targets if not _is_refuted(target, refuted)), refuted
 
     def _run(self, window: Window, run: Run, targets: tuple[Target, ...], refuted: set[int]) -> Iterator[Taken]:

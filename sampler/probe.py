@@ -72,43 +72,51 @@ class Prober:
 
     def __init__(self, like: VideoCodecContext, way: _Way, *, max_pixels: int) -> None:
         """See `prober`."""
-        context = cast(VideoCodecContext, av.CodecContext.create(like.name, "r"))
-        context.extradata = like.extradata
-        context.thread_count = 1
-        context.flags = Flags.output_corrupt
-        # Without "explode" a picture that fails is painted over, and looks as if nothing in it were predicted.
-        bounds = {"err_detect": "explode", "max_pixels": str(max_pixels), "skip_loop_filter": "all"}
-        context.options = bounds | way.options
-        self._context = context
+        bounds = {"max_pixels": str(max_pixels), "skip_loop_filter": "all"} | way.options
+        # A picture that fails must not be painted over: it looks as if nothing in it, or all of it, were predicted.
+        self._strict = _opened(like, bounds | {"err_detect": "explode"})
+        self._lenient = _opened(like, bounds | {"ec": "0"})
         self._is_predicted = way.is_predicted
+        self.frames_decoded = 0
 
     def is_new_content(
         self, payload: "Packet[VideoStream]", keyframe: "Packet[VideoStream]", predicted_share: float
     ) -> bool:
         """Whether the picture is coded anew, but for `predicted_share` of its area, as at a cut.
 
-        A B-frame may need some picture to lean on to be decoded at all, whichever it is: then it is given the run's
-        `keyframe`. Where it cannot be told it is: then the picture is looked at.
+        Some pictures cannot be decoded without any to lean on, or want to forget some that are not there (one in 16,
+        and the B-frames of a pyramid): those are asked once more, leniently, after the run's `keyframe`. Where it
+        cannot be told it is a cut: then the picture is looked at.
         """
-        frame = self._decoded(payload)
+        frame = self._last(self._strict, payload)
         if frame is None and keyframe is not payload:
-            frame = self._decoded(keyframe, payload)
+            frame = self._last(self._lenient, keyframe, payload)
         return frame is None or not self._is_predicted(frame, predicted_share)
 
-    def _decoded(self, *payloads: "Packet[VideoStream]") -> VideoFrame | None:
-        """The picture of the last packet."""
+    def _last(self, context: VideoCodecContext, *payloads: "Packet[VideoStream]") -> VideoFrame | None:
+        """The picture of the last packet; the others are decoded for it."""
         frames: list[VideoFrame] = []
         try:
             for number, payload in enumerate(payloads):
                 payload.pts = number
-                frames += self._context.decode(payload)
-            frames += self._context.decode(None)
+                self.frames_decoded += 1
+                frames += context.decode(payload)
+            frames += context.decode(None)
         except (av.error.FFmpegError, ValueError):
             # ValueError: of PyAV 19, on the second packet, if the container's parameters open no decoder.
             return None
         finally:
-            self._context.flush_buffers()
+            context.flush_buffers()
         return next((frame for frame in frames if frame.pts == len(payloads) - 1), None)
+
+
+def _opened(like: VideoCodecContext, options: dict[str, str]) -> VideoCodecContext:
+    context = cast(VideoCodecContext, av.CodecContext.create(like.name, "r"))
+    context.extradata = like.extradata
+    context.thread_count = 1
+    context.flags = Flags.output_corrupt
+    context.options = options
+    return context
 
 
 def prober(like: VideoCodecContext, *, max_pixels: int) -> Prober | None:

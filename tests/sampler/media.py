@@ -83,6 +83,11 @@ def one_scene(_index: int) -> int:
 
 def encode(recipe: Recipe, ticks: Sequence[int], scene: Callable[[int], int] = one_scene) -> bytes:
     """One file or segment: a picture for each time stamp, its texture chosen by `scene(number)`."""
+    return encode_pictures(recipe, ticks, lambda index: painted(recipe, index, scene(index)))
+
+
+def encode_pictures(recipe: Recipe, ticks: Sequence[int], luma: Callable[[int], NDArray[np.float64]]) -> bytes:
+    """One file or segment: for each time stamp the picture whose luma, (H, W), 0 to 255, is `luma(number)`."""
     file = io.BytesIO()
     with av.open(file, "w", format=recipe.container, options=recipe.muxer_options) as output:
         stream = output.add_stream(recipe.codec, rate=RATE, options=recipe.options)
@@ -96,7 +101,7 @@ def encode(recipe: Recipe, ticks: Sequence[int], scene: Callable[[int], int] = o
         else:
             stream.codec_context.time_base = Fraction(1, CLOCK)
         for index, tick in enumerate(ticks):
-            frame = _frame(recipe, painted(recipe, index, scene(index)))
+            frame = _frame(recipe, luma(index))
             frame.pts, frame.time_base = tick, Fraction(1, CLOCK)
             if recipe.full_range:
                 frame.color_range = ColorRange.JPEG

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from kinds import AV1, MPEG2, VP9, x265
-from media import FRAME_SECONDS, Recipe, encode, number_in, steady, x264
+from media import FRAME_SECONDS, Recipe, encode, encode_pictures, number_in, painted, steady, x264
+from numpy.typing import NDArray
 
 from config.profiles import BALANCED
 from sampler.decoder import Decoder
@@ -30,6 +32,7 @@ OTHERS = {
     "interlaced": x264(tff=1, bframes=3, **CLOSED),
     "10 bit": replace(x264(bframes=3, **CLOSED), pixel_format="yuv420p10le"),
     "intra refresh with b-frames": x264(intra_refresh=1, bframes=3, keyint=GOP, scenecut=0),
+    "hevc, ultrafast, constant quality": x265(bframes=0, rc_lookahead=0, crf=28, keyint=GOP, min_keyint=GOP),
     "hevc, zerolatency": x265(bframes=0, rc_lookahead=0, keyint=GOP, min_keyint=GOP),
     "hevc, 10 bit": replace(x265(keyint=GOP, min_keyint=GOP), pixel_format="yuv420p10le"),
     "av1": replace(AV1, options=AV1.options | {"g": str(GOP), "svtav1-params": "lp=1:scd=0"}),
@@ -81,3 +84,21 @@ def test_a_steady_scene_shows_no_cuts(decoder: Decoder, name: str) -> None:
 
     assert [frame for frame in segment.frames if frame.reason is SampleReason.CUT] == []
     assert segment.frames_decoded < segment.frames_total * 3 / 4
+
+
+@pytest.mark.parametrize("recipe", [ENCODERS["zerolatency"], ENCODERS["b-frames"]], ids=["zerolatency", "b-frames"])
+def test_an_insert_in_a_window_over_a_still_ground_is_seen_as_a_cut(decoder: Decoder, recipe: Recipe) -> None:
+    """A broadcaster could show anything beside a face camera: most of such a picture is predicted, cut or not."""
+    rows, columns = recipe.height * 2 // 3, recipe.width * 2 // 3
+    start, stop = 31, 31 + INSERT
+
+    def composed(index: int) -> NDArray[np.float64]:
+        luma = painted(recipe, 0, 0, still=True)
+        luma[-rows:, -columns:] = painted(recipe, index, 1 if start <= index < stop else 2)[-rows:, -columns:]
+        return luma
+
+    data = encode_pictures(recipe, steady(GOP), composed)
+    segment = decoder.sample(data, profile=BALANCED, seed=b"cuts")
+    cuts = [frame.pts_seconds for frame in segment.frames if frame.reason is SampleReason.CUT]
+
+    assert [seconds for seconds in cuts if start * FRAME_SECONDS <= seconds < stop * FRAME_SECONDS]

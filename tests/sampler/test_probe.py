@@ -1,0 +1,103 @@
+"""A picture is asked whether it is a cut, decoded alone."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from kinds import x265
+from media import FRAME_SECONDS, Recipe, encode, encode_pictures, in_mp4, steady, x264
+from numpy.typing import NDArray
+
+from sampler.demux import Demuxer, Window
+from sampler.limits import Limits
+from sampler.probe import Prober, prober
+from sampler.source import Source
+
+PICTURES = 60
+START, STOP = 20, 33
+"""Pictures [START, STOP) are of another scene, where there is one."""
+SHARE = 0.5
+"""Of a picture that may be predicted, and it still be a cut."""
+CLOSED = {"keyint": PICTURES, "min_keyint": PICTURES, "scenecut": 0}
+RECIPES = {
+    "zerolatency": x264(tune="zerolatency", **CLOSED),
+    "b-frames": x264(bframes=3, **CLOSED),
+    "many b-frames and references": x264(preset="medium", bframes=8, ref=4, **CLOSED),
+    "temporal direct prediction": x264(bframes=3, direct="temporal", **CLOSED),
+    "b-frames in mp4": in_mp4(x264(bframes=3, **CLOSED)),
+    "10 bit": replace(x264(bframes=3, **CLOSED), pixel_format="yuv420p10le"),
+    "hevc": x265(bframes=0, keyint=PICTURES, min_keyint=PICTURES),
+    "hevc, b-frames": x265(keyint=PICTURES, min_keyint=PICTURES),
+    "hevc, 10 bit": replace(x265(bframes=0, keyint=PICTURES, min_keyint=PICTURES), pixel_format="yuv420p10le"),
+}
+
+Asked = tuple[Window, Prober]
+
+
+@pytest.fixture
+def asked() -> Iterator[Callable[[bytes], Asked]]:
+    """Reads a clip of one GOP."""
+    opened: list[tuple[Demuxer, int]] = []
+
+    def read(data: bytes) -> Asked:
+        descriptor = os.memfd_create("clip")
+        os.write(descriptor, data)
+        demuxer = Demuxer(Source(descriptor, len(data)), Limits())
+        opened.append((demuxer, descriptor))
+        (window,) = demuxer.windows()
+        prepared = prober(demuxer.codec_context, max_pixels=1 << 20)
+        assert prepared is not None
+        return window, prepared
+
+    yield read
+    for demuxer, descriptor in opened:
+        demuxer.close()
+        os.close(descriptor)
+
+
+def believed(asked: Asked) -> set[int]:
+    """Numbers of the pictures, keyframe aside, that say that they are new content."""
+    window, prepared = asked
+    first = min(packet.seconds for packet in window.packets)
+    return {
+        round((packet.seconds - first) / FRAME_SECONDS)
+        for packet, payload in zip(window.packets, window.payloads, strict=True)
+        if not packet.keyframe and prepared.is_new_content(payload, window.payloads[0], SHARE)
+    }
+
+
+def photographed(recipe: Recipe, index: int) -> NDArray[np.float64]:
+    """Luma of a photograph that moves by; of another one within [START, STOP)."""
+    photograph = skimage.data.coffee() if START <= index < STOP else skimage.data.astronaut()
+    grey = cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY)
+    scaled = cv2.resize(grey, (recipe.width, recipe.height), interpolation=cv2.INTER_AREA)
+    return np.roll(scaled.astype(np.float64), index, axis=1)
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_pictures_of_one_scene_are_no_cuts(asked: Callable[[bytes], Asked], recipe: Recipe) -> None:
+    """Ordinary motion would be decoded like a cut, at ten times the price of keyframes."""
+    assert believed(asked(encode(recipe, steady(PICTURES)))) == set()
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
+def test_an_insert_is_told_by_one_of_its_ends(asked: Callable[[bytes], Asked], recipe: Recipe) -> None:
+    """A cut that is taken for motion is never looked at."""
+    told = believed(asked(encode_pictures(recipe, steady(PICTURES), lambda index: photographed(recipe, index))))
+
+    # With B-frames a scene is first coded in a later picture that they lean on.
+    assert told & set(range(START, STOP + 9))
+
+
+@pytest.mark.parametrize("name", ["zerolatency", "hevc"])
+def test_a_picture_that_cannot_be_decoded_is_looked_at(asked: Callable[[bytes], Asked], name: str) -> None:
+    """Whoever damages a packet could hide what it shows."""
+    window, prepared = asked(encode(RECIPES[name], steady(PICTURES)))
+    damaged = window.payloads[START]
+    damaged.update(bytes(damaged)[:12] + b"\xff" * (damaged.size - 12))
+
+    assert prepared.is_new_content(damaged, window.payloads[0], SHARE)
