@@ -18,12 +18,12 @@ import pyarrow as pa
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.sweep import sweep
-from worker.logkeeping import MERGED_ROWS
-from worker.lookbackjobs import Job
-from worker.lookbackscan import Sought, files_left, scan
+from worker.lookback.jobs import Job
+from worker.lookback.scan import Sought, files_left, scan
 from worker.objectstore import ObjectStore
-from worker.verdictlog import write_table
-from worker.verdictrows import SCHEMA, table_of
+from worker.verdictlog.keeping import MERGED_ROWS
+from worker.verdictlog.reading import write_table
+from worker.verdictlog.rows import SCHEMA, table_of
 
 SMALL_FILES = 600
 """Ten processes write one each every ten seconds; what is over ten minutes old is merged."""

@@ -26,7 +26,7 @@ from worker.resource import ByteRange
 from worker.segments import Begun, SegmentRecord, begin, defer, forget_tries
 from worker.settlement import Settled, settle
 from worker.verdict import SegmentVerdict
-from worker.verdictrows import rows_of
+from worker.verdictlog.rows import rows_of
 
 _log = logging.getLogger(__name__)
 

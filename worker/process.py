@@ -16,12 +16,12 @@ from worker.bank.place import Place
 from worker.errors import StoreError
 from worker.events import Versions
 from worker.fetch import Fetcher
-from worker.lookbackjobs import search_again
+from worker.lookback.jobs import search_again
 from worker.objectstore import ObjectStore
 from worker.origins import AllowedOrigins
 from worker.pipeline import Pipeline
 from worker.redisdb import connect
-from worker.verdictwriter import VerdictWriter
+from worker.verdictlog.writer import VerdictWriter
 
 SEED = "lw:seed"
 """Secret of this deployment from which audits are drawn. It lives in Redis so that a segment that is sent again, to

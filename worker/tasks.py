@@ -6,10 +6,10 @@ from typing import Any
 from celery import shared_task
 
 from config.errors import LivewardenError
-from worker import logkeeping, lookbackjobs
 from worker.app import app, process, tick_now
 from worker.grouprecord import tell_due
-from worker.lookback import Lookback, look_back
+from worker.lookback import jobs as look_back_jobs
+from worker.lookback.looking import Lookback, look_back
 from worker.moderate import moderate_segment
 from worker.objectstore import ObjectStore
 from worker.poll import poll_due
@@ -17,6 +17,7 @@ from worker.queue import trim
 from worker.registry import check_stream_id, register, unwatch, watch
 from worker.schedule import URGENT_RISK_PRIOR, reconcile
 from worker.turns import CONTROL, SEGMENTS, URGENT
+from worker.verdictlog import keeping
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def reconcile_task() -> None:
     reconcile(process.redis, send_segment)
     tell_due(process.redis, deployment=process.settings.deployment, policy=process.policy)
     trim(process.redis)
-    for name, is_due in (("look_back", lookbackjobs.is_due), ("keep_log", logkeeping.is_due)):
+    for name, is_due in (("look_back", look_back_jobs.is_due), ("keep_log", keeping.is_due)):
         if is_due(process.redis):
             send_housekeeping(name)
 
@@ -94,7 +95,7 @@ def look_back_task() -> None:
 def keep_log_task() -> None:
     """Purges and merges the verdict log, for a slice of time."""
     store = ObjectStore(process.settings.store_url)
-    if logkeeping.keep_log(process.redis, store, hours=process.settings.verdict_log_hours):
+    if keeping.keep_log(process.redis, store, hours=process.settings.verdict_log_hours):
         send_housekeeping("keep_log")
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind
-from worker.logfiles import LogFile
 from worker.objectstore import ObjectStore
-from worker.verdictlog import write_table
-from worker.verdictrows import SCHEMA, table_of
+from worker.verdictlog.files import LogFile
+from worker.verdictlog.reading import write_table
+from worker.verdictlog.rows import SCHEMA, table_of
 
 
 def a_hash(seed: int) -> bytes:

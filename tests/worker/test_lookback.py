@@ -24,10 +24,8 @@ from worker.bank.follower import BankSource, InForce, always
 from worker.bank.keys import CHANGES
 from worker.decisions import decide
 from worker.errors import ObjectStoreError
-from worker.logkeeping import MERGE_MS, keep_log
-from worker.lookback import Lookback, look_back
-from worker.lookbackfound import PART_HITS
-from worker.lookbackjobs import (
+from worker.lookback.found import PART_HITS
+from worker.lookback.jobs import (
     BULK,
     FOUND,
     JOBS,
@@ -45,9 +43,11 @@ from worker.lookbackjobs import (
     sought,
     take_up,
 )
-from worker.lookbackscan import MOST_FRAMES, files_left
+from worker.lookback.looking import Lookback, look_back
+from worker.lookback.scan import MOST_FRAMES, files_left
 from worker.objectstore import ObjectStore
 from worker.redisdb import now_ms
+from worker.verdictlog.keeping import MERGE_MS, keep_log
 
 CRITICAL = "lw:escalations:critical"
 SHOWN = a_hash(1)
@@ -343,7 +343,7 @@ RUN = """
     from models.bank.delta import Delta
     from models.bank.entries import ListSpec
     from worker.bank.follower import InForce, always
-    from worker.lookback import Lookback, look_back
+    from worker.lookback.looking import Lookback, look_back
     from worker.objectstore import ObjectStore
     from worker.redisdb import connect
 

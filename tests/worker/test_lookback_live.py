@@ -16,7 +16,7 @@ from worker.bank.changelog import append
 from worker.redisdb import now_ms
 from worker.registry import register, watch
 from worker.status import show
-from worker.verdictlog import read_log
+from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"
 

@@ -17,7 +17,7 @@ from worker.process import SEED, Process
 from worker.registry import DUE, register, watch
 from worker.segments import pending_key
 from worker.status import show
-from worker.verdictlog import read_log
+from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"
 DRILLS = "lw:escalations:high"

@@ -17,13 +17,13 @@ from logged import a_hash, row, write
 from redis import Redis
 
 from worker.errors import ObjectStoreError
-from worker.logfiles import ROOT, folder_of, folders
-from worker.logkeeping import KEPT, LEASE, MERGE_MS, _merge, keep_log, purge
 from worker.objectstore import UNFINISHED, ObjectStore
 from worker.redisdb import now_ms
-from worker.verdictlog import files_in, read_log
-from worker.verdictrows import SCHEMA, sample_facts_of, stream_facts_of
-from worker.verdictwriter import FAILING, FLUSH_ROWS, MOST_WAITING_ROWS, VerdictWriter
+from worker.verdictlog.files import ROOT, folder_of, folders
+from worker.verdictlog.keeping import KEPT, LEASE, MERGE_MS, _merge, keep_log, purge
+from worker.verdictlog.reading import files_in, read_log
+from worker.verdictlog.rows import SCHEMA, sample_facts_of, stream_facts_of
+from worker.verdictlog.writer import FAILING, FLUSH_ROWS, MOST_WAITING_ROWS, VerdictWriter
 
 HOUR = 3_600_000
 NOON = 1_800_014_400_000

@@ -24,7 +24,7 @@ from worker.bank.keys import WRITER
 from worker.bank.place import Place
 from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes
 from worker.errors import BankRequestError
-from worker.lookbackjobs import enqueue
+from worker.lookback.jobs import enqueue
 from worker.redisdb import connect, store_errors
 
 _log = logging.getLogger(__name__)

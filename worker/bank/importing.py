@@ -26,7 +26,7 @@ from worker.bank.place import Place
 from worker.bank.publication import Contents, publish
 from worker.errors import BankRequestError
 from worker.localfile import open_file
-from worker.lookbackjobs import MOST_BULK, enqueue
+from worker.lookback.jobs import MOST_BULK, enqueue
 
 SMALL_CHANGES = 5_000
 """Up to (<=) which an import is made of changes. More would fill Redis and be searched flat for long."""

@@ -16,7 +16,7 @@ from worker.bank.deployed import Deployed
 from worker.bank.folder import FolderLists, load_folder, read_again
 from worker.bank.follower import in_force
 from worker.bank.layered import BankWithFiles
-from worker.lookbackjobs import BULK
+from worker.lookback.jobs import BULK
 
 A = "0123456789abcdef" * 4
 B = "f" * 64

@@ -28,7 +28,7 @@ from worker.bank.lease import leased
 from worker.bank.place import Place
 from worker.bank.publication import compact, publish
 from worker.errors import BankRequestError, LeaseLostError, LocalFileError
-from worker.lookbackjobs import BULK
+from worker.lookback.jobs import BULK
 
 AS_CHANGES, AS_SNAPSHOT = 5_000, 0
 """`small_changes`: what is imported becomes changes, or a snapshot."""

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from models.bank.entries import Variant
 from models.bank.sweep import HASH_BYTES
-from worker.logfiles import LogFile
 from worker.objectstore import ObjectStore
-from worker.verdictlog import LogReader
+from worker.verdictlog.files import LogFile
+from worker.verdictlog.reading import LogReader
 
 AS_IT_IS = 0
 """Kind of a hash of the picture as it is; those of variants follow, in the order of `Variant`."""

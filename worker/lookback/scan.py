@@ -17,13 +17,13 @@ from models.bank.entries import Entry, ListSpec, Variant
 from models.bank.sweep import HASH_BYTES, sweep
 from models.pdq import MIN_QUALITY
 from worker.errors import ObjectStoreError
-from worker.logfiles import HOUR_MS, LogFile, folders
-from worker.loggedhashes import KINDS, LoggedHashes, read_hashes
-from worker.logkeeping import merged_with
-from worker.lookbackjobs import Job
+from worker.lookback.jobs import Job
 from worker.objectstore import ObjectStore
-from worker.verdictlog import LogReader, files_in
-from worker.verdictrows import Row
+from worker.verdictlog.files import HOUR_MS, LogFile, folders
+from worker.verdictlog.hashes import KINDS, LoggedHashes, read_hashes
+from worker.verdictlog.keeping import merged_with
+from worker.verdictlog.reading import LogReader, files_in
+from worker.verdictlog.rows import Row
 
 _log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """The verdict log's files: what each sampled picture was judged to be, in Parquet, one row a picture.
 
-Small files are merged into larger ones in the background (`worker.logkeeping`): a merged file says in its metadata
-which ones it holds, and those are passed over from then on.
+Small files are merged into larger ones in the background (`worker.verdictlog.keeping`): a merged file says in its
+metadata which ones it holds, and those are passed over from then on.
 """
 
 import json
@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worker.errors import ObjectStoreError
-from worker.logfiles import HOUR_MS, LogFile, folder_of, folders
 from worker.objectstore import ObjectStore
-from worker.verdictrows import SCHEMA, Row
+from worker.verdictlog.files import HOUR_MS, LogFile, folder_of, folders
+from worker.verdictlog.rows import SCHEMA, Row
 
 ROW_GROUP_ROWS = 8_192
 """The least of which all columns are read, for a row that a look-back found: 2 ms."""
@@ -207,7 +207,7 @@ def read_log(
     """What was captured in [`since_ms`, `until_ms`), in Redis's milliseconds, file by file as they were written.
 
     Args:
-        columns: of `worker.verdictrows.SCHEMA`; None: all of them.
+        columns: of `worker.verdictlog.rows.SCHEMA`; None: all of them.
 
     Raises:
         ObjectStoreError: the store is away, or a file is damaged.

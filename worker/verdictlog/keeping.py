@@ -15,11 +15,11 @@ from redis import Redis
 
 from worker.bank.lease import Lease, leased
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.logfiles import HOUR_MS, LogFile, folders
 from worker.objectstore import UNFINISHED, ObjectStore
 from worker.redisdb import now_ms, store_errors
-from worker.verdictlog import LogReader, files_in, write_table
-from worker.verdictrows import SCHEMA
+from worker.verdictlog.files import HOUR_MS, LogFile, folders
+from worker.verdictlog.reading import LogReader, files_in, write_table
+from worker.verdictlog.rows import SCHEMA
 
 _log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from worker.errors import ObjectStoreError
 from worker.objectstore import ObjectStore
-from worker.verdictlog import write_table
-from worker.verdictrows import SCHEMA, Row, table_of
+from worker.verdictlog.reading import write_table
+from worker.verdictlog.rows import SCHEMA, Row, table_of
 
 _log = logging.getLogger(__name__)
 

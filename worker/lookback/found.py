@@ -15,11 +15,11 @@ from worker.bank.allowance import evaluate
 from worker.bank.follower import InForce
 from worker.errors import StoreError
 from worker.events import Occasion, Versions, derived_id
-from worker.lookbackscan import Found, Sought
+from worker.lookback.scan import Found, Sought
 from worker.redisdb import now_ms
 from worker.segments import SegmentRecord, pending_key
 from worker.settlement import settle
-from worker.verdictrows import Row, match_record, sample_facts_of, stream_facts_of
+from worker.verdictlog.rows import Row, match_record, sample_facts_of, stream_facts_of
 
 _log = logging.getLogger(__name__)
 

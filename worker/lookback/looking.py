@@ -18,8 +18,8 @@ from config.policy import Policy
 from worker.bank.follower import BankSource, InForce
 from worker.bank.lease import Lease, leased
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.lookbackfound import Group, groups_of, in_parts, raise_group
-from worker.lookbackjobs import (
+from worker.lookback.found import Group, groups_of, in_parts, raise_group
+from worker.lookback.jobs import (
     FOUND,
     JOBS,
     LEASE,
@@ -32,7 +32,7 @@ from worker.lookbackjobs import (
     sought,
     take_up,
 )
-from worker.lookbackscan import Sought, files_left, scan
+from worker.lookback.scan import Sought, files_left, scan
 from worker.objectstore import ObjectStore
 from worker.process import Process
 from worker.redisdb import now_ms, run_script, store_errors
