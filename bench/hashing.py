@@ -18,8 +18,8 @@ from rich.console import Console
 
 from bench import deployment, lookback, pdqspeed, searching, sharing, turned
 from bench.hashes import KINDS, Hashes, Kind, queries, random_hashes
-from bench.hashingreport import goal_table, pdq_goals, pdq_table, search_goals, search_table, turned_table
-from bench.report import Goal
+from bench.hashingreport import pdq_goals, pdq_table, search_goals, search_table, turned_table
+from bench.report import Goal, goal_table
 from bench.searching import QUERIES, Searched
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.index import build

@@ -90,22 +90,3 @@ def search_table(searched: Sequence[Searched]) -> Table:
             f"{one.recall:g}",
         )
     return table
-
-
-def goal_table(goals: Sequence[Goal]) -> Table:
-    """What was to be reached, and whether it was."""
-    table = Table(title="To reach", box=box.SIMPLE_HEAD)
-    table.add_column("goal", no_wrap=True)
-    table.add_column("bound", justify="right", no_wrap=True)
-    table.add_column("measured", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    table.add_column("")
-    for goal in goals:
-        table.add_row(
-            goal.text,
-            f"{'≥' if goal.at_least else '≤'} {goal.bound:g}",
-            f"{goal.measured:.3g}",
-            "met" if goal.met else "MISSED",
-            goal.detail,
-        )
-    return table

@@ -166,7 +166,7 @@ def print_report(
     )
     console.print(_clean_table(clean))
     console.print("A montage has cuts of its own: its shots hide between keyframes, and are decoded like inserts.\n")
-    console.print(_goal_table(reached))
+    console.print(goal_table(reached))
     failed = sum(row.segments_failed for results in (hidden, clean) for row in results.rows)
     if failed:
         console.print(f"livewarden could not look at {failed} segments at all: nothing in them counts as seen")
@@ -240,7 +240,8 @@ def _clean_table(clean: Results) -> Table:
     return table
 
 
-def _goal_table(reached: Sequence[Goal]) -> Table:
+def goal_table(reached: Sequence[Goal]) -> Table:
+    """What was to be reached, and whether it was."""
     table = Table(title="Goals", box=box.SIMPLE_HEAD)
     for heading in ("goal", "bound", "measured", "", "of"):
         table.add_column(heading, no_wrap=heading != "of")
@@ -248,7 +249,7 @@ def _goal_table(reached: Sequence[Goal]) -> Table:
         table.add_row(
             goal.text,
             f"{'≥' if goal.at_least else '≤'} {goal.bound:g}",
-            f"{goal.measured:.3f}",
+            f"{goal.measured:.4g}",
             "[green]met[/]" if goal.met else "[bold red]missed[/]",
             goal.detail,
         )

@@ -116,19 +116,7 @@ def _look_at_hidden(
     task = progress.add_task("hidden inserts", total=extent.clips * len(ENCODERS) * len(ways))
     rows: list[Result] = []
     for number, encoder in enumerate(ENCODERS):
-        makes = [
-            partial(
-                make_clip,
-                reel,
-                encoder=encoder,
-                base=base,
-                gop_seconds=gop_seconds,
-                insert_seconds=INSERT_SECONDS * extent.repeats,
-                seed=(seed, number, place, gop_seconds),
-            )
-            for place, base in enumerate(extent.bases)
-            for gop_seconds in GOP_SECONDS
-        ]
+        makes = _with_inserts(reel, extent.bases, number, repeats=extent.repeats, seed=seed)
         for clip in _made(makes, progress, f"encoding: {encoder.name}"):
             for way in ways:
                 rows.append(judge(way.name, clip, way.look(clip)))
@@ -162,20 +150,28 @@ def _look_at_dear(extent: Extent, seed: int, ways: Sequence[Way], progress: Prog
     """Clips with an insert every 3 s, for what they cost."""
     reel = Reel(INSERTED, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
     makes = [
+        make
+        for number in range(len(ENCODERS))
+        for make in _with_inserts(reel, extent.dear_bases, number, repeats=1, seed=seed)
+    ]
+    return _timed(_made(makes, progress, "encoding: dear"), ways, progress, "dear clips")
+
+
+def _with_inserts(reel: Reel, bases: Sequence[str], encoder: int, *, repeats: int, seed: int) -> list[Make]:
+    """Of each film and GOP a clip with inserts, by the encoder's setting of that number."""
+    return [
         partial(
             make_clip,
             reel,
-            encoder=encoder,
+            encoder=ENCODERS[encoder],
             base=base,
             gop_seconds=gop_seconds,
-            insert_seconds=INSERT_SECONDS,
-            seed=(seed, number, place, gop_seconds),
+            insert_seconds=INSERT_SECONDS * repeats,
+            seed=(seed, encoder, place, gop_seconds),
         )
-        for number, encoder in enumerate(ENCODERS)
-        for place, base in enumerate(extent.dear_bases)
+        for place, base in enumerate(bases)
         for gop_seconds in GOP_SECONDS
     ]
-    return _timed(_made(makes, progress, "encoding: dear"), ways, progress, "dear clips")
 
 
 def _timed(clips: Sequence[Clip], ways: Sequence[Way], progress: Progress, description: str) -> Results:

@@ -69,7 +69,10 @@ class _Script(NamedTuple):
 
 @cache
 def _script(name: str) -> _Script:
-    source = files("worker").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    # Scripts cannot call one another: what several of them do stands in front of each.
+    source = "".join(
+        files("worker").joinpath("lua", f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name)
+    )
     return _Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -36,14 +36,7 @@ if ARGV[6] ~= '' then
   end
   redis.call('ZADD', 'lw:open:' .. incident.severity, incident.fields.raised_ms, incident.id)
 end
-for _, event in ipairs(cjson.decode(ARGV[7])) do
-  local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
-  if string.sub(event.stream, 1, 15) == 'lw:escalations:' then
-    redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
-    redis.call('HSET', 'lw:incident:' .. event.incident, 'event', event.text)
-    redis.call('RPUSH', 'lw:incident:' .. event.incident .. ':entries', event.stream .. ' ' .. entry)
-  end
-end
+publish(cjson.decode(ARGV[7]))
 -- A stream that joined while the events were made is not in them, and stays to be told.
 if ARGV[10] ~= '' and redis.call('ZCARD', KEYS[2]) == tonumber(ARGV[10]) then
   redis.call('ZREM', KEYS[3], ARGV[8])

@@ -29,15 +29,7 @@ if ARGV[3] ~= '' then
       redis.call('ZADD', 'lw:open:' .. incident.severity, incident.fields.raised_ms, incident.id)
     end
   end
-  for _, event in ipairs(cjson.decode(ARGV[6])) do
-    local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
-    if string.sub(event.stream, 1, 15) == 'lw:escalations:' then
-      -- From 0, so that what was published before the group existed is delivered too; fails if it exists.
-      redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
-      redis.call('HSET', 'lw:incident:' .. event.incident, 'event', event.text)
-      redis.call('RPUSH', 'lw:incident:' .. event.incident .. ':entries', event.stream .. ' ' .. entry)
-    end
-  end
+  publish(cjson.decode(ARGV[6]))
 end
 for field, increment in pairs(cjson.decode(ARGV[7])) do
   redis.call('HINCRBY', KEYS[4], field, increment)
