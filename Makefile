@@ -34,9 +34,11 @@ format: $(READY) ## put the code into shape with ruff
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## run the benchmarks; each prints ratios measured in one run (ARGS=--quick: two minutes, not ten)
+bench: $(READY) ## run the benchmarks; each prints ratios measured in one run (ARGS=--quick: ten minutes, not thirty)
 	@$(BIN)/python -m bench.hashing $(ARGS)
 	@$(BIN)/python -m bench.sampling $(ARGS)
+	@$(BIN)/python -m bench.child
+	@$(BIN)/python -m bench.others
 
 fuzz: $(READY) ## run the property tests with new random examples each time, and 20,000 rounds of mutated segments
 	@$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz --timeout=0 $(ARGS)

@@ -25,21 +25,28 @@ SLOT_SECONDS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSetting:
-    """How x264 is run. All: preset veryfast, fixed closed GOPs and `scenecut=0`, as live encoders do (platforms ask for
-    a fixed keyframe interval), so that nothing but the clock places keyframes."""
+    """How x264 or x265 is run. All: fixed closed GOPs and `scenecut=0`, as live encoders do (platforms ask for a fixed
+    keyframe interval), so that nothing but the clock places keyframes."""
 
     name: str
     zero_latency: bool
     parameters: str
-    """x264's own; `{kbits}` is the bit rate in kbit/s, `{half}` and `{fifth}` so many kbit."""
+    """The encoder's own; `{kbits}` is the bit rate in kbit/s, `{half}` and `{fifth}` so many kbit, `{third}` a third of
+    the rate."""
+    preset: str = "veryfast"
+    codec: str = "libx264"
 
     def options(self, *, gop_frames: int, pixels: int) -> dict[str, object]:
-        """FFmpeg's options of libx264."""
+        """FFmpeg's options of the encoder."""
         kbits = round(pixels * FRAMES_PER_SECOND * BITS_PER_PIXEL / 1000)
-        own = self.parameters.format(kbits=kbits, half=kbits // 2, fifth=kbits // 5)
-        fixed = f"keyint={gop_frames}:min-keyint={gop_frames}:scenecut=0:open-gop=0:threads=1"
+        own = self.parameters.format(kbits=kbits, half=kbits // 2, third=kbits // 3, fifth=kbits // 5)
         tune = {"tune": "zerolatency"} if self.zero_latency else {}
-        return {"preset": "veryfast", **tune, "x264-params": f"{fixed}:{own}"}
+        return {"preset": self.preset, **tune, **self._parameters(f"keyint={gop_frames}:min-keyint={gop_frames}", own)}
+
+    def _parameters(self, gop: str, own: str) -> dict[str, object]:
+        if self.codec == "libx265":
+            return {"x265-params": f"{gop}:scenecut=0:open-gop=0:pools=1:frame-threads=1:log-level=none:{own}"}
+        return {"x264-params": f"{gop}:scenecut=0:open-gop=0:threads=1:{own}"}
 
 
 ENCODERS = (
@@ -182,7 +189,8 @@ def _encoded(
         films[cut.start : cut.stop] = [(cut.film, cut.offset + step) for step in range(cut.stop - cut.start)]
     stream = BytesIO()
     with av.open(stream, "w", format="mpegts") as output:
-        video = output.add_stream("libx264", rate=FRAMES_PER_SECOND)
+        video = output.add_stream(encoder.codec, rate=FRAMES_PER_SECOND)
+        assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt = reel.width, reel.height, "yuv420p"
         video.options = encoder.options(gop_frames=gop_frames, pixels=reel.width * reel.height)
         for index, (film, position) in enumerate(films):

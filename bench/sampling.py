@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench.clips import ENCODERS, Clip, make_clean_clip, make_clip
+from bench.clips import ENCODERS, Clip, EncoderSetting, make_clean_clip, make_clip
 from bench.fidelity import Fidelity, compare
 from bench.material import CLEAN, MONTAGE, NATURAL, Reel
 from bench.plane import Point, Series, draw
@@ -88,7 +88,7 @@ def main(
     """Measures the sampler against keyframes only, seeking, full decoding and scene detection."""
     cv2.setNumThreads(1)
     extent = QUICK if quick else FULL
-    with Decoder() as decoder, _progress() as progress:
+    with Decoder() as decoder, progress_bars() as progress:
         ours = Livewarden(decoder, BALANCED)
         others: list[Way] = [KeyframesOnly(), Seeking(), VideoCapture()]
         if scenedetect_is_here():
@@ -116,8 +116,8 @@ def _look_at_hidden(
     task = progress.add_task("hidden inserts", total=extent.clips * len(ENCODERS) * len(ways))
     rows: list[Result] = []
     for number, encoder in enumerate(ENCODERS):
-        makes = _with_inserts(reel, extent.bases, number, repeats=extent.repeats, seed=seed)
-        for clip in _made(makes, progress, f"encoding: {encoder.name}"):
+        makes = with_inserts(reel, extent.bases, encoder, repeats=extent.repeats, seed=(seed, number))
+        for clip in made(makes, progress, f"encoding: {encoder.name}"):
             for way in ways:
                 rows.append(judge(way.name, clip, way.look(clip)))
                 progress.advance(task)
@@ -143,7 +143,7 @@ def _look_at_clean(extent: Extent, ways: Sequence[Way], progress: Progress) -> R
         for name in names
         for segment_seconds in CLEAN_SEGMENT_SECONDS
     ]
-    return _timed(_made(makes, progress, "encoding: clean"), ways, progress, "clean clips")
+    return _timed(made(makes, progress, "encoding: clean"), ways, progress, "clean clips")
 
 
 def _look_at_dear(extent: Extent, seed: int, ways: Sequence[Way], progress: Progress) -> Results:
@@ -151,23 +151,25 @@ def _look_at_dear(extent: Extent, seed: int, ways: Sequence[Way], progress: Prog
     reel = Reel(INSERTED, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
     makes = [
         make
-        for number in range(len(ENCODERS))
-        for make in _with_inserts(reel, extent.dear_bases, number, repeats=1, seed=seed)
+        for number, encoder in enumerate(ENCODERS)
+        for make in with_inserts(reel, extent.dear_bases, encoder, repeats=1, seed=(seed, number))
     ]
-    return _timed(_made(makes, progress, "encoding: dear"), ways, progress, "dear clips")
+    return _timed(made(makes, progress, "encoding: dear"), ways, progress, "dear clips")
 
 
-def _with_inserts(reel: Reel, bases: Sequence[str], encoder: int, *, repeats: int, seed: int) -> list[Make]:
-    """Of each film and GOP a clip with inserts, by the encoder's setting of that number."""
+def with_inserts(
+    reel: Reel, bases: Sequence[str], encoder: EncoderSetting, *, repeats: int, seed: tuple[int, ...]
+) -> list[Make]:
+    """Of each film and GOP a clip with inserts; another `seed` places them elsewhere."""
     return [
         partial(
             make_clip,
             reel,
-            encoder=ENCODERS[encoder],
+            encoder=encoder,
             base=base,
             gop_seconds=gop_seconds,
             insert_seconds=INSERT_SECONDS * repeats,
-            seed=(seed, encoder, place, gop_seconds),
+            seed=(*seed, place, gop_seconds),
         )
         for place, base in enumerate(bases)
         for gop_seconds in GOP_SECONDS
@@ -191,7 +193,7 @@ def _look_at_still(extent: Extent, decoder: Decoder, progress: Progress) -> list
         for encoder in ENCODERS[: extent.still_encoders]
     ]
     scenes = []
-    for clip in progress.track(_made(makes, progress, "encoding: still"), description="still scenes"):
+    for clip in progress.track(made(makes, progress, "encoding: still"), description="still scenes"):
         passed = list(_passed(clip, decoder))
         scenes.append(StillScene(encoder=clip.encoder, taken=len(passed), classified=sum(passed)))
     return scenes
@@ -214,7 +216,7 @@ def _passed(clip: Clip, decoder: Decoder) -> Iterator[bool]:
             yield seen.repeated is None
 
 
-def _made(makes: Sequence[Make], progress: Progress, description: str) -> list[Clip]:
+def made(makes: Sequence[Make], progress: Progress, description: str) -> list[Clip]:
     """The clips, encoded on all cores before anything is measured; libx264 lets go of the interpreter's lock."""
     task = progress.add_task(description, total=len(makes))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -225,7 +227,8 @@ def _made(makes: Sequence[Make], progress: Progress, description: str) -> list[C
     return [future.result() for future in futures]
 
 
-def _progress() -> Progress:
+def progress_bars() -> Progress:
+    """On standard error, so that tables can be kept."""
     return Progress(
         TextColumn("{task.description:32}"),
         BarColumn(),
