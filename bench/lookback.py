@@ -41,12 +41,12 @@ ROW: dict[str, Any] = dict.fromkeys(SCHEMA.names) | {
     "pdq": bytes(32),
     "pdq_quality": 90,
     "matches": [],
-    "scores": [("opennsfw/nsfw", 0.1), ("opennsfw/sfw", 0.9)],
+    "scores": [("open-nsfw/nsfw", 0.1), ("open-nsfw/sfw", 0.9)],
     "purpose": "live",
     "audience": "public",
     "risk_prior": 0.1,
     "metadata": '{"channel": "cooking"}',
-    "model_versions": [("opennsfw", "1")],
+    "model_versions": [("open-nsfw", "1")],
 }
 
 

@@ -67,13 +67,13 @@ class TestDefault:
 
     def test_classifier_calls_for_review(self) -> None:
         """What is not on any list would never be seen by a person."""
-        (hit,) = load_policy(None).evaluate(LIVE, replace(SAMPLE, scores={"opennsfw/nsfw": 0.97})).hits
+        (hit,) = load_policy(None).evaluate(LIVE, replace(SAMPLE, scores={"open-nsfw/nsfw": 0.97})).hits
         assert (hit.severity, hit.principles) == (Severity.REVIEW, (2, 5))
 
     def test_names_what_it_rests_on(self) -> None:
         """Doctor could not tell that a rule asks for a score that no classifier gives."""
         policy = load_policy(None)
-        assert policy.asked_scores == {"opennsfw/nsfw"}
+        assert policy.asked_scores == {"open-nsfw/nsfw"}
         assert policy.asked_lists == {"selftest"}
         assert policy.profile == BALANCED
 

@@ -18,7 +18,7 @@ from models.errors import ManifestError, PictureError, WeightsError
 
 PictureArray = npt.NDArray[np.uint8]
 
-OPENNSFW = BUILT_IN_MANIFESTS / "opennsfw.yaml"
+OPENNSFW = BUILT_IN_MANIFESTS / "open-nsfw.yaml"
 SIDE = 8
 
 
@@ -86,7 +86,7 @@ def test_scores_are_those_of_the_package(
     """Thresholds that were tuned on the published model would mean something else on ours."""
     expected = peer.classify(picture)
     assert opennsfw.scores(picture) == pytest.approx(
-        {"opennsfw/sfw": expected.sfw, "opennsfw/nsfw": expected.nsfw}, abs=1e-4
+        {"open-nsfw/sfw": expected.sfw, "open-nsfw/nsfw": expected.nsfw}, abs=1e-4
     )
 
 

@@ -14,7 +14,7 @@ RECORD: dict[str, Any] = {
     "moderated_seconds": 45.0,
     "pending_seconds": 5.0,
     "lag_seconds": 1.25,
-    "last_scores": {"opennsfw/sfw": 0.9, "opennsfw/nsfw": 0.1},
+    "last_scores": {"open-nsfw/sfw": 0.9, "open-nsfw/nsfw": 0.1},
 }
 
 
@@ -28,7 +28,7 @@ def shown(renderable: Any) -> list[str]:
 def test_the_table_fits_a_plain_terminal() -> None:
     """On 80 columns a newcomer sees ellipses instead of figures."""
     text = "\n".join(shown(stream_table(RECORD)))
-    for expected in ("demo", "live", "14", "32", "45 of 60 s moderated, 5 s under way", "1.2 s", "opennsfw/nsfw 0.100"):
+    for expected in ("demo", "live", "14", "32", "45 of 60 s moderated, 5 s under way", "1.2 s", "open-nsfw/nsfw 0.100"):
         assert expected in text
     assert "…" not in text
 

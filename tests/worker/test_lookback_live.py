@@ -49,7 +49,7 @@ def test_a_stream_that_is_over_is_escalated_within_a_minute_of_its_hash(
     rows = [row for batch in read_log(url, 0, 2**62) for row in batch.to_pylist()]
     assert {row["stream_id"] for row in rows} == {"s"}
     assert sum(row["pdq"] is not None for row in rows) == len(rows) >= 3
-    assert dict(rows[0]["scores"]).keys() == {"opennsfw/nsfw", "opennsfw/sfw"}
+    assert dict(rows[0]["scores"]).keys() == {"open-nsfw/nsfw", "open-nsfw/sfw"}
     assert rows[0]["segment_ms"] == rows[0]["moderated_ms"] == 2000
     assert len({(row["segment_key"], row["pts_seconds"]) for row in rows}) == len(rows)
     assert not redis.exists(CRITICAL)
