@@ -35,6 +35,8 @@ class Sifted:
     hits: tuple[Hit, ...]
     muted: Mapping[str, int] = field(default_factory=dict)
     """By rule: how many hits rested on nothing else."""
+    silent: frozenset[ListedHash] = frozenset()
+    """What was left out."""
 
 
 def suspects(hits: Sequence[Hit], policy: Policy) -> list[Suspect]:
@@ -77,4 +79,4 @@ def sift(hits: Sequence[Hit], silent: Set[ListedHash], policy: Policy) -> Sifted
             matches = tuple(match for match in hit.matches if match.listed not in silent)
             frames = tuple(frame for frame in hit.frames if ListedHash(frame.list, frame.entry) not in silent)
             kept.append(replace(hit, grounds=grounds, matches=matches, frames=frames))
-    return Sifted(hits=tuple(kept), muted=dict(muted))
+    return Sifted(hits=tuple(kept), muted=dict(muted), silent=frozenset(silent))

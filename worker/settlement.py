@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from redis import Redis
 
-from config.facts import Hit
+from config.facts import Hit, ListedHash
 from config.policy import Policy
 from worker.errors import StoreError
 from worker.events import Event, Occasion
@@ -34,6 +34,13 @@ class SettleResult:
     outcome: Settled
     events: tuple[Event, ...] = ()
     """Published with it."""
+    settled_ms: int | None = None
+    """Redis's clock when it was decided; what is settled later on the stream has no earlier one. None: there was
+    nothing to decide."""
+    version: int = 0
+    """Of the stream's incidents, that was decided on: tells the order within one millisecond."""
+    silent: frozenset[ListedHash] = frozenset()
+    """Hashes that raised nothing here, since they were in quarantine or flooded."""
 
 
 def settle(
@@ -73,7 +80,13 @@ def settle(
         outcome = _write(redis, occasion, state.version, step, coverage_increments, stream_fields)
         if outcome != "clash":
             done = Settled(outcome)
-            return SettleResult(outcome=done, events=step.events if done is Settled.SETTLED else ())
+            return SettleResult(
+                outcome=done,
+                events=step.events if done is Settled.SETTLED else (),
+                settled_ms=now,
+                version=state.version,
+                silent=sifted.silent,
+            )
     raise StoreError(
         f"stream {occasion.stream.stream_id}: incidents changed {MAX_ROUNDS} times while one was decided on"
     )
