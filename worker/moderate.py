@@ -24,7 +24,7 @@ from worker.redisdb import now_ms, run_script
 from worker.registry import stream_key
 from worker.resource import ByteRange
 from worker.segments import Begun, SegmentRecord, begin, defer, forget_tries
-from worker.settlement import Settled, settle
+from worker.settlement import Settled, SettleResult, settle
 from worker.verdict import SegmentVerdict
 from worker.verdictlog.rows import rows_of
 
@@ -160,16 +160,25 @@ def _settle(process: Process, facts: StreamFacts, record: SegmentRecord, verdict
     }
     degraded = (*verdict.degraded, *process.verdict_log.degraded)
     occasion = _occasion(process, facts, record, lists=verdict.list_versions, degraded=degraded)
-    outcome = _close(
+    settled = _close(
         process,
         occasion,
         {field: amount for field, amount in coverage.items() if amount},
         hits=verdict.hits,
         stream_fields=_last_seen(process.redis, record, verdict) | {"degraded": json.dumps(occasion.degraded)},
     )
-    if outcome is Settled.SETTLED:
-        rows = rows_of(occasion, verdict, segment_ms=record.duration_ms)
-        process.verdict_log.add(rows, now_ms=now_ms(process.redis))
+    if settled.outcome is Settled.SETTLED:
+        now = now_ms(process.redis)
+        rows = rows_of(
+            occasion,
+            verdict,
+            epoch=record.epoch,
+            segment_ms=record.duration_ms,
+            settled_ms=now if settled.settled_ms is None else settled.settled_ms,
+            settled_after=settled.version,
+            silent=settled.silent,
+        )
+        process.verdict_log.add(rows, now_ms=now)
     if verdict.gate is not None:
         _keep_gate(process.redis, facts.stream_id, record, verdict.gate)
 
@@ -209,7 +218,7 @@ def _close(
     *,
     hits: Sequence[Hit] = (),
     stream_fields: Mapping[str, str] | None = None,
-) -> Settled:
+) -> SettleResult:
     """Publishes what is to be told and settles the segment, in one step, and returns when that is on disk."""
     settled = settle(
         process.redis,
@@ -220,7 +229,7 @@ def _close(
         stream_fields={} if stream_fields is None else stream_fields,
     )
     forget_tries(process.redis, occasion.stream.stream_id, occasion.segment_key)
-    return settled.outcome
+    return settled
 
 
 def gate_key(stream_id: str) -> str:

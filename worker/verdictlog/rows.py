@@ -4,12 +4,12 @@ Rows are personal data: they tell what was shown when, and a PDQ hash lets a kno
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from config.facts import ListMatch, SampleFacts, StreamFacts
+from config.facts import ListedHash, ListMatch, SampleFacts, StreamFacts
 from worker.events import Occasion
 from worker.verdict import SegmentVerdict
 
@@ -26,12 +26,15 @@ _MATCH = pa.struct(
     ]
 )
 
+_LISTED = pa.struct([("list", pa.string()), ("entry", pa.string())])
+
 _TURNED = pa.struct([("variant", pa.string()), ("pdq", pa.binary(32)), ("quality", pa.uint8())])
 
 SCHEMA = pa.schema(
     [
         ("stream_id", pa.string()),
         ("generation", pa.int32()),
+        ("epoch", pa.int32()),
         ("segment_key", pa.string()),
         ("capture_ms", pa.int64()),  # Redis's clock
         ("pts_seconds", pa.float64()),
@@ -59,6 +62,9 @@ SCHEMA = pa.schema(
         ("unhashable_ms", pa.int32()),
         ("failed_ms", pa.map_(pa.string(), pa.int32())),  # by reason
         ("max_gap_seconds", pa.float64()),
+        ("settled_ms", pa.int64()),  # Redis's clock
+        ("settled_after", pa.int64()),  # version of the stream's incidents; tells the order within a millisecond
+        ("silent", pa.list_(_LISTED)),  # hashes that raised nothing: in quarantine, or told as a flood
         ("degraded", pa.list_(pa.string())),
         ("policy_version", pa.string()),
         ("model_versions", pa.map_(pa.string(), pa.string())),
@@ -70,17 +76,29 @@ SCHEMA = pa.schema(
 Row = Mapping[str, Any]
 
 
-def rows_of(occasion: Occasion, verdict: SegmentVerdict, *, segment_ms: int) -> list[Row]:
+def rows_of(
+    occasion: Occasion,
+    verdict: SegmentVerdict,
+    *,
+    epoch: int,
+    segment_ms: int,
+    settled_ms: int,
+    settled_after: int = 0,
+    silent: Iterable[ListedHash] = (),
+) -> list[Row]:
     """The rows of one segment, by presentation time.
 
     Args:
         segment_ms: what its playlist said that it lasts.
+        settled_ms: when it was decided on, by Redis's clock; `settled_after`: on which version of the incidents.
+        silent: hashes that raised nothing.
     """
     share = verdict.ledger_share(segment_ms)
     stream, versions = occasion.stream, occasion.versions
     segment = {
         "stream_id": stream.stream_id,
         "generation": occasion.generation,
+        "epoch": epoch,
         "segment_key": occasion.segment_key,
         "purpose": stream.purpose,
         "audience": stream.audience,
@@ -92,6 +110,9 @@ def rows_of(occasion: Occasion, verdict: SegmentVerdict, *, segment_ms: int) -> 
         "unhashable_ms": share.unhashable_ms,
         "failed_ms": list(share.failed_ms.items()),
         "max_gap_seconds": verdict.max_gap_seconds,
+        "settled_ms": settled_ms,
+        "settled_after": settled_after,
+        "silent": [listed._asdict() for listed in sorted(silent)],
         "degraded": list(occasion.degraded),
         "policy_version": versions.policy,
         "model_versions": list(versions.models.items()),
