@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from config.asking import Asked
+from config.cascade import Stage, check_cascade
 from config.errors import PolicyError
 from config.expressions import Condition, ConditionError, compile_condition
 from config.facts import FLOOD_RULE, SELFTEST, Evaluation, Hit, SampleFacts, Severity, StreamFacts, VideoFrame
@@ -95,6 +96,8 @@ class Policy(_Model):
     """Further hits of an open incident are published at most this often; a rise in severity at once."""
     flood: Flood | None = None
     """None: each stream has its own incident, however many there are."""
+    cascade: tuple[Stage, ...] | None = None
+    """Which classifier looks at which picture, in order. None: all of them at all pictures."""
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
@@ -111,6 +114,13 @@ class Policy(_Model):
             else given
             for name, given in value.items()
         }
+
+    @field_validator("cascade")
+    @classmethod
+    def _asks_only_before(cls, value: tuple[Stage, ...] | None) -> tuple[Stage, ...] | None:
+        if value is not None:
+            check_cascade(value)
+        return value
 
     @model_validator(mode="after")
     def _names_are_known_once(self) -> Self:
@@ -263,6 +273,7 @@ _KNOWN_FIELDS: dict[str, tuple[str, ...]] = {
     "rules": tuple(Rule.model_fields),
     "persistence": tuple(Persistence.model_fields),
     "flood": tuple(Flood.model_fields),
+    "cascade": tuple(Stage.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),
 }
 

@@ -1,0 +1,62 @@
+"""The cascade: which classifier looks at which picture. A dear or sensitive one only looks where a cheap one gave cause."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from config.expressions import Condition, Context, compile_condition
+from config.facts import SampleFacts, StreamFacts
+
+
+class Stage(BaseModel):
+    """One classifier of the cascade, and what has to hold before it looks at a picture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    """Name in its manifest."""
+    when: str | None = Field(default=None, min_length=1, max_length=4096)
+    """Condition in CEL over the scores of the stages before, `matches`, `stream` and `sample`. None: always."""
+
+    @field_validator("when")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            compile_condition(value)
+        return value
+
+    @cached_property
+    def condition(self) -> Condition | None:
+        return None if self.when is None else compile_condition(self.when)
+
+    def due(self, stream: StreamFacts, sample: SampleFacts) -> bool:
+        """Whether the classifier is to look at `sample`, whose scores are those of the stages before.
+
+        Raises:
+            ConditionError: the condition cannot be evaluated on it.
+        """
+        return self.condition is None or Context(stream, sample).holds(self.condition)
+
+
+def check_cascade(stages: Sequence[Stage]) -> None:
+    """Checks what one stage may ask of the others.
+
+    Raises:
+        ValueError: there are none, a model stands twice, or a condition asks for a score that no stage before gives.
+    """
+    if not stages:
+        raise ValueError(
+            "cascade: expected at least one model; leave the section away and all of them look at all pictures"
+        )
+    before: list[str] = []
+    for place, stage in enumerate(stages):
+        where = f"cascade[{place}] (model {stage.model!r})"
+        if stage.model in before:
+            raise ValueError(f"{where}: a model may stand in one stage only")
+        asked = frozenset() if stage.condition is None else stage.condition.scores
+        for score in sorted(asked):
+            if score.partition("/")[0] not in before:
+                known = ", ".join(before) or "no model"
+                raise ValueError(f"{where}: when: no stage before gives the score {score!r}: {known} stands before")
+        before.append(stage.model)
