@@ -1,4 +1,4 @@
-"""The cascade: which classifier looks at which picture. A dear or sensitive one only looks where a cheap one gave cause."""
+"""The cascade: which classifier looks at which picture. A dear or sensitive one only where a cheap one gave cause."""
 
 from collections.abc import Sequence
 from functools import cached_property
