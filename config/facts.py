@@ -47,6 +47,13 @@ class VideoFrame(NamedTuple):
     entry: str
 
 
+class Place(NamedTuple):
+    """A segment's place among those of one watch and epoch of a stream: smaller is earlier."""
+
+    capture_ms: int
+    key: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class ListMatch:
     """A picture is near one on a hash list."""
@@ -91,6 +98,8 @@ class StreamFacts:
     """0 to 1."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """The platform's own notes: JSON values."""
+    signals: Mapping[str, float] = field(default_factory=dict)
+    """What the platform reports of it, by name: numbers such as viewers' reports, that change while it is live."""
 
     @property
     def drill(self) -> bool:
@@ -113,6 +122,48 @@ class SampleFacts:
     matches: tuple[ListMatch, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     """By "<model>/<label>"; empty where no classifier ran."""
+    looked_at: bool = True
+    """It had its classifier turn; those that had none do not thin out the shares that rules ask for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """What became of a segment's time, as the ledger has it."""
+
+    segment_seconds: float = 0.0
+    moderated_seconds: float = 0.0
+    unhashable_seconds: float = 0.0
+    """Of what was moderated: where no hash list could say anything."""
+    failed_seconds: float = 0.0
+
+    @classmethod
+    def of_ms(cls, *, segment_ms: int, moderated_ms: int, unhashable_ms: int, failed_ms: int) -> "Coverage":
+        """From the ledger's milliseconds."""
+        return cls(
+            segment_seconds=segment_ms / 1000,
+            moderated_seconds=moderated_ms / 1000,
+            unhashable_seconds=unhashable_ms / 1000,
+            failed_seconds=failed_ms / 1000,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentFacts:
+    """What was found out about one segment of a stream."""
+
+    key: str
+    capture_ms: int
+    """When its first picture was live."""
+    stream: StreamFacts
+    """As it was known when the segment was moderated."""
+    samples: tuple[SampleFacts, ...] = ()
+    """By capture time; none of a segment of which nothing was seen."""
+    coverage: Coverage = Coverage()
+
+    @property
+    def place(self) -> Place:
+        """Orders the segments of one watch and epoch; two never have the same."""
+        return Place(self.capture_ms, self.key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +183,10 @@ class Hit:
     """Of the matches: those each of which alone makes the rule hold, if it would not hold without any."""
     frames: tuple[VideoFrame, ...] = ()
     """For a rule that counts frames of one video: those that this sample shows."""
+    segment: str = ""
+    """Of a rule that is judged in order: key of the sample's segment, which may be another than the one that ended."""
+    ordinal: int | None = None
+    """Likewise: the sample's number in capture order. Only differences count; those of other epochs are far away."""
 
 
 @dataclass(frozen=True, kw_only=True)
