@@ -5,7 +5,7 @@ What a person takes is an incident. It is held under a lease, so that one who go
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -219,10 +219,13 @@ def _order(entry_id: str) -> tuple[int, int]:
     return int(milliseconds), int(sequence or 0)
 
 
-def trim(redis: Redis) -> int:
+def trim(redis: Redis, *, held_from: Mapping[str, str]) -> int:
     """Drops the entries that every registered group has acknowledged; gives how many.
 
     A stream of the queue is left alone until the moderators' group is there; the others until any group is.
+
+    Args:
+        held_from: by stream, the ID from which on (>=) its entries stay in any case.
     """
     dropped = 0
     with store_errors():
@@ -234,6 +237,7 @@ def trim(redis: Redis) -> int:
                 continue
             bound = trim_bound([_progress(redis, key, group) for group in groups])
             if bound is not None:
+                bound = min(bound, held_from.get(key, bound), key=_order)
                 dropped += int(redis.xtrim(key, minid=bound, approximate=False))
     return dropped
 

@@ -17,7 +17,7 @@ from worker.queue import trim
 from worker.registry import check_stream_id, register, unwatch, watch
 from worker.schedule import URGENT_RISK_PRIOR, reconcile
 from worker.turns import CONTROL, SEGMENTS, URGENT
-from worker.verdictlog import keeping
+from worker.verdictlog import keeping, outcomes
 
 _log = logging.getLogger(__name__)
 
@@ -78,8 +78,9 @@ def reconcile_task() -> None:
     """Sends overdue segments again, tells which streams joined groups, trims what every reader has acknowledged."""
     reconcile(process.redis, send_segment)
     tell_due(process.redis, deployment=process.settings.deployment, policy=process.policy)
-    trim(process.redis)
-    for name, is_due in (("look_back", look_back_jobs.is_due), ("keep_log", keeping.is_due)):
+    trim(process.redis, held_from=outcomes.unrecorded_from(process.redis))
+    due = {"look_back": look_back_jobs.is_due, "keep_log": keeping.is_due, "record_outcomes": outcomes.is_due}
+    for name, is_due in due.items():
         if is_due(process.redis):
             send_housekeeping(name)
 
@@ -97,6 +98,13 @@ def keep_log_task() -> None:
     store = ObjectStore(process.settings.store_url)
     if keeping.keep_log(process.redis, store, hours=process.settings.verdict_log_hours):
         send_housekeeping("keep_log")
+
+
+@shared_task(name="livewarden.record_outcomes")
+def record_outcomes_task() -> None:
+    """Copies what was raised and decided into the store, for a slice of time."""
+    if outcomes.record_outcomes(process.redis, ObjectStore(process.settings.store_url)):
+        send_housekeeping("record_outcomes")
 
 
 @shared_task(name="livewarden.segment")

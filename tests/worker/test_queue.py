@@ -248,31 +248,31 @@ class TestTrim:
             incident = scene.raise_incident(f"cam-{number}")
             decide(scene.redis, incident, "harmless", by="ann", deployment="test")
         take(scene.redis, "ann")  # passes the decided over
-        assert trim(scene.redis) == 0
+        assert trim(scene.redis, held_from={}) == 0
         read = scene.redis.xreadgroup("platform", "p", {CRITICAL: ">"}, count=2)
         ((_, entries),) = read
         scene.redis.xack(CRITICAL, "platform", entries[0][0])
-        assert trim(scene.redis) == 1
+        assert trim(scene.redis, held_from={}) == 1
         scene.redis.xack(CRITICAL, "platform", entries[1][0])
-        assert trim(scene.redis) == 1
+        assert trim(scene.redis, held_from={}) == 1
         assert scene.redis.xlen(CRITICAL) == 4
 
     def test_what_is_not_decided_stays(self, scene: Scene) -> None:
         """An incident that a moderator works on would lose its entries."""
         scene.raise_incident("cam-1")
         take(scene.redis, "ann")
-        assert trim(scene.redis) == 0
+        assert trim(scene.redis, held_from={}) == 0
 
     def test_queue_without_moderators_is_left_alone(self, scene: Scene) -> None:
         """What was published before the first moderator came would be gone."""
         scene.redis.xadd(CRITICAL, {"event": "{}"})
         scene.redis.xgroup_create(CRITICAL, "platform", id="$")
-        assert trim(scene.redis) == 0
+        assert trim(scene.redis, held_from={}) == 0
 
     def test_decisions_nobody_reads_are_kept(self, scene: Scene) -> None:
         """A platform that connects late would miss decisions."""
         decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", deployment="test")
-        assert trim(scene.redis) == 0
+        assert trim(scene.redis, held_from={}) == 0
         assert scene.redis.xlen("lw:decisions") == 1
 
     @pytest.mark.parametrize(

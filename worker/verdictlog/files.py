@@ -1,6 +1,7 @@
 """Names of the verdict log's files, which tell what is in them: a reader opens only what it needs.
 
     verdicts/date=2026-11-25/hour=12/<written>-<first capture>-<last capture>-<rows>-<random>.parquet
+    outcomes/date=2026-11-25/hour=12/<written>-<first published>-<last published>-<rows>-<random>.parquet
 
 They lie by the hour in which they were written. Times are milliseconds of Redis's clock, UTC.
 """
@@ -54,19 +55,19 @@ class LogFile:
         )
 
 
-def folder_of(written_ms: int) -> str:
+def folder_of(written_ms: int, root: str = ROOT) -> str:
     """The partition that a file written then is in."""
-    return datetime.fromtimestamp(written_ms / 1000, UTC).strftime(f"{ROOT}/date=%Y-%m-%d/hour=%H")
+    return datetime.fromtimestamp(written_ms / 1000, UTC).strftime(f"{root}/date=%Y-%m-%d/hour=%H")
 
 
-def folders(store: ObjectStore) -> list[tuple[int, str]]:
+def folders(store: ObjectStore, root: str = ROOT) -> list[tuple[int, str]]:
     """The partitions that there are: when each began, and its path; the oldest first."""
     found = []
-    for date in store.names(ROOT):
+    for date in store.names(root):
         if (day := _DATE.fullmatch(date)) is None:
             continue
-        for hour in store.names(f"{ROOT}/{date}"):
+        for hour in store.names(f"{root}/{date}"):
             if (clock := _HOUR.fullmatch(hour)) is not None:
                 begin = datetime.fromisoformat(f"{day[1]}T{clock[1]}:00:00+00:00")
-                found.append((round(begin.timestamp() * 1000), f"{ROOT}/{date}/{hour}"))
+                found.append((round(begin.timestamp() * 1000), f"{root}/{date}/{hour}"))
     return sorted(found)

@@ -19,7 +19,7 @@ from worker.objectstore import UNFINISHED, ObjectStore
 from worker.redisdb import now_ms, store_errors
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
 from worker.verdictlog.reading import LogReader, files_in, write_table
-from worker.verdictlog.rows import SCHEMA
+from worker.verdictlog.tables import TABLES, table_in
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def purge(store: ObjectStore, *, now_ms: int, hours: float, until: float) -> boo
     """Removes what was written over `hours` ago, what merged files hold, and what dead writers left; False: there was
     not enough time."""
     oldest_ms = now_ms - round(hours * HOUR_MS)
-    for begin_ms, folder in folders(store):
+    for begin_ms, folder in [partition for table in TABLES for partition in folders(store, table.root)]:
         names = store.all_names(folder)
         files = [file for name in names if (file := LogFile.parse(folder, name)) is not None]
         gone = [file.name for file in files if file.written_ms < oldest_ms]
@@ -123,7 +123,7 @@ def _held(store: ObjectStore, files: Iterable[LogFile], now_ms: int) -> list[str
 
 def merge(store: ObjectStore, lease: Lease, *, now_ms: int, until: float) -> bool:
     """Merges the small files of each ten minutes that are over; False: there was not enough time."""
-    for _, folder in reversed(folders(store)):
+    for _, folder in [partition for table in TABLES for partition in reversed(folders(store, table.root))]:
         small = [file for file in files_in(store, folder) if not file.merged]
         for number, of_ten_minutes in groupby(small, key=lambda file: merged_with(file.written_ms)):
             if (number + 1) * MERGE_MS + CLOSED_MS > now_ms:
@@ -151,12 +151,13 @@ def _parts(files: Iterable[LogFile]) -> list[list[LogFile]]:
 
 
 def _merge(store: ObjectStore, files: list[LogFile], now_ms: int) -> None:
+    of = table_in(files[0].folder)
     batches: list[pa.RecordBatch] = []
     merged: list[LogFile] = []
     for file in files:
         try:
             with LogReader(store, file) as reader:
-                batches += list(reader.batches(SCHEMA.names))
+                batches += list(reader.batches(of.schema.names))
         except ObjectStoreError as error:
             if error.missing or isinstance(error.__cause__, pa.ArrowException):
                 _log.warning("not merged: %s", error)
@@ -164,7 +165,8 @@ def _merge(store: ObjectStore, files: list[LogFile], now_ms: int) -> None:
             raise
         merged.append(file)
     if len(merged) > 1:
-        table = pa.Table.from_batches(batches, schema=SCHEMA)
+        table = pa.Table.from_batches(batches, schema=of.schema)
         # The time of the last of them: what is purged with it is at most ten minutes older.
         written_ms = max(file.written_ms for file in merged)
-        write_table(store, table, written_ms=written_ms, holds=[file.name for file in merged], merged_ms=now_ms)
+        names = [file.name for file in merged]
+        write_table(store, table, written_ms=written_ms, of=of, holds=names, merged_ms=now_ms)

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from worker.errors import ObjectStoreError
 from worker.objectstore import ObjectStore
 from worker.verdictlog.files import HOUR_MS, LogFile, folder_of, folders
-from worker.verdictlog.rows import SCHEMA, Row
+from worker.verdictlog.rows import Row
+from worker.verdictlog.tables import VERDICTS, LogTable, table_in
 
 ROW_GROUP_ROWS = 8_192
 """The least of which all columns are read, for a row that a look-back found: 2 ms."""
@@ -30,24 +31,30 @@ MERGED_MS = b"livewarden.merged_ms"
 
 _HASHES = ("pdq", "variants.list.element.pdq")
 """Columns that no compression makes smaller."""
-_UNLIKE = (*_HASHES, "capture_ms", "pts_seconds")
+_UNLIKE = (*_HASHES, "capture_ms", "pts_seconds", "id", "at_ms")
 """Columns that hardly repeat: a dictionary of them would be larger than they are, and slower to read."""
 
 
 def write_table(
-    store: ObjectStore, table: pa.Table, *, written_ms: int, holds: Sequence[str] = (), merged_ms: int = 0
+    store: ObjectStore,
+    table: pa.Table,
+    *,
+    written_ms: int,
+    of: LogTable = VERDICTS,
+    holds: Sequence[str] = (),
+    merged_ms: int = 0,
 ) -> LogFile:
     """Writes one file of the log, whole or not at all.
 
     Args:
-        table: of `SCHEMA`, at least one row.
+        table: at least one row, of the schema of `of`.
         holds: of a merged file, the names of those that it holds; `merged_ms`: when it was merged.
 
     Raises:
         ObjectStoreError: the store is away, full or refuses it.
     """
-    captures = table.column("capture_ms").to_numpy()
-    stem = f"{written_ms}-{captures.min()}-{captures.max()}-{table.num_rows}-{secrets.token_hex(8)}"
+    times = table.column(of.time).to_numpy()
+    stem = f"{written_ms}-{times.min()}-{times.max()}-{table.num_rows}-{secrets.token_hex(8)}"
     if holds:
         told = {HOLDS: json.dumps(list(holds)).encode(), MERGED_MS: str(merged_ms).encode()}
         table = table.replace_schema_metadata(told)
@@ -58,9 +65,9 @@ def write_table(
         row_group_size=ROW_GROUP_ROWS,
         compression={name: "none" if name in _HASHES else "zstd" for name in _leaves(table.schema)},
         use_dictionary=[name for name in _leaves(table.schema) if name not in _UNLIKE],
-        write_statistics=["capture_ms"],
+        write_statistics=[of.time],
     )
-    folder, name = folder_of(written_ms), f"{stem}{'-merged' if holds else ''}.parquet"
+    folder, name = folder_of(written_ms, of.root), f"{stem}{'-merged' if holds else ''}.parquet"
     store.write(f"{folder}/{name}", memoryview(data.getvalue()))
     file = LogFile.parse(folder, name)
     assert file is not None
@@ -147,7 +154,7 @@ class LogReader:
         return self._parquet.schema_arrow.metadata or {}
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The rows, in order, at most `BATCH_ROWS` at a time, with those of `SCHEMA`'s columns.
+        """The rows, in order, at most `BATCH_ROWS` at a time, with those columns of the table's schema.
 
         Raises:
             ObjectStoreError: as when it was opened.
@@ -155,7 +162,8 @@ class LogReader:
         yield from self._batches(columns, range(self._parquet.num_row_groups))
 
     def _batches(self, columns: Sequence[str], groups: Iterable[int]) -> Iterator[pa.RecordBatch]:
-        schema = pa.schema([SCHEMA.field(name) for name in columns])
+        known = table_in(self._file.folder).schema
+        schema = pa.schema([known.field(name) for name in columns])
         there = set(self._parquet.schema_arrow.names)
         with _arrow_errors(self._file):
             for batch in self._parquet.iter_batches(
@@ -202,30 +210,31 @@ def _arrow_errors(file: LogFile) -> Iterator[None]:
 
 
 def read_log(
-    store_url: str, since_ms: int, until_ms: int, columns: Sequence[str] | None = None
+    store_url: str,
+    since_ms: int,
+    until_ms: int,
+    columns: Sequence[str] | None = None,
+    *,
+    of: LogTable = VERDICTS,
 ) -> Iterator[pa.RecordBatch]:
-    """What was captured in [`since_ms`, `until_ms`), in Redis's milliseconds, file by file as they were written.
+    """What was captured in [`since_ms`, `until_ms`), in Redis's milliseconds, file by file as they were written; of
+    outcomes what was published then.
 
     Args:
-        columns: of `worker.verdictlog.rows.SCHEMA`; None: all of them.
+        columns: of the table's schema; None: all of them.
 
     Raises:
         ObjectStoreError: the store is away, or a file is damaged.
     """
     store = ObjectStore(store_url)
-    wanted = SCHEMA.names if columns is None else list(columns)
-    asked = [*wanted, *(["capture_ms"] if "capture_ms" not in wanted else [])]
-    for begin_ms, folder in folders(store):
-        # What was captured then was written then or later; an hour is left for clocks.
-        if begin_ms + 2 * HOUR_MS <= since_ms:
-            continue
-        for file in files_in(store, folder):
-            if file.last_capture_ms < since_ms or file.first_capture_ms >= until_ms:
-                continue
+    wanted = of.schema.names if columns is None else list(columns)
+    asked = [*wanted, *([of.time] if of.time not in wanted else [])]
+    for folder in _folders_since(store, since_ms, of):
+        for file in _files_within(store, folder, since_ms, until_ms):
             try:
                 with LogReader(store, file) as reader:
                     for batch in reader.batches(asked):
-                        within = _within(batch, since_ms, until_ms)
+                        within = _within(batch, of.time, since_ms, until_ms)
                         if within.num_rows:
                             yield within.select(wanted)
             except ObjectStoreError as error:
@@ -233,7 +242,33 @@ def read_log(
                     raise
 
 
-def _within(batch: pa.RecordBatch, since_ms: int, until_ms: int) -> pa.RecordBatch:
-    captures: Any = batch.column("capture_ms").to_numpy()
-    mask = (captures >= since_ms) & (captures < until_ms)
+def count_rows(store: ObjectStore, since_ms: int, until_ms: int, *, of: LogTable = VERDICTS) -> int:
+    """About how many rows `read_log` will look at: files that lie in the time in part count as a whole.
+
+    Raises:
+        ObjectStoreError: the store is away.
+    """
+    return sum(
+        file.rows
+        for folder in _folders_since(store, since_ms, of)
+        for file in _files_within(store, folder, since_ms, until_ms)
+    )
+
+
+def _folders_since(store: ObjectStore, since_ms: int, of: LogTable) -> list[str]:
+    # What was captured then was written then or later; an hour is left for clocks.
+    return [folder for begin_ms, folder in folders(store, of.root) if begin_ms + 2 * HOUR_MS > since_ms]
+
+
+def _files_within(store: ObjectStore, folder: str, since_ms: int, until_ms: int) -> list[LogFile]:
+    return [
+        file
+        for file in files_in(store, folder)
+        if file.last_capture_ms >= since_ms and file.first_capture_ms < until_ms
+    ]
+
+
+def _within(batch: pa.RecordBatch, time: str, since_ms: int, until_ms: int) -> pa.RecordBatch:
+    times: Any = batch.column(time).to_numpy()
+    mask = (times >= since_ms) & (times < until_ms)
     return batch if mask.all() else batch.filter(pa.array(mask))

@@ -1,0 +1,91 @@
+"""What became of verdicts: one row for each event that raised or changed an incident, or decided it.
+
+Rows are made of the events as they were published, so that they hold whatever process raised, and whoever decided.
+They tell no person's name.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from worker.events import EventType
+
+RAISED, UPDATED, DECIDED = "raised", "updated", "decided"
+"""Kinds of rows."""
+
+_KINDS = {EventType.RAISED: RAISED, EventType.UPDATED: UPDATED, EventType.DECISION_MADE: DECIDED}
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),  # of the event: the same event may be here twice
+        ("kind", pa.string()),
+        ("at_ms", pa.int64()),  # when it was published or decided; Redis's clock, as all times here
+        ("incident_id", pa.string()),
+        ("stream_id", pa.string()),  # of a flood's incident, the first of them
+        ("generation", pa.int32()),
+        ("rule", pa.string()),
+        ("severity", pa.string()),
+        ("purpose", pa.string()),
+        ("raised_ms", pa.int64()),
+        ("captured_first_ms", pa.int64()),
+        ("captured_last_ms", pa.int64()),
+        ("outcome", pa.string()),  # of a decision
+        # Of what was raised or changed:
+        ("segment_key", pa.string()),  # in which the cause was found; with "~" where it was found by looking back
+        ("captured_ms", pa.int64()),  # the picture that gave cause
+        ("hits", pa.int32()),
+        ("streams", pa.int32()),  # of a flood's incident; else null
+        ("policy_version", pa.string()),
+        ("model_versions", pa.map_(pa.string(), pa.string())),
+        ("list_versions", pa.map_(pa.string(), pa.string())),
+    ]
+)
+"""Fields may be added; a reader gets null for those that an older file lacks."""
+
+
+def outcome_row(text: str) -> Mapping[str, Any] | None:
+    """The row of an event, given as JSON; None: it is of another kind, or nothing that this version knows."""
+    try:
+        event = json.loads(text)
+        kind = _KINDS.get(event["type"])
+        return None if kind is None else _row(event, kind)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    data = event["data"]
+    times = data["times"]
+    row = {
+        "id": event["id"],
+        "kind": kind,
+        "at_ms": _ms(times["decided" if kind == DECIDED else "published"]),
+        "incident_id": data["incident_id"],
+        "stream_id": data["stream_id"],
+        "generation": data["generation"],
+        "rule": data["rule"],
+        "severity": data["severity"],
+        "purpose": data["purpose"],
+        "raised_ms": _ms(times["raised"]),
+        "captured_first_ms": _ms(times["captured_first"]),
+        "captured_last_ms": _ms(times["captured_last"]),
+        "streams": data.get("streams_total"),
+    }
+    if kind == DECIDED:
+        return row | {"outcome": data["outcome"]}
+    versions = data["versions"]
+    return row | {
+        "segment_key": data["sample"]["segment"],
+        "captured_ms": _ms(data["sample"]["captured"]),
+        "hits": data["hits"],
+        "policy_version": versions["policy"],
+        "model_versions": list(versions["models"].items()),
+        "list_versions": list(versions["lists"].items()),
+    }
+
+
+def _ms(time: str) -> int:
+    return round(datetime.fromisoformat(time).timestamp() * 1000)

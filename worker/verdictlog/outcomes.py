@@ -1,0 +1,122 @@
+"""What became of verdicts, copied from the queue's streams into the store: what was raised, changed and decided.
+
+The streams are the truth, whoever publishes on them; they are trimmed once everybody has read them. So one worker at a
+time copies what is new, and notes how far it came when the file is there: an entry may be copied twice, and is told
+apart by its event's id.
+
+lw:outcomes:position   hash: stream key -> id of the last entry that was copied
+lw:outcomes:recorded   when that was last done, in ms
+lw:outcomes:lease      of the one process that does it
+"""
+
+import logging
+from time import monotonic
+from typing import Any, Final
+
+import pyarrow as pa
+from redis import Redis
+
+from worker.bank.lease import leased
+from worker.errors import LeaseLostError, ObjectStoreError
+from worker.objectstore import ObjectStore
+from worker.queuekeys import DECISIONS, ESCALATION_KEYS, OPERATIONS
+from worker.redisdb import now_ms, store_errors
+from worker.verdictlog.outcomerows import outcome_row
+from worker.verdictlog.reading import write_table
+from worker.verdictlog.tables import OUTCOMES
+
+_log = logging.getLogger(__name__)
+
+POSITION: Final = "lw:outcomes:position"
+RECORDED: Final = "lw:outcomes:recorded"
+LEASE: Final = "lw:outcomes:lease"
+
+STREAMS: Final = (*ESCALATION_KEYS, DECISIONS, OPERATIONS)
+
+RECORD_EVERY_MS: Final = 10_000
+"""As often as a process writes its verdicts."""
+
+SLICE_SECONDS: Final = 4.0
+MOST_ENTRIES: Final = 2_000
+"""Read from a stream at a time: some 5 MB."""
+
+HELD_MS: Final = 3_600_000
+"""How long entries that were not copied are kept from being trimmed: a store that is away must not fill Redis."""
+
+
+def is_due(redis: Redis) -> bool:
+    """Whether there is something to copy, it is time again, and nobody is at it."""
+    with store_errors(), redis.pipeline(transaction=False) as pipe:
+        pipe.exists(LEASE)
+        pipe.get(RECORDED)
+        pipe.hgetall(POSITION)
+        pipe.time()
+        for key in STREAMS:
+            pipe.xrevrange(key, count=1)
+        held, recorded, position, (seconds, _), *newest = pipe.execute()
+    if held or (recorded is not None and int(seconds) * 1000 - int(recorded) < RECORD_EVERY_MS):
+        return False
+    return any(last and str(last[0][0]) != position.get(key) for key, last in zip(STREAMS, newest, strict=True))
+
+
+def unrecorded_from(redis: Redis) -> dict[str, str]:
+    """For each stream, the id from which on its entries must stay: they are not copied yet, and not too old."""
+    with store_errors():
+        position = redis.hgetall(POSITION)
+        oldest = (now_ms(redis) - HELD_MS, 0)
+    held = {key: max(oldest, _next(str(position.get(key, "0-0")))) for key in STREAMS}
+    return {key: f"{milliseconds}-{sequence}" for key, (milliseconds, sequence) in held.items()}
+
+
+def _next(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence or 0) + 1
+
+
+def record_outcomes(redis: Redis, store: ObjectStore, *, seconds: float = SLICE_SECONDS) -> bool:
+    """Copies what is new, unless another process is at it. True: there is more to do at once.
+
+    Raises:
+        StoreError: Redis failed; what was copied may be copied again.
+    """
+    until = monotonic() + seconds
+    try:
+        with leased(redis, LEASE) as lease:
+            if lease is None:
+                return False
+            while _copy(redis, store):
+                lease.check()
+                if monotonic() >= until:
+                    return True
+    except ObjectStoreError as error:
+        _log.warning("what was raised and decided cannot be recorded: %s", error)
+    except LeaseLostError as error:
+        _log.warning("recording what was raised and decided: %s", error)
+        return False
+    with store_errors():
+        redis.set(RECORDED, now_ms(redis))
+    return False
+
+
+def _copy(redis: Redis, store: ObjectStore) -> bool:
+    """Writes one file of what is new; False: nothing was."""
+    with store_errors():
+        position = redis.hgetall(POSITION)
+        now = now_ms(redis)
+        read: dict[str, Any] = {
+            key: redis.xrange(key, min="(" + str(position.get(key, "0-0")), count=MOST_ENTRIES) for key in STREAMS
+        }
+    found = {key: entries for key, entries in read.items() if entries}
+    if not found:
+        return False
+    rows = [
+        row
+        for entries in found.values()
+        for _, fields in entries
+        if (row := outcome_row(str((fields or {}).get("event", "")))) is not None
+    ]
+    if rows:
+        write_table(store, pa.Table.from_pylist(rows, schema=OUTCOMES.schema), written_ms=now, of=OUTCOMES)
+    with store_errors():
+        redis.hset(POSITION, mapping={key: str(entries[-1][0]) for key, entries in found.items()})
+    return True

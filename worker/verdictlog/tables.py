@@ -1,0 +1,31 @@
+"""The two tables that the store keeps: verdicts, and what became of them. Both are kept and merged alike."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from worker.verdictlog import outcomerows, rows
+from worker.verdictlog.files import ROOT
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogTable:
+    """A kind of files of the log."""
+
+    root: str
+    """The folder that they are in."""
+    schema: pa.Schema
+    time: str
+    """The column whose first and last value a file's name tells."""
+
+
+VERDICTS = LogTable(root=ROOT, schema=rows.SCHEMA, time="capture_ms")
+OUTCOMES = LogTable(root="outcomes", schema=outcomerows.SCHEMA, time="at_ms")
+
+TABLES = (VERDICTS, OUTCOMES)
+
+
+def table_in(folder: str) -> LogTable:
+    """The table that has its files in a folder."""
+    root = folder.partition("/")[0]
+    return next(table for table in TABLES if table.root == root)
