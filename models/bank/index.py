@@ -127,12 +127,17 @@ class _Probes:
 def _probes(bits: int, max_distance: int) -> _Probes:
     """The look-ups that find all within `max_distance`.
 
-    `max_distance + 1` is shared out among the chunks: one with a share of s is looked up at radius s - 1, and one with
-    none is not.
+    A chunk with a share of s is looked up at radius s - 1, and one with none is not.
     """
-    shares = [(max_distance + 1 + chunk) // CHUNKS for chunk in range(CHUNKS)]
+    shares = chunk_shares(max_distance)
     masks = [_masks(bits, share) | chunk << bits for chunk, share in enumerate(shares)]
     return _Probes(counts=np.array([len(of) for of in masks]), masks=np.concatenate(masks))
+
+
+def chunk_shares(max_distance: int) -> list[int]:
+    """How `max_distance + 1` is shared out among the chunks: what is within `max_distance` differs in fewer bits (<) than
+    its share in one of them at least."""
+    return [(max_distance + 1 + chunk) // CHUNKS for chunk in range(CHUNKS)]
 
 
 def _masks(bits: int, share: int) -> Rows:
@@ -171,7 +176,7 @@ def build_chunk(words: Words, chunk: int, bits: int) -> tuple[Starts, npt.NDArra
     pairs = np.empty(len(words), np.uint64)
     for start in range(0, len(words), BLOCK):
         block = words[start : start + BLOCK]
-        keys = _keys(block, chunk, bits)
+        keys = chunk_keys(block, chunk, bits)
         pairs[start : start + BLOCK] = keys << np.uint64(32) | np.arange(start, start + len(block), dtype=np.uint64)
     pairs.sort()
     rows = pairs.astype(np.uint32)
@@ -182,8 +187,8 @@ def build_chunk(words: Words, chunk: int, bits: int) -> tuple[Starts, npt.NDArra
     return starts, rows
 
 
-def _keys(words: Words, chunk: int, bits: int) -> Words:
-    """The chunk's values: uint64, (n,)."""
+def chunk_keys(words: Words, chunk: int, bits: int) -> Words:
+    """A chunk's values, of its first `bits` bits: uint64, (n,)."""
     word, shift = divmod(_chunk_start(chunk), _WORD_BITS)
     keys = words[:, word] >> np.uint64(shift)
     if shift + bits > _WORD_BITS:

@@ -4,7 +4,9 @@ An index of the logged hashes would cost more to build than one pass over them t
 about 1.5 s on one thread (`python -m bench.lookback`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,29 @@ class Near:
     """Places among those that were sought."""
     distances: npt.NDArray[np.intp]
 
+    @classmethod
+    def none(cls) -> Self:
+        """No pair."""
+        nothing = np.empty(0, np.intp)
+        return cls(hashes=nothing, sought=nothing, distances=nothing)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """One after the other; of one part at least."""
+        return cls(
+            hashes=np.concatenate([part.hashes for part in parts]),
+            sought=np.concatenate([part.sought for part in parts]),
+            distances=np.concatenate([part.distances for part in parts]),
+        )
+
+    def taken(self, places: npt.NDArray[np.intp]) -> Self:
+        """The pairs at these places."""
+        return replace(self, hashes=self.hashes[places], sought=self.sought[places], distances=self.distances[places])
+
+    def moved(self, by: int) -> Self:
+        """The same pairs where the hashes are part of more, of which `by` come before them."""
+        return replace(self, hashes=self.hashes + by)
+
 
 def sweep(hashes: npt.NDArray[np.uint8], sought: npt.NDArray[np.uint8], max_distances: npt.NDArray[np.uint8]) -> Near:
     """Every pair of `hashes` and `sought` within its distance (<=): exact.
@@ -34,7 +59,7 @@ def sweep(hashes: npt.NDArray[np.uint8], sought: npt.NDArray[np.uint8], max_dist
     """
     words = np.ascontiguousarray(hashes).view(np.uint64).reshape(-1, HASH_BYTES // 8)
     wanted = np.ascontiguousarray(sought).view(np.uint64).reshape(-1, HASH_BYTES // 8)
-    found: list[tuple[npt.NDArray[np.intp], int, npt.NDArray[np.intp]]] = []
+    found = [Near.none()]
     for start in range(0, len(words), _BLOCK_HASHES):
         block = words[start : start + _BLOCK_HASHES]
         first, second = np.ascontiguousarray(block[:, 0]), np.ascontiguousarray(block[:, 1])
@@ -52,12 +77,8 @@ def sweep(hashes: npt.NDArray[np.uint8], sought: npt.NDArray[np.uint8], max_dist
             distances = np.bitwise_count(block[rows] ^ words_wanted).sum(axis=1, dtype=np.intp)
             kept = distances <= limit
             if kept.any():
-                found.append((start + rows[kept], place, distances[kept]))
-    if not found:
-        nothing = np.empty(0, np.intp)
-        return Near(hashes=nothing, sought=nothing, distances=nothing)
-    return Near(
-        hashes=np.concatenate([rows for rows, _, _ in found]),
-        sought=np.concatenate([np.full(len(rows), place, np.intp) for rows, place, _ in found]),
-        distances=np.concatenate([distances for _, _, distances in found]),
-    )
+                hashes = start + rows[kept]
+                found.append(
+                    Near(hashes=hashes, sought=np.full(len(hashes), place, np.intp), distances=distances[kept])
+                )
+    return Near.joined(found)
