@@ -13,6 +13,7 @@ LivewardenError
     ├── BankRequestError         the bank does not do what a person asked of it
     ├── LeaseLostError           background work took longer than its lease, and another has it now
     ├── ScanError                a scan that could not look at anything, or was asked for what is not there
+    ├── ReplayError              a policy that cannot be tried on what was seen, or test cases that cannot be read
     └── DemoError                the demo cannot start, or nothing came of it
 """
 
@@ -92,6 +93,10 @@ class LeaseLostError(WorkerError):
 
 class ScanError(WorkerError):
     """A scan that could not look at anything, or was asked for something that does not exist; the text says why."""
+
+
+class ReplayError(WorkerError):
+    """A policy that cannot be tried on what was seen, or test cases that cannot be read; the text says why."""
 
 
 class DemoError(WorkerError):
