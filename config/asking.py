@@ -3,20 +3,23 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from config.expressions import Condition, ConditionError, Context
-from config.facts import ListMatch, SampleFacts, StreamFacts
+from config.expressions import Condition, Context
+from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
+from config.names import ConditionError
+from config.trial import MAX_MATCHES
 
 
 class Asked:
     """The sample as conditions see it. Views of a part of its matches are built only where a rule asks for them."""
 
-    def __init__(self, stream: StreamFacts, sample: SampleFacts) -> None:
+    def __init__(self, stream: StreamFacts, sample: SampleFacts, around: Surroundings | None = None) -> None:
+        self._around = around
         self.problems: tuple[str, ...] = ()
         """Slugs of what a rule will not see."""
         self._sample = sample
         self._views: dict[tuple[ListMatch, ...], Context] = {}
         try:
-            self._views[sample.matches] = Context(stream, sample)
+            self._views[sample.matches] = Context(stream, sample, around)
         except ValueError:  # CEL has no text with lone surrogates, JSON of a platform's notes may
             self.problems = ("metadata-unusable",)
             stream = replace(stream, metadata={})
@@ -56,6 +59,10 @@ class Asked:
             for match in _nearest(matches)
         )
 
+    def holds_unallowed(self, condition: Condition) -> bool:
+        """Whether it would hold without the matches that a lead found harmless."""
+        return self._holds_for(tuple(match for match in self._sample.matches if not match.allowed), condition)
+
     def _holds_for(self, matches: tuple[ListMatch, ...], condition: Condition) -> bool:
         try:
             return self._view(matches).holds(condition)
@@ -65,7 +72,7 @@ class Asked:
     def _view(self, matches: tuple[ListMatch, ...]) -> Context:
         view = self._views.get(matches)
         if view is None:
-            view = self._views[matches] = Context(self._stream, replace(self._sample, matches=matches))
+            view = self._views[matches] = Context(self._stream, replace(self._sample, matches=matches), self._around)
         return view
 
 
@@ -73,3 +80,17 @@ def _nearest(matches: Iterable[ListMatch]) -> list[ListMatch]:
     found = list(matches)
     distance = min(match.distance for match in found)
     return [match for match in found if match.distance == distance]
+
+
+def most_telling(matches: Iterable[ListMatch]) -> tuple[ListMatch, ...]:
+    """At most MAX_MATCHES, nearest first: of more, the nearest of each list, then of each video, then the nearest."""
+    ordered = sorted(matches, key=lambda match: match.order)
+    if len(ordered) <= MAX_MATCHES:
+        return tuple(ordered)
+    lists: dict[str, ListMatch] = {}
+    videos: dict[tuple[str, str | None], ListMatch] = {}
+    for match in ordered:
+        lists.setdefault(match.list, match)
+        videos.setdefault((match.list, match.video), match)
+    chosen = list(dict.fromkeys([*lists.values(), *videos.values(), *ordered]))[:MAX_MATCHES]
+    return tuple(sorted(chosen, key=lambda match: match.order))

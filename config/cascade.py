@@ -5,8 +5,10 @@ from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from config.expressions import Condition, Context, compile_condition
+from config.expressions import Condition, Context
 from config.facts import SampleFacts, StreamFacts
+from config.names import ConditionError
+from config.trial import compile_condition
 
 
 class Stage(BaseModel):
@@ -22,8 +24,8 @@ class Stage(BaseModel):
     @field_validator("when")
     @classmethod
     def _compiles(cls, value: str | None) -> str | None:
-        if value is not None:
-            compile_condition(value)
+        if value is not None and compile_condition(value).looks_around:
+            raise ConditionError("a model's condition sees one picture: window and coverage are known later")
         return value
 
     @cached_property

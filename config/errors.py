@@ -7,6 +7,12 @@ LivewardenError                  the root of every package's tree: its text is o
     └── SchemaError              an event that does not fit its JSON Schema
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from config.mistakes import Mistake
+
 
 class LivewardenError(Exception):
     """The root of all errors that livewarden raises on purpose.
@@ -26,6 +32,11 @@ class SettingsError(ConfigError):
 
 class PolicyError(ConfigError):
     """The policy file is not usable; the text names the file and the field."""
+
+    def __init__(self, text: str, *, mistakes: "Sequence[Mistake]" = ()) -> None:
+        super().__init__(text)
+        self.mistakes = tuple(mistakes)
+        """Each thing that is wrong, where the file could be read."""
 
 
 class SchemaError(ConfigError):

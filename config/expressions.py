@@ -4,42 +4,24 @@ CEL finds an unknown name only when it comes across it. A policy that is wrong m
 its rule is needed, so names are checked before, and each condition is tried on samples that reach all of it.
 """
 
-import itertools
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import cel
 
-from config.facts import ListMatch, SampleFacts, StreamFacts
+from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
+from config.names import FIELDS, FUNCTIONS, ConditionError, check_names
+from config.windows import WindowCall, WindowError, extract_calls
 
-FUNCTIONS: Final = ("matched", "score")
-FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "matches": (),
-    "sample": ("capture_ms", "pts_seconds", "quality", "reason"),
-    "scores": (),
-    "stream": ("audience", "drill", "id", "metadata", "purpose", "risk_prior"),
-}
-"""The names that a condition may use, and their fields."""
-
-_BUILT_INS: Final = frozenset(
-    {"bool", "bytes", "contains", "double", "duration", "dyn", "endsWith", "getDate", "getDayOfMonth", "getDayOfWeek"}
-    | {"getDayOfYear", "getFullYear", "getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds", "has"}
-    | {"int", "matches", "max", "min", "size", "startsWith", "string", "timestamp", "type", "uint"}
-)
-"""CEL's own functions, as the package `common-expression-language` 0.10 has them."""
+MAX_TAGS = 50
+"""Of a match, that conditions see: what a list's source says of an entry has no bound."""
 
 _TEXT = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
-_BOUND = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*([A-Za-z_]\w*)\s*,")
-_FIELD = re.compile(r"(?<![\w.])(stream|sample)\s*\.\s*(\w+)")
 _ASKED_SCORE = re.compile(r"""(?:\bscore\(\s*|\bscores\[\s*)(?:"([^"]*)"|'([^']*)')""")
+_ASKED_SIGNAL = re.compile(r"""(?:\bsignal\(\s*|\bsignals\[\s*)(?:"([^"]*)"|'([^']*)')""")
 _ASKED_LIST = re.compile(r"""(?:\bmatched\(\s*|\.\s*list\s*[=!]=\s*)(?:"([^"]*)"|'([^']*)')""")
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
-
-
-class ConditionError(ValueError):
-    """A condition that is not usable; the text says where, and what was expected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +31,33 @@ class Condition:
     text: str
     scores: frozenset[str]
     """Scores that the text names, "<model>/<label>"."""
+    signals: frozenset[str]
+    """Signals that the text names."""
     lists: frozenset[str]
     """Hash lists that the text names."""
+    names: frozenset[str]
+    """Of `config.names`, that it uses."""
+    windows: tuple[WindowCall, ...]
+    """What it asks of the samples before."""
     uses_matches: bool
     uses_scores: bool
+    uses_coverage: bool
     program: Any
+
+    @property
+    def looks_around(self) -> bool:
+        """Whether one sample by itself does not answer it."""
+        return bool(self.windows) or self.uses_coverage
 
 
 class Context:
     """The names that conditions see, for one sample. Building one costs 22 µs; all rules share it."""
 
-    def __init__(self, stream: StreamFacts, sample: SampleFacts) -> None:
+    def __init__(self, stream: StreamFacts, sample: SampleFacts, around: Surroundings | None = None) -> None:
+        """Without `around`, conditions that look around cannot be evaluated."""
         lists = {match.list for match in sample.matches}
         scores = {name: float(score) for name, score in sample.scores.items()}
+        signals = {name: float(number) for name, number in stream.signals.items()}
         self._misuse: list[str] = []
 
         def matched(*arguments: Any) -> bool:
@@ -70,26 +66,32 @@ class Context:
         def score(*arguments: Any) -> float:
             return scores.get(arguments[0], 0.0) if self._one_text("score", arguments) else 0.0
 
-        self._context = cel.Context(
-            variables={
-                "matches": [_match(match) for match in sample.matches],
-                "scores": scores,
-                "stream": {
-                    "id": stream.stream_id,
-                    "purpose": stream.purpose,
-                    "audience": stream.audience,
-                    "risk_prior": float(stream.risk_prior),
-                    "metadata": dict(stream.metadata),
-                    "drill": stream.drill,
-                },
-                "sample": {
-                    "capture_ms": sample.capture_ms,
-                    "pts_seconds": float(sample.pts_seconds),
-                    "reason": str(sample.reason),
-                    "quality": sample.pdq_quality,
-                },
+        def signal(*arguments: Any) -> float:
+            return signals.get(arguments[0], 0.0) if self._one_text("signal", arguments) else 0.0
+
+        variables: dict[str, Any] = {
+            "matches": [_match(match) for match in sample.matches],
+            "scores": scores,
+            "signals": signals,
+            "stream": {
+                "id": stream.stream_id,
+                "purpose": stream.purpose,
+                "audience": stream.audience,
+                "risk_prior": float(stream.risk_prior),
+                "metadata": dict(stream.metadata),
+                "drill": stream.drill,
             },
-            functions={"matched": matched, "score": score},
+            "sample": {
+                "capture_ms": sample.capture_ms,
+                "pts_seconds": float(sample.pts_seconds),
+                "reason": str(sample.reason),
+                "quality": sample.pdq_quality,
+            },
+        }
+        if around is not None:
+            variables |= {"coverage": vars(around.coverage), **around.answers}
+        self._context = cel.Context(
+            variables=variables, functions={"matched": matched, "score": score, "signal": signal}
         )
 
     def _one_text(self, function: str, arguments: tuple[Any, ...]) -> bool:
@@ -100,7 +102,7 @@ class Context:
         return fits
 
     def holds(self, condition: Condition) -> bool:
-        """Whether the condition holds. One that asks for a score or a metadata key which is not there does not hold.
+        """Whether the condition holds. One that asks for a score, signal or metadata key that is not there does not.
 
         Raises:
             ConditionError: it cannot be evaluated on this sample.
@@ -131,58 +133,47 @@ class Context:
         return result
 
 
-def compile_condition(text: str) -> Condition:
-    """Compiles and checks a condition.
+def parse_condition(text: str) -> Condition:
+    """Compiles a condition and checks its names; `config.trial` tries it out as well.
 
     Raises:
-        ConditionError: syntax, with its position; an unknown name, with the known ones; or a mistake that shows when
-            it is tried, such as adding an integer to a score.
+        ConditionError: syntax, or an unknown name; with its place in the text.
     """
+    bare = _TEXT.sub(lambda quoted: " " * len(quoted[0]), text)
     try:
-        program = cel.compile(text)
+        plain, windows = extract_calls(text, bare)
+    except WindowError as error:
+        raise ConditionError(str(error), error.offset) from error
+    try:
+        program = cel.compile(plain)
     except ValueError as error:
         position = _POSITION.search(str(error))
         if position is None:
             raise ConditionError(str(error)) from error
         line, column, what = position.groups()
-        raise ConditionError(f"line {line}, column {column}: {what.partition(' expecting ')[0]}") from error
-    bare = _TEXT.sub(lambda quoted: " " * len(quoted[0]), text)
-    _check_names(program.references(), bare)
-    condition = Condition(
+        raise ConditionError(what.partition(" expecting ")[0], _offset(text, int(line), int(column))) from error
+    bare = _TEXT.sub(lambda quoted: " " * len(quoted[0]), plain)
+    references = program.references()
+    check_names(references, bare, {call.variable for call in windows})
+    scored = [call.name for call in windows if call.function not in ("matched", "samples")]
+    matched = [call.name for call in windows if call.function == "matched"]
+    return Condition(
         text=text,
-        scores=frozenset(_asked(_ASKED_SCORE, text)),
-        lists=frozenset(_asked(_ASKED_LIST, text)),
-        uses_matches=bool(re.search(r"\bmatches\b(?!\s*\()|\bmatched\s*\(", bare)),
-        uses_scores=bool(re.search(r"\bscores?\b", bare)),
+        scores=frozenset([*_asked(_ASKED_SCORE, plain), *scored]),
+        signals=frozenset(_asked(_ASKED_SIGNAL, plain)),
+        lists=frozenset([*_asked(_ASKED_LIST, plain), *matched]),
+        names=frozenset({*references["variables"], *references["functions"]} & {*FIELDS, *FUNCTIONS}),
+        windows=windows,
+        uses_matches=bool(matched) or bool(re.search(r"\bmatches\b(?!\s*\()|\bmatched\s*\(", bare)),
+        uses_scores=bool(scored) or bool(re.search(r"\bscores?\b", bare)),
+        uses_coverage="coverage" in references["variables"],
         program=program,
     )
-    _try_out(condition)
-    return condition
 
 
-def _check_names(references: Mapping[str, list[str]], bare: str) -> None:
-    bound = set(_BOUND.findall(bare))
-    for name in references["variables"]:
-        if name not in FIELDS and name not in bound:
-            raise ConditionError(f"unknown name {name!r}{_at(name, bare)}: known are {', '.join(sorted(FIELDS))}")
-    for name in references["functions"]:
-        if name.isidentifier() and name not in _BUILT_INS and name not in FUNCTIONS:
-            raise ConditionError(
-                f"unknown function {name!r}{_at(name, bare)}: known are {', '.join((*FUNCTIONS, *sorted(_BUILT_INS)))}"
-            )
-    for owner, name in _FIELD.findall(bare):
-        if name not in FIELDS[owner]:
-            raise ConditionError(
-                f"unknown name '{owner}.{name}'{_at(name, bare)}: known are {', '.join(FIELDS[owner])}"
-            )
-
-
-def _at(name: str, bare: str) -> str:
-    found = re.search(rf"\b{re.escape(name)}\b", bare)
-    if found is None:
-        return ""
-    before = bare[: found.start()]
-    return f" at line {before.count(chr(10)) + 1}, column {found.start() - before.rfind(chr(10))}"
+def _offset(text: str, line: int, column: int) -> int:
+    """Of a line and column, both from 1."""
+    return sum(len(one) + 1 for one in text.split("\n")[: line - 1]) + column - 1
 
 
 def _asked(pattern: re.Pattern[str], text: str) -> list[str]:
@@ -196,7 +187,7 @@ def _match(match: ListMatch) -> dict[str, Any]:
         "distance": match.distance,
         "video": _text(match.video or ""),
         "variant": match.variant or "",
-        "tags": [_text(tag) for tag in match.tags],
+        "tags": [_text(tag) for tag in match.tags[:MAX_TAGS]],
     }
 
 
@@ -207,32 +198,3 @@ def _text(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode(errors="replace").decode()
     return text
-
-
-def _try_out(condition: Condition) -> None:
-    """Evaluates the condition on samples that match what it names and on one that matches nothing.
-
-    Each of `&&` and `||` hides what stands behind it from some sample; from all of them, little stays hidden.
-    """
-    lists = sorted(condition.lists) or ["list"]
-    pictures = tuple(ListMatch(list=name, entry="1", distance=0, tags=("tag",)) for name in lists)
-    frames = tuple(ListMatch(list=name, entry="1", distance=31, video="1", variant="mirror") for name in lists)
-    names = sorted(condition.scores) or ["model/label"]
-    for found, score, purpose in itertools.product(((), pictures, frames), (0.0, 1.0), ("live", "drill", "canary")):
-        sample = SampleFacts(
-            capture_ms=0,
-            pts_seconds=0.0,
-            reason="keyframe",
-            pdq_quality=100,
-            matches=found,
-            scores=dict.fromkeys(names, score),
-        )
-        try:
-            Context(StreamFacts(stream_id="stream", purpose=purpose), sample).evaluate(condition)
-        except KeyError as error:
-            key = str(error.args[0]).strip("'\"")
-            # What a platform notes on a stream differs from stream to stream; all else is known.
-            if not re.search(rf"""\bmetadata\b\s*(\.\s*|\[\s*["'])(\w+\.)*{re.escape(key)}\b""", condition.text):
-                raise ConditionError(
-                    f"unknown name {key!r}: a match has list, entry and distance, and video, variant and tags"
-                ) from error

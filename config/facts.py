@@ -148,6 +148,16 @@ class Coverage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What is known around a sample once its segment and all before it have ended."""
+
+    answers: Mapping[str, int | float] = field(default_factory=dict)
+    """Of windows, by the variable of the call (config/windows.py)."""
+    coverage: Coverage = Coverage()
+    """Of the sample's segment."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class SegmentFacts:
     """What was found out about one segment of a stream."""
 

@@ -2,18 +2,36 @@
 
 Pure: what has to be remembered of a stream is handed in and given back. Most rules look at one sample, and are asked
 at once. Those that look at a window, at coverage, or at N of M samples are asked in capture order, so that the same is
-raised in whatever order segments end: a segment's samples wait until no earlier segment is still to come.
+raised in whatever order segments end: a segment waits until no earlier one is still to come.
 """
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Final
 
-from config.facts import Hit, Place, SegmentFacts
+from config.facts import Hit, Place, SampleFacts, SegmentFacts, Surroundings
+from config.persistence import LATE_SECONDS
 from config.policy import Policy
+from config.windows import Behind
+
+MAX_WAITING_SAMPLES: Final = 2_000
+"""Of segments that wait for an earlier one; of more, the oldest are judged without it. LATE_SECONDS of a stream that is
+sampled as densely as can be have about as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderState:
     """What is remembered of one watch generation and epoch of a stream, for the rules that are judged in order."""
+
+    past: tuple[Behind, ...] = ()
+    """Samples that were judged and that windows can still reach, by capture time."""
+    ordinal: int | None = None
+    """Of the newest sample that was judged, among those that were looked at. The first one's is its capture time in
+    milliseconds, so that what is forgotten and begun again lies far from what was before. None: there was none."""
+    waiting: tuple[SegmentFacts, ...] = ()
+    """Segments that have ended and are not judged yet, by place: an earlier one may still come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,23 +42,80 @@ class Judgement:
     """Of its own samples, and of those that had waited for it; before persistence, shadow rules among them."""
     state: OrderState
     problems: tuple[str, ...] = ()
-    """Slugs for `degraded`: rules that could not be evaluated."""
+    """Slugs for `degraded`, sorted: rules that could not be evaluated."""
 
 
 def judge(
     policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: Place | None = None
 ) -> Judgement:
-    """Judges one more segment, whichever of its stream ends next.
+    """Judges one more segment by all rules, whichever of its stream ends next.
 
     Args:
         state: of the segment's watch generation and epoch; `OrderState()` before the first.
         segment: also one of which nothing was seen: others may have waited for it.
-        earliest_pending: place of the earliest segment of the same epoch that is still to come; None: there is none
-            (all later ones come later).
+        earliest_pending: place of the earliest segment of the same epoch that is still to come; None: there is none,
+            and what comes later is later.
     """
     evaluations = [policy.evaluate(segment.stream, sample) for sample in segment.samples]
+    later = judge_in_order(policy, state, segment, earliest_pending=earliest_pending)
     return Judgement(
-        hits=tuple(hit for evaluation in evaluations for hit in evaluation.hits),
-        state=state,
-        problems=tuple(sorted({problem for evaluation in evaluations for problem in evaluation.problems})),
+        hits=(*(hit for evaluation in evaluations for hit in evaluation.hits), *later.hits),
+        state=later.state,
+        problems=tuple(sorted({*later.problems, *(one for each in evaluations for one in each.problems)})),
     )
+
+
+def judge_in_order(
+    policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: Place | None = None
+) -> Judgement:
+    """As `judge`, by the rules alone that are judged in order: the others were asked when the samples were taken."""
+    if not policy.in_order:
+        return Judgement(hits=(), state=OrderState())
+    waiting = sorted([*state.waiting, segment] if segment.samples else state.waiting, key=lambda one: one.place)
+    ripe = _ripe(waiting, max(segment.capture_ms, *(one.capture_ms for one in waiting), 0), earliest_pending)
+    hits: list[Hit] = []
+    problems: set[str] = set()
+    for one in waiting[:ripe]:
+        for sample in sorted(one.samples, key=lambda sample: sample.capture_ms):
+            state, around = _next(policy, state, sample)
+            evaluation = policy.evaluate(one.stream, sample, replace(around, coverage=one.coverage))
+            ordinal = _ordinal(state, sample)
+            hits += [replace(hit, segment=one.key, ordinal=ordinal) for hit in evaluation.hits]
+            problems.update(evaluation.problems)
+    return Judgement(
+        hits=tuple(hits), state=replace(state, waiting=tuple(waiting[ripe:])), problems=tuple(sorted(problems))
+    )
+
+
+def _ripe(waiting: Sequence[SegmentFacts], newest_ms: int, earliest_pending: Place | None) -> int:
+    """How many of the segments, by place, need not wait any longer."""
+    if earliest_pending is None:
+        return len(waiting)
+    # Nothing waits for ever: what is as late as this is judged when it comes, by what is then remembered.
+    late_ms = newest_ms - LATE_SECONDS * 1000
+    ripe = sum(1 for _ in takewhile(lambda one: one.place < earliest_pending or one.capture_ms < late_ms, waiting))
+    left = sum(len(one.samples) for one in waiting[ripe:])
+    while left > MAX_WAITING_SAMPLES:
+        left -= len(waiting[ripe].samples)
+        ripe += 1
+    return ripe
+
+
+def _next(policy: Policy, state: OrderState, sample: SampleFacts) -> tuple[OrderState, Surroundings]:
+    """Goes one sample on."""
+    windows = policy.windows
+    now = windows.of(sample)
+    around = Surroundings(answers=windows.answers(state.past, now))
+    ordinal = state.ordinal
+    if ordinal is None:
+        ordinal = sample.capture_ms
+    elif sample.looked_at:
+        ordinal += 1
+    return replace(state, past=tuple(windows.keep(state.past, now)), ordinal=ordinal), around
+
+
+def _ordinal(state: OrderState, sample: SampleFacts) -> int:
+    """Its number; that of a late one is the number of the one before it."""
+    assert state.ordinal is not None
+    later = bisect_right(state.past, sample.capture_ms, key=lambda one: one.capture_ms)
+    return state.ordinal - sum(one.looked_at for one in state.past[later:])

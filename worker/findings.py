@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from config.facts import Hit, ListMatch, Severity, VideoFrame, most_urgent
+from config.persistence import Seen
 
 MAX_MATCHES = 20
 """Nearest matches that an incident keeps: bounds its size, and a person reads no more."""
@@ -34,6 +35,8 @@ class Finding:
     """The first `MIN_INTERRUPT_FRAMES` captures that matched a list for which the rule may interrupt."""
     frames: tuple[VideoFrame, ...] = ()
     """Of listed videos, for a rule that counts them, in a total order. An incident does not keep them."""
+    ordinal: int | None = None
+    """Of its first sample, for a rule that counts samples. An incident does not keep it."""
 
     @classmethod
     def of(cls, hit: Hit, interrupt_lists: tuple[str, ...]) -> "Finding":
@@ -51,6 +54,7 @@ class Finding:
             scores=dict(hit.scores),
             interrupt_frames_ms=(hit.capture_ms,) if interrupts else (),
             frames=tuple(sorted(set(hit.frames))),
+            ordinal=hit.ordinal,
         )
 
     def merged(self, other: "Finding") -> "Finding":
@@ -66,7 +70,13 @@ class Finding:
             scores=_highest(self.scores, other.scores),
             interrupt_frames_ms=tuple(frames[:MIN_INTERRUPT_FRAMES]),
             frames=tuple(sorted({*self.frames, *other.frames})),
+            ordinal=min((one for one in (self.ordinal, other.ordinal) if one is not None), default=None),
         )
+
+    @property
+    def seen(self) -> Seen:
+        """What persistence counts."""
+        return Seen(self.captured_first_ms, self.frames, self.ordinal)
 
 
 def merge(findings: Iterable[Finding]) -> Finding:
@@ -76,7 +86,7 @@ def merge(findings: Iterable[Finding]) -> Finding:
 
 def concluded(findings: Iterable[Finding]) -> Finding:
     """All of them together, as an incident keeps it: nothing is counted any more."""
-    return replace(merge(findings), frames=())
+    return replace(merge(findings), frames=(), ordinal=None)
 
 
 def _nearest(matches: Iterable[ListMatch]) -> tuple[ListMatch, ...]:

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from pydantic import TypeAdapter, ValidationError
 
 from config.facts import Hit, ListedHash, Severity
-from config.policy import Policy, Rule
+from config.policy import Policy
+from config.rules import Rule
 from worker.errors import StoreError
 from worker.events import Event, Occasion, escalation, incident_id, interrupt_request
 from worker.findings import MIN_INTERRUPT_FRAMES, Finding, Incident, concluded, merge
@@ -40,7 +41,7 @@ class RuleState:
     """What is remembered of one rule on one stream."""
 
     waiting: tuple[Finding, ...] = ()
-    """Hits that do not yet persist, one a capture instant, in that order. At most those of `remembered_ms`."""
+    """Hits that do not yet persist, one a capture instant, in that order. At most those that persistence remembers."""
     incident: Incident | None = None
     """The open one."""
     decided: Decided | None = None
@@ -105,17 +106,22 @@ def advance(
     """What follows from the hits found in one segment.
 
     Args:
-        hits: as `policy.evaluate` gave them for the segment's samples, in any order.
+        hits: of the segment's samples in any order, as `policy.evaluate` gave them; and, as `judge_in_order` gave them,
+            of rules that are judged in order.
         now_ms: Redis's clock.
         muted: by rule, how many hits are only to be counted.
     """
     rules: dict[str, RuleState] = {}
     events: list[Event] = []
     incidents: list[Incident] = []
-    in_order = sorted(hits, key=lambda hit: (hit.rule, hit.capture_ms))
-    for name, group in groupby(in_order, key=lambda hit: hit.rule):
-        before = state.rules.get(name, RuleState())
-        after, told = _advance_rule(before, list(group), policy.rule(name), occasion, now_ms, policy)
+    ordered = sorted(hits, key=lambda hit: (hit.rule, 0 if hit.segment else hit.capture_ms))
+    for name, group in groupby(ordered, key=lambda hit: hit.rule):
+        before = after = state.rules.get(name, RuleState())
+        told: list[Event] = []
+        for segment, together in _steps(list(group)):
+            of = replace(occasion, segment_key=segment) if segment else occasion
+            after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy)
+            told += more
         if after != before:
             rules[name] = after
             events += told
@@ -125,6 +131,17 @@ def advance(
         before = rules.get(name, state.rules.get(name, RuleState()))
         rules[name] = replace(before, muted_hits=before.muted_hits + count)
     return Advance(rules=rules, incidents=tuple(incidents), events=tuple(events))
+
+
+def _steps(hits: list[Hit]) -> list[tuple[str, list[Hit]]]:
+    """The hits of a rule that are looked at together, with the segment they are of if it is not the one that ended.
+
+    Of a rule that is judged in order it is one after the other, for which segment's end brings them is chance: so what
+    is raised is the same whichever it was.
+    """
+    if any(hit.segment for hit in hits):
+        return [(hit.segment, [hit]) for hit in hits]
+    return [("", hits)]
 
 
 def _advance_rule(
@@ -142,7 +159,7 @@ def _advance_rule(
     if state.incident is None:
         # All are asked before the oldest are forgotten: who looks back brings some that are older than what waits.
         gathered = _by_instant([*state.waiting, *found])
-        if rule.persistence.met_by((each.captured_first_ms, each.frames) for each in gathered) is None:
+        if rule.persistence.met_by(each.seen for each in gathered) is None:
             return replace(state, waiting=_remembered(gathered, rule)), []
         incident = Incident(
             incident_id=incident_id(occasion, rule.name),
@@ -175,8 +192,8 @@ def _by_instant(findings: Iterable[Finding]) -> list[Finding]:
 
 def _remembered(findings: Sequence[Finding], rule: Rule) -> tuple[Finding, ...]:
     """Without those too old to count with any that may still come."""
-    oldest_ms = findings[-1].captured_first_ms - rule.persistence.remembered_ms
-    return tuple(finding for finding in findings if finding.captured_first_ms >= oldest_ms)
+    newest = findings[-1].seen
+    return tuple(finding for finding in findings if rule.persistence.remembers(finding.seen, newest))
 
 
 def _request_interrupt(incident: Incident, rule: Rule, occasion: Occasion, now_ms: int) -> tuple[Incident, list[Event]]:

@@ -1,13 +1,12 @@
 """A scan: the pipeline over a file or a playlist, without Redis, and what comes out of it."""
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from time import process_time
 from typing import Any
 
 from config.facts import SELFTEST, ListMatch, SampleFacts, Severity, StreamFacts
-from config.persistence import Persistence
+from config.persistence import Persistence, Seen
 from config.policy import Policy
 from models.bank.bank import Bank
 from sampler.errors import SamplerError
@@ -115,18 +114,17 @@ class ScanResult:
     def _persisting(self, rule: str, persistence: Persistence) -> list[int]:
         """Indices of the samples on which the rule holds often enough, near enough together."""
         held = [
-            (index, hit.capture_ms, hit.frames)
+            (index, Seen(hit.capture_ms, hit.frames, hit.ordinal))
             for index, sample in enumerate(self.samples)
             for hit in sample.hits
             if hit.rule == rule
         ]
-        captures_ms = [capture_ms for _, capture_ms, _ in held]
         kept: set[int] = set()
-        for start, (_, first_ms, _) in enumerate(held):
-            together = held[start : bisect_right(captures_ms, first_ms + persistence.within_ms)]
-            met_at = persistence.met_by((capture_ms, frames) for _, capture_ms, frames in together)
+        for start, (_, first) in enumerate(held):
+            together = [one for one in held[start:] if persistence.reach(first, one[1])]
+            met_at = persistence.met_by(seen for _, seen in together)
             if met_at is not None:
-                kept.update(index for index, capture_ms, _ in together if capture_ms <= met_at)
+                kept.update(index for index, seen in together if seen.capture_ms <= met_at)
         return sorted(kept)
 
     def only_selftest(self, findings: Sequence[ScanFinding]) -> bool:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import PolicyError
-from config.facts import ListMatch, SampleFacts, Severity, StreamFacts
-from config.persistence import Persistence
+from config.facts import ListMatch, SampleFacts, Severity, StreamFacts, Surroundings
+from config.persistence import Persistence, Seen
 from config.policy import Policy, load_policy
 from config.profiles import BALANCED, VIGILANT
 
@@ -80,27 +80,40 @@ class TestDefault:
 
 class TestRefusals:
     @pytest.mark.parametrize(
-        ("condition", "told"),
+        ("condition", "column", "told"),
         [
-            ('scoers["m/nsfw"] > 0.5', "unknown name 'scoers' at line 1, column 1: known are matches, sample, scores"),
-            ('stream.purpos == "live"', "unknown name 'stream.purpos' at line 1, column 8: known are audience, drill"),
-            ('matchd("x")', "unknown function 'matchd' at line 1, column 1: known are matched, score"),
-            ('matches.exists(m, m.lst == "x")', "unknown name 'lst': a match has list, entry and distance"),
-            ('matches.exists(m, n.list == "x")', "unknown name 'n' at line 1, column 19"),
-            ('score("m/nsfw") > ', "line 1, column 19: mismatched input '<EOF>'"),
-            ('score("m/nsfw") + 1 > 1.5', "Unsupported operation: float + int"),
-            ('score("m/nsfw")', "expected true or false, it gives a float"),
-            ("score(1) > 0.5", 'score() takes one text, as in score("NAME")'),
-            ('matched("a", "b")', 'matched() takes one text, as in matched("NAME")'),
-            ('matched("a") && score(2) > 0.5', "score() takes one text"),
+            ('scoers["m/nsfw"] > 0.5', 1, "unknown name 'scoers': did you mean 'scores'? known are coverage, matches"),
+            (
+                'stream.purpos == "live"',
+                8,
+                "unknown name 'stream.purpos': did you mean 'stream.purpose'? known are stream.audience, stream.drill",
+            ),
+            ('signal("r") > 1.0 || matchd("x")', 22, "unknown function 'matchd': did you mean 'matched'? known are"),
+            (
+                'matches.exists(m, m.lst == "x")',
+                21,
+                "unknown field of a match 'lst': did you mean 'list'? known are distance, entry, list",
+            ),
+            ('matches.exists(m, n.list == "x")', 19, "unknown name 'n': known are coverage"),
+            ("coverage.failed > 1.0", 10, "unknown name 'coverage.failed': did you mean 'coverage.failed_seconds'?"),
+            ('score("m/nsfw") > ', 19, "mismatched input '<EOF>'"),
+            ('score("m/nsfw") + 1 > 1.5', None, "Unsupported operation: float + int"),
+            ('score("m/nsfw")', None, "expected true or false, it gives a float"),
+            ("score(1) > 0.5", None, 'score() takes one text, as in score("NAME")'),
+            ('matched("a", "b")', None, 'matched() takes one text, as in matched("NAME")'),
+            ('matched("a") && score(2) > 0.5', None, "score() takes one text"),
         ],
     )
-    def test_condition(self, tmp_path: Path, condition: str, told: str, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_condition(
+        self, tmp_path: Path, condition: str, column: int | None, told: str, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         """A typing error in a rule would be found out on the night when the rule is needed."""
         with pytest.raises(PolicyError) as caught:
             with_condition(tmp_path, condition)
         text = str(caught.value)
-        assert f"{tmp_path}/policy.yaml: rules[0].when (rule 'mine'): " in text
+        # The condition begins in column 7 of line 6, its field in column 5 of line 5.
+        place = "line 5, column 5" if column is None else f"line 6, column {6 + column}"
+        assert f"{tmp_path}/policy.yaml: {place}: rules[0].when (rule 'mine'): " in text
         assert told in text
         assert "\n" not in text
         assert capfd.readouterr() == ("", "")
@@ -110,7 +123,7 @@ class TestRefusals:
         [
             (
                 "{name: a, severty: high, when: 'true'}",
-                "rules[0].severty (rule 'a'): unknown field: known are name, when",
+                "line 3, column 15: rules[0].severty (rule 'a'): unknown field 'severty': did you mean 'severity'?",
             ),
             (
                 "{name: a, severity: hihg, when: 'true'}",
@@ -119,7 +132,7 @@ class TestRefusals:
             ("{name: A b, severity: high, when: 'true'}", "rules[0].name (rule 'A b'): "),
             (
                 "{name: a, severity: high, when: 'true', persistence: {hit: 2}}",
-                "rules[0].persistence.hit (rule 'a'): unknown field: known are hits, within_seconds",
+                "rules[0].persistence.hit (rule 'a'): unknown field 'hit': did you mean 'hits'? known are hits",
             ),
             (
                 "{name: a, severity: critical, when: 'true', action: interrupt}",
@@ -129,8 +142,8 @@ class TestRefusals:
                 "{name: a, severity: critical, when: 'true', lists: [x]}",
                 "only a rule with `action: interrupt` has them",
             ),
-            ("{name: a, name: b}", "line 3: 'name' is given twice"),
-            ("{name: a", "line 4: "),
+            ("{name: a, name: b}", "line 3, column 15: 'name' is given twice"),
+            ("{name: a", "line 4, column 1: "),
             ("5", "rules[0]: "),
         ],
     )
@@ -148,7 +161,10 @@ class TestRefusals:
             (b"", "expected a mapping with version and rules, got NoneType"),
             (b"\xff\xfe", "byte 0: expected UTF-8 text"),
             (b"version: '1'\nrules: []\n", "rules: at least one is needed"),
-            (b"version: '1'\nrules: []\nsamplng: x\n", "samplng: unknown field: known are version, sampling"),
+            (
+                b"version: '1'\nrules: []\nsamplng: x\n",
+                "line 3, column 1: samplng: unknown field 'samplng': did you mean 'sampling'? known are",
+            ),
             (b"a: \x01\n", "expected YAML"),
             (b"a: !!int x\n", "expected YAML"),
             (b"[" * 5000, "expected YAML"),
@@ -158,14 +174,17 @@ class TestRefusals:
                 "rules: a: a name may be given to one rule only",
             ),
             (b"version: '1'\nflood: {streams: 1}\nrules: [{name: a, severity: high, when: 'true'}]", "flood.streams: "),
-            (b"version: '1'\nflood: {stream: 5}\nrules: []", "unknown field: known are streams, within_seconds"),
+            (
+                b"version: '1'\nflood: {stream: 5}\nrules: []",
+                "unknown field 'stream': did you mean 'streams'? known are streams, within_seconds",
+            ),
             (
                 b"version: '1'\nrules: [{name: hash-flood, severity: high, when: 'true'}]",
                 "rules: hash-flood: livewarden names incidents of `flood` so: expected another name",
             ),
             (
                 b"version: '1'\nprofiles: {mine: {max_gap_second: 1}}\nrules: [{name: a, severity: high, when: a}]",
-                "profiles.mine.max_gap_second: unknown field: known are name, max_gap_seconds",
+                "profiles.mine.max_gap_second: unknown field 'max_gap_second': did you mean 'max_gap_seconds'?",
             ),
         ],
     )
@@ -252,13 +271,15 @@ class TestConditions:
     @given(st.text(max_size=60))
     def test_any_text_is_refused_or_usable(self, text: str) -> None:
         """A typing error could end the worker with something other than a message."""
-        from config.expressions import ConditionError, Context, compile_condition
+        from config.expressions import Context
+        from config.names import ConditionError
+        from config.trial import compile_condition
 
         try:
             condition = compile_condition(text)
         except ConditionError:
             return
-        assert Context(LIVE, SAMPLE).holds(condition) in (True, False)
+        assert Context(LIVE, SAMPLE, Surroundings()).holds(condition) in (True, False)
 
 
 class TestPersistence:
@@ -275,7 +296,7 @@ class TestPersistence:
     )
     def test_counts_instants_by_capture_time(self, captures_ms: list[int], met_at: int | None) -> None:
         """A person would be called for one frame counted three times, or not for three that came out of order."""
-        assert Persistence(hits=3, within_seconds=10).met_at(captures_ms) == met_at
+        assert Persistence(hits=3, within_seconds=10).met_by(map(Seen, captures_ms)) == met_at
 
 
 def test_version_tells_two_files_apart(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, Severity, StreamFacts, VideoFrame
-from config.persistence import Persistence
+from config.persistence import Persistence, Seen
 from config.policy import Policy, load_policy
 
 LIVE = StreamFacts(stream_id="cam-1")
@@ -53,13 +53,14 @@ class TestCounting:
     )
     def test_distinct_frames_at_distinct_instants(self, seen: list[tuple[int, str]], met_at: int | None) -> None:
         """A title that is shown for a minute would count as a video, or a video that is shown would not."""
-        assert THREE.met_by((capture_ms, [frame(entry)]) for capture_ms, entry in seen) == met_at
+        assert THREE.met_by(Seen(capture_ms, [frame(entry)]) for capture_ms, entry in seen) == met_at
 
     def test_videos_are_counted_apart(self) -> None:
         """Coincidences with three videos, or with two lists, would add up to one."""
-        seen = [(0, [frame("a", "u")]), (1, [frame("b", "v")]), (2, [frame("c", "v", "y")]), (3, [frame("d", "v")])]
+        frames = [frame("a", "u"), frame("b", "v"), frame("c", "v", "y"), frame("d", "v")]
+        seen = [Seen(at, [one]) for at, one in enumerate(frames)]
         assert THREE.met_by(seen) is None
-        assert THREE.met_by([*seen, (4, [frame("e", "v")])]) == 4
+        assert THREE.met_by([*seen, Seen(4, [frame("e", "v")])]) == 4
 
     @given(
         seen=st.lists(st.tuples(st.integers(0, 30_000), st.sampled_from("abcd"), st.sampled_from("uv")), max_size=12),
@@ -69,7 +70,7 @@ class TestCounting:
         """A run would be missed, or made up, by the order in which segments end."""
         mixed = list(seen)
         random.Random(seed).shuffle(mixed)
-        found = THREE.met_by((capture_ms, [frame(entry, video)]) for capture_ms, entry, video in mixed)
+        found = THREE.met_by(Seen(capture_ms, [frame(entry, video)]) for capture_ms, entry, video in mixed)
         expected = []
         for end, _, _ in seen:
             for wanted in "uv":
@@ -152,7 +153,7 @@ class TestDefault:
             "{video_frames: 1}",
             "rules[0].persistence.video_frames (rule 'a'): Input should be greater than or equal to 2",
         ),
-        ("{video_frame: 3}", "unknown field: known are hits, within_seconds, video_frames"),
+        ("{video_frame: 3}", "unknown field 'video_frame': did you mean 'video_frames'? known are hits, of_samples"),
     ],
 )
 def test_what_is_no_window_is_refused(tmp_path: Path, persistence: str, told: str) -> None:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.facts import Hit, ListMatch, Severity, StreamFacts, VideoFrame
-from config.persistence import Persistence
-from config.policy import Policy, Rule
+from config.persistence import Persistence, Seen
+from config.policy import Policy
+from config.rules import Rule
 from worker.errors import StoreError
 from worker.events import Event, EventType, Occasion, Versions
 from worker.incidents import RuleState, StreamIncidents, advance, close, decode, encode
@@ -105,7 +106,7 @@ def test_order_of_segments_changes_nothing(
     if one.incident is not None and other.incident is not None:
         assert one.incident.finding == other.incident.finding
     # Raised if and only if the rule persists in all that was seen.
-    met_at = Persistence(hits=needed, within_seconds=within).met_at(h.capture_ms for h in hits)
+    met_at = Persistence(hits=needed, within_seconds=within).met_by(Seen(h.capture_ms) for h in hits)
     assert (one.incident is not None) == (met_at is not None)
 
 
@@ -130,7 +131,7 @@ def test_order_of_segments_changes_no_run(found: list[tuple[int, str, str]], ran
     assert one.waiting == other.waiting
     assert (one.incident and one.incident.finding) == (other.incident and other.incident.finding)
     persistence = policy.rules[0].persistence
-    met_at = persistence.met_by((found_hit.capture_ms, found_hit.frames) for found_hit in hits)
+    met_at = persistence.met_by(Seen(found_hit.capture_ms, found_hit.frames) for found_hit in hits)
     assert (one.incident is not None) == (met_at is not None)
     assert one.incident is None or one.incident.finding.frames == ()
 

@@ -1,0 +1,93 @@
+"""A rule: when a person must look at a stream, and how soon."""
+
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from config.expressions import Condition
+from config.facts import Severity
+from config.names import ConditionError, unknown
+from config.persistence import Persistence
+from config.trial import compile_condition
+
+
+def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(set(value)))
+
+
+class Rule(BaseModel):
+    """When a person must look at a stream, and how soon."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    """Small letters, digits and hyphens. An incident is open per stream and rule name: a new name is a new rule."""
+    when: str = Field(min_length=1, max_length=4096)
+    """Condition in CEL over one sample and what lies behind it; docs/policy.md has the names."""
+    severity: Severity
+    """critical, high or review: the order in which people are called."""
+    persistence: Persistence = Persistence()
+    """How often the rule must hold before a person is called; by default once."""
+    cooldown_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    """After a decision, what was captured up to this much later belongs to the decided incident, unless it is more
+    severe."""
+    mode: Literal["shadow", "live"] = "live"
+    """A shadow rule is evaluated and counted, and calls nobody."""
+    action: Literal["none", "interrupt"] = "none"
+    """`interrupt` asks the platform to interrupt the stream; only where two frames matched one of `lists`."""
+    lists: tuple[str, ...] = ()
+    """The hash lists whose matches may interrupt a stream."""
+    principles: Annotated[tuple[Annotated[int, Field(ge=1, le=11)], ...], AfterValidator(_ascending)] | None = Field(
+        default=None, min_length=1
+    )
+    """The Voluntary Principles that the rule serves, beside 5 (livestreams), which all do. None: 1 (known material) for
+    a hit on a hash list, 2 (new material) for a classifier's."""
+
+    @field_validator("when")
+    @classmethod
+    def _compiles(cls, value: str, info: ValidationInfo) -> str:
+        condition = compile_condition(value)
+        known = None if info.context is None else info.context["scores"]
+        if known is not None:
+            for name in sorted(condition.scores - known):
+                raise ConditionError(unknown("score", name, known), value.find(name))
+        return value
+
+    @model_validator(mode="after")
+    def _interrupts_only_for_lists(self) -> Self:
+        if self.action == "interrupt" and not self.lists:
+            raise ValueError(
+                "lists: a rule with `action: interrupt` must name the hash lists that it acts on: lists: [confirmed]"
+            )
+        if self.lists and self.action != "interrupt":
+            raise ValueError("lists: only a rule with `action: interrupt` has them; `when` says what a rule looks at")
+        return self
+
+    @cached_property
+    def condition(self) -> Condition:
+        return compile_condition(self.when)
+
+    @property
+    def in_order(self) -> bool:
+        """Whether it is judged in capture order, when all that came before is known (config/judgement.py)."""
+        return self.condition.looks_around or self.persistence.of_samples is not None
+
+    def serves(self, *, matched: bool, scored: bool) -> tuple[int, ...]:
+        """The Voluntary Principles that a hit of this rule serves (DOMAIN: 1 known, 2 new material, 5 livestreams)."""
+        if self.principles is not None:
+            return tuple(sorted({*self.principles, 5}))
+        known = (1,) if matched and self.condition.uses_matches else ()
+        new = (2,) if scored and self.condition.uses_scores else ()
+        return (*known, *new, 5)
+
+
+class Flood(BaseModel):
+    """When a listed hash matches so many streams that it is one incident, and not one a stream."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    streams: int = Field(ge=2, le=10_000)
+    """Distinct streams on which it matches."""
+    within_seconds: float = Field(default=600.0, gt=0, le=86_400)
+    """The last match on each of them is at most (<=) this old, by the clock of Redis."""

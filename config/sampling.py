@@ -1,0 +1,41 @@
+"""Which streams are looked at more closely than others, or less."""
+
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from config.expressions import Condition, Context
+from config.names import ConditionError
+from config.trial import compile_condition
+
+_SEEN = frozenset({"stream", "signals", "signal"})
+
+
+class SamplingChoice(BaseModel):
+    """A sampling profile for some streams."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    profile: str
+    """Name of a sampling profile."""
+    when: str = Field(min_length=1, max_length=4096)
+    """Condition in CEL over `stream` and `signals`: it is asked before a picture is looked at."""
+
+    @field_validator("when")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        condition = compile_condition(value)
+        if condition.looks_around or not condition.names <= _SEEN:
+            raise ConditionError("it is asked before a picture is looked at: expected only stream and signals")
+        return value
+
+    @cached_property
+    def _condition(self) -> Condition:
+        return compile_condition(self.when)
+
+    def holds(self, context: Context) -> bool:
+        """Whether a stream is looked at by this profile; not where the condition cannot be evaluated."""
+        try:
+            return context.holds(self._condition)
+        except ConditionError:
+            return False

@@ -1,0 +1,255 @@
+"""What lies behind a sample: counts, shares and maxima over the last seconds or samples of its stream.
+
+A condition asks for them by calls with constant arguments, `window.count("model/label", 0.8, "30s")`. They are read
+when the condition is compiled, and each distinct one is computed once a sample, whichever rules ask for it.
+"""
+
+import hashlib
+import math
+import re
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, NamedTuple
+
+from config.facts import SampleFacts
+
+MAX_WINDOW_SECONDS: Final = 600
+"""Ten minutes: what rules about a scene need. All of it is read and written with each segment that ends."""
+MAX_WINDOW_SAMPLES: Final = 500
+"""About as much, where a sample is taken each second."""
+MAX_KEPT_SAMPLES: Final = 2_000
+"""Whatever windows ask for: bounds the record, some 100 kB, of a stream that is sampled as densely as can be."""
+
+SIGNATURES: Final[Mapping[str, str]] = {
+    "count": 'count("MODEL/LABEL", 0.8, "30s")',
+    "fraction": 'fraction("MODEL/LABEL", 0.8, "30s")',
+    "matched": 'matched("LIST", "30s")',
+    "max": 'max("MODEL/LABEL", "30s")',
+    "samples": 'samples("30s")',
+}
+"""The functions of `window`; a span is "30s" or "20 samples"."""
+
+_CALL = re.compile(r"(?<![\w.])window\s*\.\s*(\w+)\s*\(")
+_ARGUMENT = re.compile(r"""\s*(?:"([^"\\]*)"|'([^'\\]*)'|(-?\d+(?:\.\d*)?|-?\.\d+))\s*""")
+_SPAN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)\s*s|(\d+)\s+samples?)\s*")
+
+
+class Span(NamedTuple):
+    """How far back a window reaches; the sample that is asked about is in it."""
+
+    ms: int | None = None
+    """(t - ms, t], by capture time."""
+    samples: int | None = None
+
+
+class Behind(NamedTuple):
+    """What windows need to know of a sample; what Redis keeps of it."""
+
+    capture_ms: int
+    looked_at: bool
+    scores: Mapping[str, float]
+    lists: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowCall:
+    """One question to a window."""
+
+    function: str
+    name: str = ""
+    """Of a score, or for `matched` of a list."""
+    threshold: float = 0.0
+    """A score counts from (>=) here."""
+    span: Span
+
+    @cached_property
+    def variable(self) -> str:
+        """The name by which the compiled condition knows the answer: shorter than any call's text."""
+        told = f"{self.function} {self.name} {self.threshold} {self.span}"
+        return f"w_{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+    def answer(self, behind: Sequence[Behind]) -> int | float:
+        """Over the samples of a window, in which none is that was not looked at, but for `matched`."""
+        return _ANSWERS[self.function](self, behind)
+
+
+def _count(call: WindowCall, behind: Sequence[Behind]) -> int:
+    name, threshold = call.name, call.threshold
+    return sum(1 for one in behind if one.scores.get(name, 0.0) >= threshold)
+
+
+def _fraction(call: WindowCall, behind: Sequence[Behind]) -> float:
+    return _count(call, behind) / len(behind) if behind else 0.0
+
+
+def _max(call: WindowCall, behind: Sequence[Behind]) -> float:
+    return max((one.scores.get(call.name, 0.0) for one in behind), default=0.0)
+
+
+def _matched(call: WindowCall, behind: Sequence[Behind]) -> int:
+    return sum(1 for one in behind if call.name in one.lists)
+
+
+def _samples(_: WindowCall, behind: Sequence[Behind]) -> int:
+    return len(behind)
+
+
+_ANSWERS: Final[Mapping[str, Callable[[WindowCall, Sequence[Behind]], int | float]]] = {
+    "count": _count,
+    "fraction": _fraction,
+    "matched": _matched,
+    "max": _max,
+    "samples": _samples,
+}
+
+
+class WindowError(ValueError):
+    """A call of `window` that is not usable."""
+
+    def __init__(self, text: str, offset: int) -> None:
+        super().__init__(text)
+        self.offset = offset
+        """Of the mistake in the condition, in characters."""
+
+
+def extract_calls(text: str, bare: str) -> tuple[str, tuple[WindowCall, ...]]:
+    """Reads the calls of `window` out of a condition, and puts variables of the same length in their place, so that
+    what a compiler says of columns still holds.
+
+    Args:
+        bare: `text` with what stands in quotes blanked.
+
+    Raises:
+        WindowError: an unknown function, or arguments other than constants that fit.
+    """
+    calls: list[WindowCall] = []
+    parts: list[str] = []
+    at = 0
+    for found in _CALL.finditer(bare):
+        end = bare.find(")", found.end())
+        if end < 0:
+            continue  # the compiler tells
+        call = _read(found[1], found.start(1), text[found.end() : end], found.end())
+        calls.append(call)
+        room = text[found.start() : end + 1]
+        left = len(room) - len(call.variable)
+        # Line breaks stay, or lines would be counted wrongly.
+        parts += [text[at : found.start()], call.variable, " " * (left - room.count("\n")), "\n" * room.count("\n")]
+        at = end + 1
+    return "".join([*parts, text[at:]]), tuple(dict.fromkeys(calls))
+
+
+def _read(function: str, at: int, arguments: str, arguments_at: int) -> WindowCall:
+    form = SIGNATURES.get(function)
+    if form is None:
+        known = ", ".join(f"window.{name}" for name in SIGNATURES)
+        raise WindowError(f"unknown name 'window.{function}': known are {known}", at)
+    values = _constants(arguments)
+    kinds = [str if part.strip().startswith('"') else float for part in form.partition("(")[2].split(",")]
+    if values is None or [type(value) for value in values] != kinds:
+        expected = f'expected constants, as in window.{form}; a span is "30s" or "20 samples"'
+        raise WindowError(f"window.{function}(): {expected}", arguments_at)
+    *asked, span = values
+    return WindowCall(
+        function=function,
+        name=str(asked[0]) if asked else "",
+        threshold=float(asked[1]) if len(asked) > 1 else 0.0,
+        span=_span(str(span), arguments_at),
+    )
+
+
+def _constants(arguments: str) -> list[str | float] | None:
+    """The texts and numbers that stand there, parted by commas; None: something else does."""
+    values: list[str | float] = []
+    at = 0
+    while found := _ARGUMENT.match(arguments, at):
+        double, single, number = found.groups()
+        values.append(float(number) if number is not None else double if double is not None else single)
+        at = found.end()
+        if at == len(arguments):
+            return values
+        if arguments[at] != ",":
+            return None
+        at += 1
+    return None
+
+
+def _span(text: str, at: int) -> Span:
+    found = _SPAN.fullmatch(text)
+    if found is not None and found[1] is not None and 0 < float(found[1]) <= MAX_WINDOW_SECONDS:
+        return Span(ms=round(float(found[1]) * 1000))
+    if found is not None and found[2] is not None and 0 < int(found[2]) <= MAX_WINDOW_SAMPLES:
+        return Span(samples=int(found[2]))
+    raise WindowError(
+        f'window: {text!r}: expected a span such as "30s", up to "{MAX_WINDOW_SECONDS}s", or "20 samples", up to '
+        f'"{MAX_WINDOW_SAMPLES} samples"',
+        at,
+    )
+
+
+class Windows:
+    """The calls of all rules of a policy, and what must be kept for them."""
+
+    def __init__(self, calls: Iterable[WindowCall]) -> None:
+        self._by_span: dict[tuple[Span, bool], list[WindowCall]] = {}
+        for call in dict.fromkeys(calls):
+            self._by_span.setdefault((call.span, call.function == "matched"), []).append(call)
+        every = [call for calls_of in self._by_span.values() for call in calls_of]
+        self._scores = frozenset(call.name for call in every if call.function not in ("matched", "samples"))
+        self._lists = frozenset(call.name for call in every if call.function == "matched")
+        self._ms = max((call.span.ms or 0 for call in every), default=0)
+        self._samples = max((call.span.samples or 0 for call in every), default=0)
+
+    def of(self, sample: SampleFacts) -> Behind:
+        """What is to be kept of a sample."""
+        scores = {name: score for name, score in sample.scores.items() if name in self._scores and math.isfinite(score)}
+        lists = tuple(sorted({match.list for match in sample.matches} & self._lists))
+        return Behind(sample.capture_ms, sample.looked_at, scores, lists)
+
+    def answers(self, past: Sequence[Behind], now: Behind) -> dict[str, int | float]:
+        """Of each call, by its variable.
+
+        Args:
+            past: what is kept, by capture time; what is later than `now` does not count.
+        """
+        end = bisect_right(past, now.capture_ms, key=_capture_ms)
+        found: dict[str, int | float] = {}
+        for (span, matched), calls in self._by_span.items():
+            behind = [*_window(past, end, now, span, looked_at=not matched)]
+            found |= {call.variable: call.answer(behind) for call in calls}
+        return found
+
+    def keep(self, past: Sequence[Behind], now: Behind) -> list[Behind]:
+        """`past` and `now` without what no window can reach any more."""
+        if not self._by_span:
+            return []
+        kept = list(past)
+        insort(kept, now, key=_capture_ms)
+        first = bisect_right(kept, kept[-1].capture_ms - self._ms, key=_capture_ms)
+        looked_at = [place for place, one in enumerate(kept) if one.looked_at]
+        if self._samples and looked_at:
+            first = min(first, looked_at[-min(self._samples, len(looked_at))])
+        return kept[max(first, len(kept) - MAX_KEPT_SAMPLES) :]
+
+
+def _capture_ms(one: Behind) -> int:
+    return one.capture_ms
+
+
+def _window(past: Sequence[Behind], end: int, now: Behind, span: Span, *, looked_at: bool) -> list[Behind]:
+    if span.ms is not None:
+        start = bisect_right(past, now.capture_ms - span.ms, key=_capture_ms)
+        window = [*past[start:end], now]
+        return [one for one in window if one.looked_at] if looked_at else window
+    assert span.samples is not None
+    found: list[Behind] = [now] if now.looked_at or not looked_at else []
+    wanted = span.samples - now.looked_at
+    for one in reversed(past[:end]):
+        if wanted <= 0:
+            break
+        wanted -= one.looked_at
+        if one.looked_at or not looked_at:
+            found.append(one)
+    return found
