@@ -17,9 +17,11 @@ import pyarrow as pa
 
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind, ListSpec
+from models.bank.join import join
 from models.bank.sweep import sweep
+from worker.lookback.bulk import PART
 from worker.lookback.jobs import Job
-from worker.lookback.scan import Sought, files_left, scan
+from worker.lookback.scan import IN_A_TASK, IN_BULK, NEAREST, SWEPT, Sought, files_left, scan
 from worker.objectstore import ObjectStore
 from worker.verdictlog.keeping import MERGED_ROWS
 from worker.verdictlog.reading import write_table
@@ -83,13 +85,15 @@ def write_log(store: ObjectStore, hashes: npt.NDArray[np.uint8]) -> None:
 
 
 def measure(logged: int, sought_count: int) -> dict[str, float]:
-    """Seconds of a sweep in memory, and of the search from files to what was found; and what that is in CPU."""
+    """Seconds of comparing in memory, and of the search from files to what was found; and what that is in CPU."""
     random = np.random.default_rng(1)
     sought = random.integers(0, 256, (sought_count, 32), np.uint8)
     hashes = logged_hashes(logged, sought, random)
+    few = sought_count <= SWEPT
     began = perf_counter()
-    near = sweep(hashes, sought, np.full(sought_count, 31, np.uint8))
-    swept = perf_counter() - began
+    limits = np.full(sought_count, 31, np.uint8)
+    near = sweep(hashes, sought, limits) if few else join(hashes, sought, limits, nearest=NEAREST)
+    compared = perf_counter() - began
     changes = [
         Change.add("known", Entry(entry=str(place), kind=HashKind.PDQ, value=value.tobytes()), at_ms=NOW_MS)
         for place, value in enumerate(sought)
@@ -100,10 +104,11 @@ def measure(logged: int, sought_count: int) -> dict[str, float]:
         write_log(store, hashes)
         began, cpu = perf_counter(), thread_time()
         wanted = Sought.of(changes, {"known": ListSpec(name="known")}, {})
-        found = sum(len(step.found) for step in scan(store, files_left(store, job), wanted, job))
+        steps = scan(store, files_left(store, job), wanted, job, IN_A_TASK if few else IN_BULK)
+        found = sum(len(step.found) for step in steps)
         searched, cpu = perf_counter() - began, thread_time() - cpu
     return {
-        "sweep_seconds": swept,
+        "compare_seconds": compared,
         "search_seconds": searched,
         "search_cpu_seconds": cpu,
         "pairs": float(len(near.hashes)),
@@ -116,10 +121,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="10^6 logged hashes, not 10^7")
     logged = 10**6 if parser.parse_args().quick else 10**7
-    for sought_count in (1, 100, 1000):
+    for sought_count in (1, 100, 1000, PART):
         figures = measure(logged, sought_count)
         print(
-            f"{logged:.0e} logged × {sought_count:4} new: sweep {figures['sweep_seconds']:6.2f} s, "
+            f"{logged:.0e} logged × {sought_count:6} new: compared in {figures['compare_seconds']:6.2f} s, "
             f"from the files {figures['search_seconds']:6.2f} s ({figures['search_cpu_seconds']:.2f} s CPU); "
             f"{figures['found']:.0f} found of {figures['pairs']:.0f} near"
         )

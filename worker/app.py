@@ -22,6 +22,7 @@ from config.errors import LivewardenError
 from config.settings import Settings
 from worker.bank.compaction import keep_in_order
 from worker.heartbeat import touch_while_alive
+from worker.lookback.keeper import keep_looking_back
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
 from worker.schedule import TICK_SECONDS, tick
@@ -125,6 +126,12 @@ def _watch(**_: Any) -> None:
         target=keep_in_order,
         args=(process.redis, process.bank, settings.deployment, _stopping),
         name="livewarden-bank-keeper",
+        daemon=True,
+    ).start()
+    threading.Thread(
+        target=keep_looking_back,
+        args=(process, _stopping),
+        name="livewarden-lookback-keeper",
         daemon=True,
     ).start()
     threading.Thread(

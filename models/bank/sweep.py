@@ -77,8 +77,7 @@ def sweep(hashes: npt.NDArray[np.uint8], sought: npt.NDArray[np.uint8], max_dist
             distances = np.bitwise_count(block[rows] ^ words_wanted).sum(axis=1, dtype=np.intp)
             kept = distances <= limit
             if kept.any():
-                hashes = start + rows[kept]
-                found.append(
-                    Near(hashes=hashes, sought=np.full(len(hashes), place, np.intp), distances=distances[kept])
-                )
+                near_rows = start + rows[kept]
+                of = np.full(len(near_rows), place, np.intp)
+                found.append(Near(hashes=near_rows, sought=of, distances=distances[kept]))
     return Near.joined(found)

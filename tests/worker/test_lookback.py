@@ -26,22 +26,15 @@ from worker.decisions import decide
 from worker.errors import ObjectStoreError
 from worker.lookback.found import PART_HITS
 from worker.lookback.jobs import (
-    BULK,
     FOUND,
     JOBS,
     LEASE,
-    MOST_BULK,
-    MOST_SOUGHT,
     REST,
     TOLD,
     WAITING,
     Job,
-    enqueue,
     is_due,
-    next_job,
     search_again,
-    sought,
-    take_up,
 )
 from worker.lookback.looking import Lookback, look_back
 from worker.lookback.scan import MOST_FRAMES, files_left
@@ -144,7 +137,6 @@ def test_nothing_is_told_twice(redis: Redis, store: ObjectStore, looking: Lookba
     look(looking)
     assert redis.hlen(JOBS) == 0
     publish(redis, change)
-    enqueue(redis, [change])
     look(looking)
     let_settle(redis)
     look(looking)
@@ -298,7 +290,6 @@ def test_a_withdrawn_hash_is_sought_no_more(redis: Redis, store: ObjectStore, lo
         added("stop", "mistake", SHOWN, at_ms=now),
         Change.remove("known", "mistake", at_ms=now),
     )
-    assert enqueue(redis, [added("stop", "other", SHOWN, at_ms=now)]) == 1
     publish(redis, Change.drop_list("stop", at_ms=now))
     look(looking)
     assert events(scene) == []
@@ -422,28 +413,6 @@ def test_the_last_pass_sees_what_came_late(redis: Redis, store: ObjectStore):
     job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
     assert list(files_left(store, job)) == [at["slow"], at["old"]]
     assert list(files_left(store, replace(job, last_pass=True))) == [at["new"], at["slow"]]
-
-
-def test_hashes_one_by_one_go_before_an_import(
-    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene, caplog: pytest.LogCaptureFixture
-):
-    """A hash that the police phoned in would wait for hours behind a list of a million."""
-    now = now_ms(redis)
-    write(store, [row(SHOWN, capture_ms=now - 5000)], written_ms=now - 1000)
-    bulk = [added("known", f"case-{number}", a_hash(number + 10), at_ms=now) for number in range(2 * MOST_SOUGHT + 5)]
-    assert enqueue(redis, bulk) == len(bulk)
-    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
-    take_up(redis, hours=24)
-    first = next_job(redis, hours=24)
-    assert first is not None
-    assert not first.bulk
-    assert [change.entry.entry for change in sought(redis, first) if change.entry] == ["case-7"]
-    look(looking)
-    assert len(events(scene)) == 1
-    assert redis.llen(BULK) == 0
-    too_many = (added("known", str(number), SHOWN, at_ms=now) for number in range(MOST_BULK + 5))
-    assert enqueue(redis, too_many) == MOST_BULK
-    assert f"no more than {MOST_BULK} hashes" in caplog.text
 
 
 def test_a_flood_is_told_in_parts(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):

@@ -8,7 +8,6 @@ that is killed leaves nothing, and another begins anew.
 import logging
 import os
 import random
-import subprocess
 import sys
 import threading
 
@@ -17,75 +16,41 @@ from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
 from config.settings import Settings
+from worker.apart import give_way, run_apart
 from worker.bank.alerts import tell_stale
-from worker.bank.folder import FolderLists
 from worker.bank.follower import Follower
 from worker.bank.keys import WRITER
 from worker.bank.place import Place
 from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes
 from worker.errors import BankRequestError
-from worker.lookback.jobs import enqueue
-from worker.redisdb import connect, store_errors
+from worker.redisdb import connect
 
 _log = logging.getLogger(__name__)
 
 LOOK_SECONDS = (5.0, 15.0)
 """Between two looks at how much has changed; at random, so that workers do not all start one."""
 
-REMEMBERED_SECONDS = 3600
-"""How long it is remembered that files were looked back for: workers see them change within a minute of each other."""
-
 REST_SECONDS = 300.0
 """After one that failed: a full disk does not mend itself within seconds."""
-
-NICE = 10
-"""Moderation goes first."""
 
 
 def keep_in_order(redis: Redis, bank: Follower, deployment: str, stopping: threading.Event) -> None:
     """Tells of stale lists, and compacts whenever it is due and nobody is at it, until `stopping` is set."""
     while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
         try:
-            before = bank.folder
             bank.look()
-            look_back_for_files(redis, before, bank.folder)
             tell_stale(redis, bank.deployed, deployment=deployment)
             due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
-            if due and not _run(stopping):
+            if due and not run_apart("worker.bank.compaction", stopping):
                 stopping.wait(REST_SECONDS)
         except (LivewardenError, RedisError, OSError) as error:
             _log.warning("the hash bank is not kept in order: %s", error)
 
 
-def look_back_for_files(redis: Redis, before: FolderLists, after: FolderLists) -> int:
-    """Has the log searched for what files of lists have newly brought; gives for how many hashes.
-
-    Every worker sees the same files: the first of them does it.
-
-    Raises:
-        StoreError: Redis failed.
-    """
-    new = () if after is before else after.new_since(before)
-    if not new:
-        return 0
-    with store_errors():
-        first = redis.set(f"lw:told:files:{after.version}", 1, nx=True, ex=REMEMBERED_SECONDS)
-    return enqueue(redis, new) if first else 0
-
-
-def _run(stopping: threading.Event) -> bool:
-    """Whether it went well; it tells the log itself."""
-    with subprocess.Popen([sys.executable, "-m", "worker.bank.compaction"]) as child:
-        while child.poll() is None:
-            if stopping.wait(1.0):
-                child.terminate()
-        return child.returncode == 0
-
-
 def main() -> None:
     """Compacts once, as the environment says."""
     logging.basicConfig(level=logging.INFO, format="livewarden: %(message)s")
-    os.nice(NICE)
+    give_way()
     settings = Settings.from_mapping(os.environ)
     try:
         with connect(settings.redis_url.get_secret_value()) as redis:

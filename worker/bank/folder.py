@@ -6,12 +6,12 @@ ones belong into the bank.
 
 import hashlib
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from models.bank.bank import Bank
-from models.bank.delta import Change, ChangeOp, Delta
+from models.bank.delta import Change, Delta
 from models.bank.entries import BUILT_IN, LIST_NAME, Entry, ListSpec
 from models.errors import HashListError, ListFormatError
 from models.formats import Format, read
@@ -51,19 +51,17 @@ class FolderLists:
         """What puts the lists into a bank."""
         return tuple(change for path in sorted(self.files) for change in self.files[path].changes)
 
-    def new_since(self, before: "FolderLists") -> tuple[Change, ...]:
-        """The entries that its lists did not have before, as changes that have a place in no stream."""
-        known = {(change.list, change.entry) for change in before.changes}
-        return tuple(
-            replace(change, id="")
-            for change in self.changes
-            if change.op is ChangeOp.ADD and (change.list, change.entry) not in known
-        )
-
-    @property
-    def version(self) -> str:
-        """Follows from what all of its lists hold."""
-        return _digest("".join(f"{change.list} {change.id}\n" for change in self.changes if change.spec).encode())
+    @cached_property
+    def lists(self) -> dict[str, tuple[str, tuple[Entry, ...]]]:
+        """List -> version, which follows from its entries, and those."""
+        return {
+            file.changes[0].list: (
+                file.changes[0].id,
+                tuple(change.entry for change in file.changes if change.entry is not None),
+            )
+            for file in self.files.values()
+            if file.changes
+        }
 
     @cached_property
     def bank(self) -> Bank:
@@ -170,10 +168,6 @@ def _read(path: Path) -> tuple[Change, ...]:
         Change.put_list(spec, at_ms=0, id=version),
         *(Change.add(name, entry, at_ms=0, id=version) for entry in entries),
     )
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:_VERSION_DIGITS]
 
 
 def _version(entries: list[Entry]) -> str:

@@ -13,9 +13,11 @@ from typing import Any, BinaryIO
 
 from redis import Redis
 
+from config.errors import LivewardenError
 from models.bank.bank import Bank
 from models.bank.delta import Change
-from models.bank.entries import BUILT_IN, LIST_NAME, Entry, ListSpec
+from models.bank.entries import BUILT_IN, LIST_NAME, Entry, HashKind, ListSpec
+from models.bank.snapshot import Snapshot
 from models.errors import ListFormatError
 from models.formats import HEAD_BYTES, Format, Progress, Removal, read, sniff
 from models.formats.report import ImportCount, ImportReport
@@ -26,7 +28,8 @@ from worker.bank.place import Place
 from worker.bank.publication import Contents, publish
 from worker.errors import BankRequestError
 from worker.localfile import open_file
-from worker.lookback.jobs import MOST_BULK, enqueue
+from worker.lookback.bulk import enqueue
+from worker.objectstore import ObjectStore
 
 SMALL_CHANGES = 5_000
 """Up to (<=) which an import is made of changes. More would fill Redis and be searched flat for long."""
@@ -56,7 +59,9 @@ class Imported:
     """That the list has now."""
     version: str
     looked_back: int
-    """New hashes that are looked for in what was judged before."""
+    """New PDQ hashes that are looked for in what was judged before."""
+    not_looked_back: str = ""
+    """Why other new ones are not; empty: all are."""
 
     def to_record(self) -> dict[str, Any]:
         """As `livewarden bank import --json` prints it."""
@@ -70,6 +75,7 @@ class Imported:
             "entries": self.entries,
             "version": self.version,
             "looked_back": self.looked_back,
+            "not_looked_back": self.not_looked_back or None,
         }
 
 
@@ -85,6 +91,7 @@ def import_file(
     by: str = OPERATOR,
     progress: Progress | None = None,
     small_changes: int = SMALL_CHANGES,
+    store: ObjectStore | None = None,
 ) -> Imported:
     """Takes a file into the list `name`, which is made if need be.
 
@@ -93,6 +100,7 @@ def import_file(
         categories: of VICS, or classifications of NCMEC, that are taken; none: all.
         replace: the file is all of the list; else what the list has stays, except for what the file withdraws.
         progress: told how many bytes have been read.
+        store: where what is new waits to be looked back for, if it is much; None: much is not looked back for.
 
     Raises:
         BankRequestError: the file is malformed, or the list is one that nothing is imported into; or another writer is
@@ -117,10 +125,11 @@ def import_file(
             created = [] if spec is not None else [Change.put_list(_new_spec(name), at_ms=0)]
             make(redis, created + changes.all, by=by, refreshed=name)
             after = follow(redis, place).bank
-            added, removed, looked_back = changes.added, changes.removed, changes.added
+            added, removed, looked_back, why_not = changes.added, changes.removed, changes.sought, ""
         else:
-            after, merge, looked_back = _rewrite(redis, place, name, chain(head, records), replace=replace)
-            added, removed = merge.new, merge.removed
+            snapshot, merge = _rewrite(redis, place, name, chain(head, records), replace=replace)
+            after, added, removed = Bank(snapshot=snapshot), merge.new, merge.removed
+            looked_back, why_not = _look_back(redis, store, name, merge.only_new(snapshot.entries(name)))
     return Imported(
         list=name,
         format=layout,
@@ -131,6 +140,7 @@ def import_file(
         entries=after.sizes[name],
         version=after.versions[name],
         looked_back=looked_back,
+        not_looked_back=why_not,
     )
 
 
@@ -139,6 +149,8 @@ class _Changes:
     all: list[Change]
     added: int
     removed: int
+    sought: int
+    """Of those added, PDQ hashes."""
 
 
 def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, replace: bool) -> _Changes:
@@ -149,7 +161,7 @@ def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, repla
         gone += [old.entry for old in bank.entries(name) if (old.entry, old.kind, old.value) not in entries]
     withdrawn = {entry_id: bank.exact(name, entry_id) for entry_id in gone}
     changes = [Change.remove(name, entry_id, at_ms=0) for entry_id, there in withdrawn.items() if there]
-    added = 0
+    added = sought = 0
     for key, entry in entries.items():
         there = bank.exact(name, entry.entry)
         known = any((old.entry, old.kind, old.value) == key for old in there)
@@ -157,13 +169,14 @@ def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, repla
         if not known or entry not in there or entry.entry in withdrawn:
             changes.append(Change.add(name, entry, at_ms=0))
         added += not known
+        sought += not known and entry.kind is HashKind.PDQ
     removed = sum((old.entry, old.kind, old.value) not in entries for there in withdrawn.values() for old in there)
-    return _Changes(all=changes, added=added, removed=removed)
+    return _Changes(all=changes, added=added, removed=removed, sought=sought)
 
 
 def _rewrite(
     redis: Redis, place: Place, name: str, records: Iterable[Entry | Removal], *, replace: bool
-) -> tuple[Bank, Merge, int]:
+) -> tuple[Snapshot, Merge]:
     """Writes the file into a new snapshot with all that the bank holds."""
     merge = Merge(records, replace=replace)
 
@@ -173,11 +186,17 @@ def _rewrite(
 
     snapshot = publish(redis, place, contents, refreshed=name, wait_seconds=WRITER_SECONDS)
     assert snapshot is not None
-    looked_back = 0
-    if merge.new <= MOST_BULK:
-        new = merge.only_new(snapshot.entries(name)) if merge.new else iter(())
-        looked_back = enqueue(redis, (Change.add(name, entry, at_ms=0) for entry in new))
-    return Bank(snapshot=snapshot), merge, looked_back
+    return snapshot, merge
+
+
+def _look_back(redis: Redis, store: ObjectStore | None, name: str, new: Iterable[Entry]) -> tuple[int, str]:
+    """How many will be looked back for, and why others will not: the list is in force, whatever comes of it."""
+    if store is None:
+        return 0, "no store"
+    try:
+        return enqueue(redis, store, name, new), ""
+    except LivewardenError as error:
+        return 0, str(error)
 
 
 def _new_spec(name: str) -> ListSpec:

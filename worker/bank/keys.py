@@ -9,7 +9,7 @@ lw:bank:refreshed    hash: list -> when its source was last read, in ms
 lw:bank:followers    hash: process -> JSON: up to which change it follows
 lw:bank:proposed     hash: entry -> JSON: what one person put forward for `confirmed`, until a second one confirms
 lw:bank:quarantine   hash: list/entry -> JSON {until_ms, by, reason}: hashes that raise nothing for a while
-lw:told:ID           mark: operators were told of this, on lw:operations; or lists of files were looked back for
+lw:told:ID           mark: operators were told of this, on lw:operations
 
 Changes hold hashes, like the lists do: treat Redis's disk as you treat the lists.
 """

@@ -26,7 +26,7 @@ class Lease:
 
     def __init__(self, redis: Redis, key: str, token: str) -> None:
         self._redis = redis
-        self._key = key
+        self.key = key
         self.token = token
         """What is written only if Redis still knows it is safe from a holder that was asleep for too long."""
         self._renewed_at = time.monotonic()
@@ -39,17 +39,17 @@ class Lease:
             LeaseLostError: another may hold it by now.
         """
         if self._lost or time.monotonic() - self._renewed_at > LEASE_SECONDS:
-            raise LeaseLostError(f"{self._key}: another process has taken over: nothing was changed, try again")
+            raise LeaseLostError(f"{self.key}: another process has taken over: nothing was changed, try again")
 
     def renew_until(self, done: threading.Event) -> None:
         """Renews, every RENEW_SECONDS, until `done` is set or the lease is lost."""
         while not done.wait(RENEW_SECONDS):
             try:
                 kept = run_script(
-                    self._redis, "lease_renew", keys=[self._key], args=[self.token, round(LEASE_SECONDS * 1000)]
+                    self._redis, "lease_renew", keys=[self.key], args=[self.token, round(LEASE_SECONDS * 1000)]
                 )
             except (RedisError, OSError) as error:
-                _log.warning("lease %s is not renewed: %s", self._key, error)
+                _log.warning("lease %s is not renewed: %s", self.key, error)
                 continue
             if not kept:
                 self._lost = True

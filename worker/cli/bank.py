@@ -143,6 +143,7 @@ def import_(
             replace=replace,
             by=by,
             progress=progress,
+            store=now.store,
         )
     if as_json:
         print_json(done.to_record())
@@ -283,6 +284,10 @@ def _print_import(done: "Imported", file: Path) -> None:
     if report.contradictions:
         typer.echo(f"  contradictory ids {report.contradictions:>6,}  all of their hashes are in the list")
     typer.echo(f"{done.list}: {done.added:,} new, {done.withdrawn:,} withdrawn, now {done.entries:,} entries")
+    if done.looked_back:
+        typer.echo(f"{done.looked_back:,} new PDQ hashes are looked for in the verdict log, while workers run")
+    if done.not_looked_back:
+        typer.echo(f"livewarden: not all that is new is looked back for: {done.not_looked_back}", err=True)
 
 
 def _told(counts: dict[str, int]) -> str:

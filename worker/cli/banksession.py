@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from worker.bank.deployed import Deployed
     from worker.bank.follower import InForce
     from worker.bank.place import Place
+    from worker.objectstore import ObjectStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class Session:
     """Without the lists of LIVEWARDEN_LISTS_DIR: what can be changed."""
     in_force: "InForce"
     """With them: what workers compare with."""
+    store: "ObjectStore | None"
+    """None: LIVEWARDEN_STORE_URL is not usable here."""
 
 
 @contextmanager
@@ -50,7 +53,17 @@ def session() -> Iterator[Session]:
     with connect(settings.redis_url.get_secret_value()) as redis, store_errors():
         deployed = follow(redis, place)
         now = in_force(deployed, load_folder(settings.lists_dir))
-        yield Session(redis=redis, place=place, deployed=deployed, in_force=now)
+        yield Session(redis=redis, place=place, deployed=deployed, in_force=now, store=_store(settings))
+
+
+def _store(settings: Settings) -> "ObjectStore | None":
+    from worker.errors import ObjectStoreError
+    from worker.objectstore import ObjectStore
+
+    try:
+        return ObjectStore(settings.store_url)
+    except ObjectStoreError:  # told by what needs it, and by `livewarden doctor`
+        return None
 
 
 def print_json(record: dict[str, Any]) -> None:

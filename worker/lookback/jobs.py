@@ -3,13 +3,13 @@
 lw:lookback:position   id of the last change of the bank that was taken up
 lw:lookback:again      from when on (ms) changes are to be taken up again
 lw:lookback:waiting    list of changes (`models.bank.delta.Change`, JSON): hashes that came one by one
-lw:lookback:bulk       the same for imports, which wait for the others
+lw:lookback:files      sorted set: "LIST VERSION" of lists of files that were looked back for, by when last seen
 lw:lookback:jobs       hash: id -> `Job` as JSON
-lw:lookback:sought:ID  list of the changes that a job seeks
+lw:lookback:sought:ID  list of the changes that a job seeks; those of a list that came in whole are in the store
 lw:lookback:found      hash: group -> JSON: what was found and is not raised yet
 lw:lookback:told       sorted set: ids of hits that were found, by the time at which they were; none is told twice
-lw:lookback:lease      of the one process that looks back
-lw:lookback:rest       there while a look-back that failed waits for its next try
+lw:lookback:lease      of the one process that looks back; :bulk-lease of the one that does so for whole lists
+lw:lookback:rest       there while a look-back that failed waits for its next try; :bulk-rest likewise
 """
 
 import json
@@ -34,19 +34,17 @@ _log = logging.getLogger(__name__)
 POSITION: Final = "lw:lookback:position"
 AGAIN: Final = "lw:lookback:again"
 WAITING: Final = "lw:lookback:waiting"
-BULK: Final = "lw:lookback:bulk"
+FILES: Final = "lw:lookback:files"
 JOBS: Final = "lw:lookback:jobs"
 FOUND: Final = "lw:lookback:found"
 TOLD: Final = "lw:lookback:told"
 LEASE: Final = "lw:lookback:lease"
 REST: Final = "lw:lookback:rest"
+BULK_LEASE: Final = "lw:lookback:bulk-lease"
+BULK_REST: Final = "lw:lookback:bulk-rest"
 
-MOST_SOUGHT: Final = 1_000
-"""Hashes a job: sweeping 10^7 logged pictures for them takes 15 s of one core."""
-
-MOST_BULK: Final = 100_000
-"""Hashes of imports that may wait, in Redis and for minutes of one core; a list beyond it is not looked back for, and
-that is told."""
+MOST_SOUGHT: Final = 5_000
+"""Hashes a job: comparing 10^7 logged pictures with them takes half a minute of one core."""
 
 FOLLOWED_AT_ONCE: Final = 10_000
 
@@ -61,6 +59,7 @@ class Job:
 
     id: str
     bulk: bool
+    """It seeks a list that came in whole (`worker.lookback.bulk`): its hashes are in the store."""
     since_ms: int
     """What was captured from then on (>=) is looked at."""
     arrived_ms: int
@@ -83,34 +82,6 @@ class Job:
 def sought_key(job_id: str) -> str:
     """The changes that a job seeks."""
     return f"lw:lookback:sought:{job_id}"
-
-
-def enqueue(redis: Redis, changes: Iterable[Change]) -> int:
-    """Has the log searched for hashes that went straight into a snapshot. Those in the stream of changes are taken up
-    without this.
-
-    Gives how many will be looked back for: PDQ hashes only, and no more wait than MOST_BULK.
-
-    Raises:
-        StoreError: Redis failed; some may have been taken.
-    """
-    with store_errors():
-        room = MOST_BULK - int(redis.llen(BULK))
-        taken = 0
-        part: list[str] = []
-        for change in changes:
-            if taken >= room:
-                _log.warning("no more than %d hashes of imports wait for a look-back: the others get none", MOST_BULK)
-                break
-            if is_sought(change):
-                part.append(change.to_json())
-                taken += 1
-            if len(part) == MOST_SOUGHT:
-                redis.rpush(BULK, *part)
-                part = []
-        if part:
-            redis.rpush(BULK, *part)
-    return taken
 
 
 def search_again(redis: Redis, *, since_ms: int) -> None:
@@ -138,7 +109,7 @@ def is_due(redis: Redis) -> bool:
     """Whether there is something to do, and nobody at it. Cheap: asked every two seconds."""
     with store_errors(), redis.pipeline(transaction=False) as pipe:
         pipe.exists(LEASE, REST)
-        pipe.exists(WAITING, BULK, FOUND, AGAIN)
+        pipe.exists(WAITING, FOUND, AGAIN)
         pipe.hvals(JOBS)
         pipe.xrevrange(CHANGES, count=1)
         pipe.get(POSITION)
@@ -148,7 +119,13 @@ def is_due(redis: Redis) -> bool:
         return False
     unread = bool(newest) and str(newest[0][0]) != position
     now = int(seconds) * 1000 + int(microseconds) // 1000
-    return bool(waiting) or unread or any(_job(text).ready_ms <= now for text in jobs)
+    return bool(waiting) or unread or bool(_ready(jobs, now, bulk=False))
+
+
+def is_bulk_due(redis: Redis) -> bool:
+    """As `is_due`, of lists that came in whole."""
+    with store_errors():
+        return not redis.exists(BULK_LEASE, BULK_REST) and next_bulk_job(redis) is not None
 
 
 def take_up(redis: Redis, *, hours: float) -> None:
@@ -200,42 +177,48 @@ def _is_of(withdrawn: set[tuple[str, str | None]], text: str) -> bool:
 
 def _forget(redis: Redis, withdrawn: set[tuple[str, str | None]]) -> None:
     jobs = [sought_key(str(job_id)) for job_id in redis.hkeys(JOBS)]
-    for key in (WAITING, BULK, *jobs):
+    for key in (WAITING, *jobs):
         for text in redis.lrange(key, 0, -1):
             if _is_of(withdrawn, str(text)):
                 redis.lrem(key, 0, str(text))
 
 
 def next_job(redis: Redis, *, hours: float) -> Job | None:
-    """The job to go on with: hashes that came one by one go first, in their order, and imports when there is time.
-
-    Under the lease. None: there is nothing to do now.
-    """
+    """The job to go on with, of hashes that came one by one, in their order. Under the lease; None: none is due now."""
     now = now_ms(redis)
-    for bulk in (False, True):
-        jobs = [job for text in redis.hvals(JOBS) if (job := _job(text)).bulk == bulk and job.ready_ms <= now]
-        if jobs:  # what is under way is not held up by what comes after it: else it would never end
-            return min(jobs, key=lambda job: (job.ready_ms, job.arrived_ms, job.id))
-        made = _make(redis, BULK if bulk else WAITING, bulk=bulk, now=now, hours=hours)
-        if made is not None:
-            return made
-    return None
+    ready = _ready(redis.hvals(JOBS), now, bulk=False)
+    # What is under way is not held up by what comes after it: else it would never end.
+    return _first(ready) if ready else _make(redis, now=now, hours=hours)
 
 
-def _make(redis: Redis, waiting: str, *, bulk: bool, now: int, hours: float) -> Job | None:
+def next_bulk_job(redis: Redis) -> Job | None:
+    """The same, of lists that came in whole. Under the lease of those."""
+    return _first(_ready(redis.hvals(JOBS), now_ms(redis), bulk=True))
+
+
+def _ready(jobs: Iterable[object], now: int, *, bulk: bool) -> list[Job]:
+    return [job for text in jobs if (job := _job(text)).bulk == bulk and job.ready_ms <= now]
+
+
+def _first(jobs: Iterable[Job]) -> Job | None:
+    return min(jobs, key=lambda job: (job.ready_ms, job.arrived_ms, job.id), default=None)
+
+
+def _make(redis: Redis, *, now: int, hours: float) -> Job | None:
     """Makes a job of what waits; all of it or, of much, a part."""
-    job = Job(id=secrets.token_hex(8), bulk=bulk, since_ms=now - round(hours * 3_600_000), arrived_ms=now, begun_ms=now)
+    since_ms = now - round(hours * 3_600_000)
+    job = Job(id=secrets.token_hex(8), bulk=False, since_ms=since_ms, arrived_ms=now, begun_ms=now)
     made = run_script(
         redis,
         "lookback_make",
-        keys=[waiting, JOBS, sought_key(job.id)],
-        args=[MOST_SOUGHT, job.id, json.dumps(asdict(job))],
+        keys=[WAITING, JOBS, sought_key(job.id)],
+        args=[MOST_SOUGHT, job.id, job_record(job)],
     )
     return job if made else None
 
 
 def sought(redis: Redis, job: Job) -> list[Change]:
-    """The hashes that a job seeks."""
+    """The hashes that a job seeks that is not of a list that came in whole."""
     return [Change.from_json(str(text)) for text in redis.lrange(sought_key(job.id), 0, -1)]
 
 

@@ -7,7 +7,7 @@ What it finds is written down in the same step, and raised from there: once, who
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Self
@@ -15,6 +15,8 @@ from typing import Self
 from redis import Redis
 
 from config.policy import Policy
+from models.bank.bank import Bank
+from models.bank.delta import Change
 from worker.bank.follower import BankSource, InForce
 from worker.bank.lease import Lease, leased
 from worker.errors import LeaseLostError, ObjectStoreError
@@ -32,7 +34,7 @@ from worker.lookback.jobs import (
     sought,
     take_up,
 )
-from worker.lookback.scan import Sought, files_left, scan
+from worker.lookback.scan import IN_A_TASK, Found, Pace, Sought, files_left, scan
 from worker.objectstore import ObjectStore
 from worker.process import Process
 from worker.redisdb import now_ms, run_script, store_errors
@@ -61,6 +63,7 @@ class Lookback:
     deployment: str
     hours: float
     """How far back."""
+    pace: Pace = IN_A_TASK
 
     @classmethod
     def of(cls, process: Process) -> Self:
@@ -109,34 +112,51 @@ def _go_on(looking: Lookback, lease: Lease, until: float) -> bool:
         job = next_job(looking.redis, hours=looking.hours)
         if job is None:
             return False
-        if (after := _search(looking, lease, job, until)) is None:
-            continue
-        if after.last_pass and job.last_pass:
-            finish(looking.redis, job)
-            looking.redis.zremrangebyscore(
-                TOLD, "-inf", now_ms(looking.redis) - round(looking.hours * 3_600_000) - TOLD_SPARE_MS
-            )
+        for new in search(looking, lease, job, sought(looking.redis, job)):
+            if new:
+                raise_found(looking, until=until)
+            if monotonic() >= until:
+                return True
     return True
 
 
-def _search(looking: Lookback, lease: Lease, job: Job, until: float) -> Job | None:
-    """Searches on for one job; None: the pass is not through. Else the job as it is after the pass."""
+def search(looking: Lookback, lease: Lease, job: Job, changes: Sequence[Change]) -> Iterator[int]:
+    """Searches on for one job, to the end of its pass; after each step, which is written down, gives how many hits are
+    new.
+
+    Raises:
+        LeaseLostError: another process searches now.
+        ObjectStoreError: the store is away.
+    """
     in_force = looking.bank()
-    changes = sought(looking.redis, job)
     wanted = Sought.of(changes, in_force.bank.specs, in_force.versions)
     if wanted.size < len(changes):
         _log.warning("%d hashes are of lists that are no more: not looked back for", len(changes) - wanted.size)
     if wanted.size:
-        for step in scan(looking.store, files_left(looking.store, job), wanted, job):
+        for step in scan(looking.store, files_left(looking.store, job), wanted, job, looking.pace):
             lease.check()
-            if _note(looking, lease, job, step.job, groups_of(step.found, wanted)):
-                raise_found(looking, until=until)
+            found = _still_listed(step.found, wanted, looking.bank().bank) if job.bulk and step.found else step.found
+            yield _note(looking, lease, job, step.job, groups_of(found, wanted))
             job = step.job
-            if monotonic() >= until:
-                return None
-    through = replace(job, last_pass=True, done_ms=None, done_name="")
-    _note(looking, lease, job, through)
-    return through
+    if not job.last_pass:
+        yield _note(looking, lease, job, replace(job, last_pass=True, done_ms=None, done_name=""))
+        return
+    lease.check()
+    finish(looking.redis, job)
+    oldest_ms = now_ms(looking.redis) - round(looking.hours * 3_600_000) - TOLD_SPARE_MS
+    looking.redis.zremrangebyscore(TOLD, "-inf", oldest_ms)
+
+
+def _still_listed(found: Sequence[Found], wanted: Sought, bank: Bank) -> list[Found]:
+    """Those of which the entry was not withdrawn since: of lists that came in whole nobody takes it out of the job."""
+    return [
+        one
+        for one in found
+        if any(
+            entry.value == wanted.entries[one.place].value
+            for entry in bank.exact(wanted.lists[one.place], wanted.entries[one.place].entry)
+        )
+    ]
 
 
 def _note(looking: Lookback, lease: Lease, before: Job, after: Job, groups: Sequence[Group] = ()) -> int:
@@ -152,12 +172,12 @@ def _note(looking: Lookback, lease: Lease, before: Job, after: Job, groups: Sequ
             run_script(
                 looking.redis,
                 "lookback_found",
-                keys=[LEASE, JOBS, TOLD, FOUND],
+                keys=[lease.key, JOBS, TOLD, FOUND],
                 args=[lease.token, job.id, job_record(job), now_ms(looking.redis), json.dumps(part)],
             )
         )
         if added < 0:
-            raise LeaseLostError(f"{LEASE}: another process looks back now")
+            raise LeaseLostError(f"{lease.key}: another process looks back now")
         new += added
     if new:
         _log.info("looking back found %d pictures of %d streams that new hashes match", new, len(groups))

@@ -14,7 +14,8 @@ import pyarrow as pa
 from config.facts import ListMatch
 from models.bank.delta import Change
 from models.bank.entries import Entry, ListSpec, Variant
-from models.bank.sweep import HASH_BYTES, sweep
+from models.bank.join import join
+from models.bank.sweep import HASH_BYTES, Near, sweep
 from models.pdq import MIN_QUALITY
 from worker.errors import ObjectStoreError
 from worker.lookback.jobs import Job
@@ -27,11 +28,27 @@ from worker.verdictlog.rows import Row
 
 _log = logging.getLogger(__name__)
 
-STEP_HASHES = 262_144
-"""Swept together: 8 MB."""
+SWEPT = 2_000
+"""Sought hashes up to which (<=) a sweep is faster than a join."""
 
-STEP_SECONDS = 0.5
-"""After which what was read is swept, and how far the search has come is written down."""
+NEAREST = 16
+"""Of a list that came in whole, entries told of one picture, as live matches are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How much is compared in one step, after which it is written down how far the search has come."""
+
+    hashes: int
+    seconds: float
+    """A step ends after these, however few it has read."""
+
+
+IN_A_TASK = Pace(hashes=262_144, seconds=0.5)
+"""8 MB of hashes, and a step of about a second."""
+
+IN_BULK = Pace(hashes=2_097_152, seconds=10.0)
+"""64 MB of hashes: the tables of a join take four seconds, whatever is compared with them."""
 
 MOST_FRAMES = 100
 """Pictures of one step and one stream that are told: a picture that stands for an hour would else be
@@ -95,6 +112,21 @@ class Sought:
     @property
     def size(self) -> int:
         return len(self.entries)
+
+    def near(self, logged: LoggedHashes) -> Near:
+        """Pairs of logged and sought hashes within the distance, quality and kinds that the list asks for; of a list of
+        which many are sought, the NEAREST to each picture."""
+        parts = [Near.none()]
+        for name in dict.fromkeys(self.lists):
+            own = np.flatnonzero(np.array([of == name for of in self.lists]))
+            first = own[0]  # what a list asks for it asks for all of its hashes
+            asked = (logged.qualities >= self.min_qualities[first]) & self.kinds[first][logged.kinds]
+            places = np.flatnonzero(asked)
+            hashes, sought, limits = logged.bits[places], self.hashes[own], self.max_distances[own]
+            few = len(own) <= SWEPT
+            near = sweep(hashes, sought, limits) if few else join(hashes, sought, limits, nearest=NEAREST)
+            parts.append(Near(hashes=places[near.hashes], sought=own[near.sought], distances=near.distances))
+        return Near.joined(parts)
 
     def match(self, found: "Found") -> ListMatch:
         """The match as policy and events know it."""
@@ -160,7 +192,9 @@ def _is_done(job: Job, file: LogFile) -> bool:
     return (file.written_ms, file.name) >= (job.done_ms, job.done_name)
 
 
-def scan(store: ObjectStore, files: Iterable[LogFile], wanted: Sought, job: Job) -> Iterator[Step]:
+def scan(
+    store: ObjectStore, files: Iterable[LogFile], wanted: Sought, job: Job, pace: Pace = IN_A_TASK
+) -> Iterator[Step]:
     """Looks at files, in their order; what was found is told every so often, with how far the job has come.
 
     A file that is damaged is left out and told in the log; one that was purged meanwhile is left out.
@@ -175,7 +209,7 @@ def scan(store: ObjectStore, files: Iterable[LogFile], wanted: Sought, job: Job)
         waiting.append((file, hashes))
         count += len(hashes)
         job = replace(job, done_ms=file.written_ms, done_name=file.name)
-        if count >= STEP_HASHES or monotonic() - began >= STEP_SECONDS:
+        if count >= pace.hashes or monotonic() - began >= pace.seconds:
             yield Step(job=job, found=tuple(_found(store, waiting, wanted)))
             waiting, count, began = [], 0, monotonic()
     if waiting:
@@ -200,14 +234,12 @@ def _may_be_left_out(error: ObjectStoreError) -> bool:
 
 def _found(store: ObjectStore, waiting: Sequence[tuple[LogFile, LoggedHashes]], wanted: Sought) -> Iterator[Found]:
     every = LoggedHashes.joined([hashes for _, hashes in waiting])
-    near = sweep(every.bits, wanted.hashes, wanted.max_distances)
-    good = every.qualities[near.hashes] >= wanted.min_qualities[near.sought]
-    good &= wanted.kinds[near.sought, every.kinds[near.hashes]]
+    near = wanted.near(every)
     ends = np.cumsum([len(hashes) for _, hashes in waiting])
     of_file = np.searchsorted(ends, near.hashes, side="right")
     told: Counter[tuple[str, int]] = Counter()
-    for number in np.unique(of_file[good]).tolist():
-        here = good & (of_file == number)
+    for number in np.unique(of_file).tolist():
+        here = of_file == number
         order = np.flatnonzero(here)[np.argsort(near.distances[here], kind="stable")]
         pairs = [
             _Pair(

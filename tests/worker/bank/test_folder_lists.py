@@ -11,12 +11,14 @@ from models.bank.entries import Entry, HashKind
 from models.errors import HashListError
 from models.pdq import PdqHash
 from models.testcard import TESTCARD_HASHES
-from worker.bank.compaction import look_back_for_files
 from worker.bank.deployed import Deployed
 from worker.bank.folder import FolderLists, load_folder, read_again
 from worker.bank.follower import in_force
 from worker.bank.layered import BankWithFiles
-from worker.lookback.jobs import BULK
+from worker.errors import ObjectStoreError
+from worker.lookback.jobs import JOBS
+from worker.lookback.keeper import look_back_for_files
+from worker.objectstore import ObjectStore
 
 A = "0123456789abcdef" * 4
 B = "f" * 64
@@ -205,14 +207,28 @@ def test_a_change_of_the_bank_costs_nothing_of_the_files_size(tmp_path: Path) ->
     assert before.files is after.files
 
 
-def test_new_hashes_of_files_are_looked_back_for_once(tmp_path: Path, redis: Redis) -> None:
-    """Streams that showed the material an hour ago would not be told of; or each worker would search the log anew."""
+def test_lists_of_files_are_looked_back_for_once_whenever_they_come(tmp_path: Path, redis: Redis) -> None:
+    """A file put there before a worker starts would never be; or each worker, and each restart, search the log anew."""
+    store = ObjectStore(str(tmp_path / "store"))
     written(tmp_path, "own", f"hash,id\n{A},old\n")
-    before = load_folder(tmp_path)
+    at_start = load_folder(tmp_path)
+    assert [look_back_for_files(redis, store, at_start, hours=24) for _ in range(2)] == [1, 0]
     written(tmp_path, "own", f"hash,id\n{A},old\n{B},new\n")
-    after = read_again(before, tmp_path)
-    assert [look_back_for_files(redis, before, after) for _ in range(2)] == [1, 0]
-    assert look_back_for_files(redis, after, after) == 0
-    (sought,) = redis.lrange(BULK, 0, -1)
-    change = Change.from_json(sought)
-    assert (change.list, change.entry and change.entry.entry) == ("own", "new")
+    written(tmp_path, "digests", f"hash,id,kind\n{'5a' * 16},d,md5\n")
+    changed = read_again(at_start, tmp_path)
+    assert [look_back_for_files(redis, store, changed, hours=24) for _ in range(2)] == [2, 0]
+    assert look_back_for_files(redis, store, at_start, hours=24) == 0  # a worker that has not seen the change yet
+    assert look_back_for_files(redis, store, load_folder(tmp_path), hours=24) == 0  # or was started again
+    assert redis.hlen(JOBS) == 2
+
+
+def test_a_store_that_fails_delays_the_look_back_for_files(tmp_path: Path, redis: Redis) -> None:
+    """A list that came in a bad minute would never be looked back for."""
+    written(tmp_path, "own", f"hash,id\n{A},old\n")
+    lists = load_folder(tmp_path)
+    (tmp_path / "store").write_text("no folder")
+    store = ObjectStore(str(tmp_path / "store"))
+    with pytest.raises(ObjectStoreError):
+        look_back_for_files(redis, store, lists, hours=24)
+    (tmp_path / "store").unlink()
+    assert look_back_for_files(redis, store, lists, hours=24) == 1

@@ -1,6 +1,5 @@
 """Files into lists: all of a file or nothing, whatever is in it and whoever dies."""
 
-import json
 import os
 import resource
 import secrets
@@ -12,6 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hls_origin import eventually
 from redis import Redis
@@ -28,7 +28,8 @@ from worker.bank.lease import leased
 from worker.bank.place import Place
 from worker.bank.publication import compact, publish
 from worker.errors import BankRequestError, LeaseLostError, LocalFileError
-from worker.lookback.jobs import BULK
+from worker.lookback.jobs import JOBS
+from worker.objectstore import ObjectStore
 
 AS_CHANGES, AS_SNAPSHOT = 5_000, 0
 """`small_changes`: what is imported becomes changes, or a snapshot."""
@@ -279,21 +280,33 @@ def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
 
 
 def test_new_hashes_of_a_large_file_are_looked_back_for(
-    redis: Redis, place: Place, list_file: Callable[..., Path]
+    redis: Redis, place: Place, list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Streams that showed the material an hour ago would not be told of; or all of a list be sought again each day."""
-    import_file(redis, place, "own", list_file(20), small_changes=0)
-    redis.delete(BULK)
+    store = ObjectStore(str(tmp_path / "store"))
+    import_file(redis, place, "own", list_file(20), small_changes=0, store=store)
+    redis.delete(JOBS)
     path = list_file(20)
     path.write_text(path.read_text() + f"{'5a' * 32},new\n")
-    done = import_file(redis, place, "own", path, small_changes=0)
-    assert (done.added, done.looked_back) == (21, 21)
-    redis.delete(BULK)
+    done = import_file(redis, place, "own", path, small_changes=0, store=store)
+    assert (done.added, done.looked_back, done.not_looked_back) == (21, 21, "")
+    redis.delete(JOBS)
     path.write_text(path.read_text() + f"{'a5' * 32},newer\n")
-    done = import_file(redis, place, "own", path, small_changes=0)
+    done = import_file(redis, place, "own", path, small_changes=0, store=store)
     assert (done.added, done.looked_back) == (1, 1)
-    (sought,) = redis.lrange(BULK, 0, -1)
-    assert json.loads(sought)["entry"]["entry"] == "newer"
+    (job,) = redis.hkeys(JOBS)
+    assert pq.read_table(tmp_path / "store" / "lookback" / f"{job}.parquet")["entry"].to_pylist() == ["newer"]
+
+
+def test_a_store_that_is_away_is_told_and_holds_no_import_up(
+    redis: Redis, place: Place, list_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Known material would wait for a disk that has nothing to do with it, or an operator believe it was looked for."""
+    (tmp_path / "store").write_text("no folder")
+    done = import_file(redis, place, "own", list_file(20), small_changes=0, store=ObjectStore(str(tmp_path / "store")))
+    assert (done.entries, done.looked_back) == (20, 0)
+    assert done.not_looked_back.startswith("store: ")
+    assert done.to_record()["not_looked_back"] == done.not_looked_back
 
 
 def test_a_default_place_keeps_deployments_apart(redis: Redis, tmp_path: Path, list_file: Callable[..., Path]) -> None:
