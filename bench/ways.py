@@ -3,7 +3,7 @@
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,7 +18,7 @@ from config.profiles import SamplingProfile
 from sampler.decoder import Decoder
 from sampler.demux import OPEN_OPTIONS
 from sampler.errors import InputError
-from sampler.frames import SampledSegment
+from sampler.frames import SampledFrame, SampledSegment
 
 SEEK_SECONDS = 2
 """Between two pictures that are sought; as far apart as our `balanced` profile allows."""
@@ -46,12 +46,20 @@ class Way(Protocol):
         """Looks at one clip."""
 
 
-def sampled(clip: Clip, decoder: Decoder, profile: SamplingProfile) -> Iterator[tuple[float, SampledSegment | None]]:
-    """When each segment of a clip begins, in seconds, and what the sampler made of it; None: it found nothing in it."""
+def sampled(
+    clip: Clip,
+    decoder: Decoder,
+    profile: SamplingProfile,
+    consume: Callable[[SampledFrame], None] | None = None,
+) -> Iterator[tuple[float, SampledSegment | None]]:
+    """When each segment of a clip begins, in seconds, and what the sampler made of it; None: it found nothing in it.
+
+    Pictures are given to `consume`, as the pipeline has them; without it, they are kept.
+    """
     for index, segment in enumerate(clip.segments):
         identity = f"{clip.encoder}/{clip.base}/{clip.gop_seconds}/{index}".encode()
         try:
-            looked_at = decoder.sample(segment, profile=profile, seed=identity)
+            looked_at = decoder.sample(segment, profile=profile, seed=identity, consume=consume)
         except InputError:
             looked_at = None
         yield clip.segment_start_seconds(index), looked_at
@@ -69,15 +77,18 @@ class Livewarden:
     def look(self, clip: Clip) -> Look:
         """Looks at one clip."""
         seen: list[float] = []
+        taken: list[float] = []
         decoded = 0
         failed = 0
         child_seconds = 0.0
         began = time.process_time()
-        for start_seconds, segment in sampled(clip, self._decoder, self._profile):
+        looked_at = sampled(clip, self._decoder, self._profile, lambda frame: taken.append(frame.pts_seconds))
+        for start_seconds, segment in looked_at:
             if segment is None:
                 failed += 1
                 continue
-            seen += [start_seconds + frame.pts_seconds for frame in segment.frames]
+            seen += [start_seconds + pts_seconds for pts_seconds in sorted(taken)]
+            taken.clear()
             decoded += segment.frames_decoded
             child_seconds += segment.cpu_seconds["demux"] + segment.cpu_seconds["decode"]
         return Look(

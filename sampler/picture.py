@@ -1,5 +1,6 @@
 """A decoded picture, as it came out of the decoder, and what is made of it on demand."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -8,6 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[np.uint8]
+
+ResizePlane = Callable[[Plane, int, int, float, float], Plane]
+"""(plane, width, height, kept_width, kept_height): the middle of a plane, in parts of its sides, at a size in
+pixels."""
 
 MATRICES: dict[str, tuple[float, float]] = {
     "bt601": (0.299, 0.114),
@@ -81,7 +86,22 @@ class Picture:
         if max_pixels is not None and height * width > max_pixels:
             scale = (max_pixels / (height * width)) ** 0.5
             height, width = max(1, int(height * scale)), max(1, int(width * scale))
-        planes = [_resized(plane, width=width, height=height) for plane in self.planes]
+        return self._colours([_resized(plane, width=width, height=height) for plane in self.planes])
+
+    def rgb_at(self, width: int, height: int, kept: tuple[float, float], resize: ResizePlane) -> Plane:
+        """Colours of the middle of the picture: uint8, (height, width, 3), RGB, full range.
+
+        Args:
+            width: as shown, in pixels; so is `height`.
+            kept: how much of the width and of the height, as shown; (1.0, 1.0) is all.
+            resize: brings each plane to its size, before colours are made of them.
+        """
+        if self.rotation_degrees % 180:
+            width, height, kept = height, width, (kept[1], kept[0])
+        return self._colours([resize(plane, width, height, *kept) for plane in self.planes])
+
+    def _colours(self, planes: list[Plane]) -> Plane:
+        """RGB, upright, of planes that are all of one size."""
         if self.is_rgb:
             return self._upright(planes[0])
         if len(planes) == 1:
