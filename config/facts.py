@@ -162,6 +162,8 @@ class SegmentFacts:
     """What was found out about one segment of a stream."""
 
     key: str
+    series: str = ""
+    """Its watch generation and epoch: only what is of one series has an order."""
     capture_ms: int
     """When its first picture was live."""
     stream: StreamFacts

@@ -5,12 +5,14 @@ at once. Those that look at a window, at coverage, or at N of M samples are aske
 raised in whatever order segments end: a segment waits until no earlier one is still to come.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Final
 
+from config.asking import most_telling
 from config.facts import Hit, Place, SampleFacts, SegmentFacts, Surroundings
 from config.persistence import LATE_SECONDS
 from config.policy import Policy
@@ -71,7 +73,7 @@ def judge_in_order(
     """As `judge`, by the rules alone that are judged in order: the others were asked when the samples were taken."""
     if not policy.in_order:
         return Judgement(hits=(), state=OrderState())
-    waiting = sorted([*state.waiting, segment] if segment.samples else state.waiting, key=lambda one: one.place)
+    waiting = sorted([*state.waiting, _kept(segment)] if segment.samples else state.waiting, key=lambda one: one.place)
     ripe = _ripe(waiting, max(segment.capture_ms, *(one.capture_ms for one in waiting), 0), earliest_pending)
     hits: list[Hit] = []
     problems: set[str] = set()
@@ -84,6 +86,21 @@ def judge_in_order(
             problems.update(evaluation.problems)
     return Judgement(
         hits=tuple(hits), state=replace(state, waiting=tuple(waiting[ripe:])), problems=tuple(sorted(problems))
+    )
+
+
+def _kept(segment: SegmentFacts) -> SegmentFacts:
+    """Without what rules do not see: it may have to wait in Redis, JSON has no NaN, and some pictures match a crowd."""
+    return replace(
+        segment,
+        samples=tuple(
+            replace(
+                sample,
+                matches=most_telling(sample.matches),
+                scores={name: score for name, score in sample.scores.items() if math.isfinite(score)},
+            )
+            for sample in segment.samples
+        ),
     )
 
 

@@ -38,6 +38,14 @@ class Sifted:
     silent: frozenset[ListedHash] = frozenset()
     """What was left out."""
 
+    def joined(self, other: "Sifted") -> "Sifted":
+        """Both together."""
+        return Sifted(
+            hits=(*self.hits, *other.hits),
+            muted=dict(Counter(self.muted) + Counter(other.muted)),
+            silent=self.silent | other.silent,
+        )
+
 
 def suspects(hits: Sequence[Hit], policy: Policy) -> list[Suspect]:
     """The pictures whose hashes may flood, by capture time.

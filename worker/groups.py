@@ -12,7 +12,8 @@ from dataclasses import replace
 from redis import Redis
 
 from config.facts import FLOOD_RULE, Hit, ListedHash, Severity
-from config.policy import Flood, Policy
+from config.policy import Policy
+from config.rules import Flood
 from worker.bank.keys import QUARANTINE
 from worker.errors import StoreError
 from worker.events import NamedStreams, Occasion, derived_id, escalation

@@ -1,5 +1,8 @@
 """Incidents as Redis keeps them: reading what is remembered, and the records that scripts write."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from redis import Redis
 
 from worker.events import Event
@@ -15,7 +18,16 @@ _RULE = "rule:"
 
 def read_incidents(redis: Redis, owner: str) -> StreamIncidents:
     """What is remembered of a stream, or of what `worker.queuekeys.groups_owner` names."""
-    fields = {str(name): str(value) for name, value in redis.hgetall(incidents_key(owner)).items()}
+    return incidents_of(redis.hgetall(incidents_key(owner)))
+
+
+def incidents_of(record: Mapping[Any, Any]) -> StreamIncidents:
+    """What the hash says.
+
+    Raises:
+        StoreError: something else than livewarden writes.
+    """
+    fields = {str(name): str(value) for name, value in record.items()}
     rules = {name.removeprefix(_RULE): decode(text) for name, text in fields.items() if name.startswith(_RULE)}
     return StreamIncidents(version=int(fields.get("version", 0)), rules=rules)
 

@@ -5,6 +5,7 @@ lw:incident:{id}                  hash: what is known of an incident, who holds 
 lw:incident:{id}:entries          list of "stream-key entry-id": its entries in the queue
 lw:incident:{id}:streams          sorted set: streams of a group's incident by when they joined it
 lw:incidents:flood {purpose}      hash: as of a stream, with the groups of streams that one hash made
+lw:windows:{stream}               hash: watch generation and epoch -> what rules that are judged in order remember
 lw:flood:{purpose}:{list}/{entry} sorted set: streams by when that hash last matched on them
 lw:floods:due                     sorted set: groups by when they are to tell which streams have joined
 lw:open:{severity}                sorted set: undecided incidents by the millisecond they were raised
@@ -26,6 +27,11 @@ GROUP: Final = "moderators"
 def incidents_key(owner: str) -> str:
     """State of all rules on one stream, or of what `groups_owner` names."""
     return f"lw:incidents:{owner}"
+
+
+def windows_key(stream_id: str) -> str:
+    """What the rules that are judged in order remember of a stream."""
+    return f"lw:windows:{stream_id}"
 
 
 def groups_owner(purpose: str) -> str:

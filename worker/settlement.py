@@ -2,19 +2,22 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from redis import Redis
 
-from config.facts import Hit, ListedHash
+from config.facts import Hit, ListedHash, SegmentFacts
+from config.judgement import judge_in_order
 from config.policy import Policy
 from worker.errors import StoreError
 from worker.events import Event, Occasion
+from worker.floods import Sifted
 from worker.groups import divert
 from worker.incidents import Advance, advance, encode
 from worker.incidentstore import MAX_ROUNDS, event_record, incident_record, read_incidents
-from worker.queuekeys import incidents_key
+from worker.orderstore import KEPT_SECONDS, OrderChange, read_in_order
+from worker.queuekeys import incidents_key, windows_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
 
@@ -41,6 +44,8 @@ class SettleResult:
     """Of the stream's incidents, that was decided on: tells the order within one millisecond."""
     silent: frozenset[ListedHash] = frozenset()
     """Hashes that raised nothing here, since they were in quarantine or flooded."""
+    problems: tuple[str, ...] = ()
+    """Slugs for `degraded`: rules judged in order that could not be evaluated."""
 
 
 def settle(
@@ -51,6 +56,7 @@ def settle(
     policy: Policy,
     coverage_increments: Mapping[str, int],
     stream_fields: Mapping[str, str],
+    segment: SegmentFacts | None = None,
 ) -> SettleResult:
     """Ends a pending segment, once, whatever is redelivered or dies on the way.
 
@@ -62,33 +68,70 @@ def settle(
         hits: as `policy.evaluate` gave them for the segment's samples; none for a segment that was skipped or failed.
         coverage_increments: field of `lw:coverage:{id}` to milliseconds or count.
         stream_fields: field of `lw:stream:{id}` to its new value.
+        segment: for rules that are judged in order, also where nothing was seen of it: others may have waited for it.
+            None: looking back, they are not asked.
 
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; the segment may have been settled. Call again.
     """
     sifted = divert(redis, occasion=occasion, hits=hits, policy=policy)
-    if not sifted.hits and not sifted.muted:
-        outcome = _write(
-            redis, occasion, None, Advance(rules={}, incidents=(), events=()), coverage_increments, stream_fields
-        )
+    in_order = segment if policy.in_order else None
+    if not sifted.hits and not sifted.muted and in_order is None:
+        nothing = Advance(rules={}, incidents=(), events=())
+        outcome = _write(redis, occasion, None, nothing, coverage_increments, stream_fields, OrderChange())
         return SettleResult(outcome=Settled(outcome))
     for _ in range(MAX_ROUNDS):
-        with store_errors():
-            state = read_incidents(redis, occasion.stream.stream_id)
-            now = now_ms(redis)
-        step = advance(state, occasion=occasion, hits=sifted.hits, now_ms=now, policy=policy, muted=sifted.muted)
-        outcome = _write(redis, occasion, state.version, step, coverage_increments, stream_fields)
+        round_ = _decide(redis, occasion, sifted, policy, in_order)
+        outcome = _write(redis, occasion, round_.version, round_.step, coverage_increments, stream_fields, round_.order)
         if outcome != "clash":
             done = Settled(outcome)
             return SettleResult(
                 outcome=done,
-                events=step.events if done is Settled.SETTLED else (),
-                settled_ms=now,
-                version=state.version,
-                silent=sifted.silent,
+                events=round_.step.events if done is Settled.SETTLED else (),
+                settled_ms=round_.now_ms,
+                version=round_.version,
+                silent=round_.silent,
+                problems=round_.problems,
             )
     raise StoreError(
         f"stream {occasion.stream.stream_id}: incidents changed {MAX_ROUNDS} times while one was decided on"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Round:
+    """What is decided on one state of the stream."""
+
+    version: int
+    now_ms: int
+    step: Advance
+    order: OrderChange
+    silent: frozenset[ListedHash]
+    problems: tuple[str, ...] = ()
+
+
+def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, segment: SegmentFacts | None) -> _Round:
+    stream_id = occasion.stream.stream_id
+    if segment is None:
+        with store_errors():
+            state, now = read_incidents(redis, stream_id), now_ms(redis)
+        step = advance(state, occasion=occasion, hits=at_once.hits, now_ms=now, policy=policy, muted=at_once.muted)
+        return _Round(version=state.version, now_ms=now, step=step, order=OrderChange(), silent=at_once.silent)
+    with store_errors():
+        read = read_in_order(redis, stream_id, segment.series, but=segment.key)
+        now = now_ms(redis)
+    judged = judge_in_order(policy, read.order, segment, earliest_pending=read.earliest_pending)
+    sifted = at_once.joined(divert(redis, occasion=occasion, hits=judged.hits, policy=policy))
+    if judged.problems:
+        occasion = replace(occasion, degraded=tuple(sorted({*occasion.degraded, *judged.problems})))
+    step = advance(read.incidents, occasion=occasion, hits=sifted.hits, now_ms=now, policy=policy, muted=sifted.muted)
+    return _Round(
+        version=read.incidents.version,
+        now_ms=now,
+        step=step,
+        order=OrderChange.of(segment.series, judged.state, read.over),
+        silent=sifted.silent,
+        problems=judged.problems,
     )
 
 
@@ -99,6 +142,7 @@ def _write(
     step: Advance,
     coverage_increments: Mapping[str, int],
     stream_fields: Mapping[str, str],
+    order: OrderChange,
 ) -> str:
     stream_id = occasion.stream.stream_id
     answer = run_script_to_disk(
@@ -110,6 +154,7 @@ def _write(
             incidents_key(stream_id),
             f"lw:coverage:{stream_id}",
             f"lw:stream:{stream_id}",
+            windows_key(stream_id),
         ],
         args=[
             occasion.segment_key,
@@ -120,6 +165,10 @@ def _write(
             json.dumps([event_record(event) for event in step.events]),
             json.dumps({name: str(increment) for name, increment in coverage_increments.items()}),
             json.dumps(dict(stream_fields)),
+            order.series,
+            order.text,
+            json.dumps(order.over),
+            KEPT_SECONDS,
         ],
     )
     return str(answer)

@@ -1,9 +1,10 @@
 -- Ends a segment: what follows from it is written all at once or not at all.
--- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash.
+-- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash, windows hash.
 -- ARGV: segment key, member of the overdue set, version of the incidents that was decided on ('' if nothing was),
 --   rule states (rule to JSON), incidents [{id, severity, fields, queued}], events [{stream, incident, text}],
 --   coverage increments, stream fields; from the rule states on as JSON. All numbers arrive as text: Lua would write
---   large ones as 1.7e+12.
+--   large ones as 1.7e+12. Then what rules judged in order remember: series ('' if nothing changes), its state ('' if
+--   there is none any more), series that are over as JSON, seconds that it is kept.
 -- Returns 'settled', 'ended' (the segment is pending no more, nothing was written) or 'clash' (likewise; read again).
 if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
   return 'ended'
@@ -30,6 +31,17 @@ if ARGV[3] ~= '' then
     end
   end
   publish(cjson.decode(ARGV[6]))
+  if ARGV[9] ~= '' then
+    if ARGV[10] == '' then
+      redis.call('HDEL', KEYS[6], ARGV[9])
+    else
+      redis.call('HSET', KEYS[6], ARGV[9], ARGV[10])
+    end
+    for _, series in ipairs(cjson.decode(ARGV[11])) do
+      redis.call('HDEL', KEYS[6], series)
+    end
+    redis.call('EXPIRE', KEYS[6], ARGV[12])
+  end
 end
 for field, increment in pairs(cjson.decode(ARGV[7])) do
   redis.call('HINCRBY', KEYS[4], field, increment)

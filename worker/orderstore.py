@@ -1,0 +1,91 @@
+"""What the rules that are judged in order remember of a stream, as Redis keeps it beside the stream's incidents.
+
+It has one version with them, and is written by the same script: so whichever segments end at once, each is judged on
+what the others have left behind.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+from redis import Redis
+
+from config.facts import Place
+from config.judgement import OrderState
+from worker.errors import StoreError
+from worker.incidents import StreamIncidents
+from worker.incidentstore import incidents_of
+from worker.queuekeys import incidents_key, windows_key
+from worker.segments import earliest_pending, pending_key, series_pending
+
+KEPT_SECONDS: Final = 3_600
+"""Well above what a window reaches; a stream that is silent for longer begins anew."""
+
+_STATE = TypeAdapter(OrderState)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remembered:
+    """What is remembered of a stream, read in one step."""
+
+    incidents: StreamIncidents
+    order: OrderState
+    """Of the series that was asked for."""
+    earliest_pending: Place | None
+    """Of the series: which segment is still to come."""
+    over: tuple[str, ...]
+    """Series of which nothing is pending any more: what is remembered of them is of no use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderChange:
+    """What a segment's end changes of it, as the script takes it."""
+
+    series: str = ""
+    """Empty: nothing."""
+    text: str = ""
+    """Empty: nothing is to be remembered."""
+    over: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, series: str, state: OrderState, over: tuple[str, ...]) -> "OrderChange":
+        """Of a series' new state."""
+        text = "" if state == OrderState() else _STATE.dump_json(state, exclude_defaults=True).decode()
+        return cls(series=series, text=text, over=over)
+
+
+def read_in_order(redis: Redis, stream_id: str, series: str, *, but: str) -> Remembered:
+    """Reads what is remembered of a stream's incidents and of one of its series.
+
+    Args:
+        but: key of the segment that ends, which nobody waits for.
+
+    Raises:
+        StoreError: something else is there than livewarden writes.
+    """
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hgetall(incidents_key(stream_id))
+        pipe.hgetall(windows_key(stream_id))
+        pipe.hgetall(pending_key(stream_id))
+        incidents, windows, pending = pipe.execute()
+    return Remembered(
+        incidents=incidents_of(incidents),
+        order=_decode(windows.get(series)),
+        earliest_pending=earliest_pending(pending, series, but=but),
+        over=_over(windows, pending, series),
+    )
+
+
+def _over(windows: Mapping[str, str], pending: Mapping[str, str], series: str) -> tuple[str, ...]:
+    others = [name for name in windows if name != series]
+    return tuple(name for name in others if name not in series_pending(pending)) if others else ()
+
+
+def _decode(text: str | None) -> OrderState:
+    if text is None:
+        return OrderState()
+    try:
+        return _STATE.validate_json(text)
+    except ValidationError as error:
+        raise StoreError(f"windows in Redis: {text[:100]!r}: expected what livewarden writes") from error
