@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -36,7 +36,10 @@ class Settings(BaseModel):
     """The moderation policy. None: the one shipped as config/policy.yaml."""
 
     manifests_dir: Path | None = None
-    """Folder of classifier manifests. None: the ones shipped in models/manifests."""
+    """Folder of the operator's own classifier manifests. None: those that livewarden ships and packages bring in."""
+
+    provider: Literal["cpu", "cuda"] = "cpu"
+    """What computes classifiers' scores. `cuda` needs onnxruntime-gpu and its libraries."""
 
     deployment: str = Field(default="local", pattern=r"^[A-Za-z0-9._-]{1,64}$")
     """Names this deployment in the `source` of every event: `/livewarden/<deployment>`."""

@@ -1,151 +1,196 @@
-"""Classifiers: a picture in, a score a label out, in ONNX Runtime sessions of our own on one CPU core."""
+"""Classifiers: a picture in, a score a label out, in ONNX Runtime sessions of our own."""
 
 from functools import cached_property
-from io import BytesIO
-from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-from PIL import Image
 
-from models.errors import InferenceError, ManifestError, PictureError, WeightsError
-from models.manifest import Input, Manifest, ResizeFilter, load_manifest, read_weights, verify_manifest
+from models.errors import ClassifierError, InferenceError, InferenceTimeoutError, ScoreError, WeightsError
+from models.faces import FaceFinder
+from models.fitting import check_fit, input_name, input_shape, output_name
+from models.manifest import Manifest, Output, Provider
+from models.package import ModelPackage
+from models.preprocess import Colours, RgbPicture, lay_out, network_input
+from models.timelimit import TimeLimit
+from models.weights import CheckedWeights, read_pinned, read_weights
 
-__all__ = ["BUILT_IN_MANIFESTS", "Classifier", "load_classifiers", "load_manifest", "verify_manifest"]
+SLACK = 1e-3
+"""By how much a probability may lie outside of 0 to 1, from rounding; it is cut off."""
 
-BUILT_IN_MANIFESTS = Path(__file__).parent / "manifests"
-"""The manifests that livewarden ships."""
-
-_PILLOW_FILTERS = {
-    ResizeFilter.BILINEAR: Image.Resampling.BILINEAR,
-    ResizeFilter.BICUBIC: Image.Resampling.BICUBIC,
-    ResizeFilter.LANCZOS: Image.Resampling.LANCZOS,
-}
+_PROVIDERS = {Provider.CPU: "CPUExecutionProvider", Provider.CUDA: "CUDAExecutionProvider"}
 
 _LOG_ERRORS_ONLY = 3
 """ONNX Runtime's severity: warnings about a graph are its maker's business, not the operator's."""
+
+_FIRST_RUN_SECONDS = 60.0
+"""The first run of a session allocates, and on a GPU compiles: it has longer than the manifest says."""
 
 
 class Classifier:
     """A classifier as its manifest says. Its session is built when the first picture comes: after the worker's fork."""
 
-    def __init__(self, manifest: Manifest, *, folder: Path) -> None:
-        """Remembers the manifest and the folder that its weights' path is relative to; reads nothing."""
-        self.manifest = manifest
-        self._folder = folder
+    def __init__(self, package: ModelPackage, *, provider: Provider = Provider.CPU) -> None:
+        """Remembers the manifest and what is to compute; reads nothing."""
+        self.package = package
+        self.provider = provider if provider in self.manifest.runtime.providers else self.manifest.runtime.providers[0]
 
-    def scores(self, rgb: npt.NDArray[Any]) -> dict[str, float]:
-        """Scores a picture: `<model>/<label>` -> 0 to 1.
+    @property
+    def manifest(self) -> Manifest:
+        return self.package.manifest
 
-        Args:
-            rgb: uint8, (height, width, 3), RGB, full range.
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Of its scores: `<model>/<label>`."""
+        return tuple(self.manifest.key(label) for label in self.manifest.labels)
+
+    def verify(self) -> CheckedWeights:
+        """Reads the weights, checks them, and compares the manifest with the graph; builds no session.
 
         Raises:
-            PictureError: it is of another shape or type.
-            InferenceError: the session failed, out of memory for one.
-            WeightsError: on the first call: the weights are missing, altered or not what the manifest says.
+            WeightsError: they are missing, altered, or do not fit the manifest.
         """
-        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
-            raise PictureError(f"expected RGB as uint8 (height, width, 3), found {rgb.dtype} {rgb.shape}")
+        weights = read_weights(self.package)
+        check_fit(self.package, weights.graph)
+        if self.provider is not Provider.CPU and _PROVIDERS[self.provider] not in onnxruntime.get_available_providers():
+            raise ClassifierError(
+                f"{self.name}: {self.provider}: this ONNX Runtime has only "
+                f"{', '.join(onnxruntime.get_available_providers())}: install onnxruntime-gpu in its place"
+            )
+        if self.manifest.input.faces is not None:
+            FaceFinder.check_installed()
+            read_pinned(self.package, self.manifest.input.faces.landmarks)
+        return weights
+
+    def prepare(self) -> None:
+        """Builds the session and tries it on black: now, and not when the first picture waits.
+
+        Raises:
+            ClassifierError: the weights are missing, altered, or do not fit the manifest; or they do not run.
+        """
+        _ = self._session
+
+    def scores(self, picture: Colours | npt.NDArray[Any]) -> dict[str, float]:
+        """Scores a picture: `<model>/<label>` -> 0 to 1. Of several faces the highest counts, of none 0.
+
+        Args:
+            picture: a picture, or its pixels: uint8, (height, width, 3), RGB, full range.
+
+        Raises:
+            PictureError: the array is of another shape or type.
+            InferenceError: the session failed, took too long, or gave something that is no probability.
+            ClassifierError: on the first call, as `prepare`.
+        """
+        colours: Colours = RgbPicture(picture) if isinstance(picture, np.ndarray) else picture
         session = self._session
-        network_input = _network_input(rgb, self.manifest.input)
-        try:
-            (output,) = session.run(None, {session.get_inputs()[0].name: network_input})
-        except Exception as error:  # ONNX Runtime's errors share no base class below this one
-            raise InferenceError(f"{self.manifest.name}: {_one_line(error)}") from error
-        name, labels = self.manifest.name, self.manifest.labels
-        return {f"{name}/{label}": float(score) for label, score in zip(labels, output[0], strict=True)}
+        how = self.manifest.input
+        if self._faces is None:
+            return self._run(session, network_input(colours, how))
+        deadline = perf_counter() + self.manifest.runtime.time_limit_seconds
+        highest = dict.fromkeys(self.keys, 0.0)
+        for chip in self._faces.chips(colours):
+            for key, score in self._run(session, lay_out(chip, how)).items():
+                highest[key] = max(highest[key], score)
+            if perf_counter() > deadline:
+                raise InferenceTimeoutError(f"{self.name}: its faces took too long")
+        return highest
+
+    def _run(self, session: "_Session", value: npt.NDArray[Any]) -> dict[str, float]:
+        with session.limit.watched() as options:
+            try:
+                outputs = session.onnx.run(session.outputs, {session.input: value}, options)
+            except Exception as error:  # ONNX Runtime's errors share no base class below this one
+                if options.terminate:
+                    raise InferenceTimeoutError(
+                        f"{self.name}: stopped after {session.limit.seconds:g} s for one picture"
+                    ) from error
+                raise InferenceError(f"{self.name}: {_one_line(error)}") from error
+        scores: dict[str, float] = {}
+        for output, values in zip(self.manifest.outputs, outputs, strict=True):
+            scores.update(self._read(output, np.asarray(values, np.float64).ravel()))
+        return scores
+
+    def _read(self, output: Output, values: npt.NDArray[np.float64]) -> dict[str, float]:
+        """Scores of one output's numbers."""
+        if len(values) != output.width:
+            raise ScoreError(f"{self.name}: expected {output.width} numbers, found {len(values)}")
+        if not np.isfinite(values).all():
+            raise ScoreError(f"{self.name}: a score is not a number, or infinite")
+        if output.activation == "softmax":
+            values = np.exp(values - values.max())
+            values /= values.sum()
+        elif output.activation == "sigmoid":
+            values = 0.5 * (1 + np.tanh(values / 2))
+        scores = {self.manifest.key(label): float(values[a : b + 1].sum()) for label, (a, b) in output.spans()}
+        outside = [key for key, score in scores.items() if not -SLACK <= score <= 1 + SLACK]
+        if outside:
+            raise ScoreError(f"{outside[0]}: {scores[outside[0]]:g}: expected a probability, 0 to 1: see activation")
+        return {key: min(1.0, max(0.0, score)) for key, score in scores.items()}
 
     @cached_property
-    def _session(self) -> Any:
-        """An ONNX Runtime session that fits the manifest, on one thread: workers are scaled by processes."""
+    def _faces(self) -> FaceFinder | None:
+        faces = self.manifest.input.faces
+        if faces is None:
+            return None
+        landmarks = read_pinned(self.package, faces.landmarks)
+        return FaceFinder(landmarks, side=self.manifest.input.resize.width, padding=faces.padding)
+
+    @cached_property
+    def _session(self) -> "_Session":
+        """A session that fits the manifest. Workers are scaled by processes, so it has one thread if not told else."""
+        weights = self.verify()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = self.manifest.runtime.threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = _LOG_ERRORS_ONLY
-        weights = read_weights(self.manifest, folder=self._folder)
+        if weights.external:
+            files, contents = list(weights.external), list(weights.external.values())
+            options.add_external_initializers_from_files_in_memory(files, contents, [len(data) for data in contents])
+        providers = [_PROVIDERS[self.provider]]
+        if self.provider is not Provider.CPU:
+            providers.append(_PROVIDERS[Provider.CPU])  # for nodes that the device has no kernel for
         try:
-            session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's errors share no base class below this one
-            raise WeightsError(f"{self.manifest.weights.file}: expected an ONNX model: {_one_line(error)}") from error
-        self._check(session)
+            onnx = onnxruntime.InferenceSession(weights.onnx, options, providers=providers)
+        except Exception as error:
+            raise WeightsError(f"{self._file}: expected an ONNX model: {_one_line(error)}") from error
+        if onnx.get_providers()[0] != providers[0]:
+            # ONNX Runtime falls back to the CPU with a warning only; nobody would know why all is slow.
+            raise ClassifierError(f"{self.name}: {self.provider} does not work on this machine")
+        session = _Session(self.manifest, weights, onnx)
+        self._try(session)
         return session
 
-    def _check(self, session: Any) -> None:
+    @property
+    def _file(self) -> str:
+        return f"{self.package.place('weights', 'file')}: {self.manifest.weights.file}"
+
+    def _try(self, session: "_Session") -> None:
         """Tells a manifest that does not fit its weights by one picture of zeros, before any real one is scored."""
-        manifest, file = self.manifest, self.manifest.weights.file
-        if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
-            raise WeightsError(f"{file}: expected a model of one input and one output")
-        size = manifest.input.size
-        blank = _network_input(np.zeros((size.height, size.width, 3), np.uint8), manifest.input)
+        blank = np.zeros(input_shape(self.manifest.input), self.manifest.input.dtype)
+        session.limit.seconds = _FIRST_RUN_SECONDS
         try:
-            (output,) = session.run(None, {session.get_inputs()[0].name: blank})
-        except Exception as error:
-            found = f"{manifest.input.layout} {blank.shape}"
-            raise WeightsError(f"{file}: does not take the manifest's input {found}: {_one_line(error)}") from error
-        if output.shape != (1, len(manifest.labels)):
-            raise WeightsError(f"{file}: expected {len(manifest.labels)} labels' scores, found output {output.shape}")
+            self._run(session, blank)
+        except InferenceError as error:
+            raise WeightsError(f"{self._file}: does not run on the manifest's input: {error}") from error
+        finally:
+            session.limit.seconds = self.manifest.runtime.time_limit_seconds
 
 
-def load_classifiers(folder: Path | None) -> tuple[Classifier, ...]:
-    """Loads and verifies every manifest (`*.yaml`) of a folder, by file name; None: those that livewarden ships.
+class _Session:
+    """ONNX Runtime's session, the names that the graph has for what goes in and out, and its time limit."""
 
-    Raises:
-        ManifestError: the folder cannot be read, holds no manifest, or one of them is not usable.
-        WeightsError: weights are missing or altered.
-    """
-    folder = BUILT_IN_MANIFESTS if folder is None else folder
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix in {".yaml", ".yml"})
-    except OSError as error:
-        raise ManifestError(f"{folder}: expected a folder of classifier manifests: {error.strerror}") from error
-    if not paths:
-        raise ManifestError(f"{folder}: expected at least one classifier manifest, *.yaml")
-    origins: dict[str, Path] = {}
-    classifiers = []
-    for path in paths:
-        manifest = verify_manifest(path)
-        if manifest.name in origins:
-            raise ManifestError(f"{path}: name: {manifest.name} is taken by {origins[manifest.name]}")
-        origins[manifest.name] = path
-        classifiers.append(Classifier(manifest, folder=path.parent))
-    return tuple(classifiers)
-
-
-def _network_input(rgb: npt.NDArray[Any], how: Input) -> npt.NDArray[np.float32]:
-    """Resizes with Pillow, whose antialiasing the networks were trained with, and lays the picture out.
-
-    Resizing only what the crop keeps gives the same pixels as cropping afterwards, for less.
-    """
-    height, width = rgb.shape[:2]
-    left = (how.resize.width - how.size.width) // 2 / how.resize.width
-    top = (how.resize.height - how.size.height) // 2 / how.resize.height
-    kept = (
-        left * width,
-        top * height,
-        (left + how.size.width / how.resize.width) * width,
-        (top + how.size.height / how.resize.height) * height,
-    )
-    picture = Image.fromarray(rgb)
-    resized = picture.resize((how.size.width, how.size.height), _PILLOW_FILTERS[how.resize.filter], box=kept)
-    if how.jpeg_quality is not None:
-        resized = _through_jpeg(resized, how.jpeg_quality)
-    pixels = np.asarray(resized, np.float32)
-    if how.channels == "BGR":
-        pixels = pixels[:, :, ::-1]
-    values = (pixels - np.array(how.mean, np.float32)) * np.array(how.scale, np.float32)
-    if how.layout == "NCHW":
-        values = values.transpose(2, 0, 1)
-    return np.ascontiguousarray(values[None])
-
-
-def _through_jpeg(picture: Image.Image, quality: int) -> Image.Image:
-    encoded = BytesIO()
-    picture.save(encoded, format="JPEG", quality=quality)
-    return Image.open(encoded)
+    def __init__(self, manifest: Manifest, weights: CheckedWeights, onnx: Any) -> None:
+        self.onnx = onnx
+        self.input = input_name(manifest.input, weights.graph)
+        self.outputs = [output_name(output, weights.graph) for output in manifest.outputs]
+        self.limit = TimeLimit(manifest.runtime.time_limit_seconds)
 
 
 def _one_line(error: Exception) -> str:

@@ -11,9 +11,12 @@ config.errors.LivewardenError
     │   ├── ChangeError      a text is no change of the bank
     │   └── SnapshotError    a snapshot of the bank cannot be written, or is not whole; the text names folder or file
     └── ClassifierError      a classifier cannot be used
-        ├── ManifestError    its manifest is not usable; the text names file and field
+        ├── ManifestError    its manifest is not usable; the text names file, line and field
         ├── WeightsError     its weights are missing, altered, or not what the manifest says
+        ├── OnnxFileError    bytes that are no ONNX model
         └── InferenceError   its session failed on a picture
+            ├── InferenceTimeoutError   it took longer than its manifest allows
+            └── ScoreError              it gave something that is no probability
 """
 
 from config.errors import LivewardenError
@@ -71,12 +74,31 @@ class ClassifierError(ModelsError):
 
 
 class ManifestError(ClassifierError):
-    """A classifier's manifest is not usable; the text names the file and the field."""
+    """A classifier's manifest is not usable; the text is `file, line N: field: what was expected`."""
 
 
 class WeightsError(ClassifierError):
     """A classifier's weights are missing, altered, or do not fit the manifest; the text names the file."""
 
 
+class OnnxFileError(ClassifierError):
+    """Bytes are no ONNX model; whoever read them knows the file."""
+
+
 class InferenceError(ClassifierError):
     """A classifier's session failed on a picture; the text holds nothing of the picture."""
+
+    slug = "classifier-failed"
+    """With the model's name: how verdicts tell of it (`degraded`)."""
+
+
+class InferenceTimeoutError(InferenceError):
+    """A classifier took longer for a picture than its manifest allows, and was stopped."""
+
+    slug = "classifier-timeout"
+
+
+class ScoreError(InferenceError):
+    """A classifier gave something that is no probability: not a number, infinite, or outside of 0 to 1."""
+
+    slug = "score-unusable"

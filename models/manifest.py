@@ -1,27 +1,25 @@
-"""A classifier's manifest: where its weights are, how a picture is fed to it, and what its scores may be taken for."""
+"""A classifier's manifest: where its weights are, how a picture is fed to it, and what its scores may be taken for.
 
-import hashlib
-import importlib.util
-from collections.abc import Sequence
+`models/manifest.v1.schema.json` is the same as a JSON Schema, for editors; a test holds both equal.
+"""
+
+from collections.abc import Iterator
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
-
-from models.errors import ManifestError, WeightsError
-
-MAX_MANIFEST_BYTES = 1 << 20
-"""A manifest is a page of text; anything larger is another file."""
-
-MAX_WEIGHTS_BYTES = 1 << 30
-"""ONNX files end at 2 GB; ours are read whole into every worker process."""
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 MAX_INPUT_SIDE_PIXELS = 4096
+"""Larger inputs would take longer than a segment lasts."""
+
+MAX_TIME_LIMIT_SECONDS = 10.0
+"""A segment's task has 20 s or so for all of its pictures."""
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 Side = Annotated[int, Field(ge=1, le=MAX_INPUT_SIDE_PIXELS)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Triple = tuple[float, float, float]
 
 
@@ -33,25 +31,74 @@ class ResizeFilter(StrEnum):
     LANCZOS = "lanczos"
 
 
+class Category(StrEnum):
+    """What a label is about, in words that are the same for all models."""
+
+    SAFE = "safe"
+    NUDITY = "nudity"
+    SEXUAL = "sexual"
+    VIOLENCE = "violence"
+    MINOR = "minor"
+    """A person looks younger than 18. Such a score may raise a severity, never lower or clear one."""
+    TESTCARD = "testcard"
+    OTHER = "other"
+
+
+class Use(StrEnum):
+    """Where a model's scores count."""
+
+    LIVE = "live"
+    SHADOW = "shadow"
+    """Only rules in shadow mode may ask for its scores: they call nobody."""
+    SELFTEST = "selftest"
+    """It runs only where the list `selftest` acts: on drills, canaries and scans."""
+
+
+class Provider(StrEnum):
+    """What computes: ONNX Runtime's execution providers, by short names."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Weights(_Part):
-    """Where the ONNX file is: in an installed package, or beside the manifest."""
+def _inside(file: str) -> str:
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts or "\\" in file:
+        raise ValueError(f"expected a path that stays inside its folder, found {file!r}")
+    return file
+
+
+class PinnedFile(_Part):
+    """A file in an installed package, or beside the manifest, and what is in it."""
 
     package: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Top-level import name of the package that ships the file; it is found, never imported. None: see `file`."""
     file: str = Field(min_length=1, max_length=200)
     """Path inside the package, or relative to the manifest's folder."""
-    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    sha256: Digest
 
-    @model_validator(mode="after")
-    def _stays_inside(self) -> Self:
-        path = Path(self.file)
-        if path.is_absolute() or ".." in path.parts:
-            raise ValueError(f"file: expected a path that stays inside its folder, found {self.file!r}")
-        return self
+    @field_validator("file")
+    @classmethod
+    def _stays_inside(cls, value: str) -> str:
+        return _inside(value)
+
+
+class Weights(PinnedFile):
+    """The ONNX file."""
+
+    external: dict[str, Digest] = Field(default_factory=dict)
+    """Files in which it keeps tensors, by their path from its folder, as the ONNX file names them."""
+
+    @field_validator("external")
+    @classmethod
+    def _external_stays_inside(cls, value: dict[str, str]) -> dict[str, str]:
+        for file in value:
+            _inside(file)
+        return value
 
 
 class Size(_Part):
@@ -62,30 +109,53 @@ class Size(_Part):
 
 
 class Resize(Size):
-    """The whole picture is stretched to this size, with no regard to its aspect ratio."""
+    """The size to which the whole picture comes."""
 
     filter: ResizeFilter
+    fit: Literal["stretch", "blurpad"] = "stretch"
+    """`stretch`: with no regard to its aspect ratio. `blurpad`: it keeps that, in the middle of itself, stretched and
+    blurred (Gaussian, sigma 10 pixels)."""
+
+
+class Faces(_Part):
+    """The network sees each face that dlib finds, turned upright, in place of the picture (extra `age`)."""
+
+    landmarks: PinnedFile
+    """dlib's predictor of five landmarks."""
+    padding: float = Field(default=0.2, ge=0, le=1)
+    """Around the face, in parts of its size."""
 
 
 class Input(_Part):
     """How a picture becomes the network's input: resize, crop the centre, order channels, `(value - mean) * scale`."""
 
+    name: Text | None = None
+    """Of the graph's input. None: it has only one."""
     layout: Literal["NHWC", "NCHW"]
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
     channels: Literal["RGB", "BGR"]
     """The order in which the network takes channels; `mean` and `scale` are in this order."""
+    faces: Faces | None = None
+    """None: it looks at the picture."""
     resize: Resize
     crop: Size | None = None
     """The centre that is kept after resizing. None: all of it."""
     jpeg_quality: Annotated[int, Field(ge=1, le=95)] | None = None
     """The picture goes through JPEG of this quality, in memory, as in the training of some networks. None: not."""
-    mean: Triple
+    mean: Triple = (0.0, 0.0, 0.0)
     """In grey levels, 0 to 255."""
-    scale: Triple
+    scale: Triple = (1.0, 1.0, 1.0)
 
     @model_validator(mode="after")
-    def _crop_fits(self) -> Self:
+    def _fits_together(self) -> Self:
         if self.crop is not None and (self.crop.width > self.resize.width or self.crop.height > self.resize.height):
             raise ValueError("crop: expected no more than the size of resize")
+        if self.crop is not None and (self.resize.fit != "stretch" or self.faces is not None):
+            raise ValueError("crop: only a picture that is stretched is cropped")
+        if self.faces is not None and self.resize.width != self.resize.height:
+            raise ValueError("resize: expected a square: faces are cut out as squares")
+        if self.dtype == "uint8" and (self.mean != (0.0, 0.0, 0.0) or self.scale != (1.0, 1.0, 1.0)):
+            raise ValueError("dtype: uint8 leaves no room for mean and scale")
         return self
 
     @property
@@ -94,101 +164,95 @@ class Input(_Part):
         return self.resize if self.crop is None else self.crop
 
 
+class Label(_Part):
+    """One score: the key `<model>/<name>`."""
+
+    name: Slug
+    category: Category
+    columns: Annotated[tuple[int, int], Field(description="[first, last], both counted")] | None = None
+    """The score is the sum of these columns of the output. None: of the one at the label's place."""
+
+
+class Output(_Part):
+    """One output of the graph: (1, columns) numbers, one dimension of 1 more or less."""
+
+    name: Text | None = None
+    """Of the graph's output. None: it has only one."""
+    activation: Literal["none", "softmax", "sigmoid"] = "none"
+    """What makes probabilities of what the graph gives. `none`: it gives probabilities."""
+    columns: int | None = Field(default=None, ge=1, le=100_000)
+    """How many numbers it gives. None: as many as there are labels."""
+    labels: tuple[Label, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _columns_are_there(self) -> Self:
+        for label, (first, last) in self.spans():
+            if not 0 <= first <= last < self.width:
+                raise ValueError(f"labels: {label.name}: expected columns within 0 to {self.width - 1}")
+        return self
+
+    @property
+    def width(self) -> int:
+        """How many numbers the output has."""
+        return len(self.labels) if self.columns is None else self.columns
+
+    def spans(self) -> Iterator[tuple[Label, tuple[int, int]]]:
+        """Each label with the first and the last of its columns."""
+        for place, label in enumerate(self.labels):
+            yield label, (place, place) if label.columns is None else label.columns
+
+
+class Runtime(_Part):
+    """How ONNX Runtime runs it."""
+
+    providers: tuple[Provider, ...] = Field(default=(Provider.CPU, Provider.CUDA), min_length=1)
+    """Those that it may run on. Where an operator asks for another one (LIVEWARDEN_PROVIDER), it runs on the first."""
+    threads: int = Field(default=1, ge=1, le=64)
+    """For one picture. One is best where workers are scaled by processes."""
+    time_limit_seconds: float = Field(default=2.0, gt=0, le=MAX_TIME_LIMIT_SECONDS)
+    """For one picture: a run that takes longer is stopped, and the picture counts as not moderated."""
+
+
 class Manifest(_Part):
     """Everything that livewarden knows of a classifier besides its weights."""
 
     name: Slug
     """First part of the scores' keys: `<name>/<label>`."""
     version: str = Field(min_length=1, max_length=64)
+    use: Use = Use.LIVE
+    licence: Text
+    source: Text
+    """Where the weights come from."""
+    intended_use: tuple[Text, ...] = Field(min_length=1)
+    validated_for: tuple[Text, ...] = Field(min_length=1)
+    """On what its scores were measured, and by whom."""
+    known_limits: tuple[Text, ...] = Field(min_length=1)
+    """For what nobody has measured it, though one might take it for that."""
     weights: Weights
     input: Input
-    labels: tuple[Slug, ...] = Field(min_length=1)
-    """What the output's columns mean, in order. The network gives probabilities, 0 to 1."""
-    licence: str = Field(min_length=1)
-    validated_for: tuple[str, ...] = Field(min_length=1)
-    """On what its scores were measured, and by whom."""
-    not_validated_for: tuple[str, ...] = Field(min_length=1)
-    """For what nobody has measured it, though one might take it for that."""
+    outputs: tuple[Output, ...] = Field(min_length=1, max_length=16)
+    runtime: Runtime = Runtime()
 
     @model_validator(mode="after")
-    def _labels_differ(self) -> Self:
-        if len(set(self.labels)) < len(self.labels):
-            raise ValueError("labels: expected each label once")
+    def _names_differ(self) -> Self:
+        names = [label.name for label in self.labels]
+        if len(set(names)) < len(names):
+            raise ValueError("outputs: expected each label once")
+        outputs = [output.name for output in self.outputs]
+        if len(outputs) > 1 and (None in outputs or len(set(outputs)) < len(outputs)):
+            raise ValueError("outputs: expected each with its own name: there are several")
         return self
 
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """Of all outputs, in order."""
+        return tuple(label for output in self.outputs for label in output.labels)
 
-def load_manifest(path: Path) -> Manifest:
-    """Reads and checks a manifest; its weights are not looked at.
-
-    Raises:
-        ManifestError: naming the file, the line or field, and what was expected.
-    """
-    try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ManifestError(f"{path}: expected a manifest of at most {MAX_MANIFEST_BYTES} bytes")
-        content = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ManifestError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
-    try:
-        return Manifest.model_validate(content)
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}".removeprefix(": ")
-            for problem in error.errors()
-        ]
-        raise ManifestError(f"{path}: {'; '.join(problems)}") from error
+    def key(self, label: Label) -> str:
+        """Under which a score is found: `<model>/<label>`."""
+        return f"{self.name}/{label.name}"
 
 
-def verify_manifest(path: Path) -> Manifest:
-    """Reads a manifest and checks its weights' digest; builds no session, imports no package.
-
-    Raises:
-        ManifestError: as `load_manifest`.
-        WeightsError: as `read_weights`.
-    """
-    manifest = load_manifest(path)
-    read_weights(manifest, folder=path.parent)
-    return manifest
-
-
-def read_weights(manifest: Manifest, *, folder: Path) -> bytes:
-    """Reads the weights and checks them: what was checked is what is returned, not what is on disk a moment later.
-
-    Args:
-        manifest: says where they are and what digest is expected.
-        folder: the manifest's, for a path relative to it.
-
-    Raises:
-        WeightsError: they are missing or altered; the text names the file, the expected and the found digest.
-    """
-    path = _locate(manifest, folder)
-    try:
-        if path.stat().st_size > MAX_WEIGHTS_BYTES:
-            raise WeightsError(f"{path}: expected weights of at most {MAX_WEIGHTS_BYTES} bytes")
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path}: the weights of {manifest.name} cannot be read: {error.strerror}") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != manifest.weights.sha256:
-        raise WeightsError(
-            f"{path}: the weights of {manifest.name} were altered: "
-            f"expected SHA-256 {manifest.weights.sha256}, found {found}"
-        )
-    return data
-
-
-def _locate(manifest: Manifest, folder: Path) -> Path:
-    weights = manifest.weights
-    if weights.package is None:
-        return folder / weights.file
-    # find_spec of a top-level name imports nothing; some packages install or fetch things when imported.
-    spec = importlib.util.find_spec(weights.package)
-    folders: Sequence[str] = () if spec is None else spec.submodule_search_locations or ()
-    if not folders:
-        raise WeightsError(
-            f"{weights.file}: the weights of {manifest.name} are missing: "
-            f"expected the Python package {weights.package} to be installed"
-        )
-    return Path(folders[0]) / weights.file
+def manifest_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a manifest."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Manifest.model_json_schema()}

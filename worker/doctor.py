@@ -12,7 +12,7 @@ from config.facts import ALLOW, SELFTEST
 from config.policy import Policy, load_policy
 from config.settings import PREFIX, Settings
 from models.bank.bank import Bank
-from models.classifier import Classifier, load_classifiers
+from models.classifier import Classifier
 from models.pdq import hash_rgb
 from models.testcard import testcard
 from sampler.decoder import Decoder
@@ -24,6 +24,7 @@ from worker.errors import ObjectStoreError
 from worker.objectstore import ObjectStore
 from worker.origins import AllowedOrigins
 from worker.redisdoctor import examine_redis
+from worker.stages import classifiers_for
 
 CARD_WIDTH, CARD_HEIGHT = 640, 360
 """Pixels of the test card that is sent through decoder, PDQ, lists and classifiers."""
@@ -44,9 +45,7 @@ def examine(environment: Mapping[str, str]) -> Iterator[Diagnosis]:
     yield _origins(settings)
     policy = yield from _loaded("policy", lambda: load_policy(settings.policy_file), _describe_policy)
     lists = yield from _loaded("hash lists", lambda: open_what_is_there(settings).bank, _describe_lists)
-    classifiers = yield from _loaded(
-        "classifiers", lambda: load_classifiers(settings.manifests_dir), _describe_classifiers
-    )
+    classifiers = yield from _loaded("classifiers", lambda: classifiers_for(policy, settings), _describe_classifiers)
     if policy is not None and lists is not None and classifiers is not None:
         yield _names_fit(policy, lists, classifiers)
     if lists is not None and classifiers is not None:
@@ -158,7 +157,7 @@ def _describe_classifiers(classifiers: tuple[Classifier, ...]) -> Diagnosis:
 
 def _names_fit(policy: Policy, lists: Bank, classifiers: tuple[Classifier, ...]) -> Diagnosis:
     """A rule that asks for what does not exist never holds, and nobody would notice."""
-    scores = {f"{one.manifest.name}/{label}" for one in classifiers for label in one.manifest.labels}
+    scores = {key for one in classifiers for key in one.keys}
     missing = [f"score {name}" for name in sorted(policy.asked_scores - scores)]
     missing += [f"list {name}" for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})]
     if not missing:

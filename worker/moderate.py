@@ -206,7 +206,7 @@ def _occasion(
         generation=record.generation,
         segment_key=record.key,
         deployment=process.settings.deployment,
-        versions=process.versions(lists),
+        versions=process.versions(lists, drill=facts.drill),
         degraded=degraded,
     )
 

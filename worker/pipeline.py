@@ -3,23 +3,20 @@
 No Celery, no Redis and no network in it: `livewarden scan` runs the same on a file as a worker on a live segment.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import thread_time, time
 from types import MappingProxyType
 from typing import BinaryIO
 
 import cv2
-import numpy as np
 
 from config.facts import ListMatch, SampleFacts, StreamFacts
 from config.policy import Policy
 from config.profiles import SamplingProfile
 from models.bank.bank import Bank
 from models.classifier import Classifier
-from models.errors import ModelsError
 from models.pdq import PdqHash
 from models.pdq_variants import Variants, hash_with_variants
 from sampler.decoder import Decoder
@@ -29,15 +26,11 @@ from worker.accounting import Interval, length, reach, without
 from worker.bank.allowance import evaluate
 from worker.bank.follower import BankSource, InForce, as_list_match
 from worker.gate import Fingerprint, GateState, GateView, view
+from worker.stages import SegmentStages, Stages
 from worker.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
-
-_log = logging.getLogger(__name__)
 
 CLASSIFIER_FAILED = "classifier_failed"
 """Ledger reason: pictures were hashed and matched, and a classifier did not work on them."""
-
-WARM_UP_SIDE_PIXELS = 16
-"""Of a black picture that classifiers are tried on."""
 
 Observer = Callable[[Picture, SampleVerdict], None]
 """Is shown each picture with its verdict, once that is complete; must not keep the picture."""
@@ -75,19 +68,18 @@ class Pipeline:
         """`bank` is asked once a segment. `profile`: instead of the one that the policy names."""
         self._decoder = decoder
         self._bank = bank
-        self._classifiers = tuple(classifiers)
+        self._stages = Stages(classifiers, policy.cascade)
         self._policy = policy
         self._profile = policy.profile if profile is None else profile
         cv2.setNumThreads(1)  # of this process: its CPU is counted by the thread that works
 
     def warm_up(self) -> None:
-        """Builds what the first picture would have to wait for: the classifiers' sessions, 0.1 s and more each.
+        """Builds what the first picture would have to wait for.
 
         Raises:
             models.errors.ClassifierError: weights are missing, altered or not what their manifest says.
         """
-        for classifier in self._classifiers:
-            classifier.scores(np.zeros((WARM_UP_SIDE_PIXELS, WARM_UP_SIDE_PIXELS, 3), np.uint8))
+        self._stages.prepare()
 
     def moderate(
         self,
@@ -114,11 +106,12 @@ class Pipeline:
         clock = StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
+        stages = self._stages.segment(degraded)
         samples: list[SampleVerdict] = []
 
         def look(frame: SampledFrame) -> None:
             nonlocal gate
-            sample, gate = self._look(frame, origin, in_force, gate, clock, degraded)
+            sample, gate = self._look(frame, origin, in_force, gate, clock, stages, degraded)
             samples.append(sample)
             if observe is not None:
                 observe(frame.picture, sample)
@@ -137,6 +130,7 @@ class Pipeline:
             max_gap_seconds=segment.max_gap_seconds,
             cpu_seconds=CpuSeconds(**child, **clock.spent, total=thread_time() - started + sum(child.values())),
             gate=gate,
+            turns=stages.turns,
             list_versions=in_force.versions,
             degraded=tuple(sorted(degraded)),
             notes=segment.notes,
@@ -152,9 +146,10 @@ class Pipeline:
         clock = StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
+        stages = self._stages.segment(degraded)
         picture = self._decoder.picture(data)
         frame = SampledFrame(pts_seconds=0.0, reason=SampleReason.KEYFRAME, keyframe=True, picture=picture, flat=None)
-        sample, _ = self._look(frame, origin, in_force, None, clock, degraded)
+        sample, _ = self._look(frame, origin, in_force, None, clock, stages, degraded)
         if observe is not None:
             observe(picture, sample)
         return SegmentVerdict(
@@ -167,6 +162,7 @@ class Pipeline:
             max_gap_seconds=0.0,
             cpu_seconds=CpuSeconds(**clock.spent, total=thread_time() - started),
             gate=None,
+            turns=stages.turns,
             list_versions=in_force.versions,
             degraded=tuple(sorted(degraded)),
         )
@@ -178,6 +174,7 @@ class Pipeline:
         in_force: InForce,
         gate: GateState | None,
         clock: "StageClock",
+        stages: SegmentStages,
         degraded: set[str],
     ) -> tuple[SampleVerdict, GateState | None]:
         """The order matters: known material is looked for before any other model or store sees the picture."""
@@ -188,22 +185,23 @@ class Pipeline:
             matches = list_matches(in_force.bank, pdq, variants)
         capture_ms = origin.capture_ms + round(frame.pts_seconds * 1000)
         seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
-        if frame.replaced:
-            scores, looked_at = _NO_SCORES, False
-        elif seen.repeated is not None:
-            scores, looked_at = seen.repeated.scores, True
-        else:
-            with clock.stage("classify"):
-                scores, looked_at = self._classify(frame.picture, degraded)
-            gate = _next_state(gate, seen, scores) if looked_at else gate
         facts = SampleFacts(
             capture_ms=capture_ms,
             pts_seconds=origin.offset_seconds + frame.pts_seconds,
             reason=str(frame.reason),
             pdq_quality=pdq.quality,
             matches=matches,
-            scores=scores,
         )
+        if frame.replaced:
+            scores, looked_at = _NO_SCORES, False
+        elif seen.repeated is not None:
+            scores, looked_at = seen.repeated.scores, True
+        else:
+            with clock.stage("classify"):
+                looked = stages.look(frame.picture, origin.stream, facts)
+            scores, looked_at = looked.scores, looked.complete
+            gate = _next_state(gate, seen, scores) if looked_at else gate
+        facts = replace(facts, scores=scores)
         evaluation = evaluate(self._policy, origin.stream, facts, now_ms=round(time() * 1000))
         if not frame.replaced:
             degraded.update(evaluation.problems)
@@ -227,21 +225,6 @@ class Pipeline:
             hits=evaluation.hits,
         )
         return sample, gate
-
-    def _classify(self, picture: Picture, degraded: set[str]) -> tuple[Mapping[str, float], bool]:
-        """Scores of the classifiers that work, and whether all of them did."""
-        rgb = picture.rgb()
-        scores: dict[str, float] = {}
-        failed: list[str] = []
-        for classifier in self._classifiers:
-            try:
-                scores.update(classifier.scores(rgb))
-            except ModelsError as error:
-                # Only its text: an exception of a model may hold the picture in its traceback's frames.
-                _log.warning("classifier %s failed: %s", classifier.manifest.name, error)
-                failed.append(f"classifier-failed:{classifier.manifest.name}")
-        degraded.update(failed)
-        return scores, not failed
 
     def _unmoderated(self, segment: SampledSegment, instants: Sequence[_Instant]) -> tuple[Stretch, ...]:
         """The sampler's stretches, and those that only samples without their classifier turn speak for."""

@@ -8,7 +8,8 @@ from redis import Redis
 
 from config.policy import Policy, load_policy
 from config.settings import Settings
-from models.classifier import Classifier, load_classifiers
+from models.classifier import Classifier
+from models.manifest import Use
 from sampler.decoder import Decoder
 from sampler.limits import Limits
 from worker.bank.follower import Follower
@@ -21,6 +22,7 @@ from worker.objectstore import ObjectStore
 from worker.origins import AllowedOrigins
 from worker.pipeline import Pipeline
 from worker.redisdb import connect
+from worker.stages import classifiers_for
 from worker.verdictlog.writer import VerdictWriter
 
 SEED = "lw:seed"
@@ -67,17 +69,24 @@ class Process:
         """The hash lists in force."""
         return Follower(self.redis, Place.of(self.settings), self.settings.lists_dir)
 
-    def versions(self, lists: Mapping[str, str] | None = None) -> Versions:
-        """Of everything that a verdict rests on; every event names them. `lists`: those that it was found with."""
+    def versions(self, lists: Mapping[str, str] | None = None, *, drill: bool) -> Versions:
+        """Of everything that a verdict rests on; every event names them. `lists`: those that it was found with.
+
+        `drill`: models for self-tests looked too.
+        """
         return Versions(
             policy=self.policy.version,
             lists=dict(self.bank.in_force().versions if lists is None else lists),
-            models={classifier.manifest.name: classifier.manifest.version for classifier in self._classifiers},
+            models={
+                classifier.name: classifier.manifest.version
+                for classifier in self._classifiers
+                if drill or classifier.manifest.use is not Use.SELFTEST
+            },
         )
 
     @cached_property
     def _classifiers(self) -> tuple[Classifier, ...]:
-        return load_classifiers(self.settings.manifests_dir)
+        return classifiers_for(self.policy, self.settings)
 
     @cached_property
     def _decoder(self) -> Decoder:
@@ -126,9 +135,8 @@ def check_ready(settings: Settings, redis: Redis) -> Follower:
     Raises:
         LivewardenError: the policy, a list, the bank, a model's manifest or its weights are not usable.
     """
-    load_policy(settings.policy_file)
+    classifiers_for(load_policy(settings.policy_file), settings)
     bank = Follower(redis, Place.of(settings), settings.lists_dir)
     bank.look()
-    load_classifiers(settings.manifests_dir)
     AllowedOrigins.parse(settings.allowed_origins)
     return bank

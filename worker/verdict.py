@@ -10,6 +10,7 @@ from models.pdq_variants import Variants
 from sampler.frames import SampleReason, Stretch
 from worker.accounting import LedgerShare, account
 from worker.gate import GateState
+from worker.stages import Turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,8 @@ class SegmentVerdict:
     cpu_seconds: CpuSeconds
     gate: GateState | None
     """After this segment; None: nothing was classified yet."""
+    turns: Mapping[str, Turns] = field(default_factory=dict)
+    """By model: how many pictures it looked at, and for how long."""
     list_versions: Mapping[str, str] = field(default_factory=dict)
     """Hash list -> version of it that the pictures were compared with."""
     degraded: tuple[str, ...] = ()
@@ -118,7 +121,8 @@ class SegmentVerdict:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many samples there were, and of them: deduplicated, unhashable, frozen, and flat by kind."""
+        """How many samples there were, and of them: deduplicated, unhashable, frozen, flat by kind, and looked at by
+        which model."""
         flat = Counter(sample.flat for sample in self.samples if sample.flat is not None)
         return {
             "samples": len(self.samples),
@@ -126,6 +130,11 @@ class SegmentVerdict:
             "unhashable": sum(sample.pdq is None for sample in self.samples),
             "frozen": sum(sample.frozen for sample in self.samples),
             **flat,
+            **{
+                f"{what} by {model}": count
+                for model, turns in self.turns.items()
+                for what, count in turns.counts.items()
+            },
         }
 
     @property

@@ -77,7 +77,8 @@ def test_one_run_tells_all_that_is_wrong(tmp_path: Path) -> None:
 def test_rules_that_name_what_does_not_exist_are_told(tmp_path: Path) -> None:
     """A misspelt score never holds: the rule would call nobody, for ever."""
     policy = tmp_path / "policy.yaml"
-    policy.write_text('version: "1"\nrules:\n  - {name: a, when: \'score("open-nsfw/nsfv") > 0.5\', severity: review}\n')
+    rule = """{name: a, when: 'score("open-nsfw/nsfv") > 0.5', severity: review}"""
+    policy.write_text(f'version: "1"\nrules:\n  - {rule}\n')
     _, checks = examine(NOBODY, {"LIVEWARDEN_POLICY_FILE": str(policy)})
     assert checks["rules"]["state"] == "warn"
     assert "open-nsfw/nsfv" in checks["rules"]["found"]

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from clips import RATE, card, clip, held, photo, shade
 from hostile_media import segment
 from media import cut, encode, steady, x264
+from tinymodels import classifier, mean_model
 
 from config.facts import ListMatch, StreamFacts
 from config.policy import load_policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import Entry, HashKind, ListSpec, Variant
-from models.classifier import BUILT_IN_MANIFESTS, Classifier, load_classifiers
-from models.manifest import load_manifest
+from models.classifier import Classifier
+from models.shelf import load_classifiers
 from sampler.decoder import Decoder
 from sampler.errors import SamplerError
 from sampler.picture import Picture
@@ -47,11 +47,9 @@ def pipeline(decoder: Decoder) -> Pipeline:
 @pytest.fixture
 def lost_classifier(tmp_path: Path) -> Classifier:
     """A classifier whose weights are gone when it is first asked."""
-    content = yaml.safe_load(next(BUILT_IN_MANIFESTS.glob("*.yaml")).read_text())
-    content["weights"] = {"file": "gone.onnx", "sha256": "0" * 64}
-    path = tmp_path / "lost.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return Classifier(load_manifest(path), folder=tmp_path)
+    lost = classifier(tmp_path, mean_model())
+    (tmp_path / "means.onnx").unlink()
+    return lost
 
 
 def test_test_card_in_a_drill_is_matched_and_hits_a_rule(pipeline: Pipeline) -> None:
@@ -146,7 +144,7 @@ def test_failing_classifier_degrades_and_does_not_stop_the_hash_check(
         decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=[lost_classifier], policy=load_policy(None)
     )
     verdict = pipeline.moderate(clip(held(card(), 4)), origin=DRILL, seed=SEED)
-    assert verdict.degraded == (f"classifier-failed:{lost_classifier.manifest.name}",)
+    assert verdict.degraded == (f"classifier-failed:{lost_classifier.name}",)
     assert [hit.rule for hit in verdict.hits] == ["selftest"] * len(verdict.samples)
     assert verdict.ledger_share(4_000).failed_ms == {CLASSIFIER_FAILED: 4_000}
     assert verdict.gate is None

@@ -13,8 +13,7 @@ import pytest
 from clips import RATE, card, clip, held, photo, shade
 from commandline import livewarden
 from PIL import Image
-
-from models.classifier import BUILT_IN_MANIFESTS
+from tinymodels import install, mean_model
 
 SAMPLE_KEYS = ["type", "pts_seconds", "reason", "pdq", "pdq_quality", "matches", "scores", "deduplicated"]
 SUMMARY_KEYS = [
@@ -208,12 +207,9 @@ def test_typo_in_the_policy_is_named(folder: Path, tmp_path: Path) -> None:
 
 def test_altered_weights_are_named(folder: Path, tmp_path: Path) -> None:
     """Scores would come from another model than the one that was validated."""
-    text = next(BUILT_IN_MANIFESTS.glob("*.yaml")).read_text()
-    lines = [line for line in text.splitlines() if "package:" not in line]
-    (tmp_path / "manifest.yaml").write_text("\n".join(lines))
-    weights = tmp_path / next(line.split(":")[1].strip() for line in lines if line.strip().startswith("file:"))
-    weights.parent.mkdir(parents=True, exist_ok=True)
+    weights = install(tmp_path, mean_model()).with_suffix(".onnx")
     environment = {"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)}
+    weights.unlink()
     missing = livewarden("scan", folder / "a.ts", environment=environment)
     weights.write_bytes(b"altered")
     altered = livewarden("scan", folder / "a.ts", environment=environment)

@@ -41,7 +41,6 @@ def scan(
     Status 1: there is a finding. Else 2: nothing could be opened, or over one frame's time went unmoderated. Else 0.
     """
     from config.policy import load_policy
-    from models.classifier import load_classifiers
     from sampler.decoder import Decoder
     from sampler.limits import Limits
     from worker.bank.follower import always
@@ -52,6 +51,7 @@ def scan(
     from worker.origins import AllowedOrigins
     from worker.pipeline import Pipeline
     from worker.scan import Scan
+    from worker.stages import classifiers_for
 
     if clear and contact_sheet is None:
         raise typer.BadParameter("goes with --contact-sheet FILE.png", param_hint="--clear")
@@ -69,7 +69,7 @@ def scan(
             pipeline = Pipeline(
                 decoder=decoder,
                 bank=always(in_force),
-                classifiers=load_classifiers(settings.manifests_dir),
+                classifiers=classifiers_for(policy, settings),
                 policy=policy,
                 profile=chosen_profile(policy, profile),
             )

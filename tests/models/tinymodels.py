@@ -1,0 +1,149 @@
+"""Tiny ONNX models, and manifests for them: what a platform's own classifier is made of, in little."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from models.classifier import Classifier
+from models.package import ModelPackage, read_package
+
+SIDE = 8
+OPSET = [helper.make_opsetid("", 18)]
+
+
+def build(
+    nodes: Sequence[NodeProto],
+    *,
+    shape: Sequence[int | str],
+    outputs: dict[str, Sequence[int | str]],
+    constants: Sequence[TensorProto] = (),
+    dtype: int = TensorProto.FLOAT,
+) -> ModelProto:
+    """A graph of one input, `picture`."""
+    graph = helper.make_graph(
+        list(nodes),
+        "tiny",
+        [helper.make_tensor_value_info("picture", dtype, list(shape))],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in outputs.items()],
+        list(constants),
+    )
+    return helper.make_model(graph, opset_imports=OPSET, ir_version=10)
+
+
+def mean_model(layout: str = "NCHW", *, name: str = "scores", width: int = 3) -> bytes:
+    """Its scores are the channels' means: it shows how a picture was laid out."""
+    shape = [1, 3, SIDE, SIDE] if layout == "NCHW" else [1, SIDE, SIDE, 3]
+    axes = numpy_helper.from_array(np.array([2, 3] if layout == "NCHW" else [1, 2], np.int64), "axes")
+    node = helper.make_node("ReduceMean", ["picture", "axes"], [name], keepdims=0)
+    return bytes(build([node], shape=shape, outputs={name: [1, width]}, constants=[axes]).SerializeToString())
+
+
+def constant_model(values: Sequence[float]) -> bytes:
+    """It gives the same numbers for every picture."""
+    nodes = [
+        helper.make_node("ReduceMean", ["picture"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "values"], ["scores"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array(0, np.float32), "zero"),
+        numpy_helper.from_array(np.array([values], np.float32), "values"),
+    ]
+    shape = [1, 3, SIDE, SIDE]
+    return bytes(
+        build(nodes, shape=shape, outputs={"scores": [1, len(values)]}, constants=constants).SerializeToString()
+    )
+
+
+def endless_model(rounds: int = 2**40) -> bytes:
+    """It multiplies matrices for longer than anybody waits, unless the picture is black, as when it is tried."""
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["state", "state"], ["state_next"]),
+            helper.make_node("Identity", ["going"], ["going_next"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state", TensorProto.FLOAT, [64, 64]),
+        ],
+        [
+            helper.make_tensor_value_info("going_next", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state_next", TensorProto.FLOAT, [64, 64]),
+        ],
+    )
+    nodes = [
+        helper.make_node("ReduceMax", ["picture"], ["brightest"], keepdims=0),
+        helper.make_node("Greater", ["brightest", "zero"], ["bright"]),
+        helper.make_node("Loop", ["rounds", "bright", "start"], ["end"], body=body),
+        helper.make_node("ReduceMean", ["end"], ["mean"], keepdims=1),
+        helper.make_node("Reshape", ["mean", "one_by_one"], ["scores"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array(0, np.float32), "zero"),
+        numpy_helper.from_array(np.array(rounds, np.int64), "rounds"),
+        numpy_helper.from_array(np.zeros((64, 64), np.float32), "start"),
+        numpy_helper.from_array(np.array([1, 1], np.int64), "one_by_one"),
+    ]
+    shape = [1, 3, SIDE, SIDE]
+    return bytes(build(nodes, shape=shape, outputs={"scores": [1, 1]}, constants=constants).SerializeToString())
+
+
+def manifest(weights: bytes, **changes: Any) -> dict[str, Any]:
+    """A manifest for `means.onnx`; `changes` by path, as in `input__layout`. Grey levels become 0 to 1."""
+    content: dict[str, Any] = {
+        "name": "means",
+        "version": "1",
+        "licence": "CC0-1.0",
+        "source": "the tests",
+        "intended_use": ["tests"],
+        "validated_for": ["tests"],
+        "known_limits": ["anything else"],
+        "weights": {"file": "means.onnx", "sha256": hashlib.sha256(weights).hexdigest()},
+        "input": {
+            "layout": "NCHW",
+            "channels": "RGB",
+            "resize": {"width": SIDE, "height": SIDE, "filter": "bilinear"},
+            "scale": [1 / 255, 1 / 255, 1 / 255],
+        },
+        "outputs": [
+            {
+                "labels": [
+                    {"name": "first", "category": "other"},
+                    {"name": "second", "category": "other"},
+                    {"name": "third", "category": "other"},
+                ]
+            }
+        ],
+    }
+    for field, value in changes.items():
+        part, _, name = field.rpartition("__")
+        (content.setdefault(part, {}) if part else content)[name] = value
+    return content
+
+
+def labels(*names: str) -> list[dict[str, str]]:
+    return [{"name": name, "category": "other"} for name in names]
+
+
+def install(folder: Path, weights: bytes, **changes: Any) -> Path:
+    """Writes weights and a manifest beside them, and gives the manifest's path."""
+    content = manifest(weights, **changes)
+    (folder / str(content["weights"]["file"])).write_bytes(weights)
+    path = folder / f"{content['name']}.yaml".replace("/", "_")
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def package(path: Path) -> ModelPackage:
+    return read_package(path, origin="the tests")
+
+
+def classifier(folder: Path, weights: bytes, **changes: Any) -> Classifier:
+    return Classifier(package(install(folder, weights, **changes)))
