@@ -198,7 +198,10 @@ def _ask(rule: Rule, sample: SampleFacts, asked: Asked, around: Surroundings | N
         if not frames:
             return None
     matched = bool(sample.matches) or (around is not None and _matched_before(rule, around))
-    lowered = any(match.allowed for match in sample.matches) and not asked.holds_unallowed(rule.condition)
+    allowed = any(match.allowed for match in sample.matches)
+    lowered = allowed and (
+        all(match.allowed for match in grounds) if frames else not asked.holds_unallowed(rule.condition)
+    )
     return Hit(
         rule=rule.name,
         severity=Severity.REVIEW if lowered else rule.severity,

@@ -6,7 +6,7 @@ An entry of the list `allow` speaks of one list, within its distance of 8, until
 from collections.abc import Iterable
 from dataclasses import replace
 
-from config.facts import ALLOW, Evaluation, Hit, ListMatch, SampleFacts, Severity, StreamFacts
+from config.facts import ALLOW, Evaluation, ListMatch, SampleFacts, StreamFacts
 from config.policy import Policy
 
 _FOR = "for:"
@@ -36,25 +36,13 @@ def allowed_lists(matches: Iterable[ListMatch], *, now_ms: int) -> frozenset[str
     return frozenset(names)
 
 
+def marked(matches: Iterable[ListMatch], *, now_ms: int) -> tuple[ListMatch, ...]:
+    """A picture's matches, with those marked that a lead allowed: the policy makes a review of what rests on them."""
+    found = tuple(matches)
+    allowed = allowed_lists(found, now_ms=now_ms)
+    return tuple(replace(match, allowed=match.list in allowed) for match in found) if allowed else found
+
+
 def evaluate(policy: Policy, stream: StreamFacts, sample: SampleFacts, *, now_ms: int) -> Evaluation:
-    """As `policy.evaluate`; a rule that holds only because of allowed matches asks for no more than a review.
-
-    Such a match interrupts nothing: it is no frame of known material.
-    """
-    evaluation = policy.evaluate(stream, sample)
-    allowed = allowed_lists(sample.matches, now_ms=now_ms)
-    if not evaluation.hits or not any(match.list in allowed for match in sample.matches):
-        return evaluation
-    others = replace(sample, matches=tuple(match for match in sample.matches if match.list not in allowed))
-    without = {hit.rule for hit in policy.evaluate(stream, others).hits}
-    return replace(
-        evaluation, hits=tuple(_marked(hit, allowed, lower=hit.rule not in without) for hit in evaluation.hits)
-    )
-
-
-def _marked(hit: Hit, allowed: frozenset[str], *, lower: bool) -> Hit:
-    matches, grounds = (
-        tuple(replace(match, allowed=match.list in allowed) for match in several)
-        for several in (hit.matches, hit.grounds)
-    )
-    return replace(hit, matches=matches, grounds=grounds, severity=Severity.REVIEW if lower else hit.severity)
+    """As `policy.evaluate`, with what is allowed now."""
+    return policy.evaluate(stream, replace(sample, matches=marked(sample.matches, now_ms=now_ms)))
