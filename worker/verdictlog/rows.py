@@ -55,7 +55,7 @@ SCHEMA = pa.schema(
         ("audience", pa.string()),
         ("risk_prior", pa.float64()),
         ("metadata", pa.string()),  # JSON
-        ("signals", pa.map_(pa.string(), pa.float64())),  # none is known yet
+        ("signals", pa.map_(pa.string(), pa.float64())),
         # Of the whole segment:
         ("segment_ms", pa.int32()),
         ("moderated_ms", pa.int32()),
@@ -104,7 +104,7 @@ def rows_of(
         "audience": stream.audience,
         "risk_prior": stream.risk_prior,
         "metadata": json.dumps(dict(stream.metadata)),
-        "signals": [],
+        "signals": list(stream.signals.items()),
         "segment_ms": segment_ms,
         "moderated_ms": share.moderated_ms,
         "unhashable_ms": share.unhashable_ms,
@@ -172,6 +172,7 @@ def stream_facts_of(row: Row) -> StreamFacts:
         audience=row["audience"],
         risk_prior=row["risk_prior"],
         metadata=json.loads(row["metadata"]),
+        signals=dict(row.get("signals") or ()),
     )
 
 
@@ -184,4 +185,5 @@ def sample_facts_of(row: Row) -> SampleFacts:
         pdq_quality=row["pdq_quality"],
         matches=tuple(ListMatch(**{**match, "tags": tuple(match["tags"])}) for match in row["matches"]),
         scores=dict(row["scores"]),
+        looked_at=row.get("looked_at") is not False,
     )

@@ -1,0 +1,160 @@
+"""Streams on which things are found, settled, decided and logged as workers do, without looking at pictures."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from logged import row, write
+from redis import Redis
+
+from config.facts import SegmentFacts
+from config.policy import Policy
+from worker.decisions import decide
+from worker.events import Occasion, Versions
+from worker.objectstore import ObjectStore
+from worker.redisdb import now_ms
+from worker.replay.replaying import ReplayResult, replay, rows_to_read, times_of
+from worker.replay.rows import coverage_of
+from worker.segments import SegmentRecord, pending_key, series_of
+from worker.settlement import Settled, SettleResult, settle
+from worker.verdictlog.outcomes import record_outcomes
+from worker.verdictlog.rows import sample_facts_of, stream_facts_of
+
+
+def sample(seconds: float, *, score: float | None = None, lists: Iterable[str] = (), **more: Any) -> dict[str, Any]:
+    """What is found on one picture, `seconds` from the beginning of its segment."""
+    matches = [
+        {
+            "list": name,
+            "entry": "7",
+            "distance": 4,
+            "video": None,
+            "seconds": None,
+            "variant": None,
+            "version": "",
+            "tags": [],
+        }
+        for name in lists
+    ]
+    scores = [] if score is None else [("m/nsfw", score)]
+    return {"pts_seconds": seconds, "matches": matches, "scores": scores, "looked_at": score is not None, **more}
+
+
+@dataclass(kw_only=True)
+class Life:
+    """A deployment's life, as far as a replay can see it."""
+
+    redis: Redis
+    policy: Policy
+    folder: Path
+    began_ms: int = field(init=False)
+    written: int = 0
+
+    def __post_init__(self) -> None:
+        self.began_ms = now_ms(self.redis)
+
+    @property
+    def store(self) -> ObjectStore:
+        return ObjectStore(str(self.folder))
+
+    def admit(self, stream_id: str, segment_key: str, capture_ms: int) -> None:
+        """A segment, captured so many ms after the beginning, is seen in a playlist."""
+        record = SegmentRecord(
+            key=segment_key,
+            generation=1,
+            epoch=1,
+            sequence=0,
+            url="http://origin/x.ts",
+            duration_ms=2000,
+            capture_ms=self.began_ms + capture_ms,
+            admitted_ms=self.began_ms + capture_ms,
+        )
+        self.redis.hset(pending_key(stream_id), segment_key, record.to_json())
+
+    def settle(
+        self,
+        stream_id: str,
+        segment_key: str,
+        capture_ms: int,
+        samples: Iterable[Mapping[str, Any]],
+        *,
+        loses: bool = False,
+        **stream: Any,
+    ) -> SettleResult:
+        """An admitted segment ends; `loses`: its worker dies before it is logged."""
+        begin_ms = self.began_ms + capture_ms
+        rows = [
+            row(
+                stream_id=stream_id,
+                segment_key=segment_key,
+                epoch=1,
+                segment_ms=2000,
+                moderated_ms=2000,
+                unhashable_ms=0,
+                failed_ms=[],
+                policy_version=self.policy.version,
+                **{**one, "capture_ms": begin_ms + round(one["pts_seconds"] * 1000)},
+                **stream,
+            )
+            for one in samples
+        ]
+        facts = stream_facts_of(rows[0])
+        occasion = Occasion(
+            stream=facts,
+            generation=1,
+            segment_key=segment_key,
+            deployment="test",
+            versions=Versions(policy=self.policy.version),
+        )
+        segment = SegmentFacts(
+            key=segment_key,
+            series=series_of(1, 1),
+            capture_ms=begin_ms,
+            stream=facts,
+            samples=tuple(map(sample_facts_of, rows)),
+            coverage=coverage_of(rows[0]),
+        )
+        settled = settle(
+            self.redis,
+            occasion=occasion,
+            hits=[hit for one in segment.samples for hit in self.policy.evaluate(facts, one).hits],
+            policy=self.policy,
+            coverage_increments={},
+            stream_fields={},
+            segment=segment,
+        )
+        assert settled.outcome is Settled.SETTLED
+        if not loses:
+            now = now_ms(self.redis)
+            told = {
+                "settled_ms": now if settled.settled_ms is None else settled.settled_ms,
+                "settled_after": settled.version,
+                "silent": [listed._asdict() for listed in settled.silent],
+            }
+            self.written += 1
+            write(self.store, [{**one, **told} for one in rows], written_ms=now)
+        return settled
+
+    def decide(self, stream_id: str, rule: str, outcome: str = "harmless") -> bool:
+        """A person decides on the rule's incident; False: none is open."""
+        for incident_id in self.incidents():
+            record = self.redis.hgetall(f"lw:incident:{incident_id}")
+            if (record["stream_id"], record["rule"]) == (stream_id, rule) and "outcome" not in record:
+                decide(self.redis, incident_id, outcome, by="ann", deployment="test")
+                return True
+        return False
+
+    def incidents(self) -> list[str]:
+        """The ids of all that was raised."""
+        keys = [key for key in self.redis.keys("lw:incident:*") if key.count(":") == 2]
+        return sorted(key.rpartition(":")[2] for key in keys)
+
+    def replay(self, policy: Policy | None = None, *, since_ms: int | None = None) -> ReplayResult:
+        """What a policy, or the one in force, would have raised; `since_ms` of Redis's clock, or from the beginning."""
+        record_outcomes(self.redis, self.store)
+        tried = self.policy if policy is None else policy
+        until_ms = now_ms(self.redis) + 3_600_000
+        times = times_of(tried, since_ms=0 if since_ms is None else since_ms, until_ms=until_ms)
+        rows = rows_to_read(str(self.folder), times)
+        return replay(str(self.folder), tried, times, rows=rows, advance=lambda _: None)

@@ -1,0 +1,182 @@
+"""What would have been beside what was, incident by incident and rule by rule."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from config.policy import Policy
+from worker.events import rfc3339
+from worker.replay.course import WouldIncident
+from worker.replay.history import LOOKED_BACK, WasIncident
+
+
+class Change(StrEnum):
+    """What a policy makes of one incident."""
+
+    SAME = "same"
+    """It was raised, and would be, for the same segment."""
+    MOVED = "moved"
+    """It would be raised on the same stream by the same rule, for another segment."""
+    NEW = "new"
+    """It was not raised, and would be."""
+    GONE = "gone"
+    """It was raised, and would not be."""
+    SHADOW = "shadow"
+    """It would be raised if its rule were live."""
+    GIVEN = "given"
+    """It was raised for what the log does not hold: by looking back, for a flood, or by pictures that were lost. It is
+    taken as it was."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """An incident that was, would be, or both."""
+
+    change: Change
+    stream_id: str
+    rule: str
+    was: WasIncident | None = None
+    would: WouldIncident | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """As `livewarden policy replay --json` prints it."""
+        return {
+            "type": "incident",
+            "change": str(self.change),
+            "stream_id": self.stream_id,
+            "rule": self.rule,
+            "was": None if self.was is None else _was_record(self.was),
+            "would_be": None if self.would is None else _would_record(self.would),
+        }
+
+    @property
+    def captured_ms(self) -> int:
+        """When the first picture of it was live."""
+        found = [self.was.captured_first_ms] if self.was is not None else []
+        found += [self.would.incident.finding.captured_first_ms] if self.would is not None else []
+        return min(found)
+
+
+def _was_record(was: WasIncident) -> dict[str, Any]:
+    return {
+        "incident_id": was.incident_id,
+        "generation": was.generation,
+        "severity": str(was.severity),
+        "severity_last": str(was.worst),
+        "purpose": was.purpose,
+        "segment": was.segment_key,
+        "captured": rfc3339(was.captured_first_ms),
+        "raised": rfc3339(was.raised_ms),
+        "policy_version": was.policy_version,
+        "outcome": was.outcome,
+    }
+
+
+def _would_record(would: WouldIncident) -> dict[str, Any]:
+    incident = would.incident
+    return {
+        "incident_id": incident.incident_id,
+        "generation": incident.generation,
+        "severity": str(would.severity),
+        "severity_last": str(incident.finding.severity),
+        "purpose": incident.purpose,
+        "segment": would.segment_key,
+        "captured": rfc3339(incident.finding.captured_first_ms),
+        "raised": rfc3339(incident.raised_ms),
+        "hits": incident.finding.hits,
+    }
+
+
+@dataclass(kw_only=True)
+class RuleTally:
+    """One rule in numbers."""
+
+    rule: str
+    mode: str
+    """live or shadow; "" if only the policy of then had the rule."""
+    changes: Counter[Change] = field(default_factory=Counter)
+    hits: int = 0
+    """Pictures that it holds for."""
+    streams_was: set[str] = field(default_factory=set)
+    streams_would: set[str] = field(default_factory=set)
+
+    @property
+    def was(self) -> int:
+        """Incidents that were raised."""
+        return sum(self.changes[change] for change in (Change.SAME, Change.MOVED, Change.GONE, Change.GIVEN))
+
+    @property
+    def would_be(self) -> int:
+        """Incidents that would be; of a rule in shadow, if it were live."""
+        return sum(
+            self.changes[change] for change in (Change.SAME, Change.MOVED, Change.NEW, Change.SHADOW, Change.GIVEN)
+        )
+
+    def to_record(self) -> dict[str, Any]:
+        """As `livewarden policy replay --json` prints it."""
+        return {
+            "type": "rule",
+            "rule": self.rule,
+            "mode": self.mode,
+            "was": self.was,
+            "would_be": self.would_be,
+            **{str(change): self.changes[change] for change in Change},
+            "streams_was": len(self.streams_was),
+            "streams_would_be": len(self.streams_would),
+            "hits": self.hits,
+        }
+
+
+def is_given(segment_key: str, segments: Set[str]) -> bool:
+    """Whether what was told of a segment rests on what the log does not hold: `segments` are those that it holds."""
+    return LOOKED_BACK in segment_key or segment_key not in segments
+
+
+def compare(
+    stream_id: str,
+    was: Sequence[WasIncident],
+    would: Iterable[WouldIncident],
+    policy: Policy,
+    *,
+    segments: Set[str],
+) -> list[Compared]:
+    """Lays the incidents of one stream beside one another."""
+    live = {rule.name for rule in policy.rules if rule.mode == "live"}
+    given = [one for one in was if one.flood or (one.rule in live and is_given(one.segment_key, segments))]
+    raised = {one.incident_id: one for one in was if one not in given}
+    found = [Compared(change=Change.GIVEN, stream_id=stream_id, rule=one.rule, was=one) for one in given]
+    left: dict[str, list[WouldIncident]] = {}
+    for one in would:
+        rule = one.incident.rule
+        if policy.rule(rule).mode == "shadow":
+            found.append(Compared(change=Change.SHADOW, stream_id=stream_id, rule=rule, would=one))
+        elif one.incident.incident_id in raised:
+            same = raised.pop(one.incident.incident_id)
+            found.append(Compared(change=Change.SAME, stream_id=stream_id, rule=rule, was=same, would=one))
+        else:
+            left.setdefault(rule, []).append(one)
+    for before in sorted(raised.values(), key=lambda incident: incident.raised_ms):
+        others = left.get(before.rule)
+        change, instead = (Change.MOVED, others.pop(0)) if others else (Change.GONE, None)
+        found.append(Compared(change=change, stream_id=stream_id, rule=before.rule, was=before, would=instead))
+    found += [
+        Compared(change=Change.NEW, stream_id=stream_id, rule=rule, would=one)
+        for rule, others in left.items()
+        for one in others
+    ]
+    return sorted(found, key=lambda one: (one.captured_ms, one.rule))
+
+
+def tally(policy: Policy, compared: Sequence[Compared], hits: Mapping[str, int]) -> list[RuleTally]:
+    """By rule: first those of the policy, in its order, then those that only were."""
+    rules = {rule.name: RuleTally(rule=rule.name, mode=rule.mode, hits=hits.get(rule.name, 0)) for rule in policy.rules}
+    for one in compared:
+        counted = rules.setdefault(one.rule, RuleTally(rule=one.rule, mode=""))
+        counted.changes[one.change] += 1
+        if one.was is not None:
+            counted.streams_was.add(one.stream_id)
+        if one.would is not None:
+            counted.streams_would.add(one.stream_id)
+    return list(rules.values())

@@ -1,0 +1,194 @@
+"""One stream, gone through again: its segments and the decisions on it, in the order in which they came.
+
+The same functions decide as live: the judge says which rules hold, and `worker.incidents` what follows. Only what came
+from outside is taken as it was: hashes that were silent, what looking back found, and what people decided.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from config.facts import ListedHash, Place, SegmentFacts, Severity, StreamFacts, most_urgent
+from config.judgement import OrderState, judge
+from config.policy import Policy
+from config.rules import Rule
+from worker.events import Event, EventType, Occasion, Versions
+from worker.findings import Finding, Incident
+from worker.floods import sift
+from worker.incidents import Decided, RuleState, StreamIncidents, advance, close
+from worker.replay.history import Told, WasIncident
+
+DEPLOYMENT = "replay"
+
+SELDOM_SECONDS = 3600
+"""Between two updates of an incident: the most that a policy may say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettledSegment:
+    """A segment as it was settled."""
+
+    facts: SegmentFacts
+    generation: int
+    epoch: int
+    settled_ms: int
+    silent: frozenset[ListedHash] = frozenset()
+    """Hashes that raised nothing then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WouldIncident:
+    """An incident that a policy would have raised."""
+
+    incident: Incident
+    """As it was in the end."""
+    severity: Severity
+    """With which it was raised."""
+    segment_key: str
+    """In which its cause was found."""
+
+
+def to_be_tried(policy: Policy) -> Policy:
+    """The same policy with all rules live, for what its shadow rules would raise if they were; and with as few updates
+    as can be, which raise nothing and cost a millisecond each."""
+    document = policy.model_dump(by_alias=True, exclude_unset=True)
+    document["rules"] = [{**rule, "mode": "live"} for rule in document["rules"]]
+    return type(policy).model_validate({**document, "update_seconds": SELDOM_SECONDS})
+
+
+class StreamCourse:
+    """What a policy makes of one stream."""
+
+    def __init__(self, policy: Policy, stream_id: str) -> None:
+        """Nothing was seen yet. `policy`: without shadow rules (`to_be_tried`), else those are counted only."""
+        self._policy = policy
+        self._stream_id = stream_id
+        self._rules: dict[str, RuleState] = {}
+        self._order: dict[tuple[int, int], OrderState] = {}
+        self.raised: dict[str, WouldIncident] = {}
+        """By their ids, in order; not those that were taken as they were."""
+        self.hits: Counter[str] = Counter()
+        """Pictures that each rule held for."""
+
+    def settle(self, segment: SettledSegment, *, earliest_pending: Place | None = None) -> None:
+        """Goes through the next segment; `earliest_pending`: of its epoch, the earliest that comes after it."""
+        watch = (segment.generation, segment.epoch)
+        judgement = judge(
+            self._policy,
+            self._order.get(watch, OrderState()),
+            segment.facts,
+            earliest_pending=earliest_pending,
+        )
+        self._order[watch] = judgement.state
+        if not judgement.hits:
+            return
+        self.hits.update(hit.rule for hit in judgement.hits)
+        sifted = sift(judgement.hits, segment.silent, self._policy)
+        step = advance(
+            StreamIncidents(rules=self._rules),
+            occasion=self._occasion(segment.facts.stream, segment.generation, segment.facts.key),
+            hits=sifted.hits,
+            now_ms=segment.settled_ms,
+            policy=self._policy,
+        )
+        self._rules.update(step.rules)
+        causes = {event.incident_id: event for event in step.events if event.type is EventType.RAISED}
+        for incident in step.incidents:
+            self._note(incident, causes.get(incident.incident_id))
+
+    def _note(self, incident: Incident, raised: Event | None) -> None:
+        if raised is not None:
+            told = json.loads(raised.text)["data"]
+            self.raised[incident.incident_id] = WouldIncident(
+                incident=incident, severity=Severity(told["severity"]), segment_key=told["sample"]["segment"]
+            )
+        elif incident.incident_id in self.raised:
+            self.raised[incident.incident_id] = replace(self.raised[incident.incident_id], incident=incident)
+
+    def _occasion(self, stream: StreamFacts, generation: int, segment_key: str) -> Occasion:
+        return Occasion(
+            stream=stream,
+            generation=generation,
+            segment_key=segment_key,
+            deployment=DEPLOYMENT,
+            versions=Versions(policy=self._policy.version),
+        )
+
+    def decide(self, rule: str, at_ms: int) -> None:
+        """A person decided on the rule's incident; nothing, if none is open."""
+        state = self._rules.get(rule)
+        if state is not None and state.incident is not None:
+            self._rules[rule] = close(state, now_ms=at_ms)
+
+    def give(self, incident: WasIncident, told: Told) -> None:
+        """An incident was raised, or became graver, by what is not in the log; nothing, if there is no such rule."""
+        rule = self._rule(incident.rule)
+        if rule is None:
+            return
+        state = self._rules.get(incident.rule, RuleState())
+        if state.incident is None:
+            self._rules[incident.rule] = replace(
+                state, waiting=(), incident=_given(incident, rule, told.severity, told.at_ms)
+            )
+            return
+        finding = state.incident.finding
+        graver = replace(finding, severity=most_urgent(finding.severity, told.severity))
+        self._rules[incident.rule] = replace(state, incident=replace(state.incident, finding=graver))
+
+    def begin(self, incidents: Iterable[WasIncident], at_ms: int) -> None:
+        """From here on it counts: of what went before, only the incidents that were open then, and what was decided,
+        are held to."""
+        self.raised.clear()
+        self.hits.clear()
+        before = list(incidents)
+        for rule in self._policy.rules:
+            mine = [incident for incident in before if incident.rule == rule.name]
+            state = self._rules.get(rule.name, RuleState())
+            was_open = next((incident for incident in mine if incident.is_open_at(at_ms)), None)
+            known = state.incident
+            if was_open is None:
+                state = replace(state, incident=None)
+            elif known is None or known.incident_id != was_open.incident_id:
+                given = _given(was_open, rule, was_open.severity_at(at_ms), was_open.raised_ms)
+                state = replace(state, waiting=(), incident=given)
+            decided = [incident for incident in mine if incident.decided_ms is not None and incident.decided_ms < at_ms]
+            if decided:
+                state = replace(state, decided=_decided(decided, rule))
+            if state != RuleState():
+                self._rules[rule.name] = state
+
+    def _rule(self, name: str) -> Rule | None:
+        try:
+            return self._policy.rule(name)
+        except KeyError:
+            return None
+
+
+def _decided(incidents: Iterable[WasIncident], rule: Rule) -> Decided:
+    last = max(incidents, key=lambda incident: incident.decided_ms or 0)
+    assert last.decided_ms is not None
+    return Decided(
+        quiet_until_ms=last.decided_ms + round(rule.cooldown_seconds * 1000),
+        severity=last.worst,
+        incident_id=last.incident_id,
+    )
+
+
+def _given(incident: WasIncident, rule: Rule, severity: Severity, at_ms: int) -> Incident:
+    return Incident(
+        incident_id=incident.incident_id,
+        generation=incident.generation,
+        rule=rule.name,
+        purpose=incident.purpose,
+        finding=Finding(
+            hits=1,
+            severity=severity,
+            captured_first_ms=incident.captured_first_ms,
+            captured_last_ms=incident.captured_last_ms,
+            principles=(5,),
+        ),
+        raised_ms=incident.raised_ms,
+        published_ms=at_ms,
+        cooldown_ms=round(rule.cooldown_seconds * 1000),
+    )

@@ -1,0 +1,158 @@
+"""What was: the incidents that were raised in the time looked at, or before it, and what people decided on them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from config.facts import FLOOD_RULE, Severity, most_urgent
+from worker.verdictlog.outcomerows import DECIDED
+from worker.verdictlog.reading import read_log
+from worker.verdictlog.tables import OUTCOMES
+
+_COLUMNS = (
+    "kind",
+    "at_ms",
+    "incident_id",
+    "stream_id",
+    "generation",
+    "rule",
+    "severity",
+    "purpose",
+    "raised_ms",
+    "captured_first_ms",
+    "captured_last_ms",
+    "outcome",
+    "segment_key",
+    "captured_ms",
+    "streams",
+    "policy_version",
+)
+
+LOOKED_BACK = "~"
+"""In the key of what looking back settled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """An event of an incident: it was raised, or has changed."""
+
+    at_ms: int
+    severity: Severity
+    segment_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WasIncident:
+    """An incident that was raised."""
+
+    incident_id: str
+    stream_id: str
+    generation: int
+    rule: str
+    severity: Severity
+    """With which it was raised; of one that was raised before the records begin, the first that they have."""
+    purpose: str
+    raised_ms: int
+    at_ms: int
+    """Of the event that the rest is from: the first on record."""
+    captured_first_ms: int
+    captured_last_ms: int
+    segment_key: str = ""
+    """In which its cause was found."""
+    captured_ms: int = 0
+    """The picture that gave cause."""
+    policy_version: str = ""
+    streams: int | None = None
+    """Of a flood's incident."""
+    decided_ms: int | None = None
+    outcome: str | None = None
+    told: tuple[Told, ...] = ()
+    """Of each severity the first event, live and looking back apart: updates that say nothing new are many."""
+
+    @property
+    def flood(self) -> bool:
+        return self.rule == FLOOD_RULE
+
+    def severity_at(self, at_ms: int) -> Severity:
+        """The gravest that was told until then (<=)."""
+        return most_urgent(self.severity, *(told.severity for told in self.told if told.at_ms <= at_ms))
+
+    @property
+    def worst(self) -> Severity:
+        """The gravest that was told at all."""
+        return most_urgent(self.severity, *(told.severity for told in self.told))
+
+    def is_open_at(self, at_ms: int) -> bool:
+        """Whether it was raised before (<) then, and not decided before."""
+        return self.raised_ms < at_ms and (self.decided_ms is None or self.decided_ms >= at_ms)
+
+
+@dataclass(frozen=True)
+class History:
+    """Incidents by stream, in the order in which they were raised."""
+
+    by_stream: Mapping[str, tuple[WasIncident, ...]]
+
+    @classmethod
+    def read(cls, store_url: str, *, until_ms: int) -> Self:
+        """All that is on record until then (<).
+
+        Raises:
+            ObjectStoreError: the store is away, or a file is damaged.
+        """
+        return cls.of(
+            row for batch in read_log(store_url, 0, until_ms, _COLUMNS, of=OUTCOMES) for row in batch.to_pylist()
+        )
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
+        """Of rows of the outcomes, in any order, some of them twice."""
+        known: dict[str, WasIncident] = {}
+        told: dict[str, dict[tuple[str, bool], Told]] = {}
+        for row in rows:
+            incident_id = row["incident_id"]
+            before = known.get(incident_id)
+            if row["kind"] == DECIDED:
+                now = _of(row) if before is None else before
+                known[incident_id] = replace(now, decided_ms=row["at_ms"], outcome=row["outcome"])
+                continue
+            event = Told(at_ms=row["at_ms"], severity=Severity(row["severity"]), segment_key=row["segment_key"])
+            events = told.setdefault(incident_id, {})
+            first = events.setdefault((event.severity, LOOKED_BACK in event.segment_key), event)
+            if event.at_ms < first.at_ms:
+                events[event.severity, LOOKED_BACK in event.segment_key] = event
+            if before is None or not before.segment_key or event.at_ms < before.at_ms:
+                now = _of(row)
+                known[incident_id] = (
+                    now if before is None else replace(now, decided_ms=before.decided_ms, outcome=before.outcome)
+                )
+        by_stream: dict[str, list[WasIncident]] = {}
+        for incident in known.values():
+            events = told.get(incident.incident_id, {})
+            in_order = sorted(events.values(), key=lambda event: (event.at_ms, event.severity.rank))
+            by_stream.setdefault(incident.stream_id, []).append(replace(incident, told=tuple(in_order)))
+        return cls(
+            {
+                stream: tuple(sorted(incidents, key=lambda one: (one.raised_ms, one.incident_id)))
+                for stream, incidents in by_stream.items()
+            }
+        )
+
+
+def _of(row: Mapping[str, Any]) -> WasIncident:
+    return WasIncident(
+        incident_id=row["incident_id"],
+        stream_id=row["stream_id"],
+        generation=row["generation"],
+        rule=row["rule"],
+        severity=Severity(row["severity"]),
+        purpose=row["purpose"],
+        raised_ms=row["raised_ms"],
+        at_ms=row["at_ms"],
+        captured_first_ms=row["captured_first_ms"],
+        captured_last_ms=row["captured_last_ms"],
+        segment_key=row["segment_key"] or "",
+        captured_ms=row["captured_ms"] or 0,
+        policy_version=row["policy_version"] or "",
+        streams=row["streams"],
+    )

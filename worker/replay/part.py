@@ -1,0 +1,180 @@
+"""A part of the log: all rows of some streams, gone through stream by stream."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice, pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from config.facts import Place
+from config.policy import Policy
+from worker.replay.comparison import Compared, compare, is_given
+from worker.replay.course import SettledSegment, StreamCourse, to_be_tried
+from worker.replay.history import WasIncident
+from worker.replay.rows import begin_ms, settled_segment, with_all_columns
+from worker.replay.sieve import Sieve
+
+SEGMENTS_AT_ONCE = 2_000
+"""Of which rows are made Python objects: 30 MB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """What a replay looks at, by when segments were settled and incidents raised; milliseconds of Redis's clock."""
+
+    start_ms: int
+    """From then on segments are gone through, so that what rules remember is there at `since_ms`."""
+    since_ms: int
+    until_ms: int
+    """Before (<) it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartResult:
+    """What came of some streams."""
+
+    compared: tuple[Compared, ...] = ()
+    hits: Mapping[str, int]
+    """By rule: pictures that it holds for."""
+    streams: int = 0
+    segments: int = 0
+
+
+class Replayer:
+    """Goes through parts of the log with one policy."""
+
+    def __init__(self, policy: Policy, times: Times) -> None:
+        self._policy = policy
+        self._tried = to_be_tried(policy)
+        self._times = times
+        self._sieve = Sieve(self._tried)
+
+    def part(self, table: pa.Table, history: Mapping[str, Sequence[WasIncident]]) -> PartResult:
+        """Goes through all rows of some streams.
+
+        Args:
+            table: of PART_SCHEMA, in any order.
+            history: the incidents of those streams.
+        """
+        table = with_all_columns(table).filter(pc.field("settled_ms") < self._times.until_ms)
+        if not table.num_rows:
+            return PartResult(hits={})
+        layout = _Layout(table)
+        held = layout.segments_with(self._sieve.rows(table))
+        hits: Counter[str] = Counter()
+        compared: list[Compared] = []
+        for stream_id, numbers in layout.streams():
+            was = history.get(stream_id, ())
+            wanted = [number for number in numbers if held[number]]
+            if not wanted and not was:
+                continue
+            keys = layout.keys(numbers) if was else frozenset()
+            course = StreamCourse(self._tried, stream_id)
+            self._go(course, was, layout.settled(wanted), keys)
+            hits.update(course.hits)
+            compared += compare(
+                stream_id,
+                [one for one in was if self._times.since_ms <= one.raised_ms < self._times.until_ms],
+                list(course.raised.values()),
+                self._policy,
+                segments=keys,
+            )
+        return PartResult(compared=tuple(compared), hits=hits, segments=layout.segments, streams=layout.stream_count)
+
+    def _go(
+        self,
+        course: StreamCourse,
+        was: Sequence[WasIncident],
+        segments: Iterable[tuple[SettledSegment, Place | None]],
+        keys: Set[str],
+    ) -> None:
+        """Everything in the order in which it came; a decision before what was settled in the same millisecond."""
+        times = self._times
+        others: list[tuple[int, Callable[[], None]]] = [(times.since_ms, partial(course.begin, was, times.since_ms))]
+        for one in was:
+            if one.decided_ms is not None and times.start_ms <= one.decided_ms < times.until_ms:
+                others.append((one.decided_ms, partial(course.decide, one.rule, one.decided_ms)))
+            others += [
+                (told.at_ms, partial(course.give, one, told))
+                for told in one.told
+                if times.start_ms <= told.at_ms < times.until_ms and is_given(told.segment_key, keys)
+            ]
+        waiting = deque(sorted(others, key=lambda other: other[0]))
+        course.begin(was, times.start_ms)
+        for segment, pending in segments:
+            while waiting and waiting[0][0] <= segment.settled_ms:
+                waiting.popleft()[1]()
+            course.settle(segment, earliest_pending=pending)
+        for _, then in waiting:
+            then()
+
+
+class _Layout:
+    """Where the segments of a table's streams are: by stream, in the order in which they were settled."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        streams = table["stream_id"].combine_chunks().dictionary_encode()
+        keys = table["segment_key"].combine_chunks().dictionary_encode()
+        self._stream_ids = streams.dictionary.to_pylist()
+        self._keys = keys.dictionary.to_pylist()
+        stream, key = streams.indices.to_numpy(), keys.indices.to_numpy()
+        pts, settled_ms = table["pts_seconds"].to_numpy(), table["settled_ms"].to_numpy()
+        self._rows = np.lexsort((pts, key, table["settled_after"].to_numpy(), settled_ms, stream))
+        stream, key = stream[self._rows], key[self._rows]
+        begins = (np.diff(stream, prepend=-1) != 0) | (np.diff(key, prepend=-1) != 0)
+        self._first = np.flatnonzero(begins)
+        self._end = np.append(self._first[1:], len(stream))
+        self._stream = stream[self._first]
+        self._key = key[self._first]
+
+    @property
+    def segments(self) -> int:
+        return len(self._first)
+
+    @property
+    def stream_count(self) -> int:
+        return len(self._stream_ids)
+
+    def segments_with(self, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """(segments,): those with any of the table's `rows` (n,)."""
+        return np.logical_or.reduceat(rows[self._rows], self._first)
+
+    def streams(self) -> Iterator[tuple[str, range]]:
+        """Each stream, and the numbers of its segments in order."""
+        edges = np.flatnonzero(np.diff(self._stream, prepend=-1, append=-1))
+        for first, end in pairwise(edges):
+            yield self._stream_ids[self._stream[first]], range(int(first), int(end))
+
+    def keys(self, numbers: Iterable[int]) -> frozenset[str]:
+        """Keys of segments."""
+        return frozenset(self._keys[self._key[number]] for number in numbers)
+
+    def settled(self, numbers: Sequence[int]) -> Iterator[tuple[SettledSegment, Place | None]]:
+        """Segments of one stream, each with the earliest place of those of its epoch that come after it."""
+        pending = self._pending(numbers)
+        for begin in range(0, len(numbers), SEGMENTS_AT_ONCE):
+            some = numbers[begin : begin + SEGMENTS_AT_ONCE]
+            places = np.concatenate([self._rows[self._first[number] : self._end[number]] for number in some])
+            rows = iter(self._table.take(pa.array(places)).to_pylist())
+            for at, number in enumerate(some, begin):
+                mine = list(islice(rows, int(self._end[number] - self._first[number])))
+                yield settled_segment(mine), pending[at]
+
+    def _pending(self, numbers: Sequence[int]) -> list[Place | None]:
+        firsts = self._table.select(["generation", "epoch", "capture_ms", "pts_seconds"]).take(
+            pa.array(self._rows[self._first[list(numbers)]])
+        )
+        earliest: dict[tuple[int, int], Place] = {}
+        pending: list[Place | None] = [None] * len(numbers)
+        for at, row in reversed(list(enumerate(firsts.to_pylist()))):
+            watch = (row["generation"], row["epoch"])
+            pending[at] = earliest.get(watch)
+            place = Place(begin_ms(row), self._keys[self._key[numbers[at]]])
+            earliest[watch] = min(place, earliest.get(watch, place))
+        return pending

@@ -1,0 +1,175 @@
+"""A replay: the verdict log, read once, put together by stream, and gone through with a policy."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from config.policy import Policy
+from config.profiles import PROFILES
+from worker.events import rfc3339
+from worker.objectstore import ObjectStore
+from worker.replay.comparison import Change, Compared, RuleTally, compare, tally
+from worker.replay.history import History
+from worker.replay.near import Reach
+from worker.replay.part import PartResult, Replayer, Times
+from worker.replay.rows import PART_SCHEMA
+from worker.replay.sieve import score_columns
+from worker.replay.spool import Spool
+from worker.verdictlog.reading import count_rows, read_log
+
+LATE_MS = 600_000
+"""How long after its capture a segment may be settled and still be seen: it is gone from its origin long before."""
+
+BINS = 100
+"""Of a distribution of scores, from 0 to 1."""
+
+Advance = Callable[[int], None]
+"""Is told how many rows more are done; each row is done twice, once read and once gone through."""
+
+
+@dataclass(kw_only=True)
+class ScoreCounts:
+    """How often each score came, by "<model>/<label>": (BINS,) counts of [0, 0.01), … [0.99, 1]."""
+
+    counts: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+
+    def add(self, scores: pa.ChunkedArray) -> None:
+        """Counts those of some rows."""
+        for name, values in score_columns(scores, _names(scores)).items():
+            finite = values[np.isfinite(values)]
+            counted, _ = np.histogram(finite, bins=BINS, range=(0.0, 1.0))
+            self.counts[name] = self.counts.get(name, np.zeros(BINS, np.int64)) + counted
+
+
+def _names(scores: pa.ChunkedArray) -> tuple[str, ...]:
+    return tuple(sorted({name for chunk in scores.chunks for name in chunk.keys.unique().to_pylist()}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayResult:
+    """What a policy would have done, beside what was done."""
+
+    times: Times
+    policy: Policy
+    compared: tuple[Compared, ...]
+    """By the time of capture."""
+    tallies: tuple[RuleTally, ...]
+    scores: ScoreCounts
+    rows: int
+    """Pictures that were gone through."""
+    streams: int
+    segments: int
+    policies: Mapping[str, int]
+    """Version of the policy in force -> pictures that were judged by it."""
+
+    def changes(self) -> Counter[Change]:
+        """How many incidents of each kind."""
+        return Counter(one.change for one in self.compared)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """As `livewarden policy replay --json` prints it."""
+        yield from (one.to_record() for one in self.compared)
+        yield from (one.to_record() for one in self.tallies)
+        yield {
+            "type": "summary",
+            "policy_version": self.policy.version,
+            "since": rfc3339(self.times.since_ms),
+            "until": rfc3339(self.times.until_ms),
+            "pictures": self.rows,
+            "segments": self.segments,
+            "streams": self.streams,
+            "was": sum(one.was is not None for one in self.compared),
+            "would_be": sum(
+                (one.would is not None and one.change is not Change.SHADOW) or one.change is Change.GIVEN
+                for one in self.compared
+            ),
+            **{str(change): self.changes()[change] for change in Change},
+            "policies_in_force": dict(self.policies),
+        }
+
+
+def times_of(policy: Policy, *, since_ms: int, until_ms: int) -> Times:
+    """What has to be gone through for a policy, so that its rules remember at `since_ms` what they do live."""
+    reach = Reach.of(policy)
+    longest_gap_seconds = max(profile.max_gap_seconds for profile in (PROFILES | policy.profiles).values())
+    samples_ms = round((reach.window_samples + reach.persistence_samples) * longest_gap_seconds * 1000)
+    remembered_ms = max(rule.persistence.remembered_ms for rule in policy.rules)
+    return Times(
+        start_ms=max(0, since_ms - remembered_ms - reach.window_ms - samples_ms), since_ms=since_ms, until_ms=until_ms
+    )
+
+
+def rows_to_read(store_url: str, times: Times) -> int:
+    """About how many rows `replay` will read.
+
+    Raises:
+        ObjectStoreError: the store is away.
+    """
+    return count_rows(ObjectStore(store_url), times.start_ms - LATE_MS, times.until_ms)
+
+
+def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: Advance) -> ReplayResult:
+    """Goes through what was seen.
+
+    Args:
+        rows: as `rows_to_read` gave them.
+
+    Raises:
+        ObjectStoreError: the store is away, or a file of the log is damaged.
+        ReplayError: the disk has no room for the log.
+    """
+    history = History.read(store_url, until_ms=times.until_ms)
+    scores, policies = ScoreCounts(), Counter[str]()
+    seen = 0
+    parts: list[PartResult] = []
+    replayer = Replayer(policy, times)
+    with Spool(PART_SCHEMA, rows=rows) as spool:
+        columns = [*PART_SCHEMA.names, "policy_version"]
+        for batch in read_log(store_url, times.start_ms - LATE_MS, times.until_ms, columns):
+            spool.add(batch.select(PART_SCHEMA.names))
+            _count(batch, times, scores, policies)
+            advance(batch.num_rows)
+            seen += batch.num_rows
+        with_rows: set[str] = set()
+        for table in spool.tables():
+            with_rows.update(table["stream_id"].unique().to_pylist())
+            parts.append(replayer.part(table, history.by_stream))
+            advance(table.num_rows)
+    compared = [one for part in parts for one in part.compared]
+    compared += _unseen(history, with_rows, policy, times)
+    compared.sort(key=lambda one: (one.captured_ms, one.stream_id, one.rule))
+    hits: Counter[str] = Counter()
+    for part in parts:
+        hits.update(part.hits)
+    return ReplayResult(
+        times=times,
+        policy=policy,
+        compared=tuple(compared),
+        tallies=tuple(tally(policy, compared, hits)),
+        scores=scores,
+        rows=seen,
+        streams=sum(part.streams for part in parts),
+        segments=sum(part.segments for part in parts),
+        policies=policies,
+    )
+
+
+def _count(batch: pa.RecordBatch, times: Times, scores: ScoreCounts, policies: Counter[str]) -> None:
+    counted = pa.Table.from_batches([batch]).filter(pc.field("capture_ms") >= times.since_ms)
+    scores.add(counted["scores"])
+    for versions in counted["policy_version"].value_counts().to_pylist():
+        policies[versions["values"] or "unknown"] += versions["counts"]
+
+
+def _unseen(history: History, with_rows: Set[str], policy: Policy, times: Times) -> Iterator[Compared]:
+    """Incidents of streams of which the log holds nothing."""
+    for stream_id, incidents in history.by_stream.items():
+        if stream_id not in with_rows:
+            was = [one for one in incidents if times.since_ms <= one.raised_ms < times.until_ms]
+            yield from compare(stream_id, was, [], policy, segments=frozenset())

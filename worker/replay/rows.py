@@ -1,0 +1,99 @@
+"""What a replay needs to know of a row of the log, and what segments are made of such rows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from config.facts import Coverage, ListedHash, SampleFacts, SegmentFacts
+from worker.bank.allowance import marked
+from worker.replay.course import SettledSegment
+from worker.segments import series_of
+from worker.verdictlog.rows import SCHEMA, Row, sample_facts_of, stream_facts_of
+
+PART_SCHEMA = pa.schema(
+    [
+        SCHEMA.field(name)
+        for name in (
+            "stream_id",
+            "generation",
+            "epoch",
+            "segment_key",
+            "capture_ms",
+            "pts_seconds",
+            "reason",
+            "pdq_quality",
+            "matches",
+            "scores",
+            "looked_at",
+            "purpose",
+            "audience",
+            "risk_prior",
+            "metadata",
+            "signals",
+            "segment_ms",
+            "moderated_ms",
+            "unhashable_ms",
+            "failed_ms",
+            "settled_ms",
+            "settled_after",
+            "silent",
+        )
+    ]
+)
+"""What a replay needs to know of a row."""
+
+
+def settled_segment(rows: Sequence[Row]) -> SettledSegment:
+    """A segment from its rows, at least one, by presentation time."""
+    first = rows[0]
+    facts = SegmentFacts(
+        key=first["segment_key"],
+        series=series_of(first["generation"], first["epoch"]),
+        capture_ms=begin_ms(first),
+        stream=stream_facts_of(first),
+        samples=tuple(_sample(row) for row in rows),
+        coverage=coverage_of(first),
+    )
+    return SettledSegment(
+        facts=facts,
+        generation=first["generation"],
+        epoch=first["epoch"],
+        settled_ms=first["settled_ms"],
+        silent=frozenset(ListedHash(**listed) for listed in first["silent"] or ()),
+    )
+
+
+def _sample(row: Row) -> SampleFacts:
+    """A picture as it was judged; what a lead had allowed is known by its tags."""
+    facts = sample_facts_of(row)
+    return replace(facts, matches=marked(facts.matches, now_ms=row["settled_ms"])) if facts.matches else facts
+
+
+def coverage_of(row: Row) -> Coverage:
+    """What became of the time of a row's segment."""
+    return Coverage.of_ms(
+        segment_ms=row["segment_ms"] or 0,
+        moderated_ms=row["moderated_ms"] or 0,
+        unhashable_ms=row["unhashable_ms"] or 0,
+        failed_ms=sum(ms for _, ms in row["failed_ms"] or ()),
+    )
+
+
+def begin_ms(row: Row) -> int:
+    """When the first picture of the row's segment was live."""
+    return int(row["capture_ms"]) - round(float(row["pts_seconds"]) * 1000)
+
+
+def with_all_columns(table: pa.Table) -> pa.Table:
+    """With what rows lack that an older version wrote: when they were settled, about, and nothing in between."""
+    ended = pc.add(table["capture_ms"], pc.fill_null(table["segment_ms"], 0).cast(pa.int64()))
+    filled = {
+        "settled_ms": pc.coalesce(table["settled_ms"], ended),
+        "settled_after": pc.fill_null(table["settled_after"], 0),
+        "epoch": pc.fill_null(table["epoch"], 0),
+    }
+    for name, column in filled.items():
+        table = table.set_column(table.schema.get_field_index(name), PART_SCHEMA.field(name), column)
+    return table

@@ -1,0 +1,108 @@
+"""The picture of a replay: how scores were distributed, and where each rule draws its line."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from math import log10
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from worker.replay.thresholds import Threshold
+
+WIDTH = 1200
+_PANEL, _TOP, _BOTTOM, _LEFT, _RIGHT = 320, 96, 52, 92, 1170
+"""Pixels: a panel's height, what is kept free above and below its plot, and where the plot begins and ends."""
+_LABEL = 17
+"""Between two labels of thresholds, one above the other."""
+
+_PAPER, _INK, _FAINT, _GRID, _BAR = "#ffffff", "#1b1f24", "#6b7280", "#e5e7eb", "#9fb3c8"
+_COLOURS = ("#c1121f", "#1a7f37", "#7c3aed", "#b45309", "#0369a1", "#be185d", "#4d7c0f", "#334155")
+"""Of rules, in their order."""
+
+
+def score_plot(counts: dict[str, npt.NDArray[np.int64]], thresholds: Sequence[Threshold], *, title: str) -> bytes:
+    """Draws a panel for each score that a threshold asks for: bars of how many pictures had it, on a logarithmic
+    scale, and a line for each threshold. Gives a PNG file.
+
+    Args:
+        counts: by "<model>/<label>", over equal parts of 0 to 1.
+    """
+    names = sorted({threshold.score for threshold in thresholds})
+    rules = list(dict.fromkeys(threshold.rule for threshold in thresholds))
+    colours = {rule: _COLOURS[number % len(_COLOURS)] for number, rule in enumerate(rules)}
+    heights = {name: _PANEL + _LABEL * len(_labels(name, thresholds)) for name in names}
+    image = Image.new("RGB", (WIDTH, 56 + (sum(heights.values()) or 60)), _PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.text((24, 18), title, _INK, _font(19))
+    if not names:
+        draw.text((24, 62), "No rule of this policy compares a score with a number.", _FAINT, _font(15))
+    top = 56
+    for name in names:
+        mine = _labels(name, thresholds)
+        _panel(draw, top, heights[name], name, counts.get(name, np.zeros(1, np.int64)), mine, colours)
+        top += heights[name]
+    encoded = BytesIO()
+    image.save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+def _labels(name: str, thresholds: Sequence[Threshold]) -> list[Threshold]:
+    """From the top down, so that no line goes through the label of another."""
+    mine = [one for one in thresholds if one.score == name]
+    return sorted(mine, key=lambda one: (_goes_left(one), -one.value if _goes_left(one) else one.value, one.rule))
+
+
+def _goes_left(threshold: Threshold) -> bool:
+    """Whether the label stands left of its line, where there is more room."""
+    return threshold.value > 0.5
+
+
+def _panel(
+    draw: ImageDraw.ImageDraw,
+    top: int,
+    height: int,
+    name: str,
+    counts: npt.NDArray[np.int64],
+    thresholds: Sequence[Threshold],
+    colours: dict[str, str],
+) -> None:
+    floor, ceiling = top + height - _BOTTOM, top + 44 + _LABEL * len(thresholds)
+    decades = max(1, int(np.ceil(log10(max(int(counts.max(initial=0)), 1) + 1))))
+
+    def x_of(score: float) -> float:
+        return _LEFT + (_RIGHT - _LEFT) * score
+
+    def y_of(count: float) -> float:
+        # A single picture must be seen, and none must not.
+        return floor - (floor - ceiling) * (log10(count) + 0.15) / (decades + 0.15)
+
+    draw.text((_LEFT, top + 8), f"{name}: {int(counts.sum()):,} pictures, on a logarithmic scale", _INK, _font(16))
+    for power in range(decades + 1):
+        y = y_of(10.0**power)
+        draw.line((_LEFT, y, _RIGHT, y), _GRID)
+        draw.text((_LEFT - 10, y), f"{10**power:,}", _INK, _font(13), anchor="rm")
+    width = (_RIGHT - _LEFT) / len(counts)
+    for number, count in enumerate(counts):
+        if count:
+            x = _LEFT + number * width
+            draw.rectangle((x, y_of(float(count)), x + max(1.0, width - 2), floor), fill=_BAR)
+    draw.line((_LEFT, floor, _RIGHT, floor), _INK)
+    for tenth in range(11):
+        draw.line((x_of(tenth / 10), floor, x_of(tenth / 10), floor + 5), _INK)
+        draw.text((x_of(tenth / 10), floor + 9), f"{tenth / 10:g}", _INK, _font(13), anchor="ma")
+    for number, threshold in enumerate(thresholds):
+        same = sum(one.value == threshold.value for one in thresholds[:number])
+        x, y = x_of(min(1.0, threshold.value)) - 3 * same, top + 38 + _LABEL * number
+        draw.line((x, y + 2, x, floor), colours[threshold.rule], width=2)
+        draw.text(
+            (x - 8 if _goes_left(threshold) else x + 8, y),
+            f"{threshold.rule}  {threshold.value:g}",
+            colours[threshold.rule],
+            _font(14),
+            anchor="rm" if _goes_left(threshold) else "lm",
+        )
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

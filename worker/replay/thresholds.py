@@ -1,0 +1,51 @@
+"""What rules compare scores with: read from their text, for the picture of a replay and for its sieve."""
+
+import re
+from dataclasses import dataclass
+
+from config.rules import Rule
+
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
+_NAME = r"""(?:"([^"\\]*)"|'([^'\\]*)')"""
+_SCORE = re.compile(r"(?<![\w.])(?:scores?\b|window\s*\.\s*max\b)")
+_NOW = rf"score\(\s*{_NAME}\s*\)|scores\[\s*{_NAME}\s*\]"
+_HIGHEST = rf"""window\s*\.\s*max\(\s*{_NAME}\s*,\s*(?:"[^"\\]*"|'[^'\\]*')\s*\)"""
+_TEST = re.compile(rf"(?:{_NOW}|{_HIGHEST})\s*(?:>=|<=|==|!=|<|>)\s*(\d+(?:\.\d+)?)")
+_BEFORE = re.compile(r"(?:^|[(?:,\[]|&&|\|\|)\s*!?\s*$")
+_AFTER = re.compile(r"\s*(?:$|[)?:,\]]|&&|\|\|)")
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Threshold:
+    """A rule compares a score with a number."""
+
+    score: str
+    """"<model>/<label>"."""
+    value: float
+    rule: str
+    behind: bool = False
+    """It is about what lies behind a picture, in a window."""
+
+
+def thresholds(rule: Rule) -> list[Threshold]:
+    """All that can be read from the rule, by score and value, each once."""
+    counted = ("count", "fraction")
+    found = {(call.name, call.threshold, True) for call in rule.condition.windows if call.function in counted}
+    for first, second, third, fourth, highest, of_highest, value in _TEST.findall(rule.when):
+        name, of_window = first or second or third or fourth, highest or of_highest
+        found.add((name or of_window, float(value), bool(of_window)))
+    return sorted(Threshold(score=score, value=value, rule=rule.name, behind=behind) for score, value, behind in found)
+
+
+def only_compares(text: str) -> bool:
+    """Whether a condition asks of scores, and of their maxima in windows, nothing but how they compare with numbers, at
+    once and by themselves: then all scores on the same side of each number are the same to it.
+
+    True only if that is certain: where a score is calculated with, or is asked for in any other way, it is not.
+    """
+    bare = _TEXT.sub(lambda quoted: '"' + " " * (len(quoted[0]) - 2) + '"', text)
+    for place in (found.start() for found in _SCORE.finditer(bare)):
+        test = _TEST.match(text, place)
+        if test is None or not _BEFORE.search(bare[:place]) or not _AFTER.match(bare, test.end()):
+            return False
+    return True
