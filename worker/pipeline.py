@@ -23,7 +23,7 @@ from sampler.decoder import Decoder
 from sampler.frames import SampledFrame, SampledSegment, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.accounting import Interval, length, reach, without
-from worker.bank.allowance import evaluate
+from worker.bank.allowance import marked
 from worker.bank.follower import BankSource, InForce, as_list_match
 from worker.gate import Fingerprint, GateState, GateView, view
 from worker.stages import SegmentStages, Stages
@@ -65,12 +65,12 @@ class Pipeline:
         policy: Policy,
         profile: SamplingProfile | None = None,
     ) -> None:
-        """`bank` is asked once a segment. `profile`: instead of the one that the policy names."""
+        """`bank` is asked once a segment. `profile`: instead of those that the policy names."""
         self._decoder = decoder
         self._bank = bank
         self._stages = Stages(classifiers, policy.cascade)
         self._policy = policy
-        self._profile = policy.profile if profile is None else profile
+        self._profile = profile
         cv2.setNumThreads(1)  # of this process: its CPU is counted by the thread that works
 
     def warm_up(self) -> None:
@@ -107,6 +107,7 @@ class Pipeline:
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded)
+        profile = self._policy.profile_for(origin.stream) if self._profile is None else self._profile
         samples: list[SampleVerdict] = []
 
         def look(frame: SampledFrame) -> None:
@@ -116,15 +117,16 @@ class Pipeline:
             if observe is not None:
                 observe(frame.picture, sample)
 
-        segment = self._decoder.sample(data, init=init, profile=self._profile, seed=seed, consume=look)
+        segment = self._decoder.sample(data, init=init, profile=profile, seed=seed, consume=look)
         # Concealed pictures speak for nothing, as the sampler told already.
         instants = [(sample.pts_seconds - origin.offset_seconds, sample) for sample in samples if not sample.concealed]
+        sight = _Sight(segment=segment, reach_seconds=profile.max_gap_seconds, instants=instants)
         child = {stage: segment.cpu_seconds[stage] for stage in ("demux", "decode")}
         return SegmentVerdict(
             samples=tuple(sorted(samples, key=lambda sample: sample.pts_seconds)),
             duration_seconds=segment.duration_seconds,
-            unmoderated=self._unmoderated(segment, instants),
-            unhashable_seconds=self._unhashable_seconds(segment, instants),
+            unmoderated=sight.unmoderated(),
+            unhashable_seconds=sight.unhashable_seconds(),
             frames_total=segment.frames_total,
             frames_decoded=segment.frames_decoded,
             max_gap_seconds=segment.max_gap_seconds,
@@ -182,7 +184,7 @@ class Pipeline:
             luma = frame.picture.luma()
             pdq, variants = hash_with_variants(luma, in_force.variants)
         with clock.stage("match"):
-            matches = list_matches(in_force.bank, pdq, variants)
+            matches = marked(list_matches(in_force.bank, pdq, variants), now_ms=round(time() * 1000))
         capture_ms = origin.capture_ms + round(frame.pts_seconds * 1000)
         seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
         facts = SampleFacts(
@@ -201,8 +203,8 @@ class Pipeline:
                 looked = stages.look(frame.picture, origin.stream, facts)
             scores, looked_at = looked.scores, looked.complete
             gate = _next_state(gate, seen, scores) if looked_at else gate
-        facts = replace(facts, scores=scores)
-        evaluation = evaluate(self._policy, origin.stream, facts, now_ms=round(time() * 1000))
+        facts = replace(facts, scores=scores, looked_at=looked_at)
+        evaluation = self._policy.evaluate(origin.stream, facts)
         if not frame.replaced:
             degraded.update(evaluation.problems)
         sample = SampleVerdict(
@@ -226,24 +228,34 @@ class Pipeline:
         )
         return sample, gate
 
-    def _unmoderated(self, segment: SampledSegment, instants: Sequence[_Instant]) -> tuple[Stretch, ...]:
+
+@dataclass(frozen=True, kw_only=True)
+class _Sight:
+    """How much of a segment its samples speak for."""
+
+    segment: SampledSegment
+    reach_seconds: float
+    """The profile's `max_gap_seconds`."""
+    instants: Sequence[_Instant]
+
+    def unmoderated(self) -> tuple[Stretch, ...]:
         """The sampler's stretches, and those that only samples without their classifier turn speak for."""
-        told = list(segment.unmoderated)
-        if not all(sample.looked_at for _, sample in instants):
-            decoded = self._reach(segment, [instant for instant, _ in instants])
-            seen = self._reach(segment, [instant for instant, sample in instants if sample.looked_at])
+        told = list(self.segment.unmoderated)
+        if not all(sample.looked_at for _, sample in self.instants):
+            decoded = self._reach([instant for instant, _ in self.instants])
+            seen = self._reach([instant for instant, sample in self.instants if sample.looked_at])
             dark = without(without(decoded, seen), [(stretch.start_seconds, stretch.end_seconds) for stretch in told])
             told += [Stretch(start_seconds=start, end_seconds=end, reason=CLASSIFIER_FAILED) for start, end in dark]
         return tuple(sorted(told, key=lambda stretch: stretch.start_seconds))
 
-    def _unhashable_seconds(self, segment: SampledSegment, instants: Sequence[_Instant]) -> float:
-        looked_at = [(instant, sample) for instant, sample in instants if sample.looked_at]
-        moderated = self._reach(segment, [instant for instant, _ in looked_at])
-        hashed = self._reach(segment, [instant for instant, sample in looked_at if sample.pdq is not None])
+    def unhashable_seconds(self) -> float:
+        looked_at = [(instant, sample) for instant, sample in self.instants if sample.looked_at]
+        moderated = self._reach([instant for instant, _ in looked_at])
+        hashed = self._reach([instant for instant, sample in looked_at if sample.pdq is not None])
         return length(without(moderated, hashed))
 
-    def _reach(self, segment: SampledSegment, instants: Sequence[float]) -> list[Interval]:
-        return reach(instants, self._profile.max_gap_seconds, segment.duration_seconds)
+    def _reach(self, instants: Sequence[float]) -> list[Interval]:
+        return reach(instants, self.reach_seconds, self.segment.duration_seconds)
 
 
 def list_matches(bank: Bank, pdq: PdqHash, variants: Variants) -> tuple[ListMatch, ...]:

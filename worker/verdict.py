@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.facts import Hit, ListMatch
+from config.facts import Hit, ListMatch, SampleFacts
 from models.pdq_variants import Variants
 from sampler.frames import SampleReason, Stretch
 from worker.accounting import LedgerShare, account
@@ -60,7 +60,7 @@ class SampleVerdict:
     frozen: bool
     """The picture has not changed for a while (`worker.gate.FROZEN_AFTER_MS`)."""
     hits: tuple[Hit, ...]
-    """The policy's rules that hold, before persistence."""
+    """The policy's rules that hold, before persistence; not those that are judged in order."""
 
     @property
     def nearest(self) -> tuple[ListMatch, ...]:
@@ -69,6 +69,19 @@ class SampleVerdict:
         for match in sorted(self.matches, key=lambda match: match.order):
             nearest.setdefault(match.list, match)
         return tuple(nearest.values())
+
+    @property
+    def facts(self) -> SampleFacts:
+        """What rules may know of it."""
+        return SampleFacts(
+            capture_ms=self.capture_ms,
+            pts_seconds=self.pts_seconds,
+            reason=str(self.reason),
+            pdq_quality=self.pdq_quality,
+            matches=self.matches,
+            scores=self.scores,
+            looked_at=self.looked_at,
+        )
 
     def to_record(self) -> dict[str, Any]:
         """As `livewarden scan --json` prints it."""
