@@ -229,23 +229,27 @@ def load_policy(path: Path | None = None, *, known_scores: Collection[str] | Non
     Raises:
         PolicyError: naming the file, line, column, field, rule, and what was expected; of several mistakes, all.
     """
-    name = "config/policy.yaml" if path is None else str(path)
-    try:
-        data = files("config").joinpath("policy.yaml").read_bytes() if path is None else read_policy(path)
-    except OSError as error:
-        raise PolicyError(f"{name}: cannot be read: {error.strerror}") from error
-    return parse_policy(data, name, known_scores=known_scores)
+    return parse_policy(read_policy(path), policy_name(path), known_scores=known_scores)
 
 
-def read_policy(path: Path) -> bytes:
-    """A policy's bytes.
+def policy_name(path: Path | None) -> str:
+    """What a policy's file is called where it is spoken of."""
+    return "config/policy.yaml" if path is None else str(path)
+
+
+def read_policy(path: Path | None) -> bytes:
+    """A policy's bytes; None: of the one that ships.
 
     Raises:
-        OSError: they cannot be read.
-        PolicyError: there are too many of them.
+        PolicyError: they cannot be read, or there are too many of them.
     """
-    with path.open("rb") as file:
-        data = file.read(MAX_POLICY_BYTES + 1)
+    if path is None:
+        return files("config").joinpath("policy.yaml").read_bytes()
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_POLICY_BYTES + 1)
+    except OSError as error:
+        raise PolicyError(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) > MAX_POLICY_BYTES:
         raise PolicyError(f"{path}: over {MAX_POLICY_BYTES} bytes: expected a policy")
     return data

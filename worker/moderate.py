@@ -6,24 +6,27 @@ A segment is left pending only where another try may help; then the reconciler s
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from celery.exceptions import SoftTimeLimitExceeded
 from redis import Redis
 
-from config.facts import Hit, StreamFacts
+from config.facts import Coverage, Hit, SampleFacts, SegmentFacts, StreamFacts
+from config.policy import Policy
 from sampler.errors import DecoderError, SamplerError
 from worker.coverage import COUNT, entry
 from worker.errors import FetchError
 from worker.events import Occasion
 from worker.fetch import Fetched
 from worker.gate import GateState
+from worker.judging import Judging
 from worker.pipeline import Origin
 from worker.poll import keep_validators
 from worker.process import Process
 from worker.redisdb import now_ms, run_script
 from worker.registry import stream_key
 from worker.resource import ByteRange
-from worker.segments import Begun, SegmentRecord, begin, defer, forget_tries
+from worker.segments import Begun, SegmentRecord, begin, defer, forget_tries, series_of
 from worker.settlement import Settled, SettleResult, settle
 from worker.verdict import SegmentVerdict
 from worker.verdictlog.rows import rows_of
@@ -57,33 +60,34 @@ GATE_KEPT_SECONDS = 300
 
 def moderate_segment(process: Process, stream_id: str, segment_key: str) -> None:
     """Moderates one segment, unless it is settled or another worker has it."""
+    judging = process.judging
     begun = begin(process.redis, stream_id, segment_key)
     if begun is None:
         return
     if begun.losses >= MAX_LOSSES:
-        _fail(process, stream_id, begun.record, "worker_lost")
+        _fail(process, judging, stream_id, begun.record, "worker_lost")
         return
     try:
-        _moderate(process, stream_id, begun)
+        _moderate(process, judging, stream_id, begun)
     except SoftTimeLimitExceeded:
         _log.warning("stream %s segment %s: out of time", stream_id, segment_key)
         defer(process.redis, stream_id, segment_key, delay_ms=0, in_order=False)
 
 
-def _moderate(process: Process, stream_id: str, begun: Begun) -> None:
+def _moderate(process: Process, judging: Judging, stream_id: str, begun: Begun) -> None:
     record = begun.record
     if record.encryption is not None:
-        _fail(process, stream_id, record, "encrypted")
+        _fail(process, judging, stream_id, record, "encrypted")
         return
     try:
         data, init = _fetch(process, stream_id, record)
     except FetchError as error:
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
-        _after_failed_fetch(process, stream_id, begun, error)
+        _after_failed_fetch(process, judging, stream_id, begun, error)
         return
     facts = stream_facts(process.redis, stream_id)
     try:
-        verdict = process.pipeline.moderate(
+        verdict = judging.pipeline.moderate(
             data,
             origin=Origin(stream=facts, capture_ms=record.capture_ms),
             seed=process.seed(f"{stream_id} {record.key}"),
@@ -93,15 +97,15 @@ def _moderate(process: Process, stream_id: str, begun: Begun) -> None:
     except DecoderError as error:
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
         if begun.deaths + 1 >= MAX_DECODER_DEATHS:
-            _fail(process, stream_id, record, "quarantined")
+            _fail(process, judging, stream_id, record, "quarantined")
         else:
             defer(process.redis, stream_id, record.key, delay_ms=0, counts="deaths")
         return
     except SamplerError as error:
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
-        _fail(process, stream_id, record, error.reason)
+        _fail(process, judging, stream_id, record, error.reason)
         return
-    _settle(process, facts, record, verdict)
+    _settle(process, judging, facts, record, verdict)
 
 
 def _fetch(process: Process, stream_id: str, record: SegmentRecord) -> tuple[bytes, bytes]:
@@ -118,38 +122,42 @@ def _fetch(process: Process, stream_id: str, record: SegmentRecord) -> tuple[byt
     return segment.body, init
 
 
-def _after_failed_fetch(process: Process, stream_id: str, begun: Begun, error: FetchError) -> None:
+def _after_failed_fetch(process: Process, judging: Judging, stream_id: str, begun: Begun, error: FetchError) -> None:
     """Tries again while the segment is alive; then it is a gap with its reason."""
     record = begun.record
     may_come = not error.gone or now_ms(process.redis) - record.admitted_ms < GRACE_MS
     if error.reason not in _FINAL_REASONS and may_come and begun.fetches < len(RETRY_DELAYS_MS):
         defer(process.redis, stream_id, record.key, delay_ms=RETRY_DELAYS_MS[begun.fetches], counts="fetches")
         return
-    _fail(process, stream_id, record, "lost" if error.gone else error.reason)
+    _fail(process, judging, stream_id, record, "lost" if error.gone else error.reason)
 
 
 def stream_facts(redis: Redis, stream_id: str) -> StreamFacts:
     """What the policy may know of a stream."""
-    names = ("purpose", "audience", "risk_prior", "metadata")
+    names = ("purpose", "audience", "risk_prior", "metadata", "signals")
     known = redis.hmget(stream_key(stream_id), names)
-    purpose, audience, risk_prior, metadata = ("" if value is None else str(value) for value in known)
+    purpose, audience, risk_prior, metadata, signals = ("" if value is None else str(value) for value in known)
     return StreamFacts(
         stream_id=stream_id,
         purpose=purpose or "live",
         audience=audience or "public",
         risk_prior=float(risk_prior or 0.0),
         metadata=json.loads(metadata or "{}"),
+        signals=json.loads(signals or "{}"),
     )
 
 
-def _fail(process: Process, stream_id: str, record: SegmentRecord, reason: str) -> None:
+def _fail(process: Process, judging: Judging, stream_id: str, record: SegmentRecord, reason: str) -> None:
     """Closes a segment of which nothing was seen."""
     facts = stream_facts(process.redis, stream_id)
     coverage = {entry("failed", reason): record.duration_ms, f"{COUNT}segments": 1}
-    _close(process, _occasion(process, facts, record), coverage)
+    segment = _segment(facts, record, moderated_ms=0, failed_ms=record.duration_ms)
+    _close(process, judging.policy, _occasion(process, judging, facts, record), coverage, segment)
 
 
-def _settle(process: Process, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict) -> None:
+def _settle(
+    process: Process, judging: Judging, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict
+) -> None:
     share = verdict.ledger_share(record.duration_ms)
     coverage = {
         "moderated": share.moderated_ms,
@@ -159,18 +167,28 @@ def _settle(process: Process, facts: StreamFacts, record: SegmentRecord, verdict
         **{f"{COUNT}{what}": count for what, count in verdict.counts.items()},
     }
     degraded = (*verdict.degraded, *process.verdict_log.degraded)
-    occasion = _occasion(process, facts, record, lists=verdict.list_versions, degraded=degraded)
+    occasion = _occasion(process, judging, facts, record, lists=verdict.list_versions, degraded=degraded)
+    segment = _segment(
+        facts,
+        record,
+        moderated_ms=share.moderated_ms,
+        unhashable_ms=share.unhashable_ms,
+        failed_ms=sum(share.failed_ms.values()),
+        samples=[sample.facts for sample in verdict.samples],
+    )
     settled = _close(
         process,
+        judging.policy,
         occasion,
         {field: amount for field, amount in coverage.items() if amount},
+        segment,
         hits=verdict.hits,
         stream_fields=_last_seen(process.redis, record, verdict) | {"degraded": json.dumps(occasion.degraded)},
     )
     if settled.outcome is Settled.SETTLED:
         now = now_ms(process.redis)
         rows = rows_of(
-            occasion,
+            replace(occasion, degraded=tuple(sorted({*degraded, *settled.problems}))),
             verdict,
             epoch=record.epoch,
             segment_ms=record.duration_ms,
@@ -193,8 +211,34 @@ def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> 
     return fields
 
 
+def _segment(
+    facts: StreamFacts,
+    record: SegmentRecord,
+    *,
+    moderated_ms: int,
+    failed_ms: int,
+    unhashable_ms: int = 0,
+    samples: Sequence[SampleFacts] = (),
+) -> SegmentFacts:
+    """What the rules that are judged in order are asked about."""
+    return SegmentFacts(
+        key=record.key,
+        series=series_of(record.generation, record.epoch),
+        capture_ms=record.capture_ms,
+        stream=facts,
+        samples=tuple(samples),
+        coverage=Coverage.of_ms(
+            segment_ms=record.duration_ms,
+            moderated_ms=moderated_ms,
+            unhashable_ms=unhashable_ms,
+            failed_ms=failed_ms,
+        ),
+    )
+
+
 def _occasion(
     process: Process,
+    judging: Judging,
     facts: StreamFacts,
     record: SegmentRecord,
     *,
@@ -206,15 +250,17 @@ def _occasion(
         generation=record.generation,
         segment_key=record.key,
         deployment=process.settings.deployment,
-        versions=process.versions(lists, drill=facts.drill),
+        versions=process.versions(judging, lists, drill=facts.drill),
         degraded=degraded,
     )
 
 
 def _close(
     process: Process,
+    policy: Policy,
     occasion: Occasion,
     coverage: Mapping[str, int],
+    segment: SegmentFacts,
     *,
     hits: Sequence[Hit] = (),
     stream_fields: Mapping[str, str] | None = None,
@@ -224,9 +270,10 @@ def _close(
         process.redis,
         occasion=occasion,
         hits=hits,
-        policy=process.policy,
+        policy=policy,
         coverage_increments=coverage,
         stream_fields={} if stream_fields is None else stream_fields,
+        segment=segment,
     )
     forget_tries(process.redis, occasion.stream.stream_id, occasion.segment_key)
     return settled

@@ -1,15 +1,14 @@
 """What one worker process works with, built once, after the fork."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from redis import Redis
 
-from config.policy import Policy, load_policy
+from config.policy import Policy, read_policy
 from config.settings import Settings
-from models.classifier import Classifier
-from models.manifest import Use
 from sampler.decoder import Decoder
 from sampler.limits import Limits
 from worker.bank.follower import Follower
@@ -17,12 +16,14 @@ from worker.bank.place import Place
 from worker.errors import StoreError
 from worker.events import Versions
 from worker.fetch import Fetcher
+from worker.judging import Judging, read_policy_and_models
 from worker.lookback.jobs import search_again
 from worker.objectstore import ObjectStore
 from worker.origins import AllowedOrigins
 from worker.pipeline import Pipeline
+from worker.policyfollower import PolicyFollower
+from worker.policywatch import keep_policy
 from worker.redisdb import connect
-from worker.stages import classifiers_for
 from worker.verdictlog.writer import VerdictWriter
 
 SEED = "lw:seed"
@@ -60,59 +61,90 @@ class Process:
         )
 
     @cached_property
+    def policies(self) -> PolicyFollower[Judging]:
+        """The way to the policy in force."""
+        return PolicyFollower(self.settings.policy_file, self._judging_by)
+
+    @property
+    def judging(self) -> Judging:
+        """What is judged by now; a segment is judged by one from its beginning to its end."""
+        return self.policies.in_force
+
+    @property
     def policy(self) -> Policy:
         """The moderation policy in force."""
-        return load_policy(self.settings.policy_file)
+        return self.judging.policy
 
     @cached_property
     def bank(self) -> Follower:
         """The hash lists in force."""
         return Follower(self.redis, Place.of(self.settings), self.settings.lists_dir)
 
-    def versions(self, lists: Mapping[str, str] | None = None, *, drill: bool) -> Versions:
+    def versions(self, judging: Judging, lists: Mapping[str, str] | None = None, *, drill: bool) -> Versions:
         """Of everything that a verdict rests on; every event names them. `lists`: those that it was found with.
 
         `drill`: models for self-tests looked too.
         """
         return Versions(
-            policy=self.policy.version,
+            policy=judging.policy.version,
             lists=dict(self.bank.in_force().versions if lists is None else lists),
-            models={
-                classifier.name: classifier.manifest.version
-                for classifier in self._classifiers
-                if drill or classifier.manifest.use is not Use.SELFTEST
-            },
+            models=dict(judging.models(drill=drill)),
         )
 
+    def _judging_by(self, data: bytes) -> Judging:
+        policy, classifiers = read_policy_and_models(data, self.settings.policy_file, self.settings)
+        pipeline = Pipeline(decoder=self._decoder, bank=self.bank.in_force, classifiers=classifiers, policy=policy)
+        if self._moderates.is_set():
+            pipeline.warm_up()
+        return Judging(policy=policy, classifiers=classifiers, pipeline=pipeline)
+
     @cached_property
-    def _classifiers(self) -> tuple[Classifier, ...]:
-        return classifiers_for(self.policy, self.settings)
+    def _moderates(self) -> threading.Event:
+        """This process moderates: what comes into force is made ready before, so that no segment waits for it."""
+        return threading.Event()
+
+    @cached_property
+    def _threads(self) -> list[threading.Thread]:
+        return []
+
+    @cached_property
+    def _stopping(self) -> threading.Event:
+        return threading.Event()
 
     @cached_property
     def _decoder(self) -> Decoder:
         return Decoder(limits=self.limits)
 
-    @cached_property
+    @property
     def pipeline(self) -> Pipeline:
         """Sampler, models and policy, joined."""
-        return Pipeline(
-            decoder=self._decoder,
-            bank=self.bank.in_force,
-            classifiers=self._classifiers,
-            policy=self.policy,
-        )
+        return self.judging.pipeline
 
     def warm_up(self) -> None:
-        """Opens the bank and follows it, and builds models' sessions: now, not within the first segment's time limit.
+        """Opens the bank, builds models' sessions, and follows bank and policy: now, not within the first segment's
+        time limit.
 
         Raises:
             LivewardenError: something of it is not usable.
         """
         self.bank.start()
         self.pipeline.warm_up()
+        self._moderates.set()
+        thread = threading.Thread(
+            target=keep_policy,
+            args=(self.policies, self.redis, self.settings, self._stopping),
+            kwargs={"moderates": True},
+            name="livewarden-policy",
+            daemon=True,
+        )
+        thread.start()
+        self._threads.append(thread)
 
     def close(self) -> None:
         """Writes the log, ends the decoder child and the connections; what is used later is made anew by its owner."""
+        self._stopping.set()
+        while self._threads:
+            self._threads.pop().join()
         self.verdict_log.close()
         self.bank.close()
         self._decoder.close()
@@ -135,7 +167,7 @@ def check_ready(settings: Settings, redis: Redis) -> Follower:
     Raises:
         LivewardenError: the policy, a list, the bank, a model's manifest or its weights are not usable.
     """
-    classifiers_for(load_policy(settings.policy_file), settings)
+    read_policy_and_models(read_policy(settings.policy_file), settings.policy_file, settings)
     bank = Follower(redis, Place.of(settings), settings.lists_dir)
     bank.look()
     AllowedOrigins.parse(settings.allowed_origins)
