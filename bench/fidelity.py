@@ -7,7 +7,7 @@ from io import BytesIO
 import av
 import numpy as np
 
-from bench.clips import FRAMES_PER_SECOND, Clip, seconds
+from bench.clips import FRAMES_PER_SECOND, Clip
 from bench.ways import sampled
 from config.profiles import SamplingProfile
 from sampler.decoder import Decoder
@@ -28,37 +28,26 @@ class Fidelity:
 
 
 def compare(clip: Clip, decoder: Decoder, profile: SamplingProfile) -> Fidelity:
-    """Holds each picture taken against FFmpeg's full decoding of its segment, as a player shows it that begins there.
+    """Holds each picture taken against FFmpeg's full decoding of the whole stream.
 
     Concealed pictures claim nothing: a player does not show them.
-
-    With intra refresh that may itself differ from the stream: x264 lets intra blocks lean on blocks that are not yet
-    refreshed, so that parts stay darker than they were until they are coded anew.
     """
-    wrong = taken = 0
-    for (_, segment), data in zip(sampled(clip, decoder, profile), clip.segments, strict=True):
-        if segment is None:
-            continue
-        looked_at = {
-            round(frame.pts_seconds * FRAMES_PER_SECOND): frame.picture.planes[0]
-            for frame in segment.frames
-            if not frame.concealed
-        }
-        taken += len(looked_at)
-        wrong += len(looked_at) - _shown(data, looked_at)
-    return Fidelity(encoder=clip.encoder, wrong=wrong, taken=taken)
+    looked_at: dict[int, Plane] = {}
+    for start_seconds, segment in sampled(clip, decoder, profile):
+        for frame in segment.frames if segment is not None else ():
+            if not frame.concealed:
+                number = round((start_seconds + frame.pts_seconds) * FRAMES_PER_SECOND)
+                looked_at[number] = frame.picture.planes[0]
+    return Fidelity(encoder=clip.encoder, wrong=len(looked_at) - _shown(clip.stream, looked_at), taken=len(looked_at))
 
 
-def _shown(segment: bytes, looked_at: dict[int, Plane]) -> int:
-    """How many luma planes, by the number of their picture, are what a player shows of the segment at that time."""
+def _shown(stream: bytes, looked_at: dict[int, Plane]) -> int:
+    """How many luma planes, by the number of their picture, are what a player shows at that time."""
     right = 0
-    with av.open(BytesIO(segment), "r", format="mpegts") as container:
-        packets = list(container.demux(video=0))
-        first_seconds = min(seconds(packet) for packet in packets if packet.size)
-        for packet in packets:
-            for frame in packet.decode():
-                luma = looked_at.get(round((seconds(frame) - first_seconds) * FRAMES_PER_SECOND))
-                if luma is not None:
-                    shown = np.asarray(frame.to_ndarray(format="yuv420p"), np.int16)[: frame.height]
-                    right += bool(np.abs(shown - luma).mean() <= WRONG_LEVELS)
+    with av.open(BytesIO(stream), "r", format="mpegts") as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            luma = looked_at.get(number)
+            if luma is not None:
+                shown = np.asarray(frame.to_ndarray(format="yuv420p"), np.int16)[: frame.height]
+                right += bool(np.abs(shown - luma).mean() <= WRONG_LEVELS)
     return right

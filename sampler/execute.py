@@ -1,12 +1,15 @@
 """Decodes what a plan asks for and no more. Runs in the decoder child."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import av
 from av.codec.context import Flags
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from config.profiles import SamplingProfile
 from sampler.demux import Window
@@ -24,6 +27,8 @@ at a bit rate so low that pictures are coarse, by 4 and 18."""
 DAMAGE_BUDGET = 32
 """Packets that FFmpeg may refuse in one run before the run is given up: a second of damage. Each costs little, but a
 hostile segment could hold thousands."""
+NO_PICTURE = -1
+"""In place of a packet's index: what comes of it is no picture of the window."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +113,10 @@ class Executor:
         suspects = dict(proof for target in targets for proof in target.proofs)
         held: list[Taken] = []
         sound_from = run.start if run.recovered is None else run.recovered
-        for index, frame in self._decode(window, _needed(window, run, targets), sound_from):
+        needed = _needed(window, run, targets)
+        if run.headless and needed and self._context.name == "h264":
+            self._prime(window.payloads[needed[0]])
+        for index, frame in self._decode(window, needed, sound_from):
             if index in suspects and is_predicted(frame, suspects[index]):
                 refuted.add(index)
             # Pictures come in presentation order, so one that is shown at or after a target answers it: the target's
@@ -122,6 +130,18 @@ class Executor:
                 if not _is_refuted(taken.target, refuted):
                     yield taken
         yield from (taken for taken in held if not _is_refuted(taken.target, refuted))
+
+    def _prime(self, payload: "Packet[VideoStream]") -> None:
+        """Decodes a headless run's first packet once more than it is there, so that it has something to lean on.
+
+        Where frame_num begins at 0, FFmpeg sees no gap that it would fill with grey, refuses a first picture without
+        references, and with it loses the first columns of an intra refresh; all that leans on them stays wrong, and is
+        called right.
+        """
+        payload.pts = NO_PICTURE
+        self.frames_decoded += 1
+        with suppress(av.error.FFmpegError, ValueError):
+            self._context.decode(payload)
 
     def _taken(self, window: Window, run: Run, index: int, frame: VideoFrame, target: Target) -> Taken:
         concealed = frame.is_corrupt or (run.headless and run.recovered is None)

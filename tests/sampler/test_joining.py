@@ -143,6 +143,21 @@ def test_intra_refresh_is_joined_where_it_has_recovered(decoder: Decoder, bframe
             assert level_error(frame.picture.luma()) < 4
 
 
+@pytest.mark.parametrize("first", [48, 96, 144, 192])
+def test_intra_refresh_is_joined_whatever_its_first_picture_counts(decoder: Decoder, first: int) -> None:
+    """Where frame_num begins at 0, FFmpeg refuses the first picture: pictures of every other segment would be called
+    right, and be far from what is shown."""
+    data = encode(x264(tune="zerolatency", intra_refresh=1, keyint=48, scenecut=0, threads=1), steady(240))
+    pictures = tuple(shown(data).values())
+    (part,) = cut(data, [first, first + 48])
+    segment = decoder.sample(part.data, profile=BALANCED, seed=b"joining")
+    clean = [frame for frame in segment.frames if not frame.concealed]
+
+    assert clean
+    for frame in clean:
+        assert distance(frame.picture.luma(), pictures[first + round(frame.pts_seconds * RATE)]) < 4
+
+
 @pytest.mark.parametrize("bframes", [0, 3])
 def test_a_segment_cut_inside_a_gop_is_seen_from_its_keyframe(decoder: Decoder, bframes: int) -> None:
     """A packager that cuts by the clock would have whole segments dropped for their broken beginnings."""
