@@ -18,6 +18,7 @@ from worker.findings import Finding, Incident
 from worker.floods import sift
 from worker.incidents import Decided, RuleState, StreamIncidents, advance, close
 from worker.replay.history import Told, WasIncident
+from worker.verdictlog.outcomerows import milliseconds
 
 DEPLOYMENT = "replay"
 
@@ -47,6 +48,8 @@ class WouldIncident:
     """With which it was raised."""
     segment_key: str
     """In which its cause was found."""
+    captured_ms: int
+    """When the picture that gave cause was live."""
 
 
 def to_be_tried(policy: Policy) -> Policy:
@@ -101,7 +104,10 @@ class StreamCourse:
         if raised is not None:
             told = json.loads(raised.text)["data"]
             self.raised[incident.incident_id] = WouldIncident(
-                incident=incident, severity=Severity(told["severity"]), segment_key=told["sample"]["segment"]
+                incident=incident,
+                severity=Severity(told["severity"]),
+                segment_key=told["sample"]["segment"],
+                captured_ms=milliseconds(told["sample"]["captured"]),
             )
         elif incident.incident_id in self.raised:
             self.raised[incident.incident_id] = replace(self.raised[incident.incident_id], incident=incident)

@@ -62,16 +62,16 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
     row = {
         "id": event["id"],
         "kind": kind,
-        "at_ms": _ms(times["decided" if kind == DECIDED else "published"]),
+        "at_ms": milliseconds(times["decided" if kind == DECIDED else "published"]),
         "incident_id": data["incident_id"],
         "stream_id": data["stream_id"],
         "generation": data["generation"],
         "rule": data["rule"],
         "severity": data["severity"],
         "purpose": data["purpose"],
-        "raised_ms": _ms(times["raised"]),
-        "captured_first_ms": _ms(times["captured_first"]),
-        "captured_last_ms": _ms(times["captured_last"]),
+        "raised_ms": milliseconds(times["raised"]),
+        "captured_first_ms": milliseconds(times["captured_first"]),
+        "captured_last_ms": milliseconds(times["captured_last"]),
         "streams": data.get("streams_total"),
     }
     if kind == DECIDED:
@@ -79,7 +79,7 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
     versions = data["versions"]
     return row | {
         "segment_key": data["sample"]["segment"],
-        "captured_ms": _ms(data["sample"]["captured"]),
+        "captured_ms": milliseconds(data["sample"]["captured"]),
         "hits": data["hits"],
         "policy_version": versions["policy"],
         "model_versions": list(versions["models"].items()),
@@ -87,5 +87,6 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
     }
 
 
-def _ms(time: str) -> int:
+def milliseconds(time: str) -> int:
+    """Of a time as events tell it, since 1970."""
     return round(datetime.fromisoformat(time).timestamp() * 1000)

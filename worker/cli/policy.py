@@ -1,0 +1,191 @@
+"""`livewarden policy`: what policy people do with a policy before it goes live."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from config.errors import PolicyError
+from config.mistakes import Mistake
+from config.settings import Settings
+from worker.cli.ago import seconds_of
+from worker.cli.options import Json
+
+app = typer.Typer(no_args_is_help=True, help="Check, test and try a policy before it goes live.")
+
+FOUND = 1
+"""Exit status: a policy has mistakes, or cases fail."""
+
+PolicyFile = Annotated[
+    Path | None, typer.Option("--policy", metavar="FILE", help="The policy to try; without it the one in force.")
+]
+
+
+def _print_json(record: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(record) + "\n")
+
+
+@app.command()
+def check(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The policy; without it the one in force.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say all that is wrong with a policy, with line and column, or what it does.
+
+    Status 1: it has mistakes, and no worker would take it. Else 0.
+    """
+    from config.policy import load_policy
+    from models.shelf import known_packages
+    from worker.replay.policyreport import describe
+    from worker.stages import classifiers_for
+
+    settings = Settings.from_mapping(os.environ)
+    path = settings.policy_file if file is None else file
+    name = "config/policy.yaml" if path is None else str(path)
+    packages = [package.manifest for package in known_packages(settings.manifests_dir).values()]
+    scores = [manifest.key(label) for manifest in packages for label in manifest.labels]
+    try:
+        policy = load_policy(path, known_scores=scores)
+        classifiers_for(policy, settings)
+    except PolicyError as error:
+        if not _print_mistakes(error, name, as_json=as_json):
+            raise
+        raise typer.Exit(FOUND) from error
+    if as_json:
+        rules = [{"rule": rule.name, "severity": rule.severity, "mode": rule.mode} for rule in policy.rules]
+        _print_json({"type": "policy", "file": name, "ok": True, "version": policy.version, "rules": rules})
+    else:
+        from rich.console import Console
+
+        Console().print(describe(policy, name))
+
+
+def _print_mistakes(error: PolicyError, name: str, *, as_json: bool) -> bool:
+    """A line for each on stdout, as compilers have it; False: the file could not be read."""
+    if not error.mistakes and str(error).startswith(name):
+        return False
+    mistakes = error.mistakes or (Mistake(text=str(error)),)
+    for one in mistakes:
+        if as_json:
+            _print_json({"type": "mistake", "file": name, **asdict(one)})
+            continue
+        place = ":".join(str(part) for part in (name, one.line, one.column) if part is not None)
+        of = f"rule {one.rule!r}: " if one.rule else f"{one.field}: " if one.field else ""
+        typer.echo(f"{place}: {of}{one.text}")
+    if as_json:
+        _print_json({"type": "policy", "file": name, "ok": False, "mistakes": len(mistakes)})
+    else:
+        number = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        typer.echo(f"{number}: no worker takes this policy")
+    return True
+
+
+@app.command("test")
+def run_cases(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Cases in YAML; without any those shipped.")
+    ] = None,
+    policy: PolicyFile = None,
+    as_json: Json = False,
+) -> None:
+    """Go through test cases of a policy: streams that are made up, and what is to be raised on them.
+
+    Status 1: a case fails. Else 0.
+    """
+    from config.policy import load_policy
+    from worker.replay.caseformat import lines_of, read_cases
+    from worker.replay.cases import SHIPPED_CASES, policy_of, run_case
+    from worker.replay.policyreport import case_lines, case_record
+
+    settings = Settings.from_mapping(os.environ)
+    given = None if policy is None else load_policy(policy)
+    failed = total = 0
+    for path in files or [SHIPPED_CASES]:
+        cases, document = read_cases(path)
+        tried = given or policy_of(cases, path) or load_policy(settings.policy_file)
+        for case, line in zip(cases.cases, lines_of(cases, document), strict=True):
+            try:
+                outcome = run_case(tried, case, line=line)
+            except PolicyError as error:
+                raise PolicyError(f"{path}: line {line}: {error}") from error
+            total += 1
+            failed += not outcome.passed
+            if as_json:
+                _print_json(case_record(outcome, str(path), tried.version))
+            else:
+                for text in case_lines(outcome, str(path)):
+                    typer.echo(text)
+    if as_json:
+        _print_json({"type": "summary", "cases": total, "failed": failed})
+    else:
+        typer.echo(f"{total - failed} of {total} cases passed")
+    raise typer.Exit(FOUND if failed else 0)
+
+
+@app.command()
+def replay(
+    policy: PolicyFile = None,
+    since: Annotated[str, typer.Option(metavar="AGO", help="How far back: 90s, 30m, 24h or 2d.")] = "24h",
+    until: Annotated[
+        str, typer.Option(metavar="AGO", help="Up to when; what is newer may not be in the log yet.")
+    ] = "1m",
+    as_json: Json = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw how scores were distributed, and where rules cut.")
+    ] = None,
+) -> None:
+    """Say what a policy would have raised on what was seen, beside what was raised.
+
+    Reads the verdict log in LIVEWARDEN_STORE_URL only: it changes nothing, and calls nobody.
+    """
+    from config.policy import load_policy
+    from worker.localfile import write_file
+    from worker.replay import replaying
+    from worker.replay.report import report
+    from worker.replay.scoreplot import score_plot
+    from worker.replay.thresholds import thresholds
+
+    settings = Settings.from_mapping(os.environ)
+    tried = load_policy(settings.policy_file if policy is None else policy)
+    now_ms = round(time.time() * 1000)
+    since_ms = now_ms - 1000 * seconds_of(since, "--since")
+    until_ms = now_ms - 1000 * seconds_of(until, "--until")
+    if since_ms >= until_ms:
+        raise typer.BadParameter("expected more time ago than --until", param_hint="--since")
+    times = replaying.times_of(tried, since_ms=since_ms, until_ms=until_ms)
+    rows = replaying.rows_to_read(settings.store_url, times)
+    with _progress(2 * rows) as advance:
+        result = replaying.replay(settings.store_url, tried, times, rows=rows, advance=advance)
+    if as_json:
+        for record in result.records():
+            _print_json(record)
+    else:
+        from rich.console import Console
+
+        Console().print(report(result))
+    if plot is not None:
+        drawn = [threshold for rule in tried.rules for threshold in thresholds(rule)]
+        title = f"Policy {tried.version}, from {since} ago to {until} ago, {result.rows:,} pictures"
+        write_file(plot, score_plot(result.scores.counts, drawn, title=title))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda rows: progress.update(task, advance=rows)

@@ -1,0 +1,156 @@
+"""Test cases of a policy, gone through: what it raises on them, beside what is expected."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import config
+from config.errors import PolicyError
+from config.facts import Coverage, ListMatch, SampleFacts, SegmentFacts, Severity, StreamFacts
+from config.names import unknown
+from config.policy import Policy, load_policy
+from worker.replay.caseformat import MAX_SAMPLES, Case, CaseFile, CaseSample, Raise, told_mode
+from worker.replay.course import SettledSegment, StreamCourse, to_be_tried
+
+SHIPPED_CASES = Path(config.__file__).parent / "policy-tests.yaml"
+"""Those of the policy that ships with livewarden, which they name."""
+
+BEGIN_MS = 1_700_000_000_000
+"""When all made-up streams begin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """An incident that a policy raises on a case."""
+
+    rule: str
+    severity: Severity
+    at: float
+    mode: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}  {self.severity}  at {self.at:g} s{told_mode(self.mode)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseOutcome:
+    """What came of a case."""
+
+    case: Case
+    line: int | None
+    """Where it stands in its file."""
+    met: tuple[Found, ...]
+    missing: tuple[Raise, ...]
+    unexpected: tuple[Found, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.missing and not self.unexpected
+
+
+def policy_of(cases: CaseFile, path: Path) -> Policy | None:
+    """The policy that a file of cases names; None: it names none.
+
+    Raises:
+        PolicyError: it is not usable.
+    """
+    return None if cases.policy is None else load_policy(path.parent / cases.policy)
+
+
+def run_case(policy: Policy, case: Case, *, line: int | None = None) -> CaseOutcome:
+    """Goes through a case with a policy.
+
+    Raises:
+        PolicyError: the case names a rule that the policy does not have.
+    """
+    modes = {rule.name: str(rule.mode) for rule in policy.rules}
+    for name in (*(one.rule for one in case.raises), *(one.rule for one in case.decisions)):
+        if name not in modes:
+            raise PolicyError(f"case {case.name!r}: {unknown('rule', name, modes)}")
+    found = _found(policy, case, modes)
+    missing: list[Raise] = []
+    met: list[Found] = []
+    # The most definite first, so that one that fits all does not take what another one needs.
+    for wanted in sorted(case.raises, key=lambda one: (one.at is None) + (one.severity is None)):
+        fitting = next((one for one in found if _fits(wanted, one)), None)
+        if fitting is None:
+            missing.append(wanted)
+        else:
+            found.remove(fitting)
+            met.append(fitting)
+    met.sort(key=lambda one: (one.at, one.rule))
+    return CaseOutcome(case=case, line=line, met=tuple(met), missing=tuple(missing), unexpected=tuple(found))
+
+
+def _fits(wanted: Raise, found: Found) -> bool:
+    return (
+        (wanted.rule, wanted.mode) == (found.rule, found.mode)
+        and wanted.severity in (None, found.severity)
+        and (wanted.at is None or abs(wanted.at - found.at) < 1e-3)
+    )
+
+
+def _found(policy: Policy, case: Case, modes: dict[str, str]) -> list[Found]:
+    course = StreamCourse(to_be_tried(policy), case.stream.id)
+    decisions = sorted(case.decisions, key=lambda decision: decision.at)
+    for segment in _segments(case):
+        while decisions and BEGIN_MS + round(decisions[0].at * 1000) < segment.settled_ms:
+            decision = decisions.pop(0)
+            course.decide(decision.rule, BEGIN_MS + round(decision.at * 1000))
+        course.settle(segment)
+    return sorted(
+        (
+            Found(
+                rule=one.incident.rule,
+                severity=one.severity,
+                at=(one.captured_ms - BEGIN_MS) / 1000,
+                mode=modes[one.incident.rule],
+            )
+            for one in course.raised.values()
+        ),
+        key=lambda one: (one.at, one.rule),
+    )
+
+
+def _segments(case: Case) -> list[SettledSegment]:
+    stream = StreamFacts(
+        stream_id=case.stream.id,
+        purpose=case.stream.purpose,
+        audience=case.stream.audience,
+        risk_prior=case.stream.risk_prior,
+        metadata=case.stream.metadata,
+        signals=case.stream.signals,
+    )
+    taken = sorted(
+        (
+            (BEGIN_MS + round(1000 * (sample.at + number * sample.every)), sample)
+            for sample in case.samples
+            for number in range(sample.repeat)
+        ),
+        key=lambda one: one[0],
+    )
+    return [
+        SettledSegment(
+            facts=SegmentFacts(
+                key=f"{number}",
+                capture_ms=capture_ms,
+                stream=stream,
+                samples=(_facts(sample, capture_ms),),
+                coverage=Coverage(**sample.coverage.model_dump()),
+            ),
+            generation=1,
+            epoch=0,
+            settled_ms=capture_ms,
+        )
+        for number, (capture_ms, sample) in enumerate(taken[:MAX_SAMPLES])
+    ]
+
+
+def _facts(sample: CaseSample, capture_ms: int) -> SampleFacts:
+    return SampleFacts(
+        capture_ms=capture_ms,
+        pts_seconds=0.0,
+        reason=sample.reason,
+        pdq_quality=sample.quality,
+        matches=tuple(ListMatch(**match.model_dump()) for match in sample.matches),
+        scores=dict(sample.scores),
+    )

@@ -1,0 +1,79 @@
+"""What a check of a policy and its test cases say, to people and to programs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from config.persistence import Persistence
+from config.policy import Policy
+from worker.replay.caseformat import Raise
+from worker.replay.cases import CaseOutcome, Found
+
+
+def describe(policy: Policy, name: str) -> RenderableType:
+    """A policy without mistakes: what each rule does."""
+    table = Table(title=f"{name}, version {policy.version}", title_justify="left")
+    for heading in ("rule", "severity", "mode", "persists with", "cooldown", "action"):
+        table.add_column(heading)
+    for rule in policy.rules:
+        table.add_row(
+            Text(rule.name),
+            str(rule.severity),
+            rule.mode,
+            told_persistence(rule.persistence),
+            f"{rule.cooldown_seconds:g} s",
+            rule.action,
+        )
+    return Group(table, Text(f"No mistakes in {len(policy.rules)} rules.", style="green"))
+
+
+def told_persistence(persistence: Persistence) -> str:
+    """In a few words."""
+    if persistence.of_samples is not None:
+        return f"{persistence.hits} of {persistence.of_samples} pictures"
+    if persistence.video_frames is not None:
+        return f"{persistence.video_frames} frames of one video in {persistence.within_seconds:g} s"
+    return "one picture" if persistence.hits == 1 else f"{persistence.hits} in {persistence.within_seconds:g} s"
+
+
+def case_lines(outcome: CaseOutcome, name: str) -> Iterator[str]:
+    """A case as lines: one if it passes, else with what was expected (-) and what was raised instead (+)."""
+    if outcome.passed:
+        yield f"ok    {outcome.case.name}"
+        return
+    yield f"FAIL  {outcome.case.name}  ({name}:{outcome.line})"
+    for met in outcome.met:
+        yield f"        {met}"
+    for missing in outcome.missing:
+        yield f"      - {missing}"
+    for unexpected in outcome.unexpected:
+        yield f"      + {unexpected}"
+    if not (outcome.met or outcome.unexpected):
+        yield "      nothing was raised"
+
+
+def case_record(outcome: CaseOutcome, name: str, policy_version: str) -> dict[str, Any]:
+    """A case as `livewarden policy test --json` prints it."""
+    return {
+        "type": "case",
+        "file": name,
+        "line": outcome.line,
+        "name": outcome.case.name,
+        "policy_version": policy_version,
+        "passed": outcome.passed,
+        "met": [_found_record(one) for one in outcome.met],
+        "missing": [_wanted_record(one) for one in outcome.missing],
+        "unexpected": [_found_record(one) for one in outcome.unexpected],
+    }
+
+
+def _found_record(found: Found) -> dict[str, Any]:
+    return {"rule": found.rule, "severity": str(found.severity), "at": found.at, "mode": found.mode}
+
+
+def _wanted_record(wanted: Raise) -> dict[str, Any]:
+    severity = None if wanted.severity is None else str(wanted.severity)
+    return {"rule": wanted.rule, "severity": severity, "at": wanted.at, "mode": wanted.mode}
