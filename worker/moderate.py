@@ -24,10 +24,10 @@ from worker.pipeline import Origin
 from worker.poll import keep_validators
 from worker.process import Process
 from worker.redisdb import now_ms, run_script
-from worker.registry import stream_key
 from worker.resource import ByteRange
 from worker.segments import Begun, SegmentRecord, begin, defer, forget_tries, series_of
 from worker.settlement import Settled, SettleResult, settle
+from worker.signals import stream_facts
 from worker.verdict import SegmentVerdict
 from worker.verdictlog.rows import rows_of
 
@@ -130,21 +130,6 @@ def _after_failed_fetch(process: Process, judging: Judging, stream_id: str, begu
         defer(process.redis, stream_id, record.key, delay_ms=RETRY_DELAYS_MS[begun.fetches], counts="fetches")
         return
     _fail(process, judging, stream_id, record, "lost" if error.gone else error.reason)
-
-
-def stream_facts(redis: Redis, stream_id: str) -> StreamFacts:
-    """What the policy may know of a stream."""
-    names = ("purpose", "audience", "risk_prior", "metadata", "signals")
-    known = redis.hmget(stream_key(stream_id), names)
-    purpose, audience, risk_prior, metadata, signals = ("" if value is None else str(value) for value in known)
-    return StreamFacts(
-        stream_id=stream_id,
-        purpose=purpose or "live",
-        audience=audience or "public",
-        risk_prior=float(risk_prior or 0.0),
-        metadata=json.loads(metadata or "{}"),
-        signals=json.loads(signals or "{}"),
-    )
 
 
 def _fail(process: Process, judging: Judging, stream_id: str, record: SegmentRecord, reason: str) -> None:

@@ -73,6 +73,11 @@ def stream_key(stream_id: str) -> str:
     return f"lw:stream:{stream_id}"
 
 
+def signals_key(stream_id: str) -> str:
+    """The stream's signals in Redis: `worker.signals`."""
+    return f"lw:signals:{stream_id}"
+
+
 def check_stream_id(stream_id: object) -> str:
     """Gives back a well-formed stream ID.
 
@@ -182,7 +187,7 @@ def watch(redis: Redis, registration: Registration) -> int:
         run_script(
             redis,
             "watch",
-            keys=[stream_key(registration.stream_id), STREAMS, DUE],
+            keys=[stream_key(registration.stream_id), STREAMS, DUE, signals_key(registration.stream_id)],
             args=[
                 registration.stream_id,
                 registration.url,

@@ -7,7 +7,7 @@ from redis import Redis
 
 from worker.coverage import coverage_key, summary
 from worker.errors import RegistryError
-from worker.registry import check_stream_id, stream_ids, stream_key
+from worker.registry import check_stream_id, signals_key, stream_ids, stream_key
 from worker.segments import pending_key, pending_ms
 
 
@@ -23,7 +23,8 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         pipe.hgetall(stream_key(stream_id))
         pipe.hgetall(coverage_key(stream_id))
         pipe.hgetall(pending_key(stream_id))
-        stream, ledger, pending = pipe.execute()
+        pipe.hgetall(signals_key(stream_id))
+        stream, ledger, pending, signals = pipe.execute()
     if not stream:
         raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
     cursor = json.loads(stream["cursor"]) if stream.get("cursor") else {}
@@ -36,6 +37,7 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         "audience": stream["audience"],
         "risk_prior": float(stream["risk_prior"]),
         "metadata": json.loads(stream["metadata"]),
+        "signals": {name: float(number) for name, number in sorted(signals.items())},
         "generation": int(stream["generation"]),
         "epoch": cursor.get("epoch", 0),
         "rendition": cursor.get("rendition", ""),

@@ -16,6 +16,7 @@ from worker.poll import poll_due
 from worker.queue import trim
 from worker.registry import check_stream_id, register, unwatch, watch
 from worker.schedule import URGENT_RISK_PRIOR, reconcile
+from worker.signals import check_signals, report_signals
 from worker.turns import CONTROL, SEGMENTS, URGENT
 from worker.verdictlog import keeping, outcomes
 
@@ -59,6 +60,15 @@ def unwatch_stream(stream_id: str) -> None:
         unwatch(process.redis, check_stream_id(stream_id))
     except LivewardenError as error:
         _log.error("unwatch_stream refused: %s", error)
+
+
+@shared_task(name="livewarden.report_signals")
+def report_signals_task(stream_id: str, signals: dict[str, float]) -> None:
+    """Takes what a platform reports on a stream that is watched; for platforms, by name, on queue `intake`."""
+    try:
+        report_signals(process.redis, check_stream_id(stream_id), check_signals(signals))
+    except LivewardenError as error:
+        _log.error("report_signals refused: %s", error)
 
 
 @shared_task(name="livewarden.tick")

@@ -7,12 +7,12 @@ from hls_origin import LiveOrigin, serving
 from redis import Redis
 
 from worker.fetch import Fetcher
-from worker.moderate import stream_facts
 from worker.origins import AllowedOrigins
 from worker.poll import keep_validators, poll_due
 from worker.registry import DUE, register, unwatch, watch
 from worker.resource import Validators
 from worker.segments import pending_key
+from worker.signals import stream_facts
 from worker.status import show
 
 

@@ -32,6 +32,20 @@ def test_add_show_list_remove(environment: dict[str, str]):
     assert removed.records[0]["state"] == "removed"
 
 
+def test_signals_of_a_platform(environment: dict[str, str]):
+    """A rule that looks at viewers' reports would never learn of one, or hold those of yesterday's broadcast against
+    today's."""
+    livewarden("streams", "add", "s", "--url", URL, environment=environment)
+    livewarden("streams", "signal", "s", "viewer-reports=1", "age=14.5", environment=environment)
+    told = livewarden("streams", "signal", "s", "viewer-reports=2", "--json", environment=environment)
+    assert told.records[0]["signals"] == {"age": 14.5, "viewer-reports": 2.0}
+    assert "viewer-reports" in livewarden("streams", "show", "s", environment=environment).out
+    livewarden("streams", "remove", "s", environment=environment)
+    assert "no such stream is watched" in livewarden("streams", "signal", "s", "x=1", environment=environment).message
+    again = livewarden("streams", "add", "s", "--url", URL, "--json", environment=environment)
+    assert again.records[0]["signals"] == {}
+
+
 def test_tables_for_people(environment: dict[str, str]):
     """Without --json a person reads the state and what was not seen."""
     livewarden("streams", "add", "s", "--url", URL, environment=environment)
@@ -48,6 +62,10 @@ def test_tables_for_people(environment: dict[str, str]):
         (("add", "a", "--url", URL, "--metadata", "{"), "metadata"),
         (("add", "a", "--url", URL, "--audience", "private"), "LIVEWARDEN_LEGAL_BASIS"),
         (("show", "nobody"), "nobody"),
+        (("signal", "nobody", "x=1"), "nobody"),
+        (("signal", "nobody", "x=much"), "'x=much': expected NAME=NUMBER"),
+        (("signal", "nobody", "x=nan"), "signals: x: 'nan': expected a number"),
+        (("signal", "nobody", "No=1"), "signals: 'No': expected 1 to 64 characters of a-z 0-9 _ . -"),
         (("remove", "nobody"), "nobody"),
     ],
 )

@@ -78,6 +78,36 @@ def remove(stream_id: StreamId, as_json: Json = False) -> None:
 
 
 @app.command()
+def signal(
+    stream_id: StreamId,
+    signals: Annotated[list[str], typer.Argument(metavar="NAME=NUMBER…", help="Such as viewer-reports=3.")],
+    as_json: Json = False,
+) -> None:
+    """Report what you know of a stream while it is live; rules of the policy can look at it."""
+    from worker.registry import check_stream_id
+    from worker.signals import check_signals, report_signals
+    from worker.status import show
+
+    reported = check_signals(dict(_named_number(text) for text in signals))
+    redis = connect(Settings.from_mapping(os.environ).redis_url.get_secret_value())
+    with store_errors():
+        report_signals(redis, check_stream_id(stream_id), reported)
+        record = show(redis, stream_id)
+    if as_json:
+        _print_json(record)
+    else:
+        typer.echo(f"{stream_id}: {', '.join(f'{name} {number:g}' for name, number in record['signals'].items())}")
+
+
+def _named_number(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        return name, float(number)
+    except ValueError as error:
+        raise RegistryError(f"signals: {text[:80]!r}: expected NAME=NUMBER") from error
+
+
+@app.command()
 def show(stream_id: StreamId, as_json: Json = False) -> None:
     """Show one stream: its state, and what became of each second."""
     from worker import status
@@ -100,6 +130,8 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
             table.add_row(name.removesuffix("_seconds"), f"{value:10.1f} s", style="bold" if value else "dim")
     for reason, seconds in record["reasons"].items():
         table.add_row(f"  {reason}", f"{seconds:10.1f} s", style="yellow")
+    for name, number in record["signals"].items():
+        table.add_row(f"signal {name}", f"{number:g}")
     for model, score in record["last_scores"].items():
         table.add_row(model, f"{score:.3f}")
     Console().print(table)

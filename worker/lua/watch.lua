@@ -1,5 +1,5 @@
 -- Registers a stream, or goes on with changed particulars.
--- KEYS: stream hash, all streams, due set. ARGV: id, url, purpose, audience, risk_prior, metadata.
+-- KEYS: stream hash, all streams, due set, signals hash. ARGV: id, url, purpose, audience, risk_prior, metadata.
 -- Returns the watch generation.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -14,6 +14,7 @@ end
 -- A poll still under way for the generation before holds another token: what it read is thrown away.
 redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
 redis.call('HDEL', KEYS[1], 'cursor', 'reason', 'media_url')
+redis.call('DEL', KEYS[4])
 redis.call('HSET', KEYS[1], 'state', 'waiting', 'registered_ms', now_ms)
 redis.call('PERSIST', KEYS[1])
 redis.call('ZADD', KEYS[2], now_ms, ARGV[1])

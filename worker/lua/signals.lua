@@ -1,0 +1,17 @@
+-- Takes over what a platform reports on a stream. KEYS: stream hash, signals hash.
+-- ARGV: seconds that they are kept, most that there may be, then name, number, name, number …
+-- Returns 'taken', 'unknown' (the stream is not watched) or 'too many'; in these two nothing was written.
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state or state == 'removed' or state == 'ended' then
+  return 'unknown'
+end
+local new = 0
+for place = 3, #ARGV, 2 do
+  new = new + 1 - redis.call('HEXISTS', KEYS[2], ARGV[place])
+end
+if redis.call('HLEN', KEYS[2]) + new > tonumber(ARGV[2]) then
+  return 'too many'
+end
+redis.call('HSET', KEYS[2], unpack(ARGV, 3))
+redis.call('EXPIRE', KEYS[2], ARGV[1])
+return 'taken'
