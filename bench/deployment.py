@@ -64,7 +64,7 @@ def deployment(folder: Path) -> Iterator[tuple[str, Place]]:
     data = folder / "valkey"
     data.mkdir()
     with ValkeyServer(data_dir=data, config=PERSISTENCE) as server:
-        yield f"{server.connection_url}/0", Place(root=folder / "bank", shared=True)
+        yield f"{server.connection_url}/0", Place(root=folder / "bank", shared=True, store_url=str(folder / "store"))
 
 
 def measure_import(url: str, place: Place, folder: Path, count: int) -> Imported:

@@ -21,6 +21,8 @@ from kombu import Exchange, Queue
 from config.errors import LivewardenError
 from config.settings import Settings
 from worker.bank.compaction import keep_in_order
+from worker.bank.fetching import fetch_at_start, keep_fetched
+from worker.bank.place import Place
 from worker.heartbeat import touch_while_alive
 from worker.lookback.keeper import keep_looking_back
 from worker.process import SEED, Process, check_ready
@@ -105,6 +107,7 @@ def _check(**_: Any) -> None:
     """Before anything is forked: a worker that could not judge must not take work."""
     try:
         redis = connect(settings.redis_url.get_secret_value())
+        fetch_at_start(redis, Place.of(settings))
         process.bank.inherit(check_ready(settings, redis))
         redis.set(SEED, os.urandom(32).hex(), nx=True)
         redis.close()
@@ -124,8 +127,14 @@ def _watch(**_: Any) -> None:
     _stopping.clear()
     threading.Thread(
         target=keep_in_order,
-        args=(process.redis, process.bank, settings.deployment, _stopping),
+        args=(process.redis, process.bank, Place.of(settings), settings.deployment, _stopping),
         name="livewarden-bank-keeper",
+        daemon=True,
+    ).start()
+    threading.Thread(
+        target=keep_fetched,
+        args=(process.redis, Place.of(settings), _stopping),
+        name="livewarden-bank-fetcher",
         daemon=True,
     ).start()
     threading.Thread(

@@ -4,15 +4,17 @@ Files are written once and never changed, and a reader sees a file whole or not 
 written.
 """
 
+import os
 import posixpath
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from fsspec.core import url_to_fs
 
+from config.errors import LivewardenError
 from worker.errors import ObjectStoreError
 
 UNFINISHED = ".unfinished"
@@ -22,6 +24,9 @@ _WHOLE_BY_ITSELF = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "
 """Protocols of object stores, where a file is there once all of it is; renaming would copy it there."""
 
 _LOCAL = frozenset({"file", "local"})
+
+CHUNK_BYTES = 4 * 1024 * 1024
+"""In which large files are read and written."""
 
 
 class ObjectStore:
@@ -65,6 +70,42 @@ class ObjectStore:
             except BaseException:
                 self._forget(unfinished)
                 raise
+
+    def put(self, path: str, source: Path, heartbeat: Callable[[], None] = lambda: None) -> None:
+        """Writes a file of this machine's, which does not change any more, whole; one of that name is replaced.
+
+        A local store on the same disk links it, which takes neither time nor room; else memory is CHUNK_BYTES, and
+        `heartbeat` is called after each. What it raises goes through.
+
+        Raises:
+            ObjectStoreError: the store is away, full or refuses it. No reader sees anything of the file, but in a store
+                that knows no renaming: there it may be cut short.
+        """
+        place = self._place(path)
+        unfinished = f"{place}.{secrets.token_hex(4)}{UNFINISHED}" if self._renames else place
+        with self._errors(f"writing {path}"):
+            self._make_folder(posixpath.dirname(place))
+            try:
+                if not (self._local and _linked(source, unfinished)):
+                    with source.open("rb") as data, self._files.open(unfinished, "wb") as file:
+                        while chunk := data.read(CHUNK_BYTES):
+                            file.write(chunk)
+                            heartbeat()
+                if self._renames:
+                    self._files.mv(unfinished, place)
+            except BaseException:
+                self._forget(unfinished)
+                raise
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """A file, CHUNK_BYTES at a time.
+
+        Raises:
+            ObjectStoreError: it cannot be read; its `missing` tells that there is none.
+        """
+        with self._errors(f"reading {path}"), self._files.open(self._place(path), "rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
 
     def _make_folder(self, folder: str) -> None:
         """Only its owner may look into a local one: what is kept is personal data."""
@@ -132,12 +173,21 @@ class ObjectStore:
         """Stores raise what their libraries do: each is told as ours."""
         try:
             yield
-        except ObjectStoreError:
+        except LivewardenError:
             raise
         except FileNotFoundError as error:
             raise ObjectStoreError(f"store: {doing}: there is no such file", missing=True) from error
         except Exception as error:
             raise ObjectStoreError(f"store: {doing}: {_told(error)}") from error
+
+
+def _linked(source: Path, place: str) -> bool:
+    """Gives a file another name; False: on another disk, or one that knows no such thing."""
+    try:
+        os.link(source, place)
+    except OSError:
+        return False
+    return True
 
 
 def _told(error: Any) -> str:

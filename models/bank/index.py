@@ -135,8 +135,8 @@ def _probes(bits: int, max_distance: int) -> _Probes:
 
 
 def chunk_shares(max_distance: int) -> list[int]:
-    """How `max_distance + 1` is shared out among the chunks: what is within `max_distance` differs in fewer bits (<) than
-    its share in one of them at least."""
+    """How `max_distance + 1` is shared out among the chunks: in one of them at least, what is within `max_distance`
+    differs in fewer bits (<) than its share."""
     return [(max_distance + 1 + chunk) // CHUNKS for chunk in range(CHUNKS)]
 
 

@@ -1,9 +1,9 @@
 """Many hashes against many: looking back over a day of pictures for a list that has just come in whole.
 
-Sweeping costs a look at each pair, and asking the bank's index (`models.bank.index`) some 2,800 look-ups a picture. Here
-the radius of a look-up is halved between both sides: each sought hash is listed under every value that one turned bit
-makes of a chunk, and each picture looks its chunk up with one bit turned. What differs in two bits of a chunk meets
-in the middle, with 264 look-ups a picture: 10^7 × 10^5 in about a minute (`python -m bench.lookback`).
+Sweeping costs a look at each pair, and asking the bank's index (`models.bank.index`) some 2,800 look-ups a picture.
+Here the radius of a look-up is halved between both sides: each sought hash is listed under every value that one turned
+bit makes of a chunk, and each picture looks its chunk up with one bit turned. What differs in two bits of a chunk meets
+in the middle, with 264 look-ups a picture (`python -m bench.lookback`).
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bank.flat import WORDS, Words, distances, search
-from models.bank.index import CHUNKS, LARGEST_CHUNK_BITS, MAX_DISTANCE, chunk_keys, chunk_shares
+from models.bank.index import LARGEST_CHUNK_BITS, MAX_DISTANCE, chunk_keys, chunk_shares
 from models.bank.sweep import Near
 
 BLOCK: Final = 4096
@@ -110,8 +110,10 @@ class _Join:
         return _Chunk(there=counts > 0, starts=starts, rows=pairs.astype(np.uint32), flips=theirs.astype(np.int64))
 
     def near(self, block: Words, chunk: int, listed: _Chunk, crowded: npt.NDArray[np.bool_]) -> Near:
-        """Pairs of a block that meet in this chunk. `crowded`, (BLOCK,), tells which hashes are done for all chunks, and
-        is told more."""
+        """Pairs of a block that meet in this chunk.
+
+        `crowded`, (BLOCK,), tells which hashes are done for all chunks; more are marked in it.
+        """
         keys = chunk_keys(block, chunk, self.bits).astype(np.int64)
         order = np.argsort(keys)  # look-ups that lie near each other cost less
         order = order[~crowded[order]]

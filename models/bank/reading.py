@@ -144,6 +144,15 @@ def open_snapshot(path: Path) -> Snapshot:
     )
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a snapshot is there with all of its files, as far as their sizes tell. Cheap."""
+    try:
+        files = _read_manifest(path)["files"]
+        return all((path / name).stat().st_size == file["bytes"] for name, file in files.items())
+    except (SnapshotError, OSError):
+        return False
+
+
 def verify_snapshot(path: Path) -> None:
     """Compares every byte with what was written: about a second a gigabyte.
 
@@ -165,9 +174,19 @@ def digest_of_file(path: Path) -> str:
 def _read_manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     try:
-        manifest = json.loads(file.read_bytes())
+        return parse_manifest(file.read_bytes(), file)
     except OSError as error:
         raise SnapshotError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def parse_manifest(data: bytes, file: Path) -> dict[str, Any]:
+    """Reads a manifest; `file` names it.
+
+    Raises:
+        SnapshotError: it is none, or of another format.
+    """
+    try:
+        manifest = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise SnapshotError(f"{file}: is not whole: no JSON") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:

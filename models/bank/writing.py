@@ -47,16 +47,25 @@ def write_snapshot(
     Raises:
         SnapshotError: it cannot be written (a full disk, say), a list comes twice, or is the built-in `selftest`.
     """
-    with _told(folder):
+    with told_as_snapshot(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with _being_written(folder) as writing:
+    with being_written(folder) as writing:
         _write(writing, lists, watermark, heartbeat)
         path = folder / f"{PREFIX}{writing.name.removeprefix(WRITING_PREFIX)}"
-        with _told(folder):
-            sync_folder(writing)
-            writing.rename(path)
-            sync_folder(folder)
+        put_in_place(writing, path)
         return path
+
+
+def put_in_place(writing: Path, path: Path) -> None:
+    """Gives a folder that is written its name, once all of it is on disk.
+
+    Raises:
+        SnapshotError: it cannot be.
+    """
+    with told_as_snapshot(path.parent):
+        sync_folder(writing)
+        writing.rename(path)
+        sync_folder(path.parent)
 
 
 def _write(
@@ -72,7 +81,7 @@ def _write(
             starts = {kind: writer.count for kind, writer in writers.items()}
             digests: dict[HashKind, ContentDigest] = defaultdict(ContentDigest)
             for block in _blocks(entries):
-                with _told(writing.parent):
+                with told_as_snapshot(writing.parent):
                     for kind, part in _by_kind(block):
                         if kind not in writers:
                             writers[kind] = TableWriter(writing, kind)
@@ -141,7 +150,7 @@ def _run(steps: Iterator[None], folder: Path, heartbeat: Callable[[], None]) -> 
     """Takes the steps, with a heartbeat after each."""
     try:
         while True:
-            with _told(folder):
+            with told_as_snapshot(folder):
                 next(steps)
             heartbeat()
     except StopIteration:
@@ -149,7 +158,8 @@ def _run(steps: Iterator[None], folder: Path, heartbeat: Callable[[], None]) -> 
 
 
 @contextmanager
-def _told(folder: Path) -> Iterator[None]:
+def told_as_snapshot(folder: Path) -> Iterator[None]:
+    """Tells errors of the disk as a snapshot's."""
     try:
         yield
     except OSError as error:
@@ -157,9 +167,9 @@ def _told(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _being_written(folder: Path) -> Iterator[Path]:
+def being_written(folder: Path) -> Iterator[Path]:
     """A new folder that others leave alone for as long as this process lives, and that is gone if writing fails."""
-    with _told(folder), locked(folder):
+    with told_as_snapshot(folder), locked(folder):
         writing = Path(tempfile.mkdtemp(prefix=WRITING_PREFIX, dir=folder))
         lock = (writing / LOCK).open("wb")
         fcntl.flock(lock, fcntl.LOCK_EX)

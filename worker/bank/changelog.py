@@ -26,9 +26,16 @@ class Pointer:
     """Of a folder in the bank's folder; empty: none has been written yet."""
     watermark: str
     """Id of the last change that it holds."""
+    edition: int | None = None
+    """How many snapshots brought what no change tells: of two with one number, the older one and all changes since are
+    what the newer one is. None: nobody knows."""
+    kept_after: str = START
+    """The stream has every change after this one."""
+    digest: str = ""
+    """Of the manifest, if the snapshot is in the store; empty: it is not yet."""
 
 
-NO_SNAPSHOT = Pointer(name="", watermark=START)
+NO_SNAPSHOT = Pointer(name="", watermark=START, edition=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +82,32 @@ def append(redis: Redis, changes: Sequence[Change], *, by: str, refreshed: str =
     return tuple(replace(change, id=str(change_id)) for change, change_id in zip(changes, ids, strict=True))
 
 
+_POINTER = ("name", "watermark", "edition", "previous", "stored", "digest")
+
+
+def _pointer(fields: Sequence[str | bytes | None]) -> Pointer:
+    name, watermark, edition, previous, stored, digest = (None if field is None else str(field) for field in fields)
+    if not name or not watermark:
+        return NO_SNAPSHOT
+    return Pointer(
+        name=name,
+        watermark=watermark,
+        edition=int(edition or 0),
+        kept_after=previous or START,
+        digest=digest if digest and stored == name else "",
+    )
+
+
+def read_pointer(redis: Redis) -> Pointer:
+    """Which snapshot is in force.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        return _pointer(redis.hmget(SNAPSHOT, _POINTER))
+
+
 def read_news(redis: Redis, after: str) -> News:
     """Reads, at one instant, the pointer and the changes after the id `after` (>).
 
@@ -82,11 +115,11 @@ def read_news(redis: Redis, after: str) -> News:
         StoreError: Redis failed.
     """
     with store_errors(), redis.pipeline(transaction=True) as pipe:
-        pipe.hmget(SNAPSHOT, ["name", "watermark"])
+        pipe.hmget(SNAPSHOT, _POINTER)
         pipe.xrange(CHANGES, min=f"({after or START}")
         pipe.hgetall(REFRESHED)
         pipe.time()
-        (name, watermark), elements, refreshed, (seconds, microseconds) = pipe.execute()
+        pointer, elements, refreshed, (seconds, microseconds) = pipe.execute()
     changes, unreadable = [], 0
     for change_id, fields in elements:
         try:
@@ -95,7 +128,7 @@ def read_news(redis: Redis, after: str) -> News:
             _log.warning("the bank cannot follow: %s", error)
             unreadable += 1
     return News(
-        pointer=Pointer(name=str(name), watermark=str(watermark)) if name and watermark else NO_SNAPSHOT,
+        pointer=_pointer(pointer),
         changes=tuple(changes),
         unreadable=unreadable,
         position=str(elements[-1][0]) if elements else after or START,

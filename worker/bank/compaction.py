@@ -18,10 +18,11 @@ from config.errors import LivewardenError
 from config.settings import Settings
 from worker.apart import give_way, run_apart
 from worker.bank.alerts import tell_stale
+from worker.bank.fetching import fetch_at_start
 from worker.bank.follower import Follower
 from worker.bank.keys import WRITER
 from worker.bank.place import Place
-from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes
+from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes, store_again
 from worker.errors import BankRequestError
 from worker.redisdb import connect
 
@@ -34,11 +35,13 @@ REST_SECONDS = 300.0
 """After one that failed: a full disk does not mend itself within seconds."""
 
 
-def keep_in_order(redis: Redis, bank: Follower, deployment: str, stopping: threading.Event) -> None:
-    """Tells of stale lists, and compacts whenever it is due and nobody is at it, until `stopping` is set."""
+def keep_in_order(redis: Redis, bank: Follower, place: Place, deployment: str, stopping: threading.Event) -> None:
+    """Tells of stale lists, puts into the store what is not there, and compacts whenever it is due and nobody is at it,
+    until `stopping` is set."""
     while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
         try:
             bank.look()
+            store_again(redis, place)
             tell_stale(redis, bank.deployed, deployment=deployment)
             due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
             if due and not run_apart("worker.bank.compaction", stopping):
@@ -54,7 +57,9 @@ def main() -> None:
     settings = Settings.from_mapping(os.environ)
     try:
         with connect(settings.redis_url.get_secret_value()) as redis:
-            if compact(redis, Place.of(settings)):
+            place = Place.of(settings)
+            fetch_at_start(redis, place)
+            if compact(redis, place):
                 _log.info("the hash bank was compacted into a new snapshot")
     except BankRequestError as error:
         _log.info("no compaction now: %s", error)

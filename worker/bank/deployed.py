@@ -75,18 +75,25 @@ def follow(redis: Redis, place: Place, before: Deployed | None = None) -> Deploy
                 return _applied(now, news)
             now = adopted
             continue
-        if news.pointer == now.pointer:
-            return _applied(now, news)
+        if (news.pointer.name, news.pointer.watermark) == (now.pointer.name, now.pointer.watermark):
+            return _applied(replace(now, pointer=news.pointer), news)
         folder = place.find(redis)
         try:
             now = _opened(folder, news.pointer)
         except SnapshotError as error:
+            if before is not None and _holds_the_same(now, news.pointer):
+                return _applied(now, news)
             if str(error) != now.missing:
                 _log.warning("the hash bank is behind: %s", error)
             if now.pointer is NO_SNAPSHOT:
                 now = _last_good(redis, folder, str(error))
                 news = read_news(redis, now.position)
             return _applied(now, news, missing=str(error))
+
+
+def _holds_the_same(now: Deployed, pointer: Pointer) -> bool:
+    """Whether the open snapshot and all changes since are what the new one is: a compaction, and none was missed."""
+    return now.pointer.edition == pointer.edition and position(now.position) >= position(pointer.kept_after)
 
 
 def _applied(now: Deployed, news: News, *, missing: str = "") -> Deployed:
@@ -132,7 +139,8 @@ def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
     found = None if folder is None else _newest(folder)
     if found is None:
         raise BankRequestError(
-            f"the hash bank cannot be opened: {why}: is LIVEWARDEN_BANK_DIR the folder that all workers share?"
+            f"the hash bank cannot be opened: {why}: is LIVEWARDEN_BANK_DIR this host's folder of it, and "
+            "LIVEWARDEN_STORE_URL the store that all hosts share?"
         )
     path, snapshot = found
     with store_errors():

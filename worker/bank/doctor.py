@@ -17,7 +17,8 @@ def examine_bank(settings: Settings) -> Iterator[Diagnosis]:
     """Checks snapshot, changes and freshness; nothing where Redis is away: another check tells that."""
     redis = connect(settings.redis_url.get_secret_value(), retries=0)
     try:
-        deployed = follow(redis, Place.of(settings))
+        place = Place.of(settings)
+        deployed = follow(redis, place)
     except StoreError:
         return
     except LivewardenError as error:
@@ -25,7 +26,7 @@ def examine_bank(settings: Settings) -> Iterator[Diagnosis]:
         return
     finally:
         redis.close()
-    yield _snapshot(deployed)
+    yield _snapshot(deployed, stored=bool(place.store_url))
     yield _freshness(deployed)
     yield from _files(settings, deployed)
 
@@ -33,10 +34,14 @@ def examine_bank(settings: Settings) -> Iterator[Diagnosis]:
 TOO_MANY_CHANGES = 3 * COMPACT_CHANGES
 """Above which (>) no worker can be compacting: it would have begun at a third of them."""
 
-_ADVICE = f"set {PREFIX}BANK_DIR, for every worker and for the command line, to the one folder that all of them share"
+_ADVICE = (
+    f"set {PREFIX}BANK_DIR, for all processes of a host, to one folder, and {PREFIX}STORE_URL to the store of all "
+    "hosts; workers fetch what is missing, and their log says what fails"
+)
 
 
-def _snapshot(deployed: Deployed) -> Diagnosis:
+def _snapshot(deployed: Deployed, *, stored: bool) -> Diagnosis:
+    """`stored`: snapshots are put into the store."""
     if deployed.behind:
         return Diagnosis(name="hash bank", state=State.FAIL, found=f"behind: {deployed.behind}", advice=_ADVICE)
     snapshot = deployed.pointer.name or "no snapshot yet"
@@ -47,6 +52,13 @@ def _snapshot(deployed: Deployed) -> Diagnosis:
             state=State.WARN,
             found=f"{found}: nobody compacts them, and each is compared with one by one",
             advice=f"see that workers run, and that they may write to {PREFIX}BANK_DIR; their log says what fails",
+        )
+    if stored and deployed.pointer.name and not deployed.pointer.digest:
+        return Diagnosis(
+            name="hash bank",
+            state=State.WARN,
+            found=f"{found}; it is not in the store, where other hosts would fetch it",
+            advice=f"see that the host which wrote it runs a worker, and that {PREFIX}STORE_URL takes files",
         )
     return Diagnosis(name="hash bank", state=State.OK, found=found)
 

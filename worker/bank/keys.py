@@ -3,7 +3,8 @@
 lw:bank:id           names this bank, where several share a machine's folder of snapshots
 lw:bank:changes      stream: `change` -> JSON (`models.bank.delta.Change`), `by` -> who made it; what the snapshot lacks
 lw:bank:snapshot     hash: name, watermark, previous (watermark of the snapshot before), at_ms: what is in force;
-                     changes: how many there are since
+                     changes: how many there are since; edition: how many snapshots brought what no change tells;
+                     stored, digest: name and manifest's SHA-256 of the snapshot that is in the store
 lw:bank:writer       lease of whoever writes a snapshot
 lw:bank:refreshed    hash: list -> when its source was last read, in ms
 lw:bank:followers    hash: process -> JSON: up to which change it follows

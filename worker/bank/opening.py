@@ -7,6 +7,7 @@ from redis import Redis
 from config.settings import Settings
 from models.bank.bank import Bank
 from worker.bank.deployed import Deployed, follow, offline
+from worker.bank.fetching import fetch_at_start
 from worker.bank.folder import load_folder
 from worker.bank.follower import UNFOLLOWED, InForce, in_force
 from worker.bank.place import Place
@@ -21,7 +22,9 @@ def open_bank(redis: Redis, settings: Settings) -> InForce:
         StoreError: Redis is away.
         HashListError, BankRequestError: nothing usable is there.
     """
-    return in_force(follow(redis, Place.of(settings)), load_folder(settings.lists_dir))
+    place = Place.of(settings)
+    fetch_at_start(redis, place)
+    return in_force(follow(redis, place), load_folder(settings.lists_dir))
 
 
 def open_what_is_there(settings: Settings, *, lists_dir: Path | None = None) -> InForce:
@@ -38,6 +41,7 @@ def open_what_is_there(settings: Settings, *, lists_dir: Path | None = None) -> 
     place, folder = Place.of(settings), load_folder(settings.lists_dir)
     redis = connect(settings.redis_url.get_secret_value(), retries=0)
     try:
+        fetch_at_start(redis, place)
         return in_force(follow(redis, place), folder)
     except StoreError:
         without: Bank = in_force(Deployed(bank=offline(place)), folder).bank

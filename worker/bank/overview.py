@@ -52,6 +52,7 @@ def stats(redis: Redis, bank: Bank, deployed: Deployed) -> dict[str, Any]:
         "entries": sum(bank.sizes.values()),
         "lists": {name: {"entries": bank.sizes[name], "version": bank.versions[name]} for name in bank.specs},
         "snapshot": deployed.pointer.name or None,
+        "in_store": bool(deployed.pointer.digest),
         "changes": deployed.changes,
         "position": deployed.position,
         "processes": len(followers),

@@ -1,4 +1,4 @@
-"""Where a bank's snapshots lie: a folder that all workers of a deployment share."""
+"""Where a bank's snapshots lie: a folder that all processes of a host share, and the store for those of other hosts."""
 
 import secrets
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from redis import Redis
 
 from config.settings import Settings
 from worker.bank.keys import BANK_ID
+from worker.objectstore import ObjectStore
 from worker.redisdb import store_errors
 
 USERS_OWN = "~/.local/state/livewarden/bank"
@@ -21,13 +22,23 @@ class Place:
     root: Path
     shared: bool
     """The operator named the folder, so it is this deployment's alone; else several deployments' banks lie in it."""
+    store_url: str = ""
+    """Of the store that snapshots are put into and fetched from; empty: this deployment has one machine."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Place":
         """The operator's folder, or the user's own."""
         if settings.bank_dir is not None:
-            return cls(root=settings.bank_dir, shared=True)
+            return cls(root=settings.bank_dir, shared=True, store_url=settings.store_url)
         return cls(root=Path(USERS_OWN).expanduser(), shared=False)
+
+    def open_store(self) -> ObjectStore | None:
+        """The store; None: there is none.
+
+        Raises:
+            ObjectStoreError: it is not usable here.
+        """
+        return ObjectStore(self.store_url) if self.store_url else None
 
     def find(self, redis: Redis) -> Path | None:
         """The folder of this Redis's bank; None: it has none yet.
@@ -41,14 +52,23 @@ class Place:
             bank_id = redis.get(BANK_ID)
         return None if bank_id is None else self.root / str(bank_id)
 
-    def settle(self, redis: Redis) -> Path:
-        """The folder of this Redis's bank, which has one from now on.
+    def bank_id(self, redis: Redis) -> str:
+        """Names this Redis's bank, which has a name from now on.
 
         Raises:
             StoreError: Redis failed.
         """
         with store_errors():
             redis.set(BANK_ID, secrets.token_hex(8), nx=True)
+            return str(redis.get(BANK_ID))
+
+    def settle(self, redis: Redis) -> Path:
+        """The folder of this Redis's bank, which has one from now on.
+
+        Raises:
+            StoreError: Redis failed.
+        """
+        self.bank_id(redis)
         folder = self.find(redis)
         assert folder is not None
         return folder

@@ -11,18 +11,20 @@ from pathlib import Path
 
 from redis import Redis
 
+from config.errors import LivewardenError
 from config.facts import ALLOW
 from models.bank.bank import Bank
 from models.bank.entries import Entry, ListSpec
 from models.bank.snapshot import Snapshot, make_current, open_snapshot, prune, write_snapshot
 from models.errors import SnapshotError
 from worker.bank.allowance import until_ms
-from worker.bank.changelog import START
+from worker.bank.changelog import START, read_pointer
 from worker.bank.deployed import Deployed, follow
 from worker.bank.keys import CHANGES, REFRESHED, SNAPSHOT, WRITER
-from worker.bank.lease import leased
+from worker.bank.lease import Lease, leased
 from worker.bank.place import Place
-from worker.errors import BankRequestError, LeaseLostError
+from worker.bank.remote import keep_only, upload
+from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
 _log = logging.getLogger(__name__)
@@ -68,21 +70,84 @@ def publish(
         path = write_snapshot(folder, contents(deployed.bank), watermark=deployed.position, heartbeat=lease.check)
         try:
             snapshot = open_snapshot(path)
-            lease.check()
-        except (LeaseLostError, SnapshotError):
+            digest = _store(redis, place, path, lease)
+        except (LeaseLostError, SnapshotError, StoreError):
             shutil.rmtree(path, ignore_errors=True)
             raise
         published = run_script_to_disk(
             redis,
             "bank_publish",
             keys=[WRITER, SNAPSHOT, CHANGES, REFRESHED],
-            args=[lease.token, path.name, deployed.position or START, refreshed, deployed.changes],
+            args=[
+                lease.token,
+                path.name,
+                deployed.position or START,
+                refreshed,
+                deployed.changes,
+                int(bool(refreshed)),
+                digest,
+            ],
         )
         if not published:
             shutil.rmtree(path, ignore_errors=True)
             raise LeaseLostError(f"{WRITER}: another process has taken over: nothing was changed, try again")
         _tidy(folder, path)
+        if digest:
+            _tidy_store(redis, place, {path.name, deployed.pointer.name})
         return snapshot
+
+
+def store_again(redis: Redis, place: Place) -> bool:
+    """Puts the snapshot in force into the store, if it is here and not in there; gives whether it did.
+
+    Raises:
+        LeaseLostError, ObjectStoreError, SnapshotError, StoreError: it did not; try again.
+    """
+    folder = place.find(redis)
+    if folder is None or not place.store_url or read_pointer(redis).digest:
+        return False
+    with leased(redis, WRITER) as lease:
+        pointer = read_pointer(redis)
+        path = folder / pointer.name
+        if lease is None or not pointer.name or pointer.digest or not path.is_dir():
+            return False
+        digest = _upload(redis, place, path, lease)
+        with store_errors():
+            redis.hset(SNAPSHOT, mapping={"stored": path.name, "digest": digest})
+        return True
+
+
+def _store(redis: Redis, place: Place, path: Path, lease: Lease) -> str:
+    """Puts a snapshot into the store, and gives its digest; empty: there is none, or it is away.
+
+    The bank is put in force all the same, for hashes must not wait for a disk that this host has no need of.
+    """
+    if not place.store_url:
+        lease.check()
+        return ""
+    try:
+        return _upload(redis, place, path, lease)
+    except ObjectStoreError as error:
+        _log.warning("other hosts cannot come by the new snapshot of the hash bank yet: %s", error)
+        lease.check()
+        return ""
+
+
+def _upload(redis: Redis, place: Place, path: Path, lease: Lease) -> str:
+    store = place.open_store()
+    assert store is not None
+    digest = upload(store, place.bank_id(redis), path, lease.check)
+    lease.check()
+    return digest
+
+
+def _tidy_store(redis: Redis, place: Place, names: set[str]) -> None:
+    """The snapshot before stays too, for those who are fetching it."""
+    try:
+        if (store := place.open_store()) is not None:
+            keep_only(store, place.bank_id(redis), names)
+    except LivewardenError as error:
+        _log.warning("old snapshots of the hash bank stay in the store: %s", error)
 
 
 def _tidy(folder: Path, path: Path) -> None:

@@ -43,6 +43,7 @@ def session() -> Iterator[Session]:
         HashListError, BankRequestError: nothing usable is there.
     """
     from worker.bank.deployed import follow
+    from worker.bank.fetching import fetch_at_start
     from worker.bank.folder import load_folder
     from worker.bank.follower import in_force
     from worker.bank.place import Place
@@ -51,6 +52,7 @@ def session() -> Iterator[Session]:
     settings = Settings.from_mapping(os.environ)
     place = Place.of(settings)
     with connect(settings.redis_url.get_secret_value()) as redis, store_errors():
+        fetch_at_start(redis, place)
         deployed = follow(redis, place)
         now = in_force(deployed, load_folder(settings.lists_dir))
         yield Session(redis=redis, place=place, deployed=deployed, in_force=now, store=_store(settings))

@@ -1,7 +1,8 @@
 -- Puts a snapshot in force, if its writer still has the lease, and forgets the changes that even the one before it holds.
 -- KEYS: lease, snapshot in force, stream of changes, times at which lists were refreshed.
 -- ARGV: token of the lease, name of the snapshot, its watermark, name of a list that is thereby refreshed ('' for none),
---   how many changes it holds that the one before does not.
+--   how many changes it holds that the one before does not, 1 if it holds what no change tells, else 0,
+--   its digest if it is in the store ('' if not).
 -- Returns 1, or 0 if the lease is lost: nothing was written.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
@@ -11,6 +12,10 @@ local now_ms = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
 local previous = redis.call('HGET', KEYS[2], 'watermark') or ''
 redis.call('HSET', KEYS[2], 'name', ARGV[2], 'watermark', ARGV[3], 'previous', previous, 'at_ms', now_ms)
 redis.call('HINCRBY', KEYS[2], 'changes', -tonumber(ARGV[5]))
+redis.call('HINCRBY', KEYS[2], 'edition', ARGV[6])
+if ARGV[7] ~= '' then
+  redis.call('HSET', KEYS[2], 'stored', ARGV[2], 'digest', ARGV[7])
+end
 if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[4], ARGV[4], now_ms)
 end

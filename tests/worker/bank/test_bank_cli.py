@@ -23,7 +23,11 @@ Bank = Callable[..., Ran]
 def bank(redis: Redis, redis_url: str, tmp_path: Path) -> Bank:
     """Runs `livewarden bank …` on an empty bank of this test's own."""
     assert redis.ping()
-    environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank")}
+    environment = {
+        "LIVEWARDEN_REDIS_URL": redis_url,
+        "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank"),
+        "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+    }
     return lambda *arguments, **more: livewarden("bank", *arguments, environment=environment | more, folder=tmp_path)
 
 

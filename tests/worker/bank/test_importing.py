@@ -266,7 +266,12 @@ def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
             shutil.rmtree(remains)  # so that the next stage is that of its own process; the last ones stay
         process = subprocess.Popen(
             [sys.executable, "-m", "worker.cli.main", "bank", "import", "own", str(path)],
-            env={**os.environ, "LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(place.root)},
+            env={
+                **os.environ,
+                "LIVEWARDEN_REDIS_URL": redis_url,
+                "LIVEWARDEN_BANK_DIR": str(place.root),
+                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+            },
             cwd=tmp_path,
         )
         eventually(reached, within_seconds=30, what=stage)

@@ -1,0 +1,128 @@
+"""A host's own copy of the snapshot in force: fetched from the store where it is not there, while moderation goes on.
+
+Of all processes of a host one fetches, and every follower takes over what it finds in the folder. What dies over it
+leaves nothing that counts, and the next one begins anew.
+"""
+
+import fcntl
+import logging
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from config.errors import LivewardenError
+from models.bank.snapshot import is_whole, make_current, prune
+from models.bank.writing import PREFIX
+from models.errors import SnapshotError
+from worker.bank.changelog import read_pointer
+from worker.bank.place import Place
+from worker.bank.remote import fetch
+from worker.errors import ObjectStoreError, StoreError
+
+_log = logging.getLogger(__name__)
+
+LOCK: Final = ".fetching"
+"""In the folder: locked by the process that fetches."""
+
+LOOK_SECONDS = (0.5, 1.5)
+"""Between two looks at what is in force: at random, so that hosts do not all begin at once."""
+
+REST_SECONDS = 10.0
+"""After a try that failed."""
+
+START_SECONDS = 30.0
+"""For which a starting process waits for a store that is away, if it has nothing else to go by."""
+
+
+def fetch_missing(redis: Redis, place: Place, stopping: threading.Event | None = None) -> bool:
+    """Fetches the snapshot in force into this host's folder, if it is not there and nobody fetches it; gives whether it
+    did.
+
+    Raises:
+        ObjectStoreError, SnapshotError, StoreError: it could not be had; try again.
+    """
+    pointer, folder = read_pointer(redis), place.find(redis)
+    if not pointer.digest or folder is None or not place.store_url or is_whole(folder / pointer.name):
+        return False
+    store = place.open_store()
+    assert store is not None
+    with _alone(folder) as alone:
+        if not alone or is_whole(folder / pointer.name):
+            return False
+
+        def heartbeat() -> None:
+            if stopping is not None and stopping.is_set():
+                raise ObjectStoreError("store: fetching a snapshot of the hash bank: this process ends")
+
+        with suppress(SnapshotError):  # it names one that is not there: that is being mended
+            prune(folder)  # what died over an earlier try takes room
+        began = monotonic()
+        _log.info("fetching snapshot %s of the hash bank", pointer.name)
+        path = fetch(
+            store, place.bank_id(redis), pointer.name, digest=pointer.digest, folder=folder, heartbeat=heartbeat
+        )
+        _log.info("snapshot %s of the hash bank is here, after %.1f s", pointer.name, monotonic() - began)
+        make_current(folder, path)
+        prune(folder)
+    return True
+
+
+def fetch_at_start(redis: Redis, place: Place) -> None:
+    """Fetches the snapshot in force before anything is opened. Where that fails, whoever opens the bank tells what is
+    missing; a store that is away is waited for only where the folder has nothing.
+    """
+    until, waiting = monotonic() + START_SECONDS, threading.Event()
+    while True:
+        try:
+            fetch_missing(redis, place)
+            return
+        except StoreError:
+            return
+        except SnapshotError as error:
+            _log.warning("the hash bank is not fetched: %s", error)
+            return
+        except ObjectStoreError as error:
+            _log.warning("the hash bank is not fetched: %s", error)
+            if error.missing or monotonic() >= until or any(map(is_whole, place.root.glob(f"{PREFIX}*"))):
+                return
+        waiting.wait(1.0)
+
+
+def keep_fetched(redis: Redis, place: Place, stopping: threading.Event) -> None:
+    """Fetches whatever comes into force, until `stopping` is set: a thread of each worker's main process."""
+    told = ""
+    while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
+        try:
+            fetch_missing(redis, place, stopping)
+            told = ""
+        except StoreError:
+            continue  # told by those who follow
+        except (LivewardenError, RedisError, OSError) as error:
+            if str(error) != told:
+                _log.warning("the hash bank is not fetched, and tried again: %s", error)
+            told = str(error)
+            stopping.wait(REST_SECONDS)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Whether no other process of this host fetches; a dead one holds nobody up."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("wb")
+    except OSError as error:
+        raise SnapshotError(f"{folder}: cannot be written: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
