@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from config.facts import Severity
-from worker.scan import ScanFinding, ScanResult, Unseen
+from worker.scanresult import ScanFinding, ScanResult, Unseen
 from worker.verdict import SampleVerdict
 
 MAX_SAMPLES = 40

@@ -287,3 +287,27 @@ def test_deployed_bank_is_asked(folder: Path, redis_url: str, tmp_path: Path) ->
     assert ran.of_type("sample")[0]["matches"] == [{"list": "police", "entry": "case-7", "distance": 0}]
     away = environment | {"LIVEWARDEN_REDIS_URL": "redis://127.0.0.1:1/0"}
     assert "bank-unfollowed" in livewarden("scan", folder / "a.ts", "--json", environment=away).err
+
+
+def test_rules_that_are_judged_in_order(folder: Path, tmp_path: Path) -> None:
+    """Whoever writes a rule over a window could not try it on a recording."""
+    rules = (
+        'version: "1"\n'
+        "rules:\n"
+        '  - {name: shown-for-long, severity: high, when: \'window.matched("selftest", "2s") >= 3\'}\n'
+        '  - {name: never, severity: high, when: \'window.matched("selftest", "2s") > 90\'}\n'
+        "  - {name: most, severity: high, when: 'matched(\"selftest\")', persistence: {hits: 2, of_samples: 3}}\n"
+        "  - {name: in-full, severity: high, when: 'coverage.segment_seconds == 4.0 && matched(\"selftest\")'}\n"
+    )
+    (tmp_path / "policy.yaml").write_text(rules)
+    ran = livewarden(
+        "scan",
+        folder / "vod.m3u8",
+        "--json",
+        "--profile",
+        "vigilant",
+        environment={"LIVEWARDEN_POLICY_FILE": str(tmp_path / "policy.yaml")},
+    )
+    found = {finding["rule"]: finding["pts_seconds"] for finding in ran.of_type("finding")}
+    assert found.keys() == {"shown-for-long", "most", "in-full"}
+    assert found["in-full"] == found["most"] < found["shown-for-long"]

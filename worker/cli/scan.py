@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sampler.picture import Picture
     from worker.contactsheet import ContactSheet
     from worker.mediasource import Media
-    from worker.scan import ScanFinding, ScanResult
+    from worker.scanresult import ScanFinding, ScanResult
     from worker.verdict import SampleVerdict
 
 SEED_BYTES = 16
@@ -82,7 +82,11 @@ def scan(
                         sheet.add(picture, sample)
 
                 result = Scan(
-                    pipeline=pipeline, bank=in_force.bank, seed=secrets.token_bytes(SEED_BYTES), observe=observe
+                    pipeline=pipeline,
+                    policy=policy,
+                    bank=in_force.bank,
+                    seed=secrets.token_bytes(SEED_BYTES),
+                    observe=observe,
                 ).run(opened)
     finally:
         fetcher.close()
