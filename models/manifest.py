@@ -112,9 +112,11 @@ class Resize(Size):
     """The size to which the whole picture comes."""
 
     filter: ResizeFilter
+    enlarging: ResizeFilter | None = None
+    """For a side that becomes longer. None: the same."""
     fit: Literal["stretch", "blurpad"] = "stretch"
     """`stretch`: with no regard to its aspect ratio. `blurpad`: it keeps that, in the middle of itself, stretched and
-    blurred (Gaussian, sigma 10 pixels)."""
+    blurred (as libvips does, sigma 10 pixels)."""
 
 
 class Faces(_Part):

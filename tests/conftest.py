@@ -91,7 +91,7 @@ def processes_in() -> Callable[[Path], dict[int, str]]:
     return find
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ci_or_skip() -> Callable[[str], NoReturn]:
     """Call it with the reason where something that the test needs is not there: skips, or fails where CI is set."""
 

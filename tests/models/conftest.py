@@ -24,7 +24,17 @@ PACKAGED = Path(skimage.__file__).parent / "data"
 )
 def picture(request: pytest.FixtureRequest) -> PictureArray:
     """Each still picture that scikit-image ships, in turn: uint8, (height, width, 3), RGB."""
-    read: Any = cv2.imdecode(np.fromfile(PACKAGED / request.param, np.uint8), cv2.IMREAD_COLOR)
+    return _photograph(request.param)
+
+
+@pytest.fixture(scope="session")
+def photograph() -> Callable[[str], PictureArray]:
+    """One of those pictures, by its file's name."""
+    return _photograph
+
+
+def _photograph(name: str) -> PictureArray:
+    read: Any = cv2.imdecode(np.fromfile(PACKAGED / name, np.uint8), cv2.IMREAD_COLOR)
     return np.ascontiguousarray(read[:, :, ::-1])
 
 
