@@ -14,7 +14,7 @@ from config.trial import compile_condition
 class Stage(BaseModel):
     """One classifier of the cascade, and what has to hold before it looks at a picture."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     """Name in its manifest."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class SamplingProfile(BaseModel):
     """How many pictures of a segment are taken, and where. Durations are in seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
     max_gap_seconds: float = Field(gt=0, le=60)

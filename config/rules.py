@@ -16,6 +16,9 @@ def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(set(value)))
 
 
+_Principles = Annotated[tuple[Annotated[int, Field(ge=1, le=11)], ...], Field(min_length=1), AfterValidator(_ascending)]
+
+
 class Rule(BaseModel):
     """When a person must look at a stream, and how soon."""
 
@@ -38,9 +41,7 @@ class Rule(BaseModel):
     """`interrupt` asks the platform to interrupt the stream; only where two frames matched one of `lists`."""
     lists: tuple[str, ...] = ()
     """The hash lists whose matches may interrupt a stream."""
-    principles: Annotated[tuple[Annotated[int, Field(ge=1, le=11)], ...], AfterValidator(_ascending)] | None = Field(
-        default=None, min_length=1
-    )
+    principles: _Principles | None = None
     """The Voluntary Principles that the rule serves, beside 5 (livestreams), which all do. None: 1 (known material) for
     a hit on a hash list, 2 (new material) for a classifier's."""
 
