@@ -25,6 +25,7 @@ from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.place import Place
 from worker.heartbeat import touch_while_alive
 from worker.lookback.keeper import keep_looking_back
+from worker.policywatch import keep_policy
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
 from worker.schedule import TICK_SECONDS, tick
@@ -141,6 +142,14 @@ def _watch(**_: Any) -> None:
         target=keep_looking_back,
         args=(process, _stopping),
         name="livewarden-lookback-keeper",
+        daemon=True,
+    ).start()
+    threading.Thread(
+        target=keep_policy,
+        # Of its own: a pool child that is forked later must not think that somebody follows for it.
+        args=(Process(settings).policies, process.redis, settings, _stopping),
+        kwargs={"moderates": False},
+        name="livewarden-policy-watch",
         daemon=True,
     ).start()
     threading.Thread(
