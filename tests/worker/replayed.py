@@ -49,7 +49,6 @@ class Life:
     policy: Policy
     folder: Path
     began_ms: int = field(init=False)
-    written: int = 0
 
     def __post_init__(self) -> None:
         self.began_ms = now_ms(self.redis)
@@ -132,7 +131,6 @@ class Life:
                 "settled_after": settled.version,
                 "silent": [listed._asdict() for listed in settled.silent],
             }
-            self.written += 1
             write(self.store, [{**one, **told} for one in rows], written_ms=now)
         return settled
 
@@ -150,11 +148,14 @@ class Life:
         keys = [key for key in self.redis.keys("lw:incident:*") if key.count(":") == 2]
         return sorted(key.rpartition(":")[2] for key in keys)
 
-    def replay(self, policy: Policy | None = None, *, since_ms: int | None = None) -> ReplayResult:
-        """What a policy, or the one in force, would have raised; `since_ms` of Redis's clock, or from the beginning."""
+    def replay(
+        self, policy: Policy | None = None, *, since_ms: int | None = None, as_of_rows: int | None = None
+    ) -> ReplayResult:
+        """What a policy, or the one in force, would have raised; `since_ms` of Redis's clock, or from the beginning;
+        `as_of_rows`: gone through as a log of so many rows."""
         record_outcomes(self.redis, self.store)
         tried = self.policy if policy is None else policy
         until_ms = now_ms(self.redis) + 3_600_000
         times = times_of(tried, since_ms=0 if since_ms is None else since_ms, until_ms=until_ms)
-        rows = rows_to_read(str(self.folder), times)
+        rows = rows_to_read(str(self.folder), times) if as_of_rows is None else as_of_rows
         return replay(str(self.folder), tried, times, rows=rows, advance=lambda _: None)

@@ -1,8 +1,11 @@
 """A policy is tried on what was seen: beside what was raised, in a real Valkey and a real folder."""
 
+import json
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -11,11 +14,14 @@ from redis import Redis
 from replayed import Life, sample
 
 from config.policy import Policy
+from worker.bank.keys import QUARANTINE
 from worker.redisdb import now_ms
 from worker.replay.comparison import Change
 from worker.replay.part import PartResult, Replayer, Times
+from worker.replay.replaying import ReplayResult
 from worker.replay.rows import PART_SCHEMA
 from worker.replay.sieve import Sieve
+from worker.replay.spool import PART_ROWS
 from worker.verdictlog.rows import table_of
 
 RULES = """
@@ -102,6 +108,107 @@ def test_it_is_so_from_any_moment_on(life: Life, seed: int) -> None:
     assert sorted(one.was.incident_id for one in same if one.was is not None) == sorted(
         set(life.incidents()) - set(before)
     )
+
+
+def changes(result: ReplayResult) -> list[tuple[str, str, str]]:
+    """What became of incidents: change, stream, rule."""
+    return [(str(one.change), one.stream_id, one.rule) for one in result.compared]
+
+
+@pytest.fixture
+def simple(redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path) -> Life:
+    """A deployment with few rules."""
+    text = RULES.replace("  - {name: tried", "  - {name: shadowed")
+    return Life(redis=redis, policy=policy_of(text), folder=tmp_path / "store")
+
+
+def show(life: Life, stream: str, scores: Sequence[float], *, begin: int = 0, **more: Any) -> None:
+    """A picture each 2 s on a stream, each a segment."""
+    for number, score in enumerate(scores, begin):
+        life.admit(stream, f"{stream}-{number}", 2000 * number)
+        life.settle(stream, f"{stream}-{number}", 2000 * number, [sample(0.5, score=score)], **more)
+
+
+def test_another_policy_raises_what_it_would_have_raised(simple: Life, policy_of: Callable[[str], Policy]) -> None:
+    """Policy people would find out what a number does by what it does to people."""
+    show(simple, "cam-a", [0.6] * 5)
+    show(simple, "cam-b", [0.92])
+    show(simple, "cam-c", [0.45] * 5)
+    show(simple, "cam-d", [0.1, 0.1])
+    new = policy_of(
+        RULES.replace("hits: 3", "hits: 2")
+        .replace("> 0.5", "> 0.4")
+        .replace("likely", "likelier")
+        .replace("> 0.9", "> 0.5")
+    )
+    result = simple.replay(new)
+    assert sorted(changes(result)) == [
+        ("gone", "cam-b", "likely"),
+        ("moved", "cam-a", "nude"),
+        ("new", "cam-a", "likelier"),
+        ("new", "cam-b", "likelier"),
+        ("new", "cam-c", "nude"),
+        ("shadow", "cam-a", "tried"),
+        ("shadow", "cam-b", "tried"),
+        ("shadow", "cam-c", "tried"),
+    ]
+    tallies = {tally.rule: tally for tally in result.tallies}
+    assert (tallies["nude"].was, tallies["nude"].would_be, tallies["nude"].hits) == (1, 2, 11)
+    assert (tallies["likely"].was, tallies["likely"].would_be, tallies["likely"].mode) == (1, 0, "")
+    assert list(tallies) == ["known", "nude", "likelier", "tried", "likely"]
+    summary = [*result.records()][-1]
+    assert (summary["was"], summary["would_be"], summary["pictures"], summary["streams"]) == (2, 4, 13, 4)
+
+
+def test_what_people_decided_keeps_being_decided(simple: Life, policy_of: Callable[[str], Policy]) -> None:
+    """A stricter policy would seem to call people again and again for what they have judged."""
+    show(simple, "cam-a", [0.6] * 4)
+    assert simple.decide("cam-a", "nude")
+    show(simple, "cam-a", [0.6] * 4, begin=4)
+    # What is captured within the cooldown of the decision belongs to it; the second incident came later than a second.
+    quiet = policy_of(RULES.replace("cooldown_seconds: 1}", "cooldown_seconds: 600}"))
+    told = {name: Counter(changes(simple.replay(of))) for name, of in (("in force", simple.policy), ("quiet", quiet))}
+    assert told["in force"]["same", "cam-a", "nude"] == 2
+    assert (told["quiet"]["same", "cam-a", "nude"], told["quiet"]["gone", "cam-a", "nude"]) == (1, 1)
+
+
+def test_what_the_log_does_not_hold_is_taken_as_it_was(simple: Life, policy_of: Callable[[str], Policy]) -> None:
+    """An incident whose pictures are lost would seem to be gone with the new policy, and be raised by the next hit."""
+    simple.admit("cam-a", "lost", 0)
+    simple.settle("cam-a", "lost", 0, [sample(0.5, score=0.95)], loses=True)
+    show(simple, "cam-a", [0.95], begin=1)
+    assert sorted(changes(simple.replay())) == [("given", "cam-a", "likely"), ("shadow", "cam-a", "shadowed")]
+    without = policy_of(RULES.replace("name: likely", "name: other"))
+    assert ("gone", "cam-a", "likely") in changes(simple.replay(without))
+
+
+def test_hashes_that_were_silent_stay_silent(simple: Life) -> None:
+    """A hash in quarantine would seem to have been missed by everybody."""
+    note = json.dumps({"until_ms": now_ms(simple.redis) + 60_000, "by": "kim"})
+    simple.redis.hset(QUARANTINE, "known/7", note)
+    simple.admit("cam-a", "one", 0)
+    simple.settle("cam-a", "one", 0, [sample(0.5, score=0.1, lists=["known"])])
+    simple.redis.delete(QUARANTINE)
+    assert changes(simple.replay()) == []
+    simple.admit("cam-a", "two", 2000)
+    simple.settle("cam-a", "two", 2000, [sample(0.5, score=0.1, lists=["known"])])
+    assert changes(simple.replay()) == [("same", "cam-a", "known")]
+
+
+def test_a_long_log_is_gone_through_in_parts(life: Life) -> None:
+    """A day of a thousand streams fits no memory."""
+    live(life, 7)
+    whole, parted = life.replay(), life.replay(as_of_rows=5 * PART_ROWS)
+    assert whole.compared == parted.compared
+    assert whole.tallies == parted.tallies
+    assert (whole.rows, whole.streams, whole.segments) == (parted.rows, parted.streams, parted.segments)
+    assert all((whole.scores.counts[name] == parted.scores.counts[name]).all() for name in whole.scores.counts)
+
+
+def test_an_empty_log(life: Life) -> None:
+    """On the first day there is nothing to see, and that is no error."""
+    result = life.replay()
+    assert (result.rows, result.compared) == (0, ())
 
 
 NO_SIEVE = "  - {name: none, when: 'sample.capture_ms < 0', severity: review}\n"

@@ -61,7 +61,8 @@ class Replayer:
             table: of PART_SCHEMA, in any order.
             history: the incidents of those streams.
         """
-        table = with_all_columns(table).filter(pc.field("settled_ms") < self._times.until_ms)
+        # In one piece: else Arrow would put nested columns together anew each time that rows are taken of them.
+        table = with_all_columns(table).filter(pc.field("settled_ms") < self._times.until_ms).combine_chunks()
         if not table.num_rows:
             return PartResult(hits={})
         layout = _Layout(table)
