@@ -24,8 +24,10 @@ from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.place import Place
 from worker.heartbeat import touch_while_alive
+from worker.judging import Judging
 from worker.lookback.keeper import keep_looking_back
-from worker.policywatch import keep_policy
+from worker.policyfollower import PolicyFollower
+from worker.policywatch import watch_policy
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
 from worker.schedule import TICK_SECONDS, tick
@@ -109,7 +111,9 @@ def _check(**_: Any) -> None:
     try:
         redis = connect(settings.redis_url.get_secret_value())
         fetch_at_start(redis, Place.of(settings))
-        process.bank.inherit(check_ready(settings, redis))
+        bank, policy = check_ready(settings, redis)
+        process.bank.inherit(bank)
+        process.policies.good = policy
         redis.set(SEED, os.urandom(32).hex(), nx=True)
         redis.close()
     except LivewardenError as error:
@@ -145,16 +149,21 @@ def _watch(**_: Any) -> None:
         daemon=True,
     ).start()
     threading.Thread(
-        target=keep_policy,
+        target=watch_policy,
         # Of its own: a pool child that is forked later must not think that somebody follows for it.
-        args=(Process(settings).policies, process.redis, settings, _stopping),
-        kwargs={"moderates": False},
+        args=(_watched_policies(), process.policies, process.redis, settings, _stopping),
         name="livewarden-policy-watch",
         daemon=True,
     ).start()
     threading.Thread(
         target=tick_when_late, args=(process, tick_now, _stopping), name="livewarden-watchdog", daemon=True
     ).start()
+
+
+def _watched_policies() -> PolicyFollower[Judging]:
+    policies = Process(settings).policies
+    policies.good = process.policies.good
+    return policies
 
 
 @worker_process_shutdown.connect

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TypeVar
 
-from config.errors import LivewardenError
+from config.errors import LivewardenError, PolicyError
 from config.facts import ALLOW, SELFTEST
 from config.policy import Policy, load_policy
 from config.settings import PREFIX, Settings
@@ -23,6 +23,7 @@ from worker.diagnosis import Diagnosis, State
 from worker.errors import ObjectStoreError
 from worker.objectstore import ObjectStore
 from worker.origins import AllowedOrigins
+from worker.policydoctor import examine_policies
 from worker.redisdoctor import examine_redis
 from worker.stages import classifiers_for
 
@@ -47,11 +48,12 @@ def examine(environment: Mapping[str, str]) -> Iterator[Diagnosis]:
     lists = yield from _loaded("hash lists", lambda: open_what_is_there(settings).bank, _describe_lists)
     classifiers = yield from _loaded("classifiers", lambda: classifiers_for(policy, settings), _describe_classifiers)
     if policy is not None and lists is not None and classifiers is not None:
-        yield _names_fit(policy, lists, classifiers)
+        yield _names_fit(settings, policy, lists, classifiers)
     if lists is not None and classifiers is not None:
         yield _test_card(lists, classifiers)
     yield from examine_redis(settings.redis_url.get_secret_value())
     yield from examine_bank(settings)
+    yield from examine_policies(settings, policy)
     yield _store(settings)
 
 
@@ -155,18 +157,25 @@ def _describe_classifiers(classifiers: tuple[Classifier, ...]) -> Diagnosis:
     return Diagnosis(name="classifiers", state=State.OK, found=f"{found}, weights as their manifests say")
 
 
-def _names_fit(policy: Policy, lists: Bank, classifiers: tuple[Classifier, ...]) -> Diagnosis:
+def _names_fit(settings: Settings, policy: Policy, lists: Bank, classifiers: tuple[Classifier, ...]) -> Diagnosis:
     """A rule that asks for what does not exist never holds, and nobody would notice."""
-    scores = {key for one in classifiers for key in one.keys}
-    missing = [f"score {name}" for name in sorted(policy.asked_scores - scores)]
-    missing += [f"list {name}" for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})]
+    try:
+        load_policy(settings.policy_file, known_scores={key for one in classifiers for key in one.keys})
+    except PolicyError as error:
+        return Diagnosis(
+            name="rules",
+            state=State.FAIL,
+            found=str(error),
+            advice="a worker does not start like this: correct the rules, or add the classifier",
+        )
+    missing = [f"list {name}" for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})]
     if not missing:
         return Diagnosis(name="rules", state=State.OK, found="every score and list that rules name exists")
     return Diagnosis(
         name="rules",
         state=State.WARN,
         found=f"rules name what does not exist: {', '.join(missing)}",
-        advice="correct the rules, or add the classifier or list",
+        advice="correct the rules, or bring the list in",
     )
 
 

@@ -47,8 +47,9 @@ class PolicyFollower(Generic[T]):
         self.followed = False
         """A thread calls `look` again and again."""
         self._built: T | None = None
-        self._taken = ""
-        """Digest of what is in force."""
+        self.good: bytes | None = None
+        """The bytes of the last good policy. A process that is forked while the file is broken begins with them, if it
+        was given them."""
         self._tried: _Seen | None = None
         """The file that was read last, good or not."""
         self._noticed: _Seen | None = None
@@ -80,12 +81,25 @@ class PolicyFollower(Generic[T]):
             self._looked_at = time.monotonic()
             before = self._built
             if before is None:
-                self._tried = None if self._path is None else _stat(self._path)
-                data = read_policy(self._path)
-                self._built, self._taken = self._build(data), _digest(data)
+                self._begin()
             elif self._path is not None:
                 self._compare(self._path)
             return self._built is not before
+
+    def _begin(self) -> None:
+        self._tried = None if self._path is None else _stat(self._path)
+        refused = "unreadable"
+        try:
+            data = read_policy(self._path)
+            refused = _digest(data)
+            self._built = self._build(data)
+        except LivewardenError as error:
+            if self.good is None:
+                raise
+            self._built = self._build(self.good)
+            self._refuse(refused, str(error))
+        else:
+            self.good = data
 
     def _compare(self, path: Path) -> None:
         seen = _stat(path)
@@ -103,8 +117,9 @@ class PolicyFollower(Generic[T]):
         try:
             data = read_policy(path)
             digest = _digest(data)
-            if digest != self._taken:
-                self._built, self._taken = self._build(data), digest
+            if data != self.good:
+                self._built = self._build(data)
+                self.good = data
         except LivewardenError as error:
             self._refuse(digest, str(error))
         else:

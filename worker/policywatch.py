@@ -6,6 +6,8 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,33 +49,55 @@ class PolicyReport:
     """Of the file as it is now; empty: nothing is wrong."""
 
 
-def keep_policy(
-    follower: PolicyFollower[Judging], redis: Redis, settings: Settings, stopping: threading.Event, *, moderates: bool
-) -> None:
-    """Looks at the policy's file every second, until `stopping` is set.
-
-    Args:
-        moderates: this process judges by it, and says so; the others tell operators of a broken file.
-    """
+def keep_policy(follower: PolicyFollower[Judging], redis: Redis, stopping: threading.Event) -> None:
+    """Looks at the policy's file every second, until `stopping` is set, for a process that moderates, and says what it
+    judges by."""
     follower.followed = True
-    told = ""
     reported, reported_at = ("", ""), 0.0
     while not stopping.wait(LOOK_SECONDS):
-        try:
+        with _survived():
             if follower.look():
                 _log.info("policy %s is in force", follower.in_force.policy.version)
             state = (follower.in_force.policy.version, follower.problem)
-            if moderates and (state != reported or time.monotonic() - reported_at > REPORT_SECONDS):
+            if state != reported or time.monotonic() - reported_at > REPORT_SECONDS:
                 _report(redis, *state)
                 reported, reported_at = state, time.monotonic()
-            if not moderates and follower.refused != told:
-                if follower.refused:
-                    _tell_refused(redis, settings, follower)
-                told = follower.refused
-        except (LivewardenError, RedisError, OSError) as error:
-            _log.warning("the policy is not followed: %s", error)
-        except Exception:  # a thread that ended would leave the policy as it is, for ever
-            _log.exception("the policy is not followed")
+
+
+def watch_policy(
+    follower: PolicyFollower[Judging],
+    heirs: PolicyFollower[Judging],
+    redis: Redis,
+    settings: Settings,
+    stopping: threading.Event,
+) -> None:
+    """Looks at the policy's file every second, until `stopping` is set, for the process that forks those that
+    moderate, and tells operators of a broken one.
+
+    Args:
+        follower: for this thread alone.
+        heirs: what is forked begins with.
+    """
+    follower.followed = True
+    told = ""
+    while not stopping.wait(LOOK_SECONDS):
+        with _survived():
+            follower.look()
+            heirs.good = follower.good
+            if follower.refused != told and follower.refused:
+                _tell_refused(redis, settings, follower)
+            told = follower.refused
+
+
+@contextmanager
+def _survived() -> Iterator[None]:
+    """A thread that ended would leave the policy as it is, for ever."""
+    try:
+        yield
+    except (LivewardenError, RedisError, OSError) as error:
+        _log.warning("the policy is not followed: %s", error)
+    except Exception:
+        _log.exception("the policy is not followed")
 
 
 def _report(redis: Redis, version: str, problem: str) -> None:

@@ -132,8 +132,7 @@ class Process:
         self._moderates.set()
         thread = threading.Thread(
             target=keep_policy,
-            args=(self.policies, self.redis, self.settings, self._stopping),
-            kwargs={"moderates": True},
+            args=(self.policies, self.redis, self._stopping),
             name="livewarden-policy",
             daemon=True,
         )
@@ -159,16 +158,17 @@ class Process:
         return f"{secret!s} {segment}".encode()
 
 
-def check_ready(settings: Settings, redis: Redis) -> Follower:
+def check_ready(settings: Settings, redis: Redis) -> tuple[Follower, bytes]:
     """Refuses to start with something that is missing or altered, and says which; builds no session yet.
 
-    Gives the bank as it was read, for processes that are forked now.
+    Gives the bank and the policy as they were read, for processes that are forked now.
 
     Raises:
         LivewardenError: the policy, a list, the bank, a model's manifest or its weights are not usable.
     """
-    read_policy_and_models(read_policy(settings.policy_file), settings.policy_file, settings)
+    policy = read_policy(settings.policy_file)
+    read_policy_and_models(policy, settings.policy_file, settings)
     bank = Follower(redis, Place.of(settings), settings.lists_dir)
     bank.look()
     AllowedOrigins.parse(settings.allowed_origins)
-    return bank
+    return bank, policy

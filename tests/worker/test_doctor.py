@@ -80,8 +80,8 @@ def test_rules_that_name_what_does_not_exist_are_told(tmp_path: Path) -> None:
     rule = """{name: a, when: 'score("open-nsfw/nsfv") > 0.5', severity: review}"""
     policy.write_text(f'version: "1"\nrules:\n  - {rule}\n')
     _, checks = examine(NOBODY, {"LIVEWARDEN_POLICY_FILE": str(policy)})
-    assert checks["rules"]["state"] == "warn"
-    assert "open-nsfw/nsfv" in checks["rules"]["found"]
+    assert checks["rules"]["state"] == "fail"
+    assert "unknown score 'open-nsfw/nsfv': did you mean 'open-nsfw/nsfw'?" in checks["rules"]["found"]
 
 
 def test_password_of_redis_is_not_shown() -> None:

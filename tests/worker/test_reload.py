@@ -1,0 +1,104 @@
+"""A policy that is changed under running workers, and one that is broken under them."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from commandline import livewarden
+from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from live_stack import celery
+from redis import Redis
+
+from config.policy import load_policy
+from worker.policywatch import policy_reports
+from worker.registry import register, watch
+
+IN_FORCE_SECONDS = 5.0
+"""From the change of the file to the policy being in force in every process."""
+
+PROCESSES = 2
+
+
+def rules(name: str, when: str = 'matched("selftest")') -> str:
+    return f"version: '{name}'\nrules:\n  - {{name: {name}, severity: high, when: '{when}'}}\n"
+
+
+@pytest.fixture
+def origins() -> Iterator[list[LiveOrigin]]:
+    """One for each stream, with one segment of the test card."""
+    with ExitStack() as stack:
+        served = [stack.enter_context(serving(LiveOrigin())) for _ in range(3)]
+        for origin in served:
+            origin.add("0.ts", segment_bytes(card=True))
+            origin.ended = True
+        yield served
+
+
+def raised(redis: Redis) -> dict[str, tuple[str, str]]:
+    """Stream to the rule and the policy's version."""
+    events = [json.loads(fields["event"])["data"] for _, fields in redis.xrange("lw:escalations:high")]
+    return {data["stream_id"]: (data["rule"], data["versions"]["policy"]) for data in events}
+
+
+def show_card(redis: Redis, stream_id: str, origin: LiveOrigin) -> None:
+    watch(redis, register(stream_id, origin.url, purpose="drill", url_template="", legal_basis=""))
+
+
+def in_force(redis: Redis) -> set[str]:
+    reports = policy_reports(redis)
+    return {report.version for report in reports} if len(reports) == PROCESSES else set()
+
+
+@pytest.mark.timeout(240)
+def test_workers_take_a_good_policy_and_never_a_broken_one(
+    redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
+) -> None:
+    """A rule that is changed in an emergency would need a deployment; a typing error in it would end all moderation."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(rules("first"))
+    first = load_policy(policy).version
+    environment = {
+        "LIVEWARDEN_REDIS_URL": redis_url,
+        "LIVEWARDEN_ALLOWED_ORIGINS": ",".join(origin.host for origin in origins),
+        "LIVEWARDEN_POLICY_FILE": str(policy),
+        "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+        "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank"),
+    }
+    with celery("worker", environment, tmp_path, f"--concurrency={PROCESSES}") as worker:
+        eventually(lambda: in_force(redis) == {first}, within_seconds=90, what=worker.text)
+
+        policy.write_text(rules("broken", when='matchd("selftest")'))
+        (told,) = eventually(lambda: redis.xrange("lw:operations"), within_seconds=30, what=worker.text)
+        event = json.loads(told[1]["event"])
+        assert event["type"] == "livewarden.operations.policy_refused.v1"
+        assert event["data"]["in_force"] == first
+        assert "line 3, column 43: rules[0].when (rule 'broken'): unknown function 'matchd'" in event["data"]["problem"]
+        show_card(redis, "during", origins[0])
+        eventually(lambda: "during" in raised(redis), within_seconds=60, what=worker.text)
+        assert raised(redis)["during"] == ("first", first)
+        eventually(lambda: all(report.problem for report in policy_reports(redis)), within_seconds=30, what=worker.text)
+        checks = {check["name"]: check for check in livewarden("doctor", "--json", environment=environment).records}
+        assert checks["policy in force"]["state"] == "warn"
+        assert (
+            f"{first} in {PROCESSES} processes; the file as it is now is refused" in checks["policy in force"]["found"]
+        )
+
+        gate = origins[1].hold("0.ts")
+        show_card(redis, "in-flight", origins[1])
+        assert gate.reached.wait(60), worker.text()
+        policy.write_text(rules("second"))
+        changed_at = time.monotonic()
+        second = load_policy(policy).version
+        eventually(lambda: in_force(redis) == {second}, within_seconds=60, what=worker.text)
+        taken_seconds = time.monotonic() - changed_at
+        gate.opened.set()
+        show_card(redis, "after", origins[2])
+        eventually(lambda: len(raised(redis)) == 3, within_seconds=60, what=worker.text)
+        assert raised(redis)["in-flight"] == ("first", first)
+        assert raised(redis)["after"] == ("second", second)
+        assert redis.xlen("lw:operations") == 1
+        assert redis.hlen("lw:pending:in-flight") == 0
+    assert taken_seconds <= IN_FORCE_SECONDS
