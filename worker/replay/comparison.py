@@ -53,10 +53,8 @@ class Compared:
 
     @property
     def captured_ms(self) -> int:
-        """When the first picture of it was live."""
-        found = [self.was.captured_first_ms] if self.was is not None else []
-        found += [self.would.incident.finding.captured_first_ms] if self.would is not None else []
-        return min(found)
+        """When the picture that gave cause was live; of both, the earlier."""
+        return min(one.captured_ms for one in (self.was, self.would) if one is not None)
 
 
 def _was_record(was: WasIncident) -> dict[str, Any]:
@@ -67,7 +65,7 @@ def _was_record(was: WasIncident) -> dict[str, Any]:
         "severity_last": str(was.worst),
         "purpose": was.purpose,
         "segment": was.segment_key,
-        "captured": rfc3339(was.captured_first_ms),
+        "captured": rfc3339(was.captured_ms),
         "raised": rfc3339(was.raised_ms),
         "policy_version": was.policy_version,
         "outcome": was.outcome,
@@ -83,7 +81,7 @@ def _would_record(would: WouldIncident) -> dict[str, Any]:
         "severity_last": str(incident.finding.severity),
         "purpose": incident.purpose,
         "segment": would.segment_key,
-        "captured": rfc3339(incident.finding.captured_first_ms),
+        "captured": rfc3339(would.captured_ms),
         "raised": rfc3339(incident.raised_ms),
         "hits": incident.finding.hits,
     }

@@ -57,10 +57,10 @@ class WasIncident:
     """Of the event that the rest is from: the first on record."""
     captured_first_ms: int
     captured_last_ms: int
+    captured_ms: int
+    """When the picture that gave cause was live."""
     segment_key: str = ""
     """In which its cause was found."""
-    captured_ms: int = 0
-    """The picture that gave cause."""
     policy_version: str = ""
     streams: int | None = None
     """Of a flood's incident."""
@@ -152,7 +152,7 @@ def _of(row: Mapping[str, Any]) -> WasIncident:
         captured_first_ms=row["captured_first_ms"],
         captured_last_ms=row["captured_last_ms"],
         segment_key=row["segment_key"] or "",
-        captured_ms=row["captured_ms"] or 0,
+        captured_ms=row["captured_ms"] or row["captured_first_ms"],
         policy_version=row["policy_version"] or "",
         streams=row["streams"],
     )
