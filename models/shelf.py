@@ -53,13 +53,25 @@ def load_classifiers(
         ManifestError: as `known_packages`; or there is none of a name.
         ClassifierError: weights are missing or altered, or do not fit their manifest; or the provider is not there.
     """
-    known = known_packages(folder)
-    chosen = _usual(known, folder) if names is None else [_named(name, known) for name in names]
-    chosen += [package for package in known.values() if package.manifest.use is Use.SELFTEST and package not in chosen]
+    chosen = chosen_packages(known_packages(folder), folder, names)
     classifiers = tuple(Classifier(package, provider=provider) for package in chosen)
     for classifier in classifiers:
         classifier.verify()
     return classifiers
+
+
+def chosen_packages(
+    known: dict[str, ModelPackage], folder: Path | None, names: Sequence[str] | None
+) -> list[ModelPackage]:
+    """Of all classifiers those that are to run, as `load_classifiers` has them; nothing is verified.
+
+    Raises:
+        ManifestError: there is none of a name.
+    """
+    chosen = _usual(known, folder) if names is None else [_named(name, known) for name in names]
+    return chosen + [
+        package for package in known.values() if package.manifest.use is Use.SELFTEST and package not in chosen
+    ]
 
 
 def _usual(known: dict[str, ModelPackage], folder: Path | None) -> list[ModelPackage]:

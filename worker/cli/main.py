@@ -17,6 +17,7 @@ from worker.cli.bank import app as bank
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
 from worker.cli.hash import hash_images
+from worker.cli.models import app as models
 from worker.cli.policy import app as policy
 from worker.cli.queue import app as queue
 from worker.cli.sample import sample
@@ -64,6 +65,7 @@ app.command("demo")(demo)
 app.add_typer(streams, name="streams")
 app.add_typer(queue, name="queue")
 app.add_typer(bank, name="bank")
+app.add_typer(models, name="models")
 app.add_typer(policy, name="policy")
 
 

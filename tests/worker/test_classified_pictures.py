@@ -1,0 +1,89 @@
+"""Pictures as the decoder gives them, scored: in planes of YUV, turned, mirrored, of any size."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import skimage
+from tinymodels import SIDE, classifier, mean_model
+
+from models.classifier import Classifier
+from models.preprocess import RgbPicture, network_input
+from models.shelf import load_classifiers
+from sampler.picture import Picture
+from worker.modelreport import card_picture
+
+Plane = npt.NDArray[np.uint8]
+DATA = Path(skimage.__file__).parent / "data"
+
+
+def as_yuv(rgb: Plane, **how: Any) -> Picture:
+    """BT.601 of limited range, chroma at half the size; sides must be multiples of four."""
+    height, width = rgb.shape[:2]
+    stored = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420).ravel()
+    luma, chroma = height * width, height * width // 4
+    planes = (
+        stored[:luma].reshape(height, width),
+        stored[luma : luma + chroma].reshape(height // 2, width // 2),
+        stored[luma + chroma :].reshape(height // 2, width // 2),
+    )
+    return Picture(planes=planes, full_range=False, matrix="bt601", **how)
+
+
+def photo(name: str, width: int, height: int) -> Plane:
+    read = cv2.imread(str(DATA / name), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(cv2.resize(read, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def opennsfw() -> Classifier:
+    return load_classifiers(None)[0]
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png"])
+@pytest.mark.parametrize("size", [(640, 360), (360, 640)])
+def test_small_pictures_score_as_a_player_would_show_them(
+    opennsfw: Classifier, name: str, size: tuple[int, int]
+) -> None:
+    """A threshold tuned on screenshots would mean something else on a stream."""
+    picture = as_yuv(photo(name, *size))
+    assert opennsfw.scores(picture) == pytest.approx(opennsfw.scores(picture.rgb()), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png"])
+def test_large_pictures_are_shrunk_before_they_get_colours(opennsfw: Classifier, name: str) -> None:
+    """It is meant to save time, not to change what the network sees."""
+    picture = as_yuv(photo(name, 1280, 720))
+    how = opennsfw.manifest.input
+    apart = np.abs(network_input(picture, how) - network_input(RgbPicture(picture.rgb()), how))
+    assert apart.mean() < 1.5  # grey levels; JPEG is in between
+    assert opennsfw.scores(picture) == pytest.approx(opennsfw.scores(picture.rgb()), abs=5e-3)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("shape", [(720, 1280), (180, 320)])
+def test_turned_pictures_are_scored_upright(
+    tmp_path: Path, rotation: int, mirrored: bool, shape: tuple[int, int]
+) -> None:
+    """A telephone held upright would be scored lying on its side."""
+    height, width = shape
+    resize = {"width": 3 * SIDE, "height": 2 * SIDE, "filter": "bilinear"}
+    means = classifier(tmp_path, mean_model(), input__resize=resize, input__crop={"width": SIDE, "height": SIDE})
+    rgb = np.zeros((height, width, 3), np.uint8)
+    rgb[: height // 2, :, 0] = 200
+    rgb[:, : width // 2, 2] = 200
+    picture = as_yuv(rgb, rotation_degrees=rotation, mirrored=mirrored)
+    seen = network_input(picture, means.manifest.input)
+    upright = network_input(RgbPicture(picture.rgb()), means.manifest.input)
+    assert seen.shape == upright.shape
+    np.testing.assert_allclose(seen, upright, atol=3 / 255)
+
+
+def test_the_card_for_benchmarks_is_the_card() -> None:
+    """Figures would be of a picture that no stream has."""
+    scores = load_classifiers(None)[-1].scores(card_picture(640, 360))
+    assert scores["testcard/card"] > 0.95

@@ -1,0 +1,112 @@
+"""`livewarden models`, as an operator and somebody who brings a model run it."""
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+from commandline import livewarden
+from tinymodels import constant_model, install, labels, mean_model
+
+from models.testcard import testcard as draw_card
+
+CASCADE = """version: "1"
+rules: [{name: a, when: 'score("means/first") > 0.5', severity: review}]
+cascade: [{model: open-nsfw}, {model: means, when: 'score("open-nsfw/nsfw") >= 0.15'}]
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """One model of the operator's own, which the policy's cascade names."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    install(folder, mean_model())
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(CASCADE)
+    return {"LIVEWARDEN_MANIFESTS_DIR": str(folder), "LIVEWARDEN_POLICY_FILE": str(policy)}
+
+
+def test_list_tells_what_runs_where(environment: dict[str, str]) -> None:
+    """Nobody would know which model looks at which picture."""
+    ran = livewarden("models", "list", "--json", environment=environment)
+    records = {record["name"]: record for record in map(json.loads, ran.out.splitlines())}
+    assert ran.status == 0
+    assert list(records)[:3] == ["open-nsfw", "means", "testcard"]
+    assert {name: record["runs"] for name, record in records.items()} == {
+        "open-nsfw": "always",
+        "means": 'score("open-nsfw/nsfw") >= 0.15',
+        "testcard": "drills, canaries, scans",
+        "age": "no",
+        "safety-s": "no",
+    }
+    assert records["means"]["from"] == environment["LIVEWARDEN_MANIFESTS_DIR"]
+    assert records["age"]["use"] == "shadow"
+    assert {"score": "open-nsfw/nsfw", "category": "sexual"} in records["open-nsfw"]["labels"]
+    table = livewarden("models", "list", environment=environment)
+    assert table.status == 0
+    assert "means/first" in table.out
+
+
+def test_verify_builds_each_model_and_names_the_broken_one(environment: dict[str, str]) -> None:
+    """An operator would learn of a broken model when the first worker does not start."""
+    good = livewarden("models", "verify", environment=environment)
+    assert (good.status, good.out.count(": ok, runs on cpu")) == (0, 3)
+    folder = Path(environment["LIVEWARDEN_MANIFESTS_DIR"])
+    (folder / "means.onnx").write_bytes(b"altered")
+    ran = livewarden("models", "verify", "--json", environment=environment)
+    records = {record["name"]: record for record in map(json.loads, ran.out.splitlines())}
+    assert ran.status == 1
+    assert records["open-nsfw"]["ok"]
+    assert "altered: expected SHA-256" in records["means"]["problem"]
+
+
+def test_verify_takes_the_path_of_a_manifest(tmp_path: Path) -> None:
+    """Whoever writes a manifest would have to install it before trying it."""
+    path = install(tmp_path, constant_model([3.0, 0.0]), outputs=[{"labels": labels("a", "b")}])
+    ran = livewarden("models", "verify", path)
+    assert ran.status == 1
+    assert "means/a: 3: expected a probability" in ran.out
+    path.write_text(path.read_text().replace("layout: NCHW", "layout: CHW"))
+    ran = livewarden("models", "verify", path)
+    assert ran.status == 2
+    assert "means.yaml, line " in ran.message
+    assert "input.layout" in ran.message
+
+
+def test_explain_says_what_a_model_cannot_do_and_scores_a_picture(tmp_path: Path) -> None:
+    """A score would be taken for what it is not."""
+    card = tmp_path / "card.png"
+    cv2.imwrite(str(card), cv2.cvtColor(draw_card(640, 360), cv2.COLOR_RGB2BGR))
+    ran = livewarden("models", "explain", "testcard", "--picture", card, "--json")
+    (record,) = map(json.loads, ran.out.splitlines())
+    assert record["known_limits"] == ["anything but the test card"]
+    assert record["scores"]["testcard/card"] > 0.95
+    told = livewarden("models", "explain", "open-nsfw")
+    assert told.status == 0
+    for expected in ("it is no CSAM classifier", "BSD-2-Clause", "the middle 224 × 224 kept"):
+        assert expected in told.out
+
+
+def test_bench_measures_beside_the_bare_network(tmp_path: Path) -> None:
+    """Capacity would be planned by a figure that leaves out how a picture comes to the network."""
+    ran = livewarden("models", "bench", "testcard", "--rounds", "3", "--json")
+    records = [json.loads(line) for line in ran.out.splitlines()]
+    assert [record["size"] for record in records] == ["1280x720", "640x360"]
+    assert all(record["picture_ms"] > record["run_ms"] > 0 for record in records)
+
+
+def test_unknown_names_are_told_with_the_known_ones() -> None:
+    """A typing error would end in a traceback."""
+    ran = livewarden("models", "explain", "open-nfsw")
+    assert ran.status == 2
+    assert "known are age, open-nsfw, safety-s, testcard" in ran.message
+
+
+def test_a_cascade_that_names_no_model_is_told(tmp_path: Path) -> None:
+    """A worker must not start without the classifier that its policy counts on."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(CASCADE)
+    ran = livewarden("models", "verify", environment={"LIVEWARDEN_POLICY_FILE": str(policy)})
+    assert ran.status == 2
+    assert "no classifier has the name 'means'" in ran.message
