@@ -123,7 +123,8 @@ class Context:
         if self._misuse:
             raise ConditionError(self._misuse[0])
         if not isinstance(result, bool):
-            raise ConditionError(f"expected true or false, it gives a {type(result).__name__}")
+            kind = type(result).__name__
+            raise ConditionError(f"expected true or false, it gives {'an' if kind[0] in 'aeiou' else 'a'} {kind}")
         return result
 
 

@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Final
 
 from config.asking import most_telling
-from config.facts import Hit, Place, SampleFacts, SegmentFacts, Surroundings
+from config.facts import Evaluation, Hit, Place, SampleFacts, SegmentFacts, StreamFacts, Surroundings
 from config.persistence import LATE_SECONDS
 from config.policy import Policy
 from config.windows import Behind
@@ -64,6 +64,22 @@ def judge(
         hits=(*(hit for evaluation in evaluations for hit in evaluation.hits), *later.hits),
         state=later.state,
         problems=tuple(sorted({*later.problems, *(one for each in evaluations for one in each.problems)})),
+    )
+
+
+def judge_alone(policy: Policy, stream: StreamFacts, sample: SampleFacts) -> Evaluation:
+    """Judges one sample by all rules, as if nothing lay around it: for looking back, where nobody reads all again.
+
+    A window then holds the sample alone, and N of M samples are counted as if they were in a row.
+    """
+    windows = policy.windows
+    around = Surroundings(answers=windows.answers((), windows.of(sample)))
+    found = [policy.evaluate(stream, sample)]
+    if policy.in_order:
+        found.append(policy.evaluate(stream, sample, around))
+    return Evaluation(
+        hits=tuple(hit for each in found for hit in each.hits),
+        problems=tuple(dict.fromkeys(problem for each in found for problem in each.problems)),
     )
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from config.facts import SampleFacts
+from config.names import unknown
 
 MAX_WINDOW_SECONDS: Final = 600
 """Ten minutes: what rules about a scene need. All of it is read and written with each segment that ends."""
@@ -144,8 +145,8 @@ def extract_calls(text: str, bare: str) -> tuple[str, tuple[WindowCall, ...]]:
 def _read(function: str, at: int, arguments: str, arguments_at: int) -> WindowCall:
     form = SIGNATURES.get(function)
     if form is None:
-        known = ", ".join(f"window.{name}" for name in SIGNATURES)
-        raise WindowError(f"unknown name 'window.{function}': known are {known}", at)
+        known = [f"window.{name}" for name in SIGNATURES]
+        raise WindowError(unknown("name", f"window.{function}", known), at)
     values = _constants(arguments)
     kinds = [str if part.strip().startswith('"') else float for part in form.partition("(")[2].split(",")]
     if values is None or [type(value) for value in values] != kinds:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from config.facts import ALLOW, Evaluation, ListMatch, SampleFacts, StreamFacts
+from config.judgement import judge_alone
 from config.policy import Policy
 
 _FOR = "for:"
@@ -44,5 +45,5 @@ def marked(matches: Iterable[ListMatch], *, now_ms: int) -> tuple[ListMatch, ...
 
 
 def evaluate(policy: Policy, stream: StreamFacts, sample: SampleFacts, *, now_ms: int) -> Evaluation:
-    """As `policy.evaluate`, with what is allowed now."""
-    return policy.evaluate(stream, replace(sample, matches=marked(sample.matches, now_ms=now_ms)))
+    """Judges one sample alone, with what is allowed now."""
+    return judge_alone(policy, stream, replace(sample, matches=marked(sample.matches, now_ms=now_ms)))
