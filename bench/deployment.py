@@ -27,6 +27,7 @@ from worker.bank.follower import Follower
 from worker.bank.importing import import_file
 from worker.bank.place import Place
 from worker.demo.valkey import PERSISTENCE
+from worker.objectstore import ObjectStore
 from worker.redisdb import connect
 
 WORKERS = 4
@@ -68,20 +69,26 @@ def deployment(folder: Path) -> Iterator[tuple[str, Place]]:
 
 
 def measure_import(url: str, place: Place, folder: Path, count: int) -> Imported:
-    """Imports `count` random hashes with ids from a CSV file, as `livewarden bank import` does."""
+    """Imports `count` random hashes from a CSV file, as `livewarden bank import` does."""
+    path = write_csv(folder, count)
+    with connect(url) as redis:
+        started = monotonic()
+        done = import_file(redis, place, LIST, path, store=ObjectStore(place.store_url))
+        seconds = monotonic() - started
+    if done.entries != count:
+        raise SystemExit(f"expected {count} entries imported, found {done.entries}")
+    return Imported(entries=count, seconds=seconds)
+
+
+def write_csv(folder: Path, count: int) -> Path:
+    """A file of `count` random hashes with ids."""
     path = folder / f"{LIST}.csv"
     with path.open("w", encoding="ascii") as file:
         file.write("hash,id\n")
         for start in range(0, count, 1 << 16):
             hashes = random_hashes(min(1 << 16, count - start), np.random.default_rng(start))
             file.writelines(f"{bits.tobytes().hex()},{LIST}-{start + row}\n" for row, bits in enumerate(hashes))
-    with connect(url) as redis:
-        started = monotonic()
-        done = import_file(redis, place, LIST, path)
-        seconds = monotonic() - started
-    if done.entries != count:
-        raise SystemExit(f"expected {count} entries imported, found {done.entries}")
-    return Imported(entries=count, seconds=seconds)
+    return path
 
 
 def measure_changes(url: str, place: Place) -> InForce:

@@ -67,12 +67,6 @@ class ArrayFile:
             self.abandon()
 
 
-def write_array(path: Path, rows: npt.NDArray[Any]) -> None:
-    """Writes a whole array."""
-    with ArrayFile(path, rows.dtype, rows.shape[1:]) as file:
-        file.append(rows)
-
-
 def read_ahead(path: Path) -> None:
     """Lets the system read a file that is not in memory before it is asked for; does nothing where it is.
 

@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 ROW_BITS: Final = 32
+BLOCK: Final = 1 << 18
+"""Keys looked at together: 2 MB."""
+
 _ROW_MASK: Final = (1 << ROW_BITS) - 1
 
 Prefixes = npt.NDArray[np.uint32]
@@ -28,18 +31,21 @@ def prefix_of_text(text: bytes) -> int:
     return zlib.crc32(text)
 
 
-def sorted_keys(prefixes: Prefixes) -> SortedKeys:
-    """Sorts the prefixes of rows 0 to n."""
+def keys_of(prefixes: Prefixes, first_row: int) -> SortedKeys:
+    """The keys of rows that follow each other, which are still to be sorted."""
     keys = prefixes.astype(np.uint64) << np.uint64(ROW_BITS)
-    keys |= np.arange(len(prefixes), dtype=np.uint64)
-    keys.sort()
+    keys |= np.arange(first_row, first_row + len(prefixes), dtype=np.uint64)
     return keys
 
 
-def prefixes_in_rows(keys: SortedKeys) -> Prefixes:
-    """What `sorted_keys` was made of."""
-    prefixes = np.empty(len(keys), np.uint32)
-    prefixes[keys & np.uint64(_ROW_MASK)] = keys >> np.uint64(ROW_BITS)
+def prefixes_in_rows(keys: SortedKeys, start: int, end: int) -> Prefixes:
+    """The prefixes of rows [start, end), by a look at all keys."""
+    prefixes = np.empty(end - start, np.uint32)
+    for first in range(0, len(keys), BLOCK):
+        block = keys[first : first + BLOCK]
+        rows = (block & np.uint64(_ROW_MASK)).astype(np.int64)
+        within = (rows >= start) & (rows < end)
+        prefixes[rows[within] - start] = block[within] >> np.uint64(ROW_BITS)
     return prefixes
 
 

@@ -16,23 +16,27 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from models.bank.arrays import SUFFIX, ArrayFile, map_array, read_ahead, write_array
+from models.bank.arrays import SUFFIX, ArrayFile, map_array, read_ahead
 from models.bank.digests import (
     Prefixes,
     SortedKeys,
+    keys_of,
     prefix_of_text,
     prefixes_in_rows,
     prefixes_of_digests,
     rows_of,
-    sorted_keys,
 )
 from models.bank.entries import Entry, HashKind
 from models.bank.flat import Distances, Rows, Words, search
 from models.bank.index import SMALLEST, MultiIndex, build_parts
 from models.errors import SnapshotError
+from models.runs import SortedRuns
 
 BLOCK: Final = 1 << 14
 """Entries written or read at once."""
+
+WINDOW: Final = 1 << 20
+"""Rows of which the prefixes are made together: each time all keys of a table are looked at, 20 ms at 10^7."""
 
 LARGEST_TABLE: Final = (1 << 32) // 11 - 1
 """Entries: places in `rows` are 32 bits."""
@@ -69,8 +73,8 @@ class TableWriter:
         self._records = ArrayFile(self._path("records"), np.uint8)
         self._offsets = ArrayFile(self._path("offsets"), np.uint64)
         self._offsets.append(np.zeros(1, np.uint64))
-        self._prefixes: list[Prefixes] = []
-        self._source: tuple[Table, Prefixes] | None = None
+        self._ids = SortedRuns(1, folder)
+        self._source: _Window | None = None
 
     @property
     def count(self) -> int:
@@ -98,14 +102,12 @@ class TableWriter:
     def copy(self, run: "Run", digest: ContentDigest) -> None:
         """Appends entries as they lie in another table: fifty times as fast as one by one."""
         table, rows = run.table, slice(run.start, run.end)
-        if self._source is None or self._source[0] is not table:
-            self._source = (table, prefixes_in_rows(table.ids))
         offsets = table.offsets[run.start : run.end + 1]
         self._append(
             table.values[rows],
             np.diff(offsets),
             table.records[int(offsets[0]) : int(offsets[-1])],
-            self._source[1][rows],
+            self._prefixes_of(run),
             digest,
         )
 
@@ -116,19 +118,30 @@ class TableWriter:
         self._values.append(values)
         self._offsets.append(np.cumsum(lengths) + np.uint64(self._records.count))
         self._records.append(records)
-        self._prefixes.append(prefixes)
+        self._ids.append(keys_of(prefixes, self._values.count - len(prefixes)))
+
+    def _prefixes_of(self, run: "Run") -> Prefixes:
+        """Runs come in the order of their rows, so those of many are made at once."""
+        source = self._source
+        if source is None or source.table is not run.table or not source.start <= run.start <= run.end <= source.end:
+            end = max(run.end, min(run.start + WINDOW, len(run.table.ids)))
+            prefixes = prefixes_in_rows(run.table.ids, run.start, end)
+            self._source = source = _Window(table=run.table, start=run.start, end=end, prefixes=prefixes)
+        return source.prefixes[run.start - source.start : run.end - source.start]
 
     def finish(self) -> Iterator[None]:
         """Closes the files and writes what finds entries, in steps of about a second at 10^7 entries."""
         for file in self._files:
             file.close()
         yield
-        write_array(self._path("ids"), sorted_keys(np.concatenate(self._prefixes)))
-        self._prefixes, self._source = [], None
-        yield
+        self._source = None
+        yield from self._write_sorted("ids", self._ids)
         values = map_array(self._path("values"), np.uint8, (self.kind.size_bytes,))
         if self.kind is not HashKind.PDQ:
-            write_array(self._path("digests"), sorted_keys(prefixes_of_digests(values)))
+            with SortedRuns(1, self._folder) as digests:
+                for start in range(0, len(values), WINDOW):
+                    digests.append(keys_of(prefixes_of_digests(values[start : start + WINDOW]), start))
+                yield from self._write_sorted("digests", digests)
         elif len(values) >= SMALLEST:
             with ArrayFile(self._path("starts"), np.uint32) as starts, ArrayFile(self._path("rows"), np.uint32) as rows:
                 for of_starts, of_rows in build_parts(values.view(np.uint64)):
@@ -136,8 +149,16 @@ class TableWriter:
                     rows.append(of_rows)
                     yield
 
+    def _write_sorted(self, name: str, keys: SortedRuns) -> Iterator[None]:
+        with ArrayFile(self._path(name), np.uint64) as file:
+            for (part,) in keys.ranges():
+                file.append(part)
+                yield
+        keys.close()
+
     def abandon(self) -> None:
         """Closes the files as they are, if they are still open."""
+        self._ids.close()
         for file in self._files:
             file.abandon()
 
@@ -147,6 +168,16 @@ class TableWriter:
 
     def _path(self, name: str) -> Path:
         return _path(self._folder, self.kind, name)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Window:
+    """Rows [start, end) of a table, of which the prefixes are known."""
+
+    table: "Table"
+    start: int
+    end: int
+    prefixes: Prefixes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

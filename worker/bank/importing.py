@@ -111,9 +111,8 @@ def import_file(
         raise BankRequestError(f"list {name} takes no files: it holds what people looked at one by one")
     if not LIST_NAME.fullmatch(name):
         raise BankRequestError(f"list {name[:120]!r}: expected a name of 1 to 100 characters out of A-Z a-z 0-9 . _ -")
-    with open_file(path) as file, _naming(path):
+    with open_file(path) as file, _naming(path), ImportCount(place.settle(redis)) as count:
         layout = _layout(file, path, format)
-        count = ImportCount()
         records = count.count(read(file, format=layout, progress=progress, video=path.stem, categories=categories))
         head = list(islice(records, small_changes + 1))
         bank = follow(redis, place).bank
@@ -130,11 +129,12 @@ def import_file(
             snapshot, merge = _rewrite(redis, place, name, chain(head, records), replace=replace)
             after, added, removed = Bank(snapshot=snapshot), merge.new, merge.removed
             looked_back, why_not = _look_back(redis, store, name, merge.only_new(snapshot.entries(name)))
+        report = count.report()
     return Imported(
         list=name,
         format=layout,
         created=spec is None,
-        report=count.report(),
+        report=report,
         added=added,
         withdrawn=removed,
         entries=after.sizes[name],
@@ -178,13 +178,14 @@ def _rewrite(
     redis: Redis, place: Place, name: str, records: Iterable[Entry | Removal], *, replace: bool
 ) -> tuple[Snapshot, Merge]:
     """Writes the file into a new snapshot with all that the bank holds."""
-    merge = Merge(records, replace=replace)
 
     def contents(bank: Bank) -> Contents:
-        yield bank.specs.get(name) or _new_spec(name), chain(merge.incoming(), merge.kept(bank.entries(name)))
+        incoming = merge.incoming(alone=not bank.sizes.get(name, 0))
+        yield bank.specs.get(name) or _new_spec(name), chain(incoming, merge.kept(lambda: bank.entries(name)))
         yield from ((spec, entries) for spec, entries in bank.contents() if spec.name != name)
 
-    snapshot = publish(redis, place, contents, refreshed=name, wait_seconds=WRITER_SECONDS)
+    with Merge(records, replace=replace, folder=place.settle(redis)) as merge:
+        snapshot = publish(redis, place, contents, refreshed=name, wait_seconds=WRITER_SECONDS)
     assert snapshot is not None
     return snapshot, merge
 

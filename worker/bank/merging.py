@@ -1,96 +1,156 @@
 """A file's entries and a list's, made one list: as streams, for both may be of any length."""
 
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from pathlib import Path
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from models.bank.entries import Entry
+from models.bank.entries import Entry, HashKind
 from models.formats import Removal
+from models.runs import Columns, SortedRuns
 
-BATCH_ENTRIES = 8192
+BATCH_ENTRIES: Final = 8192
 
 Flags = npt.NDArray[np.bool_]
 
 
 class Merge:
-    """Call `incoming` to its end, then `kept` to its end; then the counts hold.
+    """Call `incoming` to its end, then `kept` to its end; then the counts hold. A context manager.
 
-    What is in both is told by 128 bits of hash an entry, 16 bytes of memory each: a chance meeting of two entries does
-    not happen in the life of the project.
+    What is in both is told by 128 bits of hash an entry, which wait on disk with its place, and are compared range by
+    range: a chance meeting of two entries does not happen in the life of the project. Memory: a byte an entry.
     """
 
-    def __init__(self, records: Iterable[Entry | Removal], *, replace: bool) -> None:
-        """`replace`: the file is all of the list; else what the list has stays, except for what the file withdraws."""
+    def __init__(self, records: Iterable[Entry | Removal], *, replace: bool, folder: Path | None = None) -> None:
+        """`replace`: the file is all of the list; else what the list has stays, except for what the file withdraws.
+
+        `folder`: where the disk has room for 24 bytes an entry of both.
+        """
         self._records = records
         self._replace = replace
-        self._withdrawn: set[str] = set()
-        self._first, self._second = array("q"), array("q")
-        self._sorted: npt.NDArray[np.int64] | None = None
-        self._seconds: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._theirs = SortedRuns(3, folder)
+        self._own = SortedRuns(3, folder)
+        self._withdrawn = SortedRuns(1, folder)
+        self._own_ids = SortedRuns(2, folder)
         self._known: Flags = np.empty(0, np.bool_)
+        self._pdq: list[Flags] = []
         self.removed = 0
         """Entries that the list had and has no longer."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for runs in (self._theirs, self._own, self._withdrawn, self._own_ids):
+            runs.close()
 
     @property
     def new(self) -> int:
         """Entries of the file that the list did not have."""
         return int((~self._known).sum())
 
-    def incoming(self) -> Iterator[Entry]:
-        """The file's entries."""
-        for record in self._records:
-            if isinstance(record, Removal):
-                self._withdrawn.add(record.entry)
-                continue
-            first, second = _fingerprint(record)
-            self._first.append(first)
-            self._second.append(second)
-            yield record
-        order = np.argsort(np.frombuffer(self._first, np.int64), kind="stable")
-        self._sorted = np.frombuffer(self._first, np.int64)[order]
-        self._first = array("q")
-        self._seconds = np.frombuffer(self._second, np.int64)[order]
-        self._second = array("q")
-        self._known = np.zeros(len(order), np.bool_)
+    def incoming(self, *, alone: bool = False) -> Iterator[Entry]:
+        """The file's entries; `alone`: the list is known to have none.
 
-    def kept(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Of the list's entries those that stay and are not in the file."""
-        for batch, there in self._looked_up(entries, mark=True):
-            for entry, again in zip(batch, there.tolist(), strict=True):
-                if again:
+        Raises:
+            SnapshotError: the disk is full.
+        """
+        source, count = iter(self._records), 0
+        while batch := list(islice(source, BATCH_ENTRIES)):
+            entries = [record for record in batch if isinstance(record, Entry)]
+            gone = [hash(record.entry) for record in batch if isinstance(record, Removal)]
+            if entries:
+                count += len(entries)
+                if not alone:
+                    _keep(self._theirs, entries)
+                self._pdq.append(np.array([entry.kind is HashKind.PDQ for entry in entries]))
+            if gone:
+                self._withdrawn.append(np.array(gone, np.int64))
+            yield from entries
+        self._known = np.zeros(count, np.bool_)
+
+    def kept(self, entries: Callable[[], Iterable[Entry]]) -> Iterator[Entry]:
+        """Of the list's entries those that stay and are not in the file. `entries` is asked twice, for the same.
+
+        Raises:
+            SnapshotError: the disk is full.
+        """
+        for batch in _batches(entries()):
+            count = self._own.count
+            _keep(self._own, batch)
+            if self._withdrawn.count:
+                ids = np.array([hash(entry.entry) for entry in batch], np.int64)
+                self._own_ids.append(ids, np.arange(count, count + len(batch)))
+        again, gone = np.zeros(self._own.count, np.bool_), np.zeros(self._own.count, np.bool_)
+        for theirs, own in _together(self._theirs, self._own):
+            _mark_same(theirs, own, self._known, again)
+        for (ids,), (own_ids, places) in _together(self._withdrawn, self._own_ids):
+            gone[places[np.isin(own_ids, ids)].astype(np.intp)] = True
+        begin = 0
+        for batch in _batches(entries()):
+            flags = slice(begin, begin + len(batch))
+            begin += len(batch)
+            for entry, in_file, withdrawn in zip(batch, again[flags].tolist(), gone[flags].tolist(), strict=True):
+                if in_file:
                     continue
-                if self._replace or entry.entry in self._withdrawn:
+                if self._replace or withdrawn:
                     self.removed += 1
                 else:
                     yield entry
 
-    def only_new(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Of the file's entries, read again, those that the list did not have."""
-        for batch, known in self._looked_up(entries, mark=False):
-            yield from (entry for entry, was in zip(batch, known.tolist(), strict=True) if not was)
-
-    def _looked_up(self, entries: Iterable[Entry], *, mark: bool) -> Iterator[tuple[list[Entry], Flags]]:
-        """Batches, and for each entry whether the file has it; without `mark`, whether the list had it as well."""
-        assert self._sorted is not None
-        source = iter(entries)
-        while batch := list(islice(source, BATCH_ENTRIES)):
-            if not len(self._sorted):
-                yield batch, np.zeros(len(batch), np.bool_)
-                continue
-            wanted = np.array([_fingerprint(entry) for entry in batch], np.int64)
-            places = np.minimum(np.searchsorted(self._sorted, wanted[:, 0]), len(self._sorted) - 1)
-            same = (self._sorted[places] == wanted[:, 0]) & (self._seconds[places] == wanted[:, 1])
-            if mark:
-                self._known[places[same]] = True
-                yield batch, same
-            else:
-                yield batch, ~same | self._known[places]
+    def only_new(self, written: Iterable[Entry]) -> Iterator[Entry]:
+        """The PDQ hashes of the file that the list did not have, out of those of the list as it was written: first the
+        file's, in its order."""
+        pdq = np.concatenate([np.empty(0, np.bool_), *self._pdq])
+        new = ~self._known[pdq]
+        entries = (entry for entry in written if entry.kind is HashKind.PDQ)
+        for start in range(0, len(new), BATCH_ENTRIES):
+            flags = new[start : start + BATCH_ENTRIES].tolist()
+            yield from (entry for entry, is_new in zip(islice(entries, len(flags)), flags, strict=True) if is_new)
 
 
-def _fingerprint(entry: Entry) -> tuple[int, int]:
-    """Two hashes of 64 bits, keyed anew in each process, over all that tells entries apart."""
-    kind = entry.kind._value_  # a plain text: an enum's own hash is slow
-    return hash((entry.entry, kind, entry.value)), hash((entry.value, entry.entry, kind))
+def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    source = iter(entries)
+    while batch := list(islice(source, BATCH_ENTRIES)):
+        yield batch
+
+
+def _keep(runs: SortedRuns, entries: list[Entry]) -> None:
+    """Two hashes of 64 bits, keyed anew in each process, over all that tells entries apart; and an entry's place."""
+    kinds = [entry.kind._value_ for entry in entries]  # plain texts: an enum's own hash is slow
+    first = [hash((entry.entry, kind, entry.value)) for entry, kind in zip(entries, kinds, strict=True)]
+    second = [hash((entry.value, entry.entry, kind)) for entry, kind in zip(entries, kinds, strict=True)]
+    places = np.arange(runs.count, runs.count + len(entries))
+    runs.append(np.array(first, np.int64), np.array(second, np.int64), places)
+
+
+def _together(one: SortedRuns, other: SortedRuns) -> Iterator[tuple[Columns, Columns]]:
+    """The ranges of one, each with the rows of the other of the same keys."""
+    others = other.ranges()
+    waiting = next(others, None)
+    for rows in one.ranges():
+        last, parts = rows[0, -1], []
+        while waiting is not None:
+            end = int(np.searchsorted(waiting[0], last, side="right"))
+            parts.append(waiting[:, :end])
+            waiting = waiting[:, end:] if end < waiting.shape[1] else next(others, None)
+            if waiting is not None and waiting[0, 0] > last:
+                break
+        if any(part.shape[1] for part in parts):
+            yield rows, np.concatenate(parts, axis=1)
+
+
+def _mark_same(theirs: Columns, own: Columns, known: Flags, again: Flags) -> None:
+    """Marks the places of rows that both have; a row may be there more than once."""
+    known[theirs[2][_among(theirs, own)].astype(np.intp)] = True
+    again[own[2][_among(own, theirs)].astype(np.intp)] = True
+
+
+def _among(rows: Columns, others: Columns) -> Flags:
+    """Which rows are among the others, which are sorted; of those with one key the first stands for all."""
+    places = np.minimum(np.searchsorted(others[0], rows[0]), others.shape[1] - 1)
+    same: Flags = (others[0][places] == rows[0]) & (others[1][places] == rows[1])
+    return same

@@ -87,6 +87,16 @@ def test_opposite_pictures_are_far_apart() -> None:
     assert len(search(words(listed), words(~listed[0])[0], max_distance=31)[0]) == 0
 
 
+def test_an_index_built_in_parts_is_the_same(crowded: Crowded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large bank would be built in parts, and miss what a small one finds."""
+    listed = words(np.vstack([crowded(5000), np.zeros((300, 32), np.uint8)]))
+    whole = build(listed)
+    monkeypatch.setattr(index, "RANGE_ROWS", 700)
+    parts = build(listed)
+    assert np.array_equal(parts.starts, whole.starts)
+    assert np.array_equal(parts.rows, whole.rows)
+
+
 def test_tables_suit_the_bank() -> None:
     """A small bank must not take the tables of a large one, and a large one not more than its share of memory."""
     assert [chunk_bits(count) for count in (4096, 10**5, 10**6, 10**7, 10**8)] == [14, 19, 22, 23, 23]

@@ -16,7 +16,9 @@ import pytest
 from hls_origin import eventually
 from redis import Redis
 
+from models import runs
 from models.bank.entries import Entry, HashKind, ListSpec
+from models.bank.snapshot import verify_snapshot
 from models.errors import SnapshotError
 from models.formats import Format
 from models.pdq import PdqHash
@@ -63,6 +65,31 @@ def test_what_a_list_has_stays_unless_the_file_is_all_of_it(
     assert take({"1": c, "3": c}, replace=True) == (1, 2, 2)
     assert found(redis, place, a) == found(redis, place, b) == []
     assert found(redis, place, c) == [("own", "1"), ("own", "3")]
+
+
+def test_a_large_list_is_brought_in_again(
+    redis: Redis, place: Place, list_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What waits on disk would be compared wrongly: entries twice in the list, or all of it sought again each day."""
+    monkeypatch.setattr(runs, "RUN_ROWS", 1_000)
+    store = ObjectStore(str(tmp_path / "store"))
+    path = list_file(40_000)
+    lines = path.read_text().splitlines()
+    assert import_file(redis, place, "own", path, store=store).added == 40_000
+    path.write_text("\n".join([*lines[:30_001], *(f"{secrets.token_hex(32)},x{n}" for n in range(500)), lines[1]]))
+    done = import_file(redis, place, "own", path, store=store)
+    assert (done.added, done.withdrawn, done.looked_back, done.report.duplicates) == (500, 0, 500, 1)
+    done = import_file(redis, place, "own", path, store=store, replace=True)
+    assert (done.added, done.withdrawn, done.looked_back, done.entries) == (0, 10_000, 0, 30_501)
+    snapshot = follow(redis, place).bank.snapshot
+    assert snapshot is not None
+    verify_snapshot(snapshot.path)
+    for line in (lines[1], lines[30_000]):
+        value, entry = line.split(",")
+        assert found(redis, place, value) == [("own", entry)]
+        assert snapshot.exact("own", entry)[0].value.hex() == value
+    assert found(redis, place, lines[30_001].split(",")[0]) == []
+    assert [file.name for file in place.root.iterdir() if file.name.startswith("tmp")] == []
 
 
 @pytest.mark.parametrize("small_changes", [AS_CHANGES, AS_SNAPSHOT])

@@ -1,0 +1,100 @@
+"""What an import costs in memory and time, as the file grows: `python -m bench.importing` (`--quick`: to 10^6).
+
+Each import is a process of its own, which looks at its own memory every few milliseconds: pages that are its alone
+(RssAnon of proc(5)). Pages of the snapshot that it writes and maps are the system's, which takes them back at need.
+`python -m bench.importing REDIS FOLDER FILE` is such a process.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+from bench.deployment import LIST, deployment, write_csv
+from worker.bank.importing import import_file
+from worker.bank.place import Place
+from worker.objectstore import ObjectStore
+from worker.redisdb import connect
+
+FULL: Final = (10**5, 10**6, 10**7)
+QUICK: Final = (10**5, 10**6)
+
+LOOK_SECONDS: Final = 0.005
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Of one import."""
+
+    seconds: float
+    megabytes: float
+    """By which the process's own memory grew at most."""
+    new: int
+
+
+def measure(count: int) -> tuple[Cost, Cost]:
+    """Of a file of `count` random hashes: into an empty list, and the same file once more."""
+    with tempfile.TemporaryDirectory(prefix="livewarden-bench-") as name:
+        folder = Path(name)
+        with deployment(folder) as (url, _):
+            file = write_csv(folder, count)
+            return _import(url, folder, file), _import(url, folder, file)
+
+
+def _import(url: str, folder: Path, file: Path) -> Cost:
+    command = [sys.executable, "-m", "bench.importing", url, str(folder), str(file)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return Cost(**json.loads(done.stdout))
+
+
+def _own_kilobytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon:"))
+
+
+def _one(url: str, folder: Path, file: Path) -> Cost:
+    done, most = threading.Event(), [0]
+
+    def look() -> None:
+        while not done.wait(LOOK_SECONDS):
+            most[0] = max(most[0], _own_kilobytes())
+
+    before, looking = _own_kilobytes(), threading.Thread(target=look)
+    store = str(folder / "store")
+    with connect(url) as redis:
+        redis.ping()
+        looking.start()
+        began = monotonic()
+        imported = import_file(
+            redis, Place(root=folder / "bank", shared=True, store_url=store), LIST, file, store=ObjectStore(store)
+        )
+        seconds = monotonic() - began
+        done.set()
+        looking.join()
+    return Cost(seconds=seconds, megabytes=(most[0] - before) / 1024, new=imported.added)
+
+
+def main() -> None:
+    """Prints the table, or is one of the processes."""
+    if len(sys.argv) == 4:
+        url, folder, file = sys.argv[1:]
+        print(json.dumps(vars(_one(url, Path(folder), Path(file)))))
+        return
+    sizes = QUICK if sys.argv[1:] == ["--quick"] else FULL
+    costs = [measure(size) for size in sizes]
+    for size, (first, again) in zip(sizes, costs, strict=True):
+        print(
+            f"import of {size:.0e} entries of CSV: {first.seconds:6.1f} s, {first.megabytes:6.0f} MB of its own; "
+            f"once more: {again.seconds:6.1f} s, {again.megabytes:6.0f} MB, {again.new} new"
+        )
+    grown = (costs[-1][0].megabytes - costs[-2][0].megabytes) * 2**20 / (sizes[-1] - sizes[-2])
+    print(f"from {sizes[-2]:.0e} to {sizes[-1]:.0e}: {grown:.1f} bytes an entry")
+
+
+if __name__ == "__main__":
+    main()
