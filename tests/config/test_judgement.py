@@ -265,7 +265,7 @@ def test_streams_are_sampled_by_what_is_known_of_them() -> None:
     [
         (
             'window.cuont("m/a", 0.5, "30s") > 1',
-            "column 49: rules[0].when (rule 'a'): unknown name 'window.cuont': did you",
+            "column 49: rules[0].when (rule 'a'): unknown name 'window.cuont'",
         ),
         ('window.count("m/a", "30s") > 1', 'expected constants, as in window.count("MODEL/LABEL", 0.8, "30s")'),
         ('window.count("m/a", 0.5, stream.id) > 1', "expected constants, as in window.count("),
