@@ -1,5 +1,6 @@
 """A policy is tried on what was seen: beside what was raised, in a real Valkey and a real folder."""
 
+import io
 import json
 import random
 from collections import Counter
@@ -12,6 +13,7 @@ import pytest
 from logged import row
 from redis import Redis
 from replayed import Life, sample
+from rich.console import Console
 
 from config.policy import Policy
 from worker.bank.keys import QUARANTINE
@@ -19,6 +21,7 @@ from worker.redisdb import now_ms
 from worker.replay.comparison import Change
 from worker.replay.part import PartResult, Replayer, Times
 from worker.replay.replaying import ReplayResult
+from worker.replay.report import report
 from worker.replay.rows import PART_SCHEMA
 from worker.replay.sieve import Sieve
 from worker.replay.spool import PART_ROWS
@@ -158,6 +161,21 @@ def test_another_policy_raises_what_it_would_have_raised(simple: Life, policy_of
     assert list(tallies) == ["known", "nude", "likelier", "tried", "likely"]
     summary = [*result.records()][-1]
     assert (summary["was"], summary["would_be"], summary["pictures"], summary["streams"]) == (2, 4, 13, 4)
+
+
+def test_people_see_it_on_eighty_columns(simple: Life, policy_of: Callable[[str], Policy]) -> None:
+    """Whoever decides about a policy would see ellipses in place of numbers."""
+    show(simple, "cam-a", [0.6] * 5)
+    show(simple, "cam-b", [0.92])
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(report(simple.replay(policy_of(RULES.replace("hits: 3", "hits: 2").replace("likely", "likelier")))))
+    text = console.export_text()
+    assert "…" not in text
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert rows["nude"] == ["1", "1", "0", "1", "0", "0", "1→1", "6"]
+    assert rows["tried"] == ["(shadow)", "0", "2", "0", "0", "0", "0", "0→2", "6"]
+    assert rows["likely"] == ["(not", "in", "it)", "1", "0", "0", "0", "0", "1", "1→0", "0"]
+    assert rows["cam-b"] == ["0", "1", "1"]
 
 
 def test_what_people_decided_keeps_being_decided(simple: Life, policy_of: Callable[[str], Policy]) -> None:

@@ -127,7 +127,7 @@ def test_replaying_what_workers_did_gives_what_they_raised(
     assert tallies["card"]["same"] == sum(text.split()[2] == "card" for text in was.values())
     told = livewarden("policy", "replay", "--policy", new, *options[:-1], environment=environment).out
     assert "Incidents by rule" in told
-    assert "only by this policy" in told
+    assert "Streams that differ most" in told
     assert raised(redis) == was
 
 
