@@ -14,7 +14,7 @@ SHIPPED = Path(__file__).parent / "manifests"
 """The manifests that livewarden ships."""
 
 DEFAULT = "open-nsfw"
-"""Of those, the one that runs where nobody says which."""
+"""Of those, the one that runs where nobody says which: first, since it is the cheapest."""
 
 ENTRY_POINTS = "livewarden.models"
 """Entry points of other distributions: each one's value is the dotted path of a folder of manifests, of which the
@@ -45,7 +45,7 @@ def load_classifiers(
 
     Args:
         folder: the operator's manifests; None: there are none.
-        names: those that the policy's cascade names. None: all of `folder`, or else `DEFAULT` and what distributions
+        names: those that the policy's cascade names. None: `DEFAULT`, and all that distributions and the operator
             brought in; but not those for shadow rules only, which run where they are asked for by name.
         provider: what is to compute.
 
@@ -53,34 +53,32 @@ def load_classifiers(
         ManifestError: as `known_packages`; or there is none of a name.
         ClassifierError: weights are missing or altered, or do not fit their manifest; or the provider is not there.
     """
-    chosen = chosen_packages(known_packages(folder), folder, names)
+    chosen = chosen_packages(known_packages(folder), names)
     classifiers = tuple(Classifier(package, provider=provider) for package in chosen)
     for classifier in classifiers:
         classifier.verify()
     return classifiers
 
 
-def chosen_packages(
-    known: dict[str, ModelPackage], folder: Path | None, names: Sequence[str] | None
-) -> list[ModelPackage]:
+def chosen_packages(known: dict[str, ModelPackage], names: Sequence[str] | None) -> list[ModelPackage]:
     """Of all classifiers those that are to run, as `load_classifiers` has them; nothing is verified.
 
     Raises:
         ManifestError: there is none of a name.
     """
-    chosen = _usual(known, folder) if names is None else [_named(name, known) for name in names]
+    chosen = _usual(known) if names is None else [_named(name, known) for name in names]
     return chosen + [
         package for package in known.values() if package.manifest.use is Use.SELFTEST and package not in chosen
     ]
 
 
-def _usual(known: dict[str, ModelPackage], folder: Path | None) -> list[ModelPackage]:
-    return [
+def _usual(known: dict[str, ModelPackage]) -> list[ModelPackage]:
+    usual = [
         package
         for name, package in known.items()
-        if package.manifest.use is Use.LIVE
-        and (package.path.parent == folder if folder is not None else name == DEFAULT or package.path.parent != SHIPPED)
+        if package.manifest.use is Use.LIVE and (name == DEFAULT or package.path.parent != SHIPPED)
     ]
+    return sorted(usual, key=lambda package: package.manifest.name != DEFAULT)
 
 
 def _named(name: str, known: dict[str, ModelPackage]) -> ModelPackage:

@@ -51,7 +51,7 @@ def test_the_weights_package_is_found_but_not_imported() -> None:
 def test_another_model_needs_only_a_manifest(tmp_path: Path, layout: str, channels: str, expected: list[float]) -> None:
     """A platform brings its own classifier; channels taken in the wrong order would give plausible nonsense."""
     install(tmp_path, mean_model(layout), input__layout=layout, input__channels=channels)
-    means = load_classifiers(tmp_path)[0]
+    means = load_classifiers(tmp_path, names=["means"])[0]
     assert means.keys == ("means/first", "means/second", "means/third")
     assert grey_levels(means.scores(solid(10, 20, 30))) == pytest.approx(expected, abs=1e-3)
 
@@ -168,7 +168,7 @@ def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 def test_weights_altered_after_the_check_are_refused(tmp_path: Path) -> None:
     """What is scored with is what was checked, also when the session is built later, in the worker's child."""
     install(tmp_path, mean_model())
-    means = load_classifiers(tmp_path)[0]
+    means = load_classifiers(tmp_path, names=["means"])[0]
     (tmp_path / "means.onnx").write_bytes(b"altered")
     with pytest.raises(WeightsError, match="altered"):
         means.scores(solid(1, 2, 3))

@@ -266,7 +266,8 @@ def test_which_models_run(tmp_path: Path) -> None:
         outputs=[{"labels": labels("x")}],
     )
     assert names(None) == [DEFAULT, "testcard"]
-    assert names(tmp_path) == ["means", "testcard"]
+    assert names(tmp_path) == [DEFAULT, "means", "testcard"]
+    assert names(tmp_path, ["means"]) == ["means", "testcard"]
     assert names(tmp_path, ["means", DEFAULT, "aside"]) == ["means", DEFAULT, "aside", "testcard"]
     with pytest.raises(ManifestError, match="no classifier has the name 'other': known are age, aside, means"):
         names(tmp_path, ["other"])
@@ -290,7 +291,7 @@ def test_an_installed_distribution_brings_models_in(tmp_path: Path) -> None:
     finished = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60
     )
-    assert finished.stdout == "acme-models 2.1 ['means', 'open-nsfw', 'testcard']\n", finished.stderr
+    assert finished.stdout == "acme-models 2.1 ['open-nsfw', 'means', 'testcard']\n", finished.stderr
 
 
 def test_a_model_saved_in_parts_is_refused_until_they_are_named(tmp_path: Path) -> None:

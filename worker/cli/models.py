@@ -45,7 +45,6 @@ class _Known:
         settings = Settings.from_mapping(os.environ)
         self.policy: Policy = load_policy(settings.policy_file)
         self.packages: dict[str, ModelPackage] = known_packages(settings.manifests_dir)
-        self._folder = settings.manifests_dir
         self._provider = Provider(settings.provider)
 
     def active(self) -> "dict[str, Classifier]":
@@ -54,7 +53,7 @@ class _Known:
         from models.shelf import chosen_packages
 
         names = None if self.policy.cascade is None else [stage.model for stage in self.policy.cascade]
-        chosen = chosen_packages(self.packages, self._folder, names)
+        chosen = chosen_packages(self.packages, names)
         return {package.manifest.name: Classifier(package, provider=self._provider) for package in chosen}
 
     def classifiers(self, names: Sequence[str] | None) -> "list[Classifier]":
