@@ -1,0 +1,146 @@
+"""The disk is full, for real, and a compaction dies at work: what was in force stays, and the next one works."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from commandline import livewarden
+from hls_origin import eventually
+from redis import Redis
+
+from models.errors import SnapshotError
+from models.pdq import PdqHash
+from worker.bank.changelog import read_pointer
+from worker.bank.deployed import follow
+from worker.bank.fetching import fetch_missing
+from worker.bank.follower import Follower
+from worker.bank.importing import import_file
+from worker.bank.keys import SNAPSHOT, WRITER
+from worker.bank.place import Place
+from worker.bank.publication import COMPACT_CHANGES, compact, store_again
+
+SMALL_DISK = "12m"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of SMALL_DISK bytes, where this process may mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "livewarden-test", folder],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("this process may not mount a disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def finds(redis: Redis, place: Place, text: str) -> bool:
+    return bool(follow(redis, place).bank.match(PdqHash.from_hex(text)))
+
+
+def test_an_import_that_fills_the_disk_changes_nothing(
+    redis: Redis, redis_url: str, small_disk: Path, list_file: Callable[..., Path]
+) -> None:
+    """The bank in force would be half of one, or the disk stay full of what nobody needs."""
+    place, known = Place(root=small_disk / "bank", shared=True), secrets.token_hex(32)
+    import_file(redis, place, "own", list_file({"1": known}), small_changes=0)
+    before, room = read_pointer(redis), shutil.disk_usage(small_disk).free
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(place.root)}
+    ran = livewarden("bank", "import", "own", list_file(300_000, "big"), environment=environment)
+    assert ran.status == 2
+    assert "No space left on device" in ran.message
+    assert read_pointer(redis) == before
+    assert finds(redis, place, known)
+    assert shutil.disk_usage(small_disk).free == room
+    assert not redis.exists(WRITER)
+    assert import_file(redis, place, "own", list_file(100, "small"), small_changes=0).entries == 101
+
+
+def test_a_full_store_holds_no_import_up(
+    redis: Redis, small_disk: Path, tmp_path: Path, list_file: Callable[..., Path]
+) -> None:
+    """Known material would wait for room on a disk that this host has no need of."""
+    place = Place(root=tmp_path / "bank", shared=True, store_url=str(small_disk / "store"))
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 100_000))
+    assert import_file(redis, place, "own", list_file(30_000), small_changes=0).entries == 30_000
+    assert read_pointer(redis).digest == ""
+    assert not list(small_disk.glob("store/**/*.unfinished"))
+    filler.unlink()
+    assert store_again(redis, place)
+    other = Place(root=tmp_path / "other", shared=True, store_url=place.store_url)
+    assert fetch_missing(redis, other)
+
+
+def test_a_host_without_room_goes_on_with_what_it_has(
+    redis: Redis, small_disk: Path, tmp_path: Path, list_file: Callable[..., Path]
+) -> None:
+    """It would judge by half a list, or by none."""
+    one = Place(root=tmp_path / "bank", shared=True, store_url=str(tmp_path / "store"))
+    other = Place(root=small_disk / "bank", shared=True, store_url=one.store_url)
+    known = secrets.token_hex(32)
+    import_file(redis, one, "own", list_file({"1": known}), small_changes=0)
+    assert fetch_missing(redis, other)
+    room = shutil.disk_usage(small_disk).free
+    import_file(redis, one, "own", list_file(300_000), small_changes=0)
+    with pytest.raises(SnapshotError, match="No space left on device"):
+        fetch_missing(redis, other)
+    assert shutil.disk_usage(small_disk).free == room
+    follower = Follower(redis, other, None)
+    assert follower.in_force().bank.match(PdqHash.from_hex(known))
+    assert follower.in_force().degraded == ("bank-behind",)
+
+
+@pytest.mark.timeout(150)
+def test_a_compaction_that_is_killed_changes_nothing_and_the_next_one_works(
+    redis: Redis, redis_url: str, place: Place, tmp_path: Path, list_file: Callable[..., Path]
+) -> None:
+    """A power cut in the middle would leave no bank, lose changes, or keep all others from compacting."""
+    imported, added = secrets.token_hex(32), secrets.token_hex(32)
+    import_file(redis, place, "own", list_file({"i": imported}), small_changes=0)
+    path = list_file(200_000, "big")
+    import_file(redis, place, "big", path, small_changes=0)
+    for part in range(3):
+        import_file(redis, place, "own", list_file(4_000, f"more-{part}"))
+    import_file(redis, place, "own", list_file({"a": added}))
+    before = redis.hgetall(SNAPSHOT)
+    assert int(before["changes"]) >= COMPACT_CHANGES
+    environment = {
+        **os.environ,
+        "LIVEWARDEN_REDIS_URL": redis_url,
+        "LIVEWARDEN_BANK_DIR": str(place.root),
+        "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+    }
+
+    def bytes_written() -> int:
+        return sum(file.stat().st_size for file in place.root.glob(".writing-*/*"))
+
+    stages: dict[str, Callable[[], object]] = {
+        "the lease is taken": lambda: redis.exists(WRITER),
+        "entries are written": lambda: bytes_written() > 1_000_000,
+        "the index is written": lambda: list(place.root.glob(".writing-*/pdq.rows.npy")),
+    }
+    for stage, reached in stages.items():
+        for remains in place.root.glob(".writing-*"):
+            shutil.rmtree(remains)
+        process = subprocess.Popen([sys.executable, "-m", "worker.bank.compaction"], env=environment)
+        eventually(reached, within_seconds=60, what=stage)
+        process.kill()
+        assert process.wait() != 0, stage
+        assert redis.hgetall(SNAPSHOT) == before
+        assert [finds(redis, place, text) for text in (imported, added)] == [True, True]
+        redis.delete(WRITER)  # what passes by itself after 20 s
+    assert compact(redis, place)
+    assert redis.hget(SNAPSHOT, "changes") == "0"
+    assert [finds(redis, place, text) for text in (imported, added)] == [True, True]
+    assert follow(redis, place).bank.sizes["own"] == 12_002
+    assert not list(place.root.glob(".writing-*"))
