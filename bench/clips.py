@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
+from typing import Protocol
 
 import av
 import numpy as np
@@ -22,6 +23,20 @@ INTRA_REFRESH = "intra refresh"
 SLOT_SECONDS = 3
 """A GOP is parted into slots of about this length, each with one insert, so that long GOPs hold several."""
 
+Films = Sequence[tuple[str, int]]
+"""For each picture of a clip the film and the number there that it is taken from."""
+
+
+class Encoder(Protocol):
+    """Makes streams; all with fixed closed GOPs, in which no cut makes a keyframe."""
+
+    @property
+    def name(self) -> str:
+        """As tables have it."""
+
+    def encode(self, reel: Reel, films: Films, *, gop_frames: int) -> bytes:
+        """An MPEG-TS stream of these pictures."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSetting:
@@ -35,6 +50,21 @@ class EncoderSetting:
     the rate."""
     preset: str = "veryfast"
     codec: str = "libx264"
+
+    def encode(self, reel: Reel, films: Films, *, gop_frames: int) -> bytes:
+        """An MPEG-TS stream of these pictures."""
+        stream = BytesIO()
+        with av.open(stream, "w", format="mpegts") as output:
+            video = output.add_stream(self.codec, rate=FRAMES_PER_SECOND)
+            assert isinstance(video, VideoStream)
+            video.width, video.height, video.pix_fmt = reel.width, reel.height, "yuv420p"
+            video.options = self.options(gop_frames=gop_frames, pixels=reel.width * reel.height)
+            for index, (film, position) in enumerate(films):
+                frame = VideoFrame.from_ndarray(reel.picture(film, position), format="yuv420p")
+                frame.pts, frame.time_base = index, Fraction(1, FRAMES_PER_SECOND)
+                output.mux(video.encode(frame))
+            output.mux(video.encode(None))
+        return stream.getvalue()
 
     def options(self, *, gop_frames: int, pixels: int) -> dict[str, object]:
         """FFmpeg's options of the encoder."""
@@ -135,7 +165,7 @@ class _Cut:
 def make_clip(
     reel: Reel,
     *,
-    encoder: EncoderSetting,
+    encoder: Encoder,
     base: str,
     gop_seconds: int,
     insert_seconds: tuple[float, ...],
@@ -152,7 +182,7 @@ def make_clip(
 
 
 def make_clean_clip(
-    reel: Reel, *, encoder: EncoderSetting, base: str, gop_seconds: int, seconds: int, segment_seconds: int = 0
+    reel: Reel, *, encoder: Encoder, base: str, gop_seconds: int, seconds: int, segment_seconds: int = 0
 ) -> Clip:
     """A clip of nothing but `base`; `segment_seconds` other than those of a GOP must be a multiple of them."""
     return _encoded(reel, encoder, base, gop_seconds, [], seconds * FRAMES_PER_SECOND, segment_seconds or gop_seconds)
@@ -176,7 +206,7 @@ def _cuts(
 
 def _encoded(
     reel: Reel,
-    encoder: EncoderSetting,
+    encoder: Encoder,
     base: str,
     gop_seconds: int,
     cuts: list[_Cut],
@@ -187,23 +217,13 @@ def _encoded(
     films = [(base, index) for index in range(frames_total)]
     for cut in cuts:
         films[cut.start : cut.stop] = [(cut.film, cut.offset + step) for step in range(cut.stop - cut.start)]
-    stream = BytesIO()
-    with av.open(stream, "w", format="mpegts") as output:
-        video = output.add_stream(encoder.codec, rate=FRAMES_PER_SECOND)
-        assert isinstance(video, VideoStream)
-        video.width, video.height, video.pix_fmt = reel.width, reel.height, "yuv420p"
-        video.options = encoder.options(gop_frames=gop_frames, pixels=reel.width * reel.height)
-        for index, (film, position) in enumerate(films):
-            frame = VideoFrame.from_ndarray(reel.picture(film, position), format="yuv420p")
-            frame.pts, frame.time_base = index, Fraction(1, FRAMES_PER_SECOND)
-            output.mux(video.encode(frame))
-        output.mux(video.encode(None))
-    segments, keyframes = _segmented(stream.getvalue(), segment_seconds * FRAMES_PER_SECOND)
+    stream = encoder.encode(reel, films, gop_frames=gop_frames)
+    segments, keyframes = _segmented(stream, segment_seconds * FRAMES_PER_SECOND)
     return Clip(
         encoder=encoder.name,
         base=base,
         gop_seconds=gop_seconds,
-        stream=stream.getvalue(),
+        stream=stream,
         segments=segments,
         segment_seconds=segment_seconds,
         frames_total=frames_total,

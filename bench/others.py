@@ -1,4 +1,4 @@
-"""`python -m bench.others`: whether inserts are seen in settings of x264 and x265 that nothing was tuned on."""
+"""`python -m bench.others`: whether inserts are seen in settings that nothing was tuned on, and from other encoders."""
 
 from typing import Annotated
 
@@ -7,7 +7,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.clips import EncoderSetting
+from bench.clips import Encoder, EncoderSetting
+from bench.foreign import FOREIGN
 from bench.material import Reel
 from bench.sampling import (
     BASES,
@@ -71,9 +72,11 @@ def main(
     for heading in ("n", "seen", "Wilson 95 %", "decoded", "CPU ÷ VideoCapture"):
         table.add_column(heading, justify="right", no_wrap=True)
     every: list[Results] = []
+    there = [encoder for encoder in FOREIGN if encoder.missing is None]
+    settings: list[Encoder] = [*SETTINGS, *there]
     with Decoder() as decoder, progress_bars() as progress:
         ways: list[Way] = [Livewarden(decoder, BALANCED), VideoCapture()]
-        for number, setting in enumerate(progress.track(SETTINGS, description="settings")):
+        for number, setting in enumerate(progress.track(settings, description="settings")):
             makes = with_inserts(reel, BASES, setting, repeats=repeats, seed=(seed, number))
             clips = made(makes, progress, f"encoding: {setting.name}")
             every.append(Results(rows=tuple(judge(way.name, clip, way.look(clip)) for clip in clips for way in ways)))
@@ -83,6 +86,9 @@ def main(
     if not console.is_terminal:
         console.width = REPORT_COLUMNS
     console.print(table)
+    for encoder in FOREIGN:
+        if encoder.missing is not None:
+            console.print(f"{encoder.name} was left out: {encoder.missing} is not installed")
 
 
 def _add_row(table: Table, name: str, results: Results) -> None:

@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench.clips import ENCODERS, Clip, EncoderSetting, make_clean_clip, make_clip
+from bench.clips import ENCODERS, Clip, Encoder, make_clean_clip, make_clip
 from bench.fidelity import Fidelity, compare
 from bench.material import CLEAN, MONTAGE, NATURAL, Reel
 from bench.plane import Point, Series, draw
@@ -158,7 +158,7 @@ def _look_at_dear(extent: Extent, seed: int, ways: Sequence[Way], progress: Prog
 
 
 def with_inserts(
-    reel: Reel, bases: Sequence[str], encoder: EncoderSetting, *, repeats: int, seed: tuple[int, ...]
+    reel: Reel, bases: Sequence[str], encoder: Encoder, *, repeats: int, seed: tuple[int, ...]
 ) -> list[Make]:
     """Of each film and GOP a clip with inserts; another `seed` places them elsewhere."""
     return [
