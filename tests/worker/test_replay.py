@@ -41,6 +41,7 @@ rules:
 IN_ORDER = """
   - {name: often, when: 'window.count("m/nsfw", 0.8, "12s") >= 3', severity: high}
   - {name: mostly, when: 'window.fraction("m/nsfw", 0.5, "6 samples") > 0.6 && score("m/nsfw") > 0.3', severity: review}
+  - {name: lasting, when: 'window.samples("14s") >= 6 && window.fraction("m/nsfw", 0.6, "14s") >= 0.5', severity: high}
   - {name: high, when: 'window.max("m/nsfw", "9s") > 0.97 && score("m/nsfw") < 0.2', severity: review}
   - {name: again, when: 'window.matched("known", "20s") >= 2', severity: critical}
   - {name: of, when: 'score("m/nsfw") > 0.85', severity: review, persistence: {hits: 3, of_samples: 5}}
@@ -284,6 +285,6 @@ def test_what_is_passed_over_would_have_raised_nothing(
 
     assert told(quick) == told(slow)
     assert quick.hits == slow.hits
-    assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 10)
+    assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 11)
     kept = Sieve(policy_of(rules)).rows(table)
     assert 0 < kept.sum() < 0.7 * len(kept)

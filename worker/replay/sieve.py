@@ -7,6 +7,7 @@ look at what lies behind a picture, rows near one that may count in a window are
 
 import json
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,14 @@ from config.facts import Surroundings
 from config.policy import Policy
 from worker.replay.near import Reach, near
 from worker.replay.rows import coverage_of
-from worker.replay.thresholds import only_compares, thresholds
+from worker.replay.thresholds import only_compares, sample_counts, thresholds
 from worker.verdictlog.rows import Row, sample_facts_of, stream_facts_of
 
 _OF_STREAM = ("stream_id", "purpose", "audience", "risk_prior", "metadata")
 _OF_COVERAGE = ("segment_ms", "moderated_ms", "unhashable_ms")
+MOST_POPULATIONS = 64
+"""Of windows that are asked for how many samples they have: beyond that each picture is asked about instead."""
+
 _UNLIKE = {"sample"}
 """Names of what hardly two pictures have alike."""
 
@@ -37,12 +41,9 @@ class Sieve:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         conditions = [rule.condition for rule in policy.rules]
-        self._blind = any(
-            condition.names & _UNLIKE
-            or not only_compares(condition.text)
-            or any(call.function == "samples" for call in condition.windows)
-            for condition in conditions
-        )
+        self._blind = any(condition.names & _UNLIKE or not only_compares(condition.text) for condition in conditions)
+        self._populations = _populations(policy)
+        self._blind |= len(self._populations) > MOST_POPULATIONS
         self._names = frozenset[str]().union(*(condition.names for condition in conditions))
         self._numbers: dict[str, list[float]] = {}
         self._lowest: dict[str, float] = {}
@@ -92,10 +93,24 @@ class Sieve:
 
     def _holds_by_itself(self, row: Row) -> bool:
         """Whether a rule that looks around holds where all pictures around are of this class."""
-        sample = sample_facts_of({**row, "matches": []})
+        stream, sample = stream_facts_of(row), sample_facts_of({**row, "matches": []})
         windows = self._policy.windows
-        around = Surroundings(answers=windows.answers((), windows.of(sample)), coverage=coverage_of(row))
-        return bool(self._policy.evaluate(stream_facts_of(row), sample, around).hits)
+        answers = windows.answers((), windows.of(sample))
+        coverage = coverage_of(row)
+        return any(
+            self._policy.evaluate(stream, sample, Surroundings(answers=answers | samples, coverage=coverage)).hits
+            for samples in self._populations
+        )
+
+
+def _populations(policy: Policy) -> list[dict[str, int]]:
+    """All that windows may answer to how many samples are in them, as far as it makes a difference."""
+    asked: dict[str, set[int]] = {}
+    for rule in policy.rules:
+        for call in rule.condition.windows:
+            if call.function == "samples":
+                asked.setdefault(call.variable, set()).update(sample_counts(rule))
+    return [dict(zip(asked, counts, strict=True)) for counts in product(*asked.values())]
 
 
 def _of_classes(held: Sequence[bool], classes: npt.NDArray[np.intp]) -> Mask:
