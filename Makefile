@@ -37,6 +37,7 @@ format: $(READY) ## put the code into shape with ruff
 bench: $(READY) ## run the benchmarks; each prints ratios measured in one run (ARGS=--quick: ten minutes, not thirty)
 	@$(BIN)/python -m bench.hashing $(ARGS)
 	@$(BIN)/python -m bench.importing $(ARGS)
+	@$(BIN)/python -m bench.replay $(ARGS)
 	@$(BIN)/python -m bench.sampling $(ARGS)
 	@$(BIN)/python -m bench.child
 	@$(BIN)/python -m bench.others

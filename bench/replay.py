@@ -193,7 +193,7 @@ def main() -> None:
                 f"{1 / each:,.0f}",
                 f"{figures['would_be']:.0f}",
                 f"{figures['peak_mb']:.0f}",
-                f"{DAY_ROWS * (each + more) / 60:.1f} min",
+                f"{DAY_ROWS * (each + more) / 60:.1f} CPU min",
             )
     Console(width=120).print(table)
 

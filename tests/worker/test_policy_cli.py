@@ -1,5 +1,6 @@
 """`livewarden policy check` and `policy test`, as policy people run them."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,21 @@ class TestCases:
         ran = livewarden("policy", "test")
         assert (ran.status, ran.err) == (0, "")
         assert "FAIL" not in ran.out
+
+    def test_the_examples_of_the_manual_are_right(self, tmp_path: Path) -> None:
+        """Whoever begins by copying them would begin with something that fails."""
+        text = (Path(__file__).parents[2] / "docs" / "policy-tests.md").read_text()
+        policy, cases = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+        (tmp_path / "policy.yaml").write_text(policy)
+        (tmp_path / "policy-tests.yaml").write_text(cases)
+        ran = livewarden("policy", "test", tmp_path / "policy-tests.yaml")
+        assert (ran.status, ran.out.splitlines()[-1]) == (0, "4 of 4 cases passed"), ran.out
+        # What the manual shows of a case that fails.
+        (tmp_path / "new.yaml").write_text(policy.replace("hits: 3", "hits: 2"))
+        told = livewarden("policy", "test", tmp_path / "policy-tests.yaml", "--policy", tmp_path / "new.yaml").out
+        shown = [line[4:] for line in text.splitlines() if line.startswith("          ")]
+        assert shown
+        assert all(line in told for line in shown), told
 
     def test_cases_that_pass(self, folder: Path) -> None:
         """Rules in shadow and those over windows could not be tested."""
