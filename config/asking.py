@@ -1,29 +1,68 @@
 """One sample, asked by rules: as a whole, and by parts of what it matched."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from config.expressions import Condition, Context
-from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
+from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts, Surroundings, VideoFrame
 from config.names import ConditionError
+from config.rules import Rule
 from config.trial import MAX_MATCHES
 
 
 class Asked:
     """The sample as conditions see it. Views of a part of its matches are built only where a rule asks for them."""
 
-    def __init__(self, stream: StreamFacts, sample: SampleFacts, around: Surroundings | None = None) -> None:
+    def __init__(
+        self, stream: StreamFacts, sample: SampleFacts, around: Surroundings | None, names: Collection[str]
+    ) -> None:
+        """`names`: those that the rules use."""
         self._around = around
+        self._names = names
         self.problems: tuple[str, ...] = ()
         """Slugs of what a rule will not see."""
         self._sample = sample
         self._views: dict[tuple[ListMatch, ...], Context] = {}
         try:
-            self._views[sample.matches] = Context(stream, sample, around)
+            self._views[sample.matches] = Context(stream, sample, around, names=names)
         except ValueError:  # CEL has no text with lone surrogates, JSON of a platform's notes may
             self.problems = ("metadata-unusable",)
             stream = replace(stream, metadata={})
         self._stream = stream
+
+    def hit(self, rule: Rule) -> Hit | None:
+        """What a rule finds, before persistence; None: it does not hold.
+
+        Raises:
+            ConditionError: it cannot be evaluated.
+        """
+        sample, condition = self._sample, rule.condition
+        if not self.holds(condition):
+            return None
+        grounds = self.grounds(condition)
+        frames: tuple[VideoFrame, ...] = ()
+        if rule.persistence.video_frames is not None:
+            grounds = self.frames(condition)
+            frames = tuple(VideoFrame(match.list, match.video or "", match.entry) for match in grounds)
+            if not frames:
+                return None
+        lowered = any(match.allowed for match in sample.matches) and (
+            all(match.allowed for match in grounds) if frames else not self.holds_unallowed(condition)
+        )
+        return Hit(
+            rule=rule.name,
+            severity=Severity.REVIEW if lowered else rule.severity,
+            capture_ms=sample.capture_ms,
+            pts_seconds=sample.pts_seconds,
+            reason=sample.reason,
+            principles=rule.serves(
+                matched=bool(sample.matches) or self._matched_before(condition), scored=bool(sample.scores)
+            ),
+            matches=sample.matches,
+            scores=dict(sample.scores),
+            grounds=grounds,
+            frames=frames,
+        )
 
     def holds(self, condition: Condition) -> bool:
         """Whether the condition holds for the sample.
@@ -63,6 +102,10 @@ class Asked:
         """Whether it would hold without the matches that a lead found harmless."""
         return self._holds_for(tuple(match for match in self._sample.matches if not match.allowed), condition)
 
+    def _matched_before(self, condition: Condition) -> bool:
+        calls = (call for call in condition.windows if call.function == "matched")
+        return self._around is not None and any(self._around.answers[call.variable] > 0 for call in calls)
+
     def _holds_for(self, matches: tuple[ListMatch, ...], condition: Condition) -> bool:
         try:
             return self._view(matches).holds(condition)
@@ -72,7 +115,8 @@ class Asked:
     def _view(self, matches: tuple[ListMatch, ...]) -> Context:
         view = self._views.get(matches)
         if view is None:
-            view = self._views[matches] = Context(self._stream, replace(self._sample, matches=matches), self._around)
+            sample = replace(self._sample, matches=matches)
+            view = self._views[matches] = Context(self._stream, sample, self._around, names=self._names)
         return view
 
 

@@ -38,7 +38,9 @@ class Stage(BaseModel):
         Raises:
             ConditionError: the condition cannot be evaluated on it.
         """
-        return self.condition is None or Context(stream, sample).holds(self.condition)
+        if self.condition is None:
+            return True
+        return Context(stream, sample, names=self.condition.names).holds(self.condition)
 
 
 def check_cascade(stages: Sequence[Stage]) -> None:

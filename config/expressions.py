@@ -5,6 +5,7 @@ its rule is needed, so names are checked before, and each condition is tried on 
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +52,21 @@ class Condition:
 
 
 class Context:
-    """The names that conditions see, for one sample. Building one costs 22 µs; all rules share it."""
+    """The names that conditions see, for one sample; several rules share it. With all of them it costs 36 µs."""
 
-    def __init__(self, stream: StreamFacts, sample: SampleFacts, around: Surroundings | None = None) -> None:
-        """Without `around`, conditions that look around cannot be evaluated."""
+    def __init__(
+        self,
+        stream: StreamFacts,
+        sample: SampleFacts,
+        around: Surroundings | None = None,
+        *,
+        names: Collection[str] = tuple(FIELDS),
+    ) -> None:
+        """Without `around`, conditions that look around cannot be evaluated.
+
+        Args:
+            names: those that the conditions use; others are not there.
+        """
         lists = {match.list for match in sample.matches}
         scores = {name: float(score) for name, score in sample.scores.items()}
         signals = {name: float(number) for name, number in stream.signals.items()}
@@ -70,27 +82,19 @@ class Context:
         def signal(*arguments: Any) -> float:
             return signals.get(arguments[0], 0.0) if _one_text("signal", arguments, misuse) else 0.0
 
-        variables: dict[str, Any] = {
-            "matches": [_match(match) for match in sample.matches],
-            "scores": scores,
-            "signals": signals,
-            "stream": {
-                "id": stream.stream_id,
-                "purpose": stream.purpose,
-                "audience": stream.audience,
-                "risk_prior": float(stream.risk_prior),
-                "metadata": dict(stream.metadata),
-                "drill": stream.drill,
-            },
-            "sample": {
-                "capture_ms": sample.capture_ms,
-                "pts_seconds": float(sample.pts_seconds),
-                "reason": str(sample.reason),
-                "quality": sample.pdq_quality,
-            },
-        }
-        if around is not None:
-            variables |= {"coverage": vars(around.coverage), **around.answers}
+        variables: dict[str, Any] = {} if around is None else {**around.answers}
+        if "matches" in names:
+            variables["matches"] = [_match(match) for match in sample.matches]
+        if "scores" in names:
+            variables["scores"] = scores
+        if "signals" in names:
+            variables["signals"] = signals
+        if "stream" in names:
+            variables["stream"] = _stream(stream)
+        if "sample" in names:
+            variables["sample"] = _sample(sample)
+        if "coverage" in names and around is not None:
+            variables["coverage"] = vars(around.coverage)
         self._context = cel.Context(
             variables=variables, functions={"matched": matched, "score": score, "signal": signal}
         )
@@ -181,6 +185,26 @@ def _offset(text: str, line: int, column: int) -> int:
 
 def _asked(pattern: re.Pattern[str], text: str) -> list[str]:
     return [double or single for double, single in pattern.findall(text)]
+
+
+def _stream(stream: StreamFacts) -> dict[str, Any]:
+    return {
+        "id": stream.stream_id,
+        "purpose": stream.purpose,
+        "audience": stream.audience,
+        "risk_prior": float(stream.risk_prior),
+        "metadata": dict(stream.metadata),
+        "drill": stream.drill,
+    }
+
+
+def _sample(sample: SampleFacts) -> dict[str, Any]:
+    return {
+        "capture_ms": sample.capture_ms,
+        "pts_seconds": float(sample.pts_seconds),
+        "reason": str(sample.reason),
+        "quality": sample.pdq_quality,
+    }
 
 
 def _match(match: ListMatch) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Final
 
 from config.asking import most_telling
-from config.facts import Evaluation, Hit, Place, SampleFacts, SegmentFacts, StreamFacts, Surroundings
+from config.facts import Coverage, Evaluation, Hit, Place, SampleFacts, SegmentFacts, StreamFacts, Surroundings
 from config.persistence import LATE_SECONDS
 from config.policy import Policy
 from config.windows import Behind
@@ -89,20 +89,45 @@ def judge_in_order(
     """As `judge`, by the rules alone that are judged in order: the others were asked when the samples were taken."""
     if not policy.in_order:
         return Judgement(hits=(), state=OrderState())
-    waiting = sorted([*state.waiting, _kept(segment)] if segment.samples else state.waiting, key=lambda one: one.place)
+    waiting = sorted([*state.waiting, segment] if segment.samples else state.waiting, key=lambda one: one.place)
     ripe = _ripe(waiting, max(segment.capture_ms, *(one.capture_ms for one in waiting), 0), earliest_pending)
+    memory = _Memory(policy, state)
     hits: list[Hit] = []
     problems: set[str] = set()
     for one in waiting[:ripe]:
         for sample in sorted(one.samples, key=lambda sample: sample.capture_ms):
-            state, around = _next(policy, state, sample)
-            evaluation = policy.evaluate(one.stream, sample, replace(around, coverage=one.coverage))
-            ordinal = _ordinal(state, sample)
+            around, ordinal = memory.next(sample, one.coverage)
+            evaluation = policy.evaluate(one.stream, sample, around)
             hits += [replace(hit, segment=one.key, ordinal=ordinal) for hit in evaluation.hits]
             problems.update(evaluation.problems)
     return Judgement(
-        hits=tuple(hits), state=replace(state, waiting=tuple(waiting[ripe:])), problems=tuple(sorted(problems))
+        hits=tuple(hits),
+        state=OrderState(
+            past=tuple(memory.past), ordinal=memory.ordinal, waiting=tuple(_kept(one) for one in waiting[ripe:])
+        ),
+        problems=tuple(sorted(problems)),
     )
+
+
+class _Memory:
+    """What is remembered, going on sample by sample."""
+
+    def __init__(self, policy: Policy, state: OrderState) -> None:
+        self._windows = policy.windows
+        self.past = list(state.past)
+        self.ordinal = state.ordinal
+
+    def next(self, sample: SampleFacts, coverage: Coverage) -> tuple[Surroundings, int]:
+        """What lies around a sample, and its number; that of a late one is the number of the one before it."""
+        now = self._windows.of(sample)
+        around = Surroundings(answers=self._windows.answers(self.past, now), coverage=coverage)
+        if self.ordinal is None:
+            self.ordinal = sample.capture_ms
+        elif sample.looked_at:
+            self.ordinal += 1
+        self.past = self._windows.keep(self.past, now)
+        later = bisect_right(self.past, sample.capture_ms, key=lambda one: one.capture_ms)
+        return around, self.ordinal - sum(one.looked_at for one in self.past[later:])
 
 
 def _kept(segment: SegmentFacts) -> SegmentFacts:
@@ -132,23 +157,3 @@ def _ripe(waiting: Sequence[SegmentFacts], newest_ms: int, earliest_pending: Pla
         left -= len(waiting[ripe].samples)
         ripe += 1
     return ripe
-
-
-def _next(policy: Policy, state: OrderState, sample: SampleFacts) -> tuple[OrderState, Surroundings]:
-    """Goes one sample on."""
-    windows = policy.windows
-    now = windows.of(sample)
-    around = Surroundings(answers=windows.answers(state.past, now))
-    ordinal = state.ordinal
-    if ordinal is None:
-        ordinal = sample.capture_ms
-    elif sample.looked_at:
-        ordinal += 1
-    return replace(state, past=tuple(windows.keep(state.past, now)), ordinal=ordinal), around
-
-
-def _ordinal(state: OrderState, sample: SampleFacts) -> int:
-    """Its number; that of a late one is the number of the one before it."""
-    assert state.ordinal is not None
-    later = bisect_right(state.past, sample.capture_ms, key=lambda one: one.capture_ms)
-    return state.ordinal - sum(one.looked_at for one in state.past[later:])

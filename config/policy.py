@@ -26,10 +26,8 @@ from config.facts import (
     Evaluation,
     Hit,
     SampleFacts,
-    Severity,
     StreamFacts,
     Surroundings,
-    VideoFrame,
 )
 from config.mistakes import Mistake, YamlText, mistakes_of
 from config.names import ConditionError
@@ -147,6 +145,14 @@ class Policy(BaseModel):
         """Rules that are judged in capture order, when all that came before is known."""
         return tuple(rule for rule in self.rules if rule.in_order)
 
+    @cached_property
+    def _names(self) -> tuple[frozenset[str], frozenset[str]]:
+        """That the rules asked at once use, and those that are judged in order."""
+        at_once, in_order = (
+            frozenset().union(*(rule.condition.names for rule in rules)) for rules in (self.at_once, self.in_order)
+        )
+        return at_once, in_order
+
     @property
     def asked_scores(self) -> frozenset[str]:
         """Scores that rules name; one that no classifier gives is always 0.0, and probably a typing error."""
@@ -169,14 +175,15 @@ class Policy(BaseModel):
         matches = most_telling([match for match in sample.matches if stream.drill or match.list != SELFTEST])
         scores = {name: score for name, score in sample.scores.items() if math.isfinite(score)}
         problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
-        sample = replace(sample, matches=matches, scores=scores)
-        asked = Asked(stream, sample, around)
+        if matches != sample.matches or problems:
+            sample = replace(sample, matches=matches, scores=scores)
+        asked = Asked(stream, sample, around, self._names[around is not None])
         problems += asked.problems
         hits: list[Hit] = []
         for rule in self.at_once if around is None else self.in_order:
             started = perf_counter()
             try:
-                hit = _ask(rule, sample, asked, around)
+                hit = asked.hit(rule)
             except ConditionError:
                 problems.append(f"rule-failed:{rule.name}")
                 continue
@@ -185,39 +192,6 @@ class Policy(BaseModel):
             if hit is not None:
                 hits.append(hit)
         return Evaluation(hits=tuple(hits), problems=tuple(problems))
-
-
-def _ask(rule: Rule, sample: SampleFacts, asked: Asked, around: Surroundings | None) -> Hit | None:
-    if not asked.holds(rule.condition):
-        return None
-    grounds = asked.grounds(rule.condition)
-    frames: tuple[VideoFrame, ...] = ()
-    if rule.persistence.video_frames is not None:
-        grounds = asked.frames(rule.condition)
-        frames = tuple(VideoFrame(match.list, match.video or "", match.entry) for match in grounds)
-        if not frames:
-            return None
-    matched = bool(sample.matches) or (around is not None and _matched_before(rule, around))
-    allowed = any(match.allowed for match in sample.matches)
-    lowered = allowed and (
-        all(match.allowed for match in grounds) if frames else not asked.holds_unallowed(rule.condition)
-    )
-    return Hit(
-        rule=rule.name,
-        severity=Severity.REVIEW if lowered else rule.severity,
-        capture_ms=sample.capture_ms,
-        pts_seconds=sample.pts_seconds,
-        reason=sample.reason,
-        principles=rule.serves(matched=bool(sample.matches) or bool(matched), scored=bool(sample.scores)),
-        matches=sample.matches,
-        scores=dict(sample.scores),
-        grounds=grounds,
-        frames=frames,
-    )
-
-
-def _matched_before(rule: Rule, around: Surroundings) -> bool:
-    return any(around.answers[call.variable] > 0 for call in rule.condition.windows if call.function == "matched")
 
 
 def load_policy(path: Path | None = None, *, known_scores: Collection[str] | None = None) -> Policy:

@@ -7,7 +7,7 @@ when the condition is compiled, and each distinct one is computed once a sample,
 import hashlib
 import math
 import re
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,33 +71,32 @@ class WindowCall:
         told = f"{self.function} {self.name} {self.threshold} {self.span}"
         return f"w_{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
-    def answer(self, behind: Sequence[Behind]) -> int | float:
-        """Over the samples of a window, in which none is that was not looked at, but for `matched`."""
-        return _ANSWERS[self.function](self, behind)
+    def answer(self, scores: Sequence[float]) -> int | float:
+        """Over the scores of a window's samples, 0.0 where one has none; of `matched`, 1.0 where one matched."""
+        return _ANSWERS[self.function](scores, self.threshold)
 
 
-def _count(call: WindowCall, behind: Sequence[Behind]) -> int:
-    name, threshold = call.name, call.threshold
-    return sum(1 for one in behind if one.scores.get(name, 0.0) >= threshold)
+def _count(scores: Sequence[float], threshold: float) -> int:
+    return sum(map(threshold.__le__, scores))
 
 
-def _fraction(call: WindowCall, behind: Sequence[Behind]) -> float:
-    return _count(call, behind) / len(behind) if behind else 0.0
+def _fraction(scores: Sequence[float], threshold: float) -> float:
+    return _count(scores, threshold) / len(scores) if scores else 0.0
 
 
-def _max(call: WindowCall, behind: Sequence[Behind]) -> float:
-    return max((one.scores.get(call.name, 0.0) for one in behind), default=0.0)
+def _max(scores: Sequence[float], _: float) -> float:
+    return max(scores, default=0.0)
 
 
-def _matched(call: WindowCall, behind: Sequence[Behind]) -> int:
-    return sum(1 for one in behind if call.name in one.lists)
+def _matched(scores: Sequence[float], _: float) -> int:
+    return round(sum(scores))
 
 
-def _samples(_: WindowCall, behind: Sequence[Behind]) -> int:
-    return len(behind)
+def _samples(scores: Sequence[float], _: float) -> int:
+    return len(scores)
 
 
-_ANSWERS: Final[Mapping[str, Callable[[WindowCall, Sequence[Behind]], int | float]]] = {
+_ANSWERS: Final[Mapping[str, Callable[[Sequence[float], float], int | float]]] = {
     "count": _count,
     "fraction": _fraction,
     "matched": _matched,
@@ -194,19 +193,18 @@ class Windows:
     """The calls of all rules of a policy, and what must be kept for them."""
 
     def __init__(self, calls: Iterable[WindowCall]) -> None:
-        self._by_span: dict[tuple[Span, bool], list[WindowCall]] = {}
-        for call in dict.fromkeys(calls):
-            self._by_span.setdefault((call.span, call.function == "matched"), []).append(call)
-        every = [call for calls_of in self._by_span.values() for call in calls_of]
-        self._scores = frozenset(call.name for call in every if call.function not in ("matched", "samples"))
-        self._lists = frozenset(call.name for call in every if call.function == "matched")
+        every = tuple(dict.fromkeys(calls))
+        self._looked_at = _by_name(call for call in every if call.function != "matched")
+        self._matched = _by_name(call for call in every if call.function == "matched")
         self._ms = max((call.span.ms or 0 for call in every), default=0)
         self._samples = max((call.span.samples or 0 for call in every), default=0)
 
     def of(self, sample: SampleFacts) -> Behind:
         """What is to be kept of a sample."""
-        scores = {name: score for name, score in sample.scores.items() if name in self._scores and math.isfinite(score)}
-        lists = tuple(sorted({match.list for match in sample.matches} & self._lists))
+        scores = {
+            name: score for name, score in sample.scores.items() if name in self._looked_at and math.isfinite(score)
+        }
+        lists = tuple(sorted({match.list for match in sample.matches} & self._matched.keys()))
         return Behind(sample.capture_ms, sample.looked_at, scores, lists)
 
     def answers(self, past: Sequence[Behind], now: Behind) -> dict[str, int | float]:
@@ -215,42 +213,59 @@ class Windows:
         Args:
             past: what is kept, by capture time; what is later than `now` does not count.
         """
-        end = bisect_right(past, now.capture_ms, key=_capture_ms)
+        if not self._looked_at and not self._matched:
+            return {}
+        every = [*past[: bisect_right(past, now.capture_ms, key=_capture_ms)], now]
+        looked_at = [one for one in every if one.looked_at]
         found: dict[str, int | float] = {}
-        for (span, matched), calls in self._by_span.items():
-            behind = [*_window(past, end, now, span, looked_at=not matched)]
-            found |= {call.variable: call.answer(behind) for call in calls}
+        captures_ms = [one.capture_ms for one in looked_at]
+        for name, calls in self._looked_at.items():
+            scores = [one.scores.get(name, 0.0) for one in looked_at]
+            for call in calls:
+                found[call.variable] = call.answer(scores[_start(call.span, captures_ms, now.capture_ms) :])
+        for name, calls in self._matched.items():
+            matches = [float(name in one.lists) for one in every]
+            for call in calls:
+                found[call.variable] = call.answer(matches[_start_of_all(call.span, every, captures_ms) :])
         return found
 
     def keep(self, past: Sequence[Behind], now: Behind) -> list[Behind]:
         """`past` and `now` without what no window can reach any more."""
-        if not self._by_span:
+        if not self._looked_at and not self._matched:
             return []
         kept = list(past)
         insort(kept, now, key=_capture_ms)
         first = bisect_right(kept, kept[-1].capture_ms - self._ms, key=_capture_ms)
-        looked_at = [place for place, one in enumerate(kept) if one.looked_at]
-        if self._samples and looked_at:
-            first = min(first, looked_at[-min(self._samples, len(looked_at))])
+        if self._samples:
+            looked_at = [place for place, one in enumerate(kept) if one.looked_at]
+            first = min(first, looked_at[-min(self._samples, len(looked_at))] if looked_at else first)
         return kept[max(first, len(kept) - MAX_KEPT_SAMPLES) :]
+
+
+def _by_name(calls: Iterable[WindowCall]) -> dict[str, list[WindowCall]]:
+    found: dict[str, list[WindowCall]] = {}
+    for call in calls:
+        found.setdefault(call.name, []).append(call)
+    return found
+
+
+def _start(span: Span, captures_ms: Sequence[int], now_ms: int) -> int:
+    """Where in the samples a window begins that ends with the last one."""
+    if span.samples is not None:
+        return max(0, len(captures_ms) - span.samples)
+    assert span.ms is not None
+    return bisect_right(captures_ms, now_ms - span.ms)
+
+
+def _start_of_all(span: Span, every: Sequence[Behind], looked_at_ms: Sequence[int]) -> int:
+    """Likewise, where those count too that were not looked at: a span of samples holds what lies between the others."""
+    if span.ms is not None:
+        return bisect_right(every, every[-1].capture_ms - span.ms, key=_capture_ms)
+    assert span.samples is not None
+    if len(looked_at_ms) <= span.samples:
+        return 0
+    return bisect_left(every, looked_at_ms[-span.samples], key=_capture_ms)
 
 
 def _capture_ms(one: Behind) -> int:
     return one.capture_ms
-
-
-def _window(past: Sequence[Behind], end: int, now: Behind, span: Span, *, looked_at: bool) -> list[Behind]:
-    if span.ms is not None:
-        start = bisect_right(past, now.capture_ms - span.ms, key=_capture_ms)
-        window = [*past[start:end], now]
-        return [one for one in window if one.looked_at] if looked_at else window
-    assert span.samples is not None
-    found: list[Behind] = [now] if now.looked_at or not looked_at else []
-    wanted = span.samples - now.looked_at
-    for one in reversed(past[:end]):
-        if wanted <= 0:
-            break
-        wanted -= one.looked_at
-        if one.looked_at or not looked_at:
-            found.append(one)
-    return found
