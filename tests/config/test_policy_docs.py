@@ -1,0 +1,40 @@
+"""docs/policy.md: what it shows must work as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from config.errors import PolicyError
+from config.names import FIELDS, FUNCTIONS, MATCH_FIELDS
+from config.policy import parse_policy
+from config.windows import SIGNATURES
+
+TEXT = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[f"example {number}" for number in range(1, len(EXAMPLES) + 1)])
+def test_examples_are_policies(example: str) -> None:
+    """Whoever begins with an example would begin with a refusal."""
+    if isinstance(yaml.safe_load(example), list):
+        example = "version: '1'\nrules:\n" + example
+    parse_policy(example.encode(), "docs/policy.md", known_scores={"open-nsfw/nsfw", "open-nsfw/sfw"})
+
+
+def test_all_names_are_told() -> None:
+    """A rule could ask for what nobody knows of."""
+    assert len(EXAMPLES) >= 5
+    fields = {field for owner in FIELDS.values() for field in owner}
+    for name in {*FIELDS, *FUNCTIONS, *MATCH_FIELDS, *fields, *(f"window.{function}" for function in SIGNATURES)}:
+        assert re.search(rf"`[^`]*\b{re.escape(name)}\b[^`]*`", TEXT), name
+
+
+def test_mistake_is_told_as_shown() -> None:
+    """The text of a refusal would be another one than people were told to look for."""
+    broken = EXAMPLES[0].replace("matched", "matchd")
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(broken.encode(), "policy.yaml")
+    (shown,) = re.findall(r"^    (policy\.yaml: .*?) …$", TEXT, flags=re.MULTILINE)
+    assert str(caught.value).startswith(shown)
