@@ -9,7 +9,8 @@ from redis import Redis
 
 from models.bank.delta import Change
 from models.errors import ChangeError
-from worker.bank.keys import CHANGES, REFRESHED, SNAPSHOT
+from worker.bank.history import KEPT_ACTS, acts_of
+from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
 _log = logging.getLogger(__name__)
@@ -60,11 +61,13 @@ def position(change_id: str) -> tuple[int, int]:
     return int(milliseconds), int(sequence or 0)
 
 
-def append(redis: Redis, changes: Sequence[Change], *, by: str, refreshed: str = "") -> tuple[Change, ...]:
+def append(
+    redis: Redis, changes: Sequence[Change], *, by: str, role: str = "", refreshed: str = ""
+) -> tuple[Change, ...]:
     """Makes changes, all or none; when this returns they are on Redis's disk. Gives them with their ids and times.
 
     Args:
-        by: who makes them, for those who look into it later.
+        by: who makes them, and `role`, as what, for those who look into it later (`worker.bank.history`).
         refreshed: the list whose source was read whole thereby.
 
     Raises:
@@ -76,8 +79,14 @@ def append(redis: Redis, changes: Sequence[Change], *, by: str, refreshed: str =
     ids, _ = run_script_to_disk(
         redis,
         "bank_append",
-        keys=[CHANGES, REFRESHED, SNAPSHOT],
-        args=[by, json.dumps([change.to_json() for change in changes]), refreshed],
+        keys=[CHANGES, REFRESHED, SNAPSHOT, HISTORY],
+        args=[
+            by,
+            json.dumps([change.to_json() for change in changes]),
+            refreshed,
+            json.dumps([act.to_json() for act in acts_of(changes, by=by, role=role, refreshed=refreshed)]),
+            KEPT_ACTS,
+        ],
     )
     return tuple(replace(change, id=str(change_id)) for change, change_id in zip(changes, ids, strict=True))
 

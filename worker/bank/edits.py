@@ -18,13 +18,15 @@ OPERATOR = "operator"
 """Who is recorded where nobody said a name: whoever has this machine's command line."""
 
 
-def make(redis: Redis, changes: Sequence[Change], *, by: str, refreshed: str = "") -> tuple[Change, ...]:
+def make(
+    redis: Redis, changes: Sequence[Change], *, by: str, role: str = "", refreshed: str = ""
+) -> tuple[Change, ...]:
     """Makes changes, all or none: in force everywhere within seconds; look-back follows the same stream.
 
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; the changes may have been made.
     """
-    return changelog.append(redis, changes, by=by, refreshed=refreshed)
+    return changelog.append(redis, changes, by=by, role=role, refreshed=refreshed)
 
 
 def spec_of(fields: Mapping[str, Any]) -> ListSpec:
@@ -40,7 +42,7 @@ def spec_of(fields: Mapping[str, Any]) -> ListSpec:
         raise BankRequestError(told) from error
 
 
-def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR) -> ListSpec:
+def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR, role: str = "") -> ListSpec:
     """Makes an empty list.
 
     Raises:
@@ -49,11 +51,13 @@ def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR) -> L
     """
     if spec.name in bank.specs:
         raise BankRequestError(f"list {spec.name}: there is one already; --change says more of it")
-    make(redis, [Change.put_list(spec, at_ms=0)], by=by)
+    make(redis, [Change.put_list(spec, at_ms=0)], by=by, role=role)
     return spec
 
 
-def change(redis: Redis, bank: Bank, name: str, fields: Mapping[str, Any], *, by: str = OPERATOR) -> ListSpec:
+def change(
+    redis: Redis, bank: Bank, name: str, fields: Mapping[str, Any], *, by: str = OPERATOR, role: str = ""
+) -> ListSpec:
     """Changes what is said of a list; its entries, and what is not in `fields`, stay.
 
     Raises:
@@ -64,11 +68,11 @@ def change(redis: Redis, bank: Bank, name: str, fields: Mapping[str, Any], *, by
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in: it stays as it is")
     changed = spec_of(spec.model_dump() | dict(fields))
-    make(redis, [Change.put_list(changed, at_ms=0)], by=by)
+    make(redis, [Change.put_list(changed, at_ms=0)], by=by, role=role)
     return changed
 
 
-def add(redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: str = OPERATOR) -> None:
+def add(redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: str = OPERATOR, role: str = "") -> None:
     """Adds entries to a list.
 
     Raises:
@@ -78,7 +82,7 @@ def add(redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: st
     must_exist(bank, name)
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} takes nothing this way: see `livewarden bank add --help`")
-    make(redis, [Change.add(name, entry, at_ms=0) for entry in entries], by=by)
+    make(redis, [Change.add(name, entry, at_ms=0) for entry in entries], by=by, role=role)
 
 
 def remove(
@@ -96,10 +100,10 @@ def remove(
     if missing:
         raise BankRequestError(f"list {name} has no entry {missing[0]!r}: nothing was removed")
     changes = [Change.remove(name, entry_id, at_ms=0) for entry_id in entry_ids]
-    make(redis, changes, by=by if actor is None else actor.name)
+    make(redis, changes, by=by if actor is None else actor.name, role="" if actor is None else actor.role)
 
 
-def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR) -> None:
+def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR, role: str = "") -> None:
     """Withdraws a list with all that is in it.
 
     Raises:
@@ -109,7 +113,7 @@ def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR) -> None:
     must_exist(bank, name)
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in: it is always there")
-    make(redis, [Change.drop_list(name, at_ms=0)], by=by)
+    make(redis, [Change.drop_list(name, at_ms=0)], by=by, role=role)
 
 
 def must_exist(bank: Bank, name: str) -> ListSpec:

@@ -7,6 +7,7 @@ neither Redis nor the workers have to carry it.
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +24,7 @@ from models.formats import HEAD_BYTES, Format, Progress, Removal, read, sniff
 from models.formats.report import ImportCount, ImportReport
 from worker.bank.deployed import follow
 from worker.bank.edits import OPERATOR, make
+from worker.bank.history import Act
 from worker.bank.merging import Merge
 from worker.bank.place import Place
 from worker.bank.publication import Contents, publish
@@ -89,6 +91,7 @@ def import_file(
     categories: Collection[str] = (),
     replace: bool = False,
     by: str = OPERATOR,
+    role: str = "",
     progress: Progress | None = None,
     small_changes: int = SMALL_CHANGES,
     store: ObjectStore | None = None,
@@ -122,11 +125,18 @@ def import_file(
             changes = _changes(bank, name, head, replace=replace)
         if changes is not None and len(changes.all) <= small_changes:
             created = [] if spec is not None else [Change.put_list(_new_spec(name), at_ms=0)]
-            make(redis, created + changes.all, by=by, refreshed=name)
+            make(redis, created + changes.all, by=by, role=role, refreshed=name)
             after = follow(redis, place).bank
             added, removed, looked_back, why_not = changes.added, changes.removed, changes.sought, ""
         else:
-            snapshot, merge = _rewrite(redis, place, name, chain(head, records), replace=replace)
+            snapshot, merge = _rewrite(
+                redis,
+                place,
+                name,
+                chain(head, records),
+                replace=replace,
+                act=Act(did="import", list=name, by=by, role=role),
+            )
             after, added, removed = Bank(snapshot=snapshot), merge.new, merge.removed
             looked_back, why_not = _look_back(redis, store, name, merge.only_new(snapshot.entries(name)))
         report = count.report()
@@ -175,7 +185,7 @@ def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, repla
 
 
 def _rewrite(
-    redis: Redis, place: Place, name: str, records: Iterable[Entry | Removal], *, replace: bool
+    redis: Redis, place: Place, name: str, records: Iterable[Entry | Removal], *, replace: bool, act: Act
 ) -> tuple[Snapshot, Merge]:
     """Writes the file into a new snapshot with all that the bank holds."""
 
@@ -185,7 +195,14 @@ def _rewrite(
         yield from ((spec, entries) for spec, entries in bank.contents() if spec.name != name)
 
     with Merge(records, replace=replace, folder=place.settle(redis)) as merge:
-        snapshot = publish(redis, place, contents, refreshed=name, wait_seconds=WRITER_SECONDS)
+        snapshot = publish(
+            redis,
+            place,
+            contents,
+            refreshed=name,
+            act=lambda: replace_fields(act, more={"added": merge.new, "withdrawn": merge.removed}),
+            wait_seconds=WRITER_SECONDS,
+        )
     assert snapshot is not None
     return snapshot, merge
 

@@ -10,6 +10,7 @@ lw:bank:refreshed    hash: list -> when its source was last read, in ms
 lw:bank:followers    hash: process -> JSON: up to which change it follows
 lw:bank:proposed     hash: entry -> JSON: what one person put forward for `confirmed`, until a second one confirms
 lw:bank:quarantine   hash: list/entry -> JSON {until_ms, by, reason}: hashes that raise nothing for a while
+lw:bank:history      stream: `act` -> JSON (`worker.bank.history.Act`): who did what; not trimmed with the changes
 lw:told:ID           mark: operators were told of this, on lw:operations
 
 Changes hold hashes, like the lists do: treat Redis's disk as you treat the lists.
@@ -22,6 +23,7 @@ CHANGES: Final = "lw:bank:changes"
 SNAPSHOT: Final = "lw:bank:snapshot"
 WRITER: Final = "lw:bank:writer"
 REFRESHED: Final = "lw:bank:refreshed"
+HISTORY: Final = "lw:bank:history"
 FOLLOWERS: Final = "lw:bank:followers"
 PROPOSED: Final = "lw:bank:proposed"
 QUARANTINE: Final = "lw:bank:quarantine"

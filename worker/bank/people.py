@@ -18,7 +18,8 @@ from models.pdq import PdqHash
 from worker.bank.actor import Actor, Role
 from worker.bank.allowance import allow_tags
 from worker.bank.edits import make
-from worker.bank.keys import PROPOSED, QUARANTINE
+from worker.bank.history import KEPT_ACTS, Act
+from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.naming import entry_id
 from worker.errors import BankRequestError
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
@@ -63,15 +64,18 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     if proposal is None or now - int(proposal["at_ms"]) > PROPOSAL_HOURS * _HOUR_MS:
         name = key if entry is None else entry
         proposal = {"by": actor.name, "quality": pdq.quality, "at_ms": now, "entry": name}
-        with store_errors():
-            redis.hset(PROPOSED, key, json.dumps(proposal))
+        act = Act(did="propose", list=CONFIRMED, by=actor.name, role=actor.role, entries=(name,))
+        with store_errors(), redis.pipeline(transaction=True) as pipe:
+            pipe.hset(PROPOSED, key, json.dumps(proposal))
+            pipe.xadd(HISTORY, {"act": act.to_json()}, maxlen=KEPT_ACTS, approximate=True)
+            pipe.execute()
         return Confirmation(entry=name, confirmed=False, proposed_by=actor.name, quality=pdq.quality)
     if actor.is_person(str(proposal["by"])):
         raise BankRequestError(f"{actor.name} put this picture forward: a second person must confirm it")
     name, first = str(proposal["entry"]), str(proposal["by"])
     tags = (f"proposed-by:{first}", f"confirmed-by:{actor.name}")
     added = Entry(entry=name, kind=HashKind.PDQ, value=pdq.bits, tags=tags)
-    make(redis, [Change.add(CONFIRMED, added, at_ms=now)], by=actor.name)
+    make(redis, [Change.add(CONFIRMED, added, at_ms=now)], by=actor.name, role=actor.role)
     with store_errors():
         redis.hdel(PROPOSED, key)
     return Confirmation(entry=name, confirmed=True, proposed_by=first, quality=pdq.quality)
@@ -98,7 +102,7 @@ def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: floa
         value=pdq.bits,
         tags=allow_tags(list_name, now + round(hours * _HOUR_MS), actor.name),
     )
-    make(redis, [Change.add(ALLOW, entry, at_ms=now)], by=actor.name)
+    make(redis, [Change.add(ALLOW, entry, at_ms=now)], by=actor.name, role=actor.role)
     return entry
 
 
@@ -131,7 +135,13 @@ def quarantine(
     with store_errors():
         until = now_ms(redis) + round(hours * _HOUR_MS)
     told = {"until_ms": until, "by": actor.name, "reason": reason}
-    run_script_to_disk(redis, "bank_quarantine", keys=[QUARANTINE], args=[f"{list_name}/{entry}", json.dumps(told)])
+    act = _act("quarantine", list_name, entry, actor, {"until_ms": until, "reason": reason})
+    run_script_to_disk(
+        redis,
+        "bank_quarantine",
+        keys=[QUARANTINE, HISTORY],
+        args=[f"{list_name}/{entry}", json.dumps(told), act, KEPT_ACTS],
+    )
     return Quarantine(list=list_name, entry=entry, until_ms=until, by=actor.name, reason=reason)
 
 
@@ -143,8 +153,13 @@ def lift_quarantine(redis: Redis, list_name: str, entry: str, *, actor: Actor) -
         StoreError: Redis failed.
     """
     actor.must_be(Role.LEAD, to="lift a quarantine")
-    if not run_script_to_disk(redis, "bank_quarantine", keys=[QUARANTINE], args=[f"{list_name}/{entry}", ""]):
+    args: list[str | int] = [f"{list_name}/{entry}", "", _act("lift", list_name, entry, actor, {}), KEPT_ACTS]
+    if not run_script_to_disk(redis, "bank_quarantine", keys=[QUARANTINE, HISTORY], args=args):
         raise BankRequestError(f"{list_name}/{entry} is not in quarantine")
+
+
+def _act(did: str, list_name: str, entry: str, actor: Actor, more: dict[str, Any]) -> str:
+    return Act(did=did, list=list_name, by=actor.name, role=actor.role, entries=(entry,), more=more).to_json()
 
 
 def quarantined(redis: Redis) -> tuple[Quarantine, ...]:

@@ -4,6 +4,7 @@ One process at a time writes, under a lease. A crash at any point leaves the old
 name is in force nowhere, and the next writer clears it away.
 """
 
+import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,8 @@ from models.errors import SnapshotError
 from worker.bank.allowance import until_ms
 from worker.bank.changelog import START, read_pointer
 from worker.bank.deployed import Deployed, follow
-from worker.bank.keys import CHANGES, REFRESHED, SNAPSHOT, WRITER
+from worker.bank.history import KEPT_ACTS, Act
+from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.lease import Lease, leased
 from worker.bank.place import Place
 from worker.bank.remote import keep_only, upload
@@ -42,6 +44,7 @@ def publish(
     contents: Callable[[Bank], Contents],
     *,
     refreshed: str = "",
+    act: Callable[[], Act] | None = None,
     wait_seconds: float = 0.0,
     due: Callable[[Deployed], bool] = lambda _: True,
 ) -> Snapshot | None:
@@ -51,6 +54,7 @@ def publish(
 
     Args:
         refreshed: the list whose source was read whole thereby.
+        act: asked, once all is written, what is to be recorded; None: nobody did anything.
         wait_seconds: for another writer to end.
 
     Raises:
@@ -77,7 +81,7 @@ def publish(
         published = run_script_to_disk(
             redis,
             "bank_publish",
-            keys=[WRITER, SNAPSHOT, CHANGES, REFRESHED],
+            keys=[WRITER, SNAPSHOT, CHANGES, REFRESHED, HISTORY],
             args=[
                 lease.token,
                 path.name,
@@ -86,6 +90,8 @@ def publish(
                 deployed.changes,
                 int(bool(refreshed)),
                 digest,
+                json.dumps([] if act is None else [act().to_json()]),
+                KEPT_ACTS,
             ],
         )
         if not published:

@@ -1,28 +1,22 @@
 """`livewarden bank`: the lists of known material, brought in, looked into and changed by hand."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from worker.cli.bankpeople import app as people
 from worker.cli.banksession import format_named, print_json, session
+from worker.cli.bankview import print_import, print_table, progress_of, table_of
 from worker.cli.options import Json
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from models.formats import Progress
-    from worker.bank.importing import Imported
 
 app = typer.Typer(no_args_is_help=True, help="The hash bank: lists of known material.")
 app.registered_commands += people.registered_commands
 
 ListName = Annotated[str, typer.Argument(metavar="LIST", help="1 to 100 characters of A-Z a-z 0-9 . _ -")]
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; recorded with what you do.")]
+InRole = Annotated[str, typer.Option("--role", metavar="ROLE", help="As what you do it; recorded with it.")]
 OPERATOR = "operator"
 
 
@@ -37,7 +31,7 @@ def list_(as_json: Json = False) -> None:
         for record in records:
             print_json(record)
         return
-    table = _table("list", "entries", "source", "category", "within", "quality", "variants", "notes")
+    table = table_of("list", "entries", "source", "category", "within", "quality", "variants", "notes")
     for record in records:
         table.add_row(
             record["list"],
@@ -49,7 +43,7 @@ def list_(as_json: Json = False) -> None:
             " ".join(record["variants"]),
             " ".join(["[bold red]stale[/]"] * record["stale"] + ["exportable"] * record["exportable"]),
         )
-    _print_table(table)
+    print_table(table)
 
 
 @app.command()
@@ -77,11 +71,14 @@ def create(
         bool, typer.Option("--change", help="Of a list that is there: change what is given; its entries stay.")
     ] = False,
     by: By = OPERATOR,
+    role: InRole = "",
     as_json: Json = False,
 ) -> None:
     """Make an empty list, or say more of one that is there."""
     from worker.bank import edits
+    from worker.bank.actor import Actor
 
+    role = Actor.of(by, role).role if role else ""
     given = {
         "source": source,
         "category": category,
@@ -95,9 +92,9 @@ def create(
     told = {field: value for field, value in given.items() if value is not None}
     with session() as now:
         if change:
-            spec = edits.change(now.redis, now.deployed.bank, name, told, by=by)
+            spec = edits.change(now.redis, now.deployed.bank, name, told, by=by, role=role)
         else:
-            spec = edits.create(now.redis, now.deployed.bank, edits.spec_of(told | {"name": name}), by=by)
+            spec = edits.create(now.redis, now.deployed.bank, edits.spec_of(told | {"name": name}), by=by, role=role)
     if as_json:
         print_json({"list": name, **spec.model_dump(mode="json", exclude={"name"})})
     else:
@@ -123,16 +120,19 @@ def import_(
         bool, typer.Option("--replace", help="FILE is all of the list: withdraw what it does not have.")
     ] = False,
     by: By = OPERATOR,
+    role: InRole = "",
     as_json: Json = False,
 ) -> None:
     """Take FILE into LIST, all of it or nothing; what LIST has stays, except for what FILE withdraws.
 
     A list that is not there is made. A malformed file is refused with its place and the reason.
     """
+    from worker.bank.actor import Actor
     from worker.bank.importing import import_file
 
+    role = Actor.of(by, role).role if role else ""
     chosen = None if layout is None else format_named(layout)
-    with session() as now, _progress(file) as progress:
+    with session() as now, progress_of(file) as progress:
         done = import_file(
             now.redis,
             now.place,
@@ -142,13 +142,14 @@ def import_(
             categories=frozenset(categories if categories is not None else ()),
             replace=replace,
             by=by,
+            role=role,
             progress=progress,
             store=now.store,
         )
     if as_json:
         print_json(done.to_record())
     else:
-        _print_import(done, file)
+        print_import(done, file)
 
 
 @app.command()
@@ -230,11 +231,11 @@ def stats(as_json: Json = False) -> None:
     if as_json:
         print_json(record)
         return
-    table = _table("", "")
+    table = table_of("", "")
     for name, value in record.items():
         shown = ", ".join(map(str, value)) if isinstance(value, list | dict) else value
         table.add_row(name.replace("_", " "), f"{shown:,}" if isinstance(shown, int) else str(shown or "none"))
-    _print_table(table)
+    print_table(table)
 
 
 @app.command()
@@ -251,59 +252,3 @@ def verify(as_json: Json = False) -> None:
         for check in checks:
             typer.echo(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.found}")
     raise typer.Exit(int(not ok))
-
-
-@contextmanager
-def _progress(file: Path) -> "Iterator[Progress | None]":
-    """A progress bar on stderr, if that is a terminal, in bytes of the file."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    if not console.is_terminal or not file.is_file():
-        yield None
-        return
-    size = file.stat().st_size
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("reading", total=size)
-        yield lambda read_bytes: bar.update(
-            task, completed=read_bytes, description="reading" if read_bytes < size else "writing"
-        )
-
-
-def _print_import(done: "Imported", file: Path) -> None:
-    report = done.report
-    typer.echo(f"{file} ({done.format}) into {done.list}{', which is new' if done.created else ''}:")
-    typer.echo(f"  accepted    {report.total_accepted:>12,}  {_told(report.accepted)}")
-    skipped = {f"{reason}, first at {report.first_skipped[reason]}": n for reason, n in report.skipped.items()}
-    typer.echo(f"  skipped     {sum(report.skipped.values()):>12,}  {_told(skipped)}")
-    typer.echo(f"  removed     {report.removed:>12,}  by the file itself")
-    typer.echo(f"  duplicates  {report.duplicates:>12,}")
-    if report.contradictions:
-        typer.echo(f"  contradictory ids {report.contradictions:>6,}  all of their hashes are in the list")
-    typer.echo(f"{done.list}: {done.added:,} new, {done.withdrawn:,} withdrawn, now {done.entries:,} entries")
-    if done.looked_back:
-        typer.echo(f"{done.looked_back:,} new PDQ hashes are looked for in the verdict log, while workers run")
-    if done.not_looked_back:
-        typer.echo(f"livewarden: not all that is new is looked back for: {done.not_looked_back}", err=True)
-
-
-def _told(counts: dict[str, int]) -> str:
-    return "; ".join(f"{name} {count:,}" for name, count in counts.items())
-
-
-def _table(*headings: str) -> "Table":
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, show_header=any(headings))
-    for heading in headings:
-        table.add_column(heading, no_wrap=heading in ("list", "entries"), overflow="fold")
-    return table
-
-
-def _print_table(table: "Table") -> None:
-    from rich.console import Console
-
-    Console().print(table)

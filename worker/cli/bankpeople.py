@@ -75,7 +75,7 @@ def add(
                 seconds=seconds,
             )
         )
-        edits.add(now.redis, now.deployed.bank, name, [added], by=by or OPERATOR)
+        edits.add(now.redis, now.deployed.bank, name, [added], by=by or OPERATOR, role=role or "")
     if as_json:
         print_json({"list": name, "entry": added.entry, "kind": str(chosen)})
     else:
@@ -100,7 +100,7 @@ def remove(
     actor = None if by is None or role is None else _actor(by, role)
     with session() as now:
         if whole_list:
-            edits.drop(now.redis, now.deployed.bank, name, by=by or OPERATOR)
+            edits.drop(now.redis, now.deployed.bank, name, by=by or OPERATOR, role=role or "")
         else:
             edits.remove(now.redis, now.deployed.bank, name, entries or [], by=by or OPERATOR, actor=actor)
     if as_json:
@@ -152,6 +152,31 @@ def quarantine(
         print_json(told)
     else:
         typer.echo(text)
+
+
+@app.command()
+def history(
+    name: Annotated[str | None, typer.Argument(metavar="[LIST]", help="Without it: of all lists.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Show who did what to LIST, and when."""
+    from itertools import islice
+
+    from worker.bank.history import read_history
+    from worker.events import rfc3339
+
+    with session() as now:
+        for act in islice(read_history(now.redis, list_name=name), limit):
+            if as_json:
+                print_json(act.to_record())
+                continue
+            who = f"{act.by} ({act.role})" if act.role else act.by
+            more = ", ".join(f"{what} {told}" for what, told in act.more.items())
+            named = " ".join(act.entries)
+            typer.echo(
+                f"{rfc3339(act.at_ms)} {who}: {act.did} {act.list} {named}{f' ({more})' if more else ''}".rstrip()
+            )
 
 
 def _actor(by: str | None, role: str | None) -> "Actor":

@@ -1,6 +1,7 @@
 -- Makes changes of the bank, all or none, in their order.
--- KEYS: stream of changes, times at which lists were refreshed, snapshot in force.
--- ARGV: who makes them, changes as a JSON array of JSON texts, name of the list that is thereby refreshed ('' for none).
+-- KEYS: stream of changes, times at which lists were refreshed, snapshot in force, history.
+-- ARGV: who makes them, changes as a JSON array of JSON texts, name of the list that is thereby refreshed ('' for none),
+--   acts for the history as a JSON array of JSON texts, how many acts are kept.
 -- Returns {ids of the changes, Redis's time in ms}.
 local time = redis.call('TIME')
 local now_ms = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
@@ -9,6 +10,7 @@ for _, change in ipairs(cjson.decode(ARGV[2])) do
   table.insert(ids, redis.call('XADD', KEYS[1], '*', 'change', change, 'by', ARGV[1]))
 end
 redis.call('HINCRBY', KEYS[3], 'changes', #ids)
+note_acts(KEYS[4], cjson.decode(ARGV[4]), ARGV[5])
 if ARGV[3] ~= '' then
   redis.call('HSET', KEYS[2], ARGV[3], now_ms)
 end

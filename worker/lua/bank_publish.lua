@@ -1,8 +1,8 @@
 -- Puts a snapshot in force, if its writer still has the lease, and forgets the changes that even the one before it holds.
--- KEYS: lease, snapshot in force, stream of changes, times at which lists were refreshed.
+-- KEYS: lease, snapshot in force, stream of changes, times at which lists were refreshed, history.
 -- ARGV: token of the lease, name of the snapshot, its watermark, name of a list that is thereby refreshed ('' for none),
 --   how many changes it holds that the one before does not, 1 if it holds what no change tells, else 0,
---   its digest if it is in the store ('' if not).
+--   its digest if it is in the store ('' if not), acts for the history as a JSON array of JSON texts, how many are kept.
 -- Returns 1, or 0 if the lease is lost: nothing was written.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
@@ -16,6 +16,7 @@ redis.call('HINCRBY', KEYS[2], 'edition', ARGV[6])
 if ARGV[7] ~= '' then
   redis.call('HSET', KEYS[2], 'stored', ARGV[2], 'digest', ARGV[7])
 end
+note_acts(KEYS[5], cjson.decode(ARGV[8]), ARGV[9])
 if ARGV[4] ~= '' then
   redis.call('HSET', KEYS[4], ARGV[4], now_ms)
 end

@@ -1,5 +1,12 @@
 -- What stands in front of every script.
 
+-- Keeps acts on the bank, given as JSON texts, in their stream; of very many the oldest go.
+local function note_acts(stream, acts, kept)
+  for _, act in ipairs(acts) do
+    redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'act', act)
+  end
+end
+
 -- Puts events [{stream, incident, text}] on their streams. An escalation's entry is noted with its incident: whoever
 -- decides acknowledges all of them.
 local function publish(events)

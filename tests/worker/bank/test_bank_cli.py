@@ -247,3 +247,39 @@ def test_lists_of_the_folder_are_looked_up_too(bank: Bank, tmp_path: Path) -> No
     (tmp_path / "lists" / "files.csv").write_text(f"hash,id\n{HASH},f\n")
     (found,) = bank("match", HASH, "--json", LIVEWARDEN_LISTS_DIR=str(tmp_path / "lists")).records
     assert found["matches"] == [{"list": "files", "entry": "f", "distance": 0}]
+
+
+def test_who_did_what_stays_known(bank: Bank, redis: Redis, tmp_path: Path) -> None:
+    """Nobody could say who listed a picture, or took one out, once the change is part of a snapshot."""
+    (tmp_path / "more.csv").write_text(f"hash,id\n{'a5' * 32},more\n")
+    kim = ("--by", "kim", "--role", "operator")
+    lea = ("--by", "lea", "--role", "lead")
+    assert bank("create", "police", "--source", "a force", *kim).status == 0
+    assert bank("import", "police", tmp_path / "more.csv", *kim).status == 0
+    assert bank("add", "police", HASH, "--id", "case-7", "--tag", "A").status == 0
+    assert bank("quarantine", "police", "case-7", "--reason", "a logo", *lea).status == 0
+    assert bank("quarantine", "police", "case-7", "--lift", *lea).status == 0
+    assert bank("add", "confirmed", HASH, "--quality", "90", "--by", "mo", "--role", "moderator").status == 0
+    assert bank("add", "confirmed", HASH, "--quality", "90", *lea).status == 0
+    assert bank("remove", "police", "case-7", "more", *kim).status == 0
+    redis.xtrim("lw:bank:changes", maxlen=0)
+    told = [
+        (act["did"], act["list"], act["by"], act["role"], act["entries"]) for act in bank("history", "--json").records
+    ]
+    confirmed = told[1][4]
+    assert told == [
+        ("remove", "police", "kim", "operator", ["case-7", "more"]),
+        ("add", "confirmed", "lea", "lead", confirmed),
+        ("propose", "confirmed", "mo", "moderator", confirmed),
+        ("lift", "police", "lea", "lead", ["case-7"]),
+        ("quarantine", "police", "lea", "lead", ["case-7"]),
+        ("add", "police", "operator", "", ["case-7"]),
+        ("import", "police", "kim", "operator", []),
+        ("put_list", "police", "kim", "operator", []),
+    ]
+    newest = bank("history", "police", "--limit", "1").out
+    assert "kim (operator): remove police case-7 more" in newest
+    assert len(newest.splitlines()) == 1
+    assert HASH not in bank("history", "--json").out
+    refused = bank("create", "other", "--by", "kim", "--role", "boss")
+    assert (refused.status, "--role 'boss'" in refused.message) == (2, True)

@@ -24,6 +24,7 @@ from models.formats import Format
 from models.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.deployed import follow
+from worker.bank.history import read_history
 from worker.bank.importing import import_file
 from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.lease import leased
@@ -328,6 +329,19 @@ def test_new_hashes_of_a_large_file_are_looked_back_for(
     assert (done.added, done.looked_back) == (1, 1)
     (job,) = redis.hkeys(JOBS)
     assert pq.read_table(tmp_path / "store" / "lookback" / f"{job}.parquet")["entry"].to_pylist() == ["newer"]
+
+
+def test_a_large_import_is_recorded_with_what_it_did(
+    redis: Redis, place: Place, list_file: Callable[..., Path]
+) -> None:
+    """Nobody could say who replaced a list."""
+    import_file(redis, place, "own", list_file(20), small_changes=0, by="kim", role="operator")
+    import_file(redis, place, "own", list_file(5), small_changes=0, by="lea", replace=True)
+    acts = [(act.did, act.list, act.by, act.role, dict(act.more)) for act in read_history(redis)]
+    assert acts == [
+        ("import", "own", "lea", "", {"added": 5, "withdrawn": 20}),
+        ("import", "own", "kim", "operator", {"added": 20, "withdrawn": 0}),
+    ]
 
 
 def test_a_store_that_is_away_is_told_and_holds_no_import_up(
