@@ -29,8 +29,8 @@ class Settings(BaseModel):
     """Folder of hash lists: `NAME.csv` is the list NAME. None: only `selftest`."""
 
     bank_dir: Path | None = None
-    """Folder of the hash bank's snapshots, which all workers of a deployment share. None: in
-    ~/.local/state/livewarden/bank, for a deployment on one machine."""
+    """Folder of the hash bank's snapshots, which all processes of a host share; other hosts come by them through the
+    store. None: in ~/.local/state/livewarden/bank, for a deployment on one machine."""
 
     policy_file: Path | None = None
     """The moderation policy. None: the one shipped as config/policy.yaml."""
@@ -54,7 +54,8 @@ class Settings(BaseModel):
     """Of a master playlist, the smallest rendition at or above this height is watched."""
 
     store_url: str = Field(default="~/.local/state/livewarden/store", min_length=1)
-    """Where the verdict log is kept: a folder, or a URL of fsspec's (s3://bucket/path; its package has to be there)."""
+    """Where the verdict log is kept, and the bank's snapshots for other hosts: a folder, or a URL of fsspec's
+    (s3://bucket/path; its package has to be there)."""
 
     verdict_log_hours: float = Field(default=24.0, ge=1, le=24 * 366)
     """How long the verdict log is kept, and how far a new hash is looked back for."""
