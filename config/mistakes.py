@@ -133,6 +133,9 @@ def _mistake(problem: Mapping[str, Any], document: YamlText, known_fields: Mappi
     if problem["type"] == "extra_forbidden":
         owner = next((part for part in reversed(location[:-1]) if part in known_fields), "")
         text = unknown("field", str(location[-1]), known_fields[str(owner)])
+    owner_field, colon, rest = text.partition(": ")
+    if not location and colon and owner_field in document.value:
+        location, text = (owner_field,), rest  # what the parts of a policy say of one another
     line, column = document.place(location, offset)
     return Mistake(
         text=text,

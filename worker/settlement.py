@@ -82,7 +82,12 @@ def settle(
         return SettleResult(outcome=Settled(outcome))
     for _ in range(MAX_ROUNDS):
         round_ = _decide(redis, occasion, sifted, policy, in_order)
-        outcome = _write(redis, occasion, round_.version, round_.step, coverage_increments, stream_fields, round_.order)
+        told = {}
+        if round_.problems:
+            told["degraded"] = json.dumps(sorted({*occasion.degraded, *round_.problems}))
+        outcome = _write(
+            redis, occasion, round_.version, round_.step, coverage_increments, {**stream_fields, **told}, round_.order
+        )
         if outcome != "clash":
             done = Settled(outcome)
             return SettleResult(
