@@ -1,14 +1,14 @@
 """Streams on which things are found, settled, decided and logged as workers do, without looking at pictures."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from logged import row, write
 from redis import Redis
 
-from config.facts import SegmentFacts
+from config.facts import SegmentFacts, StreamFacts
 from config.policy import Policy
 from worker.decisions import decide
 from worker.events import Occasion, Versions
@@ -20,6 +20,27 @@ from worker.segments import SegmentRecord, pending_key, series_of
 from worker.settlement import Settled, SettleResult, settle
 from worker.verdictlog.outcomes import record_outcomes
 from worker.verdictlog.rows import sample_facts_of, stream_facts_of
+
+RULES = """
+version: "1"
+rules:
+  - {name: known, when: 'matched("known")', severity: critical, cooldown_seconds: 0.05}
+  - {name: nude, when: 'score("m/nsfw") > 0.5', severity: review, persistence: {hits: 3, within_seconds: 10},
+     cooldown_seconds: 1}
+  - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high, cooldown_seconds: 0}
+  - {name: tried, when: 'score("m/nsfw") > 0.2', severity: high, mode: shadow}
+"""
+
+
+IN_ORDER = """
+  - {name: often, when: 'window.count("m/nsfw", 0.8, "12s") >= 3', severity: high}
+  - {name: mostly, when: 'window.fraction("m/nsfw", 0.5, "6 samples") > 0.6 && score("m/nsfw") > 0.3', severity: review}
+  - {name: lasting, when: 'window.samples("14s") >= 6 && window.fraction("m/nsfw", 0.6, "14s") >= 0.5', severity: high}
+  - {name: high, when: 'window.max("m/nsfw", "9s") > 0.97 && score("m/nsfw") < 0.2', severity: review}
+  - {name: again, when: 'window.matched("known", "20s") >= 2', severity: critical}
+  - {name: of, when: 'score("m/nsfw") > 0.85', severity: review, persistence: {hits: 3, of_samples: 5}}
+  - {name: unseen, when: 'coverage.moderated_seconds < 1.0 && stream.risk_prior > 0.4', severity: high}
+"""
 
 
 def sample(seconds: float, *, score: float | None = None, lists: Iterable[str] = (), **more: Any) -> dict[str, Any]:
@@ -133,6 +154,30 @@ class Life:
             }
             write(self.store, [{**one, **told} for one in rows], written_ms=now)
         return settled
+
+    def look_back(self, stream_id: str, segment_key: str, capture_ms: int, lists: Iterable[str]) -> None:
+        """A hash that came later is found on what was seen then, and raised as `worker.lookback.found` does."""
+        facts = StreamFacts(stream_id=stream_id)
+        found = row(**sample(0.0, lists=lists), stream_id=stream_id)
+        key = f"{segment_key}~0123456789ab"
+        self.redis.hset(pending_key(stream_id), key, "{}")
+        settle(
+            self.redis,
+            occasion=Occasion(
+                stream=facts,
+                generation=1,
+                segment_key=key,
+                deployment="test",
+                versions=Versions(policy=self.policy.version),
+                looks_back=True,
+            ),
+            hits=self.policy.evaluate(
+                facts, replace(sample_facts_of(found), capture_ms=self.began_ms + capture_ms)
+            ).hits,
+            policy=self.policy,
+            coverage_increments={},
+            stream_fields={},
+        )
 
     def decide(self, stream_id: str, rule: str, outcome: str = "harmless") -> bool:
         """A person decides on the rule's incident; False: none is open."""

@@ -3,50 +3,25 @@
 import io
 import json
 import random
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from logged import row
 from redis import Redis
-from replayed import Life, sample
+from replayed import IN_ORDER, RULES, Life, sample
 from rich.console import Console
 
 from config.policy import Policy
 from worker.bank.keys import QUARANTINE
+from worker.errors import ReplayError
 from worker.redisdb import now_ms
 from worker.replay.comparison import Change
-from worker.replay.part import PartResult, Replayer, Times
 from worker.replay.replaying import ReplayResult
 from worker.replay.report import report
-from worker.replay.rows import PART_SCHEMA
-from worker.replay.sieve import Sieve
 from worker.replay.spool import PART_ROWS
-from worker.verdictlog.rows import table_of
-
-RULES = """
-version: "1"
-rules:
-  - {name: known, when: 'matched("known")', severity: critical, cooldown_seconds: 0.05}
-  - {name: nude, when: 'score("m/nsfw") > 0.5', severity: review, persistence: {hits: 3, within_seconds: 10},
-     cooldown_seconds: 1}
-  - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high, cooldown_seconds: 0}
-  - {name: tried, when: 'score("m/nsfw") > 0.2', severity: high, mode: shadow}
-"""
-
-
-IN_ORDER = """
-  - {name: often, when: 'window.count("m/nsfw", 0.8, "12s") >= 3', severity: high}
-  - {name: mostly, when: 'window.fraction("m/nsfw", 0.5, "6 samples") > 0.6 && score("m/nsfw") > 0.3', severity: review}
-  - {name: lasting, when: 'window.samples("14s") >= 6 && window.fraction("m/nsfw", 0.6, "14s") >= 0.5', severity: high}
-  - {name: high, when: 'window.max("m/nsfw", "9s") > 0.97 && score("m/nsfw") < 0.2', severity: review}
-  - {name: again, when: 'window.matched("known", "20s") >= 2', severity: critical}
-  - {name: of, when: 'score("m/nsfw") > 0.85', severity: review, persistence: {hits: 3, of_samples: 5}}
-  - {name: unseen, when: 'coverage.moderated_seconds < 1.0 && stream.risk_prior > 0.4', severity: high}
-"""
 
 
 @pytest.fixture
@@ -214,6 +189,35 @@ def test_hashes_that_were_silent_stay_silent(simple: Life) -> None:
     assert changes(simple.replay()) == [("same", "cam-a", "known")]
 
 
+def test_what_looking_back_found_is_taken_as_it_was(simple: Life) -> None:
+    """The log of then does not know the hash: the incident would be gone, and the next hit would raise another."""
+    show(simple, "cam-a", [0.1] * 3)
+    simple.look_back("cam-a", "cam-a-1", 2500, ["known"])
+    simple.admit("cam-a", "later", 8000)
+    simple.settle("cam-a", "later", 8000, [sample(0.5, score=0.1, lists=["known"])])
+    assert changes(simple.replay()) == [("given", "cam-a", "known")]
+
+
+def test_a_flood_is_taken_as_it_was(redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path) -> None:
+    """Hundreds of incidents that are one would seem to have been raised, or missed."""
+    text = RULES.replace("rules:", "flood: {streams: 3}\nrules:")
+    life = Life(redis=redis, policy=policy_of(text), folder=tmp_path / "store")
+    for number in range(5):
+        life.admit(f"cam-{number}", "one", 2000 * number)
+        life.settle(f"cam-{number}", "one", 2000 * number, [sample(0.5, score=0.1, lists=["known"])])
+    told = changes(life.replay())
+    assert [one for one in told if one[2] == "known"] == [("same", "cam-0", "known"), ("same", "cam-1", "known")]
+    assert [(change, rule) for change, _, rule in told if rule != "known"] == [("given", "hash-flood")]
+
+
+def test_a_full_disk_is_told(simple: Life, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The reason would be a traceback of a library's, hours into a long log."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    show(simple, "cam-a", [0.1])
+    with pytest.raises(ReplayError, match="none: No such file or directory: TMPDIR may name a folder with more room"):
+        simple.replay(as_of_rows=5 * PART_ROWS)
+
+
 def test_a_long_log_is_gone_through_in_parts(life: Life) -> None:
     """A day of a thousand streams fits no memory."""
     live(life, 7)
@@ -228,63 +232,3 @@ def test_an_empty_log(life: Life) -> None:
     """On the first day there is nothing to see, and that is no error."""
     result = life.replay()
     assert (result.rows, result.compared) == (0, ())
-
-
-NO_SIEVE = "  - {name: none, when: 'sample.capture_ms < 0', severity: review}\n"
-"""No picture is like another to it, so that all are gone through."""
-
-
-def seen(seed: int) -> pa.Table:
-    """Many quiet pictures, and some that are not, of streams whose segments end in any order."""
-    chance = random.Random(seed)
-    rows = []
-    for stream in range(4):
-        busy = chance.sample(range(150), 3)
-        for segment in range(150):
-            loud = any(abs(segment - one) < 4 for one in busy)
-            for number in range(chance.randrange(1, 4)):
-                score = chance.choice([0.1, 0.4, 0.7, 0.9, 0.99] if loud else [0.1, 0.15, 0.2])
-                matched = ["known"] if loud and chance.random() < 0.1 else []
-                begin_ms = 2000 * segment
-                rows.append(
-                    row(
-                        **sample(0.5 * number, score=score if chance.random() < 0.9 else None, lists=matched),
-                        stream_id=f"cam-{stream}",
-                        epoch=segment // 100,
-                        segment_key=f"{stream}-{segment}",
-                        capture_ms=begin_ms + 500 * number,
-                        risk_prior=0.1 * stream * 2,
-                        segment_ms=2000,
-                        moderated_ms=500 if segment % 41 == 0 else 2000,
-                        settled_ms=begin_ms + chance.randrange(2000, 9000),
-                        settled_after=0,
-                    )
-                )
-    ended = {(one["stream_id"], one["segment_key"]): one["settled_ms"] for one in rows}
-    whole = [{**one, "settled_ms": ended[one["stream_id"], one["segment_key"]]} for one in rows]
-    return table_of(whole).select(PART_SCHEMA.names)
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("rules", [RULES, RULES + IN_ORDER])
-def test_what_is_passed_over_would_have_raised_nothing(
-    policy_of: Callable[[str], Policy], rules: str, seed: int
-) -> None:
-    """A replay that is quick and wrong is worse than none."""
-    table = seen(seed)
-    times = Times(start_ms=0, since_ms=0, until_ms=10**12)
-    quick = Replayer(policy_of(rules), times).part(table, {})
-    slow = Replayer(policy_of(rules + NO_SIEVE), times).part(table, {})
-
-    def told(result: PartResult) -> list[tuple[object, ...]]:
-        return [
-            (one.rule, one.would.incident.incident_id, one.would.severity, one.would.incident.finding)
-            for one in result.compared
-            if one.would is not None
-        ]
-
-    assert told(quick) == told(slow)
-    assert quick.hits == slow.hits
-    assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 11)
-    kept = Sieve(policy_of(rules)).rows(table)
-    assert 0 < kept.sum() < 0.7 * len(kept)

@@ -1,7 +1,7 @@
 """Rows of the log, put together by stream in bounded memory: the log has them as they were written.
 
-A log of more than `PART_ROWS` rows is parted by stream into files in a folder of its own, which only their owner can
-read, and which are gone when the replay ends. Each part is then gone through by itself.
+A log of more than `PART_ROWS` rows is parted by stream into files without a name on the disk of TMPDIR. Each part is
+then gone through by itself.
 """
 
 import tempfile
@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,30 +35,24 @@ class Spool:
         self._schema = schema
         self.parts = min(MOST_PARTS, -(-max(1, rows) // PART_ROWS))
         self._kept: list[pa.RecordBatch] = []
-        self._folder = ExitStack()
-        self._open = ExitStack()
-        self._writers: list[Any] = []
-        self._paths: list[Path] = []
+        self._files = ExitStack()
+        self._parts: list[tuple[Any, Any]] = []
+        """Of each part the file, and what writes to it."""
 
     def __enter__(self) -> Self:
         if self.parts > 1:
             with _disk_errors():
-                made = tempfile.TemporaryDirectory(prefix="livewarden-replay-")
-                folder = Path(self._folder.enter_context(made))
-                for number in range(self.parts):
-                    path = folder / f"{number}.arrow"
-                    file = self._open.enter_context(pa.OSFile(str(path), "wb"))
-                    writer = pa.ipc.new_stream(file, self._schema, options=_COMPRESSED)
-                    self._writers.append(self._open.enter_context(writer))
-                    self._paths.append(path)
+                for _ in range(self.parts):
+                    # It has no name, so nothing is left of it, whoever dies.
+                    file = self._files.enter_context(tempfile.TemporaryFile(prefix="livewarden-replay-"))
+                    self._parts.append((file, pa.ipc.new_stream(file, self._schema, options=_COMPRESSED)))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(OSError, pa.ArrowException):  # the disk may be full, and that is told
-            self._open.close()
-        self._folder.close()
+        with suppress(OSError):  # what is still to be written may find the disk full, and that was told
+            self._files.close()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Takes rows.
@@ -78,7 +71,7 @@ class Spool:
         with _disk_errors():
             for number, (begin, end) in enumerate(pairwise([0, *ends])):
                 if end > begin:
-                    self._writers[number].write_batch(in_order.slice(begin, end - begin))
+                    self._parts[number][1].write_batch(in_order.slice(begin, end - begin))
 
     def tables(self) -> Iterator[pa.Table]:
         """The parts, one after the other, each with all rows of its streams; some may be empty. Nothing can be added
@@ -86,12 +79,13 @@ class Spool:
         if self.parts == 1:
             yield pa.Table.from_batches(self._kept, schema=self._schema)
             return
-        with _disk_errors():
-            self._open.close()
-        for path in self._paths:
-            with _disk_errors(), path.open("rb") as file, pa.ipc.open_stream(file) as reader:
-                table = reader.read_all()
-            path.unlink()
+        for file, writer in self._parts:
+            with _disk_errors():
+                writer.close()
+                file.seek(0)
+                with pa.ipc.open_stream(file) as reader:
+                    table = reader.read_all()
+                file.close()
             yield table
 
 

@@ -1,0 +1,171 @@
+"""Parts of a replay by themselves: rows read as they were judged, and rows that are passed over."""
+
+import random
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from logged import row
+from replayed import IN_ORDER, RULES, sample
+
+from config.facts import Coverage, ListedHash, ListMatch, SegmentFacts, StreamFacts
+from config.policy import Policy
+from sampler.frames import SampleReason, Stretch
+from worker.bank.allowance import allow_tags, marked
+from worker.events import Occasion, Versions
+from worker.replay.course import SettledSegment
+from worker.replay.part import PartResult, Replayer, Times
+from worker.replay.rows import PART_SCHEMA, settled_segment
+from worker.replay.sieve import Sieve
+from worker.segments import series_of
+from worker.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
+from worker.verdictlog.rows import rows_of, table_of
+
+
+@given(
+    capture_ms=st.integers(1_600_000_000_000, 1_900_000_000_000),
+    pts=st.lists(st.floats(0, 20), min_size=1, max_size=4, unique=True),
+    score=st.floats(0, 1),
+    allowed=st.booleans(),
+    signals=st.dictionaries(st.text(max_size=5), st.floats(-10, 10), max_size=2),
+)
+def test_a_segment_is_read_as_it_was_judged(
+    capture_ms: int, pts: list[float], score: float, allowed: bool, signals: dict[str, float]
+) -> None:
+    """Anything that a rule can see and the log does not keep would be judged otherwise."""
+    stream = StreamFacts(
+        stream_id="cam-1",
+        purpose="drill",
+        audience="limited",
+        risk_prior=0.3,
+        metadata={"a": [1, {"b": "ü"}]},
+        signals=signals,
+    )
+    tags = allow_tags("police", capture_ms + 10**9, "kim")
+    found = (
+        ListMatch(
+            list="police", entry="7", distance=4, video="v", seconds=1.25, variant="mirror", version="1", tags=("t",)
+        ),
+        *([ListMatch(list="allow", entry="a", distance=0, tags=tags)] if allowed else []),
+    )
+    samples = [
+        SampleVerdict(
+            pts_seconds=seconds,
+            capture_ms=capture_ms + round(seconds * 1000),
+            reason=SampleReason.CUT,
+            keyframe=False,
+            width=320,
+            height=180,
+            pdq="ab" * 32,
+            pdq_quality=80,
+            matches=marked(found, now_ms=capture_ms),
+            scores={"m/nsfw": score},
+            deduplicated=False,
+            concealed=False,
+            looked_at=seconds < 10,
+            flat=None,
+            frozen=False,
+            hits=(),
+        )
+        for seconds in sorted(pts)
+    ]
+    verdict = SegmentVerdict(
+        samples=tuple(samples),
+        duration_seconds=4.0,
+        unmoderated=(Stretch(start_seconds=1.0, end_seconds=2.5, reason="undecodable"),),
+        unhashable_seconds=0.5,
+        frames_total=100,
+        frames_decoded=4,
+        max_gap_seconds=2.0,
+        cpu_seconds=CpuSeconds(),
+        gate=None,
+    )
+    occasion = Occasion(
+        stream=stream, generation=3, segment_key="key", deployment="test", versions=Versions(policy="1")
+    )
+    silent = frozenset({ListedHash("police", "7")})
+    rows = rows_of(
+        occasion, verdict, epoch=2, segment_ms=4000, settled_ms=capture_ms + 9000, settled_after=4, silent=silent
+    )
+    share = verdict.ledger_share(4000)
+    assert settled_segment(table_of(rows).to_pylist()) == SettledSegment(
+        facts=SegmentFacts(
+            key="key",
+            series=series_of(3, 2),
+            capture_ms=capture_ms,
+            stream=stream,
+            samples=tuple(one.facts for one in samples),
+            coverage=Coverage.of_ms(
+                segment_ms=4000,
+                moderated_ms=share.moderated_ms,
+                unhashable_ms=share.unhashable_ms,
+                failed_ms=sum(share.failed_ms.values()),
+            ),
+        ),
+        generation=3,
+        epoch=2,
+        settled_ms=capture_ms + 9000,
+        silent=silent,
+    )
+
+
+NO_SIEVE = "  - {name: none, when: 'sample.capture_ms < 0', severity: review}\n"
+"""No picture is like another to it, so that all are gone through."""
+
+
+def seen(seed: int) -> pa.Table:
+    """Many quiet pictures, and some that are not, of streams whose segments end in any order."""
+    chance = random.Random(seed)
+    rows = []
+    for stream in range(4):
+        busy = chance.sample(range(150), 3)
+        for segment in range(150):
+            loud = any(abs(segment - one) < 4 for one in busy)
+            for number in range(chance.randrange(1, 4)):
+                score = chance.choice([0.1, 0.4, 0.7, 0.9, 0.99] if loud else [0.1, 0.15, 0.2])
+                matched = ["known"] if loud and chance.random() < 0.1 else []
+                begin_ms = 2000 * segment
+                rows.append(
+                    row(
+                        **sample(0.5 * number, score=score if chance.random() < 0.9 else None, lists=matched),
+                        stream_id=f"cam-{stream}",
+                        epoch=segment // 100,
+                        segment_key=f"{stream}-{segment}",
+                        capture_ms=begin_ms + 500 * number,
+                        risk_prior=0.1 * stream * 2,
+                        segment_ms=2000,
+                        moderated_ms=500 if segment % 41 == 0 else 2000,
+                        settled_ms=begin_ms + chance.randrange(2000, 9000),
+                        settled_after=0,
+                    )
+                )
+    ended = {(one["stream_id"], one["segment_key"]): one["settled_ms"] for one in rows}
+    whole = [{**one, "settled_ms": ended[one["stream_id"], one["segment_key"]]} for one in rows]
+    return table_of(whole).select(PART_SCHEMA.names)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("rules", [RULES, RULES + IN_ORDER])
+def test_what_is_passed_over_would_have_raised_nothing(
+    policy_of: Callable[[str], Policy], rules: str, seed: int
+) -> None:
+    """A replay that is quick and wrong is worse than none."""
+    table = seen(seed)
+    times = Times(start_ms=0, since_ms=0, until_ms=10**12)
+    quick = Replayer(policy_of(rules), times).part(table, {})
+    slow = Replayer(policy_of(rules + NO_SIEVE), times).part(table, {})
+
+    def told(result: PartResult) -> list[tuple[object, ...]]:
+        return [
+            (one.rule, one.would.incident.incident_id, one.would.severity, one.would.incident.finding)
+            for one in result.compared
+            if one.would is not None
+        ]
+
+    assert told(quick) == told(slow)
+    assert quick.hits == slow.hits
+    assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 11)
+    kept = Sieve(policy_of(rules)).rows(table)
+    assert 0 < kept.sum() < 0.7 * len(kept)
