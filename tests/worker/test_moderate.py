@@ -232,6 +232,53 @@ def test_a_listed_hash_is_critical_on_any_stream(process: Process, origin: LiveO
     assert set(event["data"]["versions"]["lists"]) == {"police", "selftest"}
 
 
+def test_rules_over_windows_wait_for_an_earlier_segment_and_for_none_that_is_lost(
+    origin: LiveOrigin, redis: Redis, redis_url: str, tmp_path: Path
+):
+    """What is raised would depend on which worker is slow, or nothing would be raised once a segment is lost."""
+    redis.set(SEED, "s3cret")
+    (tmp_path / "policy.yaml").write_text(
+        "version: '1'\nrules:\n"
+        '  - {name: shown, severity: high, when: \'window.matched("selftest", "60s") >= 1\'}\n'
+        '  - {name: sum, severity: high, when: \'matched("selftest") && stream.metadata.age + 1 > 5 &&'
+        ' window.samples("9s") > 0\'}\n'
+    )
+    process = Process(
+        Settings.from_mapping(
+            {
+                "LIVEWARDEN_REDIS_URL": redis_url,
+                "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+                "LIVEWARDEN_POLICY_FILE": str(tmp_path / "policy.yaml"),
+                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+            }
+        )
+    )
+    try:
+        for name in ("0.ts", "1.ts"):
+            origin.add(name, segment_bytes(card=True))
+        first, second = admit(process, origin)
+        process.redis.hset("lw:stream:s", "metadata", json.dumps({"age": "many"}))
+        moderate_segment(process, "s", second)
+        assert process.redis.xlen(DRILLS) == 0
+        assert process.redis.hlen("lw:pending:s") == 1
+        origin.status["/live/0.ts"] = 404
+        process.redis.hset("lw:pending:s", first, _older(process.redis.hget("lw:pending:s", first)))
+        moderate_segment(process, "s", first)
+        (event,) = [json.loads(fields["event"])["data"] for _, fields in process.redis.xrange(DRILLS)]
+        record = show(process.redis, "s")
+    finally:
+        process.close()
+    assert (event["rule"], event["sample"]["segment"]) == ("shown", second)
+    assert event["degraded"] == record["degraded"] == ["rule-failed:sum"]
+    assert record["reasons"] == {"failed: lost": float(SEGMENT_SECONDS)}
+    check_equation(record)
+
+
+def _older(record: str) -> str:
+    """Admitted so long ago that an origin's edges do not lag any more."""
+    return json.dumps(json.loads(record) | {"admitted_ms": 0})
+
+
 def test_the_ledger_names_each_kind():
     """Operators read skipped, failed and missed apart."""
     told = summary({"elapsed": "9000", "moderated": "4000", "failed: lost": "2000", "missed: outage": "3000"}, 0)
