@@ -46,17 +46,17 @@ HELD_MS: Final = 3_600_000
 
 def is_due(redis: Redis) -> bool:
     """Whether there is something to copy, it is time again, and nobody is at it."""
-    with store_errors(), redis.pipeline(transaction=False) as pipe:
-        pipe.exists(LEASE)
-        pipe.get(RECORDED)
-        pipe.hgetall(POSITION)
-        pipe.time()
-        for key in STREAMS:
-            pipe.xrevrange(key, count=1)
-        held, recorded, position, (seconds, _), *newest = pipe.execute()
-    if held or (recorded is not None and int(seconds) * 1000 - int(recorded) < RECORD_EVERY_MS):
-        return False
-    return any(last and str(last[0][0]) != position.get(key) for key, last in zip(STREAMS, newest, strict=True))
+    with store_errors():
+        with redis.pipeline(transaction=False) as pipe:
+            pipe.exists(LEASE)
+            pipe.get(RECORDED)
+            pipe.hgetall(POSITION)
+            pipe.time()
+            held, recorded, position, (seconds, _) = pipe.execute()
+        if held or (recorded is not None and int(seconds) * 1000 - int(recorded) < RECORD_EVERY_MS):
+            return False
+        after: dict[Any, Any] = {key: position.get(key, "0-0") for key in STREAMS}
+        return bool(redis.xread(after, count=1))
 
 
 def unrecorded_from(redis: Redis) -> dict[str, str]:
