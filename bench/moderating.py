@@ -1,0 +1,288 @@
+"""What the pipeline costs beside its bare parts, and the cascade beside its first stage."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.clips import ENCODERS, Clip, make_clean_clip
+from bench.material import Reel
+from config.cascade import Stage
+from config.facts import SampleFacts, StreamFacts
+from config.policy import load_policy
+from config.profiles import BALANCED
+from models.bank.bank import Bank
+from models.classifier import Classifier
+from models.errors import WeightsError
+from models.package import ModelPackage
+from models.pdq import hash_luma
+from models.shelf import DEFAULT, known_packages
+from sampler.decoder import Decoder
+from sampler.demux import Demuxer
+from sampler.execute import Executor
+from sampler.limits import Limits
+from sampler.picture import Picture
+from sampler.plan import plan
+from sampler.source import Source
+from worker.bank.follower import InForce, always
+from worker.pipeline import Origin, Pipeline
+from worker.stages import Stages, Turns
+from worker.verdict import SampleVerdict, SegmentVerdict
+
+WIDTH, HEIGHT = 640, 360
+"""Of the cheapest rendition that platforms send."""
+SEGMENT_SECONDS = 6
+CLIP_SECONDS = 24
+LOOKS = 5
+"""At each clip: the kernel counts a child's CPU in hundredths of a second."""
+SEED = b"bench"
+SECOND = "safety-s"
+"""The cascade's second stage; where its weights are not installed, the first model under another name."""
+CAUSE = 'scores["open-nsfw/nsfw"] >= 0.15'
+"""The issue's own example."""
+EACH = 12
+"""Every so manieth picture of a film is shown to the cascade: half a second apart, as the sampler does at most."""
+
+ORIGIN = Origin(stream=StreamFacts(stream_id="bench"), capture_ms=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineCost:
+    """CPU of one clip's segments, in seconds, of this process and the decoder child."""
+
+    pipeline: float
+    decode: float
+    """The codec's, for the pictures that the sampler decodes."""
+    hash: float
+    match: float
+    classify: float
+    """`session.run` with ready tensors."""
+    packets: float
+    """Demuxing all packets, and nothing else."""
+    segments: int
+    samples: int
+    classified: int
+    decoded_share: float
+
+    @property
+    def parts(self) -> float:
+        return self.decode + self.hash + self.match + self.classify
+
+    @property
+    def ratio(self) -> float:
+        return self.pipeline / self.parts
+
+
+def measure_pipeline(base: str) -> PipelineCost:
+    """The whole way of a clip's segments, beside each part done by itself."""
+    reel = Reel([base], width=WIDTH, height=HEIGHT)
+    clip = make_clean_clip(
+        reel, encoder=ENCODERS[0], base=base, gop_seconds=2, seconds=CLIP_SECONDS, segment_seconds=SEGMENT_SECONDS
+    )
+    classifier = Classifier(known_packages(None)[DEFAULT])
+    bank = Bank()
+    lumas: list[NDArray[np.uint8]] = []
+
+    def keep(picture: Picture, _: SampleVerdict) -> None:
+        lumas.append(np.array(picture.luma()))
+
+    with Decoder() as decoder:
+        pipeline = Pipeline(
+            decoder=decoder, bank=always(InForce(bank=bank)), classifiers=[classifier], policy=load_policy(None)
+        )
+        pipeline.warm_up()
+        verdicts = list(_moderated(pipeline, clip, keep))
+        before = _cpu_of_both(decoder)
+        for _ in range(LOOKS):
+            for _verdict in _moderated(pipeline, clip, None):
+                pass
+        spent = (_cpu_of_both(decoder) - before) / LOOKS
+    hashes = [hash_luma(luma) for luma in lumas]
+    classified = sum(verdict.turns[DEFAULT].looked for verdict in verdicts if DEFAULT in verdict.turns)
+    bare = classifier.bare_run(_picture(reel.picture(base, 0)))
+    return PipelineCost(
+        pipeline=spent,
+        decode=sum(_codec_seconds(segment) for segment in clip.segments),
+        hash=_cpu(lambda: [hash_luma(luma) for luma in lumas]),
+        match=_cpu(lambda: [bank.match(pdq) for pdq in hashes if pdq.hashable]),
+        classify=_cpu(lambda: [bare() for _ in range(classified)]),
+        packets=sum(_cpu(partial(_scan, segment)) for segment in clip.segments),
+        segments=len(clip.segments),
+        samples=len(lumas),
+        classified=classified,
+        decoded_share=sum(v.frames_decoded for v in verdicts) / sum(v.frames_total for v in verdicts),
+    )
+
+
+def _moderated(
+    pipeline: Pipeline, clip: Clip, observe: Callable[[Picture, SampleVerdict], None] | None
+) -> Iterator[SegmentVerdict]:
+    gate = None
+    for number, segment in enumerate(clip.segments):
+        origin = Origin(stream=ORIGIN.stream, capture_ms=1000 * number * clip.segment_seconds)
+        verdict = pipeline.moderate(segment, origin=origin, seed=SEED, gate=gate, observe=observe)
+        gate = verdict.gate
+        yield verdict
+
+
+class _TimedCodec:
+    """A codec context whose decoding is timed; all else is its own."""
+
+    def __init__(self, context: Any) -> None:
+        self.__dict__.update(_context=context, spent=0.0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_context"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.__dict__["_context"], name, value)
+
+    def decode(self, packet: Any) -> Any:
+        started = time.thread_time()
+        try:
+            return self.__dict__["_context"].decode(packet)
+        finally:
+            self.__dict__["spent"] += time.thread_time() - started
+
+
+def _codec_seconds(segment: bytes) -> float:
+    """Of decoding what the sampler decodes, in this process; its questions to suspected cuts are not counted."""
+    least = float("inf")
+    for _ in range(3):
+        with closing(_demuxer(segment)) as demuxer:
+            codec: Any = _TimedCodec(demuxer.codec_context)
+            executor = Executor(codec, Limits(), BALANCED)
+            for window in demuxer.windows():
+                end_seconds = max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
+                targets = plan(
+                    window.packets, profile=BALANCED, seed=SEED, end_seconds=end_seconds, asked=executor.asks
+                )
+                for _taken in executor.run(window, targets):
+                    pass
+            least = min(least, codec.spent)
+    return least
+
+
+def _scan(segment: bytes) -> None:
+    with closing(_demuxer(segment)) as demuxer:
+        for _window in demuxer.windows():
+            pass
+
+
+def _demuxer(segment: bytes) -> Demuxer:
+    descriptor = os.memfd_create("segment")
+    try:
+        os.write(descriptor, segment)
+        return Demuxer(Source(os.dup(descriptor), len(segment)), Limits())
+    finally:
+        os.close(descriptor)
+
+
+def _cpu(work: Callable[[], object]) -> float:
+    """The least of three."""
+    spent = []
+    for _ in range(3):
+        started = time.thread_time()
+        work()
+        spent.append(time.thread_time() - started)
+    return min(spent)
+
+
+def _cpu_of_both(decoder: Decoder) -> float:
+    """Of this process and the decoder child (utime and stime of proc(5))."""
+    assert decoder.child_pid is not None
+    with open(f"/proc/{decoder.child_pid}/stat") as stat:  # noqa: PTH123 (a file of the kernel's)
+        fields = stat.read().rpartition(")")[2].split()
+    return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CascadeCost:
+    """CPU of the classifiers' turn on benign pictures, in seconds."""
+
+    first: float
+    """Of the first stage alone."""
+    cascade: float
+    second_name: str
+    films: dict[str, tuple[int, int]]
+    """Of each film: pictures, and those of them that the second stage did not look at."""
+
+    @property
+    def pictures(self) -> int:
+        return sum(pictures for pictures, _ in self.films.values())
+
+    @property
+    def passed_over(self) -> int:
+        return sum(passed_over for _, passed_over in self.films.values())
+
+    @property
+    def ratio(self) -> float:
+        return self.cascade / self.first
+
+    @property
+    def skip_rate(self) -> float:
+        return self.passed_over / self.pictures
+
+
+def measure_cascade(films: Sequence[str], seconds: int) -> CascadeCost:
+    """Shows films to one stage and to two, picture by picture in turn."""
+    reel = Reel(films, width=WIDTH, height=HEIGHT)
+    packages = known_packages(None)
+    first = Classifier(packages[DEFAULT])
+    second, told = _second(packages)
+    stages = [Stage(model=DEFAULT), Stage(model=second.name, when=CAUSE)]
+    alone, both = Stages([first], None), Stages([first, second], stages)
+    both.prepare()
+    one, two = alone.segment(set()), both.segment(set())
+    sample = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="keyframe", pdq_quality=100)
+    spent = [0.0, 0.0]
+    told_films = {}
+    for film in films:
+        before = two.turns.get(second.name, Turns())
+        looked, passed_over = before.looked, before.passed_over
+        for index in range(0, seconds * 24, EACH):
+            picture = _picture(reel.picture(film, index))
+            for place, turn in enumerate((one, two)):
+                started = time.thread_time()
+                turn.look(picture, ORIGIN.stream, sample)
+                spent[place] += time.thread_time() - started
+        turns = two.turns[second.name]
+        told_films[film] = (
+            turns.looked + turns.passed_over - looked - passed_over,
+            turns.passed_over - passed_over,
+        )
+    return CascadeCost(first=spent[0], cascade=spent[1], second_name=told, films=told_films)
+
+
+def _second(packages: dict[str, ModelPackage]) -> tuple[Classifier, str]:
+    second = Classifier(packages[SECOND])
+    try:
+        second.verify()
+    except WeightsError:
+        package = packages[DEFAULT]
+        again = ModelPackage(
+            manifest=package.manifest.model_copy(update={"name": "again"}), path=package.path, origin=package.origin
+        )
+        return Classifier(again), f"{DEFAULT} again, since {SECOND} is not installed"
+    return second, SECOND
+
+
+def _picture(i420: NDArray[np.uint8]) -> Picture:
+    """A picture of a reel as the decoder gives it."""
+    luma, chroma = WIDTH * HEIGHT, WIDTH * HEIGHT // 4
+    flat = i420.ravel()
+    return Picture(
+        planes=(
+            flat[:luma].reshape(HEIGHT, WIDTH),
+            flat[luma : luma + chroma].reshape(HEIGHT // 2, WIDTH // 2),
+            flat[luma + chroma :].reshape(HEIGHT // 2, WIDTH // 2),
+        ),
+        full_range=False,
+        matrix="bt601",
+    )
