@@ -92,8 +92,8 @@ def picture_steps(manifest: Manifest) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """What a model takes for one picture, in milliseconds of CPU, or of wall time where a GPU computes: the least of all
-    rounds."""
+    """What a model takes for one picture, in milliseconds of CPU, or of wall time where a GPU computes: the least of
+    all rounds."""
 
     width: int
     height: int
