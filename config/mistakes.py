@@ -136,6 +136,11 @@ def _mistake(problem: Mapping[str, Any], document: YamlText, known_fields: Mappi
     owner_field, colon, rest = text.partition(": ")
     if not location and colon and owner_field in document.value:
         location, text = (owner_field,), rest  # what the parts of a policy say of one another
+    return mistake_at(location, text, document, offset)
+
+
+def mistake_at(location: Location, text: str, document: YamlText, offset: int | None = None) -> Mistake:
+    """What is wrong with a field, with the field's place; `offset` is into its text, in characters."""
     line, column = document.place(location, offset)
     return Mistake(
         text=text,

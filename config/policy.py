@@ -5,7 +5,7 @@ A YAML file of rules; `config/policy.yaml` is the one that ships, and explains i
 
 import hashlib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
@@ -29,7 +29,7 @@ from config.facts import (
     StreamFacts,
     Surroundings,
 )
-from config.mistakes import Mistake, YamlText, mistakes_of
+from config.mistakes import Location, Mistake, YamlText, mistake_at, mistakes_of
 from config.names import ConditionError
 from config.persistence import Persistence
 from config.profiles import PROFILES, SamplingProfile
@@ -67,6 +67,9 @@ class Policy(BaseModel):
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
+    _name: str = PrivateAttr(default="policy")
+    _document: YamlText = PrivateAttr(default_factory=lambda: YamlText(""))
+    """The file itself: mistakes that show only beside the models are told with their place too."""
 
     @field_validator("profiles", mode="before")
     @classmethod
@@ -121,6 +124,10 @@ class Policy(BaseModel):
         context = Context(stream, SampleFacts(capture_ms=0, pts_seconds=0.0, reason="", pdq_quality=0))
         name = next((choice.profile for choice in self.sampling_for if choice.holds(context)), self.sampling)
         return (PROFILES | self.profiles)[name]
+
+    def refused(self, problems: Iterable[tuple[Location, str]]) -> PolicyError:
+        """What is wrong with it for somebody who knows more than the file does: fields, and what was expected."""
+        return _refused(self._name, *(mistake_at(where, text, self._document) for where, text in problems))
 
     def rule(self, name: str) -> Rule:
         """The rule of that name; KeyError if there is none."""
@@ -250,6 +257,7 @@ def parse_policy(data: bytes, name: str, *, known_scores: Collection[str] | None
     except ValidationError as error:
         raise _refused(name, *mistakes_of(error, document, _KNOWN_FIELDS)) from error
     policy._digest = hashlib.sha256(data).hexdigest()
+    policy._name, policy._document = name, document
     return policy
 
 

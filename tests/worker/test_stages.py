@@ -150,7 +150,7 @@ MINOR = [{"labels": [{"name": "minor", "category": "minor"}]}]
         ),
         ("when: 'score(\"means/first\") > 0.5'", 'window.max("age/minor", "30s") > 0.5', "age/minor is for rules"),
         ("when: 'score(\"means/first\") > 0.5'", "scores.all(name, scores[name] > 0.5)", "`scores` as a whole"),
-        ("when: 'score(\"means/none\") > 0.5'", 'matched("l")', "no score 'means/none': known are age/minor"),
+        ("when: 'score(\"means/none\") > 0.5'", 'matched("l")', "unknown score 'means/none': did you mean"),
         ("", 'matched("l")', "looks only where an earlier stage gave cause"),
         ("when: 'stream.risk_prior > 0.5'", 'matched("l")', "looks only where an earlier stage gave cause"),
     ],
@@ -162,8 +162,9 @@ def test_what_a_policy_may_not_ask_of_a_model_is_refused(
     models = [brightness(tmp_path), half(tmp_path, 0.5, name="age", use="shadow", outputs=MINOR)]
     stage = f"cascade: [{{model: means}}, {{model: age, {cascade}}}]"
     in_force = policy(tmp_path, stage, f"{{name: a, when: '{rule}', severity: high}}")
-    with pytest.raises(PolicyError, match=expected):
+    with pytest.raises(PolicyError, match=expected) as refused:
         check_models(in_force, [model.manifest for model in models])
+    assert str(refused.value).startswith(f"{tmp_path / 'policy.yaml'}: line ")
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,8 @@ def test_what_a_policy_may_not_ask_of_a_model_is_refused(
         ('score("means/first") >= 0.9 && score("age/minor") < 0.2', True),
         ('score("means/first") >= 0.9 && !(score("age/minor") > 0.5)', True),
         ('score("means/first") - score("age/minor") > 0.4', True),
+        ('score("means/first") > 0.4 && window.max("age/minor", "60s") < 0.3', True),
+        ('score("means/first") > 0.4 && window.count("age/minor", 0.5, "60s") >= 3', False),
         ('score("means/first") >= 0.5 && score("age/minor") >= 0.5', False),
         ('score("means/first") + score("age/minor") >= 1.2 || matched("l")', False),
     ],
