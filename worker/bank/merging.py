@@ -89,6 +89,8 @@ class Merge:
             _mark_same(theirs, own, self._known, again)
         for (ids,), (own_ids, places) in _together(self._withdrawn, self._own_ids):
             gone[places[np.isin(own_ids, ids)].astype(np.intp)] = True
+        if again.all():
+            return
         begin = 0
         for batch in _batches(entries()):
             flags = slice(begin, begin + len(batch))
@@ -106,6 +108,8 @@ class Merge:
         file's, in its order."""
         pdq = np.concatenate([np.empty(0, np.bool_), *self._pdq])
         new = ~self._known[pdq]
+        if not new.any():
+            return
         entries = (entry for entry in written if entry.kind is HashKind.PDQ)
         for start in range(0, len(new), BATCH_ENTRIES):
             flags = new[start : start + BATCH_ENTRIES].tolist()
