@@ -60,6 +60,8 @@ class NamedStreams:
     streams: tuple[str, ...]
     """As many as an event names, the first to match first."""
     total: int
+    incidents: tuple[str, ...] = ()
+    """Of its first streams: incidents of their own, raised by the same hash before it was one of many streams."""
 
     @classmethod
     def of(cls, streams: Sequence[str]) -> "NamedStreams":
@@ -68,7 +70,8 @@ class NamedStreams:
 
     def to_data(self) -> dict[str, Any]:
         """As events tell them."""
-        return {"streams": list(self.streams), "streams_total": self.total}
+        told = {"streams": list(self.streams), "streams_total": self.total}
+        return told | {"incidents": list(self.incidents)} if self.incidents else told
 
 
 @dataclass(frozen=True, kw_only=True)

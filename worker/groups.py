@@ -6,7 +6,7 @@ that a thousand streams at once do not wait for one another.
 """
 
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 
 from redis import Redis
@@ -24,6 +24,9 @@ from worker.incidents import RuleState, StreamIncidents
 from worker.incidentstore import MAX_ROUNDS, read_incidents
 from worker.queuekeys import OPERATIONS, flood_key, groups_owner, named_key
 from worker.redisdb import now_ms, run_script, store_errors
+
+MAX_EARLIER = 100
+"""Streams of which incidents are looked for; a flood is told from about ten on."""
 
 COOLDOWN_MS = 300_000
 """After a lead's decision, what its streams showed until so much later is decided: as with rules by default."""
@@ -151,7 +154,8 @@ def _raise(
         published_ms=now,
         cooldown_ms=COOLDOWN_MS,
     )
-    named = NamedStreams.of(sorted(streams, key=lambda stream: (streams[stream], stream)))
+    ordered = sorted(streams, key=lambda stream: (streams[stream], stream))
+    named = replace(NamedStreams.of(ordered), incidents=tuple(_earlier(redis, ordered, hashes)))
     event = escalation(occasion, incident, suspect.cause, previous_severity=None, now_ms=now, named=named)
     group = Group(purpose=purpose, name=name, state=RuleState(incident=incident, hashes=tuple(sorted(hashes))))
     return group.write(
@@ -162,6 +166,18 @@ def _raise(
         told=len(streams),
         due_ms=now + update_ms(policy),
     )
+
+
+def _earlier(redis: Redis, streams: Sequence[str], hashes: Set[ListedHash]) -> Iterator[str]:
+    """Open incidents of single streams that these hashes raised, before they were found on many.
+
+    They are not closed: other matches may be among their grounds, and nobody has decided.
+    """
+    for stream in streams[:MAX_EARLIER]:
+        for state in read_incidents(redis, stream).rules.values():
+            incident = state.incident
+            if incident is not None and hashes & {match.listed for match in incident.finding.matches}:
+                yield incident.incident_id
 
 
 def _join_open(

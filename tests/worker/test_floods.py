@@ -119,6 +119,19 @@ class TestGroup:
         (shown,) = [each for each in open_incidents(town.redis) if each.rule == "hash-flood"]
         assert (shown.streams, shown.hits) == (9, 9)
 
+    def test_incidents_of_single_streams_before_it_are_linked(self, town: Town) -> None:
+        """A lead would decide on the group, and moderators go on with the same hash one stream at a time, unknowing."""
+        town.show("cam-0", "stop/9", "known/7")
+        flood(town, streams=4)
+        (group,) = town.groups()
+        first = {each.incident_id for each in open_incidents(town.redis) if each.rule != "hash-flood"}
+        by_known = {each["incident_id"] for each in town.events() if any(m["entry"] == "7" for m in each["matches"])}
+        assert set(group["incidents"]) == (first & by_known) - {group["incident_id"]}
+        assert len(group["incidents"]) >= 3
+        town.tell()
+        newest = [event for event in town.events() if event["rule"] == "hash-flood"][-1]
+        assert newest["incidents"] == group["incidents"]
+
     def test_operators_are_told(self, town: Town) -> None:
         """Those who run lists would not learn that one of them is at fault."""
         flood(town)
