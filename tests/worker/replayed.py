@@ -1,5 +1,6 @@
 """Streams on which things are found, settled, decided and logged as workers do, without looking at pictures."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from redis import Redis
 
 from config.facts import SegmentFacts, StreamFacts
 from config.policy import Policy
+from worker.bank.keys import QUARANTINE
 from worker.decisions import decide
 from worker.events import Occasion, Versions
 from worker.objectstore import ObjectStore
@@ -120,13 +122,6 @@ class Life:
             for one in samples
         ]
         facts = stream_facts_of(rows[0])
-        occasion = Occasion(
-            stream=facts,
-            generation=1,
-            segment_key=segment_key,
-            deployment="test",
-            versions=Versions(policy=self.policy.version),
-        )
         segment = SegmentFacts(
             key=segment_key,
             series=series_of(1, 1),
@@ -137,7 +132,7 @@ class Life:
         )
         settled = settle(
             self.redis,
-            occasion=occasion,
+            occasion=self._occasion(facts, segment_key),
             hits=[hit for one in segment.samples for hit in self.policy.evaluate(facts, one).hits],
             policy=self.policy,
             coverage_increments={},
@@ -155,6 +150,35 @@ class Life:
             write(self.store, [{**one, **told} for one in rows], written_ms=now)
         return settled
 
+    def fail(self, stream_id: str, segment_key: str, capture_ms: int) -> None:
+        """An admitted segment ends of which nothing was seen."""
+        facts = stream_facts_of(row(stream_id=stream_id))
+        settle(
+            self.redis,
+            occasion=self._occasion(facts, segment_key),
+            hits=[],
+            policy=self.policy,
+            coverage_increments={},
+            stream_fields={},
+            segment=SegmentFacts(
+                key=segment_key, series=series_of(1, 1), capture_ms=self.began_ms + capture_ms, stream=facts
+            ),
+        )
+
+    def _occasion(self, facts: StreamFacts, segment_key: str) -> Occasion:
+        return Occasion(
+            stream=facts,
+            generation=1,
+            segment_key=segment_key,
+            deployment="test",
+            versions=Versions(policy=self.policy.version),
+        )
+
+    def quarantine(self, entry: str, *, for_ms: int) -> None:
+        """A lead has a listed hash, "list/entry", raise nothing for a while."""
+        note = {"until_ms": now_ms(self.redis) + for_ms, "by": "kim"}
+        self.redis.hset(QUARANTINE, entry, json.dumps(note))
+
     def look_back(self, stream_id: str, segment_key: str, capture_ms: int, lists: Iterable[str]) -> None:
         """A hash that came later is found on what was seen then, and raised as `worker.lookback.found` does."""
         facts = StreamFacts(stream_id=stream_id)
@@ -163,14 +187,7 @@ class Life:
         self.redis.hset(pending_key(stream_id), key, "{}")
         settle(
             self.redis,
-            occasion=Occasion(
-                stream=facts,
-                generation=1,
-                segment_key=key,
-                deployment="test",
-                versions=Versions(policy=self.policy.version),
-                looks_back=True,
-            ),
+            occasion=replace(self._occasion(facts, key), looks_back=True),
             hits=self.policy.evaluate(
                 facts, replace(sample_facts_of(found), capture_ms=self.began_ms + capture_ms)
             ).hits,

@@ -1,7 +1,6 @@
 """A policy is tried on what was seen: beside what was raised, in a real Valkey and a real folder."""
 
 import io
-import json
 import random
 import tempfile
 from collections import Counter
@@ -35,23 +34,29 @@ def life(redis: Redis, policy: Policy, tmp_path: Path) -> Life:
 
 
 def live(life: Life, seed: int, *, segments: int = 60) -> None:
-    """Streams whose segments end in any order, and people who decide meanwhile."""
+    """Segments end in any order or fail, people decide meanwhile, and a hash is silent at times."""
     chance = random.Random(seed)
     streams = [f"cam-{chance.randrange(3)}" for _ in range(segments)]
     for number, stream in enumerate(streams):
         life.admit(stream, f"seg-{seed}-{number}", number * 2000)
     for number in sorted(range(segments), key=lambda number: number + chance.uniform(0, 6)):
+        stream, key = streams[number], f"seg-{seed}-{number}"
+        if chance.random() < 0.05:
+            life.quarantine("known/7", for_ms=chance.randrange(5, 60))
+        if chance.random() < 0.1:
+            life.fail(stream, key, number * 2000)
+            continue
         found = [
             sample(
                 0.5 + index,
-                score=chance.choice([0.1, 0.3, 0.55, 0.95]),
-                lists=["known"] if chance.random() < 0.08 else [],
+                score=chance.choice([0.1, 0.3, 0.55, 0.95, None]),
+                lists=["known"] if chance.random() < 0.1 else [],
             )
             for index in range(chance.randrange(1, 4))
         ]
-        life.settle(streams[number], f"seg-{seed}-{number}", number * 2000, found)
+        life.settle(stream, key, number * 2000, found)
         if chance.random() < 0.3:
-            life.decide(streams[number], chance.choice([rule.name for rule in life.policy.rules]))
+            life.decide(stream, chance.choice([rule.name for rule in life.policy.rules]))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -178,8 +183,7 @@ def test_what_the_log_does_not_hold_is_taken_as_it_was(simple: Life, policy_of: 
 
 def test_hashes_that_were_silent_stay_silent(simple: Life) -> None:
     """A hash in quarantine would seem to have been missed by everybody."""
-    note = json.dumps({"until_ms": now_ms(simple.redis) + 60_000, "by": "kim"})
-    simple.redis.hset(QUARANTINE, "known/7", note)
+    simple.quarantine("known/7", for_ms=60_000)
     simple.admit("cam-a", "one", 0)
     simple.settle("cam-a", "one", 0, [sample(0.5, score=0.1, lists=["known"])])
     simple.redis.delete(QUARANTINE)
