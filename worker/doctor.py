@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from config.errors import LivewardenError, PolicyError
 from config.facts import ALLOW, SELFTEST
+from config.names import unknown
 from config.policy import Policy, load_policy
 from config.settings import PREFIX, Settings
 from models.bank.bank import Bank
@@ -168,13 +169,13 @@ def _names_fit(settings: Settings, policy: Policy, lists: Bank, classifiers: tup
             found=str(error),
             advice="a worker does not start like this: correct the rules, or add the classifier",
         )
-    missing = [f"list {name}" for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})]
+    missing = sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})
     if not missing:
         return Diagnosis(name="rules", state=State.OK, found="every score and list that rules name exists")
     return Diagnosis(
         name="rules",
         state=State.WARN,
-        found=f"rules name what does not exist: {', '.join(missing)}",
+        found="; ".join(unknown("list", name, lists.sizes) for name in missing),
         advice="correct the rules, or bring the list in",
     )
 

@@ -311,3 +311,13 @@ def test_allowed_matches_ask_for_a_review_only() -> None:
     allowed = ListMatch(list="x", entry="1", distance=3, allowed=True)
     hits = policy.evaluate(LIVE, replace(sample(0, None, "y"), matches=(allowed, *sample(0, None, "y").matches))).hits
     assert {hit.rule: hit.severity for hit in hits} == {"a": Severity.REVIEW, "b": Severity.HIGH}
+
+
+def test_a_rule_that_takes_long_is_told() -> None:
+    """A stream would fall behind, and nobody would know which rule it waits for."""
+    numbers = ", ".join(map(str, range(25)))
+    policy = policy_of(f"[{numbers}].all(a, stream.metadata.all(b, b != string(a)))", 'matched("x")')
+    crowded = replace(LIVE, metadata={f"note {number}": number for number in range(40_000)})
+    evaluation = policy.evaluate(crowded, sample(0, None, "x"))
+    assert [hit.rule for hit in evaluation.hits] == ["a", "b"]
+    assert evaluation.problems == ("rule-slow:a",)

@@ -177,8 +177,14 @@ class Ender:
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"done\n"
 
-    def close(self) -> None:
-        self._process.communicate(timeout=20)
+    def stop(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def join(self) -> None:
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process.wait(60)
 
 
 @pytest.fixture
@@ -186,7 +192,9 @@ def processes(redis_url: str) -> Iterator[list[Ender]]:
     enders = [Ender(redis_url) for _ in range(PROCESSES)]
     yield enders
     for ender in enders:
-        ender.close()
+        ender.stop()
+    for ender in enders:
+        ender.join()
 
 
 @pytest.mark.timeout(300)
