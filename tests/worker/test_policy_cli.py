@@ -80,6 +80,15 @@ class TestCheck:
         ]
         assert (summary["ok"], summary["mistakes"]) == (False, 3)
 
+    def test_a_score_that_nobody_gives_is_told(self, folder: Path) -> None:
+        """The rule would hold for nothing, for ever, and look as good as the others."""
+        (folder / "policy.yaml").write_text(POLICY.replace("> 0.5'", '> 0.5 && score("safety-s/nsfw") > 0.5\''))
+        ran = livewarden("policy", "check", "policy.yaml", folder=folder)
+        assert ran.status == 0
+        assert ran.out.splitlines()[-1].startswith("policy.yaml: rule 'nude': safety-s/nsfw is always 0.0: ")
+        warning, record = livewarden("policy", "check", "policy.yaml", "--json", folder=folder).records
+        assert (warning["type"], warning["rule"], record["ok"]) == ("warning", "nude", True)
+
     def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         """A mistyped path would look like a policy with a mistake."""
         ran = livewarden("policy", "check", tmp_path / "none.yaml")

@@ -41,7 +41,8 @@ def check(
 ) -> None:
     """Say all that is wrong with a policy, with line and column, or what it does.
 
-    Status 1: it has mistakes, and no worker would take it. Else 0.
+    Status 1: it has mistakes, and no worker would take it. Else 0, also where a rule asks for a score that is always
+    0.0, which is told.
     """
     from config.policy import load_policy
     from models.shelf import known_packages
@@ -55,18 +56,28 @@ def check(
     scores = [manifest.key(label) for manifest in packages for label in manifest.labels]
     try:
         policy = load_policy(path, known_scores=scores)
-        classifiers_for(policy, settings)
+        running = [classifier.manifest for classifier in classifiers_for(policy, settings)]
     except PolicyError as error:
         if not _print_mistakes(error, name, as_json=as_json):
             raise
         raise typer.Exit(FOUND) from error
+    given = {manifest.key(label) for manifest in running for label in manifest.labels}
+    unknown = [(rule.name, score) for rule in policy.rules for score in sorted(rule.condition.scores - given)]
     if as_json:
+        for rule_name, score in unknown:
+            _print_json({"type": "warning", "file": name, "rule": rule_name, "text": _always_0(score)})
         rules = [{"rule": rule.name, "severity": rule.severity, "mode": rule.mode} for rule in policy.rules]
         _print_json({"type": "policy", "file": name, "ok": True, "version": policy.version, "rules": rules})
     else:
         from rich.console import Console
 
         Console().print(describe(policy, name))
+        for rule_name, score in unknown:
+            typer.echo(f"{name}: rule {rule_name!r}: {_always_0(score)}")
+
+
+def _always_0(score: str) -> str:
+    return f"{score} is always 0.0: its classifier does not run where this policy is in force, see `cascade`"
 
 
 def _print_mistakes(error: PolicyError, name: str, *, as_json: bool) -> bool:

@@ -27,7 +27,8 @@ def describe(policy: Policy, name: str) -> RenderableType:
             f"{rule.cooldown_seconds:g} s",
             rule.action,
         )
-    return Group(table, Text(f"No mistakes in {len(policy.rules)} rules.", style="green"))
+    rules = "1 rule" if len(policy.rules) == 1 else f"{len(policy.rules)} rules"
+    return Group(table, Text(f"No mistakes in {rules}.", style="green"))
 
 
 def told_persistence(persistence: Persistence) -> str:
