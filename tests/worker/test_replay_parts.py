@@ -111,6 +111,7 @@ def test_a_segment_is_read_as_it_was_judged(
     )
 
 
+REPORTED = '  - {name: reported, when: \'score("m/nsfw") > 0.3 && signal("reports") >= 3.0\', severity: review}\n'
 NO_SIEVE = "  - {name: none, when: 'sample.capture_ms < 0', severity: review}\n"
 """No picture is like another to it, so that all are gone through."""
 
@@ -135,6 +136,7 @@ def seen(seed: int) -> pa.Table:
                         segment_key=f"{stream}-{segment}",
                         capture_ms=begin_ms + 500 * number,
                         risk_prior=0.1 * stream * 2,
+                        signals=[("reports", float(segment // 40))],
                         segment_ms=2000,
                         moderated_ms=500 if segment % 41 == 0 else 2000,
                         settled_ms=begin_ms + chance.randrange(2000, 9000),
@@ -147,7 +149,7 @@ def seen(seed: int) -> pa.Table:
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("rules", [RULES, RULES + IN_ORDER])
+@pytest.mark.parametrize("rules", [RULES, RULES + IN_ORDER + REPORTED])
 def test_what_is_passed_over_would_have_raised_nothing(
     policy_of: Callable[[str], Policy], rules: str, seed: int
 ) -> None:
@@ -166,6 +168,6 @@ def test_what_is_passed_over_would_have_raised_nothing(
 
     assert told(quick) == told(slow)
     assert quick.hits == slow.hits
-    assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 11)
+    assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 12)
     kept = Sieve(policy_of(rules)).rows(table)
     assert 0 < kept.sum() < 0.7 * len(kept)
