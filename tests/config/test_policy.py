@@ -67,7 +67,9 @@ class TestDefault:
 
     def test_classifier_calls_for_review(self) -> None:
         """What is not on any list would never be seen by a person."""
-        (hit,) = load_policy(None).evaluate(LIVE, replace(SAMPLE, scores={"open-nsfw/nsfw": 0.97})).hits
+        policy = load_policy(None)
+        hits = policy.evaluate(LIVE, replace(SAMPLE, scores={"open-nsfw/nsfw": 0.97})).hits
+        (hit,) = [hit for hit in hits if policy.rule(hit.rule).mode == "live"]
         assert (hit.severity, hit.principles) == (Severity.REVIEW, (2, 5))
 
     def test_names_what_it_rests_on(self) -> None:
