@@ -41,8 +41,10 @@ class PartResult:
     compared: tuple[Compared, ...] = ()
     hits: Mapping[str, int]
     """By rule: pictures that it holds for."""
-    streams: int = 0
+    streams: frozenset[str] = frozenset()
+    """Those that were gone through."""
     segments: int = 0
+    """Settled in the time looked at."""
 
 
 class Replayer:
@@ -85,7 +87,12 @@ class Replayer:
                 self._policy,
                 segments=keys,
             )
-        return PartResult(compared=tuple(compared), hits=hits, segments=layout.segments, streams=layout.stream_count)
+        return PartResult(
+            compared=tuple(compared),
+            hits=hits,
+            streams=layout.stream_ids,
+            segments=layout.segments_since(self._times.since_ms),
+        )
 
     def _go(
         self,
@@ -133,14 +140,15 @@ class _Layout:
         self._end = np.append(self._first[1:], len(stream))
         self._stream = stream[self._first]
         self._key = key[self._first]
+        self._settled_ms = settled_ms[self._rows[self._first]]
 
     @property
-    def segments(self) -> int:
-        return len(self._first)
+    def stream_ids(self) -> frozenset[str]:
+        return frozenset(self._stream_ids)
 
-    @property
-    def stream_count(self) -> int:
-        return len(self._stream_ids)
+    def segments_since(self, settled_ms: int) -> int:
+        """How many were settled then or later."""
+        return int((self._settled_ms >= settled_ms).sum())
 
     def segments_with(self, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """(segments,): those with any of the table's `rows` (n,)."""

@@ -62,7 +62,7 @@ class ReplayResult:
     tallies: tuple[RuleTally, ...]
     scores: ScoreCounts
     rows: int
-    """Pictures that were gone through."""
+    """Pictures that were captured in the time looked at."""
     streams: int
     segments: int
     policies: Mapping[str, int]
@@ -125,24 +125,20 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
         ReplayError: the disk has no room for the log.
     """
     history = History.read(store_url, until_ms=times.until_ms)
-    scores, policies = ScoreCounts(), Counter[str]()
-    seen = 0
-    parts: list[PartResult] = []
+    seen = _Seen()
     replayer = Replayer(policy, times)
+    parts: list[PartResult] = []
     with Spool(PART_SCHEMA, rows=rows) as spool:
         columns = [*PART_SCHEMA.names, "policy_version"]
         for batch in read_log(store_url, times.start_ms - LATE_MS, times.until_ms, columns):
             spool.add(batch.select(PART_SCHEMA.names))
-            _count(batch, times, scores, policies)
+            seen.add(batch, since_ms=times.since_ms)
             advance(batch.num_rows)
-            seen += batch.num_rows
-        with_rows: set[str] = set()
         for table in spool.tables():
-            with_rows.update(table["stream_id"].unique().to_pylist())
             parts.append(replayer.part(table, history.by_stream))
             advance(table.num_rows)
     compared = [one for part in parts for one in part.compared]
-    compared += _unseen(history, with_rows, policy, times)
+    compared += _unseen(history, frozenset[str]().union(*(part.streams for part in parts)), policy, times)
     compared.sort(key=lambda one: (one.captured_ms, one.stream_id, one.rule))
     hits: Counter[str] = Counter()
     for part in parts:
@@ -152,24 +148,35 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
         policy=policy,
         compared=tuple(compared),
         tallies=tuple(tally(policy, compared, hits)),
-        scores=scores,
-        rows=seen,
-        streams=sum(part.streams for part in parts),
+        scores=seen.scores,
+        rows=seen.policies.total(),
+        streams=len(seen.streams),
         segments=sum(part.segments for part in parts),
-        policies=policies,
+        policies=seen.policies,
     )
 
 
-def _count(batch: pa.RecordBatch, times: Times, scores: ScoreCounts, policies: Counter[str]) -> None:
-    counted = pa.Table.from_batches([batch]).filter(pc.field("capture_ms") >= times.since_ms)
-    scores.add(counted["scores"])
-    for versions in counted["policy_version"].value_counts().to_pylist():
-        policies[versions["values"] or "unknown"] += versions["counts"]
+@dataclass(kw_only=True)
+class _Seen:
+    """What was captured in the time looked at, without what is gone through before it."""
+
+    scores: ScoreCounts = field(default_factory=ScoreCounts)
+    policies: Counter[str] = field(default_factory=Counter)
+    streams: set[str] = field(default_factory=set)
+
+    def add(self, batch: pa.RecordBatch, *, since_ms: int) -> None:
+        table = pa.Table.from_batches([batch])
+        if batch.num_rows and batch.column("capture_ms").to_numpy().min() < since_ms:
+            table = table.filter(pc.field("capture_ms") >= since_ms)
+        self.scores.add(table["scores"])
+        self.streams.update(table["stream_id"].unique().to_pylist())
+        for version in table["policy_version"].value_counts().to_pylist():
+            self.policies[version["values"] or "unknown"] += version["counts"]
 
 
-def _unseen(history: History, with_rows: Set[str], policy: Policy, times: Times) -> Iterator[Compared]:
+def _unseen(history: History, gone_through: Set[str], policy: Policy, times: Times) -> Iterator[Compared]:
     """Incidents of streams of which the log holds nothing."""
     for stream_id, incidents in history.by_stream.items():
-        if stream_id not in with_rows:
+        if stream_id not in gone_through:
             was = [one for one in incidents if times.since_ms <= one.raised_ms < times.until_ms]
             yield from compare(stream_id, was, [], policy, segments=frozenset())
