@@ -9,6 +9,7 @@ from models.bank.bank import Bank
 from worker.bank.changelog import position
 from worker.bank.deployed import Deployed
 from worker.bank.keys import FOLLOWERS
+from worker.lookback.jobs import JOBS
 from worker.redisdb import now_ms, store_errors
 
 FOLLOWING_MS = 90_000
@@ -38,13 +39,14 @@ def list_records(bank: Bank, deployed: Deployed) -> list[dict[str, Any]]:
 
 
 def stats(redis: Redis, bank: Bank, deployed: Deployed) -> dict[str, Any]:
-    """The whole bank, and how far the processes that follow it have come.
+    """The whole bank, how far the processes that follow it have come, and how many look-backs are under way.
 
     Raises:
         StoreError: Redis failed.
     """
     with store_errors():
         now = now_ms(redis)
+        look_backs = int(redis.hlen(JOBS))
         told = {str(name): json.loads(str(text)) for name, text in redis.hgetall(FOLLOWERS).items()}
     followers = {name: one for name, one in told.items() if now - int(one["at_ms"]) <= FOLLOWING_MS}
     late = [name for name, one in followers.items() if position(one["position"]) < position(deployed.position)]
@@ -57,5 +59,6 @@ def stats(redis: Redis, bank: Bank, deployed: Deployed) -> dict[str, Any]:
         "position": deployed.position,
         "processes": len(followers),
         "processes_behind": sorted(late),
+        "look_backs": look_backs,
         "degraded": list(deployed.degraded),
     }

@@ -222,6 +222,8 @@ def test_verify_finds_what_is_altered(bank: Bank, tmp_path: Path, redis: Redis) 
     assert bank("import", "own", "known.csv").status == 0
     sound = bank("verify", "--json")
     assert (sound.status, sound.records[0]["ok"]) == (0, True)
+    (stats,) = bank("stats", "--json").records
+    assert (stats["in_store"], stats["look_backs"], stats["entries"]) == (True, 1, 6_003)
     largest = max((tmp_path / "bank").glob("snapshot-*/*"), key=lambda path: path.stat().st_size)
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 1
