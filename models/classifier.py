@@ -12,7 +12,7 @@ import onnxruntime
 from models.errors import ClassifierError, InferenceError, InferenceTimeoutError, ScoreError, WeightsError
 from models.faces import FaceFinder
 from models.fitting import check_fit, input_name, input_shape, output_name
-from models.manifest import Manifest, Output, Provider
+from models.manifest import Category, Manifest, Output, Provider
 from models.package import ModelPackage
 from models.preprocess import Colours, RgbPicture, lay_out, network_input
 from models.timelimit import TimeLimit
@@ -50,6 +50,10 @@ class Classifier:
     def keys(self) -> tuple[str, ...]:
         """Of its scores: `<model>/<label>`."""
         return tuple(self.manifest.key(label) for label in self.manifest.labels)
+
+    def keys_about(self, category: Category) -> tuple[str, ...]:
+        """Of its scores, those whose label is of that category."""
+        return tuple(self.manifest.key(label) for label in self.manifest.labels if label.category is category)
 
     def verify(self) -> CheckedWeights:
         """Reads the weights, checks them, and compares the manifest with the graph; builds no session.

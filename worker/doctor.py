@@ -14,6 +14,7 @@ from config.policy import Policy, load_policy
 from config.settings import PREFIX, Settings
 from models.bank.bank import Bank
 from models.classifier import Classifier
+from models.manifest import Category
 from models.pdq import hash_rgb
 from models.testcard import testcard
 from sampler.decoder import Decoder
@@ -30,6 +31,9 @@ from worker.stages import classifiers_for
 
 CARD_WIDTH, CARD_HEIGHT = 640, 360
 """Pixels of the test card that is sent through decoder, PDQ, lists and classifiers."""
+
+CARD_SCORE = 0.9
+"""Of the model for self-tests, at least (>=): it gives 0.99 where the card comes through whole."""
 
 _PROBE = "doctor-probe"
 
@@ -188,12 +192,13 @@ def _test_card(lists: Bank, classifiers: tuple[Classifier, ...]) -> Diagnosis:
             rgb = decoder.picture(card_png(testcard(CARD_WIDTH, CARD_HEIGHT))).rgb()
             unconfined = decoder.unconfined
         matched = any(match.list == SELFTEST for match in lists.match(hash_rgb(rgb)))
-        for classifier in classifiers:
-            classifier.scores(rgb)
+        scores = {key: score for classifier in classifiers for key, score in classifier.scores(rgb).items()}
     except LivewardenError as error:
         return Diagnosis(name="test card", state=State.FAIL, found=str(error), advice=advice)
     if not matched:
         return Diagnosis(name="test card", state=State.FAIL, found="decoded, but not recognised", advice=advice)
+    if not any(scores[key] >= CARD_SCORE for one in classifiers for key in one.keys_about(Category.TESTCARD)):
+        return Diagnosis(name="test card", state=State.FAIL, found="recognised, but not scored as one", advice=advice)
     if unconfined:
         return Diagnosis(
             name="test card",

@@ -16,6 +16,7 @@ from worker.gate import GateState
 from worker.mediasource import Media, Part, Payload
 from worker.pipeline import Observer, Origin, Pipeline
 from worker.scanresult import SCANNED, ScanResult, Unseen
+from worker.stages import Turns
 from worker.stillfile import is_picture, picture_bytes
 from worker.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
@@ -94,6 +95,8 @@ class Scan:
         result.frames_total += verdict.frames_total
         result.frames_decoded += verdict.frames_decoded
         result.cpu_seconds += verdict.cpu_seconds
+        for model, turns in verdict.turns.items():
+            result.turns.setdefault(model, Turns()).add(turns)
         result.pictures_seconds += verdict.duration_seconds
         result.duration_seconds += verdict.duration_seconds
         result.unseen += [

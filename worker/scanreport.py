@@ -94,5 +94,8 @@ def _summary(result: ScanResult, media: str) -> Table:
     table.add_row("pictures", f"{summary['frames_total']}, of which {summary['frames_decoded']} decoded")
     table.add_row("samples", f"{summary['samples']}, at most {summary['max_gap_seconds']:.2f} s apart")
     stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in cpu.items() if stage != "total")
+    for model, turns in summary["models"].items():
+        told = f"looked at {turns['looked at']}, passed over {turns['passed over']}, {turns['cpu_ms']} ms"
+        table.add_row(model, told + (f", [bold red]failed on {turns['failed']}[/]" if turns["failed"] else ""))
     table.add_row("CPU", f"{cpu['total']:.2f} s ({stages})")
     return table

@@ -9,6 +9,7 @@ from config.persistence import Persistence, Seen
 from config.policy import Policy
 from sampler.frames import Stretch
 from worker.accounting import longest_gap
+from worker.stages import Turns
 from worker.verdict import CpuSeconds, SampleVerdict
 
 SCANNED = StreamFacts(stream_id="scan", purpose="drill")
@@ -69,6 +70,8 @@ class ScanResult:
     frames_total: int = 0
     frames_decoded: int = 0
     cpu_seconds: CpuSeconds = field(default_factory=CpuSeconds)
+    turns: dict[str, Turns] = field(default_factory=dict)
+    """By model."""
 
     @property
     def unmoderated_seconds(self) -> float:
@@ -152,6 +155,7 @@ class ScanResult:
             "samples": len(self.samples),
             "max_gap_seconds": round(gap, 6),
             "cpu_seconds": {stage: round(seconds, 6) for stage, seconds in vars(self.cpu_seconds).items()},
+            "models": {model: turns.counts for model, turns in self.turns.items()},
         }
 
 

@@ -46,6 +46,13 @@ class Turns:
             "cpu_ms": round(self.cpu_seconds * 1000),
         }
 
+    def add(self, more: "Turns") -> None:
+        """Counts another segment's too."""
+        self.looked += more.looked
+        self.passed_over += more.passed_over
+        self.failed += more.failed
+        self.cpu_seconds += more.cpu_seconds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Looked:

@@ -25,6 +25,7 @@ SUMMARY_KEYS = [
     "samples",
     "max_gap_seconds",
     "cpu_seconds",
+    "models",
 ]
 FRAME = 1 / RATE
 
