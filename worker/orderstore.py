@@ -4,7 +4,7 @@ It has one version with them, and is written by the same script: so whichever se
 what the others have left behind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,8 @@ from worker.errors import StoreError
 from worker.incidents import StreamIncidents
 from worker.incidentstore import incidents_of
 from worker.queuekeys import incidents_key, windows_key
-from worker.segments import earliest_pending, pending_key, series_pending
+from worker.redisdb import run_script
+from worker.segments import SegmentRecord, pending_key
 
 KEPT_SECONDS: Final = 3_600
 """Well above what a window reaches; a stream that is silent for longer begins anew."""
@@ -64,22 +65,24 @@ def read_in_order(redis: Redis, stream_id: str, series: str, *, but: str) -> Rem
     Raises:
         StoreError: something else is there than livewarden writes.
     """
-    with redis.pipeline(transaction=True) as pipe:
-        pipe.hgetall(incidents_key(stream_id))
-        pipe.hgetall(windows_key(stream_id))
-        pipe.hgetall(pending_key(stream_id))
-        incidents, windows, pending = pipe.execute()
+    incidents, windows, earliest, record, pending = run_script(
+        redis,
+        "read_in_order",
+        keys=[incidents_key(stream_id), windows_key(stream_id), pending_key(stream_id)],
+        args=[series, but],
+    )
+    remembered = _pairs(windows)
     return Remembered(
-        incidents=incidents_of(incidents),
-        order=_decode(windows.get(series)),
-        earliest_pending=earliest_pending(pending, series, but=but),
-        over=_over(windows, pending, series),
+        incidents=incidents_of(_pairs(incidents)),
+        order=_decode(remembered.get(series)),
+        earliest_pending=Place(SegmentRecord.from_json(record).capture_ms, earliest) if earliest else None,
+        over=tuple(name for name in remembered if name != series and name not in pending),
     )
 
 
-def _over(windows: Mapping[str, str], pending: Mapping[str, str], series: str) -> tuple[str, ...]:
-    others = [name for name in windows if name != series]
-    return tuple(name for name in others if name not in series_pending(pending)) if others else ()
+def _pairs(flat: Sequence[str]) -> dict[str, str]:
+    """A hash, as a script gives it."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _decode(text: str | None) -> OrderState:

@@ -11,7 +11,6 @@ from typing import Any, Self
 
 from redis import Redis
 
-from config.facts import Place
 from worker.redisdb import run_script
 from worker.resource import ByteRange
 from worker.timeline import NewSegment
@@ -143,25 +142,6 @@ def defer(
 def series_of(generation: int, epoch: int) -> str:
     """Names the segments of a stream that have an order: those of one watch generation and epoch."""
     return f"{generation}.{epoch}"
-
-
-def earliest_pending(records: Mapping[str, str], series: str, *, but: str) -> Place | None:
-    """The place of the earliest segment of a series in a pending hash, `but` the one with that key.
-
-    What looking back has found is pending too; it has no URL, and keeps nobody waiting.
-    """
-    places = [
-        Place(record["capture_ms"], key)
-        for key, record in ((key, json.loads(text)) for key, text in records.items() if key != but)
-        if record.get("url") and series_of(record["generation"], record["epoch"]) == series
-    ]
-    return min(places, default=None)
-
-
-def series_pending(records: Mapping[str, str]) -> frozenset[str]:
-    """The series of which something is pending."""
-    read = (json.loads(text) for text in records.values())
-    return frozenset(series_of(record["generation"], record["epoch"]) for record in read if record.get("url"))
 
 
 def forget_tries(redis: Redis, stream_id: str, segment_key: str) -> None:

@@ -1,7 +1,7 @@
 """What rules that are judged in order remember in Redis: what waits for what, and when it is forgotten."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from redis import Redis
@@ -28,14 +28,14 @@ class Stream:
 
     redis: Redis
 
-    def admit(self, number: int, *, epoch: int = 0, url: str = "http://origin/x.ts") -> str:
+    def admit(self, number: int, *, epoch: int = 0) -> str:
         key = f"1.{epoch}.sole.{number}.aa"
         record = SegmentRecord(
             key=key,
             generation=1,
             epoch=epoch,
             sequence=number,
-            url=url,
+            url="http://origin/x.ts",
             duration_ms=4_000,
             capture_ms=number * 4_000,
             admitted_ms=0,
@@ -110,8 +110,20 @@ def test_what_is_remembered_ends_with_the_epoch_and_with_silence(stream: Stream)
 
 def test_what_looking_back_found_keeps_nobody_waiting(stream: Stream) -> None:
     """A search that takes minutes would hold up all rules over windows."""
-    stream.admit(0, url="")
+    record = SegmentRecord.from_json(str(stream.redis.hget(pending_key("cam"), stream.admit(0))))
+    stream.redis.delete(pending_key("cam"))
+    looked_back = replace(record, key=f"{record.key}~found", epoch=0, sequence=0, url="", duration_ms=0)
+    stream.redis.hset(pending_key("cam"), looked_back.key, looked_back.to_json())
     assert stream.end(stream.admit(1), 0.9, 0.9).events
+
+
+def test_the_earliest_of_a_long_backlog_is_waited_for(stream: Stream) -> None:
+    """After an outage rules would be judged in the order of names, 10 before 9."""
+    keys = [stream.admit(number) for number in range(8, 36)]
+    for key in reversed(keys[1:]):
+        assert stream.end(key, 0.9).events == ()
+    (event,) = stream.end(keys[0], 0.9).events
+    assert json.loads(event.text)["data"]["sample"]["segment"] == keys[1]
 
 
 def test_a_change_of_policy_does_not_break_what_waits(stream: Stream) -> None:
