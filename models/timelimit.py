@@ -12,6 +12,9 @@ from typing import Any
 
 import onnxruntime
 
+IDLE_SECONDS = 5.0
+"""Without a run, after which the thread ends: sessions come and go with policies."""
+
 
 class TimeLimit:
     """A watching thread for the runs of one session, which come one after the other.
@@ -55,7 +58,9 @@ class TimeLimit:
             while True:
                 if self._running is None:
                     self._wakes = inf
-                    self._changed.wait()
+                    if not self._changed.wait(IDLE_SECONDS) and self._running is None:
+                        self._thread = None
+                        return
                     continue
                 deadline, options = self._running
                 left = deadline - monotonic()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 from tinymodels import SIDE, build, classifier, constant_model, endless_model, install, labels, mean_model
 
+from models import timelimit
 from models.classifier import Classifier
 from models.errors import InferenceTimeoutError, PictureError, ScoreError, WeightsError
 from models.shelf import SHIPPED, load_classifiers
@@ -163,6 +165,19 @@ def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
         with pytest.raises(InferenceTimeoutError, match=r"stopped after 0\.2 s"):
             slow.scores(solid(1, 1, 1))
     assert slow.scores(solid(0, 0, 0)) == {"means/only": 0.0}
+
+
+def test_the_thread_that_watches_ends_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new policy builds sessions anew: a worker would gather threads for as long as it lives."""
+    monkeypatch.setattr(timelimit, "IDLE_SECONDS", 0.05)
+    limit = timelimit.TimeLimit(60)
+    others = set(threading.enumerate())
+    for _ in range(2):
+        with limit.watched() as options:
+            (thread,) = set(threading.enumerate()) - others
+            assert not options.terminate
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_weights_altered_after_the_check_are_refused(tmp_path: Path) -> None:
