@@ -38,9 +38,9 @@ def live(life: Life, seed: int, *, segments: int = 60) -> None:
     chance = random.Random(seed)
     streams = [f"cam-{chance.randrange(3)}" for _ in range(segments)]
     for number, stream in enumerate(streams):
-        life.admit(stream, f"seg-{seed}-{number}", number * 2000)
+        life.admit(stream, f"1.1.sole.{number}.{seed:02x}", number * 2000)
     for number in sorted(range(segments), key=lambda number: number + chance.uniform(0, 6)):
-        stream, key = streams[number], f"seg-{seed}-{number}"
+        stream, key = streams[number], f"1.1.sole.{number}.{seed:02x}"
         if chance.random() < 0.05:
             life.quarantine("known/7", for_ms=chance.randrange(5, 60))
         if chance.random() < 0.1:
