@@ -1,7 +1,8 @@
 """Parts of a replay by themselves: rows read as they were judged, and rows that are passed over."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -10,15 +11,17 @@ from hypothesis import strategies as st
 from logged import row
 from replayed import IN_ORDER, RULES, sample
 
-from config.facts import Coverage, ListedHash, ListMatch, SegmentFacts, StreamFacts
+from config.facts import Coverage, ListedHash, ListMatch, SampleFacts, SegmentFacts, Severity, StreamFacts
 from config.policy import Policy
 from sampler.frames import SampleReason, Stretch
 from worker.bank.allowance import allow_tags, marked
 from worker.events import Occasion, Versions
-from worker.replay.course import SettledSegment
+from worker.replay.course import SettledSegment, StreamCourse
+from worker.replay.history import WasIncident
 from worker.replay.part import PartResult, Replayer, Times
 from worker.replay.rows import PART_SCHEMA, settled_segment
 from worker.replay.sieve import Sieve
+from worker.replay.thresholds import only_compares
 from worker.segments import series_of
 from worker.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 from worker.verdictlog.rows import rows_of, table_of
@@ -116,6 +119,9 @@ NO_SIEVE = "  - {name: none, when: 'sample.capture_ms < 0', severity: review}\n"
 """No picture is like another to it, so that all are gone through."""
 
 
+EVER = Times(start_ms=0, since_ms=0, until_ms=10**12)
+
+
 def seen(seed: int) -> pa.Table:
     """Many quiet pictures, and some that are not, of streams whose segments end in any order."""
     chance = random.Random(seed)
@@ -155,9 +161,8 @@ def test_what_is_passed_over_would_have_raised_nothing(
 ) -> None:
     """A replay that is quick and wrong is worse than none."""
     table = seen(seed)
-    times = Times(start_ms=0, since_ms=0, until_ms=10**12)
-    quick = Replayer(policy_of(rules), times).part(table, {})
-    slow = Replayer(policy_of(rules + NO_SIEVE), times).part(table, {})
+    quick = Replayer(policy_of(rules), EVER).part(table, {})
+    slow = Replayer(policy_of(rules + NO_SIEVE), EVER).part(table, {})
 
     def told(result: PartResult) -> list[tuple[object, ...]]:
         return [
@@ -171,3 +176,112 @@ def test_what_is_passed_over_would_have_raised_nothing(
     assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 12)
     kept = Sieve(policy_of(rules)).rows(table)
     assert 0 < kept.sum() < 0.7 * len(kept)
+
+
+def test_what_lies_between_pictures_counts_though_it_is_passed_over(policy_of: Callable[[str], Policy]) -> None:
+    """Two pictures with an hour between them would be two of three in a row."""
+    rules = """
+version: "1"
+rules:
+  - {name: of, when: 'score("m/nsfw") > 0.85', severity: review, persistence: {hits: 2, of_samples: 3}}
+"""
+    loud = (10, 13, 40, 42, 70, 71)
+    rows = [
+        row(
+            **sample(0.0, score=0.9 if number in loud else 0.1),
+            epoch=0,
+            segment_key=f"{number}",
+            capture_ms=2000 * number,
+            settled_ms=2000 * number + 3000,
+            settled_after=0,
+        )
+        for number in range(100)
+    ]
+    table = table_of(rows).select(PART_SCHEMA.names)
+    result = Replayer(policy_of(rules), EVER).part(table, {})
+    assert [one.would.segment_key for one in result.compared if one.would is not None] == ["42"]
+    assert Sieve(policy_of(rules)).rows(table).sum() < 40
+
+
+@pytest.mark.parametrize(
+    ("condition", "sure"),
+    [
+        ('score("a/b") >= 0.9', True),
+        ('score("a/b") >= 0.8 && stream.risk_prior >= 0.5', True),
+        ("true ? score('a') > 0.1 : scores['b'] > 1", True),
+        ('!(score("a") < 0.5) || [score("a") > 0.5][0]', True),
+        ('matched("score(") && matches.exists(m, m.list == "scores")', True),
+        ('window.max("a/b", "5s") > 0.1 && window.samples("60s") >= 10', True),
+        ('1.0 - score("a/b") >= 0.5', False),
+        ('-score("a") > 0.5', False),
+        ('0.5 < score("a")', False),
+        ('score("a/b") + 0.1 >= 0.5', False),
+        ('score("a/b") >= 0.5 == true', False),
+        ('score("a/b") >= 0.5e3', False),
+        ('score("a") > score("b")', False),
+        ("scores.exists(s, scores[s] > 0.5)", False),
+        ("size(scores) > 1", False),
+        ('window.samples("60s") >= window.count("a/b", 0.5, "5s")', False),
+        ('window.max("a/b", "5s") - 0.5 > 0.1', False),
+    ],
+)
+def test_conditions_that_only_compare(condition: str, sure: bool) -> None:
+    """Where more is done with a score than that, two on the same side of a number are not the same."""
+    assert only_compares(condition) is sure
+
+
+class TestBegin:
+    """In the middle of a stream's life."""
+
+    RULES = """
+version: "1"
+rules:
+  - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high, cooldown_seconds: 600}
+"""
+
+    def segment(self, number: int) -> SettledSegment:
+        facts = SampleFacts(
+            capture_ms=1000 * number, pts_seconds=0.0, reason="gap", pdq_quality=90, scores={"m/nsfw": 0.95}
+        )
+        segment = SegmentFacts(
+            key=f"{number}", capture_ms=1000 * number, stream=StreamFacts(stream_id="cam-1"), samples=(facts,)
+        )
+        return SettledSegment(facts=segment, generation=1, epoch=0, settled_ms=1000 * number)
+
+    def was(self, **more: Any) -> WasIncident:
+        return WasIncident(
+            incident_id="a" * 24,
+            stream_id="cam-1",
+            generation=1,
+            rule="likely",
+            severity=Severity.HIGH,
+            purpose="live",
+            raised_ms=10_000,
+            at_ms=10_000,
+            captured_first_ms=10_000,
+            captured_last_ms=10_000,
+            captured_ms=10_000,
+            **more,
+        )
+
+    def raised(self, policy: Policy, was: Sequence[WasIncident], *, numbers: Iterable[int]) -> list[str]:
+        course = StreamCourse(policy, "cam-1")
+        for number in (1, 2):
+            course.settle(self.segment(number))
+        course.begin(was, 100_000)
+        for number in numbers:
+            course.settle(self.segment(number))
+        return [one.segment_key for one in course.raised.values()]
+
+    def test_what_a_policy_would_have_raised_before_is_not_open(self, policy_of: Callable[[str], Policy]) -> None:
+        """A new rule that held all the time would be in no count."""
+        assert self.raised(policy_of(self.RULES), [], numbers=[101, 102]) == ["101"]
+
+    def test_what_was_open_stays_open(self, policy_of: Callable[[str], Policy]) -> None:
+        """An incident that people had before them would be raised again."""
+        assert self.raised(policy_of(self.RULES), [self.was()], numbers=[101, 102]) == []
+
+    def test_what_was_decided_stays_decided(self, policy_of: Callable[[str], Policy]) -> None:
+        """What belongs to a decision of before would call people again."""
+        decided = self.was(decided_ms=90_000, outcome="harmless")
+        assert self.raised(policy_of(self.RULES), [decided], numbers=[101, 689, 691]) == ["691"]

@@ -161,8 +161,7 @@ class StreamCourse:
             decided = [incident for incident in mine if incident.decided_ms is not None and incident.decided_ms < at_ms]
             if decided:
                 state = replace(state, decided=_decided(decided, rule))
-            if state != RuleState():
-                self._rules[rule.name] = state
+            self._rules[rule.name] = state
 
     def _rule(self, name: str) -> Rule | None:
         try:
