@@ -62,6 +62,7 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
                 seed=seed,
                 end_seconds=end_seconds,
                 asked=executor.asks,
+                watched=not executor.asks,
             )
             shown = sorted(packet.seconds for packet in window.packets if packet.shown)
             before = time.process_time()

@@ -15,6 +15,7 @@ from config.profiles import SamplingProfile
 from sampler.demux import Window
 from sampler.errors import DecoderMemoryError
 from sampler.frames import SampleReason
+from sampler.likeness import SceneWatch
 from sampler.limits import ROOM, Limits
 from sampler.packets import Run
 from sampler.plan import SAME_INSTANT_SECONDS, RunPlan, Target
@@ -61,12 +62,14 @@ class Executor:
         self._max_pixels = ROOM * limits.picture_pixels
         self._tell_prediction = TELL_PREDICTION.get(context.name, {})
         self._prober = prober(context, max_pixels=self._max_pixels)
+        self._scenes = SceneWatch(cuts_per_second=profile.cuts_per_second)
         self.frames_decoded = 0
         self.damaged = 0
 
     @property
     def asks(self) -> bool:
-        """Whether a suspected cut's own packet is asked before all up to it is decoded."""
+        """Whether a suspected cut's own packet is asked before all up to it is decoded; else all is decoded, and
+        pictures are compared."""
         return self._prober is not None
 
     def run(self, window: Window, plan: tuple[RunPlan, ...]) -> Iterator[Taken]:
@@ -76,7 +79,10 @@ class Executor:
             needed = sum(len(_needed(window, run, targets)) for run, targets, _ in parts)
             self._open(thrifty=not self._profile.exact_pictures and needed > THRIFTY_SHARE * len(window.packets))
         for run, targets, refuted in parts:
-            yield from self._run(window, run, targets, refuted)
+            if self.asks:
+                yield from self._run(window, run, targets, refuted)
+            else:
+                yield from self._watch(window, run, targets)
 
     def _open(self, *, thrifty: bool) -> None:
         """Sets the decoder up; what the first window needs decides for all."""
@@ -130,6 +136,26 @@ class Executor:
                 if not _is_refuted(taken.target, refuted):
                     yield taken
         yield from (taken for taken in held if not _is_refuted(taken.target, refuted))
+
+    def _watch(self, window: Window, run: Run, targets: tuple[Target, ...]) -> Iterator[Taken]:
+        """Decodes all of a run, and takes the pictures on both sides of each cut besides the targets."""
+        self._context.flags = Flags.output_corrupt if run.headless else 0
+        pending = list(targets)
+        sound_from = run.start if run.recovered is None else run.recovered
+        before: tuple[int, VideoFrame] | None = None
+        for index, frame in self._decode(window, range(run.start, run.stop), sound_from):
+            packet = window.packets[index]
+            if not packet.shown or packet.seconds < run.clean_from_seconds:
+                continue
+            is_cut = self._scenes.is_cut(frame, packet.seconds)
+            if is_cut and before is not None:
+                yield self._taken(window, run, *before, Target(index=before[0], reason=SampleReason.CUT))
+            answers = [target for target in pending if window.packets[target.index].seconds <= packet.seconds]
+            yield from (self._taken(window, run, index, frame, target) for target in answers)
+            pending = pending[len(answers) :]
+            if is_cut and not answers:
+                yield self._taken(window, run, index, frame, Target(index=index, reason=SampleReason.CUT))
+            before = None if is_cut or answers else (index, frame)
 
     def _prime(self, payload: "Packet[VideoStream]") -> None:
         """Decodes a headless run's first packet once more than it is there, so that it has something to lean on.

@@ -72,6 +72,7 @@ def plan(
     seed: bytes,
     end_seconds: float,
     asked: bool = False,
+    watched: bool = False,
 ) -> tuple[RunPlan, ...]:
     """The pictures to take of `packets`, run by run.
 
@@ -81,6 +82,7 @@ def plan(
         seed: secret and different for every segment: only who knows it can tell where the audits fall.
         end_seconds: where the last picture's time ends.
         asked: whether the executor asks suspects themselves before it decodes what they lean on.
+        watched: whether it finds cuts by itself, among all pictures.
     """
     parts = [(run, clean) for run in runs(packets) if (clean := _clean(packets, run))]
     chosen = _first_pictures(packets, parts, profile)
@@ -92,7 +94,7 @@ def plan(
         last_seconds = max((packets[index].seconds for index in clean if index in chosen), default=last_seconds)
         _add_audit(packets, clean, until, profile.audits_per_minute, seed, chosen)
     _close_holes(packets, parts, profile.max_gap_seconds, chosen)
-    proofs = _cuts(packets, parts, profile, end_seconds, asked=asked)
+    proofs = {} if watched else _cuts(packets, parts, profile, end_seconds, asked=asked)
     return tuple(
         RunPlan(
             run=run,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from config.profiles import BALANCED
 from sampler.decoder import Decoder
 from sampler.frames import SampledSegment, SampleReason
+from sampler.likeness import BURST_CUTS
 
 GOP = 100
 INSERT = 13
@@ -75,6 +76,32 @@ def test_the_picture_before_a_cut_is_taken_with_it(decoder: Decoder, recipe: Rec
     numbers = {number_in(frame.picture.luma()) for frame in segment.frames if frame.reason is SampleReason.CUT}
 
     assert numbers & set(range(start - 4, start))
+
+
+@pytest.mark.parametrize("name", ["av1", "vp9", "mpeg-2"])
+def test_where_packets_tell_nothing_both_sides_of_every_cut_are_taken_and_little_else(
+    decoder: Decoder, name: str
+) -> None:
+    """AV1's rhythm looks like cuts all the time: real ones would hide among them, and quiet streams be taken whole."""
+    start = 44
+    segment = with_insert(decoder, OTHERS[name], start, start + INSERT)
+    cuts = {number_in(frame.picture.luma()) for frame in segment.frames if frame.reason is SampleReason.CUT}
+
+    both = {start - 1, start, start + INSERT - 1, start + INSERT}
+    assert both <= cuts
+    # The first change may be motion, and the painted numbers' strip turns over at 32 and 128.
+    assert cuts - both <= {1, 31, 32, 127, 128}
+
+
+@pytest.mark.parametrize("name", ["av1", "vp9", "mpeg-2"])
+def test_a_flicker_is_not_taken_whole(decoder: Decoder, name: str) -> None:
+    """A stream of flashes would cost the hashes and classifiers of all others."""
+    data = encode(OTHERS[name], steady(2 * GOP), lambda index: index % 2)
+    segment = decoder.sample(data, profile=BALANCED, seed=b"cuts")
+    seconds = 2 * GOP * FRAME_SECONDS
+
+    assert len(segment.frames) <= 2 * (2 * BURST_CUTS + BALANCED.cuts_per_second * seconds) + seconds
+    assert segment.max_gap_seconds <= BALANCED.max_gap_seconds + FRAME_SECONDS
 
 
 @pytest.mark.parametrize("name", ["zerolatency", "b-frames"])
