@@ -41,9 +41,12 @@ START_SECONDS = 30.0
 """For which a starting process waits for a store that is away, if it has nothing else to go by."""
 
 
-def fetch_missing(redis: Redis, place: Place, stopping: threading.Event | None = None) -> bool:
-    """Fetches the snapshot in force into this host's folder, if it is not there and nobody fetches it; gives whether it
-    did.
+def fetch_missing(redis: Redis, place: Place, *, stopping: threading.Event | None = None, waits: bool = False) -> bool:
+    """Fetches the snapshot in force into this host's folder, if it is not there; gives whether it did.
+
+    Args:
+        stopping: gives up once it is set.
+        waits: for another process of this host that is fetching it.
 
     Raises:
         ObjectStoreError, SnapshotError, StoreError: it could not be had; try again.
@@ -53,7 +56,7 @@ def fetch_missing(redis: Redis, place: Place, stopping: threading.Event | None =
         return False
     store = place.open_store()
     assert store is not None
-    with _alone(folder) as alone:
+    with _alone(folder, waits=waits) as alone:
         if not alone or is_whole(folder / pointer.name):
             return False
 
@@ -76,12 +79,13 @@ def fetch_missing(redis: Redis, place: Place, stopping: threading.Event | None =
 
 def fetch_at_start(redis: Redis, place: Place) -> None:
     """Fetches the snapshot in force before anything is opened. Where that fails, whoever opens the bank tells what is
-    missing; a store that is away is waited for only where the folder has nothing.
+    missing; a store that is away, or another process that fetches, is waited for only where the folder has nothing.
     """
     until, waiting = monotonic() + START_SECONDS, threading.Event()
+    has_any = any(map(is_whole, place.root.glob(f"{PREFIX}*")))
     while True:
         try:
-            fetch_missing(redis, place)
+            fetch_missing(redis, place, waits=not has_any)
             return
         except StoreError:
             return
@@ -90,7 +94,7 @@ def fetch_at_start(redis: Redis, place: Place) -> None:
             return
         except ObjectStoreError as error:
             _log.warning("the hash bank is not fetched: %s", error)
-            if error.missing or monotonic() >= until or any(map(is_whole, place.root.glob(f"{PREFIX}*"))):
+            if error.missing or monotonic() >= until or has_any:
                 return
         waiting.wait(1.0)
 
@@ -100,7 +104,7 @@ def keep_fetched(redis: Redis, place: Place, stopping: threading.Event) -> None:
     told = ""
     while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
         try:
-            fetch_missing(redis, place, stopping)
+            fetch_missing(redis, place, stopping=stopping)
             told = ""
         except StoreError:
             continue  # told by those who follow
@@ -112,7 +116,7 @@ def keep_fetched(redis: Redis, place: Place, stopping: threading.Event) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[bool]:
+def _alone(folder: Path, *, waits: bool) -> Iterator[bool]:
     """Whether no other process of this host fetches; a dead one holds nobody up."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +125,7 @@ def _alone(folder: Path) -> Iterator[bool]:
         raise SnapshotError(f"{folder}: cannot be written: {error.strerror}") from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
             return

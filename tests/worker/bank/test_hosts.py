@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from models.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.changelog import position, read_pointer
 from worker.bank.deployed import follow
-from worker.bank.fetching import fetch_missing
+from worker.bank.fetching import fetch_at_start, fetch_missing
 from worker.bank.follower import Follower
 from worker.bank.importing import import_file
 from worker.bank.keys import FOLLOWERS
@@ -179,6 +180,23 @@ def test_a_host_whose_copy_is_damaged_fetches_it_anew(
     shutil.rmtree(path)  # and CURRENT names one that is not there
     assert fetch_missing(redis, other)
     verify_snapshot(path)
+
+
+def test_processes_that_start_together_all_find_it(
+    redis: Redis, redis_url: str, hosts: list[Place], list_file: Callable[..., Path]
+) -> None:
+    """Of three workers that start on a new machine one would fetch, and the others refuse to start."""
+    one, other = hosts
+    import_file(redis, one, "own", list_file(100_000), small_changes=0)
+    path = other.root / read_pointer(redis).name
+
+    def start() -> bool:
+        with Redis.from_url(redis_url, decode_responses=True) as own:
+            fetch_at_start(own, other)
+            return is_whole(path)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(each.result() for each in [pool.submit(start) for _ in range(4)])
 
 
 @pytest.mark.timeout(240)
