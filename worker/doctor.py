@@ -23,6 +23,7 @@ from worker.bank.opening import open_what_is_there
 from worker.cardfile import card_png
 from worker.diagnosis import Diagnosis, State
 from worker.errors import ObjectStoreError
+from worker.judging import known_scores
 from worker.objectstore import ObjectStore
 from worker.origins import AllowedOrigins
 from worker.policydoctor import examine_policies
@@ -165,7 +166,7 @@ def _describe_classifiers(classifiers: tuple[Classifier, ...]) -> Diagnosis:
 def _names_fit(settings: Settings, policy: Policy, lists: Bank, classifiers: tuple[Classifier, ...]) -> Diagnosis:
     """A rule that asks for what does not exist never holds, and nobody would notice."""
     try:
-        load_policy(settings.policy_file, known_scores={key for one in classifiers for key in one.keys})
+        load_policy(settings.policy_file, known_scores=known_scores(settings))
     except PolicyError as error:
         return Diagnosis(
             name="rules",
@@ -173,14 +174,16 @@ def _names_fit(settings: Settings, policy: Policy, lists: Bank, classifiers: tup
             found=str(error),
             advice="a worker does not start like this: correct the rules, or add the classifier",
         )
-    missing = sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})
+    running = {key for one in classifiers for key in one.keys}
+    missing = [f"score {name} is always 0.0, its model does not run" for name in sorted(policy.asked_scores - running)]
+    missing += [unknown("list", name, lists.sizes) for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})]
     if not missing:
         return Diagnosis(name="rules", state=State.OK, found="every score and list that rules name exists")
     return Diagnosis(
         name="rules",
         state=State.WARN,
-        found="; ".join(unknown("list", name, lists.sizes) for name in missing),
-        advice="correct the rules, or bring the list in",
+        found="; ".join(missing),
+        advice="correct the rules, add the model to `cascade`, or bring the list in",
     )
 
 

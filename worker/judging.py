@@ -11,6 +11,7 @@ from config.policy import Policy, parse_policy, policy_name
 from config.settings import Settings
 from models.classifier import Classifier
 from models.manifest import Use
+from models.shelf import known_packages
 from worker.pipeline import Pipeline
 from worker.stages import classifiers_for
 
@@ -44,5 +45,14 @@ def read_policy_and_models(data: bytes, path: Path | None, settings: Settings) -
     name = policy_name(path)
     policy = parse_policy(data, name)
     classifiers = classifiers_for(policy, settings)
-    known = {key for classifier in classifiers for key in classifier.keys}
-    return parse_policy(data, name, known_scores=known), classifiers
+    return parse_policy(data, name, known_scores=known_scores(settings)), classifiers
+
+
+def known_scores(settings: Settings) -> frozenset[str]:
+    """Of all classifiers there are, "<model>/<label>". A rule may name one that does not run: it is 0.0 then.
+
+    Raises:
+        models.errors.ManifestError: a manifest is not usable.
+    """
+    manifests = [package.manifest for package in known_packages(settings.manifests_dir).values()]
+    return frozenset(manifest.key(label) for manifest in manifests for label in manifest.labels)

@@ -45,17 +45,15 @@ def check(
     0.0, which is told.
     """
     from config.policy import load_policy
-    from models.shelf import known_packages
+    from worker.judging import known_scores
     from worker.replay.policyreport import describe
     from worker.stages import classifiers_for
 
     settings = Settings.from_mapping(os.environ)
     path = settings.policy_file if file is None else file
     name = "config/policy.yaml" if path is None else str(path)
-    packages = [package.manifest for package in known_packages(settings.manifests_dir).values()]
-    scores = [manifest.key(label) for manifest in packages for label in manifest.labels]
     try:
-        policy = load_policy(path, known_scores=scores)
+        policy = load_policy(path, known_scores=known_scores(settings))
         running = [classifier.manifest for classifier in classifiers_for(policy, settings)]
     except PolicyError as error:
         if not _print_mistakes(error, name, as_json=as_json):
