@@ -126,3 +126,15 @@ def test_state_of_the_bank_is_told(redis_url: str, redis: Redis, tmp_path: Path)
     ran, checks = examine(redis_url, more)
     assert (ran.status, checks["hash bank"]["state"]) == (1, "fail")
     assert "LIVEWARDEN_BANK_DIR" in checks["hash bank"]["advice"]
+
+
+def test_rules_over_models_that_do_not_run_are_told(tmp_path: Path) -> None:
+    """A rule that was written for a model that nobody switched on would call nobody, and look as if it worked."""
+    policy = tmp_path / "policy.yaml"
+    rules = """{name: a, when: 'score("safety-s/nsfl") > 0.5 && matched("plice")', severity: review}"""
+    policy.write_text(f'version: "1"\nrules:\n  - {rules}\n')
+    (tmp_path / "police.csv").write_text("hash\n" + "5a" * 32 + "\n")
+    _, checks = examine(NOBODY, {"LIVEWARDEN_POLICY_FILE": str(policy), "LIVEWARDEN_LISTS_DIR": str(tmp_path)})
+    assert checks["rules"]["state"] == "warn"
+    assert "score safety-s/nsfl is always 0.0" in checks["rules"]["found"]
+    assert "unknown list 'plice': did you mean 'police'?" in checks["rules"]["found"]
