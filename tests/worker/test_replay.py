@@ -72,7 +72,10 @@ def test_the_policy_that_was_in_force_raises_what_was_raised(life: Life, seed: i
         assert one.was is not None
         assert one.would is not None
         assert (one.was.severity, one.was.segment_key) == (one.would.severity, one.would.segment_key)
-        assert one.was.raised_ms == one.would.incident.raised_ms
+        # What waited for a segment that failed was raised when that ended, and the log has no such segment.
+        if not life.policy.rule(one.rule).in_order:
+            assert one.was.raised_ms == one.would.incident.raised_ms
+        assert one.was.raised_ms >= one.would.incident.raised_ms
         assert one.was.worst == one.would.incident.finding.severity
     assert result.policies == {life.policy.version: result.rows}
 
