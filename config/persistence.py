@@ -74,12 +74,13 @@ class Persistence(BaseModel):
     def reach(self, first: Seen, last: Seen) -> bool:
         """Whether what was seen at `last` still counts with `first`.
 
-        Looking back, nobody counts what lay between: then a person looks rather too often.
+        Looking back, nobody counts the samples between: what is near in time counts then, so that a person looks rather
+        too often.
         """
         if self.of_samples is None:
             return last.capture_ms - first.capture_ms <= self.within_ms
         if first.ordinal is None or last.ordinal is None:
-            return True
+            return last.capture_ms - first.capture_ms <= LATE_SECONDS * 1000
         return last.ordinal - first.ordinal < self.of_samples
 
     @property

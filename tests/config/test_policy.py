@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, Severity, StreamFacts, Surroundings
@@ -299,6 +300,47 @@ class TestPersistence:
     def test_counts_instants_by_capture_time(self, captures_ms: list[int], met_at: int | None) -> None:
         """A person would be called for one frame counted three times, or not for three that came out of order."""
         assert Persistence(hits=3, within_seconds=10).met_by(map(Seen, captures_ms)) == met_at
+
+
+class TestSamplesInARow:
+    COUNTED = Persistence(hits=3, of_samples=5)
+
+    @pytest.mark.parametrize(
+        ("ordinals", "met_at"),
+        [([1, 2, 3], 2_000), ([1, 3, 5], 2_000), ([1, 3, 6], None), ([1, 2, 6, 7, 8], 4_000), ([1, 2], None)],
+    )
+    def test_counts_samples_whenever_they_were_taken(self, ordinals: list[int], met_at: int | None) -> None:
+        """Three of five pictures would be three of four, or of six."""
+        seen = [Seen(at * 1_000, (), ordinal) for at, ordinal in enumerate(ordinals)]
+        assert self.COUNTED.met_by(seen) == met_at
+        assert self.COUNTED.met_by(reversed(seen)) == met_at
+
+    def test_what_looking_back_finds_counts_with_what_is_near(self) -> None:
+        """A new hash on three old pictures would call nobody, or one of last week would count with one of today."""
+        assert self.COUNTED.met_by(map(Seen, (0, 40_000, 120_000))) == 120_000
+        assert self.COUNTED.met_by(map(Seen, (0, 40_000, 120_001))) is None
+        newest = Seen(120_001, (), 77)
+        assert [
+            self.COUNTED.remembers(seen, newest) for seen in (Seen(0), Seen(1), Seen(1, (), 73), Seen(1, (), 72))
+        ] == [
+            False,
+            True,
+            True,
+            False,
+        ]
+
+    @pytest.mark.parametrize(
+        ("given", "told"),
+        [
+            ({"hits": 6, "of_samples": 5}, "6 of 5 samples: expected no more hits than samples"),
+            ({"of_samples": 5, "within_seconds": 9}, "it stands in place of within_seconds"),
+            ({"of_samples": 5, "video_frames": 3}, "it stands in place of within_seconds"),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, given: dict[str, int], told: str) -> None:
+        """A rule could never hold, or would count something else than its author thinks."""
+        with pytest.raises(ValidationError, match=told):
+            Persistence(**given)
 
 
 def test_version_tells_two_files_apart(tmp_path: Path) -> None:
