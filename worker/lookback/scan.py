@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from config.facts import ListMatch
+from models.bank.bank import MAX_MATCHES_A_LIST
 from models.bank.delta import Change
 from models.bank.entries import Entry, ListSpec, Variant
 from models.bank.join import join
@@ -31,8 +32,8 @@ _log = logging.getLogger(__name__)
 SWEPT = 2_000
 """Sought hashes up to which (<=) a sweep is faster than a join."""
 
-NEAREST = 16
-"""Of a list that came in whole, entries told of one picture, as live matches are."""
+NEAREST = MAX_MATCHES_A_LIST
+"""Of a list of which many are sought, entries told of one picture, as live matches are."""
 
 
 @dataclass(frozen=True, kw_only=True)
