@@ -30,7 +30,7 @@ from config.facts import (
     Surroundings,
 )
 from config.mistakes import Location, Mistake, YamlText, mistake_at, mistakes_of
-from config.names import ConditionError
+from config.names import ConditionError, unknown
 from config.persistence import Persistence
 from config.profiles import PROFILES, SamplingProfile
 from config.rules import Flood, Rule
@@ -103,8 +103,7 @@ class Policy(BaseModel):
             raise ValueError(f"rules: {', '.join(twice)}: a name may be given to one rule only")
         for name in (self.sampling, *(choice.profile for choice in self.sampling_for)):
             if name not in PROFILES | self.profiles:
-                known = ", ".join(sorted(PROFILES | self.profiles))
-                raise ValueError(f"sampling: no profile {name!r}: known are {known}")
+                raise ValueError(f"sampling: {unknown('profile', name, PROFILES | self.profiles)}")
         return self
 
     @property

@@ -171,7 +171,10 @@ class TestRefusals:
             (b"a: \x01\n", "expected YAML"),
             (b"a: !!int x\n", "expected YAML"),
             (b"[" * 5000, "expected YAML"),
-            (b"version: '1'\nsampling: fast\nrules: [{name: a, severity: high, when: 'true'}]", "no profile 'fast'"),
+            (
+                b"version: '1'\nsampling: fast\nrules: [{name: a, severity: high, when: 'true'}]",
+                "unknown profile 'fast'",
+            ),
             (
                 b"version: '1'\nrules: [&r {name: a, severity: high, when: 'true'}, *r]",
                 "rules: a: a name may be given to one rule only",
@@ -320,14 +323,8 @@ class TestSamplesInARow:
         assert self.COUNTED.met_by(map(Seen, (0, 40_000, 120_000))) == 120_000
         assert self.COUNTED.met_by(map(Seen, (0, 40_000, 120_001))) is None
         newest = Seen(120_001, (), 77)
-        assert [
-            self.COUNTED.remembers(seen, newest) for seen in (Seen(0), Seen(1), Seen(1, (), 73), Seen(1, (), 72))
-        ] == [
-            False,
-            True,
-            True,
-            False,
-        ]
+        earlier = (Seen(0), Seen(1), Seen(1, (), 73), Seen(1, (), 72))
+        assert [self.COUNTED.remembers(seen, newest) for seen in earlier] == [False, True, True, False]
 
     @pytest.mark.parametrize(
         ("given", "told"),
