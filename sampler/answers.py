@@ -69,6 +69,7 @@ def read_frames(message: dict[str, Any], memory: Memory, *, kept: bool) -> list[
         picture = _picture(entry["picture"], memory[message["file"]], entry["offset"], kept=kept)
         frame = SampledFrame(
             pts_seconds=float(entry["pts_seconds"]),
+            late_seconds=float(entry.get("late_seconds", 0.0)),
             reason=SampleReason(entry["reason"]),
             keyframe=bool(entry["keyframe"]),
             concealed=bool(entry["concealed"]),

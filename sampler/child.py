@@ -121,6 +121,7 @@ def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, out
         planes,
         {
             "pts_seconds": packet.seconds - demuxer.origin_seconds,
+            "late_seconds": demuxer.before_seconds,
             "until_seconds": until - demuxer.origin_seconds,
             "reason": taken.target.reason.value,
             "keyframe": packet.keyframe,

@@ -24,6 +24,8 @@ class SampledFrame:
 
     pts_seconds: float
     """Presentation time from the input's first picture, >= 0."""
+    late_seconds: float = 0.0
+    """How long after the input's beginning, by its sound, that first picture is shown."""
     reason: SampleReason
     keyframe: bool
     picture: Picture

@@ -185,7 +185,7 @@ class Pipeline:
             pdq, variants = hash_with_variants(luma, in_force.variants)
         with clock.stage("match"):
             matches = marked(list_matches(in_force.bank, pdq, variants), now_ms=round(time() * 1000))
-        capture_ms = origin.capture_ms + round(frame.pts_seconds * 1000)
+        capture_ms = origin.capture_ms + round((frame.late_seconds + frame.pts_seconds) * 1000)
         seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
         facts = SampleFacts(
             capture_ms=capture_ms,

@@ -85,8 +85,11 @@ def test_a_made_up_picture_is_hashed_and_speaks_for_nothing(pipeline: Pipeline) 
 def test_segment_with_pictures_in_its_last_second_only_is_told(pipeline: Pipeline) -> None:
     """The ledger would call three seconds that nobody saw moderated, or blame a download that was cut off."""
     data = segment(seconds=4.0, audio_seconds=4.0, video_from_seconds=3.0)
-    share = pipeline.moderate(data, origin=LIVE, seed=SEED).ledger_share(4_000)
+    verdict = pipeline.moderate(data, origin=LIVE, seed=SEED)
+    share = verdict.ledger_share(4_000)
     assert (share.moderated_ms, share.failed_ms) == (1_000, {"no_pictures": 3_000})
+    # What was live at the segment's end is not counted with what was live at its beginning.
+    assert verdict.samples[0].capture_ms == pytest.approx(LIVE.capture_ms + 3_000, abs=100)
 
 
 def test_segment_with_pictures_is_moderated_whole(pipeline: Pipeline) -> None:
