@@ -10,9 +10,14 @@ from commandline import livewarden
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
 from live_stack import celery
 from redis import Redis
+from tinymodels import install, mean_model
 
 from config.policy import load_policy
+from config.settings import Settings
+from worker.moderate import moderate_segment
 from worker.policywatch import policy_reports
+from worker.poll import poll_due
+from worker.process import SEED, Process
 from worker.registry import register, watch
 
 PROCESSES = 2
@@ -95,3 +100,42 @@ def test_workers_take_a_good_policy_and_never_a_broken_one(
         assert raised(redis)["after"] == ("second", second)
         assert redis.xlen("lw:operations") == 1
         assert redis.hlen("lw:pending:in-flight") == 0
+
+
+def test_a_policy_brings_its_models_with_it(
+    redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
+) -> None:
+    """A cascade that is switched on would need a restart, or rules would ask for scores that nobody gives."""
+    (tmp_path / "models").mkdir()
+    install(tmp_path / "models", mean_model())
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(rules("alone"))
+    redis.set(SEED, "s3cret")
+    process = Process(
+        Settings.from_mapping(
+            {
+                "LIVEWARDEN_REDIS_URL": redis_url,
+                "LIVEWARDEN_ALLOWED_ORIGINS": origins[0].host,
+                "LIVEWARDEN_POLICY_FILE": str(policy),
+                "LIVEWARDEN_MANIFESTS_DIR": str(tmp_path / "models"),
+                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+            }
+        )
+    )
+    process.policies.followed = True  # by this test
+    try:
+        before = process.judging
+        policy.write_text(
+            "cascade:\n  - {model: means}\n  - {model: open-nsfw, when: 'score(\"means/first\") >= 0.0'}\n"
+            + rules("both", 'score("open-nsfw/sfw") > 0.0 && score("means/first") >= 0.0')
+        )
+        assert [process.policies.look() for _ in range(2)] == [False, True]
+        show_card(redis, "s", origins[0])
+        keys: list[str] = []
+        poll_due(redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+        moderate_segment(process, "s", keys[0])
+        assert "open-nsfw" not in before.models(drill=False)
+        assert process.judging.models(drill=False).keys() == {"means", "open-nsfw"}
+        assert raised(redis)["s"] == ("both", process.policy.version)
+    finally:
+        process.close()
