@@ -223,6 +223,8 @@ rules:
         ("size(scores) > 1", False),
         ('window.samples("60s") >= window.count("a/b", 0.5, "5s")', False),
         ('window.max("a/b", "5s") - 0.5 > 0.1', False),
+        ("stream.drill // it's\n || score('a') + 0.1 > 0.5 // it's", False),
+        ('stream.id == r"\\" || score("a") + 0.1 > 0.5 || stream.id == "\\""', False),
     ],
 )
 def test_conditions_that_only_compare(condition: str, sure: bool) -> None:

@@ -12,6 +12,8 @@ _NOW = rf"score\(\s*{_NAME}\s*\)|scores\[\s*{_NAME}\s*\]"
 _HIGHEST = rf"""window\s*\.\s*max\(\s*{_NAME}\s*,\s*(?:"[^"\\]*"|'[^'\\]*')\s*\)"""
 _TEST = re.compile(rf"(?:{_NOW}|{_HIGHEST})\s*(?:>=|<=|==|!=|<|>)\s*(\d+(?:\.\d+)?)")
 _COUNTED = re.compile(r"""window\s*\.\s*samples\(\s*(?:"[^"\\]*"|'[^'\\]*')\s*\)\s*(?:>=|<=|==|!=|<|>)\s*(\d+)""")
+_UNSURE = re.compile(r"""//|\b[rRbB]{1,2}["']|""["']""")
+"""Outside of plain texts: comments, and texts of other kinds. Within these a quotation mark may not be one."""
 _BEFORE = re.compile(r"(?:^|[(?:,\[]|&&|\|\|)\s*!?\s*$")
 _AFTER = re.compile(r"\s*(?:$|[)?:,\]]|&&|\|\|)")
 
@@ -46,6 +48,8 @@ def only_compares(text: str) -> bool:
     True only if that is certain: where a score is calculated with, or is asked for in any other way, it is not.
     """
     bare = _TEXT.sub(lambda quoted: '"' + " " * (len(quoted[0]) - 2) + '"', text)
+    if _UNSURE.search(bare):
+        return False
     for place in (found.start() for found in _SCORE.finditer(bare)):
         test = _TEST.match(text, place) or _COUNTED.match(text, place)
         if test is None or not _BEFORE.search(bare[:place]) or not _AFTER.match(bare, test.end()):
