@@ -44,8 +44,8 @@ def raised(redis: Redis) -> dict[str, tuple[str, str]]:
     return {data["stream_id"]: (data["rule"], data["versions"]["policy"]) for data in events}
 
 
-def show_card(redis: Redis, stream_id: str, origin: LiveOrigin) -> None:
-    watch(redis, register(stream_id, origin.url, purpose="drill", url_template="", legal_basis=""))
+def show_card(redis: Redis, stream_id: str, origin: LiveOrigin, *, purpose: str = "drill") -> None:
+    watch(redis, register(stream_id, origin.url, purpose=purpose, url_template="", legal_basis=""))
 
 
 def in_force(redis: Redis) -> set[str]:
@@ -126,16 +126,15 @@ def test_a_policy_brings_its_models_with_it(
     try:
         before = process.judging
         policy.write_text(
-            "cascade:\n  - {model: means}\n  - {model: open-nsfw, when: 'score(\"means/first\") >= 0.0'}\n"
-            + rules("both", 'score("open-nsfw/sfw") > 0.0 && score("means/first") >= 0.0')
+            "cascade: [{model: means}]\n" + rules("sole", 'score("means/first") >= 0.0 && scores.size() == 3')
         )
         assert [process.policies.look() for _ in range(2)] == [False, True]
-        show_card(redis, "s", origins[0])
+        show_card(redis, "s", origins[0], purpose="live")
         keys: list[str] = []
         poll_due(redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
         moderate_segment(process, "s", keys[0])
-        assert "open-nsfw" not in before.models(drill=False)
-        assert process.judging.models(drill=False).keys() == {"means", "open-nsfw"}
-        assert raised(redis)["s"] == ("both", process.policy.version)
+        assert before.models(drill=False).keys() == {"means", "open-nsfw"}
+        assert process.judging.models(drill=False).keys() == {"means"}
+        assert raised(redis)["s"] == ("sole", process.policy.version)
     finally:
         process.close()
