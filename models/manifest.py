@@ -62,7 +62,7 @@ class Provider(StrEnum):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 def _inside(file: str) -> str:
@@ -171,8 +171,8 @@ class Label(_Part):
 
     name: Slug
     category: Category
-    columns: Annotated[tuple[int, int], Field(description="[first, last], both counted")] | None = None
-    """The score is the sum of these columns of the output. None: of the one at the label's place."""
+    columns: tuple[int, int] | None = None
+    """[first, last], both counted: the score is their sum in the output. None: of the one at the label's place."""
 
 
 class Output(_Part):

@@ -49,13 +49,13 @@ def read_package(path: Path, *, origin: str) -> ModelPackage:
         raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines = {} if tree is None else dict(_lines(tree, ()))
         content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
         raise ManifestError(f"{path}{line}: expected YAML: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
-    lines = dict(_lines(tree, ())) if tree is not None else {}
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:

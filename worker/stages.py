@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from time import thread_time
 
 from config.cascade import Stage
-from config.facts import SampleFacts, StreamFacts
+from config.facts import SELFTEST, SampleFacts, StreamFacts
 from config.names import ConditionError
 from config.policy import Policy
 from config.settings import Settings
@@ -112,6 +112,9 @@ class SegmentStages:
 
     def look(self, picture: Colours, stream: StreamFacts, sample: SampleFacts) -> Looked:
         """Lets each classifier look at the picture that has cause to; `sample` has no scores yet."""
+        if not stream.drill:
+            # The test card is nothing to a live stream: showing it gains a broadcaster nothing.
+            sample = replace(sample, matches=tuple(match for match in sample.matches if match.list != SELFTEST))
         scores: dict[str, float] = {}
         complete = True
         for classifier in self._classifiers:

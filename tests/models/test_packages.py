@@ -91,7 +91,7 @@ def test_several_mistakes_are_told_at_once(tmp_path: Path) -> None:
     assert refused(path).count("String should have at least 1 character") == 2
 
 
-@pytest.mark.parametrize("text", ["a: [", "just text", "", "\x00", "- 1", "a: 2026-99-99"])
+@pytest.mark.parametrize("text", ["a: [", "just text", "", "\x00", "- 1", "a: 2026-99-99", "&a [*a]", "a: &a {b: *a}"])
 def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     """Another file under the manifest's name gets one clear line."""
     path = tmp_path / "means.yaml"

@@ -110,3 +110,12 @@ def test_a_cascade_that_names_no_model_is_told(tmp_path: Path) -> None:
     ran = livewarden("models", "verify", environment={"LIVEWARDEN_POLICY_FILE": str(policy)})
     assert ran.status == 2
     assert "no classifier has the name 'means'" in ran.message
+
+
+def test_a_rule_for_a_model_that_does_not_run_is_found_by_the_check(tmp_path: Path) -> None:
+    """`policy check` would praise a file with which no worker starts."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text('version: "1"\nrules: [{name: a, when: \'score("safety-s/nsfw") > 0.5\', severity: review}]\n')
+    ran = livewarden("policy", "check", policy)
+    assert ran.status == 1
+    assert "unknown score 'safety-s/nsfw'" in ran.out

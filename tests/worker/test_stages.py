@@ -98,6 +98,15 @@ def test_a_condition_that_fails_lets_the_model_look(decoder: Decoder, tmp_path: 
     assert all("dear/only" in sample.scores for sample in verdict.samples)
 
 
+def test_the_test_card_gives_no_cause_on_a_live_stream(decoder: Decoder, tmp_path: Path) -> None:
+    """A broadcaster could make every picture dear by showing it."""
+    cascade = "cascade: [{model: means}, {model: dear, when: 'matched(\"selftest\")'}]"
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="dear")]
+    live = moderated(decoder, models, policy(tmp_path, cascade), "card")
+    drill = moderated(decoder, models, policy(tmp_path, cascade), "card", origin=DRILL)
+    assert (live.turns["dear"].looked, drill.turns["dear"].passed_over) == (0, 0)
+
+
 def share(verdict: SegmentVerdict) -> LedgerShare:
     return verdict.ledger_share(round(verdict.duration_seconds * 1000))
 
