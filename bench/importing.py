@@ -12,7 +12,7 @@ import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import Final
 
 from bench.deployment import LIST, deployment, write_csv
@@ -32,6 +32,8 @@ class Cost:
     """Of one import."""
 
     seconds: float
+    cpu_seconds: float
+    """Of all its threads."""
     megabytes: float
     """By which the process's own memory grew at most."""
     new: int
@@ -69,14 +71,18 @@ def _one(url: str, folder: Path, file: Path) -> Cost:
     with connect(url) as redis:
         redis.ping()
         looking.start()
-        began = monotonic()
+        began, cpu = monotonic(), process_time()
         imported = import_file(
             redis, Place(root=folder / "bank", shared=True, store_url=store), LIST, file, store=ObjectStore(store)
         )
-        seconds = monotonic() - began
+        seconds, cpu = monotonic() - began, process_time() - cpu
         done.set()
         looking.join()
-    return Cost(seconds=seconds, megabytes=(most[0] - before) / 1024, new=imported.added)
+    return Cost(seconds=seconds, cpu_seconds=cpu, megabytes=(most[0] - before) / 1024, new=imported.added)
+
+
+def _told(cost: Cost) -> str:
+    return f"{cost.seconds:.1f} s ({cost.cpu_seconds:.1f} s CPU), {cost.megabytes:.0f} MB of its own"
 
 
 def main() -> None:
@@ -88,10 +94,7 @@ def main() -> None:
     sizes = QUICK if sys.argv[1:] == ["--quick"] else FULL
     costs = [measure(size) for size in sizes]
     for size, (first, again) in zip(sizes, costs, strict=True):
-        print(
-            f"import of {size:.0e} entries of CSV: {first.seconds:6.1f} s, {first.megabytes:6.0f} MB of its own; "
-            f"once more: {again.seconds:6.1f} s, {again.megabytes:6.0f} MB, {again.new} new"
-        )
+        print(f"import of {size:.0e} entries of CSV: {_told(first)}; once more: {_told(again)}, {again.new} new")
     grown = (costs[-1][0].megabytes - costs[-2][0].megabytes) * 2**20 / (sizes[-1] - sizes[-2])
     print(f"from {sizes[-2]:.0e} to {sizes[-1]:.0e}: {grown:.1f} bytes an entry")
 
