@@ -12,13 +12,12 @@ from typing import Any
 import cel
 
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
-from config.names import FIELDS, FUNCTIONS, ConditionError, check_names
+from config.names import FIELDS, FUNCTIONS, ConditionError, check_names, without_texts
 from config.windows import WindowCall, WindowError, extract_calls
 
 MAX_TAGS = 50
 """Of a match, that conditions see: what a list's source says of an entry has no bound."""
 
-_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 _ASKED_SCORE = re.compile(r"""(?:\bscore\(\s*|\bscores\[\s*)(?:"([^"]*)"|'([^']*)')""")
 _ASKED_SIGNAL = re.compile(r"""(?:\bsignal\(\s*|\bsignals\[\s*)(?:"([^"]*)"|'([^']*)')""")
 _ASKED_LIST = re.compile(r"""(?:\bmatched\(\s*|\.\s*list\s*[=!]=\s*)(?:"([^"]*)"|'([^']*)')""")
@@ -146,7 +145,7 @@ def parse_condition(text: str) -> Condition:
     Raises:
         ConditionError: syntax, or an unknown name; with its place in the text.
     """
-    bare = _TEXT.sub(lambda quoted: " " * len(quoted[0]), text)
+    bare = without_texts(text)
     try:
         plain, windows = extract_calls(text, bare)
     except WindowError as error:
@@ -159,7 +158,7 @@ def parse_condition(text: str) -> Condition:
             raise ConditionError(str(error)) from error
         line, column, what = position.groups()
         raise ConditionError(what.partition(" expecting ")[0], _offset(text, int(line), int(column))) from error
-    bare = _TEXT.sub(lambda quoted: " " * len(quoted[0]), plain)
+    bare = without_texts(plain)
     references = program.references()
     check_names(references, bare, {call.variable for call in windows})
     scored = [call.name for call in windows if call.function not in ("matched", "samples")]

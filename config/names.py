@@ -28,6 +28,9 @@ _BOUND = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(\s*([A-Za-z_
 _FIELD = re.compile(rf"(?<![\w.])({'|'.join(name for name, fields in FIELDS.items() if fields)})\s*\.\s*(\w+)")
 
 
+_TEXT = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'')
+
+
 class ConditionError(ValueError):
     """A condition that is not usable; the text says what was expected."""
 
@@ -35,6 +38,23 @@ class ConditionError(ValueError):
         super().__init__(text)
         self.offset = offset
         """Of the mistake in the condition, in characters; None: it has no place of its own."""
+
+
+def without_texts(text: str) -> str:
+    """A condition with what stands in quotes blanked, so that names can be looked for; as long as it was.
+
+    Raises:
+        ConditionError: it has a comment, which would hide the rest of it where YAML folds lines into one; or texts with
+            a prefix or in three quotes, of which nobody can tell where they end without CEL's grammar.
+    """
+    for found in _TEXT.finditer(text):
+        before, after = text[: found.start()][-1:], text[found.end() :][:1]
+        if before.isalnum() or before in ("_", found[0][0]) or after == found[0][0]:
+            raise ConditionError('expected texts in plain quotes, as in "NAME"', found.start())
+    bare = _TEXT.sub(lambda quoted: " " * len(quoted[0]), text)
+    if "//" in bare:
+        raise ConditionError("expected no comment: YAML has them, # on a line of its own", bare.index("//"))
+    return bare
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:

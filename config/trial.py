@@ -9,7 +9,7 @@ from typing import Final
 
 from config.expressions import Condition, Context, parse_condition
 from config.facts import Coverage, ListMatch, SampleFacts, StreamFacts, Surroundings
-from config.names import MATCH_FIELDS, ConditionError, unknown
+from config.names import MATCH_FIELDS, ConditionError, unknown, without_texts
 
 MAX_MATCHES: Final = 64
 """Matches of one sample that conditions see: bounds what a rule may cost. The nearest of each list are among them."""
@@ -25,7 +25,6 @@ _LARGE_METADATA: Final = {f"key-{number}": "value" for number in range(1_000)}
 """About as many notes as a platform may have on a stream (16 kB)."""
 _LARGE_SIGNALS: Final = {f"signal-{number}": 1.0 for number in range(50)}
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
-_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 
 
 @lru_cache(maxsize=1_000)
@@ -44,7 +43,7 @@ def compile_condition(text: str) -> Condition:
 
 
 def _check_nesting(text: str) -> None:
-    bare = _TEXT.sub(lambda quoted: " " * len(quoted[0]), text)
+    bare = without_texts(text)
     opened: list[bool] = []
     """Of the parentheses that are open: whether it is a comprehension's."""
     macros = {found.end() - 1: found.start() for found in _MACRO.finditer(bare)}
