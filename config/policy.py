@@ -120,7 +120,8 @@ class Policy(BaseModel):
         """The sampling profile of a stream."""
         if not self.sampling_for:
             return self.profile
-        context = Context(stream, SampleFacts(capture_ms=0, pts_seconds=0.0, reason="", pdq_quality=0))
+        nothing = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="", pdq_quality=0)
+        context = Context(stream, nothing, names=("stream", "signals"))
         name = next((choice.profile for choice in self.sampling_for if choice.holds(context)), self.sampling)
         return (PROFILES | self.profiles)[name]
 

@@ -39,10 +39,12 @@ rules:
   - {name: listed, when: 'window.matched("known", "20s") >= 2', severity: high, persistence: {hits: 2, of_samples: 9}}
   - {name: unseen, when: 'coverage.failed_seconds > 1.0 && score("m/nsfw") > 0.4', severity: review}
   - {name: alone, when: 'matched("known")', severity: critical}
+  - {name: thrice, when: 'score("m/nsfw") > 0.9', severity: high, persistence: {hits: 3, within_seconds: 20}}
   - {name: tried, when: 'window.count("m/nsfw", 0.1, "12s") >= 1', severity: high, mode: shadow}
 """
 POLICY = parse_policy(RULES, "policy.yaml")
-AT_ONCE = "alone"
+AT_ONCE = {"alone", "thrice"}
+"""Asked as segments end: whether they raise must not depend on the order, but which segment brings it to light does."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ def told(event: dict) -> tuple[str, ...] | None:
     data = event["data"]
     if event["type"] != "livewarden.escalation.raised.v1":
         return None
-    if data["rule"] == AT_ONCE:
-        return (AT_ONCE,)
+    if data["rule"] in AT_ONCE:
+        return (data["rule"],)
     shown = data["sample"], data["hits"], data["scores"], data["matches"], data["principles"]
     return (data["rule"], data["incident_id"], data["severity"], json.dumps(shown))
 
