@@ -103,7 +103,11 @@ def lay_out(rgb: Pixels, how: Input) -> npt.NDArray[Any]:
         pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
     if how.jpeg_quality is not None:
         pixels = _through_jpeg(pixels, how.jpeg_quality, how.channels)
-    values: npt.NDArray[Any] = pixels if how.dtype == "uint8" else cv2.LUT(pixels, _levels(how.mean, how.scale))
+    values: npt.NDArray[Any] = pixels
+    if how.dtype != "uint8":
+        values = cv2.subtract(pixels, _scalar(how.mean), dtype=cv2.CV_32F)
+        if how.scale != (1.0, 1.0, 1.0):
+            values = cv2.multiply(values, _scalar(how.scale))
     if how.layout == "NCHW":
         values = np.stack(cv2.split(values))
     return np.ascontiguousarray(values[None], dtype=how.dtype)
@@ -166,11 +170,9 @@ def _blur() -> npt.NDArray[np.float64]:
     return np.asarray(kernel / kernel.sum(), np.float64)
 
 
-@cache
-def _levels(mean: tuple[float, ...], scale: tuple[float, ...]) -> npt.NDArray[np.float32]:
-    """float32, (1, 256, 3): what each level of each channel becomes."""
-    levels = np.arange(256, dtype=np.float32)[:, None]
-    return ((levels - np.array(mean, np.float32)) * np.array(scale, np.float32))[None]
+def _scalar(of_channels: tuple[float, float, float]) -> Any:
+    """As OpenCV takes a number for each channel: always four."""
+    return (*of_channels, 0.0)
 
 
 def _through_jpeg(bgr: Pixels, quality: int, channels: str) -> Pixels:
