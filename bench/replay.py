@@ -176,7 +176,7 @@ def main() -> None:
         "pictures a CPU s",
         "incidents",
         "peak MB",
-        "a day of 1,000 streams, CPU",
+        "a day of 1,000 streams",
     ):
         table.add_column(heading, justify="left" if heading == "policy" else "right", no_wrap=True)
     with tempfile.TemporaryDirectory() as name:

@@ -48,6 +48,7 @@ PART_SCHEMA = pa.schema(
 def settled_segment(rows: Sequence[Row]) -> SettledSegment:
     """A segment from its rows, at least one, by presentation time."""
     first = rows[0]
+    silent = frozenset(ListedHash(**listed) for listed in first["silent"] or ())
     facts = SegmentFacts(
         key=first["segment_key"],
         series=series_of(first["generation"], first["epoch"]),
@@ -55,13 +56,14 @@ def settled_segment(rows: Sequence[Row]) -> SettledSegment:
         stream=stream_facts_of(first),
         samples=tuple(_sample(row) for row in rows),
         coverage=coverage_of(first),
+        silent=silent,
     )
     return SettledSegment(
         facts=facts,
         generation=first["generation"],
         epoch=first["epoch"],
         settled_ms=first["settled_ms"],
-        silent=frozenset(ListedHash(**listed) for listed in first["silent"] or ()),
+        silent=silent,
     )
 
 

@@ -5,9 +5,9 @@ then gone through by itself.
 """
 
 import tempfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
@@ -38,6 +38,9 @@ class Spool:
         self._files = ExitStack()
         self._parts: list[tuple[Any, Any]] = []
         """Of each part the file, and what writes to it."""
+        self._rows = [0] * self.parts
+        self._known: dict[str, int] = {}
+        """The part of each stream."""
 
     def __enter__(self) -> Self:
         if self.parts > 1:
@@ -64,7 +67,8 @@ class Spool:
             self._kept.append(batch)
             return
         streams = batch.column("stream_id").dictionary_encode()
-        part_of = np.array([part_number(stream, self.parts) for stream in streams.dictionary.to_pylist()])
+        counts = np.bincount(streams.indices.to_numpy(), minlength=len(streams.dictionary)).tolist()
+        part_of = np.array(self._parts_of(streams.dictionary.to_pylist(), counts))
         parts = part_of[streams.indices.to_numpy()]
         in_order = batch.take(pa.array(np.argsort(parts, kind="stable")))
         ends = np.cumsum(np.bincount(parts, minlength=self.parts)).tolist()
@@ -72,6 +76,20 @@ class Spool:
             for number, (begin, end) in enumerate(pairwise([0, *ends])):
                 if end > begin:
                     self._parts[number][1].write_batch(in_order.slice(begin, end - begin))
+
+    def _parts_of(self, streams: Sequence[str], counts: Sequence[int]) -> list[int]:
+        """The part of each stream; a new one comes into the smallest, for the largest decides how much memory it
+        takes."""
+        smallest = [(rows, number) for number, rows in enumerate(self._rows)]
+        heapify(smallest)
+        for stream, count in zip(streams, counts, strict=True):
+            if stream not in self._known:
+                rows, number = heappop(smallest)
+                self._known[stream] = number
+                heappush(smallest, (rows + count, number))
+        for stream, count in zip(streams, counts, strict=True):
+            self._rows[self._known[stream]] += count
+        return [self._known[stream] for stream in streams]
 
     def tables(self) -> Iterator[pa.Table]:
         """The parts, one after the other, each with all rows of its streams; some may be empty. Nothing can be added
@@ -87,11 +105,6 @@ class Spool:
                     table = reader.read_all()
                 file.close()
             yield table
-
-
-def part_number(stream_id: str, parts: int) -> int:
-    """Which part has a stream: the same in every process."""
-    return zlib.crc32(stream_id.encode()) % parts
 
 
 @contextmanager
