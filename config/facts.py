@@ -171,6 +171,8 @@ class SegmentFacts:
     samples: tuple[SampleFacts, ...] = ()
     """By capture time; none of a segment of which nothing was seen."""
     coverage: Coverage = Coverage()
+    silent: frozenset[ListedHash] = frozenset()
+    """Hashes in quarantine when it ended, and such as flooded: windows do not count what matched them."""
 
     @property
     def place(self) -> Place:

@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Final
 
 from config.asking import most_telling
-from config.facts import Coverage, Evaluation, Hit, Place, SampleFacts, SegmentFacts, StreamFacts, Surroundings
+from config.facts import Evaluation, Hit, Place, SampleFacts, SegmentFacts, StreamFacts, Surroundings
 from config.persistence import LATE_SECONDS
 from config.policy import Policy
 from config.windows import Behind
@@ -96,7 +96,7 @@ def judge_in_order(
     problems: set[str] = set()
     for one in waiting[:ripe]:
         for sample in sorted(one.samples, key=lambda sample: sample.capture_ms):
-            around, ordinal = memory.next(sample, one.coverage)
+            around, ordinal = memory.next(sample, one)
             evaluation = policy.evaluate(one.stream, sample, around)
             hits += [replace(hit, segment=one.key, ordinal=ordinal) for hit in evaluation.hits]
             problems.update(evaluation.problems)
@@ -117,10 +117,10 @@ class _Memory:
         self.past = list(state.past)
         self.ordinal = state.ordinal
 
-    def next(self, sample: SampleFacts, coverage: Coverage) -> tuple[Surroundings, int]:
+    def next(self, sample: SampleFacts, segment: SegmentFacts) -> tuple[Surroundings, int]:
         """What lies around a sample, and its number; that of a late one is the number of the one before it."""
-        now = self._windows.of(sample)
-        around = Surroundings(answers=self._windows.answers(self.past, now), coverage=coverage)
+        now = self._windows.of(sample, segment.silent)
+        around = Surroundings(answers=self._windows.answers(self.past, now), coverage=segment.coverage)
         if self.ordinal is None:
             self.ordinal = sample.capture_ms
         elif sample.looked_at:

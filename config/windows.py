@@ -8,12 +8,12 @@ import hashlib
 import math
 import re
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from config.facts import SampleFacts
+from config.facts import ListedHash, SampleFacts
 from config.names import unknown
 
 MAX_WINDOW_SECONDS: Final = 600
@@ -199,12 +199,18 @@ class Windows:
         self._ms = max((call.span.ms or 0 for call in every), default=0)
         self._samples = max((call.span.samples or 0 for call in every), default=0)
 
-    def of(self, sample: SampleFacts) -> Behind:
-        """What is to be kept of a sample."""
+    @property
+    def lists(self) -> Set[str]:
+        """Hash lists that windows are asked for."""
+        return self._matched.keys()
+
+    def of(self, sample: SampleFacts, silent: Set[ListedHash] = frozenset()) -> Behind:
+        """What is to be kept of a sample; of its matches none with `silent` hashes."""
         scores = {
             name: score for name, score in sample.scores.items() if name in self._looked_at and math.isfinite(score)
         }
-        lists = tuple(sorted({match.list for match in sample.matches} & self._matched.keys()))
+        matched = {match.list for match in sample.matches if match.listed not in silent}
+        lists = tuple(sorted(matched & self._matched.keys()))
         return Behind(sample.capture_ms, sample.looked_at, scores, lists)
 
     def answers(self, past: Sequence[Behind], now: Behind) -> dict[str, int | float]:

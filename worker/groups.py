@@ -46,7 +46,7 @@ def divert(redis: Redis, *, occasion: Occasion, hits: Sequence[Hit], policy: Pol
         return Sifted(hits=tuple(hits))
     listed = sorted({one for suspect in seen for one in suspect.hashes})
     with store_errors():
-        silent = _quarantined(redis, listed)
+        silent = quarantined(redis, listed)
         if policy.flood is not None:
             flooding = _flooding(redis, occasion, listed, policy.flood) - silent
             silent = silent | flooding
@@ -55,7 +55,8 @@ def divert(redis: Redis, *, occasion: Occasion, hits: Sequence[Hit], policy: Pol
     return sift(hits, silent, policy) if silent else Sifted(hits=tuple(hits))
 
 
-def _quarantined(redis: Redis, listed: Sequence[ListedHash]) -> frozenset[ListedHash]:
+def quarantined(redis: Redis, listed: Sequence[ListedHash]) -> frozenset[ListedHash]:
+    """Those of at least one hash that a lead has put in quarantine."""
     notes = redis.hmget(QUARANTINE, [f"{one.list}/{one.entry}" for one in listed])
     if not any(notes):
         return frozenset()

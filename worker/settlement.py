@@ -13,7 +13,7 @@ from config.policy import Policy
 from worker.errors import StoreError
 from worker.events import Event, Occasion
 from worker.floods import Sifted
-from worker.groups import divert
+from worker.groups import divert, quarantined
 from worker.incidents import Advance, advance, encode
 from worker.incidentstore import MAX_ROUNDS, event_record, incident_record, read_incidents
 from worker.orderstore import KEPT_SECONDS, OrderChange, read_in_order
@@ -75,7 +75,9 @@ def settle(
         StoreError: Redis failed, or did not confirm that it is on disk; the segment may have been settled. Call again.
     """
     sifted = divert(redis, occasion=occasion, hits=hits, policy=policy)
-    in_order = segment if policy.in_order else None
+    in_order = None
+    if segment is not None and policy.in_order:
+        in_order = replace(segment, silent=sifted.silent | _silent_in_windows(redis, segment, policy))
     if not sifted.hits and not sifted.muted and in_order is None:
         nothing = Advance(rules={}, incidents=(), events=())
         outcome = _write(redis, occasion, None, nothing, coverage_increments, stream_fields, OrderChange())
@@ -101,6 +103,16 @@ def settle(
     raise StoreError(
         f"stream {occasion.stream.stream_id}: incidents changed {MAX_ROUNDS} times while one was decided on"
     )
+
+
+def _silent_in_windows(redis: Redis, segment: SegmentFacts, policy: Policy) -> frozenset[ListedHash]:
+    """Of the hashes that windows would count: those in quarantine, whether a rule holds for them alone or not."""
+    matches = (match for sample in segment.samples for match in sample.matches)
+    listed = sorted({match.listed for match in matches if match.list in policy.windows.lists})
+    if not listed or segment.stream.purpose == "canary":
+        return frozenset()
+    with store_errors():
+        return quarantined(redis, listed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +147,7 @@ def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, s
         now_ms=now,
         step=step,
         order=OrderChange.of(segment.series, judged.state, read.over),
-        silent=sifted.silent,
+        silent=sifted.silent | segment.silent,
         problems=judged.problems,
     )
 

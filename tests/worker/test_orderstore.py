@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 import pytest
 from redis import Redis
 
-from config.facts import SampleFacts, SegmentFacts, StreamFacts
+from config.facts import ListMatch, SampleFacts, SegmentFacts, StreamFacts
 from config.policy import Policy, parse_policy
+from worker.bank.keys import QUARANTINE
 from worker.decisions import decide
 from worker.errors import StoreError
 from worker.events import Occasion, Versions
 from worker.orderstore import KEPT_SECONDS
 from worker.queuekeys import windows_key
+from worker.redisdb import now_ms
 from worker.segments import SegmentRecord, pending_key, series_of
 from worker.settlement import SettleResult, settle
 
@@ -43,7 +45,9 @@ class Stream:
         self.redis.hset(pending_key("cam"), key, record.to_json())
         return key
 
-    def end(self, key: str, *scores: float, policy: Policy = COUNTED) -> SettleResult:
+    def end(
+        self, key: str, *scores: float, policy: Policy = COUNTED, matches: tuple[ListMatch, ...] = ()
+    ) -> SettleResult:
         record = SegmentRecord.from_json(str(self.redis.hget(pending_key("cam"), key)))
         facts = StreamFacts(stream_id="cam")
         samples = tuple(
@@ -53,6 +57,7 @@ class Stream:
                 reason="keyframe",
                 pdq_quality=90,
                 scores={"m/a": score},
+                matches=matches,
             )
             for number, score in enumerate(scores)
         )
@@ -137,6 +142,20 @@ def test_a_change_of_policy_does_not_break_what_waits(stream: Stream) -> None:
     assert json.loads(event.text)["data"]["rule"] == "b"
     decide(stream.redis, event.incident_id, outcome="harmless", by="ann", deployment="test")
     assert stream.end(stream.admit(2), 0.9, policy=PLAIN).events
+
+
+def test_hashes_in_quarantine_count_in_no_window(stream: Stream) -> None:
+    """A hash that a lead took out, since it matches a popular title, would still call moderators on each stream."""
+    policy = parse_policy(
+        b'version: 1\nrules: [{name: a, severity: high, when: \'window.matched("x", "60s") >= 2\'}]', "policy.yaml"
+    )
+    titles, listed = ListMatch(list="x", entry="title", distance=3), ListMatch(list="x", entry="7", distance=3)
+    until_ms = now_ms(stream.redis) + 60_000
+    stream.redis.hset(QUARANTINE, "x/title", json.dumps({"until_ms": until_ms}))
+    shown = stream.end(stream.admit(0), 0.0, 0.0, 0.0, policy=policy, matches=(titles,))
+    assert (shown.events, shown.silent) == ((), {titles.listed})
+    (event,) = stream.end(stream.admit(1), 0.0, 0.0, policy=policy, matches=(titles, listed)).events
+    assert json.loads(event.text)["data"]["rule"] == "a"
 
 
 def test_what_somebody_else_wrote_is_told(stream: Stream) -> None:
