@@ -98,6 +98,7 @@ def test_a_segment_is_read_as_it_was_judged(
             key="key",
             series=series_of(3, 2),
             capture_ms=capture_ms,
+            silent=silent,
             stream=stream,
             samples=tuple(one.facts for one in samples),
             coverage=Coverage.of_ms(
