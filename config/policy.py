@@ -67,6 +67,8 @@ class Policy(BaseModel):
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
+    _shadow_scores: frozenset[str] = PrivateAttr(default=frozenset())
+    """Scores that nobody is to be shown: they are measured in shadow rules only."""
     _name: str = PrivateAttr(default="policy")
     _document: YamlText = PrivateAttr(default_factory=lambda: YamlText(""))
     """The file itself: mistakes that show only beside the models are told with their place too."""
@@ -197,8 +199,14 @@ class Policy(BaseModel):
             if perf_counter() - started > SLOW_SECONDS:
                 problems.append(f"rule-slow:{rule.name}")
             if hit is not None:
-                hits.append(hit)
+                hits.append(hit if rule.mode == "shadow" else self._told(hit))
         return Evaluation(hits=tuple(hits), problems=tuple(problems))
+
+    def _told(self, hit: Hit) -> Hit:
+        """A live rule's hit, which people may come to see: without scores that are for shadow rules."""
+        if not self._shadow_scores & hit.scores.keys():
+            return hit
+        return replace(hit, scores={name: of for name, of in hit.scores.items() if name not in self._shadow_scores})
 
 
 def load_policy(path: Path | None = None, *, known_scores: Collection[str] | None = None) -> Policy:
@@ -236,8 +244,13 @@ def read_policy(path: Path | None) -> bytes:
     return data
 
 
-def parse_policy(data: bytes, name: str, *, known_scores: Collection[str] | None = None) -> Policy:
-    """Checks a policy that was read from a file called `name`; raises as `load_policy`."""
+def parse_policy(
+    data: bytes, name: str, *, known_scores: Collection[str] | None = None, shadow_scores: Collection[str] = ()
+) -> Policy:
+    """Checks a policy that was read from a file called `name`; raises as `load_policy`.
+
+    `shadow_scores`: of those, the ones that no hit of a live rule is to carry.
+    """
     try:
         document = YamlText(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -258,6 +271,7 @@ def parse_policy(data: bytes, name: str, *, known_scores: Collection[str] | None
         raise _refused(name, *mistakes_of(error, document, _KNOWN_FIELDS)) from error
     policy._digest = hashlib.sha256(data).hexdigest()
     policy._name, policy._document = name, document
+    policy._shadow_scores = frozenset(shadow_scores)
     return policy
 
 

@@ -45,7 +45,8 @@ def read_policy_and_models(data: bytes, path: Path | None, settings: Settings) -
     name = policy_name(path)
     policy = parse_policy(data, name)
     classifiers = classifiers_for(policy, settings)
-    return parse_policy(data, name, known_scores=known_scores(settings)), classifiers
+    shadow = {key for classifier in classifiers if classifier.manifest.use is Use.SHADOW for key in classifier.keys}
+    return parse_policy(data, name, known_scores=known_scores(settings), shadow_scores=shadow), classifiers
 
 
 def known_scores(settings: Settings) -> frozenset[str]:

@@ -12,14 +12,16 @@ from clips import card, clip, held, photo
 from tinymodels import classifier, constant_model, endless_model, labels, mean_model
 
 from config.errors import PolicyError
-from config.facts import StreamFacts
+from config.facts import SampleFacts, StreamFacts
 from config.policy import Policy, load_policy
+from config.settings import Settings
 from models.bank.bank import Bank
 from models.classifier import Classifier
 from models.shelf import load_classifiers
 from sampler.decoder import Decoder
 from worker.accounting import LedgerShare
 from worker.bank.follower import InForce, always
+from worker.judging import read_policy_and_models
 from worker.modelrules import check_models
 from worker.pipeline import CLASSIFIER_FAILED, Origin, Pipeline
 from worker.verdict import SegmentVerdict
@@ -235,3 +237,24 @@ def test_age_is_estimated_only_where_there_is_cause_and_nothing_of_a_face_is_kep
     assert set(json.loads(verdict.gate.to_json())) == {
         "pdq", "quality", "blocks", "capture_ms", "unchanged_since_ms", "scores"
     }  # fmt: skip
+
+
+def test_an_estimate_that_is_being_measured_is_shown_to_nobody(tmp_path: Path) -> None:
+    """Moderators would take an unmeasured estimate of age for a finding: it stood in every event of the stream."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    half(folder, 0.5, name="guess", use="shadow", outputs=MINOR)
+    text = (
+        'version: "1"\n'
+        "cascade: [{model: open-nsfw}, {model: guess, when: 'score(\"open-nsfw/nsfw\") > 0.1'}]\n"
+        "rules:\n"
+        "  - {name: live, when: 'score(\"open-nsfw/nsfw\") > 0.5', severity: high}\n"
+        "  - {name: shadow, when: 'score(\"guess/minor\") > 0.2', severity: high, mode: shadow}\n"
+    )
+    settings = Settings(manifests_dir=folder)
+    in_force, _ = read_policy_and_models(text.encode(), tmp_path / "policy.yaml", settings)
+    scores = {"open-nsfw/nsfw": 0.9, "guess/minor": 0.5}
+    facts = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="keyframe", pdq_quality=100, scores=scores)
+    live, shadow = in_force.evaluate(LIVE.stream, facts).hits
+    assert live.scores == {"open-nsfw/nsfw": 0.9}
+    assert shadow.scores == scores
