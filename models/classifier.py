@@ -79,7 +79,7 @@ class Classifier:
         Raises:
             ClassifierError: the weights are missing, altered, or do not fit the manifest; or they do not run.
         """
-        _ = self._session
+        _ = self._session, self._faces
 
     def bare_run(self, picture: Colours) -> Callable[[], Any]:
         """The session's run alone, on `picture` made ready: what else `scores` does can be measured against it.
