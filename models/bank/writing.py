@@ -17,7 +17,8 @@ from config.facts import SELFTEST
 from models.bank.content import Content
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.reading import FORMAT, MANIFEST, digest_of_file
-from models.bank.table import BLOCK, LARGEST_TABLE, ContentDigest, Run, TableWriter
+from models.bank.table import BLOCK, Run
+from models.bank.tablewriter import LARGEST_TABLE, ContentDigest, TableWriter
 from models.errors import SnapshotError
 
 PREFIX: Final = "snapshot-"
