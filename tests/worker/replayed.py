@@ -81,7 +81,10 @@ class Life:
         return ObjectStore(str(self.folder))
 
     def admit(self, stream_id: str, segment_key: str, capture_ms: int) -> None:
-        """A segment, captured so many ms after the beginning, is seen in a playlist."""
+        """A segment, captured so many ms after the beginning, is seen in a playlist.
+
+        Rules that are judged in order wait for it only if it has a key as real ones: 1.1.sole.SEQUENCE.HEX.
+        """
         record = SegmentRecord(
             key=segment_key,
             generation=1,
