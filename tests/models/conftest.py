@@ -19,11 +19,28 @@ PACKAGED = Path(skimage.__file__).parent / "data"
 """What the wheel holds; the rest of skimage.data would be fetched from the network."""
 
 
-@pytest.fixture(
-    scope="session", params=sorted(path.name for path in PACKAGED.iterdir() if path.suffix in {".png", ".jpg", ".gif"})
-)
+def _names() -> list[str]:
+    return sorted(path.name for path in PACKAGED.iterdir() if path.suffix in {".png", ".jpg", ".gif"})
+
+
+def _photograph(name: str) -> PictureArray:
+    read: Any = cv2.imdecode(np.fromfile(PACKAGED / name, np.uint8), cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(read[:, :, ::-1])
+
+
+LARGE_PIXELS = 224
+"""Least side of pictures that are not smaller than networks' inputs."""
+
+
+@pytest.fixture(scope="session", params=_names())
 def picture(request: pytest.FixtureRequest) -> PictureArray:
     """Each still picture that scikit-image ships, in turn: uint8, (height, width, 3), RGB."""
+    return _photograph(request.param)
+
+
+@pytest.fixture(scope="session", params=[name for name in _names() if min(_photograph(name).shape[:2]) >= LARGE_PIXELS])
+def large_picture(request: pytest.FixtureRequest) -> PictureArray:
+    """Of those, each one that is no smaller than networks' inputs."""
     return _photograph(request.param)
 
 
@@ -31,11 +48,6 @@ def picture(request: pytest.FixtureRequest) -> PictureArray:
 def photograph() -> Callable[[str], PictureArray]:
     """One of those pictures, by its file's name."""
     return _photograph
-
-
-def _photograph(name: str) -> PictureArray:
-    read: Any = cv2.imdecode(np.fromfile(PACKAGED / name, np.uint8), cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(read[:, :, ::-1])
 
 
 @pytest.fixture
