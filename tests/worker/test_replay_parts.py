@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -283,6 +284,16 @@ rules:
     def test_what_was_open_stays_open(self, policy_of: Callable[[str], Policy]) -> None:
         """An incident that people had before them would be raised again."""
         assert self.raised(policy_of(self.RULES), [self.was()], numbers=[101, 102]) == []
+
+    def test_what_had_waited_for_a_failed_segment_counts(self, policy_of: Callable[[str], Policy]) -> None:
+        """An incident that was raised just after the beginning, and here just before it, would seem to have moved."""
+        policy = policy_of(self.RULES)
+        course = StreamCourse(policy, "cam-1")
+        course.settle(self.segment(1))
+        (raised,) = course.raised
+        course.begin([replace(self.was(), incident_id=raised, raised_ms=100_500)], 100_000)
+        course.settle(self.segment(101))
+        assert list(course.raised) == [raised]
 
     def test_what_was_decided_stays_decided(self, policy_of: Callable[[str], Policy]) -> None:
         """What belongs to a decision of before would call people again."""

@@ -144,18 +144,23 @@ class StreamCourse:
 
     def begin(self, incidents: Iterable[WasIncident], at_ms: int) -> None:
         """From here on it counts: of what went before, only the incidents that were open then, and what was decided,
-        are held to."""
-        self.raised.clear()
-        self.hits.clear()
+        are held to.
+
+        An incident that was raised later, and is open here already, had waited for a segment that failed, of which the
+        log knows nothing: it counts.
+        """
         before = list(incidents)
+        waited = {incident.incident_id for incident in before if incident.raised_ms >= at_ms}
+        self.raised = {name: would for name, would in self.raised.items() if name in waited}
+        self.hits.clear()
         for rule in self._policy.rules:
             mine = [incident for incident in before if incident.rule == rule.name]
             state = self._rules.get(rule.name, RuleState())
             was_open = next((incident for incident in mine if incident.is_open_at(at_ms)), None)
             known = state.incident
-            if was_open is None:
+            if was_open is None and known is not None and known.incident_id not in waited:
                 state = replace(state, incident=None)
-            elif known is None or known.incident_id != was_open.incident_id:
+            elif was_open is not None and (known is None or known.incident_id != was_open.incident_id):
                 given = _given(was_open, rule, was_open.severity_at(at_ms), was_open.raised_ms)
                 state = replace(state, waiting=(), incident=given)
             decided = [incident for incident in mine if incident.decided_ms is not None and incident.decided_ms < at_ms]
