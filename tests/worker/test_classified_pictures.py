@@ -44,7 +44,7 @@ def opennsfw() -> Classifier:
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png"])
-@pytest.mark.parametrize("size", [(424, 240), (240, 424)])
+@pytest.mark.parametrize("size", [(640, 360), (360, 640)])
 def test_small_pictures_score_as_a_player_would_show_them(
     opennsfw: Classifier, name: str, size: tuple[int, int]
 ) -> None:
@@ -54,15 +54,12 @@ def test_small_pictures_score_as_a_player_would_show_them(
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png"])
-@pytest.mark.parametrize("size", [(1280, 720), (640, 360), (360, 640)])
-def test_large_pictures_are_shrunk_before_they_get_colours(
-    opennsfw: Classifier, name: str, size: tuple[int, int]
-) -> None:
+def test_large_pictures_are_shrunk_before_they_get_colours(opennsfw: Classifier, name: str) -> None:
     """It is meant to save time, not to change what the network sees."""
-    picture = as_yuv(photo(name, *size))
+    picture = as_yuv(photo(name, 1280, 720))
     how = opennsfw.manifest.input
     apart = np.abs(network_input(picture, how) - network_input(RgbPicture(picture.rgb()), how))
-    assert apart.mean() < 2  # grey levels; JPEG is in between
+    assert apart.mean() < 1.5  # grey levels; JPEG is in between
     assert opennsfw.scores(picture) == pytest.approx(opennsfw.scores(picture.rgb()), abs=5e-3)
 
 
