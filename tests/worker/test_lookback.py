@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -186,6 +187,28 @@ def test_a_rule_that_held_before_calls_only_for_what_is_new(
     look(looking)
     assert [event["data"]["rule"] for event in events(scene)] == ["known"]
     assert not redis.exists("lw:escalations:high", "lw:escalations:review")
+
+
+def test_rules_see_what_the_platform_reported_then(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene, policy_of: Callable[[str], Policy]
+):
+    """Viewers reported a stream that showed what is known only now: a rule that asks for both would keep still."""
+    text = (
+        "version: '1'\nrules: [{name: r, when: 'matched(\"known\") && signal(\"reports\") >= 3.0', severity: critical}]"
+    )
+    now = now_ms(redis)
+    write(
+        store,
+        [
+            row(SHOWN, signals=[("reports", 0.0)], capture_ms=now - 9_000),
+            row(SHOWN, signals=[("reports", 3.0)], capture_ms=now - 7_000),
+        ],
+        written_ms=now - 1000,
+    )
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    look(replace(looking, policy=policy_of(text)))
+    (event,) = events(scene)
+    assert (event["data"]["rule"], event["data"]["hits"]) == ("r", 1)
 
 
 def test_looking_back_interrupts_nothing(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):

@@ -27,7 +27,8 @@ PART_HITS = 500
 """Written down at once, at most one group beyond it: Redis does nothing else meanwhile."""
 
 _OF_WATCH = ("stream_id", "generation", "purpose", "audience", "risk_prior", "metadata", "model_versions")
-"""Columns that are told once for all that was found on one watch of a stream."""
+"""Columns that are told once for all that was found on one watch of a stream. Not `signals`: they change meanwhile, and
+a rule sees those of the picture's time."""
 
 
 class StoredHit(TypedDict):
@@ -126,9 +127,9 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
         row = watch | hit["row"]
         _, matches = pictures.setdefault((row["segment_key"], row["capture_ms"]), (row, []))
         matches.append(ListMatch(**{**hit["match"], "tags": tuple(hit["match"]["tags"])}))
-    stream = stream_facts_of(watch)
+    first, _ = next(iter(pictures.values()))
     occasion = Occasion(
-        stream=stream,
+        stream=stream_facts_of(first),
         generation=watch["generation"],
         segment_key=group["segment"],
         deployment=deployment,
@@ -139,7 +140,7 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
     hits = [
         hit
         for row, matches in pictures.values()
-        for hit in _new_hits(policy, stream, sample_facts_of(row), tuple(matches), now_ms=now)
+        for hit in _new_hits(policy, stream_facts_of(row), sample_facts_of(row), tuple(matches), now_ms=now)
     ]
     try:
         settle(redis, occasion=occasion, hits=hits, policy=policy, coverage_increments={}, stream_fields={})
@@ -147,8 +148,8 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
         raise
     except LivewardenError as error:
         # Trying again would end the same way, and keep all others waiting for ever.
-        _log.error("stream %s: what looking back found cannot be raised: %s", stream.stream_id, error)
-        redis.hdel(pending_key(stream.stream_id), group["segment"])
+        _log.error("stream %s: what looking back found cannot be raised: %s", watch["stream_id"], error)
+        redis.hdel(pending_key(watch["stream_id"]), group["segment"])
 
 
 def _new_hits(

@@ -25,7 +25,7 @@ from worker.verdictlog.files import HOUR_MS, LogFile, folders
 from worker.verdictlog.hashes import KINDS, LoggedHashes, read_hashes
 from worker.verdictlog.keeping import merged_with
 from worker.verdictlog.reading import LogReader, files_in
-from worker.verdictlog.rows import Row
+from worker.verdictlog.rows import SAMPLE_COLUMNS, STREAM_COLUMNS, Row
 
 _log = logging.getLogger(__name__)
 
@@ -58,22 +58,7 @@ told 2,000 times. An incident shows the 20 nearest matches."""
 LATE_MS = 60_000
 """How much earlier than it becomes visible a file may say that it was written; the last pass begins so much earlier."""
 
-_COLUMNS = (
-    "stream_id",
-    "generation",
-    "segment_key",
-    "capture_ms",
-    "pts_seconds",
-    "reason",
-    "pdq_quality",
-    "matches",
-    "scores",
-    "purpose",
-    "audience",
-    "risk_prior",
-    "metadata",
-    "model_versions",
-)
+_COLUMNS = (*STREAM_COLUMNS, *SAMPLE_COLUMNS, "generation", "segment_key", "model_versions")
 """Of a row, what a rule could see, and where it belongs."""
 
 

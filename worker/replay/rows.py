@@ -10,35 +10,16 @@ from config.facts import Coverage, ListedHash, SampleFacts, SegmentFacts
 from worker.bank.allowance import marked
 from worker.replay.course import SettledSegment
 from worker.segments import series_of
-from worker.verdictlog.rows import SCHEMA, Row, sample_facts_of, stream_facts_of
+from worker.verdictlog.rows import SAMPLE_COLUMNS, SCHEMA, STREAM_COLUMNS, Row, sample_facts_of, stream_facts_of
 
 PART_SCHEMA = pa.schema(
     [
         SCHEMA.field(name)
         for name in (
-            "stream_id",
-            "generation",
-            "epoch",
-            "segment_key",
-            "capture_ms",
-            "pts_seconds",
-            "reason",
-            "pdq_quality",
-            "matches",
-            "scores",
-            "looked_at",
-            "purpose",
-            "audience",
-            "risk_prior",
-            "metadata",
-            "signals",
-            "segment_ms",
-            "moderated_ms",
-            "unhashable_ms",
-            "failed_ms",
-            "settled_ms",
-            "settled_after",
-            "silent",
+            *STREAM_COLUMNS,
+            *SAMPLE_COLUMNS,
+            *("generation", "epoch", "segment_key", "segment_ms", "moderated_ms", "unhashable_ms", "failed_ms"),
+            *("settled_ms", "settled_after", "silent"),
         )
     ]
 )

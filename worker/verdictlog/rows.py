@@ -164,6 +164,12 @@ def table_of(rows: Sequence[Row]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=SCHEMA)
 
 
+STREAM_COLUMNS = ("stream_id", "purpose", "audience", "risk_prior", "metadata", "signals")
+"""What `stream_facts_of` reads."""
+SAMPLE_COLUMNS = ("capture_ms", "pts_seconds", "reason", "pdq_quality", "matches", "scores", "looked_at")
+"""What `sample_facts_of` reads. Who picks columns takes both, or rules would not see what they saw live."""
+
+
 def stream_facts_of(row: Row) -> StreamFacts:
     """What was known of the stream when the picture was judged."""
     return StreamFacts(
@@ -172,7 +178,7 @@ def stream_facts_of(row: Row) -> StreamFacts:
         audience=row["audience"],
         risk_prior=row["risk_prior"],
         metadata=json.loads(row["metadata"]),
-        signals=dict(row.get("signals") or ()),
+        signals=dict(row["signals"] or ()),  # null in files from before there were any
     )
 
 
@@ -185,5 +191,5 @@ def sample_facts_of(row: Row) -> SampleFacts:
         pdq_quality=row["pdq_quality"],
         matches=tuple(ListMatch(**{**match, "tags": tuple(match["tags"])}) for match in row["matches"]),
         scores=dict(row["scores"]),
-        looked_at=row.get("looked_at") is not False,
+        looked_at=row["looked_at"] is not False,
     )
