@@ -15,11 +15,11 @@ from config.profiles import SamplingProfile
 from sampler.demux import Window
 from sampler.errors import DecoderMemoryError
 from sampler.frames import SampleReason
-from sampler.likeness import SceneWatch
 from sampler.limits import ROOM, Limits
 from sampler.packets import Run
 from sampler.plan import SAME_INSTANT_SECONDS, RunPlan, Target
 from sampler.probe import TELL_PREDICTION, is_predicted, prober
+from sampler.scenes import SceneWatch
 
 THRIFTY_SHARE = 0.5
 """If more of the pictures than this must be decoded, the loop filter is left out on all but keyframes. That saves a

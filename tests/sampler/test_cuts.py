@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from config.profiles import BALANCED
 from sampler.decoder import Decoder
 from sampler.frames import SampledSegment, SampleReason
-from sampler.likeness import BURST_CUTS
+from sampler.scenes import BURST_CUTS
 
 GOP = 100
 INSERT = 13
