@@ -5,15 +5,15 @@ A segment is left pending only where another try may help; then the reconciler s
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from celery.exceptions import SoftTimeLimitExceeded
 from redis import Redis
 
-from config.facts import Coverage, Hit, SampleFacts, SegmentFacts, StreamFacts
-from config.policy import Policy
+from config.facts import Coverage, SegmentFacts, StreamFacts
 from sampler.errors import DecoderError, SamplerError
+from worker.accounting import LedgerShare
 from worker.coverage import COUNT, entry
 from worker.errors import FetchError
 from worker.events import Occasion
@@ -26,7 +26,7 @@ from worker.process import Process
 from worker.redisdb import now_ms, run_script
 from worker.resource import ByteRange
 from worker.segments import Begun, SegmentRecord, begin, defer, forget_tries, series_of
-from worker.settlement import Settled, SettleResult, settle
+from worker.settlement import Settled, settle
 from worker.signals import stream_facts
 from worker.verdict import SegmentVerdict
 from worker.verdictlog.rows import rows_of
@@ -135,55 +135,86 @@ def _after_failed_fetch(process: Process, judging: Judging, stream_id: str, begu
 def _fail(process: Process, judging: Judging, stream_id: str, record: SegmentRecord, reason: str) -> None:
     """Closes a segment of which nothing was seen."""
     facts = stream_facts(process.redis, stream_id)
-    coverage = {entry("failed", reason): record.duration_ms, f"{COUNT}segments": 1}
-    segment = _segment(facts, record, moderated_ms=0, failed_ms=record.duration_ms)
-    _close(process, judging.policy, _occasion(process, judging, facts, record), coverage, segment)
+    share = LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={reason: record.duration_ms})
+    _close(process, judging, record, share, _occasion(process, judging, facts, record))
 
 
 def _settle(
     process: Process, judging: Judging, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict
 ) -> None:
-    share = verdict.ledger_share(record.duration_ms)
-    coverage = {
+    degraded = (*verdict.degraded, *process.verdict_log.degraded)
+    occasion = _occasion(process, judging, facts, record, lists=verdict.list_versions, degraded=degraded)
+    _close(process, judging, record, verdict.ledger_share(record.duration_ms), occasion, verdict)
+    if verdict.gate is not None:
+        _keep_gate(process.redis, facts.stream_id, record, verdict.gate)
+
+
+def _close(
+    process: Process,
+    judging: Judging,
+    record: SegmentRecord,
+    share: LedgerShare,
+    occasion: Occasion,
+    verdict: SegmentVerdict | None = None,
+) -> None:
+    """Publishes what is to be told and settles the segment, in one step, and returns when that is on disk.
+
+    What is in the log comes after that, so that nothing is there twice.
+    """
+    stream_fields = {}
+    if verdict is not None:
+        stream_fields = _last_seen(process.redis, record, verdict) | {"degraded": json.dumps(occasion.degraded)}
+    samples = () if verdict is None else verdict.samples
+    settled = settle(
+        process.redis,
+        occasion=occasion,
+        hits=() if verdict is None else verdict.hits,
+        policy=judging.policy,
+        coverage_increments=_coverage(share, {} if verdict is None else verdict.counts),
+        stream_fields=stream_fields,
+        segment=SegmentFacts(
+            key=record.key,
+            series=series_of(record.generation, record.epoch),
+            capture_ms=record.capture_ms,
+            stream=occasion.stream,
+            samples=tuple(sample.facts for sample in samples),
+            coverage=Coverage.of_ms(
+                segment_ms=record.duration_ms,
+                moderated_ms=share.moderated_ms,
+                unhashable_ms=share.unhashable_ms,
+                failed_ms=sum(share.failed_ms.values()),
+            ),
+        ),
+    )
+    forget_tries(process.redis, occasion.stream.stream_id, occasion.segment_key)
+    if settled.outcome is not Settled.SETTLED:
+        return
+    now = now_ms(process.redis)
+    rows = rows_of(
+        replace(occasion, degraded=tuple(sorted({*occasion.degraded, *settled.problems}))),
+        samples,
+        share,
+        epoch=record.epoch,
+        begin_ms=record.capture_ms,
+        segment_ms=record.duration_ms,
+        settled_ms=now if settled.settled_ms is None else settled.settled_ms,
+        settled_after=settled.version,
+        max_gap_seconds=None if verdict is None else verdict.max_gap_seconds,
+        silent=settled.silent,
+    )
+    process.verdict_log.add(rows, now_ms=now)
+
+
+def _coverage(share: LedgerShare, counts: Mapping[str, int]) -> dict[str, int]:
+    """What the segment adds to the stream's ledger."""
+    amounts = {
         "moderated": share.moderated_ms,
         "unhashable": share.unhashable_ms,
         **{entry("failed", reason): ms for reason, ms in share.failed_ms.items()},
         f"{COUNT}segments": 1,
-        **{f"{COUNT}{what}": count for what, count in verdict.counts.items()},
+        **{f"{COUNT}{what}": count for what, count in counts.items()},
     }
-    degraded = (*verdict.degraded, *process.verdict_log.degraded)
-    occasion = _occasion(process, judging, facts, record, lists=verdict.list_versions, degraded=degraded)
-    segment = _segment(
-        facts,
-        record,
-        moderated_ms=share.moderated_ms,
-        unhashable_ms=share.unhashable_ms,
-        failed_ms=sum(share.failed_ms.values()),
-        samples=[sample.facts for sample in verdict.samples],
-    )
-    settled = _close(
-        process,
-        judging.policy,
-        occasion,
-        {field: amount for field, amount in coverage.items() if amount},
-        segment,
-        hits=verdict.hits,
-        stream_fields=_last_seen(process.redis, record, verdict) | {"degraded": json.dumps(occasion.degraded)},
-    )
-    if settled.outcome is Settled.SETTLED:
-        now = now_ms(process.redis)
-        rows = rows_of(
-            replace(occasion, degraded=tuple(sorted({*degraded, *settled.problems}))),
-            verdict,
-            epoch=record.epoch,
-            segment_ms=record.duration_ms,
-            settled_ms=now if settled.settled_ms is None else settled.settled_ms,
-            settled_after=settled.version,
-            silent=settled.silent,
-        )
-        process.verdict_log.add(rows, now_ms=now)
-    if verdict.gate is not None:
-        _keep_gate(process.redis, facts.stream_id, record, verdict.gate)
+    return {field: amount for field, amount in amounts.items() if amount}
 
 
 def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> dict[str, str]:
@@ -194,31 +225,6 @@ def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> 
         fields["last_scores"] = json.dumps({name: round(score, 4) for name, score in last.scores.items()})
         fields["still"] = last.flat or ("frozen" if last.frozen else "")
     return fields
-
-
-def _segment(
-    facts: StreamFacts,
-    record: SegmentRecord,
-    *,
-    moderated_ms: int,
-    failed_ms: int,
-    unhashable_ms: int = 0,
-    samples: Sequence[SampleFacts] = (),
-) -> SegmentFacts:
-    """What the rules that are judged in order are asked about."""
-    return SegmentFacts(
-        key=record.key,
-        series=series_of(record.generation, record.epoch),
-        capture_ms=record.capture_ms,
-        stream=facts,
-        samples=tuple(samples),
-        coverage=Coverage.of_ms(
-            segment_ms=record.duration_ms,
-            moderated_ms=moderated_ms,
-            unhashable_ms=unhashable_ms,
-            failed_ms=failed_ms,
-        ),
-    )
 
 
 def _occasion(
@@ -238,30 +244,6 @@ def _occasion(
         versions=process.versions(judging, lists, drill=facts.drill),
         degraded=degraded,
     )
-
-
-def _close(
-    process: Process,
-    policy: Policy,
-    occasion: Occasion,
-    coverage: Mapping[str, int],
-    segment: SegmentFacts,
-    *,
-    hits: Sequence[Hit] = (),
-    stream_fields: Mapping[str, str] | None = None,
-) -> SettleResult:
-    """Publishes what is to be told and settles the segment, in one step, and returns when that is on disk."""
-    settled = settle(
-        process.redis,
-        occasion=occasion,
-        hits=hits,
-        policy=policy,
-        coverage_increments=coverage,
-        stream_fields={} if stream_fields is None else stream_fields,
-        segment=segment,
-    )
-    forget_tries(process.redis, occasion.stream.stream_id, occasion.segment_key)
-    return settled
 
 
 def gate_key(stream_id: str) -> str:

@@ -11,6 +11,7 @@ from redis import Redis
 
 from config.facts import SegmentFacts, StreamFacts
 from config.policy import Policy
+from worker.accounting import LedgerShare
 from worker.bank.keys import QUARANTINE
 from worker.decisions import decide
 from worker.events import Occasion, Versions
@@ -21,7 +22,7 @@ from worker.replay.rows import coverage_of
 from worker.segments import SegmentRecord, pending_key, series_of
 from worker.settlement import Settled, SettleResult, settle
 from worker.verdictlog.outcomes import record_outcomes
-from worker.verdictlog.rows import sample_facts_of, stream_facts_of
+from worker.verdictlog.rows import rows_of, sample_facts_of, stream_facts_of
 
 RULES = """
 version: "1"
@@ -155,18 +156,29 @@ class Life:
 
     def fail(self, stream_id: str, segment_key: str, capture_ms: int) -> None:
         """An admitted segment ends of which nothing was seen."""
-        facts = stream_facts_of(row(stream_id=stream_id))
-        settle(
+        facts, begin_ms = stream_facts_of(row(stream_id=stream_id)), self.began_ms + capture_ms
+        occasion = self._occasion(facts, segment_key)
+        settled = settle(
             self.redis,
-            occasion=self._occasion(facts, segment_key),
+            occasion=occasion,
             hits=[],
             policy=self.policy,
             coverage_increments={},
             stream_fields={},
-            segment=SegmentFacts(
-                key=segment_key, series=series_of(1, 1), capture_ms=self.began_ms + capture_ms, stream=facts
-            ),
+            segment=SegmentFacts(key=segment_key, series=series_of(1, 1), capture_ms=begin_ms, stream=facts),
         )
+        now = now_ms(self.redis)
+        rows = rows_of(
+            occasion,
+            (),
+            LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={"lost": 2000}),
+            epoch=1,
+            begin_ms=begin_ms,
+            segment_ms=2000,
+            settled_ms=now if settled.settled_ms is None else settled.settled_ms,
+            settled_after=settled.version,
+        )
+        write(self.store, rows, written_ms=now)
 
     def _occasion(self, facts: StreamFacts, segment_key: str) -> Occasion:
         return Occasion(

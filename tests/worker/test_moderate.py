@@ -303,6 +303,18 @@ def test_what_was_judged_is_logged_once(process: Process, origin: LiveOrigin):
     assert "selftest" in dict(shown["list_versions"])
 
 
+def test_what_nobody_saw_is_logged_with_its_reason(process: Process, origin: LiveOrigin):
+    """Who reads the log would take a stretch that nobody saw for one on which nothing was found."""
+    origin.add("0.ts", b"no segment")
+    (key,) = admit(process, origin)
+    moderate_segment(process, "s", key)
+    process.verdict_log.close()
+    (row,) = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
+    assert (row["stream_id"], row["segment_key"], row["reason"], row["looked_at"]) == ("s", key, None, False)
+    assert row["failed_ms"] == [("unsupported_container", row["segment_ms"])]
+    assert row["moderated_ms"] == 0
+
+
 @pytest.mark.expected_errors("the verdict log cannot be written")
 def test_a_log_that_cannot_be_written_marks_events_and_stops_nothing(
     process: Process, origin: LiveOrigin, tmp_path: Path

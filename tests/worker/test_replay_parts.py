@@ -90,10 +90,18 @@ def test_a_segment_is_read_as_it_was_judged(
         stream=stream, generation=3, segment_key="key", deployment="test", versions=Versions(policy="1")
     )
     silent = frozenset({ListedHash("police", "7")})
-    rows = rows_of(
-        occasion, verdict, epoch=2, segment_ms=4000, settled_ms=capture_ms + 9000, settled_after=4, silent=silent
-    )
     share = verdict.ledger_share(4000)
+    rows = rows_of(
+        occasion,
+        verdict.samples,
+        share,
+        epoch=2,
+        begin_ms=capture_ms,
+        segment_ms=4000,
+        settled_ms=capture_ms + 9000,
+        settled_after=4,
+        silent=silent,
+    )
     assert settled_segment(table_of(rows).to_pylist()) == SettledSegment(
         facts=SegmentFacts(
             key="key",

@@ -146,8 +146,8 @@ class StreamCourse:
         """From here on it counts: of what went before, only the incidents that were open then, and what was decided,
         are held to.
 
-        An incident that was raised later, and is open here already, had waited for a segment that failed, of which the
-        log knows nothing: it counts.
+        An incident that was raised later, and is open here already, had waited for a segment that the log has lost: it
+        counts.
         """
         before = list(incidents)
         waited = {incident.incident_id for incident in before if incident.raised_ms >= at_ms}

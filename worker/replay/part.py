@@ -73,7 +73,7 @@ class Replayer:
         compared: list[Compared] = []
         for stream_id, numbers in layout.streams():
             was = history.get(stream_id, ())
-            wanted = [number for number in numbers if held[number]]
+            wanted = layout.with_waits(numbers, held) if self._tried.in_order else [n for n in numbers if held[n]]
             if not wanted and not was:
                 continue
             keys = layout.keys(numbers) if was else frozenset()
@@ -140,7 +140,9 @@ class _Layout:
         self._end = np.append(self._first[1:], len(stream))
         self._stream = stream[self._first]
         self._key = key[self._first]
-        self._settled_ms = settled_ms[self._rows[self._first]]
+        first = self._rows[self._first]
+        self._settled_ms = settled_ms[first]
+        self._begin_ms = table["capture_ms"].to_numpy()[first] - np.rint(pts[first] * 1000).astype(np.int64)
 
     @property
     def stream_ids(self) -> frozenset[str]:
@@ -159,6 +161,16 @@ class _Layout:
         edges = np.flatnonzero(np.diff(self._stream, prepend=-1, append=-1))
         for first, end in pairwise(edges):
             yield self._stream_ids[self._stream[first]], range(int(first), int(end))
+
+    def with_waits(self, numbers: range, held: npt.NDArray[np.bool_]) -> list[int]:
+        """Those of one stream that are `held`; with those that these may have waited for, and all that were settled
+        meanwhile, since nothing waits for ever."""
+        held, begin_ms = held[numbers.start : numbers.stop], self._begin_ms[numbers.start : numbers.stop]
+        wanted = held.copy()
+        latest_ms = np.maximum.accumulate(np.where(held, begin_ms, -1))
+        for late in np.flatnonzero(begin_ms[1:] <= latest_ms[:-1]) + 1:
+            wanted[np.searchsorted(latest_ms, begin_ms[late]) : late + 1] = True
+        return [number for number, is_wanted in zip(numbers, wanted.tolist(), strict=True) if is_wanted]
 
     def keys(self, numbers: Iterable[int]) -> frozenset[str]:
         """Keys of segments."""

@@ -170,7 +170,8 @@ class _Seen:
             table = table.filter(pc.field("capture_ms") >= since_ms)
         self.scores.add(table["scores"])
         self.streams.update(table["stream_id"].unique().to_pylist())
-        for version in table["policy_version"].value_counts().to_pylist():
+        pictures = table.filter(pc.field("reason").is_valid())
+        for version in pictures["policy_version"].value_counts().to_pylist():
             self.policies[version["values"] or "unknown"] += version["counts"]
 
 

@@ -10,7 +10,15 @@ from config.facts import Coverage, ListedHash, SampleFacts, SegmentFacts
 from worker.bank.allowance import marked
 from worker.replay.course import SettledSegment
 from worker.segments import series_of
-from worker.verdictlog.rows import SAMPLE_COLUMNS, SCHEMA, STREAM_COLUMNS, Row, sample_facts_of, stream_facts_of
+from worker.verdictlog.rows import (
+    SAMPLE_COLUMNS,
+    SCHEMA,
+    STREAM_COLUMNS,
+    Row,
+    sample_facts_of,
+    shows_picture,
+    stream_facts_of,
+)
 
 PART_SCHEMA = pa.schema(
     [
@@ -35,7 +43,7 @@ def settled_segment(rows: Sequence[Row]) -> SettledSegment:
         series=series_of(first["generation"], first["epoch"]),
         capture_ms=begin_ms(first),
         stream=stream_facts_of(first),
-        samples=tuple(_sample(row) for row in rows),
+        samples=tuple(_sample(row) for row in rows if shows_picture(row)),
         coverage=coverage_of(first),
         silent=silent,
     )
@@ -65,7 +73,7 @@ def coverage_of(row: Row) -> Coverage:
 
 
 def begin_ms(row: Row) -> int:
-    """When the first picture of the row's segment was live."""
+    """When the row's segment began to be live."""
     return int(row["capture_ms"]) - round(float(row["pts_seconds"]) * 1000)
 
 

@@ -1,5 +1,8 @@
 """What the verdict log holds: one row a sampled picture, with all that a rule could see of it. Never a picture.
 
+A segment of which nothing was seen has one row as well: rules judged in order may have waited for it, and who reads the
+log must know what nobody saw.
+
 Rows are personal data: they tell what was shown when, and a PDQ hash lets a known picture be recognised.
 """
 
@@ -10,8 +13,9 @@ from typing import Any
 import pyarrow as pa
 
 from config.facts import ListedHash, ListMatch, SampleFacts, StreamFacts
+from worker.accounting import LedgerShare
 from worker.events import Occasion
-from worker.verdict import SegmentVerdict
+from worker.verdict import SampleVerdict
 
 _MATCH = pa.struct(
     [
@@ -38,7 +42,7 @@ SCHEMA = pa.schema(
         ("segment_key", pa.string()),
         ("capture_ms", pa.int64()),  # Redis's clock
         ("pts_seconds", pa.float64()),
-        ("reason", pa.string()),
+        ("reason", pa.string()),  # why it was taken; null: there is no picture
         ("keyframe", pa.bool_()),
         ("pdq", pa.binary(32)),  # null: unhashable
         ("pdq_quality", pa.uint8()),
@@ -78,22 +82,26 @@ Row = Mapping[str, Any]
 
 def rows_of(
     occasion: Occasion,
-    verdict: SegmentVerdict,
+    samples: Sequence[SampleVerdict],
+    share: LedgerShare,
     *,
     epoch: int,
+    begin_ms: int,
     segment_ms: int,
     settled_ms: int,
     settled_after: int = 0,
+    max_gap_seconds: float | None = None,
     silent: Iterable[ListedHash] = (),
 ) -> list[Row]:
-    """The rows of one segment, by presentation time.
+    """The rows of one segment, one at least.
 
     Args:
-        segment_ms: what its playlist said that it lasts.
+        samples: by presentation time.
+        begin_ms: when its first picture was live; `segment_ms`: what its playlist said that it lasts.
         settled_ms: when it was decided on, by Redis's clock; `settled_after`: on which version of the incidents.
+        max_gap_seconds: the longest time without a sample.
         silent: hashes that raised nothing.
     """
-    share = verdict.ledger_share(segment_ms)
     stream, versions = occasion.stream, occasion.versions
     segment = {
         "stream_id": stream.stream_id,
@@ -109,7 +117,7 @@ def rows_of(
         "moderated_ms": share.moderated_ms,
         "unhashable_ms": share.unhashable_ms,
         "failed_ms": list(share.failed_ms.items()),
-        "max_gap_seconds": verdict.max_gap_seconds,
+        "max_gap_seconds": max_gap_seconds,
         "settled_ms": settled_ms,
         "settled_after": settled_after,
         "silent": [listed._asdict() for listed in sorted(silent)],
@@ -118,32 +126,48 @@ def rows_of(
         "model_versions": list(versions.models.items()),
         "list_versions": list(versions.lists.items()),
     }
-    return [
-        segment
-        | {
-            "capture_ms": sample.capture_ms,
-            "pts_seconds": sample.pts_seconds,
-            "reason": str(sample.reason),
-            "keyframe": sample.keyframe,
-            "pdq": None if sample.pdq is None else bytes.fromhex(sample.pdq),
-            "pdq_quality": sample.pdq_quality,
-            "variants": [
-                {"variant": str(variant), "pdq": turned.bits, "quality": turned.quality}
-                for variant, several in sample.variants.items()
-                for turned in several
-                if turned.hashable
-            ],
-            "matches": [match_record(match) for match in sample.matches],
-            "scores": list(sample.scores.items()),
-            "deduplicated": sample.deduplicated,
-            "concealed": sample.concealed,
-            "looked_at": sample.looked_at,
-            "frozen": sample.frozen,
-            "flat": sample.flat,
-            "hits": [hit.rule for hit in sample.hits],
-        }
-        for sample in verdict.samples
-    ]
+    return [segment | _picture(sample) for sample in samples] or [segment | _NOTHING | {"capture_ms": begin_ms}]
+
+
+_NOTHING: dict[str, Any] = {
+    "pts_seconds": 0.0,
+    "looked_at": False,
+    "variants": [],
+    "matches": [],
+    "scores": [],
+    "hits": [],
+}
+"""In place of a picture; what is not here is null."""
+
+
+def shows_picture(row: Row) -> bool:
+    """Whether it is a picture's; else its segment has no other."""
+    return row["reason"] is not None
+
+
+def _picture(sample: SampleVerdict) -> dict[str, Any]:
+    return {
+        "capture_ms": sample.capture_ms,
+        "pts_seconds": sample.pts_seconds,
+        "reason": str(sample.reason),
+        "keyframe": sample.keyframe,
+        "pdq": None if sample.pdq is None else bytes.fromhex(sample.pdq),
+        "pdq_quality": sample.pdq_quality,
+        "variants": [
+            {"variant": str(variant), "pdq": turned.bits, "quality": turned.quality}
+            for variant, several in sample.variants.items()
+            for turned in several
+            if turned.hashable
+        ],
+        "matches": [match_record(match) for match in sample.matches],
+        "scores": list(sample.scores.items()),
+        "deduplicated": sample.deduplicated,
+        "concealed": sample.concealed,
+        "looked_at": sample.looked_at,
+        "frozen": sample.frozen,
+        "flat": sample.flat,
+        "hits": [hit.rule for hit in sample.hits],
+    }
 
 
 def match_record(match: ListMatch) -> dict[str, Any]:
