@@ -24,7 +24,7 @@ Triple = tuple[float, float, float]
 
 
 class ResizeFilter(StrEnum):
-    """Pillow's resampling filters, which widen when a picture shrinks (antialiasing)."""
+    """Resampling filters, which widen when a picture shrinks (antialiasing)."""
 
     BILINEAR = "bilinear"
     BICUBIC = "bicubic"
@@ -112,11 +112,17 @@ class Resize(Size):
     """The size to which the whole picture comes."""
 
     filter: ResizeFilter
-    enlarging: ResizeFilter | None = None
-    """For a side that becomes longer. None: the same."""
+    library: Literal["pillow", "libvips"] = "pillow"
+    """Whose pixels it gives: libraries differ by some grey levels. `libvips` has lanczos only."""
     fit: Literal["stretch", "blurpad"] = "stretch"
     """`stretch`: with no regard to its aspect ratio. `blurpad`: it keeps that, in the middle of itself, stretched and
     blurred (as libvips does, sigma 10 pixels)."""
+
+    @model_validator(mode="after")
+    def _library_has_it(self) -> Self:
+        if self.library == "libvips" and self.filter is not ResizeFilter.LANCZOS:
+            raise ValueError(f"filter: expected lanczos, the one that library: libvips has, found {self.filter}")
+        return self
 
 
 class Faces(_Part):

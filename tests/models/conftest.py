@@ -28,19 +28,9 @@ def _photograph(name: str) -> PictureArray:
     return np.ascontiguousarray(read[:, :, ::-1])
 
 
-LARGE_PIXELS = 224
-"""Least side of pictures that are not smaller than networks' inputs."""
-
-
 @pytest.fixture(scope="session", params=_names())
 def picture(request: pytest.FixtureRequest) -> PictureArray:
     """Each still picture that scikit-image ships, in turn: uint8, (height, width, 3), RGB."""
-    return _photograph(request.param)
-
-
-@pytest.fixture(scope="session", params=[name for name in _names() if min(_photograph(name).shape[:2]) >= LARGE_PIXELS])
-def large_picture(request: pytest.FixtureRequest) -> PictureArray:
-    """Of those, each one that is no smaller than networks' inputs."""
     return _photograph(request.param)
 
 
