@@ -32,8 +32,8 @@ from sampler.plan import plan
 from sampler.source import Source
 from worker.bank.follower import InForce, always
 from worker.pipeline import Origin, Pipeline
-from worker.stages import Stages, Turns
-from worker.verdict import SampleVerdict, SegmentVerdict
+from worker.verdicts.stages import Stages, Turns
+from worker.verdicts.verdict import SampleVerdict, SegmentVerdict
 
 WIDTH, HEIGHT = 640, 360
 """Of the cheapest rendition that platforms send."""

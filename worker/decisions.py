@@ -8,12 +8,12 @@ from enum import StrEnum
 from redis import Redis
 
 from worker.errors import QueueError, StoreError
-from worker.events import decision_made, escalation_closed
-from worker.grouprecord import named_streams
-from worker.incidents import close, encode
-from worker.incidentstore import MAX_ROUNDS, read_incidents
-from worker.queue import check_name
-from worker.queuekeys import DECISIONS, entries_key, incident_key, incidents_key, named_key
+from worker.incidents.deciding import close, encode
+from worker.incidents.events import decision_made, escalation_closed
+from worker.incidents.grouprecord import named_streams
+from worker.incidents.store import MAX_ROUNDS, read_incidents
+from worker.queue.keys import DECISIONS, entries_key, incident_key, incidents_key, named_key
+from worker.queue.taking import check_name
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
 MAX_NOTE_LENGTH = 2000

@@ -13,23 +13,23 @@ from redis import Redis
 
 from config.facts import Coverage, SegmentFacts, StreamFacts
 from sampler.errors import DecoderError, SamplerError
-from worker.accounting import LedgerShare
-from worker.coverage import COUNT, entry
 from worker.errors import FetchError
-from worker.events import Occasion
-from worker.fetch import Fetched
-from worker.gate import GateState
-from worker.judging import Judging
+from worker.fetching.fetch import Fetched
+from worker.fetching.resource import ByteRange
+from worker.incidents.events import Occasion
+from worker.incidents.settlement import Settled, settle
 from worker.pipeline import Origin
-from worker.poll import keep_validators
+from worker.policy.judging import Judging
+from worker.polling.poll import keep_validators
+from worker.polling.segments import Begun, SegmentRecord, begin, defer, forget_tries, series_of
 from worker.process import Process
 from worker.redisdb import now_ms, run_script
-from worker.resource import ByteRange
-from worker.segments import Begun, SegmentRecord, begin, defer, forget_tries, series_of
-from worker.settlement import Settled, settle
-from worker.signals import stream_facts
-from worker.verdict import SegmentVerdict
+from worker.streams.coverage import COUNT, entry
+from worker.streams.signals import stream_facts
 from worker.verdictlog.rows import rows_of
+from worker.verdicts.accounting import LedgerShare
+from worker.verdicts.gate import GateState
+from worker.verdicts.verdict import SegmentVerdict
 
 _log = logging.getLogger(__name__)
 

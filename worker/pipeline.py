@@ -22,12 +22,12 @@ from models.pdq_variants import Variants, hash_with_variants
 from sampler.decoder import Decoder
 from sampler.frames import SampledFrame, SampledSegment, SampleReason, Stretch
 from sampler.picture import Picture
-from worker.accounting import Interval, length, reach, without
 from worker.bank.allowance import marked
 from worker.bank.follower import BankSource, InForce, as_list_match
-from worker.gate import Fingerprint, GateState, GateView, view
-from worker.stages import SegmentStages, Stages
-from worker.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
+from worker.verdicts.accounting import Interval, length, reach, without
+from worker.verdicts.gate import Fingerprint, GateState, GateView, view
+from worker.verdicts.stages import SegmentStages, Stages
+from worker.verdicts.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
 CLASSIFIER_FAILED = "classifier_failed"
 """Ledger reason: pictures were hashed and matched, and a classifier did not work on them."""

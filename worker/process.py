@@ -14,15 +14,15 @@ from sampler.limits import Limits
 from worker.bank.follower import Follower
 from worker.bank.place import Place
 from worker.errors import StoreError
-from worker.events import Versions
-from worker.fetch import Fetcher
-from worker.judging import Judging, read_policy_and_models
+from worker.fetching.fetch import Fetcher
+from worker.fetching.origins import AllowedOrigins
+from worker.incidents.events import Versions
 from worker.lookback.jobs import search_again
 from worker.objectstore import ObjectStore
-from worker.origins import AllowedOrigins
 from worker.pipeline import Pipeline
-from worker.policyfollower import PolicyFollower
-from worker.policywatch import keep_policy
+from worker.policy.follower import PolicyFollower
+from worker.policy.judging import Judging, read_policy_and_models
+from worker.policy.watch import keep_policy
 from worker.redisdb import connect
 from worker.verdictlog.writer import VerdictWriter
 

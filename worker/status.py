@@ -5,10 +5,10 @@ from typing import Any
 
 from redis import Redis
 
-from worker.coverage import coverage_key, summary
 from worker.errors import RegistryError
-from worker.registry import check_stream_id, signals_key, stream_ids, stream_key
-from worker.segments import pending_key, pending_ms
+from worker.polling.segments import pending_key, pending_ms
+from worker.streams.coverage import coverage_key, summary
+from worker.streams.registry import check_stream_id, signals_key, stream_ids, stream_key
 
 
 def show(redis: Redis, stream_id: str) -> dict[str, Any]:

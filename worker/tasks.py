@@ -7,16 +7,16 @@ from celery import shared_task
 
 from config.errors import LivewardenError
 from worker.app import app, process, tick_now
-from worker.grouprecord import tell_due
+from worker.incidents.grouprecord import tell_due
 from worker.lookback import jobs as look_back_jobs
 from worker.lookback.looking import Lookback, look_back
 from worker.moderate import moderate_segment
 from worker.objectstore import ObjectStore
-from worker.poll import poll_due
-from worker.queue import trim
-from worker.registry import check_stream_id, register, unwatch, watch
-from worker.schedule import URGENT_RISK_PRIOR, reconcile
-from worker.signals import check_signals, report_signals
+from worker.polling.poll import poll_due
+from worker.polling.schedule import URGENT_RISK_PRIOR, reconcile
+from worker.queue.taking import trim
+from worker.streams.registry import check_stream_id, register, unwatch, watch
+from worker.streams.signals import check_signals, report_signals
 from worker.turns import CONTROL, SEGMENTS, URGENT
 from worker.verdictlog import keeping, outcomes
 

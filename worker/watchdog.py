@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
+from worker.polling.schedule import TICK_SECONDS, tick_is_late
 from worker.process import Process
-from worker.schedule import TICK_SECONDS, tick_is_late
 
 _log = logging.getLogger(__name__)
 

@@ -11,18 +11,18 @@ from redis import Redis
 
 from config.facts import SegmentFacts, StreamFacts
 from config.policy import Policy
-from worker.accounting import LedgerShare
 from worker.bank.keys import QUARANTINE
 from worker.decisions import decide
-from worker.events import Occasion, Versions
+from worker.incidents.events import Occasion, Versions
+from worker.incidents.settlement import Settled, SettleResult, settle
 from worker.objectstore import ObjectStore
+from worker.polling.segments import SegmentRecord, pending_key, series_of
 from worker.redisdb import now_ms
 from worker.replay.replaying import ReplayResult, replay, rows_to_read, times_of
 from worker.replay.rows import coverage_of
-from worker.segments import SegmentRecord, pending_key, series_of
-from worker.settlement import Settled, SettleResult, settle
 from worker.verdictlog.outcomes import record_outcomes
 from worker.verdictlog.rows import rows_of, sample_facts_of, stream_facts_of
+from worker.verdicts.accounting import LedgerShare
 
 RULES = """
 version: "1"

@@ -10,8 +10,8 @@ from redis import Redis
 from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts
 from config.policy import Policy
 from config.schemas import check_event
-from worker.events import Occasion, Versions
-from worker.settlement import SettleResult, settle
+from worker.incidents.events import Occasion, Versions
+from worker.incidents.settlement import SettleResult, settle
 
 
 @dataclass(kw_only=True)

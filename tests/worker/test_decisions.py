@@ -10,8 +10,8 @@ from scene import Scene
 from config.facts import Severity
 from worker.decisions import Outcome, decide
 from worker.errors import QueueError
-from worker.queue import take
-from worker.queuekeys import entries_key, incident_key, incidents_key
+from worker.queue.keys import entries_key, incident_key, incidents_key
+from worker.queue.taking import take
 from worker.redisdb import connect, run_script
 
 KEYS = tuple(f"lw:escalations:{severity}" for severity in Severity)

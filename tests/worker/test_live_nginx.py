@@ -17,8 +17,8 @@ from live_stack import celery
 from redis import Redis
 
 from models.testcard import testcard as draw_card
-from worker.registry import register, watch
 from worker.status import show
+from worker.streams.registry import register, watch
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 CARD_FROM_SECONDS, CARD_UNTIL_SECONDS = 6, 9

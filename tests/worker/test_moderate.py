@@ -10,13 +10,13 @@ from redis import Redis
 
 from config.settings import Settings
 from sampler.limits import Limits
-from worker.coverage import summary
 from worker.moderate import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
-from worker.poll import poll_due
+from worker.polling.poll import poll_due
+from worker.polling.segments import pending_key
 from worker.process import SEED, Process
-from worker.registry import DUE, register, watch
-from worker.segments import pending_key
 from worker.status import show
+from worker.streams.coverage import summary
+from worker.streams.registry import DUE, register, watch
 from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"

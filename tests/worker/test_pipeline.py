@@ -22,7 +22,7 @@ from sampler.errors import SamplerError
 from sampler.picture import Picture
 from worker.bank.follower import InForce, always
 from worker.pipeline import CLASSIFIER_FAILED, Origin, Pipeline
-from worker.verdict import SampleVerdict
+from worker.verdicts.verdict import SampleVerdict
 
 DRILL = Origin(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
 LIVE = Origin(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)

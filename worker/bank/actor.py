@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from worker.errors import BankRequestError
-from worker.queue import check_name
+from worker.queue.taking import check_name
 
 
 class Role(StrEnum):

@@ -23,10 +23,10 @@ from worker.bank.changelog import START, read_pointer
 from worker.bank.deployed import Deployed, follow
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
-from worker.bank.lease import Lease, leased
 from worker.bank.place import Place
 from worker.bank.remote import keep_only, upload
 from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
+from worker.lease import Lease, leased
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
 _log = logging.getLogger(__name__)

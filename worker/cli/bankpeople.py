@@ -125,7 +125,7 @@ def quarantine(
 
     from worker.bank import people
     from worker.errors import BankRequestError
-    from worker.events import rfc3339
+    from worker.incidents.events import rfc3339
 
     with session() as now:
         if name is None:
@@ -164,7 +164,7 @@ def history(
     from itertools import islice
 
     from worker.bank.history import read_history
-    from worker.events import rfc3339
+    from worker.incidents.events import rfc3339
 
     with session() as now:
         for act in islice(read_history(now.redis, list_name=name), limit):

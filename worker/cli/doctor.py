@@ -18,8 +18,8 @@ def doctor(as_json: Json = False) -> None:
 
     Status 1 if something fails; warnings leave it at 0.
     """
+    from worker.checkup.doctor import examine
     from worker.diagnosis import State
-    from worker.doctor import examine
 
     diagnoses = list(examine(os.environ))
     if as_json:

@@ -45,9 +45,9 @@ def check(
     0.0, which is told.
     """
     from config.policy import load_policy
-    from worker.judging import known_scores
+    from worker.policy.judging import known_scores
     from worker.replay.policyreport import describe
-    from worker.stages import classifiers_for
+    from worker.verdicts.stages import classifiers_for
 
     settings = Settings.from_mapping(os.environ)
     path = settings.policy_file if file is None else file

@@ -33,7 +33,7 @@ def next_(
 
     It is held for you for 10 minutes. Status 3: there is nothing to take.
     """
-    from worker.queue import take_or_wait
+    from worker.queue.taking import take_or_wait
 
     taken = take_or_wait(_redis(), by, wait_seconds=wait)
     if taken is None:
@@ -78,7 +78,7 @@ def watch(
     """Follow what is published, without taking anything, until Ctrl-C."""
     from rich.console import Console
 
-    from worker.queue import follow
+    from worker.queue.taking import follow
 
     console = Console()
     try:
@@ -100,7 +100,7 @@ def list_(as_json: Json = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from worker.queue import open_incidents
+    from worker.queue.taking import open_incidents
 
     incidents = open_incidents(_redis())
     if as_json:

@@ -36,7 +36,7 @@ def sample(
     from sampler.limits import Limits
     from worker.errors import ScanError
     from worker.localfile import open_file, write_file
-    from worker.packetplot import packet_plot
+    from worker.scanning.packetplot import packet_plot
 
     chosen = chosen_profile(load_policy(Settings.from_mapping(os.environ).policy_file), profile)
     records: list[dict[str, Any]] = []

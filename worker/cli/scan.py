@@ -16,10 +16,10 @@ from worker.cli.options import Json, ProfileName, chosen_profile
 
 if TYPE_CHECKING:
     from sampler.picture import Picture
-    from worker.contactsheet import ContactSheet
-    from worker.mediasource import Media
-    from worker.scanresult import ScanFinding, ScanResult
-    from worker.verdict import SampleVerdict
+    from worker.scanning.contactsheet import ContactSheet
+    from worker.scanning.mediasource import Media
+    from worker.scanning.result import ScanFinding, ScanResult
+    from worker.verdicts.verdict import SampleVerdict
 
 SEED_BYTES = 16
 
@@ -45,13 +45,13 @@ def scan(
     from sampler.limits import Limits
     from worker.bank.follower import always
     from worker.bank.opening import open_what_is_there
-    from worker.contactsheet import ContactSheet
-    from worker.fetch import Fetcher
-    from worker.mediasource import MediaOpener, is_url
-    from worker.origins import AllowedOrigins
+    from worker.fetching.fetch import Fetcher
+    from worker.fetching.origins import AllowedOrigins
     from worker.pipeline import Pipeline
-    from worker.scan import Scan
-    from worker.stages import classifiers_for
+    from worker.scanning.contactsheet import ContactSheet
+    from worker.scanning.mediasource import MediaOpener, is_url
+    from worker.scanning.scan import Scan
+    from worker.verdicts.stages import classifiers_for
 
     if clear and contact_sheet is None:
         raise typer.BadParameter("goes with --contact-sheet FILE.png", param_hint="--clear")
@@ -120,7 +120,7 @@ def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
 def _print(result: "ScanResult", findings: "Sequence[ScanFinding]", media: str, *, as_json: bool) -> None:
     from rich.console import Console
 
-    from worker.scanreport import report, unseen_lines
+    from worker.scanning.report import report, unseen_lines
 
     if not as_json:
         Console().print(report(result, findings, media))

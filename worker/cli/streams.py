@@ -32,8 +32,8 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Begin to watch a stream; a stream that is watched already goes on with the new particulars."""
-    from worker.registry import register, watch
     from worker.status import show
+    from worker.streams.registry import register, watch
 
     settings = Settings.from_mapping(os.environ)
     try:
@@ -63,8 +63,8 @@ def add(
 @app.command()
 def remove(stream_id: StreamId, as_json: Json = False) -> None:
     """Stop watching a stream; what was admitted of it is still moderated."""
-    from worker.registry import check_stream_id, unwatch
     from worker.status import show
+    from worker.streams.registry import check_stream_id, unwatch
 
     redis = connect(Settings.from_mapping(os.environ).redis_url.get_secret_value())
     with store_errors():
@@ -84,9 +84,9 @@ def signal(
     as_json: Json = False,
 ) -> None:
     """Report what you know of a stream while it is live; rules of the policy can look at it."""
-    from worker.registry import check_stream_id
-    from worker.signals import check_signals, report_signals
     from worker.status import show
+    from worker.streams.registry import check_stream_id
+    from worker.streams.signals import check_signals, report_signals
 
     reported = check_signals(dict(_named_number(text) for text in signals))
     redis = connect(Settings.from_mapping(os.environ).redis_url.get_secret_value())

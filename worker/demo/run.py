@@ -15,7 +15,7 @@ from rich.live import Live
 from worker.demo.screen import escalation_line, stream_table
 from worker.demo.stack import Interrupted, Stack
 from worker.errors import DemoError, RegistryError
-from worker.queuekeys import ESCALATION_KEYS
+from worker.queue.keys import ESCALATION_KEYS
 from worker.redisdb import connect, store_errors
 from worker.status import show
 

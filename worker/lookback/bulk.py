@@ -22,8 +22,8 @@ from config.settings import Settings
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind
 from worker.apart import give_way
-from worker.bank.lease import leased
 from worker.errors import LeaseLostError, ObjectStoreError
+from worker.lease import leased
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, Job, job_record, next_bulk_job
 from worker.lookback.looking import REST_MS, Lookback, search
 from worker.lookback.scan import IN_BULK

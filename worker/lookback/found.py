@@ -14,11 +14,11 @@ from config.policy import Policy
 from worker.bank.allowance import evaluate
 from worker.bank.follower import InForce
 from worker.errors import StoreError
-from worker.events import Occasion, Versions, derived_id
+from worker.incidents.events import Occasion, Versions, derived_id
+from worker.incidents.settlement import settle
 from worker.lookback.scan import Found, Sought
+from worker.polling.segments import SegmentRecord, pending_key
 from worker.redisdb import now_ms
-from worker.segments import SegmentRecord, pending_key
-from worker.settlement import settle
 from worker.verdictlog.rows import Row, match_record, sample_facts_of, stream_facts_of
 
 _log = logging.getLogger(__name__)

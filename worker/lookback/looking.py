@@ -18,8 +18,8 @@ from config.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import Change
 from worker.bank.follower import BankSource, InForce
-from worker.bank.lease import Lease, leased
 from worker.errors import LeaseLostError, ObjectStoreError
+from worker.lease import Lease, leased
 from worker.lookback.found import Group, groups_of, in_parts, raise_group
 from worker.lookback.jobs import (
     FOUND,

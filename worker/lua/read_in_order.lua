@@ -3,7 +3,7 @@
 --   that ends.
 -- Returns {incidents, windows, earliest key, its record, series of which something is pending}; of the other pending
 --   segments of the series the earliest, '' if there is none. The media sequence tells the order, and keys tell it
---   (worker/hls.py, segment_key): so a long backlog need not be read. Keys of what looking back found are no such keys.
+--   (worker/polling/hls.py, segment_key): so a long backlog need not be read. Keys of what looking back found are no such keys.
 local earliest, sequence, series = '', nil, {}
 for _, key in ipairs(redis.call('HKEYS', KEYS[3])) do
   local of, number = string.match(key, '^(%d+%.%d+)%..*%.(%d+)%.%x+$')

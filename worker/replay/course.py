@@ -1,7 +1,7 @@
 """One stream, gone through again: its segments and the decisions on it, in the order in which they came.
 
-The same functions decide as live: the judge says which rules hold, and `worker.incidents` what follows. Only what came
-from outside is taken as it was: hashes that were silent, what looking back found, and what people decided.
+The same functions decide as live: the judge says which rules hold, and `worker.incidents.deciding` what follows. Only
+what came from outside is taken as it was: hashes that were silent, what looking back found, and what people decided.
 """
 
 import json
@@ -13,10 +13,10 @@ from config.facts import ListedHash, Place, SegmentFacts, Severity, StreamFacts,
 from config.judgement import OrderState, judge
 from config.policy import Policy
 from config.rules import Rule
-from worker.events import Event, EventType, Occasion, Versions
-from worker.findings import Finding, Incident
-from worker.floods import sift
-from worker.incidents import Decided, RuleState, StreamIncidents, advance, close
+from worker.incidents.deciding import Decided, RuleState, StreamIncidents, advance, close
+from worker.incidents.events import Event, EventType, Occasion, Versions
+from worker.incidents.findings import Finding, Incident
+from worker.incidents.floods import sift
 from worker.replay.history import Told, WasIncident
 from worker.verdictlog.outcomerows import milliseconds
 

@@ -13,8 +13,8 @@ from time import monotonic
 import pyarrow as pa
 from redis import Redis
 
-from worker.bank.lease import Lease, leased
 from worker.errors import LeaseLostError, ObjectStoreError
+from worker.lease import Lease, leased
 from worker.objectstore import UNFINISHED, ObjectStore
 from worker.redisdb import now_ms, store_errors
 from worker.verdictlog.files import HOUR_MS, LogFile, folders

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from worker.events import EventType
+from worker.incidents.events import EventType
 
 RAISED, UPDATED, DECIDED = "raised", "updated", "decided"
 """Kinds of rows."""

@@ -16,10 +16,10 @@ from typing import Any, Final
 import pyarrow as pa
 from redis import Redis
 
-from worker.bank.lease import leased
 from worker.errors import LeaseLostError, ObjectStoreError
+from worker.lease import leased
 from worker.objectstore import ObjectStore
-from worker.queuekeys import DECISIONS, ESCALATION_KEYS, OPERATIONS
+from worker.queue.keys import DECISIONS, ESCALATION_KEYS, OPERATIONS
 from worker.redisdb import now_ms, store_errors
 from worker.verdictlog.outcomerows import outcome_row
 from worker.verdictlog.reading import write_table

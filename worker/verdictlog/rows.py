@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 
 from config.facts import ListedHash, ListMatch, SampleFacts, StreamFacts
-from worker.accounting import LedgerShare
-from worker.events import Occasion
-from worker.verdict import SampleVerdict
+from worker.incidents.events import Occasion
+from worker.verdicts.accounting import LedgerShare
+from worker.verdicts.verdict import SampleVerdict
 
 _MATCH = pa.struct(
     [

@@ -16,7 +16,7 @@ from worker.bank.changelog import position
 from worker.bank.keys import FOLLOWERS, SNAPSHOT
 from worker.bank.place import Place
 from worker.bank.publication import COMPACT_CHANGES
-from worker.registry import register, watch
+from worker.streams.registry import register, watch
 
 CRITICAL = "lw:escalations:critical"
 CARD = TESTCARD_HASHES["testcard-16x9"]

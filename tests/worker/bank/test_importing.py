@@ -27,10 +27,10 @@ from worker.bank.deployed import follow
 from worker.bank.history import read_history
 from worker.bank.importing import import_file
 from worker.bank.keys import SNAPSHOT, WRITER
-from worker.bank.lease import leased
 from worker.bank.place import Place
 from worker.bank.publication import compact, publish
 from worker.errors import BankRequestError, LeaseLostError, LocalFileError
+from worker.lease import leased
 from worker.lookback.jobs import JOBS
 from worker.objectstore import ObjectStore
 

@@ -22,7 +22,7 @@ from worker.bank.people import allow, confirm, lift_quarantine, quarantine, quar
 from worker.bank.place import Place
 from worker.bank.publication import compact
 from worker.errors import BankRequestError, QueueError
-from worker.findings import Finding
+from worker.incidents.findings import Finding
 
 ALICE = Actor(name="alice", role=Role.MODERATOR)
 BOB = Actor(name="bob", role=Role.MODERATOR)

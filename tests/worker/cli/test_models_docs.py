@@ -1,0 +1,47 @@
+"""docs/models.md: what it shows must work as it stands there."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import yaml
+from onnx import TensorProto, helper
+from tinymodels import build, package
+
+from config.policy import parse_policy
+from models.classifier import Classifier
+from models.shelf import known_packages
+
+TEXT = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
+MANIFEST, POLICY = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_manifest_works_with_a_model_of_that_shape(tmp_path: Path) -> None:
+    """People copy it."""
+    nodes = [helper.make_node("ReduceMean", ["picture", "axes"], ["logits"], keepdims=0)]
+    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
+    model = build(nodes, shape=["n", 3, 224, 224], outputs={"logits": ["n", 3]}, constants=[axes])
+    model.graph.input[0].name = model.graph.node[0].input[0] = "pixel_values"
+    weights = model.SerializeToString()
+    (tmp_path / "acme.onnx").write_bytes(weights)
+    path = tmp_path / "acme.yaml"
+    path.write_text(MANIFEST.replace("0" * 64, hashlib.sha256(weights).hexdigest()))
+    scores = Classifier(package(path)).scores(np.zeros((360, 640, 3), np.uint8))
+    assert set(scores) == {f"acme-stage-2/{label}" for label in ("neutral", "suggestive", "explicit")}
+    assert abs(sum(scores.values()) - 1) < 1e-6
+
+
+def test_the_cascade_is_a_policy() -> None:
+    """A worker would not start with it."""
+    known = {key for one in known_packages(None).values() for key in Classifier(one).keys}
+    policy = parse_policy(POLICY.encode(), "docs/models.md", known_scores=known)
+    assert policy.cascade is not None
+    assert [stage.model for stage in policy.cascade] == ["open-nsfw", "safety-s"]
+
+
+def test_all_that_ships_is_told() -> None:
+    """Somebody would find a model that nobody explains."""
+    for name, one in known_packages(None).items():
+        assert f"| `{name}` |" in TEXT
+        assert yaml.safe_load(one.path.read_text())["known_limits"]

@@ -1,0 +1,544 @@
+"""Fetching from real servers on loopback, most of which mean harm."""
+
+import gzip
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import textwrap
+import threading
+import traceback
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from worker.errors import FetchError
+from worker.fetching.fetch import Fetched, Fetcher, FetchRequest
+from worker.fetching.origins import Address, AllowedOrigins
+from worker.fetching.resource import ByteRange, Validators
+
+BODY = bytes(range(256)) * 40
+TOKEN = "sig=SECRET%2Fb+c%3D"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers by the last part of the path; keeps connections alive."""
+
+    protocol_version = "HTTP/1.1"
+    server: "Origin"
+
+    def do_GET(self) -> None:
+        self.server.asked.append((self.path, self.headers["Host"], self.client_address))
+        self.server.headers.append(dict(self.headers))
+        getattr(self, "answer_" + self.path.partition("?")[0].rpartition("/")[2].replace("-", "_"))()
+
+    do_HEAD = do_GET  # noqa: N815 - the name that http.server looks for
+
+    def log_message(self, *args: object) -> None:
+        """Servers that are attacked are quiet in tests."""
+
+    def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def until_gone(self) -> None:
+        """Waits for the client to hang up."""
+        self.close_connection = True
+        self.rfile.read(1)
+
+    def answer_body(self) -> None:
+        self.reply(
+            200, BODY, ETag='W/"v1"', Last_Modified="Tue, 03 Mar 2026 10:00:00 GMT", Content_Type="Video/MP2T; x=y"
+        )
+
+    def answer_cookie(self) -> None:
+        self.reply(200, b"", Set_Cookie="a=b; Path=/")
+
+    def answer_missing(self) -> None:
+        self.reply(404)
+
+    def answer_gone(self) -> None:
+        self.reply(410)
+
+    def answer_broken(self) -> None:
+        self.reply(503)
+
+    def answer_unasked_part(self) -> None:
+        self.reply(206, BODY)
+
+    def answer_moved(self) -> None:
+        self.reply(302, Location="../elsewhere/body?" + TOKEN)
+
+    def answer_loop(self) -> None:
+        self.reply(302, Location=self.path)
+
+    def answer_deeper(self) -> None:
+        self.reply(302, Location=f"/x{self.path}")
+
+    def answer_nowhere(self) -> None:
+        self.reply(302)
+
+    def answer_to_other(self) -> None:
+        self.reply(307, Location=self.server.other)
+
+    def answer_endless(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        while True:
+            self.wfile.write(b"x" * 65536)
+
+    def answer_endless_chunks(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        while True:
+            self.wfile.write(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+
+    def answer_declared(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(10**12))
+        self.end_headers()
+        self.until_gone()
+
+    def answer_cut(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"x" * 10)
+        self.close_connection = True
+
+    def answer_longer(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"12345HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+
+    def answer_trickle(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"x")
+        self.until_gone()
+
+    def answer_silence(self) -> None:
+        self.until_gone()
+
+    def answer_headers(self) -> None:
+        self.send_response(200)
+        for number in range(1000):
+            self.send_header(f"X-{number}", "x")
+        self.end_headers()
+
+    def answer_long_header(self) -> None:
+        self.reply(200, X_Long="x" * 100_000)
+
+    def answer_nonsense(self) -> None:
+        self.wfile.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
+        self.close_connection = True
+
+    def answer_gzip(self) -> None:
+        self.reply(200, gzip.compress(BODY), Content_Encoding="gzip")
+
+    def answer_deflate(self) -> None:
+        self.reply(200, zlib.compress(BODY), Content_Encoding="deflate")
+
+    def answer_bomb(self) -> None:
+        self.reply(200, gzip.compress(bytes(50_000_000)), Content_Encoding="gzip")
+
+    def answer_cut_gzip(self) -> None:
+        self.reply(200, gzip.compress(BODY)[:-20], Content_Encoding="gzip")
+
+    def answer_two_gzips(self) -> None:
+        self.reply(200, gzip.compress(BODY) * 2, Content_Encoding="gzip")
+
+    def answer_no_gzip(self) -> None:
+        self.reply(200, BODY, Content_Encoding="gzip")
+
+    def answer_brotli(self) -> None:
+        self.reply(200, BODY, Content_Encoding="br")
+
+    def answer_ranges(self) -> None:
+        start, end = (int(part) for part in self.headers["Range"].removeprefix("bytes=").split("-"))
+        part = BODY[start : end + 1]
+        self.reply(206, part, Content_Range=f"bytes {start}-{start + len(part) - 1}/{len(BODY)}")
+
+    def answer_other_range(self) -> None:
+        self.reply(206, BODY[:10], Content_Range=f"bytes 0-9/{len(BODY)}")
+
+    def answer_unnamed_range(self) -> None:
+        self.reply(206, BODY[100:110])
+
+
+class Origin(ThreadingHTTPServer):
+    """A server that remembers what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        super().__init__((address, 0), Handler)
+        self.asked: list[tuple[str, str, object]] = []
+        self.headers: list[dict[str, str]] = []
+        self.other = ""
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.server_address[0]!s}:{self.server_port}"
+
+    @property
+    def connections(self) -> int:
+        return len({client for *_, client in self.asked})
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up on an attacker is what these tests are about."""
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    with Origin() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def fetcher() -> Iterator[Fetcher]:
+    """May go to all of loopback."""
+    opened = Fetcher(AllowedOrigins.parse(["127.0.0.0/8", "::1/128"]))
+    yield opened
+    opened.close()
+
+
+def fetch(fetcher: Fetcher, url: str, byte_range: ByteRange | None = None, timeout_seconds: float = 20) -> Fetched:
+    return fetcher.fetch_sync(url, max_bytes=100_000, timeout_seconds=timeout_seconds, byte_range=byte_range)
+
+
+def reason_of(fetcher: Fetcher, url: str, byte_range: ByteRange | None = None, timeout_seconds: float = 20) -> str:
+    """The reason of the failure, after a look at what is told of it: no secret, in one line, with what was expected."""
+    with pytest.raises(FetchError, match="expected") as failure:
+        fetch(fetcher, f"{url}?{TOKEN}", byte_range, timeout_seconds)
+    told = "".join(traceback.format_exception(failure.value))
+    assert "SECRET" not in told
+    assert "\n" not in str(failure.value)
+    return failure.value.reason
+
+
+def test_what_an_origin_says_is_kept(origin: Origin, fetcher: Fetcher) -> None:
+    """Bytes would be altered on the way, or a restarted origin not be told by its validators."""
+    fetched = fetch(fetcher, f"{origin.url}/body")
+    assert fetched.body == BODY
+    assert fetched.status == 200
+    assert fetched.content_type == "video/mp2t"
+    assert fetched.validators == Validators(
+        etag='"v1"', last_modified="Tue, 03 Mar 2026 10:00:00 GMT", length_bytes=len(BODY)
+    )
+    assert "body=" not in repr(fetched)
+
+
+def test_head_asks_for_no_body(origin: Origin, fetcher: Fetcher) -> None:
+    """Comparing validators would cost as much as the segment."""
+    fetched = fetcher.fetch_sync(f"{origin.url}/body", max_bytes=0, timeout_seconds=20, method="HEAD")
+    assert fetched.body == b""
+    assert fetched.validators.length_bytes == len(BODY)
+
+
+def test_a_signed_url_is_asked_as_it_was_written(origin: Origin, fetcher: Fetcher) -> None:
+    """An origin that checks signatures would refuse a URL that was spelled anew."""
+    fetch(fetcher, f"{origin.url}/a%2Fb%20c/body?{TOKEN}&x=a b|ü#fragment")
+    assert origin.asked[0][0] == f"/a%2Fb%20c/body?{TOKEN}&x=a%20b|%C3%BC"
+
+
+def test_connections_are_kept_and_carry_nothing_over(
+    origin: Origin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each poll would cost a handshake; or a proxy of the environment would see around the guard."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    fetch(fetcher, f"{origin.url}/cookie")
+    fetch(fetcher, f"{origin.url}/body")
+    fetch(fetcher, f"{origin.url}/body")
+    assert origin.connections == 1
+    assert not any("Cookie" in headers for headers in origin.headers)
+    assert {headers["Accept-Encoding"] for headers in origin.headers} == {"identity"}
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("missing", "http_404"),
+        ("gone", "http_410"),
+        ("broken", "http_503"),
+        ("unasked-part", "http_206"),
+        ("endless", "too_large"),
+        ("endless-chunks", "too_large"),
+        ("declared", "too_large"),
+        ("bomb", "too_large"),
+        ("cut", "bad_response"),
+        ("headers", "bad_response"),
+        ("long-header", "bad_response"),
+        ("nonsense", "bad_response"),
+        ("cut-gzip", "bad_response"),
+        ("two-gzips", "bad_response"),
+        ("no-gzip", "bad_response"),
+        ("brotli", "bad_response"),
+        ("nowhere", "bad_response"),
+        ("loop", "redirect_loop"),
+        ("deeper", "redirect_loop"),
+    ],
+)
+def test_an_answer_that_is_of_no_use_has_its_reason(origin: Origin, fetcher: Fetcher, path: str, reason: str) -> None:
+    """A worker would hang, fill its memory, or moderate other bytes than were meant, and the ledger not say why."""
+    assert reason_of(fetcher, f"{origin.url}/{path}") == reason
+    assert fetch(fetcher, f"{origin.url}/body").body == BODY
+
+
+def test_only_404_and_410_are_gone() -> None:
+    """A segment would be given up for an origin's passing trouble, or asked for until its deadline."""
+    assert FetchError("", "http_404").gone
+    assert FetchError("", "http_410").gone
+    assert not FetchError("", "http_503").gone
+    assert not FetchError("", "timeout").gone
+
+
+@pytest.mark.parametrize("path", ["trickle", "silence"])
+def test_a_slow_answer_ends_in_time(origin: Origin, fetcher: Fetcher, path: str) -> None:
+    """One origin that sends a byte at a time would hold a worker for ever."""
+    assert reason_of(fetcher, f"{origin.url}/{path}", timeout_seconds=0.2) == "timeout"
+
+
+@pytest.mark.parametrize("path", ["gzip", "deflate"])
+def test_a_body_compressed_unasked_is_decoded(origin: Origin, fetcher: Fetcher, path: str) -> None:
+    """Playlists of servers that always compress could not be read."""
+    fetched = fetch(fetcher, f"{origin.url}/{path}")
+    assert fetched.body == BODY
+    assert fetched.validators.length_bytes is None
+
+
+def test_bytes_after_the_declared_length_are_no_answer(origin: Origin, fetcher: Fetcher) -> None:
+    """An origin could answer for the next request on the connection, which may be another stream's."""
+    assert fetch(fetcher, f"{origin.url}/longer").body == b"12345"
+    assert fetch(fetcher, f"{origin.url}/body").body == BODY
+
+
+@pytest.mark.parametrize("path", ["ranges", "body"])
+def test_a_byte_range_is_cut_out_by_the_server_or_by_us(origin: Origin, fetcher: Fetcher, path: str) -> None:
+    """Segments that share a file would be moderated as the whole file, or not at all where a server knows no ranges."""
+    fetched = fetch(fetcher, f"{origin.url}/{path}", ByteRange(offset=100, length=50))
+    assert fetched.body == BODY[100:150]
+    assert fetched.validators.length_bytes == len(BODY)
+    assert fetch(fetcher, f"{origin.url}/body").body == BODY
+
+
+@pytest.mark.parametrize(
+    ("path", "offset", "length", "reason"),
+    [
+        ("other-range", 100, 10, "bad_response"),
+        ("unnamed-range", 100, 10, "bad_response"),
+        ("ranges", len(BODY) - 5, 10, "bad_response"),
+        ("body", len(BODY) - 5, 10, "bad_response"),
+        ("ranges", 0, 200_000, "too_large"),
+        ("endless", 150_000, 10, "too_large"),
+    ],
+)
+def test_a_byte_range_that_is_not_what_was_asked(
+    origin: Origin, fetcher: Fetcher, path: str, offset: int, length: int, reason: str
+) -> None:
+    """Other bytes than the playlist names would be moderated in their place."""
+    assert reason_of(fetcher, f"{origin.url}/{path}", ByteRange(offset=offset, length=length)) == reason
+
+
+def test_a_redirect_is_followed_to_its_end(origin: Origin, fetcher: Fetcher) -> None:
+    """Origins behind a balancer could not be watched, or relative URIs be resolved against the wrong place."""
+    fetched = fetch(fetcher, f"{origin.url}/live/moved")
+    assert fetched.url == f"{origin.url}/elsewhere/body?{TOKEN}"
+    assert fetched.body == BODY
+
+
+@pytest.mark.parametrize("spelling", ["127.0.0.1", "localhost", "0x7f.1", "2130706433", "127.1", "[::ffff:127.0.0.1]"])
+def test_a_redirect_into_our_own_network_is_refused(origin: Origin, spelling: str) -> None:
+    """A broadcaster's redirect would make the worker ask services that only it can reach."""
+    fetcher = Fetcher(AllowedOrigins.parse([]).with_named(origin.url))
+    with Origin() as inner:
+        thread = threading.Thread(target=inner.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        origin.other = f"http://{spelling}:{inner.server_port}/body"
+        assert reason_of(fetcher, f"{origin.url}/to-other") == "refused_origin"
+        assert inner.asked == []
+        inner.shutdown()
+        thread.join()
+    assert fetch(fetcher, f"{origin.url}/body").body == BODY
+    fetcher.close()
+
+
+def test_a_redirect_to_another_scheme_is_refused(origin: Origin, fetcher: Fetcher) -> None:
+    """A redirect could name a file of the worker."""
+    origin.other = "file:///etc/hostname"
+    assert reason_of(fetcher, f"{origin.url}/to-other") == "bad_url"
+
+
+class Resolver:
+    """A name server that changes its mind: each question has the next answer, and the last one stays."""
+
+    def __init__(self, *answers: Sequence[str]) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str, port: int) -> list[Address]:
+        self.asked.append(host)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if not answer:
+            raise OSError("no such host")
+        return [ip_address(address) for address in answer]
+
+
+def test_the_address_that_was_judged_is_the_one_connected_to(origin: Origin) -> None:
+    """A name that resolves to an allowed address when checked, and to another one when used, would get in."""
+    resolver = Resolver(["127.0.0.1"], ["127.0.0.2"])
+    fetcher = Fetcher(AllowedOrigins.parse(["127.0.0.1/32"]), resolve=resolver)
+    fetched = fetch(fetcher, f"http://rebound.example:{origin.server_port}/body")
+    assert fetched.body == BODY
+    assert resolver.asked == ["rebound.example"]
+    assert origin.asked[0][1] == f"rebound.example:{origin.server_port}"
+    fetcher.close()
+    # Opened again it has to ask again, and now the answer is refused.
+    assert reason_of(fetcher, f"http://rebound.example:{origin.server_port}/body") == "refused_origin"
+    assert len(origin.asked) == 1
+    fetcher.close()
+
+
+def test_of_several_addresses_only_permitted_ones_are_tried(origin: Origin) -> None:
+    """A name with one allowed address would lead to its forbidden ones too."""
+    fetcher = Fetcher(AllowedOrigins.parse(["127.0.0.1/32"]), resolve=Resolver(["127.0.0.9", "127.0.0.1"]))
+    assert fetch(fetcher, f"http://two.example:{origin.server_port}/body").body == BODY
+    fetcher.close()
+
+
+def test_an_origin_that_is_not_there(fetcher: Fetcher) -> None:
+    """A stream whose origin is down would be told as malformed, or with a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert reason_of(fetcher, f"http://127.0.0.1:{port}/") == "unreachable"
+    unknown = Fetcher(AllowedOrigins.parse([]), resolve=Resolver([]))
+    assert reason_of(unknown, "http://unknown.example/") == "unreachable"
+    unknown.close()
+
+
+def test_a_batch_gives_what_came_of_each(origin: Origin, fetcher: Fetcher) -> None:
+    """One bad stream would fail the polls of all that share its batch."""
+    paths = ["body", "missing", "trickle", "body"]
+    requests = [FetchRequest(url=f"{origin.url}/{path}", max_bytes=100_000, timeout_seconds=1) for path in paths]
+    results = fetcher.fetch_many(requests)
+    assert [result.reason if isinstance(result, FetchError) else result.body for result in results] == [
+        BODY,
+        "http_404",
+        "timeout",
+        BODY,
+    ]
+
+
+def test_a_batch_is_fetched_at_once(fetcher: Fetcher) -> None:
+    """Streams would be polled one after the other, and a slow origin delay all of them."""
+    together = threading.Barrier(8, timeout=30)
+
+    class Patient(Handler):
+        def answer_body(self) -> None:
+            together.wait()
+            super().answer_body()
+
+    with Origin() as server:
+        server.RequestHandlerClass = Patient
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        request = FetchRequest(url=f"{server.url}/body", max_bytes=100_000, timeout_seconds=40)
+        results = fetcher.fetch_many([request] * 8)
+        server.shutdown()
+        thread.join()
+    assert [isinstance(result, Fetched) for result in results] == [True] * 8
+
+
+def test_closing_twice_and_opening_again(origin: Origin) -> None:
+    """A worker that shuts down while another hook already closed would die with a traceback, or leave a thread."""
+    fetcher = Fetcher(AllowedOrigins.parse(["127.0.0.1"]))
+    fetcher.close()
+    fetch(fetcher, f"{origin.url}/body")
+    fetcher.close()
+    fetcher.close()
+    assert not any(thread.name == "livewarden-fetch" for thread in threading.enumerate())
+    assert fetch(fetcher, f"{origin.url}/body").body == BODY
+    fetcher.close()
+
+
+def test_a_fetcher_used_before_a_fork_works_after_it(origin: Origin) -> None:
+    """A pool child of Celery would wait for ever on a thread that only its parent has."""
+    script = textwrap.dedent(
+        """
+        import os, sys
+        from worker.fetching.fetch import Fetcher
+        from worker.fetching.origins import AllowedOrigins
+
+        fetcher = Fetcher(AllowedOrigins.parse(["127.0.0.1"]))
+        def length():
+            return len(fetcher.fetch_sync(sys.argv[1], max_bytes=100_000, timeout_seconds=20).body)
+        first = length()
+        child = os.fork()
+        if not child:
+            second = length()
+            fetcher.close()
+            os._exit(0 if second == first else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert length() == first
+        fetcher.close()
+        """
+    )
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, f"{origin.url}/body"],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert origin.connections == 2
+
+
+def test_a_certificate_that_does_not_verify_is_refused(
+    fetcher: Fetcher, tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]
+) -> None:
+    """Whoever sits between the worker and an origin could show the worker another stream."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        ci_or_skip("openssl is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-days", "2", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with Origin() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        with pytest.raises(FetchError, match="expected a TLS certificate that verifies") as failure:
+            fetch(fetcher, f"https://127.0.0.1:{server.server_port}/body")
+        server.shutdown()
+        thread.join()
+    assert failure.value.reason == "unreachable"
+    assert server.asked == []

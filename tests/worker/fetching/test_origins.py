@@ -1,0 +1,157 @@
+"""Which addresses may be connected to: the guard between a hostile playlist and the operator's own network."""
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.errors import FetchError, OriginEntryError
+from worker.fetching.origins import AllowedOrigins, Target, is_public, target_of
+
+PUBLIC = ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822", "2002:5db8:d822::1", "::ffff:93.184.216.34"]
+NOT_PUBLIC = [
+    "127.0.0.1",
+    "127.255.0.1",
+    "0.0.0.0",
+    "10.1.2.3",
+    "172.31.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "100.100.100.200",
+    "169.254.169.254",
+    "168.63.129.16",
+    "224.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fd00:ec2::254",
+    "ff02::1",
+    "2001:db8::1",
+    "2001::1",
+    "::127.0.0.1",
+    "::ffff:127.0.0.1",
+    "::ffff:169.254.169.254",
+    "64:ff9b::7f00:1",
+    "64:ff9b:1::1",
+    "2002:7f00:1::1",
+    "2002:a9fe:a9fe::",
+]
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses_are_allowed_without_entries(address: str) -> None:
+    """A deployment without an allow list could watch nothing."""
+    assert AllowedOrigins.parse([]).permits(Target(host="cdn.example", port=443), ip_address(address))
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_our_own_network_is_refused_without_entries(address: str) -> None:
+    """A broadcaster could read a cloud's metadata, or a service beside the worker."""
+    assert not AllowedOrigins.parse([]).permits(Target(host="cdn.example", port=80), ip_address(address))
+
+
+@given(st.ip_addresses())
+def test_what_python_calls_private_is_never_public(address: object) -> None:
+    """A network that the standard library knows as private, and our table does not, would be reachable."""
+    ip = ip_address(str(address))
+    if ip.is_private or ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+        embeds_v4 = ip.version == 6 and ip.ipv4_mapped is not None
+        assert embeds_v4 or not is_public(ip)
+
+
+@pytest.mark.parametrize(
+    ("entry", "host", "port", "allowed"),
+    [
+        ("cdn.example", "cdn.example", 443, True),
+        ("cdn.example", "cdn.example", 8080, True),
+        ("CDN.Example.", "cdn.example", 443, True),
+        ("cdn.example", "evil.cdn.example", 443, False),
+        ("cdn.example", "cdn.example.evil", 443, False),
+        ("cdn.example:8443", "cdn.example", 8443, True),
+        ("cdn.example:8443", "cdn.example", 443, False),
+        ("bücher.example", "xn--bcher-kva.example", 443, True),
+        ("10.0.0.1", "10.0.0.1", 80, True),
+        ("10.0.0.1:81", "10.0.0.1", 80, False),
+        ("[::1]:81", "::1", 81, True),
+        ("[::1]:81", "::1", 82, False),
+        ("::1", "::1", 82, True),
+    ],
+)
+def test_an_entry_names_a_host_and_perhaps_a_port(entry: str, host: str, port: int, allowed: bool) -> None:
+    """An operator's list would allow more, or less, than it says."""
+    origins = AllowedOrigins.parse([entry])
+    assert origins.permits(Target(host=host, port=port), ip_address("10.9.9.9")) is allowed
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [("10.0.3.4", True), ("::ffff:10.0.3.4", True), ("10.1.0.1", False), ("93.184.216.34", False), ("fd00::5", True)],
+)
+def test_a_network_allows_what_a_name_resolves_to(address: str, allowed: bool) -> None:
+    """Origins in a private network could not be allowed by their network, or a public one would slip in."""
+    origins = AllowedOrigins.parse(["10.0.0.0/16", "fd00::/64"])
+    assert origins.permits(Target(host="origin.internal", port=80), ip_address(address)) is allowed
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *("https://cdn.example", "cdn.example/live", "cdn.example:0", "cdn.example:65536", "cdn.example:x", ""),
+        *("cdn.example:", "10.0.0.1/8", "[::1:80", "[nonsense]:80", "*.cdn.example", "cdn example", "user@cdn.example"),
+    ],
+)
+def test_a_bad_entry_is_quoted(entry: str) -> None:
+    """An operator would not find the entry that keeps the worker from starting, or it would allow nothing unseen."""
+    with pytest.raises(OriginEntryError, match="allowed origin ") as refusal:
+        AllowedOrigins.parse(["cdn.example", entry])
+    assert repr(entry) in str(refusal.value)
+    assert "expected" in str(refusal.value)
+
+
+def test_a_named_url_allows_itself_and_nothing_else() -> None:
+    """`livewarden scan` of a local server would be refused, or its playlist could name any other local server."""
+    origins = AllowedOrigins.parse([]).with_named("http://LOCALHOST:8080/live.m3u8?x=1")
+    local = ip_address("127.0.0.1")
+    assert origins.permits(Target(host="localhost", port=8080), local)
+    assert not origins.permits(Target(host="localhost", port=6379), local)
+    assert not origins.permits(Target(host="127.0.0.1", port=8080), local)
+    assert origins.permits(Target(host="cdn.example", port=443), ip_address("93.184.216.34"))
+
+
+def test_a_named_url_adds_to_entries() -> None:
+    """Naming a URL would open a restricted deployment to every public address."""
+    origins = AllowedOrigins.parse(["cdn.example"]).with_named("http://[::1]:8080/")
+    assert origins.permits(Target(host="::1", port=8080), ip_address("::1"))
+    assert not origins.permits(Target(host="other.example", port=443), ip_address("93.184.216.34"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ftp://cdn.example/a", "file:///etc/passwd", "cdn.example/a", "//cdn.example/a", "https:cdn.example", ""),
+        *("http://", "http://:80/", "http://cdn.example:99999/", "http://cdn.example:0/", "http://[::1/"),
+        *("http://a\\@b/", "http://u:p@cdn.example/", "http://u@cdn.example/"),
+    ],
+)
+def test_only_plain_http_urls_have_a_target(url: str) -> None:
+    """A URL of another kind would reach a parser that sees another host in it."""
+    with pytest.raises(FetchError, match="expected") as refusal:
+        target_of(url)
+    assert refusal.value.reason == "bad_url"
+    assert "u:p" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("HTTP://CDN.Example./a", Target(host="cdn.example", port=80)),
+        ("https://[2001:DB8:0::1]/", Target(host="2001:db8::1", port=443)),
+        ("http://１２７.0.0.1/", Target(host="127.0.0.1", port=80)),
+    ],
+)
+def test_one_host_has_one_spelling(url: str, target: Target) -> None:
+    """An allowed host would be refused for its spelling, or a refused one slip through."""
+    assert target_of(url) == target

@@ -1,0 +1,356 @@
+"""From hits to incidents, without Redis."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.facts import Hit, ListMatch, Severity, StreamFacts, VideoFrame
+from config.persistence import Persistence, Seen
+from config.policy import Policy
+from config.rules import Rule
+from worker.errors import StoreError
+from worker.incidents.deciding import RuleState, StreamIncidents, advance, close, decode, encode
+from worker.incidents.events import Event, EventType, Occasion, Versions
+
+T0 = 1_800_000_000_000
+
+
+def policy_with(**fields: object) -> Policy:
+    rule = {"name": "rule", "when": "true", "severity": "high"} | fields
+    return Policy.model_validate({"version": "1", "rules": [rule]})
+
+
+def occasion(segment_key: str = "s1", purpose: str = "live") -> Occasion:
+    return Occasion(
+        stream=StreamFacts(stream_id="cam-1", purpose=purpose),
+        generation=1,
+        segment_key=segment_key,
+        deployment="test",
+        versions=Versions(policy="1"),
+    )
+
+
+def hit(capture_ms: int, severity: Severity = Severity.HIGH, *, distance: int = 3, lists: tuple[str, ...] = ()) -> Hit:
+    return Hit(
+        rule="rule",
+        severity=severity,
+        capture_ms=capture_ms,
+        pts_seconds=0.0,
+        reason="keyframe",
+        principles=(5,),
+        matches=tuple(ListMatch(list=name, entry="1", distance=distance) for name in lists),
+        scores={"m/a": distance / 31},
+    )
+
+
+class Stream:
+    """A stream on which segments end, one after the other."""
+
+    def __init__(self, policy: Policy, purpose: str = "live") -> None:
+        self.policy = policy
+        self.purpose = purpose
+        self.state = StreamIncidents()
+        self.events: list[Event] = []
+
+    @property
+    def rule(self) -> RuleState:
+        return self.state.rules.get("rule", RuleState())
+
+    def end_segment(self, *hits: Hit, now_ms: int = T0, segment_key: str = "s1") -> list[dict[str, object]]:
+        """Gives what is published, as others read it."""
+        step = advance(
+            self.state,
+            occasion=occasion(segment_key, self.purpose),
+            hits=hits,
+            now_ms=now_ms,
+            policy=self.policy,
+        )
+        self.state = StreamIncidents(rules={**self.state.rules, **step.rules})
+        self.events += step.events
+        return [json.loads(event.text) | {"stream": event.stream_key} for event in step.events]
+
+    def decide(self, now_ms: int) -> None:
+        self.state = StreamIncidents(rules={"rule": close(self.rule, now_ms=now_ms)})
+
+
+# Captures within 100 s: inside the lateness for which the order must not matter.
+captures = st.lists(st.integers(0, 100_000), min_size=1, max_size=25)
+severities = st.sampled_from(Severity)
+
+
+@given(
+    found=st.lists(st.tuples(st.integers(0, 100_000), severities, st.integers(0, 31)), min_size=1, max_size=25),
+    needed=st.integers(1, 5),
+    within=st.sampled_from([1.0, 10.0, 60.0]),
+    random=st.randoms(use_true_random=False),
+)
+def test_order_of_segments_changes_nothing(
+    found: list[tuple[int, Severity, int]], needed: int, within: float, random: object
+) -> None:
+    """A worker that is slow for once would decide whether a person is called, or what he is told."""
+    policy = policy_with(persistence={"hits": needed, "within_seconds": within})
+    hits = [hit(at, severity, distance=distance, lists=("known",)) for at, severity, distance in found]
+    shuffled = list(hits)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    in_order, out_of_order = Stream(policy), Stream(policy)
+    for stream, sequence in ((in_order, hits), (out_of_order, shuffled)):
+        for number, one in enumerate(sequence):
+            stream.end_segment(one, segment_key=f"s{number}")
+    one, other = in_order.rule, out_of_order.rule
+    assert one.waiting == other.waiting
+    assert (one.incident is None) == (other.incident is None)
+    if one.incident is not None and other.incident is not None:
+        assert one.incident.finding == other.incident.finding
+    # Raised if and only if the rule persists in all that was seen.
+    met_at = Persistence(hits=needed, within_seconds=within).met_by(Seen(h.capture_ms) for h in hits)
+    assert (one.incident is not None) == (met_at is not None)
+
+
+@given(
+    found=st.lists(
+        st.tuples(st.integers(0, 100_000), st.sampled_from("abcde"), st.sampled_from("uv")), min_size=1, max_size=20
+    ),
+    random=st.randoms(use_true_random=False),
+)
+def test_order_of_segments_changes_no_run(found: list[tuple[int, str, str]], random: object) -> None:
+    """A worker that is slow for once would decide whether a listed video is noticed."""
+    policy = policy_with(persistence={"video_frames": 3, "within_seconds": 20})
+    hits = [replace(hit(at), frames=(VideoFrame("known", video, entry),)) for at, entry, video in found]
+    shuffled = list(hits)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    in_order, out_of_order = Stream(policy), Stream(policy)
+    for stream, sequence in ((in_order, hits), (out_of_order, shuffled)):
+        for number, found_hit in enumerate(sequence):
+            stream.end_segment(found_hit, segment_key=f"s{number}")
+            assert decode(encode(stream.rule)) == stream.rule
+    one, other = in_order.rule, out_of_order.rule
+    assert one.waiting == other.waiting
+    assert (one.incident and one.incident.finding) == (other.incident and other.incident.finding)
+    persistence = policy.rules[0].persistence
+    met_at = persistence.met_by(Seen(found_hit.capture_ms, found_hit.frames) for found_hit in hits)
+    assert (one.incident is not None) == (met_at is not None)
+    assert one.incident is None or one.incident.finding.frames == ()
+
+
+def test_a_run_of_weak_matches_raises() -> None:
+    """A listed video that is shown blurred would be one coincidence after the other."""
+    stream = Stream(policy_with(severity="critical", persistence={"video_frames": 3, "within_seconds": 60}))
+    weak = [replace(hit(n * 5_000), frames=(VideoFrame("known", "v", str(n)),)) for n in (1, 2, 3)]
+    assert stream.end_segment(weak[0], weak[2]) == []
+    assert stream.end_segment(weak[0], segment_key="s2") == []
+    (event,) = stream.end_segment(weak[1], segment_key="s3")
+    assert event["type"] == EventType.RAISED
+
+
+def test_a_run_of_long_ago_raises_beside_what_waits() -> None:
+    """A listed video that is found by looking back would be forgotten, because a newer match waits for more."""
+    stream = Stream(policy_with(persistence={"video_frames": 3, "within_seconds": 60}))
+    frames = [replace(hit(n * 5_000), frames=(VideoFrame("known", "v", str(n)),)) for n in (1, 2, 3)]
+    assert stream.end_segment(replace(frames[0], capture_ms=T0)) == []
+    (event,) = stream.end_segment(*frames, segment_key="back")
+    assert event["type"] == EventType.RAISED
+
+
+def test_a_run_names_its_frames_only() -> None:
+    """What is remembered while a run is waited for would grow by all that the pictures are like."""
+    seen = ListMatch(list="known", entry="1", distance=30, video="v")
+    others = tuple(ListMatch(list="known", entry=str(n), distance=31, video="v") for n in range(2, 17))
+    one = replace(hit(1), frames=(VideoFrame("known", "v", "1"),), grounds=(seen,), matches=(seen, *others))
+    stream = Stream(policy_with(persistence={"video_frames": 3, "within_seconds": 60}))
+    stream.end_segment(one)
+    assert [finding.matches for finding in stream.rule.waiting] == [(seen,)]
+
+
+@given(captures)
+def test_what_waits_is_bounded(captures_ms: list[int]) -> None:
+    """A rule that never persists would fill Redis on a stream that runs for weeks."""
+    stream = Stream(policy_with(persistence={"hits": 3, "within_seconds": 1}))
+    for number, at in enumerate(captures_ms):
+        stream.end_segment(hit(at * 100))
+        assert len(stream.rule.waiting) <= number + 1
+        waiting = [finding.captured_first_ms for finding in stream.rule.waiting]
+        assert waiting == sorted(set(waiting))
+        if waiting:
+            assert waiting[-1] - waiting[0] <= 121_000
+
+
+def test_late_segment_raises() -> None:
+    """A finding would be lost because its segment was decoded last."""
+    stream = Stream(policy_with(persistence={"hits": 2, "within_seconds": 5}))
+    assert stream.end_segment(hit(100_000)) == []
+    assert stream.end_segment(hit(0)) == []
+    (event,) = stream.end_segment(hit(96_000))
+    assert event["type"] == EventType.RAISED
+
+
+def test_one_instant_counts_once() -> None:
+    """A frame sampled twice, by two renditions, would look like persistence."""
+    stream = Stream(policy_with(persistence={"hits": 2, "within_seconds": 5}))
+    assert stream.end_segment(hit(1000), hit(1000)) == []
+    assert stream.end_segment(hit(1000)) == []
+
+
+def test_same_work_gives_the_same_ids() -> None:
+    """A segment that is moderated again would be a second escalation to readers."""
+    one, other = Stream(policy_with()), Stream(policy_with())
+    (first,) = one.end_segment(hit(1000))
+    (again,) = other.end_segment(hit(1000), now_ms=T0 + 999)
+    assert first["id"] == again["id"]
+    (elsewhere,) = Stream(policy_with()).end_segment(hit(1000), segment_key="s2")
+    assert elsewhere["id"] != first["id"]
+
+
+def test_updates_are_bounded() -> None:
+    """A thousand hits would be a thousand messages to a moderator."""
+    stream = Stream(policy_with())
+    for number in range(1000):
+        # Four hits a second of Redis's clock: 250 s.
+        stream.end_segment(hit(number * 250), now_ms=T0 + number * 250, segment_key=f"s{number}")
+    kinds = [event.type for event in stream.events]
+    assert kinds == [EventType.RAISED] + [EventType.UPDATED] * 8
+    assert stream.rule.incident is not None
+    assert stream.rule.incident.finding.hits == 1000
+    assert len({json.loads(event.text)["id"] for event in stream.events}) == len(kinds)
+    times = [json.loads(event.text)["data"]["times"]["published"] for event in stream.events]
+    assert all(before < after for before, after in pairwise(times))
+
+
+def test_a_rise_in_severity_is_told_at_once() -> None:
+    """A moderator would learn half a minute late that something is worse than it looked."""
+    stream = Stream(policy_with(severity="review"))
+    stream.end_segment(hit(0, Severity.REVIEW))
+    (event,) = stream.end_segment(hit(1, Severity.CRITICAL), segment_key="s2", now_ms=T0 + 1)
+    assert event["type"] == EventType.UPDATED
+    assert event["stream"] == "lw:escalations:critical"
+    assert event["data"]["severity"] == "critical"  # type: ignore[index]
+    assert event["data"]["previous_severity"] == "review"  # type: ignore[index]
+    assert stream.end_segment(hit(2, Severity.REVIEW), segment_key="s3", now_ms=T0 + 2) == []
+    assert stream.rule.incident is not None
+    assert stream.rule.incident.finding.severity is Severity.CRITICAL
+
+
+class TestCooldown:
+    def test_what_was_captured_until_its_end_is_decided(self) -> None:
+        """A moderator would be called again for the very pictures he has decided on."""
+        stream = Stream(policy_with(cooldown_seconds=60))
+        stream.end_segment(hit(T0))
+        stream.decide(T0 + 10_000)
+        assert stream.end_segment(hit(T0 + 69_999), now_ms=T0 + 500_000) == []
+        (event,) = stream.end_segment(hit(T0 + 70_000), now_ms=T0 + 70_001, segment_key="s9")
+        assert event["type"] == EventType.RAISED
+
+    def test_late_segment_of_a_decided_incident_is_decided(self) -> None:
+        """A slow worker would call the moderator back to what is over."""
+        stream = Stream(policy_with(cooldown_seconds=0))
+        stream.end_segment(hit(T0))
+        stream.decide(T0 + 10_000)
+        assert stream.end_segment(hit(T0 + 9_999), now_ms=T0 + 11_000) == []
+
+    def test_worse_is_not_covered(self) -> None:
+        """Deciding on something harmless would hide something grave for the length of the cooldown."""
+        stream = Stream(policy_with(severity="review", cooldown_seconds=600))
+        stream.end_segment(hit(T0, Severity.REVIEW))
+        stream.decide(T0 + 1)
+        (event,) = stream.end_segment(hit(T0 + 2, Severity.CRITICAL), segment_key="s2")
+        assert event["data"]["severity"] == "critical"  # type: ignore[index]
+
+
+def test_shadow_rule_counts_and_calls_nobody() -> None:
+    """An operator could not try a rule without flooding moderators."""
+    stream = Stream(policy_with(mode="shadow"))
+    assert stream.end_segment(hit(1), hit(2)) == []
+    assert stream.rule == RuleState(shadow_hits=2)
+
+
+class TestInterrupt:
+    policy = policy_with(severity="critical", action="interrupt", lists=["confirmed"])
+
+    def interrupts(self, *hits: Hit, purpose: str = "live") -> list[dict[str, object]]:
+        stream = Stream(self.policy, purpose)
+        events = [
+            event
+            for number, one in enumerate(hits)
+            for event in stream.end_segment(one, segment_key=f"s{number}", now_ms=T0 + number)
+        ]
+        return [event for event in events if event["type"] == EventType.INTERRUPT_REQUESTED]
+
+    def test_two_frames_ask_once(self) -> None:
+        """A stream that shows known material would go on, or the platform would be asked for ever."""
+        found = [hit(at, Severity.CRITICAL, lists=("confirmed",)) for at in (1, 2, 3)]
+        (event,) = self.interrupts(*found)
+        assert event["stream"] == "lw:decisions"
+        assert len(event["data"]["frames"]) == 2  # type: ignore[index]
+
+    def test_frames_are_bounded(self) -> None:
+        """A request, and what is remembered of the stream, would grow with each frame."""
+        stream = Stream(self.policy)
+        (event, _) = stream.end_segment(*(hit(at, Severity.CRITICAL, lists=("confirmed",)) for at in range(50)))
+        assert len(event["data"]["frames"]) == 2  # type: ignore[index]
+
+    @pytest.mark.parametrize(
+        "hits",
+        [
+            [hit(1, Severity.CRITICAL, lists=("confirmed",))],
+            [hit(1, Severity.CRITICAL, lists=("confirmed",)), hit(1, Severity.CRITICAL, lists=("confirmed",))],
+            [hit(1, Severity.CRITICAL, lists=("confirmed",)), hit(2, Severity.CRITICAL, lists=("other",))],
+            [hit(1, Severity.CRITICAL), hit(2, Severity.CRITICAL)],
+        ],
+        ids=["one frame", "one frame twice", "another list", "no list at all"],
+    )
+    def test_less_asks_nothing(self, hits: list[Hit]) -> None:
+        """A stream would be interrupted on the strength of one picture, or of a score."""
+        assert self.interrupts(*hits) == []
+
+    def test_canary_asks_nothing(self) -> None:
+        """A self-test would interrupt a stream."""
+        found = [hit(at, Severity.CRITICAL, lists=("confirmed",)) for at in (1, 2)]
+        assert self.interrupts(*found, purpose="canary") == []
+
+
+@pytest.mark.parametrize(
+    ("purpose", "stream_key", "drill"),
+    [("live", "lw:escalations:high", False), ("drill", "lw:escalations:high", True), ("canary", "lw:operations", True)],
+)
+def test_purpose_says_who_is_called(purpose: str, stream_key: str, drill: bool) -> None:
+    """A canary would wake a moderator, or a drill would be taken for real."""
+    (event,) = Stream(policy_with(), purpose).end_segment(hit(1))
+    assert event["stream"] == stream_key
+    assert event["data"]["drill"] is drill  # type: ignore[index]
+
+
+def test_evidence_is_bounded() -> None:
+    """An incident that lasts a day would grow until it is unreadable."""
+    stream = Stream(policy_with())
+    many = [replace(hit(n), matches=(ListMatch(list="known", entry=str(n), distance=n % 32),)) for n in range(100)]
+    stream.end_segment(*many)
+    assert stream.rule.incident is not None
+    matches = stream.rule.incident.finding.matches
+    assert len(matches) == 20
+    assert matches[0].distance == 0
+    assert [match.order for match in matches] == sorted(match.order for match in matches)
+
+
+def test_state_survives_redis() -> None:
+    """What is remembered of a stream would change by being stored."""
+    stream = Stream(policy_with(persistence={"hits": 2, "within_seconds": 5}))
+    stream.end_segment(hit(1, lists=("known",)))
+    assert decode(encode(stream.rule)) == stream.rule
+    stream.end_segment(hit(2, lists=("known",)))
+    assert decode(encode(stream.rule)) == stream.rule
+    stream.decide(T0)
+    assert decode(encode(stream.rule)) == stream.rule
+
+
+def test_foreign_state_is_one_clear_error() -> None:
+    """A hand-edited key in Redis would be a traceback in a worker's log."""
+    with pytest.raises(StoreError, match="expected what livewarden writes"):
+        decode('{"waiting": 5}')
+
+
+def test_default_persistence_is_once() -> None:
+    """A rule without `persistence` would wait for more than it says."""
+    assert Rule(name="a", when="true", severity=Severity.HIGH).persistence.hits == 1

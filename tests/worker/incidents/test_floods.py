@@ -1,0 +1,389 @@
+"""Hashes that match many streams at once, and hashes in quarantine, in a real Valkey."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from redis import Redis
+from scene import Scene
+
+from config.facts import Hit, ListMatch, SampleFacts, StreamFacts
+from config.policy import Policy
+from models.bank.bank import Bank
+from models.bank.delta import Change, Delta
+from models.bank.entries import Entry, HashKind
+from worker.bank.actor import Actor, Role
+from worker.bank.allowance import allow_tags, evaluate
+from worker.bank.people import lift_quarantine, quarantine
+from worker.decisions import decide
+from worker.errors import QueueError
+from worker.incidents.grouprecord import tell_due
+from worker.incidents.groups import divert
+from worker.incidents.settlement import Settled, settle
+from worker.queue.taking import open_incidents, take
+from worker.redisdb import connect
+
+CRITICAL = "lw:escalations:critical"
+RULES = """
+version: "1"
+update_seconds: 30
+flood: {streams: 4, within_seconds: 600}
+rules:
+  - {name: known, when: 'matches.exists(m, m.list != "allow")', severity: critical}
+  - {name: nude, when: 'score("m/nsfw") > 0.5', severity: high}
+  - {name: stop, when: 'matched("stop")', severity: critical, action: interrupt, lists: [stop]}
+  - {name: tried, when: 'matched("known")', severity: high, mode: shadow}
+"""
+
+
+class Town:
+    """Streams on which listed pictures are shown."""
+
+    def __init__(self, redis: Redis, policy: Policy) -> None:
+        self.scene = Scene(redis=redis, policy=policy)
+        self.redis = redis
+
+    def hits(self, *entries: str, at: int, purpose: str = "live", score: float = 0.0) -> tuple[Hit, ...]:
+        matches = tuple(
+            ListMatch(list=name, entry=entry, distance=3 + place)
+            for place, (name, _, entry) in enumerate(each.partition("/") for each in entries)
+        )
+        sample = SampleFacts(
+            capture_ms=at, pts_seconds=0.0, reason="keyframe", pdq_quality=90, matches=matches, scores={"m/nsfw": score}
+        )
+        return self.scene.policy.evaluate(StreamFacts(stream_id="any", purpose=purpose), sample).hits
+
+    def show(
+        self, stream: str, *entries: str, at: int = 1000, purpose: str = "live", score: float = 0.0, segment: str = ""
+    ) -> Settled:
+        """A segment of the stream ends in which these were seen, as "list/entry"."""
+        hits = self.hits(*entries, at=at, purpose=purpose, score=score)
+        return self.scene.settle(stream, hits, purpose=purpose, segment_key=segment or None).outcome
+
+    def events(self, key: str = CRITICAL) -> list[dict[str, Any]]:
+        return [event | event["data"] for event in self.scene.published(key)]
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Group incidents as raised, oldest first."""
+        return [
+            event for event in self.events() if event["rule"] == "hash-flood" and event["type"].endswith("raised.v1")
+        ]
+
+    def tell(self) -> list[str]:
+        """The time for updates comes; gives the streams that the newest event of the newest group names."""
+        for member, _ in self.redis.zscan_iter("lw:floods:due"):
+            self.redis.zadd("lw:floods:due", {member: 1})
+        tell_due(self.redis, deployment="test", policy=self.scene.policy)
+        newest = [event for event in self.events() if event["rule"] == "hash-flood"][-1]
+        return list(newest["streams"])
+
+    def alone(self) -> list[str]:
+        """Streams that have an incident of their own."""
+        return [each.stream_id for each in open_incidents(self.redis) if each.rule != "hash-flood"]
+
+    def muted(self, stream: str, rule: str = "known") -> int:
+        text = self.redis.hget(f"lw:incidents:{stream}", f"rule:{rule}")
+        return 0 if text is None else int(json.loads(str(text))["muted_hits"])
+
+    def quarantine(self, listed: str, until_ms: int = 2**52) -> None:
+        told = {"until_ms": until_ms, "by": "lea", "reason": "a station's logo"}
+        self.redis.hset("lw:bank:quarantine", listed, json.dumps(told))
+
+
+@pytest.fixture
+def town(redis: Redis, policy_of: Callable[[str], Policy]) -> Town:
+    return Town(redis, policy_of(RULES))
+
+
+def flood(town: Town, *entries: str, streams: int = 4, **more: Any) -> list[str]:
+    names = [f"cam-{number}" for number in range(streams)]
+    for name in names:
+        assert town.show(name, *(entries or ("known/7",)), **more) is Settled.SETTLED
+    return names
+
+
+class TestGroup:
+    def test_many_streams_become_one_incident_for_a_lead(self, town: Town) -> None:
+        """A raid, or a bad entry, would bury all other incidents under a thousand of its own."""
+        names = flood(town, streams=9)
+        (group,) = town.groups()
+        assert (group["severity"], group["needs_role"]) == ("critical", "lead")
+        assert group["streams"] == names[:4]
+        assert group["stream_id"] == group["subject"] == "cam-3"
+        assert [(match["list"], match["entry"]) for match in group["matches"]] == [("known", "7")]
+        assert town.alone() == names[:3]
+        assert town.tell() == names
+        (shown,) = [each for each in open_incidents(town.redis) if each.rule == "hash-flood"]
+        assert (shown.streams, shown.hits) == (9, 9)
+
+    def test_incidents_of_single_streams_before_it_are_linked(self, town: Town) -> None:
+        """A lead would decide on the group, and moderators go on with the same hash one stream at a time, unknowing."""
+        town.show("cam-0", "stop/9", "known/7")
+        flood(town, streams=4)
+        (group,) = town.groups()
+        first = {each.incident_id for each in open_incidents(town.redis) if each.rule != "hash-flood"}
+        by_known = {each["incident_id"] for each in town.events() if any(m["entry"] == "7" for m in each["matches"])}
+        assert set(group["incidents"]) == (first & by_known) - {group["incident_id"]}
+        assert len(group["incidents"]) >= 3
+        town.tell()
+        newest = [event for event in town.events() if event["rule"] == "hash-flood"][-1]
+        assert newest["incidents"] == group["incidents"]
+
+    def test_operators_are_told(self, town: Town) -> None:
+        """Those who run lists would not learn that one of them is at fault."""
+        flood(town)
+        (told,) = town.events("lw:operations")
+        assert told["id"] == town.groups()[0]["id"]
+
+    def test_fewer_are_incidents_of_their_own(self, town: Town) -> None:
+        """Single streams would wait for a lead."""
+        names = flood(town, streams=3)
+        for name in names * 3:
+            town.show(name, "known/7", at=2000)
+        assert town.groups() == []
+        assert sorted(town.alone()) == names
+
+    def test_without_flood_every_stream_has_its_own(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
+        """A policy that says nothing of floods would have its incidents grouped."""
+        town.scene.policy = policy_of(RULES.replace("flood: {streams: 4, within_seconds: 600}", ""))
+        assert flood(town, streams=6) == sorted(town.alone())
+        assert town.groups() == []
+
+    def test_another_hash_on_the_same_stream_still_raises(self, town: Town) -> None:
+        """Known material would hide behind a hash that floods."""
+        flood(town)
+        town.show("cam-9", "known/7", "known/8")
+        (event,) = [event for event in town.events() if event["stream_id"] == "cam-9"]
+        assert [match["entry"] for match in event["matches"]] == ["8"]
+        assert "cam-9" in town.tell()
+
+    def test_classifiers_are_heard(self, town: Town) -> None:
+        """New material would hide behind a hash that floods."""
+        flood(town)
+        town.show("cam-9", "known/7", score=0.9)
+        assert [event["stream_id"] for event in town.events("lw:escalations:high")] == ["cam-9"]
+
+    def test_near_duplicates_in_a_list_are_one_group(self, town: Town) -> None:
+        """One picture would be as many group incidents as the lists have copies of it."""
+        flood(town, "known/7", "known/8", "other/1")
+        town.show("cam-8", "other/1")
+        town.show("cam-9", "known/8", "known/9")
+        (group,) = town.groups()
+        assert {(match["list"], match["entry"]) for match in group["matches"]} == {
+            ("known", "7"),
+            ("known", "8"),
+            ("other", "1"),
+        }
+        assert {"cam-8", "cam-9"} <= set(town.tell())
+
+    def test_updates_are_bounded(self, town: Town) -> None:
+        """A thousand streams would be a thousand messages to a lead."""
+        flood(town, streams=20)
+        assert len([event for event in town.events() if event["rule"] == "hash-flood"]) == 1
+        assert len(town.tell()) == 20
+        assert town.redis.zcard("lw:floods:due") == 0
+
+    def test_flood_interrupts_nothing(self, town: Town) -> None:
+        """One bad entry would interrupt every stream that shows a station's logo."""
+        flood(town, "stop/1")
+        for at in (2000, 3000, 4000):
+            flood(town, "stop/1", at=at)
+        asked = [event for event in town.events("lw:decisions") if event["type"].startswith("livewarden.interrupt")]
+        assert asked == []
+
+    def test_drills_are_apart(self, town: Town) -> None:
+        """A drill would make a real incident of few, or a real flood would be marked as a drill."""
+        flood(town, streams=3)
+        for number in range(3):
+            town.show(f"drill-{number}", "known/7", purpose="drill")
+        assert town.groups() == []
+        town.show("drill-9", "known/7", purpose="drill")
+        (group,) = town.groups()
+        assert group["drill"] is True
+        assert group["streams"] == ["drill-0", "drill-1", "drill-2", "drill-9"]
+
+    @pytest.mark.parametrize(("listed", "purpose"), [("selftest/1", "drill"), ("known/7", "canary")])
+    def test_tests_are_no_flood(self, town: Town, listed: str, purpose: str) -> None:
+        """An exercise on many streams would be taken for a flood."""
+        flood(town, listed, streams=8, purpose=purpose)
+        assert town.groups() == []
+
+    def test_what_a_lead_allowed_is_no_flood(self, town: Town) -> None:
+        """A station's logo that a lead has allowed would be a critical incident for him all the same."""
+        tags = allow_tags("known", 2**52, "lea")
+        matches = (
+            ListMatch(list="known", entry="7", distance=4),
+            ListMatch(list="allow", entry="1", distance=0, tags=tags),
+        )
+        sample = SampleFacts(capture_ms=1000, pts_seconds=0, reason="cut", pdq_quality=90, matches=matches)
+        hits = evaluate(town.scene.policy, StreamFacts(stream_id="any"), sample, now_ms=0).hits
+        for number in range(6):
+            town.scene.settle(f"cam-{number}", hits)
+        assert town.groups() == []
+        assert len(town.events("lw:escalations:review")) == 6
+
+    def test_old_matches_do_not_count(self, town: Town) -> None:
+        """A picture that turns up once a day would be a flood after a while."""
+        flood(town, streams=3)
+        for name in ("cam-0", "cam-1"):
+            town.redis.zincrby("lw:flood:live:known/7", -601_000, name)
+        town.show("cam-9", "known/7")
+        assert town.groups() == []
+
+    def test_redelivered_segment_joins_once(self, town: Town) -> None:
+        """A worker that dies between joining and settling would make two group incidents, or count a stream twice."""
+        flood(town, streams=3)
+        for _ in range(2):
+            town.show("cam-3", "known/7", segment="s")
+        assert len(town.groups()) == 1
+        assert town.tell() == ["cam-0", "cam-1", "cam-2", "cam-3"]
+
+    def test_death_between_joining_and_settling(self, town: Town) -> None:
+        """A worker that dies there would make a group of a stream that is then counted again, or never settled."""
+        flood(town, streams=3)
+        for _ in range(2):
+            divert(
+                town.redis,
+                occasion=town.scene.occasion("cam-3", "s"),
+                hits=town.hits("known/7", at=1000),
+                policy=town.scene.policy,
+            )
+        assert town.show("cam-3", "known/7", segment="s") is Settled.SETTLED
+        assert len(town.groups()) == 1
+        assert town.tell() == ["cam-0", "cam-1", "cam-2", "cam-3"]
+        assert town.muted("cam-3") == 1
+
+    def test_streams_at_once(self, town: Town, redis_url: str) -> None:
+        """Workers that find the flood at the same moment would raise an incident each, or lose a stream."""
+
+        def show(number: int) -> None:
+            with connect(redis_url) as redis:
+                mine = Town(redis, town.scene.policy)
+                mine.show(f"cam-{number:02}", "known/7", segment=f"s{number}")
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(show, range(40)))
+        assert len(town.groups()) == 1
+        named = set(town.tell())
+        everyone = {f"cam-{number:02}" for number in range(40)}
+        assert everyone - named == set()
+        assert len(town.alone()) <= 3 + 8  # those that had begun before it was a flood
+
+
+class TestDecision:
+    def test_is_for_every_stream(self, town: Town) -> None:
+        """A platform would act on one stream of many."""
+        names = flood(town, streams=6)
+        group = town.groups()[0]["incident_id"]
+        decide(town.redis, group, "csea_apparent", by="lea", deployment="test")
+        (made,) = town.events("lw:decisions")
+        assert made["streams"] == names
+        closed = town.events()[-1]
+        assert (closed["type"], closed["streams"]) == ("livewarden.escalation.closed.v1", names)
+        with pytest.raises(QueueError, match="decided already"):
+            decide(town.redis, group, "harmless", by="ann", deployment="test")
+        assert take(town.redis, "lea") is not None  # the first three had incidents of their own
+        assert [each.rule for each in open_incidents(town.redis)] == ["known"] * 3
+
+    def test_covers_its_streams_and_no_others(self, town: Town) -> None:
+        """A lead would be called again for what is decided, or never for a stream that nobody has decided on."""
+        flood(town)
+        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", deployment="test")
+        flood(town, at=2000)
+        assert len(town.groups()) == 1
+        town.show("cam-9", "known/7")
+        assert [group["streams"] for group in town.groups()] == [["cam-0", "cam-1", "cam-2", "cam-3"], ["cam-9"]]
+
+    def test_looking_back_is_not_covered(self, town: Town) -> None:
+        """What a new hash finds in the past would be taken for decided on."""
+        flood(town)
+        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", deployment="test")
+        town.redis.hset("lw:pending:cam-0", "back", "{}")
+        settle(
+            town.redis,
+            occasion=replace(town.scene.occasion("cam-0", "back"), looks_back=True),
+            hits=town.hits("known/7", at=500),
+            policy=town.scene.policy,
+            coverage_increments={},
+            stream_fields={},
+        )
+        assert [group["streams"] for group in town.groups()][1:] == [["cam-0"]]
+
+    def test_while_streams_join(self, town: Town, redis_url: str) -> None:
+        """A stream that joins with the decision would be decided unseen, or lost."""
+        flood(town)
+        group = town.groups()[0]["incident_id"]
+
+        def show(number: int) -> None:
+            with connect(redis_url) as redis:
+                Town(redis, town.scene.policy).show(f"cam-{number}", "known/7", segment=f"s{number}")
+
+        with ThreadPoolExecutor(4) as pool:
+            joining = [pool.submit(show, number) for number in range(10, 50)]
+            decide(town.redis, group, "harmless", by="lea", deployment="test")
+            for each in joining:
+                each.result()
+        decided = set(town.events("lw:decisions")[0]["streams"])
+        later = set(town.tell()) if len(town.groups()) > 1 else set()
+        assert decided | later >= {f"cam-{number}" for number in range(10, 50)}
+        assert decided & later == set()
+
+
+class TestQuarantine:
+    def test_raises_nothing_and_is_recorded(self, town: Town) -> None:
+        """A hash that a lead has taken out of play would go on calling people, or leave no trace."""
+        town.quarantine("known/7")
+        flood(town, streams=6)
+        assert town.events() == []
+        assert [town.muted(f"cam-{number}") for number in range(6)] == [1] * 6
+        assert town.redis.zcard("lw:flood:live:known/7") == 6
+
+    def test_as_a_lead_sets_and_lifts_it(self, town: Town) -> None:
+        """What a lead does would not be what workers read."""
+        added = Entry(entry="7/a b", kind=HashKind.PDQ, value=bytes(32))
+        bank = Bank(delta=Delta().applied(Change.add("known", added, at_ms=1)))
+        lead = Actor(name="lea", role=Role.LEAD)
+        quarantine(town.redis, bank, "known", "7/a b", hours=1, reason="a logo", actor=lead)
+        town.show("cam-1", "known/7/a b")
+        assert town.events() == []
+        lift_quarantine(town.redis, "known", "7/a b", actor=lead)
+        town.show("cam-1", "known/7/a b", at=2000)
+        assert len(town.events()) == 1
+
+    def test_other_hashes_raise(self, town: Town) -> None:
+        """A quarantined hash would hide what else a picture matches."""
+        town.quarantine("known/7")
+        town.show("cam-1", "known/7", "known/8")
+        (event,) = town.events()
+        assert [match["entry"] for match in event["matches"]] == ["8"]
+
+    def test_interrupts_nothing(self, town: Town) -> None:
+        """A stream would be interrupted for a hash that a lead has found to be wrong."""
+        town.quarantine("stop/1")
+        for at in (1000, 2000, 3000):
+            town.show("cam-1", "stop/1", "known/8", at=at)
+        assert town.events("lw:decisions") == []
+        assert [event["rule"] for event in town.events()] == ["known"]
+
+    def test_ends_by_itself(self, town: Town) -> None:
+        """A hash would stay out of play because somebody forgot it."""
+        town.quarantine("known/7", until_ms=1)
+        town.show("cam-1", "known/7")
+        assert len(town.events()) == 1
+
+    def test_works_without_flood(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
+        """A policy that says nothing of floods could quarantine nothing."""
+        town.scene.policy = policy_of(RULES.replace("flood: {streams: 4, within_seconds: 600}", ""))
+        town.quarantine("known/7")
+        town.show("cam-1", "known/7")
+        assert town.events() == []
+
+    def test_shadow_rules_go_on_counting(self, town: Town) -> None:
+        """A rule on trial would look quieter than it is."""
+        town.quarantine("known/7")
+        town.show("cam-1", "known/7")
+        state = json.loads(str(town.redis.hget("lw:incidents:cam-1", "rule:tried")))
+        assert state["shadow_hits"] == 1

@@ -1,0 +1,241 @@
+"""Rules that are judged in order, on a real Valkey: whatever order segments end in, the same is raised."""
+
+import json
+import os
+import pickle
+import random
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis import Redis
+
+from config.facts import Coverage, ListMatch, SampleFacts, SegmentFacts, StreamFacts
+from config.judgement import OrderState, judge
+from config.policy import Policy, parse_policy
+from worker.incidents.deciding import StreamIncidents, advance
+from worker.incidents.events import Occasion, Versions
+from worker.incidents.settlement import settle
+from worker.polling.segments import SegmentRecord, pending_key
+from worker.queue.keys import windows_key
+from worker.redisdb import connect
+
+PROCESSES = 8
+SEGMENT_MS = 4_000
+SEGMENTS = 20
+"""80 s of a stream: within the lateness for which the order must not matter."""
+
+RULES = b"""
+version: "1"
+rules:
+  - {name: often, when: 'window.count("m/nsfw", 0.5, "12s") >= 3', severity: review}
+  - {name: mostly, when: 'window.samples("30s") >= 4 && window.fraction("m/nsfw", 0.5, "30s") > 0.6', severity: review}
+  - {name: peak, when: 'window.max("m/nsfw", "10 samples") > 0.95 && score("m/nsfw") < 0.2', severity: high}
+  - {name: some, when: 'score("m/nsfw") >= 0.5', severity: high, persistence: {hits: 3, of_samples: 4}}
+  - {name: listed, when: 'window.matched("known", "20s") >= 2', severity: high, persistence: {hits: 2, of_samples: 9}}
+  - {name: unseen, when: 'coverage.failed_seconds > 1.0 && score("m/nsfw") > 0.4', severity: review}
+  - {name: alone, when: 'matched("known")', severity: critical}
+  - {name: thrice, when: 'score("m/nsfw") > 0.9', severity: high, persistence: {hits: 3, within_seconds: 20}}
+  - {name: tried, when: 'window.count("m/nsfw", 0.1, "12s") >= 1', severity: high, mode: shadow}
+"""
+POLICY = parse_policy(RULES, "policy.yaml")
+AT_ONCE = {"alone", "thrice"}
+"""Asked as segments end: whether they raise must not depend on the order, but which segment brings it to light does."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One segment: what was seen in it; None: nothing was."""
+
+    samples: tuple[tuple[int, float, bool], ...] | None
+    failed_seconds: float = 0.0
+
+
+drawn_samples = st.lists(
+    st.tuples(st.integers(0, SEGMENT_MS + 2_000), st.sampled_from([0.0, 0.3, 0.6, 0.97]), st.booleans()),
+    max_size=3,
+    unique_by=lambda sample: sample[0],
+)
+drawn_segments = st.lists(
+    st.one_of(
+        st.builds(Drawn, drawn_samples.map(tuple), st.sampled_from([0.0, 1.5])),
+        st.just(Drawn(None)),
+    ),
+    min_size=2,
+    max_size=SEGMENTS,
+)
+
+
+def facts(stream_id: str, number: int, drawn: Drawn) -> SegmentFacts:
+    capture_ms = 1_700_000_000_000 + number * SEGMENT_MS
+    return SegmentFacts(
+        key=f"1.0.sole.{number}.aa",
+        series="1.0",
+        capture_ms=capture_ms,
+        stream=StreamFacts(stream_id=stream_id, purpose="live"),
+        samples=tuple(
+            SampleFacts(
+                capture_ms=capture_ms + after_ms,
+                pts_seconds=after_ms / 1000,
+                reason="keyframe",
+                pdq_quality=90,
+                matches=(ListMatch(list="known", entry="7", distance=4),) if listed else (),
+                scores={"m/nsfw": score},
+            )
+            for after_ms, score, listed in sorted(drawn.samples or ())
+        ),
+        coverage=Coverage(segment_seconds=4.0, failed_seconds=drawn.failed_seconds),
+    )
+
+
+def occasion(segment: SegmentFacts) -> Occasion:
+    return Occasion(
+        stream=segment.stream,
+        generation=1,
+        segment_key=segment.key,
+        deployment="test",
+        versions=Versions(policy=POLICY.version),
+    )
+
+
+def pend(redis: Redis, segments: Sequence[SegmentFacts]) -> None:
+    for segment in segments:
+        record = SegmentRecord(
+            key=segment.key,
+            generation=1,
+            epoch=0,
+            sequence=0,
+            url="http://origin/x.ts",
+            duration_ms=SEGMENT_MS,
+            capture_ms=segment.capture_ms,
+            admitted_ms=segment.capture_ms,
+        )
+        redis.hset(pending_key(segment.stream.stream_id), segment.key, record.to_json())
+
+
+def end(redis: Redis, segment: SegmentFacts, policy: Policy = POLICY) -> None:
+    settle(
+        redis,
+        occasion=occasion(segment),
+        hits=[hit for sample in segment.samples for hit in policy.evaluate(segment.stream, sample).hits],
+        policy=policy,
+        coverage_increments={"moderated": 1},
+        stream_fields={},
+        segment=segment,
+    )
+
+
+def raised(redis: Redis) -> set[tuple[str, ...]]:
+    """What came out, of the rules whose findings must not depend on the order."""
+    found = set()
+    for key in ("lw:escalations:critical", "lw:escalations:high", "lw:escalations:review"):
+        for _, fields in redis.xrange(key):
+            found.add(told(json.loads(fields["event"])))
+    return found - {None}
+
+
+def told(event: dict) -> tuple[str, ...] | None:
+    data = event["data"]
+    if event["type"] != "livewarden.escalation.raised.v1":
+        return None
+    if data["rule"] in AT_ONCE:
+        return (data["rule"],)
+    shown = data["sample"], data["hits"], data["scores"], data["matches"], data["principles"]
+    return (data["rule"], data["incident_id"], data["severity"], json.dumps(shown))
+
+
+def expected(segments: Sequence[SegmentFacts]) -> set[tuple[str, ...]]:
+    """In order, in one process, without Redis."""
+    order, incidents = OrderState(), StreamIncidents()
+    found = set()
+    for segment in segments:
+        judged = judge(POLICY, order, segment)
+        order = judged.state
+        step = advance(incidents, occasion=occasion(segment), hits=judged.hits, now_ms=1, policy=POLICY)
+        incidents = replace(incidents, rules={**incidents.rules, **step.rules})
+        found |= {told(json.loads(event.text)) for event in step.events}
+    return found - {None}
+
+
+class Ender:
+    """A process that ends the segments that it is given, one after the other."""
+
+    def __init__(self, url: str) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+
+    def begin(self, segments: Sequence[SegmentFacts]) -> None:
+        assert self._process.stdin is not None
+        pickle.dump(list(segments), self._process.stdin)
+        self._process.stdin.flush()
+
+    def wait(self) -> None:
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"done\n"
+
+    def stop(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def join(self) -> None:
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process.wait(60)
+
+
+@pytest.fixture
+def processes(redis_url: str) -> Iterator[list[Ender]]:
+    enders = [Ender(redis_url) for _ in range(PROCESSES)]
+    yield enders
+    for ender in enders:
+        ender.stop()
+    for ender in enders:
+        ender.join()
+
+
+@pytest.mark.timeout(300)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=drawn_segments, seed=st.integers(0, 2**32))
+def test_same_raises_in_whatever_order_processes_end_segments(
+    redis: Redis, processes: list[Ender], drawn: list[Drawn], seed: int
+) -> None:
+    """Whether a person is called, and about what, would depend on which worker was slow."""
+    redis.flushdb()
+    segments = [facts("cam", number, one) for number, one in enumerate(drawn)]
+    pend(redis, segments)
+    mixer = random.Random(seed)
+    work = segments + mixer.choices(segments, k=len(segments) // 3)
+    mixer.shuffle(work)
+    for number, process in enumerate(processes):
+        process.begin(work[number::PROCESSES])
+    for process in processes:
+        process.wait()
+    assert raised(redis) == expected(segments)
+    assert redis.hlen(pending_key("cam")) == 0
+    kept = redis.hget(windows_key("cam"), "1.0")
+    assert kept is None or '"waiting"' not in kept
+    assert redis.hget("lw:coverage:cam", "moderated") == str(len(segments))
+
+
+def serve(url: str) -> None:
+    """What a process of `Ender` does until nothing comes any more."""
+    with connect(url) as redis:
+        while True:
+            try:
+                segments = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return
+            for segment in segments:
+                end(redis, segment)
+            sys.stdout.write("done\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

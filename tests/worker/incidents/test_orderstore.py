@@ -1,0 +1,165 @@
+"""What rules that are judged in order remember in Redis: what waits for what, and when it is forgotten."""
+
+import json
+from dataclasses import dataclass, replace
+
+import pytest
+from redis import Redis
+
+from config.facts import ListMatch, SampleFacts, SegmentFacts, StreamFacts
+from config.policy import Policy, parse_policy
+from worker.bank.keys import QUARANTINE
+from worker.decisions import decide
+from worker.errors import StoreError
+from worker.incidents.events import Occasion, Versions
+from worker.incidents.orderstore import KEPT_SECONDS
+from worker.incidents.settlement import SettleResult, settle
+from worker.polling.segments import SegmentRecord, pending_key, series_of
+from worker.queue.keys import windows_key
+from worker.redisdb import now_ms
+
+COUNTED = parse_policy(
+    b'version: 1\nrules: [{name: a, severity: high, when: \'window.count("m/a", 0.5, "60s") >= 2\'}]', "policy.yaml"
+)
+PLAIN = parse_policy(b"version: 1\nrules: [{name: a, severity: high, when: 'score(\"m/a\") > 0.5'}]", "policy.yaml")
+
+
+@dataclass
+class Stream:
+    """A stream whose segments of 4 s end when the test says so."""
+
+    redis: Redis
+
+    def admit(self, number: int, *, epoch: int = 0) -> str:
+        key = f"1.{epoch}.sole.{number}.aa"
+        record = SegmentRecord(
+            key=key,
+            generation=1,
+            epoch=epoch,
+            sequence=number,
+            url="http://origin/x.ts",
+            duration_ms=4_000,
+            capture_ms=number * 4_000,
+            admitted_ms=0,
+        )
+        self.redis.hset(pending_key("cam"), key, record.to_json())
+        return key
+
+    def end(
+        self, key: str, *scores: float, policy: Policy = COUNTED, matches: tuple[ListMatch, ...] = ()
+    ) -> SettleResult:
+        record = SegmentRecord.from_json(str(self.redis.hget(pending_key("cam"), key)))
+        facts = StreamFacts(stream_id="cam")
+        samples = tuple(
+            SampleFacts(
+                capture_ms=record.capture_ms + number,
+                pts_seconds=number / 1000,
+                reason="keyframe",
+                pdq_quality=90,
+                scores={"m/a": score},
+                matches=matches,
+            )
+            for number, score in enumerate(scores)
+        )
+        return settle(
+            self.redis,
+            occasion=Occasion(
+                stream=facts,
+                generation=1,
+                segment_key=key,
+                deployment="test",
+                versions=Versions(policy=policy.version),
+            ),
+            hits=[hit for sample in samples for hit in policy.evaluate(facts, sample).hits],
+            policy=policy,
+            coverage_increments={},
+            stream_fields={},
+            segment=SegmentFacts(
+                key=key,
+                series=series_of(1, record.epoch),
+                capture_ms=record.capture_ms,
+                stream=facts,
+                samples=samples,
+            ),
+        )
+
+    @property
+    def remembered(self) -> dict[str, str]:
+        return self.redis.hgetall(windows_key("cam"))
+
+
+@pytest.fixture
+def stream(redis: Redis) -> Stream:
+    return Stream(redis)
+
+
+def test_a_policy_without_such_rules_keeps_nothing(stream: Stream) -> None:
+    """Every deployment would pay for what few rules need."""
+    assert stream.end(stream.admit(0), 0.9, policy=PLAIN).events
+    stream.end(stream.admit(1), 0.1, policy=PLAIN)
+    assert stream.remembered == {}
+
+
+def test_what_is_remembered_ends_with_the_epoch_and_with_silence(stream: Stream) -> None:
+    """Streams of years ago would fill Redis."""
+    old, waiting, new = stream.admit(0), stream.admit(1), stream.admit(9, epoch=1)
+    stream.end(waiting, 0.9)
+    stream.end(new, 0.9)
+    assert stream.remembered.keys() == {"1.0", "1.1"}
+    (event,) = stream.end(old, 0.9).events
+    assert json.loads(event.text)["data"]["sample"]["segment"] == waiting
+    stream.end(stream.admit(10, epoch=1), 0.1)
+    assert stream.remembered.keys() == {"1.1"}
+    assert 0 < stream.redis.ttl(windows_key("cam")) <= KEPT_SECONDS
+
+
+def test_what_looking_back_found_keeps_nobody_waiting(stream: Stream) -> None:
+    """A search that takes minutes would hold up all rules over windows."""
+    record = SegmentRecord.from_json(str(stream.redis.hget(pending_key("cam"), stream.admit(0))))
+    stream.redis.delete(pending_key("cam"))
+    looked_back = replace(record, key=f"{record.key}~found", epoch=0, sequence=0, url="", duration_ms=0)
+    stream.redis.hset(pending_key("cam"), looked_back.key, looked_back.to_json())
+    assert stream.end(stream.admit(1), 0.9, 0.9).events
+
+
+def test_the_earliest_of_a_long_backlog_is_waited_for(stream: Stream) -> None:
+    """After an outage rules would be judged in the order of names, 10 before 9."""
+    keys = [stream.admit(number) for number in range(8, 36)]
+    for key in reversed(keys[1:]):
+        assert stream.end(key, 0.9).events == ()
+    (event,) = stream.end(keys[0], 0.9).events
+    assert json.loads(event.text)["data"]["sample"]["segment"] == keys[1]
+
+
+def test_a_change_of_policy_does_not_break_what_waits(stream: Stream) -> None:
+    """A segment would be tried again and again, since a rule that it had to do with is gone."""
+    first, second = stream.admit(0), stream.admit(1)
+    stream.end(second, 0.9, 0.9)
+    other = parse_policy(
+        b'version: 2\nrules: [{name: b, severity: high, when: \'window.max("m/b", "9s") < 0.1\'}]', "policy.yaml"
+    )
+    (event,) = stream.end(first, policy=other).events
+    assert json.loads(event.text)["data"]["rule"] == "b"
+    decide(stream.redis, event.incident_id, outcome="harmless", by="ann", deployment="test")
+    assert stream.end(stream.admit(2), 0.9, policy=PLAIN).events
+
+
+def test_hashes_in_quarantine_count_in_no_window(stream: Stream) -> None:
+    """A hash that a lead took out, since it matches a popular title, would still call moderators on each stream."""
+    policy = parse_policy(
+        b'version: 1\nrules: [{name: a, severity: high, when: \'window.matched("x", "60s") >= 2\'}]', "policy.yaml"
+    )
+    titles, listed = ListMatch(list="x", entry="title", distance=3), ListMatch(list="x", entry="7", distance=3)
+    until_ms = now_ms(stream.redis) + 60_000
+    stream.redis.hset(QUARANTINE, "x/title", json.dumps({"until_ms": until_ms}))
+    shown = stream.end(stream.admit(0), 0.0, 0.0, 0.0, policy=policy, matches=(titles,))
+    assert (shown.events, shown.silent) == ((), {titles.listed})
+    (event,) = stream.end(stream.admit(1), 0.0, 0.0, policy=policy, matches=(titles, listed)).events
+    assert json.loads(event.text)["data"]["rule"] == "a"
+
+
+def test_what_somebody_else_wrote_is_told(stream: Stream) -> None:
+    """An operator would see a traceback, or rules would be judged on nonsense."""
+    stream.redis.hset(windows_key("cam"), "1.0", "nonsense")
+    with pytest.raises(StoreError, match="windows in Redis: 'nonsense'"):
+        stream.end(stream.admit(0), 0.9)

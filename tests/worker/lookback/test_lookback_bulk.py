@@ -1,0 +1,240 @@
+"""Looking back for lists that came in whole, in a real Valkey and a real folder, by real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hls_origin import eventually
+from live_stack import celery
+from logged import a_hash, near, row, write
+from redis import Redis
+from scene import Scene
+
+from config.policy import Policy
+from models.bank.bank import Bank
+from models.bank.delta import Change, Delta
+from models.bank.entries import Entry, HashKind, ListSpec
+from worker.bank.follower import BankSource, InForce, always
+from worker.lookback.bulk import enqueue, look_back_in_bulk
+from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, is_bulk_due
+from worker.lookback.looking import Lookback, look_back
+from worker.objectstore import ObjectStore
+from worker.redisdb import now_ms
+
+CRITICAL = "lw:escalations:critical"
+SHOWN = a_hash(1)
+MANY = 2_500
+"""More than are swept."""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return ObjectStore(str(tmp_path / "store"))
+
+
+def entry_of(number: int) -> Entry:
+    return Entry(entry=f"case-{number}", kind=HashKind.PDQ, value=a_hash(number), tags=("series:x",))
+
+
+def holding(spec: ListSpec, entries: Sequence[Entry]) -> BankSource:
+    """A bank with this list."""
+    changes = [Change.put_list(spec, at_ms=1, id="1-1"), *(Change.add(spec.name, one, at_ms=1) for one in entries)]
+    return always(InForce(bank=Bank(delta=Delta().applied(*changes))))
+
+
+def looking_with(redis: Redis, store: ObjectStore, policy: Policy, bank: BankSource) -> Lookback:
+    return Lookback(redis=redis, store=store, policy=policy, bank=bank, deployment="test", hours=24)
+
+
+def let_settle(redis: Redis) -> None:
+    """The half minute passes after which the last pass goes over what was written meanwhile."""
+    for job_id, text in redis.hgetall(JOBS).items():
+        job = json.loads(str(text))
+        redis.hset(JOBS, str(job_id), json.dumps(job | {"arrived_ms": job["arrived_ms"] - 30_000}))
+
+
+def raise_all(looking: Lookback) -> None:
+    """What tasks do meanwhile."""
+    while look_back(looking):
+        pass
+
+
+@pytest.mark.parametrize("part", [1_000, MANY])
+def test_streams_that_showed_what_a_large_list_brings_are_escalated(
+    redis: Redis, store: ObjectStore, policy: Policy, scene: Scene, part: int
+) -> None:
+    """Of a list of a hundred thousand entries nothing would be looked back for, and nobody be told."""
+    now = now_ms(redis)
+    entries = [entry_of(number) for number in range(MANY)]
+    bank = holding(ListSpec(name="known", max_distance=20, min_quality=60), entries)
+    looking = looking_with(redis, store, policy, bank)
+    shown = {
+        "first": row(near(a_hash(0), 20), stream_id="first"),
+        "last": row(a_hash(MANY - 1), stream_id="last"),
+        "far": row(near(a_hash(7), 21), stream_id="far"),
+        "poor": row(a_hash(7), stream_id="poor", pdq_quality=59),
+        "other": row(a_hash(MANY + 5), stream_id="other"),
+    }
+    write(store, [{**one, "capture_ms": now - 9_000} for one in shown.values()], written_ms=now - 1000)
+    assert enqueue(redis, store, "known", entries, part=part) == MANY
+    assert is_bulk_due(redis)
+    look_back_in_bulk(looking)
+    raise_all(looking)
+    told = {event["data"]["stream_id"]: event["data"]["matches"] for event in scene.published(CRITICAL)}
+    assert {stream: [match["entry"] for match in matches] for stream, matches in told.items()} == {
+        "first": ["case-0"],
+        "last": [f"case-{MANY - 1}"],
+    }
+    assert told["first"][0]["distance"] == 20
+    assert told["first"][0]["tags"] == ["series:x"]
+    late = row(a_hash(3), stream_id="late", capture_ms=now - 100)  # judged before the list came, written after
+    write(store, [late], written_ms=now + 9_000)
+    assert not is_bulk_due(redis)
+    let_settle(redis)
+    assert is_bulk_due(redis)
+    look_back_in_bulk(looking)
+    raise_all(looking)
+    assert {event["data"]["stream_id"] for event in scene.published(CRITICAL)} == {"first", "last", "late"}
+    assert redis.hlen(JOBS) == 0
+    assert store.names("lookback") == []
+
+
+def test_what_was_withdrawn_meanwhile_is_not_told(
+    redis: Redis, store: ObjectStore, policy: Policy, scene: Scene
+) -> None:
+    """A list that was imported by mistake would go on calling people after it was taken back."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 9_000)], written_ms=now - 1000)
+    enqueue(redis, store, "known", [entry_of(1)])
+    changed = Entry(entry="case-1", kind=HashKind.PDQ, value=a_hash(2))
+    looking = looking_with(redis, store, policy, holding(ListSpec(name="known"), [changed]))
+    look_back_in_bulk(looking)
+    raise_all(looking)
+    assert scene.published(CRITICAL) == []
+
+
+def test_single_hashes_do_not_wait_for_a_list(redis: Redis, store: ObjectStore, policy: Policy, scene: Scene) -> None:
+    """A hash that the police phoned in would wait for minutes behind a list of a million."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 9_000)], written_ms=now - 1000)
+    enqueue(redis, store, "known", [entry_of(number) for number in range(10, 20)])
+    redis.set(BULK_LEASE, "of a process that is at it")
+    assert not is_bulk_due(redis)
+    redis.xadd("lw:bank:changes", {"change": Change.add("known", entry_of(1), at_ms=now).to_json(), "by": "kim"})
+    raise_all(looking_with(redis, store, policy, holding(ListSpec(name="known"), [entry_of(1)])))
+    assert len(scene.published(CRITICAL)) == 1
+
+
+def test_a_store_that_is_away_is_waited_for(redis: Redis, tmp_path: Path, policy: Policy, scene: Scene) -> None:
+    """An outage of the store would cost the look-back of a whole list, or have workers ask in a circle."""
+    url, now = tmp_path / "store", now_ms(redis)
+    store = ObjectStore(str(url))
+    write(store, [row(SHOWN, capture_ms=now - 9_000)], written_ms=now - 1000)
+    enqueue(redis, store, "known", [entry_of(1)])
+    looking = looking_with(redis, store, policy, holding(ListSpec(name="known"), [entry_of(1)]))
+    url.rename(tmp_path / "elsewhere")
+    url.write_text("no folder")
+    look_back_in_bulk(looking)
+    assert redis.exists(BULK_REST)
+    assert not is_bulk_due(redis)
+    url.unlink()
+    (tmp_path / "elsewhere").rename(url)
+    redis.delete(BULK_REST)
+    look_back_in_bulk(looking)
+    raise_all(looking)
+    assert len(scene.published(CRITICAL)) == 1
+
+
+@pytest.mark.expected_errors("is not looked back for")
+def test_a_job_without_its_file_ends(redis: Redis, store: ObjectStore, policy: Policy) -> None:
+    """A file that somebody removed would be asked for, for ever."""
+    enqueue(redis, store, "known", [entry_of(1)])
+    (name,) = store.names("lookback")
+    store.remove(f"lookback/{name}")
+    looking = looking_with(redis, store, policy, holding(ListSpec(name="known"), [entry_of(1)]))
+    look_back_in_bulk(looking)
+    let_settle(redis)
+    look_back_in_bulk(looking)
+    assert redis.hlen(JOBS) == 0
+
+
+RUN = """
+    import sys
+    from pathlib import Path
+    from config.policy import load_policy
+    from models.bank.bank import Bank
+    from models.bank.delta import Change, Delta
+    from models.bank.entries import Entry, HashKind, ListSpec
+    from worker.bank.follower import InForce, always
+    from worker.lookback.bulk import look_back_in_bulk
+    from worker.lookback.looking import Lookback
+    from worker.lookback.scan import Pace
+    from worker.objectstore import ObjectStore
+    from worker.redisdb import connect
+
+    entry = Entry(entry="case-1", kind=HashKind.PDQ, value=bytes.fromhex(sys.argv[4]))
+    delta = Delta().applied(Change.put_list(ListSpec(name="known"), at_ms=1), Change.add("known", entry, at_ms=1))
+    looking = Lookback(
+        redis=connect(sys.argv[1]), store=ObjectStore(sys.argv[2]), policy=load_policy(Path(sys.argv[3])),
+        bank=always(InForce(bank=Bank(delta=delta))), deployment="test", hours=24, pace=Pace(hashes=50, seconds=10),
+    )
+    print("ready", flush=True)
+    look_back_in_bulk(looking)
+"""
+
+
+@pytest.mark.timeout(180)
+def test_killed_at_any_instant_it_goes_on_and_tells_each_once(
+    redis: Redis, redis_url: str, store: ObjectStore, policy: Policy, scene: Scene, tmp_path: Path
+) -> None:
+    """A process that dies over a large list would lose streams, begin anew each time, or call people twice for one."""
+    now, streams = now_ms(redis), 120
+    for number in range(streams):
+        shown = row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000 - number)
+        write(store, [shown, *[row(a_hash(1000 + number))] * 50], written_ms=now - 1000 - number * 5_000)
+    enqueue(redis, store, "known", [entry_of(1)])
+    command = [sys.executable, "-c", textwrap.dedent(RUN), redis_url, store.url, str(tmp_path / "policy.yaml")]
+    killed = 0
+    for wanted in (0, 1, 20, 40, 60, 90):
+        with subprocess.Popen([*command, SHOWN.hex()], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            while child.poll() is None and redis.hlen("lw:lookback:found") < wanted:
+                pass
+            killed += child.poll() is None
+            os.kill(child.pid, signal.SIGKILL)
+        assert wanted == 0 or redis.hlen("lw:lookback:found") >= wanted
+        redis.delete(BULK_LEASE)  # its time passes
+    assert killed >= 3
+    looking = looking_with(redis, store, policy, holding(ListSpec(name="known"), [entry_of(1)]))
+    look_back_in_bulk(looking)
+    raise_all(looking)
+    events = scene.published(CRITICAL)
+    assert sorted(event["data"]["stream_id"] for event in events) == sorted(f"cam-{n}" for n in range(streams))
+    assert {event["data"]["hits"] for event in events} == {1}
+
+
+@pytest.mark.timeout(150)
+def test_a_file_that_is_there_when_a_worker_starts_is_looked_back_for(
+    redis: Redis, redis_url: str, store: ObjectStore, tmp_path: Path
+) -> None:
+    """Whoever brings a list in with a restart would never be told of the streams of the hour before."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 60_000)], written_ms=now - 50_000)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "police.csv").write_text(f"hash,id\n{SHOWN.hex()},case-1\n")
+    environment = {
+        "LIVEWARDEN_REDIS_URL": redis_url,
+        "LIVEWARDEN_STORE_URL": store.url,
+        "LIVEWARDEN_LISTS_DIR": str(tmp_path / "lists"),
+    }
+    with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+        (entry,) = eventually(lambda: redis.xrange(CRITICAL), within_seconds=60, what=worker.text)
+    data = json.loads(entry[1]["event"])["data"]
+    assert (data["stream_id"], data["matches"][0]["entry"]) == ("cam-1", "case-1")

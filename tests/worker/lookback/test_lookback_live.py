@@ -1,0 +1,64 @@
+"""Workers that log and look back, as an operator runs them: real Celery, real Valkey, a real origin."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from live_stack import celery
+from redis import Redis
+
+from models import testcard
+from models.bank.delta import Change
+from models.bank.entries import Entry, HashKind, ListSpec
+from models.pdq import hash_rgb
+from worker.bank.changelog import append
+from worker.redisdb import now_ms
+from worker.status import show
+from worker.streams.registry import register, watch
+from worker.verdictlog.reading import read_log
+
+CRITICAL = "lw:escalations:critical"
+
+
+@pytest.fixture
+def origin() -> Iterator[LiveOrigin]:
+    with serving(LiveOrigin()) as served:
+        yield served
+
+
+@pytest.mark.timeout(240)
+def test_a_stream_that_is_over_is_escalated_within_a_minute_of_its_hash(
+    redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
+):
+    """Material that becomes known while or after it is shown would never be found on the streams that showed it."""
+    url = str(tmp_path / "store")
+    environment = {
+        "LIVEWARDEN_REDIS_URL": redis_url,
+        "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+        "LIVEWARDEN_STORE_URL": url,
+    }
+    for index in range(3):
+        origin.add(f"{index}.ts", segment_bytes(card=index == 1))
+    origin.ended = True
+    watch(redis, register("s", origin.url, purpose="live", url_template="", legal_basis="", metadata={"room": "blue"}))
+    with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
+        eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
+        eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
+    # The warm end of the worker has written what was in its buffers.
+    rows = [row for batch in read_log(url, 0, 2**62) for row in batch.to_pylist()]
+    assert {row["stream_id"] for row in rows} == {"s"}
+    assert sum(row["pdq"] is not None for row in rows) == len(rows) >= 3
+    assert dict(rows[0]["scores"]).keys() == {"open-nsfw/nsfw", "open-nsfw/sfw"}
+    assert rows[0]["segment_ms"] == rows[0]["moderated_ms"] == 2000
+    assert len({(row["segment_key"], row["pts_seconds"]) for row in rows}) == len(rows)
+    assert not redis.exists(CRITICAL)
+
+    with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+        entry = Entry(entry="case-7", kind=HashKind.PDQ, value=hash_rgb(testcard.testcard(320, 180)).bits)
+        at = now_ms(redis)
+        append(
+            redis, [Change.put_list(ListSpec(name="police"), at_ms=at), Change.add("police", entry, at_ms=at)], by="kim"
+        )
+        eventually(lambda: redis.exists(CRITICAL), within_seconds=60, what=worker.text)
+    assert redis.xlen(CRITICAL) == 1

@@ -1,0 +1,474 @@
+"""Looking back, in a real Valkey and a real folder: streams that showed what is known only now."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+from logged import a_hash, added, near, row, write
+from redis import Redis
+from scene import Scene
+
+from config.facts import ALLOW
+from config.policy import Policy
+from models.bank.bank import Bank
+from models.bank.delta import Change, Delta
+from models.bank.entries import ListSpec, Variant
+from worker.bank.follower import BankSource, InForce, always
+from worker.bank.keys import CHANGES
+from worker.decisions import decide
+from worker.errors import ObjectStoreError
+from worker.lookback.found import PART_HITS
+from worker.lookback.jobs import (
+    FOUND,
+    JOBS,
+    LEASE,
+    REST,
+    TOLD,
+    WAITING,
+    Job,
+    is_due,
+    search_again,
+)
+from worker.lookback.looking import Lookback, look_back
+from worker.lookback.scan import MOST_FRAMES, files_left
+from worker.objectstore import ObjectStore
+from worker.redisdb import now_ms
+from worker.verdictlog.keeping import MERGE_MS, keep_log
+
+CRITICAL = "lw:escalations:critical"
+SHOWN = a_hash(1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return ObjectStore(str(tmp_path / "store"))
+
+
+def of_lists(*specs: ListSpec) -> BankSource:
+    """A bank that has these lists."""
+    delta = Delta().applied(*(Change.put_list(spec, at_ms=1, id="1-1") for spec in specs))
+    return always(InForce(bank=Bank(delta=delta)))
+
+
+@pytest.fixture
+def looking(redis: Redis, store: ObjectStore, policy: Policy) -> Lookback:
+    return Lookback(
+        redis=redis,
+        store=store,
+        policy=policy,
+        bank=of_lists(ListSpec(name="known"), ListSpec(name="stop")),
+        deployment="test",
+        hours=24,
+    )
+
+
+def publish(redis: Redis, *changes: Change) -> None:
+    """Puts changes into the bank's stream, as whoever makes them does."""
+    for change in changes:
+        redis.xadd(CHANGES, {"change": change.to_json(), "by": "kim"})
+
+
+def look(looking: Lookback) -> None:
+    """All that is due now."""
+    while look_back(looking):
+        pass
+
+
+def let_settle(redis: Redis) -> None:
+    """The half minute passes after which the last pass goes over what was written meanwhile."""
+    for job_id, text in redis.hgetall(JOBS).items():
+        job = json.loads(str(text))
+        redis.hset(JOBS, str(job_id), json.dumps(job | {"arrived_ms": job["arrived_ms"] - 30_000}))
+
+
+def events(scene: Scene) -> list[dict[str, Any]]:
+    return scene.published(CRITICAL)
+
+
+def test_a_stream_that_showed_it_is_escalated(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A child is on a stream of an hour ago, and only now anybody knows: nobody would be called."""
+    now = now_ms(redis)
+    hour = 3_600_000
+    write(
+        store,
+        [
+            row(a_hash(5), capture_ms=now - hour),
+            row(near(SHOWN, 31), capture_ms=now - hour + 2000, segment_key="segment-2"),
+            row(near(SHOWN, 9), capture_ms=now - hour + 4000, segment_key="segment-3"),
+            row(near(SHOWN, 32), capture_ms=now - hour + 6000, segment_key="segment-4"),
+            row(None, capture_ms=now - hour + 8000),
+        ],
+        written_ms=now - hour + 10_000,
+    )
+    write(store, [row(SHOWN, stream_id="cam-2", capture_ms=now - 9000, generation=3)], written_ms=now - 1000)
+    write(store, [row(a_hash(7), stream_id="cam-3", capture_ms=now - 9000)], written_ms=now - 900)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now, tags=("series:x",)))
+    assert is_due(redis)
+    look(looking)
+    told = {event["data"]["stream_id"]: event["data"] for event in events(scene)}
+    assert set(told) == {"cam-1", "cam-2"}
+    assert told["cam-1"]["hits"] == 2
+    assert (
+        told["cam-1"]["matches"][0] | {"list": "known", "entry": "case-7", "distance": 9} == told["cam-1"]["matches"][0]
+    )
+    assert told["cam-1"]["sample"]["segment"].startswith("segment-2~")
+    assert told["cam-1"]["metadata"] == {"room": "blue"}
+    assert told["cam-1"]["versions"]["models"] == {"m": "1"}
+    assert set(told["cam-1"]["versions"]["lists"]) >= {"known"}
+    assert told["cam-2"]["generation"] == 3
+    assert not is_due(redis)
+
+
+def test_nothing_is_told_twice(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A hash that is delivered again, or searched for again, would call people again for what they know."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 5000)], written_ms=now - 1000)
+    change = added("known", "case-7", SHOWN, at_ms=now)
+    publish(redis, change)
+    look(looking)
+    let_settle(redis)
+    look(looking)
+    assert redis.hlen(JOBS) == 0
+    publish(redis, change)
+    look(looking)
+    let_settle(redis)
+    look(looking)
+    (event,) = events(scene)
+    assert redis.hget(f"lw:incident:{event['data']['incident_id']}", "hits") == "1"
+    assert redis.keys("lw:lookback:sought:*") == []
+
+
+def test_what_was_in_a_buffer_is_seen_later(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """What was judged just before the hash came is written to the log just after: it would fall between the two."""
+    now = now_ms(redis)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    look(looking)
+    write(store, [row(SHOWN, capture_ms=now - 200)], written_ms=now + 9_000)
+    assert not is_due(redis)
+    assert events(scene) == []
+    let_settle(redis)
+    assert is_due(redis)
+    look(looking)
+    assert len(events(scene)) == 1
+    assert redis.hlen(JOBS) == 0
+
+
+def test_a_decision_made_without_the_hash_does_not_cover_it(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """A moderator who found a stream harmless did not know; the picture that is known now would never be looked at."""
+    now = now_ms(redis)
+    incident = scene.raise_incident("cam-1", capture_ms=now - 60_000)
+    decide(redis, incident, "harmless", by="kim", deployment="test")
+    write(store, [row(SHOWN, capture_ms=now - 50_000)], written_ms=now - 40_000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    look(looking)
+    raised = [event for event in events(scene) if event["type"] == "livewarden.escalation.raised.v1"]
+    assert len({event["data"]["incident_id"] for event in raised}) == 2
+    assert redis.zscore("lw:open:critical", raised[-1]["data"]["incident_id"]) is not None
+
+
+def test_a_rule_that_held_before_calls_only_for_what_is_new(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """What a classifier found then was told then; telling it again would bury what is new."""
+    now = now_ms(redis)
+    nude = [("m/nsfw", 0.95)]
+    write(store, [row(SHOWN, scores=nude, capture_ms=now - 9_000 + ms) for ms in range(4)], written_ms=now - 1000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    look(looking)
+    assert [event["data"]["rule"] for event in events(scene)] == ["known"]
+    assert not redis.exists("lw:escalations:high", "lw:escalations:review")
+
+
+def test_rules_see_what_the_platform_reported_then(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene, policy_of: Callable[[str], Policy]
+):
+    """Viewers reported a stream that showed what is known only now: a rule that asks for both would keep still."""
+    text = (
+        "version: '1'\nrules: [{name: r, when: 'matched(\"known\") && signal(\"reports\") >= 3.0', severity: critical}]"
+    )
+    now = now_ms(redis)
+    write(
+        store,
+        [
+            row(SHOWN, signals=[("reports", 0.0)], capture_ms=now - 9_000),
+            row(SHOWN, signals=[("reports", 3.0)], capture_ms=now - 7_000),
+        ],
+        written_ms=now - 1000,
+    )
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    look(replace(looking, policy=policy_of(text)))
+    (event,) = events(scene)
+    assert (event["data"]["rule"], event["data"]["hits"]) == ("r", 1)
+
+
+def test_looking_back_interrupts_nothing(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A stream that is harmless by now would be cut off for what was shown an hour ago."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 9_000 + ms) for ms in (0, 2000)], written_ms=now - 1000)
+    publish(redis, added("stop", "case-7", SHOWN, at_ms=now))
+    look(looking)
+    assert [event["data"]["rule"] for event in events(scene)] == ["stop"]
+    assert not redis.exists("lw:decisions")
+    # It is shown still: now it counts with what was shown before.
+    scene.settle("cam-1", scene.hits([now], lists=["stop"]))
+    (request,) = scene.published("lw:decisions")
+    assert request["type"] == "livewarden.interrupt.requested.v1"
+
+
+def test_a_list_brought_in_again_is_no_news(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """Each refresh of a list would call people again for every match of the day."""
+    now = now_ms(redis)
+    seen = {"list": "known", "entry": "case-7", "distance": 0, "version": "v1", "tags": []}
+    matches = [dict.fromkeys(("video", "seconds", "variant")) | seen]
+    write(store, [row(SHOWN, matches=matches, capture_ms=now - 9_000)], written_ms=now - 1000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    look(looking)
+    assert events(scene) == []
+    publish(redis, added("known", "another", SHOWN, at_ms=now))
+    look(looking)
+    assert {match["entry"] for event in events(scene) for match in event["data"]["matches"]} == {"case-7", "another"}
+
+
+def test_what_an_outage_of_the_store_held_up_is_searched(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """What was judged while the store was away is written when the look-backs of that time are over."""
+    now = now_ms(redis)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now), added("stop", "case-8", SHOWN, at_ms=now))
+    look(looking)
+    let_settle(redis)
+    look(looking)
+    write(store, [row(SHOWN, capture_ms=now - 5000)], written_ms=now + 600_000)
+    search_again(redis, since_ms=now + 1)
+    search_again(redis, since_ms=now - 6000)
+    search_again(redis, since_ms=now)
+    assert is_due(redis)
+    look(looking)
+    let_settle(redis)
+    look(looking)
+    assert sorted(event["data"]["rule"] for event in events(scene)) == ["known", "stop"]
+    assert not is_due(redis)
+
+
+def test_limits_of_the_list_hold(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """Looking back would call people for what a live match would not."""
+    now = now_ms(redis)
+    strict = replace(looking, bank=of_lists(ListSpec(name="known", max_distance=10, min_quality=80)))
+    rows = [
+        row(near(SHOWN, 11), stream_id="far", capture_ms=now - 9000),
+        row(near(SHOWN, 10), stream_id="poor", capture_ms=now - 9000, pdq_quality=79),
+        row(near(SHOWN, 10), stream_id="found", capture_ms=now - 9000, pdq_quality=80),
+    ]
+    write(store, rows, written_ms=now - 1000)
+    publish(
+        redis,
+        added("known", "case-7", SHOWN, at_ms=now),
+        added("nobody-knows", "case-7", SHOWN, at_ms=now),
+        added(ALLOW, "case-7", SHOWN, at_ms=now),
+    )
+    look(strict)
+    assert [event["data"]["stream_id"] for event in events(scene)] == ["found"]
+
+
+def test_a_picture_turned_is_found_where_the_list_asks(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """A mirrored copy that was streamed before its hash came would go untold, though a live one would be found."""
+    now = now_ms(redis)
+    turned = [
+        {"variant": "rotate", "pdq": a_hash(9), "quality": 90},
+        {"variant": "mirror", "pdq": SHOWN, "quality": 90},
+    ]
+    rows = [
+        row(a_hash(3), variants=[], stream_id="cam-1", capture_ms=now - 9000),
+        row(None, variants=turned, stream_id="cam-2", capture_ms=now - 9000),
+        row(a_hash(4), variants=None, stream_id="cam-3", capture_ms=now - 9000),
+        row(near(SHOWN, 3), variants=turned[:1], stream_id="cam-4", capture_ms=now - 9000),
+    ]
+    write(store, rows, written_ms=now - 1000)
+    publish(redis, added("known", "plain", SHOWN, at_ms=now), added("stop", "turned", SHOWN, at_ms=now))
+    look(replace(looking, bank=of_lists(ListSpec(name="known"), ListSpec(name="stop", variants=(Variant.MIRROR,)))))
+    told = {(event["data"]["stream_id"], event["data"]["rule"]): event["data"] for event in events(scene)}
+    assert set(told) == {("cam-2", "stop"), ("cam-4", "known"), ("cam-4", "stop")}
+    assert [match["variant"] for match in told["cam-2", "stop"]["matches"]] == ["mirror"]
+
+
+def test_a_withdrawn_hash_is_sought_no_more(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A hash that was added by mistake would go on calling people after it was taken back."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 5000)], written_ms=now - 1000)
+    publish(
+        redis,
+        added("known", "mistake", SHOWN, at_ms=now),
+        added("stop", "mistake", SHOWN, at_ms=now),
+        Change.remove("known", "mistake", at_ms=now),
+    )
+    publish(redis, Change.drop_list("stop", at_ms=now))
+    look(looking)
+    assert events(scene) == []
+    assert redis.llen(WAITING) == 0
+
+
+@pytest.mark.expected_errors("damaged, and left out")
+def test_a_damaged_file_costs_only_itself(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """One file cut short by a full disk would keep everything older from being looked at."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 50_000)], written_ms=now - 40_000)
+    file = write(store, [row(SHOWN, stream_id="cam-2", capture_ms=now - 9000)], written_ms=now - 1000)
+    store.write(file.path, b"PAR1 and not much more")
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    look(looking)
+    assert [event["data"]["stream_id"] for event in events(scene)] == ["cam-1"]
+
+
+def test_a_store_that_is_away_is_waited_for(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """An outage of the store must not cost a look-back, nor have workers ask in a circle."""
+
+    class Away(ObjectStore):
+        def names(self, folder: str) -> list[str]:
+            raise ObjectStoreError("store: it is away")
+
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 5000)], written_ms=now - 1000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    assert not look_back(replace(looking, store=Away(store.url)))
+    assert not is_due(redis)
+    redis.delete(REST)
+    assert is_due(redis)
+    look(looking)
+    assert len(events(scene)) == 1
+
+
+RUN = """
+    import sys
+    from pathlib import Path
+    from config.policy import load_policy
+    from models.bank.bank import Bank
+    from models.bank.delta import Delta
+    from models.bank.entries import ListSpec
+    from worker.bank.follower import InForce, always
+    from worker.lookback.looking import Lookback, look_back
+    from worker.objectstore import ObjectStore
+    from worker.redisdb import connect
+
+    policy = load_policy(Path(sys.argv[3]))
+    looking = Lookback(
+        redis=connect(sys.argv[1]), store=ObjectStore(sys.argv[2]), policy=policy,
+        bank=always(InForce(bank=Bank(delta=Delta(specs={"known": ListSpec(name="known")})))),
+        deployment="test", hours=24,
+    )
+    print("ready", flush=True)
+    while look_back(looking, seconds=0.05):
+        pass
+"""
+
+
+@pytest.mark.timeout(180)
+def test_killed_at_any_instant_it_goes_on_and_tells_each_once(
+    redis: Redis, redis_url: str, store: ObjectStore, looking: Lookback, scene: Scene, tmp_path: Path
+):
+    """A worker that dies over a look-back would lose streams, or call people twice for one."""
+    now, streams = now_ms(redis), 120
+    for number in range(streams):
+        shown = row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000 - number)
+        write(store, [shown, *[row(a_hash(1000 + number))] * 50], written_ms=now - 1000 - number * 5_000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    policy = tmp_path / "policy.yaml"
+    script = textwrap.dedent(RUN)
+    killed = 0
+    for wanted in (0, 1, 20, 40, 60, 90):
+        command = [sys.executable, "-c", script, redis_url, store.url, str(policy)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            while child.poll() is None and redis.xlen(CRITICAL) < wanted:
+                pass
+            killed += child.poll() is None
+            os.kill(child.pid, signal.SIGKILL)
+        redis.delete(LEASE)  # its time passes
+    assert killed
+    look(looking)
+    let_settle(redis)
+    look(looking)
+    assert sorted(event["data"]["stream_id"] for event in events(scene)) == sorted(
+        f"cam-{number}" for number in range(streams)
+    )
+    assert {event["data"]["hits"] for event in events(scene)} == {1}
+    assert redis.keys("lw:pending:*") == []
+    assert redis.hlen(FOUND) == 0
+
+
+def test_files_that_are_merged_under_a_look_back_are_not_missed(redis: Redis, store: ObjectStore):
+    """What is half looked at and then merged would be taken for done, or a day be begun again and again."""
+    now = now_ms(redis)
+    begin = (now - 2 * 3_600_000) // MERGE_MS * MERGE_MS
+    older, newer = begin - MERGE_MS, begin + MERGE_MS
+    files = {at: write(store, [row(SHOWN)] * 2, written_ms=at) for at in (older, begin, begin + 1, begin + 2, newer)}
+    job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
+    assert [file.written_ms for file in files_left(store, job)] == sorted(files, reverse=True)
+    half = replace(job, done_ms=begin + 1, done_name=files[begin + 1].name)
+    assert [file.written_ms for file in files_left(store, half)] == [begin, older]
+    again = write(store, [row(SHOWN)], written_ms=newer + 1)
+    assert not keep_log(redis, store, hours=24)
+    left = list(files_left(store, half))
+    assert [(file.merged, file.written_ms, file.rows) for file in left] == [
+        (True, begin + 2, 6),
+        (False, older, 2),
+    ]
+    assert again.name not in {file.name for file in files_left(store, half)}
+
+
+def test_the_last_pass_sees_what_came_late(redis: Redis, store: ObjectStore):
+    """A file that took long to be uploaded would be looked at by neither pass."""
+    now = now_ms(redis)
+    at = {name: write(store, [row(SHOWN)], written_ms=now + ms) for name, ms in (("old", -70_000), ("slow", -50_000))}
+    at["new"] = write(store, [row(SHOWN)], written_ms=now + 9_000)
+    job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
+    assert list(files_left(store, job)) == [at["slow"], at["old"]]
+    assert list(files_left(store, replace(job, last_pass=True))) == [at["new"], at["slow"]]
+
+
+def test_a_flood_is_told_in_parts(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A hash that stands on a thousand streams would stop Redis, and moderation with it, while it is written down."""
+    now = now_ms(redis)
+    rows = [row(SHOWN, stream_id=f"cam-{number}", capture_ms=now - 9_000) for number in range(PART_HITS + 1)]
+    rows += [row(SHOWN, stream_id="still", capture_ms=now - 9_000 + number) for number in range(3 * MOST_FRAMES)]
+    write(store, rows, written_ms=now - 1000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    look(looking)
+    assert redis.zcard(TOLD) == PART_HITS + 1 + MOST_FRAMES
+    assert redis.hlen(FOUND) == 0
+    assert redis.keys("lw:pending:*") == []
+    told = {event["data"]["stream_id"] for event in events(scene)}
+    assert told
+
+
+def test_who_lost_the_lease_writes_nothing(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A process that slept through its lease would set a look-back back, or end one that is not done."""
+
+    class Slow(ObjectStore):
+        def open(self, path: str) -> BinaryIO:
+            redis.set(LEASE, "another's")
+            return super().open(path)
+
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 9_000)], written_ms=now - 1000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    assert not look_back(replace(looking, store=Slow(store.url)))
+    assert redis.get(LEASE) == "another's"
+    assert not redis.exists(FOUND, TOLD)
+    ((job, _),) = [(json.loads(str(text)), name) for name, text in redis.hgetall(JOBS).items()]
+    assert job["done_ms"] is None
+    redis.delete(LEASE)
+    look(looking)
+    assert len(events(scene)) == 1

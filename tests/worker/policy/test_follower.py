@@ -1,0 +1,137 @@
+"""The policy file as it is changed: what is taken, when, and what is not."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from config.errors import PolicyError
+from config.policy import Policy, parse_policy
+from worker.policy.follower import PolicyFollower
+
+refuses = pytest.mark.expected_errors("the policy in force stays")
+
+
+def text(name: str) -> str:
+    return f"version: {name}\nrules: [{{name: {name}, severity: high, when: 'true'}}]\n"
+
+
+class Watched:
+    """A policy file, and a follower whose looks are a test's own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written = 0
+        self.built: list[str] = []
+        self.write(text("first"))
+        self.follower = self.follow()
+
+    def follow(self) -> PolicyFollower[Policy]:
+        follower: PolicyFollower[Policy] = PolicyFollower(self.path, self._build)
+        follower.followed = True
+        return follower
+
+    def _build(self, data: bytes) -> Policy:
+        policy = parse_policy(data, str(self.path))
+        self.built.append(policy.stated_version)
+        return policy
+
+    def write(self, data: str) -> None:
+        """As an editor does; each time is another one, also where the clock of files is coarse."""
+        self.written += 1
+        self.path.write_text(data)
+        os.utime(self.path, (self.written, self.written))
+
+    @property
+    def version(self) -> str:
+        return self.follower.in_force.stated_version
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return Watched(tmp_path / "policy.yaml")
+
+
+def test_a_change_is_taken_at_the_second_look(watched: Watched) -> None:
+    """A file would be judged by while it is half written, and rules at its end would be gone."""
+    assert watched.version == "first"
+    watched.write("version: half\nrules: [{name: half, severity: high, when: 'true'}]\n")
+    assert not watched.follower.look()
+    watched.write(text("whole"))
+    assert not watched.follower.look()
+    assert watched.version == "first"
+    assert watched.follower.look()
+    assert watched.version == "whole"
+    assert watched.built == ["first", "whole"]
+
+
+def test_nothing_is_done_where_nothing_changes(watched: Watched) -> None:
+    """Each second of each process would cost a policy's compilation."""
+    assert watched.version == "first"
+    for _ in range(3):
+        assert not watched.follower.look()
+    watched.write(text("first"))  # touched, or written again
+    for _ in range(3):
+        assert not watched.follower.look()
+    assert watched.built == ["first"]
+
+
+@refuses
+@pytest.mark.parametrize("broken", ["rules: [", "version: 2\nrules: []\n", text("x").replace("true", "matchd('x')")])
+def test_a_broken_file_changes_nothing(watched: Watched, broken: str) -> None:
+    """A typing error would end moderation, or replace rules by none."""
+    assert watched.version == "first"
+    watched.write(broken)
+    for _ in range(3):
+        assert not watched.follower.look()
+    assert watched.version == "first"
+    assert str(watched.path) in watched.follower.problem
+    refused = watched.follower.refused
+    watched.write(text("first"))
+    for _ in range(2):
+        watched.follower.look()
+    assert (watched.follower.problem, watched.follower.refused) == ("", "")
+    assert len(refused) == 64
+
+
+@refuses
+def test_a_missing_file_changes_nothing(watched: Watched) -> None:
+    """A volume that is away for a moment would end moderation."""
+    assert watched.version == "first"
+    kept = watched.path.rename(watched.path.with_suffix(".away"))
+    assert not watched.follower.look()
+    assert watched.version == "first"
+    assert "cannot be read" in watched.follower.problem
+    kept.rename(watched.path)
+    for _ in range(2):
+        watched.follower.look()
+    assert watched.follower.problem == ""
+    watched.write(text("second"))
+    for _ in range(2):
+        watched.follower.look()
+    assert watched.version == "second"
+
+
+@refuses
+def test_a_process_that_begins_while_the_file_is_broken(watched: Watched) -> None:
+    """A pool child that dies at such a time would not come back, and its worker would stop working."""
+    assert watched.version == "first"
+    watched.write("rules: [")
+    with pytest.raises(PolicyError):
+        assert watched.follow().in_force
+    heir = watched.follow()
+    heir.good = watched.follower.good
+    assert heir.in_force.stated_version == "first"
+    assert "expected YAML" in heir.problem
+    watched.write(text("second"))
+    for _ in range(2):
+        heir.look()
+    assert (heir.in_force.stated_version, heir.problem) == ("second", "")
+
+
+def test_the_policy_that_ships_stays(tmp_path: Path) -> None:
+    """A deployment without a policy of its own would look for a file that is not there."""
+    follower = PolicyFollower(None, lambda data: parse_policy(data, "config/policy.yaml"))
+    first = follower.in_force
+    assert not follower.look()
+    assert follower.in_force is first

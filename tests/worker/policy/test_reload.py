@@ -1,0 +1,140 @@
+"""A policy that is changed under running workers, and one that is broken under them."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from commandline import livewarden
+from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from live_stack import celery
+from redis import Redis
+from tinymodels import install, mean_model
+
+from config.policy import load_policy
+from config.settings import Settings
+from worker.moderate import moderate_segment
+from worker.policy.watch import policy_reports
+from worker.polling.poll import poll_due
+from worker.process import SEED, Process
+from worker.streams.registry import register, watch
+
+PROCESSES = 2
+
+
+def rules(name: str, when: str = 'matched("selftest")') -> str:
+    return f"version: '{name}'\nrules:\n  - {{name: {name}, severity: high, when: '{when}'}}\n"
+
+
+@pytest.fixture
+def origins() -> Iterator[list[LiveOrigin]]:
+    """One for each stream, with one segment of the test card."""
+    with ExitStack() as stack:
+        served = [stack.enter_context(serving(LiveOrigin())) for _ in range(3)]
+        for origin in served:
+            origin.add("0.ts", segment_bytes(card=True))
+            origin.ended = True
+        yield served
+
+
+def raised(redis: Redis) -> dict[str, tuple[str, str]]:
+    """Stream to the rule and the policy's version."""
+    events = [json.loads(fields["event"])["data"] for _, fields in redis.xrange("lw:escalations:high")]
+    return {data["stream_id"]: (data["rule"], data["versions"]["policy"]) for data in events}
+
+
+def show_card(redis: Redis, stream_id: str, origin: LiveOrigin, *, purpose: str = "drill") -> None:
+    watch(redis, register(stream_id, origin.url, purpose=purpose, url_template="", legal_basis=""))
+
+
+def in_force(redis: Redis) -> set[str]:
+    reports = policy_reports(redis)
+    return {report.version for report in reports} if len(reports) == PROCESSES else set()
+
+
+@pytest.mark.timeout(240)
+def test_workers_take_a_good_policy_and_never_a_broken_one(
+    redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
+) -> None:
+    """A rule that is changed in an emergency would need a deployment; a typing error in it would end all moderation."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(rules("first"))
+    first = load_policy(policy).version
+    environment = {
+        "LIVEWARDEN_REDIS_URL": redis_url,
+        "LIVEWARDEN_ALLOWED_ORIGINS": ",".join(origin.host for origin in origins),
+        "LIVEWARDEN_POLICY_FILE": str(policy),
+        "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+        "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank"),
+    }
+    with celery("worker", environment, tmp_path, f"--concurrency={PROCESSES}") as worker:
+        eventually(lambda: in_force(redis) == {first}, within_seconds=90, what=worker.text)
+
+        policy.write_text(rules("broken", when='matchd("selftest")'))
+        (told,) = eventually(lambda: redis.xrange("lw:operations"), within_seconds=30, what=worker.text)
+        event = json.loads(told[1]["event"])
+        assert event["type"] == "livewarden.operations.policy_refused.v1"
+        assert event["data"]["in_force"] == first
+        assert "line 3, column 43: rules[0].when (rule 'broken'): unknown function 'matchd'" in event["data"]["problem"]
+        show_card(redis, "during", origins[0])
+        eventually(lambda: "during" in raised(redis), within_seconds=60, what=worker.text)
+        assert raised(redis)["during"] == ("first", first)
+        eventually(lambda: all(report.problem for report in policy_reports(redis)), within_seconds=30, what=worker.text)
+        checks = {check["name"]: check for check in livewarden("doctor", "--json", environment=environment).records}
+        assert checks["policy in force"]["state"] == "warn"
+        assert (
+            f"{first} in {PROCESSES} processes; the file as it is now is refused" in checks["policy in force"]["found"]
+        )
+
+        gate = origins[1].hold("0.ts")
+        show_card(redis, "in-flight", origins[1])
+        assert gate.reached.wait(60), worker.text()
+        policy.write_text(rules("second"))
+        second = load_policy(policy).version
+        eventually(lambda: in_force(redis) == {second}, within_seconds=60, what=worker.text)
+        gate.opened.set()
+        show_card(redis, "after", origins[2])
+        eventually(lambda: len(raised(redis)) == 3, within_seconds=60, what=worker.text)
+        assert raised(redis)["in-flight"] == ("first", first)
+        assert raised(redis)["after"] == ("second", second)
+        assert redis.xlen("lw:operations") == 1
+        assert redis.hlen("lw:pending:in-flight") == 0
+
+
+def test_a_policy_brings_its_models_with_it(
+    redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
+) -> None:
+    """A cascade that is switched on would need a restart, or rules would ask for scores that nobody gives."""
+    (tmp_path / "models").mkdir()
+    install(tmp_path / "models", mean_model())
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(rules("alone"))
+    redis.set(SEED, "s3cret")
+    process = Process(
+        Settings.from_mapping(
+            {
+                "LIVEWARDEN_REDIS_URL": redis_url,
+                "LIVEWARDEN_ALLOWED_ORIGINS": origins[0].host,
+                "LIVEWARDEN_POLICY_FILE": str(policy),
+                "LIVEWARDEN_MANIFESTS_DIR": str(tmp_path / "models"),
+                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+            }
+        )
+    )
+    process.policies.followed = True  # by this test
+    try:
+        before = process.judging
+        policy.write_text(
+            "cascade: [{model: means}]\n" + rules("sole", 'score("means/first") >= 0.0 && scores.size() == 3')
+        )
+        assert [process.policies.look() for _ in range(2)] == [False, True]
+        show_card(redis, "s", origins[0], purpose="live")
+        keys: list[str] = []
+        poll_due(redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+        moderate_segment(process, "s", keys[0])
+        assert before.models(drill=False).keys() == {"means", "open-nsfw"}
+        assert process.judging.models(drill=False).keys() == {"means"}
+        assert raised(redis)["s"] == ("sole", process.policy.version)
+    finally:
+        process.close()

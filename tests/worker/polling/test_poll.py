@@ -1,0 +1,166 @@
+"""Polls of a real origin, written into a real Valkey."""
+
+from collections.abc import Iterator
+
+import pytest
+from hls_origin import LiveOrigin, serving
+from redis import Redis
+
+from worker.fetching.fetch import Fetcher
+from worker.fetching.origins import AllowedOrigins
+from worker.fetching.resource import Validators
+from worker.polling.poll import keep_validators, poll_due
+from worker.polling.segments import pending_key
+from worker.status import show
+from worker.streams.registry import DUE, register, unwatch, watch
+from worker.streams.signals import stream_facts
+
+
+@pytest.fixture
+def origin() -> Iterator[LiveOrigin]:
+    with serving(LiveOrigin()) as served:
+        yield served
+
+
+class Poller:
+    """Polls when told to, whatever the schedule says."""
+
+    def __init__(self, redis: Redis, origin: LiveOrigin) -> None:
+        self.redis, self.origin = redis, origin
+        self.fetcher = Fetcher(AllowedOrigins.parse([origin.host]))
+        self.sent: list[str] = []
+        watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+
+    def poll(self) -> dict:
+        self.redis.zadd(DUE, {"s": 0}, xx=True)
+        poll_due(self.redis, self.fetcher, height_pixels=360, send=lambda _, key, __: self.sent.append(key))
+        return show(self.redis, "s")
+
+
+@pytest.fixture
+def poller(redis: Redis, origin: LiveOrigin) -> Iterator[Poller]:
+    poller = Poller(redis, origin)
+    yield poller
+    poller.fetcher.close()
+
+
+def accounted(record: dict) -> float:
+    return sum(record[f"{kind}_seconds"] for kind in ("moderated", "skipped", "failed", "missed", "pending"))
+
+
+def test_admits_each_segment_once(poller: Poller):
+    """A segment that stays in the window over many polls is moderated once; none is overlooked."""
+    for index in range(8):
+        poller.origin.add(f"{index}.ts?token={index}", b"x")
+        poller.poll()
+        record = poller.poll()
+    assert len(poller.sent) == len(set(poller.sent)) == 8
+    assert poller.redis.hlen(pending_key("s")) == 8
+    assert record["state"] == "live"
+    assert record["elapsed_seconds"] == accounted(record) == 16
+
+
+def test_counts_what_left_the_window_unseen(poller: Poller):
+    """After a pause of the workers the ledger tells how much nobody can see any more."""
+    poller.origin.add("0.ts", b"x")
+    poller.poll()
+    for index in range(1, 12):
+        poller.origin.add(f"{index}.ts", b"x")
+    record = poller.poll()
+    assert record["reasons"] == {"missed: left_window": 10.0}
+    assert record["elapsed_seconds"] == accounted(record) == 24
+
+
+@pytest.mark.parametrize(
+    ("playlist", "state"), [(b"<html>no</html>", "malformed"), (b"", "malformed"), (b"\x00\xff" * 50, "malformed")]
+)
+def test_says_what_is_no_playlist(poller: Poller, playlist: bytes, state: str):
+    """An operator sees in the registry that an origin answers, and with nonsense."""
+    poller.origin.playlist = playlist
+    record = poller.poll()
+    assert (record["state"], record["reason"]) == (state, "malformed")
+
+
+def test_says_why_a_playlist_cannot_be_had(poller: Poller):
+    """An operator sees the status that an origin answers with."""
+    poller.origin.status["/live/index.m3u8"] = 404
+    record = poller.poll()
+    assert (record["state"], record["reason"]) == ("unreachable", "http_404")
+
+
+def test_fetches_nothing_from_hosts_that_are_not_allowed(poller: Poller):
+    """A playlist or a platform's mistake must not make workers fetch from the inner network."""
+    watch(poller.redis, register("s", "http://127.0.0.1:1/x.m3u8", url_template="", legal_basis=""))
+    assert poller.poll()["reason"] == "refused_origin"
+
+
+def test_follows_a_master_playlist_to_the_wanted_rendition(poller: Poller):
+    """Moderating the largest rendition would cost many times as much."""
+    poller.origin.add("0.ts", b"x")
+    poller.origin.bodies["/live/master.m3u8"] = (
+        b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=9,RESOLUTION=1920x1080\nno.m3u8\n"
+        b"#EXT-X-STREAM-INF:BANDWIDTH=5,RESOLUTION=640x360\nindex.m3u8\n"
+    )
+    watch(poller.redis, register("s", poller.origin.url.replace("index", "master"), url_template="", legal_basis=""))
+    record = poller.poll()
+    assert (record["rendition"], len(poller.sent)) == ("640x360", 1)
+    poller.origin.add("1.ts", b"x")
+    poller.poll()
+    assert poller.origin.requests.count("GET /live/master.m3u8") == 1
+    assert len(poller.sent) == 2
+
+
+def test_an_origin_that_starts_over_is_a_new_epoch(poller: Poller):
+    """After a restart the numbers begin at 0 again, and what they name now has not been seen."""
+    for index in range(4):
+        poller.origin.add(f"{index}.ts", b"x")
+    poller.poll()
+    poller.origin.restart()
+    poller.origin.add("new-0.ts", b"x")
+    record = poller.poll()
+    assert record["epoch"] == 1
+    assert len(poller.sent) == len(set(poller.sent)) == 5
+
+
+def test_a_restart_to_the_same_names_is_told_by_validators(poller: Poller):
+    """nginx numbers its files from 0 after each restart: same names, other pictures."""
+    for index in range(3):
+        poller.origin.add(f"{index}.ts", b"old")
+    poller.poll()
+    for key in poller.sent:
+        keep_validators(poller.redis, "s", key, Validators(length_bytes=3))
+    poller.origin.restart()
+    poller.origin.add("0.ts", b"newer")
+    poller.origin.add("1.ts", b"newer")
+    record = poller.poll()
+    assert record["epoch"] == 1
+    assert len(poller.sent) == 5
+
+
+def test_an_ended_stream_is_polled_no_more(poller: Poller):
+    """A recording is moderated whole, and then leaves the schedule."""
+    poller.origin.add("0.ts", b"x")
+    poller.origin.ended = True
+    record = poller.poll()
+    assert (record["state"], record["reason"]) == ("ended", "endlist")
+    assert poller.redis.zcard(DUE) == 0
+
+
+def test_a_poll_that_was_overtaken_writes_nothing(poller: Poller):
+    """A stream taken off while it was polled must not come back."""
+    poller.origin.add("0.ts", b"x")
+    gate = poller.origin.hold("index.m3u8")
+    gate.opened.set()
+
+    class Interrupted(Fetcher):
+        def fetch_many(self, requests):
+            answers = super().fetch_many(requests)
+            if requests:
+                unwatch(poller.redis, "s")
+            return answers
+
+    poller.fetcher.close()
+    poller.fetcher = Interrupted(AllowedOrigins.parse([poller.origin.host]))
+    record = poller.poll()
+    assert (record["state"], record["elapsed_seconds"], poller.sent) == ("removed", 0, [])
+    assert stream_facts(poller.redis, "s").drill

@@ -1,0 +1,46 @@
+"""Ticks: how often playlists are read, whoever ticks."""
+
+from redis import Redis
+
+from worker.polling.poll import BATCH_STREAMS
+from worker.polling.schedule import RECONCILED, TICK, polls_needed, reconcile, tick, tick_is_late
+from worker.polling.segments import OVERDUE, pending_key
+from worker.streams.registry import DUE, register, watch
+
+
+def test_two_beats_send_no_poll_twice(redis: Redis):
+    """A second beat, started by mistake, must not double the load on origins."""
+    watch(redis, register("s", "https://cdn.example/a", url_template="", legal_basis=""))
+    sent: list[str] = []
+    assert tick_is_late(redis)
+    assert tick(redis, waiting_polls=0, send=sent.append) == 1
+    assert not tick_is_late(redis)
+    assert tick(redis, waiting_polls=0, send=sent.append) == 0
+    assert sent == ["reconcile", "poll"]
+
+
+def test_polls_that_wait_already_are_not_sent_again(redis: Redis):
+    """While workers are behind, ticks must not pile up messages."""
+    redis.zadd(DUE, {f"s{i}": 0 for i in range(3 * BATCH_STREAMS)})
+    sent: list[str] = []
+    tick(redis, waiting_polls=2, send=sent.append)
+    assert sent.count("poll") == 1
+    assert polls_needed(3 * BATCH_STREAMS + 1) == 4
+    assert polls_needed(-1) == 0
+
+
+def test_a_late_tick_is_seen_by_redis_time(redis: Redis):
+    """If beat dies, workers notice, whatever their own clocks say."""
+    redis.set(TICK, 0)
+    assert tick_is_late(redis)
+    assert redis.get(RECONCILED) is None
+
+
+def test_a_lost_message_is_sent_again(redis: Redis):
+    """A segment whose message the broker lost is moderated all the same."""
+    redis.hset("lw:stream:s", "risk_prior", "0.9")
+    redis.hset(pending_key("s"), "k", "{}")
+    redis.zadd(OVERDUE, {"s k": 0})
+    sent: list[tuple[str, str, float]] = []
+    assert reconcile(redis, lambda *args: sent.append(args)) == 1
+    assert sent == [("s", "k", 0.9)]

@@ -1,0 +1,311 @@
+"""What one poll after another adds to a stream: nothing twice, nothing lost, and the time of it counted."""
+
+from dataclasses import replace
+
+import pytest
+
+from worker.polling.cursor import Cursor, StreamState
+from worker.polling.hls import MediaPlaylist, Segment
+from worker.polling.timeline import (
+    ENDED_AFTER_FAILING_MS,
+    ENDED_AFTER_STALL_MS,
+    MAX_NEW_SEGMENTS,
+    Advance,
+    Missed,
+    MissedReason,
+    Reading,
+    advance,
+    doubts,
+    failed_poll,
+)
+
+T0 = 1_700_000_000_000
+SEGMENT_MS = 4_000
+
+
+def playlist(
+    first: int, last: int, *, life: str = "a", query: str = "", ended: bool = False, target: float = 4.0
+) -> MediaPlaylist:
+    """Segments `first` to `last`, both listed, of one life of an origin; `first > last`: an empty playlist."""
+    return MediaPlaylist(
+        url="http://origin.example/live.m3u8",
+        target_duration_seconds=target,
+        segments=tuple(
+            Segment(sequence=sequence, uri=f"http://origin.example/{life}/{sequence}.ts{query}", duration_ms=SEGMENT_MS)
+            for sequence in range(first, last + 1)
+        ),
+        ended=ended,
+    )
+
+
+def started(first: int = 10, last: int = 15) -> Advance:
+    """A stream of which `first` to `last` were read at T0."""
+    return advance(Cursor(generation=1, rendition="360"), playlist(first, last), now_ms=T0)
+
+
+def sequences(outcome: Advance) -> list[int]:
+    return [new.segment.sequence for new in outcome.segments]
+
+
+def test_the_first_playlist_is_admitted_whole() -> None:
+    """A stream's first minute would not be watched, or be dated after its end."""
+    outcome = started()
+    assert outcome.reading is Reading.FIRST
+    assert sequences(outcome) == [10, 11, 12, 13, 14, 15]
+    assert outcome.segments[0].capture_ms == T0 - 6 * SEGMENT_MS
+    assert outcome.segments[-1].capture_ms == T0 - SEGMENT_MS
+    assert outcome.elapsed_ms == 6 * SEGMENT_MS
+    assert outcome.cursor.state is StreamState.LIVE
+    assert outcome.next_poll_in_ms == 2_000
+
+
+def test_a_sequence_that_goes_on_adds_what_is_new() -> None:
+    """Segments would be moderated again at each poll."""
+    outcome = advance(started().cursor, playlist(12, 17), now_ms=T0 + 8_000)
+    assert sequences(outcome) == [16, 17]
+    assert outcome.missed == ()
+    assert outcome.elapsed_ms == 2 * SEGMENT_MS
+    assert [new.capture_ms for new in outcome.segments] == [T0, T0 + SEGMENT_MS]
+
+
+def test_a_query_that_changes_makes_no_new_segment() -> None:
+    """An origin that signs its URLs anew would have each segment moderated at each poll."""
+    outcome = advance(started().cursor, playlist(10, 15, query="?sig=2"), now_ms=T0 + 2_000)
+    assert outcome.reading is Reading.UNCHANGED
+    assert outcome.segments == ()
+
+
+def test_a_host_that_changes_makes_no_new_segment() -> None:
+    """A content network that moves between hosts would have each segment moderated twice."""
+    moved = playlist(10, 15)
+    moved = replace(
+        moved, segments=tuple(replace(s, uri=s.uri.replace("origin", "edge-2.origin")) for s in moved.segments)
+    )
+    assert advance(started().cursor, moved, now_ms=T0 + 2_000).reading is Reading.UNCHANGED
+
+
+def test_numbers_jumped_over_are_missed() -> None:
+    """Segments that left the window between two polls would be forgotten."""
+    outcome = advance(started().cursor, playlist(20, 25), now_ms=T0 + 40_000)
+    assert sequences(outcome) == [20, 21, 22, 23, 24, 25]
+    assert outcome.missed == (Missed(reason=MissedReason.LEFT_WINDOW, duration_ms=4 * SEGMENT_MS, capture_ms=T0),)
+    assert outcome.elapsed_ms == 10 * SEGMENT_MS
+
+
+def test_numbers_that_run_ahead_of_the_clock_are_another_sequence() -> None:
+    """An origin that restarts with numbers taken from the time of day would be told to have lost years."""
+    outcome = advance(started().cursor, playlist(1_700_000, 1_700_001, life="b"), now_ms=T0 + 2_000)
+    assert outcome.reading is Reading.RESET
+    assert outcome.elapsed_ms == 2 * SEGMENT_MS
+
+
+def test_numbers_that_go_back_raise_the_epoch() -> None:
+    """After an origin's restart nothing would be moderated until it had caught up with its old numbers."""
+    outcome = advance(started().cursor, playlist(0, 1, life="b"), now_ms=T0 + 9_000)
+    assert outcome.reading is Reading.RESET
+    assert outcome.cursor.state is StreamState.RESET
+    assert [new.epoch for new in outcome.segments] == [1, 1]
+    assert outcome.segments[0].capture_ms == T0 + 1_000
+    later = advance(outcome.cursor, playlist(0, 2, life="b"), now_ms=T0 + 13_000)
+    assert later.cursor.state is StreamState.LIVE
+    assert sequences(later) == [2]
+
+
+def test_same_numbers_under_other_names_raise_the_epoch() -> None:
+    """An origin that restarts and reaches its old numbers between two polls would go unwatched."""
+    outcome = advance(started().cursor, playlist(10, 15, life="b"), now_ms=T0 + 2_000)
+    assert outcome.reading is Reading.RESET
+    assert sequences(outcome) == [10, 11, 12, 13, 14, 15]
+    assert {new.key for new in outcome.segments}.isdisjoint(new.key for new in started().segments)
+
+
+def test_an_older_playlist_adds_nothing() -> None:
+    """An edge of a content network that lags would count as a restart and double everything."""
+    cursor = advance(started().cursor, playlist(12, 17), now_ms=T0 + 8_000).cursor
+    outcome = advance(cursor, playlist(9, 14), now_ms=T0 + 10_000)
+    assert outcome.reading is Reading.STALE
+    assert outcome.elapsed_ms == 0
+    assert sequences(advance(outcome.cursor, playlist(13, 18), now_ms=T0 + 12_000)) == [18]
+
+
+def test_going_back_to_known_names_is_doubted() -> None:
+    """A restart that uses its old names again would be taken for an edge that lags."""
+    cursor = started(0, 5).cursor
+    doubted = doubts(cursor, playlist(0, 1), now_ms=T0 + 9_000)
+    assert [doubt.segment.sequence for doubt in doubted] == [1, 0]
+    assert doubted[1].key == started(0, 5).segments[0].key
+    assert advance(cursor, playlist(0, 1), now_ms=T0 + 9_000, validators_changed=False).reading is Reading.STALE
+    restarted = advance(cursor, playlist(0, 1), now_ms=T0 + 9_000, validators_changed=True)
+    assert sequences(restarted) == [0, 1]
+    assert restarted.cursor.epoch == 1
+
+
+def test_known_names_are_doubted_after_a_failed_poll_a_late_one_and_a_stall() -> None:
+    """A restart during an outage that reaches the same numbers and names would go unwatched."""
+    cursor = started().cursor
+    assert doubts(cursor, playlist(11, 16), now_ms=T0 + 2_000) == ()
+    failed = failed_poll(cursor, now_ms=T0 + 2_000, reason="unreachable").cursor
+    assert doubts(failed, playlist(10, 15), now_ms=T0 + 3_000)
+    assert doubts(cursor, playlist(11, 16), now_ms=T0 + 60_000)
+    stalled = advance(cursor, playlist(10, 15), now_ms=T0 + 12_000).cursor
+    assert stalled.state is StreamState.STALLED
+    assert doubts(stalled, playlist(10, 15), now_ms=T0 + 14_000) == ()
+    assert doubts(stalled, playlist(11, 16), now_ms=T0 + 14_000)
+
+
+def test_an_outage_after_which_the_sequence_goes_on_loses_only_what_was_jumped_over() -> None:
+    """An origin away for a moment would be told to have lost time that its playlist still lists."""
+    cursor = failed_poll(started().cursor, now_ms=T0 + 4_000, reason="timeout").cursor
+    outcome = advance(cursor, playlist(13, 18), now_ms=T0 + 12_000, validators_changed=False)
+    assert sequences(outcome) == [16, 17, 18]
+    assert outcome.missed == ()
+
+
+def test_an_outage_after_which_the_sequence_starts_over_is_missed() -> None:
+    """What was streamed while the origin could not be read would be forgotten, or counted along with what is listed."""
+    cursor = failed_poll(started().cursor, now_ms=T0 + 2_000, reason="unreachable").cursor
+    outcome = advance(cursor, playlist(0, 1, life="b"), now_ms=T0 + 30_000)
+    assert outcome.missed == (Missed(reason=MissedReason.OUTAGE, duration_ms=22_000, capture_ms=T0),)
+    assert outcome.elapsed_ms == 30_000
+
+
+def test_an_outage_is_remembered_until_it_is_known_whether_the_sequence_goes_on() -> None:
+    """nginx serves the old playlist until its publisher is back: the outage before it would be forgotten."""
+    cursor = failed_poll(started().cursor, now_ms=T0 + 2_000, reason="unreachable").cursor
+    cursor = advance(cursor, playlist(10, 15), now_ms=T0 + 20_000, validators_changed=False).cursor
+    outcome = advance(cursor, playlist(0, 0, life="b"), now_ms=T0 + 22_000)
+    assert [stretch.duration_ms for stretch in outcome.missed] == [18_000]
+    gone_on = advance(cursor, playlist(11, 16), now_ms=T0 + 22_000)
+    assert gone_on.missed == ()
+    assert gone_on.cursor.outage_ms == 0
+
+
+def test_a_stall_adds_nothing_is_polled_slower_and_ends() -> None:
+    """A broadcaster's pause would count as time unwatched, or an abandoned stream be polled for ever."""
+    cursor, now_ms, delays = started().cursor, T0, []
+    while cursor.state is not StreamState.ENDED:
+        outcome = advance(cursor, playlist(10, 15), now_ms=now_ms)
+        assert outcome.elapsed_ms == 0
+        cursor = outcome.cursor
+        if outcome.next_poll_in_ms is not None:
+            delays.append(outcome.next_poll_in_ms)
+            now_ms += outcome.next_poll_in_ms
+    assert cursor.reason == "stalled"
+    assert now_ms - T0 >= ENDED_AFTER_STALL_MS
+    assert delays == sorted(delays)
+    assert max(delays) == 10_000
+
+
+def test_a_stalled_stream_with_a_short_window_is_polled_within_half_of_it() -> None:
+    """A segment listed and dropped between two slow polls would never be seen."""
+    outcome = started(10, 11)
+    for step in range(1, 60):
+        outcome = advance(outcome.cursor, playlist(10, 11), now_ms=T0 + step * 4_000)
+    assert outcome.cursor.state is StreamState.STALLED
+    assert outcome.next_poll_in_ms == SEGMENT_MS
+
+
+def test_time_goes_on_over_a_stall() -> None:
+    """Pictures after an hour's pause would be dated an hour early, and escalations with them."""
+    cursor = advance(started().cursor, playlist(10, 15), now_ms=T0 + 15_000).cursor
+    outcome = advance(cursor, playlist(11, 16), now_ms=T0 + 600_000)
+    assert outcome.segments[0].capture_ms == T0 + 600_000 - SEGMENT_MS
+
+
+def test_a_failing_poll_backs_off_and_ends() -> None:
+    """An origin that is down would be hammered, or a dead stream be polled for ever."""
+    cursor, now_ms, delays = started().cursor, T0, []
+    while True:
+        outcome = failed_poll(cursor, now_ms=now_ms, reason="http_404")
+        cursor = outcome.cursor
+        if outcome.next_poll_in_ms is None:
+            break
+        assert cursor.state is StreamState.UNREACHABLE
+        delays.append(outcome.next_poll_in_ms)
+        now_ms += outcome.next_poll_in_ms
+    assert delays[:5] == [1_000, 2_000, 4_000, 8_000, 10_000]
+    assert cursor.state is StreamState.ENDED
+    assert cursor.reason == "http_404"
+    assert ENDED_AFTER_FAILING_MS <= now_ms - T0 < ENDED_AFTER_FAILING_MS + 10_000
+
+
+def test_one_good_poll_starts_the_ten_minutes_anew() -> None:
+    """A stream with a flaky origin would be given up while it is live."""
+    cursor = failed_poll(started().cursor, now_ms=T0 + 1, reason="timeout").cursor
+    cursor = advance(cursor, playlist(10, 15), now_ms=T0 + ENDED_AFTER_FAILING_MS).cursor
+    outcome = failed_poll(cursor, now_ms=T0 + ENDED_AFTER_FAILING_MS + 1, reason="timeout")
+    assert outcome.next_poll_in_ms is not None
+
+
+def test_what_is_no_playlist_is_told_apart() -> None:
+    """An operator would look for a network fault where the origin answers with a login page."""
+    assert failed_poll(started().cursor, now_ms=T0, reason="malformed").cursor.state is StreamState.MALFORMED
+
+
+def test_a_gap_is_missed_and_not_fetched() -> None:
+    """A segment that the origin says it has not would be asked for until its deadline."""
+    listed = playlist(10, 16)
+    listed = replace(listed, segments=(*listed.segments[:-1], replace(listed.segments[-1], gap=True)))
+    outcome = advance(started().cursor, listed, now_ms=T0 + 4_000)
+    assert outcome.segments == ()
+    assert outcome.missed == (Missed(reason=MissedReason.GAP, duration_ms=SEGMENT_MS, capture_ms=T0),)
+    assert outcome.elapsed_ms == SEGMENT_MS
+    assert sequences(advance(outcome.cursor, playlist(12, 17), now_ms=T0 + 8_000)) == [17]
+
+
+def test_a_recording_is_admitted_in_portions_and_ends() -> None:
+    """A recording of a day would fill the queue at once, or lose what did not fit."""
+    recording = playlist(0, 2 * MAX_NEW_SEGMENTS + 9, ended=True)
+    outcome = advance(Cursor(generation=1, rendition="360"), recording, now_ms=T0)
+    admitted, polls = sequences(outcome), 1
+    while outcome.next_poll_in_ms is not None:
+        assert outcome.next_poll_in_ms == 0
+        outcome = advance(outcome.cursor, recording, now_ms=T0 + polls)
+        admitted += sequences(outcome)
+        polls += 1
+    assert admitted == list(range(2 * MAX_NEW_SEGMENTS + 10))
+    assert polls == 3
+    assert (outcome.cursor.state, outcome.cursor.reason) == (StreamState.ENDED, "endlist")
+
+
+def test_an_empty_playlist_waits_for_its_first_segment() -> None:
+    """A stream registered before its first segment is written would be given up."""
+    outcome = advance(Cursor(generation=1, rendition="360"), playlist(1, 0), now_ms=T0)
+    assert outcome.cursor.state is StreamState.STARTING
+    outcome = advance(outcome.cursor, playlist(0, 0), now_ms=T0 + 2_000)
+    assert outcome.reading is Reading.FIRST
+    assert outcome.cursor.state is StreamState.LIVE
+
+
+def test_a_discontinuity_keeps_the_identity() -> None:
+    """A tag that a server adds late would have the segment moderated twice."""
+    listed = playlist(10, 15)
+    marked = replace(listed, segments=tuple(replace(segment, discontinuity=True) for segment in listed.segments))
+    assert advance(started().cursor, marked, now_ms=T0 + 2_000).reading is Reading.UNCHANGED
+
+
+@pytest.mark.parametrize(("target", "delay_ms"), [(1.0, 1_000), (2.0, 1_000), (6.0, 3_000), (20.0, 5_000)])
+def test_a_moving_stream_is_polled_at_half_its_target_duration(target: float, delay_ms: int) -> None:
+    """A stream would be seen late, or its origin be asked for nothing."""
+    outcome = advance(Cursor(generation=1, rendition="360"), playlist(0, 5, target=target), now_ms=T0)
+    assert outcome.next_poll_in_ms == delay_ms
+
+
+def test_a_life_shorter_than_the_one_before_is_one_epoch() -> None:
+    """Names that an origin used before its restart would be held against it, and raise the epoch at every poll."""
+    cursor = advance(started(0, 5).cursor, playlist(0, 1, life="b"), now_ms=T0 + 9_000).cursor
+    outcome = advance(cursor, playlist(0, 3, life="b"), now_ms=T0 + 17_000)
+    assert outcome.reading is Reading.MOVED
+    assert sequences(outcome) == [2, 3]
+
+
+def test_another_rendition_goes_on_by_numbers() -> None:
+    """A stream whose rendition is gone would have its whole window moderated again in the next one."""
+    cursor = started().cursor.switched_to("720")
+    assert sequences(advance(cursor, playlist(11, 16, life="720"), now_ms=T0 + 4_000)) == [16]
+
+
+def test_the_cursor_survives_redis() -> None:
+    """A worker that takes over would start the stream anew."""
+    cursor = failed_poll(started().cursor, now_ms=T0, reason="timeout").cursor
+    assert Cursor.from_json(cursor.to_json()) == cursor

@@ -1,0 +1,329 @@
+"""The moderators' queue in a real Valkey."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis import Redis
+from scene import Scene
+
+from config.facts import Severity
+from worker.decisions import decide
+from worker.errors import QueueError, StoreError
+from worker.queue.keys import ESCALATION_KEYS, OPEN_KEYS
+from worker.queue.taking import (
+    GroupProgress,
+    Taken,
+    check_name,
+    follow,
+    open_incidents,
+    take,
+    take_or_wait,
+    trim,
+    trim_bound,
+)
+from worker.redisdb import connect, run_script
+
+CRITICAL, HIGH, REVIEW = (f"lw:escalations:{severity}" for severity in Severity)
+
+
+def pending(redis: Redis, key: str) -> dict[str, str]:
+    """Entry ID to the consumer that has it."""
+    return {entry["message_id"]: entry["consumer"] for entry in redis.xpending_range(key, "moderators", "-", "+", 1000)}
+
+
+def taken_by(redis: Redis, by: str) -> str | None:
+    taken = take(redis, by)
+    return None if taken is None else taken.incident_id
+
+
+class TestTake:
+    def test_most_urgent_first_then_oldest(self, scene: Scene) -> None:
+        """A moderator would look at nudity while known material waits."""
+        review = scene.raise_incident("cam-1", Severity.REVIEW)
+        high = scene.raise_incident("cam-2", Severity.HIGH)
+        old = scene.raise_incident("cam-3")
+        new = scene.raise_incident("cam-4")
+        scene.redis.zadd("lw:open:critical", {old: 1, new: 2})
+        assert [taken_by(scene.redis, by) for by in "abcde"] == [old, new, high, review, None]
+
+    def test_gives_the_newest_event(self, scene: Scene) -> None:
+        """A moderator would judge what the incident was, not what it is."""
+        incident = scene.raise_incident("cam-1")
+        taken = take(scene.redis, "ann")
+        assert taken is not None
+        assert taken.incident_id == incident
+        assert json.loads(taken.event) == scene.published(CRITICAL)[-1]
+        assert "\n" not in taken.event
+
+    def test_two_at_once_get_different_incidents(self, scene: Scene, redis_url: str) -> None:
+        """Two people would do the same work, and both would see what one need not."""
+        raised = {scene.raise_incident(f"cam-{number}") for number in range(12)}
+
+        def one(number: int) -> str | None:
+            with connect(redis_url) as redis:
+                return taken_by(redis, f"moderator-{number}")
+
+        with ThreadPoolExecutor(16) as pool:
+            taken = list(pool.map(one, range(16)))
+        assert taken.count(None) == 4
+        assert {incident for incident in taken if incident is not None} == raised
+
+    def test_held_incident_is_not_given_twice(self, scene: Scene) -> None:
+        """`next` would give a moderator the same incident for ever."""
+        scene.raise_incident("cam-1")
+        assert take(scene.redis, "ann") is not None
+        assert take(scene.redis, "ann") is None
+        assert take(scene.redis, "bob") is None
+
+    def test_ended_lease_lets_another_take_it(self, scene: Scene) -> None:
+        """An incident taken by someone who went home would never be looked at."""
+        incident = scene.raise_incident("cam-1")
+        assert take(scene.redis, "ann", lease_seconds=0) is not None
+        assert taken_by(scene.redis, "bob") == incident
+        assert set(pending(scene.redis, CRITICAL).values()) == {"bob"}
+
+    def test_new_entry_is_given_to_the_holder(self, scene: Scene) -> None:
+        """Whoever works on an incident would not learn that it got worse, or another would be shown it too."""
+        incident = scene.raise_incident("cam-1", Severity.REVIEW)
+        assert taken_by(scene.redis, "ann") == incident
+        scene.rise("cam-1", Severity.HIGH)
+        assert taken_by(scene.redis, "bob") is None
+        assert set(pending(scene.redis, HIGH).values()) == {"ann"}
+        again = take(scene.redis, "ann")
+        assert again is not None
+        assert json.loads(again.event)["data"]["severity"] == "high"
+        assert take(scene.redis, "ann") is None
+
+    def test_new_entry_waits_its_turn(self, scene: Scene) -> None:
+        """News of something harmless would come before known material."""
+        risen = scene.raise_incident("cam-1", Severity.REVIEW)
+        assert taken_by(scene.redis, "ann") == risen
+        scene.rise("cam-1", Severity.HIGH)
+        critical = scene.raise_incident("cam-2")
+        assert [taken_by(scene.redis, "ann") for _ in range(3)] == [critical, risen, None]
+
+    def test_entries_of_an_expired_lease_go_along(self, scene: Scene) -> None:
+        """Part of an incident would stay with someone who has left, and could not be trimmed."""
+        incident = scene.raise_incident("cam-1", Severity.REVIEW)
+        take(scene.redis, "ann", lease_seconds=0)
+        scene.rise("cam-1", Severity.HIGH)
+        assert taken_by(scene.redis, "bob") == incident
+        assert {*pending(scene.redis, HIGH).values(), *pending(scene.redis, REVIEW).values()} == {"bob"}
+
+    def test_entries_beyond_the_drained_reach_the_holder(self, scene: Scene) -> None:
+        """A backlog would make incidents that nobody can take."""
+        incident = scene.raise_incident("cam-1", Severity.REVIEW)
+        # As if a take had looked at nothing new yet: the group stands at the beginning.
+        scene.redis.xgroup_setid(REVIEW, "moderators", "$")
+        assert taken_by(scene.redis, "ann") == incident
+        assert set(pending(scene.redis, REVIEW).values()) == {"ann"}
+
+    def test_foreign_entries_stop_nothing(self, scene: Scene) -> None:
+        """One malformed entry would block the queue for everybody."""
+        for fields in (
+            {"event": "{"},
+            {"event": "[]"},
+            {"event": '{"data": 5}'},
+            {"x": "y"},
+            {"event": '{"data": {}}'},
+        ):
+            scene.redis.xadd(CRITICAL, fields)
+        incident = scene.raise_incident("cam-1")
+        assert taken_by(scene.redis, "ann") == incident
+        assert len(pending(scene.redis, CRITICAL)) == 1
+
+    def test_many_held_do_not_hide_one(self, scene: Scene) -> None:
+        """With over a hundred incidents being worked on, the next would not be found."""
+        raised = [scene.raise_incident(f"cam-{number}") for number in range(120)]
+        assert {taken_by(scene.redis, "ann") for _ in range(120)} == set(raised)
+        last = scene.raise_incident("cam-last")
+        assert taken_by(scene.redis, "bob") == last
+
+    def test_lost_answer_is_given_again(self, scene: Scene) -> None:
+        """A connection that breaks at the wrong moment would hide an incident until its lease ends."""
+        scene.raise_incident("cam-1")
+        scene.raise_incident("cam-2")
+        keys = [*OPEN_KEYS, *ESCALATION_KEYS]
+        first, again, other = (
+            run_script(scene.redis, "take", keys=keys, args=["ann", 600_000, 10, token])[0] for token in ("a", "a", "b")
+        )
+        assert first == again
+        assert other != first
+
+    def test_empty_queue(self, redis: Redis) -> None:
+        """On a new deployment `next` would fail where it should say that there is nothing."""
+        assert take(redis, "ann") is None
+
+    def test_group_made_by_a_reader_before_anything_happened(self, scene: Scene) -> None:
+        """A platform whose own group comes first would keep moderators from seeing what is published."""
+        scene.redis.xgroup_create(CRITICAL, "platform", id="0", mkstream=True)
+        incident = scene.raise_incident("cam-1")
+        assert taken_by(scene.redis, "ann") == incident
+        assert len(pending(scene.redis, CRITICAL)) == 1
+
+
+class TestWait:
+    def test_wakes_when_something_is_published(self, scene: Scene, redis_url: str) -> None:
+        """A waiting moderator would not be called."""
+        taken: list[Taken | None] = []
+
+        def wait() -> None:
+            with connect(redis_url) as redis:
+                taken.append(take_or_wait(redis, "ann", wait_seconds=60))
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        while not any(client["cmd"] == "xread" for client in scene.redis.client_list()):
+            assert waiting.is_alive()
+        incident = scene.raise_incident("cam-1", Severity.HIGH)
+        waiting.join(30)
+        assert [one.incident_id for one in taken if one is not None] == [incident]
+
+    def test_ends_with_nothing(self, redis: Redis) -> None:
+        """`next --wait` would hang on a quiet night."""
+        assert take_or_wait(redis, "ann", wait_seconds=0.01) is None
+
+
+class TestFollow:
+    def test_from_start(self, scene: Scene) -> None:
+        """An operator could not see what has happened so far."""
+        scene.raise_incident("cam-1", Severity.REVIEW)
+        scene.rise("cam-1", Severity.HIGH)
+        events = follow(scene.redis, from_start=True)
+        assert {next(events).stream_key for _ in range(2)} == {HIGH, REVIEW}
+
+    def test_from_now(self, scene: Scene, redis_url: str) -> None:
+        """`watch` would repeat yesterday, or miss what comes between two looks."""
+        scene.raise_incident("cam-old")
+        seen: list[str] = []
+
+        def watch() -> None:
+            with connect(redis_url) as redis:
+                events = follow(redis, from_start=False)
+                seen.extend(json.loads(next(events).event)["subject"] for _ in range(3))
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        while not any(client["cmd"] == "xread" for client in scene.redis.client_list()):
+            assert watching.is_alive()
+        for name in ("cam-1", "cam-2", "cam-3"):
+            scene.raise_incident(name)
+        watching.join(30)
+        assert seen == ["cam-1", "cam-2", "cam-3"]
+
+    def test_takes_nothing(self, scene: Scene) -> None:
+        """Watching the queue would take incidents away from moderators."""
+        incident = scene.raise_incident("cam-1")
+        next(follow(scene.redis, from_start=True))
+        assert taken_by(scene.redis, "ann") == incident
+
+
+class TestOpenIncidents:
+    def test_tells_who_holds_what(self, scene: Scene) -> None:
+        """A lead could not see what waits, for how long, and who is at it."""
+        scene.raise_incident("cam-1", Severity.REVIEW)
+        held = scene.raise_incident("cam-2", purpose="drill")
+        take(scene.redis, "ann")
+        first, second = open_incidents(scene.redis)
+        assert (first.incident_id, first.holder, first.purpose, first.severity) == (held, "ann", "drill", "critical")
+        assert 0 < first.lease_seconds <= 600
+        assert (second.stream_id, second.holder, second.lease_seconds, second.hits) == ("cam-1", None, 0, 3)
+
+    def test_leaves_out_what_is_decided(self, scene: Scene) -> None:
+        """Decided incidents would look as if they were waiting."""
+        incident = scene.raise_incident("cam-1")
+        decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+        assert open_incidents(scene.redis) == []
+
+
+class TestTrim:
+    def test_slow_second_group_loses_nothing(self, scene: Scene) -> None:
+        """A platform that reads slowly would never see some escalations."""
+        scene.redis.xgroup_create(CRITICAL, "platform", id="0", mkstream=True)
+        for number in range(3):
+            incident = scene.raise_incident(f"cam-{number}")
+            decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+        take(scene.redis, "ann")  # passes the decided over
+        assert trim(scene.redis, held_from={}) == 0
+        read = scene.redis.xreadgroup("platform", "p", {CRITICAL: ">"}, count=2)
+        ((_, entries),) = read
+        scene.redis.xack(CRITICAL, "platform", entries[0][0])
+        assert trim(scene.redis, held_from={}) == 1
+        scene.redis.xack(CRITICAL, "platform", entries[1][0])
+        assert trim(scene.redis, held_from={}) == 1
+        assert scene.redis.xlen(CRITICAL) == 4
+
+    def test_what_is_not_decided_stays(self, scene: Scene) -> None:
+        """An incident that a moderator works on would lose its entries."""
+        scene.raise_incident("cam-1")
+        take(scene.redis, "ann")
+        assert trim(scene.redis, held_from={}) == 0
+
+    def test_queue_without_moderators_is_left_alone(self, scene: Scene) -> None:
+        """What was published before the first moderator came would be gone."""
+        scene.redis.xadd(CRITICAL, {"event": "{}"})
+        scene.redis.xgroup_create(CRITICAL, "platform", id="$")
+        assert trim(scene.redis, held_from={}) == 0
+
+    def test_decisions_nobody_reads_are_kept(self, scene: Scene) -> None:
+        """A platform that connects late would miss decisions."""
+        decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", deployment="test")
+        assert trim(scene.redis, held_from={}) == 0
+        assert scene.redis.xlen("lw:decisions") == 1
+
+    @pytest.mark.parametrize(
+        ("groups", "bound"),
+        [
+            ([], None),
+            ([("5-1", None)], "5-2"),
+            ([("5-1", "3-0")], "3-0"),
+            ([("5-1", None), ("0-0", None)], "0-1"),
+            ([("9-0", None), ("10-0", "9-5")], "9-1"),
+            ([("5-0", "7-0")], "5-1"),
+        ],
+    )
+    def test_bound(self, groups: list[tuple[str, str | None]], bound: str | None) -> None:
+        """Entries that a group has not acknowledged would be dropped."""
+        progress = [GroupProgress(last_delivered_id=last, oldest_pending_id=oldest) for last, oldest in groups]
+        assert trim_bound(progress) == bound
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        "name", ["", "  ", "a" * 101, "a\nb", "a\x1b[31m", "a\x00", "a\u2028x", "a\u202ex", "\udcff"]
+    )
+    def test_unusable_names_are_refused(self, redis: Redis, name: str) -> None:
+        """Who decided what could not be read, or would steer the reader's terminal."""
+        with pytest.raises(QueueError, match=r"--by: .*expected a name of 1 to 100"):
+            take(redis, name)
+
+    def test_names_of_people(self) -> None:
+        """People whose names are not English could not work."""
+        assert check_name(" Zoë Ōkubo ") == "Zoë Ōkubo"
+
+    @given(st.text())
+    def test_what_is_accepted_can_be_stored(self, name: str) -> None:
+        """A name could break a script in the middle."""
+        try:
+            accepted = check_name(name)
+        except QueueError:
+            return
+        assert accepted.encode()
+        assert 1 <= len(accepted) <= 100
+
+
+def test_no_server_is_one_clear_error() -> None:
+    """A moderator would see a traceback when Redis is away."""
+    with pytest.raises(StoreError, match="Redis: "), connect("redis://127.0.0.1:1/0") as redis:
+        take(redis, "ann")
+
+
+def test_bad_url_does_not_show_the_password() -> None:
+    """A typing error in a setting would write the password into a log."""
+    with pytest.raises(StoreError, match="LIVEWARDEN_REDIS_URL: expected redis://") as caught:
+        connect("http://:hunter2@example")
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,309 @@
+"""Parts of a replay by themselves: rows read as they were judged, and rows that are passed over."""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from logged import row
+from replayed import IN_ORDER, RULES, sample
+
+from config.facts import Coverage, ListedHash, ListMatch, SampleFacts, SegmentFacts, Severity, StreamFacts
+from config.policy import Policy
+from sampler.frames import SampleReason, Stretch
+from worker.bank.allowance import allow_tags, marked
+from worker.incidents.events import Occasion, Versions
+from worker.polling.segments import series_of
+from worker.replay.course import SettledSegment, StreamCourse
+from worker.replay.history import WasIncident
+from worker.replay.part import PartResult, Replayer, Times
+from worker.replay.rows import PART_SCHEMA, settled_segment
+from worker.replay.sieve import Sieve
+from worker.replay.thresholds import only_compares
+from worker.verdictlog.rows import rows_of, table_of
+from worker.verdicts.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
+
+
+@given(
+    capture_ms=st.integers(1_600_000_000_000, 1_900_000_000_000),
+    pts=st.lists(st.floats(0, 20), min_size=1, max_size=4, unique=True),
+    score=st.floats(0, 1),
+    allowed=st.booleans(),
+    signals=st.dictionaries(st.text(max_size=5), st.floats(-10, 10), max_size=2),
+)
+def test_a_segment_is_read_as_it_was_judged(
+    capture_ms: int, pts: list[float], score: float, allowed: bool, signals: dict[str, float]
+) -> None:
+    """Anything that a rule can see and the log does not keep would be judged otherwise."""
+    stream = StreamFacts(
+        stream_id="cam-1",
+        purpose="drill",
+        audience="limited",
+        risk_prior=0.3,
+        metadata={"a": [1, {"b": "ü"}]},
+        signals=signals,
+    )
+    tags = allow_tags("police", capture_ms + 10**9, "kim")
+    found = (
+        ListMatch(
+            list="police", entry="7", distance=4, video="v", seconds=1.25, variant="mirror", version="1", tags=("t",)
+        ),
+        *([ListMatch(list="allow", entry="a", distance=0, tags=tags)] if allowed else []),
+    )
+    samples = [
+        SampleVerdict(
+            pts_seconds=seconds,
+            capture_ms=capture_ms + round(seconds * 1000),
+            reason=SampleReason.CUT,
+            keyframe=False,
+            width=320,
+            height=180,
+            pdq="ab" * 32,
+            pdq_quality=80,
+            matches=marked(found, now_ms=capture_ms),
+            scores={"m/nsfw": score},
+            deduplicated=False,
+            concealed=False,
+            looked_at=seconds < 10,
+            flat=None,
+            frozen=False,
+            hits=(),
+        )
+        for seconds in sorted(pts)
+    ]
+    verdict = SegmentVerdict(
+        samples=tuple(samples),
+        duration_seconds=4.0,
+        unmoderated=(Stretch(start_seconds=1.0, end_seconds=2.5, reason="undecodable"),),
+        unhashable_seconds=0.5,
+        frames_total=100,
+        frames_decoded=4,
+        max_gap_seconds=2.0,
+        cpu_seconds=CpuSeconds(),
+        gate=None,
+    )
+    occasion = Occasion(
+        stream=stream, generation=3, segment_key="key", deployment="test", versions=Versions(policy="1")
+    )
+    silent = frozenset({ListedHash("police", "7")})
+    share = verdict.ledger_share(4000)
+    rows = rows_of(
+        occasion,
+        verdict.samples,
+        share,
+        epoch=2,
+        begin_ms=capture_ms,
+        segment_ms=4000,
+        settled_ms=capture_ms + 9000,
+        settled_after=4,
+        silent=silent,
+    )
+    assert settled_segment(table_of(rows).to_pylist()) == SettledSegment(
+        facts=SegmentFacts(
+            key="key",
+            series=series_of(3, 2),
+            capture_ms=capture_ms,
+            silent=silent,
+            stream=stream,
+            samples=tuple(one.facts for one in samples),
+            coverage=Coverage.of_ms(
+                segment_ms=4000,
+                moderated_ms=share.moderated_ms,
+                unhashable_ms=share.unhashable_ms,
+                failed_ms=sum(share.failed_ms.values()),
+            ),
+        ),
+        generation=3,
+        epoch=2,
+        settled_ms=capture_ms + 9000,
+        silent=silent,
+    )
+
+
+REPORTED = '  - {name: reported, when: \'score("m/nsfw") > 0.3 && signal("reports") >= 3.0\', severity: review}\n'
+NO_SIEVE = "  - {name: none, when: 'sample.capture_ms < 0', severity: review}\n"
+"""No picture is like another to it, so that all are gone through."""
+
+
+EVER = Times(start_ms=0, since_ms=0, until_ms=10**12)
+
+
+def seen(seed: int) -> pa.Table:
+    """Many quiet pictures, and some that are not, of streams whose segments end in any order."""
+    chance = random.Random(seed)
+    rows = []
+    for stream in range(4):
+        busy = chance.sample(range(150), 3)
+        for segment in range(150):
+            loud = any(abs(segment - one) < 4 for one in busy)
+            for number in range(chance.randrange(1, 4)):
+                score = chance.choice([0.1, 0.4, 0.7, 0.9, 0.99] if loud else [0.1, 0.15, 0.2])
+                matched = ["known"] if loud and chance.random() < 0.1 else []
+                begin_ms = 2000 * segment
+                rows.append(
+                    row(
+                        **sample(0.5 * number, score=score if chance.random() < 0.9 else None, lists=matched),
+                        stream_id=f"cam-{stream}",
+                        epoch=segment // 100,
+                        segment_key=f"{stream}-{segment}",
+                        capture_ms=begin_ms + 500 * number,
+                        risk_prior=0.1 * stream * 2,
+                        signals=[("reports", float(segment // 40))],
+                        segment_ms=2000,
+                        moderated_ms=500 if segment % 41 == 0 else 2000,
+                        settled_ms=begin_ms + chance.randrange(2000, 9000),
+                        settled_after=0,
+                    )
+                )
+    ended = {(one["stream_id"], one["segment_key"]): one["settled_ms"] for one in rows}
+    whole = [{**one, "settled_ms": ended[one["stream_id"], one["segment_key"]]} for one in rows]
+    return table_of(whole).select(PART_SCHEMA.names)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("rules", [RULES, RULES + IN_ORDER + REPORTED])
+def test_what_is_passed_over_would_have_raised_nothing(
+    policy_of: Callable[[str], Policy], rules: str, seed: int
+) -> None:
+    """A replay that is quick and wrong is worse than none."""
+    table = seen(seed)
+    quick = Replayer(policy_of(rules), EVER).part(table, {})
+    slow = Replayer(policy_of(rules + NO_SIEVE), EVER).part(table, {})
+
+    def told(result: PartResult) -> list[tuple[object, ...]]:
+        return [
+            (one.rule, one.would.incident.incident_id, one.would.severity, one.would.incident.finding)
+            for one in result.compared
+            if one.would is not None
+        ]
+
+    assert told(quick) == told(slow)
+    assert quick.hits == slow.hits
+    assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 12)
+    kept = Sieve(policy_of(rules)).rows(table)
+    assert 0 < kept.sum() < 0.7 * len(kept)
+
+
+def test_what_lies_between_pictures_counts_though_it_is_passed_over(policy_of: Callable[[str], Policy]) -> None:
+    """Two pictures with an hour between them would be two of three in a row."""
+    rules = """
+version: "1"
+rules:
+  - {name: of, when: 'score("m/nsfw") > 0.85', severity: review, persistence: {hits: 2, of_samples: 3}}
+"""
+    loud = (10, 13, 40, 42, 70, 71)
+    rows = [
+        row(
+            **sample(0.0, score=0.9 if number in loud else 0.1),
+            epoch=0,
+            segment_key=f"{number}",
+            capture_ms=2000 * number,
+            settled_ms=2000 * number + 3000,
+            settled_after=0,
+        )
+        for number in range(100)
+    ]
+    table = table_of(rows).select(PART_SCHEMA.names)
+    result = Replayer(policy_of(rules), EVER).part(table, {})
+    assert [one.would.segment_key for one in result.compared if one.would is not None] == ["42"]
+    assert Sieve(policy_of(rules)).rows(table).sum() < 40
+
+
+@pytest.mark.parametrize(
+    ("condition", "sure"),
+    [
+        ('score("a/b") >= 0.9', True),
+        ('score("a/b") >= 0.8 && stream.risk_prior >= 0.5', True),
+        ("true ? score('a') > 0.1 : scores['b'] > 1", True),
+        ('!(score("a") < 0.5) || [score("a") > 0.5][0]', True),
+        ('matched("score(") && matches.exists(m, m.list == "scores")', True),
+        ('window.max("a/b", "5s") > 0.1 && window.samples("60s") >= 10', True),
+        ('1.0 - score("a/b") >= 0.5', False),
+        ('-score("a") > 0.5', False),
+        ('0.5 < score("a")', False),
+        ('score("a/b") + 0.1 >= 0.5', False),
+        ('score("a/b") >= 0.5 == true', False),
+        ('score("a/b") >= 0.5e3', False),
+        ('score("a") > score("b")', False),
+        ("scores.exists(s, scores[s] > 0.5)", False),
+        ("size(scores) > 1", False),
+        ('window.samples("60s") >= window.count("a/b", 0.5, "5s")', False),
+        ('window.max("a/b", "5s") - 0.5 > 0.1', False),
+        ("stream.drill // it's\n || score('a') + 0.1 > 0.5 // it's", False),
+        ('stream.id == r"\\" || score("a") + 0.1 > 0.5 || stream.id == "\\""', False),
+    ],
+)
+def test_conditions_that_only_compare(condition: str, sure: bool) -> None:
+    """Where more is done with a score than that, two on the same side of a number are not the same."""
+    assert only_compares(condition) is sure
+
+
+class TestBegin:
+    """In the middle of a stream's life."""
+
+    RULES = """
+version: "1"
+rules:
+  - {name: likely, when: 'score("m/nsfw") > 0.9', severity: high, cooldown_seconds: 600}
+"""
+
+    def segment(self, number: int) -> SettledSegment:
+        facts = SampleFacts(
+            capture_ms=1000 * number, pts_seconds=0.0, reason="gap", pdq_quality=90, scores={"m/nsfw": 0.95}
+        )
+        segment = SegmentFacts(
+            key=f"{number}", capture_ms=1000 * number, stream=StreamFacts(stream_id="cam-1"), samples=(facts,)
+        )
+        return SettledSegment(facts=segment, generation=1, epoch=0, settled_ms=1000 * number)
+
+    def was(self, **more: Any) -> WasIncident:
+        return WasIncident(
+            incident_id="a" * 24,
+            stream_id="cam-1",
+            generation=1,
+            rule="likely",
+            severity=Severity.HIGH,
+            purpose="live",
+            raised_ms=10_000,
+            at_ms=10_000,
+            captured_first_ms=10_000,
+            captured_last_ms=10_000,
+            captured_ms=10_000,
+            **more,
+        )
+
+    def raised(self, policy: Policy, was: Sequence[WasIncident], *, numbers: Iterable[int]) -> list[str]:
+        course = StreamCourse(policy, "cam-1")
+        for number in (1, 2):
+            course.settle(self.segment(number))
+        course.begin(was, 100_000)
+        for number in numbers:
+            course.settle(self.segment(number))
+        return [one.segment_key for one in course.raised.values()]
+
+    def test_what_a_policy_would_have_raised_before_is_not_open(self, policy_of: Callable[[str], Policy]) -> None:
+        """A new rule that held all the time would be in no count."""
+        assert self.raised(policy_of(self.RULES), [], numbers=[101, 102]) == ["101"]
+
+    def test_what_was_open_stays_open(self, policy_of: Callable[[str], Policy]) -> None:
+        """An incident that people had before them would be raised again."""
+        assert self.raised(policy_of(self.RULES), [self.was()], numbers=[101, 102]) == []
+
+    def test_what_had_waited_for_a_failed_segment_counts(self, policy_of: Callable[[str], Policy]) -> None:
+        """An incident that was raised just after the beginning, and here just before it, would seem to have moved."""
+        policy = policy_of(self.RULES)
+        course = StreamCourse(policy, "cam-1")
+        course.settle(self.segment(1))
+        (raised,) = course.raised
+        course.begin([replace(self.was(), incident_id=raised, raised_ms=100_500)], 100_000)
+        course.settle(self.segment(101))
+        assert list(course.raised) == [raised]
+
+    def test_what_was_decided_stays_decided(self, policy_of: Callable[[str], Policy]) -> None:
+        """What belongs to a decision of before would call people again."""
+        decided = self.was(decided_ms=90_000, outcome="harmless")
+        assert self.raised(policy_of(self.RULES), [decided], numbers=[101, 689, 691]) == ["691"]

@@ -1,0 +1,104 @@
+"""The arithmetic of the coverage ledger."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sampler.frames import Stretch
+from worker.verdicts.accounting import account, length, longest_gap, reach, without
+
+SECONDS = st.floats(min_value=0, max_value=60, allow_nan=False)
+INSTANTS = st.lists(SECONDS, max_size=20)
+
+
+@st.composite
+def stretches(draw: st.DrawFn) -> list[Stretch]:
+    """Stretches in order that do not overlap, as a verdict has them."""
+    marks = sorted(draw(st.lists(SECONDS, max_size=12, unique=True)))
+    reasons = st.sampled_from(["gap", "undecodable", "classifier_failed"])
+    return [
+        Stretch(start_seconds=start - shift, end_seconds=end - shift, reason=draw(reasons))
+        for shift in [draw(st.sampled_from([0, 0, 30]))]
+        for start, end in zip(marks[::2], marks[1::2], strict=False)
+    ]
+
+
+@given(extinf_ms=st.integers(0, 60_000), duration=SECONDS, dark=stretches(), unhashable=SECONDS)
+def test_shares_sum_to_extinf_exactly(extinf_ms: int, duration: float, dark: list[Stretch], unhashable: float) -> None:
+    """Else elapsed = moderated + failed + … would drift apart by a millisecond a segment, and cry wolf for ever."""
+    share = account(extinf_ms, duration_seconds=duration, unmoderated=dark, unhashable_seconds=unhashable)
+    assert share.moderated_ms + sum(share.failed_ms.values()) == extinf_ms
+    assert 0 <= share.unhashable_ms <= share.moderated_ms
+    assert all(part > 0 for part in share.failed_ms.values())
+
+
+def test_segment_shorter_than_promised_is_failed_short() -> None:
+    """A segment cut off on its way would count as watched to its end."""
+    share = account(4_000, duration_seconds=2.5, unmoderated=(), unhashable_seconds=0)
+    assert share.failed_ms == {"short": 1_500}
+    assert share.moderated_ms == 2_500
+
+
+def test_rounded_extinf_is_no_loss() -> None:
+    """Old playlists round EXTINF to whole seconds: each of their segments would report a gap that is none."""
+    for duration in (3.5, 3.7, 4.4):
+        share = account(4_000, duration_seconds=duration, unmoderated=(), unhashable_seconds=0)
+        assert share.moderated_ms == 4_000
+        assert not share.failed_ms
+
+
+def test_nothing_decoded_is_nothing_moderated() -> None:
+    """A segment of a few frames' EXTINF without a picture would count as watched."""
+    share = account(400, duration_seconds=0, unmoderated=(), unhashable_seconds=0)
+    assert share.moderated_ms == 0
+    assert share.failed_ms == {"short": 400}
+
+
+def test_unmoderated_stretches_keep_their_reasons() -> None:
+    """An operator could not tell a broken encoder from a broken classifier."""
+    dark = [
+        Stretch(start_seconds=0, end_seconds=1, reason="undecodable"),
+        Stretch(start_seconds=2, end_seconds=2.5, reason="classifier_failed"),
+        Stretch(start_seconds=3, end_seconds=3.5, reason="undecodable"),
+    ]
+    share = account(4_000, duration_seconds=4, unmoderated=dark, unhashable_seconds=0.25)
+    assert share.failed_ms == {"undecodable": 1_500, "classifier_failed": 500}
+    assert (share.moderated_ms, share.unhashable_ms) == (2_000, 250)
+
+
+def test_time_before_the_first_picture_is_why_a_segment_is_short() -> None:
+    """Sound without pictures would be told as a lost end, or be taken off what was seen."""
+    before = Stretch(start_seconds=-3.02, end_seconds=0, reason="no_pictures")
+    share = account(4_000, duration_seconds=1, unmoderated=[before], unhashable_seconds=0)
+    assert (share.moderated_ms, share.failed_ms) == (1_000, {"no_pictures": 3_000})
+    share = account(6_000, duration_seconds=1, unmoderated=[before], unhashable_seconds=0)
+    assert (share.moderated_ms, share.failed_ms) == (1_000, {"no_pictures": 3_020, "short": 1_980})
+    share = account(1_000, duration_seconds=1, unmoderated=[before], unhashable_seconds=0)
+    assert (share.moderated_ms, share.failed_ms) == (1_000, {})
+
+
+def test_hole_between_two_samples_is_not_filled_from_behind() -> None:
+    """A sample would vouch for what was shown before it: a hole could be twice as long as the profile promises."""
+    assert reach([0, 4], 2, 5) == [(0, 2), (4, 5)]
+    assert reach([1, 4], 2, 5) == [(0, 3), (4, 5)]
+
+
+@given(instants=INSTANTS, reach_seconds=st.floats(0.1, 5), duration=SECONDS)
+def test_each_instant_is_either_reached_or_further_away_than_the_reach(
+    instants: list[float], reach_seconds: float, duration: float
+) -> None:
+    """The ledger would call stretches moderated that no sample speaks for."""
+    reached = reach(instants, reach_seconds, duration)
+    dark = without([(0.0, duration)], reached)
+    assert abs(length(reached) + length(dark) - duration) < 1e-6
+    for start, end in dark:
+        middle = (start + end) / 2
+        assert all(instant > middle or middle - instant >= reach_seconds - 1e-9 for instant in instants)
+        assert all(instant < middle or instant - middle >= reach_seconds - 1e-9 for instant in sorted(instants)[:1])
+
+
+def test_longest_gap_includes_both_ends() -> None:
+    """A scan that sampled only the middle of a file would claim to have seen all of it."""
+    assert longest_gap([3.0, 4.0], 10.0) == 6.0
+    assert longest_gap([3.0, 9.0, 9.5], 10.0) == 6.0
+    assert longest_gap([5.5], 10.0) == 5.5
+    assert longest_gap([], 10.0) == 10.0

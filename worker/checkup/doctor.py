@@ -1,0 +1,212 @@
+"""What a deployment needs, checked one by one, each with what to do about it.
+
+A check never ends the others: an operator wants the whole list at once.
+"""
+
+import difflib
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import TypeVar
+
+from config.errors import LivewardenError, PolicyError
+from config.facts import ALLOW, SELFTEST
+from config.names import unknown
+from config.policy import Policy, load_policy
+from config.settings import PREFIX, Settings
+from models.bank.bank import Bank
+from models.classifier import Classifier
+from models.manifest import Category
+from models.pdq import hash_rgb
+from models.testcard import testcard
+from sampler.decoder import Decoder
+from worker.bank.doctor import examine_bank
+from worker.bank.opening import open_what_is_there
+from worker.cardfile import card_png
+from worker.checkup.policydoctor import examine_policies
+from worker.checkup.redisdoctor import examine_redis
+from worker.diagnosis import Diagnosis, State
+from worker.errors import ObjectStoreError
+from worker.fetching.origins import AllowedOrigins
+from worker.objectstore import ObjectStore
+from worker.policy.judging import known_scores
+from worker.verdicts.stages import classifiers_for
+
+CARD_WIDTH, CARD_HEIGHT = 640, 360
+"""Pixels of the test card that is sent through decoder, PDQ, lists and classifiers."""
+
+CARD_SCORE = 0.9
+"""Of the model for self-tests, at least (>=): it gives 0.99 where the card comes through whole."""
+
+_PROBE = "doctor-probe"
+
+T = TypeVar("T")
+
+
+def examine(environment: Mapping[str, str]) -> Iterator[Diagnosis]:
+    """Runs all checks, in the order in which an operator would mend things."""
+    yield _variables(environment)
+    try:
+        settings = Settings.from_mapping(environment)
+    except LivewardenError as error:
+        yield Diagnosis(name="settings", state=State.FAIL, found=str(error), advice="correct the variables named here")
+        return
+    yield _origins(settings)
+    policy = yield from _loaded("policy", lambda: load_policy(settings.policy_file), _describe_policy)
+    lists = yield from _loaded("hash lists", lambda: open_what_is_there(settings).bank, _describe_lists)
+    classifiers = yield from _loaded("classifiers", lambda: classifiers_for(policy, settings), _describe_classifiers)
+    if policy is not None and lists is not None and classifiers is not None:
+        yield _names_fit(settings, policy, lists, classifiers)
+    if lists is not None and classifiers is not None:
+        yield _test_card(lists, classifiers)
+    yield from examine_redis(settings.redis_url.get_secret_value())
+    yield from examine_bank(settings)
+    yield from examine_policies(settings, policy)
+    yield _store(settings)
+
+
+def _store(settings: Settings) -> Diagnosis:
+    """Writes a file where the verdict log is, and removes it again."""
+    try:
+        store = ObjectStore(settings.store_url)
+        store.write(_PROBE, b"livewarden doctor")
+        store.remove(_PROBE)
+    except ObjectStoreError as error:
+        return Diagnosis(
+            name="verdict log",
+            state=State.WARN,
+            found=str(error),
+            advice=f"set {PREFIX}STORE_URL to where this can be written: without it nothing can be looked back on",
+        )
+    kept = f"{settings.verdict_log_hours:g} hours are kept and looked back on"
+    return Diagnosis(name="verdict log", state=State.OK, found=f"can be written; {kept}")
+
+
+def _variables(environment: Mapping[str, str]) -> Diagnosis:
+    known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    if not unknown:
+        return Diagnosis(name="environment", state=State.OK, found=f"no unknown {PREFIX} variable")
+    near = {name: difflib.get_close_matches(name, known, n=1) for name in unknown}
+    told = [f"{name} (did you mean {close[0]}?)" if close else name for name, close in near.items()]
+    return Diagnosis(
+        name="environment",
+        state=State.WARN,
+        found=f"not read by this version: {', '.join(told)}",
+        advice="correct or remove them",
+    )
+
+
+def _origins(settings: Settings) -> Diagnosis:
+    try:
+        origins = AllowedOrigins.parse(settings.allowed_origins)
+    except LivewardenError as error:
+        return Diagnosis(name="origins", state=State.FAIL, found=str(error), advice=f"correct {PREFIX}ALLOWED_ORIGINS")
+    if origins.public_only:
+        return Diagnosis(
+            name="origins",
+            state=State.WARN,
+            found="any public address may be fetched from",
+            advice=f"name your origins in {PREFIX}ALLOWED_ORIGINS: then a stream's URL leads nowhere else",
+        )
+    wide = [str(network) for network in origins.networks if network.prefixlen == 0]
+    if wide:
+        return Diagnosis(
+            name="origins",
+            state=State.WARN,
+            found=f"{', '.join(wide)} allows everything, your own network and its metadata service included",
+            advice=f"name your origins in {PREFIX}ALLOWED_ORIGINS",
+        )
+    return Diagnosis(name="origins", state=State.OK, found=f"only {', '.join(settings.allowed_origins)}")
+
+
+def _loaded(
+    name: str, load: Callable[[], T], describe: Callable[[T], Diagnosis]
+) -> Generator[Diagnosis, None, T | None]:
+    """Loads something and tells about it; its value is what the generator returns, None if it cannot be loaded."""
+    try:
+        value = load()
+    except LivewardenError as error:
+        yield Diagnosis(
+            name=name, state=State.FAIL, found=str(error), advice="a worker does not start like this: mend it first"
+        )
+        return None
+    yield describe(value)
+    return value
+
+
+def _describe_policy(policy: Policy) -> Diagnosis:
+    live = [rule.name for rule in policy.rules if rule.mode == "live"]
+    found = f"version {policy.version}, profile {policy.profile.name}, live rules: {', '.join(live) or 'none'}"
+    if live:
+        return Diagnosis(name="policy", state=State.OK, found=found)
+    return Diagnosis(
+        name="policy", state=State.WARN, found=found, advice="set `mode: live` on a rule: shadow rules call nobody"
+    )
+
+
+def _describe_lists(lists: Bank) -> Diagnosis:
+    found = ", ".join(f"{name} ({size:,})" for name, size in sorted(lists.sizes.items()) if size)
+    if any(size for name, size in lists.sizes.items() if name not in {SELFTEST, ALLOW}):
+        return Diagnosis(name="hash lists", state=State.OK, found=found)
+    return Diagnosis(
+        name="hash lists",
+        state=State.WARN,
+        found=f"{found}: no known material would be recognised",
+        advice=(
+            "bring lists in with `livewarden bank import LIST FILE`, or put NAME.csv files with a header `hash` or "
+            f"`hash,id` into a folder and set {PREFIX}LISTS_DIR to it"
+        ),
+    )
+
+
+def _describe_classifiers(classifiers: tuple[Classifier, ...]) -> Diagnosis:
+    found = ", ".join(f"{one.manifest.name} {one.manifest.version}" for one in classifiers)
+    return Diagnosis(name="classifiers", state=State.OK, found=f"{found}, weights as their manifests say")
+
+
+def _names_fit(settings: Settings, policy: Policy, lists: Bank, classifiers: tuple[Classifier, ...]) -> Diagnosis:
+    """A rule that asks for what does not exist never holds, and nobody would notice."""
+    try:
+        load_policy(settings.policy_file, known_scores=known_scores(settings))
+    except PolicyError as error:
+        return Diagnosis(
+            name="rules",
+            state=State.FAIL,
+            found=str(error),
+            advice="a worker does not start like this: correct the rules, or add the classifier",
+        )
+    running = {key for one in classifiers for key in one.keys}
+    missing = [f"score {name} is always 0.0, its model does not run" for name in sorted(policy.asked_scores - running)]
+    missing += [unknown("list", name, lists.sizes) for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})]
+    if not missing:
+        return Diagnosis(name="rules", state=State.OK, found="every score and list that rules name exists")
+    return Diagnosis(
+        name="rules",
+        state=State.WARN,
+        found="; ".join(missing),
+        advice="correct the rules, add the model to `cascade`, or bring the list in",
+    )
+
+
+def _test_card(lists: Bank, classifiers: tuple[Classifier, ...]) -> Diagnosis:
+    """Sends the test card through decoder child, PDQ, lists and classifiers, as a picture of a stream would go."""
+    advice = "see that this machine lets a child process start, and that packages are whole: reinstall livewarden"
+    try:
+        with Decoder() as decoder:
+            rgb = decoder.picture(card_png(testcard(CARD_WIDTH, CARD_HEIGHT))).rgb()
+            unconfined = decoder.unconfined
+        matched = any(match.list == SELFTEST for match in lists.match(hash_rgb(rgb)))
+        scores = {key: score for classifier in classifiers for key, score in classifier.scores(rgb).items()}
+    except LivewardenError as error:
+        return Diagnosis(name="test card", state=State.FAIL, found=str(error), advice=advice)
+    if not matched:
+        return Diagnosis(name="test card", state=State.FAIL, found="decoded, but not recognised", advice=advice)
+    if not any(scores[key] >= CARD_SCORE for one in classifiers for key in one.keys_about(Category.TESTCARD)):
+        return Diagnosis(name="test card", state=State.FAIL, found="recognised, but not scored as one", advice=advice)
+    if unconfined:
+        return Diagnosis(
+            name="test card",
+            state=State.WARN,
+            found=f"recognised, but the decoder child is less confined than it should be: {'; '.join(unconfined)}",
+            advice="run workers where seccomp and resource limits are available",
+        )
+    return Diagnosis(name="test card", state=State.OK, found="decoded, recognised and scored; decoder child confined")

@@ -1,0 +1,146 @@
+"""Fetching for code that is not asynchronous: tasks, command line, pipeline.
+
+One `Fetcher` a process. Its connections live in an event loop of their own on a background thread, so that keep-alive
+outlasts a task.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from worker.errors import FetchError
+from worker.fetching.exchange import Fetched, Method, OriginSession, Resolve, resolve_by_system
+from worker.fetching.origins import AllowedOrigins
+from worker.fetching.resource import ByteRange, Validators
+
+__all__ = ["FetchRequest", "Fetched", "Fetcher", "Validators"]
+
+_MAX_CONCURRENT = 32
+"""Of one batch. A batch of playlists is small bodies: what it waits for is round trips, not bandwidth."""
+
+_JOIN_SECONDS = 5.0
+"""For the loop's thread to end once it has been told to; it has nothing left to wait for by then."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchRequest:
+    """One fetch of a batch; fields as `OriginSession.fetch`."""
+
+    url: str
+    max_bytes: int
+    timeout_seconds: float
+    byte_range: ByteRange | None = None
+    method: Method = "GET"
+
+
+class _Running:
+    """An event loop on a thread, with the session that belongs to it."""
+
+    def __init__(self, origins: AllowedOrigins, resolve: Resolve) -> None:
+        self.pid = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="livewarden-fetch", daemon=True)
+        self._thread.start()
+        self.session = self.run(_open(origins, resolve))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Runs `work` in the loop and waits for it; an exception that breaks the wait cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # Celery's soft time limit strikes here
+            raise
+
+    def stop(self) -> None:
+        self.run(self.session.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_JOIN_SECONDS)
+        self._loop.close()
+
+
+_inherited: list[_Running] = []
+"""Loops of parent processes. Their threads did not survive the fork; were they collected here, they would take sockets
+out of an epoll set that is still the parent's."""
+
+
+class Fetcher:
+    """Fetches through one guarded pool of connections. Opened at the first fetch, hence after a fork."""
+
+    def __init__(self, origins: AllowedOrigins, *, resolve: Resolve = resolve_by_system) -> None:
+        self._origins = origins
+        self._resolve = resolve
+        self._running: _Running | None = None
+        self._lock = threading.Lock()
+
+    def fetch_sync(
+        self,
+        url: str,
+        *,
+        max_bytes: int,
+        timeout_seconds: float,
+        byte_range: ByteRange | None = None,
+        method: Method = "GET",
+    ) -> Fetched:
+        """Fetches `url` as `OriginSession.fetch` does.
+
+        Raises:
+            FetchError: whatever went wrong; see its `reason`.
+        """
+        running = self._open()
+        return running.run(
+            running.session.fetch(
+                url, max_bytes=max_bytes, timeout_seconds=timeout_seconds, byte_range=byte_range, method=method
+            )
+        )
+
+    def fetch_many(self, requests: Sequence[FetchRequest]) -> list[Fetched | FetchError]:
+        """Fetches a batch at once; gives what came of each, in the order asked."""
+        running = self._open()
+        return running.run(_fetch_many(running.session, requests))
+
+    def close(self) -> None:
+        """Closes the connections and ends the thread; may be called twice. A later fetch opens them again."""
+        with self._lock:
+            running, self._running = self._running, None
+        if running is not None and running.pid == os.getpid():
+            running.stop()
+        elif running is not None:
+            _inherited.append(running)
+
+    def _open(self) -> _Running:
+        with self._lock:
+            if self._running is not None and self._running.pid != os.getpid():
+                _inherited.append(self._running)
+                self._running = None
+            if self._running is None:
+                self._running = _Running(self._origins, self._resolve)
+            return self._running
+
+
+async def _open(origins: AllowedOrigins, resolve: Resolve) -> OriginSession:
+    return OriginSession(origins, resolve=resolve)
+
+
+async def _fetch_many(session: OriginSession, requests: Sequence[FetchRequest]) -> list[Fetched | FetchError]:
+    turns = asyncio.Semaphore(_MAX_CONCURRENT)
+
+    async def one(request: FetchRequest) -> Fetched | FetchError:
+        async with turns:  # its time starts with its turn
+            try:
+                return await session.fetch(
+                    request.url,
+                    max_bytes=request.max_bytes,
+                    timeout_seconds=request.timeout_seconds,
+                    byte_range=request.byte_range,
+                    method=request.method,
+                )
+            except FetchError as error:
+                return error
+
+    return list(await asyncio.gather(*(one(request) for request in requests)))

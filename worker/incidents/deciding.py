@@ -1,0 +1,218 @@
+"""From hits to incidents: pure functions over what is remembered of each rule on a stream.
+
+One incident is open per (stream, rule). Persistence and cooldown are counted by capture time, so that segments may end
+in any order: a late one may raise an incident, and never withdraws one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from types import MappingProxyType
+
+from pydantic import TypeAdapter, ValidationError
+
+from config.facts import Hit, ListedHash, Severity
+from config.policy import Policy
+from config.rules import Rule
+from worker.errors import StoreError
+from worker.incidents.events import Event, Occasion, escalation, incident_id, interrupt_request
+from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Finding, Incident, concluded, merge
+
+NONE_MUTED: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """The last decision on a rule's incident."""
+
+    quiet_until_ms: int
+    """What was captured before (<) this belongs to the decided incident, unless it is more severe."""
+    severity: Severity
+    incident_id: str = ""
+    """The decided one."""
+
+    def covers(self, hit: Hit) -> bool:
+        """Whether a person has, in effect, decided on this hit already."""
+        return hit.capture_ms < self.quiet_until_ms and hit.severity.rank >= self.severity.rank
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleState:
+    """What is remembered of one rule on one stream."""
+
+    waiting: tuple[Finding, ...] = ()
+    """Hits that do not yet persist, one a capture instant, in that order. At most those that persistence remembers."""
+    incident: Incident | None = None
+    """The open one."""
+    decided: Decided | None = None
+    shadow_hits: int = 0
+    """Hits of the rule in shadow mode: it calls nobody."""
+    muted_hits: int = 0
+    """Hits that rested on hashes in quarantine, or on such as flood, alone."""
+    hashes: tuple[ListedHash, ...] = ()
+    """Of a group of streams: the hashes that made it one."""
+
+
+_STATE = TypeAdapter(RuleState)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamIncidents:
+    """What is remembered of all rules on one stream."""
+
+    version: int = 0
+    """Counts changes in Redis; what is decided on this state is written only if it still holds there."""
+    rules: Mapping[str, RuleState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advance:
+    """What a segment's hits change."""
+
+    rules: Mapping[str, RuleState]
+    """New states, of the rules that have changed only."""
+    incidents: tuple[Incident, ...]
+    """Open incidents that are new or have changed."""
+    events: tuple[Event, ...]
+    """To be published, in this order; requests to interrupt come first."""
+
+
+def encode(state: RuleState) -> str:
+    """As it is kept in Redis."""
+    return _STATE.dump_json(state).decode()
+
+
+def decode(text: str) -> RuleState:
+    """Of what `encode` gave.
+
+    Raises:
+        StoreError: it is something else.
+    """
+    try:
+        return _STATE.validate_json(text)
+    except ValidationError as error:
+        raise StoreError(f"incident state in Redis: {text[:100]!r}: expected what livewarden writes") from error
+
+
+def advance(
+    state: StreamIncidents,
+    *,
+    occasion: Occasion,
+    hits: Sequence[Hit],
+    now_ms: int,
+    policy: Policy,
+    muted: Mapping[str, int] = NONE_MUTED,
+) -> Advance:
+    """What follows from the hits found in one segment.
+
+    Args:
+        hits: of the segment's samples in any order, as `policy.evaluate` gave them; and, as `judge_in_order` gave them,
+            of rules that are judged in order.
+        now_ms: Redis's clock.
+        muted: by rule, how many hits are only to be counted.
+    """
+    rules: dict[str, RuleState] = {}
+    events: list[Event] = []
+    incidents: list[Incident] = []
+    ordered = sorted(hits, key=lambda hit: (hit.rule, 0 if hit.segment else hit.capture_ms))
+    for name, group in groupby(ordered, key=lambda hit: hit.rule):
+        before = after = state.rules.get(name, RuleState())
+        told: list[Event] = []
+        for segment, together in _steps(list(group)):
+            of = replace(occasion, segment_key=segment) if segment else occasion
+            after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy)
+            told += more
+        if after != before:
+            rules[name] = after
+            events += told
+            if after.incident is not None:
+                incidents.append(after.incident)
+    for name, count in muted.items():
+        before = rules.get(name, state.rules.get(name, RuleState()))
+        rules[name] = replace(before, muted_hits=before.muted_hits + count)
+    return Advance(rules=rules, incidents=tuple(incidents), events=tuple(events))
+
+
+def _steps(hits: list[Hit]) -> list[tuple[str, list[Hit]]]:
+    """The hits of a rule that are looked at together, with the segment they are of if it is not the one that ended.
+
+    Of a rule that is judged in order it is one after the other, for which segment's end brings them is chance: so what
+    is raised is the same whichever it was.
+    """
+    if any(hit.segment for hit in hits):
+        return [(hit.segment, [hit]) for hit in hits]
+    return [("", hits)]
+
+
+def _advance_rule(
+    state: RuleState, hits: list[Hit], rule: Rule, occasion: Occasion, now_ms: int, policy: Policy
+) -> tuple[RuleState, list[Event]]:
+    if rule.mode == "shadow":
+        return replace(state, shadow_hits=state.shadow_hits + len(hits)), []
+    decided = state.decided
+    fresh = [hit for hit in hits if occasion.looks_back or decided is None or not decided.covers(hit)]
+    if not fresh:
+        return state, []
+    found = [Finding.of(hit, rule.lists) for hit in fresh]
+    # The most urgent, then the earliest, stands for the segment.
+    cause = min(fresh, key=lambda hit: (hit.severity.rank, hit.capture_ms))
+    if state.incident is None:
+        # All are asked before the oldest are forgotten: who looks back brings some that are older than what waits.
+        gathered = _by_instant([*state.waiting, *found])
+        if rule.persistence.met_by(each.seen for each in gathered) is None:
+            return replace(state, waiting=_remembered(gathered, rule)), []
+        incident = Incident(
+            incident_id=incident_id(occasion, rule.name),
+            generation=occasion.generation,
+            rule=rule.name,
+            purpose=occasion.stream.purpose,
+            finding=concluded(gathered),
+            raised_ms=now_ms,
+            published_ms=now_ms,
+            cooldown_ms=round(rule.cooldown_seconds * 1000),
+        )
+        events = [escalation(occasion, incident, cause, previous_severity=None, now_ms=now_ms)]
+    else:
+        incident = replace(state.incident, finding=concluded([state.incident.finding, *found]))
+        previous = state.incident.finding.severity
+        due = now_ms - incident.published_ms >= policy.update_seconds * 1000
+        events = []
+        if due or incident.finding.severity is not previous:
+            incident = replace(incident, published_ms=now_ms)
+            events = [escalation(occasion, incident, cause, previous_severity=previous, now_ms=now_ms)]
+    incident, requests = _request_interrupt(incident, rule, occasion, now_ms)
+    return replace(state, waiting=(), incident=incident), requests + events
+
+
+def _by_instant(findings: Iterable[Finding]) -> list[Finding]:
+    """One a capture instant, in that order."""
+    ordered = sorted(findings, key=lambda finding: finding.captured_first_ms)
+    return [merge(same) for _, same in groupby(ordered, key=lambda finding: finding.captured_first_ms)]
+
+
+def _remembered(findings: Sequence[Finding], rule: Rule) -> tuple[Finding, ...]:
+    """Without those too old to count with any that may still come."""
+    newest = findings[-1].seen
+    return tuple(finding for finding in findings if rule.persistence.remembers(finding.seen, newest))
+
+
+def _request_interrupt(incident: Incident, rule: Rule, occasion: Occasion, now_ms: int) -> tuple[Incident, list[Event]]:
+    """Once an incident, if the rule says so and two frames matched one of its lists; never for a canary, nor looking
+    back."""
+    enough = len(incident.finding.interrupt_frames_ms) >= MIN_INTERRUPT_FRAMES
+    barred = incident.purpose == "canary" or occasion.looks_back
+    if rule.action != "interrupt" or incident.interrupt_requested or not enough or barred:
+        return incident, []
+    event = interrupt_request(occasion, incident, rule.lists, now_ms)
+    return replace(incident, interrupt_requested=True), [event]
+
+
+def close(state: RuleState, *, now_ms: int) -> RuleState:
+    """The rule's open incident has been decided."""
+    assert state.incident is not None
+    decided = Decided(
+        quiet_until_ms=now_ms + state.incident.cooldown_ms,
+        severity=state.incident.finding.severity,
+        incident_id=state.incident.incident_id,
+    )
+    return replace(state, incident=None, decided=decided)

@@ -1,0 +1,311 @@
+"""Events as others read them: CloudEvents 1.0 in JSON, checked against our schemas before they go anywhere."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+
+from config.facts import Hit, ListMatch, Severity, StreamFacts
+from config.schemas import check_event
+from worker.incidents.findings import Incident
+from worker.queue.keys import DECISIONS, OPERATIONS, escalations_key
+
+MAX_NAMED = 10_000
+"""Streams named in one event: some 200 kB. `streams_total` tells if there are more."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class EventType(StrEnum):
+    """Of what is published; each has its schema in config/schemas."""
+
+    RAISED = "livewarden.escalation.raised.v1"
+    UPDATED = "livewarden.escalation.updated.v1"
+    CLOSED = "livewarden.escalation.closed.v1"
+    DECISION_MADE = "livewarden.decision.made.v1"
+    INTERRUPT_REQUESTED = "livewarden.interrupt.requested.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """An event that may be published: it fits its schema."""
+
+    stream_key: str
+    """The Redis stream that it goes to."""
+    incident_id: str
+    type: EventType
+    text: str
+    """The CloudEvent as JSON, on one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Versions:
+    """What a finding rests on."""
+
+    policy: str
+    lists: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedStreams:
+    """The streams of a group's incident."""
+
+    streams: tuple[str, ...]
+    """As many as an event names, the first to match first."""
+    total: int
+    incidents: tuple[str, ...] = ()
+    """Of its first streams: incidents of their own, raised by the same hash before it was one of many streams."""
+
+    @classmethod
+    def of(cls, streams: Sequence[str]) -> "NamedStreams":
+        """All of them, the first to match first."""
+        return cls(streams=tuple(streams[:MAX_NAMED]), total=len(streams))
+
+    def to_data(self) -> dict[str, Any]:
+        """As events tell them."""
+        told = {"streams": list(self.streams), "streams_total": self.total}
+        return told | {"incidents": list(self.incidents)} if self.incidents else told
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occasion:
+    """The segment that hits were found in, and the circumstances."""
+
+    stream: StreamFacts
+    generation: int
+    """Watch generation, from 1."""
+    segment_key: str
+    deployment: str
+    versions: Versions
+    degraded: tuple[str, ...] = ()
+    """Slugs of checks that did not work as they should."""
+    looks_back: bool = False
+    """It was judged before, and is judged again by hashes that nobody had then: no decision made since covers that, and
+    it asks for no interruption, since what was shown then may be over."""
+
+
+def rfc3339(milliseconds: int) -> str:
+    """UTC, to the millisecond: 2026-11-25T12:34:56.789Z."""
+    return _instant(milliseconds).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def _instant(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def derived_id(*parts: str | int) -> str:
+    """SHA-256, hex, of what an event or an incident tells: the same work gives the same id."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def incident_id(occasion: Occasion, rule: str) -> str:
+    """The ID of the incident that this occasion raises: short enough to be typed, 96 bits."""
+    return derived_id("incident", occasion.stream.stream_id, occasion.generation, rule, occasion.segment_key)[:24]
+
+
+def escalation(
+    occasion: Occasion,
+    incident: Incident,
+    cause: Hit,
+    *,
+    previous_severity: Severity | None,
+    now_ms: int,
+    named: NamedStreams | None = None,
+) -> Event:
+    """The incident was raised (`previous_severity` is None), or has changed.
+
+    Args:
+        cause: the sample that gave cause for this event.
+        named: of a group of streams, which a lead decides on.
+
+    Raises:
+        SchemaError: it does not fit its schema.
+    """
+    kind = EventType.RAISED if previous_severity is None else EventType.UPDATED
+    finding = incident.finding
+    data = _identity(occasion.stream.stream_id, incident) | {
+        "previous_severity": previous_severity,
+        "degraded": list(occasion.degraded),
+        "principles": list(finding.principles),
+        "hits": finding.hits,
+        "sample": {
+            "pts_seconds": cause.pts_seconds,
+            "reason": str(cause.reason),
+            "captured": rfc3339(cause.capture_ms),
+            "segment": occasion.segment_key,
+        },
+        "times": {
+            "captured_first": rfc3339(finding.captured_first_ms),
+            "captured_last": rfc3339(finding.captured_last_ms),
+            "raised": rfc3339(incident.raised_ms),
+            "published": rfc3339(now_ms),
+        },
+        "matches": _matches(incident),
+        "scores": dict(finding.scores),
+        "versions": _versions(occasion.versions),
+        "metadata": dict(occasion.stream.metadata),
+    }
+    if named is not None:
+        data |= named.to_data() | {"needs_role": "lead"}
+    return _event(
+        kind,
+        _escalations_key(incident.purpose, finding.severity),
+        derived_id(kind, incident.incident_id, occasion.segment_key, finding.severity),
+        occasion.deployment,
+        data,
+        now_ms,
+    )
+
+
+def streams_joined(
+    newest: Mapping[str, Any], incident: Incident, named: NamedStreams, *, deployment: str, now_ms: int
+) -> Event:
+    """More streams have joined a group's incident.
+
+    Args:
+        newest: the incident's newest escalation event; what is not about the streams still holds.
+    """
+    kind = EventType.UPDATED
+    finding = incident.finding
+    data = dict(newest["data"]) | named.to_data()
+    data["previous_severity"] = data["severity"]
+    data["hits"] = finding.hits
+    data["matches"] = _matches(incident)
+    data["times"] = data["times"] | {
+        "captured_first": rfc3339(finding.captured_first_ms),
+        "captured_last": rfc3339(finding.captured_last_ms),
+        "published": rfc3339(now_ms),
+    }
+    key = _escalations_key(incident.purpose, finding.severity)
+    event_id = derived_id(kind, incident.incident_id, named.total, len(data["matches"]))
+    return _event(kind, key, event_id, deployment, data, now_ms)
+
+
+def interrupt_request(occasion: Occasion, incident: Incident, lists: tuple[str, ...], now_ms: int) -> Event:
+    """The policy asks the platform to interrupt the stream."""
+    kind = EventType.INTERRUPT_REQUESTED
+    data = _identity(occasion.stream.stream_id, incident) | {
+        "principles": list(incident.finding.principles),
+        "lists": list(lists),
+        "frames": [rfc3339(capture_ms) for capture_ms in incident.finding.interrupt_frames_ms],
+        "matches": _matches(incident),
+        "versions": _versions(occasion.versions),
+        "times": {"raised": rfc3339(incident.raised_ms), "published": rfc3339(now_ms)},
+    }
+    return _event(kind, DECISIONS, derived_id(kind, incident.incident_id), occasion.deployment, data, now_ms)
+
+
+def decision_made(
+    incident: Incident,
+    *,
+    stream_id: str,
+    deployment: str,
+    outcome: str,
+    by: str,
+    note: str,
+    now_ms: int,
+    named: NamedStreams | None = None,
+) -> Event:
+    """A person has decided the incident; of a group, for all its streams."""
+    kind = EventType.DECISION_MADE
+    data = _identity(stream_id, incident) | {
+        "outcome": outcome,
+        "previous_outcome": None,
+        "decided_by": by,
+        "note": note,
+        "times": {
+            "captured_first": rfc3339(incident.finding.captured_first_ms),
+            "captured_last": rfc3339(incident.finding.captured_last_ms),
+            "raised": rfc3339(incident.raised_ms),
+            "decided": rfc3339(now_ms),
+        },
+    }
+    if named is not None:
+        data |= named.to_data()
+    return _event(kind, DECISIONS, derived_id(kind, incident.incident_id), deployment, data, now_ms)
+
+
+def escalation_closed(
+    newest: Mapping[str, Any], *, outcome: str, deployment: str, now_ms: int, named: NamedStreams | None = None
+) -> Event:
+    """The incident was closed by a decision: tells readers other than ours that nobody need look any more.
+
+    Args:
+        newest: the incident's newest escalation event; what it says still holds.
+    """
+    kind = EventType.CLOSED
+    data = dict(newest["data"])
+    data["previous_severity"] = data["severity"]
+    data["times"] = data["times"] | {"published": rfc3339(now_ms)}
+    data["outcome"] = outcome
+    if named is not None:
+        data |= named.to_data()
+    key = _escalations_key(data["purpose"], Severity(data["severity"]))
+    return _event(kind, key, derived_id(kind, data["incident_id"]), deployment, data, now_ms)
+
+
+def _escalations_key(purpose: str, severity: Severity) -> str:
+    """A canary proves the way up to an escalation, and calls nobody."""
+    return OPERATIONS if purpose == "canary" else escalations_key(severity)
+
+
+def _identity(stream_id: str, incident: Incident) -> dict[str, Any]:
+    return {
+        "incident_id": incident.incident_id,
+        "stream_id": stream_id,
+        "generation": incident.generation,
+        "rule": incident.rule,
+        "severity": incident.finding.severity,
+        "drill": incident.purpose in ("drill", "canary"),
+        "purpose": incident.purpose,
+    }
+
+
+def _matches(incident: Incident) -> list[dict[str, Any]]:
+    return [_match(match) for match in incident.finding.matches]
+
+
+def _match(match: ListMatch) -> dict[str, Any]:
+    """What is not known of a match is left out."""
+    known = {
+        "version": match.version,
+        "tags": list(match.tags),
+        "video": match.video,
+        "variant": match.variant,
+        "allowed": match.allowed,
+    }
+    told = {"list": match.list, "entry": match.entry, "distance": match.distance}
+    told |= {name: value for name, value in known.items() if value}
+    return told if match.seconds is None else told | {"seconds": match.seconds}
+
+
+def _versions(versions: Versions) -> dict[str, Any]:
+    return {"policy": versions.policy, "lists": dict(versions.lists), "models": dict(versions.models)}
+
+
+def _event(
+    kind: EventType, stream_key: str, event_id: str, deployment: str, data: dict[str, Any], now_ms: int
+) -> Event:
+    event = CloudEvent(
+        {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": f"/livewarden/{deployment}",
+            "type": str(kind),
+            "subject": data["stream_id"],
+            "time": _instant(now_ms),
+            "datacontenttype": "application/json",
+        },
+        data,
+    )
+    text = JSONFormat().write(event).decode()
+    # What was written is what is checked, so that the check holds for whatever the writing makes of a value.
+    check_event(json.loads(text))
+    return Event(stream_key=stream_key, incident_id=str(data["incident_id"]), type=kind, text=text)

@@ -1,0 +1,191 @@
+"""The end of a segment: incidents, escalations, ledger and the pending record, in one step that is on disk."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from redis import Redis
+
+from config.facts import Hit, ListedHash, SegmentFacts
+from config.judgement import judge_in_order
+from config.policy import Policy
+from worker.errors import StoreError
+from worker.incidents.deciding import Advance, advance, encode
+from worker.incidents.events import Event, Occasion
+from worker.incidents.floods import Sifted
+from worker.incidents.groups import divert, quarantined
+from worker.incidents.orderstore import KEPT_SECONDS, OrderChange, read_in_order
+from worker.incidents.store import MAX_ROUNDS, event_record, incident_record, read_incidents
+from worker.queue.keys import incidents_key, windows_key
+from worker.redisdb import now_ms, run_script_to_disk, store_errors
+
+
+class Settled(StrEnum):
+    """What became of a segment."""
+
+    SETTLED = "settled"
+    """Written now."""
+    ENDED = "ended"
+    """It was not pending any more: somebody else has ended it, and nothing was written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettleResult:
+    """What `settle` did."""
+
+    outcome: Settled
+    events: tuple[Event, ...] = ()
+    """Published with it."""
+    settled_ms: int | None = None
+    """Redis's clock when it was decided; what is settled later on the stream has no earlier one. None: there was
+    nothing to decide."""
+    version: int = 0
+    """Of the stream's incidents, that was decided on: tells the order within one millisecond."""
+    silent: frozenset[ListedHash] = frozenset()
+    """Hashes that raised nothing here, since they were in quarantine or flooded."""
+    problems: tuple[str, ...] = ()
+    """Slugs for `degraded`: rules judged in order that could not be evaluated."""
+
+
+def settle(
+    redis: Redis,
+    *,
+    occasion: Occasion,
+    hits: Sequence[Hit],
+    policy: Policy,
+    coverage_increments: Mapping[str, int],
+    stream_fields: Mapping[str, str],
+    segment: SegmentFacts | None = None,
+) -> SettleResult:
+    """Ends a pending segment, once, whatever is redelivered or dies on the way.
+
+    Decides optimistically: reads what is remembered of the stream, decides here, and writes by one script if nothing
+    has changed meanwhile; else it reads again. When this returns, what it tells is on Redis's disk. Hits that rest on
+    hashes in quarantine, or on those that flood, are only counted; in a flood the stream has joined a group's incident.
+
+    Args:
+        hits: as `policy.evaluate` gave them for the segment's samples; none for a segment that was skipped or failed.
+        coverage_increments: field of `lw:coverage:{id}` to milliseconds or count.
+        stream_fields: field of `lw:stream:{id}` to its new value.
+        segment: for rules that are judged in order, also where nothing was seen of it: others may have waited for it.
+            None: looking back, they are not asked.
+
+    Raises:
+        StoreError: Redis failed, or did not confirm that it is on disk; the segment may have been settled. Call again.
+    """
+    sifted = divert(redis, occasion=occasion, hits=hits, policy=policy)
+    in_order = None
+    if segment is not None and policy.in_order:
+        in_order = replace(segment, silent=sifted.silent | _silent_in_windows(redis, segment, policy))
+    if not sifted.hits and not sifted.muted and in_order is None:
+        nothing = Advance(rules={}, incidents=(), events=())
+        outcome = _write(redis, occasion, None, nothing, coverage_increments, stream_fields, OrderChange())
+        return SettleResult(outcome=Settled(outcome))
+    for _ in range(MAX_ROUNDS):
+        round_ = _decide(redis, occasion, sifted, policy, in_order)
+        told = {}
+        if round_.problems:
+            told["degraded"] = json.dumps(sorted({*occasion.degraded, *round_.problems}))
+        outcome = _write(
+            redis, occasion, round_.version, round_.step, coverage_increments, {**stream_fields, **told}, round_.order
+        )
+        if outcome != "clash":
+            done = Settled(outcome)
+            return SettleResult(
+                outcome=done,
+                events=round_.step.events if done is Settled.SETTLED else (),
+                settled_ms=round_.now_ms,
+                version=round_.version,
+                silent=round_.silent,
+                problems=round_.problems,
+            )
+    raise StoreError(
+        f"stream {occasion.stream.stream_id}: incidents changed {MAX_ROUNDS} times while one was decided on"
+    )
+
+
+def _silent_in_windows(redis: Redis, segment: SegmentFacts, policy: Policy) -> frozenset[ListedHash]:
+    """Of the hashes that windows would count: those in quarantine, whether a rule holds for them alone or not."""
+    matches = (match for sample in segment.samples for match in sample.matches)
+    listed = sorted({match.listed for match in matches if match.list in policy.windows.lists})
+    if not listed or segment.stream.purpose == "canary":
+        return frozenset()
+    with store_errors():
+        return quarantined(redis, listed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Round:
+    """What is decided on one state of the stream."""
+
+    version: int
+    now_ms: int
+    step: Advance
+    order: OrderChange
+    silent: frozenset[ListedHash]
+    problems: tuple[str, ...] = ()
+
+
+def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, segment: SegmentFacts | None) -> _Round:
+    stream_id = occasion.stream.stream_id
+    if segment is None:
+        with store_errors():
+            state, now = read_incidents(redis, stream_id), now_ms(redis)
+        step = advance(state, occasion=occasion, hits=at_once.hits, now_ms=now, policy=policy, muted=at_once.muted)
+        return _Round(version=state.version, now_ms=now, step=step, order=OrderChange(), silent=at_once.silent)
+    with store_errors():
+        read = read_in_order(redis, stream_id, segment.series, but=segment.key)
+        now = now_ms(redis)
+    judged = judge_in_order(policy, read.order, segment, earliest_pending=read.earliest_pending)
+    sifted = at_once.joined(divert(redis, occasion=occasion, hits=judged.hits, policy=policy))
+    if judged.problems:
+        occasion = replace(occasion, degraded=tuple(sorted({*occasion.degraded, *judged.problems})))
+    step = advance(read.incidents, occasion=occasion, hits=sifted.hits, now_ms=now, policy=policy, muted=sifted.muted)
+    return _Round(
+        version=read.incidents.version,
+        now_ms=now,
+        step=step,
+        order=OrderChange.of(segment.series, judged.state, read.over),
+        silent=sifted.silent | segment.silent,
+        problems=judged.problems,
+    )
+
+
+def _write(
+    redis: Redis,
+    occasion: Occasion,
+    version: int | None,
+    step: Advance,
+    coverage_increments: Mapping[str, int],
+    stream_fields: Mapping[str, str],
+    order: OrderChange,
+) -> str:
+    stream_id = occasion.stream.stream_id
+    answer = run_script_to_disk(
+        redis,
+        "settle",
+        keys=[
+            f"lw:pending:{stream_id}",
+            "lw:overdue",
+            incidents_key(stream_id),
+            f"lw:coverage:{stream_id}",
+            f"lw:stream:{stream_id}",
+            windows_key(stream_id),
+        ],
+        args=[
+            occasion.segment_key,
+            f"{stream_id} {occasion.segment_key}",
+            "" if version is None else version,
+            json.dumps({name: encode(state) for name, state in step.rules.items()}),
+            json.dumps([incident_record(stream_id, incident) for incident in step.incidents]),
+            json.dumps([event_record(event) for event in step.events]),
+            json.dumps({name: str(increment) for name, increment in coverage_increments.items()}),
+            json.dumps(dict(stream_fields)),
+            order.series,
+            order.text,
+            json.dumps(order.over),
+            KEPT_SECONDS,
+        ],
+    )
+    return str(answer)

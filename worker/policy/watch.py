@@ -1,0 +1,144 @@
+"""The policy of a worker: looked after by a thread of each of its processes, and told to operators."""
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from config.errors import LivewardenError
+from config.settings import Settings
+from worker.incidents.events import derived_id
+from worker.policy.follower import LOOK_SECONDS, PolicyFollower
+from worker.policy.judging import Judging
+from worker.queue.operations import tell_operators
+from worker.redisdb import now_ms, store_errors
+
+_log = logging.getLogger(__name__)
+
+REFUSED: Final = "livewarden.operations.policy_refused.v1"
+
+IN_FORCE: Final = "lw:policies"
+"""Hash: process, as host:pid, to JSON: what it judges by."""
+
+REPORT_SECONDS: Final = 10.0
+"""How often a process says what it judges by, where that does not change."""
+
+ALIVE_MS: Final = 60_000
+"""A process that has said nothing for longer (>) is not there any more."""
+
+MAX_PROBLEM_LENGTH: Final = 2_000
+"""Of what is told of a broken file: a person reads the first mistakes, and `livewarden policy check` tells all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyReport:
+    """What one process judges by."""
+
+    process: str
+    version: str
+    problem: str
+    """Of the file as it is now; empty: nothing is wrong."""
+
+
+def keep_policy(follower: PolicyFollower[Judging], redis: Redis, stopping: threading.Event) -> None:
+    """Looks at the policy's file every second, until `stopping` is set, for a process that moderates, and says what it
+    judges by."""
+    follower.followed = True
+    reported, reported_at = ("", ""), 0.0
+    while not stopping.wait(LOOK_SECONDS):
+        with _survived():
+            if follower.look():
+                _log.info("policy %s is in force", follower.in_force.policy.version)
+            state = (follower.in_force.policy.version, follower.problem)
+            if state != reported or time.monotonic() - reported_at > REPORT_SECONDS:
+                _report(redis, *state)
+                reported, reported_at = state, time.monotonic()
+
+
+def watch_policy(
+    follower: PolicyFollower[Judging],
+    heirs: PolicyFollower[Judging],
+    redis: Redis,
+    settings: Settings,
+    stopping: threading.Event,
+) -> None:
+    """Looks at the policy's file every second, until `stopping` is set, for the process that forks those that
+    moderate, and tells operators of a broken one.
+
+    Args:
+        follower: for this thread alone.
+        heirs: what is forked begins with.
+    """
+    follower.followed = True
+    told = ""
+    while not stopping.wait(LOOK_SECONDS):
+        with _survived():
+            follower.look()
+            heirs.good = follower.good
+            if follower.refused != told and follower.refused:
+                _tell_refused(redis, settings, follower)
+            told = follower.refused
+
+
+@contextmanager
+def _survived() -> Iterator[None]:
+    """A thread that ended would leave the policy as it is, for ever."""
+    try:
+        yield
+    except (LivewardenError, RedisError, OSError) as error:
+        _log.warning("the policy is not followed: %s", error)
+    except Exception:
+        _log.exception("the policy is not followed")
+
+
+def _report(redis: Redis, version: str, problem: str) -> None:
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    now = now_ms(redis)
+    said = {"version": version, "problem": problem[:MAX_PROBLEM_LENGTH], "at_ms": now}
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.hset(IN_FORCE, name, json.dumps(said))
+        pipe.hgetall(IN_FORCE)
+        _, known = pipe.execute()
+    gone = [one for one, text in known.items() if not _alive(text, now)]
+    if gone:
+        redis.hdel(IN_FORCE, *gone)
+
+
+def policy_reports(redis: Redis) -> list[PolicyReport]:
+    """What the processes that moderate judge by.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        known, now = redis.hgetall(IN_FORCE), now_ms(redis)
+    reports = [(str(name), json.loads(text)) for name, text in known.items() if _alive(str(text), now)]
+    return [
+        PolicyReport(process=name, version=said["version"], problem=said["problem"]) for name, said in sorted(reports)
+    ]
+
+
+def _alive(text: str, now: int) -> bool:
+    return now - int(json.loads(text)["at_ms"]) <= ALIVE_MS
+
+
+def _tell_refused(redis: Redis, settings: Settings, follower: PolicyFollower[Judging]) -> None:
+    with store_errors():
+        now = now_ms(redis)
+    data = {
+        "file": str(settings.policy_file),
+        "problem": follower.problem[:MAX_PROBLEM_LENGTH],
+        "refused": follower.refused,
+        "in_force": follower.in_force.policy.version,
+    }
+    event_id = derived_id(REFUSED, data["file"], data["refused"], data["in_force"])
+    tell_operators(redis, REFUSED, event_id, subject="policy", data=data, deployment=settings.deployment, now_ms=now)

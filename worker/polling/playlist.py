@@ -1,0 +1,258 @@
+"""The text of a playlist, which is hostile, into values; m3u8 splits the tags, and sees only those that are used."""
+
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+import m3u8
+
+from worker.errors import PlaylistError
+from worker.fetching.resource import ByteRange, without_query
+from worker.polling.hls import InitSection, MasterPlaylist, MediaPlaylist, Rendition, Segment
+
+MAX_PLAYLIST_BYTES = 2 * 2**20
+"""20,000 segments of 100 bytes each; a live playlist has some 2 KB."""
+
+MAX_SEGMENTS = 20_000
+"""A day of 4 s segments."""
+
+_MAX_SEGMENT_SECONDS = 3600.0
+"""Far above any target duration in use (2 to 10 s); keeps sums and dates in range."""
+
+_MAX_SEQUENCE = 2**53 - 1
+"""The largest integer that JSON and Lua keep exactly."""
+
+_MAX_URI_CHARACTERS = 4096
+"""A signed URL has up to 2,000."""
+
+_PASSED_ON = frozenset(
+    {
+        "#EXTINF",
+        "#EXT-X-BYTERANGE",
+        "#EXT-X-DISCONTINUITY",
+        "#EXT-X-ENDLIST",
+        "#EXT-X-GAP",
+        "#EXT-X-KEY",
+        "#EXT-X-MAP",
+        "#EXT-X-MEDIA-SEQUENCE",
+        "#EXT-X-PROGRAM-DATE-TIME",
+        "#EXT-X-STREAM-INF",
+    }
+)
+"""Tags that m3u8 may parse. All others, parts of low-latency HLS among them, cannot make it stumble."""
+
+_M3U8_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What m3u8 6.0 raises, bare, on text that it did not expect."""
+
+Base = str | Path
+
+
+def parse_playlist(content: bytes | str, base: Base) -> MediaPlaylist | MasterPlaylist:
+    """Parses a playlist whose URIs are relative to `base`: the URL it was read from, or the folder of a local file.
+
+    Raises:
+        PlaylistError: what was expected, and on which line where that is known.
+    """
+    shown = without_query(base) if isinstance(base, str) else str(base)
+    text = _checked_text(content, shown)
+    tags = _TagFilter(shown)
+    try:
+        parsed: dict[str, Any] = m3u8.parse(text, custom_tags_parser=tags)
+    except _M3U8_ERRORS as error:
+        raise PlaylistError(f"{shown}: line {tags.line_number}: expected a well-formed tag ({error})") from error
+    _check_names(text, shown)
+    if parsed["is_variant"]:
+        return _master(parsed, base, shown)
+    if not tags.target_duration_seconds:
+        raise PlaylistError(f"{shown}: expected #EXT-X-TARGETDURATION, which every media playlist has")
+    return MediaPlaylist(
+        url=str(base),
+        target_duration_seconds=tags.target_duration_seconds,
+        segments=_segments(parsed, base, shown),
+        ended=parsed["is_endlist"],
+    )
+
+
+class _TagFilter:
+    """Called by m3u8 with each tag before it parses it: checks numbers, and keeps tags from it that are not used."""
+
+    def __init__(self, shown: str) -> None:
+        self.line_number = 0
+        self.target_duration_seconds = 0.0
+        self._shown = shown
+        self._segments = 0
+
+    def __call__(self, line: str, line_number: int, *_parsed_so_far: object) -> bool:
+        """Gives True if m3u8 shall pass over the line."""
+        self.line_number = line_number
+        name, _, value = line.partition(":")
+        match name:
+            case "#EXTINF":
+                self._count_segment()
+                self._seconds(name, value.partition(",")[0])
+            case "#EXT-X-TARGETDURATION":
+                self.target_duration_seconds = self._seconds(name, value)
+            case "#EXT-X-MEDIA-SEQUENCE":
+                if not (value.strip().isascii() and value.strip().isdigit() and int(value) <= _MAX_SEQUENCE):
+                    raise self._error(f"{name} from 0 to {_MAX_SEQUENCE}", value)
+            case "#EXT-X-PROGRAM-DATE-TIME":
+                return not _is_date(value)  # an extra: a wrong clock is no reason not to watch
+            case "#EXT-X-SKIP":
+                raise self._error("a whole playlist, not an update to an earlier one", line)
+            case "#EXT-X-I-FRAMES-ONLY":
+                raise self._error("a playlist of whole segments, not of keyframes", line)
+        return name not in _PASSED_ON
+
+    def _count_segment(self) -> None:
+        self._segments += 1
+        if self._segments > MAX_SEGMENTS:
+            raise self._error(f"at most {MAX_SEGMENTS} segments", "more")
+
+    def _seconds(self, name: str, value: str) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds <= _MAX_SEGMENT_SECONDS:
+            raise self._error(f"{name} from 0 to {_MAX_SEGMENT_SECONDS:g} seconds", value)
+        return seconds
+
+    def _error(self, expected: str, got: str) -> PlaylistError:
+        return PlaylistError(f"{self._shown}: line {self.line_number}: expected {expected}, got {got.strip()[:80]!r}")
+
+
+def _is_date(value: str) -> bool:
+    try:
+        # Far from both ends of what datetime holds, for m3u8 adds the durations that follow.
+        return 1970 <= datetime.fromisoformat(value.strip()).year < 3000
+    except ValueError:
+        return False
+
+
+def _checked_text(content: bytes | str, shown: str) -> str:
+    if len(content) > MAX_PLAYLIST_BYTES:
+        raise PlaylistError(f"{shown}: expected a playlist of at most {MAX_PLAYLIST_BYTES} bytes, got {len(content)}")
+    try:
+        text = content if isinstance(content, str) else content.decode()
+    except UnicodeDecodeError as error:
+        raise PlaylistError(f"{shown}: expected a playlist in UTF-8, got binary data at byte {error.start}") from error
+    text = text.removeprefix("\ufeff").strip()
+    if not text:
+        raise PlaylistError(f"{shown}: expected a playlist, got nothing")
+    if text.startswith("<"):
+        raise PlaylistError(f"{shown}: expected a playlist, got a web page or XML")
+    if not text.startswith("#EXTM3U"):
+        raise PlaylistError(f"{shown}: line 1: expected #EXTM3U, got {text.splitlines()[0][:80]!r}")
+    return text
+
+
+def _check_names(text: str, shown: str) -> None:
+    """Refuses URIs that no tag announced, which m3u8 drops without a word, and announced ones that do not come."""
+    announced_on = 0
+    for line_number, line in enumerate((line.strip() for line in text.splitlines()), 1):
+        if line.startswith(("#EXTINF:", "#EXT-X-STREAM-INF:")):
+            if announced_on:
+                raise PlaylistError(f"{shown}: line {line_number}: expected the URI that line {announced_on} announced")
+            announced_on = line_number
+        elif line and not line.startswith("#"):
+            if not announced_on:
+                raise PlaylistError(
+                    f"{shown}: line {line_number}: expected #EXTINF before a URI, got {without_query(line)[:80]!r}"
+                )
+            announced_on = 0
+    if announced_on:
+        raise PlaylistError(f"{shown}: expected the URI that line {announced_on} announced, the playlist stops short")
+
+
+def _segments(parsed: dict[str, Any], base: Base, shown: str) -> tuple[Segment, ...]:
+    segments: list[Segment] = []
+    for sequence, entry in enumerate(parsed["segments"], parsed["media_sequence"]):
+        where = f"{shown}: media sequence {sequence}"
+        if "uri" not in entry:  # m3u8 makes a segment of tags at the end
+            raise PlaylistError(f"{where}: expected a URI after its tags, the playlist stops short")
+        uri = _resolved(entry["uri"], base, where)
+        method = entry.get("key", {}).get("method", "NONE").upper()[:40]
+        segments.append(
+            Segment(
+                sequence=sequence,
+                uri=uri,
+                duration_ms=round(entry["duration"] * 1000),
+                byte_range=_byte_range(entry.get("byterange"), segments[-1] if segments else None, uri, where),
+                init=_init(entry.get("init_section"), base, where),
+                discontinuity=bool(entry["discontinuity"]),
+                program_date_time=entry.get("current_program_date_time"),
+                encryption=None if method == "NONE" else method,
+                gap=bool(entry["gap_tag"]),
+            )
+        )
+    return tuple(segments)
+
+
+def _init(section: dict[str, str] | None, base: Base, where: str) -> InitSection | None:
+    if section is None:
+        return None
+    if not section.get("uri"):
+        raise PlaylistError(f"{where}: expected EXT-X-MAP with a URI")
+    uri = _resolved(section["uri"], base, where)
+    return InitSection(uri=uri, byte_range=_byte_range(section.get("byterange"), None, uri, where, default_offset=0))
+
+
+def _byte_range(
+    text: str | None, previous: Segment | None, uri: str, where: str, *, default_offset: int | None = None
+) -> ByteRange | None:
+    """Reads `length[@offset]`; without an offset it goes on where the range before, of the same resource, ended."""
+    if text is None:
+        return None
+    length, at, offset = text.strip().partition("@")
+    start = default_offset
+    if at:
+        start = int(offset) if offset.isascii() and offset.isdigit() and len(offset) < 16 else None
+    elif previous is not None and previous.byte_range is not None and previous.uri == uri:
+        start = previous.byte_range.end
+    if start is None or not (length.isascii() and length.isdigit() and len(length) < 16 and int(length)):
+        raise PlaylistError(f"{where}: expected a byte range length@offset, got {text[:40]!r}")
+    return ByteRange(offset=start, length=int(length))
+
+
+def _master(parsed: dict[str, Any], base: Base, shown: str) -> MasterPlaylist:
+    if parsed["segments"]:
+        raise PlaylistError(f"{shown}: expected segments or renditions, got both")
+    renditions = []
+    for entry in parsed["playlists"]:
+        info = entry["stream_info"]
+        width, _, height = info.get("resolution", "").strip('"').lower().partition("x")
+        sized = (
+            width.isascii() and width.isdigit() and height.isascii() and height.isdigit() and len(width + height) < 12
+        )
+        renditions.append(
+            Rendition(
+                uri=_resolved(entry["uri"], base, shown),
+                bandwidth=info.get("bandwidth", 0),
+                width_pixels=int(width) if sized else None,
+                height_pixels=int(height) if sized else None,
+                codecs=info.get("codecs", ""),
+            )
+        )
+    return MasterPlaylist(url=str(base), renditions=tuple(renditions))
+
+
+def _resolved(uri: str, base: Base, where: str) -> str:
+    """`uri` as absolute http or https URL, or as a path below the folder `base`."""
+    if len(uri) > _MAX_URI_CHARACTERS:
+        raise PlaylistError(f"{where}: expected a URI of at most {_MAX_URI_CHARACTERS} characters, got {len(uri)}")
+    shown_uri = without_query(uri)[:200]
+    try:
+        if isinstance(base, Path) and not urlsplit(uri).scheme:
+            path = (base / unquote(urlsplit(uri).path)).resolve()
+            if not path.is_relative_to(base.resolve()):
+                raise PlaylistError(f"{where}: expected a file below the playlist's folder, got {shown_uri!r}")
+            return str(path)
+        absolute = urljoin(base, uri) if isinstance(base, str) else uri
+        parts = urlsplit(absolute)
+    except (ValueError, OSError, RuntimeError) as error:  # a bad IPv6 host, a NUL, a loop of links
+        raise PlaylistError(f"{where}: expected a URI, got {shown_uri!r} ({error})") from error
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise PlaylistError(f"{where}: expected an http or https URI, got {shown_uri!r}")
+    return absolute

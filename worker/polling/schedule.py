@@ -1,0 +1,66 @@
+"""The tick, and what it sets off. Redis's clock decides what is due; beat is only one of those who may tick."""
+
+from collections.abc import Callable
+
+from redis import Redis
+
+from worker.polling.poll import BATCH_STREAMS
+from worker.polling.segments import take_overdue
+from worker.redisdb import now_ms, run_script
+from worker.streams.registry import DUE, stream_key
+
+TICK = "lw:tick"
+RECONCILED = "lw:reconciled"
+
+TICK_SECONDS = 1.0
+"""How often beat ticks."""
+
+SHORTEST_TICK_MS = 500
+"""Ticks closer together than this are one: two beats do no harm."""
+
+LATE_TICK_MS = 2_000
+"""A tick older than this is late: any worker ticks then, so that beat is no single point of failure."""
+
+RECONCILE_EVERY_MS = 2_000
+
+RECONCILE_BATCH_SEGMENTS = 200
+
+URGENT_RISK_PRIOR = 0.7
+"""Streams at or above it have their segments in the urgent queue."""
+
+
+def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object]) -> int:
+    """Sends as many polls as the due streams need, and a reconciliation where it is time; gives the polls sent.
+
+    Args:
+        send: sends the task of that name, `poll` or `reconcile`.
+        waiting_polls: how many messages wait in the control queue: polls that nobody has begun are not sent again.
+    """
+    due, reconcile = run_script(
+        redis, "tick", keys=[TICK, DUE, RECONCILED], args=[SHORTEST_TICK_MS, RECONCILE_EVERY_MS]
+    )
+    if reconcile:
+        send("reconcile")
+    polls = max(0, polls_needed(int(due)) - waiting_polls)
+    for _ in range(polls):
+        send("poll")
+    return polls
+
+
+def polls_needed(due_streams: int) -> int:
+    """Batches that hold `due_streams`; 0 if another one ticked (-1)."""
+    return -(-max(0, due_streams) // BATCH_STREAMS)
+
+
+def tick_is_late(redis: Redis) -> bool:
+    """Whether nobody has ticked for `LATE_TICK_MS`."""
+    last = redis.get(TICK)
+    return last is None or now_ms(redis) - int(last) > LATE_TICK_MS
+
+
+def reconcile(redis: Redis, send: Callable[[str, str, float], None]) -> int:
+    """Sends the segments again whose deadline has passed: their message was lost, or their worker was."""
+    overdue = take_overdue(redis, RECONCILE_BATCH_SEGMENTS)
+    for stream_id, key in overdue:
+        send(stream_id, key, float(redis.hget(stream_key(stream_id), "risk_prior") or 0.0))
+    return len(overdue)

@@ -1,0 +1,165 @@
+"""Segments that are admitted and not yet settled: Redis's word on each, whatever becomes of the messages about it.
+
+`lw:pending:{stream}` holds a record for each, `lw:overdue` when somebody has to see after it, `lw:tries:{stream} {key}`
+how often it was begun. The record goes when the segment is settled (`worker.incidents.deciding`), never before.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from redis import Redis
+
+from worker.fetching.resource import ByteRange
+from worker.polling.timeline import NewSegment
+from worker.redisdb import run_script
+
+OVERDUE = "lw:overdue"
+PENDING_PREFIX = "lw:pending:"
+TRIES_PREFIX = "lw:tries:"
+
+LEASE_MS = 15_000
+"""How long a begun segment is left to its worker. A killed worker's segment goes to another one after this, plus one
+round of the reconciler: well within 30 s. Work that takes longer is done twice and settled once."""
+
+FIRST_DEADLINE_MS = 10_000
+"""From admission to the first time that the message is sent again, should nobody have begun."""
+
+LONGEST_DEADLINE_MS = 120_000
+"""Deadlines double: under overload messages wait in the queue, and sending more of them would not help."""
+
+TRIES_KEPT_SECONDS = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentRecord:
+    """An admitted segment; all that a worker needs to moderate it. Kept in Redis as JSON."""
+
+    key: str
+    generation: int
+    epoch: int
+    sequence: int
+    url: str
+    duration_ms: int
+    capture_ms: int
+    """When its first picture was taken, by the epoch's timeline, in Redis's clock."""
+    admitted_ms: int
+    byte_range: ByteRange | None = None
+    init_url: str | None = None
+    init_byte_range: ByteRange | None = None
+    encryption: str | None = None
+
+    @classmethod
+    def of(cls, new: NewSegment, *, generation: int, admitted_ms: int) -> Self:
+        """The record of a segment that a poll found."""
+        segment = new.segment
+        return cls(
+            key=new.key,
+            generation=generation,
+            epoch=new.epoch,
+            sequence=segment.sequence,
+            url=segment.uri,
+            duration_ms=segment.duration_ms,
+            capture_ms=new.capture_ms,
+            admitted_ms=admitted_ms,
+            byte_range=segment.byte_range,
+            init_url=None if segment.init is None else segment.init.uri,
+            init_byte_range=None if segment.init is None else segment.init.byte_range,
+            encryption=segment.encryption,
+        )
+
+    def to_json(self) -> str:
+        """One line that `from_json` reads back."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads what `to_json` wrote."""
+        fields: dict[str, Any] = json.loads(text)
+        for name in ("byte_range", "init_byte_range"):
+            if fields[name] is not None:
+                fields[name] = ByteRange(**fields[name])
+        return cls(**fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """A segment that is now ours to work on, and what happened to it before."""
+
+    record: SegmentRecord
+    losses: int
+    """Beginnings that never ended: pool children that died in them, and time-outs."""
+    deaths: int
+    """Of the decoder child."""
+    fetches: int
+    """That failed."""
+
+
+def pending_key(stream_id: str) -> str:
+    """Hash: segment key to record."""
+    return PENDING_PREFIX + stream_id
+
+
+def member(stream_id: str, segment_key: str) -> str:
+    """Names a segment of a stream in `lw:overdue`; neither part has a space."""
+    return f"{stream_id} {segment_key}"
+
+
+def begin(redis: Redis, stream_id: str, segment_key: str) -> Begun | None:
+    """Takes a segment under a lease and counts the beginning; None: it is settled, or another worker has it."""
+    name = member(stream_id, segment_key)
+    answer = run_script(
+        redis,
+        "begin",
+        keys=[pending_key(stream_id), OVERDUE, TRIES_PREFIX + name],
+        args=[name, segment_key, LEASE_MS, TRIES_KEPT_SECONDS],
+    )
+    if answer[0] != "begun":
+        return None
+    record, losses, deaths, fetches = answer[1:]
+    return Begun(record=SegmentRecord.from_json(record), losses=int(losses), deaths=int(deaths), fetches=int(fetches))
+
+
+def defer(
+    redis: Redis, stream_id: str, segment_key: str, *, delay_ms: int, counts: str = "", in_order: bool = True
+) -> None:
+    """Gives a begun segment back; the reconciler sends it after `delay_ms`.
+
+    Args:
+        counts: `deaths` (of the decoder) or `fetches` (failed), counted against the segment.
+        in_order: False leaves the beginning counted as a loss.
+    """
+    name = member(stream_id, segment_key)
+    run_script(
+        redis,
+        "defer",
+        keys=[pending_key(stream_id), OVERDUE, TRIES_PREFIX + name],
+        args=[name, segment_key, delay_ms, counts, int(in_order)],
+    )
+
+
+def series_of(generation: int, epoch: int) -> str:
+    """Names the segments of a stream that have an order: those of one watch generation and epoch."""
+    return f"{generation}.{epoch}"
+
+
+def forget_tries(redis: Redis, stream_id: str, segment_key: str) -> None:
+    """Drops the counts of a settled segment."""
+    redis.delete(TRIES_PREFIX + member(stream_id, segment_key))
+
+
+def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
+    """Segments, as (stream ID, segment key), whose message has to be sent again; each gets a later deadline."""
+    taken = run_script(
+        redis,
+        "take_overdue",
+        keys=[OVERDUE],
+        args=[most, FIRST_DEADLINE_MS, LONGEST_DEADLINE_MS, PENDING_PREFIX, TRIES_PREFIX],
+    )
+    return [(stream_id, key) for stream_id, _, key in (name.partition(" ") for name in taken)]
+
+
+def pending_ms(records: Mapping[str, str]) -> int:
+    """Duration of the segments in a pending hash."""
+    return sum(int(json.loads(record)["duration_ms"]) for record in records.values())

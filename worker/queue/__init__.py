@@ -1,0 +1,1 @@
+"""The moderators' queue, and what operators must be told."""

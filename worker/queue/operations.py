@@ -1,0 +1,44 @@
+"""What operators must be told, on `lw:operations`; once each, however many workers see it."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from redis import Redis
+
+from config.schemas import check_event
+from worker.queue.keys import OPERATIONS
+from worker.redisdb import run_script_to_disk
+
+REMEMBERED_SECONDS = 30 * 24 * 3600
+"""After which what is still so is told again."""
+
+
+def tell_operators(
+    redis: Redis, kind: str, event_id: str, *, subject: str, data: Mapping[str, Any], deployment: str, now_ms: int
+) -> bool:
+    """Publishes an event, unless one with its ID was published lately; gives whether it was.
+
+    Raises:
+        SchemaError: it does not fit its schema.
+        StoreError: Redis failed, or did not confirm that it is on disk; it may have been told.
+    """
+    event = CloudEvent(
+        {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": f"/livewarden/{deployment}",
+            "type": kind,
+            "subject": subject,
+            "time": datetime.fromtimestamp(now_ms / 1000, UTC),
+            "datacontenttype": "application/json",
+        },
+        dict(data),
+    )
+    text: str = JSONFormat().write(event).decode()
+    check_event(json.loads(text))
+    keys = [f"lw:told:{event_id}", OPERATIONS]
+    return bool(run_script_to_disk(redis, "tell_once", keys=keys, args=[REMEMBERED_SECONDS, text]))

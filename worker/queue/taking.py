@@ -1,0 +1,250 @@
+"""The moderators' queue: taking incidents, following what is published, and trimming what everybody has read.
+
+What a person takes is an incident. It is held under a lease, so that one who goes away does not take it along.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from config.facts import Severity
+from worker.errors import QueueError
+from worker.queue.keys import (
+    DECISIONS,
+    ESCALATION_KEYS,
+    GROUP,
+    OPEN_KEYS,
+    OPERATIONS,
+    incident_key,
+    open_key,
+)
+from worker.redisdb import ANSWER_SECONDS, now_ms, run_script, store_errors
+
+LEASE_SECONDS = 600.0
+MAX_NAME_LENGTH = 100
+MAX_DRAINED = 1000
+"""New entries that one take looks at per stream: bounds how long Redis is busy. The rest is looked at by the next."""
+BLOCK_SECONDS = 5.0
+"""How long one XREAD waits. An incident whose lease ends makes no entry, so it is found after at most this long."""
+assert BLOCK_SECONDS < ANSWER_SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """An incident that is now held by who took it."""
+
+    incident_id: str
+    event: str
+    """Its newest CloudEvent, JSON on one line."""
+    lease_until_ms: int
+    """Redis's clock."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An entry of a stream."""
+
+    stream_key: str
+    entry_id: str
+    event: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenIncident:
+    """An undecided incident as `queue list` shows it."""
+
+    incident_id: str
+    stream_id: str
+    rule: str
+    severity: Severity
+    purpose: str
+    hits: int
+    age_seconds: float
+    """Since it was raised."""
+    holder: str | None
+    lease_seconds: float
+    """Until the holder's lease ends; 0 without one."""
+    streams: int = 1
+    """More than one: one hash raised it on so many, and it is for a lead; `stream_id` is one of them."""
+
+
+def check_name(by: str) -> str:
+    """Gives back the name of a person, without white space around it.
+
+    Raises:
+        QueueError: it is empty, over `MAX_NAME_LENGTH` characters, or has some that do not print: controls, lone
+            surrogates, marks that turn the direction of the text.
+    """
+    name = by.strip()
+    if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
+        expected = f"expected a name of 1 to {MAX_NAME_LENGTH} printable characters"
+        raise QueueError(f"--by: {by[:MAX_NAME_LENGTH]!r}: {expected}")
+    return name
+
+
+def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS) -> Taken | None:
+    """Takes an incident for `by`: critical, then high, then review; the oldest first.
+
+    One that he holds already is given to him again only if it has new entries.
+
+    Returns:
+        None if there is nothing to take.
+
+    Raises:
+        QueueError: `by` is no name.
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        answer = run_script(
+            redis,
+            "take",
+            keys=[*OPEN_KEYS, *ESCALATION_KEYS],
+            args=[check_name(by), round(lease_seconds * 1000), MAX_DRAINED, secrets.token_hex(16)],
+        )
+    if not answer:
+        return None
+    incident_id, event, lease_until_ms = answer
+    return Taken(incident_id=str(incident_id), event=str(event), lease_until_ms=int(lease_until_ms))
+
+
+def take_or_wait(redis: Redis, by: str, *, wait_seconds: float, lease_seconds: float = LEASE_SECONDS) -> Taken | None:
+    """As `take`, but waits up to `wait_seconds` for something to take; Redis wakes it, it does not poll."""
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        # Read before the take: what is published between the two ends the wait at once.
+        seen = _last_ids(redis)
+        taken = take(redis, by, lease_seconds=lease_seconds)
+        left = deadline - time.monotonic()
+        if taken is not None or left <= 0:
+            return taken
+        _read(redis, seen, min(left, BLOCK_SECONDS))
+
+
+def follow(redis: Redis, *, from_start: bool) -> Iterator[Entry]:
+    """Follows the queue's streams for ever without taking anything; from now on, or from the oldest entry kept."""
+    seen = dict.fromkeys(ESCALATION_KEYS, "0-0") if from_start else _last_ids(redis)
+    while True:
+        for entry in _read(redis, seen, BLOCK_SECONDS):
+            seen[entry.stream_key] = entry.entry_id
+            yield entry
+
+
+def _last_ids(redis: Redis) -> dict[str, str]:
+    """The newest entry's ID of each of the queue's streams."""
+    with store_errors(), redis.pipeline(transaction=False) as pipe:
+        for key in ESCALATION_KEYS:
+            pipe.xrevrange(key, count=1)
+        newest = pipe.execute()
+    return {key: entries[0][0] if entries else "0-0" for key, entries in zip(ESCALATION_KEYS, newest, strict=True)}
+
+
+def _read(redis: Redis, seen: dict[str, str], block_seconds: float) -> list[Entry]:
+    with store_errors():
+        after: dict[Any, Any] = {**seen}
+        answer: Any = redis.xread(after, count=100, block=max(1, round(block_seconds * 1000)))
+    streams = answer.items() if isinstance(answer, dict) else answer or ()
+    return [
+        Entry(stream_key=key, entry_id=entry_id, event=fields["event"])
+        for key, entries in streams
+        for entry_id, fields in entries
+        if "event" in fields
+    ]
+
+
+def open_incidents(redis: Redis) -> list[OpenIncident]:
+    """All undecided incidents, in the order in which they are taken."""
+    with store_errors():
+        now = now_ms(redis)
+        with redis.pipeline(transaction=False) as pipe:
+            for severity in Severity:
+                pipe.zrange(open_key(severity), 0, -1)
+            incident_ids = [str(incident_id) for found in pipe.execute() for incident_id in found]
+        with redis.pipeline(transaction=False) as pipe:
+            for incident_id in incident_ids:
+                pipe.hgetall(incident_key(incident_id))
+            records = pipe.execute()
+    # Between the two reads one may have been decided.
+    return [
+        _open_incident(incident_id, fields, now)
+        for incident_id, fields in zip(incident_ids, records, strict=True)
+        if "outcome" not in fields
+    ]
+
+
+def _open_incident(incident_id: str, fields: dict[str, str], now: int) -> OpenIncident:
+    lease_ms = max(0, int(fields.get("lease_until_ms", 0)) - now)
+    return OpenIncident(
+        incident_id=incident_id,
+        stream_id=fields["stream_id"],
+        rule=fields["rule"],
+        severity=Severity(fields["severity"]),
+        purpose=fields["purpose"],
+        hits=int(fields["hits"]),
+        age_seconds=max(0, now - int(fields["raised_ms"])) / 1000,
+        holder=fields["holder"] if lease_ms else None,
+        lease_seconds=lease_ms / 1000,
+        streams=int(fields.get("streams", 1)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupProgress:
+    """How far a consumer group has read a stream."""
+
+    last_delivered_id: str
+    oldest_pending_id: str | None
+    """Delivered and not acknowledged; None if there is none."""
+
+
+def trim_bound(groups: Sequence[GroupProgress]) -> str | None:
+    """The ID below (<) which every group has acknowledged everything; None if there is no group to say so."""
+    if not groups:
+        return None
+    return min((_acknowledged_below(group) for group in groups), key=_order)
+
+
+def _acknowledged_below(group: GroupProgress) -> str:
+    if group.oldest_pending_id is not None and _order(group.oldest_pending_id) <= _order(group.last_delivered_id):
+        return group.oldest_pending_id
+    milliseconds, sequence = _order(group.last_delivered_id)
+    return f"{milliseconds}-{sequence + 1}"
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+def trim(redis: Redis, *, held_from: Mapping[str, str]) -> int:
+    """Drops the entries that every registered group has acknowledged; gives how many.
+
+    A stream of the queue is left alone until the moderators' group is there; the others until any group is.
+
+    Args:
+        held_from: by stream, the ID from which on (>=) its entries stay in any case.
+    """
+    dropped = 0
+    with store_errors():
+        for key in (*ESCALATION_KEYS, DECISIONS, OPERATIONS):
+            if not redis.exists(key):
+                continue
+            groups: list[dict[str, Any]] = redis.xinfo_groups(key)
+            if key in ESCALATION_KEYS and GROUP not in [group["name"] for group in groups]:
+                continue
+            bound = trim_bound([_progress(redis, key, group) for group in groups])
+            if bound is not None:
+                bound = min(bound, held_from.get(key, bound), key=_order)
+                dropped += int(redis.xtrim(key, minid=bound, approximate=False))
+    return dropped
+
+
+def _progress(redis: Redis, key: str, group: dict[str, Any]) -> GroupProgress:
+    pending: dict[str, Any] = redis.xpending(key, group["name"])
+    oldest = pending["min"]
+    return GroupProgress(
+        last_delivered_id=str(group["last-delivered-id"]), oldest_pending_id=None if oldest is None else str(oldest)
+    )

@@ -1,0 +1,221 @@
+"""The registry: which streams are watched, and what is known of each.
+
+One Redis hash a stream, `lw:stream:{id}`; the sorted set `lw:streams` lists the IDs by the time they were registered.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+from redis import Redis
+
+from worker.errors import RegistryError
+from worker.redisdb import run_script
+
+STREAMS = "lw:streams"
+DUE = "lw:due"
+"""Sorted set: stream ID by the time of its next poll, in milliseconds of Redis's own clock."""
+
+_STREAM_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+MAX_URL_LENGTH = 4096
+MAX_METADATA_BYTES = 16_384
+"""A platform's own notes on a stream travel with each event; they are no place for pictures."""
+
+KEPT_AFTER_END_SECONDS = 7 * 24 * 3600
+"""How long the record of an ended or removed stream can still be read."""
+
+
+WAITING = "waiting"
+"""State of a stream that is registered and was not read yet; from then on it is that of `worker.polling.cursor`."""
+REMOVED = "removed"
+"""State of a stream that the platform has taken off."""
+
+
+class Purpose(StrEnum):
+    """Why a stream is watched. The built-in list `selftest` acts on drills and canaries only."""
+
+    LIVE = "live"
+    DRILL = "drill"
+    CANARY = "canary"
+
+
+class Audience(StrEnum):
+    """Who can see the stream. Private ones need a documented legal basis."""
+
+    PUBLIC = "public"
+    LIMITED = "limited"
+    PRIVATE = "private"
+
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """What a platform asks to be watched, checked."""
+
+    stream_id: str
+    url: str
+    purpose: Purpose = Purpose.LIVE
+    audience: Audience = Audience.PUBLIC
+    risk_prior: float = 0.0
+    """0 to 1: how much reason the platform has to worry before anything was seen."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stream_key(stream_id: str) -> str:
+    """The stream's hash in Redis."""
+    return f"lw:stream:{stream_id}"
+
+
+def signals_key(stream_id: str) -> str:
+    """The stream's signals in Redis: `worker.streams.signals`."""
+    return f"lw:signals:{stream_id}"
+
+
+def check_stream_id(stream_id: object) -> str:
+    """Gives back a well-formed stream ID.
+
+    Raises:
+        RegistryError: for anything but 1 to 200 characters of `A-Z a-z 0-9 . _ : -`.
+    """
+    if not isinstance(stream_id, str) or not _STREAM_ID.fullmatch(stream_id):
+        raise RegistryError(f"stream_id: {str(stream_id)[:220]!r}: expected 1 to 200 characters of A-Z a-z 0-9 . _ : -")
+    return stream_id
+
+
+def register(
+    stream_id: object,
+    url: object = None,
+    *,
+    metadata: object = None,
+    purpose: object = "live",
+    audience: object = "public",
+    risk_prior: object = 0.0,
+    url_template: str,
+    legal_basis: str,
+) -> Registration:
+    """Checks what a platform sent, field by field; nothing of it is trusted.
+
+    Args:
+        url: the playlist; None takes `url_template` with the percent-encoded stream ID filled in.
+        url_template: the deployment's template, may be empty.
+        legal_basis: the operator's documented basis for private streams; empty refuses them.
+
+    Raises:
+        RegistryError: naming the field, what came and what was expected.
+    """
+    checked_id = check_stream_id(stream_id)
+    return Registration(
+        stream_id=checked_id,
+        url=_check_url(url, checked_id, url_template),
+        purpose=_choice("purpose", Purpose, purpose),
+        audience=_check_audience(audience, legal_basis),
+        risk_prior=_check_risk_prior(risk_prior),
+        metadata=_check_metadata(metadata),
+    )
+
+
+def _check_url(url: object, stream_id: str, url_template: str) -> str:
+    if url is None:
+        if not url_template:
+            raise RegistryError(f"url: stream {stream_id} came without one, and LIVEWARDEN_URL_TEMPLATE is not set")
+        url = url_template.replace("{stream_id}", quote(stream_id, safe=""))
+    if not isinstance(url, str) or len(url) > MAX_URL_LENGTH or any(c.isspace() or ord(c) < 32 for c in url):
+        raise RegistryError(f"url: {str(url)[:80]!r}: expected an http(s) URL of at most {MAX_URL_LENGTH} characters")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise RegistryError(f"url: {url[:80]!r}: expected http://host/… or https://host/…")
+    return url
+
+
+def _choice(name: str, kind: type[_Choice], value: object) -> _Choice:
+    try:
+        return kind(str(value))
+    except ValueError:
+        raise RegistryError(f"{name}: {str(value)[:80]!r}: expected one of {', '.join(kind)}") from None
+
+
+def _check_audience(value: object, legal_basis: str) -> Audience:
+    audience = _choice("audience", Audience, value)
+    if audience is Audience.PRIVATE and not legal_basis:
+        raise RegistryError(
+            "audience: private streams are watched only where LIVEWARDEN_LEGAL_BASIS documents the legal basis"
+        )
+    return audience
+
+
+def _check_risk_prior(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
+        raise RegistryError(f"risk_prior: {str(value)[:80]!r}: expected a number from 0 to 1")
+    return float(value)
+
+
+def _check_metadata(value: object) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise RegistryError(f"metadata: expected a JSON object, got {type(value).__name__}")
+    try:
+        size_bytes = len(json.dumps(value, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RegistryError(f"metadata: expected a JSON object: {error}") from error
+    if size_bytes > MAX_METADATA_BYTES:
+        raise RegistryError(f"metadata: {size_bytes} bytes of JSON: expected at most {MAX_METADATA_BYTES}")
+    return value
+
+
+def watch(redis: Redis, registration: Registration) -> int:
+    """Begins to watch a stream, or goes on with changed particulars; may be called twice.
+
+    A stream that had ended or was removed, or whose URL is another one now, begins a new watch generation: its
+    segments are moderated afresh, its coverage goes on counting.
+
+    Returns:
+        The watch generation, from 1.
+    """
+    return int(
+        run_script(
+            redis,
+            "watch",
+            keys=[stream_key(registration.stream_id), STREAMS, DUE, signals_key(registration.stream_id)],
+            args=[
+                registration.stream_id,
+                registration.url,
+                registration.purpose,
+                registration.audience,
+                repr(registration.risk_prior),
+                json.dumps(registration.metadata),
+            ],
+        )
+    )
+
+
+def unwatch(redis: Redis, stream_id: str) -> bool:
+    """Takes a stream off; segments already admitted are still moderated.
+
+    Returns:
+        False if the stream was not known.
+    """
+    return bool(
+        run_script(
+            redis,
+            "unwatch",
+            keys=[stream_key(stream_id), DUE, STREAMS],
+            args=[stream_id, KEPT_AFTER_END_SECONDS],
+        )
+    )
+
+
+def stream_ids(redis: Redis) -> list[str]:
+    """The IDs of all streams on record, in the order in which they were registered."""
+    return [str(stream_id) for stream_id in redis.zrange(STREAMS, 0, -1)]

@@ -1,0 +1,78 @@
+"""Signals: numbers that a platform reports on a stream while it is live, such as viewers' reports. Rules look at them.
+
+One hash a stream, `lw:signals:{id}`: name to number. A new watch generation begins without any.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from redis import Redis
+
+from config.facts import StreamFacts
+from worker.errors import RegistryError
+from worker.redisdb import run_script
+from worker.streams.registry import KEPT_AFTER_END_SECONDS, signals_key, stream_key
+
+MAX_SIGNALS: Final = 50
+"""Of one stream: rules are written for each, and every segment carries them to the verdict log."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+
+def check_signals(value: object) -> dict[str, float]:
+    """Checks what a platform reports; nothing of it is trusted.
+
+    Raises:
+        RegistryError: naming the signal, what came and what was expected.
+    """
+    if not isinstance(value, Mapping) or not value:
+        raise RegistryError(f"signals: expected an object of names and numbers, got {type(value).__name__}")
+    if len(value) > MAX_SIGNALS:
+        raise RegistryError(f"signals: {len(value)} of them: expected at most {MAX_SIGNALS}")
+    checked: dict[str, float] = {}
+    for name, number in value.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise RegistryError(f"signals: {str(name)[:80]!r}: expected 1 to 64 characters of a-z 0-9 _ . -")
+        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            raise RegistryError(f"signals: {name}: {str(number)[:80]!r}: expected a number")
+        checked[name] = float(number)
+    return checked
+
+
+def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float]) -> None:
+    """Takes over what `check_signals` gave; others that were reported before stay as they are.
+
+    Raises:
+        RegistryError: the stream is not watched, or would have more than MAX_SIGNALS.
+    """
+    answer = run_script(
+        redis,
+        "signals",
+        keys=[stream_key(stream_id), signals_key(stream_id)],
+        args=[KEPT_AFTER_END_SECONDS, MAX_SIGNALS, *(part for name in signals for part in (name, repr(signals[name])))],
+    )
+    if answer == "unknown":
+        raise RegistryError(f"stream_id: {stream_id}: no such stream is watched")
+    if answer == "too many":
+        raise RegistryError(f"signals: stream {stream_id} would have more than {MAX_SIGNALS}")
+
+
+def stream_facts(redis: Redis, stream_id: str) -> StreamFacts:
+    """What the policy may know of a stream."""
+    names = ("purpose", "audience", "risk_prior", "metadata")
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.hmget(stream_key(stream_id), names)
+        pipe.hgetall(signals_key(stream_id))
+        known, signals = pipe.execute()
+    purpose, audience, risk_prior, metadata = ("" if value is None else str(value) for value in known)
+    return StreamFacts(
+        stream_id=stream_id,
+        purpose=purpose or "live",
+        audience=audience or "public",
+        risk_prior=float(risk_prior or 0.0),
+        metadata=json.loads(metadata or "{}"),
+        signals={str(name): float(number) for name, number in signals.items()},
+    )

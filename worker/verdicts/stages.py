@@ -1,0 +1,160 @@
+"""The classifiers' turn: who looks at a picture, in which order, and what becomes of those that fail.
+
+One model that fails, hangs or gives nonsense takes its own scores away and no others. The picture then counts as not
+moderated, and its verdict says why (`degraded`).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import thread_time
+
+from config.cascade import Stage
+from config.facts import SELFTEST, SampleFacts, StreamFacts
+from config.names import ConditionError
+from config.policy import Policy
+from config.settings import Settings
+from models.classifier import Classifier
+from models.errors import InferenceError, InferenceTimeoutError, ModelsError
+from models.manifest import Provider, Use
+from models.preprocess import Colours
+from models.shelf import load_classifiers
+from worker.verdicts.modelrules import check_models
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Turns:
+    """What one classifier did on the pictures of one segment; deduplicated ones are not among them."""
+
+    looked: int = 0
+    passed_over: int = 0
+    """The cascade gave no cause to look."""
+    failed: int = 0
+    """Pictures without its scores: it failed, or had run out of time on one before."""
+    cpu_seconds: float = 0.0
+    """Of this thread, its conditions among them; what a model computes on threads of its own or on a GPU is not."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """For the stream's record."""
+        return {
+            "looked at": self.looked,
+            "passed over": self.passed_over,
+            "failed": self.failed,
+            "cpu_ms": round(self.cpu_seconds * 1000),
+        }
+
+    def add(self, more: "Turns") -> None:
+        """Counts another segment's too."""
+        self.looked += more.looked
+        self.passed_over += more.passed_over
+        self.failed += more.failed
+        self.cpu_seconds += more.cpu_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What the classifiers say of one picture."""
+
+    scores: Mapping[str, float]
+    complete: bool
+    """Every classifier that had cause to look gave its scores."""
+
+
+def classifiers_for(policy: Policy | None, settings: Settings) -> tuple[Classifier, ...]:
+    """Loads and verifies the classifiers that `policy` is about, in the order of its cascade. None: as without one.
+
+    Raises:
+        models.errors.ClassifierError: one is not usable.
+        config.errors.PolicyError: a rule or the cascade asks of a model what it may not be asked.
+    """
+    names = None if policy is None or policy.cascade is None else [stage.model for stage in policy.cascade]
+    provider = Provider(settings.provider)
+    classifiers = load_classifiers(settings.manifests_dir, names=names, provider=provider)
+    if policy is not None:
+        check_models(policy, [classifier.manifest for classifier in classifiers])
+    return classifiers
+
+
+class Stages:
+    """The classifiers in the order of the policy's cascade; without one, all of them look at all pictures."""
+
+    def __init__(self, classifiers: Sequence[Classifier], cascade: Sequence[Stage] | None) -> None:
+        self._classifiers = tuple(classifiers)
+        self._conditions = {stage.model: stage for stage in cascade or () if stage.when is not None}
+
+    def prepare(self) -> None:
+        """Builds the sessions, 0.1 s and more each: before the first picture has to wait for them.
+
+        Raises:
+            models.errors.ClassifierError: weights are missing, altered or not what their manifest says.
+        """
+        for classifier in self._classifiers:
+            classifier.prepare()
+
+    def segment(self, degraded: set[str]) -> "SegmentStages":
+        """For the pictures of one segment; what fails is told in `degraded`."""
+        return SegmentStages(self._classifiers, self._conditions, degraded)
+
+
+@dataclass
+class SegmentStages:
+    """The stages' way through the pictures of one segment."""
+
+    _classifiers: tuple[Classifier, ...]
+    _conditions: Mapping[str, Stage]
+    _degraded: set[str]
+    turns: dict[str, Turns] = field(default_factory=dict)
+    """By model, of those that had a turn or could have had one."""
+    _out_of_time: set[str] = field(default_factory=set)
+
+    def look(self, picture: Colours, stream: StreamFacts, sample: SampleFacts) -> Looked:
+        """Lets each classifier look at the picture that has cause to; `sample` has no scores yet."""
+        if not stream.drill:
+            # The test card is nothing to a live stream: showing it gains a broadcaster nothing.
+            sample = replace(sample, matches=tuple(match for match in sample.matches if match.list != SELFTEST))
+        scores: dict[str, float] = {}
+        complete = True
+        for classifier in self._classifiers:
+            if classifier.manifest.use is Use.SELFTEST and not stream.drill:
+                continue
+            turns = self.turns.setdefault(classifier.name, Turns())
+            started = thread_time()
+            if not self._due(classifier, stream, replace(sample, scores=scores)):
+                turns.passed_over += 1
+            elif (found := self._scores(classifier, picture)) is not None:
+                turns.looked += 1
+                scores.update(found)
+            else:
+                turns.failed += 1
+                complete = False
+            turns.cpu_seconds += thread_time() - started
+        return Looked(scores=scores, complete=complete)
+
+    def _due(self, classifier: Classifier, stream: StreamFacts, sample: SampleFacts) -> bool:
+        stage = self._conditions.get(classifier.name)
+        if stage is None:
+            return True
+        try:
+            return stage.due(stream, sample)
+        except ConditionError as error:
+            # Looking too often costs time, looking too little may cost a child's safety.
+            _log.warning("cascade: %s: %s", classifier.name, error)
+            self._degraded.add(f"cascade-failed:{classifier.name}")
+            return True
+
+    def _scores(self, classifier: Classifier, picture: Colours) -> Mapping[str, float] | None:
+        if classifier.name in self._out_of_time:
+            return None  # a second wait would take the time of the segments behind this one
+        try:
+            return classifier.scores(picture)
+        except ModelsError as error:
+            # Only its text: an exception of a model may hold the picture in its traceback's frames.
+            _log.warning("classifier %s failed: %s", classifier.name, error)
+            slug = error.slug if isinstance(error, InferenceError) else InferenceError.slug
+            self._degraded.add(f"{slug}:{classifier.name}")
+            if isinstance(error, InferenceTimeoutError):
+                self._out_of_time.add(classifier.name)
+            return None
