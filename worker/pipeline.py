@@ -154,10 +154,11 @@ class Pipeline:
         sample, _ = self._look(frame, origin, in_force, None, clock, stages, degraded)
         if observe is not None:
             observe(picture, sample)
+        unseen = Stretch(start_seconds=0.0, end_seconds=0.0, reason=CLASSIFIER_FAILED)
         return SegmentVerdict(
             samples=(sample,),
             duration_seconds=0.0,
-            unmoderated=(),
+            unmoderated=() if sample.looked_at else (unseen,),
             unhashable_seconds=0.0,
             frames_total=1,
             frames_decoded=1,

@@ -29,7 +29,7 @@ def unseen_lines(unseen: Sequence[Unseen]) -> Iterator[str]:
         seconds[key] = seconds.get(key, 0.0) + one.stretch.seconds
     for (part, reason, detail), total in seconds.items():
         text = detail.removeprefix(f"{part}: ")
-        yield f"{part}: {total:.2f} s unmoderated: {reason}{f' ({text})' if text else ''}"
+        yield f"{part}: {f'{total:.2f} s ' if total else ''}unmoderated: {reason}{f' ({text})' if text else ''}"
 
 
 def _samples(samples: Sequence[SampleVerdict]) -> Table:

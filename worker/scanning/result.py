@@ -77,6 +77,12 @@ class ScanResult:
     def unmoderated_seconds(self) -> float:
         return sum((unseen.stretch.seconds for unseen in self.unseen), 0.0)
 
+    def _unseen_by_reason(self) -> dict[str, float]:
+        seconds: dict[str, float] = {}
+        for unseen in self.unseen:
+            seconds[unseen.stretch.reason] = seconds.get(unseen.stretch.reason, 0.0) + unseen.stretch.seconds
+        return seconds
+
     @property
     def frame_seconds(self) -> float:
         """The mean time that a picture is shown."""
@@ -133,10 +139,12 @@ class ScanResult:
         return all(hit.matches for sample in self.samples for hit in sample.hits if hit.rule in rules)
 
     def exit_status(self, findings: Sequence[ScanFinding]) -> int:
-        """1: there is a finding, whatever went unseen; else 2: over one frame's time is unmoderated; else 0."""
+        """1: there is a finding, whatever went unseen; else 2: over one frame's time is unmoderated, or all of a still
+        picture; else 0."""
         if findings:
             return FOUND
-        return UNSEEN if self.unmoderated_seconds > self.frame_seconds + SLACK_SECONDS else CLEAN
+        still = self.unseen and not self.pictures_seconds
+        return UNSEEN if still or self.unmoderated_seconds > self.frame_seconds + SLACK_SECONDS else CLEAN
 
     def file_record(self) -> dict[str, Any]:
         """As `livewarden scan --json` prints it, first, where the file itself is listed."""
@@ -150,6 +158,8 @@ class ScanResult:
             "type": "summary",
             "duration_seconds": round(self.duration_seconds, 6),
             "unmoderated_seconds": round(self.unmoderated_seconds, 6),
+            "unmoderated": {reason: round(seconds, 6) for reason, seconds in self._unseen_by_reason().items()},
+            "degraded": sorted(self.degraded),
             "frames_total": self.frames_total,
             "frames_decoded": self.frames_decoded,
             "samples": len(self.samples),

@@ -96,6 +96,7 @@ class SampleVerdict:
             ],
             "scores": {name: round(score, 6) for name, score in self.scores.items()},
             "deduplicated": self.deduplicated,
+            **({} if self.looked_at else {"looked_at": False}),
         }
 
 

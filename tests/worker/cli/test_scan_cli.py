@@ -20,6 +20,8 @@ SUMMARY_KEYS = [
     "type",
     "duration_seconds",
     "unmoderated_seconds",
+    "unmoderated",
+    "degraded",
     "frames_total",
     "frames_decoded",
     "samples",
@@ -218,6 +220,21 @@ def test_altered_weights_are_named(folder: Path, tmp_path: Path) -> None:
         assert ran.status == 2
         assert weights.name in ran.message
     assert "SHA-256" in altered.message
+
+
+def test_a_classifier_that_fails_is_told(folder: Path, tmp_path: Path) -> None:
+    """Whoever scans would take a picture that nobody judged for a clean one."""
+    install(tmp_path, mean_model(), input__scale=[1.0, 1.0, 1.0])  # its scores are grey levels, and no probabilities
+    Image.fromarray(photo("astronaut")).save(tmp_path / "still.png")
+    for media, seconds in ((tmp_path / "still.png", 0.0), (folder / "a.ts", 2.0)):
+        ran = livewarden("scan", media, "--json", environment={"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)})
+        assert ran.status == 2
+        assert {sample["looked_at"] for sample in ran.of_type("sample")} == {False}
+        (summary,) = ran.of_type("summary")
+        assert summary["degraded"] == ["score-unusable:means"]
+        assert summary["unmoderated"] == {"classifier_failed": pytest.approx(seconds, abs=FRAME)}
+    shown = livewarden("scan", tmp_path / "still.png", environment={"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)})
+    assert "still.png: unmoderated: classifier_failed" in shown.out
 
 
 def test_unknown_profile_is_named(folder: Path) -> None:
