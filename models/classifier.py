@@ -1,6 +1,7 @@
 """Classifiers: a picture in, a score a label out, in ONNX Runtime sessions of our own."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
 from typing import Any
@@ -15,7 +16,7 @@ from models.fitting import check_fit, input_name, input_shape, output_name
 from models.manifest import Category, Manifest, Output, Provider
 from models.package import ModelPackage
 from models.preprocess import Colours, RgbPicture, lay_out, network_input
-from models.timelimit import TimeLimit
+from models.timelimit import STUCK_SECONDS, TimeLimit
 from models.weights import CheckedWeights, read_pinned, read_weights
 
 SLACK = 1e-3
@@ -30,12 +31,38 @@ _FIRST_RUN_SECONDS = 60.0
 """The first run of a session allocates, and on a GPU compiles: it has longer than the manifest says."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class StuckRun:
+    """A run that went on after it was told to stop: one node of the graph takes too long, and nothing ends it."""
+
+    model: str
+    version: str
+    sha256: str
+    """Of its weights, as its manifest has it."""
+    limit_seconds: float
+    """What it had, before it was told to stop."""
+    on_trial: bool
+    """It was the first run, on black, while its session was built; not one on a picture."""
+
+    def __str__(self) -> str:
+        picture = "a black picture" if self.on_trial else "a picture"
+        return (
+            f"{self.model}: a run on {picture} did not stop within {STUCK_SECONDS:g} s after its limit of "
+            f"{self.limit_seconds:g} s: a single node of its graph takes too long"
+        )
+
+
+WhenStuck = Callable[[StuckRun], None]
+"""Is called in a thread of its own, while the run goes on; what it calls for is the end of the process."""
+
+
 class Classifier:
     """A classifier as its manifest says. Its session is built when the first picture comes: after the worker's fork."""
 
     def __init__(self, package: ModelPackage, *, provider: Provider = Provider.CPU) -> None:
         """Remembers the manifest and what is to compute; reads nothing."""
         self.package = package
+        self._when_stuck: WhenStuck | None = None
         self.provider = provider if provider in self.manifest.runtime.providers else self.manifest.runtime.providers[0]
 
     @property
@@ -73,24 +100,30 @@ class Classifier:
             read_pinned(self.package, self.manifest.input.faces.landmarks)
         return weights
 
-    def prepare(self) -> None:
+    def prepare(self, *, when_stuck: WhenStuck | None = None) -> None:
         """Builds the session and tries it on black: now, and not when the first picture waits.
 
+        Args:
+            when_stuck: from now on, is told of a run that does not end; None: nobody is, and whoever asked waits.
+
         Raises:
-            ClassifierError: the weights are missing, altered, or do not fit the manifest; or they do not run.
+            ClassifierError: the weights are missing, altered, or do not fit the manifest; or they do not run. What
+                failed once is not tried again.
         """
-        _ = self._session, self._faces
+        self._when_stuck = when_stuck
+        _ = self._session
 
     def bare_run(self, picture: Colours) -> Callable[[], Any]:
-        """The session's run alone, on `picture` made ready: what else `scores` does can be measured against it.
+        """The session's run alone, on `picture` made ready: what else `scores` does can be measured against it. Its
+        time limit is kept, which adds 2 µs.
 
         Raises:
-            ClassifierError: as `prepare`.
+            ClassifierError: as `prepare`; each run, InferenceError.
         """
         session = self._session
         how = self.manifest.input
         value = network_input(picture, how) if how.faces is None else np.zeros(input_shape(how), how.dtype)
-        return lambda: session.onnx.run(session.outputs, {session.input: value})
+        return lambda: self._outputs(session, value)
 
     def scores(self, picture: Colours | npt.NDArray[Any]) -> dict[str, float]:
         """Scores a picture: `<model>/<label>` -> 0 to 1. Of several faces the highest counts, of none 0.
@@ -106,11 +139,11 @@ class Classifier:
         colours: Colours = RgbPicture(picture) if isinstance(picture, np.ndarray) else picture
         session = self._session
         how = self.manifest.input
-        if self._faces is None:
+        if session.faces is None:
             return self._run(session, network_input(colours, how))
         deadline = perf_counter() + self.manifest.runtime.time_limit_seconds
         highest = dict.fromkeys(self.keys, 0.0)
-        for chip in self._faces.chips(colours):
+        for chip in session.faces.chips(colours):
             for key, score in self._run(session, lay_out(chip, how)).items():
                 highest[key] = max(highest[key], score)
             if perf_counter() > deadline:
@@ -118,19 +151,22 @@ class Classifier:
         return highest
 
     def _run(self, session: "_Session", value: npt.NDArray[Any]) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        for output, values in zip(self.manifest.outputs, self._outputs(session, value), strict=True):
+            scores.update(self._read(output, np.asarray(values, np.float64).ravel()))
+        return scores
+
+    def _outputs(self, session: "_Session", value: npt.NDArray[Any]) -> list[Any]:
         with session.limit.watched() as options:
             try:
-                outputs = session.onnx.run(session.outputs, {session.input: value}, options)
+                outputs: list[Any] = session.onnx.run(session.outputs, {session.input: value}, options)
             except Exception as error:  # ONNX Runtime's errors share no base class below this one
                 if options.terminate:
                     raise InferenceTimeoutError(
                         f"{self.name}: stopped after {session.limit.seconds:g} s for one picture"
                     ) from error
                 raise InferenceError(f"{self.name}: {_one_line(error)}") from error
-        scores: dict[str, float] = {}
-        for output, values in zip(self.manifest.outputs, outputs, strict=True):
-            scores.update(self._read(output, np.asarray(values, np.float64).ravel()))
-        return scores
+        return outputs
 
     def _read(self, output: Output, values: npt.NDArray[np.float64]) -> dict[str, float]:
         """Scores of one output's numbers."""
@@ -149,16 +185,23 @@ class Classifier:
             raise ScoreError(f"{outside[0]}: {scores[outside[0]]:g}: expected a probability, 0 to 1: see activation")
         return {key: min(1.0, max(0.0, score)) for key, score in scores.items()}
 
-    @cached_property
-    def _faces(self) -> FaceFinder | None:
-        faces = self.manifest.input.faces
-        if faces is None:
-            return None
-        landmarks = read_pinned(self.package, faces.landmarks)
-        return FaceFinder(landmarks, side=self.manifest.input.resize.width, padding=faces.padding)
+    @property
+    def _session(self) -> "_Session":
+        built = self._built
+        if isinstance(built, _Session):
+            return built
+        # Another one each time: one that is raised again gathers frames, in which pictures are.
+        raise type(built)(*built.args)
 
     @cached_property
-    def _session(self) -> "_Session":
+    def _built(self) -> "_Session | ClassifierError":
+        """What failed is remembered: each picture would read the weights again, and wait for that."""
+        try:
+            return self._build()
+        except ClassifierError as error:
+            return type(error)(*error.args)  # without its cause, whose frames hold the weights
+
+    def _build(self) -> "_Session":
         """A session that fits the manifest. Workers are scaled by processes, so it has one thread if not told else."""
         weights = self.verify()
         options = onnxruntime.SessionOptions()
@@ -179,9 +222,30 @@ class Classifier:
         if onnx.get_providers()[0] != providers[0]:
             # ONNX Runtime falls back to the CPU with a warning only; nobody would know why all is slow.
             raise ClassifierError(f"{self.name}: {self.provider} does not work on this machine")
-        session = _Session(self.manifest, weights, onnx)
+        session = _Session(self.manifest, weights, onnx, faces=self._face_finder(), when_stuck=self._tell_stuck)
         self._try(session)
         return session
+
+    def _face_finder(self) -> FaceFinder | None:
+        faces = self.manifest.input.faces
+        if faces is None:
+            return None
+        landmarks = read_pinned(self.package, faces.landmarks)
+        return FaceFinder(landmarks, side=self.manifest.input.resize.width, padding=faces.padding)
+
+    def _tell_stuck(self, session: "_Session") -> None:
+        if self._when_stuck is None:
+            return
+        manifest = self.manifest
+        self._when_stuck(
+            StuckRun(
+                model=manifest.name,
+                version=manifest.version,
+                sha256=manifest.weights.sha256,
+                limit_seconds=session.limit.seconds,
+                on_trial=session.on_trial,
+            )
+        )
 
     @property
     def _file(self) -> str:
@@ -190,23 +254,34 @@ class Classifier:
     def _try(self, session: "_Session") -> None:
         """Tells a manifest that does not fit its weights by one picture of zeros, before any real one is scored."""
         blank = np.zeros(input_shape(self.manifest.input), self.manifest.input.dtype)
-        session.limit.seconds = _FIRST_RUN_SECONDS
+        session.limit.seconds, session.on_trial = _FIRST_RUN_SECONDS, True
         try:
             self._run(session, blank)
         except InferenceError as error:
             raise WeightsError(f"{self._file}: does not run on the manifest's input: {error}") from error
         finally:
-            session.limit.seconds = self.manifest.runtime.time_limit_seconds
+            session.limit.seconds, session.on_trial = self.manifest.runtime.time_limit_seconds, False
 
 
 class _Session:
-    """ONNX Runtime's session, the names that the graph has for what goes in and out, and its time limit."""
+    """ONNX Runtime's session, the names that the graph has for what goes in and out, its time limit, and who finds the
+    faces that it looks at."""
 
-    def __init__(self, manifest: Manifest, weights: CheckedWeights, onnx: Any) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        weights: CheckedWeights,
+        onnx: Any,
+        *,
+        faces: FaceFinder | None,
+        when_stuck: "Callable[[_Session], None]",
+    ) -> None:
         self.onnx = onnx
+        self.faces = faces
         self.input = input_name(manifest.input, weights.graph)
         self.outputs = [output_name(output, weights.graph) for output in manifest.outputs]
-        self.limit = TimeLimit(manifest.runtime.time_limit_seconds)
+        self.limit = TimeLimit(manifest.runtime.time_limit_seconds, lambda: when_stuck(self))
+        self.on_trial = False
 
 
 def _one_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from tinymodels import SIDE, build, classifier, constant_model, endless_model, i
 from models import timelimit
 from models.classifier import Classifier
 from models.errors import InferenceTimeoutError, PictureError, ScoreError, WeightsError
+from models.preprocess import RgbPicture
 from models.shelf import SHIPPED, load_classifiers
 
 PictureArray = npt.NDArray[np.uint8]
@@ -177,6 +179,56 @@ def test_the_thread_that_watches_ends_with_the_work(monkeypatch: pytest.MonkeyPa
             (thread,) = set(threading.enumerate()) - others
         thread.join(10)
         assert not thread.is_alive()
+
+
+def test_a_run_that_does_not_stop_is_told_once() -> None:
+    """One node that computes for ever would hold a worker until it is killed, segment after segment."""
+    told = threading.Event()
+    tellings: list[float] = []
+
+    def tell() -> None:
+        tellings.append(monotonic())
+        told.set()
+
+    limit = timelimit.TimeLimit(0.1, tell)
+    started = monotonic()
+    with limit.watched() as options:  # what computes in it, ONNX Runtime does not let go either
+        assert told.wait(30)
+        assert options.terminate
+    assert tellings[0] - started >= 0.1 + timelimit.STUCK_SECONDS
+    with limit.watched() as options:
+        given_up = threading.Event()
+        timer = threading.Timer(30, given_up.set)
+        timer.start()
+        while not options.terminate:
+            assert not given_up.wait(0.01)
+        timer.cancel()
+    assert len(tellings) == 1  # one that stops when it is told to is only late
+
+
+def test_a_model_that_failed_once_is_not_read_again(tmp_path: Path) -> None:
+    """Each picture would read its weights anew, a gigabyte perhaps, and wait for that."""
+    weights = mean_model()
+    means = classifier(tmp_path, weights)
+    (tmp_path / "means.onnx").unlink()
+    with pytest.raises(WeightsError) as first:
+        means.prepare()
+    (tmp_path / "means.onnx").write_bytes(weights)
+    with pytest.raises(WeightsError) as second:
+        means.scores(solid(1, 2, 3))
+    assert str(second.value) == str(first.value)
+    assert "means.onnx" in str(first.value)
+    assert second.value is not first.value  # what is raised twice gathers the frames of both, and pictures in them
+
+
+def test_the_bare_run_that_others_are_measured_by_is_stopped_too(tmp_path: Path) -> None:
+    """`livewarden models bench` hung."""
+    slow = classifier(
+        tmp_path, endless_model(), outputs=[{"labels": labels("only")}], runtime={"time_limit_seconds": 0.2}
+    )
+    bare = slow.bare_run(RgbPicture(solid(1, 1, 1)))
+    with pytest.raises(InferenceTimeoutError, match=r"stopped after 0\.2 s"):
+        bare()
 
 
 def test_weights_altered_after_the_check_are_refused(tmp_path: Path) -> None:

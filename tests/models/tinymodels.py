@@ -95,6 +95,50 @@ def endless_model(rounds: int = 2**40) -> bytes:
     return bytes(build(nodes, shape=shape, outputs={"scores": [1, 1]}, constants=constants).SerializeToString())
 
 
+def one_node_model(boxes: int = 2_000_000) -> bytes:
+    """One node of it compares so many boxes with each other, for an hour or so, unless the picture is black: nothing
+    can stop it between two nodes."""
+    nodes = [
+        helper.make_node("ReduceMax", ["picture"], ["brightest"], keepdims=0),
+        helper.make_node("Greater", ["brightest", "zero"], ["bright"]),
+        helper.make_node("Cast", ["bright"], ["factor"], to=TensorProto.INT64),
+        helper.make_node("Mul", ["factor", "boxes"], ["more"]),
+        helper.make_node("Add", ["more", "step"], ["count"]),
+        helper.make_node("Range", ["start", "count", "step"], ["numbers"]),
+        helper.make_node("Cast", ["numbers"], ["column"], to=TensorProto.FLOAT),
+        # Boxes of height 1 beside each other, of which none hides another.
+        helper.make_node("Mul", ["column", "zero"], ["top"]),
+        helper.make_node("Add", ["top", "one"], ["bottom"]),
+        helper.make_node("Add", ["column", "one"], ["right"]),
+        *(helper.make_node("Unsqueeze", [edge, "last"], [f"{edge}s"]) for edge in ("top", "column", "bottom", "right")),
+        helper.make_node("Concat", ["tops", "columns", "bottoms", "rights"], ["corners"], axis=1),
+        helper.make_node("Unsqueeze", ["corners", "first"], ["batch"]),
+        helper.make_node("Unsqueeze", ["bottom", "first_two"], ["weights"]),
+        helper.make_node("NonMaxSuppression", ["batch", "weights", "all"], ["selected"]),
+        helper.make_node("Cast", ["selected"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["floats"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Reshape", ["nothing", "one_by_one"], ["scores"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array(value, dtype), name)
+        for name, value, dtype in (
+            ("zero", 0, np.float32),
+            ("one", 1, np.float32),
+            ("boxes", boxes, np.int64),
+            ("start", 0, np.int64),
+            ("step", 1, np.int64),
+            ("last", [1], np.int64),
+            ("first", [0], np.int64),
+            ("first_two", [0, 1], np.int64),
+            ("all", [2**30], np.int64),
+            ("one_by_one", [1, 1], np.int64),
+        )
+    ]
+    shape = [1, 3, SIDE, SIDE]
+    return bytes(build(nodes, shape=shape, outputs={"scores": [1, 1]}, constants=constants).SerializeToString())
+
+
 def manifest(weights: bytes, **changes: Any) -> dict[str, Any]:
     """A manifest for `means.onnx`; `changes` by path, as in `input__layout`. Grey levels become 0 to 1."""
     content: dict[str, Any] = {

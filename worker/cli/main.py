@@ -16,6 +16,7 @@ from config.errors import LivewardenError
 from worker.cli.bank import app as bank
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
+from worker.cli.ending import FAILED
 from worker.cli.hash import hash_images
 from worker.cli.models import app as models
 from worker.cli.policy import app as policy
@@ -28,9 +29,6 @@ from worker.threads import keep_numpy_to_one_thread
 
 PLUGIN_GROUP = "livewarden.commands"
 """Entry points of other packages: each names a `typer.Typer` or a function, and becomes the subcommand of its name."""
-
-FAILED = 2
-"""Exit status after an error that the text explains, as after a usage error."""
 
 app = typer.Typer(
     name="livewarden",
