@@ -31,14 +31,14 @@ class Persistence(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    hits: int = Field(default=1, ge=1, le=100)
+    hits: int = Field(default=1, ge=1, le=100, strict=True)
     """Distinct instants at which the rule holds."""
-    within_seconds: float = Field(default=10.0, gt=0, le=3600)
+    within_seconds: float = Field(default=10.0, gt=0, le=3600, strict=True)
     """The first and the last of them are at most (<=) this far apart."""
-    of_samples: int | None = Field(default=None, ge=1, le=MAX_WINDOW_SAMPLES)
+    of_samples: int | None = Field(default=None, ge=1, le=MAX_WINDOW_SAMPLES, strict=True)
     """Instead of `within_seconds`: the first and the last are among so many samples in a row, in capture order. More
     samples are taken where pictures change, so this is no measure of time."""
-    video_frames: int | None = Field(default=None, ge=2, le=100)
+    video_frames: int | None = Field(default=None, ge=2, le=100, strict=True)
     """Instead of `hits`: distinct frames of one listed video that the rule holds for, at as many distinct instants. So
     neither one picture that is like many frames counts, nor one frame that is seen again and again."""
 

@@ -58,7 +58,7 @@ class Policy(BaseModel):
     """Other profiles for some streams; the first that holds counts."""
     profiles: dict[str, SamplingProfile] = Field(default_factory=dict)
     """The operator's own profiles, and changed built-in ones."""
-    update_seconds: float = Field(default=30.0, ge=1, le=3600)
+    update_seconds: float = Field(default=30.0, ge=1, le=3600, strict=True)
     """Further hits of an open incident are published at most this often; a rise in severity at once."""
     flood: Flood | None = None
     """None: each stream has its own incident, however many there are."""

@@ -11,16 +11,16 @@ class SamplingProfile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    max_gap_seconds: float = Field(gt=0, le=60)
+    max_gap_seconds: float = Field(gt=0, le=60, strict=True)
     """No stretch of decodable pictures longer than this goes without a sample."""
-    keyframe_spacing_seconds: float = Field(ge=0, le=60)
+    keyframe_spacing_seconds: float = Field(ge=0, le=60, strict=True)
     """Keyframes nearer than this to the sample before are passed over, unless their packets tell of new content."""
-    cut_doublings: float = Field(ge=-4, le=16)
+    cut_doublings: float = Field(ge=-4, le=16, strict=True)
     """Evidence from which a packet counts as a hidden cut, in doublings of its size (sampler/evidence.py). Lower sees
     more and decodes more."""
-    cuts_per_second: float = Field(ge=0)
+    cuts_per_second: float = Field(ge=0, strict=True)
     """Bound on pictures taken for cuts, the strongest first: a stream of nothing but cuts costs no more."""
-    audits_per_minute: float = Field(ge=0)
+    audits_per_minute: float = Field(ge=0, strict=True)
     """Pictures taken at random instants. Each costs half a GOP of decoding on the average."""
     exact_pictures: bool = False
     """Whether the loop filter always runs. Else it is left out where most pictures must be decoded, which moves PDQ

@@ -1,22 +1,30 @@
-"""A rule: when a person must look at a stream, and how soon."""
+"""A rule: when a person must look at a stream, and how soon.
 
+Numbers are strict: YAML 1.1 takes `yes` and `on` for booleans, which Python would take for 1.
+"""
+
+import re
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from config.expressions import Condition
-from config.facts import Severity
+from config.facts import ALLOW, SELFTEST, Severity
 from config.names import ConditionError, unknown
 from config.persistence import Persistence
 from config.trial import compile_condition
+
+_LIST_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+"""As the hash bank takes them (models/bank/entries.py)."""
 
 
 def _ascending(value: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(set(value)))
 
 
-_Principles = Annotated[tuple[Annotated[int, Field(ge=1, le=11)], ...], Field(min_length=1), AfterValidator(_ascending)]
+_Principle = Annotated[int, Field(ge=1, le=11, strict=True)]
+_Principles = Annotated[tuple[_Principle, ...], Field(min_length=1), AfterValidator(_ascending)]
 
 
 class Rule(BaseModel):
@@ -32,7 +40,7 @@ class Rule(BaseModel):
     """critical, high or review: the order in which people are called."""
     persistence: Persistence = Persistence()
     """How often the rule must hold before a person is called; by default once."""
-    cooldown_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    cooldown_seconds: float = Field(default=300.0, ge=0, le=86_400, strict=True)
     """After a decision, what was captured up to this much later belongs to the decided incident, unless it is more
     severe."""
     mode: Literal["shadow", "live"] = "live"
@@ -40,7 +48,8 @@ class Rule(BaseModel):
     action: Literal["none", "interrupt"] = "none"
     """`interrupt` asks the platform to interrupt the stream; only where two frames matched one of `lists`."""
     lists: tuple[str, ...] = ()
-    """The hash lists whose matches may interrupt a stream."""
+    """The hash lists whose matches may interrupt a stream: at least one that holds known material. `selftest` beside it
+    lets drills try the way to the platform."""
     principles: _Principles | None = None
     """The Voluntary Principles that the rule serves, beside 5 (livestreams), which all do. None: 1 (known material) for
     a hit on a hash list, 2 (new material) for a classifier's."""
@@ -53,6 +62,18 @@ class Rule(BaseModel):
         if known is not None:
             for name in sorted(condition.scores - known):
                 raise ConditionError(unknown("score", name, known), value.find(name))
+        return value
+
+    @field_validator("lists")
+    @classmethod
+    def _can_interrupt(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name == ALLOW:
+                raise ValueError(f"{ALLOW}: what is on it was found harmless: it interrupts nothing")
+            if not _LIST_NAME.fullmatch(name):
+                raise ValueError(f"{name!r}: expected a hash list's name: 1 to 100 of A-Z a-z 0-9 . _ -")
+        if value and set(value) == {SELFTEST}:
+            raise ValueError(f"{SELFTEST}: the test card is nothing on a live stream: expected another list beside it")
         return value
 
     @model_validator(mode="after")
@@ -88,7 +109,7 @@ class Flood(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    streams: int = Field(ge=2, le=10_000)
+    streams: int = Field(ge=2, le=10_000, strict=True)
     """Distinct streams on which it matches."""
-    within_seconds: float = Field(default=600.0, gt=0, le=86_400)
+    within_seconds: float = Field(default=600.0, gt=0, le=86_400, strict=True)
     """The last match on each of them is at most (<=) this old, by the clock of Redis."""

@@ -148,6 +148,31 @@ class TestRefusals:
                 "{name: a, severity: critical, when: 'true', lists: [x]}",
                 "only a rule with `action: interrupt` has them",
             ),
+            (
+                "{name: a, severity: critical, when: 'true', action: interrupt, lists: [selftest]}",
+                "rules[0].lists (rule 'a'): selftest: the test card is nothing on a live stream",
+            ),
+            (
+                "{name: a, severity: critical, when: 'true', action: interrupt, lists: [police, allow]}",
+                "rules[0].lists (rule 'a'): allow: what is on it was found harmless",
+            ),
+            (
+                "{name: a, severity: critical, when: 'true', action: interrupt, lists: [police, '']}",
+                "rules[0].lists (rule 'a'): '': expected a hash list's name",
+            ),
+            (
+                "{name: a, severity: high, when: 'true', cooldown_seconds: yes}",
+                "rules[0].cooldown_seconds (rule 'a'): ",
+            ),
+            (
+                "{name: a, severity: high, when: 'true', persistence: {hits: true}}",
+                "line 3, column 59: rules[0].persistence.hits (rule 'a'): Input should be a valid integer",
+            ),
+            (
+                "{name: a, severity: high, when: 'true', persistence: {hits: 3, within_seconds: on}}",
+                "rules[0].persistence.within_seconds (rule 'a'): Input should be a valid number",
+            ),
+            ("{name: a, severity: high, when: 'true', principles: [yes]}", "rules[0].principles[0] (rule 'a'): "),
             ("{name: a, name: b}", "line 3, column 15: 'name' is given twice"),
             ("{name: a", "line 4, column 1: "),
             ("5", "rules[0]: "),
@@ -206,6 +231,12 @@ class TestRefusals:
         assert str(caught.value).startswith(f"{path}: ")
         assert told in str(caught.value)
         assert "\n" not in str(caught.value)
+
+    def test_a_drill_may_try_an_interruption(self, tmp_path: Path) -> None:
+        """Whether the platform hears a request to interrupt would be found out when it matters."""
+        rule = "{name: a, severity: high, when: 'true', action: interrupt, lists: [confirmed, selftest]}"
+        policy = load_policy(write(tmp_path, f'version: "1"\nrules:\n  - {rule}\n'))
+        assert policy.rules[0].lists == ("confirmed", "selftest")
 
     def test_missing_file_and_folder(self, tmp_path: Path) -> None:
         """A wrong path would end in a traceback."""
