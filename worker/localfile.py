@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import BinaryIO
 
+from config.regularfile import open_regular
 from worker.errors import LocalFileError
 
 
@@ -10,10 +11,10 @@ def open_file(path: Path) -> BinaryIO:
     """`path`, open for reading; the caller closes it.
 
     Raises:
-        LocalFileError: it is missing, no file, or not readable.
+        LocalFileError: it is missing, no regular file, or not readable.
     """
     try:
-        return path.open("rb")
+        return open_regular(path)
     except OSError as error:
         raise LocalFileError(f"{path}: cannot be read: {error.strerror}") from error
 

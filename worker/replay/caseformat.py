@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from config.facts import Severity
 from config.mistakes import Mistake, YamlText, mistakes_of
+from config.regularfile import open_regular
 from worker.errors import ReplayError
 
 MAX_SAMPLES = 10_000
@@ -132,7 +133,7 @@ def read_cases(path: Path, name: str | None = None) -> tuple[CaseFile, YamlText]
     """
     name = str(path) if name is None else name
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_FILE_BYTES + 1)
         if len(data) > MAX_FILE_BYTES:
             raise ReplayError(f"{name}: over {MAX_FILE_BYTES} bytes: expected test cases of a policy")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from config.regularfile import open_regular
 from worker.errors import PlaylistError
 from worker.fetching.fetch import Fetched, Fetcher
 from worker.fetching.resource import ByteRange, without_query
@@ -167,7 +168,7 @@ def _opened(path: Path) -> Iterator[Payload]:
 
 def _head(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(16)
     except OSError:
         return b""  # told when it is read

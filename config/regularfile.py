@@ -1,0 +1,31 @@
+"""Files that a person names, opened so that nobody waits for them: what is a pipe or a device is refused."""
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+from typing import BinaryIO, Final
+
+_GIVEN: Final = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+")
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, open for reading; the caller closes it.
+
+    What this process was given open, such as /dev/stdin, is taken whatever it is: who names it means to wait for it.
+
+    Raises:
+        OSError: it is missing, not readable or no regular file; `strerror` says which.
+    """
+    if _GIVEN.fullmatch(str(path)):
+        return path.open("rb")
+    try:
+        # An ordinary open of a pipe waits for somebody who writes to it: for ever, if need be.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except ValueError as error:  # a NUL, or what no file system can write
+        raise OSError(errno.EINVAL, "expected the name of a file") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "expected a regular file")
+    return os.fdopen(descriptor, "rb")

@@ -1,0 +1,52 @@
+"""Files that people name: what is none of them is told, and nobody waits for it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from config.errors import PolicyError
+from config.policy import read_policy
+from config.regularfile import open_regular
+from worker.errors import LocalFileError, ReplayError
+from worker.localfile import read_file
+from worker.replay.caseformat import read_cases
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "policy": read_policy,
+    "cases": read_cases,
+    "file": lambda path: read_file(path, max_bytes=10),
+}
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("reader", READERS)
+def test_a_pipe_is_no_file(tmp_path: Path, reader: str) -> None:
+    """Who names one by mistake would wait for ever, and so would the thread that follows the policy."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises((PolicyError, ReplayError, LocalFileError), match="cannot be read: expected a regular file"):
+            READERS[reader](tmp_path / name)
+
+
+@pytest.mark.parametrize("path", [Path("/dev/zero"), Path("/"), Path("/a\0b"), Path("/none/there")])
+def test_what_else_is_no_file(path: Path) -> None:
+    """A device would be read without end, and a wrong path would end in a traceback."""
+    with pytest.raises(OSError, match=r"expected|No such file"):
+        open_regular(path)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("name", ["/dev/fd/{}", "/proc/self/fd/{}"])
+def test_what_was_given_open_is_read(name: str) -> None:
+    """A policy that another command writes could not be checked without a file between them."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"from a pipe")
+        os.close(writing)
+        with open_regular(Path(name.format(reading))) as file:
+            assert file.read() == b"from a pipe"
+    finally:
+        os.close(reading)
