@@ -1,6 +1,8 @@
 """The policy in force, as LIVEWARDEN_POLICY_FILE has it: a changed file is taken without a restart, a broken one never.
 
-A file that is being written is seen half; so a change is taken when a second look, a second later, finds the same.
+A file that is being written is seen half, or is away for a moment; so a change is taken when a second look, a second
+later, finds the same. Each look reads the file, a few kB: size, times and inode can be the same for another content,
+which `tar` and `cp -p` bring about.
 """
 
 import hashlib
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from config.errors import LivewardenError
+from config.errors import LivewardenError, PolicyError
 from config.policy import read_policy
 
 _log = logging.getLogger(__name__)
@@ -19,15 +21,21 @@ _log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 1.0
 """Between two looks at the file: a good one is in force after two of them and what it takes to build its pipeline."""
 
+UNREADABLE: Final = "unreadable"
+"""`refused` of a file that is missing, or no file."""
+
 T = TypeVar("T")
 
 
 class _Seen(NamedTuple):
-    """A file by what changes when it is written or replaced."""
+    """What a look at the file found."""
 
-    modified_ns: int
-    size_bytes: int
-    inode: int
+    data: bytes | None
+    """None: it cannot be read."""
+    problem: str = ""
+    """Why not."""
+    modified_ns: int = 0
+    """Who touches a file wants it tried again: what it is about may have changed, a model perhaps."""
 
 
 class PolicyFollower(Generic[T]):
@@ -53,7 +61,7 @@ class PolicyFollower(Generic[T]):
         self._tried: _Seen | None = None
         """The file that was read last, good or not."""
         self._noticed: _Seen | None = None
-        """A changed file that was seen once."""
+        """What the last look found."""
         self.refused = ""
         """Digest of the file as it is now, if it is not usable; or a word for why it cannot be read."""
         self.problem = ""
@@ -87,57 +95,53 @@ class PolicyFollower(Generic[T]):
             return self._built is not before
 
     def _begin(self) -> None:
-        self._tried = None if self._path is None else _stat(self._path)
-        refused = "unreadable"
+        seen = _Seen(read_policy(None)) if self._path is None else _look_at(self._path)
+        self._tried = self._noticed = seen
         try:
-            data = read_policy(self._path)
-            refused = _digest(data)
-            self._built = self._build(data)
+            self._built = self._made(seen)
         except LivewardenError as error:
-            if self.good is None:
-                raise
+            if self.good is None or self.good == seen.data:
+                raise  # there is no other: what it is about has changed, a model's weights perhaps
             self._built = self._build(self.good)
-            self._refuse(refused, str(error))
+            self._refuse(seen, str(error))
         else:
-            self.good = data
+            self.good = seen.data
 
     def _compare(self, path: Path) -> None:
-        seen = _stat(path)
-        if seen is None:
-            self._tried = self._noticed = None
-            self._refuse("missing", f"{path}: cannot be read: expected a policy")
-        elif seen != self._tried and seen != self._noticed:
-            self._noticed = seen
-        elif seen != self._tried:
+        seen = _look_at(path)
+        settled = seen == self._noticed
+        self._noticed = seen
+        if settled and seen != self._tried:
             self._tried = seen
-            self._take(path)
+            self._take(seen)
 
-    def _take(self, path: Path) -> None:
-        digest = "unreadable"
+    def _take(self, seen: _Seen) -> None:
         try:
-            data = read_policy(path)
-            digest = _digest(data)
-            if data != self.good:
-                self._built = self._build(data)
-                self.good = data
+            if seen.data is None or seen.data != self.good:
+                self._built = self._made(seen)
+                self.good = seen.data
         except LivewardenError as error:
-            self._refuse(digest, str(error))
+            self._refuse(seen, str(error))
         else:
             self.refused = self.problem = ""
 
-    def _refuse(self, refused: str, problem: str) -> None:
+    def _made(self, seen: _Seen) -> T:
+        if seen.data is None:
+            raise PolicyError(seen.problem)
+        return self._build(seen.data)
+
+    def _refuse(self, seen: _Seen, problem: str) -> None:
+        refused = UNREADABLE if seen.data is None else hashlib.sha256(seen.data).hexdigest()
         if refused != self.refused:
             _log.error("the policy in force stays: %s", problem)
         self.refused, self.problem = refused, problem
 
 
-def _stat(path: Path) -> _Seen | None:
+def _look_at(path: Path) -> _Seen:
     try:
-        found = path.stat()
-    except OSError:
-        return None
-    return _Seen(found.st_mtime_ns, found.st_size, found.st_ino)
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+        data = read_policy(path)
+        return _Seen(data, modified_ns=path.stat().st_mtime_ns)
+    except PolicyError as error:
+        return _Seen(None, str(error))
+    except OSError as error:
+        return _Seen(None, f"{path}: cannot be read: {error.strerror}")

@@ -99,9 +99,10 @@ def test_a_missing_file_changes_nothing(watched: Watched) -> None:
     """A volume that is away for a moment would end moderation."""
     assert watched.version == "first"
     kept = watched.path.rename(watched.path.with_suffix(".away"))
-    assert not watched.follower.look()
+    for _ in range(2):
+        assert not watched.follower.look()
     assert watched.version == "first"
-    assert "cannot be read" in watched.follower.problem
+    assert "cannot be read: No such file" in watched.follower.problem
     kept.rename(watched.path)
     for _ in range(2):
         watched.follower.look()
@@ -110,6 +111,73 @@ def test_a_missing_file_changes_nothing(watched: Watched) -> None:
     for _ in range(2):
         watched.follower.look()
     assert watched.version == "second"
+
+
+def test_a_file_that_is_away_at_one_look_is_not_told(watched: Watched) -> None:
+    """Each time somebody saves with an editor that moves the old file away first, operators would be called."""
+    assert watched.version == "first"
+    for _ in range(3):
+        kept = watched.path.rename(watched.path.with_suffix(".away"))
+        watched.follower.look()
+        kept.rename(watched.path)
+        watched.follower.look()
+        assert watched.follower.problem == ""
+
+
+def test_a_change_is_taken_whatever_the_file_says_of_itself(watched: Watched) -> None:
+    """A rule added by `tar` or `cp -p`, which keep times, or written in place, would never come into force."""
+    assert watched.version == "first"
+    before = watched.path.stat()
+    with watched.path.open("r+") as file:
+        file.write(text("equal"))
+    os.utime(watched.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = watched.path.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+    assert [watched.follower.look() for _ in range(2)] == [False, True]
+    assert watched.version == "equal"
+
+
+@refuses
+@pytest.mark.timeout(10)
+def test_a_pipe_in_the_place_of_the_file_stops_nobody(watched: Watched) -> None:
+    """Each policy thread would wait for a writer for ever, and the good file that follows would not be taken."""
+    assert watched.version == "first"
+    watched.path.unlink()
+    os.mkfifo(watched.path)
+    for _ in range(2):
+        assert not watched.follower.look()
+    assert "cannot be read: expected a regular file" in watched.follower.problem
+    new = watched.path.with_suffix(".new")
+    new.write_text(text("second"))
+    new.rename(watched.path)
+    for _ in range(2):
+        watched.follower.look()
+    assert (watched.version, watched.follower.problem) == ("second", "")
+
+
+@refuses
+def test_a_refused_file_that_is_touched_is_tried_again(tmp_path: Path) -> None:
+    """Who puts the model there that a policy lacks could not bring it into force without a change of the policy."""
+    path, missing = tmp_path / "policy.yaml", tmp_path / "missing"
+
+    def build(data: bytes) -> Policy:
+        if b"second" in data and missing.exists():
+            raise PolicyError("its model is not there")
+        return parse_policy(data, str(path))
+
+    path.write_text(text("first"))
+    follower = PolicyFollower(path, build)
+    follower.followed = True
+    assert follower.in_force.stated_version == "first"
+    missing.touch()
+    path.write_text(text("second"))
+    for _ in range(2):
+        assert not follower.look()
+    missing.unlink()
+    assert not follower.look()
+    os.utime(path, (1, 1))
+    assert [follower.look() for _ in range(2)] == [False, True]
+    assert follower.in_force.stated_version == "second"
 
 
 @refuses
