@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from config.expressions import Condition, Context
 from config.facts import SampleFacts, StreamFacts
+from config.mistakes import PartError, Problem
 from config.names import ConditionError
 from config.trial import compile_condition
 
@@ -47,20 +48,19 @@ def check_cascade(stages: Sequence[Stage]) -> None:
     """Checks what one stage may ask of the others.
 
     Raises:
-        ValueError: there are none, a model stands twice, or a condition asks for a score that no stage before gives.
+        PartError: a model stands twice, or a condition asks for a score that no stage before gives.
+        ValueError: there are no stages.
     """
     if not stages:
-        raise ValueError(
-            "cascade: expected at least one model; leave the section away and all of them look at all pictures"
-        )
+        raise ValueError("expected at least one model; leave the section away and all of them look at all pictures")
     before: list[str] = []
     for place, stage in enumerate(stages):
-        where = f"cascade[{place}] (model {stage.model!r})"
         if stage.model in before:
-            raise ValueError(f"{where}: a model may stand in one stage only")
+            raise PartError(Problem((place, "model"), f"{stage.model!r}: a model may stand in one stage only", 0))
         asked = frozenset() if stage.condition is None else stage.condition.scores
         for score in sorted(asked):
             if score.partition("/")[0] not in before:
-                known = ", ".join(before) or "no model"
-                raise ValueError(f"{where}: when: no stage before gives the score {score!r}: {known} stands before")
+                known = f"only {', '.join(before)}" if before else "no model"
+                text = f"no stage before gives the score {score!r}: {known} stands before {stage.model!r}"
+                raise PartError(Problem((place, "when"), text, (stage.when or "").find(score)))
         before.append(stage.model)

@@ -18,9 +18,9 @@ from config.windows import WindowCall, WindowError, extract_calls
 MAX_TAGS = 50
 """Of a match, that conditions see: what a list's source says of an entry has no bound."""
 
-_ASKED_SCORE = re.compile(r"""(?:\bscore\(\s*|\bscores\[\s*)(?:"([^"]*)"|'([^']*)')""")
-_ASKED_SIGNAL = re.compile(r"""(?:\bsignal\(\s*|\bsignals\[\s*)(?:"([^"]*)"|'([^']*)')""")
-_ASKED_LIST = re.compile(r"""(?:\bmatched\(\s*|\.\s*list\s*[=!]=\s*)(?:"([^"]*)"|'([^']*)')""")
+_ASKED_SCORE = re.compile(r"""(?:\bscore\s*\(\s*|\bscores\s*\[\s*)(?:"([^"]*)"|'([^']*)')""")
+_ASKED_SIGNAL = re.compile(r"""(?:\bsignal\s*\(\s*|\bsignals\s*\[\s*)(?:"([^"]*)"|'([^']*)')""")
+_ASKED_LIST = re.compile(r"""(?:\bmatched\s*\(\s*|\.\s*list\s*[=!]=\s*)(?:"([^"]*)"|'([^']*)')""")
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
 
 

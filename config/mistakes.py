@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -11,6 +11,24 @@ from config.names import ConditionError, unknown
 
 Location = Sequence[str | int]
 """Of a field: keys and places, from the top of the file."""
+
+
+class Problem(NamedTuple):
+    """What is wrong with a field, for somebody who does not know where in the file that stands."""
+
+    where: Location
+    text: str
+    """What was expected."""
+    offset: int | None = None
+    """Into the field's text, in characters."""
+
+
+class PartError(ValueError):
+    """What parts of a field say does not fit together; `problem.where` is from that field on."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.text)
+        self.problem = problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +148,8 @@ def _mistake(problem: Mapping[str, Any], document: YamlText, known_fields: Mappi
     text = str(problem["msg"]).removeprefix("Value error, ")
     cause = problem.get("ctx", {}).get("error")
     offset = cause.offset if isinstance(cause, ConditionError) else None
+    if isinstance(cause, PartError):
+        location, offset = (*location, *cause.problem.where), cause.problem.offset
     if problem["type"] == "extra_forbidden":
         owner = next((part for part in reversed(location[:-1]) if part in known_fields), "")
         text = unknown("field", str(location[-1]), known_fields[str(owner)])

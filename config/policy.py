@@ -29,7 +29,7 @@ from config.facts import (
     StreamFacts,
     Surroundings,
 )
-from config.mistakes import Location, Mistake, YamlText, mistake_at, mistakes_of
+from config.mistakes import Mistake, Problem, YamlText, mistake_at, mistakes_of
 from config.names import ConditionError, unknown
 from config.persistence import Persistence
 from config.profiles import PROFILES, SamplingProfile
@@ -127,9 +127,9 @@ class Policy(BaseModel):
         name = next((choice.profile for choice in self.sampling_for if choice.holds(context)), self.sampling)
         return (PROFILES | self.profiles)[name]
 
-    def refused(self, problems: Iterable[tuple[Location, str]]) -> PolicyError:
-        """What is wrong with it for somebody who knows more than the file does: fields, and what was expected."""
-        return _refused(self._name, *(mistake_at(where, text, self._document) for where, text in problems))
+    def refused(self, problems: Iterable[Problem]) -> PolicyError:
+        """What is wrong with it for somebody who knows more than the file does."""
+        return _refused(self._name, *(mistake_at(where, text, self._document, at) for where, text, at in problems))
 
     def rule(self, name: str) -> Rule:
         """The rule of that name; KeyError if there is none."""
@@ -161,6 +161,11 @@ class Policy(BaseModel):
             frozenset().union(*(rule.condition.names for rule in rules)) for rules in (self.at_once, self.in_order)
         )
         return at_once, in_order
+
+    @property
+    def cascade_models(self) -> list[str] | None:
+        """Names of the models in the cascade, in order; None: there is no cascade."""
+        return None if self.cascade is None else [stage.model for stage in self.cascade]
 
     @property
     def asked_scores(self) -> frozenset[str]:

@@ -256,6 +256,11 @@ class Manifest(_Part):
         """Of all outputs, in order."""
         return tuple(label for output in self.outputs for label in output.labels)
 
+    @property
+    def about_minors(self) -> bool:
+        """A score says whether somebody is a minor: it looks only where a cascade tells of a cause."""
+        return any(label.category is Category.MINOR for label in self.labels)
+
     def key(self, label: Label) -> str:
         """Under which a score is found: `<model>/<label>`."""
         return f"{self.name}/{label.name}"

@@ -1,7 +1,7 @@
 """Which classifiers there are: those that livewarden ships, those of installed distributions, the operator's own."""
 
 import importlib.util
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -46,21 +46,29 @@ def load_classifiers(
     Args:
         folder: the operator's manifests; None: there are none.
         names: those that the policy's cascade names. None: `DEFAULT`, and all that distributions and the operator
-            brought in; but not those for shadow rules only, which run where they are asked for by name.
+            brought in; but not those for shadow rules only or about minors, which run where a cascade names them.
         provider: what is to compute.
 
     Raises:
         ManifestError: as `known_packages`; or there is none of a name.
         ClassifierError: weights are missing or altered, or do not fit their manifest; or the provider is not there.
     """
-    chosen = chosen_packages(known_packages(folder), names)
-    classifiers = tuple(Classifier(package, provider=provider) for package in chosen)
+    return verified(chosen_packages(known_packages(folder), names), provider)
+
+
+def verified(packages: Iterable[ModelPackage], provider: Provider) -> tuple[Classifier, ...]:
+    """Classifiers of packages, in their order.
+
+    Raises:
+        ClassifierError: as `load_classifiers`.
+    """
+    classifiers = tuple(Classifier(package, provider=provider) for package in packages)
     for classifier in classifiers:
         classifier.verify()
     return classifiers
 
 
-def chosen_packages(known: dict[str, ModelPackage], names: Sequence[str] | None) -> list[ModelPackage]:
+def chosen_packages(known: Mapping[str, ModelPackage], names: Sequence[str] | None) -> list[ModelPackage]:
     """Of all classifiers those that are to run, as `load_classifiers` has them; nothing is verified.
 
     Raises:
@@ -68,20 +76,24 @@ def chosen_packages(known: dict[str, ModelPackage], names: Sequence[str] | None)
     """
     chosen = _usual(known) if names is None else [_named(name, known) for name in names]
     return chosen + [
-        package for package in known.values() if package.manifest.use is Use.SELFTEST and package not in chosen
+        package
+        for package in known.values()
+        if package.manifest.use is Use.SELFTEST and not package.manifest.about_minors and package not in chosen
     ]
 
 
-def _usual(known: dict[str, ModelPackage]) -> list[ModelPackage]:
+def _usual(known: Mapping[str, ModelPackage]) -> list[ModelPackage]:
     usual = [
         package
         for name, package in known.items()
-        if package.manifest.use is Use.LIVE and (name == DEFAULT or package.path.parent != SHIPPED)
+        if package.manifest.use is Use.LIVE
+        and not package.manifest.about_minors
+        and (name == DEFAULT or package.path.parent != SHIPPED)
     ]
     return sorted(usual, key=lambda package: package.manifest.name != DEFAULT)
 
 
-def _named(name: str, known: dict[str, ModelPackage]) -> ModelPackage:
+def _named(name: str, known: Mapping[str, ModelPackage]) -> ModelPackage:
     if name not in known:
         raise ManifestError(f"no classifier has the name {name!r}: known are {', '.join(known)}")
     return known[name]

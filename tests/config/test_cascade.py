@@ -49,10 +49,19 @@ def test_without_the_section_there_is_no_cascade() -> None:
 @pytest.mark.parametrize(
     ("cascade", "expected"),
     [
-        ("cascade: []\n", "at least one model"),
-        ("cascade: [{model: a}, {model: a}]\n", r"cascade\[1\] \(model 'a'\): a model may stand"),
-        ("cascade: [{model: a, when: 'score(\"b/x\") > 0.5'}, {model: b}]\n", "no stage before gives the score 'b/x'"),
-        ("cascade: [{model: a, when: 'score(\"a/x\") > 0.5'}]\n", "no model stands before"),
+        ("cascade: []\n", "line 3, column 1: cascade: expected at least one model"),
+        (
+            "cascade:\n  - {model: a}\n  - {model: a}\n",
+            r"line 5, column 13: cascade\[1\]\.model: 'a': a model may stand in one stage only",
+        ),
+        (
+            "cascade:\n  - {model: c}\n  - {model: a, when: 'true || score(\"b/x\") > 0.5'}\n  - {model: b}\n",
+            r"line 5, column 38: cascade\[1\]\.when: no stage before gives the score 'b/x': only c stands before 'a'",
+        ),
+        (
+            "cascade: [{model: a, when: 'score(\"a/x\") > 0.5'}]\n",
+            r"line 3, column 36: cascade\[0\]\.when: .* no model stands before 'a'",
+        ),
         ("cascade: [{model: a, when: 'scor(\"a/x\") > 0.5'}]\n", "unknown function 'scor'"),
         ("cascade: [{model: a, wen: 'true'}]\n", "known are model, when"),
     ],

@@ -44,22 +44,20 @@ def check(
     Status 1: it has mistakes, and no worker would take it. Else 0, also where a rule asks for a score that is always
     0.0, which is told.
     """
-    from config.policy import load_policy
-    from worker.policy.judging import known_scores
+    from config.policy import policy_name, read_policy
+    from worker.policy.judging import read_policy_and_models
     from worker.replay.policyreport import describe
-    from worker.verdicts.stages import classifiers_for
 
     settings = Settings.from_mapping(os.environ)
     path = settings.policy_file if file is None else file
-    name = "config/policy.yaml" if path is None else str(path)
+    name = policy_name(path)
     try:
-        policy = load_policy(path, known_scores=known_scores(settings))
-        running = [classifier.manifest for classifier in classifiers_for(policy, settings)]
+        policy, classifiers = read_policy_and_models(read_policy(path), path, settings)
     except PolicyError as error:
         if not _print_mistakes(error, name, as_json=as_json):
             raise
         raise typer.Exit(FOUND) from error
-    given = {manifest.key(label) for manifest in running for label in manifest.labels}
+    given = {key for classifier in classifiers for key in classifier.keys}
     unknown = [(rule.name, score) for rule in policy.rules for score in sorted(rule.condition.scores - given)]
     if as_json:
         for rule_name, score in unknown:
@@ -110,17 +108,18 @@ def run_cases(
 
     Status 1: a case fails. Else 0.
     """
-    from config.policy import load_policy
+    from worker.policy.judging import load_checked_policy
     from worker.replay.caseformat import lines_of, read_cases
-    from worker.replay.cases import SHIPPED_CASES, policy_of, run_case
+    from worker.replay.cases import SHIPPED_CASES, run_case
     from worker.replay.policyreport import case_lines, case_record
 
     settings = Settings.from_mapping(os.environ)
-    given = None if policy is None else load_policy(policy)
+    given = None if policy is None else load_checked_policy(policy, settings)
     failed = total = 0
     for path in files or [SHIPPED_CASES]:
         cases, document = read_cases(path)
-        tried = given or policy_of(cases, path) or load_policy(settings.policy_file)
+        named = settings.policy_file if cases.policy is None else path.parent / cases.policy
+        tried = load_checked_policy(named, settings) if given is None else given
         for case, line in zip(cases.cases, lines_of(cases, document), strict=True):
             try:
                 outcome = run_case(tried, case, line=line)
@@ -158,13 +157,14 @@ def replay(
     """
     from config.policy import load_policy
     from worker.localfile import write_file
+    from worker.policy.judging import load_checked_policy
     from worker.replay import replaying
     from worker.replay.report import report
     from worker.replay.scoreplot import score_plot
     from worker.replay.thresholds import thresholds
 
     settings = Settings.from_mapping(os.environ)
-    tried = load_policy(settings.policy_file if policy is None else policy)
+    tried = load_checked_policy(settings.policy_file if policy is None else policy, settings)
     now_ms = round(time.time() * 1000)
     since_ms = now_ms - 1000 * seconds_of(since, "--since")
     until_ms = now_ms - 1000 * seconds_of(until, "--until")

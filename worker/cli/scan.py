@@ -40,7 +40,7 @@ def scan(
 
     Status 1: there is a finding. Else 2: nothing could be opened, or over one frame's time went unmoderated. Else 0.
     """
-    from config.policy import load_policy
+    from config.policy import read_policy
     from sampler.decoder import Decoder
     from sampler.limits import Limits
     from worker.bank.follower import always
@@ -48,15 +48,15 @@ def scan(
     from worker.fetching.fetch import Fetcher
     from worker.fetching.origins import AllowedOrigins
     from worker.pipeline import Pipeline
+    from worker.policy.judging import read_policy_and_models
     from worker.scanning.contactsheet import ContactSheet
     from worker.scanning.mediasource import MediaOpener, is_url
     from worker.scanning.scan import Scan
-    from worker.verdicts.stages import classifiers_for
 
     if clear and contact_sheet is None:
         raise typer.BadParameter("goes with --contact-sheet FILE.png", param_hint="--clear")
     settings = Settings.from_mapping(os.environ)
-    policy = load_policy(settings.policy_file)
+    policy, classifiers = read_policy_and_models(read_policy(settings.policy_file), settings.policy_file, settings)
     origins = AllowedOrigins.parse(settings.allowed_origins)
     # The person named this host, so it is allowed for this run; hosts that its playlist names are not.
     fetcher = Fetcher(origins.with_named(media) if is_url(media) else origins)
@@ -69,7 +69,7 @@ def scan(
             pipeline = Pipeline(
                 decoder=decoder,
                 bank=always(in_force),
-                classifiers=classifiers_for(policy, settings),
+                classifiers=classifiers,
                 policy=policy,
                 profile=chosen_profile(policy, profile),
             )

@@ -3,16 +3,18 @@
 They belong together: a segment is judged and settled by one of them, whatever policy comes into force meanwhile.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.policy import Policy, parse_policy, policy_name
+from config.policy import Policy, parse_policy, policy_name, read_policy
 from config.settings import Settings
 from models.classifier import Classifier
-from models.manifest import Use
+from models.manifest import Manifest, Use
+from models.package import ModelPackage
 from models.shelf import known_packages
 from worker.pipeline import Pipeline
+from worker.verdicts.modelrules import packages_for
 from worker.verdicts.stages import classifiers_for
 
 
@@ -42,18 +44,42 @@ def read_policy_and_models(data: bytes, path: Path | None, settings: Settings) -
     Raises:
         LivewardenError: the policy is not usable, or a model that it is about.
     """
-    name = policy_name(path)
-    policy = parse_policy(data, name)
-    classifiers = classifiers_for(policy, settings)
-    shadow = {key for classifier in classifiers if classifier.manifest.use is Use.SHADOW for key in classifier.keys}
-    return parse_policy(data, name, known_scores=known_scores(settings), shadow_scores=shadow), classifiers
+    policy = _parsed(data, path, known_packages(settings.manifests_dir))
+    return policy, classifiers_for(policy, settings)
+
+
+def load_checked_policy(path: Path | None, settings: Settings) -> Policy:
+    """A policy as workers take it, for what tries it out and runs no model: no weights are read.
+
+    Raises:
+        PolicyError: no worker would take it.
+        models.errors.ManifestError: a manifest is not usable.
+    """
+    known = known_packages(settings.manifests_dir)
+    policy = _parsed(read_policy(path), path, known)
+    packages_for(policy, known)
+    return policy
+
+
+def _parsed(data: bytes, path: Path | None, known: Mapping[str, ModelPackage]) -> Policy:
+    """A rule may name a score of a model that does not run: it is 0.0 then."""
+    manifests = [package.manifest for package in known.values()]
+    return parse_policy(
+        data,
+        policy_name(path),
+        known_scores=_scores(manifests),
+        shadow_scores=_scores(manifest for manifest in manifests if manifest.use is Use.SHADOW),
+    )
+
+
+def _scores(manifests: Iterable[Manifest]) -> frozenset[str]:
+    return frozenset(manifest.key(label) for manifest in manifests for label in manifest.labels)
 
 
 def known_scores(settings: Settings) -> frozenset[str]:
-    """Of all classifiers there are, "<model>/<label>". A rule may name one that does not run: it is 0.0 then.
+    """Of all classifiers there are, "<model>/<label>".
 
     Raises:
         models.errors.ManifestError: a manifest is not usable.
     """
-    manifests = [package.manifest for package in known_packages(settings.manifests_dir).values()]
-    return frozenset(manifest.key(label) for manifest in manifests for label in manifest.labels)
+    return _scores(package.manifest for package in known_packages(settings.manifests_dir).values())

@@ -7,8 +7,8 @@ import config
 from config.errors import PolicyError
 from config.facts import Coverage, ListMatch, SampleFacts, SegmentFacts, Severity, StreamFacts
 from config.names import unknown
-from config.policy import Policy, load_policy
-from worker.replay.caseformat import MAX_SAMPLES, Case, CaseFile, CaseSample, Raise, told_mode
+from config.policy import Policy
+from worker.replay.caseformat import MAX_SAMPLES, Case, CaseSample, Raise, told_mode
 from worker.replay.course import SettledSegment, StreamCourse, to_be_tried
 
 SHIPPED_CASES = Path(config.__file__).parent / "policy-tests.yaml"
@@ -45,15 +45,6 @@ class CaseOutcome:
     @property
     def passed(self) -> bool:
         return not self.missing and not self.unexpected
-
-
-def policy_of(cases: CaseFile, path: Path) -> Policy | None:
-    """The policy that a file of cases names; None: it names none.
-
-    Raises:
-        PolicyError: it is not usable.
-    """
-    return None if cases.policy is None else load_policy(path.parent / cases.policy)
 
 
 def run_case(policy: Policy, case: Case, *, line: int | None = None) -> CaseOutcome:

@@ -1,31 +1,54 @@
-"""What a policy may ask of which model: checked before a policy is in force, since only here both are known."""
+"""What a policy may ask of which model: checked before a policy is in force, since only here both are known.
 
-import itertools
-import re
-from collections.abc import Iterator, Sequence
+Nothing is tried out: a condition is taken only where its form proves what has to hold.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 
 from config.cascade import Stage
-from config.expressions import Condition, Context
-from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
-from config.mistakes import Location
-from config.names import ConditionError, unknown
+from config.expressions import Condition
+from config.formulas import Atom, atoms, read_formula, unnamed_scores, unproved
+from config.mistakes import Problem
+from config.names import unknown
 from config.policy import Policy
-from config.windows import WindowCall
 from models.manifest import Category, Manifest, Use
+from models.package import ModelPackage
+from models.shelf import chosen_packages
 
-_ALL_SCORES = re.compile(r"\bscores\b(?!\s*\[)")
-"""`scores` taken as a whole, so that no name tells which of them a rule looks at."""
+_BY_NAME = 'expected scores by name, as in score("MODEL/LABEL")'
 
-_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 
-Problem = tuple[Location, str]
-"""A field of the policy, and what was expected there."""
+def packages_for(policy: Policy | None, known: Mapping[str, ModelPackage]) -> list[ModelPackage]:
+    """Of all models those that `policy` is about, in the order of its cascade; nothing is verified.
 
-_MANY = 20
-"""Samples in a window, where there are many."""
+    Args:
+        policy: None: as one without a cascade.
+        known: all models there are, by name.
 
-_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Scores on which conditions about minors are tried."""
+    Raises:
+        PolicyError: the cascade names a model that there is none of; or as `check_models`.
+    """
+    if policy is None:
+        return chosen_packages(known, None)
+    check_cascade_models(policy, known)
+    packages = chosen_packages(known, policy.cascade_models)
+    check_models(policy, [package.manifest for package in packages])
+    return packages
+
+
+def check_cascade_models(policy: Policy, known: Mapping[str, ModelPackage]) -> None:
+    """Checks that there are the models that the cascade names.
+
+    Raises:
+        PolicyError: with the place of each name, and the nearest one that there is.
+    """
+    problems = [
+        Problem(("cascade", place, "model"), unknown("model", stage.model, known), offset=0)
+        for place, stage in enumerate(policy.cascade or ())
+        if stage.model not in known
+    ]
+    if problems:
+        raise policy.refused(problems)
 
 
 def check_models(policy: Policy, models: Sequence[Manifest]) -> None:
@@ -34,11 +57,13 @@ def check_models(policy: Policy, models: Sequence[Manifest]) -> None:
     Raises:
         PolicyError: with file, line, and rule or stage: a live rule asks for scores that are for shadow rules only; the
             cascade asks for a label that no model has, or lets a model about minors look without cause; or a condition
-            holds for a low score about minors and not for a high one, which would clear somebody.
+            asks for a score about minors in a way that is not proved to hold on where the score rises: a low one
+            would clear somebody.
     """
     problems = [*_shadow_only(policy, models), *_cascade(policy, models), *_clearing(policy, models)]
     if problems:
-        raise policy.refused(problems)
+        first_at = {(problem.where, problem.offset): problem for problem in reversed(problems)}
+        raise policy.refused(reversed(first_at.values()))
 
 
 def _shadow_only(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
@@ -49,86 +74,80 @@ def _shadow_only(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem
         if rule.mode != "live":
             continue
         asked = sorted(_asked(rule.condition) & shadow)
+        unnamed = unnamed_scores(rule.when)
         if asked:
             text = f"{asked[0]} is for rules with `mode: shadow` only, says its manifest"
-        elif _ALL_SCORES.search(_TEXT.sub("", rule.when)):
-            text = (
-                f"`scores` as a whole holds {min(shadow)}, which is for rules with `mode: shadow` only: "
-                'name scores, as in score("MODEL/LABEL")'
-            )
-        else:
-            continue
-        yield ("rules", place, "when"), text
+            yield Problem(("rules", place, "when"), text, rule.when.find(asked[0]))
+        elif unnamed is not None:
+            text = f"{_BY_NAME}: this may be {min(shadow)}, which is for rules with `mode: shadow` only"
+            yield Problem(("rules", place, "when"), text, unnamed)
 
 
 def _cascade(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
     keys = {model.key(label) for model in models for label in model.labels}
-    about_minors = {model.name for model in models if _keys_about_minors(model)}
+    about_minors = {model.name for model in models if model.about_minors}
+    safe = frozenset(_keys_about(Category.SAFE, models))
     for place, stage in enumerate(policy.cascade or ()):
         for score in sorted(_asked(stage.condition) - keys):
-            yield ("cascade", place, "when"), unknown("score", score, sorted(keys))
-        if stage.model in about_minors and not _gives_cause(stage):
-            yield (
-                ("cascade", place),
-                f"{stage.model} estimates age, and looks only where an earlier stage gave cause: "
-                "expected `when` over another model's score or a match",
-            )
+            text = unknown("score", score, sorted(keys))
+            yield Problem(("cascade", place, "when"), text, (stage.when or "").find(score))
+        if stage.model in about_minors:
+            yield from _without_cause(place, stage, safe)
 
 
-def _gives_cause(stage: Stage) -> bool:
-    return stage.condition is not None and (bool(stage.condition.scores) or stage.condition.uses_matches)
+def _without_cause(place: int, stage: Stage, safe: frozenset[str]) -> Iterator[Problem]:
+    """A model about minors may look only where something was found before: on no stream without that."""
+    text = f"{stage.model} estimates age, and looks only where an earlier stage gave cause: expected "
+    if stage.when is None:
+        yield Problem(("cascade", place), f"{text}`when` over another model's score or a match")
+        return
+    causeless = unproved(read_formula(stage.when), lambda atom: _is_cause(atom, safe))
+    if causeless is not None:
+        yield Problem(
+            ("cascade", place, "when"),
+            f'{text}score("MODEL/LABEL") >= N, of a label that is not `safe`, matched("LIST") or matches.exists(…); '
+            "&& may narrow it, and both sides of || must need one: this may hold where nothing was found",
+            causeless.offset,
+        )
+
+
+def _is_cause(atom: Atom, safe: frozenset[str]) -> bool:
+    """Whether it surely fails where no list matched, labels of what is safe are at 1 and all others at 0."""
+    if atom.needs_match:
+        return True
+    return atom.floor is not None and not atom.floor.holds_at_zero and not atom.quoted & safe
 
 
 def _clearing(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
-    minors = frozenset(key for model in models for key in _keys_about_minors(model))
-    conditions: dict[Location, Condition] = {
-        ("rules", place, "when"): rule.condition for place, rule in enumerate(policy.rules)
-    }
-    for place, stage in enumerate(policy.cascade or ()):
-        if stage.condition is not None:
-            conditions["cascade", place, "when"] = stage.condition
-    for where, condition in conditions.items():
-        if _clears(condition, minors):
-            yield where, "a score about minors may raise and never clear: this fails where it is higher"
-
-
-def _clears(condition: Condition, minors: frozenset[str]) -> bool:
-    """Whether a higher score about minors makes the condition fail, on any of the samples that it is tried on."""
-    if not _asked(condition) & minors:
-        return False
-    matches = tuple(ListMatch(list=name, entry="1", distance=0) for name in sorted(condition.lists) or ["list"])
-    for found, other, risk in itertools.product(((), matches), _LEVELS, (0.0, 1.0)):
-        stream = StreamFacts(stream_id="stream", risk_prior=risk)
-        held = False
-        for level in _LEVELS:
-            of = {score: level if score in minors else other for score in condition.scores}
-            sample = SampleFacts(
-                capture_ms=0, pts_seconds=0.0, reason="keyframe", pdq_quality=100, matches=found, scores=of
-            )
-            behind = {
-                call.variable: _answer(call, level if call.name in minors else other) for call in condition.windows
-            }
-            try:
-                holds = Context(stream, sample, Surroundings(answers=behind)).holds(condition)
-            except ConditionError:
-                continue
-            if held and not holds:
-                return True
-            held = held or holds
-    return False
-
-
-def _answer(call: WindowCall, level: float) -> int | float:
-    """Of a window whose score is at `level`, 0 to 1: every answer rises with it."""
-    return round(_MANY * level) if call.function in ("count", "matched", "samples") else level
+    minors = frozenset(_keys_about(Category.MINOR, models))
+    if not minors:
+        return
+    conditions = [(("rules", place, "when"), rule.when) for place, rule in enumerate(policy.rules)]
+    conditions += [
+        (("cascade", place, "when"), stage.when)
+        for place, stage in enumerate(policy.cascade or ())
+        if stage.when is not None
+    ]
+    for where, when in conditions:
+        unnamed = unnamed_scores(when)
+        if unnamed is not None:
+            text = f"{_BY_NAME}: this may be {min(minors)}, and a score about minors may raise and never clear"
+            yield Problem(where, text, unnamed)
+            continue
+        for atom in atoms(read_formula(when)):
+            asked = sorted(atom.quoted & minors)
+            if asked and atom.floor is None:
+                text = (
+                    f'a score about minors may raise and never clear: expected score("{asked[0]}") >= N, or a window '
+                    "likewise, joined with others by && and || alone"
+                )
+                yield Problem(where, text, atom.offset)
 
 
 def _asked(condition: Condition | None) -> frozenset[str]:
     """Scores that a condition names, in windows too."""
-    if condition is None:
-        return frozenset()
-    return condition.scores | {call.name for call in condition.windows if call.function in ("count", "fraction", "max")}
+    return frozenset() if condition is None else condition.scores
 
 
-def _keys_about_minors(model: Manifest) -> tuple[str, ...]:
-    return tuple(model.key(label) for label in model.labels if label.category is Category.MINOR)
+def _keys_about(category: Category, models: Sequence[Manifest]) -> Iterator[str]:
+    return (model.key(label) for model in models for label in model.labels if label.category is category)

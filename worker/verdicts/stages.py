@@ -18,8 +18,8 @@ from models.classifier import Classifier
 from models.errors import InferenceError, InferenceTimeoutError, ModelsError
 from models.manifest import Provider, Use
 from models.preprocess import Colours
-from models.shelf import load_classifiers
-from worker.verdicts.modelrules import check_models
+from models.shelf import known_packages, verified
+from worker.verdicts.modelrules import packages_for
 
 _log = logging.getLogger(__name__)
 
@@ -68,14 +68,11 @@ def classifiers_for(policy: Policy | None, settings: Settings) -> tuple[Classifi
 
     Raises:
         models.errors.ClassifierError: one is not usable.
-        config.errors.PolicyError: a rule or the cascade asks of a model what it may not be asked.
+        config.errors.PolicyError: the cascade names a model that there is none of, or a rule or the cascade asks of a
+            model what it may not be asked.
     """
-    names = None if policy is None or policy.cascade is None else [stage.model for stage in policy.cascade]
-    provider = Provider(settings.provider)
-    classifiers = load_classifiers(settings.manifests_dir, names=names, provider=provider)
-    if policy is not None:
-        check_models(policy, [classifier.manifest for classifier in classifiers])
-    return classifiers
+    packages = packages_for(policy, known_packages(settings.manifests_dir))
+    return verified(packages, Provider(settings.provider))
 
 
 class Stages:
@@ -136,14 +133,15 @@ class SegmentStages:
     def _due(self, classifier: Classifier, stream: StreamFacts, sample: SampleFacts) -> bool:
         stage = self._conditions.get(classifier.name)
         if stage is None:
-            return True
+            return not classifier.manifest.about_minors
         try:
             return stage.due(stream, sample)
         except ConditionError as error:
-            # Looking too often costs time, looking too little may cost a child's safety.
             _log.warning("cascade: %s: %s", classifier.name, error)
             self._degraded.add(f"cascade-failed:{classifier.name}")
-            return True
+            # Looking too often costs time, looking too little may cost a child's safety. But nobody's age is estimated
+            # without cause, and a failure is none.
+            return not classifier.manifest.about_minors
 
     def _scores(self, classifier: Classifier, picture: Colours) -> Mapping[str, float] | None:
         if classifier.name in self._out_of_time:

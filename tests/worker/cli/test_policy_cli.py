@@ -89,6 +89,24 @@ class TestCheck:
         warning, record = livewarden("policy", "check", "policy.yaml", "--json", folder=folder).records
         assert (warning["type"], warning["rule"], record["ok"]) == ("warning", "nude", True)
 
+    def test_an_unknown_model_is_a_mistake_as_others_are(self, folder: Path) -> None:
+        """Whoever mistypes a model's name would get no place and no hint, and a program no record."""
+        cascade = "cascade:\n  - {model: open-nsfw}\n  - {model: open-nfsw2}\n  - {model: safetys}\n"
+        (folder / "policy.yaml").write_text(POLICY + cascade)
+        first = POLICY.count("\n") + 3
+        ran = livewarden("policy", "check", "policy.yaml", folder=folder)
+        assert ran.status == 1
+        told, second, summary = ran.out.splitlines()
+        hint = "unknown model 'open-nfsw2': did you mean 'open-nsfw'? known are age, open-nsfw, safety-s, testcard"
+        assert told == f"policy.yaml:{first}:13: cascade[1].model: {hint}"
+        assert second.startswith(f"policy.yaml:{first + 1}:13: cascade[2].model: unknown model 'safetys': did you mean")
+        assert summary == "2 mistakes: no worker takes this policy"
+        ran = livewarden("policy", "check", "policy.yaml", "--json", folder=folder)
+        assert ran.status == 1
+        mistake, _, last = ran.records
+        assert (mistake["line"], mistake["column"], mistake["text"]) == (first, 13, hint)
+        assert (last["ok"], last["mistakes"]) == (False, 2)
+
     def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
         """A mistyped path would look like a policy with a mistake."""
         ran = livewarden("policy", "check", tmp_path / "none.yaml")
@@ -146,6 +164,23 @@ class TestCases:
         ran = livewarden("policy", "test", folder / "cases.yaml", "--policy", folder / "new.yaml")
         assert ran.status == 1
         assert "- nude" in ran.out
+
+    def test_a_policy_that_no_worker_takes_is_not_tried(self, folder: Path) -> None:
+        """It would pass its cases, and then no worker would start."""
+        unknown = POLICY + "cascade: [{model: open-nsfw}, {model: age}]\n"
+        (folder / "new.yaml").write_text(unknown)
+        for command in (
+            ("test", "cases.yaml", "--policy", "new.yaml"),
+            ("replay", "--policy", "new.yaml"),
+        ):
+            ran = livewarden("policy", *command, folder=folder)
+            assert ran.status == 2
+            assert ran.message.startswith("new.yaml: line ")
+            assert "age estimates age" in ran.message
+        (folder / "policy.yaml").write_text(POLICY.replace("open-nsfw/nsfw", "open-nsfw/nswf"))
+        ran = livewarden("policy", "test", "cases.yaml", folder=folder)
+        assert ran.status == 2
+        assert "unknown score 'open-nsfw/nswf': did you mean 'open-nsfw/nsfw'?" in ran.message
 
     def test_decisions_and_coverage_count(self, folder: Path) -> None:
         """What a cooldown does, or a stream that cannot be looked at, could not be tested."""

@@ -208,6 +208,29 @@ def test_typo_in_the_policy_is_named(folder: Path, tmp_path: Path) -> None:
     assert "wehn" in ran.message
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "rules: [{name: a, when: 'score(\"open-nsfw/nswf\") > 0.1', severity: high}]",
+            "unknown score 'open-nsfw/nswf'",
+        ),
+        (
+            "cascade: [{model: open-nsfw}, {model: age}]\nrules: [{name: a, when: 'true', severity: high}]",
+            "line 2, column 31: cascade[1]: age estimates age",
+        ),
+    ],
+)
+def test_a_policy_that_no_worker_takes_is_not_scanned_with(folder: Path, tmp_path: Path, text: str, told: str) -> None:
+    """A rule that can never hold would be tried on a clip, and be taken for one that finds nothing."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f'version: "1"\n{text}\n')
+    ran = livewarden("scan", folder / "a.ts", environment={"LIVEWARDEN_POLICY_FILE": str(policy)})
+    assert ran.status == 2
+    assert ran.message.startswith(f"{policy}: line ")
+    assert told in ran.message
+
+
 def test_altered_weights_are_named(folder: Path, tmp_path: Path) -> None:
     """Scores would come from another model than the one that was validated."""
     weights = install(tmp_path, mean_model()).with_suffix(".onnx")

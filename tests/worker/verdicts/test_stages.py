@@ -29,6 +29,7 @@ from worker.verdicts.verdict import SegmentVerdict
 LIVE = Origin(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)
 DRILL = Origin(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
 RULE = "{name: a, when: 'matched(\"l\")', severity: high}"
+MINOR = [{"labels": [{"name": "minor", "category": "minor"}]}]
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,25 @@ def test_a_condition_that_fails_lets_the_model_look(decoder: Decoder, tmp_path: 
     assert all("dear/only" in sample.scores for sample in verdict.samples)
 
 
+def test_a_condition_that_fails_is_no_cause_to_estimate_age(decoder: Decoder, tmp_path: Path) -> None:
+    """Everybody's age would be estimated on a stream whose notes are not as the policy thinks."""
+    cascade = "cascade: [{model: means}, {model: age, when: 'matched(\"l\") || stream.metadata.level >= 3'}]"
+    origin = Origin(stream=StreamFacts(stream_id="s", metadata={"level": "high"}), capture_ms=0)
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="age", outputs=MINOR)]
+    verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", origin=origin)
+    assert verdict.degraded == ("cascade-failed:age",)
+    assert all("age/minor" not in sample.scores for sample in verdict.samples)
+    assert (verdict.turns["age"].looked, verdict.turns["age"].passed_over) == (0, verdict.turns["means"].looked)
+
+
+def test_a_model_about_minors_looks_at_nobody_without_a_stage(decoder: Decoder, tmp_path: Path) -> None:
+    """Everybody's age would be estimated where a policy has no cascade."""
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="age", outputs=MINOR)]
+    verdict = moderated(decoder, models, policy(tmp_path), "rocket")
+    assert verdict.turns["age"].looked == 0
+    assert all("means/first" in sample.scores and "age/minor" not in sample.scores for sample in verdict.samples)
+
+
 def test_the_test_card_gives_no_cause_on_a_live_stream(decoder: Decoder, tmp_path: Path) -> None:
     """A broadcaster could make every picture dear by showing it."""
     cascade = "cascade: [{model: means}, {model: dear, when: 'matched(\"selftest\")'}]"
@@ -163,7 +183,7 @@ MINOR = [{"labels": [{"name": "minor", "category": "minor"}]}]
             "age/minor is for rules with `mode: shadow`",
         ),
         ("when: 'score(\"means/first\") > 0.5'", 'window.max("age/minor", "30s") > 0.5', "age/minor is for rules"),
-        ("when: 'score(\"means/first\") > 0.5'", "scores.all(name, scores[name] > 0.5)", "`scores` as a whole"),
+        ("when: 'score(\"means/first\") > 0.5'", "scores.all(name, scores[name] > 0.5)", "expected scores by name"),
         ("when: 'score(\"means/none\") > 0.5'", 'matched("l")', "unknown score 'means/none': did you mean"),
         ("", 'matched("l")', "looks only where an earlier stage gave cause"),
         ("when: 'stream.risk_prior > 0.5'", 'matched("l")', "looks only where an earlier stage gave cause"),

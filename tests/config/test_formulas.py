@@ -1,0 +1,203 @@
+"""Conditions taken apart: what a proof rests on must be what CEL makes of the same text."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from config.expressions import Context
+from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
+from config.formulas import Atom, Formula, Junction, atoms, read_formula, unnamed_scores, unproved
+from config.trial import compile_condition
+
+STREAM = StreamFacts(stream_id="s")
+MATCHED = (ListMatch(list="l", entry="1", distance=0),)
+
+
+def shape(formula: Formula) -> object:
+    """As nested tuples: the operator, then its parts."""
+    if isinstance(formula, Junction):
+        return (formula.operator, *map(shape, formula.parts))
+    return formula.text
+
+
+def sample(scores: dict[str, float], matches: tuple[ListMatch, ...] = ()) -> SampleFacts:
+    return SampleFacts(
+        capture_ms=0, pts_seconds=0.0, reason="keyframe", pdq_quality=100, scores=scores, matches=matches
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a && b || c", ("||", ("&&", "a", "b"), "c")),
+        ("a && (b || (c))", ("&&", "a", ("||", "b", "c"))),
+        ("((a && b))", ("&&", "a", "b")),
+        ("(a) && (b)", ("&&", "a", "b")),
+        ("!(a && b) || c", ("||", "!(a && b)", "c")),
+        ("a || b ? c : d", "a || b ? c : d"),
+        ("(a || b) == c && d", ("&&", "(a || b) == c", "d")),
+        ("f(a || b) && [c || d].size() > 0", ("&&", "f(a || b)", "[c || d].size() > 0")),
+        ('x == "a && b)" || y', ("||", 'x == "a && b)"', "y")),
+        ("\n a\n  && b ", ("&&", "a", "b")),
+    ],
+)
+def test_what_negates_or_chooses_is_not_taken_apart(text: str, expected: object) -> None:
+    """A part would count as proved that the whole turns into its opposite."""
+    formula = read_formula(text)
+    assert shape(formula) == expected
+    for atom in atoms(formula):
+        assert text[atom.offset :].startswith(atom.text)
+
+
+_PARTS = ["score('m/a') >= 0.5", "score('m/b') > 0.2", "matched('l')", "true", "false", "!matched('l')"]
+conditions = st.recursive(
+    st.sampled_from(_PARTS),
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from([" && ", "||", " ||\n"]), inner).map("".join),
+        inner.map(lambda text: f"( {text})"),
+        inner.map(lambda text: f"!({text})"),
+        st.tuples(inner, inner, inner).map(lambda texts: "{} ? ({}) : {}".format(*texts)),
+    ),
+    max_leaves=6,
+)
+
+
+def value(formula: Formula, context: Context) -> bool:
+    """As joined by Python; atoms are evaluated by CEL."""
+    if isinstance(formula, Atom):
+        return context.holds(compile_condition(formula.text))
+    parts = [value(part, context) for part in formula.parts]
+    return all(parts) if formula.operator == "&&" else any(parts)
+
+
+@settings(max_examples=500)
+@given(conditions, st.sampled_from([0.0, 0.3, 1.0]), st.booleans())
+def test_the_parts_together_say_what_the_whole_says(text: str, level: float, matched: bool) -> None:
+    """What is proved of the parts would not hold for the condition that runs."""
+    context = Context(STREAM, sample({"m/a": level, "m/b": level}, MATCHED if matched else ()))
+    assert value(read_formula(text), context) == context.holds(compile_condition(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "at_zero"),
+    [
+        ('score("m/a") >= 0.5', False),
+        ("score ( 'm/a' ) > 0.0", False),
+        ('score("m/a") >= 0.0', True),
+        ('score("m/a") > -0.5', True),
+        ('scores["m/a"] >= 1', False),
+        ('0.5 <= score("m/a")', False),
+        ('0.0 < scores["m/a"]', False),
+        ('0.0 <= score("m/a")', True),
+        ('score("m/a") + 2.0 * score("m/b") >= 1.2', False),
+        ('window.max("m/a", "60s") >= 0.5', False),
+        ('window.count("m/a", 0.8, "30s") > 2', False),
+        ('window.fraction("m/a", 0.8, "20 samples") >= 2.5e-1', False),
+    ],
+)
+def test_floors_are_known_in_all_forms(text: str, at_zero: bool) -> None:
+    """A good rule over a score about minors would be refused."""
+    (atom,) = atoms(read_formula(text))
+    assert atom.floor is not None
+    assert atom.floor.holds_at_zero == at_zero
+    condition = compile_condition(text)
+    for level in (0.0, 1.0):
+        answers = {call.variable: 100 * level if call.function == "count" else level for call in condition.windows}
+        context = Context(STREAM, sample({"m/a": level, "m/b": level}), Surroundings(answers=answers))
+        assert context.holds(condition) == (level == 1.0 or at_zero)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'score("m/a") < 0.5',
+        '0.5 >= score("m/a")',
+        'score("m/a") == 0.5',
+        'score("m/a") >= 0.5 == false',
+        '(score("m/a") >= 0.5) == false',
+        '!(score("m/a") >= 0.5)',
+        'score("m/a") >= score("m/b")',
+        'score("m/b") - score("m/a") >= 0.5',
+        '-1.0 * score("m/a") >= 0.5',
+        '1.0 - score("m/a") >= 0.5',
+        'score("m/a") * score("m/b") >= 0.5',
+        'score("m/a") / 2.0 >= 0.5',
+        'score("m/a") in [0.5]',
+        'window.samples("60s") >= 3',
+        'window.matched("l", "60s") >= 3',
+        'signal("x") >= 1.0',
+        'score("m\\u002fa") >= 0.5',
+    ],
+)
+def test_what_does_not_surely_grow_is_no_floor(text: str) -> None:
+    """It would be taken for one, and clear somebody where the score is higher."""
+    assert [atom.floor for atom in atoms(read_formula(text))] == [None]
+
+
+@pytest.mark.parametrize(
+    ("text", "needs"),
+    [
+        ('matched("l")', True),
+        ("matches.exists(m, !(m.list in ['allow']))", True),
+        ("matches.exists_one(m, true)", True),
+        ("size(matches) > 0", True),
+        ("matches.size() >= 1", True),
+        ("matches.size() != 0", True),
+        ("matches.size() >= 0", False),
+        ("matches.exists(m, true) == false", False),
+        ("matches.exists(m, true) != matches.exists(m, false)", False),
+        ("matches.all(m, m.distance > 3)", False),
+        ('matched("l") == false', False),
+        ('!matched("l")', False),
+        ("signal('x') >= 1.0", False),
+    ],
+)
+def test_what_needs_a_match_is_known(text: str, needs: bool) -> None:
+    """Age would be estimated where no list matched; or a match would count for no cause."""
+    (atom,) = atoms(read_formula(text))
+    assert atom.needs_match == needs
+    if needs:
+        assert not Context(STREAM, sample({})).holds(compile_condition(text))
+        assert Context(STREAM, sample({}, MATCHED)).holds(compile_condition(text))
+
+
+def test_both_sides_of_or_are_needed_and_one_of_and() -> None:
+    """A condition would pass for proved by what need not hold."""
+
+    def left(text: str) -> int | None:
+        part = unproved(read_formula(text), lambda atom: atom.text == "p")
+        return None if part is None else part.offset
+
+    assert left("p") is None
+    assert left("q && p && q") is None
+    assert left("(q && p) || p") is None
+    assert left("p || q") == 5
+    assert left("p || p && (p || q) || (q && r)") == 23
+    assert left("q && r") == 0
+    assert left("!p") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('score("m/a") > 0.5 && scores ["m/a"] > 0.5 && window.max("m/a", "60s") > 0.5', None),
+        ('stream.metadata.score == 3 && stream.metadata["scores"] == 3 && matched("score")', None),
+        ('["m/a"].exists(s, score(s) > 0.5)', 18),
+        ('["m/a"].exists(s, scores[s] > 0.5)', 18),
+        ("scores.exists(s, true)", 0),
+        ("scores.size() > 2", 0),
+        ("size(scores) > 2", 5),
+        ('"m/a" in scores', 9),
+        ('(scores)["m/a"] > 0.5', 1),
+        ("scores == scores", 0),
+        ('score("m/" + "a") > 0.5', 0),
+        ('scores["m/a" + ""] > 0.5', 0),
+        ('"m/a".score() > 0.5', 6),
+        ('score("m\\u002fa") > 0.5', 0),
+        ('scores.map(s, s) == ["m/a"]', 0),
+        ('{"x": scores}.x["m/a"] > 0.5', 6),
+    ],
+)
+def test_scores_that_are_not_named_are_found(text: str, place: int | None) -> None:
+    """A live rule would read a score by a way that nobody looks at."""
+    assert unnamed_scores(text) == place
