@@ -4,6 +4,7 @@ Celery's messages are hints; what counts is in Redis (`worker.polling.segments`)
 below are about how soon a hint comes again.
 """
 
+import logging
 import os
 import threading
 from typing import Any
@@ -27,12 +28,14 @@ from worker.heartbeat import touch_while_alive
 from worker.lookback.keeper import keep_looking_back
 from worker.policy.follower import PolicyFollower
 from worker.policy.judging import Judging
+from worker.policy.trial import TRIAL_SECONDS, try_apart
 from worker.policy.watch import watch_policy
 from worker.polling.schedule import TICK_SECONDS, tick
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
 from worker.turns import CONTROL, QUEUES
 from worker.watchdog import tick_when_late
+from worker.workerend import WorkerEnd
 
 SOFT_LIMIT_SECONDS = 16
 HARD_LIMIT_SECONDS = 18
@@ -41,9 +44,13 @@ HARD_LIMIT_SECONDS = 18
 VISIBILITY_SECONDS = 20
 """Just above the hard limit: a message not acknowledged by then has lost its worker, and is delivered again."""
 
+_log = logging.getLogger(__name__)
+
 settings = Settings.from_mapping(os.environ)
 process = Process(settings)
 """Of the process that imports this; a pool child, being forked before anything in it is used, has one of its own."""
+
+_end = WorkerEnd()
 
 app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"])
 app.conf.update(
@@ -60,6 +67,8 @@ app.conf.update(
     task_default_queue=CONTROL,
     task_create_missing_queues=False,
     worker_prefetch_multiplier=1,
+    # Celery's own limit is 4 s: a child that builds its sessions for longer would be killed, and the next one, for ever.
+    worker_proc_alive_timeout=TRIAL_SECONDS,
     worker_hijack_root_logger=True,
     worker_cancel_long_running_tasks_on_connection_loss=True,
     worker_enable_remote_control=False,
@@ -122,9 +131,18 @@ def _check(**_: Any) -> None:
 
 @worker_process_init.connect
 def _build(**_: Any) -> None:
-    """In each pool child, before its first task."""
+    """In each pool child, before its first task. What fails here was well when the worker started: weights may have
+    been changed since."""
     cv2.setNumThreads(1)
-    process.warm_up()
+    try:
+        process.warm_up()
+    except LivewardenError as error:
+        _log.error("this worker ends, since a process of it cannot judge: %s", error)
+        _end.ask()
+    except Exception:
+        # Celery would log it, and go on.
+        _log.exception("this worker ends, since a process of it cannot judge")
+        _end.ask()
 
 
 @worker_ready.connect
@@ -161,8 +179,17 @@ def _watch(**_: Any) -> None:
 
 
 def _watched_policies() -> PolicyFollower[Judging]:
-    policies = Process(settings).policies
-    policies.good = process.policies.good
+    """A policy whose models do not work is refused, and not given to those who are forked later."""
+    watching, tried = Process(settings), process.policies.good
+
+    def build(data: bytes) -> Judging:
+        judging = watching.judging_by(data)
+        if data != tried:
+            try_apart(data)
+        return judging
+
+    policies = PolicyFollower(settings.policy_file, build)
+    policies.good = tried
     return policies
 
 
@@ -176,3 +203,4 @@ def _write_out(**_: Any) -> None:
 def _stop(**_: Any) -> None:
     _stopping.set()
     process.verdict_log.close()  # where tasks run in this process: pools `solo` and `threads`
+    _end.exit_if_asked()

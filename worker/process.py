@@ -22,6 +22,7 @@ from worker.objectstore import ObjectStore
 from worker.pipeline import Pipeline
 from worker.policy.follower import PolicyFollower
 from worker.policy.judging import Judging, read_policy_and_models
+from worker.policy.trial import try_apart
 from worker.policy.watch import keep_policy
 from worker.redisdb import connect
 from worker.verdictlog.writer import VerdictWriter
@@ -63,7 +64,7 @@ class Process:
     @cached_property
     def policies(self) -> PolicyFollower[Judging]:
         """The way to the policy in force."""
-        return PolicyFollower(self.settings.policy_file, self._judging_by)
+        return PolicyFollower(self.settings.policy_file, self.judging_by)
 
     @property
     def judging(self) -> Judging:
@@ -91,7 +92,12 @@ class Process:
             models=dict(judging.models(drill=drill)),
         )
 
-    def _judging_by(self, data: bytes) -> Judging:
+    def judging_by(self, data: bytes) -> Judging:
+        """What is judged by, of a policy's bytes.
+
+        Raises:
+            LivewardenError: the policy is not usable, or a model that it is about.
+        """
         policy, classifiers = read_policy_and_models(data, self.settings.policy_file, self.settings)
         pipeline = Pipeline(decoder=self._decoder, bank=self.bank.in_force, classifiers=classifiers, policy=policy)
         if self._moderates.is_set():
@@ -124,12 +130,14 @@ class Process:
         """Opens the bank, builds models' sessions, and follows bank and policy: now, not within the first segment's
         time limit.
 
+        A policy file whose models build no session is as one that is broken: the last good one is judged by.
+
         Raises:
             LivewardenError: something of it is not usable.
         """
         self.bank.start()
-        self.pipeline.warm_up()
         self._moderates.set()
+        self.pipeline.warm_up()
         thread = threading.Thread(
             target=keep_policy,
             args=(self.policies, self.redis, self._stopping),
@@ -159,15 +167,17 @@ class Process:
 
 
 def check_ready(settings: Settings, redis: Redis) -> tuple[Follower, bytes]:
-    """Refuses to start with something that is missing or altered, and says which; builds no session yet.
+    """Refuses to start with something that is missing, altered or does not work, and says which; builds no session in
+    this process.
 
     Gives the bank and the policy as they were read, for processes that are forked now.
 
     Raises:
-        LivewardenError: the policy, a list, the bank, a model's manifest or its weights are not usable.
+        LivewardenError: the policy, a list, the bank, a model's manifest, its weights or its session are not usable.
     """
     policy = read_policy(settings.policy_file)
     read_policy_and_models(policy, settings.policy_file, settings)
+    try_apart(policy)
     bank = Follower(redis, Place.of(settings), settings.lists_dir)
     bank.look()
     AllowedOrigins.parse(settings.allowed_origins)

@@ -1,6 +1,8 @@
 """A policy that is changed under running workers, and one that is broken under them."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,12 +12,12 @@ from commandline import livewarden
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
 from live_stack import celery
 from redis import Redis
-from tinymodels import install, mean_model
+from tinymodels import constant_model, install, mean_model
 
 from config.policy import load_policy
 from config.settings import Settings
 from worker.moderate import moderate_segment
-from worker.policy.watch import policy_reports
+from worker.policy.watch import PolicyReport, policy_reports
 from worker.polling.poll import poll_due
 from worker.process import SEED, Process
 from worker.streams.registry import register, watch
@@ -100,6 +102,44 @@ def test_workers_take_a_good_policy_and_never_a_broken_one(
         assert raised(redis)["after"] == ("second", second)
         assert redis.xlen("lw:operations") == 1
         assert redis.hlen("lw:pending:in-flight") == 0
+
+
+@pytest.mark.timeout(240)
+def test_a_policy_whose_model_does_not_work_never_comes_into_force(
+    redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
+) -> None:
+    """A model switched on for all workers at once would end all moderation, then or when a child is started anew."""
+    models = tmp_path / "models"
+    models.mkdir()
+    install(models, constant_model([float("nan")] * 3))
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("cascade: [{model: open-nsfw}]\n" + rules("first"))
+    first = load_policy(policy).version
+    environment = {
+        "LIVEWARDEN_REDIS_URL": redis_url,
+        "LIVEWARDEN_ALLOWED_ORIGINS": origins[0].host,
+        "LIVEWARDEN_POLICY_FILE": str(policy),
+        "LIVEWARDEN_MANIFESTS_DIR": str(models),
+    }
+    with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+        (report,) = eventually(lambda: policy_reports(redis), within_seconds=90, what=worker.text)
+        policy.write_text("cascade: [{model: open-nsfw}, {model: means}]\n" + rules("unfit"))
+        (told,) = eventually(lambda: redis.xrange("lw:operations"), within_seconds=60, what=worker.text)
+        event = json.loads(told[1]["event"])
+        assert event["type"] == "livewarden.operations.policy_refused.v1"
+        assert event["data"]["in_force"] == first
+        assert "does not run on the manifest's input: means: a score is not a number" in event["data"]["problem"]
+        os.kill(int(report.process.rpartition(":")[2]), signal.SIGKILL)
+
+        def after() -> list[PolicyReport]:
+            return [one for one in policy_reports(redis) if one.process != report.process]
+
+        (heir,) = eventually(after, within_seconds=60, what=worker.text)
+        assert heir.version == first
+        assert "a score is not a number" in heir.problem
+        show_card(redis, "s", origins[0])
+        eventually(lambda: raised(redis), within_seconds=60, what=worker.text)
+        assert raised(redis) == {"s": ("first", first)}
 
 
 def test_a_policy_brings_its_models_with_it(
