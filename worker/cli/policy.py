@@ -155,7 +155,6 @@ def replay(
 
     Reads the verdict log in LIVEWARDEN_STORE_URL only: it changes nothing, and calls nobody.
     """
-    from config.policy import load_policy
     from worker.localfile import write_file
     from worker.policy.judging import load_checked_policy
     from worker.replay import replaying
