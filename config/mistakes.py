@@ -1,4 +1,4 @@
-"""Mistakes in a policy file, each with its place in the file: line, column, field, rule."""
+"""Mistakes in a YAML file that an operator wrote, each with its place in the file: line, column, field, rule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
+from config.aliases import check_aliases
 from config.names import ConditionError, unknown
 
 Location = Sequence[str | int]
@@ -80,6 +81,8 @@ class YamlText:
         loader = _Loader(text)
         try:
             self._node: yaml.Node | None = loader.get_single_node()
+            if self._node is not None:
+                check_aliases(self._node)
             self.value: Any = None if self._node is None else loader.construct_document(self._node)
         finally:
             loader.dispose()
