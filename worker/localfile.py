@@ -47,6 +47,22 @@ def read_range(path: Path, *, offset: int, length: int) -> bytes:
             raise LocalFileError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def expect_writable(path: Path) -> None:
+    """Tries whether `path` can be written, before the work whose result is to be there; leaves it as it was.
+
+    Raises:
+        LocalFileError: it cannot be written.
+    """
+    try:
+        is_new = not (path.exists() or path.is_symlink())
+        with path.open("ab"):
+            pass
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise LocalFileError(f"{path}: cannot be written: {error.strerror}") from error
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Writes `data` to `path`, over what is there.
 

@@ -148,18 +148,19 @@ def replay(
     ] = "1m",
     as_json: Json = False,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Draw how scores were distributed, and where rules cut.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw how scores were distributed, and where rules cut: .png, .pdf, .webp …"),
     ] = None,
 ) -> None:
     """Say what a policy would have raised on what was seen, beside what was raised.
 
     Reads the verdict log in LIVEWARDEN_STORE_URL only: it changes nothing, and calls nobody.
     """
-    from worker.localfile import write_file
+    from worker.localfile import expect_writable, write_file
     from worker.policy.judging import load_checked_policy
     from worker.replay import replaying
     from worker.replay.report import report
-    from worker.replay.scoreplot import score_plot
+    from worker.replay.scoreplot import format_of, score_plot
     from worker.replay.thresholds import thresholds
 
     settings = Settings.from_mapping(os.environ)
@@ -169,6 +170,11 @@ def replay(
     until_ms = now_ms - 1000 * seconds_of(until, "--until")
     if since_ms >= until_ms:
         raise typer.BadParameter("expected more time ago than --until", param_hint="--since")
+    drawn_as = "PNG"
+    if plot is not None:
+        drawn_as = format_of(plot)
+        expect_writable(plot)
+    replaying.expect_log(settings.store_url)
     times = replaying.times_of(tried, since_ms=since_ms, until_ms=until_ms)
     rows = replaying.rows_to_read(settings.store_url, times)
     with _progress(2 * rows) as advance:
@@ -183,7 +189,7 @@ def replay(
     if plot is not None:
         drawn = [threshold for rule in tried.rules for threshold in thresholds(rule)]
         title = f"Policy {tried.version}, from {since} ago to {until} ago, {result.rows:,} pictures"
-        write_file(plot, score_plot(result.scores.counts, drawn, title=title))
+        write_file(plot, score_plot(result.scores.counts, drawn, title=title, file_format=drawn_as))
 
 
 @contextmanager

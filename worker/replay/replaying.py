@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from config.policy import Policy
 from config.profiles import PROFILES
+from worker.errors import ReplayError
 from worker.incidents.events import rfc3339
 from worker.objectstore import ObjectStore
 from worker.replay.comparison import Change, Compared, RuleTally, compare, tally
@@ -21,7 +22,9 @@ from worker.replay.part import PartResult, Replayer, Times
 from worker.replay.rows import PART_SCHEMA
 from worker.replay.sieve import score_columns
 from worker.replay.spool import Spool
+from worker.verdictlog.files import folders
 from worker.verdictlog.reading import count_rows, read_log
+from worker.verdictlog.tables import OUTCOMES, VERDICTS
 
 LATE_MS = 600_000
 """How long after its capture a segment may be settled and still be seen: it is gone from its origin long before."""
@@ -103,6 +106,21 @@ def times_of(policy: Policy, *, since_ms: int, until_ms: int) -> Times:
     return Times(
         start_ms=max(0, since_ms - remembered_ms - reach.window_ms - samples_ms), since_ms=since_ms, until_ms=until_ms
     )
+
+
+def expect_log(store_url: str) -> None:
+    """Sees that there is a log at all: without one, nothing would differ from nothing.
+
+    Raises:
+        ReplayError: there is none.
+        ObjectStoreError: the store is away.
+    """
+    store = ObjectStore(store_url)
+    if not any(folders(store, table.root) for table in (VERDICTS, OUTCOMES)):
+        place = f"{store_url}: " if "://" not in store_url else ""  # a URL may carry a password
+        raise ReplayError(
+            f"{place}there is no verdict log: expected LIVEWARDEN_STORE_URL to name the store that workers write to"
+        )
 
 
 def rows_to_read(store_url: str, times: Times) -> int:

@@ -89,7 +89,6 @@ def _streams(differing: list[Compared]) -> Iterator[RenderableType]:
 
 def _incidents(differing: list[Compared]) -> Iterator[RenderableType]:
     if not differing:
-        yield Text("No incident differs.", style="bold green")
         return
     table = _table("Incidents that differ", left_out=len(differing) - MAX_INCIDENTS)
     table.add_column("captured, UTC", no_wrap=True)
@@ -114,6 +113,10 @@ def _was(one: Compared) -> str:
 
 
 def _summary(result: ReplayResult) -> Iterator[RenderableType]:
+    if not result.rows:
+        yield Text("Nothing was logged in that time.", style="yellow")
+    elif not any(result.changes()[change] for change in _STYLES):
+        yield Text("No incident differs.", style="bold green")
     times, changes = result.times, result.changes()
     yield Text(
         f"Policy {result.policy.version} over {result.rows:,} pictures of {result.segments:,} segments of "
@@ -129,5 +132,3 @@ def _summary(result: ReplayResult) -> Iterator[RenderableType]:
             f"{changes[Change.GIVEN]} incidents are taken as they were: floods, found by looking back, or of pictures "
             "that are lost."
         )
-    if result.rows == 0:
-        yield Text("Nothing was logged in that time.", style="yellow")

@@ -3,12 +3,27 @@
 from collections.abc import Sequence
 from io import BytesIO
 from math import log10
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from worker.errors import ReplayError
 from worker.replay.thresholds import Threshold
+
+FORMATS: Final = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".gif": "GIF",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".pdf": "PDF",
+}
+"""What a file's name may end in, and Pillow's name of what is written then."""
 
 WIDTH = 1200
 _PANEL, _TOP, _BOTTOM, _LEFT, _RIGHT = 320, 96, 52, 92, 1170
@@ -21,12 +36,27 @@ _COLOURS = ("#c1121f", "#1a7f37", "#7c3aed", "#b45309", "#0369a1", "#be185d", "#
 """Of rules, in their order."""
 
 
-def score_plot(counts: dict[str, npt.NDArray[np.int64]], thresholds: Sequence[Threshold], *, title: str) -> bytes:
+def format_of(path: Path) -> str:
+    """The format that a file's name asks for.
+
+    Raises:
+        ReplayError: none that can be drawn.
+    """
+    try:
+        return FORMATS[path.suffix.lower()]
+    except KeyError as error:
+        raise ReplayError(f"{path}: expected a name that ends in {', '.join(FORMATS)}") from error
+
+
+def score_plot(
+    counts: dict[str, npt.NDArray[np.int64]], thresholds: Sequence[Threshold], *, title: str, file_format: str = "PNG"
+) -> bytes:
     """Draws a panel for each score that a threshold asks for: bars of how many pictures had it, on a logarithmic
-    scale, and a line for each threshold. Gives a PNG file.
+    scale, and a line for each threshold. Gives a whole file.
 
     Args:
         counts: by "<model>/<label>", over equal parts of 0 to 1.
+        file_format: one of FORMATS.
     """
     names = sorted({threshold.score for threshold in thresholds})
     rules = list(dict.fromkeys(threshold.rule for threshold in thresholds))
@@ -43,7 +73,7 @@ def score_plot(counts: dict[str, npt.NDArray[np.int64]], thresholds: Sequence[Th
         _panel(draw, top, heights[name], name, counts.get(name, np.zeros(1, np.int64)), mine, colours)
         top += heights[name]
     encoded = BytesIO()
-    image.save(encoded, "PNG")
+    image.save(encoded, file_format)
     return encoded.getvalue()
 
 

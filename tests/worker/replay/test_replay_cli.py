@@ -1,0 +1,109 @@
+"""`livewarden policy replay`, as policy people run it, on a log in a real folder."""
+
+import time
+from pathlib import Path
+
+import pytest
+from commandline import Ran, livewarden
+from logged import row, write
+from PIL import Image
+from replayed import sample
+
+from worker.objectstore import ObjectStore
+
+POLICY = """
+version: "7"
+rules:
+  - {name: nude, when: 'score("open-nsfw/nsfw") > 0.5', severity: review}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With a policy, and a log of ten pictures that were seen ten minutes ago."""
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    begin_ms = round(time.time() * 1000) - 600_000
+    rows = [
+        row(
+            **sample(0.5, score=0.1) | {"scores": [("open-nsfw/nsfw", 0.1 * number), ("gone/nsfw", 0.1 * number)]},
+            segment_key=f"{number}",
+            capture_ms=begin_ms + 2000 * number,
+            settled_ms=begin_ms + 2000 * number + 3000,
+            settled_after=0,
+            epoch=1,
+            metadata='{"level": "high"}',
+        )
+        for number in range(10)
+    ]
+    write(ObjectStore(str(tmp_path / "store")), rows, written_ms=begin_ms + 30_000)
+    return tmp_path
+
+
+def replay(folder: Path, *arguments: object, store: str = "store") -> Ran:
+    return livewarden(
+        "policy", "replay", "--policy", "policy.yaml", *arguments,
+        environment={"LIVEWARDEN_STORE_URL": store}, folder=folder,
+    )  # fmt: skip
+
+
+class TestWhatIsLookedAt:
+    def test_a_time_that_no_log_reaches(self, folder: Path) -> None:
+        """A typing error would end in a traceback."""
+        ran = replay(folder, "--since", "999999d")
+        assert ran.status == 2
+        assert "expected at most 3650d" in ran.err
+        assert "Traceback" not in ran.err
+        assert replay(folder, "--since", "3650d", "--json").of_type("summary")[0]["pictures"] == 10
+
+    def test_a_store_without_a_log(self, folder: Path) -> None:
+        """A mistyped path would look like a policy that changes nothing."""
+        for store in ("stor", ".", "file:///nowhere"):
+            ran = replay(folder, "--json", store=store)
+            assert (ran.status, ran.out) == (2, "")
+            assert "there is no verdict log: expected LIVEWARDEN_STORE_URL to name" in ran.message
+
+    def test_a_time_in_which_nothing_was_logged(self, folder: Path) -> None:
+        """That nothing differs would be true of anything."""
+        ran = replay(folder, "--since", "5m")
+        assert ran.status == 0
+        assert "Nothing was logged in that time." in ran.out
+        assert "No incident differs." not in ran.out
+
+
+class TestPlot:
+    @pytest.mark.parametrize(
+        ("name", "begins"),
+        [("s.png", b"\x89PNG"), ("s.JPG", b"\xff\xd8\xff"), ("s.webp", b"RIFF"), ("s.pdf", b"%PDF"), ("s.tif", b"II*")],
+    )
+    def test_is_what_its_name_says(self, folder: Path, name: str, begins: bytes) -> None:
+        """A file that is not what it is called is opened by nothing."""
+        ran = replay(folder, "--plot", name)
+        assert ran.status == 0, ran.err
+        assert (folder / name).read_bytes().startswith(begins)
+        if not name.endswith(".pdf"):
+            with Image.open(folder / name) as image:
+                assert image.width == 1200
+
+    @pytest.mark.parametrize(
+        ("name", "told"),
+        [
+            ("s.svg", "s.svg: expected a name that ends in .png, "),
+            ("s.txt", "s.txt: expected a name that ends in .png, "),
+            ("s", "s: expected a name that ends in .png, "),
+            ("none/s.png", "none/s.png: cannot be written: No such file or directory"),
+        ],
+    )
+    def test_what_cannot_be_drawn_is_told_before_the_replay(self, folder: Path, name: str, told: str) -> None:
+        """Whoever waited for a long replay would have to wait for it again."""
+        ran = replay(folder, "--plot", name)
+        assert (ran.status, ran.out) == (2, "")
+        assert ran.message.startswith(told)
+        assert not (folder / name).exists()
+
+    def test_trying_whether_it_can_be_written_leaves_what_is_there(self, folder: Path) -> None:
+        """The picture of before would be lost to a mistyped store."""
+        (folder / "s.png").write_bytes(b"before")
+        assert replay(folder, "--plot", "s.png", store="stor").status == 2
+        assert (folder / "s.png").read_bytes() == b"before"
+        assert replay(folder, "--plot", "new.png", store="stor").status == 2
+        assert not (folder / "new.png").exists()
