@@ -5,7 +5,7 @@ A segment is left pending only where another try may help; then the reconciler s
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -19,6 +19,7 @@ from worker.fetching.resource import ByteRange
 from worker.incidents.events import Occasion
 from worker.incidents.settlement import Settled, settle
 from worker.pipeline import Origin
+from worker.policy.breaker import stuck_among, stuck_keys
 from worker.policy.judging import Judging
 from worker.polling.poll import keep_validators
 from worker.polling.segments import Begun, SegmentRecord, begin, defer, forget_tries, series_of
@@ -67,11 +68,14 @@ def moderate_segment(process: Process, stream_id: str, segment_key: str) -> None
     if begun.losses >= MAX_LOSSES:
         _fail(process, judging, stream_id, begun.record, "worker_lost")
         return
+    process.last_words.segment = (stream_id, segment_key)
     try:
         _moderate(process, judging, stream_id, begun)
     except SoftTimeLimitExceeded:
         _log.warning("stream %s segment %s: out of time", stream_id, segment_key)
         defer(process.redis, stream_id, segment_key, delay_ms=0, in_order=False)
+    finally:
+        process.last_words.segment = None
 
 
 def _moderate(process: Process, judging: Judging, stream_id: str, begun: Begun) -> None:
@@ -86,13 +90,15 @@ def _moderate(process: Process, judging: Judging, stream_id: str, begun: Begun) 
         _after_failed_fetch(process, judging, stream_id, begun, error)
         return
     facts = stream_facts(process.redis, stream_id)
+    gate, stuck = _gate_and_stuck(process.redis, stream_id, record, list(judging.models(drill=True)))
     try:
         verdict = judging.pipeline.moderate(
             data,
             origin=Origin(stream=facts, capture_ms=record.capture_ms),
             seed=process.seed(f"{stream_id} {record.key}"),
             init=init,
-            gate=_gate(process.redis, stream_id, record),
+            gate=gate,
+            stuck=stuck,
         )
     except DecoderError as error:
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
@@ -251,9 +257,15 @@ def gate_key(stream_id: str) -> str:
     return f"lw:gate:{stream_id}"
 
 
-def _gate(redis: Redis, stream_id: str, record: SegmentRecord) -> GateState | None:
-    kept = redis.hget(gate_key(stream_id), f"{record.generation}.{record.epoch}")
-    return None if kept is None else GateState.from_json(str(kept))
+def _gate_and_stuck(
+    redis: Redis, stream_id: str, record: SegmentRecord, models: Sequence[str]
+) -> tuple[GateState | None, frozenset[str]]:
+    """The picture last classified, and which of `models` are left out now; in one round trip."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.hget(gate_key(stream_id), f"{record.generation}.{record.epoch}")
+        pipe.mget(stuck_keys(models))
+        kept, found = pipe.execute()
+    return None if kept is None else GateState.from_json(str(kept)), stuck_among(models, found)
 
 
 def _keep_gate(redis: Redis, stream_id: str, record: SegmentRecord, gate: GateState) -> None:

@@ -3,7 +3,7 @@
 No Celery, no Redis and no network in it: `livewarden scan` runs the same on a file as a worker on a live segment.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import thread_time, time
@@ -16,7 +16,7 @@ from config.facts import ListMatch, SampleFacts, StreamFacts
 from config.policy import Policy
 from config.profiles import SamplingProfile
 from models.bank.bank import Bank
-from models.classifier import Classifier
+from models.classifier import Classifier, WhenStuck
 from models.pdq import PdqHash
 from models.pdq_variants import Variants, hash_with_variants
 from sampler.decoder import Decoder
@@ -73,13 +73,16 @@ class Pipeline:
         self._profile = profile
         cv2.setNumThreads(1)  # of this process: its CPU is counted by the thread that works
 
-    def warm_up(self) -> None:
+    def warm_up(self, *, when_stuck: WhenStuck | None = None) -> None:
         """Builds what the first picture would have to wait for.
+
+        Args:
+            when_stuck: is told of a model's run that does not end.
 
         Raises:
             models.errors.ClassifierError: weights are missing, altered or not what their manifest says.
         """
-        self._stages.prepare()
+        self._stages.prepare(when_stuck=when_stuck)
 
     def moderate(
         self,
@@ -89,6 +92,7 @@ class Pipeline:
         seed: bytes,
         init: bytes = b"",
         gate: GateState | None = None,
+        stuck: Collection[str] = (),
         observe: Observer | None = None,
     ) -> SegmentVerdict:
         """Judges each picture that the sampler takes of one segment, as it comes.
@@ -97,6 +101,7 @@ class Pipeline:
             data: the segment's bytes, or a file open for reading; `init`: the bytes of its EXT-X-MAP.
             seed: secret; decides where audits look.
             gate: the picture last classified of the same stream and epoch.
+            stuck: models that are not to be asked; pictures are hashed and matched all the same.
             observe: is shown each picture.
 
         Raises:
@@ -106,7 +111,7 @@ class Pipeline:
         clock = StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
-        stages = self._stages.segment(degraded)
+        stages = self._stages.segment(degraded, stuck)
         profile = self._policy.profile_for(origin.stream) if self._profile is None else self._profile
         samples: list[SampleVerdict] = []
 

@@ -17,6 +17,7 @@ from worker.errors import StoreError
 from worker.fetching.fetch import Fetcher
 from worker.fetching.origins import AllowedOrigins
 from worker.incidents.events import Versions
+from worker.lastwords import LastWords
 from worker.lookback.jobs import search_again
 from worker.objectstore import ObjectStore
 from worker.pipeline import Pipeline
@@ -62,6 +63,13 @@ class Process:
         )
 
     @cached_property
+    def last_words(self) -> LastWords:
+        """What is done where a model's run does not end."""
+        return LastWords(
+            redis=self.redis, deployment=self.settings.deployment, close_log=lambda: self.verdict_log.close()
+        )
+
+    @cached_property
     def policies(self) -> PolicyFollower[Judging]:
         """The way to the policy in force."""
         return PolicyFollower(self.settings.policy_file, self.judging_by)
@@ -101,7 +109,7 @@ class Process:
         policy, classifiers = read_policy_and_models(data, self.settings.policy_file, self.settings)
         pipeline = Pipeline(decoder=self._decoder, bank=self.bank.in_force, classifiers=classifiers, policy=policy)
         if self._moderates.is_set():
-            pipeline.warm_up()
+            pipeline.warm_up(when_stuck=self.last_words.say)
         return Judging(policy=policy, classifiers=classifiers, pipeline=pipeline)
 
     @cached_property
@@ -137,7 +145,7 @@ class Process:
         """
         self.bank.start()
         self._moderates.set()
-        self.pipeline.warm_up()
+        self.pipeline.warm_up(when_stuck=self.last_words.say)
         thread = threading.Thread(
             target=keep_policy,
             args=(self.policies, self.redis, self._stopping),

@@ -4,7 +4,7 @@ A check never ends the others: an operator wants the whole list at once.
 """
 
 import difflib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from config.errors import LivewardenError, PolicyError
@@ -13,7 +13,7 @@ from config.names import unknown
 from config.policy import Policy, load_policy
 from config.settings import PREFIX, Settings
 from models.bank.bank import Bank
-from models.classifier import Classifier
+from models.classifier import Classifier, WhenStuck
 from models.manifest import Category
 from models.pdq import hash_rgb
 from models.testcard import testcard
@@ -23,6 +23,7 @@ from worker.bank.opening import open_what_is_there
 from worker.cardfile import card_png
 from worker.checkup.policydoctor import examine_policies
 from worker.checkup.redisdoctor import examine_redis
+from worker.checkup.stuckdoctor import examine_stuck
 from worker.diagnosis import Diagnosis, State
 from worker.errors import ObjectStoreError
 from worker.fetching.origins import AllowedOrigins
@@ -41,8 +42,12 @@ _PROBE = "doctor-probe"
 T = TypeVar("T")
 
 
-def examine(environment: Mapping[str, str]) -> Iterator[Diagnosis]:
-    """Runs all checks, in the order in which an operator would mend things."""
+def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = None) -> Iterator[Diagnosis]:
+    """Runs all checks, in the order in which an operator would mend things.
+
+    Args:
+        when_stuck: is told of a model's run that does not end.
+    """
     yield _variables(environment)
     try:
         settings = Settings.from_mapping(environment)
@@ -56,7 +61,8 @@ def examine(environment: Mapping[str, str]) -> Iterator[Diagnosis]:
     if policy is not None and lists is not None and classifiers is not None:
         yield _names_fit(settings, policy, lists, classifiers)
     if lists is not None and classifiers is not None:
-        yield _test_card(lists, classifiers)
+        stuck = yield from examine_stuck(settings, [classifier.name for classifier in classifiers])
+        yield _test_card(lists, [one for one in classifiers if one.name not in stuck], when_stuck)
     yield from examine_redis(settings.redis_url.get_secret_value())
     yield from examine_bank(settings)
     yield from examine_policies(settings, policy)
@@ -187,7 +193,7 @@ def _names_fit(settings: Settings, policy: Policy, lists: Bank, classifiers: tup
     )
 
 
-def _test_card(lists: Bank, classifiers: tuple[Classifier, ...]) -> Diagnosis:
+def _test_card(lists: Bank, classifiers: Sequence[Classifier], when_stuck: WhenStuck | None) -> Diagnosis:
     """Sends the test card through decoder child, PDQ, lists and classifiers, as a picture of a stream would go."""
     advice = "see that this machine lets a child process start, and that packages are whole: reinstall livewarden"
     try:
@@ -195,7 +201,10 @@ def _test_card(lists: Bank, classifiers: tuple[Classifier, ...]) -> Diagnosis:
             rgb = decoder.picture(card_png(testcard(CARD_WIDTH, CARD_HEIGHT))).rgb()
             unconfined = decoder.unconfined
         matched = any(match.list == SELFTEST for match in lists.match(hash_rgb(rgb)))
-        scores = {key: score for classifier in classifiers for key, score in classifier.scores(rgb).items()}
+        scores: dict[str, float] = {}
+        for classifier in classifiers:
+            classifier.prepare(when_stuck=when_stuck)
+            scores |= classifier.scores(rgb)
     except LivewardenError as error:
         return Diagnosis(name="test card", state=State.FAIL, found=str(error), advice=advice)
     if not matched:

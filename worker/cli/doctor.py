@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from worker.cli.ending import end_where_stuck
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def doctor(as_json: Json = False) -> None:
     from worker.checkup.doctor import examine
     from worker.diagnosis import State
 
-    diagnoses = list(examine(os.environ))
+    diagnoses = list(examine(os.environ, when_stuck=end_where_stuck))
     if as_json:
         for diagnosis in diagnoses:
             sys.stdout.write(json.dumps({"type": "check", **vars(diagnosis)}) + "\n")

@@ -1,11 +1,11 @@
 """The classifiers' turn: who looks at a picture, in which order, and what becomes of those that fail.
 
-One model that fails, hangs or gives nonsense takes its own scores away and no others. The picture then counts as not
-moderated, and its verdict says why (`degraded`).
+One model that fails, hangs or gives nonsense takes its own scores away and no others, and the verdict says why
+(`degraded`). The picture then counts as not moderated.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import thread_time
 
@@ -14,7 +14,7 @@ from config.facts import SELFTEST, SampleFacts, StreamFacts
 from config.names import ConditionError
 from config.policy import Policy
 from config.settings import Settings
-from models.classifier import Classifier
+from models.classifier import Classifier, WhenStuck
 from models.errors import InferenceError, InferenceTimeoutError, ModelsError
 from models.manifest import Provider, Use
 from models.preprocess import Colours
@@ -22,6 +22,9 @@ from models.shelf import known_packages, verified
 from worker.verdicts.modelrules import packages_for
 
 _log = logging.getLogger(__name__)
+
+STUCK = "model-stuck"
+"""With the model's name: how verdicts tell (`degraded`) of one that was not asked, since its runs do not end."""
 
 
 @dataclass(kw_only=True)
@@ -32,7 +35,7 @@ class Turns:
     passed_over: int = 0
     """The cascade gave no cause to look."""
     failed: int = 0
-    """Pictures without its scores: it failed, or had run out of time on one before."""
+    """Pictures without its scores: it failed, had run out of time on one before, or is stuck."""
     cpu_seconds: float = 0.0
     """Of this thread, its conditions among them; what a model computes on threads of its own or on a GPU is not."""
 
@@ -82,18 +85,26 @@ class Stages:
         self._classifiers = tuple(classifiers)
         self._conditions = {stage.model: stage for stage in cascade or () if stage.when is not None}
 
-    def prepare(self) -> None:
+    def prepare(self, *, when_stuck: WhenStuck | None = None) -> None:
         """Builds the sessions, 0.1 s and more each: before the first picture has to wait for them.
+
+        Args:
+            when_stuck: is told of a run that does not end.
 
         Raises:
             models.errors.ClassifierError: weights are missing, altered or not what their manifest says.
         """
         for classifier in self._classifiers:
-            classifier.prepare()
+            classifier.prepare(when_stuck=when_stuck)
 
-    def segment(self, degraded: set[str]) -> "SegmentStages":
-        """For the pictures of one segment; what fails is told in `degraded`."""
-        return SegmentStages(self._classifiers, self._conditions, degraded)
+    def segment(self, degraded: set[str], stuck: Collection[str] = ()) -> "SegmentStages":
+        """For the pictures of one segment.
+
+        Args:
+            degraded: what fails is told in it.
+            stuck: models that are not to be asked: their runs do not end.
+        """
+        return SegmentStages(self._classifiers, self._conditions, degraded, frozenset(stuck))
 
 
 @dataclass
@@ -103,6 +114,7 @@ class SegmentStages:
     _classifiers: tuple[Classifier, ...]
     _conditions: Mapping[str, Stage]
     _degraded: set[str]
+    _stuck: frozenset[str]
     turns: dict[str, Turns] = field(default_factory=dict)
     """By model, of those that had a turn or could have had one."""
     _out_of_time: set[str] = field(default_factory=set)
@@ -144,6 +156,9 @@ class SegmentStages:
             return not classifier.manifest.about_minors
 
     def _scores(self, classifier: Classifier, picture: Colours) -> Mapping[str, float] | None:
+        if classifier.name in self._stuck:
+            self._degraded.add(f"{STUCK}:{classifier.name}")
+            return None
         if classifier.name in self._out_of_time:
             return None  # a second wait would take the time of the segments behind this one
         try:

@@ -1,15 +1,21 @@
 """Workers with models that hang or do not fit, as an operator runs them: real Celery, real Valkey, a real origin."""
 
 import json
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from commandline import livewarden
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
 from live_stack import celery
+from onnx import load_model_from_string
 from redis import Redis
-from tinymodels import endless_model, install, labels, mean_model
+from tinymodels import constant_model, endless_model, install, labels, mean_model, one_node_model
 
+from worker.policy.watch import policy_reports
 from worker.status import show
 from worker.streams.registry import register, watch
 
@@ -60,6 +66,93 @@ def test_a_model_that_hangs_costs_its_time_and_nothing_else(
     assert raised["data"]["matches"][0]["list"] == "selftest"
     assert raised["data"]["degraded"] == ["classifier-timeout:slow"]
     assert raised["data"]["versions"]["models"] == {"open-nsfw": "0.1.0", "slow": "1", "testcard": "1"}
+
+
+@pytest.mark.timeout(150)
+def test_a_model_that_never_comes_back_is_left_out_and_known_material_is_raised(
+    redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
+) -> None:
+    """One node of one model took worker after worker, each segment with a listed picture was lost, and nobody knew."""
+    only = [{"labels": labels("only")}]
+    path = install(tmp_path, one_node_model(), outputs=only, runtime={"time_limit_seconds": 0.3}, name="stuck")
+    for index in range(SEGMENTS):
+        origin.add(f"{index}.ts", segment_bytes(card=index == 1))
+    origin.ended = True
+    environment = worker_environment(redis_url, origin, tmp_path)
+    watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+        eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
+        eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
+        assert worker.process.poll() is None
+        log = worker.text()
+    record = show(redis, "s")
+    assert record["degraded"] == ["model-stuck:stuck"]
+    assert record["reasons"] == {"failed: classifier_failed": record["elapsed_seconds"]}
+    assert set(record["last_scores"]) == {"open-nsfw/nsfw", "open-nsfw/sfw", "testcard/card"}
+    (raised,) = [json.loads(fields["event"]) for _, fields in redis.xrange(DRILLS)]
+    assert raised["data"]["matches"][0]["list"] == "selftest"
+    assert raised["data"]["degraded"] == ["model-stuck:stuck"]
+    assert log.count("stuck: a run on a picture did not stop within 3 s after its limit of 0.3 s") == 1
+    (told,) = [json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations")]
+    assert (told["type"], told["subject"]) == ("livewarden.operations.model_stuck.v1", "stuck")
+    assert told["data"]["sha256"] == yaml.safe_load(path.read_text())["weights"]["sha256"]
+    assert 0 < redis.ttl("lw:stuck:stuck") <= told["data"]["left_out_seconds"]
+    checks = {check["name"]: check for check in livewarden("doctor", "--json", environment=environment).records}
+    assert checks["stuck models"]["state"] == "fail"
+    assert "workers do not ask stuck: " in checks["stuck models"]["found"]
+    assert checks["test card"]["state"] != "fail"  # the others are tried
+
+
+def with_an_unknown_operator() -> bytes:
+    """A model that fits its manifest, and that ONNX Runtime cannot build."""
+    model = load_model_from_string(mean_model())
+    model.graph.node[0].op_type = "NobodyKnowsIt"
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("weights", "problem"),
+    [
+        (with_an_unknown_operator(), "expected an ONNX model: "),
+        (constant_model([0.1, float("nan"), 0.2]), "does not run on the manifest's input: "),
+    ],
+)
+def test_a_worker_does_not_start_with_a_model_that_does_not_work(
+    redis_url: str, origin: LiveOrigin, tmp_path: Path, weights: bytes, problem: str
+) -> None:
+    """It said that it was ready, and moderated nothing."""
+    install(tmp_path, weights)
+    with celery("worker", worker_environment(redis_url, origin, tmp_path), tmp_path) as worker:
+        assert worker.process.wait(60) != 0
+    assert "this worker does not start: " in worker.text()
+    assert f"weights.file: means.onnx: {problem}" in worker.text()
+    assert "ready" not in worker.text()
+    assert "Traceback" not in worker.text()
+
+
+@pytest.mark.timeout(150)
+def test_a_worker_ends_where_a_new_child_cannot_judge(
+    redis: Redis,
+    redis_url: str,
+    origin: LiveOrigin,
+    tmp_path: Path,
+    processes_in: Callable[[Path], dict[int, str]],
+) -> None:
+    """A child died, and the one after it took segments for years without looking at one."""
+    models = tmp_path / "models"
+    models.mkdir()
+    install(models, mean_model())
+    with celery(
+        "worker", worker_environment(redis_url, origin, models), tmp_path, "--concurrency=1", "--loglevel=INFO"
+    ) as worker:
+        eventually(lambda: policy_reports(redis), within_seconds=60, what=worker.text)
+        (child,) = {int(report.process.rpartition(":")[2]) for report in policy_reports(redis)}
+        (models / "means.onnx").write_bytes(b"altered")
+        os.kill(child, signal.SIGKILL)
+        assert worker.process.wait(60) == 1, worker.text()
+        assert "this worker ends, since a process of it cannot judge: " in worker.text()
+        assert "altered: expected SHA-256" in worker.text()
+        assert not processes_in(tmp_path)
 
 
 def test_a_worker_does_not_start_with_a_manifest_for_another_model(
