@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,27 +14,18 @@ from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
 from config.settings import Settings
-from worker.incidents.events import derived_id
 from worker.policy.follower import LOOK_SECONDS, PolicyFollower
 from worker.policy.judging import Judging
-from worker.queue.operations import tell_operators
+from worker.policy.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, tell_of_file
 from worker.redisdb import now_ms, store_errors
 
 _log = logging.getLogger(__name__)
-
-REFUSED: Final = "livewarden.operations.policy_refused.v1"
 
 IN_FORCE: Final = "lw:policies"
 """Hash: process, as host:pid, to JSON: what it judges by."""
 
 REPORT_SECONDS: Final = 10.0
-"""How often a process says what it judges by, where that does not change."""
-
-ALIVE_MS: Final = 60_000
-"""A process that has said nothing for longer (>) is not there any more."""
-
-MAX_PROBLEM_LENGTH: Final = 2_000
-"""Of what is told of a broken file: a person reads the first mistakes, and `livewarden policy check` tells all."""
+"""How often a process says what it judges by, or finds, where that does not change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,21 +61,33 @@ def watch_policy(
     stopping: threading.Event,
 ) -> None:
     """Looks at the policy's file every second, until `stopping` is set, for the process that forks those that
-    moderate, and tells operators of a broken one.
+    moderate, and has operators told when it breaks and when it is usable again.
 
     Args:
         follower: for this thread alone.
         heirs: what is forked begins with.
     """
     follower.followed = True
-    told = ""
+    told, told_at = "", float("-inf")
     while not stopping.wait(LOOK_SECONDS):
         with _survived():
             follower.look()
             heirs.good = follower.good
-            if follower.refused != told and follower.refused:
-                _tell_refused(redis, settings, follower)
-            told = follower.refused
+            if follower.refused != told or time.monotonic() - told_at > REPORT_SECONDS:
+                _tell(redis, settings, follower)
+                told, told_at = follower.refused, time.monotonic()
+
+
+def _tell(redis: Redis, settings: Settings, follower: PolicyFollower[Judging]) -> None:
+    tell_of_file(
+        redis,
+        worker=process_name(),
+        file=str(settings.policy_file),
+        refused=follower.refused,
+        problem=follower.problem,
+        in_force=follower.in_force.policy.version,
+        deployment=settings.deployment,
+    )
 
 
 @contextmanager
@@ -101,11 +102,10 @@ def _survived() -> Iterator[None]:
 
 
 def _report(redis: Redis, version: str, problem: str) -> None:
-    name = f"{socket.gethostname()}:{os.getpid()}"
     now = now_ms(redis)
     said = {"version": version, "problem": problem[:MAX_PROBLEM_LENGTH], "at_ms": now}
     with redis.pipeline(transaction=False) as pipe:
-        pipe.hset(IN_FORCE, name, json.dumps(said))
+        pipe.hset(IN_FORCE, process_name(), json.dumps(said))
         pipe.hgetall(IN_FORCE)
         _, known = pipe.execute()
     gone = [one for one, text in known.items() if not _alive(text, now)]
@@ -129,16 +129,3 @@ def policy_reports(redis: Redis) -> list[PolicyReport]:
 
 def _alive(text: str, now: int) -> bool:
     return now - int(json.loads(text)["at_ms"]) <= ALIVE_MS
-
-
-def _tell_refused(redis: Redis, settings: Settings, follower: PolicyFollower[Judging]) -> None:
-    with store_errors():
-        now = now_ms(redis)
-    data = {
-        "file": str(settings.policy_file),
-        "problem": follower.problem[:MAX_PROBLEM_LENGTH],
-        "refused": follower.refused,
-        "in_force": follower.in_force.policy.version,
-    }
-    event_id = derived_id(REFUSED, data["file"], data["refused"], data["in_force"])
-    tell_operators(redis, REFUSED, event_id, subject="policy", data=data, deployment=settings.deployment, now_ms=now)

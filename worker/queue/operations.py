@@ -1,4 +1,4 @@
-"""What operators must be told, on `lw:operations`; once each, however many workers see it."""
+"""What operators must be told, on `lw:operations`."""
 
 import json
 from collections.abc import Mapping
@@ -20,11 +20,25 @@ REMEMBERED_SECONDS = 30 * 24 * 3600
 def tell_operators(
     redis: Redis, kind: str, event_id: str, *, subject: str, data: Mapping[str, Any], deployment: str, now_ms: int
 ) -> bool:
-    """Publishes an event, unless one with its ID was published lately; gives whether it was.
+    """Publishes an event, unless one with its ID was published lately, however many workers see what it tells; gives
+    whether it was.
 
     Raises:
         SchemaError: it does not fit its schema.
         StoreError: Redis failed, or did not confirm that it is on disk; it may have been told.
+    """
+    text = operations_event(kind, event_id, subject=subject, data=data, deployment=deployment, now_ms=now_ms)
+    keys = [f"lw:told:{event_id}", OPERATIONS]
+    return bool(run_script_to_disk(redis, "tell_once", keys=keys, args=[REMEMBERED_SECONDS, text]))
+
+
+def operations_event(
+    kind: str, event_id: str, *, subject: str, data: Mapping[str, Any], deployment: str, now_ms: int
+) -> str:
+    """An event, as JSON.
+
+    Raises:
+        SchemaError: it does not fit its schema.
     """
     event = CloudEvent(
         {
@@ -40,5 +54,4 @@ def tell_operators(
     )
     text: str = JSONFormat().write(event).decode()
     check_event(json.loads(text))
-    keys = [f"lw:told:{event_id}", OPERATIONS]
-    return bool(run_script_to_disk(redis, "tell_once", keys=keys, args=[REMEMBERED_SECONDS, text]))
+    return text

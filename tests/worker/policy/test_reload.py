@@ -100,7 +100,9 @@ def test_workers_take_a_good_policy_and_never_a_broken_one(
         eventually(lambda: len(raised(redis)) == 3, within_seconds=60, what=worker.text)
         assert raised(redis)["in-flight"] == ("first", first)
         assert raised(redis)["after"] == ("second", second)
-        assert redis.xlen("lw:operations") == 1
+        eventually(lambda: redis.xlen("lw:operations") == 2, within_seconds=60, what=worker.text)
+        kinds = [json.loads(fields["event"])["type"].split(".")[2] for _, fields in redis.xrange("lw:operations")]
+        assert kinds == ["policy_refused", "policy_recovered"]
         assert redis.hlen("lw:pending:in-flight") == 0
 
 

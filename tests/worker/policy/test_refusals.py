@@ -1,0 +1,107 @@
+"""What operators are told of a policy file that breaks, and of one that is usable again."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+
+import pytest
+from redis import Redis
+
+from worker.policy.refusals import ALIVE_MS, REFUSING, tell_of_file
+from worker.redisdb import now_ms
+
+
+@dataclass
+class Told:
+    """Workers of a deployment, and what became news of what they said."""
+
+    redis: Redis
+
+    def says(self, worker: str, refused: str) -> bool:
+        return tell_of_file(
+            self.redis,
+            worker=worker,
+            file="/etc/policy.yaml",
+            refused=refused,
+            problem=f"{refused} is wrong with it",
+            in_force="7+abc",
+            deployment="test",
+        )
+
+    @property
+    def news(self) -> list[str]:
+        """Of all events, in order: what is refused, or `usable`."""
+        events = [json.loads(fields["event"]) for _, fields in self.redis.xrange("lw:operations")]
+        assert len({event["id"] for event in events}) == len(events)
+        kinds = {event["type"].split(".")[2] for event in events}
+        assert kinds <= {"policy_refused", "policy_recovered"}
+        return [event["data"].get("refused", "usable") for event in events]
+
+    def passed(self, worker: str, milliseconds: int) -> None:
+        """So long ago `worker` said something for the last time."""
+        said = json.loads(self.redis.hget(REFUSING, worker) or "")
+        self.redis.hset(REFUSING, worker, json.dumps(said | {"at_ms": now_ms(self.redis) - milliseconds}))
+
+
+@pytest.fixture
+def told(redis: Redis) -> Told:
+    return Told(redis)
+
+
+def test_each_time_it_breaks_is_told(told: Told) -> None:
+    """A file that is deleted again, or broken in the same way, would be told once in 30 days."""
+    for _ in range(2):
+        for refused in ("unreadable", "unreadable", "", ""):
+            told.says("a:1", refused)
+    assert told.news == ["unreadable", "usable", "unreadable", "usable"]
+
+
+def test_a_good_file_is_no_news(told: Told) -> None:
+    """Each worker that starts would call operators."""
+    assert not told.says("a:1", "")
+    assert told.news == []
+
+
+def test_one_mistake_in_place_of_another_is_told(told: Told) -> None:
+    """Operators would correct what is not wrong any more."""
+    for refused in ("aa", "bb", ""):
+        told.says("a:1", refused)
+    assert told.news == ["aa", "bb", "usable"]
+
+
+def test_many_workers_tell_it_once(told: Told) -> None:
+    """A deployment of a hundred workers would call operators a hundred times."""
+    workers = [f"{host}:1" for host in "abcdefgh"]
+
+    with ThreadPoolExecutor(len(workers)) as at_once:
+        for refused in ("aa", "aa", "", "aa", ""):
+            for _ in at_once.map(told.says, workers, repeat(refused)):
+                pass
+    assert told.news == ["aa", "usable", "aa", "usable"]
+
+
+def test_it_is_usable_when_it_is_for_the_last_worker(told: Told) -> None:
+    """Operators would think that all is well while half of the hosts have the broken file."""
+    told.says("a:1", "aa")
+    told.says("b:1", "aa")
+    assert not told.says("a:1", "")
+    assert told.says("b:1", "")
+    assert told.news == ["aa", "usable"]
+
+
+def test_a_worker_that_is_gone_keeps_nothing_broken(told: Told) -> None:
+    """After a restart, which takes the good file, it would never be told that it is usable."""
+    told.says("a:1", "aa")
+    told.passed("a:1", ALIVE_MS - 10_000)
+    assert not told.says("a:2", "")
+    told.passed("a:1", ALIVE_MS + 1)
+    assert told.says("a:2", "")
+    assert told.news == ["aa", "usable"]
+
+
+def test_a_worker_that_was_busy_tells_nothing_twice(told: Told) -> None:
+    """Trying a model's sessions takes minutes, and after each one operators would be called anew."""
+    told.says("a:1", "aa")
+    told.passed("a:1", 5 * ALIVE_MS)
+    assert not told.says("a:1", "aa")

@@ -1,0 +1,29 @@
+-- Notes what a worker says of the policy's file as it is now, and publishes what is news: that it is refused, where no
+-- other worker refuses the same; that it is not, where none does any more.
+-- KEYS: who refuses what, stream. ARGV: worker, what it refuses or '', now (ms), how long what one said counts (ms),
+-- event. Returns 1 if it was published.
+local worker, refused, now = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local said = redis.call('HGETALL', KEYS[1])
+if refused == '' and #said == 0 then
+  return 0
+end
+local others, known = 0, false
+for i = 1, #said, 2 do
+  local what = cjson.decode(said[i + 1])
+  local own = said[i] == worker
+  local alive = own or now - what.at_ms <= tonumber(ARGV[4])
+  if own or not alive then
+    redis.call('HDEL', KEYS[1], said[i])
+  else
+    others = others + 1
+  end
+  known = known or (alive and what.refused == refused)
+end
+if refused ~= '' then
+  redis.call('HSET', KEYS[1], worker, cjson.encode({refused = refused, at_ms = now}))
+end
+if known or (refused == '' and others > 0) then
+  return 0
+end
+redis.call('XADD', KEYS[2], '*', 'event', ARGV[5])
+return 1
