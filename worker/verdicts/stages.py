@@ -1,7 +1,7 @@
 """The classifiers' turn: who looks at a picture, in which order, and what becomes of those that fail.
 
 One model that fails, hangs or gives nonsense takes its own scores away and no others, and the verdict says why
-(`degraded`). The picture then counts as not moderated.
+(`degraded`). The picture then counts as not moderated, unless only shadow rules ask that model.
 """
 
 import logging
@@ -19,6 +19,7 @@ from models.errors import InferenceError, InferenceTimeoutError, ModelsError
 from models.manifest import Provider, Use
 from models.preprocess import Colours
 from models.shelf import known_packages, verified
+from worker.verdicts.inshadow import in_shadow
 from worker.verdicts.modelrules import packages_for
 
 _log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Looked:
 
     scores: Mapping[str, float]
     complete: bool
-    """Every classifier that had cause to look gave its scores."""
+    """Every classifier that live rules may ask, and that had cause to look, gave its scores."""
 
 
 def classifiers_for(policy: Policy | None, settings: Settings) -> tuple[Classifier, ...]:
@@ -84,6 +85,7 @@ class Stages:
     def __init__(self, classifiers: Sequence[Classifier], cascade: Sequence[Stage] | None) -> None:
         self._classifiers = tuple(classifiers)
         self._conditions = {stage.model: stage for stage in cascade or () if stage.when is not None}
+        self._in_shadow = in_shadow([classifier.manifest for classifier in classifiers], cascade)
 
     def prepare(self, *, when_stuck: WhenStuck | None = None) -> None:
         """Builds the sessions, 0.1 s and more each: before the first picture has to wait for them.
@@ -104,7 +106,7 @@ class Stages:
             degraded: what fails is told in it.
             stuck: models that are not to be asked: their runs do not end.
         """
-        return SegmentStages(self._classifiers, self._conditions, degraded, frozenset(stuck))
+        return SegmentStages(self._classifiers, self._conditions, self._in_shadow, degraded, frozenset(stuck))
 
 
 @dataclass
@@ -113,6 +115,8 @@ class SegmentStages:
 
     _classifiers: tuple[Classifier, ...]
     _conditions: Mapping[str, Stage]
+    _in_shadow: frozenset[str]
+    """Models that may fail without a loss to live rules."""
     _degraded: set[str]
     _stuck: frozenset[str]
     turns: dict[str, Turns] = field(default_factory=dict)
@@ -138,7 +142,7 @@ class SegmentStages:
                 scores.update(found)
             else:
                 turns.failed += 1
-                complete = False
+                complete = complete and classifier.name in self._in_shadow
             turns.cpu_seconds += thread_time() - started
         return Looked(scores=scores, complete=complete)
 

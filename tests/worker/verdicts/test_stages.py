@@ -1,7 +1,7 @@
 """The classifiers' turn: who looks at which picture, and what becomes of one that fails, hangs or gives nonsense."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
@@ -23,6 +23,7 @@ from worker.bank.follower import InForce, always
 from worker.pipeline import CLASSIFIER_FAILED, Origin, Pipeline
 from worker.policy.judging import read_policy_and_models
 from worker.verdicts.accounting import LedgerShare
+from worker.verdicts.inshadow import in_shadow
 from worker.verdicts.modelrules import check_models
 from worker.verdicts.verdict import SegmentVerdict
 
@@ -46,12 +47,17 @@ def policy(folder: Path, cascade: str = "", rules: str = RULE) -> Policy:
 
 
 def moderated(
-    decoder: Decoder, classifiers: Sequence[Classifier], policy: Policy, *pictures: str, origin: Origin = LIVE
+    decoder: Decoder,
+    classifiers: Sequence[Classifier],
+    policy: Policy,
+    *pictures: str,
+    origin: Origin = LIVE,
+    stuck: Collection[str] = (),
 ) -> SegmentVerdict:
     pipeline = Pipeline(decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=classifiers, policy=policy)
     pipeline.warm_up()
     frames = [frame for name in pictures for frame in held(card() if name == "card" else photo(name), 2)]
-    return pipeline.moderate(clip(frames), origin=origin, seed=b"tests")
+    return pipeline.moderate(clip(frames), origin=origin, seed=b"tests", stuck=stuck)
 
 
 def half(folder: Path, value: float, **changes: object) -> Classifier:
@@ -161,6 +167,71 @@ def test_nonsense_is_told_and_counts_as_not_moderated(decoder: Decoder, tmp_path
     assert share(verdict).moderated_ms == 0
 
 
+def test_a_model_that_is_left_out_costs_its_time_and_no_match(decoder: Decoder, tmp_path: Path) -> None:
+    """A worker would be killed at its first picture, and listed material on it would be told to nobody."""
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="dear")]
+    in_force = policy(tmp_path, rules="{name: a, when: 'matched(\"selftest\")', severity: high}")
+    verdict = moderated(decoder, models, in_force, "card", origin=DRILL, stuck={"dear"})
+    assert verdict.degraded == ("model-stuck:dear",)
+    assert verdict.hits
+    assert all("means/first" in sample.scores and "dear/only" not in sample.scores for sample in verdict.samples)
+    assert (verdict.turns["dear"].looked, verdict.turns["dear"].failed) == (0, len(verdict.samples))
+    assert share(verdict).moderated_ms == 0
+    assert list(share(verdict).failed_ms) == [CLASSIFIER_FAILED]
+
+
+def test_a_model_that_only_shadow_rules_ask_costs_no_live_time(decoder: Decoder, tmp_path: Path) -> None:
+    """Whoever tried a new model on a live platform lost coverage by it."""
+    tried = classifier(
+        tmp_path, mean_model(), name="tried", weights__file="tried.onnx", use="shadow", input__scale=[1e36, 1e36, 1e36]
+    )
+    models = [half(tmp_path, 0.7, name="live"), tried]
+    in_force = policy(tmp_path, "cascade: [{model: live}, {model: tried}]")
+    for stuck, told in (((), "score-unusable:tried"), (("tried",), "model-stuck:tried")):
+        verdict = moderated(decoder, models, in_force, "coffee", stuck=stuck)
+        assert verdict.degraded == (told,)
+        assert verdict.turns["tried"].failed >= 1
+        assert all(set(sample.scores) == {"live/only"} for sample in verdict.samples)
+        assert share(verdict).failed_ms == {}
+        assert verdict.gate is not None
+
+
+def test_a_live_model_that_fails_beside_one_in_shadow_costs_its_time(decoder: Decoder, tmp_path: Path) -> None:
+    """Time that nobody looked at would count as moderated."""
+    broken = classifier(tmp_path, mean_model(), input__scale=[1e36, 1e36, 1e36])
+    models = [broken, half(tmp_path, 0.7, name="tried", use="shadow")]
+    verdict = moderated(decoder, models, policy(tmp_path, "cascade: [{model: means}, {model: tried}]"), "coffee")
+    assert share(verdict).moderated_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("cascade", "expected"),
+    [
+        ("[{model: means}, {model: tried}, {model: last}]", {"tried"}),
+        ("[{model: means}, {model: tried}, {model: last, when: 'score(\"means/first\") > 0.5'}]", {"tried"}),
+        ("[{model: means}, {model: tried}, {model: last, when: 'score(\"tried/only\") > 0.5'}]", set()),
+        ("[{model: means}, {model: tried}, {model: last, when: 'scores.exists(s, scores[s] > 0.5)'}]", set()),
+        (
+            "[{model: tried}, {model: also, when: 'score(\"tried/only\") > 0.5'}, "
+            "{model: last, when: 'score(\"also/only\") > 0.5'}]",
+            set(),
+        ),
+    ],
+)
+def test_what_gives_a_live_model_cause_is_not_in_shadow(tmp_path: Path, cascade: str, expected: set[str]) -> None:
+    """A live model would pass over what it should look at, and nobody would be told."""
+    models = [
+        brightness(tmp_path),
+        half(tmp_path, 0.7, name="tried", use="shadow"),
+        half(tmp_path, 0.7, name="also", use="shadow"),
+        half(tmp_path, 0.7, name="last"),
+    ]
+    stages = policy(tmp_path, f"cascade: {cascade}").cascade
+    assert stages is not None
+    running = {stage.model for stage in stages}
+    assert in_shadow([model.manifest for model in models if model.name in running], stages) == expected
+
+
 def test_the_model_for_self_tests_looks_at_drills_only(decoder: Decoder, tmp_path: Path) -> None:
     """On a live stream showing the test card gains nothing; on a drill it shows that scores come through."""
     models = load_classifiers(None)
@@ -169,9 +240,6 @@ def test_the_model_for_self_tests_looks_at_drills_only(decoder: Decoder, tmp_pat
     live = moderated(decoder, models, policy(tmp_path), "card")
     assert not any("testcard/card" in sample.scores for sample in live.samples)
     assert "testcard" not in live.turns
-
-
-MINOR = [{"labels": [{"name": "minor", "category": "minor"}]}]
 
 
 @pytest.mark.parametrize(
