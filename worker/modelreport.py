@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from config.cascade import Stage
-from models.classifier import Classifier
+from models.classifier import Classifier, WhenStuck
 from models.errors import ClassifierError
 from models.manifest import Manifest, Provider, Use
 from models.package import ModelPackage
@@ -53,11 +53,11 @@ def _is_there(package: ModelPackage) -> bool:
         return False
 
 
-def verify_record(classifier: Classifier) -> dict[str, Any]:
+def verify_record(classifier: Classifier, *, when_stuck: WhenStuck | None = None) -> dict[str, Any]:
     """Whether a model is what its manifest says, found out by building it and letting it look at black."""
     record: dict[str, Any] = {"name": classifier.name, "version": classifier.manifest.version}
     try:
-        classifier.prepare()
+        classifier.prepare(when_stuck=when_stuck)
     except ClassifierError as error:
         return {**record, "ok": False, "problem": str(error)}
     return {**record, "ok": True, "provider": str(classifier.provider), "sha256": classifier.manifest.weights.sha256}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from worker.cli.ending import end_where_stuck
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def verify(models: Names = None, as_json: Json = False) -> None:
     """
     from worker.modelreport import verify_record
 
-    records = [verify_record(classifier) for classifier in _Known().classifiers(models)]
+    records = [verify_record(classifier, when_stuck=end_where_stuck) for classifier in _Known().classifiers(models)]
     if as_json:
         _print_json(records)
     else:
@@ -131,6 +132,7 @@ def bench(
     table = _table("model", "picture", "network ms", "in all ms", "ratio", "a second")
     with _progress(len(classifiers) * len(BENCH_SIZES)) as advance:
         for classifier in classifiers:
+            classifier.prepare(when_stuck=end_where_stuck)
             for width, height in BENCH_SIZES:
                 record = {"name": classifier.name} | time_model(
                     classifier, width=width, height=height, rounds=rounds
@@ -179,6 +181,7 @@ def _scores_of(classifier: "Classifier", path: Path) -> dict[str, float]:
     from worker.localfile import read_file
 
     limits = Limits()
+    classifier.prepare(when_stuck=end_where_stuck)
     with Decoder(limits=limits) as decoder:
         scores = classifier.scores(decoder.picture(read_file(path, max_bytes=limits.input_bytes)))
     return {name: round(score, 6) for name, score in scores.items()}

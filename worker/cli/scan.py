@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from config.settings import Settings
+from worker.cli.ending import end_where_stuck
 from worker.cli.options import Json, ProfileName, chosen_profile
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def scan(
                 policy=policy,
                 profile=chosen_profile(policy, profile),
             )
-            pipeline.warm_up()
+            pipeline.warm_up(when_stuck=end_where_stuck)
             with _progress(opened) as advance:
 
                 def observe(picture: "Picture", sample: "SampleVerdict") -> None:
