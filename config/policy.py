@@ -33,6 +33,7 @@ from config.mistakes import Mistake, Problem, YamlText, mistake_at, mistakes_of
 from config.names import ConditionError, unknown
 from config.persistence import Persistence
 from config.profiles import PROFILES, SamplingProfile
+from config.regularfile import open_regular
 from config.rules import Flood, Rule
 from config.sampling import SamplingChoice
 from config.windows import Windows
@@ -240,7 +241,7 @@ def read_policy(path: Path | None) -> bytes:
     if path is None:
         return files("config").joinpath("policy.yaml").read_bytes()
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(MAX_POLICY_BYTES + 1)
     except OSError as error:
         raise PolicyError(f"{path}: cannot be read: {error.strerror}") from error

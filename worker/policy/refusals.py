@@ -15,7 +15,7 @@ REFUSED: Final = "livewarden.operations.policy_refused.v1"
 RECOVERED: Final = "livewarden.operations.policy_recovered.v1"
 
 REFUSING: Final = "lw:policies:refusing"
-"""Hash: worker, as host:pid, to JSON: which file it refuses, and when it said so. Of those that refuse none, nothing."""
+"""Hash: worker, as host:pid, to JSON: which file it refuses, and when it said so. Who refuses none is not there."""
 
 ALIVE_MS: Final = 60_000
 """A process that has said nothing for longer (>) is not there any more."""
@@ -57,5 +57,5 @@ def tell_of_file(
         now_ms=now,
     )
     what = derived_id(file, refused) if refused else ""
-    args = [worker, what, now, ALIVE_MS, event]
+    args: list[str | int | float] = [worker, what, now, ALIVE_MS, event]
     return bool(run_script_to_disk(redis, "policy_said", keys=[REFUSING, OPERATIONS], args=args))
