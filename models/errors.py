@@ -14,6 +14,7 @@ config.errors.LivewardenError
         ├── ManifestError    its manifest is not usable; the text names file, line and field
         ├── WeightsError     its weights are missing, altered, or not what the manifest says
         ├── OnnxFileError    bytes that are no ONNX model
+        ├── UnreadableError  a file cannot be read, or is no regular file in its place
         └── InferenceError   its session failed on a picture
             ├── InferenceTimeoutError   it took longer than its manifest allows
             └── ScoreError              it gave something that is no probability
@@ -83,6 +84,10 @@ class WeightsError(ClassifierError):
 
 class OnnxFileError(ClassifierError):
     """Bytes are no ONNX model; whoever read them knows the file."""
+
+
+class UnreadableError(ClassifierError):
+    """A file cannot be read, or is no regular file in its place; whoever asked for it names it."""
 
 
 class InferenceError(ClassifierError):

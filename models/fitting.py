@@ -1,6 +1,12 @@
 """Whether a manifest and its weights are of the same model."""
 
+from collections.abc import Callable, Iterable
+from functools import cache
 from math import prod
+from typing import Any
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_state
 
 from models.errors import WeightsError
 from models.manifest import Input, Output
@@ -14,6 +20,7 @@ def check_fit(package: ModelPackage, graph: OnnxGraph) -> None:
     Raises:
         WeightsError: they disagree; the text names the manifest's file, line and field, and both sides.
     """
+    _check_opset(package, graph)
     _check_input(package, graph)
     outputs = package.manifest.outputs
     if outputs[0].name is None and len(graph.outputs) != 1:
@@ -36,6 +43,23 @@ def input_shape(wanted: Input) -> tuple[int, int, int, int]:
     """Of one picture, as the network takes it."""
     size = wanted.size
     return (1, 3, size.height, size.width) if wanted.layout == "NCHW" else (1, size.height, size.width, 3)
+
+
+def _check_opset(package: ModelPackage, graph: OnnxGraph) -> None:
+    known = _known_opset()
+    if known is not None and graph.opset > known:
+        raise WeightsError(
+            f"{package.place('weights', 'file')}: {package.manifest.weights.file}: opset {graph.opset}: "
+            f"this ONNX Runtime ({onnxruntime.__version__}) knows up to {known}"
+        )
+
+
+@cache
+def _known_opset() -> int | None:
+    """The newest version of ONNX's operators of which this ONNX Runtime has any. No session is needed to ask that; but
+    the question is not part of its documented interface. None: it is not there; a session's refusal will tell."""
+    ask: Callable[[], Iterable[Any]] = getattr(onnxruntime_state, "get_all_operator_schema", tuple)
+    return max((schema.since_version for schema in ask() if not schema.domain), default=None)
 
 
 def _check_input(package: ModelPackage, graph: OnnxGraph) -> None:

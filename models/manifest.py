@@ -67,6 +67,8 @@ class _Part(BaseModel):
 
 def _inside(file: str) -> str:
     path = PurePosixPath(file)
+    if not file.isprintable():
+        raise ValueError(f"expected the name of a file, found {file!r}")
     if path.is_absolute() or ".." in path.parts or "\\" in file:
         raise ValueError(f"expected a path that stays inside its folder, found {file!r}")
     return file
@@ -140,7 +142,7 @@ class Input(_Part):
     name: Text | None = None
     """Of the graph's input. None: it has only one."""
     layout: Literal["NHWC", "NCHW"]
-    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    dtype: Literal["float32", "float64", "float16", "uint8"] = "float32"
     channels: Literal["RGB", "BGR"]
     """The order in which the network takes channels; `mean` and `scale` are in this order."""
     faces: Faces | None = None
@@ -197,6 +199,11 @@ class Output(_Part):
         for label, (first, last) in self.spans():
             if not 0 <= first <= last < self.width:
                 raise ValueError(f"labels: {label.name}: expected columns within 0 to {self.width - 1}")
+            if self.activation == "softmax" and last - first + 1 == self.width:
+                raise ValueError(
+                    f"activation: softmax: {label.name} is the sum of all columns, 1.0 for every picture: "
+                    "expected sigmoid, or further columns"
+                )
         return self
 
     @property

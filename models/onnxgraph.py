@@ -12,8 +12,42 @@ from models.errors import OnnxFileError
 MAX_DEPTH = 32
 """Of graphs inside of nodes; real ones have two or three."""
 
-ELEMENT_TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 9: "bool", 10: "float16", 11: "float64"}
-"""TensorProto.DataType."""
+ELEMENT_TYPES = {
+    1: "float32",
+    2: "uint8",
+    3: "int8",
+    4: "uint16",
+    5: "int16",
+    6: "int32",
+    7: "int64",
+    8: "string",
+    9: "bool",
+    10: "float16",
+    11: "float64",
+    12: "uint32",
+    13: "uint64",
+    14: "complex64",
+    15: "complex128",
+    16: "bfloat16",
+    17: "float8e4m3fn",
+    18: "float8e4m3fnuz",
+    19: "float8e5m2",
+    20: "float8e5m2fnuz",
+    21: "uint4",
+    22: "int4",
+    23: "float4e2m1",
+    24: "float8e8m0",
+    25: "uint2",
+    26: "int2",
+    27: "float6e2m3",
+    28: "float6e3m2",
+}
+"""TensorProto.DataType, as numpy calls them where numpy has them."""
+
+_NEGATIVE = 1 << 63
+"""From here on a varint of 64 bits is a negative number."""
+
+_ONNX_DOMAINS = ("", "ai.onnx")
 
 _EXTERNAL = 1
 """TensorProto.DataLocation."""
@@ -36,6 +70,8 @@ class OnnxGraph:
     inputs: tuple[Tensor, ...]
     """Those that the caller gives: without initialisers, which old files list among them."""
     outputs: tuple[Tensor, ...]
+    opset: int
+    """Version of ONNX's own operators that it is written in."""
     external: frozenset[str]
     """Paths of other files in which tensors lie, as the file has them, relative to its folder."""
 
@@ -55,6 +91,7 @@ def read_graph(data: bytes) -> OnnxGraph:
     return OnnxGraph(
         inputs=tuple(tensor for tensor in inputs if tensor.name not in initialisers),
         outputs=tuple(_tensor(part) for part in _parts(graph, 12)),
+        opset=max((_number(opset, 2) for opset in _parts(model, 8) if _text(opset, 1) in _ONNX_DOMAINS), default=1),
         external=frozenset(_external_of_model(model)),
     )
 
@@ -116,8 +153,13 @@ def _tensor(info: memoryview) -> Tensor:
             number = _number(tensor, 1)
             dtype = ELEMENT_TYPES.get(number, f"type {number}")
             for dimensions in _parts(tensor, 2):
-                shape = tuple(_number(dimension, 1) or None for dimension in _parts(dimensions, 1))
+                shape = tuple(_size(_number(dimension, 1)) for dimension in _parts(dimensions, 1))
     return Tensor(name=_text(info, 1), dtype=dtype, shape=shape)
+
+
+def _size(number: int) -> int | None:
+    """Of a dimension; some exporters write -1 for one that is not fixed, and ONNX Runtime takes it so."""
+    return number if 0 < number < _NEGATIVE else None
 
 
 def _parts(message: memoryview, wanted: int) -> Iterator[memoryview]:

@@ -1,6 +1,5 @@
 """Model packages: a manifest as a file, read so that a mistake is told with its line."""
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,16 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from models.errors import ManifestError
+from config.mistakes import YamlText
+from models.errors import ManifestError, UnreadableError
 from models.manifest import Manifest
+from models.modelfile import read_model_file
 
 MAX_MANIFEST_BYTES = 1 << 20
 """A manifest is a page of text; anything larger is another file."""
+
+SUFFIXES = frozenset({".yaml", ".yml"})
+"""Of manifests, in small letters; a file's may be in others."""
 
 Field = tuple[str | int, ...]
 """Path of a field: ("outputs", 0, "labels")."""
@@ -27,12 +31,19 @@ class ModelPackage:
     """Of the manifest."""
     origin: str
     """Who brought it: "livewarden", the distribution's name and version, or the operator's folder."""
-    lines: Mapping[Field, int] = field(default_factory=dict)
-    """Field to its line in the file, counted from 1."""
+    replaces: str | None = None
+    """Who brought the one of that name in whose place it stands; None: there is no other."""
+    document: YamlText = field(default_factory=lambda: YamlText(""), repr=False, compare=False)
+    """The file itself, which knows the lines of its fields."""
 
     def place(self, *where: str | int) -> str:
         """A field as errors name it: file, line and path; of a field that was left out, the one that it is in."""
-        return f"{self.path}, line {_line(self.lines, where)}: {_dotted(where)}"
+        return f"{self.path}, line {_line(self.document, where)}: {_dotted(where)}"
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a file's name is that of a manifest."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def read_package(path: Path, *, origin: str) -> ModelPackage:
@@ -42,51 +53,42 @@ def read_package(path: Path, *, origin: str) -> ModelPackage:
         ManifestError: `file, line N: field: what was expected`; of several mistakes, all.
     """
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ManifestError(f"{path}: expected a manifest of at most {MAX_MANIFEST_BYTES} bytes")
-        text = path.read_bytes()
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
-    try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines = {} if tree is None else dict(_lines(tree, ()))
-        content = yaml.safe_load(text)
+        document = YamlText(read_model_file(path, max_bytes=MAX_MANIFEST_BYTES).decode("utf-8-sig"))
+    except UnreadableError as error:
+        raise ManifestError(f"{path}: the manifest cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: byte {error.start}: expected UTF-8 text") from error
     except yaml.MarkedYAMLError as error:
         line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
         raise ManifestError(f"{path}{line}: expected YAML: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: expected YAML: {' '.join(str(error).split())}") from error
     try:
-        manifest = Manifest.model_validate(content)
+        manifest = Manifest.model_validate(document.value)
     except ValidationError as error:
-        raise ManifestError("; ".join(_explain(dict(problem), path, lines) for problem in error.errors())) from error
-    return ModelPackage(manifest=manifest, path=path, origin=origin, lines=lines)
+        raise ManifestError("; ".join(_explain(problem, path, document) for problem in _problems(error))) from error
+    return ModelPackage(manifest=manifest, path=path, origin=origin, document=document)
 
 
-def _explain(problem: dict[str, Any], path: Path, lines: Mapping[Field, int]) -> str:
+def _problems(error: ValidationError) -> list[dict[str, Any]]:
+    """Without those of pydantic that an array is too short, where it only does not count an item that is wrong."""
+    problems = error.errors()
+    around = {problem["loc"][:length] for problem in problems for length in range(len(problem["loc"]))}
+    return [dict(one) for one in problems if one["type"] != "too_short" or one["loc"] not in around]
+
+
+def _explain(problem: dict[str, Any], path: Path, document: YamlText) -> str:
     text = str(problem["msg"]).removeprefix("Value error, ")
     where: Field = problem["loc"]
     # "crop: expected …" of a validator of the whole part names the field that it speaks of.
-    named = text.partition(":")[0]
-    inner = (*where, named) if (*where, named) in lines else where
-    return f"{path}, line {_line(lines, inner)}: {_dotted(where)}{': ' if where else ''}{text}"
+    line = _line(document, (*where, text.partition(":")[0]))
+    return f"{path}, line {line}: {_dotted(where)}{': ' if where else ''}{text}"
 
 
-def _line(lines: Mapping[Field, int], where: Field) -> int:
-    return next((lines[where[:length]] for length in range(len(where), 0, -1) if where[:length] in lines), 1)
+def _line(document: YamlText, where: Field) -> int:
+    line, _ = document.place(where)
+    return 1 if line is None else line
 
 
 def _dotted(where: Field) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).removeprefix(".")
-
-
-def _lines(node: yaml.Node, where: Field) -> Iterator[tuple[Field, int]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*where, str(key.value))
-            yield inner, key.start_mark.line + 1
-            yield from _lines(value, inner)
-    elif isinstance(node, yaml.SequenceNode):
-        for place, value in enumerate(node.value):
-            yield (*where, place), value.start_mark.line + 1
-            yield from _lines(value, (*where, place))

@@ -1,14 +1,15 @@
 """Which classifiers there are: those that livewarden ships, those of installed distributions, the operator's own."""
 
-import importlib.util
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from models.classifier import Classifier
 from models.errors import ManifestError
+from models.installed import installed_folder
 from models.manifest import Provider, Use
-from models.package import ModelPackage, read_package
+from models.package import ModelPackage, is_manifest, read_package
 
 SHIPPED = Path(__file__).parent / "manifests"
 """The manifests that livewarden ships."""
@@ -21,21 +22,65 @@ ENTRY_POINTS = "livewarden.models"
 top-level package is found and nothing is imported."""
 
 
-def known_packages(folder: Path | None) -> dict[str, ModelPackage]:
-    """All classifiers by name. The operator's go before those of distributions, and these before the shipped ones.
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """Something that should be a manifest, or a folder of them, and is not usable."""
+
+    path: str
+    """Of the manifest, of the folder, or the name of the entry point."""
+    origin: str
+    """As of a package."""
+    error: ManifestError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """All that was found, whether it is usable or not."""
+
+    packages: dict[str, ModelPackage]
+    """By name, in order of names."""
+    broken: tuple[Broken, ...]
+
+
+def look_through(folder: Path | None) -> Shelf:
+    """All classifiers. The operator's replace others of their name; a distribution's may not.
 
     Args:
         folder: the operator's manifests, *.yaml; None: there are none.
+    """
+    broken: list[Broken] = []
+    known: dict[str, ModelPackage] = {}
+    for package in (*_read_folder(SHIPPED, "livewarden", broken.append), *_installed(broken.append)):
+        _put(package, known, broken)
+    if folder is not None:
+        own: dict[str, ModelPackage] = {}
+        for package in _read_folder(folder, str(folder), broken.append):
+            replaced = known.get(package.manifest.name)
+            _put(replace(package, replaces=None if replaced is None else replaced.origin), own, broken)
+        known |= own
+    return Shelf(packages=dict(sorted(known.items())), broken=tuple(broken))
+
+
+def read_shelf(folder: Path) -> Shelf:
+    """The classifiers of one folder alone, as `look_through` gives them."""
+    broken: list[Broken] = []
+    known: dict[str, ModelPackage] = {}
+    for package in _read_folder(folder, str(folder), broken.append):
+        _put(package, known, broken)
+    return Shelf(packages=known, broken=tuple(broken))
+
+
+def known_packages(folder: Path | None) -> dict[str, ModelPackage]:
+    """All classifiers by name, as `look_through` finds them; a worker has all of them or does not start.
 
     Raises:
-        ManifestError: the folder cannot be read or holds no manifest, a manifest is not usable, or two in one place
-            have one name.
+        ManifestError: the folder cannot be read or holds no manifest, a manifest is not usable, or two have one name
+            of which none may replace the other.
     """
-    known = _by_name(_read_folder(SHIPPED, origin="livewarden"))
-    known |= _by_name(_installed())
-    if folder is not None:
-        known |= _by_name(_read_folder(folder, origin=str(folder)))
-    return dict(sorted(known.items()))
+    shelf = look_through(folder)
+    for broken in shelf.broken:
+        raise broken.error
+    return shelf.packages
 
 
 def load_classifiers(
@@ -99,39 +144,61 @@ def _named(name: str, known: Mapping[str, ModelPackage]) -> ModelPackage:
     return known[name]
 
 
-def _by_name(packages: Iterable[ModelPackage]) -> dict[str, ModelPackage]:
-    found: dict[str, ModelPackage] = {}
-    for package in packages:
-        name = package.manifest.name
-        if name in found:
-            raise ManifestError(f"{package.place('name')}: {name} is taken by {found[name].path}")
-        found[name] = package
-    return found
+def _put(package: ModelPackage, known: dict[str, ModelPackage], broken: list[Broken]) -> None:
+    """Adds it to those that are known, unless its name is taken."""
+    name = package.manifest.name
+    if name not in known:
+        known[name] = package
+        return
+    taken = known[name]
+    text = f"{package.place('name')}: {name} is taken by {taken.path}"
+    if package.origin != taken.origin:
+        text += f", from {taken.origin}: {package.origin} may not replace it, only the operator's own folder may"
+    error = ManifestError(text)
+    broken.append(Broken(path=str(package.path), origin=package.origin, error=error))
 
 
-def _read_folder(folder: Path, *, origin: str) -> Iterator[ModelPackage]:
+def _read_folder(folder: Path, origin: str, tell: Callable[[Broken], None]) -> Iterator[ModelPackage]:
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix in {".yaml", ".yml"})
+        paths = _manifests_in(folder)
+    except ManifestError as error:
+        tell(Broken(path=str(folder), origin=origin, error=error))
+        return
+    for path in paths:
+        try:
+            package = read_package(path, origin=origin)
+        except ManifestError as error:
+            tell(Broken(path=str(path), origin=origin, error=error))
+        else:
+            yield package
+
+
+def _manifests_in(folder: Path) -> list[Path]:
+    try:
+        paths = sorted(path for path in folder.iterdir() if is_manifest(path))
     except OSError as error:
         raise ManifestError(f"{folder}: expected a folder of classifier manifests: {error.strerror}") from error
     if not paths:
         raise ManifestError(f"{folder}: expected at least one classifier manifest, *.yaml")
-    for path in paths:
-        yield read_package(path, origin=origin)
+    return paths
 
 
-def _installed() -> Iterator[ModelPackage]:
+def _installed(tell: Callable[[Broken], None]) -> Iterator[ModelPackage]:
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: (entry.name, entry.value)):
         origin = entry.name if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
-        yield from _read_folder(_folder_of(entry, origin), origin=origin)
+        try:
+            folder = _folder_of(entry, origin)
+        except ManifestError as error:
+            tell(Broken(path=entry.value, origin=origin, error=error))
+        else:
+            yield from _read_folder(folder, origin, tell)
 
 
 def _folder_of(entry: EntryPoint, origin: str) -> Path:
     top, *inner = entry.value.split(".")
-    spec = importlib.util.find_spec(top)
-    folders = [] if spec is None else list(spec.submodule_search_locations or ())
-    if not folders:
+    folder = installed_folder(top)
+    if folder is None:
         raise ManifestError(
             f"{origin}: entry point {entry.name}: {entry.value}: expected a folder of an installed package"
         )
-    return Path(folders[0]).joinpath(*inner)
+    return folder.joinpath(*inner)

@@ -1,13 +1,16 @@
 """Weights on disk: found, read and checked. What was checked is what is used, not what is on disk a moment later."""
 
 import hashlib
-import importlib.util
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from models.errors import OnnxFileError, WeightsError
+from models.errors import OnnxFileError, UnreadableError, WeightsError
+from models.installed import installed_folder
 from models.manifest import PinnedFile
+from models.modelfile import open_model_file, read_model_file
 from models.onnxgraph import OnnxGraph, read_graph
 from models.package import ModelPackage
 
@@ -29,12 +32,13 @@ def read_weights(package: ModelPackage) -> CheckedWeights:
     """Reads the weights of a model and checks their digests and their external files; builds no session.
 
     Raises:
-        WeightsError: they are missing, altered or no ONNX model, or they lie in files that the manifest does not name;
-            the text names the file, what was expected and what was found.
+        WeightsError: they are missing, altered or no ONNX model, or they lie in files that the manifest does not name,
+            or outside of its folder; the text names the file, what was expected and what was found.
     """
     weights = package.manifest.weights
-    path = locate(package, weights)
-    onnx = _read(package, path, weights.sha256)
+    folder = _folder(package, weights)
+    onnx = _read(package, folder, weights.file, weights.sha256, ("weights", "sha256"))
+    path = folder / weights.file
     try:
         graph = read_graph(onnx)
     except OnnxFileError as error:
@@ -48,47 +52,72 @@ def read_weights(package: ModelPackage) -> CheckedWeights:
     unused = sorted(weights.external.keys() - graph.external)
     if unused:
         raise WeightsError(f"{package.place('weights', 'external', unused[0])}: {path} keeps nothing there")
-    external = {file: _read(package, path.parent / file, digest) for file, digest in weights.external.items()}
+    beside = Path(weights.file).parent
+    external = {
+        file: _read(package, folder, str(beside / file), digest, ("weights", "external", file))
+        for file, digest in weights.external.items()
+    }
     return CheckedWeights(onnx=onnx, external=external, graph=graph)
 
 
-def read_pinned(package: ModelPackage, file: PinnedFile) -> bytes:
-    """Reads another file that the manifest pins.
+def read_pinned(package: ModelPackage, landmarks: PinnedFile) -> bytes:
+    """Reads the other file that a manifest may pin, `input.faces.landmarks`.
 
     Raises:
         WeightsError: it is missing or altered.
     """
-    return _read(package, locate(package, file), file.sha256)
+    where = ("input", "faces", "landmarks", "sha256")
+    return _read(package, _folder(package, landmarks), landmarks.file, landmarks.sha256, where)
 
 
-def locate(package: ModelPackage, file: PinnedFile) -> Path:
-    """Where a file of a model lies.
+def presence(package: ModelPackage) -> Literal["there", "missing", "unreadable"]:
+    """Whether the weights of a model lie where its manifest says; what is in them is not looked at."""
+    weights = package.manifest.weights
+    try:
+        folder = _folder(package, weights)
+        open_model_file(folder / weights.file, inside=_roots(package, folder)).close()
+    except WeightsError:
+        return "missing"
+    except UnreadableError as error:
+        return "missing" if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError) else "unreadable"
+    return "there"
+
+
+def _folder(package: ModelPackage, file: PinnedFile) -> Path:
+    """Where the path of a file starts.
 
     Raises:
         WeightsError: the Python package that ships it is not installed.
     """
     if file.package is None:
-        return package.path.parent / file.file
-    # find_spec of a top-level name imports nothing; some packages install or fetch things when imported.
-    spec = importlib.util.find_spec(file.package)
-    folders: Sequence[str] = () if spec is None else spec.submodule_search_locations or ()
-    if not folders:
+        return package.path.parent
+    folder = installed_folder(file.package)
+    if folder is None:
         raise WeightsError(
             f"{file.file}: the weights of {package.manifest.name} are missing: "
             f"expected the Python package {file.package} to be installed"
         )
-    return Path(folders[0]) / file.file
+    return folder
 
 
-def _read(package: ModelPackage, path: Path, expected: str) -> bytes:
-    name = package.manifest.name
+def _roots(package: ModelPackage, folder: Path) -> tuple[Path, ...]:
+    """Folders that a file may not leave by a link. Some installers link each file to a store of theirs, and the file
+    that a folder is known by (the manifest, `__init__.py`) likewise."""
+    known_by = package.path if folder == package.path.parent else folder / "__init__.py"
+    return folder, Path(os.path.realpath(known_by)).parent
+
+
+def _read(package: ModelPackage, folder: Path, file: str, expected: str, where: tuple[str, ...]) -> bytes:
+    """A file of that digest; `where` the manifest has the digest."""
+    path, name = folder / file, package.manifest.name
     try:
-        if path.stat().st_size > MAX_WEIGHTS_BYTES:
-            raise WeightsError(f"{path}: expected weights of at most {MAX_WEIGHTS_BYTES} bytes")
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path}: the weights of {name} cannot be read: {error.strerror}") from error
+        data = read_model_file(path, max_bytes=MAX_WEIGHTS_BYTES, inside=_roots(package, folder))
+    except UnreadableError as error:
+        raise WeightsError(f"{path}: the weights of {name} cannot be read: {error}") from error
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
-        raise WeightsError(f"{path}: the weights of {name} were altered: expected SHA-256 {expected}, found {found}")
+        raise WeightsError(
+            f"{package.place(*where)}: {path}: the weights of {name} were altered: "
+            f"expected SHA-256 {expected}, found {found}"
+        )
     return data

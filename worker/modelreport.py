@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
@@ -14,12 +15,17 @@ from models.classifier import Classifier, WhenStuck
 from models.errors import ClassifierError
 from models.manifest import Manifest, Provider, Use
 from models.package import ModelPackage
+from models.preprocess import Colours, RgbPicture
+from models.shelf import Broken
 from models.testcard import testcard
-from models.weights import locate
+from models.weights import presence
 from sampler.picture import Picture
 
 WARM_UPS = 3
 """Rounds before those that count."""
+
+VERIFIED_SIZE = (1280, 720)
+"""Pixels of the pictures that a model is tried on: what is streamed."""
 
 
 def runs(package: ModelPackage, active: Mapping[str, Classifier], cascade: Sequence[Stage] | None) -> str:
@@ -38,36 +44,90 @@ def list_record(package: ModelPackage, when: str) -> dict[str, Any]:
     return {
         "name": manifest.name,
         "version": manifest.version,
+        "manifest": str(package.path),
         "from": package.origin,
+        "ok": True,
+        "replaces": package.replaces,
         "use": str(manifest.use),
         "runs": when,
-        "weights": "there" if _is_there(package) else "missing",
+        "weights": presence(package),
         "labels": [{"score": manifest.key(label), "category": str(label.category)} for label in manifest.labels],
     }
 
 
-def _is_there(package: ModelPackage) -> bool:
-    try:
-        return locate(package, package.manifest.weights).is_file()
-    except ClassifierError:
-        return False
+def broken_record(broken: Broken) -> dict[str, Any]:
+    """What is not usable, in one line of `models list` or `verify`: nobody can tell what it is called."""
+    return {
+        "name": None,
+        "version": None,
+        "manifest": broken.path,
+        "from": broken.origin,
+        "ok": False,
+        "problem": str(broken.error),
+    }
 
 
 def verify_record(classifier: Classifier, *, when_stuck: WhenStuck | None = None) -> dict[str, Any]:
-    """Whether a model is what its manifest says, found out by building it and letting it look at black."""
-    record: dict[str, Any] = {"name": classifier.name, "version": classifier.manifest.version}
+    """Whether a model is what its manifest says, found out by building it and letting it look at pictures.
+
+    `when_stuck`: is told of a run that does not end.
+    """
+    manifest, limit = classifier.manifest, classifier.manifest.runtime.time_limit_seconds
     try:
         classifier.prepare(when_stuck=when_stuck)
+        seconds = _slowest_seconds(classifier)
     except ClassifierError as error:
-        return {**record, "ok": False, "problem": str(error)}
-    return {**record, "ok": True, "provider": str(classifier.provider), "sha256": classifier.manifest.weights.sha256}
+        return refused_record(classifier.package, str(error))
+    if seconds > limit:
+        place = classifier.package.place("runtime", "time_limit_seconds")
+        problem = f"{place}: it took {seconds:.3f} s for a picture: expected at most {limit:g} s"
+        return refused_record(classifier.package, problem)
+    return _verified(classifier.package) | {
+        "ok": True,
+        "provider": str(classifier.provider),
+        "sha256": manifest.weights.sha256,
+        "seconds": round(seconds, 4),
+        "time_limit_seconds": limit,
+    }
+
+
+def refused_record(package: ModelPackage, problem: str) -> dict[str, Any]:
+    """A model that is not what its manifest says, in one line of `models verify`."""
+    return _verified(package) | {"ok": False, "problem": problem}
+
+
+def _verified(package: ModelPackage) -> dict[str, Any]:
+    manifest = package.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "manifest": str(package.path),
+        "from": package.origin,
+    }
+
+
+def _slowest_seconds(classifier: Classifier) -> float:
+    """What a picture takes of the model's time limit: its run, and finding the faces in it. Of black, which a network
+    may be quick with, and of the test card.
+
+    Raises:
+        models.errors.ClassifierError: it does not work, or was stopped.
+    """
+    width, height = VERIFIED_SIZE
+    pictures: tuple[Colours, ...] = (RgbPicture(np.zeros((height, width, 3), np.uint8)), card_picture(width, height))
+    slowest = 0.0
+    for picture in pictures:
+        classifier.scores(picture)
+        whole = partial(classifier.scores, picture)
+        work = classifier.bare_run(picture) if classifier.manifest.input.faces is None else whole
+        slowest = max(slowest, _seconds(work, perf_counter))
+    return slowest
 
 
 def explain_record(package: ModelPackage, when: str) -> dict[str, Any]:
     """All that a manifest says."""
     return {
         **list_record(package, when),
-        "manifest": str(package.path),
         **package.manifest.model_dump(mode="json", exclude={"name", "version", "use", "weights"}),
         "sha256": package.manifest.weights.sha256,
     }

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from worker.cli.printable import printable
+
 if TYPE_CHECKING:
     from redis import Redis
     from rich.text import Text
@@ -124,7 +126,7 @@ def list_(as_json: Json = False) -> None:
             str(incident.hits),
             Text(incident.stream_id) + _others(incident.streams) + _badge(incident.purpose),
             incident.rule,
-            Text(_printable(held)),
+            Text(printable(held)),
         )
     Console().print(table)
 
@@ -178,14 +180,14 @@ def _show_incident(event: dict[str, Any]) -> None:
     if "needs_role" in data:
         table.add_row("for", Text(f"a {data['needs_role']}", style="bold"))
     for match in data["matches"]:
-        table.add_row("match", Text(_printable(_match(match))))
+        table.add_row("match", Text(printable(_match(match))))
     for name, score in data["scores"].items():
-        table.add_row("score", Text(f"{_printable(name)} {score:.3f}"))
+        table.add_row("score", Text(f"{printable(name)} {score:.3f}"))
     times = data["times"]
     table.add_row("seen", f"{times['captured_first']} to {times['captured_last']}, {data['hits']} pictures")
     table.add_row("raised", times["raised"])
     if data["degraded"]:
-        table.add_row("degraded", Text(_printable(", ".join(data["degraded"])), style="yellow"))
+        table.add_row("degraded", Text(printable(", ".join(data["degraded"])), style="yellow"))
     console = Console()
     console.print(table)
     console.print(Text(f"\nlivewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))
@@ -226,8 +228,3 @@ def _others(streams: int) -> "Text":
 
 def _span(seconds: float) -> str:
     return str(timedelta(seconds=int(seconds)))
-
-
-def _printable(text: str) -> str:
-    """Names of lists, entries and people come from files: they must not steer the terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -1,12 +1,14 @@
 """`livewarden models`, as an operator and somebody who brings a model run it."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
 import pytest
+import yaml
 from commandline import livewarden
-from tinymodels import constant_model, install, labels, mean_model
+from tinymodels import constant_model, endless_model, install, labels, manifest, mean_model
 
 from models.testcard import testcard as draw_card
 
@@ -69,9 +71,107 @@ def test_verify_takes_the_path_of_a_manifest(tmp_path: Path) -> None:
     assert "means/a: 3: expected a probability" in ran.out
     path.write_text(path.read_text().replace("layout: NCHW", "layout: CHW"))
     ran = livewarden("models", "verify", path)
-    assert ran.status == 2
-    assert "means.yaml, line " in ran.message
-    assert "input.layout" in ran.message
+    assert ran.status == 1
+    assert "means.yaml, line " in ran.out
+    assert "input.layout" in ran.out
+    (record,) = livewarden("models", "verify", path, "--json").records
+    assert (record["ok"], record["name"], record["manifest"]) == (False, None, str(path))
+    assert "input.layout" in record["problem"]
+
+
+def test_one_that_is_broken_keeps_no_other_from_being_told(environment: dict[str, str]) -> None:
+    """A typing error in one manifest would leave an operator without any word of the others."""
+    folder = Path(environment["LIVEWARDEN_MANIFESTS_DIR"])
+    (folder / "broken.yaml").write_text("name: [")
+    (folder / "means.yaml").rename(folder / "MEANS.YAML")
+    for command in ("list", "verify"):
+        ran = livewarden("models", command, "--json", environment=environment)
+        *others, broken = ran.records
+        assert ran.status == 1
+        assert {"open-nsfw", "means", "testcard"} <= {record["name"] for record in others if record["ok"]}
+        assert (broken["ok"], broken["manifest"]) == (False, str(folder / "broken.yaml"))
+        assert "broken.yaml, line 1: expected YAML" in broken["problem"]
+        told = livewarden("models", command, environment=environment)
+        assert told.status == 1
+        assert "not usable: " in told.out
+    (folder / "MEANS.YAML").write_text("name: [")
+    assert livewarden("models", "verify", environment=environment).out.count("not usable: ") == 2
+    measured = livewarden("models", "bench", environment=environment)
+    assert (measured.status, "expected YAML" in measured.message) == (2, True)
+
+
+def test_verify_takes_a_folder(tmp_path: Path) -> None:
+    """Whoever brings several models would name them one by one."""
+    install(tmp_path, mean_model())
+    install(tmp_path, mean_model(), name="again")
+    (tmp_path / "broken.yaml").write_text("name: [")
+    ran = livewarden("models", "verify", tmp_path, "--json")
+    assert ran.status == 1
+    assert [(record["name"], record["ok"]) for record in ran.records] == [
+        ("again", True),
+        ("means", True),
+        (None, False),
+    ]
+
+
+def test_verify_fails_where_a_picture_takes_longer_than_is_allowed(tmp_path: Path) -> None:
+    """A model that is quick with black would time out on every picture of every stream."""
+    path = install(
+        tmp_path, endless_model(), outputs=[{"labels": labels("only")}], runtime={"time_limit_seconds": 0.05}
+    )
+    ran = livewarden("models", "verify", path, "--json")
+    assert ran.status == 1
+    assert "stopped after 0.05 s for one picture" in ran.records[0]["problem"]
+
+
+def test_verify_tells_what_a_picture_takes(tmp_path: Path) -> None:
+    """A limit that is just met on this machine is not met on a busy one; and nothing stops a run within a node."""
+    path = install(tmp_path, mean_model())
+    (record,) = livewarden("models", "verify", path, "--json").records
+    assert 0 < record["seconds"] < record["time_limit_seconds"] == 2.0
+    path = install(tmp_path, mean_model(), runtime={"time_limit_seconds": 1e-6})
+    ran = livewarden("models", "verify", path)
+    assert ran.status == 1
+    assert re.search(r"expected at most 1e-06 s|stopped after 1e-06 s", ran.out)
+
+
+def test_what_manifests_say_is_no_markup(tmp_path: Path) -> None:
+    """A version or a folder in brackets would vanish, end the command, or steer the terminal."""
+    folder = tmp_path / "models[prod]"
+    folder.mkdir()
+    path = install(folder, mean_model(), name="open-nsfw", version="2026 [/beta]", source="a\x1b[2Jb [red]")
+    environment = {"LIVEWARDEN_MANIFESTS_DIR": str(folder), "COLUMNS": "500"}
+    listed = livewarden("models", "list", environment=environment)
+    assert listed.status == 0
+    assert f"{folder} " in listed.out
+    assert "in place of that from livewarden" in listed.out
+    assert "2026 [/beta]" in listed.out
+    verified = livewarden("models", "verify", path, environment=environment)
+    assert verified.out.startswith("open-nsfw 2026 [/beta]: ok")
+    explained = livewarden("models", "explain", "open-nsfw", environment=environment)
+    assert f"open-nsfw 2026 [/beta] from {folder}, in place of that from livewarden" in explained.out
+    assert "source: a\N{REPLACEMENT CHARACTER}[2Jb [red]" in explained.out
+
+
+@pytest.mark.parametrize(
+    ("changes", "weights", "problem"),
+    [
+        ({"weights__file": "é" * 150 + ".onnx"}, "unreadable", "File name too long"),
+        ({"weights__package": "__main__"}, "missing", "expected the Python package __main__ to be installed"),
+        ({"weights__package": "sys"}, "missing", "expected the Python package sys to be installed"),
+        ({"weights__file": "nowhere.onnx"}, "missing", "No such file"),
+    ],
+)
+def test_weights_that_cannot_be_found_are_told(
+    tmp_path: Path, changes: dict[str, str], weights: str, problem: str
+) -> None:
+    """What the file system or Python refuses to look for would end in a traceback."""
+    (tmp_path / "means.yaml").write_text(yaml.safe_dump(manifest(mean_model(), **changes)))
+    environment = {"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)}
+    listed = livewarden("models", "list", "--json", environment=environment)
+    assert {record["name"]: record["weights"] for record in listed.records}["means"] == weights
+    verified = livewarden("models", "verify", "means", environment=environment)
+    assert (verified.status, problem in verified.out) == (1, True)
 
 
 def test_explain_says_what_a_model_cannot_do_and_scores_a_picture(tmp_path: Path) -> None:
@@ -101,6 +201,9 @@ def test_unknown_names_are_told_with_the_known_ones() -> None:
     ran = livewarden("models", "explain", "open-nfsw")
     assert ran.status == 2
     assert "known are age, open-nsfw, safety-s, testcard" in ran.message
+    ran = livewarden("models", "verify", "open-nfsw")
+    assert ran.status == 2
+    assert "no classifier has the name 'open-nfsw'" in ran.message
 
 
 def test_a_cascade_that_names_no_model_is_told(tmp_path: Path) -> None:

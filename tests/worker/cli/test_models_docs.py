@@ -5,9 +5,11 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
+from commandline import livewarden
 from onnx import TensorProto, helper
-from tinymodels import build, package
+from tinymodels import build, install, mean_model, package
 
 from config.policy import parse_policy
 from models.classifier import Classifier
@@ -45,3 +47,23 @@ def test_all_that_ships_is_told() -> None:
     for name, one in known_packages(None).items():
         assert f"| `{name}` |" in TEXT
         assert yaml.safe_load(one.path.read_text())["known_limits"]
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "bench", "explain"])
+def test_the_fields_of_json_are_those_that_are_printed(tmp_path: Path, command: str) -> None:
+    """A program would wait for a field that never comes, or nobody would know what one means."""
+    rows = re.findall(r"^\| (`[^|]*`) \| ([a-z, ]+) \| [^|]+ \|$", TEXT, re.MULTILINE)
+    told = {name for names, of in rows if command in of.split(", ") for name in re.findall(r"`(\w+)`", names)}
+    install(tmp_path, mean_model())
+    (tmp_path / "broken.yaml").write_text("name: [")
+    card = tmp_path / "card.png"
+    livewarden("testcard", card)
+    arguments = {
+        "list": [],
+        "verify": [tmp_path],
+        "bench": ["testcard", "--rounds", 1],
+        "explain": ["testcard", "--picture", card],
+    }
+    environment = {} if command != "list" else {"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)}
+    ran = livewarden("models", command, *arguments[command], "--json", environment=environment)
+    assert {name for record in ran.records for name in record} == told

@@ -1,0 +1,283 @@
+"""Model packages that somebody made with care, or by mistake: none of them holds, blinds or fools a worker."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from onnx import TensorProto, helper, load_model_from_string, numpy_helper
+from onnx.external_data_helper import set_external_data
+from tinymodels import SIDE, build, classifier, constant_model, install, labels, manifest, mean_model, package
+
+from models.classifier import Classifier
+from models.errors import ManifestError, OnnxFileError, WeightsError
+from models.onnxgraph import ELEMENT_TYPES, read_graph
+from models.shelf import SHIPPED, known_packages, look_through
+from models.weights import presence
+
+pytestmark = pytest.mark.timeout(30)  # what is to end at once would else hold the tests for minutes
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(ManifestError) as error:
+        package(path)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def write(path: Path, **changes: Any) -> Path:
+    path.write_text(yaml.safe_dump(manifest(mean_model(), **changes), sort_keys=False))
+    return path
+
+
+def halved(folder: Path, location: str) -> tuple[bytes, str]:
+    """The channels' means, halved by numbers in another file; and what that file's digest is to be."""
+    nodes = [
+        helper.make_node("ReduceMean", ["picture", "axes"], ["means"], keepdims=0),
+        helper.make_node("Mul", ["means", "halves"], ["scores"]),
+    ]
+    halves = numpy_helper.from_array(np.full(3, 0.5, np.float32), "halves")
+    content = bytes(halves.raw_data)
+    (folder / location).parent.mkdir(parents=True, exist_ok=True)
+    (folder / location).write_bytes(content)
+    set_external_data(halves, location)
+    halves.ClearField("raw_data")
+    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
+    model = build(nodes, shape=[1, 3, SIDE, SIDE], outputs={"scores": [1, 3]}, constants=[axes, halves])
+    return bytes(model.SerializeToString()), hashlib.sha256(content).hexdigest()
+
+
+def test_aliases_of_aliases_are_refused(tmp_path: Path) -> None:
+    """A page of text would hold every worker that starts, for ever."""
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10))]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join([*lines, yaml.safe_dump(manifest(b""))]))
+    assert "expected YAML: aliases stand for over" in refused(path)
+
+
+@pytest.mark.parametrize("key", ["licence", "sha256"])
+def test_a_key_that_is_given_twice_is_refused_with_its_line(tmp_path: Path, key: str) -> None:
+    """The last would win: what a reviewer reads at the top would not be what runs."""
+    path = write(tmp_path / "means.yaml")
+    lines = path.read_text().splitlines()
+    number = next(place for place, line in enumerate(lines) if line.strip().startswith(key))
+    lines.insert(number + 1, lines[number])
+    path.write_text("\n".join(lines))
+    assert refused(path) == f"{path}, line {number + 2}: expected YAML: '{key}' is given twice"
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
+    """A pipe that nobody writes to would hold a worker for ever, and /dev/zero would fill its memory."""
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    assert refused(pipe) == f"{pipe}: the manifest cannot be read: expected a regular file"
+    device = tmp_path / "device.yaml"
+    device.symlink_to("/dev/zero")
+    assert "expected a regular file" in refused(device)
+    path = write(tmp_path / "means.yaml")
+    weights = tmp_path / "means.onnx"
+    os.mkfifo(weights)
+    with pytest.raises(WeightsError, match=r"means\.onnx: the weights of means cannot be read: expected a regular"):
+        Classifier(package(path)).verify()
+    weights.unlink()
+    weights.mkdir()
+    with pytest.raises(WeightsError, match="expected a regular file"):
+        Classifier(package(path)).verify()
+    weights.rmdir()
+    weights.symlink_to("/dev/zero")
+    with pytest.raises(WeightsError, match="link to /dev/zero"):
+        Classifier(package(path)).verify()
+
+
+def test_weights_are_not_read_through_a_link_out_of_the_folder(tmp_path: Path) -> None:
+    """A model from elsewhere would be one of the operator's other files, whoever put that there."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    path = install(folder, mean_model())
+    (folder / "means.onnx").rename(tmp_path / "means.onnx")
+    (folder / "means.onnx").symlink_to(tmp_path / "means.onnx")
+    with pytest.raises(WeightsError, match=r"it is a link to .*means\.onnx: expected a file inside .*models"):
+        Classifier(package(path)).verify()
+    assert presence(package(path)) == "unreadable"
+
+
+@pytest.mark.parametrize("linked", ["sub", "sub/tensors.bin"])
+def test_external_tensors_are_not_read_through_a_link_out_of_the_folder(tmp_path: Path, linked: str) -> None:
+    """A file or a folder that is a link leads out as well as `..` does."""
+    folder = tmp_path / "models"
+    weights, digest = halved(folder, "sub/tensors.bin")
+    path = install(folder, weights, weights__external={"sub/tensors.bin": digest})
+    Classifier(package(path)).verify()
+    (folder / linked).rename(tmp_path / "outside")
+    (folder / linked).symlink_to(tmp_path / "outside")
+    with pytest.raises(WeightsError, match=r"link to .*outside.*: expected a file inside"):
+        Classifier(package(path)).verify()
+
+
+def test_links_as_kubernetes_makes_them_lead_to_the_model(tmp_path: Path) -> None:
+    """A ConfigMap is a folder of links through `..data`, and may be mounted behind one."""
+    mounted, inner = tmp_path / "mounted", tmp_path / "mounted" / "..2026_11_25"
+    weights, digest = halved(inner, "tensors.bin")
+    install(inner, weights, weights__external={"tensors.bin": digest})
+    (mounted / "..data").symlink_to(inner.name)
+    for file in ("means.yaml", "means.onnx", "tensors.bin"):
+        (mounted / file).symlink_to(Path("..data") / file)
+    (tmp_path / "models").symlink_to(mounted)
+    for folder in (mounted, tmp_path / "models"):
+        one = Classifier(known_packages(folder)["means"])
+        assert list(one.scores(np.full((9, 9, 3), 51, np.uint8)).values()) == pytest.approx([0.1] * 3)
+
+
+def test_files_that_an_installer_linked_to_its_store_are_found(tmp_path: Path) -> None:
+    """uv and Nix link every file of a package to a store of theirs: the manifest and its weights alike."""
+    store, folder = tmp_path / "store", tmp_path / "installed"
+    store.mkdir()
+    folder.mkdir()
+    install(store, mean_model())
+    for file in ("means.yaml", "means.onnx"):
+        (folder / file).symlink_to(store / file)
+    Classifier(known_packages(folder)["means"]).verify()
+
+
+@pytest.mark.parametrize("file", ["a\0b.onnx", "a\nb.onnx", "\x1b[2J.onnx"])
+def test_names_that_no_file_should_have_are_told(tmp_path: Path, file: str) -> None:
+    """A NUL would end in a traceback; a name that steers the terminal would hide what is told of it."""
+    text = refused(write(tmp_path / "means.yaml", weights__file=file))
+    assert "weights.file: expected the name of a file" in text
+    assert text.isprintable()
+
+
+def test_weights_with_a_name_that_is_too_long_are_told(tmp_path: Path) -> None:
+    """The file system refuses to look: `models list` would end in a traceback."""
+    path = write(tmp_path / "means.yaml", weights__file="é" * 190 + ".onnx")
+    assert presence(package(path)) == "unreadable"
+    with pytest.raises(WeightsError, match="File name too long"):
+        Classifier(package(path)).verify()
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"activation": "softmax", "labels": labels("only")},
+        {
+            "activation": "softmax",
+            "columns": 3,
+            "labels": [{"name": "first", "category": "other"}, {"name": "all", "category": "other", "columns": [0, 2]}],
+        },
+    ],
+)
+def test_a_softmax_that_always_gives_one_is_refused(tmp_path: Path, output: dict[str, Any]) -> None:
+    """Every picture of every stream would score 1.0."""
+    text = refused(write(tmp_path / "means.yaml", outputs=[output]))
+    assert "outputs[0]: activation: softmax: " in text
+    assert "1.0 for every picture: expected sigmoid" in text
+    assert "at least 1 item" not in text
+
+
+@pytest.mark.parametrize("batch", [-1, 1, "n"])
+def test_sizes_that_are_open_are_taken_as_onnx_runtime_takes_them(tmp_path: Path, batch: int | str) -> None:
+    """Exporters write -1 for a batch of any size; such a model would be refused with a number of twenty digits."""
+    model = load_model_from_string(mean_model())
+    for tensor in (*model.graph.input, *model.graph.output):
+        dimension = tensor.type.tensor_type.shape.dim[0]
+        if isinstance(batch, int):
+            dimension.dim_value = batch
+        else:
+            dimension.dim_param = batch
+    scores = classifier(tmp_path, model.SerializeToString()).scores(np.full((9, 9, 3), 51, np.uint8))
+    assert list(scores.values()) == pytest.approx([0.2] * 3)
+
+
+def test_a_network_of_doubles_runs(tmp_path: Path) -> None:
+    """Its manifest could not be written."""
+    axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
+    nodes = [
+        helper.make_node("ReduceMean", ["picture", "axes"], ["means"], keepdims=0),
+        helper.make_node("Cast", ["means"], ["scores"], to=TensorProto.FLOAT),
+    ]
+    shape = [1, 3, SIDE, SIDE]
+    model = build(nodes, shape=shape, outputs={"scores": [1, 3]}, constants=[axes], dtype=TensorProto.DOUBLE)
+    doubles = classifier(tmp_path, model.SerializeToString(), input__dtype="float64")
+    assert list(doubles.scores(np.full((9, 9, 3), 51, np.uint8)).values()) == pytest.approx([0.2] * 3)
+
+
+def test_element_types_have_names() -> None:
+    """ "type 16" tells nobody that a graph takes bfloat16."""
+    renamed = {"float": "float32", "double": "float64"}
+    theirs = {number: name.lower() for name, number in TensorProto.DataType.items() if name != "UNDEFINED"}
+    assert {number: renamed.get(name, name) for number, name in theirs.items()} == ELEMENT_TYPES
+
+
+def test_operators_of_a_later_onnx_are_told_in_a_line(tmp_path: Path) -> None:
+    """The reason would stand in a screen of C++, if at all, and first when a worker has forked."""
+    model = load_model_from_string(mean_model())
+    model.opset_import[0].version = 99
+    install(tmp_path, model.SerializeToString())
+    with pytest.raises(WeightsError, match=r"line \d+: weights\.file: means\.onnx: opset 99: .* knows up to \d+$"):
+        Classifier(known_packages(tmp_path)["means"]).verify()
+    model.opset_import.append(helper.make_opsetid("acme.operators", 1000))
+    model.opset_import[0].version = 18
+    assert read_graph(model.SerializeToString()).opset == 18
+
+
+def test_a_digest_is_told_with_the_line_that_has_it(tmp_path: Path) -> None:
+    """Whoever exported a model anew looks for the place in the manifest."""
+    path = install(tmp_path, mean_model())
+    line = next(number for number, text in enumerate(path.read_text().splitlines(), 1) if "sha256" in text)
+    (tmp_path / "means.onnx").write_bytes(b"altered")
+    with pytest.raises(WeightsError) as error:
+        Classifier(package(path)).verify()
+    assert str(error.value).startswith(f"{path}, line {line}: weights.sha256: {tmp_path / 'means.onnx'}: ")
+
+
+def test_a_file_that_is_no_model_at_all_is_told(tmp_path: Path) -> None:
+    """A page that a download gave in place of the model."""
+    with pytest.raises(OnnxFileError, match="expected an ONNX model"):
+        read_graph(b"<!doctype html>")
+
+
+def test_what_is_broken_does_not_hide_the_others(tmp_path: Path) -> None:
+    """A typing error in one manifest would make all of them unfindable; yet no worker may start without it."""
+    install(tmp_path, mean_model())
+    (tmp_path / "broken.yaml").write_text("name: [")
+    shelf = look_through(tmp_path)
+    assert "means" in shelf.packages
+    assert [one.path for one in shelf.broken] == [str(tmp_path / "broken.yaml")]
+    with pytest.raises(ManifestError, match=r"broken\.yaml"):
+        known_packages(tmp_path)
+
+
+def test_manifests_in_capitals_are_read(tmp_path: Path) -> None:
+    """A file from another system would be passed over in silence, and its model would not run."""
+    install(tmp_path, mean_model()).rename(tmp_path / "MEANS.YAML")
+    assert "means" in known_packages(tmp_path)
+
+
+def test_the_operators_own_model_says_what_it_replaces(tmp_path: Path) -> None:
+    """Somebody would take its scores for those of the model that ships."""
+    install(tmp_path, constant_model([0.5]), name="open-nsfw", outputs=[{"labels": labels("nsfw")}])
+    replaced = known_packages(tmp_path)["open-nsfw"]
+    assert (replaced.origin, replaced.replaces) == (str(tmp_path), "livewarden")
+    assert known_packages(tmp_path)["testcard"].replaces is None
+
+
+def test_a_distribution_does_not_replace_a_shipped_model(tmp_path: Path) -> None:
+    """Whatever is installed beside livewarden could put a model that sees nothing in the place of its default."""
+    folder = tmp_path / "evil_models"
+    folder.mkdir()
+    install(folder, constant_model([0.0]), name="open-nsfw", outputs=[{"labels": labels("nsfw")}])
+    info = tmp_path / "evil-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[livewarden.models]\nevil = evil_models\n")
+    program = "from models.shelf import load_classifiers\nload_classifiers(None)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    told = done.stderr.splitlines()[-1]
+    assert f"{folder / 'open-nsfw.yaml'}, line 1: name: open-nsfw is taken by {SHIPPED / 'open-nsfw.yaml'}" in told
+    assert "from livewarden: evil 1.0 may not replace it" in told

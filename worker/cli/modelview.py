@@ -1,0 +1,149 @@
+"""How `livewarden models` shows its records to people. What a manifest says is data, never markup."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from worker.cli.printable import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from models.package import ModelPackage
+
+
+def print_list(records: Sequence[Mapping[str, Any]]) -> None:
+    """All models in a table, and below it what is not usable."""
+    from rich.console import Console
+    from rich.text import Text
+
+    rows = [_list_row(record) for record in records if record["ok"]]
+    console = Console()
+    _print_table(("model", "version", "from", "runs", "weights", "scores"), rows)
+    for record in records:
+        if not record["ok"]:
+            console.print(Text(verify_line(record), style="bold red"))
+
+
+def _list_row(record: Mapping[str, Any]) -> "list[Text]":
+    from rich.text import Text
+
+    origin = Text(printable(record["from"]))
+    if record["replaces"] is not None:
+        origin.append(f"\nin place of that from {printable(record['replaces'])}", style="dim")
+    runs = Text(printable(plain(record["runs"])))
+    if record["use"] == "shadow":
+        runs.append("\nshadow rules only", style="dim")
+    needed = record["weights"] != "there" and record["runs"] != "no"
+    return [
+        Text(record["name"]),
+        Text(printable(record["version"])),
+        origin,
+        runs,
+        Text(record["weights"], style="bold red" if needed else ""),
+        Text("\n".join(f"{label['score']} ({label['category']})" for label in record["labels"])),
+    ]
+
+
+def verify_line(record: Mapping[str, Any]) -> str:
+    """What became of one model, in a line."""
+    if record["name"] is None:
+        return printable(f"not usable: {record['problem']}")
+    name = f"{record['name']} {record['version']}"
+    if not record["ok"]:
+        return printable(f"{name}: {record['problem']}")
+    return printable(
+        f"{name}: ok, runs on {record['provider']}, {record['seconds']:.3f} s for a picture, "
+        f"of {record['time_limit_seconds']:g} s that it may take"
+    )
+
+
+def print_benched(records: Sequence[Mapping[str, Any]]) -> None:
+    """What pictures cost, in a table."""
+    from rich.text import Text
+
+    rows = [
+        [
+            Text(record["name"]),
+            Text(record["size"]),
+            Text(f"{record['run_ms']:.2f}"),
+            Text(f"{record['picture_ms']:.2f}"),
+            Text(f"{record['ratio']:.2f}"),
+            Text(f"{record['pictures_per_second']:.0f}"),
+        ]
+        for record in records
+    ]
+    _print_table(("model", "picture", "network ms", "in all ms", "ratio", "a second"), rows)
+
+
+def print_explained(package: "ModelPackage", record: Mapping[str, Any]) -> None:
+    """All that a manifest says, and the scores of a picture if one was asked for."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from worker.modelreport import picture_steps
+
+    def tell(*parts: str | tuple[str, str]) -> None:
+        console.print(Text.assemble(*parts))
+
+    def points(title: str, lines: Sequence[str]) -> None:
+        tell((title, "bold"))
+        for line in lines:
+            tell(f"  - {_one_line(line)}")
+
+    console = Console()
+    manifest = package.manifest
+    replaced = "" if package.replaces is None else f", in place of that from {package.replaces}"
+    tell((_one_line(f"{manifest.name} {manifest.version}"), "bold"), _one_line(f" from {package.origin}{replaced}"))
+    tell(_one_line(f"runs: {plain(record['runs'])}; weights: {record['weights']}"))
+    tell(_one_line(f"licence: {manifest.licence}"))
+    tell(_one_line(f"source: {manifest.source}"))
+    points("is for", manifest.intended_use)
+    points("was measured on", manifest.validated_for)
+    points("cannot be taken for more: known limits", manifest.known_limits)
+    points("a picture comes to it", picture_steps(manifest))
+    points("scores", [f"{label['score']}: {label['category']}" for label in record["labels"]])
+    for name, score in record.get("scores", {}).items():
+        tell(f"{name} = {score:.4f}")
+
+
+def plain(when: str) -> str:
+    """When a model runs, as people say it."""
+    return {"always": "every picture"}.get(when, when)
+
+
+def _one_line(text: str) -> str:
+    """Manifests break long texts into lines."""
+    leading = text[: len(text) - len(text.lstrip())]
+    return leading + printable(" ".join(text.split()))
+
+
+@contextmanager
+def progress(total: int) -> "Iterator[Any]":
+    """A progress bar on stderr, if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("measuring", total=total)
+        yield lambda: bar.advance(task)
+
+
+def _print_table(headings: Sequence[str], rows: "Sequence[Sequence[Text]]") -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*headings, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def print_json(record: Mapping[str, Any]) -> None:
+    """One object on a line of its own, at once."""
+    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
