@@ -10,6 +10,7 @@ from worker.cli.bankpeople import app as people
 from worker.cli.banksession import format_named, print_json, session
 from worker.cli.bankview import print_import, print_table, progress_of, table_of
 from worker.cli.options import Json
+from worker.cli.printable import printable
 
 app = typer.Typer(no_args_is_help=True, help="The hash bank: lists of known material.")
 app.registered_commands += people.registered_commands
@@ -31,13 +32,15 @@ def list_(as_json: Json = False) -> None:
         for record in records:
             print_json(record)
         return
+    from rich.text import Text
+
     table = table_of("list", "entries", "source", "category", "within", "quality", "variants", "notes")
     for record in records:
         table.add_row(
             record["list"],
             f"{record['entries']:,}",
-            record["source"],
-            record["category"],
+            Text(printable(record["source"])),
+            Text(printable(record["category"])),
             str(record["max_distance"]),
             f"{record['min_quality']}+",
             " ".join(record["variants"]),
@@ -231,10 +234,13 @@ def stats(as_json: Json = False) -> None:
     if as_json:
         print_json(record)
         return
+    from rich.text import Text
+
     table = table_of("", "")
     for name, value in record.items():
         shown = ", ".join(map(str, value)) if isinstance(value, list | dict) else value
-        table.add_row(name.replace("_", " "), f"{shown:,}" if isinstance(shown, int) else str(shown or "none"))
+        told = f"{shown:,}" if isinstance(shown, int) else str(shown or "none")
+        table.add_row(name.replace("_", " "), Text(printable(told)))
     print_table(table)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from config.settings import Settings
+from worker.cli.printable import printable
 from worker.errors import RegistryError
 from worker.redisdb import connect, store_errors
 
@@ -120,18 +121,19 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=stream_id, show_header=False, title_justify="left")
     for name in ("state", "reason", "url", "purpose", "audience", "risk_prior", "generation", "epoch", "still"):
         if record[name] != "":
-            table.add_row(name, str(record[name]))
+            table.add_row(name, Text(printable(str(record[name]))))
     for name, value in record.items():
         if name.endswith("_seconds") and value is not None:
             table.add_row(name.removesuffix("_seconds"), f"{value:10.1f} s", style="bold" if value else "dim")
     for reason, seconds in record["reasons"].items():
         table.add_row(f"  {reason}", f"{seconds:10.1f} s", style="yellow")
     for name, number in record["signals"].items():
-        table.add_row(f"signal {name}", f"{number:g}")
+        table.add_row(Text(printable(f"signal {name}")), f"{number:g}")
     for model, score in record["last_scores"].items():
         table.add_row(model, f"{score:.3f}")
     Console().print(table)
@@ -151,13 +153,14 @@ def list_streams(as_json: Json = False) -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("stream", "state", "purpose", "elapsed", "moderated", "not seen", "pending", "lag")
     for record in records:
         unseen = record["skipped_seconds"] + record["failed_seconds"] + record["missed_seconds"]
         table.add_row(
             record["stream_id"],
-            f"{record['state']} {record['reason']}".strip(),
+            Text(printable(f"{record['state']} {record['reason']}".strip())),
             record["purpose"],
             f"{record['elapsed_seconds']:.0f} s",
             f"{record['moderated_seconds']:.0f} s",

@@ -15,7 +15,7 @@ from worker.replay.cases import CaseOutcome, Found
 
 def describe(policy: Policy, name: str) -> RenderableType:
     """A policy without mistakes: what each rule does."""
-    table = Table(title=f"{name}, version {policy.version}", title_justify="left")
+    table = Table(title=Text(f"{name}, version {policy.version}", style="table.title"), title_justify="left")
     for heading in ("rule", "severity", "mode", "persists with", "cooldown", "action"):
         table.add_column(heading)
     for rule in policy.rules:
