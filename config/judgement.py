@@ -7,8 +7,9 @@ raised in whatever order segments end: a segment waits until no earlier one is s
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Final
 
@@ -43,8 +44,13 @@ class Judgement:
     hits: tuple[Hit, ...]
     """Of its own samples, and of those that had waited for it; before persistence, shadow rules among them."""
     state: OrderState
-    problems: tuple[str, ...] = ()
-    """Slugs for `degraded`, sorted: rules that could not be evaluated."""
+    problem_samples: Mapping[str, int] = field(default_factory=dict)
+    """By slug for `degraded`: of how many samples. A rule that could not be evaluated is told once a sample."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Slugs for `degraded`, sorted: rules that could not be evaluated."""
+        return tuple(sorted(self.problem_samples))
 
 
 def judge(
@@ -63,7 +69,7 @@ def judge(
     return Judgement(
         hits=(*(hit for evaluation in evaluations for hit in evaluation.hits), *later.hits),
         state=later.state,
-        problems=tuple(sorted({*later.problems, *(one for each in evaluations for one in each.problems)})),
+        problem_samples=Counter(one for each in evaluations for one in each.problems) + Counter(later.problem_samples),
     )
 
 
@@ -93,7 +99,7 @@ def judge_in_order(
     ripe = _ripe(waiting, max(segment.capture_ms, *(one.capture_ms for one in waiting), 0), earliest_pending)
     memory = _Memory(policy, state)
     hits: list[Hit] = []
-    problems: set[str] = set()
+    problems: Counter[str] = Counter()
     for one in waiting[:ripe]:
         for sample in sorted(one.samples, key=lambda sample: sample.capture_ms):
             around, ordinal = memory.next(sample, one)
@@ -105,7 +111,7 @@ def judge_in_order(
         state=OrderState(
             past=tuple(memory.past), ordinal=memory.ordinal, waiting=tuple(_kept(one) for one in waiting[ripe:])
         ),
-        problems=tuple(sorted(problems)),
+        problem_samples=problems,
     )
 
 

@@ -97,6 +97,10 @@ class RuleTally:
     changes: Counter[Change] = field(default_factory=Counter)
     hits: int = 0
     """Pictures that it holds for."""
+    failed: int = 0
+    """Pictures that it could not be evaluated on: it raises nothing for them."""
+    slow: int = 0
+    """Pictures that it took too long for (`rule-slow`), of those that were gone through one by one."""
     streams_was: set[str] = field(default_factory=set)
     streams_would: set[str] = field(default_factory=set)
 
@@ -124,6 +128,8 @@ class RuleTally:
             "streams_was": len(self.streams_was),
             "streams_would_be": len(self.streams_would),
             "hits": self.hits,
+            "failed": self.failed,
+            "slow": self.slow,
         }
 
 
@@ -167,9 +173,24 @@ def compare(
     return sorted(found, key=lambda one: (one.captured_ms, one.rule))
 
 
-def tally(policy: Policy, compared: Sequence[Compared], hits: Mapping[str, int]) -> list[RuleTally]:
-    """By rule: first those of the policy, in its order, then those that only were."""
-    rules = {rule.name: RuleTally(rule=rule.name, mode=rule.mode, hits=hits.get(rule.name, 0)) for rule in policy.rules}
+def tally(
+    policy: Policy, compared: Sequence[Compared], hits: Mapping[str, int], problems: Mapping[str, int]
+) -> list[RuleTally]:
+    """By rule: first those of the policy, in its order, then those that only were.
+
+    Args:
+        hits: pictures by rule; `problems`: by slug as in `degraded`.
+    """
+    rules = {
+        rule.name: RuleTally(
+            rule=rule.name,
+            mode=rule.mode,
+            hits=hits.get(rule.name, 0),
+            failed=problems.get(f"rule-failed:{rule.name}", 0),
+            slow=problems.get(f"rule-slow:{rule.name}", 0),
+        )
+        for rule in policy.rules
+    }
     for one in compared:
         counted = rules.setdefault(one.rule, RuleTally(rule=one.rule, mode=""))
         counted.changes[one.change] += 1

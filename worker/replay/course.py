@@ -73,6 +73,8 @@ class StreamCourse:
         """By their ids, in order; not those that were taken as they were."""
         self.hits: Counter[str] = Counter()
         """Pictures that each rule held for."""
+        self.problems: Counter[str] = Counter()
+        """Pictures that rules could not be evaluated on, or only slowly, by slug as in `degraded`."""
 
     def settle(self, segment: SettledSegment, *, earliest_pending: Place | None = None) -> None:
         """Goes through the next segment; `earliest_pending`: of its epoch, the earliest that comes after it."""
@@ -84,6 +86,7 @@ class StreamCourse:
             earliest_pending=earliest_pending,
         )
         self._order[watch] = judgement.state
+        self.problems.update(judgement.problem_samples)
         if not judgement.hits:
             return
         self.hits.update(hit.rule for hit in judgement.hits)
@@ -153,6 +156,7 @@ class StreamCourse:
         waited = {incident.incident_id for incident in before if incident.raised_ms >= at_ms}
         self.raised = {name: would for name, would in self.raised.items() if name in waited}
         self.hits.clear()
+        self.problems.clear()
         for rule in self._policy.rules:
             mine = [incident for incident in before if incident.rule == rule.name]
             state = self._rules.get(rule.name, RuleState())

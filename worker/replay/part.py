@@ -41,6 +41,8 @@ class PartResult:
     compared: tuple[Compared, ...] = ()
     hits: Mapping[str, int]
     """By rule: pictures that it holds for."""
+    problems: Mapping[str, int]
+    """By slug as in `degraded`: pictures that it is told of."""
     streams: frozenset[str] = frozenset()
     """Those that were gone through."""
     segments: int = 0
@@ -66,10 +68,11 @@ class Replayer:
         # In one piece: else Arrow would put nested columns together anew each time that rows are taken of them.
         table = with_all_columns(table).filter(pc.field("settled_ms") < self._times.until_ms).combine_chunks()
         if not table.num_rows:
-            return PartResult(hits={})
+            return PartResult(hits={}, problems={})
         layout = _Layout(table)
         held = layout.segments_with(self._sieve.rows(table))
         hits: Counter[str] = Counter()
+        problems: Counter[str] = Counter()
         compared: list[Compared] = []
         for stream_id, numbers in layout.streams():
             was = history.get(stream_id, ())
@@ -80,6 +83,7 @@ class Replayer:
             course = StreamCourse(self._tried, stream_id)
             self._go(course, was, layout.settled(wanted), keys)
             hits.update(course.hits)
+            problems.update(course.problems)
             compared += compare(
                 stream_id,
                 [one for one in was if self._times.since_ms <= one.raised_ms < self._times.until_ms],
@@ -90,6 +94,7 @@ class Replayer:
         return PartResult(
             compared=tuple(compared),
             hits=hits,
+            problems=problems,
             streams=layout.stream_ids,
             segments=layout.segments_since(self._times.since_ms),
         )

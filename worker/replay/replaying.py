@@ -75,10 +75,24 @@ class ReplayResult:
         """How many incidents of each kind."""
         return Counter(one.change for one in self.compared)
 
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        """Rules of which the counts do not tell what they are meant to, and why."""
+        for one in self.tallies:
+            if one.failed:
+                yield (
+                    one.rule,
+                    f"cannot be evaluated on {one.failed:,} of the pictures, and raises nothing for them: what it asks "
+                    "for, of `stream.metadata` perhaps, is of another type there than it expects",
+                )
+            if one.slow:
+                yield one.rule, f"takes too long on {one.slow:,} of the pictures at least"
+
     def records(self) -> Iterator[dict[str, Any]]:
         """As `livewarden policy replay --json` prints it."""
         yield from (one.to_record() for one in self.compared)
         yield from (one.to_record() for one in self.tallies)
+        for rule, text in self.warnings():
+            yield {"type": "warning", "rule": rule, "text": text}
         yield {
             "type": "summary",
             "policy_version": self.policy.version,
@@ -93,6 +107,8 @@ class ReplayResult:
                 for one in self.compared
             ),
             **{str(change): self.changes()[change] for change in Change},
+            "rules_failed": {one.rule: one.failed for one in self.tallies if one.failed},
+            "rules_slow": {one.rule: one.slow for one in self.tallies if one.slow},
             "policies_in_force": dict(self.policies),
         }
 
@@ -159,13 +175,15 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
     compared += _unseen(history, frozenset[str]().union(*(part.streams for part in parts)), policy, times)
     compared.sort(key=lambda one: (one.captured_ms, one.stream_id, one.rule))
     hits: Counter[str] = Counter()
+    problems: Counter[str] = Counter()
     for part in parts:
         hits.update(part.hits)
+        problems.update(part.problems)
     return ReplayResult(
         times=times,
         policy=policy,
         compared=tuple(compared),
-        tallies=tuple(tally(policy, compared, hits)),
+        tallies=tuple(tally(policy, compared, hits, problems)),
         scores=seen.scores,
         rows=seen.policies.total(),
         streams=len(seen.streams),

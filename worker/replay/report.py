@@ -22,7 +22,7 @@ _STYLES = {Change.NEW: "red", Change.GONE: "green", Change.MOVED: "yellow"}
 def report(result: ReplayResult) -> RenderableType:
     """Tables by rule, by stream and by incident, and what was gone through."""
     differing = [one for one in result.compared if one.change in _STYLES]
-    return Group(_rules(result), *_streams(differing), *_incidents(differing), *_summary(result))
+    return Group(_rules(result), *_warnings(result), *_streams(differing), *_incidents(differing), *_summary(result))
 
 
 def _table(title: str, *, left_out: int = 0) -> Table:
@@ -43,7 +43,8 @@ def _table(title: str, *, left_out: int = 0) -> Table:
 def _rules(result: ReplayResult) -> Table:
     table = _table("Incidents by rule")
     table.add_column("rule", overflow="fold", min_width=22)
-    for heading in ("was", "would be", "same", "moved", "new", "gone", "streams", "hits"):
+    some_failed = any(tally.failed for tally in result.tallies)
+    for heading in ("was", "would be", "same", "moved", "new", "gone", "streams", "hits", *["failed"] * some_failed):
         table.add_column(heading, justify="right", no_wrap=True)
     for tally in result.tallies:
         counts = [Text(str(tally.changes[change]), _shown(tally, change)) for change in (Change.SAME, *_ORDER)]
@@ -54,8 +55,14 @@ def _rules(result: ReplayResult) -> Table:
             *counts,
             f"{len(tally.streams_was)}→{len(tally.streams_would)}",
             str(tally.hits),
+            *[Text(str(tally.failed), "bold red" if tally.failed else "dim")] * some_failed,
         )
     return table
+
+
+def _warnings(result: ReplayResult) -> Iterator[Text]:
+    for rule, text in result.warnings():
+        yield Text(f"Rule {rule} {text}.", style="bold red")
 
 
 _ORDER = (Change.MOVED, Change.NEW, Change.GONE)

@@ -1,4 +1,4 @@
-"""Which rows rules can hold for at all: most of a log need not be gone through picture by picture.
+"""Which rows rules can hold for, or fail on, at all: most of a log need not be gone through picture by picture.
 
 What rules that only compare scores with numbers make of a picture depends on which side of each number its scores are,
 and on nothing else of them. So rows fall into a few classes, and one row of each class is asked about. For rules that
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from config.facts import Surroundings
+from config.facts import Evaluation, Surroundings
 from config.policy import Policy
 from worker.replay.near import Reach, near
 from worker.replay.rows import coverage_of
@@ -57,17 +57,17 @@ class Sieve:
         self._reach = Reach.of(policy)
 
     def rows(self, table: pa.Table) -> Mask:
-        """(n,): for which rows of `table` some rule may hold, and those that have a part in that; for the others none
-        does."""
+        """(n,): for which rows of `table` some rule may hold or fail, and those that have a part in that; for the
+        others none does."""
         if self._blind or table.num_rows == 0:
             return np.ones(table.num_rows, np.bool_)
         scores = score_columns(table["scores"], tuple(self._numbers))
         _, first, classes = np.unique(self._classes(table, scores), return_index=True, return_inverse=True)
         examples = table.take(pa.array(first)).to_pylist()
         matched = pc.greater(pc.list_value_length(table["matches"]), 0).to_numpy(zero_copy_only=False)
-        held: Mask = _of_classes([self._holds(row) for row in examples], classes) | matched
+        held: Mask = _of_classes([self._matters(row) for row in examples], classes) | matched
         if self._policy.in_order:
-            sparks = _of_classes([self._holds_by_itself(row) for row in examples], classes) | matched
+            sparks = _of_classes([self._matters_by_itself(row) for row in examples], classes) | matched
             for name, lowest in self._lowest.items():
                 sparks |= np.nan_to_num(scores[name], nan=0.0, posinf=0.0, neginf=0.0) >= lowest
             held |= near(table, sparks, self._reach)
@@ -87,20 +87,27 @@ class Sieve:
             codes = _combined(codes, _sides(values, self._numbers[name]))
         return codes
 
-    def _holds(self, row: Row) -> bool:
-        """Whether a rule holds that looks at this picture alone; nothing that it matches is looked at."""
-        return bool(self._policy.evaluate(stream_facts_of(row), sample_facts_of({**row, "matches": []})).hits)
+    def _matters(self, row: Row) -> bool:
+        """Whether a rule that looks at this picture alone holds or fails; nothing that it matches is looked at."""
+        return _says_something(self._policy.evaluate(stream_facts_of(row), sample_facts_of({**row, "matches": []})))
 
-    def _holds_by_itself(self, row: Row) -> bool:
-        """Whether a rule that looks around holds where all pictures around are of this class."""
+    def _matters_by_itself(self, row: Row) -> bool:
+        """Whether a rule that looks around holds or fails where all pictures around are of this class."""
         stream, sample = stream_facts_of(row), sample_facts_of({**row, "matches": []})
         windows = self._policy.windows
         answers = windows.answers((), windows.of(sample))
         coverage = coverage_of(row)
         return any(
-            self._policy.evaluate(stream, sample, Surroundings(answers=answers | samples, coverage=coverage)).hits
+            _says_something(
+                self._policy.evaluate(stream, sample, Surroundings(answers=answers | samples, coverage=coverage))
+            )
             for samples in self._populations
         )
+
+
+def _says_something(evaluation: Evaluation) -> bool:
+    """A rule that fails is counted, as one that holds is."""
+    return bool(evaluation.hits or evaluation.problems)
 
 
 def _populations(policy: Policy) -> list[dict[str, int]]:

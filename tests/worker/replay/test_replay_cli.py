@@ -107,3 +107,26 @@ class TestPlot:
         assert (folder / "s.png").read_bytes() == b"before"
         assert replay(folder, "--plot", "new.png", store="stor").status == 2
         assert not (folder / "new.png").exists()
+
+
+class TestRulesThatFail:
+    LEVEL = "  - {name: level, when: 'score(\"open-nsfw/nsfw\") > 0.55 && stream.metadata.level > 3', severity: high}\n"
+
+    def test_are_told(self, folder: Path) -> None:
+        """A rule that can never call anybody would look like one that nothing gave cause to."""
+        (folder / "policy.yaml").write_text(POLICY + self.LEVEL)
+        ran = replay(folder)
+        assert ran.status == 0
+        assert "Rule level cannot be evaluated on 4 of the pictures, and raises nothing for them" in ran.out
+        heading = next(line for line in ran.out.splitlines() if "hits" in line)
+        (level,) = (line for line in ran.out.splitlines() if line.startswith("level"))
+        assert (heading.split()[-1], level.split()[-2:]) == ("failed", ["0", "4"])
+        records = replay(folder, "--json")
+        assert [(one["rule"], one["failed"]) for one in records.of_type("rule")] == [("nude", 0), ("level", 4)]
+        assert [one["rule"] for one in records.of_type("warning")] == ["level"]
+        assert records.of_type("summary")[0]["rules_failed"] == {"level": 4}
+
+    def test_where_none_does_nothing_is_told(self, folder: Path) -> None:
+        """A column of noughts would teach people to read over it."""
+        assert "failed" not in replay(folder).out
+        assert replay(folder, "--json").of_type("warning") == []

@@ -152,6 +152,7 @@ def seen(seed: int) -> pa.Table:
                         segment_key=f"{stream}-{segment}",
                         capture_ms=begin_ms + 500 * number,
                         risk_prior=0.1 * stream * 2,
+                        metadata='{"level": "high"}' if stream == 1 else '{"level": 1}',
                         signals=[("reports", float(segment // 40))],
                         segment_ms=2000,
                         moderated_ms=500 if segment % 41 == 0 else 2000,
@@ -186,6 +187,36 @@ def test_what_is_passed_over_would_have_raised_nothing(
     assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 12)
     kept = Sieve(policy_of(rules)).rows(table)
     assert 0 < kept.sum() < 0.7 * len(kept)
+
+
+FAILING = """
+version: "1"
+rules:
+  - {name: at-once, when: 'score("m/nsfw") > 0.3 && stream.metadata.level > 3', severity: review}
+  - {name: matched, when: 'matched("known") && stream.metadata.level > 3', severity: review}
+  - {name: often, when: 'window.count("m/nsfw", 0.8, "12s") >= 3 && stream.metadata.level > 3', severity: review}
+  - {name: many, when: 'window.samples("14s") >= 6 && score("m/nsfw") > 0.6 && stream.metadata.level > 3',
+     severity: review}
+  - {name: of, when: 'score("m/nsfw") > 0.9 && stream.metadata.level > 3', severity: review,
+     persistence: {hits: 2, of_samples: 3}}
+  - {name: dark, when: 'coverage.moderated_seconds < 1.0 && stream.metadata.level > 3', severity: review}
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_where_rules_fail_is_counted_though_much_is_passed_over(policy_of: Callable[[str], Policy], seed: int) -> None:
+    """A rule that cannot be evaluated would look like one that never holds."""
+    table = seen(seed)
+
+    def failed(rules: str) -> dict[str, int]:
+        problems = Replayer(policy_of(rules), EVER).part(table, {}).problems
+        return {slug: number for slug, number in problems.items() if slug.startswith("rule-failed:")}
+
+    quick = failed(FAILING)
+    assert quick == failed(FAILING + NO_SIEVE)
+    assert set(quick) == {f"rule-failed:{name}" for name in ("at-once", "matched", "often", "many", "of", "dark")}
+    kept = Sieve(policy_of(FAILING)).rows(table)
+    assert kept.sum() < 0.7 * len(kept)
 
 
 def test_what_lies_between_pictures_counts_though_it_is_passed_over(policy_of: Callable[[str], Policy]) -> None:
