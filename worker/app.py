@@ -67,7 +67,7 @@ app.conf.update(
     task_default_queue=CONTROL,
     task_create_missing_queues=False,
     worker_prefetch_multiplier=1,
-    # Celery's own limit is 4 s: a child that builds its sessions for longer would be killed, and the next one, for ever.
+    # Celery's own limit is 4 s: a child that builds its sessions for longer is killed, and the next one, for ever.
     worker_proc_alive_timeout=TRIAL_SECONDS,
     worker_hijack_root_logger=True,
     worker_cancel_long_running_tasks_on_connection_loss=True,

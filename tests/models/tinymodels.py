@@ -95,9 +95,9 @@ def endless_model(rounds: int = 2**40) -> bytes:
     return bytes(build(nodes, shape=shape, outputs={"scores": [1, 1]}, constants=constants).SerializeToString())
 
 
-def one_node_model(boxes: int = 2_000_000) -> bytes:
-    """One node of it compares so many boxes with each other, for an hour or so, unless the picture is black: nothing
-    can stop it between two nodes."""
+def one_node_model(boxes: int = 400_000) -> bytes:
+    """One node of it compares so many boxes with each other, for a minute or so, unless the picture is black: nothing
+    can stop it between two nodes. Those before it take some hundredths of a second."""
     nodes = [
         helper.make_node("ReduceMax", ["picture"], ["brightest"], keepdims=0),
         helper.make_node("Greater", ["brightest", "zero"], ["bright"]),

@@ -74,7 +74,7 @@ def test_a_model_that_never_comes_back_is_left_out_and_known_material_is_raised(
 ) -> None:
     """One node of one model took worker after worker, each segment with a listed picture was lost, and nobody knew."""
     only = [{"labels": labels("only")}]
-    path = install(tmp_path, one_node_model(), outputs=only, runtime={"time_limit_seconds": 0.3}, name="stuck")
+    path = install(tmp_path, one_node_model(), outputs=only, runtime={"time_limit_seconds": 1.0}, name="stuck")
     for index in range(SEGMENTS):
         origin.add(f"{index}.ts", segment_bytes(card=index == 1))
     origin.ended = True
@@ -92,7 +92,7 @@ def test_a_model_that_never_comes_back_is_left_out_and_known_material_is_raised(
     (raised,) = [json.loads(fields["event"]) for _, fields in redis.xrange(DRILLS)]
     assert raised["data"]["matches"][0]["list"] == "selftest"
     assert raised["data"]["degraded"] == ["model-stuck:stuck"]
-    assert log.count("stuck: a run on a picture did not stop within 3 s after its limit of 0.3 s") == 1
+    assert log.count("stuck: a run on a picture did not stop within 3 s after its limit of 1 s") == 1
     (told,) = [json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations")]
     assert (told["type"], told["subject"]) == ("livewarden.operations.model_stuck.v1", "stuck")
     assert told["data"]["sha256"] == yaml.safe_load(path.read_text())["weights"]["sha256"]
