@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Classifiers: which there are, what they are, and what they cost.")
 
 NOT_OK = 1
-"""Exit status of `list` and `verify` where a manifest is not usable, or a model is not what its manifest says."""
+"""Exit status of `list` and `verify` where a manifest or the policy is not usable, or a model not what it should be."""
 
 BENCH_SIZES = ((1280, 720), (640, 360))
 """Pixels: what is streamed, and what livewarden watches of it by default."""
@@ -55,14 +55,40 @@ class _Known:
         self._provider = Provider(settings.provider)
 
     def active(self) -> "dict[str, Classifier]":
-        """Those that run; unverified, so that one that is broken can be told of too."""
+        """Those that run; unverified, so that one that is broken can be told of too.
+
+        Raises:
+            PolicyError: the cascade names one that there is none of.
+        """
+        from worker.verdicts.modelrules import check_cascade_models
+
+        if not self.broken:  # else the cascade may mean one of those, which have no name
+            check_cascade_models(self.policy, self.packages)
+        return self.there()
+
+    def there(self) -> "dict[str, Classifier]":
+        """Likewise, of a policy that workers refuse too: those of its cascade that there are."""
         from models.shelf import chosen_packages
 
-        names = None if self.policy.cascade is None else [stage.model for stage in self.policy.cascade]
-        if names is not None and self.broken:
-            # The cascade may mean one that is broken, which has no name.
+        names = self.policy.cascade_models
+        if names is not None:
             names = [name for name in names if name in self.packages]
         return {one.manifest.name: self.classifier(one) for one in chosen_packages(self.packages, names)}
+
+    def tell_refused(self) -> bool:
+        """Says on stderr what of the policy does not fit the models; whether there is something."""
+        from config.errors import PolicyError
+        from worker.cli.printable import printable
+        from worker.verdicts.modelrules import packages_for
+
+        if self.broken:
+            return False  # that is told, and the cascade may mean one of those
+        try:
+            packages_for(self.policy, self.packages)
+        except PolicyError as error:
+            typer.echo(f"livewarden: no worker takes this policy: {printable(str(error))}", err=True)
+            return True
+        return False
 
     def classifier(self, package: "ModelPackage") -> "Classifier":
         from models.classifier import Classifier
@@ -116,12 +142,12 @@ class _Known:
 def list_(as_json: Json = False) -> None:
     """Show all classifiers: where they are from, what they score, and on which pictures they run.
 
-    Status 1: a manifest is not usable; no worker starts then.
+    Status 1: a manifest is not usable, or the policy asks of models what it may not; no worker starts then.
     """
     from worker.modelreport import broken_record, list_record, runs
 
     known = _Known()
-    active = known.active()
+    active = known.there()
     order = {name: place for place, name in enumerate(active)}
     packages = sorted(known.packages.values(), key=lambda one: order.get(one.manifest.name, len(order)))
     records = [list_record(package, runs(package, active, known.policy.cascade)) for package in packages]
@@ -131,7 +157,7 @@ def list_(as_json: Json = False) -> None:
             print_json(record)
     else:
         print_list(records)
-    if known.broken:
+    if known.tell_refused() or known.broken:
         raise typer.Exit(NOT_OK)
 
 
@@ -203,13 +229,14 @@ def explain(
 
     known = _Known()
     package = known.package(model)
-    record = explain_record(package, runs(package, known.active(), known.policy.cascade))
+    record = explain_record(package, runs(package, known.there(), known.policy.cascade))
     if picture is not None:
         record["scores"] = _scores_of(known.classifier(package), picture)
     if as_json:
         print_json(record)
     else:
         print_explained(package, record)
+    known.tell_refused()
 
 
 def _scores_of(classifier: "Classifier", path: Path) -> dict[str, float]:

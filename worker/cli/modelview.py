@@ -36,6 +36,8 @@ def _list_row(record: Mapping[str, Any]) -> "list[Text]":
     runs = Text(printable(plain(record["runs"])))
     if record["use"] == "shadow":
         runs.append("\nshadow rules only", style="dim")
+    if any(label["category"] == "minor" for label in record["labels"]):
+        runs.append("\nonly where a cascade gives cause", style="dim")
     needed = record["weights"] != "there" and record["runs"] != "no"
     return [
         Text(record["name"]),
