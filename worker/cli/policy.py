@@ -108,8 +108,9 @@ def run_cases(
 
     Status 1: a case fails. Else 0.
     """
-    from worker.policy.judging import load_checked_policy
+    from worker.policy.judging import known_scores, load_checked_policy
     from worker.replay.caseformat import lines_of, read_cases
+    from worker.replay.casenames import check_names
     from worker.replay.cases import SHIPPED_CASES, run_case
     from worker.replay.policyreport import case_lines, case_record
 
@@ -120,6 +121,8 @@ def run_cases(
         cases, document = read_cases(path)
         named = settings.policy_file if cases.policy is None else path.parent / cases.policy
         tried = load_checked_policy(named, settings) if given is None else given
+        for doubtful in check_names(tried, cases, document, str(path), given_scores=known_scores(settings)):
+            _print_doubtful(doubtful, str(path), as_json=as_json)
         for case, line in zip(cases.cases, lines_of(cases, document), strict=True):
             try:
                 outcome = run_case(tried, case, line=line)
@@ -137,6 +140,13 @@ def run_cases(
     else:
         typer.echo(f"{total - failed} of {total} cases passed")
     raise typer.Exit(FOUND if failed else 0)
+
+
+def _print_doubtful(mistake: Mistake, name: str, *, as_json: bool) -> None:
+    if as_json:
+        _print_json({"type": "warning", "file": name, **asdict(mistake)})
+    else:
+        typer.echo(f"{name}:{mistake.line}:{mistake.column}: {mistake.text}")
 
 
 @app.command()

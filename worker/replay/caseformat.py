@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from config.facts import Severity
 from config.mistakes import Mistake, YamlText, mistakes_of
@@ -21,6 +21,10 @@ MAX_SAMPLES = 10_000
 MAX_FILE_BYTES = 4_000_000
 
 
+_Number = Annotated[float, Field(strict=True)]
+"""YAML 1.1 takes `yes` for a boolean, which Python would take for 1."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -31,9 +35,9 @@ class CaseStream(_Part):
     id: str = "stream"
     purpose: Literal["live", "drill", "canary"] = "live"
     audience: Literal["public", "limited", "private"] = "public"
-    risk_prior: float = Field(default=0.0, ge=0, le=1)
+    risk_prior: _Number = Field(default=0.0, ge=0, le=1)
     metadata: dict[str, Any] = Field(default_factory=dict)
-    signals: dict[str, float] = Field(default_factory=dict)
+    signals: dict[str, _Number] = Field(default_factory=dict)
 
 
 class CaseMatch(_Part):
@@ -41,7 +45,7 @@ class CaseMatch(_Part):
 
     list: str
     entry: str = "1"
-    distance: int = Field(default=0, ge=0, le=31)
+    distance: int = Field(default=0, ge=0, le=31, strict=True)
     video: str | None = None
     """The listed video of which the entry is a frame."""
     variant: Literal["mirror", "rotate", "crop"] | None = None
@@ -53,33 +57,33 @@ class CaseMatch(_Part):
 class CaseCoverage(_Part):
     """What became of the time of the segment that a picture is of; by default all of it was moderated."""
 
-    segment_seconds: float = Field(default=2.0, ge=0)
-    moderated_seconds: float = Field(default=2.0, ge=0)
-    unhashable_seconds: float = Field(default=0.0, ge=0)
-    failed_seconds: float = Field(default=0.0, ge=0)
+    segment_seconds: _Number = Field(default=2.0, ge=0)
+    moderated_seconds: _Number = Field(default=2.0, ge=0)
+    unhashable_seconds: _Number = Field(default=0.0, ge=0)
+    failed_seconds: _Number = Field(default=0.0, ge=0)
 
 
 class CaseSample(_Part):
     """A sampled picture; it is a segment of its own."""
 
-    at: float = Field(ge=0, le=86_400)
+    at: _Number = Field(ge=0, le=86_400)
     """Seconds from the beginning of the stream."""
-    scores: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
+    scores: dict[str, Annotated[_Number, Field(ge=0, le=1)]] = Field(default_factory=dict)
     """By MODEL/LABEL."""
     matches: tuple[CaseMatch, ...] = ()
     reason: Literal["keyframe", "cut", "gap", "audit"] = "keyframe"
-    quality: int = Field(default=100, ge=0, le=100)
+    quality: int = Field(default=100, ge=0, le=100, strict=True)
     coverage: CaseCoverage = CaseCoverage()
-    repeat: int = Field(default=1, ge=1, le=MAX_SAMPLES)
+    repeat: int = Field(default=1, ge=1, le=MAX_SAMPLES, strict=True)
     """So many pictures like this one, the first `at`."""
-    every: float = Field(default=2.0, gt=0, le=3_600)
+    every: _Number = Field(default=2.0, gt=0, le=3_600)
     """Seconds between them."""
 
 
 class CaseDecision(_Part):
     """A person decides on a rule's incident."""
 
-    at: float = Field(ge=0, le=86_400)
+    at: _Number = Field(ge=0, le=86_400)
     """Seconds from the beginning of the stream."""
     rule: str
 
@@ -90,7 +94,7 @@ class Raise(_Part):
     rule: str
     severity: Severity | None = None
     """None: any."""
-    at: float | None = None
+    at: _Number | None = None
     """Of the picture that gives cause, in seconds from the beginning. None: any."""
     mode: Literal["live", "shadow"] = "live"
     """shadow: it would be raised if its rule were live."""
@@ -114,6 +118,19 @@ class Case(_Part):
     decisions: tuple[CaseDecision, ...] = ()
     raises: tuple[Raise, ...]
     """`[]`: nothing is."""
+    degraded: tuple[Annotated[str, Field(pattern=r"^(rule-failed:.+|rule-slow:.+|metadata-unusable)$")], ...] = ()
+    """What is to go wrong, as `degraded` of events tells it: rule-failed:RULE, rule-slow:RULE (which need not come, as
+    it is a matter of time) or metadata-unusable. Without it nothing may."""
+
+    @field_validator("samples")
+    @classmethod
+    def _are_not_too_many(cls, value: tuple[CaseSample, ...]) -> tuple[CaseSample, ...]:
+        number = sum(sample.repeat for sample in value)
+        if number > MAX_SAMPLES:
+            raise ValueError(
+                f"{number:,} pictures with those that `repeat` makes: expected at most {MAX_SAMPLES:,} a case"
+            )
+        return value
 
 
 class CaseFile(_Part):
@@ -122,7 +139,15 @@ class CaseFile(_Part):
     version: Literal["1"] = Field(coerce_numbers_to_str=True)
     policy: str | None = None
     """Path of the policy, from this file's folder. Without it, the one in force."""
-    cases: tuple[Case, ...] = Field(min_length=1)
+    cases: tuple[Case, ...] = Field(json_schema_extra={"minItems": 1})
+
+    @field_validator("cases")
+    @classmethod
+    def _are_some(cls, value: tuple[Case, ...]) -> tuple[Case, ...]:
+        # pydantic's own bound would tell of cases with a mistake that they are missing, too.
+        if not value:
+            raise ValueError("expected at least one")
+        return value
 
 
 def read_cases(path: Path, name: str | None = None) -> tuple[CaseFile, YamlText]:

@@ -52,6 +52,10 @@ def case_lines(outcome: CaseOutcome, name: str) -> Iterator[str]:
         yield f"      - {missing}"
     for unexpected in outcome.unexpected:
         yield f"      + {unexpected}"
+    for slug in outcome.degraded_missing:
+        yield f"      - {slug}"
+    for slug in outcome.degraded_unexpected:
+        yield f"      + {slug}  on {outcome.degraded[slug]} pictures"
     if not (outcome.met or outcome.unexpected):
         yield "      nothing was raised"
 
@@ -68,6 +72,9 @@ def case_record(outcome: CaseOutcome, name: str, policy_version: str) -> dict[st
         "met": [_found_record(one) for one in outcome.met],
         "missing": [_wanted_record(one) for one in outcome.missing],
         "unexpected": [_found_record(one) for one in outcome.unexpected],
+        "degraded": dict(outcome.degraded),
+        "degraded_missing": list(outcome.degraded_missing),
+        "degraded_unexpected": list(outcome.degraded_unexpected),
     }
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from commandline import livewarden
+from commandline import Ran, livewarden
 from jsonschema import Draft202012Validator
 
 from config.policy import load_policy
@@ -210,6 +210,26 @@ class TestCases:
             ("repeat: 3", "repeat: 0", "cases[0].samples[0].repeat"),
             ("cases:", "cases: [", "expected YAML"),
             ("policy.yaml", "none.yaml", "none.yaml: cannot be read"),
+            ("at: 4", "at: yes", "cases[0].samples[0].at: Input should be a valid number"),
+            (
+                "repeat: 3}",
+                "repeat: 6000}\n      - {at: 0.5, repeat: 6000, every: 1}",
+                "cases.yaml: line 6, column 5: cases[0].samples: 12,000 pictures with those that `repeat` makes: "
+                "expected at most 10,000 a case",
+            ),
+            (
+                "open-nsfw/nsfw: 0.9}",
+                "open-nsfw/nsfv: 0.9}",
+                "cases.yaml: line 7, column 26: cases[0].samples[0].scores.open-nsfw/nsfv: unknown score "
+                "'open-nsfw/nsfv': did you mean 'open-nsfw/nsfw'?",
+            ),
+            (
+                "at: 4,",
+                "at: 4, matches: [{list: knwon}],",
+                "line 7, column 28: cases[0].samples[0].matches[0].list: unknown list 'knwon': did you mean 'known'?",
+            ),
+            ("raises:", "degraded: [rule-failed:nudes]\n    raises:", "unknown rule 'nudes': did you mean 'nude'?"),
+            ("raises:", "degraded: [rule-faild:nude]\n    raises:", "line 8, column 16: cases[0].degraded[0]: "),
         ],
     )
     def test_a_mistake_in_the_cases_is_told(self, folder: Path, old: str, new: str, told: str) -> None:
@@ -218,6 +238,108 @@ class TestCases:
         ran = livewarden("policy", "test", folder / "cases.yaml")
         assert ran.status == 2
         assert told in ran.message
+
+
+class TestNamesThatNoRuleGoesBy:
+    """What is misspelt tests nothing, and what no rule goes by may be what a case is about."""
+
+    CASES = """
+version: "1"
+policy: policy.yaml
+cases:
+  - name: quiet
+    stream: {signals: {SIGNAL: 3}}
+    samples: [{at: 0, matches: [{list: LIST}]}]
+    raises: []
+"""
+
+    def run(self, folder: Path, when: str, *, name: str = "known", signal: str = "reports") -> Ran:
+        (folder / "policy.yaml").write_text(
+            f"version: '1'\nrules:\n  - name: r\n    when: >-\n      {when}\n    severity: high\n"
+        )
+        (folder / "cases.yaml").write_text(self.CASES.replace("LIST", name).replace("SIGNAL", signal))
+        return livewarden("policy", "test", "cases.yaml", folder=folder)
+
+    SIGNALS = 'signal("reports") > 5.0 && matched("known")'
+
+    def test_those_that_rules_go_by(self, folder: Path) -> None:
+        """Every run of good cases would teach people to read over warnings."""
+        assert self.run(folder, self.SIGNALS).out == "ok    quiet\n1 of 1 cases passed\n"
+
+    def test_one_that_is_nearly_another(self, folder: Path) -> None:
+        """A case with a typing error passes for ever, whatever becomes of the rule."""
+        told = self.run(folder, self.SIGNALS, signal="reprots")
+        assert told.status == 2
+        assert told.message.startswith(
+            "cases.yaml: line 6, column 24: cases[0].stream.signals.reprots: unknown signal "
+        )
+
+    def test_one_that_is_like_no_other(self, folder: Path) -> None:
+        """That a rule leaves other lists alone could not be tested."""
+        ran = self.run(folder, self.SIGNALS, name="wallpapers")
+        assert ran.status == 0
+        assert ran.out.splitlines()[0] == "cases.yaml:7:34: no rule names the list 'wallpapers'"
+        records = livewarden("policy", "test", "cases.yaml", "--json", folder=folder)
+        assert [(one["line"], one["field"]) for one in records.of_type("warning")] == [
+            (7, "cases[0].samples[0].matches[0].list")
+        ]
+
+    def test_where_any_list_counts(self, folder: Path) -> None:
+        """Whoever has a rule for all lists would have to name each in it."""
+        when = 'matches.exists(m, m.list in ["known", "other"] && m.distance < 0) && signals["reports"] > 5.0'
+        assert self.run(folder, when, name="wallpapers").out.startswith("ok ")
+        assert self.run(folder, when, name="other").out.startswith("ok ")
+        ran = self.run(folder, when, name="knwon")
+        assert (ran.status, ran.out.splitlines()[0]) == (
+            0,
+            "cases.yaml:7:34: no rule names the list 'knwon': did you mean 'known'?",
+        )
+
+
+class TestRulesThatFail:
+    @pytest.fixture
+    def failing(self, folder: Path) -> Path:
+        level = (
+            "  - {name: level, when: 'score(\"open-nsfw/nsfw\") > 0.95 && stream.metadata.level > 3', severity: high}\n"
+        )
+        (folder / "policy.yaml").write_text(POLICY + level)
+        (folder / "cases.yaml").write_text(
+            'version: "1"\n'
+            "policy: policy.yaml\n"
+            "cases:\n"
+            "  - name: text\n"
+            "    stream: {metadata: {level: high}}\n"
+            "    samples: [{at: 0, scores: {open-nsfw/nsfw: 0.96}, repeat: 2, every: 30}]\n"
+            "    raises: []\n"
+        )
+        return folder
+
+    def test_fail_the_case(self, failing: Path) -> None:
+        """A rule that can never hold passes every case in which it is to be silent."""
+        ran = livewarden("policy", "test", "cases.yaml", folder=failing)
+        assert ran.status == 1
+        assert ran.out.splitlines() == [
+            "FAIL  text  (cases.yaml:4)",
+            "      + rule-failed:level  on 2 pictures",
+            "      nothing was raised",
+            "0 of 1 cases passed",
+        ]
+        (case,) = livewarden("policy", "test", "cases.yaml", "--json", folder=failing).of_type("case")
+        assert (case["passed"], case["degraded"], case["degraded_unexpected"]) == (
+            False,
+            {"rule-failed:level": 2},
+            ["rule-failed:level"],
+        )
+
+    def test_may_be_what_is_to_happen(self, failing: Path) -> None:
+        """That the others go on where one fails could not be tested."""
+        cases = failing / "cases.yaml"
+        cases.write_text(cases.read_text() + "    degraded: [rule-failed:level]\n")
+        assert livewarden("policy", "test", cases).status == 0
+        cases.write_text(cases.read_text().replace("level: high", "level: 1"))
+        ran = livewarden("policy", "test", "cases.yaml", folder=failing)
+        assert ran.status == 1
+        assert ran.out.splitlines()[1] == "      - rule-failed:level"
 
 
 def test_editors_know_the_format_of_cases() -> None:
