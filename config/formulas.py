@@ -24,7 +24,8 @@ _SUM: Final = rf"{_TERM}(?:\s*\+\s*{_TERM})*"
 _FLOOR: Final = re.compile(
     rf"(?:{_SUM}\s*(?P<right>>=|>)\s*(?P<at_right>-?{_NUMBER})|(?P<at_left>-?{_NUMBER})\s*(?P<left><=|<)\s*{_SUM})"
 )
-_QUOTED: Final = re.compile(_TEXT)
+_QUOTED: Final = re.compile(r"""(["'])((?:(?!\1)[^\\\n]|\\.)*)\1""")
+"""Of all texts, with escapes too: a text that ends with one must not be taken to go on up to the next."""
 _SCORES: Final = re.compile(r"\bscores?\b")
 _NAMED: Final = re.compile(_NAMED_SCORE)
 _MATCHED: Final = re.compile(rf"matched\s*\(\s*{_TEXT}\s*\)")
@@ -60,7 +61,7 @@ class Atom:
     @cached_property
     def quoted(self) -> frozenset[str]:
         """All that stands in quotes: names of scores among it."""
-        return frozenset(found[0][1:-1] for found in _QUOTED.finditer(self.text))
+        return frozenset(found[2] for found in _QUOTED.finditer(self.text))
 
     @cached_property
     def floor(self) -> Floor | None:

@@ -75,12 +75,12 @@ def _shadow_only(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem
             continue
         asked = sorted(_asked(rule.condition) & shadow)
         unnamed = unnamed_scores(rule.when)
-        if asked:
-            text = f"{asked[0]} is for rules with `mode: shadow` only, says its manifest"
-            yield Problem(("rules", place, "when"), text, rule.when.find(asked[0]))
-        elif unnamed is not None:
+        if unnamed is not None:
             text = f"{_BY_NAME}: this may be {min(shadow)}, which is for rules with `mode: shadow` only"
             yield Problem(("rules", place, "when"), text, unnamed)
+        elif asked:
+            text = f"{asked[0]} is for rules with `mode: shadow` only, says its manifest"
+            yield Problem(("rules", place, "when"), text, rule.when.find(asked[0]))
 
 
 def _cascade(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
@@ -90,7 +90,8 @@ def _cascade(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
     for place, stage in enumerate(policy.cascade or ()):
         for score in sorted(_asked(stage.condition) - keys):
             text = unknown("score", score, sorted(keys))
-            yield Problem(("cascade", place, "when"), text, (stage.when or "").find(score))
+            at = (stage.when or "").find(score)
+            yield Problem(("cascade", place, "when"), text, at if at >= 0 else None)  # it may have escapes
         if stage.model in about_minors:
             yield from _without_cause(place, stage, safe)
 

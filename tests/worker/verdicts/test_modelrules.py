@@ -64,6 +64,8 @@ CLEARING = [
     '[score("age/minor")].all(s, s < 0.5)',
     'score("open-nsfw/nsfw") - score("age/minor") > 0.4',
     'score("age/minor") in [0.0]',
+    r'stream.id == "\\" ? score("age/minor") < 0.5 : true',
+    r'stream.id == "\\" ? window.max("age/minor", "60s") < 0.5 : true',
 ]
 
 
