@@ -22,7 +22,7 @@ _WINDOW: Final = (
 _TERM: Final = rf"(?:(?:{_NUMBER}\s*\*\s*)?(?:{_NAMED_SCORE}|{_WINDOW})(?:\s*\*\s*{_NUMBER})?)"
 _SUM: Final = rf"{_TERM}(?:\s*\+\s*{_TERM})*"
 _FLOOR: Final = re.compile(
-    rf"(?:{_SUM}\s*(?P<right>>=|>)\s*(?P<at_right>-?{_NUMBER})|(?P<at_left>-?{_NUMBER})\s*(?P<left><=|<)\s*{_SUM})"
+    rf"(?:{_SUM}\s*(?:>=|>)\s*(?P<at_right>-?{_NUMBER})|(?P<at_left>-?{_NUMBER})\s*(?:<=|<)\s*{_SUM})"
 )
 _QUOTED: Final = re.compile(r"""(["'])((?:(?!\1)[^\\\n]|\\.)*)\1""")
 """Of all texts, with escapes too: a text that ends with one must not be taken to go on up to the next."""
@@ -33,20 +33,6 @@ _EXISTS: Final = re.compile(r"matches\s*\.\s*(?:exists|exists_one)\s*\(")
 _SOME_MATCHES: Final = re.compile(
     r"(?:size\s*\(\s*matches\s*\)|matches\s*\.\s*size\s*\(\s*\))\s*(?:>\s*\d+|>=\s*[1-9]\d*|!=\s*0)"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Floor:
-    """`score("a/b") >= 0.5` and its like: scores, windows over them and sums of these, from some number on."""
-
-    value: float
-    strict: bool
-    """It has to be exceeded (>), not reached (>=)."""
-
-    @property
-    def holds_at_zero(self) -> bool:
-        """Whether it holds where all scores in it are 0."""
-        return self.value < 0 or (self.value == 0 and not self.strict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +50,13 @@ class Atom:
         return frozenset(found[2] for found in _QUOTED.finditer(self.text))
 
     @cached_property
-    def floor(self) -> Floor | None:
-        """None: it is something else. A floor holds on where any score in it rises."""
+    def floor(self) -> float | None:
+        """Of `score("a/b") >= 0.5` and its like: the number from which on it holds. None: it is something else.
+
+        It may be exceeded (>) or reached (>=). On the left there may be windows over scores too, and sums of both. It holds on where any score in it rises.
+        """
         found = _FLOOR.fullmatch(self.text)
-        if found is None:
-            return None
-        value = found["at_left"] if found["at_right"] is None else found["at_right"]
-        return Floor(value=float(value), strict="=" not in (found["left"] or found["right"]))
+        return None if found is None else float(found["at_right"] or found["at_left"])
 
     @cached_property
     def needs_match(self) -> bool:

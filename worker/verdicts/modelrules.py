@@ -106,17 +106,18 @@ def _without_cause(place: int, stage: Stage, safe: frozenset[str]) -> Iterator[P
     if causeless is not None:
         yield Problem(
             ("cascade", place, "when"),
-            f'{text}score("MODEL/LABEL") >= N, of a label that is not `safe`, matched("LIST") or matches.exists(…); '
+            f'{text}score("MODEL/LABEL") >= N above 0, of a label that is not `safe`, matched("LIST") or matches.exists(…); '
             "&& may narrow it, and both sides of || must need one: this may hold where nothing was found",
             causeless.offset,
         )
 
 
 def _is_cause(atom: Atom, safe: frozenset[str]) -> bool:
-    """Whether it surely fails where no list matched, labels of what is safe are at 1 and all others at 0."""
-    if atom.needs_match:
-        return True
-    return atom.floor is not None and not atom.floor.holds_at_zero and not atom.quoted & safe
+    """Whether it surely fails where no list matched, labels of what is safe are at 1 and all others at 0.
+
+    More than 0 (>) is no cause: hardly a network ever gives exactly 0.
+    """
+    return atom.needs_match or (atom.floor is not None and atom.floor > 0 and not atom.quoted & safe)
 
 
 def _clearing(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:

@@ -162,6 +162,7 @@ CAUSELESS = [
     None,
     'score("open-nsfw/nsfw") >= 0.0',
     'score("open-nsfw/nsfw") > -1.0',
+    'score("open-nsfw/nsfw") > 0.0',
     '!(score("open-nsfw/nsfw") >= 0.5)',
     'score("open-nsfw/nsfw") < 0.5',
     'score("open-nsfw/sfw") >= 0.5',
