@@ -21,6 +21,7 @@ from sampler.decoder import Decoder
 from worker.bank.doctor import examine_bank
 from worker.bank.opening import open_what_is_there
 from worker.cardfile import card_png
+from worker.checkup.failingdoctor import examine_failing
 from worker.checkup.policydoctor import examine_policies
 from worker.checkup.redisdoctor import examine_redis
 from worker.checkup.stuckdoctor import examine_stuck
@@ -66,6 +67,7 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
     yield from examine_redis(settings.redis_url.get_secret_value())
     yield from examine_bank(settings)
     yield from examine_policies(settings, policy)
+    yield from examine_failing(settings)
     yield _store(settings)
 
 

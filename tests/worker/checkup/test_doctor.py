@@ -84,6 +84,21 @@ def test_rules_that_name_what_does_not_exist_are_told(tmp_path: Path) -> None:
     assert "unknown score 'open-nsfw/nsfv': did you mean 'open-nsfw/nsfw'?" in checks["rules"]["found"]
 
 
+def test_rules_that_fail_on_streams_are_told(redis_url: str, redis: Redis) -> None:
+    """A rule that the types in a platform's metadata make fail calls nobody, and all that it names exists."""
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url}
+    for name in ("a", "b", "gone"):
+        livewarden("streams", "add", name, "--url", "https://cdn.example/a.m3u8", environment=environment)
+        redis.hset(f"lw:stream:{name}", "degraded", '["stale-list:police"]')
+    assert "failing rules" not in examine(redis_url)[1]
+    for name in ("a", "b", "gone"):
+        redis.hset(f"lw:stream:{name}", "degraded", '["rule-failed:level", "stale-list:police"]')
+    livewarden("streams", "remove", "gone", environment=environment)
+    _, checks = examine(redis_url)
+    assert checks["failing rules"]["state"] == "warn"
+    assert "rule-failed:level on 2 streams (a, …)" in checks["failing rules"]["found"]
+
+
 def test_password_of_redis_is_not_shown() -> None:
     """It would end up in tickets."""
     ran, _ = examine("redis://:s3cret@127.0.0.1:1/0")

@@ -2,6 +2,7 @@
 
 import pytest
 from commandline import livewarden
+from redis import Redis
 
 URL = "https://cdn.example/a/index.m3u8"
 LEDGER = ("elapsed", "moderated", "skipped", "failed", "missed", "pending", "unhashable")
@@ -44,6 +45,16 @@ def test_signals_of_a_platform(environment: dict[str, str]):
     assert "no such stream is watched" in livewarden("streams", "signal", "s", "x=1", environment=environment).message
     again = livewarden("streams", "add", "s", "--url", URL, "--json", environment=environment)
     assert again.records[0]["signals"] == {}
+
+
+def test_what_does_not_work_is_shown(environment: dict[str, str], redis: Redis):
+    """A stream on which a rule cannot be evaluated would look as well as the others."""
+    livewarden("streams", "add", "s", "--url", URL, environment=environment)
+    assert "degraded" not in livewarden("streams", "show", "s", environment=environment).out
+    redis.hset("lw:stream:s", "degraded", '["rule-failed:level", "stale-list:police"]')
+    lines = livewarden("streams", "show", "s", environment=environment).out.splitlines()
+    shown = [line.strip(" │").split()[-1] for line in lines if "degraded" in line]
+    assert shown == ["rule-failed:level", "stale-list:police"]
 
 
 def test_tables_for_people(environment: dict[str, str]):
