@@ -8,7 +8,7 @@ import cv2
 import pytest
 import yaml
 from commandline import livewarden
-from tinymodels import constant_model, endless_model, install, labels, manifest, mean_model
+from tinymodels import constant_model, endless_model, install, labels, manifest, mean_model, one_node_model
 
 from models.testcard import testcard as draw_card
 
@@ -122,6 +122,17 @@ def test_verify_fails_where_a_picture_takes_longer_than_is_allowed(tmp_path: Pat
     ran = livewarden("models", "verify", path, "--json")
     assert ran.status == 1
     assert "stopped after 0.05 s for one picture" in ran.records[0]["problem"]
+
+
+def test_verify_tells_of_a_run_that_does_not_stop(tmp_path: Path) -> None:
+    """A script that reads records would find none of the model that ended the command."""
+    path = install(
+        tmp_path, one_node_model(), outputs=[{"labels": labels("only")}], runtime={"time_limit_seconds": 0.3}
+    )
+    ran = livewarden("models", "verify", path, "--json")
+    (record,) = ran.records
+    assert (ran.status, record["ok"], record["manifest"]) == (2, False, str(path))
+    assert "did not stop within" in record["problem"]
 
 
 def test_verify_tells_what_a_picture_takes(tmp_path: Path) -> None:
