@@ -53,7 +53,8 @@ class Atom:
     def floor(self) -> float | None:
         """Of `score("a/b") >= 0.5` and its like: the number from which on it holds. None: it is something else.
 
-        It may be exceeded (>) or reached (>=). On the left there may be windows over scores too, and sums of both. It holds on where any score in it rises.
+        It may have to be exceeded (>) or reached (>=). There may be windows over scores in it too, and sums of both; it
+        holds on where any score in it rises.
         """
         found = _FLOOR.fullmatch(self.text)
         return None if found is None else float(found["at_right"] or found["at_left"])
