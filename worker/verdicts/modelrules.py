@@ -107,7 +107,8 @@ def _without_cause(place: int, stage: Stage, safe: frozenset[str]) -> Iterator[P
         yield Problem(
             ("cascade", place, "when"),
             f'{text}score("MODEL/LABEL") >= N above 0, of a label that is not `safe`, matched("LIST") or '
-            "matches.exists(…); && may narrow it, and both sides of || must need one: this may hold where nothing was found",
+            "matches.exists(…); && may narrow it, and both sides of || must need one: "
+            "this may hold where nothing was found",
             causeless.offset,
         )
 
