@@ -9,8 +9,10 @@ from hls_origin import SEGMENT_SECONDS, LiveOrigin, fragmented_mp4, segment_byte
 from redis import Redis
 
 from config.settings import Settings
+from models.classifier import StuckRun
 from sampler.limits import Limits
 from worker.moderate import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
+from worker.policy.breaker import STUCK_SECONDS, leave_out
 from worker.polling.poll import poll_due
 from worker.polling.segments import pending_key
 from worker.process import SEED, Process
@@ -93,6 +95,27 @@ def test_fragmented_mp4_is_seen_with_its_initialisation_section(process: Process
         moderate_segment(process, "s", key)
     assert process.redis.xlen(DRILLS) == 1
     assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+
+
+def test_a_model_that_is_left_out_is_asked_again_when_its_time_is_over(process: Process, origin: LiveOrigin):
+    """One bad minute of a model would end its work for good, or each of its stuck runs would take a worker."""
+    run = StuckRun(model="open-nsfw", version="1", sha256="5a" * 32, limit_seconds=1.0, on_trial=False)
+    leave_out(process.redis, run)
+    assert 0 < process.redis.ttl("lw:stuck:open-nsfw") <= STUCK_SECONDS
+    for name in ("0.ts", "1.ts"):
+        origin.add(name, segment_bytes(card=True))
+        for key in admit(process, origin):
+            moderate_segment(process, "s", key)
+        record = show(process.redis, "s")
+        if name == "0.ts":
+            assert record["degraded"] == ["model-stuck:open-nsfw"]
+            assert record["reasons"] == {"failed: classifier_failed": SEGMENT_SECONDS}
+            assert set(record["last_scores"]) == {"testcard/card"}
+            assert process.redis.xlen(DRILLS) == 1
+        process.redis.delete("lw:stuck:open-nsfw")  # as its expiry does
+    check_equation(record)
+    assert record["degraded"] == []
+    assert record["moderated_seconds"] == SEGMENT_SECONDS
 
 
 def test_the_test_card_is_nothing_to_a_live_stream(process: Process, origin: LiveOrigin):

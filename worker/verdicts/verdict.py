@@ -54,7 +54,8 @@ class SampleVerdict:
     concealed: bool
     """Parts of it are made up: it was hashed, and speaks for nothing."""
     looked_at: bool
-    """It had its classifier turn: every classifier ran on it, or it is deduplicated."""
+    """It had its classifier turn: every classifier that had cause, and that live rules may ask, gave its scores; or it
+    is deduplicated."""
     flat: str | None
     """"black", "white" or "blank": it shows nothing."""
     frozen: bool
