@@ -3,15 +3,15 @@
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from config.cost import MAX_MATCHES
 from config.expressions import Condition, Context
 from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts, Surroundings, VideoFrame
 from config.names import ConditionError
 from config.rules import Rule
-from config.trial import MAX_MATCHES
 
 
 class Asked:
-    """The sample as conditions see it. Views of a part of its matches are built only where a rule asks for them."""
+    """The sample as conditions see it, and parts of its matches, where a rule asks for them."""
 
     def __init__(
         self, stream: StreamFacts, sample: SampleFacts, around: Surroundings | None, names: Collection[str]
@@ -22,12 +22,14 @@ class Asked:
         self.problems: tuple[str, ...] = ()
         """Slugs of what a rule will not see."""
         self._sample = sample
-        self._views: dict[tuple[ListMatch, ...], Context] = {}
+        self._part: Context | None = None
+        self._part_matches: tuple[ListMatch, ...] = ()
         try:
-            self._views[sample.matches] = Context(stream, sample, around, names=names)
+            self._whole = Context(stream, sample, around, names=names)
         except ValueError:  # CEL has no text with lone surrogates, JSON of a platform's notes may
             self.problems = ("metadata-unusable",)
             stream = replace(stream, metadata={})
+            self._whole = Context(stream, sample, around, names=names)
         self._stream = stream
 
     def hit(self, rule: Rule) -> Hit | None:
@@ -70,19 +72,21 @@ class Asked:
         Raises:
             ConditionError: it cannot be evaluated.
         """
-        return self._view(self._sample.matches).holds(condition)
+        return self._whole.holds(condition)
 
     def grounds(self, condition: Condition) -> tuple[ListMatch, ...]:
         """Of a condition that holds: the matches each of which would do alone.
 
         Without them all it would not hold. None where it holds without any match, or only for several together.
         """
-        if not condition.uses_matches or not self._sample.matches or self._holds_for((), condition):
+        part = condition.of_matches
+        if not condition.uses_matches or not self._sample.matches or self._holds_for((), part):
             return ()
-        return tuple(match for match in self._sample.matches if self._holds_for((match,), condition))
+        return tuple(match for match in self._sample.matches if self._holds_for((match,), part))
 
     def frames(self, condition: Condition) -> tuple[ListMatch, ...]:
-        """Of each listed video that the condition holds for by itself: the frames nearest to the picture.
+        """Of a condition that holds, and of each listed video that it holds for by itself: the frames nearest to the
+        picture.
 
         Several are equally near where a video stands still.
         """
@@ -94,13 +98,14 @@ class Asked:
         return tuple(
             match
             for matches in videos.values()
-            if self._holds_for((*alone, *matches), condition)
+            if self._holds_for((*alone, *matches), condition.of_matches)
             for match in _nearest(matches)
         )
 
     def holds_unallowed(self, condition: Condition) -> bool:
-        """Whether it would hold without the matches that a lead found harmless."""
-        return self._holds_for(tuple(match for match in self._sample.matches if not match.allowed), condition)
+        """Whether what holds would hold without the matches that a lead found harmless, too."""
+        unallowed = tuple(match for match in self._sample.matches if not match.allowed)
+        return self._holds_for(unallowed, condition.of_matches)
 
     def _matched_before(self, condition: Condition) -> bool:
         calls = (call for call in condition.windows if call.function == "matched")
@@ -113,11 +118,16 @@ class Asked:
             return False  # of the whole sample it is told
 
     def _view(self, matches: tuple[ListMatch, ...]) -> Context:
-        view = self._views.get(matches)
-        if view is None:
+        """Good until the next is asked for."""
+        if matches == self._sample.matches:
+            return self._whole
+        if self._part is None:
             sample = replace(self._sample, matches=matches)
-            view = self._views[matches] = Context(self._stream, sample, self._around, names=self._names)
-        return view
+            self._part = Context(self._stream, sample, self._around, names=self._names)
+        elif matches != self._part_matches:
+            self._part.look_at(matches)
+        self._part_matches = matches
+        return self._part
 
 
 def _nearest(matches: Iterable[ListMatch]) -> list[ListMatch]:

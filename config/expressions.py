@@ -1,26 +1,28 @@
 """Conditions of rules: CEL, compiled once, checked when the policy is loaded, evaluated once a sample.
 
 CEL finds an unknown name only when it comes across it. A policy that is wrong must not be found out on the night when
-its rule is needed, so names are checked before, and each condition is tried on samples that reach all of it.
+its rule is needed, so all parts of a condition are checked before, whatever hides them from a sample.
 """
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import cel
 
+from config.checking import kinds_of
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
-from config.names import FIELDS, FUNCTIONS, ConditionError, check_names, without_texts
+from config.kinds import FIELDS, OF_NAMES, Sizes, names
+from config.names import ConditionError, without_texts
+from config.references import NOTES, NOTES_INSIDE, asked, asked_lists, used, with_notes_apart
+from config.syntax import Node, asks_matches, conjuncts, read_syntax
 from config.windows import WindowCall, WindowError, extract_calls
 
 MAX_TAGS = 50
 """Of a match, that conditions see: what a list's source says of an entry has no bound."""
 
-_ASKED_SCORE = re.compile(r"""(?:\bscore\s*\(\s*|\bscores\s*\[\s*)(?:"([^"]*)"|'([^']*)')""")
-_ASKED_SIGNAL = re.compile(r"""(?:\bsignal\s*\(\s*|\bsignals\s*\[\s*)(?:"([^"]*)"|'([^']*)')""")
-_ASKED_LIST = re.compile(r"""(?:\bmatched\s*\(\s*|\.\s*list\s*[=!]=\s*)(?:"([^"]*)"|'([^']*)')""")
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
 
 
@@ -29,6 +31,7 @@ class Condition:
     """A compiled condition. Equal if its text is."""
 
     text: str
+    tree: Node
     scores: frozenset[str]
     """Scores that the text names, "<model>/<label>"."""
     signals: frozenset[str]
@@ -36,13 +39,20 @@ class Condition:
     lists: frozenset[str]
     """Hash lists that the text names."""
     names: frozenset[str]
-    """Of `config.names`, that it uses."""
+    """Of variables and of our functions, that it uses; NOTES and NOTES_INSIDE among them."""
     windows: tuple[WindowCall, ...]
     """What it asks of the samples before."""
     uses_matches: bool
     uses_scores: bool
     uses_coverage: bool
     program: Any
+    matches_program: Any
+    """Of what is joined by `&&`, the parts that are about the matches of the picture."""
+
+    @cached_property
+    def of_matches(self) -> "Condition":
+        """What decides whether it holds for part of a picture's matches too, where it holds for all of them."""
+        return replace(self, program=self.matches_program)
 
     @property
     def looks_around(self) -> bool:
@@ -59,14 +69,14 @@ class Context:
         sample: SampleFacts,
         around: Surroundings | None = None,
         *,
-        names: Collection[str] = tuple(FIELDS),
+        names: Collection[str] = (*FIELDS, NOTES, NOTES_INSIDE),
     ) -> None:
         """Without `around`, conditions that look around cannot be evaluated.
 
         Args:
             names: those that the conditions use; others are not there.
         """
-        lists = {match.list for match in sample.matches}
+        lists = set[str]()
         scores = {name: float(score) for name, score in sample.scores.items()}
         signals = {name: float(number) for name, number in stream.signals.items()}
         self._misuse = misuse = list[str]()
@@ -82,14 +92,14 @@ class Context:
             return signals.get(arguments[0], 0.0) if _one_text("signal", arguments, misuse) else 0.0
 
         variables: dict[str, Any] = {} if around is None else {**around.answers}
-        if "matches" in names:
-            variables["matches"] = [_match(match) for match in sample.matches]
         if "scores" in names:
             variables["scores"] = scores
         if "signals" in names:
             variables["signals"] = signals
         if "stream" in names:
-            variables["stream"] = _stream(stream)
+            variables["stream"] = _stream(stream, with_metadata=NOTES_INSIDE in names)
+        if NOTES in names:
+            variables[NOTES] = dict(stream.metadata)
         if "sample" in names:
             variables["sample"] = _sample(sample)
         if "coverage" in names and around is not None:
@@ -97,6 +107,17 @@ class Context:
         self._context = cel.Context(
             variables=variables, functions={"matched": matched, "score": score, "signal": signal}
         )
+        self._lists = lists
+        self._tells_matches = "matches" in names
+        self.look_at(sample.matches)
+
+    def look_at(self, matches: Iterable[ListMatch]) -> None:
+        """From now on, conditions see these matches: much less work than another context, where a stream has notes."""
+        told = tuple(matches)
+        self._lists.clear()
+        self._lists.update(match.list for match in told)
+        if self._tells_matches:
+            self._context.add_variable("matches", [_match(match) for match in told])
 
     def holds(self, condition: Condition) -> bool:
         """Whether the condition holds. One that asks for a score, signal or metadata key that is not there does not.
@@ -150,31 +171,39 @@ def parse_condition(text: str) -> Condition:
         plain, windows = extract_calls(text, bare)
     except WindowError as error:
         raise ConditionError(str(error), error.offset) from error
+    _compiled(plain)  # what it says of syntax is what people find elsewhere, too
+    tree = read_syntax(text)
+    kinds_of(tree, names(Sizes(matches=1, tags=1)))
+    plain, notes = with_notes_apart(plain, tree)
+    about_matches = [part for part in conjuncts(tree) if asks_matches(part)]
+    scored = [call.name for call in windows if call.function not in ("matched", "samples")]
+    matched = [call.name for call in windows if call.function == "matched"]
+    uses = used(tree)
+    return Condition(
+        text=text,
+        tree=tree,
+        scores=asked(tree, "score", "scores").union(scored),
+        signals=asked(tree, "signal", "signals"),
+        lists=asked_lists(tree).union(matched),
+        names=(uses & {*FIELDS, *OF_NAMES}) | notes,
+        windows=windows,
+        uses_matches=bool(matched or about_matches),
+        uses_scores=bool(scored) or not uses.isdisjoint(("score", "scores")),
+        uses_coverage="coverage" in uses,
+        program=_compiled(plain),
+        matches_program=_compiled(" && ".join(plain[part.start : part.end] for part in about_matches) or "true"),
+    )
+
+
+def _compiled(plain: str) -> Any:
     try:
-        program = cel.compile(plain)
+        return cel.compile(plain)
     except ValueError as error:
         position = _POSITION.search(str(error))
         if position is None:
             raise ConditionError(str(error)) from error
         line, column, what = position.groups()
-        raise ConditionError(what.partition(" expecting ")[0], _offset(text, int(line), int(column))) from error
-    bare = without_texts(plain)
-    references = program.references()
-    check_names(references, bare, {call.variable for call in windows})
-    scored = [call.name for call in windows if call.function not in ("matched", "samples")]
-    matched = [call.name for call in windows if call.function == "matched"]
-    return Condition(
-        text=text,
-        scores=frozenset([*_asked(_ASKED_SCORE, plain), *scored]),
-        signals=frozenset(_asked(_ASKED_SIGNAL, plain)),
-        lists=frozenset([*_asked(_ASKED_LIST, plain), *matched]),
-        names=frozenset({*references["variables"], *references["functions"]} & {*FIELDS, *FUNCTIONS}),
-        windows=windows,
-        uses_matches=bool(matched) or bool(re.search(r"\bmatches\b(?!\s*\()|\bmatched\s*\(", bare)),
-        uses_scores=bool(scored) or bool(re.search(r"\bscores?\b", bare)),
-        uses_coverage="coverage" in references["variables"],
-        program=program,
-    )
+        raise ConditionError(what.partition(" expecting ")[0], _offset(plain, int(line), int(column))) from error
 
 
 def _offset(text: str, line: int, column: int) -> int:
@@ -182,18 +211,14 @@ def _offset(text: str, line: int, column: int) -> int:
     return sum(len(one) + 1 for one in text.split("\n")[: line - 1]) + column - 1
 
 
-def _asked(pattern: re.Pattern[str], text: str) -> list[str]:
-    return [double or single for double, single in pattern.findall(text)]
-
-
-def _stream(stream: StreamFacts) -> dict[str, Any]:
+def _stream(stream: StreamFacts, *, with_metadata: bool) -> dict[str, Any]:
     return {
         "id": stream.stream_id,
         "purpose": stream.purpose,
         "audience": stream.audience,
         "risk_prior": float(stream.risk_prior),
-        "metadata": dict(stream.metadata),
         "drill": stream.drill,
+        **({"metadata": dict(stream.metadata)} if with_metadata else {}),
     }
 
 

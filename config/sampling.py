@@ -6,9 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from config.expressions import Condition, Context
 from config.names import ConditionError
+from config.references import NOTES, NOTES_INSIDE
 from config.trial import compile_condition
 
-_SEEN = frozenset({"stream", "signals", "signal"})
+SEEN = frozenset({"stream", NOTES, NOTES_INSIDE, "signals", "signal"})
+"""Names of what is known before a picture is looked at."""
 
 
 class SamplingChoice(BaseModel):
@@ -25,7 +27,7 @@ class SamplingChoice(BaseModel):
     @classmethod
     def _compiles(cls, value: str) -> str:
         condition = compile_condition(value)
-        if condition.looks_around or not condition.names <= _SEEN:
+        if condition.looks_around or not condition.names <= SEEN:
             raise ConditionError("it is asked before a picture is looked at: expected only stream and signals")
         return value
 

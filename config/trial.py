@@ -1,30 +1,23 @@
-"""Conditions tried out before they are needed: on samples that reach all of them, and on the largest there can be."""
+"""Conditions tried out before they are needed: on samples that reach all of them, and on the largest there can be.
+
+A second look: what stands behind a guard is hidden from trials, so config/checking.py and config/cost.py come first.
+"""
 
 import itertools
-import re
 from contextlib import suppress
 from functools import lru_cache
 from time import thread_time
 from typing import Final
 
+from config.cost import MAX_MATCHES, MAX_SECONDS, Cost, cost_of
 from config.expressions import Condition, Context, parse_condition
 from config.facts import Coverage, ListMatch, SampleFacts, StreamFacts, Surroundings
-from config.names import MATCH_FIELDS, ConditionError, unknown, without_texts
-
-MAX_MATCHES: Final = 64
-"""Matches of one sample that conditions see: bounds what a rule may cost. The nearest of each list are among them."""
-
-MAX_NESTED: Final = 2
-"""Comprehensions (`all`, `exists`, `map`, …) in one another: two over all matches take some 2 ms, three 0.2 s."""
-MAX_COMPREHENSIONS: Final = 12
-"""Of one condition in all."""
-MAX_SECONDS: Final = 0.05
-"""CPU time for one sample, the largest there can be: twenty of them a segment would be a second."""
+from config.names import ConditionError
+from config.syntax import Comprehension, nodes
 
 _LARGE_METADATA: Final = {f"key-{number}": "value" for number in range(1_000)}
 """About as many notes as a platform may have on a stream (16 kB)."""
 _LARGE_SIGNALS: Final = {f"signal-{number}": 1.0 for number in range(50)}
-_MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 
 
 @lru_cache(maxsize=1_000)
@@ -32,37 +25,29 @@ def compile_condition(text: str) -> Condition:
     """Compiles and checks a condition; the same text is compiled once, however often its policy is read.
 
     Raises:
-        ConditionError: syntax or an unknown name, with its place; or a mistake that shows when it is tried, such as
-            adding an integer to a score; or it costs too much.
+        ConditionError: syntax, an unknown name, or what does not fit together, such as an integer that is added to a
+            score; or it costs too much; with its place.
     """
     condition = parse_condition(text)
-    _check_nesting(text)
+    cost = cost_of(condition.tree)
+    if cost.seconds > MAX_SECONDS:
+        raise ConditionError(_too_dear(text, cost), cost.dearest.start)
     _try_out(condition)
     _check_cost(condition)
     return condition
 
 
-def _check_nesting(text: str) -> None:
-    bare = without_texts(text)
-    opened: list[bool] = []
-    """Of the parentheses that are open: whether it is a comprehension's."""
-    macros = {found.end() - 1: found.start() for found in _MACRO.finditer(bare)}
-    for place, character in enumerate(bare):
-        if character == "(":
-            opened.append(place in macros)
-            if sum(opened) > MAX_NESTED:
-                raise ConditionError(
-                    f"it would cost too much: expected at most {MAX_NESTED} of all, exists, exists_one, map and "
-                    "filter in one another",
-                    macros.get(place, place),
-                )
-        elif character == ")" and opened:
-            opened.pop()
-    if len(macros) > MAX_COMPREHENSIONS:
-        raise ConditionError(
-            f"it would cost too much: {len(macros)} of all, exists, exists_one, map and filter: expected at most "
-            f"{MAX_COMPREHENSIONS}"
-        )
+def _too_dear(text: str, cost: Cost) -> str:
+    part = " ".join(text[cost.dearest.start : cost.dearest.end].split())
+    part = part if len(part) <= _SHOWN_CHARACTERS else f"{part[:_SHOWN_CHARACTERS]}…"
+    return (
+        f"it could cost {cost.seconds:.2g} s of CPU on one picture, most of it in {part!r}: expected at most "
+        f"{MAX_SECONDS} s. Put no all, exists, map or filter in another, and write x in list, x == y or startsWith() "
+        "in place of matches()"
+    )
+
+
+_SHOWN_CHARACTERS: Final = 80
 
 
 def _try_out(condition: Condition) -> None:
@@ -86,16 +71,7 @@ def _try_out(condition: Condition) -> None:
         stream = StreamFacts(
             stream_id="stream", purpose=purpose, signals=dict.fromkeys(condition.signals, score * 1_000)
         )
-        try:
-            Context(stream, sample, _around(condition, score)).evaluate(condition)
-        except KeyError as error:
-            key = str(error.args[0]).strip("'\"")
-            # What a platform notes on a stream differs from stream to stream; all else is known.
-            if not re.search(rf"""\bmetadata\b\s*(\.\s*|\[\s*["'])(\w+\.)*{re.escape(key)}\b""", condition.text):
-                place = re.search(rf"\b{re.escape(key)}\b", condition.text)
-                raise ConditionError(
-                    unknown("field of a match", key, MATCH_FIELDS), None if place is None else place.start()
-                ) from error
+        Context(stream, sample, _around(condition, score)).holds(condition)
 
 
 def _around(condition: Condition, share: float) -> Surroundings:
@@ -110,7 +86,7 @@ def _around(condition: Condition, share: float) -> Surroundings:
 
 
 def _check_cost(condition: Condition) -> None:
-    if not _MACRO.search(condition.text):
+    if not any(isinstance(node, Comprehension) for node in nodes(condition.tree)):
         return
     lists = sorted(condition.lists) or ["list"]
     names = [*sorted(condition.scores), *(f"model/label-{number}" for number in range(MAX_MATCHES))]

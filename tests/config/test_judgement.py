@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from config.cost import MAX_MATCHES
 from config.errors import PolicyError
 from config.facts import Coverage, Hit, ListMatch, Place, SampleFacts, SegmentFacts, Severity, StreamFacts
 from config.judgement import MAX_WAITING_SAMPLES, Judgement, OrderState, judge, judge_alone
 from config.persistence import LATE_SECONDS
 from config.policy import Policy, load_policy, parse_policy
-from config.trial import MAX_MATCHES
 from config.windows import MAX_KEPT_SAMPLES
 
 LIVE = StreamFacts(stream_id="cam-1")
@@ -275,9 +275,9 @@ def test_streams_are_sampled_by_what_is_known_of_them() -> None:
         ('window["m/a"] > 1.0', "window is asked by its functions, as in window.count("),
         ('window.count("m/a", 0.5, "30s")', "expected true or false, it gives an int"),
         ('window.matched("x", "30s")', "expected true or false, it gives an int"),
-        ("matches.all(a, matches.all(b, matches.all(c, true)))", "expected at most 2 of all, exists"),
-        ('stream.metadata.all(a, stream.metadata.all(b, a + b != ""))', "it costs over 0.05 s of CPU"),
-        (" && ".join(["matches.all(m, true)"] * 13), "13 of all, exists"),
+        ("matches.all(a, matches.all(b, matches.all(c, true)))", "of CPU on one picture, most of it in 'matches.all(a"),
+        ('stream.metadata.all(a, stream.metadata.all(b, a + b != ""))', "expected at most 0.05 s"),
+        (" && ".join(['matches.all(m, m.tags.all(t, t != "x"))'] * 13), "expected at most 0.05 s"),
     ],
 )
 def test_mistakes_and_costs_are_refused(tmp_path: Path, when: str, told: str) -> None:
@@ -315,9 +315,8 @@ def test_allowed_matches_ask_for_a_review_only() -> None:
 
 def test_a_rule_that_takes_long_is_told() -> None:
     """A stream would fall behind, and nobody would know which rule it waits for."""
-    numbers = ", ".join(map(str, range(25)))
-    policy = policy_of(f"[{numbers}].all(a, stream.metadata.all(b, b != string(a)))", 'matched("x")')
-    crowded = replace(LIVE, metadata={f"note {number}": number for number in range(40_000)})
+    policy = policy_of("[1, 2, 3].all(a, stream.metadata.all(b, b != string(a)))", "stream.risk_prior == 0.0")
+    crowded = replace(LIVE, metadata={f"note {number}": number for number in range(300_000)})  # none may have so many
     evaluation = policy.evaluate(crowded, sample(0, None, "x"))
     assert [hit.rule for hit in evaluation.hits] == ["a", "b"]
     assert evaluation.problems == ("rule-slow:a",)

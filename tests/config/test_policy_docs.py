@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from config.errors import PolicyError
-from config.names import FIELDS, FUNCTIONS, MATCH_FIELDS
+from config.kinds import FIELDS, OF_NAMES, Sizes, names
 from config.policy import parse_policy
 from config.windows import SIGNATURES
 
@@ -27,7 +27,9 @@ def test_all_names_are_told() -> None:
     """A rule could ask for what nobody knows of."""
     assert len(EXAMPLES) >= 5
     fields = {field for owner in FIELDS.values() for field in owner}
-    for name in {*FIELDS, *FUNCTIONS, *MATCH_FIELDS, *fields, *(f"window.{function}" for function in SIGNATURES)}:
+    of_match = names(Sizes(matches=1, tags=1))["matches"].element.fields
+    assert of_match is not None
+    for name in {*FIELDS, *OF_NAMES, *of_match, *fields, *(f"window.{function}" for function in SIGNATURES)}:
         assert re.search(rf"`[^`]*\b{re.escape(name)}\b[^`]*`", TEXT), name
 
 

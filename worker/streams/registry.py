@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from redis import Redis
 
+from config.kinds import MAX_NOTE_CHARACTERS, MAX_NOTES
 from worker.errors import RegistryError
 from worker.redisdb import run_script
 
@@ -23,7 +24,7 @@ DUE = "lw:due"
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 MAX_URL_LENGTH = 4096
-MAX_METADATA_BYTES = 16_384
+MAX_METADATA_BYTES = MAX_NOTE_CHARACTERS
 """A platform's own notes on a stream travel with each event; they are no place for pictures."""
 
 KEPT_AFTER_END_SECONDS = 7 * 24 * 3600
@@ -171,7 +172,22 @@ def _check_metadata(value: object) -> Mapping[str, Any]:
         raise RegistryError(f"metadata: expected a JSON object: {error}") from error
     if size_bytes > MAX_METADATA_BYTES:
         raise RegistryError(f"metadata: {size_bytes} bytes of JSON: expected at most {MAX_METADATA_BYTES}")
+    values = _count(value)
+    if values > MAX_NOTES:
+        raise RegistryError(f"metadata: {values} values, keys among them: expected at most {MAX_NOTES}")
     return value
+
+
+def _count(value: dict[str, Any]) -> int:
+    """Keys and values, at all depths."""
+    left = [*value.values()]
+    count = 2 * len(left)
+    while left:
+        part = left.pop()
+        inside = [*part.values()] if isinstance(part, dict) else part if isinstance(part, list | tuple) else []
+        count += len(inside) * (2 if isinstance(part, dict) else 1)
+        left += inside
+    return count
 
 
 def watch(redis: Redis, registration: Registration) -> int:

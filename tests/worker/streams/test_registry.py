@@ -41,6 +41,7 @@ def test_refuses_what_is_no_http_url(url: object):
         ("risk_prior", True),
         ("metadata", [1]),
         ("metadata", {"x": "y" * 20_000}),
+        ("metadata", {"x": {"y": [[1] * 1_000, [2] * 1_000]}}),
         ("metadata", {"x": float("inf")}),
     ],
 )
