@@ -1,13 +1,11 @@
 """The cascade: which classifier looks at which picture. A dear or sensitive one only where a cheap one gave cause."""
 
-from collections.abc import Sequence
 from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from config.expressions import Condition, Context
 from config.facts import SampleFacts, StreamFacts
-from config.mistakes import PartError, Problem
 from config.names import ConditionError
 from config.trial import compile_condition
 
@@ -42,25 +40,3 @@ class Stage(BaseModel):
         if self.condition is None:
             return True
         return Context(stream, sample, names=self.condition.names).holds(self.condition)
-
-
-def check_cascade(stages: Sequence[Stage]) -> None:
-    """Checks what one stage may ask of the others.
-
-    Raises:
-        PartError: a model stands twice, or a condition asks for a score that no stage before gives.
-        ValueError: there are no stages.
-    """
-    if not stages:
-        raise ValueError("expected at least one model; leave the section away and all of them look at all pictures")
-    before: list[str] = []
-    for place, stage in enumerate(stages):
-        if stage.model in before:
-            raise PartError(Problem((place, "model"), f"{stage.model!r}: a model may stand in one stage only", 0))
-        asked = frozenset() if stage.condition is None else stage.condition.scores
-        for score in sorted(asked):
-            if score.partition("/")[0] not in before:
-                known = f"only {', '.join(before)}" if before else "no model"
-                text = f"no stage before gives the score {score!r}: {known} stands before {stage.model!r}"
-                raise PartError(Problem((place, "when"), text, (stage.when or "").find(score)))
-        before.append(stage.model)

@@ -1,14 +1,20 @@
 """Mistakes in a YAML file that an operator wrote, each with its place in the file: line, column, field, rule."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import yaml
 from pydantic import ValidationError
 
 from config.aliases import check_aliases
 from config.names import ConditionError, unknown
+from config.scalars import place_of
+
+_QUOTED: Final = re.compile(r"'([^']*)'")
+_TAG: Final = re.compile(r"(?:^|when:)[ \t]*!(?=[^!\s])")
+"""A value that begins with an exclamation mark; no tag has a meaning in our files, but `!!str` and its like."""
 
 Location = Sequence[str | int]
 """Of a field: keys and places, from the top of the file."""
@@ -22,14 +28,6 @@ class Problem(NamedTuple):
     """What was expected."""
     offset: int | None = None
     """Into the field's text, in characters."""
-
-
-class PartError(ValueError):
-    """What parts of a field say does not fit together; `problem.where` is from that field on."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.text)
-        self.problem = problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +75,7 @@ class YamlText:
 
     def __init__(self, text: str) -> None:
         """Raises what PyYAML raises, ValueError and RecursionError among it."""
-        self._lines = text.split("\n")
+        self._text = text
         loader = _Loader(text)
         try:
             self._node: yaml.Node | None = loader.get_single_node()
@@ -101,37 +99,19 @@ class YamlText:
                 break
             key, node = found
         else:
-            inside = None if offset is None else self._inside(node, offset)
-            if inside is not None:
-                return inside
+            if offset is not None and isinstance(node, yaml.ScalarNode):
+                inside = place_of(self._text, node, offset)
+                if inside is not None:
+                    return inside
         shown = node if key is None else key
         return (None, None) if shown is None else (shown.start_mark.line + 1, shown.start_mark.column + 1)
-
-    def _inside(self, node: yaml.Node | None, offset: int) -> tuple[int, int] | None:
-        """Where the character stands; None: the value is written in a way that hides it, with escapes perhaps."""
-        if not isinstance(node, yaml.ScalarNode):
-            return None
-        start = node.start_mark
-        if node.style in ("|", ">"):
-            first = start.line + 1
-            lines = [line.lstrip(" ").rstrip("\r") for line in self._lines[first : node.end_mark.line + 1]]
-            glue = "\n" if node.style == "|" else " "
-            for number, line in enumerate(lines):
-                before = sum(len(one) + 1 for one in lines[:number])
-                if offset <= before + len(line) and glue.join(lines).startswith(node.value.strip()):
-                    indent = len(self._lines[first + number]) - len(self._lines[first + number].lstrip(" "))
-                    return first + number + 1, indent + offset - before + 1
-            return None
-        column = start.column + (1 if node.style else 0)
-        if self._lines[start.line][column:].startswith(node.value):
-            return start.line + 1, column + offset + 1
-        return None
 
 
 def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
     """What stands for the place (a key, or the item itself), and the value."""
     if isinstance(node, yaml.MappingNode):
-        return next(((key, value) for key, value in node.value if key.value == str(part)), None)
+        # What `<<` merges stands in front, and gives way to what the mapping says itself.
+        return next(((key, value) for key, value in reversed(node.value) if key.value == str(part)), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part]
     return None
@@ -143,7 +123,16 @@ def mistakes_of(error: ValidationError, document: YamlText, known_fields: Mappin
     Args:
         known_fields: by the part of the file that has them, "" for the top.
     """
-    return [_mistake(dict(problem), document, known_fields) for problem in error.errors()]
+    problems: list[Mapping[str, Any]] = [dict(problem) for problem in error.errors()]
+    return [_mistake(one, document, known_fields) for one in problems if not _follows(one, problems)]
+
+
+def _follows(problem: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether it says of a list that it is too short, of which pydantic left away what is wrong itself."""
+    where = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in problems
+    )
 
 
 def _mistake(problem: Mapping[str, Any], document: YamlText, known_fields: Mapping[str, Sequence[str]]) -> Mistake:
@@ -151,14 +140,11 @@ def _mistake(problem: Mapping[str, Any], document: YamlText, known_fields: Mappi
     text = str(problem["msg"]).removeprefix("Value error, ")
     cause = problem.get("ctx", {}).get("error")
     offset = cause.offset if isinstance(cause, ConditionError) else None
-    if isinstance(cause, PartError):
-        location, offset = (*location, *cause.problem.where), cause.problem.offset
     if problem["type"] == "extra_forbidden":
         owner = next((part for part in reversed(location[:-1]) if part in known_fields), "")
         text = unknown("field", str(location[-1]), known_fields[str(owner)])
-    owner_field, colon, rest = text.partition(": ")
-    if not location and colon and owner_field in document.value:
-        location, text = (owner_field,), rest  # what the parts of a policy say of one another
+    elif problem["type"] in ("enum", "literal_error") and isinstance(problem["input"], str):
+        text, offset = unknown(str(location[-1]), problem["input"], _QUOTED.findall(problem["ctx"]["expected"])), 0
     return mistake_at(location, text, document, offset)
 
 
@@ -172,6 +158,19 @@ def mistake_at(location: Location, text: str, document: YamlText, offset: int | 
         field="".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix("."),
         rule=_rule(location, document.value),
     )
+
+
+def yaml_mistake(error: yaml.MarkedYAMLError, text: str) -> Mistake:
+    """Why a file's text is no YAML that is taken."""
+    mark = error.problem_mark
+    if mark is None:
+        return Mistake(text=f"{error.problem}: expected YAML")
+    begin = mark.index - mark.column
+    tag = _TAG.search(text[begin:].partition("\n")[0])
+    if tag is not None:
+        what = "a condition that begins with ! needs quotes around it: without them YAML takes it for a tag"
+        return Mistake(text=what, line=mark.line + 1, column=tag.end())
+    return Mistake(text=f"{error.problem}: expected YAML", line=mark.line + 1, column=mark.column + 1)
 
 
 def _rule(location: Location, document: Any) -> str:

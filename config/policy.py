@@ -11,18 +11,17 @@ from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from time import perf_counter
-from typing import Final, Self
+from typing import Final
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from config.asking import Asked, most_telling
-from config.budget import over_budget
-from config.cascade import Stage, check_cascade
+from config.cascade import Stage
+from config.contradictions import contradictions
 from config.errors import PolicyError
 from config.expressions import Context
 from config.facts import (
-    FLOOD_RULE,
     SELFTEST,
     Evaluation,
     Hit,
@@ -30,13 +29,13 @@ from config.facts import (
     StreamFacts,
     Surroundings,
 )
-from config.mistakes import Mistake, Problem, YamlText, mistake_at, mistakes_of
-from config.names import ConditionError, unknown
+from config.mistakes import Mistake, Problem, YamlText, mistake_at, mistakes_of, yaml_mistake
+from config.names import ConditionError
 from config.persistence import Persistence
 from config.profiles import PROFILES, SamplingProfile
 from config.regularfile import open_regular
 from config.rules import Flood, Rule
-from config.sampling import SEEN, SamplingChoice
+from config.sampling import SamplingChoice
 from config.windows import Windows
 
 MAX_POLICY_BYTES = 1_000_000
@@ -88,27 +87,12 @@ class Policy(BaseModel):
             for name, given in value.items()
         }
 
-    @field_validator("cascade")
+    @field_validator("rules")
     @classmethod
-    def _asks_only_before(cls, value: tuple[Stage, ...] | None) -> tuple[Stage, ...] | None:
-        if value is not None:
-            check_cascade(value)
+    def _calls_somebody(cls, value: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        if not value:
+            raise ValueError("at least one is needed: without any, nobody is ever called")
         return value
-
-    @model_validator(mode="after")
-    def _names_are_known_once(self) -> Self:
-        if not self.rules:
-            raise ValueError("rules: at least one is needed: without any, nobody is ever called")
-        names = [rule.name for rule in self.rules]
-        if FLOOD_RULE in names:
-            raise ValueError(f"rules: {FLOOD_RULE}: livewarden names incidents of `flood` so: expected another name")
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"rules: {', '.join(twice)}: a name may be given to one rule only")
-        for name in (self.sampling, *(choice.profile for choice in self.sampling_for)):
-            if name not in PROFILES | self.profiles:
-                raise ValueError(f"sampling: {unknown('profile', name, PROFILES | self.profiles)}")
-        return self
 
     @property
     def version(self) -> str:
@@ -125,7 +109,7 @@ class Policy(BaseModel):
         if not self.sampling_for:
             return self.profile
         nothing = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="", pdq_quality=0)
-        context = Context(stream, nothing, names=SEEN)
+        context = Context(stream, nothing, names=("stream", "signals"))
         name = next((choice.profile for choice in self.sampling_for if choice.holds(context)), self.sampling)
         return (PROFILES | self.profiles)[name]
 
@@ -259,33 +243,34 @@ def parse_policy(
     `shadow_scores`: of those, the ones that no hit of a live rule is to carry.
     """
     try:
-        document = YamlText(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _refused(name, Mistake(text=f"byte {error.start}: expected UTF-8 text")) from error
+    try:
+        document = YamlText(text)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line, column = (None, None) if mark is None else (mark.line + 1, mark.column + 1)
-        raise _refused(name, Mistake(text=f"{error.problem}: expected YAML", line=line, column=column)) from error
+        raise _refused(name, yaml_mistake(error, text)) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _refused(name, Mistake(text=f"{' '.join(str(error).split())}: expected YAML")) from error
     if not isinstance(document.value, dict):
         got = type(document.value).__name__
         raise _refused(name, Mistake(text=f"expected a mapping with version and rules, got {got}"))
     context = {"scores": None if known_scores is None else frozenset(known_scores)}
+    contrary = [mistake_at(where, what, document, at) for where, what, at in contradictions(document.value)]
     try:
         policy = Policy.model_validate(document.value, context=context)
     except ValidationError as error:
-        raise _refused(name, *mistakes_of(error, document, _KNOWN_FIELDS)) from error
+        raise _refused(name, *mistakes_of(error, document, _KNOWN_FIELDS), *contrary) from error
+    if contrary:
+        raise _refused(name, *contrary)
     policy._digest = hashlib.sha256(data).hexdigest()
     policy._name, policy._document = name, document
     policy._shadow_scores = frozenset(shadow_scores)
-    dear = over_budget(policy.rules)
-    if dear is not None:
-        raise policy.refused([dear])
     return policy
 
 
-def _refused(name: str, *mistakes: Mistake) -> PolicyError:
+def _refused(name: str, *found: Mistake) -> PolicyError:
+    mistakes = sorted(found, key=lambda mistake: (mistake.line or 0, mistake.column or 0))
     return PolicyError(f"{name}: {'; '.join(map(str, mistakes))}", mistakes=mistakes)
 
 

@@ -5,9 +5,9 @@ Numbers are strict: YAML 1.1 takes `yes` and `on` for booleans, which Python wou
 
 import re
 from functools import cached_property
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from config.expressions import Condition
 from config.facts import ALLOW, SELFTEST, Severity
@@ -47,7 +47,7 @@ class Rule(BaseModel):
     """A shadow rule is evaluated and counted, and calls nobody."""
     action: Literal["none", "interrupt"] = "none"
     """`interrupt` asks the platform to interrupt the stream; only where two frames matched one of `lists`."""
-    lists: tuple[str, ...] = ()
+    lists: tuple[str, ...] = Field(default=(), validate_default=True)
     """The hash lists whose matches may interrupt a stream: at least one that holds known material. `selftest` beside it
     lets drills try the way to the platform."""
     principles: _Principles | None = None
@@ -66,7 +66,14 @@ class Rule(BaseModel):
 
     @field_validator("lists")
     @classmethod
-    def _can_interrupt(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _can_interrupt(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        action = info.data.get("action")  # not there if it is wrong itself
+        if action == "interrupt" and not value:
+            raise ValueError(
+                "a rule with `action: interrupt` must name the hash lists that it acts on: lists: [confirmed]"
+            )
+        if action == "none" and value:
+            raise ValueError("only a rule with `action: interrupt` has them; `when` says what a rule looks at")
         for name in value:
             if name == ALLOW:
                 raise ValueError(f"{ALLOW}: what is on it was found harmless: it interrupts nothing")
@@ -75,16 +82,6 @@ class Rule(BaseModel):
         if value and set(value) == {SELFTEST}:
             raise ValueError(f"{SELFTEST}: the test card is nothing on a live stream: expected another list beside it")
         return value
-
-    @model_validator(mode="after")
-    def _interrupts_only_for_lists(self) -> Self:
-        if self.action == "interrupt" and not self.lists:
-            raise ValueError(
-                "lists: a rule with `action: interrupt` must name the hash lists that it acts on: lists: [confirmed]"
-            )
-        if self.lists and self.action != "interrupt":
-            raise ValueError("lists: only a rule with `action: interrupt` has them; `when` says what a rule looks at")
-        return self
 
     @cached_property
     def condition(self) -> Condition:

@@ -77,7 +77,7 @@ class TestDefault:
         """Doctor could not tell that a rule asks for a score that no classifier gives."""
         policy = load_policy(None)
         assert policy.asked_scores == {"open-nsfw/nsfw"}
-        assert policy.asked_lists == {"selftest", "allow"}
+        assert policy.asked_lists == {"selftest"}
         assert policy.profile == BALANCED
 
 
@@ -100,14 +100,14 @@ class TestRefusals:
             ('matches.exists(m, n.list == "x")', 19, "unknown name 'n': known are coverage"),
             ("coverage.failed > 1.0", 10, "unknown name 'coverage.failed': did you mean 'coverage.failed_seconds'?"),
             ('score("m/nsfw") > ', 19, "mismatched input '<EOF>'"),
-            ('score("m/nsfw") + 1 > 1.5', 17, "no such operation: double + int: write decimals, as in 1.0"),
+            ('score("m/nsfw") + 1 > 1.5', None, "Unsupported operation: float + int"),
             ('matched("a") // || matched("b")', 14, "expected no comment: YAML has them"),
             ('r"a" == "b"', 2, 'expected texts in plain quotes, as in "NAME"'),
             ('"""a""" == "b"', 1, "expected texts in plain quotes"),
-            ('score("m/nsfw")', 1, "expected true or false, it gives a double"),
-            ("score(1) > 0.5", 1, 'score() takes one text, as in score("NAME")'),
-            ('matched("a", "b")', 1, 'matched() takes one text, as in matched("NAME")'),
-            ('matched("a") && score(2) > 0.5', 17, "score() takes one text"),
+            ('score("m/nsfw")', None, "expected true or false, it gives a float"),
+            ("score(1) > 0.5", None, 'score() takes one text, as in score("NAME")'),
+            ('matched("a", "b")', None, 'matched() takes one text, as in matched("NAME")'),
+            ('matched("a") && score(2) > 0.5', None, "score() takes one text"),
         ],
     )
     def test_condition(
@@ -133,7 +133,7 @@ class TestRefusals:
             ),
             (
                 "{name: a, severity: hihg, when: 'true'}",
-                "rules[0].severity (rule 'a'): Input should be 'critical', 'high'",
+                "line 3, column 25: rules[0].severity (rule 'a'): unknown severity 'hihg': did you mean 'high'?",
             ),
             ("{name: A b, severity: high, when: 'true'}", "rules[0].name (rule 'A b'): "),
             (
@@ -142,7 +142,7 @@ class TestRefusals:
             ),
             (
                 "{name: a, severity: critical, when: 'true', action: interrupt}",
-                "rules[0] (rule 'a'): lists: a rule with `action: interrupt` must name the hash lists",
+                "rules[0].lists (rule 'a'): a rule with `action: interrupt` must name the hash lists",
             ),
             (
                 "{name: a, severity: critical, when: 'true', lists: [x]}",
@@ -205,7 +205,7 @@ class TestRefusals:
             ),
             (
                 b"version: '1'\nrules: [&r {name: a, severity: high, when: 'true'}, *r]",
-                "rules: a: a name may be given to one rule only",
+                "rules[1].name (rule 'a'): a name may be given to one rule only: rules[0] has it",
             ),
             (b"version: '1'\nflood: {streams: 1}\nrules: [{name: a, severity: high, when: 'true'}]", "flood.streams: "),
             (
@@ -214,7 +214,7 @@ class TestRefusals:
             ),
             (
                 b"version: '1'\nrules: [{name: hash-flood, severity: high, when: 'true'}]",
-                "rules: hash-flood: livewarden names incidents of `flood` so: expected another name",
+                "line 2, column 16: rules[0].name (rule 'hash-flood'): livewarden names incidents of `flood` so",
             ),
             (
                 b"version: '1'\nprofiles: {mine: {max_gap_second: 1}}\nrules: [{name: a, severity: high, when: a}]",

@@ -66,7 +66,7 @@ class TestCheck:
         lines = ran.out.splitlines()
         assert [line.partition(" ")[0] for line in lines[:-1]] == [
             "policy.yaml:4:18:",
-            "policy.yaml:5:5:",
+            "policy.yaml:5:15:",
             "policy.yaml:7:11:",
         ]
         assert "did you mean 'open-nsfw/nsfw'?" in lines[0]

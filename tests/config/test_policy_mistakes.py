@@ -1,0 +1,170 @@
+"""Mistakes in a policy: all of them at once, each at its place, and none that is only another one's shadow."""
+
+from pathlib import Path
+
+import pytest
+
+from config.errors import PolicyError
+from config.mistakes import YamlText
+from config.policy import parse_policy
+from worker.errors import ReplayError
+from worker.replay.caseformat import read_cases
+
+RULE = "{name: a, severity: high, when: 'true'}"
+
+
+def mistakes_in(text: str) -> list[str]:
+    """Each with its line and column in front."""
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(text.encode(), "policy.yaml")
+    return [f"{one.line}:{one.column} {one.field}: {one.text}" for one in caught.value.mistakes]
+
+
+def beginnings(told: list[str], expected: list[str]) -> list[str]:
+    return [one[: len(begin)] for one, begin in zip(told, expected, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            # All that parts say of one another, beside mistakes in the parts themselves.
+            "version: '1'\n"
+            "sampling: fast\n"
+            "sampling_for:\n"
+            "  - {profile: balanced, when: 'true'}\n"
+            "  - {profile: vigilent, when: 'stream.risk_prior > 0.5'}\n"
+            "cascade:\n"
+            "  - {model: one}\n"
+            "  - {model: one}\n"
+            "  - {model: two, when: 'true || score(\"three/x\") > 0.5'}\n"
+            "rules:\n"
+            "  - {name: a, severity: high, when: 'true', cooldown: 5}\n"
+            "  - {name: b, severity: hi, when: 'true', action: interrupt}\n"
+            "  - {name: a, severity: high, when: 'true'}\n",
+            [
+                "2:11 sampling: unknown profile 'fast': known are balanced, economy, vigilant",
+                "5:15 sampling_for[1].profile: unknown profile 'vigilent': did you mean 'vigilant'?",
+                "8:13 cascade[1].model: 'one': a model may stand in one stage only",
+                "9:40 cascade[2].when: no stage before gives the score 'three/x': only one stands before 'two'",
+                "11:45 rules[0].cooldown: unknown field 'cooldown': did you mean 'cooldown_seconds'?",
+                "12:5 rules[1].lists: a rule with `action: interrupt` must name the hash lists",
+                "12:25 rules[1].severity: unknown severity 'hi': did you mean 'high'? known are critical, high, review",
+                "13:12 rules[2].name: a name may be given to one rule only: rules[0] has it",
+            ],
+        ),
+        (
+            "version: '1'\nrules: [{name: a, severity: HIGH, when: 'true', mode: shadwo}]\n",
+            [
+                "2:29 rules[0].severity: unknown severity 'HIGH': did you mean 'high'?",
+                "2:55 rules[0].mode: unknown mode 'shadwo': did you mean 'shadow'? known are live, shadow",
+            ],
+        ),
+        (
+            # What is wrong with a part makes nothing of what refers to it a mistake too.
+            "version: '1'\n"
+            "profiles: [mine]\n"
+            "sampling: mine\n"
+            "cascade: [{modle: one}, {model: two, when: 'score(\"one/x\") > 0.5'}]\n"
+            "rules: [{name: a, severity: high, when: 'true', action: interupt, lists: [police]}]\n",
+            [
+                "2:1 profiles: Input should be a valid dictionary",
+                "4:11 cascade[0].model: Field required",
+                "4:12 cascade[0].modle: unknown field 'modle': did you mean 'model'?",
+                "5:57 rules[0].action: unknown action 'interupt': did you mean 'interrupt'?",
+            ],
+        ),
+        (
+            "version: '1'\nrules: [{name: a, severity: high, when: 'true', principles: [0]}]\n",
+            ["2:62 rules[0].principles[0]: Input should be greater than or equal to 1"],
+        ),
+        (
+            "version: '1'\nrules: [{name: a, severity: high, when: 'true', principles: []}]\n",
+            ["2:49 rules[0].principles: Tuple should have at least 1 item"],
+        ),
+    ],
+)
+def test_all_is_told_at_once_and_where(text: str, expected: list[str]) -> None:
+    """Somebody in a hurry would correct one mistake, and come upon the next; or correct what is not wrong."""
+    told = mistakes_in(text)
+    assert beginnings(told, expected) == expected, told
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        '  - name: a\n    when: !matched("police")\n    severity: high\n',
+        "  - name: a\n    when: !matched\n    severity: high\n",
+        "  - name: a\n    when: !stream.drill && !stream.metadata.ok\n    severity: high\n",
+        '  - name: a\n    when: !(score("m/a") > 0.5)\n    severity: high\n',
+        '  - name: a\n    when:\n          !matched("police")\n    severity: high\n',
+        "  - {a: 1, when: !stream.drill, severity: high}\n",
+    ],
+)
+def test_a_condition_that_is_taken_for_a_tag(rule: str) -> None:
+    """`expected ' ', but found '"'` would tell nobody that quotes are missing."""
+    text = f"version: '1'\nrules:\n{rule}"
+    line = text[: text.index("!")].count("\n") + 1
+    column = text.index("!") - text.rindex("\n", 0, text.index("!"))
+    (told,) = mistakes_in(text)
+    assert told.startswith(f"{line}:{column} : a condition that begins with ! needs quotes around it"), told
+
+
+def test_other_yaml_mistakes_are_told_as_they_are() -> None:
+    """Who forgot a bracket would look for an exclamation mark."""
+    for text in ("a: '!x'\nb: [", "a: !!int x", "a: x != y\nb: {"):
+        (told,) = mistakes_in(text)
+        assert "expected YAML" in told
+
+
+def test_a_mistake_in_a_case_brings_no_other(tmp_path: Path) -> None:
+    """Who mistyped a field of the one case in a file would be told, too, that there is none."""
+    path = tmp_path / "cases.yaml"
+    path.write_text("version: '1'\ncases:\n  - {name: a, samples: [], raises: [], riases: []}\n")
+    with pytest.raises(ReplayError) as caught:
+        read_cases(path)
+    assert "unknown field 'riases': did you mean 'raises'?" in str(caught.value)
+    assert "at least 1 item" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "place"),
+    [
+        ('when: |\n      true &&\n        matchd("x")', "6:9"),
+        ('when: >-\n      true &&\n        matchd("x") &&\n\n      true', "6:9"),
+        ('when: >-\n      true &&\n\n\n      matchd("x")', "8:7"),
+        ('when: >+ # said twice\n      true &&\n      true && matchd("x")\n\n', "6:15"),
+        ('when: |2\n       true &&\n      matchd("x")', "6:7"),
+        ("when: 'stream.id == ''a'' || matchd(\"x\")'", "4:34"),
+        ('when: "stream.id == \\"\\u0061\\" || matchd(\\"x\\")"', "4:39"),
+        ('when: "true &&\\\n       true &&\n\n   matchd(\\"x\\")"', "7:4"),
+        ('when: true &&\n      matchd("x")', "5:7"),
+        ('when: "\\"é\\" == \\"é\\" || matchd(\\"x\\")"', "4:30"),
+        ('when: &cond\n      true || matchd("x")', "5:15"),
+        ('when: &cond # of both\n      |-\n      true ||\n       matchd("x")', "7:8"),
+        ('when: !!str "true || matchd(\\"x\\")"', "4:26"),
+        ('when: >-\r\n      true ||\r\n       matchd("x")\r\n', "6:8"),
+    ],
+)
+def test_a_mistake_is_found_however_the_condition_is_written(rule: str, place: str) -> None:
+    """Who looks at line 4 of a condition that begins there would not find what is wrong in line 9."""
+    (told,) = mistakes_in(f'version: "1"\nrules:\n  - name: a\n    {rule}\n    severity: high\n')
+    assert told.startswith(f"{place} rules[0].when: unknown function 'matchd'"), told
+
+
+def test_what_an_alias_stands_for_is_told_where_it_is_written() -> None:
+    """The line of an alias has nothing in it that could be corrected."""
+    text = (
+        'version: "1"\nrules:\n  - name: a\n    severity: high\n    when: &shared >-\n      true ||\n'
+        '      matchd("x")\n  - {name: b, severity: high, when: *shared}\n'
+    )
+    told = mistakes_in(text)
+    assert [one.partition(": ")[0] for one in told] == ["7:7 rules[0].when", "7:7 rules[1].when"]
+
+
+def test_what_a_mapping_says_itself_counts_before_what_it_merges() -> None:
+    """A mistake in one rule would be looked for in another, which is right."""
+    document = YamlText("a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n")
+    assert document.value["b"] == {"x": 1, "y": 3}
+    assert document.place(("b", "y"), 0) == (4, 6)
+    assert document.place(("b", "x"), 0) == (1, 11)
