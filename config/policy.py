@@ -17,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from config.asking import Asked, most_telling
+from config.budget import over_budget
 from config.cascade import Stage
 from config.contradictions import contradictions
 from config.errors import PolicyError
@@ -35,7 +36,7 @@ from config.persistence import Persistence
 from config.profiles import PROFILES, SamplingProfile
 from config.regularfile import open_regular
 from config.rules import Flood, Rule
-from config.sampling import SamplingChoice
+from config.sampling import SEEN, SamplingChoice
 from config.windows import Windows
 
 MAX_POLICY_BYTES = 1_000_000
@@ -109,7 +110,7 @@ class Policy(BaseModel):
         if not self.sampling_for:
             return self.profile
         nothing = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="", pdq_quality=0)
-        context = Context(stream, nothing, names=("stream", "signals"))
+        context = Context(stream, nothing, names=SEEN)
         name = next((choice.profile for choice in self.sampling_for if choice.holds(context)), self.sampling)
         return (PROFILES | self.profiles)[name]
 
@@ -266,6 +267,9 @@ def parse_policy(
     policy._digest = hashlib.sha256(data).hexdigest()
     policy._name, policy._document = name, document
     policy._shadow_scores = frozenset(shadow_scores)
+    dear = over_budget(policy.rules)
+    if dear is not None:
+        raise policy.refused([dear])
     return policy
 
 
