@@ -75,7 +75,7 @@ class TestCheck:
         *mistakes, summary = livewarden("policy", "check", "policy.yaml", "--json", folder=folder).records
         assert [(one["line"], one["column"], one["rule"]) for one in mistakes] == [
             (4, 18, "nude"),
-            (5, 5, "nude"),
+            (5, 15, "nude"),
             (7, 11, "nude-too"),
         ]
         assert (summary["ok"], summary["mistakes"]) == (False, 3)
