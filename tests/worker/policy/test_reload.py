@@ -101,8 +101,13 @@ def test_workers_take_a_good_policy_and_never_a_broken_one(
         assert raised(redis)["in-flight"] == ("first", first)
         assert raised(redis)["after"] == ("second", second)
         eventually(lambda: redis.xlen("lw:operations") == 2, within_seconds=60, what=worker.text)
+        for times in (2, 3):
+            away = policy.rename(policy.with_suffix(".away"))
+            eventually(lambda n=2 * times - 1: redis.xlen("lw:operations") == n, within_seconds=30, what=worker.text)
+            away.rename(policy)
+            eventually(lambda n=2 * times: redis.xlen("lw:operations") == n, within_seconds=30, what=worker.text)
         kinds = [json.loads(fields["event"])["type"].split(".")[2] for _, fields in redis.xrange("lw:operations")]
-        assert kinds == ["policy_refused", "policy_recovered"]
+        assert kinds == ["policy_refused", "policy_recovered"] * 3
         assert redis.hlen("lw:pending:in-flight") == 0
 
 
