@@ -1,5 +1,6 @@
 """Classifiers: a picture in, a score a label out, in ONNX Runtime sessions of our own."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,9 @@ SLACK = 1e-3
 """By how much a probability may lie outside of 0 to 1, from rounding; it is cut off."""
 
 _PROVIDERS = {Provider.CPU: "CPUExecutionProvider", Provider.CUDA: "CUDAExecutionProvider"}
+
+_RUNTIMES_OWN = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:/\S+:\d+ .*?\) (?=[A-Z]))?")
+"""Code, file, line and signature before an error's text."""
 
 _LOG_ERRORS_ONLY = 3
 """ONNX Runtime's severity: warnings about a graph are its maker's business, not the operator's."""
@@ -285,4 +289,5 @@ class _Session:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """What ONNX Runtime says, without the place in its source."""
+    return _RUNTIMES_OWN.sub("", " ".join(str(error).split()))

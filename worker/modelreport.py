@@ -86,7 +86,7 @@ def verify_record(classifier: Classifier, *, when_stuck: WhenStuck | None = None
         "ok": True,
         "provider": str(classifier.provider),
         "sha256": manifest.weights.sha256,
-        "seconds": round(seconds, 4),
+        "seconds": round(seconds, 6),
         "time_limit_seconds": limit,
     }
 
