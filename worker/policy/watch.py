@@ -74,8 +74,9 @@ def watch_policy(
             follower.look()
             heirs.good = follower.good
             if follower.refused != told or time.monotonic() - told_at > REPORT_SECONDS:
+                told_at = time.monotonic()  # of what is no news: it is not tried each second while Redis is away
                 _tell(redis, settings, follower)
-                told, told_at = follower.refused, time.monotonic()
+                told = follower.refused
 
 
 def _tell(redis: Redis, settings: Settings, follower: PolicyFollower[Judging]) -> None:
