@@ -50,6 +50,11 @@ class ObjectStore:
         self._renames = not protocols & _WHOLE_BY_ITSELF
         self._local = bool(protocols & _LOCAL)
 
+    @property
+    def local(self) -> bool:
+        """Whether its files are on a file system of this machine."""
+        return self._local
+
     def write(self, path: str, data: bytes | memoryview) -> None:
         """Writes a file whole; one of that name is replaced.
 

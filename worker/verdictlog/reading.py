@@ -127,7 +127,9 @@ class LogReader:
         self._bytes = store.open(file.path)
         try:
             with _arrow_errors(file):
-                self._parquet = pq.ParquetFile(self._bytes)
+                # Reading ahead is for stores that are far away. It is done by threads of Arrow's, which end the process
+                # by SIGABRT where they let go of what they read while the interpreter ends (apache/arrow#34314).
+                self._parquet = pq.ParquetFile(self._bytes, pre_buffer=not store.local)
         except BaseException:
             self._bytes.close()
             raise

@@ -233,6 +233,28 @@ def test_half_a_file_is_never_read(store: ObjectStore, url: str, script: str, le
     assert all(name.endswith(UNFINISHED) for name in store.all_names(folder_of(NOON)) if "0123456789abcdef" in name)
 
 
+READS = """
+import os, sys
+from worker.verdictlog.reading import read_log
+before = len(os.listdir("/proc/self/task"))
+assert [batch.num_rows for batch in read_log(sys.argv[1], 0, 2**50)] == [1]
+assert len(os.listdir("/proc/self/task")) == before
+"""
+
+
+def test_reading_leaves_no_thread_behind(store: ObjectStore, url: str) -> None:
+    """A command that ends as soon as it has read would die by SIGABRT now and then."""
+    write(store, [row()], written_ms=1_000_000)
+    done = subprocess.run(
+        [sys.executable, "-c", READS, url],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_what_is_too_old_is_removed(redis: Redis, store: ObjectStore, url: str) -> None:
     """Personal data would be kept for longer than the operator has promised."""
     now = now_ms(redis)
