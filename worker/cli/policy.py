@@ -17,6 +17,7 @@ from config.mistakes import Mistake
 from config.settings import Settings
 from worker.cli.ago import seconds_of
 from worker.cli.options import Json
+from worker.cli.printable import printable
 
 app = typer.Typer(no_args_is_help=True, help="Check, test and try a policy before it goes live.")
 
@@ -167,14 +168,13 @@ def replay(
     Reads the verdict log in LIVEWARDEN_STORE_URL only: it changes nothing, and calls nobody.
     """
     from worker.localfile import expect_writable, write_file
-    from worker.policy.judging import load_checked_policy
     from worker.replay import replaying
+    from worker.replay.oldpolicy import load_tried_policy
     from worker.replay.report import report
     from worker.replay.scoreplot import format_of, score_plot
     from worker.replay.thresholds import thresholds
 
     settings = Settings.from_mapping(os.environ)
-    tried = load_checked_policy(settings.policy_file if policy is None else policy, settings)
     now_ms = round(time.time() * 1000)
     since_ms = now_ms - 1000 * seconds_of(since, "--since")
     until_ms = now_ms - 1000 * seconds_of(until, "--until")
@@ -185,6 +185,11 @@ def replay(
         drawn_as = format_of(plot)
         expect_writable(plot)
     replaying.expect_log(settings.store_url)
+    file = settings.policy_file if policy is None else policy
+    tried, gone = load_tried_policy(file, settings, since_ms=since_ms, until_ms=until_ms)
+    if gone:
+        told = f"{', '.join(sorted(gone))}: not installed here: its scores are those in the log"
+        typer.echo(f"livewarden: {printable(told)}", err=True)
     times = replaying.times_of(tried, since_ms=since_ms, until_ms=until_ms)
     rows = replaying.rows_to_read(settings.store_url, times)
     with _progress(2 * rows) as advance:

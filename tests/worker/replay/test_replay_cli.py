@@ -130,3 +130,41 @@ class TestRulesThatFail:
         """A column of noughts would teach people to read over it."""
         assert "failed" not in replay(folder).out
         assert replay(folder, "--json").of_type("warning") == []
+
+
+class TestModelsThatAreGone:
+    OLD = "{name: old, when: 'score(\"gone/nsfw\") > 0.65', severity: high}"
+
+    def test_are_tried_on_the_scores_in_the_log(self, folder: Path) -> None:
+        """Once a model is replaced, nobody could tell what became better by it."""
+        cascade = "cascade: [{model: open-nsfw}, {model: gone, when: 'score(\"open-nsfw/nsfw\") > 0.1'}]\n"
+        for begin in ("", cascade):
+            (folder / "policy.yaml").write_text(f'version: "6"\n{begin}rules:\n  - {self.OLD}\n')
+            ran = replay(folder, "--json")
+            assert ran.status == 0
+            assert ran.message == "gone: not installed here: its scores are those in the log"
+            assert [one["hits"] for one in ran.of_type("rule")] == [3]
+
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ("gone/nsfw", "gonne/nsfw", "unknown score 'gonne/nsfw'"),
+            ("gone/nsfw", "open-nsfw/nsfv", "unknown score 'open-nsfw/nsfv': did you mean 'open-nsfw/nsfw'?"),
+            ("rules:", "cascade: [{model: gonne}]\nrules:", "unknown score 'gone/nsfw'"),
+            ("high", "hihg", "rules[0].severity (rule 'old'): "),
+        ],
+    )
+    def test_are_none_that_nobody_ever_had(self, folder: Path, old: str, new: str, told: str) -> None:
+        """A typing error would be a rule that never holds, and no incident would differ."""
+        text = f'version: "6"\nrules:\n  - {self.OLD}\n'
+        (folder / "policy.yaml").write_text(text.replace(old, new))
+        ran = replay(folder)
+        assert (ran.status, ran.out) == (2, "")
+        assert told in ran.message
+
+    def test_are_known_of_the_time_looked_at_only(self, folder: Path) -> None:
+        """All scores would be 0.0, and the policy would seem to raise nothing."""
+        (folder / "policy.yaml").write_text(f'version: "6"\nrules:\n  - {self.OLD}\n')
+        ran = replay(folder, "--since", "5m")
+        assert ran.status == 2
+        assert "unknown score 'gone/nsfw'" in ran.message
