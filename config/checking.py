@@ -195,7 +195,9 @@ def _calculated(sign: str, left: Kind, right: Kind, at: int) -> Kind:
         raise ConditionError(f"no such operation: {left.name} {sign} {right.name}{hint}", at)
     name = fits[0] if len(set(fits)) == 1 else "dyn"
     item = _common([kind.item for kind in (left, right) if kind.item is not None])
-    return Kind(name=name, item=item if name in ("list", "dyn") else None, most=left.most + right.most)
+    # Of what may be anything, a text that grows with each joint is the worst.
+    most = left.characters + right.characters if name == "dyn" else left.most + right.most
+    return Kind(name=name, item=item if name in ("list", "dyn") else None, most=most)
 
 
 def _constant(node: Literal) -> Kind:

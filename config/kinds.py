@@ -61,7 +61,9 @@ class Kind:
     @property
     def characters(self) -> int:
         """Of the text that it may be."""
-        return {"string": self.most, "dyn": MAX_NOTE_CHARACTERS}.get(self.name, MAX_NAME_CHARACTERS)
+        if self.name == "string":
+            return self.most
+        return max(self.most, MAX_NOTE_CHARACTERS) if self.name == "dyn" else MAX_NAME_CHARACTERS
 
 
 BOOL: Final = Kind(name="bool")

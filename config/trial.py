@@ -9,6 +9,7 @@ from functools import lru_cache
 from time import thread_time
 from typing import Final
 
+from config.comparisons import check_comparisons
 from config.cost import MAX_MATCHES, MAX_SECONDS, Cost, cost_of
 from config.expressions import Condition, Context, parse_condition
 from config.facts import Coverage, ListMatch, SampleFacts, StreamFacts, Surroundings
@@ -26,9 +27,10 @@ def compile_condition(text: str) -> Condition:
 
     Raises:
         ConditionError: syntax, an unknown name, or what does not fit together, such as an integer that is added to a
-            score; or it costs too much; with its place.
+            score; a score is compared with what none is; or it costs too much; with its place.
     """
     condition = parse_condition(text)
+    check_comparisons(condition.tree)
     cost = cost_of(condition.tree)
     if cost.seconds > MAX_SECONDS:
         raise ConditionError(_too_dear(text, cost), cost.dearest.start)

@@ -47,6 +47,11 @@ WRONG = [
     ("stream.risk_prior.matches('x')", "prior.", "matches() is asked of a text"),
     ("max(1, 2) > 1", "", "unknown function 'max'"),
     ("-stream.id == 'x'", "", "no such operation: -string"),
+    ('score("m/nsfw") >= 90.0', ">= ", "scores are 0.0 to 1.0: expected no 90 to compare one with"),
+    ('1.1 < scores["m/nsfw"]', "", "scores are 0.0 to 1.0: expected no 1.1"),
+    ('window.max("m/nsfw", "9s") > 0.5 + 0.75', "> ", "expected no 1.25"),
+    ('window.fraction("m/nsfw", 0.5, "9s") > 80', "> ", "shares are 0.0 to 1.0: expected no 80"),
+    ('window.count("m/nsfw", 80, "9s") > 3', '", ', "expected no 80 to count from"),
     ("stream.metadata.title.matches('(')", "(", "no regular expression: unclosed group"),
 ]
 
@@ -128,6 +133,10 @@ def test_refuses_what_the_engine_cannot_do_and_nothing_else() -> None:
         '[1, "a"].exists(x, x == "a")',
         "(stream.drill ? stream.metadata.a : 1.0) > 0.5",
         "matches.size() > 1.5",
+        'score("m/nsfw") >= 1.0 || score("m/nsfw") > 0 || scores["m/sfw"] == 1',
+        'score("m/nsfw") + score("m/sexy") >= 1.5 || score("m/nsfw") * 100.0 > 90.0',
+        'window.count("m/nsfw", 0.8, "30s") >= 30',
+        'stream.metadata.exists(scores, scores == "a") || [{"a": 3}].exists(scores, scores["a"] > 2)',
         'matches.exists(m, m.distance < 10.5 && "csam" in m.tags)',
         'stream.metadata["minors"] == true',
         'scores.exists(name, name.startsWith("open-nsfw/") && scores[name] > 0.5)',

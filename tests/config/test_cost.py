@@ -44,6 +44,8 @@ DEAR = [
     "matches.all(a, matches.all(b, matches.all(c, a.list == b.list)))",
     "stream.metadata.a.exists(x, stream.metadata.b.exists(y, x == y))",
     "matches.exists(m, m.tags.map(t, matches.map(n, n)).size() > 3)",
+    "matches.map(m, m.list)" + ".map(x, x + x)" * 14 + ".size() > 3",
+    "stream.metadata.map(k, stream.metadata[k])" + ".map(x, x + x)" * 3 + ".size() > 3",
     "[1, 2, 3, 4, 5, 6, 7, 8, 9].map(a, matches.filter(m, m.distance > a)).size() > 3",
 ]
 CHEAP = [

@@ -41,7 +41,7 @@ class Sieve:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         conditions = [rule.condition for rule in policy.rules]
-        self._blind = any(condition.names & _UNLIKE or not only_compares(condition.text) for condition in conditions)
+        self._blind = any(condition.names & _UNLIKE or not only_compares(condition.tree) for condition in conditions)
         self._populations = _populations(policy)
         self._blind |= len(self._populations) > MOST_POPULATIONS
         self._names = frozenset[str]().union(*(condition.names for condition in conditions))

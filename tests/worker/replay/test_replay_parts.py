@@ -14,6 +14,8 @@ from replayed import IN_ORDER, RULES, sample
 
 from config.facts import Coverage, ListedHash, ListMatch, SampleFacts, SegmentFacts, Severity, StreamFacts
 from config.policy import Policy
+from config.rules import Rule
+from config.syntax import read_syntax
 from sampler.frames import SampleReason, Stretch
 from worker.bank.allowance import allow_tags, marked
 from worker.incidents.events import Occasion, Versions
@@ -23,7 +25,7 @@ from worker.replay.history import WasIncident
 from worker.replay.part import PartResult, Replayer, Times
 from worker.replay.rows import PART_SCHEMA, settled_segment
 from worker.replay.sieve import Sieve
-from worker.replay.thresholds import only_compares
+from worker.replay.thresholds import only_compares, sample_counts, thresholds
 from worker.verdictlog.rows import rows_of, table_of
 from worker.verdicts.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
@@ -255,22 +257,60 @@ rules:
         ('window.max("a/b", "5s") > 0.1 && window.samples("60s") >= 10', True),
         ('1.0 - score("a/b") >= 0.5', False),
         ('-score("a") > 0.5', False),
-        ('0.5 < score("a")', False),
+        ('0.5 < score("a")', True),
         ('score("a/b") + 0.1 >= 0.5', False),
-        ('score("a/b") >= 0.5 == true', False),
-        ('score("a/b") >= 0.5e3', False),
+        ('score("a/b") >= 0.5 == true', True),
+        ('score("a/b") >= 0.25 + 0.25', True),
+        ('(score("a/b")) >= 5e-1 ? stream.drill : 0.3 > scores["c"]', True),
+        ('score("a") + score("b") >= 0.7', False),
+        ("has(scores.a)", False),
+        ('score("a") in [0.5]', False),
+        ("score(stream.id) > 0.5", False),
         ('score("a") > score("b")', False),
         ("scores.exists(s, scores[s] > 0.5)", False),
         ("size(scores) > 1", False),
         ('window.samples("60s") >= window.count("a/b", 0.5, "5s")', False),
         ('window.max("a/b", "5s") - 0.5 > 0.1', False),
-        ("stream.drill // it's\n || score('a') + 0.1 > 0.5 // it's", False),
-        ('stream.id == r"\\" || score("a") + 0.1 > 0.5 || stream.id == "\\""', False),
+        ('stream.id == "\\" || " || score("a") + 0.1 > 0.5 || stream.id == "\\""', False),
     ],
 )
 def test_conditions_that_only_compare(condition: str, sure: bool) -> None:
     """Where more is done with a score than that, two on the same side of a number are not the same."""
-    assert only_compares(condition) is sure
+    assert only_compares(read_syntax(condition)) is sure
+
+
+@pytest.mark.parametrize(
+    ("condition", "lines"),
+    [
+        ('score("a/b") >= 0.5 + 0.25', [("a/b", 0.75, False)]),
+        ('0.52 < score("a/b") || scores["c/d"] <= 0.1', [("a/b", 0.52, False), ("c/d", 0.1, False)]),
+        (
+            'stream.drill ? score("a/b") > 0.2 : !(window.max("a/b", "5s") < .3)',
+            [("a/b", 0.2, False), ("a/b", 0.3, True)],
+        ),
+        ('window.count("a/b", 0.8, "30s") >= 3', [("a/b", 0.8, True)]),
+        ('score("a/b") + score("c/d") >= 0.7', []),
+        ('score("a/b") * 2.0 >= 0.7 || score("a/b") > stream.risk_prior', []),
+        ('stream.id == "score(\\"a/b\\") > 0.5"', []),
+    ],
+)
+def test_thresholds_are_where_rules_cut(condition: str, lines: list[tuple[str, float, bool]]) -> None:
+    """A line in the picture of a replay would stand where no rule cuts, or be left out."""
+    found = thresholds(Rule(name="r", when=condition, severity=Severity.HIGH))
+    assert [(one.score, one.value, one.behind) for one in found] == lines
+
+
+@pytest.mark.parametrize(
+    ("condition", "counts"),
+    [
+        ('window.samples("60s") >= 10', (0, 9, 10, 11)),
+        ('9.5 < window.samples("60s") || window.samples("5s") == 0', (0, 1, 8, 9, 10)),
+        ('window.samples("60s") > 2 + 2', (0, 3, 4, 5)),
+    ],
+)
+def test_all_ways_in_which_a_number_of_samples_compares(condition: str, counts: tuple[int, ...]) -> None:
+    """A replay would leave out pictures for which a rule holds once there are enough of them."""
+    assert sample_counts(Rule(name="r", when=condition, severity=Severity.HIGH)) == counts
 
 
 class TestBegin:

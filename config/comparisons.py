@@ -1,0 +1,74 @@
+"""Where conditions compare a score with a number."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from config.folding import constant, number
+from config.names import ConditionError
+from config.syntax import Call, Comprehension, Index, Name, Node, Operation, nodes
+
+_COMPARING: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
+_SHARES: Final = ("score", "max", "fraction")
+"""What gives 0.0 to 1.0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One of what a picture scored, or of what lies behind it, with a number."""
+
+    of: str
+    """score, or a function of `window`: max, count, fraction, samples."""
+    name: str
+    """Of the score, "<model>/<label>"; empty for `samples`."""
+    value: float
+    at: int
+    """Where the number stands in the condition, in characters."""
+    node: Node
+    """What is compared."""
+
+
+def comparisons(tree: Node) -> Iterator[Comparison]:
+    """Those of one score, or one answer of a window, with a constant: from left to right."""
+    bound = any(isinstance(node, Comprehension) and node.variable == "scores" for node in nodes(tree))
+    for node in nodes(tree):
+        if not isinstance(node, Operation) or node.operator not in _COMPARING:
+            continue
+        for asked, other in (node.operands, node.operands[::-1]):
+            value, known = number(other), _asked(asked)
+            if value is None or known is None or (bound and isinstance(asked, Index)):
+                continue
+            of, name = known
+            yield Comparison(of=of, name=name, value=float(value), at=other.start, node=asked)
+
+
+def _asked(node: Node) -> tuple[str, str] | None:
+    """What is asked for, and the name of a score."""
+    if isinstance(node, Call) and node.of_window and node.function != "matched":
+        name = "" if node.function == "samples" else constant(node.arguments[0])
+        return (node.function, name) if isinstance(name, str) else None
+    key: Node | None = None
+    if isinstance(node, Call) and node.function == "score" and len(node.parts) == 1:
+        key = node.parts[0]
+    elif isinstance(node, Index) and isinstance(node.owner, Name) and node.owner.name == "scores":
+        key = node.key
+    name = None if key is None else constant(key)
+    return ("score", name) if isinstance(name, str) else None
+
+
+def check_comparisons(tree: Node) -> None:
+    """Checks that a score can be above what it is compared with, or counted from.
+
+    Raises:
+        ConditionError: it cannot: that is more than 1, as a percentage would be; with its place.
+    """
+    for found in comparisons(tree):
+        if found.of in _SHARES and found.value > 1:
+            what = "shares" if found.of == "fraction" else "scores"
+            raise ConditionError(f"{what} are 0.0 to 1.0: expected no {found.value:g} to compare one with", found.at)
+    for node in nodes(tree):
+        if isinstance(node, Call) and node.of_window and node.function in ("count", "fraction"):
+            least = node.arguments[1]
+            value = number(least)
+            if value is not None and value > 1:
+                raise ConditionError(f"scores are 0.0 to 1.0: expected no {value:g} to count from", least.start)
