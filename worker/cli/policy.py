@@ -184,9 +184,9 @@ def replay(
     if plot is not None:
         drawn_as = format_of(plot)
         expect_writable(plot)
-    replaying.expect_log(settings.store_url)
     file = settings.policy_file if policy is None else policy
     tried, gone = load_tried_policy(file, settings, since_ms=since_ms, until_ms=until_ms)
+    replaying.expect_log(settings.store_url)
     if gone:
         told = f"{', '.join(sorted(gone))}: not installed here: its scores are those in the log"
         typer.echo(f"livewarden: {printable(told)}", err=True)
