@@ -12,7 +12,7 @@ from config import kinds
 from config.folding import constant
 from config.kinds import ANY, BOOL, DOUBLE, INT, NULL, UINT, Kind
 from config.names import ConditionError, unknown
-from config.syntax import Call, Collection, Comprehension, Index, Literal, Name, Node, Operation, Select
+from config.syntax import MACROS, Call, Collection, Comprehension, Index, Literal, Name, Node, Operation, Select
 
 _RELATIONS: Final = frozenset({"<", "<=", ">", ">="})
 
@@ -111,6 +111,9 @@ class _Checker:
             if len(node.arguments) == 1 and isinstance(node.arguments[0], Select):
                 self.kind(node.arguments[0], scope)
             return BOOL
+        if name in MACROS or name == "has":
+            form = "has(stream.metadata.x)" if name == "has" else f"matches.{name}(m, m.distance < 9)"
+            raise ConditionError(f"{name}() is asked otherwise, as in {form}", node.function_at)
         on = None if target is None else self.kind(target, scope)
         given = [self.kind(argument, scope) for argument in node.arguments]
         return _called(node, on, given)

@@ -14,14 +14,16 @@ import cel
 
 from config.checking import kinds_of
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
-from config.kinds import FIELDS, OF_NAMES, Sizes, names
+from config.kinds import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
 from config.names import ConditionError, without_texts
+from config.parsing import read_syntax
 from config.references import NOTES, NOTES_INSIDE, asked, asked_lists, used, with_notes_apart
-from config.syntax import Node, asks_matches, conjuncts, read_syntax
+from config.syntax import Call, Node, asks_matches, conjuncts, nodes
 from config.windows import WindowCall, WindowError, extract_calls
 
 MAX_TAGS = 50
-"""Of a match, that conditions see: what a list's source says of an entry has no bound."""
+"""Of a match, that conditions see, each cut at MAX_NAME_CHARACTERS: what a list's source says of an entry has no
+bound."""
 
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
 
@@ -173,6 +175,9 @@ def parse_condition(text: str) -> Condition:
         raise ConditionError(str(error), error.offset) from error
     _compiled(plain)  # what it says of syntax is what people find elsewhere, too
     tree = read_syntax(text)
+    for node in nodes(tree):
+        if isinstance(node, Call) and node.of_window and plain[node.start : node.end] == text[node.start : node.end]:
+            raise ConditionError("expected window.FUNCTION(…) without parentheses about window", node.start)
     kinds_of(tree, names(Sizes(matches=1, tags=1)))
     plain, notes = with_notes_apart(plain, tree)
     about_matches = [part for part in conjuncts(tree) if asks_matches(part)]
@@ -238,7 +243,7 @@ def _match(match: ListMatch) -> dict[str, Any]:
         "distance": match.distance,
         "video": _text(match.video or ""),
         "variant": match.variant or "",
-        "tags": [_text(tag) for tag in match.tags[:MAX_TAGS]],
+        "tags": [_text(tag[:MAX_NAME_CHARACTERS]) for tag in match.tags[:MAX_TAGS]],
     }
 
 

@@ -10,7 +10,7 @@ from config import kinds
 from config.checking import kinds_of
 from config.kinds import Kind, Sizes, names
 from config.names import ConditionError
-from config.syntax import read_syntax
+from config.parsing import read_syntax
 from config.trial import compile_condition
 
 NAMES = names(Sizes(matches=64, tags=50))
@@ -46,6 +46,8 @@ WRONG = [
     ('contains(stream.id, "x")', "", 'as in stream.id.contains("TEXT")'),
     ("stream.risk_prior.matches('x')", "prior.", "matches() is asked of a text"),
     ("max(1, 2) > 1", "", "unknown function 'max'"),
+    ('1 < (window).cuont("m/a", 0.5, "9s")', "< ", "expected window.FUNCTION(…) without parentheses"),
+    ("matches.all(m)", "matches.", "all() is asked otherwise, as in matches.all(m, m.distance < 9)"),
     ("-stream.id == 'x'", "", "no such operation: -string"),
     ('score("m/nsfw") >= 90.0', ">= ", "scores are 0.0 to 1.0: expected no 90 to compare one with"),
     ('1.1 < scores["m/nsfw"]', "", "scores are 0.0 to 1.0: expected no 1.1"),

@@ -9,8 +9,8 @@ from config.cost import MAX_MATCHES, MAX_SECONDS, cost_of
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, StreamFacts
 from config.names import ConditionError
+from config.parsing import read_syntax
 from config.policy import Policy, parse_policy
-from config.syntax import read_syntax
 from config.trial import compile_condition
 
 CROWD = tuple(

@@ -13,9 +13,9 @@ from logged import row
 from replayed import IN_ORDER, RULES, sample
 
 from config.facts import Coverage, ListedHash, ListMatch, SampleFacts, SegmentFacts, Severity, StreamFacts
+from config.parsing import read_syntax
 from config.policy import Policy
 from config.rules import Rule
-from config.syntax import read_syntax
 from sampler.frames import SampleReason, Stretch
 from worker.bank.allowance import allow_tags, marked
 from worker.incidents.events import Occasion, Versions

@@ -1,4 +1,4 @@
-"""config/syntax.py: CEL's grammar, beside the engine's own parser."""
+"""config/parsing.py: CEL's grammar, beside the engine's own parser."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.names import ConditionError, without_texts
-from config.syntax import MAX_DEPTH, Comprehension, Node, Operation, nodes, read_syntax
+from config.parsing import MAX_DEPTH, read_syntax
+from config.syntax import Comprehension, Node, Operation, nodes
 
 ROOT = Path(__file__).parents[2]
 _IN_YAML = re.compile(r"\bwhen: *(?:>-?|\|-?)\n((?: +.*\n)+)|\bwhen: *(.+)")
