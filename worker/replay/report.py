@@ -43,8 +43,7 @@ def _table(title: str, *, left_out: int = 0) -> Table:
 def _rules(result: ReplayResult) -> Table:
     table = _table("Incidents by rule")
     table.add_column("rule", overflow="fold", min_width=22)
-    some_failed = any(tally.failed for tally in result.tallies)
-    for heading in ("was", "would be", "same", "moved", "new", "gone", "streams", "hits", *["failed"] * some_failed):
+    for heading in ("was", "would be", "same", "moved", "new", "gone", "streams", "hits"):
         table.add_column(heading, justify="right", no_wrap=True)
     for tally in result.tallies:
         counts = [Text(str(tally.changes[change]), _shown(tally, change)) for change in (Change.SAME, *_ORDER)]
@@ -55,7 +54,6 @@ def _rules(result: ReplayResult) -> Table:
             *counts,
             f"{len(tally.streams_was)}→{len(tally.streams_would)}",
             str(tally.hits),
-            *[Text(str(tally.failed), "bold red" if tally.failed else "dim")] * some_failed,
         )
     return table
 
@@ -74,7 +72,8 @@ def _shown(tally: RuleTally, change: Change) -> str:
 
 def _rule(tally: RuleTally) -> Text:
     note = {"live": "", "shadow": " (shadow)", "": " (not in it)"}[tally.mode]
-    return Text.assemble(tally.rule, (note, "magenta"))
+    failed = f" (failed on {tally.failed:,})" if tally.failed else ""
+    return Text.assemble(tally.rule, (note, "magenta"), (failed, "bold red"))
 
 
 def _streams(differing: list[Compared]) -> Iterator[RenderableType]:
