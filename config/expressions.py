@@ -18,8 +18,8 @@ from config.kinds import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
 from config.names import ConditionError, without_texts
 from config.parsing import read_syntax
 from config.references import NOTES, NOTES_INSIDE, asked, asked_lists, used, with_notes_apart
-from config.syntax import Call, Node, asks_matches, conjuncts, nodes
-from config.windows import WindowCall, WindowError, extract_calls
+from config.syntax import Node, asks_matches, conjuncts
+from config.windows import WindowCall, read_calls, with_variables
 
 MAX_TAGS = 50
 """Of a match, that conditions see, each cut at MAX_NAME_CHARACTERS: what a list's source says of an entry has no
@@ -168,18 +168,13 @@ def parse_condition(text: str) -> Condition:
     Raises:
         ConditionError: syntax, or an unknown name; with its place in the text.
     """
-    bare = without_texts(text)
-    try:
-        plain, windows = extract_calls(text, bare)
-    except WindowError as error:
-        raise ConditionError(str(error), error.offset) from error
-    _compiled(plain)  # what it says of syntax is what people find elsewhere, too
+    without_texts(text)
+    _compiled(text)  # what it says of syntax is what people find elsewhere, too
     tree = read_syntax(text)
-    for node in nodes(tree):
-        if isinstance(node, Call) and node.of_window and plain[node.start : node.end] == text[node.start : node.end]:
-            raise ConditionError("expected window.FUNCTION(…) without parentheses about window", node.start)
+    calls = read_calls(tree)
+    windows = tuple(dict.fromkeys(calls.values()))
     kinds_of(tree, names(Sizes(matches=1, tags=1)))
-    plain, notes = with_notes_apart(plain, tree)
+    plain, notes = with_notes_apart(with_variables(text, calls), tree)
     about_matches = [part for part in conjuncts(tree) if asks_matches(part)]
     scored = [call.name for call in windows if call.function not in ("matched", "samples")]
     matched = [call.name for call in windows if call.function == "matched"]

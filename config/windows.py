@@ -14,7 +14,9 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from config.facts import ListedHash, SampleFacts
-from config.names import unknown
+from config.folding import constant
+from config.names import ConditionError, unknown
+from config.syntax import Call, Node, nodes
 
 MAX_WINDOW_SECONDS: Final = 600
 """Ten minutes: what rules about a scene need. All of it is read and written with each segment that ends."""
@@ -32,8 +34,6 @@ SIGNATURES: Final[Mapping[str, str]] = {
 }
 """The functions of `window`; a span is "30s" or "20 samples"."""
 
-_CALL = re.compile(r"(?<![\w.])window\s*\.\s*(\w+)\s*\(")
-_ARGUMENT = re.compile(r"""\s*(?:"([^"\\]*)"|'([^'\\]*)'|(-?\d+(?:\.\d*)?|-?\.\d+))\s*""")
 _SPAN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)\s*s|(\d+)\s+samples?)\s*")
 
 
@@ -105,75 +105,47 @@ _ANSWERS: Final[Mapping[str, Callable[[Sequence[float], float], int | float]]] =
 }
 
 
-class WindowError(ValueError):
-    """A call of `window` that is not usable."""
-
-    def __init__(self, text: str, offset: int) -> None:
-        super().__init__(text)
-        self.offset = offset
-        """Of the mistake in the condition, in characters."""
-
-
-def extract_calls(text: str, bare: str) -> tuple[str, tuple[WindowCall, ...]]:
-    """Reads the calls of `window` out of a condition, and puts variables of the same length in their place, so that
-    what a compiler says of columns still holds.
-
-    Args:
-        bare: `text` with what stands in quotes blanked.
+def read_calls(tree: Node) -> dict[Call, WindowCall]:
+    """What a condition asks windows for, by the part of it that does.
 
     Raises:
-        WindowError: an unknown function, or arguments other than constants that fit.
+        ConditionError: an unknown function, or arguments other than constants that fit; with its place.
     """
-    calls: list[WindowCall] = []
+    return {node: _read(node) for node in nodes(tree) if isinstance(node, Call) and node.of_window}
+
+
+def with_variables(text: str, calls: Mapping[Call, WindowCall]) -> str:
+    """A condition with variables in place of its calls, each as long as the call: columns stay what they are."""
     parts: list[str] = []
     at = 0
-    for found in _CALL.finditer(bare):
-        end = bare.find(")", found.end())
-        if end < 0:
-            continue  # the compiler tells
-        call = _read(found[1], found.start(1), text[found.end() : end], found.end())
-        calls.append(call)
-        room = text[found.start() : end + 1]
+    for node, call in sorted(calls.items(), key=lambda item: item[0].start):
+        room = text[node.start : node.end]
         left = len(room) - len(call.variable)
         # Line breaks stay, or lines would be counted wrongly.
-        parts += [text[at : found.start()], call.variable, " " * (left - room.count("\n")), "\n" * room.count("\n")]
-        at = end + 1
-    return "".join([*parts, text[at:]]), tuple(dict.fromkeys(calls))
+        parts += [text[at : node.start], call.variable, " " * (left - room.count("\n")), "\n" * room.count("\n")]
+        at = node.end
+    return "".join([*parts, text[at:]])
 
 
-def _read(function: str, at: int, arguments: str, arguments_at: int) -> WindowCall:
+def _read(node: Call) -> WindowCall:
+    function = node.function
     form = SIGNATURES.get(function)
     if form is None:
         known = [f"window.{name}" for name in SIGNATURES]
-        raise WindowError(unknown("name", f"window.{function}", known), at)
-    values = _constants(arguments)
-    kinds = [str if part.strip().startswith('"') else float for part in form.partition("(")[2].split(",")]
-    if values is None or [type(value) for value in values] != kinds:
-        expected = f'expected constants, as in window.{form}; a span is "30s" or "20 samples"'
-        raise WindowError(f"window.{function}(): {expected}", arguments_at)
+        raise ConditionError(unknown("name", f"window.{function}", known), node.function_at)
+    values = [constant(argument) for argument in node.arguments]
+    expected = [str if part.strip().startswith('"') else float for part in form.partition("(")[2].split(",")]
+    at = node.arguments[0].start if node.arguments else node.end - 1
+    if [float if type(value) is int else type(value) for value in values] != expected:
+        told = f'expected constants, as in window.{form}; a span is "30s" or "20 samples"'
+        raise ConditionError(f"window.{function}(): {told}", at)
     *asked, span = values
     return WindowCall(
         function=function,
         name=str(asked[0]) if asked else "",
-        threshold=float(asked[1]) if len(asked) > 1 else 0.0,
-        span=_span(str(span), arguments_at),
+        threshold=float(asked[1] or 0.0) if len(asked) > 1 else 0.0,
+        span=_span(str(span), node.arguments[-1].start),
     )
-
-
-def _constants(arguments: str) -> list[str | float] | None:
-    """The texts and numbers that stand there, parted by commas; None: something else does."""
-    values: list[str | float] = []
-    at = 0
-    while found := _ARGUMENT.match(arguments, at):
-        double, single, number = found.groups()
-        values.append(float(number) if number is not None else double if double is not None else single)
-        at = found.end()
-        if at == len(arguments):
-            return values
-        if arguments[at] != ",":
-            return None
-        at += 1
-    return None
 
 
 def _span(text: str, at: int) -> Span:
@@ -182,7 +154,7 @@ def _span(text: str, at: int) -> Span:
         return Span(ms=round(float(found[1]) * 1000))
     if found is not None and found[2] is not None and 0 < int(found[2]) <= MAX_WINDOW_SAMPLES:
         return Span(samples=int(found[2]))
-    raise WindowError(
+    raise ConditionError(
         f'window: {text!r}: expected a span such as "30s", up to "{MAX_WINDOW_SECONDS}s", or "20 samples", up to '
         f'"{MAX_WINDOW_SAMPLES} samples"',
         at,
