@@ -12,7 +12,7 @@ from typing import Final
 from config.checking import kinds_of
 from config.expressions import MAX_TAGS
 from config.folding import constant
-from config.kinds import NOTES_DEPTH, Kind, Sizes, names
+from config.kinds import ANY, NOTES_DEPTH, Kind, Sizes, names
 from config.names import ConditionError
 from config.patterns import pattern_cost
 from config.syntax import Call, Collection, Comprehension, Index, Name, Node, Operation, Select, asks_matches, conjuncts
@@ -111,8 +111,9 @@ class _Bound:
         step = _ROUND + _COPY * over.element.values + sum(map(self._seconds, node.steps))
         seconds = self._seconds(node.range) + rounds * step
         if node.macro in ("map", "filter"):
-            item = self._kinds[node].item
-            seconds += rounds * rounds * _GATHER / 2 * (1 if item is None else item.values)
+            item = self._kinds[node].item or ANY
+            each = _GATHER * item.values + (_CHARACTER * item.most if item.name == "string" else 0.0)
+            seconds += rounds * rounds / 2 * each
         return seconds
 
     def _own(self, node: Node) -> float:
