@@ -7,6 +7,7 @@ from config.cost import MAX_MATCHES
 from config.expressions import Condition, Context
 from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts, Surroundings, VideoFrame
 from config.names import ConditionError
+from config.references import NOTES, NOTES_INSIDE
 from config.rules import Rule
 
 
@@ -18,12 +19,14 @@ class Asked:
     ) -> None:
         """`names`: those that the rules use."""
         self._around = around
-        self._names = names
+        self._names = frozenset(names)
         self.problems: tuple[str, ...] = ()
         """Slugs of what a rule will not see."""
         self._sample = sample
-        self._part: Context | None = None
-        self._part_matches: tuple[ListMatch, ...] = ()
+        self._views: dict[tuple[ListMatch, ...], Context] = {}
+        """Of parts of the matches, without the stream's notes."""
+        self._noted: Context | None = None
+        """With them, for one part after the other."""
         try:
             self._whole = Context(stream, sample, around, names=names)
         except ValueError:  # CEL has no text with lone surrogates, JSON of a platform's notes may
@@ -113,21 +116,30 @@ class Asked:
 
     def _holds_for(self, matches: tuple[ListMatch, ...], condition: Condition) -> bool:
         try:
-            return self._view(matches).holds(condition)
+            return self._view(matches, condition.names).holds(condition)
         except ConditionError:
             return False  # of the whole sample it is told
 
-    def _view(self, matches: tuple[ListMatch, ...]) -> Context:
+    def _view(self, matches: tuple[ListMatch, ...], names: frozenset[str]) -> Context:
         """Good until the next is asked for."""
         if matches == self._sample.matches:
             return self._whole
-        if self._part is None:
-            sample = replace(self._sample, matches=matches)
-            self._part = Context(self._stream, sample, self._around, names=self._names)
-        elif matches != self._part_matches:
-            self._part.look_at(matches)
-        self._part_matches = matches
-        return self._part
+        if not names.isdisjoint(_NOTES):
+            # A stream may have a thousand notes: telling them again for each match would take longer than the rules.
+            if self._noted is None:
+                self._noted = self._context((), self._names)
+            self._noted.look_at(matches)
+            return self._noted
+        view = self._views.get(matches)
+        if view is None:
+            view = self._views[matches] = self._context(matches, self._names - _NOTES)
+        return view
+
+    def _context(self, matches: tuple[ListMatch, ...], names: frozenset[str]) -> Context:
+        return Context(self._stream, replace(self._sample, matches=matches), self._around, names=names)
+
+
+_NOTES = frozenset({NOTES, NOTES_INSIDE})
 
 
 def _nearest(matches: Iterable[ListMatch]) -> list[ListMatch]:

@@ -8,8 +8,9 @@ from config.mistakes import Problem
 from config.rules import Rule
 
 MAX_POLICY_SECONDS: Final = 0.25
-"""CPU time of all rules for one sample, the largest there can be. A segment has some ten samples: were all of them like
-that, a worker would still keep up with segments of 4 s, and stay far from the time limit of its tasks."""
+"""CPU time of all rules for one sample, the largest there can be, beside some 0.02 s to show it to them. A segment has
+some ten samples: were all of them like that, a worker would still keep up with segments of 4 s, and stay far from the
+time limit of its tasks."""
 
 
 def over_budget(rules: Sequence[Rule]) -> Problem | None:

@@ -15,6 +15,7 @@ from config.folding import constant
 from config.kinds import ANY, NOTES_DEPTH, Kind, Sizes, names
 from config.names import ConditionError
 from config.patterns import pattern_cost
+from config.references import asks_notes
 from config.syntax import Call, Collection, Comprehension, Index, Name, Node, Operation, Select, asks_matches, conjuncts
 
 MAX_MATCHES: Final = 64
@@ -34,6 +35,8 @@ _GATHER: Final = 0.12e-6
 """A value that map() or filter() has gathered: all of them are copied for each that is added."""
 _COMPARE: Final = 0.03e-6
 """A value, in `==` and `in`."""
+_SWITCH: Final = 70e-6
+"""To show a rule that looks at notes another match; what other rules are shown, they share."""
 _CHARACTER: Final = 0.1e-9
 """Of a text that is compared or searched."""
 _JOINED: Final = 1e-9
@@ -66,8 +69,9 @@ def cost_of(tree: Node) -> Cost:
     every, one, half = (
         sum(_at_most(tree, part, matches)[0] for part in parts) for matches in (MAX_MATCHES, 1, MAX_MATCHES // 2 + 1)
     )
+    switching = (MAX_MATCHES + 2) * _SWITCH if any(map(asks_notes, parts)) else 0.0
     return Cost(
-        seconds=whole + every + (MAX_MATCHES + 1) * one,
+        seconds=whole + every + (MAX_MATCHES + 1) * one + switching,
         of_videos_seconds=max(MAX_MATCHES * one, MAX_MATCHES // 2 * half),
         dearest=dearest,
     )

@@ -17,7 +17,7 @@ from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
 from config.kinds import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
 from config.names import ConditionError, without_texts
 from config.parsing import read_syntax
-from config.references import NOTES, NOTES_INSIDE, asked, asked_lists, used, with_notes_apart
+from config.references import NOTES, NOTES_INSIDE, asked, asked_lists, asks_notes, used, with_notes_apart
 from config.syntax import Node, asks_matches, conjuncts
 from config.windows import WindowCall, read_calls, with_variables
 
@@ -50,11 +50,13 @@ class Condition:
     program: Any
     matches_program: Any
     """Of what is joined by `&&`, the parts that are about the matches of the picture."""
+    matches_names: frozenset[str]
+    """What these use."""
 
     @cached_property
     def of_matches(self) -> "Condition":
         """What decides whether it holds for part of a picture's matches too, where it holds for all of them."""
-        return replace(self, program=self.matches_program)
+        return replace(self, program=self.matches_program, names=self.matches_names)
 
     @property
     def looks_around(self) -> bool:
@@ -179,19 +181,23 @@ def parse_condition(text: str) -> Condition:
     scored = [call.name for call in windows if call.function not in ("matched", "samples")]
     matched = [call.name for call in windows if call.function == "matched"]
     uses = used(tree)
+    known = {*FIELDS, *OF_NAMES}
     return Condition(
         text=text,
         tree=tree,
         scores=asked(tree, "score", "scores").union(scored),
         signals=asked(tree, "signal", "signals"),
         lists=asked_lists(tree).union(matched),
-        names=(uses & {*FIELDS, *OF_NAMES}) | notes,
+        names=(uses & known) | notes,
         windows=windows,
         uses_matches=bool(matched or about_matches),
         uses_scores=bool(scored) or not uses.isdisjoint(("score", "scores")),
         uses_coverage="coverage" in uses,
         program=_compiled(plain),
         matches_program=_compiled(" && ".join(plain[part.start : part.end] for part in about_matches) or "true"),
+        matches_names=frozenset[str]().union(
+            *(used(part) & known | (notes if asks_notes(part) else frozenset()) for part in about_matches)
+        ),
     )
 
 

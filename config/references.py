@@ -36,6 +36,12 @@ NOTES_INSIDE: Final = "stream.metadata"
 """Among what is used: metadata is needed in `stream` too."""
 
 
+def asks_notes(tree: Node) -> bool:
+    """Whether it looks at the metadata of the stream, or at all of the stream."""
+    others = {node.owner for node in nodes(tree) if isinstance(node, Select) and node.field != "metadata"}
+    return any(isinstance(node, Name) and node.name == "stream" and node not in others for node in nodes(tree))
+
+
 def with_notes_apart(plain: str, tree: Node) -> tuple[str, frozenset[str]]:
     """A condition's text with NOTES in place of stream.metadata where that is the same, and what of both is then used.
 

@@ -5,6 +5,7 @@ from time import thread_time
 
 import pytest
 
+from config.budget import MAX_POLICY_SECONDS
 from config.cost import MAX_MATCHES, MAX_SECONDS, cost_of
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, StreamFacts
@@ -98,6 +99,15 @@ def _seconds(policy: Policy) -> float:
 def _seconds_of_context() -> float:
     """What all rules share."""
     return min(_seconds(_policy("matches.exists(m, true) && stream.metadata.size() >= 0")) for _ in range(5))
+
+
+@pytest.mark.parametrize("condition", [CHEAP[2], CHEAP[-2], "matches.filter(m, m.distance <= 10).size() >= 2"])
+def test_many_rules_cost_no_more_than_their_bounds(condition: str) -> None:
+    """Each rule would be affordable, and what is done again for each of them not counted."""
+    bound = cost_of(compile_condition(condition).tree).seconds
+    policy = _policy(*[condition] * int(MAX_POLICY_SECONDS / bound))
+    policy.evaluate(NOTED, CROWDED)
+    assert min(_seconds(policy) for _ in range(3)) < MAX_POLICY_SECONDS
 
 
 def test_rules_are_bounded_together() -> None:
