@@ -74,7 +74,9 @@ class _Checker:
             raise ConditionError(f"{_a(owner)} has nothing under {_a(key)}", node.key.start)
         if not wanted:
             raise ConditionError(f"{_a(owner)} has no parts: expected a list or a map", node.owner.start)
-        return ANY if owner.item is None else owner.item
+        if key.owner == kinds.KEY and owner.inner is not None:
+            return owner.inner
+        return owner.part
 
     def _gathered(self, node: Comprehension, scope: Mapping[str, Kind]) -> Kind:
         over = self.kind(node.range, scope)
@@ -231,7 +233,7 @@ def _field(owner: Kind, field: str, at: int) -> Kind:
         raise ConditionError(unknown("name", f"{owner.owner}.{field}", known), at)
     if owner.name not in ("map", "dyn"):
         raise ConditionError(f"{_a(owner)} has no field {field!r}", at)
-    return ANY if owner.item is None else owner.item
+    return owner.part
 
 
 def _common(given: list[Kind]) -> Kind:

@@ -12,7 +12,7 @@ from typing import Final
 from config.checking import kinds_of
 from config.expressions import MAX_TAGS
 from config.folding import constant
-from config.kinds import ANY, NOTES_DEPTH, Kind, Sizes, names
+from config.kinds import ANY, NOTES_IN, Kind, Sizes, names
 from config.names import ConditionError
 from config.patterns import pattern_cost
 from config.references import asks_notes
@@ -83,8 +83,7 @@ def _at_most(tree: Node, part: Node, matches: int) -> tuple[float, Node]:
     Of all shapes of the metadata the worst: where lists lie in lists, what is long in one place is short in another.
     """
     bounds = [
-        _Bound(kinds_of(tree, names(Sizes(matches=matches, tags=MAX_TAGS, notes_in=level))), part)
-        for level in range(NOTES_DEPTH)
+        _Bound(kinds_of(tree, names(Sizes(matches=matches, tags=MAX_TAGS, notes_in=level))), part) for level in NOTES_IN
     ]
     worst = max(bounds, key=lambda bound: bound.seconds)
     return worst.seconds, worst.dearest

@@ -22,6 +22,9 @@ MAX_NAME_CHARACTERS: Final = 200
 """Of IDs, lists, entries, tags and labels."""
 
 
+KEY: Final = "key"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """What is known of a value before there is one."""
@@ -33,7 +36,9 @@ class Kind:
     fields: Mapping[str, "Kind"] | None = None
     """Of a map that has these and no others."""
     owner: str = ""
-    """What has these fields, for people."""
+    """What has these fields, for people; of a text, KEY where it is a key that a comprehension finds."""
+    inner: "Kind | None" = None
+    """What a comprehension finds in it, where that is no part like others: all that it finds together has its size."""
     most: int = 0
     """Of a list or map its items, of a text its characters, of what may be anything either: no more (<=)."""
     holds: int | None = None
@@ -55,8 +60,14 @@ class Kind:
     def element(self) -> "Kind":
         """What a comprehension over it sees: items, or keys."""
         if self.name == "map":
-            return Kind(name="string", most=MAX_NAME_CHARACTERS if self.item in (DOUBLE, None) else MAX_NOTE_CHARACTERS)
-        return ANY if self.item is None else self.item
+            most = MAX_NAME_CHARACTERS if self.item in (DOUBLE, None) else MAX_NOTE_CHARACTERS
+            return Kind(name="string", most=most, owner=KEY)
+        return self.inner or self.item or ANY
+
+    @property
+    def part(self) -> "Kind":
+        """What is under a field or key of it."""
+        return self if self.name == "dyn" else self.item or ANY
 
     @property
     def characters(self) -> int:
@@ -75,7 +86,7 @@ BYTES: Final = Kind(name="bytes")
 TEXT: Final = Kind(name="string", most=MAX_NAME_CHARACTERS)
 DURATION: Final = Kind(name="duration")
 TIMESTAMP: Final = Kind(name="timestamp")
-ANY: Final = Kind(name="dyn")
+ANY: Final = Kind(name="dyn", most=MAX_NOTES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,23 +96,21 @@ class Sizes:
     matches: int
     tags: int
     notes_in: int = 0
-    """How deep in the metadata its values lie: a list of a thousand has no room for other lists of a thousand."""
+    """Where the metadata is long, of NOTES_IN: a list of a thousand has no room for other lists of a thousand."""
 
 
-NOTES_DEPTH: Final = 3
-"""Levels of metadata that are told apart, [0, NOTES_DEPTH)."""
+NOTES_IN: Final = (0, 1)
+"""0: in what conditions name, as stream.metadata.tags; 1: in what a comprehension over that finds."""
 
 
 def names(sizes: Sizes) -> dict[str, Kind]:
     """The names that conditions see, but for `window`, which is no value."""
-    notes = ANY
-    for level in reversed(range(NOTES_DEPTH)):
-        notes = Kind(
-            name="dyn" if level else "map",
-            item=notes,
-            most=MAX_NOTES if level == sizes.notes_in else 1,
-            holds=MAX_NOTES if level <= sizes.notes_in else 1,
-        )
+    long = MAX_NOTES if sizes.notes_in else 1
+    deepest = Kind(name="dyn", most=MAX_NOTES, holds=1)  # three in one another nobody needs: it counts as long
+    inner = Kind(name="dyn", most=long, holds=long, inner=deepest)
+    most = 1 if sizes.notes_in else MAX_NOTES
+    note = Kind(name="dyn", most=most, holds=MAX_NOTES, inner=inner)
+    notes = Kind(name="map", item=note, most=most, holds=MAX_NOTES, inner=inner)
     match = {
         "distance": INT,
         "entry": TEXT,

@@ -44,6 +44,11 @@ DEAR = [
     r'stream.metadata.tags.exists(t, t.matches("(?i)\\w{1,40}[a-z]x"))',
     "matches.all(a, matches.all(b, matches.all(c, a.list == b.list)))",
     "stream.metadata.a.exists(x, stream.metadata.b.exists(y, x == y))",
+    "stream.metadata.exists(k, stream.metadata.tags.exists(t, t == k))",
+    "stream.metadata.tags.exists(t, stream.metadata.exists(k, t == k))",
+    "stream.metadata.wanted.exists(w, stream.metadata[w].exists(t, t == w))",
+    "stream.metadata.a.exists(x, x.b.exists(y, y.c.exists(z, z == 1)))",
+    "(stream.metadata.a + stream.metadata.b).exists(x, x.exists(y, y == 1))",
     "matches.exists(m, m.tags.map(t, matches.map(n, n)).size() > 3)",
     "matches.map(m, m.list)" + ".map(x, x + x)" * 14 + ".size() > 3",
     "stream.metadata.map(k, stream.metadata[k])" + ".map(x, x + x)" * 3 + ".size() > 3",
@@ -60,6 +65,8 @@ CHEAP = [
     'matched("police") || (stream.metadata.minors == true && stream.metadata.age < 18)',
     'stream.metadata.minors == true || stream.metadata.title.matches("(?i)kids")',
     "scores.exists(name, scores[name] > 0.9)",
+    'stream.metadata.exists(k, stream.metadata[k] == "x")',
+    "stream.metadata.keys.exists(k, k.b.exists(y, y == 3))",
 ]
 
 
