@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from config.cost import MAX_MATCHES
-from config.expressions import Condition, Context
+from config.conditions.cost import MAX_MATCHES
+from config.conditions.expressions import Condition, Context
+from config.conditions.names import ConditionError
+from config.conditions.references import NOTES, NOTES_INSIDE
 from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts, Surroundings, VideoFrame
-from config.names import ConditionError
-from config.references import NOTES, NOTES_INSIDE
 from config.rules import Rule
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from config.cost import cost_of
-from config.mistakes import Problem
+from config.conditions.cost import cost_of
+from config.documents.mistakes import Problem
 from config.rules import Rule
 
 MAX_POLICY_SECONDS: Final = 0.25

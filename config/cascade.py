@@ -4,10 +4,10 @@ from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from config.expressions import Condition, Context
+from config.conditions.expressions import Condition, Context
+from config.conditions.names import ConditionError
+from config.conditions.trial import compile_condition
 from config.facts import SampleFacts, StreamFacts
-from config.names import ConditionError
-from config.trial import compile_condition
 
 
 class Stage(BaseModel):

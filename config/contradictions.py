@@ -4,11 +4,11 @@ with a part by itself, and not only once all of them are right."""
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from config.conditions.names import ConditionError, unknown
+from config.conditions.trial import compile_condition
+from config.documents.mistakes import Problem
 from config.facts import FLOOD_RULE
-from config.mistakes import Problem
-from config.names import ConditionError, unknown
 from config.profiles import PROFILES
-from config.trial import compile_condition
 
 
 def contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from config.mistakes import Mistake
+    from config.documents.mistakes import Mistake
 
 
 class LivewardenError(Exception):

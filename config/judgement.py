@@ -14,10 +14,10 @@ from itertools import takewhile
 from typing import Final
 
 from config.asking import most_telling
+from config.conditions.windows import Behind
 from config.facts import Evaluation, Hit, Place, SampleFacts, SegmentFacts, StreamFacts, Surroundings
 from config.persistence import LATE_SECONDS
 from config.policy import Policy
-from config.windows import Behind
 
 MAX_WAITING_SAMPLES: Final = 2_000
 """Of segments that wait for an earlier one; of more, the oldest are judged without it. LATE_SECONDS of a stream that is

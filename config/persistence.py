@@ -6,8 +6,8 @@ from typing import NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from config.conditions.windows import MAX_WINDOW_SAMPLES
 from config.facts import VideoFrame
-from config.windows import MAX_WINDOW_SAMPLES
 
 LATE_SECONDS = 120
 """How much later than its neighbours, by capture time, a segment may end and still be counted with them: a live window

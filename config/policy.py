@@ -19,9 +19,12 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from config.asking import Asked, most_telling
 from config.budget import over_budget
 from config.cascade import Stage
+from config.conditions.expressions import Context
+from config.conditions.names import ConditionError
+from config.conditions.windows import Windows
 from config.contradictions import contradictions
+from config.documents.mistakes import Mistake, Problem, YamlText, mistake_at, mistakes_of, yaml_mistake
 from config.errors import PolicyError
-from config.expressions import Context
 from config.facts import (
     SELFTEST,
     Evaluation,
@@ -30,14 +33,11 @@ from config.facts import (
     StreamFacts,
     Surroundings,
 )
-from config.mistakes import Mistake, Problem, YamlText, mistake_at, mistakes_of, yaml_mistake
-from config.names import ConditionError
 from config.persistence import Persistence
 from config.profiles import PROFILES, SamplingProfile
 from config.regularfile import open_regular
 from config.rules import Flood, Rule
 from config.sampling import SEEN, SamplingChoice
-from config.windows import Windows
 
 MAX_POLICY_BYTES = 1_000_000
 """A policy is written by people; a larger file is a wrong path."""

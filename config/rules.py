@@ -9,11 +9,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from config.expressions import Condition
+from config.conditions.expressions import Condition
+from config.conditions.names import ConditionError, unknown
+from config.conditions.trial import compile_condition
 from config.facts import ALLOW, SELFTEST, Severity
-from config.names import ConditionError, unknown
 from config.persistence import Persistence
-from config.trial import compile_condition
 
 _LIST_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 """As the hash bank takes them (models/bank/entries.py)."""

@@ -4,10 +4,10 @@ from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from config.expressions import Condition, Context
-from config.names import ConditionError
-from config.references import NOTES, NOTES_INSIDE
-from config.trial import compile_condition
+from config.conditions.expressions import Condition, Context
+from config.conditions.names import ConditionError
+from config.conditions.references import NOTES, NOTES_INSIDE
+from config.conditions.trial import compile_condition
 
 SEEN = frozenset({"stream", NOTES, NOTES_INSIDE, "signals", "signal"})
 """Names of what is known before a picture is looked at."""

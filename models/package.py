@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from config.mistakes import YamlText
+from config.documents.mistakes import YamlText
 from models.errors import ManifestError, UnreadableError
 from models.manifest import Manifest
 from models.modelfile import read_model_file

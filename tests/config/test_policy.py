@@ -311,9 +311,9 @@ class TestConditions:
     @given(st.text(max_size=60))
     def test_any_text_is_refused_or_usable(self, text: str) -> None:
         """A typing error could end the worker with something other than a message."""
-        from config.expressions import Context
-        from config.names import ConditionError
-        from config.trial import compile_condition
+        from config.conditions.expressions import Context
+        from config.conditions.names import ConditionError
+        from config.conditions.trial import compile_condition
 
         try:
             condition = compile_condition(text)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from config.conditions.kinds import FIELDS, OF_NAMES, Sizes, names
+from config.conditions.windows import SIGNATURES
 from config.errors import PolicyError
-from config.kinds import FIELDS, OF_NAMES, Sizes, names
 from config.policy import parse_policy
-from config.windows import SIGNATURES
 
 TEXT = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)

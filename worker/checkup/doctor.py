@@ -7,9 +7,9 @@ import difflib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from config.conditions.names import unknown
 from config.errors import LivewardenError, PolicyError
 from config.facts import ALLOW, SELFTEST
-from config.names import unknown
 from config.policy import Policy, load_policy
 from config.settings import PREFIX, Settings
 from models.bank.bank import Bank

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from config.documents.mistakes import Mistake
 from config.errors import PolicyError
-from config.mistakes import Mistake
 from config.settings import Settings
 from worker.cli.ago import seconds_of
 from worker.cli.options import Json

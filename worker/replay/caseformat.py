@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from config.documents.mistakes import Mistake, YamlText, mistakes_of
 from config.facts import Severity
-from config.mistakes import Mistake, YamlText, mistakes_of
 from config.regularfile import open_regular
 from worker.errors import ReplayError
 

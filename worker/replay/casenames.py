@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from config.conditions.names import unknown
+from config.documents.mistakes import Location, Mistake, YamlText, mistake_at
 from config.facts import ALLOW, SELFTEST
-from config.mistakes import Location, Mistake, YamlText, mistake_at
-from config.names import unknown
 from config.policy import Policy
 from worker.errors import ReplayError
 from worker.replay.caseformat import CaseFile

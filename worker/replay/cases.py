@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import config
+from config.conditions.names import unknown
 from config.errors import PolicyError
 from config.facts import Coverage, ListMatch, SampleFacts, SegmentFacts, Severity, StreamFacts
-from config.names import unknown
 from config.policy import Policy
 from worker.replay.caseformat import Case, CaseSample, Raise, told_mode
 from worker.replay.course import SettledSegment, StreamCourse, to_be_tried

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from math import floor
 
-from config.comparisons import comparisons
+from config.conditions.comparisons import comparisons
+from config.conditions.syntax import Call, Index, Name, Node, nodes
 from config.rules import Rule
-from config.syntax import Call, Index, Name, Node, nodes
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

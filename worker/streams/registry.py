@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from redis import Redis
 
-from config.kinds import MAX_NOTE_CHARACTERS, MAX_NOTES
+from config.conditions.kinds import MAX_NOTE_CHARACTERS, MAX_NOTES
 from worker.errors import RegistryError
 from worker.redisdb import run_script
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from config.cascade import Stage
-from config.formulas import unnamed_scores
+from config.conditions.formulas import unnamed_scores
 from models.manifest import Manifest, Use
 
 

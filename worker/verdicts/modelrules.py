@@ -6,10 +6,10 @@ Nothing is tried out: a condition is taken only where its form proves what has t
 from collections.abc import Iterator, Mapping, Sequence
 
 from config.cascade import Stage
-from config.expressions import Condition
-from config.formulas import Atom, atoms, read_formula, unnamed_scores, unproved
-from config.mistakes import Problem
-from config.names import unknown
+from config.conditions.expressions import Condition
+from config.conditions.formulas import Atom, atoms, read_formula, unnamed_scores, unproved
+from config.conditions.names import unknown
+from config.documents.mistakes import Problem
 from config.policy import Policy
 from models.manifest import Category, Manifest, Use
 from models.package import ModelPackage

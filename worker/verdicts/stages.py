@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from time import thread_time
 
 from config.cascade import Stage
+from config.conditions.names import ConditionError
 from config.facts import SELFTEST, SampleFacts, StreamFacts
-from config.names import ConditionError
 from config.policy import Policy
 from config.settings import Settings
 from models.classifier import Classifier, WhenStuck

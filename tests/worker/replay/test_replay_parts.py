@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from logged import row
 from replayed import IN_ORDER, RULES, sample
 
+from config.conditions.parsing import read_syntax
 from config.facts import Coverage, ListedHash, ListMatch, SampleFacts, SegmentFacts, Severity, StreamFacts
-from config.parsing import read_syntax
 from config.policy import Policy
 from config.rules import Rule
 from sampler.frames import SampleReason, Stretch

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from tinymodels import manifest as tiny
 from tinymodels import mean_model
 
+from config.conditions.expressions import Context
+from config.conditions.trial import compile_condition
 from config.errors import PolicyError
-from config.expressions import Context
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
 from config.policy import Policy, parse_policy
-from config.trial import compile_condition
 from models.manifest import Manifest, Use
 from models.shelf import known_packages
 from worker.verdicts.modelrules import check_models

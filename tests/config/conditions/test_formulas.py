@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.expressions import Context
+from config.conditions.expressions import Context
+from config.conditions.formulas import Atom, Formula, Junction, atoms, read_formula, unnamed_scores, unproved
+from config.conditions.trial import compile_condition
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
-from config.formulas import Atom, Formula, Junction, atoms, read_formula, unnamed_scores, unproved
-from config.trial import compile_condition
 
 STREAM = StreamFacts(stream_id="s")
 MATCHED = (ListMatch(list="l", entry="1", distance=0),)

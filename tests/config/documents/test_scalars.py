@@ -6,7 +6,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.scalars import place_of
+from config.documents.scalars import place_of
 
 LINES = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 TEXTS = st.lists(

@@ -12,14 +12,14 @@ from typing import Any
 
 import cel
 
-from config.checking import kinds_of
+from config.conditions.checking import kinds_of
+from config.conditions.kinds import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
+from config.conditions.names import ConditionError, without_texts
+from config.conditions.parsing import read_syntax
+from config.conditions.references import NOTES, NOTES_INSIDE, asked, asked_lists, asks_notes, used, with_notes_apart
+from config.conditions.syntax import Node, asks_matches, conjuncts
+from config.conditions.windows import WindowCall, read_calls, with_variables
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
-from config.kinds import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
-from config.names import ConditionError, without_texts
-from config.parsing import read_syntax
-from config.references import NOTES, NOTES_INSIDE, asked, asked_lists, asks_notes, used, with_notes_apart
-from config.syntax import Node, asks_matches, conjuncts
-from config.windows import WindowCall, read_calls, with_variables
 
 MAX_TAGS = 50
 """Of a match, that conditions see, each cut at MAX_NAME_CHARACTERS: what a list's source says of an entry has no
@@ -165,7 +165,7 @@ def _one_text(function: str, arguments: tuple[Any, ...], misuse: list[str]) -> b
 
 
 def parse_condition(text: str) -> Condition:
-    """Compiles a condition and checks its names; `config.trial` tries it out as well.
+    """Compiles a condition and checks its names; `config.conditions.trial` tries it out as well.
 
     Raises:
         ConditionError: syntax, or an unknown name; with its place in the text.

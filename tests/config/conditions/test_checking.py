@@ -1,4 +1,4 @@
-"""config/checking.py: what can never work is found behind any guard; what can is let through."""
+"""config/conditions/checking.py: what can never work is found behind any guard; what can is let through."""
 
 from itertools import product
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import cel
 import pytest
 
-from config import kinds
-from config.checking import kinds_of
-from config.kinds import Kind, Sizes, names
-from config.names import ConditionError
-from config.parsing import read_syntax
-from config.trial import compile_condition
+from config.conditions import kinds
+from config.conditions.checking import kinds_of
+from config.conditions.kinds import Kind, Sizes, names
+from config.conditions.names import ConditionError
+from config.conditions.parsing import read_syntax
+from config.conditions.trial import compile_condition
 
 NAMES = names(Sizes(matches=64, tags=50))
 GUARDS = [
@@ -162,7 +162,7 @@ def test_what_may_work_is_let_through(condition: str) -> None:
 
 def test_fields_are_those_that_conditions_see() -> None:
     """A field could be asked for that is not there, or not be asked for though it is."""
-    from config.expressions import _match, _sample, _stream
+    from config.conditions.expressions import _match, _sample, _stream
     from config.facts import Coverage, ListMatch, SampleFacts, StreamFacts
 
     match = ListMatch(list="x", entry="1", distance=3, tags=("a",))

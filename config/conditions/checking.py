@@ -8,11 +8,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from config import kinds
-from config.folding import constant
-from config.kinds import ANY, BOOL, DOUBLE, INT, NULL, UINT, Kind
-from config.names import ConditionError, unknown
-from config.syntax import MACROS, Call, Collection, Comprehension, Index, Literal, Name, Node, Operation, Select
+from config.conditions import kinds
+from config.conditions.folding import constant
+from config.conditions.kinds import ANY, BOOL, DOUBLE, INT, NULL, UINT, Kind
+from config.conditions.names import ConditionError, unknown
+from config.conditions.syntax import (
+    MACROS,
+    Call,
+    Collection,
+    Comprehension,
+    Index,
+    Literal,
+    Name,
+    Node,
+    Operation,
+    Select,
+)
 
 _RELATIONS: Final = frozenset({"<", "<=", ">", ">="})
 

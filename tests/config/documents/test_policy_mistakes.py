@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from config.documents.mistakes import YamlText
 from config.errors import PolicyError
-from config.mistakes import YamlText
 from config.policy import parse_policy
 from worker.errors import ReplayError
 from worker.replay.caseformat import read_cases

@@ -9,14 +9,25 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from config.checking import kinds_of
-from config.expressions import MAX_TAGS
-from config.folding import constant
-from config.kinds import ANY, NOTES_IN, Kind, Sizes, names
-from config.names import ConditionError
-from config.patterns import pattern_cost
-from config.references import asks_notes
-from config.syntax import Call, Collection, Comprehension, Index, Name, Node, Operation, Select, asks_matches, conjuncts
+from config.conditions.checking import kinds_of
+from config.conditions.expressions import MAX_TAGS
+from config.conditions.folding import constant
+from config.conditions.kinds import ANY, NOTES_IN, Kind, Sizes, names
+from config.conditions.names import ConditionError
+from config.conditions.patterns import pattern_cost
+from config.conditions.references import asks_notes
+from config.conditions.syntax import (
+    Call,
+    Collection,
+    Comprehension,
+    Index,
+    Name,
+    Node,
+    Operation,
+    Select,
+    asks_matches,
+    conjuncts,
+)
 
 MAX_MATCHES: Final = 64
 """Matches of one sample that conditions see: bounds what a rule may cost. The nearest of each list are among them."""
@@ -122,7 +133,7 @@ class _Bound:
     def _own(self, node: Node) -> float:
         """Without its parts."""
         if isinstance(node, Select) and isinstance(node.owner, Name) and node.field == "metadata":
-            return 0.0  # config/references.py has a variable for it
+            return 0.0  # config/conditions/references.py has a variable for it
         if isinstance(node, Select | Index):
             return _COPY * self._kinds[node].values
         if isinstance(node, Collection):

@@ -1,4 +1,4 @@
-"""config/cost.py: no condition can stop a worker, whatever hides its cost from a trial."""
+"""config/conditions/cost.py: no condition can stop a worker, whatever hides its cost from a trial."""
 
 from dataclasses import replace
 from time import thread_time
@@ -6,13 +6,13 @@ from time import thread_time
 import pytest
 
 from config.budget import MAX_POLICY_SECONDS
-from config.cost import MAX_MATCHES, MAX_SECONDS, cost_of
+from config.conditions.cost import MAX_MATCHES, MAX_SECONDS, cost_of
+from config.conditions.names import ConditionError
+from config.conditions.parsing import read_syntax
+from config.conditions.trial import compile_condition
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, StreamFacts
-from config.names import ConditionError
-from config.parsing import read_syntax
 from config.policy import Policy, parse_policy
-from config.trial import compile_condition
 
 CROWD = tuple(
     ListMatch(

@@ -1,4 +1,4 @@
-"""Conditions as trees. Nothing here says what they mean; config/parsing.py makes them of texts."""
+"""Conditions as trees. Nothing here says what they mean; config/conditions/parsing.py makes them of texts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class Call(Node):
 
     @property
     def of_window(self) -> bool:
-        """Whether it is one of those that config/windows.py answers."""
+        """Whether it is one of those that config/conditions/windows.py answers."""
         return isinstance(self.target, Name) and self.target.name == "window"
 
     @property

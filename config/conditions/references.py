@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from config.folding import constant
-from config.syntax import Call, Collection, Comprehension, Index, Name, Node, Operation, Select, nodes
+from config.conditions.folding import constant
+from config.conditions.syntax import Call, Collection, Comprehension, Index, Name, Node, Operation, Select, nodes
 
 
 def asked(tree: Node, function: str, container: str) -> frozenset[str]:

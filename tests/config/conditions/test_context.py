@@ -3,7 +3,7 @@
 import gc
 from weakref import ref
 
-from config.expressions import Context
+from config.conditions.expressions import Context
 from config.facts import SampleFacts, StreamFacts
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from config.folding import constant, number
-from config.names import ConditionError
-from config.syntax import Call, Comprehension, Index, Name, Node, Operation, nodes
+from config.conditions.folding import constant, number
+from config.conditions.names import ConditionError
+from config.conditions.syntax import Call, Comprehension, Index, Name, Node, Operation, nodes
 
 _COMPARING: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
 _SHARES: Final = ("score", "max", "fraction")

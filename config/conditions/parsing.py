@@ -11,8 +11,19 @@ from typing import Any, Final
 
 from lark import Lark, Token, Transformer, UnexpectedInput
 
-from config.names import ConditionError
-from config.syntax import MACROS, Call, Collection, Comprehension, Index, Literal, Name, Node, Operation, Select
+from config.conditions.names import ConditionError
+from config.conditions.syntax import (
+    MACROS,
+    Call,
+    Collection,
+    Comprehension,
+    Index,
+    Literal,
+    Name,
+    Node,
+    Operation,
+    Select,
+)
 
 MAX_DEPTH: Final = 150
 """Of a tree: what walks through it may call itself as often. People write less than a tenth of that."""

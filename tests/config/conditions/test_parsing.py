@@ -1,4 +1,4 @@
-"""config/parsing.py: CEL's grammar, beside the engine's own parser."""
+"""config/conditions/parsing.py: CEL's grammar, beside the engine's own parser."""
 
 import re
 from pathlib import Path
@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.names import ConditionError, without_texts
-from config.parsing import MAX_DEPTH, read_syntax
-from config.syntax import Comprehension, Node, Operation, nodes
+from config.conditions.names import ConditionError, without_texts
+from config.conditions.parsing import MAX_DEPTH, read_syntax
+from config.conditions.syntax import Comprehension, Node, Operation, nodes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 _IN_YAML = re.compile(r"\bwhen: *(?:>-?|\|-?)\n((?: +.*\n)+)|\bwhen: *(.+)")
 
 

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from config.aliases import check_aliases
-from config.names import ConditionError, unknown
-from config.scalars import place_of
+from config.conditions.names import ConditionError, unknown
+from config.documents.aliases import check_aliases
+from config.documents.scalars import place_of
 
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _TAG: Final = re.compile(r"(?:^|when:)[ \t]*!(?=[^!\s])")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from config.syntax import MACROS
+from config.conditions.syntax import MACROS
 
 MAX_NOTE_CHARACTERS: Final = 16_384
 """Of a stream's metadata as JSON: all of it may be one text."""
@@ -142,7 +142,7 @@ def names(sizes: Sizes) -> dict[str, Kind]:
 
 _NAMES: Final = names(Sizes(matches=0, tags=0))
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {name: tuple(kind.fields or ()) for name, kind in _NAMES.items()}
-"""The names that a condition may use, and their fields. `window` is no value: config/windows.py has its calls."""
+"""The names that a condition may use, and their fields. `window` is no value: `windows` has its calls."""
 
 NUMBERS: Final = frozenset({"double", "int", "uint"})
 ARITHMETIC: Final[Mapping[tuple[str, str, str], str]] = {

@@ -5,9 +5,9 @@ from time import process_time
 import pytest
 import yaml
 
-from config.aliases import MAX_ALIASED_VALUES
+from config.documents.aliases import MAX_ALIASED_VALUES
+from config.documents.mistakes import YamlText
 from config.errors import PolicyError
-from config.mistakes import YamlText
 from config.policy import parse_policy
 
 LEVELS = 9

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Final, Literal
 
-from config.names import without_texts
+from config.conditions.names import without_texts
 
 _TEXT: Final = r"""(?:"[^"\\\n]*"|'[^'\\\n]*')"""
 _NUMBER: Final = r"(?:(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?)"

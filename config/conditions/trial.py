@@ -1,6 +1,6 @@
 """Conditions tried out before they are needed: on samples that reach all of them, and on the largest there can be.
 
-A second look: what stands behind a guard is hidden from trials, so config/checking.py and config/cost.py come first.
+A second look: what stands behind a guard is hidden from trials, so `checking` and `cost` come first.
 """
 
 import itertools
@@ -9,12 +9,12 @@ from functools import lru_cache
 from time import thread_time
 from typing import Final
 
-from config.comparisons import check_comparisons
-from config.cost import MAX_MATCHES, MAX_SECONDS, Cost, cost_of
-from config.expressions import Condition, Context, parse_condition
+from config.conditions.comparisons import check_comparisons
+from config.conditions.cost import MAX_MATCHES, MAX_SECONDS, Cost, cost_of
+from config.conditions.expressions import Condition, Context, parse_condition
+from config.conditions.names import ConditionError
+from config.conditions.syntax import Comprehension, nodes
 from config.facts import Coverage, ListMatch, SampleFacts, StreamFacts, Surroundings
-from config.names import ConditionError
-from config.syntax import Comprehension, nodes
 
 _LARGE_METADATA: Final = {f"key-{number}": "value" for number in range(1_000)}
 """About as many notes as a platform may have on a stream (16 kB)."""

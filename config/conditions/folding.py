@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from config.syntax import Literal, Node, Operation
+from config.conditions.syntax import Literal, Node, Operation
 
 _MOST: Final = 2**63
 """The engine's whole numbers lie in [-_MOST, _MOST)."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
 
+from config.conditions.folding import constant
+from config.conditions.names import ConditionError, unknown
+from config.conditions.syntax import Call, Node, nodes
 from config.facts import ListedHash, SampleFacts
-from config.folding import constant
-from config.names import ConditionError, unknown
-from config.syntax import Call, Node, nodes
 
 MAX_WINDOW_SECONDS: Final = 600
 """Ten minutes: what rules about a scene need. All of it is read and written with each segment that ends."""

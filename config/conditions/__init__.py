@@ -1,0 +1,1 @@
+"""Conditions of rules: CEL read into trees, checked, bounded in cost, and evaluated."""
