@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from config.regularfile import open_regular
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import BUILT_IN, LIST_NAME, Entry, ListSpec
@@ -156,7 +157,7 @@ def _read(path: Path) -> tuple[Change, ...]:
     if path.suffix != SUFFIX:
         raise HashListError(f"{path}: expected the suffix {SUFFIX} in lower case")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             entries = [record for record in read(file, format=Format.CSV) if isinstance(record, Entry)]
     except ListFormatError as error:
         raise HashListError(f"{path}, {error}") from error

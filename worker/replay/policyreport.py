@@ -17,7 +17,7 @@ def describe(policy: Policy, name: str) -> RenderableType:
     """A policy without mistakes: what each rule does."""
     table = Table(title=Text(f"{name}, version {policy.version}", style="table.title"), title_justify="left")
     for heading in ("rule", "severity", "mode", "persists with", "cooldown", "action"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for rule in policy.rules:
         table.add_row(
             Text(rule.name),

@@ -1,5 +1,6 @@
 """LIVEWARDEN_LISTS_DIR: a broken list must never pass for a whole one."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,14 @@ def test_missing_folder_and_unreadable_file_are_told(tmp_path: Path) -> None:
         load_folder(tmp_path / "nowhere")
     (tmp_path / "own.csv").mkdir()
     with pytest.raises(HashListError, match=r"own\.csv: cannot be read"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_list(tmp_path: Path) -> None:
+    """A worker would wait for it at its start, for ever."""
+    os.mkfifo(tmp_path / "own.csv")
+    with pytest.raises(HashListError, match=r"own\.csv: cannot be read: expected a regular file"):
         load_folder(tmp_path)
 
 
