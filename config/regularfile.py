@@ -9,6 +9,8 @@ from typing import BinaryIO, Final
 
 _GIVEN: Final = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+")
 
+_OTHERS: Final = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISDIR, "a folder"), (stat.S_ISCHR, "a device"))
+
 
 def open_regular(path: Path) -> BinaryIO:
     """A regular file, open for reading; the caller closes it.
@@ -25,7 +27,9 @@ def open_regular(path: Path) -> BinaryIO:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except ValueError as error:  # a NUL, or what no file system can write
         raise OSError(errno.EINVAL, "expected the name of a file") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "expected a regular file")
+        found = next((name for is_one, name in _OTHERS if is_one(mode)), "something else")
+        raise OSError(errno.EINVAL, f"expected a regular file, found {found}")
     return os.fdopen(descriptor, "rb")

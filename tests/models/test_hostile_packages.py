@@ -75,10 +75,10 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
     """A pipe that nobody writes to would hold a worker for ever, and /dev/zero would fill its memory."""
     pipe = tmp_path / "pipe.yaml"
     os.mkfifo(pipe)
-    assert refused(pipe) == f"{pipe}: the manifest cannot be read: expected a regular file"
+    assert refused(pipe) == f"{pipe}: the manifest cannot be read: expected a regular file, found a pipe"
     device = tmp_path / "device.yaml"
     device.symlink_to("/dev/zero")
-    assert "expected a regular file" in refused(device)
+    assert "expected a regular file, found a device" in refused(device)
     path = write(tmp_path / "means.yaml")
     weights = tmp_path / "means.onnx"
     os.mkfifo(weights)

@@ -183,11 +183,13 @@ def test_a_missing_file_is_named(redis: Redis, place: Place, tmp_path: Path) -> 
 
 
 def test_a_pipe_is_told_what_to_do_instead(redis: Redis, place: Place, tmp_path: Path) -> None:
-    """`bank import own <(zcat list.gz)` would end in a traceback."""
+    """`bank import own <(zcat list.gz)` would end in a traceback, and a pipe with a name wait for ever."""
     os.mkfifo(tmp_path / "pipe")
     end = os.open(tmp_path / "pipe", os.O_RDWR)
     try:
-        with pytest.raises(BankRequestError, match="found a pipe"):
+        with pytest.raises(BankRequestError, match="found a pipe: write what comes through it to disk first"):
+            import_file(redis, place, "own", Path(f"/dev/fd/{end}"), format=Format.CSV)
+        with pytest.raises(LocalFileError, match="expected a regular file, found a pipe"):
             import_file(redis, place, "own", tmp_path / "pipe", format=Format.CSV)
     finally:
         os.close(end)
