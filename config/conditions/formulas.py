@@ -1,170 +1,127 @@
-"""Conditions taken apart at `&&`, `||` and parentheses, for what has to be proved of them and not tried.
+"""What has to be proved of a condition and not tried: for which of its parts it can hold at all.
 
-CEL's package shows no syntax tree. What is needed of one is little, and whatever is not recognised counts as unproved.
+A condition is taken apart at `&&` and `||`; what is left are its atoms. Nothing of that negates, so it holds on where
+any of its atoms comes to hold. What is not recognised counts as unproved.
 """
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
-from typing import Final, Literal
+from typing import Final
 
-from config.conditions.names import without_texts
+from config.conditions.folding import number
+from config.conditions.syntax import Call, Comprehension, Index, Literal, Name, Node, Operation, nodes
 
-_TEXT: Final = r"""(?:"[^"\\\n]*"|'[^'\\\n]*')"""
-_NUMBER: Final = r"(?:(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?)"
-_NAMED_SCORE: Final = rf"(?:score\s*\(\s*{_TEXT}\s*\)|scores\s*\[\s*{_TEXT}\s*\])"
-_WINDOW: Final = (
-    rf"(?:window\s*\.\s*(?:count|fraction)\s*\(\s*{_TEXT}\s*,\s*-?{_NUMBER}\s*,\s*{_TEXT}\s*\)"
-    rf"|window\s*\.\s*max\s*\(\s*{_TEXT}\s*,\s*{_TEXT}\s*\))"
-)
-_TERM: Final = rf"(?:(?:{_NUMBER}\s*\*\s*)?(?:{_NAMED_SCORE}|{_WINDOW})(?:\s*\*\s*{_NUMBER})?)"
-_SUM: Final = rf"{_TERM}(?:\s*\+\s*{_TERM})*"
-_FLOOR: Final = re.compile(
-    rf"(?:{_SUM}\s*(?:>=|>)\s*(?P<at_right>-?{_NUMBER})|(?P<at_left>-?{_NUMBER})\s*(?:<=|<)\s*{_SUM})"
-)
-_QUOTED: Final = re.compile(r"""(["'])((?:(?!\1)[^\\\n]|\\.)*)\1""")
-"""Of all texts, with escapes too: a text that ends with one must not be taken to go on up to the next."""
-_SCORES: Final = re.compile(r"\bscores?\b")
-_NAMED: Final = re.compile(_NAMED_SCORE)
-_MATCHED: Final = re.compile(rf"matched\s*\(\s*{_TEXT}\s*\)")
-_EXISTS: Final = re.compile(r"matches\s*\.\s*(?:exists|exists_one)\s*\(")
-_SOME_MATCHES: Final = re.compile(
-    r"(?:size\s*\(\s*matches\s*\)|matches\s*\.\s*size\s*\(\s*\))\s*(?:>\s*\d+|>=\s*[1-9]\d*|!=\s*0)"
-)
+_JOINTS: Final = ("&&", "||")
+_OF_SCORES: Final = ("count", "fraction", "max")
+"""Functions of `window` that grow with a score."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Atom:
-    """A part of a condition that is not taken apart any further."""
-
-    text: str
-    """Without the blanks around it."""
-    offset: int
-    """In the condition, in characters."""
-
-    @cached_property
-    def quoted(self) -> frozenset[str]:
-        """All that stands in quotes: names of scores among it."""
-        return frozenset(found[2] for found in _QUOTED.finditer(self.text))
-
-    @cached_property
-    def floor(self) -> float | None:
-        """Of `score("a/b") >= 0.5` and its like: the number from which on it holds. None: it is something else.
-
-        It may have to be exceeded (>) or reached (>=). There may be windows over scores in it too, and sums of both; it
-        holds on where any score in it rises.
-        """
-        found = _FLOOR.fullmatch(self.text)
-        return None if found is None else float(found["at_right"] or found["at_left"])
-
-    @cached_property
-    def needs_match(self) -> bool:
-        """Whether it surely fails where the picture matched nothing."""
-        if _MATCHED.fullmatch(self.text) or _SOME_MATCHES.fullmatch(self.text):
-            return True
-        found = _EXISTS.match(self.text)
-        return found is not None and _closing(without_texts(self.text), found.end() - 1) == len(self.text) - 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class Junction:
-    """Parts that are joined by one operator."""
-
-    operator: Literal["&&", "||"]
-    parts: "tuple[Formula, ...]"
-
-    @property
-    def offset(self) -> int:
-        """Of its first part."""
-        return self.parts[0].offset
-
-
-Formula = Atom | Junction
-"""A condition as it is joined. It holds on where any of its atoms comes to hold: nothing here negates."""
-
-
-def read_formula(text: str) -> Formula:
-    """Takes a condition apart that compiles."""
-    return _read(text, without_texts(text), 0, len(text))
-
-
-def atoms(formula: Formula) -> Iterator[Atom]:
-    """All of them, from left to right."""
-    if isinstance(formula, Atom):
-        yield formula
-    else:
-        for part in formula.parts:
+def atoms(tree: Node) -> Iterator[Node]:
+    """The parts of a condition that are not taken apart any further, from left to right."""
+    if isinstance(tree, Operation) and tree.operator in _JOINTS:
+        for part in tree.operands:
             yield from atoms(part)
+    else:
+        yield tree
 
 
-def unproved(formula: Formula, proved: Callable[[Atom], bool]) -> Formula | None:
+def unproved(tree: Node, proved: Callable[[Node], bool]) -> Node | None:
     """The part for which a condition can hold with none of the `proved` atoms; None: it needs one of them to hold."""
-    if isinstance(formula, Atom):
-        return None if proved(formula) else formula
-    left = [part for part in (unproved(part, proved) for part in formula.parts) if part is not None]
-    if formula.operator == "||":
+    if not (isinstance(tree, Operation) and tree.operator in _JOINTS):
+        return None if proved(tree) else tree
+    left = [part for part in (unproved(part, proved) for part in tree.operands) if part is not None]
+    if tree.operator == "||":
         return left[0] if left else None
-    return formula if len(left) == len(formula.parts) else None
+    return tree if len(left) == len(tree.operands) else None
 
 
-def unnamed_scores(text: str) -> int | None:
+def begin(tree: Node) -> int:
+    """Where a part begins, in characters: its first atom, without brackets around several."""
+    return next(atoms(tree)).start
+
+
+def texts(tree: Node) -> frozenset[str]:
+    """All constant texts in it: names of scores among them."""
+    return frozenset(node.value for node in nodes(tree) if isinstance(node, Literal) and isinstance(node.value, str))
+
+
+def floor(atom: Node) -> float | None:
+    """Of `score("a/b") >= 0.5` and its like: the number from which on it holds. None: it is something else.
+
+    It may have to be exceeded (>) or reached (>=). There may be windows over scores in it too, and sums of both; it
+    holds on where any score in it rises.
+    """
+    if not isinstance(atom, Operation) or atom.operator not in (">", ">=", "<", "<="):
+        return None
+    rising, least = atom.operands if atom.operator in (">", ">=") else atom.operands[::-1]
+    value = number(least)
+    return float(value) if value is not None and _rises(rising) else None
+
+
+def needs_match(atom: Node) -> bool:
+    """Whether an atom surely fails where the picture matched nothing."""
+    if isinstance(atom, Call):
+        return atom.function == "matched" and atom.target is None and _is_named(atom.arguments)
+    if isinstance(atom, Comprehension):
+        return atom.macro in ("exists", "exists_one") and _is_matches(atom.range)
+    if not isinstance(atom, Operation) or len(atom.operands) != 2:
+        return False
+    counted, other = atom.operands
+    least = number(other)
+    if least is None or not (isinstance(counted, Call) and counted.function == "size" and len(counted.parts) == 1):
+        return False
+    some = {">": least >= 0, ">=": least > 0, "!=": least == 0}.get(atom.operator, False)
+    return some and _is_matches(counted.parts[0])
+
+
+def unnamed_scores(tree: Node) -> int | None:
     """Where a condition asks for a score whose name does not stand there, as score(s) or scores.exists(…) do.
 
     Its offset, in characters; None: it does not. Names with escapes count as such, too.
     """
-    bare = without_texts(text)
-    for found in _SCORES.finditer(bare):
-        of_something = bare[: found.start()].rstrip().endswith(".")
-        if of_something and not bare[found.end() :].lstrip().startswith("("):
-            continue  # a field by that name, of `stream.metadata` perhaps
-        if of_something or not _NAMED.match(text, found.start()):
-            return found.start()
-    return None
+    named = {node.owner for node in nodes(tree) if isinstance(node, Index) and _is_plain(node.key)}
+    places = [
+        node.function_at
+        for node in nodes(tree)
+        if isinstance(node, Call) and node.function == "score" and not _is_named_score(node)
+    ]
+    places += [
+        node.start
+        for node in nodes(tree)
+        if isinstance(node, Name) and node.name == "scores" and not (node in named and _is_bare(node))
+    ]
+    return min(places, default=None)
 
 
-def _read(text: str, bare: str, start: int, end: int) -> Formula:
-    while True:
-        while start < end and bare[start].isspace() and text[start].isspace():
-            start += 1
-        while end > start and bare[end - 1].isspace() and text[end - 1].isspace():
-            end -= 1
-        if start == end or bare[start] != "(" or _closing(bare, start) != end - 1:
-            break
-        start, end = start + 1, end - 1
-    joints = _joints(bare, start, end)
-    if "?" not in joints:  # `a ? b : c` binds least of all, and what is in it may be negated by it
-        for operator in ("||", "&&"):
-            places = joints.get(operator)
-            if places:
-                borders = [start - 2, *places, end]
-                parts = tuple(_read(text, bare, before + 2, after) for before, after in pairwise(borders))
-                return Junction(operator=operator, parts=parts)
-    return Atom(text=text[start:end], offset=start)
+def _rises(node: Node) -> bool:
+    """Whether a number never falls where a score in it rises: a score, a window over one, sums and multiples of such."""
+    if isinstance(node, Operation) and node.operator == "+" and len(node.operands) == 2:
+        return all(map(_rises, node.operands))
+    if isinstance(node, Operation) and node.operator == "*":
+        factors = [value for value in map(number, node.operands) if value is not None]
+        return len(factors) == 1 and factors[0] >= 0 and any(map(_rises, node.operands))
+    if isinstance(node, Call) and node.of_window:
+        return node.function in _OF_SCORES and bool(node.arguments) and _is_plain(node.arguments[0])
+    return _is_named_score(node)
 
 
-def _joints(bare: str, start: int, end: int) -> dict[str, list[int]]:
-    """Where operators stand that are in no brackets: `&&`, `||`, and `?` of a choice."""
-    found: dict[str, list[int]] = {}
-    depth = 0
-    for place in range(start, end):
-        if bare[place] in "([{":
-            depth += 1
-        elif bare[place] in ")]}":
-            depth -= 1
-        elif depth == 0:
-            for operator in ("&&", "||", "?"):
-                if bare.startswith(operator, place):
-                    found.setdefault(operator, []).append(place)
-    return found
+def _is_named_score(node: Node) -> bool:
+    if isinstance(node, Index):
+        return isinstance(node.owner, Name) and node.owner.name == "scores" and _is_plain(node.key)
+    return isinstance(node, Call) and node.function == "score" and node.target is None and _is_named(node.arguments)
 
 
-def _closing(bare: str, opening: int) -> int:
-    """The bracket that closes the one at `opening`."""
-    depth = 0
-    for place in range(opening, len(bare)):
-        depth += (bare[place] in "([{") - (bare[place] in ")]}")
-        if depth == 0:
-            return place
-    return len(bare)
+def _is_named(arguments: tuple[Node, ...]) -> bool:
+    return len(arguments) == 1 and _is_plain(arguments[0])
+
+
+def _is_plain(node: Node) -> bool:
+    """Whether it is a text that stands there as it is read: in quotes, without escapes or brackets."""
+    return isinstance(node, Literal) and isinstance(node.value, str) and node.end - node.start == len(node.value) + 2
+
+
+def _is_bare(node: Name) -> bool:
+    return node.end - node.start == len(node.name)
+
+
+def _is_matches(node: Node) -> bool:
+    return isinstance(node, Name) and node.name == "matches"

@@ -18,6 +18,6 @@ def in_shadow(models: Sequence[Manifest], cascade: Sequence[Stage] | None) -> fr
     for stage in reversed(cascade or ()):
         if stage.model not in asked or stage.condition is None:
             continue
-        anything = unnamed_scores(stage.condition.text) is not None
+        anything = unnamed_scores(stage.condition.tree) is not None
         asked |= {name for name, given in keys.items() if anything or given & stage.condition.scores}
     return frozenset(keys) - asked

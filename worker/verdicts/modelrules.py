@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from config.cascade import Stage
 from config.conditions.expressions import Condition
-from config.conditions.formulas import Atom, atoms, read_formula, unnamed_scores, unproved
+from config.conditions.formulas import atoms, begin, floor, needs_match, texts, unnamed_scores, unproved
 from config.conditions.names import unknown
+from config.conditions.syntax import Node
 from config.documents.mistakes import Problem
 from config.policy import Policy
 from models.manifest import Category, Manifest, Use
@@ -74,7 +75,7 @@ def _shadow_only(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem
         if rule.mode != "live":
             continue
         asked = sorted(_asked(rule.condition) & shadow)
-        unnamed = unnamed_scores(rule.when)
+        unnamed = unnamed_scores(rule.condition.tree)
         if unnamed is not None:
             text = f"{_BY_NAME}: this may be {min(shadow)}, which is for rules with `mode: shadow` only"
             yield Problem(("rules", place, "when"), text, unnamed)
@@ -99,52 +100,53 @@ def _cascade(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
 def _without_cause(place: int, stage: Stage, safe: frozenset[str]) -> Iterator[Problem]:
     """A model about minors may look only where something was found before: on no stream without that."""
     text = f"{stage.model} estimates age, and looks only where an earlier stage gave cause: expected "
-    if stage.when is None:
+    if stage.condition is None:
         yield Problem(("cascade", place), f"{text}`when` over another model's score or a match")
         return
-    causeless = unproved(read_formula(stage.when), lambda atom: _is_cause(atom, safe))
+    causeless = unproved(stage.condition.tree, lambda atom: _is_cause(atom, safe))
     if causeless is not None:
         yield Problem(
             ("cascade", place, "when"),
             f'{text}score("MODEL/LABEL") >= N above 0, of a label that is not `safe`, matched("LIST") or '
             "matches.exists(…); && may narrow it, and both sides of || must need one: "
             "this may hold where nothing was found",
-            causeless.offset,
+            begin(causeless),
         )
 
 
-def _is_cause(atom: Atom, safe: frozenset[str]) -> bool:
+def _is_cause(atom: Node, safe: frozenset[str]) -> bool:
     """Whether it surely fails where no list matched, labels of what is safe are at 1 and all others at 0.
 
     More than 0 (>) is no cause: hardly a network ever gives exactly 0.
     """
-    return atom.needs_match or (atom.floor is not None and atom.floor > 0 and not atom.quoted & safe)
+    least = floor(atom)
+    return needs_match(atom) or (least is not None and least > 0 and not texts(atom) & safe)
 
 
 def _clearing(policy: Policy, models: Sequence[Manifest]) -> Iterator[Problem]:
     minors = frozenset(_keys_about(Category.MINOR, models))
     if not minors:
         return
-    conditions = [(("rules", place, "when"), rule.when) for place, rule in enumerate(policy.rules)]
+    conditions = [(("rules", place, "when"), rule.condition) for place, rule in enumerate(policy.rules)]
     conditions += [
-        (("cascade", place, "when"), stage.when)
+        (("cascade", place, "when"), stage.condition)
         for place, stage in enumerate(policy.cascade or ())
-        if stage.when is not None
+        if stage.condition is not None
     ]
-    for where, when in conditions:
-        unnamed = unnamed_scores(when)
+    for where, condition in conditions:
+        unnamed = unnamed_scores(condition.tree)
         if unnamed is not None:
             text = f"{_BY_NAME}: this may be {min(minors)}, and a score about minors may raise and never clear"
             yield Problem(where, text, unnamed)
             continue
-        for atom in atoms(read_formula(when)):
-            asked = sorted(atom.quoted & minors)
-            if asked and atom.floor is None:
+        for atom in atoms(condition.tree):
+            asked = sorted(texts(atom) & minors)
+            if asked and floor(atom) is None:
                 text = (
                     f'a score about minors may raise and never clear: expected score("{asked[0]}") >= N, or a window '
                     "likewise, joined with others by && and || alone"
                 )
-                yield Problem(where, text, atom.offset)
+                yield Problem(where, text, atom.start)
 
 
 def _asked(condition: Condition | None) -> frozenset[str]:

@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.conditions.expressions import Context
-from config.conditions.formulas import Atom, Formula, Junction, atoms, read_formula, unnamed_scores, unproved
+from config.conditions.formulas import atoms, begin, floor, needs_match, unnamed_scores, unproved
+from config.conditions.parsing import read_syntax
+from config.conditions.syntax import Node, Operation
 from config.conditions.trial import compile_condition
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
 
@@ -13,11 +15,12 @@ STREAM = StreamFacts(stream_id="s")
 MATCHED = (ListMatch(list="l", entry="1", distance=0),)
 
 
-def shape(formula: Formula) -> object:
-    """As nested tuples: the operator, then its parts."""
-    if isinstance(formula, Junction):
-        return (formula.operator, *map(shape, formula.parts))
-    return formula.text
+def shape(tree: Node, text: str) -> object:
+    """As nested tuples: the operator, then its parts, down to atoms."""
+    if list(atoms(tree)) == [tree]:
+        return text[tree.start : tree.end]
+    assert isinstance(tree, Operation)
+    return (tree.operator, *(shape(part, text) for part in tree.operands))
 
 
 def sample(scores: dict[str, float], matches: tuple[ListMatch, ...] = ()) -> SampleFacts:
@@ -30,9 +33,9 @@ def sample(scores: dict[str, float], matches: tuple[ListMatch, ...] = ()) -> Sam
     ("text", "expected"),
     [
         ("a && b || c", ("||", ("&&", "a", "b"), "c")),
-        ("a && (b || (c))", ("&&", "a", ("||", "b", "c"))),
+        ("a && (b || (c))", ("&&", "a", ("||", "b", "(c)"))),
         ("((a && b))", ("&&", "a", "b")),
-        ("(a) && (b)", ("&&", "a", "b")),
+        ("(a) && (b)", ("&&", "(a)", "(b)")),
         ("!(a && b) || c", ("||", "!(a && b)", "c")),
         ("a || b ? c : d", "a || b ? c : d"),
         ("(a || b) == c && d", ("&&", "(a || b) == c", "d")),
@@ -43,10 +46,7 @@ def sample(scores: dict[str, float], matches: tuple[ListMatch, ...] = ()) -> Sam
 )
 def test_what_negates_or_chooses_is_not_taken_apart(text: str, expected: object) -> None:
     """A part would count as proved that the whole turns into its opposite."""
-    formula = read_formula(text)
-    assert shape(formula) == expected
-    for atom in atoms(formula):
-        assert text[atom.offset :].startswith(atom.text)
+    assert shape(read_syntax(text), text) == expected
 
 
 _PARTS = ["score('m/a') >= 0.5", "score('m/b') > 0.2", "matched('l')", "true", "false", "!matched('l')"]
@@ -62,12 +62,13 @@ conditions = st.recursive(
 )
 
 
-def value(formula: Formula, context: Context) -> bool:
+def value(tree: Node, text: str, context: Context) -> bool:
     """As joined by Python; atoms are evaluated by CEL."""
-    if isinstance(formula, Atom):
-        return context.holds(compile_condition(formula.text))
-    parts = [value(part, context) for part in formula.parts]
-    return all(parts) if formula.operator == "&&" else any(parts)
+    if list(atoms(tree)) == [tree]:
+        return context.holds(compile_condition(text[tree.start : tree.end]))
+    assert isinstance(tree, Operation)
+    parts = [value(part, text, context) for part in tree.operands]
+    return all(parts) if tree.operator == "&&" else any(parts)
 
 
 @settings(max_examples=500)
@@ -75,11 +76,11 @@ def value(formula: Formula, context: Context) -> bool:
 def test_the_parts_together_say_what_the_whole_says(text: str, level: float, matched: bool) -> None:
     """What is proved of the parts would not hold for the condition that runs."""
     context = Context(STREAM, sample({"m/a": level, "m/b": level}, MATCHED if matched else ()))
-    assert value(read_formula(text), context) == context.holds(compile_condition(text))
+    assert value(read_syntax(text), text, context) == context.holds(compile_condition(text))
 
 
 @pytest.mark.parametrize(
-    ("text", "floor"),
+    ("text", "least"),
     [
         ('score("m/a") >= 0.5', 0.5),
         ("score ( 'm/a' ) > 0.0", 0.0),
@@ -93,15 +94,15 @@ def test_the_parts_together_say_what_the_whole_says(text: str, level: float, mat
         ('window.fraction("m/a", 0.8, "20 samples") >= 2.5e-1', 0.25),
     ],
 )
-def test_floors_are_known_in_all_forms(text: str, floor: float) -> None:
+def test_floors_are_known_in_all_forms(text: str, least: float) -> None:
     """A good rule over a score about minors would be refused."""
-    (atom,) = atoms(read_formula(text))
-    assert atom.floor == floor
+    (atom,) = atoms(read_syntax(text))
+    assert floor(atom) == least
     condition = compile_condition(text)
     for level in (0.0, 1.0):
         answers = {call.variable: 100 * level if call.function == "count" else level for call in condition.windows}
         context = Context(STREAM, sample({"m/a": level, "m/b": level}), Surroundings(answers=answers))
-        assert context.holds(condition) == (level == 1.0 or floor < 0)
+        assert context.holds(condition) == (level == 1.0 or least < 0)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_floors_are_known_in_all_forms(text: str, floor: float) -> None:
 )
 def test_what_does_not_surely_grow_is_no_floor(text: str) -> None:
     """It would be taken for one, and clear somebody where the score is higher."""
-    assert [atom.floor for atom in atoms(read_formula(text))] == [None]
+    assert [floor(atom) for atom in atoms(read_syntax(text))] == [None]
 
 
 @pytest.mark.parametrize(
@@ -151,8 +152,8 @@ def test_what_does_not_surely_grow_is_no_floor(text: str) -> None:
 )
 def test_what_needs_a_match_is_known(text: str, needs: bool) -> None:
     """Age would be estimated where no list matched; or a match would count for no cause."""
-    (atom,) = atoms(read_formula(text))
-    assert atom.needs_match == needs
+    (atom,) = atoms(read_syntax(text))
+    assert needs_match(atom) == needs
     if needs:
         assert not Context(STREAM, sample({})).holds(compile_condition(text))
         assert Context(STREAM, sample({}, MATCHED)).holds(compile_condition(text))
@@ -162,8 +163,8 @@ def test_both_sides_of_or_are_needed_and_one_of_and() -> None:
     """A condition would pass for proved by what need not hold."""
 
     def left(text: str) -> int | None:
-        part = unproved(read_formula(text), lambda atom: atom.text == "p")
-        return None if part is None else part.offset
+        part = unproved(read_syntax(text), lambda atom: text[atom.start : atom.end] == "p")
+        return None if part is None else begin(part)
 
     assert left("p") is None
     assert left("q && p && q") is None
@@ -185,7 +186,7 @@ def test_both_sides_of_or_are_needed_and_one_of_and() -> None:
         ("scores.size() > 2", 0),
         ("size(scores) > 2", 5),
         ('"m/a" in scores', 9),
-        ('(scores)["m/a"] > 0.5', 1),
+        ('(scores)["m/a"] > 0.5', 0),
         ("scores == scores", 0),
         ('score("m/" + "a") > 0.5', 0),
         ('scores["m/a" + ""] > 0.5', 0),
@@ -197,4 +198,4 @@ def test_both_sides_of_or_are_needed_and_one_of_and() -> None:
 )
 def test_scores_that_are_not_named_are_found(text: str, place: int | None) -> None:
     """A live rule would read a score by a way that nobody looks at."""
-    assert unnamed_scores(text) == place
+    assert unnamed_scores(read_syntax(text)) == place
