@@ -1,5 +1,6 @@
 """Model packages: a manifest as a file, read so that a mistake is told with its line."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from config.documents.mistakes import YamlText
+from config.documents.mistakes import YamlText, problems_of
 from models.errors import ManifestError, UnreadableError
 from models.manifest import Manifest
 from models.modelfile import read_model_file
@@ -66,18 +67,11 @@ def read_package(path: Path, *, origin: str) -> ModelPackage:
     try:
         manifest = Manifest.model_validate(document.value)
     except ValidationError as error:
-        raise ManifestError("; ".join(_explain(problem, path, document) for problem in _problems(error))) from error
+        raise ManifestError("; ".join(_explain(problem, path, document) for problem in problems_of(error))) from error
     return ModelPackage(manifest=manifest, path=path, origin=origin, document=document)
 
 
-def _problems(error: ValidationError) -> list[dict[str, Any]]:
-    """Without those of pydantic that an array is too short, where it only does not count an item that is wrong."""
-    problems = error.errors()
-    around = {problem["loc"][:length] for problem in problems for length in range(len(problem["loc"]))}
-    return [dict(one) for one in problems if one["type"] != "too_short" or one["loc"] not in around]
-
-
-def _explain(problem: dict[str, Any], path: Path, document: YamlText) -> str:
+def _explain(problem: Mapping[str, Any], path: Path, document: YamlText) -> str:
     text = str(problem["msg"]).removeprefix("Value error, ")
     where: Field = problem["loc"]
     # "crop: expected …" of a validator of the whole part names the field that it speaks of.

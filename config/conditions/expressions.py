@@ -14,7 +14,7 @@ import cel
 
 from config.conditions.checking import kinds_of
 from config.conditions.kinds import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
-from config.conditions.names import ConditionError, without_texts
+from config.conditions.names import ConditionError, check_texts
 from config.conditions.parsing import read_syntax
 from config.conditions.references import NOTES, NOTES_INSIDE, asked, asked_lists, asks_notes, used, with_notes_apart
 from config.conditions.syntax import Node, asks_matches, conjuncts
@@ -170,7 +170,7 @@ def parse_condition(text: str) -> Condition:
     Raises:
         ConditionError: syntax, or an unknown name; with its place in the text.
     """
-    without_texts(text)
+    check_texts(text)
     _compiled(text)  # what it says of syntax is what people find elsewhere, too
     tree = read_syntax(text)
     calls = read_calls(tree)

@@ -93,7 +93,7 @@ def unnamed_scores(tree: Node) -> int | None:
 
 
 def _rises(node: Node) -> bool:
-    """Whether a number never falls where a score in it rises: a score, a window over one, sums and multiples of such."""
+    """Whether a number never falls where a score in it rises: a score, a window over one, sums, multiples."""
     if isinstance(node, Operation) and node.operator == "+" and len(node.operands) == 2:
         return all(map(_rises, node.operands))
     if isinstance(node, Operation) and node.operator == "*":

@@ -16,8 +16,8 @@ class ConditionError(ValueError):
         """Of the mistake in the condition, in characters; None: it has no place of its own."""
 
 
-def without_texts(text: str) -> str:
-    """A condition with what stands in quotes blanked, so that names can be looked for; as long as it was.
+def check_texts(text: str) -> None:
+    """Checks that a condition reads for people as it does for CEL.
 
     Raises:
         ConditionError: it has a comment, which would hide the rest of it where YAML folds lines into one; or texts with
@@ -27,10 +27,9 @@ def without_texts(text: str) -> str:
         before, after = text[: found.start()][-1:], text[found.end() :][:1]
         if before.isalnum() or before in ("_", found[0][0]) or after == found[0][0]:
             raise ConditionError('expected texts in plain quotes, as in "NAME"', found.start())
-    bare = _TEXT.sub(lambda quoted: " " * len(quoted[0]), text)
+    bare = _TEXT.sub(lambda quoted: " " * len(quoted[0]), text)  # as long as it was
     if "//" in bare:
         raise ConditionError("expected no comment: YAML has them, # on a line of its own", bare.index("//"))
-    return bare
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:

@@ -123,16 +123,14 @@ def mistakes_of(error: ValidationError, document: YamlText, known_fields: Mappin
     Args:
         known_fields: by the part of the file that has them, "" for the top.
     """
-    problems: list[Mapping[str, Any]] = [dict(problem) for problem in error.errors()]
-    return [_mistake(one, document, known_fields) for one in problems if not _follows(one, problems)]
+    return [_mistake(one, document, known_fields) for one in problems_of(error)]
 
 
-def _follows(problem: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether it says of a list that it is too short, of which pydantic left away what is wrong itself."""
-    where = problem["loc"]
-    return problem["type"] == "too_short" and any(
-        len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in problems
-    )
+def problems_of(error: ValidationError) -> list[Mapping[str, Any]]:
+    """What pydantic found, without lists that are too short only since it leaves away what is wrong in them."""
+    problems = error.errors()
+    around = {problem["loc"][:length] for problem in problems for length in range(len(problem["loc"]))}
+    return [dict(one) for one in problems if one["type"] != "too_short" or one["loc"] not in around]
 
 
 def _mistake(problem: Mapping[str, Any], document: YamlText, known_fields: Mapping[str, Sequence[str]]) -> Mistake:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.conditions.names import ConditionError, without_texts
+from config.conditions.names import ConditionError, check_texts
 from config.conditions.parsing import MAX_DEPTH, read_syntax
 from config.conditions.syntax import Comprehension, Node, Operation, nodes
 
@@ -57,7 +57,7 @@ def _larger(part: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 def _taken_by_engine(text: str) -> bool:
     try:
-        without_texts(text)
+        check_texts(text)
         cel.compile(text)
     except ValueError:
         return False
