@@ -39,11 +39,6 @@ def begin(tree: Node) -> int:
     return next(atoms(tree)).start
 
 
-def texts(tree: Node) -> frozenset[str]:
-    """All constant texts in it: names of scores among them."""
-    return frozenset(node.value for node in nodes(tree) if isinstance(node, Literal) and isinstance(node.value, str))
-
-
 def floor(atom: Node) -> float | None:
     """Of `score("a/b") >= 0.5` and its like: the number from which on it holds. None: it is something else.
 

@@ -4,7 +4,18 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from config.conditions.folding import constant
-from config.conditions.syntax import Call, Collection, Comprehension, Index, Name, Node, Operation, Select, nodes
+from config.conditions.syntax import (
+    Call,
+    Collection,
+    Comprehension,
+    Index,
+    Literal,
+    Name,
+    Node,
+    Operation,
+    Select,
+    nodes,
+)
 
 
 def asked(tree: Node, function: str, container: str) -> frozenset[str]:
@@ -21,6 +32,11 @@ def asked(tree: Node, function: str, container: str) -> frozenset[str]:
 def asked_lists(tree: Node) -> frozenset[str]:
     """Hash lists that it names: matched("x"), m.list == "x", m.list in ["x", "y"]."""
     return asked(tree, "matched", "") | frozenset(_texts(_compared_lists(tree)))
+
+
+def texts(tree: Node) -> frozenset[str]:
+    """All constant texts in it: names of scores and lists among them."""
+    return frozenset(node.value for node in nodes(tree) if isinstance(node, Literal) and isinstance(node.value, str))
 
 
 def used(tree: Node) -> frozenset[str]:

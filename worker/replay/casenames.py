@@ -1,19 +1,17 @@
 """Names in test cases that nothing goes by: a case with a misspelt list, signal or score tests nothing, and passes."""
 
 import difflib
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from config.conditions.names import unknown
+from config.conditions.references import texts
 from config.documents.mistakes import Location, Mistake, YamlText, mistake_at
 from config.facts import ALLOW, SELFTEST
 from config.policy import Policy
 from worker.errors import ReplayError
 from worker.replay.caseformat import CaseFile
-
-_QUOTED = re.compile(r'"([^"]*)"|\'([^\']*)\'')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,5 +108,5 @@ def _known_signals(policy: Policy) -> _Known:
 
 def _quoted_beside(policy: Policy, what: str) -> frozenset[str]:
     """All that stands in quotes where rules go through `matches` or `signals`: in what way it is meant nobody knows."""
-    texts = (rule.when for rule in policy.rules if what in rule.condition.names)
-    return frozenset(double or single for text in texts for double, single in _QUOTED.findall(text)) - {""}
+    conditions = (rule.condition for rule in policy.rules if what in rule.condition.names)
+    return frozenset[str]().union(*(texts(condition.tree) for condition in conditions)) - {""}
