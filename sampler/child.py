@@ -20,7 +20,7 @@ import cv2
 
 from config.profiles import SamplingProfile
 from sampler import wire
-from sampler.confine import confine, has_room
+from sampler.confine import confine_decoder, confine_zygote, has_room
 from sampler.coverage import spoken_for_until
 from sampler.demux import Demuxer, Window
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
@@ -202,7 +202,8 @@ def main(arguments: list[str]) -> None:
     cv2.setNumThreads(1)
     _import_all_of_av()
     sock = socket.socket(fileno=descriptor)
-    missing = confine(parent=parent, memory_bytes=memory_bytes, descriptors=DESCRIPTORS)
+    missing = confine_zygote(parent=parent, descriptors=DESCRIPTORS)
+    missing += confine_decoder(parent=parent, memory_bytes=memory_bytes)
     gc.freeze()
     wire.send(sock, {"type": "ready", "unconfined": missing})
     serve(sock)

@@ -66,17 +66,37 @@ X32_BIT = 0x40000000
 """Numbers of x86_64's x32 calls begin here; they would walk around the list."""
 
 
-def confine(*, parent: int, memory_bytes: int, descriptors: int) -> list[str]:
-    """Gives up what a decoder does not need; what could not be given up is told in words.
+def confine_zygote(*, parent: int, descriptors: int) -> list[str]:
+    """Gives up, once, what neither the prepared process nor those that it forks need; what could not be given up is
+    returned in words.
 
     Args:
         parent: process id that started us; if it is gone already we end.
-        memory_bytes: address space that may be mapped over what is mapped now.
         descriptors: highest number of open files.
     """
     missing = []
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    if platform.system() != "Linux":
+        return ["no parent-death signal: not Linux"]
+    libc = _libc()
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) or os.getppid() != parent:
+        os._exit(1)
+    if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
+        missing.append("the process stays dumpable")
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+        missing.append("new privileges stay possible")
+    return missing
+
+
+def confine_decoder(*, parent: int, memory_bytes: int) -> list[str]:
+    """Gives up the rest, in the process that reads hostile bytes; what could not be given up is returned in words.
+
+    Args:
+        parent: process id that forked us; if it is gone already we end.
+        memory_bytes: address space that may be mapped over what is mapped now.
+    """
+    missing = []
     # An unlinked file is the one thing that could be written; a memfd is not bound by it only while we write through
     # it, so its bound is the address space that the parent maps.
     mapped = _mapped_bytes()
@@ -86,17 +106,19 @@ def confine(*, parent: int, memory_bytes: int, descriptors: int) -> list[str]:
         bound = mapped + memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
     if platform.system() != "Linux":
-        return [*missing, "no seccomp, no parent-death signal: not Linux"]
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+        return [*missing, "no seccomp: not Linux"]
+    libc = _libc()
+    # The kernel clears it at a fork.
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) or os.getppid() != parent:
         os._exit(1)
-    if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
-        missing.append("the process stays dumpable")
-    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-        missing.append("new privileges stay possible")
     reason = _filter_system_calls(libc)
     return [*missing, reason] if reason else missing
+
+
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+    return libc
 
 
 def has_room(count: int) -> bool:

@@ -261,9 +261,10 @@ def test_child_is_filtered_or_says_that_it_is_not(decoder: Decoder) -> None:
 
 PROBE = """
 import json, os, socket, sys
-from sampler.confine import confine
+from sampler.confine import confine_decoder, confine_zygote
 ours, _ = socket.socketpair()
-missing = confine(parent=os.getppid(), memory_bytes=1 << 30, descriptors=32)
+missing = confine_zygote(parent=os.getppid(), descriptors=32)
+missing += confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)
 attempts = {
     "open": lambda: open("/dev/null"),
     "create": lambda: os.open("created", os.O_CREAT | os.O_WRONLY),
