@@ -2,12 +2,18 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
+
+from commandserver import receive, send
 
 COMMAND = Path(sys.executable).with_name("livewarden")
 SECONDS = 60
@@ -40,17 +46,68 @@ class Ran:
         return line.removeprefix("livewarden: ")
 
 
+class CommandServer:
+    """Runs commands as processes that are forked from one which has everything loaded (`commandserver.py`)."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+
+    def run(self, request: Mapping[str, object], descriptors: list[int], *, seconds: float) -> int:
+        """Exit status of a run; subprocess.TimeoutExpired after `seconds`, when it has been killed."""
+        with self._lock:
+            sock = self._start()
+            send(sock, request, descriptors)
+            pid = receive(sock)[0]["pid"]
+            sock.settimeout(seconds)
+            try:
+                answer, _ = receive(sock)
+            except TimeoutError:
+                os.kill(pid, signal.SIGKILL)
+                sock.settimeout(SECONDS)
+                receive(sock)
+                raise subprocess.TimeoutExpired(str(request["arguments"]), seconds) from None
+            finally:
+                sock.settimeout(None)
+            return int(answer["status"])
+
+    def _start(self) -> socket.socket:
+        if self._socket is None:
+            self._socket, theirs = socket.socketpair()
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, Path(__file__).with_name("commandserver.py"), str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                )
+            receive(self._socket)
+        return self._socket
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._socket is not None and self._process is not None:
+            self._socket.close()
+            self._process.wait(SECONDS)
+        self._socket = None
+
+
+COMMAND_SERVER = CommandServer()
+
+
 def livewarden(*arguments: object, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Ran:
     """Runs `livewarden` with `arguments`; of this process's environment it gets no setting of livewarden's."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIVEWARDEN_")}
-    done = subprocess.run(
-        [COMMAND, *map(str, arguments)],
-        env={**inherited, "COLUMNS": "200", **(environment or {})},
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    return Ran(status=done.returncode, out=done.stdout, err=done.stderr)
+    request = {
+        "arguments": [str(COMMAND), *map(str, arguments)],
+        "environment": {**inherited, "COLUMNS": "200", **(environment or {})},
+        "folder": str(folder or Path.cwd()),
+    }
+    with TemporaryFile() as out, TemporaryFile() as err, Path(os.devnull).open("rb") as nothing:
+        descriptors = [nothing.fileno(), out.fileno(), err.fileno()]
+        status = COMMAND_SERVER.run(request, descriptors, seconds=SECONDS)
+        texts = []
+        for file in (out, err):
+            file.seek(0)
+            texts.append(file.read().decode())
+    return Ran(status=status, out=texts[0], err=texts[1])

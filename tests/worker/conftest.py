@@ -1,9 +1,10 @@
 """What the tests of incidents, queue and decisions share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from commandline import COMMAND_SERVER
 from redis import Redis
 from scene import Scene
 
@@ -19,6 +20,13 @@ rules:
   - {name: tried, when: 'matched("tried")', severity: high, mode: shadow}
   - {name: stop, when: 'matched("stop")', severity: critical, action: interrupt, lists: [stop]}
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _command_server() -> Iterator[None]:
+    """Ends, with the session, the process from which commands are forked."""
+    yield
+    COMMAND_SERVER.close()
 
 
 @pytest.fixture
