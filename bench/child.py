@@ -16,12 +16,13 @@ from bench.clips import ENCODERS, make_clean_clip
 from bench.material import Reel
 from bench.sampling import REPORT_COLUMNS
 from config.profiles import BALANCED
-from sampler.decoder import KEPT_MEMORY, Decoder
+from sampler.decoder import Decoder
 from sampler.demux import Demuxer
 from sampler.execute import Executor
 from sampler.limits import Limits
 from sampler.plan import plan
 from sampler.source import Source
+from sampler.zygote import KEPT_MEMORY
 
 SIZES = ((640, 360), (1280, 720))
 SEGMENT_SECONDS = (2, 4)
@@ -72,19 +73,19 @@ def main() -> None:
 
 
 def _through(decoder: Decoder, segment: bytes) -> float:
-    """CPU seconds of both processes; the pictures are looked at as a worker does, and not kept."""
+    """CPU seconds of all processes; the pictures are looked at as a worker does, and not kept."""
     decoder.sample(segment, profile=BALANCED, seed=SEED, consume=lambda _: None)
-    assert decoder.child_pid is not None
-    began = time.process_time() + _cpu_seconds(decoder.child_pid)
+    assert decoder.zygote_pid is not None
+    began = time.process_time() + _cpu_seconds(decoder.zygote_pid)
     for _ in range(LOOKS):
         decoder.sample(segment, profile=BALANCED, seed=SEED, consume=lambda _: None)
-    return time.process_time() + _cpu_seconds(decoder.child_pid) - began
+    return time.process_time() + _cpu_seconds(decoder.zygote_pid) - began
 
 
 def _cpu_seconds(process: int) -> float:
-    """Of another process (utime and stime of proc(5))."""
+    """Of another process and of those that it forked and reaped (utime, stime, cutime and cstime of proc(5))."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _here(segment: bytes, *, everything: bool, looks: int) -> float:

@@ -195,11 +195,11 @@ def _cpu(work: Callable[[], object]) -> float:
 
 
 def _cpu_of_both(decoder: Decoder) -> float:
-    """Of this process and the decoder child (utime and stime of proc(5))."""
-    assert decoder.child_pid is not None
-    with open(f"/proc/{decoder.child_pid}/stat") as stat:  # noqa: PTH123 (a file of the kernel's)
+    """Of this process, the prepared one and those that it forked (utime, stime, cutime and cstime of proc(5))."""
+    assert decoder.zygote_pid is not None
+    with open(f"/proc/{decoder.zygote_pid}/stat") as stat:  # noqa: PTH123 (a file of the kernel's)
         fields = stat.read().rpartition(")")[2].split()
-    return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return time.process_time() + sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,26 +1,27 @@
-"""The decoder child: `python -m sampler.child DESCRIPTOR PARENT MEMORY_BYTES`. Bytes go in, pictures come out.
+"""The decoder process of one request: bytes go in, pictures come out.
 
-All of FFmpeg and OpenCV that touches hostile bytes runs here, in a process without network, files, keys or lists.
+All of FFmpeg and OpenCV that touches hostile bytes runs here, in a process without network, files, keys or lists, which
+is forked for one request and ends with it. `python -m sampler.child DESCRIPTOR PARENT MEMORY_BYTES` is the prepared
+process ("zygote") that forks it (sampler/prepared.py).
 """
 
 import gc
-import importlib
 import json
 import os
-import pkgutil
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any
 
 import av
-import cv2
 
 from config.profiles import SamplingProfile
 from sampler import wire
-from sampler.confine import confine_decoder, confine_zygote, has_room
+from sampler.answers import MAX_PIXEL_ASPECT
+from sampler.confine import has_room
 from sampler.coverage import spoken_for_until
 from sampler.demux import Demuxer, Window
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
@@ -30,17 +31,15 @@ from sampler.limits import Limits
 from sampler.outbox import Outbox
 from sampler.plan import plan
 from sampler.planes import StoredPicture, store
+from sampler.prepared import prepare
 from sampler.source import Source
 from sampler.stills import decode_still
 
 DECODING_BYTES = 12
 """Of memory for each pixel that decoding takes, in H.264 at its leanest: eight pictures of 4:2:0."""
-DESCRIPTORS = 64
 
 
-@lru_cache(maxsize=4)
 def _settings(text: str) -> tuple[Limits, SamplingProfile]:
-    """They are the same from request to request."""
     read = json.loads(text)
     return Limits(**read["limits"]), SamplingProfile.model_validate(read["profile"])
 
@@ -48,6 +47,8 @@ def _settings(text: str) -> tuple[Limits, SamplingProfile]:
 def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str, object]:
     """Works one video input through; pictures go into the outbox, the summary is returned."""
     limits, profile = _settings(request["settings"])
+    # Boxes can name the same bytes again and again; the parent believes in one picture a byte.
+    limits = replace(limits, frames=min(limits.frames, request["size"]))
     seed = bytes.fromhex(request["seed"])
     started = time.process_time()
     decode_seconds = 0.0
@@ -75,6 +76,7 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
                 )
                 _hand_over(taken, until, window, demuxer, outbox)
             decode_seconds += time.process_time() - before
+            gc.collect()
             if request["packets"]:
                 packets += [
                     (packet.seconds - demuxer.origin_seconds, packet.size_bytes, packet.keyframe)
@@ -113,8 +115,8 @@ def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, out
         raise TooSmallError(f"the video is {frame.width}×{frame.height}: expected at least {side} a side")
     if frame.width * frame.height > demuxer.limits.picture_pixels:
         raise TooLargeError(f"the video is {frame.width}×{frame.height}, over {demuxer.limits.picture_pixels} pixels")
-    aspect = demuxer.codec_context.sample_aspect_ratio
-    stored, planes = store(frame, pixel_aspect=float(aspect) if aspect else 1.0)
+    aspect = float(demuxer.codec_context.sample_aspect_ratio or 1)
+    stored, planes = store(frame, pixel_aspect=aspect if 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT else 1.0)
     packet = window.packets[taken.index]
     outbox.add(
         stored,
@@ -169,45 +171,17 @@ def _failure(error: SamplerError) -> dict[str, object]:
     return {"type": "error", "error": type(error).__name__, "text": str(error)}
 
 
-def serve(sock: socket.socket) -> None:
-    """Answers requests until the parent closes the socket."""
-    outbox = Outbox(sock)
-    while True:
-        try:
-            request, descriptors = wire.receive(sock)
-        except wire.WireError:
-            return
-        try:
-            answer(request, descriptors[0], outbox)
-        except wire.WireError:
-            return
-        finally:
-            wire.close_all(descriptors)
-            # A PyAV frame whose side data was looked at is part of a cycle: it would keep its pixels until Python's
-            # collector, which counts objects and not bytes, thinks of it.
-            gc.collect()
+def serve(sock: socket.socket, descriptor: int, files: Sequence[int]) -> None:
+    """Answers one request.
 
-
-def _import_all_of_av() -> None:
-    """PyAV imports some of its modules when it first meets a stream of their kind: too late for us."""
-    for module in pkgutil.walk_packages(av.__path__, "av."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-
-
-def main(arguments: list[str]) -> None:
-    """Confines this process and serves."""
-    descriptor, parent, memory_bytes = (int(argument) for argument in arguments)
-    av.logging.set_level(None)
-    cv2.setNumThreads(1)
-    _import_all_of_av()
-    sock = socket.socket(fileno=descriptor)
-    missing = confine_zygote(parent=parent, descriptors=DESCRIPTORS)
-    missing += confine_decoder(parent=parent, memory_bytes=memory_bytes)
-    gc.freeze()
-    wire.send(sock, {"type": "ready", "unconfined": missing})
-    serve(sock)
+    Args:
+        sock: over which the request comes and the answer goes.
+        descriptor: of the input.
+        files: two, for pictures.
+    """
+    request = wire.receive(sock)
+    answer(request, descriptor, Outbox(sock, files, request["number"]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    prepare(serve, sys.argv[1:])

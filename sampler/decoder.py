@@ -1,21 +1,17 @@
-"""The worker's handle on its decoder child."""
+"""The worker's handle on its decoder."""
 
 import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from config.profiles import BALANCED, SamplingProfile
 from sampler import errors, wire
-from sampler.answers import Memory, Seen, read_frames, read_segment, receive_answer
+from sampler.answers import Bounds, Seen, read_frames, read_segment, read_text
 from sampler.errors import (
     DecoderDiedError,
     DecoderMemoryError,
@@ -25,48 +21,50 @@ from sampler.errors import (
     TooLargeError,
     UndecodableError,
 )
+from sampler.exchange import Exchange
 from sampler.frames import SampledFrame, SampledSegment
-from sampler.inputs import InputMemory
-from sampler.limits import MIB, Limits
+from sampler.inputs import input_size
+from sampler.limits import Limits
 from sampler.picture import Picture
+from sampler.zygote import PROGRAM, Zygote, ZygoteError
 
-START_SECONDS = 30.0
-"""For the child to import FFmpeg and OpenCV on a loaded machine; it takes 0.2 s."""
 REASONS = {
     error.__name__: error
     for error in vars(errors).values()
-    if isinstance(error, type) and issubclass(error, errors.InputError | DecoderMemoryError)
+    if isinstance(error, type)
+    and issubclass(error, errors.InputError | DecoderMemoryError)
+    and hasattr(error, "reason")
 }
-"""Errors that the child may name: not those of its own death."""
-KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 * MIB), "MALLOC_TRIM_THRESHOLD_": str(64 * MIB)}
-"""glibc else gives the memory of each decoder back and has the kernel clear it again for the next one: 250 page faults
-and a seventh of the child's CPU for a segment of 2 s in 360p. 32 MiB is the most that it takes for the first."""
-ENVIRONMENT = {
-    "PATH": os.defpath,
-    "LC_ALL": "C.UTF-8",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "OMP_NUM_THREADS": "1",
-    **KEPT_MEMORY,
-}
-"""All that the child sees of the environment: no secrets, no settings."""
+"""Errors that the decoder may name: not those of its own death."""
+NONSENSE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+"""What Python raises where an answer is not what it should be."""
 
 
 class Decoder:
-    """A decoder child, started at first use (so after any fork) and again after it died.
+    """Decodes each input in a process of its own, forked from a prepared one.
+
+    The prepared process is started at first use (so after any fork of ours) and again after it died. The process that
+    it forks for an input is gone when a call returns or raises, whatever it raises: a decoder that is taken over, leaks
+    or is late can touch one input of one stream.
 
     Not for several threads at once: one decoder a thread.
     """
 
-    def __init__(self, *, limits: Limits | None = None) -> None:
+    def __init__(self, *, limits: Limits | None = None, program: Sequence[str] = PROGRAM) -> None:
+        """Starts nothing yet.
+
+        Args:
+            limits: on inputs and on what decoding them may cost.
+            program: starts the prepared process; for tests.
+        """
         self.limits = limits if limits is not None else Limits()
         self.unconfined: tuple[str, ...] = ()
-        """What this machine could not take from the child, in words; known once it is started."""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
+        """What this machine could not take from the decoder, in words; known once it is started."""
+        self._zygote = Zygote(memory_bytes=self.limits.memory_bytes, program=program)
+        self._exchange: Exchange | None = None
+        self._number = 0
         self._owner = os.getpid()
-        self._input = InputMemory()
-        self._memory: Memory = {}
-        self._told: tuple[SamplingProfile, str] | None = None
+        self._described: tuple[SamplingProfile, str] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -77,9 +75,14 @@ class Decoder:
         self.close()
 
     @property
+    def zygote_pid(self) -> int | None:
+        """Process id of the prepared process, None while there is none."""
+        return self._zygote.pid
+
+    @property
     def child_pid(self) -> int | None:
-        """Process id of the child, None while there is none."""
-        return self._process.pid if self._process is not None else None
+        """Process id of the process that decodes, None while none does."""
+        return self._exchange.pid if self._exchange is not None else None
 
     def sample(
         self,
@@ -94,7 +97,7 @@ class Decoder:
         """Takes the pictures worth looking at from one segment or file.
 
         Args:
-            data: its bytes, or a file open for reading, which is handed to the child as it is and not read here.
+            data: its bytes, or a file open for reading, which is handed to the decoder as it is and not read here.
             init: the media initialisation section (EXT-X-MAP), b"" without one.
             profile: how closely to look.
             seed: secret of the deployment with the segment's identity: from it come the instants of audits.
@@ -105,34 +108,49 @@ class Decoder:
 
         Raises:
             InputError: nothing could be looked at; its `reason` is for the ledger.
-            DecoderError: the child died, took too long or cannot be started. The next call starts another.
+            DecoderError: the decoder died, took too long, spoke nonsense or cannot be started.
         """
         request = {"operation": "sample", "seed": seed.hex(), "packets": packets}
+        bounds = Bounds(limits=self.limits, size_bytes=input_size(data, init, self.limits), packets=packets)
         frames: list[SampledFrame] = []
         seen: list[Seen] = []
         held_bytes = 0
-        done: dict[str, Any] = {}
         transfer_seconds = 0.0
-        for done in self._ask(request, profile, data, init):
-            began = time.thread_time()
-            with self._trusting_nothing():
-                received = read_frames(done, self._memory, kept=consume is None)
-            for frame, until_seconds in received:
-                seen.append(Seen(frame.pts_seconds, until_seconds, frame.concealed))
-                if consume is not None:
-                    consume(frame)
-                    continue
-                frames.append(frame)
-                held_bytes += sum(plane.nbytes for plane in frame.picture.planes)
-                if held_bytes > self.limits.output_bytes:
-                    raise self._abandon(
-                        TooLargeError(f"the pictures are over {self.limits.output_bytes} bytes: expected fewer")
-                    )
-            transfer_seconds += time.thread_time() - began
+        try:
+            exchange = self._begin(request, profile, data, init, bounds)
+            while True:
+                message = self._receive(exchange)
+                paused, began = time.monotonic(), time.thread_time()
+                with self._nonsense_is_death():
+                    received = read_frames(message, exchange.memory, bounds, kept=consume is None)
+                    _hold(len(seen) + len(received) <= bounds.pictures, "more pictures than there can be")
+                for frame, until_seconds in received:
+                    seen.append(Seen(frame.pts_seconds, until_seconds, frame.concealed))
+                    if consume is not None:
+                        consume(frame)
+                        continue
+                    frames.append(frame)
+                    held_bytes += sum(plane.nbytes for plane in frame.picture.planes)
+                    if held_bytes > self.limits.output_bytes:
+                        raise TooLargeError(f"the pictures are over {self.limits.output_bytes} bytes: expected fewer")
+                transfer_seconds += time.thread_time() - began
+                if message["type"] == "done":
+                    break
+                self._go_on(exchange, paused)
+        finally:
+            self._end()
         if not seen:
             raise UndecodableError("no picture of the segment could be decoded")
-        with self._trusting_nothing():
-            return read_segment(done, frames, seen, profile, transfer_seconds)
+        with self._nonsense_is_death():
+            return read_segment(
+                message,
+                frames,
+                seen,
+                profile,
+                bounds,
+                transfer_seconds=transfer_seconds,
+                elapsed_seconds=time.monotonic() - exchange.began,
+            )
 
     def picture(self, data: bytes) -> Picture:
         """Decodes a still picture: PNG, JPEG, WebP, GIF (its first picture), BMP or TIFF.
@@ -140,128 +158,123 @@ class Decoder:
         Raises:
             InputError, DecoderError: as `sample`.
         """
-        frames: list[tuple[SampledFrame, float]] = []
-        for message in self._ask({"operation": "still"}, BALANCED, data, b""):
-            with self._trusting_nothing():
-                frames += read_frames(message, self._memory, kept=True)
-        with self._trusting_nothing():
-            ((frame, _),) = frames
-        return frame.picture
+        bounds = Bounds(limits=self.limits, size_bytes=input_size(data, b"", self.limits), packets=False)
+        try:
+            exchange = self._begin({"operation": "still"}, BALANCED, data, b"", bounds)
+            frames: list[tuple[SampledFrame, float]] = []
+            while True:
+                message = self._receive(exchange)
+                with self._nonsense_is_death():
+                    frames += read_frames(message, exchange.memory, bounds, kept=True)
+                    ((frame, _),) = frames
+                if message["type"] == "done":
+                    return frame.picture
+                self._go_on(exchange, time.monotonic())
+        finally:
+            self._end()
 
     def close(self) -> None:
-        """Ends the child. May be called twice, and in a forked process, where it leaves the other's child alone."""
-        self._end_child()
-        self._input.close()
+        """Ends the prepared process. May be called twice, and in a forked process, where it leaves the other's be."""
+        self._end()
+        self._zygote.close()
 
-    def _end_child(self) -> None:
-        process, sock = self._process, self._socket
-        self._process, self._socket = None, None
-        self._memory = {}
-        if sock is not None:
-            sock.close()
-        if process is not None and self._owner == os.getpid():
-            process.kill()
-            process.wait()
-
-    def _ask(
-        self, request: dict[str, Any], profile: SamplingProfile, data: bytes | BinaryIO, init: bytes
-    ) -> Iterator[dict[str, Any]]:
-        """Sends one request and yields the messages that answer it."""
-        descriptor, size = self._input.hold(data, init, self.limits)
-        try:
-            sock = self._start()
-            request |= {"settings": self._settings(profile), "size": size, "init_size": len(init)}
-            deadline = time.monotonic() + self.limits.wall_seconds
-            wire.send(sock, request, [descriptor])
-            while True:
-                sock.settimeout(max(deadline - time.monotonic(), 0.001))
-                message = receive_answer(sock, self._memory)
-                if message.get("type") == "error":
-                    raise self._named(message)
-                paused = time.monotonic()
-                yield message
-                deadline += time.monotonic() - paused
-                if message.get("type") == "done":
-                    return
-                wire.go_on(sock)
-        except TimeoutError as error:
-            raise self._abandon(
-                DecoderTimeoutError(f"decoding took over {self.limits.wall_seconds} s and was stopped")
-            ) from error
-        except (wire.WireError, OSError) as error:
-            raise self._died() from error
-        except GeneratorExit:
-            # The reader gave up half-way: what the child still says would answer the next request.
-            self._end_child()
-            raise
-
-    def _start(self) -> socket.socket:
-        """The socket to a living child."""
+    def _begin(
+        self, request: dict[str, Any], profile: SamplingProfile, data: bytes | BinaryIO, init: bytes, bounds: Bounds
+    ) -> Exchange:
+        """Has a fresh process begin to work on a request."""
+        self._end()
         if self._owner != os.getpid():
-            self._end_child()
+            self._zygote.close()
             self._owner = os.getpid()
-        if self._socket is not None and self._process is not None and self._process.poll() is None:
-            return self._socket
-        self._end_child()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        arguments = [str(theirs.fileno()), str(os.getpid()), str(self.limits.memory_bytes)]
+        request = request | {"settings": self._settings(profile)}
         try:
-            with theirs:
-                self._process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
-                    [sys.executable, "-s", "-P", "-m", "sampler.child", *arguments],
-                    env=ENVIRONMENT | {"PYTHONPATH": str(Path(__file__).parent.parent)},
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-            self._socket = ours
-            ours.settimeout(START_SECONDS)
-            ready, _ = wire.receive(ours)
-        except (OSError, wire.WireError) as error:
-            ours.close()
-            self._end_child()
-            raise DecoderUnavailableError("the decoder child could not be started") from error
-        self.unconfined = tuple(str(reason) for reason in ready.get("unconfined", ()))
-        return ours
+            try:
+                return self._begin_once(request, data, init, bounds)
+            except ZygoteError:
+                # It was killed while nothing was decoded, so the input has no part in it.
+                return self._begin_once(request, data, init, bounds)
+        except TimeoutError as error:
+            raise self._timed_out() from error
+        except ZygoteError as error:
+            raise DecoderUnavailableError("the decoder's prepared process ends again and again") from error
+        except OSError as error:
+            raise DecoderUnavailableError("there is no socket or memory for a decoder") from error
+
+    def _begin_once(self, request: dict[str, Any], data: bytes | BinaryIO, init: bytes, bounds: Bounds) -> Exchange:
+        self._end()
+        self._zygote.start()
+        self.unconfined = self._zygote.unconfined
+        self._number += 1
+        # Known to us before anything of it is there, so that whatever interrupts us can end it.
+        self._exchange = Exchange(self._zygote, self._number, bounds)
+        self._exchange.begin(request, data, init)
+        return self._exchange
+
+    def _receive(self, exchange: Exchange) -> dict[str, Any]:
+        """The next message; an error that it names is raised."""
+        try:
+            message = exchange.receive()
+        except TimeoutError as error:
+            raise self._timed_out() from error
+        except (wire.ClosedError, OSError) as error:
+            raise self._died() from error
+        except wire.WireError as error:
+            raise self._spoke_nonsense() from error
+        if message["type"] == "error":
+            with self._nonsense_is_death():
+                error_type, text = REASONS[message["error"]], read_text(message["text"])
+            raise error_type(text)
+        return message
+
+    def _go_on(self, exchange: Exchange, paused: float) -> None:
+        """Lets the decoder go on, for which we paused since then."""
+        try:
+            exchange.go_on(paused_seconds=time.monotonic() - paused)
+        except TimeoutError as error:
+            raise self._timed_out() from error
+        except OSError as error:
+            raise self._died() from error
+
+    def _end(self) -> None:
+        """Ends the process that works, if one does."""
+        if self._exchange is not None and self._owner == os.getpid():
+            self._exchange.end()
+        self._exchange = None
 
     def _settings(self, profile: SamplingProfile) -> str:
-        """Limits and profile as the child reads them, made once for many requests."""
-        if self._told is None or self._told[0] is not profile:
+        """Limits and profile as the decoder reads them, made once for many requests."""
+        if self._described is None or self._described[0] is not profile:
             text = json.dumps({"limits": vars(self.limits), "profile": profile.model_dump()})
-            self._told = profile, text
-        return self._told[1]
+            self._described = profile, text
+        return self._described[1]
 
-    def _named(self, message: dict[str, Any]) -> SamplerError:
-        """The error that the child names."""
-        error = REASONS.get(str(message.get("error")), UndecodableError)(str(message.get("text"))[:500])
-        # A child near its bound would fail the next segment as well.
-        return self._abandon(error) if isinstance(error, DecoderMemoryError) else error
-
-    def _abandon(self, error: SamplerError) -> SamplerError:
-        """Ends the child, whose state is unknown, and gives the error back to be raised."""
-        self._end_child()
-        return error
+    def _timed_out(self) -> SamplerError:
+        self._end()
+        return DecoderTimeoutError(f"decoding took over {self.limits.wall_seconds} s and was stopped")
 
     def _died(self) -> DecoderDiedError:
-        """What became of a child that fell silent."""
-        process = self._process
-        status = 0
-        if process is not None:
-            try:
-                status = process.wait(timeout=1)
-            except subprocess.TimeoutExpired:
-                status = -signal.SIGKILL
-        self._end_child()
+        """What became of a process that fell silent."""
+        exchange = self._exchange
+        self._end()
+        status = None if exchange is None else exchange.exit_status
+        if status is None:
+            status = -signal.SIGKILL
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         return DecoderDiedError(f"the decoder child ended ({how})", exit_status=status)
 
+    def _spoke_nonsense(self) -> DecoderDiedError:
+        self._end()
+        return DecoderDiedError("the decoder child spoke nonsense and was stopped", exit_status=0)
+
     @contextmanager
-    def _trusting_nothing(self) -> Iterator[None]:
-        """For reading what the child said: nonsense is taken for its death."""
+    def _nonsense_is_death(self) -> Iterator[None]:
+        """For reading what the decoder answered: nonsense is taken for its death."""
         try:
             yield
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-            self._end_child()
-            raise DecoderDiedError("the decoder child spoke nonsense and was stopped", exit_status=0) from error
+        except NONSENSE as error:
+            raise self._spoke_nonsense() from error
+
+
+def _hold(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)

@@ -1,62 +1,65 @@
-"""The bytes of an input as an open file, to be handed to the decoder child."""
+"""Memory and files that one decoder process shares with its parent, as objects that own their descriptor.
 
+The time limit's exception comes between any two steps of Python's. So none of them may hold a bare descriptor: `map`
+makes it and wraps it without a step between.
+"""
+
+import fcntl
 import os
+from collections.abc import Sequence
+from io import FileIO
+from itertools import repeat
 from typing import BinaryIO
 
 from sampler.errors import EmptyInputError, TooLargeError
-from sampler.limits import MIB, Limits
+from sampler.limits import Limits
 
-KEPT_BYTES = 4 * MIB
-"""Memory up to this size is written over by the next input: the kernel would clear each page of a new one first, which
-takes longer than all else here."""
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+"""Without them a hostile child could take memory away while the parent reads it (SIGBUS), or add to it."""
 
 
-class InputMemory:
-    """Memory that holds one input after another. Each process that forks must have its own."""
+def input_size(data: bytes | BinaryIO, init: bytes, limits: Limits) -> int:
+    """Size in bytes of the input with `init` in front.
 
-    def __init__(self) -> None:
-        self._descriptor: int | None = None
-        self._owner = os.getpid()
+    Raises:
+        InputError: empty, or too_large.
+    """
+    if isinstance(data, bytes | bytearray | memoryview):
+        size = len(init) + len(data)
+    elif init:
+        raise ValueError("an init section needs bytes, not a file")
+    else:
+        size = os.fstat(data.fileno()).st_size
+    if not size:
+        raise EmptyInputError("the input is empty: expected a segment or a picture")
+    if size > limits.input_bytes:
+        raise TooLargeError(f"the input has {size} bytes: expected at most {limits.input_bytes}")
+    return size
 
-    def hold(self, data: bytes | BinaryIO, init: bytes, limits: Limits) -> tuple[int, int]:
-        """A descriptor of the input, `init` in front, good until the next call; and its size in bytes.
 
-        Raises:
-            InputError: empty, or too_large.
-        """
-        self._drop_large()
-        if isinstance(data, bytes | bytearray | memoryview):
-            size = len(init) + len(data)
-        elif init:
-            raise ValueError("an init section needs bytes, not a file")
-        else:
-            size = os.fstat(data.fileno()).st_size
-        if not size:
-            raise EmptyInputError("the input is empty: expected a segment or a picture")
-        if size > limits.input_bytes:
-            raise TooLargeError(f"the input has {size} bytes: expected at most {limits.input_bytes}")
-        if not isinstance(data, bytes | bytearray | memoryview):
-            return data.fileno(), size
-        if self._descriptor is None:
-            # Without MFD_ALLOW_SEALING the child cannot forbid us to write.
-            self._descriptor = os.memfd_create("livewarden-input", os.MFD_CLOEXEC)
-        position = 0
-        for part in (init, data):
-            view = memoryview(part)
-            while view:
-                written = os.pwrite(self._descriptor, view, position)
-                view, position = view[written:], position + written
-        return self._descriptor, size
+def fill(memory: FileIO, parts: Sequence[bytes]) -> None:
+    """Writes the parts one after the other."""
+    for part in parts:
+        view = memoryview(part)
+        while view:
+            view = view[memory.write(view) :]
 
-    def close(self) -> None:
-        """Gives the memory back."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-        self._descriptor = None
 
-    def _drop_large(self) -> None:
-        """Closes what is too large to keep, or a parent's: it is about to write to it as well."""
-        forked = self._owner != os.getpid()
-        if self._descriptor is not None and (forked or os.fstat(self._descriptor).st_size > KEPT_BYTES):
-            self.close()
-        self._owner = os.getpid()
+def memory_files(names: Sequence[str]) -> list[FileIO]:
+    """New memory by the side of no other process, empty, which may be sealed."""
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    return list(map(FileIO, map(os.memfd_create, names, repeat(flags)), repeat("r+")))
+
+
+def size_for_good(memory: FileIO, size: int) -> None:
+    """Gives memory a size, of which the kernel provides what is written, and which nobody can change."""
+    os.truncate(memory.fileno(), size)
+    fcntl.fcntl(memory.fileno(), fcntl.F_ADD_SEALS, SEALS)
+
+
+def process_file(pid: int) -> FileIO | None:
+    """A process as a file (pidfd), None where the kernel has none."""
+    try:
+        return next(map(FileIO, map(os.pidfd_open, (pid,))))
+    except OSError:
+        return None

@@ -9,6 +9,13 @@ ROOM = 2
 ours is held by ourselves: to what a picture's head tells, and to what is shown."""
 
 
+BATCH_BYTES = 16 * MIB
+"""Pictures are handed over when they reach this size: the parent works on one file while the decoder fills the other,
+and tells when it is done."""
+BATCH_PICTURES = 256
+"""Or this number: what the parent reads at once is bounded however small they are."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """Bounds for one call of the decoder. All are inclusive: a value at the limit is allowed."""
@@ -38,7 +45,13 @@ class Limits:
     memory_bytes: int = 1536 * MIB
     """Address space of the child over what the interpreter and its libraries map: packets of one window and reference
     pictures of one decoder (16 of 8K at the most). Besides, in memory that both sides share: the input, and pictures
-    handed over, at most three times `sampler.child.BATCH_BYTES` and one picture more each."""
+    handed over, at most twice `batch_file_bytes`."""
+
+    @property
+    def batch_file_bytes(self) -> int:
+        """Size of one of the files in which pictures are handed over: a batch, and the picture that makes it full, at
+        three bytes a pixel and a fourth for what pads its rows."""
+        return BATCH_BYTES + 4 * self.picture_pixels
 
     @classmethod
     def for_files(cls) -> Self:

@@ -1,94 +1,99 @@
-"""Messages between the worker and its decoder child: JSON, its length in front, and memory handed over as descriptors.
+"""Messages between the worker and the decoder process of one request: JSON, its length in front.
 
-Either side reads the other's words as data only. The child may have been taken over by what it decoded: so there is
-no pickle here, and every length is bounded.
+Either side reads the other's words as data only. The decoder may have been taken over by what it decoded: so there is
+no pickle here, no descriptor is received from it, every length is bounded, and a deadline holds for a whole message.
 """
 
+import _socket
 import json
 import socket
 import struct
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 MESSAGE_BYTES = 64 << 20
-"""Bound for one message: a packet table of 400,000 packets as JSON."""
+"""Bound for any message: a packet table of a million packets."""
 PART_BYTES = 1 << 20
 """Read at once: Python makes a buffer of it."""
-DESCRIPTORS = 1
-"""At most so many descriptors come with a message."""
 LENGTH = struct.Struct(">I")
-_encode = json.JSONEncoder(separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_decode = json.JSONDecoder(parse_constant=_no_number).decode
+
+
+Socket = socket.socket | _socket.socket
+"""A stream."""
 
 
 class WireError(Exception):
-    """The other side ended, or spoke nonsense. Never leaves this package: the decoder makes a SamplerError of it."""
+    """The other side spoke nonsense. Never leaves this package: the decoder makes a SamplerError of it."""
 
 
-def send(sock: socket.socket, message: Mapping[str, object], descriptors: Sequence[int] = ()) -> None:
-    """Sends one message and, with its first byte, the descriptors."""
+class ClosedError(WireError):
+    """The other side ended."""
+
+
+def send(sock: Socket, message: Mapping[str, object]) -> None:
+    """Sends one message."""
     body = _encode(message).encode()
-    framed = LENGTH.pack(len(body)) + body
-    sent = socket.send_fds(sock, [framed], descriptors) if descriptors else 0
-    if sent < len(framed):
-        sock.sendall(framed[sent:])
+    sock.sendall(LENGTH.pack(len(body)) + body)
 
 
-def receive(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """The next message, and descriptors that the caller must close.
+def receive(sock: Socket, *, deadline: float | None = None, max_bytes: int = MESSAGE_BYTES) -> dict[str, Any]:
+    """The next message.
+
+    Args:
+        sock: a stream.
+        deadline: by `time.monotonic`, for the whole message; None: however long it takes.
+        max_bytes: of the message.
 
     Raises:
         WireError: the other side ended, or what came is not a message.
-        TimeoutError: the socket's time-out passed.
+        TimeoutError: the deadline passed.
     """
-    head, descriptors, _, _ = socket.recv_fds(sock, LENGTH.size, DESCRIPTORS)
+    (length,) = LENGTH.unpack(_exactly(sock, LENGTH.size, deadline))
+    if length > max_bytes:
+        raise WireError(f"a message of {length} bytes: expected at most {max_bytes}")
     try:
-        head += _exactly(sock, LENGTH.size - len(head)) if head else b""
-        if not head:
-            raise WireError("the other side closed the connection")
-        (length,) = LENGTH.unpack(head)
-        if length > MESSAGE_BYTES:
-            raise WireError(f"a message of {length} bytes: expected at most {MESSAGE_BYTES}")
-        message = _decode(_exactly(sock, length).decode())
-        if not isinstance(message, dict):
-            raise WireError(f"expected a JSON object, got {type(message).__name__}")
-    except BaseException as error:
-        # Whatever fails, a descriptor received is ours to close; a leak would let a hostile child exhaust the worker.
-        close_all(descriptors)
-        if isinstance(error, ValueError | RecursionError):
-            raise WireError("expected a JSON object") from error
-        raise
-    return message, descriptors
+        message = _decode(_exactly(sock, length, deadline).decode())
+    except (ValueError, RecursionError) as error:
+        raise WireError("expected a JSON object") from error
+    if not isinstance(message, dict):
+        raise WireError(f"expected a JSON object, got {type(message).__name__}")
+    return message
 
 
 GO_ON = b"\x01"
 
 
-def go_on(sock: socket.socket) -> None:
+def go_on(sock: Socket) -> None:
     """Lets the other side, which awaits it, go on."""
     sock.sendall(GO_ON)
 
 
-def await_go_on(sock: socket.socket) -> None:
+def await_go_on(sock: Socket) -> None:
     """Waits for `go_on`; WireError if the other side ended."""
-    _exactly(sock, len(GO_ON))
+    _exactly(sock, len(GO_ON), None)
 
 
-def close_all(descriptors: Sequence[int]) -> None:
-    """Closes descriptors that came with a message."""
-    for descriptor in descriptors:
-        socket.close(descriptor)
-
-
-def _exactly(sock: socket.socket, count: int) -> bytes:
+def _exactly(sock: Socket, count: int, deadline: float | None) -> bytes:
     """`count` bytes from the socket."""
-    parts = b"" if not count else sock.recv(min(count, PART_BYTES))
-    if len(parts) == count:
-        return parts
-    joined = bytearray(parts)
-    while parts and len(joined) < count:
-        parts = sock.recv(min(count - len(joined), PART_BYTES))
-        joined += parts
-    if len(joined) < count:
-        raise WireError("the other side ended within a message")
-    return bytes(joined)
+    received = bytearray()
+    while len(received) < count:
+        if deadline is not None:
+            # Each byte would else renew the time-out.
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            sock.settimeout(left)
+        part = sock.recv(min(count - len(received), PART_BYTES))
+        if not part:
+            raise ClosedError("the other side ended")
+        received += part
+    return bytes(received)

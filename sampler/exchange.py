@@ -1,0 +1,129 @@
+"""One request, and the process that works on it and on nothing else."""
+
+import _socket
+import mmap
+import select
+import signal
+import socket
+import time
+from contextlib import suppress
+from io import FileIO
+from typing import Any, BinaryIO
+
+from sampler import wire
+from sampler.answers import Bounds, Memory
+from sampler.inputs import fill, memory_files, process_file, size_for_good
+from sampler.zygote import END_SECONDS, Zygote, ZygoteError
+
+TYPES = frozenset(["more", "done", "error"])
+"""Of messages that answer a request."""
+
+
+class Exchange:
+    """A fresh process, with a socket and memory that no other one has had or will have.
+
+    So nothing has to be known of the process before for the next one to be safe: what a decoder keeps, writes late or
+    reads belongs to its own request. Whatever interrupts it, `end` leaves no process and no descriptor behind.
+    """
+
+    def __init__(self, zygote: Zygote, number: int, bounds: Bounds) -> None:
+        """Nothing happens yet."""
+        self.pid: int | None = None
+        """Of the process, while it is there."""
+        self.exit_status: int | None = None
+        """How it ended, as `subprocess` gives it; None: not known."""
+        self.memory: Memory = {}
+        self.began = time.monotonic()
+        self._zygote = zygote
+        self._number = number
+        self._bounds = bounds
+        self._deadline = self.began + bounds.limits.wall_seconds
+        self._sockets: tuple[_socket.socket, ...] = ()
+        self._files: list[FileIO] = []
+        self._pictures: list[FileIO] = []
+        self._process: FileIO | None = None
+        self._ended = False
+
+    def begin(self, request: dict[str, Any], data: bytes | BinaryIO, init: bytes) -> None:
+        """Forks the process and sends it the request.
+
+        Raises:
+            DecoderUnavailableError: no process can be started here.
+            ZygoteError, TimeoutError: the prepared process failed.
+        """
+        # The plain sockets: those of `socket` are made of bare descriptors, which an exception in between would leak.
+        self._sockets = _socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours, theirs = self._sockets
+        self._pictures = memory_files(["livewarden-pictures"] * 2)
+        for file in self._pictures:
+            size_for_good(file, self._bounds.limits.batch_file_bytes)
+        if isinstance(data, bytes | bytearray | memoryview):
+            self._files = memory_files(["livewarden-input"])
+            fill(self._files[0], (init, data))
+            source = self._files[0].fileno()
+        else:
+            source = data.fileno()
+        descriptors = [theirs.fileno(), source, *(file.fileno() for file in self._pictures)]
+        self.pid = self._zygote.fork(self._number, descriptors, deadline=self._deadline)
+        self._process = process_file(self.pid)
+        if not self._zygote.alive:
+            # The process id may be another's by now. Ours ended with the prepared process.
+            raise ZygoteError("the prepared process ended")
+        theirs.close()
+        ours.settimeout(END_SECONDS)
+        whole = request | {"number": self._number, "size": self._bounds.size_bytes, "init_size": len(init)}
+        with suppress(BrokenPipeError, ConnectionResetError):
+            # A process that has ended already is noticed when it does not answer.
+            wire.send(ours, whole)
+
+    def receive(self) -> dict[str, Any]:
+        """The next message; the pictures in it are in `memory`.
+
+        Raises:
+            WireError: the process ended, or spoke nonsense.
+            TimeoutError: it took too long for its whole answer.
+        """
+        message = wire.receive(self._sockets[0], deadline=self._deadline, max_bytes=self._bounds.message_bytes)
+        if message.get("number") != self._number or message.get("type") not in TYPES:
+            raise wire.WireError("an answer to no request of ours")
+        file = message.get("file", 0)
+        if isinstance(file, bool) or not isinstance(file, int) or not 0 <= file < len(self._pictures):
+            raise wire.WireError("pictures in no file that there is")
+        if message.get("pictures") and file not in self.memory:
+            self.memory[file] = mmap.mmap(self._pictures[file].fileno(), 0, prot=mmap.PROT_READ)
+        if message["type"] == "more" and not message.get("pictures"):
+            raise wire.WireError("a message without pictures, and more to come")
+        return message
+
+    def go_on(self, *, paused_seconds: float) -> None:
+        """Lets the process write over the pictures before the last ones. The time that we took is not its own."""
+        self._deadline += paused_seconds
+        self._sockets[0].settimeout(END_SECONDS)
+        wire.go_on(self._sockets[0])
+
+    def end(self) -> None:
+        """Ends the process for certain, and gives back all that was its. May be called twice."""
+        try:
+            self._end()
+        except BaseException:
+            # The time limit's exception, which comes once. The rest of it is done now, or nobody does.
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        if not self._ended:
+            if self._process is not None and self._zygote.alive:
+                with suppress(OSError):
+                    signal.pidfd_send_signal(self._process.fileno(), signal.SIGKILL)
+            status = self._zygote.end(self._number)
+            if status is not None:
+                self.exit_status = status
+            elif self._process is not None:
+                # It ends with the prepared process, by the kernel's hand.
+                select.select([self._process], [], [], END_SECONDS)
+            self._ended = True
+            self.pid = None
+        for owned in (*self._sockets, *self._files, *self._pictures, self._process):
+            if owned is not None:
+                owned.close()
+        self.memory = {}

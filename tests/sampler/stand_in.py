@@ -1,0 +1,203 @@
+"""A stand-in for the decoder: speaks its protocol, from a real process, and lies as the input tells it to.
+
+`python tests/sampler/stand_in.py DESCRIPTOR PARENT MEMORY_BYTES` is a prepared process as `sampler.child` is. An input
+that begins with `LIE` names a lie; any other is decoded as it should be, and the process stays when it has answered.
+"""
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sampler import wire
+from sampler.child import serve
+from sampler.prepared import prepare
+
+STAND_IN = (sys.executable, __file__)
+LIE = b"lie: "
+SIDE = 64
+PICTURE = {
+    "layout": "grey",
+    "columns": [SIDE],
+    "rows": [SIDE],
+    "strides": [SIDE],
+    "full_range": True,
+    "matrix": "bt601",
+    "rotation_degrees": 0,
+    "mirrored": False,
+    "pixel_aspect": 1.0,
+}
+ENTRY = {
+    "pts_seconds": 0.0,
+    "until_seconds": 2.0,
+    "late_seconds": 0.0,
+    "reason": "keyframe",
+    "keyframe": True,
+    "concealed": False,
+    "replaced": False,
+    "flat": None,
+    "picture": PICTURE,
+}
+DONE = {
+    "type": "done",
+    "before_seconds": 0.0,
+    "duration_seconds": 1.0,
+    "frame_seconds": 0.04,
+    "frames_total": 1,
+    "frames_decoded": 1,
+    "notes": [],
+    "packets": [],
+    "demux_seconds": 0.0,
+    "decode_seconds": 0.0,
+    "file": 0,
+    "pictures": [ENTRY],
+}
+INFINITE = float("inf")
+DRIP_SECONDS = 0.2
+
+
+class Liar:
+    """What a decoder that was taken over can send."""
+
+    def __init__(self, sock: socket.socket, number: int) -> None:
+        self.sock = sock
+        self.number = number
+
+    def send(self, **changes: Any) -> None:
+        """A true answer, but for the changes."""
+        message = {**DONE, "number": self.number, **changes}
+        # Not by `wire.send`, which refuses what JSON has no number for.
+        self.raw(wire.json.dumps(message).encode())
+
+    def raw(self, body: bytes) -> None:
+        """Any bytes as a message."""
+        self.sock.sendall(wire.LENGTH.pack(len(body)) + body)
+
+    def entry(self, **changes: Any) -> None:
+        """One picture that is described so."""
+        self.send(pictures=[ENTRY | changes])
+
+    def picture(self, **changes: Any) -> None:
+        """One picture that lies in memory so."""
+        self.entry(picture=PICTURE | changes)
+
+    def more(self, times: int, **changes: Any) -> None:
+        """Messages of which each is followed by another."""
+        for _ in range(times):
+            self.send(type="more", **changes)
+            wire.await_go_on(self.sock)
+
+    def drip(self, body: bytes) -> None:
+        """A byte at a time."""
+        for byte in wire.LENGTH.pack(len(body)) + body:
+            time.sleep(DRIP_SECONDS)
+            self.sock.sendall(bytes([byte]))
+
+
+LIES: dict[str, Callable[[Liar], None]] = {
+    "not JSON": lambda liar: liar.raw(b"oops"),
+    "a length of 4 GiB": lambda liar: liar.sock.sendall(b"\xff" * 4),
+    "a message longer than there can be": lambda liar: liar.sock.sendall((8 << 20).to_bytes(4, "big")),
+    "deep nesting": lambda liar: liar.raw(b"[" * 100_000),
+    "a list": lambda liar: liar.raw(b"[]"),
+    "an empty message": lambda liar: liar.raw(b""),
+    "another request's number": lambda liar: liar.send(number=liar.number - 1),
+    "no number": lambda liar: liar.send(number=None),
+    "an unknown type": lambda liar: liar.send(type="ready"),
+    "an error that there is not": lambda liar: liar.send(type="error", error="KeyError", text=""),
+    "an error without a reason": lambda liar: liar.send(type="error", error="InputError", text=""),
+    "an error that is no name": lambda liar: liar.send(type="error", error=[], text=""),
+    "more, and no picture": lambda liar: liar.more(1, pictures=[]),
+    "a file that there is not": lambda liar: liar.send(file=7),
+    "a file without number": lambda liar: liar.send(file=[0]),
+    "a file of true": lambda liar: liar.send(file=True),
+    "400 megapixels": lambda liar: liar.picture(columns=[20_000], rows=[20_000], strides=[20_000]),
+    "a picture of one row": lambda liar: liar.picture(columns=[4096], rows=[1], strides=[4096]),
+    "planes over the end of the memory": lambda liar: liar.picture(strides=[8 << 20]),
+    "rows without end": lambda liar: liar.picture(rows=[1 << 62]),
+    "negative rows": lambda liar: liar.picture(rows=[-64], strides=[-64]),
+    "rows of true": lambda liar: liar.picture(rows=[True]),
+    "rows longer than their stride": lambda liar: liar.picture(strides=[32]),
+    "three planes of grey": lambda liar: liar.picture(columns=[64] * 3, rows=[64] * 3, strides=[64] * 3),
+    "chroma larger than luma": lambda liar: liar.picture(
+        layout="yuv", columns=[64, 640, 640], rows=[64, 64, 64], strides=[64, 640, 640]
+    ),
+    "a layout without name": lambda liar: liar.picture(layout="?"),
+    "a matrix without name": lambda liar: liar.picture(matrix="?"),
+    "pixels of no width": lambda liar: liar.picture(pixel_aspect=0.0),
+    "pixels of infinite width": lambda liar: liar.picture(pixel_aspect=INFINITE),
+    "a rotation of a billion degrees": lambda liar: liar.picture(rotation_degrees=10**9),
+    "text for a number": lambda liar: liar.entry(pts_seconds="soon"),
+    "a time that is no number": lambda liar: liar.entry(pts_seconds=float("nan")),
+    "an infinite time": lambda liar: liar.entry(pts_seconds=INFINITE),
+    "a time too large for any float": lambda liar: liar.raw(
+        wire.json.dumps({**DONE, "number": liar.number})
+        .encode()
+        .replace(b'"pts_seconds": 0.0', b'"pts_seconds": 1e999')
+    ),
+    "a picture after the end": lambda liar: liar.entry(pts_seconds=3600.0, until_seconds=3601.0),
+    "a picture that speaks for hours": lambda liar: liar.entry(until_seconds=36_000.0),
+    "a picture that speaks for the past": lambda liar: liar.entry(until_seconds=-5.0),
+    "a shade that there is not": lambda liar: liar.entry(flat="green"),
+    "a reason that there is not": lambda liar: liar.entry(reason="boredom"),
+    "text for a flag": lambda liar: liar.entry(concealed="no"),
+    "a picture of nothing": lambda liar: liar.send(pictures=[{}]),
+    "pictures that are a number": lambda liar: liar.send(pictures=7),
+    "20,000 pictures in a message": lambda liar: liar.send(pictures=[ENTRY] * 20_000),
+    "300 pictures in a message": lambda liar: liar.send(frames_total=300, pictures=[ENTRY] * 300),
+    "more pictures than the input has bytes": lambda liar: liar.more(1000, pictures=[ENTRY] * 200),
+    "more pictures than were there": lambda liar: liar.send(pictures=[ENTRY] * 3),
+    "more bytes in a message than a batch": lambda liar: liar.send(
+        pictures=[ENTRY | {"picture": PICTURE | {"columns": [4096], "rows": [4096], "strides": [4096]}}] * 2
+    ),
+    "an infinite duration": lambda liar: liar.send(duration_seconds=INFINITE),
+    "a duration of a year": lambda liar: liar.send(duration_seconds=365 * 86_400.0),
+    "a negative duration": lambda liar: liar.send(duration_seconds=-1.0),
+    "an infinite picture time": lambda liar: liar.send(frame_seconds=INFINITE),
+    "an hour before the first picture": lambda liar: liar.send(before_seconds=3600.0),
+    "a billion pictures in all": lambda liar: liar.send(frames_total=10**9),
+    "half a picture": lambda liar: liar.send(frames_total=1.5),
+    "a billion decoded pictures": lambda liar: liar.send(frames_decoded=10**9),
+    "a note that there is not": lambda liar: liar.send(notes=["\x1b[2J"]),
+    "notes without end": lambda liar: liar.send(notes=["damaged"] * 1000),
+    "packets that nobody asked for": lambda liar: liar.send(packets=[[0.0, 1, True]]),
+    "CPU of a century": lambda liar: liar.send(decode_seconds=3e9),
+    "a summary of nothing": lambda liar: liar.raw(
+        wire.json.dumps({"type": "done", "number": liar.number, "file": 0, "pictures": [ENTRY]}).encode()
+    ),
+    "silence": lambda _: os._exit(3),
+}
+"""Each is nonsense, or the decoder's death."""
+SLOW: dict[str, Callable[[Liar], None]] = {
+    "a byte now and then": lambda liar: liar.drip(b" " * 1000),
+    "no byte at all": lambda _: time.sleep(1000),
+    "a picture now and then": lambda liar: [(time.sleep(DRIP_SECONDS), liar.more(1)) for _ in range(1000)] and None,
+}
+"""Each would go on for ever."""
+TRUTHS: dict[str, Callable[[Liar], None]] = {
+    "one picture": lambda liar: liar.send(),
+    "an error with control characters": lambda liar: liar.send(
+        type="error", error="UndecodableError", text="\x1b[2J\u202e" + "!" * 10_000
+    ),
+}
+"""What is believed."""
+
+
+def lie_or_serve(sock: socket.socket, descriptor: int, files: Sequence[int]) -> None:
+    """Answers one request as its input asks for."""
+    head = os.pread(descriptor, 100, 0)
+    if not head.startswith(LIE):
+        serve(sock, descriptor, files)
+        sock.recv(1)
+        return
+    request = wire.receive(sock)
+    name = head.removeprefix(LIE).decode()
+    os.pwrite(files[0], bytes(SIDE * SIDE), 0)
+    (LIES | SLOW | TRUTHS)[name](Liar(sock, request["number"]))
+    sock.recv(1)
+
+
+if __name__ == "__main__":
+    prepare(lie_or_serve, sys.argv[1:])

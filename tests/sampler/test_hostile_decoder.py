@@ -1,0 +1,137 @@
+"""Decoders that were taken over, and time limits at any instant: no answer is believed that an honest decoder could not
+give, and none reaches another stream."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hostile_media import segment
+from stand_in import LIE, LIES, SLOW, STAND_IN, TRUTHS
+
+from config.profiles import BALANCED
+from sampler.decoder import Decoder
+from sampler.errors import DecoderDiedError, DecoderTimeoutError, UndecodableError
+from sampler.limits import MIB, Limits
+
+REPOSITORY = Path(__file__).parents[2]
+WALL_SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> Iterator[Decoder]:
+    with Decoder(program=STAND_IN) as decoder:
+        yield decoder
+
+
+def told(name: str) -> bytes:
+    """An input upon which the stand-in does that."""
+    return LIE + name.encode()
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_is_taken_for_the_decoders_death(stand_in: Decoder, lie: str) -> None:
+    """A decoder that was taken over would crash the worker, fill its memory, or have a stream's gaps called seen."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DecoderDiedError):
+        stand_in.sample(told(lie), profile=BALANCED, seed=b"")
+    assert stand_in.child_pid is None
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown * 1024 < 64 * MIB
+    assert stand_in.sample(segment(), profile=BALANCED, seed=b"").frames
+
+
+@pytest.mark.parametrize("slow", SLOW)
+def test_an_answer_without_end_is_stopped_in_time(slow: str) -> None:
+    """A decoder that was taken over would hold the worker by a byte now and then, and all other streams with it."""
+    with Decoder(program=STAND_IN, limits=Limits(wall_seconds=WALL_SECONDS)) as decoder:
+        with pytest.raises(DecoderTimeoutError):
+            decoder.sample(told(slow), profile=BALANCED, seed=b"")
+        assert decoder.sample(segment(), profile=BALANCED, seed=b"").frames
+
+
+def test_the_truth_is_believed(stand_in: Decoder) -> None:
+    """The lies above would be refused for another reason than the one that they name."""
+    (frame,) = stand_in.sample(told("one picture"), profile=BALANCED, seed=b"").frames
+    assert frame.picture.luma().shape == (64, 64)
+    assert set(TRUTHS) == {"one picture", "an error with control characters"}
+
+
+def test_an_errors_text_is_short_and_harmless(stand_in: Decoder) -> None:
+    """A decoder that was taken over would write to the operator's terminal what it obeys."""
+    with pytest.raises(UndecodableError) as caught:
+        stand_in.sample(told("an error with control characters"), profile=BALANCED, seed=b"")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= 500
+
+
+INTERRUPTED = """
+import gc, os, signal, sys, warnings
+from pathlib import Path
+from billiard.exceptions import SoftTimeLimitExceeded
+from config.profiles import BALANCED
+from sampler.decoder import Decoder
+from sampler.errors import SamplerError
+
+warnings.simplefilter("ignore", ResourceWarning)
+size, other, instants, longest_seconds = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+data, another = sys.stdin.buffer.read(size), sys.stdin.buffer.read(other)
+
+def raise_limit(number, frame):
+    raise SoftTimeLimitExceeded()
+
+def pictures(decoder, data):
+    seen = decoder.sample(data, profile=BALANCED, seed=b"")
+    return [(frame.pts_seconds, frame.picture.planes[0].tobytes()) for frame in seen.frames]
+
+def here():
+    gc.collect()
+    return len(os.listdir("/proc/self/fd")), Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+def forked(zygote):
+    return Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+
+signal.signal(signal.SIGALRM, raise_limit)
+interrupted = 0
+with Decoder() as decoder:
+    expected = pictures(decoder, another)
+    assert expected != pictures(decoder, data)
+    before = here()
+    for instant in range(instants):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, longest_seconds * (instant + 1) / instants)
+            pictures(decoder, data)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except SoftTimeLimitExceeded:
+            interrupted += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert decoder.child_pid is None
+        assert pictures(decoder, another) == expected, instant
+        assert forked(decoder.zygote_pid) == [], instant
+        now = here()
+        # The prepared process is another one if the limit came while the old one was asked to fork.
+        assert (now[0], len(now[1])) == (before[0], len(before[1])), (instant, before, now)
+assert here()[1] == []
+print(interrupted)
+"""
+INSTANTS = 60
+
+
+def test_a_time_limit_at_any_instant_gives_no_stream_anothers_pictures() -> None:
+    """An innocent stream would be escalated with another's picture: the answer that came after the limit."""
+    first, second = segment(), segment(width=192, height=112)
+    arguments = [str(len(first)), str(len(second)), str(INSTANTS), "0.09"]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *arguments],
+        cwd=REPOSITORY,
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": os.defpath},
+        input=first + second,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert int(done.stdout) >= INSTANTS // 3
