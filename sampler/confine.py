@@ -1,8 +1,8 @@
 """What the decoder gives up before it reads the first byte: Linux's means, by ctypes and the standard library.
 
 Confined means resource limits, no new privileges and a filter of system calls; what of these is not available is
-returned in words, and not fatal. Landlock is extra: it holds where the filter cannot look, and where the kernel has none
-nothing is missing.
+returned in words, and not fatal. Landlock is extra: it holds where the filter cannot look, and a kernel without it leaves
+nothing missing.
 """
 
 import ctypes
@@ -30,8 +30,8 @@ LANDLOCK_VERSION = 1
 """Flag: gives the version of its interface."""
 
 FILE_BYTES: Final = 4 * Limits().picture_pixels + (16 << 20)
-"""Of one file or memfd: a batch (`sampler.outbox.BATCH_BYTES`) and one more picture of the largest size, at three bytes a
-pixel and one for what pads its rows."""
+"""Of one file or memfd: a batch (`sampler.outbox.BATCH_BYTES`) and one more picture of the largest size, at three bytes
+a pixel and one for what pads its rows."""
 DECODER_DESCRIPTORS: Final = 16
 """With FILE_BYTES, the bound for what is in memfds. A decoder has eight: three of /dev/null, sockets, the input and
 pictures."""
@@ -135,8 +135,8 @@ def landlock_version(*, restrict: bool = False) -> int:
     """Version of Landlock's interface that the kernel has, 0 without one.
 
     Args:
-        restrict: denies this process, for good, each right of that version that we know: to files by path, to TCP ports,
-            to abstract sockets and signals of processes outside. It needs no new privileges to be set.
+        restrict: denies this process, for good, each right of that version that we know: to files by path, to TCP
+            ports, to abstract sockets and signals of processes outside. PR_SET_NO_NEW_PRIVS has to come before.
     """
     libc = _libc()
     version = int(libc.syscall(LANDLOCK_CREATE_RULESET, 0, 0, LANDLOCK_VERSION))

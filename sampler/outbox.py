@@ -39,7 +39,11 @@ class _File:
             self._descriptor = os.memfd_create("livewarden-pictures", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             fcntl.fcntl(self._descriptor, fcntl.F_ADD_SEALS, SEALS)
         size = sum(view.nbytes for view in views)
-        if os.pwritev(self._descriptor, views, offset) != size:
+        try:
+            written = os.pwritev(self._descriptor, views, offset)
+        except OSError as error:  # EFBIG over RLIMIT_FSIZE, ENOMEM, ENOSPC
+            raise DecoderMemoryError(f"there is no memory for the pictures: {error.strerror}") from error
+        if written != size:
             raise DecoderMemoryError("there is no memory for the pictures")
         self._size = max(self._size, offset + size)
 
