@@ -1,8 +1,8 @@
 """What the decoder gives up before it reads the first byte: Linux's means, by ctypes and the standard library.
 
 Confined means resource limits, no new privileges and a filter of system calls; what of these is not available is
-returned in words, and not fatal. Landlock is extra: it holds where the filter cannot look, and a kernel without it leaves
-nothing missing.
+returned in words, and not fatal. Landlock is extra: it holds where the filter cannot look, and a kernel without it
+leaves nothing missing.
 """
 
 import ctypes

@@ -11,6 +11,7 @@ LivewardenError
     ├── PlaylistError            bytes that are not a playlist which can be watched
     ├── LocalFileError           a file named on the command line that cannot be read or written
     ├── BankRequestError         the bank does not do what a person asked of it
+    ├── ConfinementError         the decoder child cannot be confined here, and the operator requires it
     ├── LeaseLostError           background work took longer than its lease, and another has it now
     ├── ScanError                a scan that could not look at anything, or was asked for what is not there
     ├── ReplayError              a policy that cannot be tried on what was seen, or test cases that cannot be read
@@ -85,6 +86,10 @@ class LocalFileError(WorkerError):
 
 class BankRequestError(WorkerError):
     """The bank does not do what a person asked of it; the text names list, entry, person or role, and never a hash."""
+
+
+class ConfinementError(WorkerError):
+    """The decoder child cannot be confined on this machine, and LIVEWARDEN_REQUIRE_CONFINEMENT is set."""
 
 
 class LeaseLostError(WorkerError):

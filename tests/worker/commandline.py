@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,19 @@ class Ran:
         return line.removeprefix("livewarden: ")
 
 
-def livewarden(*arguments: object, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Ran:
-    """Runs `livewarden` with `arguments`; of this process's environment it gets no setting of livewarden's."""
+def livewarden(
+    *arguments: object,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    through: Sequence[str] = (),
+) -> Ran:
+    """Runs `livewarden` with `arguments`; of this process's environment it gets no setting of livewarden's.
+
+    `through`: a command that starts it in the end.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIVEWARDEN_")}
     done = subprocess.run(
-        [COMMAND, *map(str, arguments)],
+        [*through, str(COMMAND), *map(str, arguments)],
         env={**inherited, "COLUMNS": "200", **(environment or {})},
         cwd=folder,
         stdin=subprocess.DEVNULL,
