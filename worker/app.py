@@ -39,6 +39,7 @@ from worker.policy.watch import watch_policy
 from worker.polling.schedule import TICK_SECONDS, tick
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
+from worker.timedtask import TimedTask
 from worker.turns import CONTROL, QUEUES
 from worker.watchdog import tick_when_late
 from worker.workerend import WorkerEnd
@@ -58,7 +59,7 @@ process = Process(settings)
 
 _end = WorkerEnd()
 
-app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"])
+app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"], task_cls=TimedTask)
 app.conf.update(
     accept_content=["json"],
     task_serializer="json",

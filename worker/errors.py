@@ -16,9 +16,19 @@ LivewardenError
     ├── ScanError                a scan that could not look at anything, or was asked for what is not there
     ├── ReplayError              a policy that cannot be tried on what was seen, or test cases that cannot be read
     └── DemoError                the demo cannot start, or nothing came of it
+
+OutOfTimeError (a BaseException)     the task's soft time limit struck
 """
 
 from config.errors import LivewardenError
+
+
+class OutOfTimeError(BaseException):
+    """The task's soft time limit struck (`worker.softlimit`).
+
+    It comes from a signal handler, anywhere, and means neither what was being done nor what it was done to: no
+    `Exception`, for nothing but the task may take it.
+    """
 
 
 class WorkerError(LivewardenError):

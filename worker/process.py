@@ -167,6 +167,11 @@ class Process:
         self.fetcher.close()
         self.redis.close()
 
+    def drop_connections(self) -> None:
+        """After something broke in at any place: a connection on which an answer is still to come would give it to
+        whoever asks next. Those that other threads use stay."""
+        self.redis.connection_pool.disconnect(inuse_connections=False)
+
     def seed(self, segment: str) -> bytes:
         """Bytes for the audits of one segment, the same on every worker: HMAC-SHA256 of it.
 
