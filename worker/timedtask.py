@@ -4,18 +4,22 @@ import logging
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Reject
 
 from worker.errors import OutOfTimeError
 from worker.softlimit import soft_limit
+from worker.turns import CONTROL
 
 _log = logging.getLogger(__name__)
+
+
+_AGAIN = "livewarden_again"
+"""Header of a message that is sent for the second time."""
 
 
 class TimedTask(Task[..., Any]):
     """A task that is out of time ends with one line in the log; its pool child lives on.
 
-    Its message comes once more, for it may be a platform's, and then no more: what is to be done is in Redis, and a
+    Its message is sent once more, for it may be a platform's, and then no more: what is to be done is in Redis, and a
     later task finds it.
     """
 
@@ -27,8 +31,10 @@ class TimedTask(Task[..., Any]):
             with soft_limit.task():
                 return self.run(*args, **kwargs)
         except OutOfTimeError:
-            again = not (self.request.delivery_info or {}).get("redelivered")
-            _log.warning("%s: out of time%s", self.name, ", tried once more" if again else "")
+            again = not self.request.get(_AGAIN)
+            _log.warning("%s: out of time%s", self.name, ", sent once more" if again else "")
             if again:
-                raise Reject("out of time", requeue=True) from None
+                # Not by Reject or Retry: the one is logged with a traceback, the other has an ETA.
+                queue = str((self.request.delivery_info or {}).get("routing_key", CONTROL))
+                self.apply_async(args=args, kwargs=kwargs, queue=queue, headers={_AGAIN: "1"})
             return None

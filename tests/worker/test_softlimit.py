@@ -237,3 +237,34 @@ def test_tasks_that_are_out_of_time_cost_no_pool_child(
         text = worker.text()
     assert "out of time" in text
     assert "Traceback" not in text
+
+
+@pytest.mark.timeout(150)
+def test_a_task_that_is_out_of_time_is_tried_once_more(
+    redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
+) -> None:
+    """A platform's message that met a slow moment would be lost; one that always takes too long would come for ever."""
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
+    origin.add("0.ts", segment_bytes(card=True))
+    gate = origin.hold("index.m3u8")
+    watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    with celery("worker", environment, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
+        pid = worker.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        assert gate.reached.wait(60), worker.text()
+        before = children.read_text()
+        os.kill(int(before), signal.SIGUSR1)
+        eventually(
+            lambda: "livewarden.poll: out of time, sent once more" in worker.text(),
+            within_seconds=20,
+            what="it strikes",
+        )
+        gate.opened.set()
+        eventually(
+            lambda: show(redis, "s")["moderated_seconds"] == SEGMENT_SECONDS,
+            within_seconds=60,
+            what="the segment is moderated",
+        )
+        assert children.read_text() == before
+        text = worker.text()
+    assert "Traceback" not in text
