@@ -169,6 +169,36 @@ def test_the_prepared_process_forks_confined_decoders_and_reaps_them() -> None:
     assert refused == [1, 1]
 
 
+CROWDING = """
+import errno, os
+from sampler.confine import confine_decoder, confine_zygote
+given = os.memfd_create("given by the parent")
+confine_zygote(parent=os.getppid(), descriptors=64, file_bytes=1 << 20)
+confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)
+made = []
+try:
+    while True:
+        made.append(os.memfd_create("made by the decoder"))
+except OSError as error:
+    assert error.errno in (errno.EMFILE, errno.EPERM), error
+assert len(made) < 16, made
+for memory in (given, *made):
+    assert os.pwrite(memory, bytes(3 << 20), 0) == 1 << 20
+    try:
+        os.pwrite(memory, b"x", 1 << 20)
+        raise AssertionError
+    except OSError as error:
+        assert error.errno == errno.EFBIG, error
+"""
+
+
+def test_what_a_decoder_writes_to_memory_files_is_bounded() -> None:
+    """It would fill the machine's memory through files that no limit of address space counts."""
+    command = [sys.executable, "-c", CROWDING]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 FILLING = """
 import os, socket, sys
 from sampler.confine import confine_decoder, confine_zygote
@@ -193,7 +223,7 @@ for rows, expected in ((512, None), (2048, DecoderMemoryError), (512, None), (1,
 
 
 def test_pictures_over_the_bound_of_a_file_are_an_error_and_no_death() -> None:
-    """A decoder would fill the machine's memory through files that no limit of address space counts."""
+    """A picture of a size that nobody thought of would be counted as a decoder that died, and end as quarantined."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         command = [sys.executable, "-c", FILLING, str(theirs.fileno())]
