@@ -59,7 +59,15 @@ process = Process(settings)
 
 _end = WorkerEnd()
 
-app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"], task_cls=TimedTask)
+
+class _Task(TimedTask):
+    abstract = True
+
+    def recover(self) -> None:
+        process.drop_connections()
+
+
+app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"], task_cls=_Task)
 app.conf.update(
     accept_content=["json"],
     task_serializer="json",

@@ -25,12 +25,16 @@ class TimedTask(Task[..., Any]):
 
     abstract = True
 
+    def recover(self) -> None:
+        """Makes whole what may have been left half-way, before anything else is done."""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         soft_limit.install()
         try:
             with soft_limit.task():
                 return self.run(*args, **kwargs)
         except OutOfTimeError:
+            self.recover()
             again = not self.request.get(_AGAIN)
             _log.warning("%s: out of time%s", self.name, ", sent once more" if again else "")
             if again:

@@ -144,6 +144,31 @@ def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
     assert process.redis.xlen("lw:escalations:high") == 1
 
 
+def test_a_late_answer_of_redis_is_not_taken_for_the_next_ones(process: Process, handled: None) -> None:
+    """After a slow Redis cost a task its time, the next task would read what the one before had asked for."""
+    redis = process.redis
+    redis.mset({"mine": "of this task", "other": "of the task before"})
+    struck = threading.Event()
+
+    def watch_and_strike(frame: FrameType, kind: str, _argument: object) -> None:
+        # redis-py drops the connection itself where it is broken in upon while it sends or reads, and not in between.
+        if kind == "return" and frame.f_code.co_name == "send_command":
+            sys.setprofile(None)
+            struck.set()
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    redis.client_pause(500)
+    sys.setprofile(watch_and_strike)
+    try:
+        with pytest.raises(OutOfTimeError), soft_limit.task():
+            redis.get("other")
+    finally:
+        sys.setprofile(None)
+    assert struck.is_set()
+    process.drop_connections()
+    assert redis.get("mine") == "of this task"
+
+
 def struck_by_itself() -> None:
     os.kill(os.getpid(), signal.SIGUSR1)
 
