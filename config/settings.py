@@ -60,6 +60,10 @@ class Settings(BaseModel):
     verdict_log_hours: float = Field(default=24.0, ge=1, le=24 * 366)
     """How long the verdict log is kept, and how far a new hash is looked back for."""
 
+    require_confinement: bool = False
+    """Whether a worker refuses to start where its decoder child cannot be confined (seccomp, resource limits). False:
+    it starts, logs it, and marks events `degraded: decoder-unconfined`."""
+
     heartbeat_file: Path | None = None
     """Touched while the worker's or beat's loop turns, for a container's health check. None: no such file."""
 

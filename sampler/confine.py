@@ -1,6 +1,8 @@
-"""What the decoder child gives up before it reads the first byte: Linux's means, by ctypes and the standard library.
+"""What the decoder gives up before it reads the first byte: Linux's means, by ctypes and the standard library.
 
-Each step that is not available is told, not fatal: a laptop without seccomp still moderates.
+Confined means resource limits, no new privileges and a filter of system calls; what of these is not available is
+returned in words, and not fatal. Landlock is extra: it holds where the filter cannot look, and a kernel without it
+leaves nothing missing.
 """
 
 import ctypes
@@ -10,115 +12,146 @@ import platform
 import resource
 import signal
 import struct
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from sampler.limits import Limits
+from sampler.syscalls import AUDIT_ARCH, Role, filter_program
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
 PR_SET_NO_NEW_PRIVS = 38
 SECCOMP_MODE_FILTER = 2
+LANDLOCK_CREATE_RULESET = 444
+LANDLOCK_RESTRICT_SELF = 446
+LANDLOCK_VERSION = 1
+"""Flag: gives the version of its interface."""
 
-AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-"""linux/audit.h."""
-DENIED = {
-    # asm/unistd_64.h of x86_64, asm-generic/unistd.h of aarch64. Files, sockets, processes, and ways around.
-    "open": (2, None),
-    "openat": (257, 56),
-    "openat2": (437, 437),
-    "open_by_handle_at": (304, 265),
-    "creat": (85, None),
-    "socket": (41, 198),
-    "socketpair": (53, 199),
-    "connect": (42, 203),
-    "bind": (49, 200),
-    "listen": (50, 201),
-    "execve": (59, 221),
-    "execveat": (322, 281),
-    "fork": (57, None),
-    "vfork": (58, None),
-    "clone": (56, 220),
-    "clone3": (435, 435),
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "pidfd_open": (434, 434),
-    "pidfd_getfd": (438, 438),
-    "kill": (62, 129),
-    "tkill": (200, 130),
-    "io_uring_setup": (425, 425),
-    "bpf": (321, 280),
-    "userfaultfd": (323, 282),
-    "mount": (165, 40),
-    "unlink": (87, None),
-    "unlinkat": (263, 35),
-    "rename": (82, None),
-    "renameat": (264, 38),
-    "renameat2": (316, 276),
-    "keyctl": (250, 219),
-    "add_key": (248, 217),
-    "prlimit64": (302, 261),
-}
-"""System calls that fail with EPERM from here on: (number on x86_64, number on aarch64)."""
-
-LD_WORD, JUMP_EQUAL, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
-ALLOW, KILL_PROCESS, FAIL_WITH_EPERM = 0x7FFF0000, 0x80000000, 0x00050000 | 1
-X32_BIT = 0x40000000
-"""Numbers of x86_64's x32 calls begin here; they would walk around the list."""
+FILE_BYTES: Final = Limits().batch_file_bytes
+"""Of one file or memfd that may be written."""
+DECODER_DESCRIPTORS: Final = 16
+"""With FILE_BYTES, the bound for what is in memfds. A decoder has eight: three of /dev/null, sockets, the input and
+pictures."""
 
 
-def confine_zygote(*, parent: int, descriptors: int) -> list[str]:
+class _Program(ctypes.Structure):
+    """struct sock_fprog of linux/filter.h."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """What a decoder needs to confine itself, made before the fork: the files that tell are out of its reach."""
+
+    libc: ctypes.CDLL | None
+    """None: not Linux."""
+    mapped_bytes: int | None
+    """Address space in use, None where there is no /proc."""
+    program: "_Filter | str"
+    """Of system calls; or why there is none."""
+
+
+class _Filter:
+    """A filter program where the kernel finds it."""
+
+    def __init__(self, machine: str, role: Role) -> None:
+        program = filter_program(machine, role)
+        self._lines = ctypes.create_string_buffer(program, len(program))
+        self._program = _Program(len(program) // 8, ctypes.addressof(self._lines))
+        self.address = ctypes.addressof(self._program)
+
+
+_prepared: _Prepared | None = None
+
+
+def confine_zygote(*, parent: int, descriptors: int, file_bytes: int = FILE_BYTES) -> list[str]:
     """Gives up, once, what neither the prepared process nor those that it forks need; what could not be given up is
     returned in words.
+
+    From here on it forks, reaps and ends its children, and talks over the sockets that it has; it opens nothing.
 
     Args:
         parent: process id that started us; if it is gone already we end.
         descriptors: highest number of open files.
+        file_bytes: size of the largest file or memfd that may be written.
     """
+    global _prepared
     missing = []
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-    if platform.system() != "Linux":
+    # Over the bound a write fails instead of ending the process.
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    _prepared = _prepare()
+    libc = _prepared.libc
+    if libc is None:
         return ["no parent-death signal: not Linux"]
-    libc = _libc()
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) or os.getppid() != parent:
         os._exit(1)
     if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
         missing.append("the process stays dumpable")
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         missing.append("new privileges stay possible")
+    landlock_version(restrict=True)
+    machine = platform.machine()
+    if machine in AUDIT_ARCH:
+        reason = _install(libc, _Filter(machine, "zygote"))
+        missing += [f"{reason} (prepared process)"] if reason else []
     return missing
 
 
-def confine_decoder(*, parent: int, memory_bytes: int) -> list[str]:
+def confine_decoder(*, parent: int, memory_bytes: int, descriptors: int = DECODER_DESCRIPTORS) -> list[str]:
     """Gives up the rest, in the process that reads hostile bytes; what could not be given up is returned in words.
+
+    Of `confine_zygote`, before, it takes what it needs: five system calls are left.
 
     Args:
         parent: process id that forked us; if it is gone already we end.
-        memory_bytes: address space that may be mapped over what is mapped now.
+        memory_bytes: address space that may be mapped over what was mapped when the zygote was confined.
+        descriptors: highest number of open files.
     """
+    prepared = _prepared if _prepared is not None else _prepare()
     missing = []
-    # An unlinked file is the one thing that could be written; a memfd is not bound by it only while we write through
-    # it, so its bound is the address space that the parent maps.
-    mapped = _mapped_bytes()
-    if mapped is None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    if prepared.mapped_bytes is None:
         missing.append("memory is not bounded: /proc is not there")
     else:
-        bound = mapped + memory_bytes
+        bound = prepared.mapped_bytes + memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
-    if platform.system() != "Linux":
+    if prepared.libc is None:
         return [*missing, "no seccomp: not Linux"]
-    libc = _libc()
     # The kernel clears it at a fork.
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) or os.getppid() != parent:
+    if prepared.libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) or os.getppid() != parent:
         os._exit(1)
-    reason = _filter_system_calls(libc)
+    reason = prepared.program if isinstance(prepared.program, str) else _install(prepared.libc, prepared.program)
     return [*missing, reason] if reason else missing
 
 
-def _libc() -> ctypes.CDLL:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
-    return libc
+def landlock_version(*, restrict: bool = False) -> int:
+    """Version of Landlock's interface that the kernel has, 0 without one.
+
+    Args:
+        restrict: denies this process, for good, each right of that version that we know: to files by path, to TCP
+            ports, to abstract sockets and signals of processes outside. PR_SET_NO_NEW_PRIVS has to come before.
+    """
+    libc = _libc()
+    version = int(libc.syscall(LANDLOCK_CREATE_RULESET, 0, 0, LANDLOCK_VERSION))
+    if version < 1 or not restrict:
+        return max(version, 0)
+    # linux/landlock.h: struct landlock_ruleset_attr {u64 handled_access_fs, handled_access_net, scoped}.
+    files = 13 + (version >= 2) + (version >= 3) + (version >= 5)  # + REFER, TRUNCATE, IOCTL_DEV
+    ports = 2 if version >= 4 else 0
+    scopes = 2 if version >= 6 else 0
+    rules = ctypes.create_string_buffer(struct.pack("=3Q", *((1 << count) - 1 for count in (files, ports, scopes))), 24)
+    ruleset = int(libc.syscall(LANDLOCK_CREATE_RULESET, ctypes.addressof(rules), len(rules), 0))
+    if ruleset < 0:
+        return 0
+    refused = libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0, 0)
+    os.close(ruleset)
+    return 0 if refused else version
 
 
 def has_room(count: int) -> bool:
@@ -133,6 +166,24 @@ def has_room(count: int) -> bool:
     return True
 
 
+def _prepare() -> _Prepared:
+    machine = platform.machine()
+    linux = platform.system() == "Linux"
+    return _Prepared(
+        libc=_libc() if linux else None,
+        mapped_bytes=_mapped_bytes(),
+        program=_Filter(machine, "decoder") if machine in AUDIT_ARCH else f"no seccomp: not known on {machine}",
+    )
+
+
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+    libc.syscall.argtypes = [ctypes.c_long, *[ctypes.c_ulong] * 3]
+    libc.syscall.restype = ctypes.c_long
+    return libc
+
+
 def _mapped_bytes() -> int | None:
     """Address space in use."""
     try:
@@ -142,40 +193,8 @@ def _mapped_bytes() -> int | None:
     return pages * resource.getpagesize()
 
 
-def _filter_system_calls(libc: ctypes.CDLL) -> str | None:
-    """Installs the filter for this process; the reason if it cannot be."""
-    machine = platform.machine()
-    if machine not in AUDIT_ARCH:
-        return f"no seccomp: not known on {machine}"
-    program = filter_program(machine)
-    buffer = ctypes.create_string_buffer(program, len(program))
-
-    class Program(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
-
-    program_of = Program(len(program) // 8, ctypes.addressof(buffer))
-    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(program_of), 0, 0):
+def _install(libc: ctypes.CDLL, program: _Filter) -> str | None:
+    """Holds this process, for good, to the filter; the reason if it cannot be."""
+    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program.address, 0, 0):
         return f"no seccomp: {os.strerror(ctypes.get_errno())}"
     return None
-
-
-def filter_program(machine: str) -> bytes:
-    """The classic BPF program (linux/filter.h): struct sock_filter {u16 code; u8 jt, jf; u32 k}."""
-    column = 0 if machine == "x86_64" else 1
-    numbers = [pair[column] for pair in DENIED.values() if pair[column] is not None]
-
-    def instruction(code: int, true: int, false: int, value: int) -> bytes:
-        return struct.pack("=HBBI", code, true, false, value)
-
-    count = len(numbers)
-    lines = [
-        instruction(LD_WORD, 0, 0, 4),
-        instruction(JUMP_EQUAL, 1, 0, AUDIT_ARCH[machine]),
-        instruction(RETURN, 0, 0, KILL_PROCESS),
-        instruction(LD_WORD, 0, 0, 0),
-        instruction(JUMP_AT_LEAST, count + 1, 0, X32_BIT),
-        *(instruction(JUMP_EQUAL, count - place, 0, number or 0) for place, number in enumerate(numbers)),
-        instruction(RETURN, 0, 0, ALLOW),
-        instruction(RETURN, 0, 0, FAIL_WITH_EPERM),
-    ]
-    return b"".join(lines)

@@ -23,7 +23,7 @@ import cv2
 from sampler.confine import confine_decoder, confine_zygote
 from sampler.control import DESCRIPTORS, END, FORK, NO_PROCESS, ORDER, READY, READY_BYTES
 
-OPEN_FILES = 64
+OPEN_FILES = 32
 """Descriptors of the prepared process: three of /dev/null, the control socket, and what is on its way to a fork."""
 
 Serve = Callable[[socket.socket, int, Sequence[int]], None]

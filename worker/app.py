@@ -14,6 +14,11 @@ from worker.threads import keep_numpy_to_one_thread
 # Before anything imports NumPy, whose BLAS reads this once.
 keep_numpy_to_one_thread(os.environ)
 
+from worker.coredumps import forbid_dumps
+
+# Before the settings are read, which may hold a password; pool children are forked from this process.
+forbid_dumps()
+
 import cv2
 from celery import Celery
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_ready, worker_shutdown
@@ -24,6 +29,7 @@ from config.settings import Settings
 from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.place import Place
+from worker.confinement import check_confinement, log_unconfined
 from worker.heartbeat import touch_while_alive
 from worker.lookback.keeper import keep_looking_back
 from worker.policy.follower import PolicyFollower
@@ -33,6 +39,7 @@ from worker.policy.watch import watch_policy
 from worker.polling.schedule import TICK_SECONDS, tick
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
+from worker.timedtask import TimedTask
 from worker.turns import CONTROL, QUEUES
 from worker.watchdog import tick_when_late
 from worker.workerend import WorkerEnd
@@ -52,7 +59,15 @@ process = Process(settings)
 
 _end = WorkerEnd()
 
-app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"])
+
+class _Task(TimedTask):
+    abstract = True
+
+    def recover(self) -> None:
+        process.drop_connections()
+
+
+app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"], task_cls=_Task)
 app.conf.update(
     accept_content=["json"],
     task_serializer="json",
@@ -112,15 +127,19 @@ def tick_now() -> None:
 
 
 _stopping = threading.Event()
+_unconfined: tuple[str, ...] = ()
 
 
 @worker_init.connect
 def _check(**_: Any) -> None:
     """Before anything is forked: a worker that could not judge must not take work."""
+    global _unconfined
+    forbid_dumps()  # again: `--uid` has changed the user, which resets it
     try:
         redis = connect(settings.redis_url.get_secret_value())
         fetch_at_start(redis, Place.of(settings))
         bank, policy = check_ready(settings, redis)
+        _unconfined = check_confinement(settings)
         process.bank.inherit(bank)
         process.policies.good = policy
         redis.set(SEED, os.urandom(32).hex(), nx=True)
@@ -148,6 +167,7 @@ def _build(**_: Any) -> None:
 @worker_ready.connect
 def _watch(**_: Any) -> None:
     _stopping.clear()
+    log_unconfined(_unconfined)  # not earlier: Celery sets logging up after `worker_init`
     threading.Thread(
         target=keep_in_order,
         args=(process.redis, process.bank, Place.of(settings), settings.deployment, _stopping),

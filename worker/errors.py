@@ -11,13 +11,24 @@ LivewardenError
     ├── PlaylistError            bytes that are not a playlist which can be watched
     ├── LocalFileError           a file named on the command line that cannot be read or written
     ├── BankRequestError         the bank does not do what a person asked of it
+    ├── ConfinementError         the decoder child cannot be confined here, and the operator requires it
     ├── LeaseLostError           background work took longer than its lease, and another has it now
     ├── ScanError                a scan that could not look at anything, or was asked for what is not there
     ├── ReplayError              a policy that cannot be tried on what was seen, or test cases that cannot be read
     └── DemoError                the demo cannot start, or nothing came of it
+
+OutOfTimeError (a BaseException)     the task's soft time limit struck
 """
 
 from config.errors import LivewardenError
+
+
+class OutOfTimeError(BaseException):
+    """The task's soft time limit struck (`worker.softlimit`).
+
+    It comes from a signal handler, anywhere, and means neither what was being done nor what it was done to: no
+    `Exception`, for nothing but the task may take it.
+    """
 
 
 class WorkerError(LivewardenError):
@@ -85,6 +96,10 @@ class LocalFileError(WorkerError):
 
 class BankRequestError(WorkerError):
     """The bank does not do what a person asked of it; the text names list, entry, person or role, and never a hash."""
+
+
+class ConfinementError(WorkerError):
+    """The decoder child cannot be confined on this machine, and LIVEWARDEN_REQUIRE_CONFINEMENT is set."""
 
 
 class LeaseLostError(WorkerError):

@@ -8,12 +8,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from celery.exceptions import SoftTimeLimitExceeded
 from redis import Redis
 
 from config.facts import Coverage, SegmentFacts, StreamFacts
 from sampler.errors import DecoderError, SamplerError
-from worker.errors import FetchError
+from worker.errors import FetchError, OutOfTimeError
 from worker.fetching.fetch import Fetched
 from worker.fetching.resource import ByteRange
 from worker.incidents.events import Occasion
@@ -25,6 +24,7 @@ from worker.polling.poll import keep_validators
 from worker.polling.segments import Begun, SegmentRecord, begin, defer, forget_tries, series_of
 from worker.process import Process
 from worker.redisdb import now_ms, run_script
+from worker.softlimit import soft_limit
 from worker.streams.coverage import COUNT, entry
 from worker.streams.signals import stream_facts
 from worker.verdictlog.rows import rows_of
@@ -71,8 +71,9 @@ def moderate_segment(process: Process, stream_id: str, segment_key: str) -> None
     process.last_words.segment = (stream_id, segment_key)
     try:
         _moderate(process, judging, stream_id, begun)
-    except SoftTimeLimitExceeded:
+    except OutOfTimeError:
         _log.warning("stream %s segment %s: out of time", stream_id, segment_key)
+        process.drop_connections()
         defer(process.redis, stream_id, segment_key, delay_ms=0, in_order=False)
     finally:
         process.last_words.segment = None
@@ -170,6 +171,19 @@ def _close(
     stream_fields = {}
     if verdict is not None:
         stream_fields = _last_seen(process.redis, record, verdict) | {"degraded": json.dumps(occasion.degraded)}
+    with soft_limit.commit():
+        _commit(process, judging, record, share, occasion, verdict, stream_fields)
+
+
+def _commit(
+    process: Process,
+    judging: Judging,
+    record: SegmentRecord,
+    share: LedgerShare,
+    occasion: Occasion,
+    verdict: SegmentVerdict | None,
+    stream_fields: Mapping[str, str],
+) -> None:
     samples = () if verdict is None else verdict.samples
     settled = settle(
         process.redis,

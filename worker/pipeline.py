@@ -24,6 +24,7 @@ from sampler.frames import SampledFrame, SampledSegment, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.bank.allowance import marked
 from worker.bank.follower import BankSource, InForce, as_list_match
+from worker.confinement import UNCONFINED
 from worker.verdicts.accounting import Interval, length, reach, without
 from worker.verdicts.gate import Fingerprint, GateState, GateView, view
 from worker.verdicts.stages import SegmentStages, Stages
@@ -123,6 +124,7 @@ class Pipeline:
                 observe(frame.picture, sample)
 
         segment = self._decoder.sample(data, init=init, profile=profile, seed=seed, consume=look)
+        self._mark_unconfined(degraded)
         # Concealed pictures speak for nothing, as the sampler told already.
         instants = [(sample.pts_seconds - origin.offset_seconds, sample) for sample in samples if not sample.concealed]
         sight = _Sight(segment=segment, reach_seconds=profile.max_gap_seconds, instants=instants)
@@ -155,6 +157,7 @@ class Pipeline:
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded)
         picture = self._decoder.picture(data)
+        self._mark_unconfined(degraded)
         frame = SampledFrame(pts_seconds=0.0, reason=SampleReason.KEYFRAME, keyframe=True, picture=picture, flat=None)
         sample, _ = self._look(frame, origin, in_force, None, clock, stages, degraded)
         if observe is not None:
@@ -174,6 +177,11 @@ class Pipeline:
             list_versions=in_force.versions,
             degraded=tuple(sorted(degraded)),
         )
+
+    def _mark_unconfined(self, degraded: set[str]) -> None:
+        """After decoding, when the child is known that did it: it may have been started anew."""
+        if self._decoder.unconfined:
+            degraded.add(UNCONFINED)
 
     def _look(
         self,

@@ -1,5 +1,6 @@
 """What one worker process works with, built once, after the fork."""
 
+import hmac
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -166,12 +167,20 @@ class Process:
         self.fetcher.close()
         self.redis.close()
 
+    def drop_connections(self) -> None:
+        """After something broke in at any place: a connection on which an answer is still to come would give it to
+        whoever asks next. Those that other threads use stay."""
+        self.redis.connection_pool.disconnect(inuse_connections=False)
+
     def seed(self, segment: str) -> bytes:
-        """Secret bytes for the audits of one segment, the same on every worker."""
+        """Bytes for the audits of one segment, the same on every worker: HMAC-SHA256 of it.
+
+        The decoder child sees them: they tell nothing of the deployment's secret, nor of another segment's audits.
+        """
         secret = self.redis.get(SEED)
         if secret is None:
             raise StoreError(f"Redis: {SEED} is not set: expected a worker to have set it when it started")
-        return f"{secret!s} {segment}".encode()
+        return hmac.digest(str(secret).encode(), segment.encode(), "sha256")
 
 
 def check_ready(settings: Settings, redis: Redis) -> tuple[Follower, bytes]:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -95,17 +95,35 @@ class CommandServer:
 COMMAND_SERVER = CommandServer()
 
 
-def livewarden(*arguments: object, environment: Mapping[str, str] | None = None, folder: Path | None = None) -> Ran:
-    """Runs `livewarden` with `arguments`; of this process's environment it gets no setting of livewarden's."""
+def livewarden(
+    *arguments: object,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    through: Sequence[str] = (),
+) -> Ran:
+    """Runs `livewarden` with `arguments`; of this process's environment it gets no setting of livewarden's.
+
+    `through`: a command that starts it in the end, as a program of its own.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LIVEWARDEN_")}
-    request = {
-        "arguments": [str(COMMAND), *map(str, arguments)],
-        "environment": {**inherited, "COLUMNS": "200", **(environment or {})},
-        "folder": str(folder or Path.cwd()),
-    }
+    called = [str(COMMAND), *map(str, arguments)]
+    variables = {**inherited, "COLUMNS": "200", **(environment or {})}
     with TemporaryFile() as out, TemporaryFile() as err, Path(os.devnull).open("rb") as nothing:
-        descriptors = [nothing.fileno(), out.fileno(), err.fileno()]
-        status = COMMAND_SERVER.run(request, descriptors, seconds=SECONDS)
+        if through:
+            status = subprocess.run(
+                [*through, *called],
+                env=variables,
+                cwd=folder,
+                stdin=nothing,
+                stdout=out,
+                stderr=err,
+                timeout=SECONDS,
+                check=False,
+            ).returncode
+        else:
+            request = {"arguments": called, "environment": variables, "folder": str(folder or Path.cwd())}
+            descriptors = [nothing.fileno(), out.fileno(), err.fileno()]
+            status = COMMAND_SERVER.run(request, descriptors, seconds=SECONDS)
         texts = []
         for file in (out, err):
             file.seek(0)

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from pathlib import Path
 class CeleryProcess:
     """`celery -A worker.app worker|beat`, leading a process group of its own."""
 
-    def __init__(self, role: str, environment: Mapping[str, str], folder: Path, *options: str) -> None:
+    def __init__(
+        self, role: str, environment: Mapping[str, str], folder: Path, *options: str, through: Sequence[str] = ()
+    ) -> None:
         self.log = folder / f"{role}-{len(list(folder.glob('*.log')))}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "worker.app", role, *options],
+                [*through, sys.executable, "-m", "celery", "-A", "worker.app", role, *options],
                 # What it keeps by default, it keeps below its home.
                 env={**os.environ, "HOME": str(folder), **environment},
                 stdout=log,
@@ -44,9 +46,11 @@ class CeleryProcess:
 
 
 @contextmanager
-def celery(role: str, environment: Mapping[str, str], folder: Path, *options: str) -> Iterator[CeleryProcess]:
-    """Runs one, and ends it with the block."""
-    process = CeleryProcess(role, environment, folder, *options)
+def celery(
+    role: str, environment: Mapping[str, str], folder: Path, *options: str, through: Sequence[str] = ()
+) -> Iterator[CeleryProcess]:
+    """Runs one, and ends it with the block. `through`: a command that starts it in the end."""
+    process = CeleryProcess(role, environment, folder, *options, through=through)
     try:
         yield process
     finally:

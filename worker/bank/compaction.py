@@ -23,6 +23,7 @@ from worker.bank.follower import Follower
 from worker.bank.keys import WRITER
 from worker.bank.place import Place
 from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes, store_again
+from worker.coredumps import forbid_dumps
 from worker.errors import BankRequestError
 from worker.redisdb import connect
 
@@ -52,6 +53,7 @@ def keep_in_order(redis: Redis, bank: Follower, place: Place, deployment: str, s
 
 def main() -> None:
     """Compacts once, as the environment says."""
+    forbid_dumps()
     logging.basicConfig(level=logging.INFO, format="livewarden: %(message)s")
     give_way()
     settings = Settings.from_mapping(os.environ)

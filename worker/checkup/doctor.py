@@ -25,6 +25,7 @@ from worker.checkup.failingdoctor import examine_failing
 from worker.checkup.policydoctor import examine_policies
 from worker.checkup.redisdoctor import examine_redis
 from worker.checkup.stuckdoctor import examine_stuck
+from worker.confinement import ADVICE, UNCONFINED
 from worker.diagnosis import Diagnosis, State
 from worker.errors import ObjectStoreError
 from worker.fetching.origins import AllowedOrigins
@@ -63,7 +64,7 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
         yield _names_fit(settings, policy, lists, classifiers)
     if lists is not None and classifiers is not None:
         stuck = yield from examine_stuck(settings, [classifier.name for classifier in classifiers])
-        yield _test_card(lists, [one for one in classifiers if one.name not in stuck], when_stuck)
+        yield _test_card(settings, lists, [one for one in classifiers if one.name not in stuck], when_stuck)
     yield from examine_redis(settings.redis_url.get_secret_value())
     yield from examine_bank(settings)
     yield from examine_policies(settings, policy)
@@ -195,7 +196,9 @@ def _names_fit(settings: Settings, policy: Policy, lists: Bank, classifiers: tup
     )
 
 
-def _test_card(lists: Bank, classifiers: Sequence[Classifier], when_stuck: WhenStuck | None) -> Diagnosis:
+def _test_card(
+    settings: Settings, lists: Bank, classifiers: Sequence[Classifier], when_stuck: WhenStuck | None
+) -> Diagnosis:
     """Sends the test card through decoder child, PDQ, lists and classifiers, as a picture of a stream would go."""
     advice = "see that this machine lets a child process start, and that packages are whole: reinstall livewarden"
     try:
@@ -216,8 +219,8 @@ def _test_card(lists: Bank, classifiers: Sequence[Classifier], when_stuck: WhenS
     if unconfined:
         return Diagnosis(
             name="test card",
-            state=State.WARN,
-            found=f"recognised, but the decoder child is less confined than it should be: {'; '.join(unconfined)}",
-            advice="run workers where seccomp and resource limits are available",
+            state=State.FAIL if settings.require_confinement else State.WARN,
+            found=f"recognised, but the decoder child is not confined: {'; '.join(unconfined)}",
+            advice=f"{ADVICE}; until then events are marked {UNCONFINED}",
         )
     return Diagnosis(name="test card", state=State.OK, found="decoded, recognised and scored; decoder child confined")

@@ -25,6 +25,7 @@ from worker.cli.sample import sample
 from worker.cli.scan import scan
 from worker.cli.streams import app as streams
 from worker.cli.testcard import write_testcard
+from worker.coredumps import forbid_dumps
 from worker.threads import keep_numpy_to_one_thread
 
 PLUGIN_GROUP = "livewarden.commands"
@@ -83,6 +84,7 @@ def _add_plugins() -> None:
 def main() -> None:
     """Runs the command line of this process and ends it with a status: 130 after Ctrl-C, 2 after an error."""
     keep_numpy_to_one_thread(os.environ)
+    forbid_dumps()
     logging.basicConfig(level=logging.WARNING, format="livewarden: %(message)s", stream=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

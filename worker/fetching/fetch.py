@@ -54,7 +54,7 @@ class _Running:
         try:
             return future.result()
         except BaseException:
-            future.cancel()  # Celery's soft time limit strikes here
+            future.cancel()  # the soft time limit strikes here
             raise
 
     def stop(self) -> None:

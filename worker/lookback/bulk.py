@@ -22,6 +22,7 @@ from config.settings import Settings
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind
 from worker.apart import give_way
+from worker.coredumps import forbid_dumps
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import leased
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, Job, job_record, next_bulk_job
@@ -159,6 +160,7 @@ def _tidy(redis: Redis, store: ObjectStore) -> None:
 
 def main() -> None:
     """Looks back for all lists that wait, as the environment says."""
+    forbid_dumps()
     logging.basicConfig(level=logging.INFO, format="livewarden: %(message)s")
     give_way()
     process = Process(Settings.from_mapping(os.environ))

@@ -1,0 +1,317 @@
+"""What a decoder that was taken over can still do: attacks by a process of the worker's own user."""
+
+import errno
+import json
+import os
+import platform
+import re
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attacks import NOBODY
+
+from sampler.confine import FILE_BYTES, landlock_version
+from sampler.limits import Limits
+from sampler.outbox import BATCH_BYTES
+from sampler.syscalls import (
+    ALLOW,
+    AUDIT_ARCH,
+    DECODER_CALLS,
+    FAIL_WITH_EPERM,
+    KILL_PROCESS,
+    ZYGOTE_CALLS,
+    Role,
+    filter_program,
+)
+
+HERE = Path(__file__).parent
+ENVIRONMENT = {"PYTHONPATH": f"{HERE.parents[1]}:{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
+POSSIBLE = {
+    "truncate what the parent has mapped",
+    "truncate",
+    "kill a sibling",
+    "tgkill",
+    "fchmodat",
+    "linkat",
+    "symlinkat",
+    "mkdirat",
+    "mknodat",
+    "shmget",
+    "memory that is writable and executable",
+    "executable memory",
+    "memory made executable",
+}
+"""Attempts that any process of the same user makes with success."""
+
+
+@cache
+def attacked(mode: str) -> dict[str, Any]:
+    """What came of the attempts of attacks.py."""
+    with tempfile.TemporaryDirectory() as folder:
+        if os.getuid() == 0:
+            os.chown(folder, NOBODY, NOBODY)
+        done = subprocess.run(
+            [sys.executable, str(HERE / "attacks.py"), mode],
+            cwd=folder,
+            env=ENVIRONMENT,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr.decode()
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def confined(mode: str) -> dict[str, Any]:
+    told = attacked(mode)
+    if told["missing"]:
+        pytest.skip(f"this machine cannot: {told['missing']}")
+    return told
+
+
+def test_attacks_succeed_where_nothing_is_confined() -> None:
+    """The attacks below would be refused for another reason than the confinement."""
+    told = attacked("nothing")
+    assert {name for name in POSSIBLE if told["outcomes"][name] == 0} == POSSIBLE
+    assert told["mapped_bytes"] == 0
+    assert told["sibling_killed"]
+
+
+def test_a_decoder_that_was_taken_over_reaches_nothing() -> None:
+    """It would truncate files that its worker has mapped, kill other workers, or bring in code of its own."""
+    told = confined("decoder")
+    assert {name: number for name, number in told["outcomes"].items() if number != errno.EPERM} == {}
+    assert set(told["outcomes"]) >= POSSIBLE
+    assert told["mapped_bytes"] == 4096
+    assert not told["sibling_killed"]
+    assert told["files"] == ["kept", "mapped"]
+
+
+def test_the_prepared_process_may_fork_and_not_much_else() -> None:
+    """What a decoder finds to attack beside itself would be a process that can open files."""
+    told = confined("zygote")
+    beyond = {name for name, number in told["outcomes"].items() if number != errno.EPERM}
+    # Of processes outside, Landlock keeps them: a filter cannot tell whose child a process is.
+    assert beyond <= (set() if landlock_version() >= 6 else {"kill a sibling"})
+    assert told["mapped_bytes"] == 4096
+    assert told["files"] == ["kept", "mapped"]
+
+
+def test_landlock_alone_holds_files_and_signals() -> None:
+    """A mistake in the list of system calls would have nothing behind it."""
+    if not landlock_version():
+        pytest.skip("this kernel has no Landlock")
+    told = attacked("landlock")
+    for name in ("linkat", "symlinkat", "mkdirat", "mknodat"):
+        assert told["outcomes"][name] == errno.EACCES
+    if landlock_version() >= 3:
+        assert told["outcomes"]["truncate"] == errno.EACCES
+        assert told["outcomes"]["truncate what the parent has mapped"] in {errno.EACCES, errno.EPERM}
+        assert told["mapped_bytes"] == 4096
+    if landlock_version() >= 6:
+        assert told["outcomes"]["kill a sibling"] == errno.EPERM
+        assert not told["sibling_killed"]
+
+
+FORKING = """
+import json, mmap, os, socket, sys, warnings
+warnings.simplefilter("error")
+from sampler.confine import confine_decoder, confine_zygote
+ours, theirs = socket.socketpair()
+shared = mmap.mmap(-1, 8)
+missing = confine_zygote(parent=os.getppid(), descriptors=64)
+zygote = os.getpid()
+statuses = []
+for turn in range(3):
+    child = os.fork()
+    if not child:
+        missing += confine_decoder(parent=zygote, memory_bytes=1 << 28)
+        memory = os.memfd_create("m", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.write(memory, b"picture")
+        socket.send_fds(theirs, [b"x"], [memory])
+        try:
+            open("/dev/null")
+        except PermissionError:
+            shared[turn] = 1
+        while turn == 2:
+            pass
+        os._exit(len(missing))
+    _, (memory,), _, _ = socket.recv_fds(ours, 1, 1)
+    assert os.pread(memory, 7, 0) == b"picture"
+    os.close(memory)
+    watched = os.pidfd_open(child)
+    if turn == 2:
+        os.kill(child, 9)
+    _, status, usage = os.wait4(child, 0)
+    os.close(watched)
+    statuses.append(os.waitstatus_to_exitcode(status))
+os.write(1, json.dumps([missing, statuses, list(shared[:2])]).encode())
+"""
+
+
+def test_the_prepared_process_forks_confined_decoders_and_reaps_them() -> None:
+    """A fresh process for each segment is worth nothing if it is not confined, or if it cannot be made."""
+    command = [sys.executable, "-c", FORKING]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    missing, statuses, refused = json.loads(done.stdout)
+    if missing:
+        pytest.skip(f"this machine cannot: {missing}")
+    assert statuses == [0, 0, -9]
+    assert refused == [1, 1]
+
+
+CROWDING = """
+import errno, os
+from sampler.confine import confine_decoder, confine_zygote
+given = os.memfd_create("given by the parent")
+confine_zygote(parent=os.getppid(), descriptors=64, file_bytes=1 << 20)
+confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)
+made = []
+try:
+    while True:
+        made.append(os.memfd_create("made by the decoder"))
+except OSError as error:
+    assert error.errno in (errno.EMFILE, errno.EPERM), error
+assert len(made) < 16, made
+for memory in (given, *made):
+    assert os.pwrite(memory, bytes(3 << 20), 0) == 1 << 20
+    try:
+        os.pwrite(memory, b"x", 1 << 20)
+        raise AssertionError
+    except OSError as error:
+        assert error.errno == errno.EFBIG, error
+"""
+
+
+def test_what_a_decoder_writes_to_memory_files_is_bounded() -> None:
+    """It would fill the machine's memory through files that no limit of address space counts."""
+    command = [sys.executable, "-c", CROWDING]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+FILLING = """
+import os, socket, sys
+from sampler.confine import confine_decoder, confine_zygote
+from sampler.errors import DecoderMemoryError
+from sampler.outbox import Outbox
+from sampler.planes import StoredPicture
+files = [os.memfd_create("a"), os.memfd_create("b")]
+confine_zygote(parent=os.getppid(), descriptors=64, file_bytes=1 << 20)
+confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)
+outbox = Outbox(socket.socket(fileno=int(sys.argv[1])), files, 1)
+# The second is cut short at the bound, the last one begins there.
+for rows, expected in ((512, None), (2048, DecoderMemoryError), (512, None), (1, DecoderMemoryError)):
+    picture = StoredPicture(
+        layout="grey", columns=(1024,), rows=(rows,), strides=(1024,), full_range=True, matrix="bt601"
+    )
+    try:
+        outbox.add(picture, (bytes(1024 * rows),), {})
+        outcome = None
+    except DecoderMemoryError:
+        outcome = DecoderMemoryError
+    assert outcome is expected, (rows, outcome)
+"""
+
+
+def test_pictures_over_the_bound_of_a_file_are_an_error_and_no_death() -> None:
+    """A picture of a size that nobody thought of would be counted as a decoder that died, and end as quarantined."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [sys.executable, "-c", FILLING, str(theirs.fileno())]
+        done = subprocess.run(
+            command, env=ENVIRONMENT, capture_output=True, timeout=60, check=False, pass_fds=[theirs.fileno()]
+        )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_the_largest_picture_fits_into_a_file() -> None:
+    """A picture that the limits allow would be refused for its size in memory."""
+    assert BATCH_BYTES + 3 * Limits().picture_pixels < FILE_BYTES
+
+
+def decide(program: bytes, machine: str, number: int, *arguments: int, arch: int | None = None) -> int:
+    """What the kernel would answer: a machine for the classic BPF of a seccomp filter (linux/filter.h)."""
+    data = struct.pack("=iIQ6Q", number, AUDIT_ARCH[machine] if arch is None else arch, 0, *(*arguments, *[0] * 6)[:6])
+    lines = [struct.unpack_from("=HBBI", program, offset) for offset in range(0, len(program), 8)]
+    place = value = 0
+    while True:
+        code, true, false, constant = lines[place]
+        place += 1
+        if code == 0x20:
+            (value,) = struct.unpack_from("=I", data, constant)
+        elif code == 0x54:
+            value &= constant
+        elif code == 0x05:
+            place += constant
+        elif code == 0x06:
+            return constant
+        else:
+            holds = {0x15: value == constant, 0x35: value >= constant, 0x45: bool(value & constant)}[code]
+            place += true if holds else false
+
+
+@pytest.mark.parametrize("machine", AUDIT_ARCH)
+@pytest.mark.parametrize("role", ["zygote", "decoder"])
+def test_the_filter_lets_through_what_is_named_and_nothing_else(machine: str, role: Role) -> None:
+    """On the architecture that this machine has not, a wrong jump would open all or close the decoder."""
+    program = filter_program(machine, role)
+    column = list(AUDIT_ARCH).index(machine)
+    calls = DECODER_CALLS if role == "decoder" else {**DECODER_CALLS, **ZYGOTE_CALLS}
+    fitting = {
+        "madvise": (0, 0, 4),
+        "futex": (0, 128 | 9),
+        "fcntl": (0, 1033),
+        "memfd_create": (0, 3),
+        "clone": (0x01200011,),
+        "kill": (4711, 9),
+        "prctl": (1,),
+        "prlimit64": (0, 9),
+    }
+    allowed = {pair[column]: fitting.get(name, ()) for name, pair in calls.items() if pair[column] is not None}
+    for number in range(1024):
+        expected = ALLOW if number in allowed else FAIL_WITH_EPERM
+        assert decide(program, machine, number, *allowed.get(number, ())) == expected, number
+        assert decide(program, machine, number, arch=AUDIT_ARCH[machine] ^ 1) == KILL_PROCESS
+        assert decide(program, machine, number | 0x40000000) == KILL_PROCESS
+    by_name = {name: pair[column] or 0 for name, pair in calls.items()}
+    for name, *arguments in (
+        ("mmap", 0, 4096, 7),
+        ("mmap", 0, 4096, 4),
+        ("mprotect", 0, 4096, 5),
+        ("memfd_create", 0, 4),
+        ("fcntl", 1, 4),
+        ("futex", 0, 6),
+        ("sendto", 0, 0, 0, 0, 1),
+        ("sendto", 0, 0, 0, 0, 1 << 32),
+        *(
+            (("clone", 0x11 | 0x10000000), ("clone", 0x11 | 0x100), ("kill", 2**32 - 1, 9), ("kill", 0, 9))
+            if role == "zygote"
+            else ()
+        ),
+        *((("kill", 4711, 10), ("prlimit64", 1, 9), ("prctl", 4)) if role == "zygote" else ()),
+    ):
+        assert decide(program, machine, by_name[str(name)], *(int(one) for one in arguments)) == FAIL_WITH_EPERM
+
+
+@pytest.mark.parametrize(
+    ("column", "header"),
+    [(0, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), (1, "/usr/include/asm-generic/unistd.h")],
+)
+def test_numbers_are_the_kernels(column: int, header: str) -> None:
+    """A number that is another call's would be let through in its place."""
+    if not Path(header).exists():
+        pytest.skip(f"{header} is not installed, or this is {platform.machine()}")
+    text = Path(header).read_text()
+    numbers = {name: int(number) for name, number in re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", text)}
+    for name, pair in {**DECODER_CALLS, **ZYGOTE_CALLS}.items():
+        assert pair[column] == numbers.get(name), name

@@ -1,0 +1,295 @@
+"""The soft time limit, struck by real signals where the code is at its worst: within a model's run, within a rule."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from hls_origin import SEGMENT_SECONDS, LiveOrigin, eventually, segment_bytes, serving
+from live_stack import celery
+from redis import Redis
+
+from config.settings import Settings
+from worker.errors import OutOfTimeError
+from worker.moderate import moderate_segment
+from worker.polling.poll import poll_due
+from worker.process import SEED, Process
+from worker.softlimit import SoftLimit, soft_limit
+from worker.status import show
+from worker.streams.registry import DUE, register, watch
+
+
+@pytest.fixture
+def origin() -> Iterator[LiveOrigin]:
+    with serving(LiveOrigin()) as served:
+        yield served
+
+
+@pytest.fixture
+def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[Process]:
+    redis.set(SEED, "s3cret")
+    (tmp_path / "policy.yaml").write_text(
+        "version: '1'\nrules:\n"
+        "  - {name: asking, severity: review, when: 'score(\"open-nsfw/nsfw\") > 0.999'}\n"
+        "  - {name: shown, severity: high, when: 'matched(\"selftest\")'}\n"
+    )
+    process = Process(
+        Settings.from_mapping(
+            {
+                "LIVEWARDEN_REDIS_URL": redis_url,
+                "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+                "LIVEWARDEN_POLICY_FILE": str(tmp_path / "policy.yaml"),
+                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+            }
+        )
+    )
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def handled() -> Iterator[None]:
+    """The handler that a pool child has."""
+    before = signal.signal(signal.SIGUSR1, soft_limit.strike)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@contextmanager
+def striking_in_a_run() -> Iterator[threading.Event]:
+    """Sends this process the signal, once, while its main thread is in a model's run. Gives what tells so."""
+    struck, over = threading.Event(), threading.Event()
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def wait_and_strike() -> None:
+        while not over.is_set():
+            frame = sys._current_frames().get(main)
+            while frame is not None and frame.f_code.co_name != "_outputs":
+                frame = frame.f_back
+            if frame is not None:
+                struck.set()
+                os.kill(os.getpid(), signal.SIGUSR1)
+                return
+
+    thread = threading.Thread(target=wait_and_strike)
+    thread.start()
+    try:
+        yield struck
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def striking_in_a_rule(event: str, function: str, called: str | None = None) -> Iterator[threading.Event]:
+    """Likewise, where the interpreter reports that event of a function of rules' conditions; `called`: by
+    it, from C. They take microseconds."""
+    struck = threading.Event()
+
+    def watch_and_strike(frame: FrameType, kind: str, argument: object) -> None:
+        code = frame.f_code
+        if called is not None and getattr(argument, "__name__", None) != called:
+            return
+        if kind == event and code.co_name == function and code.co_filename.endswith("conditions/expressions.py"):
+            sys.setprofile(None)
+            struck.set()
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    sys.setprofile(watch_and_strike)
+    try:
+        yield struck
+    finally:
+        sys.setprofile(None)
+
+
+PLACES: dict[str, Callable[[], AbstractContextManager[threading.Event]]] = {
+    "a model's run": striking_in_a_run,
+    "a function that CEL calls": lambda: striking_in_a_rule("call", "score"),
+    "CEL": lambda: striking_in_a_rule("c_return", "evaluate", "execute"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
+    process: Process, origin: LiveOrigin, handled: None, place: str
+) -> None:
+    """It was taken for a model or a rule that failed: the segment was settled as seen, without what it was to find."""
+    watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    process.warm_up()
+
+    origin.add("0.ts", segment_bytes(card=True))
+    process.redis.zadd(DUE, {"s": 0}, xx=True)
+    keys: list[str] = []
+    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+    (key,) = keys
+    with PLACES[place]() as struck, soft_limit.task():
+        moderate_segment(process, "s", key)
+    assert struck.is_set()
+    record = show(process.redis, "s")
+    assert record["pending_seconds"] == SEGMENT_SECONDS
+    assert record["moderated_seconds"] == 0
+    assert record["reasons"] == {}
+    with soft_limit.task():
+        moderate_segment(process, "s", key)
+    record = show(process.redis, "s")
+    assert record["pending_seconds"] == 0
+    assert record["moderated_seconds"] == SEGMENT_SECONDS
+    assert record["degraded"] == []
+    assert process.redis.xlen("lw:escalations:high") == 1
+
+
+def test_a_late_answer_of_redis_is_not_taken_for_the_next_ones(process: Process, handled: None) -> None:
+    """After a slow Redis cost a task its time, the next task would read what the one before had asked for."""
+    redis = process.redis
+    redis.mset({"mine": "of this task", "other": "of the task before"})
+    struck = threading.Event()
+
+    def watch_and_strike(frame: FrameType, kind: str, _argument: object) -> None:
+        # redis-py drops the connection itself where it is broken in upon while it sends or reads, and not in between.
+        if kind == "return" and frame.f_code.co_name == "send_command":
+            sys.setprofile(None)
+            struck.set()
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    redis.client_pause(500)
+    sys.setprofile(watch_and_strike)
+    try:
+        with pytest.raises(OutOfTimeError), soft_limit.task():
+            redis.get("other")
+    finally:
+        sys.setprofile(None)
+    assert struck.is_set()
+    process.drop_connections()
+    assert redis.get("mine") == "of this task"
+
+
+def struck_by_itself() -> None:
+    os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def test_what_is_swallowed_is_not_committed(handled: None) -> None:
+    """A library that calls back from C swallows every exception: what comes after would be settled out of time."""
+    done = []
+
+    def work() -> None:
+        with soft_limit.task():
+            try:
+                struck_by_itself()
+            except OutOfTimeError:
+                done.append("swallowed")
+            with soft_limit.commit():
+                done.append("committed")
+
+    with pytest.raises(OutOfTimeError):
+        work()
+    assert done == ["swallowed"]
+
+
+def test_a_commit_is_done_whole(handled: None) -> None:
+    """Half a settlement would be published and not logged."""
+    done = []
+    with soft_limit.task(), soft_limit.commit():
+        struck_by_itself()
+        done.append("committed")
+    assert done == ["committed"]
+
+
+def test_a_signal_that_comes_too_late_stops_nothing(handled: None) -> None:
+    """It would end the pool child between two tasks, or the next task in the place of the one it was for."""
+    with soft_limit.task():
+        pass
+    struck_by_itself()
+    with soft_limit.task(), soft_limit.commit():
+        pass
+
+
+def test_it_takes_the_place_of_billiards_handler_only() -> None:
+    """Celery's main process dumps its threads on the same signal."""
+    from billiard.pool import soft_timeout_sighandler
+
+    limit = SoftLimit()
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        limit.install()
+        assert signal.getsignal(signal.SIGUSR1) is before
+        signal.signal(signal.SIGUSR1, soft_timeout_sighandler)
+        limit.install()
+        assert signal.getsignal(signal.SIGUSR1) == limit.strike
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.timeout(150)
+def test_tasks_that_are_out_of_time_cost_no_pool_child(
+    redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
+) -> None:
+    """A slow origin or a slow Redis would end worker after worker, and fill the log with tracebacks."""
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
+    origin.add("0.ts", segment_bytes(card=True))
+    gate = origin.hold("0.ts")
+    watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+
+    def children() -> list[str]:
+        pid = worker.process.pid
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+    with celery("worker", environment, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
+        assert gate.reached.wait(60), worker.text()
+        (child,) = children()
+        # What the main process sends after 16 s.
+        os.kill(int(child), signal.SIGUSR1)
+        eventually(lambda: "out of time" in worker.text(), within_seconds=30, what="it strikes")
+        gate.opened.set()
+        eventually(
+            lambda: show(redis, "s")["moderated_seconds"] == SEGMENT_SECONDS,
+            within_seconds=60,
+            what="the segment is moderated",
+        )
+        os.kill(int(child), signal.SIGUSR1)  # between two tasks, or in one that is soon done
+        origin.add("1.ts", segment_bytes(card=True))
+        eventually(
+            lambda: show(redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS,
+            within_seconds=60,
+            what="the next segment is moderated",
+        )
+        assert children() == [child]
+        text = worker.text()
+    assert "out of time" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.timeout(150)
+def test_a_task_that_is_out_of_time_is_tried_once_more(
+    redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
+) -> None:
+    """A platform's message that met a slow moment would be lost; one that always takes too long would come for ever."""
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
+    origin.add("0.ts", segment_bytes(card=True))
+    gate = origin.hold("index.m3u8")
+    watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    with celery("worker", environment, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
+        pid = worker.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        assert gate.reached.wait(60), worker.text()
+        before = children.read_text()
+        os.kill(int(before), signal.SIGUSR1)
+        eventually(
+            lambda: "livewarden.poll: out of time, sent once more" in worker.text(),
+            within_seconds=20,
+            what="it strikes",
+        )
+        gate.opened.set()
+        eventually(
+            lambda: show(redis, "s")["moderated_seconds"] == SEGMENT_SECONDS,
+            within_seconds=60,
+            what="the segment is moderated",
+        )
+        assert children.read_text() == before
+        text = worker.text()
+    assert "Traceback" not in text

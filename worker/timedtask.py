@@ -1,0 +1,44 @@
+"""What all tasks have in common: their end when they are out of time."""
+
+import logging
+from typing import Any
+
+from celery import Task
+
+from worker.errors import OutOfTimeError
+from worker.softlimit import soft_limit
+from worker.turns import CONTROL
+
+_log = logging.getLogger(__name__)
+
+
+_AGAIN = "livewarden_again"
+"""Header of a message that is sent for the second time."""
+
+
+class TimedTask(Task[..., Any]):
+    """A task that is out of time ends with one line in the log; its pool child lives on.
+
+    Its message is sent once more, for it may be a platform's, and then no more: what is to be done is in Redis, and a
+    later task finds it.
+    """
+
+    abstract = True
+
+    def recover(self) -> None:
+        """Makes whole what may have been left half-way, before anything else is done."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        soft_limit.install()
+        try:
+            with soft_limit.task():
+                return self.run(*args, **kwargs)
+        except OutOfTimeError:
+            self.recover()
+            again = not self.request.get(_AGAIN)
+            _log.warning("%s: out of time%s", self.name, ", sent once more" if again else "")
+            if again:
+                # Not by Reject or Retry: the one is logged with a traceback, the other has an ETA.
+                queue = str((self.request.delivery_info or {}).get("routing_key", CONTROL))
+                self.apply_async(args=args, kwargs=kwargs, queue=queue, headers={_AGAIN: "1"})
+            return None
