@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -17,10 +18,17 @@ class Settings(BaseModel):
     Durations are in seconds, sizes in bytes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Of a wrong value no text quotes more than its name: it may be a password.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """Where state, queues and Celery's broker live. Secret, since it may carry a password."""
+
+    redis_username: str = ""
+    """User of Redis's ACL, for a `redis_url` without one. Empty: the URL's own, or Redis's default user."""
+
+    redis_password_file: Path | None = None
+    """File with that user's password; read by `config.environment.load_settings`. None: the URL's own, or none."""
 
     url_template: str = ""
     """Playlist of a stream that was enqueued without a URL; `{stream_id}` is filled in percent-encoded."""
@@ -66,6 +74,18 @@ class Settings(BaseModel):
 
     heartbeat_file: Path | None = None
     """Touched while the worker's or beat's loop turns, for a container's health check. None: no such file."""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _can_be_taken_apart(cls, value: SecretStr) -> SecretStr:
+        """Here, where the text is ours: URL libraries quote what follows a colon, which may be a password."""
+        try:
+            well_formed = urlsplit(value.get_secret_value()).port != 0
+        except ValueError:
+            well_formed = False
+        if not well_formed:
+            raise ValueError("expected redis://HOST:PORT/DATABASE, with / ? # @ % of a password percent-encoded")
+        return value
 
     @field_validator("allowed_origins", mode="before")
     @classmethod

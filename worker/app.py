@@ -24,8 +24,8 @@ from celery import Celery
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_ready, worker_shutdown
 from kombu import Exchange, Queue
 
-from config.errors import LivewardenError
-from config.settings import Settings
+from config.environment import load_settings
+from config.errors import LivewardenError, SettingsError
 from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.place import Place
@@ -53,7 +53,11 @@ VISIBILITY_SECONDS = 20
 
 _log = logging.getLogger(__name__)
 
-settings = Settings.from_mapping(os.environ)
+try:
+    settings = load_settings(os.environ)
+except SettingsError as error:
+    # One line: Celery would show the traceback of the import.
+    raise SystemExit(f"livewarden: nothing starts with these settings: {error}") from error
 process = Process(settings)
 """Of the process that imports this; a pool child, being forked before anything in it is used, has one of its own."""
 

@@ -42,9 +42,9 @@ def connect(url: str, *, retries: int = RETRIES) -> Redis:
             health_check_interval=HEALTH_CHECK_SECONDS,
             retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), retries),
         )
-    except ValueError as error:
-        # The URL may carry a password: it is not quoted.
-        raise StoreError(f"LIVEWARDEN_REDIS_URL: expected redis://, rediss:// or unix://: {error}") from error
+    except ValueError:
+        # The URL may carry a password, and the error's text may quote it: what follows a colon is taken for a port.
+        raise StoreError("LIVEWARDEN_REDIS_URL: expected redis://, rediss:// or unix://, HOST:PORT/DATABASE") from None
 
 
 @contextmanager

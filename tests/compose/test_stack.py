@@ -1,4 +1,4 @@
-"""docker-compose.yml as an operator runs it: three workers, one of them killed.
+"""docker-compose.yml as an operator runs it: three workers, one of them killed; and Redis, which knows who asks.
 
 Run by `make test-compose` with images that are built and a Docker engine that is there; not part of `make test`.
 """
@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ def stack() -> Iterator[None]:
     try:
         compose("up", "-d", "--no-build", "--wait", "--scale", "worker=3", timeout_seconds=UP_SECONDS)
         yield
-        sys.stdout.write(compose("logs", "--no-color", "--tail", "60", check=False))
     finally:
+        sys.stdout.write(compose("logs", "--no-color", "--tail", "60", check=False))
         compose("down", "-v", "--remove-orphans", "-t", "5", check=False)
 
 
@@ -105,5 +106,108 @@ def test_what_a_stream_can_reach_is_little() -> None:
 
 def test_redis_keeps_what_it_is_told() -> None:
     """An escalation is lost with Redis: it lives in memory only, or is dropped to make room."""
-    for name, value in (("appendonly", "yes"), ("appendfsync", "always"), ("maxmemory-policy", "noeviction")):
-        assert compose("exec", "-T", "redis", "redis-cli", "config", "get", name).split() == [name, value]
+    checks = [json.loads(line) for line in as_person("operator", "doctor", "--json").splitlines()]
+    found = {check["name"]: check["found"] for check in checks}
+    assert found["redis appendonly"] == "yes"
+    assert found["redis appendfsync"] == "always"
+    assert found["redis maxmemory-policy"] == "noeviction"
+    assert [check for check in checks if check["state"] == "fail"] == []
+
+
+def as_person(role: str, *arguments: str) -> str:
+    """Runs the command line as an operator or a moderator does, with that role's password."""
+    return compose("run", "--rm", "-T", role, *arguments)
+
+
+def as_platform(script: str) -> str:
+    """What Python prints in a container of the platform's, with its password in `password`."""
+    before = "password = open('/run/livewarden/password').read().strip()\n"
+    return compose("run", "--rm", "-T", "platform", before + textwrap.dedent(script)).strip()
+
+
+def test_a_platform_enqueues_and_hears_of_the_decision_and_that_is_all() -> None:
+    """A platform could not use the deployment, or a password that it loses would be worth the whole of it."""
+    enqueue = f"""
+        from celery import Celery
+        livewarden = Celery(broker=f"redis://platform:{{password}}@redis:6379/0")
+        args = ["drill-3", "http://{ORIGIN}/live.m3u8"]
+        livewarden.send_task("livewarden.watch_stream", args=args, kwargs={{"purpose": "drill"}}, queue="intake")
+    """
+    as_platform(enqueue)
+    taken = json.loads(as_person("moderator", "queue", "next", "--by", "kim", "--wait", "60", "--json"))
+    assert taken["data"]["stream_id"] == "drill-3"
+    as_person("moderator", "queue", "decide", taken["data"]["incident_id"], "harmless", "--by", "kim")
+    attempts = """
+        from redis import Redis
+        from redis.exceptions import AuthenticationError, NoPermissionError
+        redis = Redis("redis", username="platform", password=password, decode_responses=True)
+        redis.xgroup_create("lw:decisions", "platform", id="0")
+        for _, entries in redis.xreadgroup("platform", "reader", {"lw:decisions": ">"}):
+            print("decided" if entries else "nothing")
+        for command in ("KEYS *", "GET lw:seed", "LRANGE intake 0 -1", "LPUSH control x", "FLUSHALL", "CONFIG GET *"):
+            try:
+                redis.execute_command(*command.split())
+            except NoPermissionError:
+                print("refused")
+        for client in (Redis("redis"), Redis("redis", username="worker", password=password)):
+            try:
+                client.ping()
+            except AuthenticationError:
+                print("unknown")
+    """
+    assert as_platform(attempts).split() == ["decided", *["refused"] * 6, *["unknown"] * 2]
+
+
+def test_redis_is_not_reached_from_where_streams_come_from() -> None:
+    """An origin, or what took over a decoder's network, would try passwords on Redis."""
+    container = compose("ps", "-q", "redis").strip()
+    addresses = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}"
+    inspected = subprocess.run(
+        ["docker", "inspect", "-f", addresses, container], check=True, capture_output=True, text=True, timeout=30
+    )
+    script = """
+        import socket, sys
+        for host in ("redis", *sys.argv[1:]):
+            try:
+                socket.create_connection((host, 6379), 3).close()
+                print("reached")
+            except OSError:
+                print("away")
+    """
+    tried = ["python", "-c", textwrap.dedent(script), *inspected.stdout.split()]
+    assert compose("exec", "-T", "origin", *tried).split() == ["away", "away"]
+    assert compose("exec", "-T", "worker", *tried).split() == ["reached", "reached"]
+
+
+def test_each_container_has_the_password_of_its_own_role_alone() -> None:
+    """Whoever breaks out of a decoder finds the passwords of moderators and platforms beside the worker's."""
+    look = [
+        "sh",
+        "-c",
+        "find /var/lib/livewarden-secrets -type f | sort; cat /var/lib/livewarden-secrets/redis/users.acl",
+    ]
+    folder = "/var/lib/livewarden-secrets"
+    assert compose("exec", "-T", "worker", *look, check=False).split() == [f"{folder}/worker/password"]
+    assert compose("exec", "-T", "beat", *look, check=False).split() == [f"{folder}/worker/password"]
+    files, rules = compose("exec", "-T", "redis", *look).split("user default off", 1)
+    assert files.split() == [f"{folder}/redis/health", f"{folder}/redis/users.acl"]
+    assert password_of("worker") not in rules
+    logs = compose("logs", "--no-color")
+    assert [role for role in ("platform", "worker", "moderator", "operator") if password_of(role) in logs] == []
+
+
+def password_of(role: str) -> str:
+    """A role's password, as whoever administers the deployment reads it."""
+    return compose("run", "--rm", "-T", "redis-users", "cat", f"/var/lib/livewarden-secrets/{role}/password").strip()
+
+
+def test_passwords_are_made_once_and_stay() -> None:
+    """A platform would be locked out by each restart of the stack."""
+    roles = ("platform", "worker", "moderator", "operator")
+    before = [password_of(role) for role in roles]
+    assert len(set(before)) == len(roles)
+    assert min(map(len, before)) >= 40
+    compose("down", "-t", "5")
+    compose("up", "-d", "--no-build", "--wait", "--scale", "worker=1", timeout_seconds=UP_SECONDS)
+    assert [password_of(role) for role in roles] == before
+    assert json.loads(livewarden("streams", "show", "drill-1", "--json"))["stream_id"] == "drill-1"

@@ -14,8 +14,8 @@ import threading
 from redis import Redis
 from redis.exceptions import RedisError
 
+from config.environment import load_settings
 from config.errors import LivewardenError
-from config.settings import Settings
 from worker.apart import give_way, run_apart
 from worker.bank.alerts import tell_stale
 from worker.bank.fetching import fetch_at_start
@@ -56,7 +56,7 @@ def main() -> None:
     forbid_dumps()
     logging.basicConfig(level=logging.INFO, format="livewarden: %(message)s")
     give_way()
-    settings = Settings.from_mapping(os.environ)
+    settings = load_settings(os.environ)
     try:
         with connect(settings.redis_url.get_secret_value()) as redis:
             place = Place.of(settings)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from config.conditions.names import unknown
+from config.environment import load_settings
 from config.errors import LivewardenError, PolicyError
 from config.facts import ALLOW, SELFTEST
 from config.policy import Policy, load_policy
@@ -52,7 +53,7 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
     """
     yield _variables(environment)
     try:
-        settings = Settings.from_mapping(environment)
+        settings = load_settings(environment)
     except LivewardenError as error:
         yield Diagnosis(name="settings", state=State.FAIL, found=str(error), advice="correct the variables named here")
         return

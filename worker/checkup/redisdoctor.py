@@ -1,13 +1,15 @@
-"""Whether Redis keeps what it is told (DESIGN.md, "The queue"): reachable, recent, durable, never evicting, on time."""
+"""Whether Redis keeps what it is told (DESIGN.md, "The queue"): reachable, recent, closed to strangers, durable, never
+evicting, on time."""
 
 import re
 import time
 from collections.abc import Iterator
+from ipaddress import ip_address
 from secrets import token_hex
 from typing import Any
 
-from redis import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis import ConnectionPool, Redis
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
@@ -42,6 +44,7 @@ def examine_redis(url: str) -> Iterator[Diagnosis]:
         return
     with redis:
         yield _version(server)
+        yield _door(redis)
         yield _append_only(redis)
         yield _fsync(redis)
         yield _eviction(redis)
@@ -56,6 +59,36 @@ def _version(server: dict[str, Any]) -> Diagnosis:
     if numbers >= OLDEST_VERSION:
         return Diagnosis(name="redis", state=State.OK, found=name)
     return Diagnosis(name="redis", state=State.FAIL, found=name, advice="WAITAOF needs Redis 7.2 or later: upgrade")
+
+
+def _door(redis: Redis) -> Diagnosis:
+    """Comes without a name, as anybody who reaches the server may."""
+    name = "redis users"
+    pool = redis.connection_pool
+    nobody = {**pool.connection_kwargs, "username": None, "password": None, "retry": None}
+    try:
+        with Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **nobody)) as stranger:
+            stranger.ping()
+    except AuthenticationError:
+        return Diagnosis(name=name, state=State.OK, found="nobody comes in without a password")
+    except RedisError as error:
+        return Diagnosis(name=name, state=State.OK, found=f"nobody comes in without a password: {error}")
+    host = str(nobody.get("host", "localhost"))  # a socket has none
+    if _is_this_machine(host):
+        return Diagnosis(name=name, state=State.OK, found=f"no password is asked for on {host}")
+    return Diagnosis(
+        name=name,
+        state=State.WARN,
+        found=f"whoever reaches {host} comes in without a password, and may do anything",
+        advice="give Redis a user for each role: `livewarden redis-users FOLDER`, and `aclfile` (README.md)",
+    )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _append_only(redis: Redis) -> Diagnosis:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from config.environment import load_settings
 from config.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def session() -> Iterator[Session]:
     from worker.bank.place import Place
     from worker.redisdb import connect, store_errors
 
-    settings = Settings.from_mapping(os.environ)
+    settings = load_settings(os.environ)
     place = Place.of(settings)
     with connect(settings.redis_url.get_secret_value()) as redis, store_errors():
         fetch_at_start(redis, place)

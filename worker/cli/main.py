@@ -21,6 +21,7 @@ from worker.cli.hash import hash_images
 from worker.cli.models import app as models
 from worker.cli.policy import app as policy
 from worker.cli.queue import app as queue
+from worker.cli.redisusers import redis_users
 from worker.cli.sample import sample
 from worker.cli.scan import scan
 from worker.cli.streams import app as streams
@@ -61,6 +62,7 @@ app.command("testcard")(write_testcard)
 app.command("sample")(sample)
 app.command("doctor")(doctor)
 app.command("demo")(demo)
+app.command("redis-users")(redis_users)
 app.add_typer(streams, name="streams")
 app.add_typer(queue, name="queue")
 app.add_typer(bank, name="bank")

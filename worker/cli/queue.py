@@ -132,9 +132,9 @@ def list_(as_json: Json = False) -> None:
 
 
 def _settings() -> "Settings":
-    from config.settings import Settings
+    from config.environment import load_settings
 
-    return Settings.from_mapping(os.environ)
+    return load_settings(os.environ)
 
 
 def _redis() -> "Redis":

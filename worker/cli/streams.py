@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from config.settings import Settings
+from config.environment import load_settings
 from worker.cli.printable import printable
 from worker.errors import RegistryError
 from worker.redisdb import connect, store_errors
@@ -36,7 +36,7 @@ def add(
     from worker.status import show
     from worker.streams.registry import register, watch
 
-    settings = Settings.from_mapping(os.environ)
+    settings = load_settings(os.environ)
     try:
         notes = json.loads(metadata)
     except json.JSONDecodeError as error:
@@ -67,7 +67,7 @@ def remove(stream_id: StreamId, as_json: Json = False) -> None:
     from worker.status import show
     from worker.streams.registry import check_stream_id, unwatch
 
-    redis = connect(Settings.from_mapping(os.environ).redis_url.get_secret_value())
+    redis = connect(load_settings(os.environ).redis_url.get_secret_value())
     with store_errors():
         if not unwatch(redis, check_stream_id(stream_id)):
             raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
@@ -90,7 +90,7 @@ def signal(
     from worker.streams.signals import check_signals, report_signals
 
     reported = check_signals(dict(_named_number(text) for text in signals))
-    redis = connect(Settings.from_mapping(os.environ).redis_url.get_secret_value())
+    redis = connect(load_settings(os.environ).redis_url.get_secret_value())
     with store_errors():
         report_signals(redis, check_stream_id(stream_id), reported)
         record = show(redis, stream_id)
@@ -113,7 +113,7 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
     """Show one stream: its state, and what became of each second."""
     from worker import status
 
-    redis = connect(Settings.from_mapping(os.environ).redis_url.get_secret_value())
+    redis = connect(load_settings(os.environ).redis_url.get_secret_value())
     with store_errors():
         record = status.show(redis, stream_id)
     if as_json:
@@ -146,7 +146,7 @@ def list_streams(as_json: Json = False) -> None:
     """List all streams on record."""
     from worker import status
 
-    redis = connect(Settings.from_mapping(os.environ).redis_url.get_secret_value())
+    redis = connect(load_settings(os.environ).redis_url.get_secret_value())
     with store_errors():
         records = status.show_all(redis)
     if as_json:

@@ -74,6 +74,9 @@ class Stack:
         )
         self.redis_url = self._ready(self._valkey)
         self._environment[f"{_SETTINGS}REDIS_URL"] = self.redis_url
+        # Of another deployment: this Valkey has no users, and is reached on loopback only.
+        for name in ("REDIS_USERNAME", "REDIS_PASSWORD_FILE"):
+            self._environment.pop(f"{_SETTINGS}{name}", None)
         self._environment[f"{_SETTINGS}DEPLOYMENT"] = "demo"
         self._environment[f"{_SETTINGS}STORE_URL"] = str(self._folder / "store")
         self._environment[f"{_SETTINGS}BANK_DIR"] = str(self._folder / "bank")

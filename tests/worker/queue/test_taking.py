@@ -322,8 +322,9 @@ def test_no_server_is_one_clear_error() -> None:
         take(redis, "ann")
 
 
-def test_bad_url_does_not_show_the_password() -> None:
+@pytest.mark.parametrize("url", ["http://:hunter2@example", "redis://worker:hunter2/3@example/0"])
+def test_bad_url_does_not_show_the_password(url: str) -> None:
     """A typing error in a setting would write the password into a log."""
     with pytest.raises(StoreError, match="LIVEWARDEN_REDIS_URL: expected redis://") as caught:
-        connect("http://:hunter2@example")
+        connect(url)
     assert "hunter2" not in str(caught.value)

