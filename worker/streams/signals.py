@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from redis import Redis
@@ -36,10 +37,15 @@ def check_signals(value: object) -> dict[str, float]:
     for name, number in value.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise RegistryError(f"signals: {str(name)[:80]!r}: expected 1 to 64 characters of a-z 0-9 _ . -")
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-            raise RegistryError(f"signals: {name}: {str(number)[:80]!r}: expected a number")
-        checked[name] = float(number)
+        checked[name] = _finite(name, number)
     return checked
+
+
+def _finite(name: str, number: object) -> float:
+    with suppress(OverflowError):  # an integer beyond all floats
+        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
+            return float(number)
+    raise RegistryError(f"signals: {name}: {str(number)[:80]!r}: expected a number")
 
 
 def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float]) -> None:
