@@ -6,6 +6,7 @@ One hash a stream, `lw:signals:{id}`: name to number. A new watch generation beg
 import json
 import math
 import re
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -15,7 +16,7 @@ from redis import Redis
 from config.facts import StreamFacts
 from worker.errors import RegistryError
 from worker.redisdb import run_script
-from worker.streams.registry import KEPT_AFTER_END_SECONDS, signals_key, stream_key
+from worker.streams.registry import KEPT_AFTER_END_SECONDS, ONCE_SECONDS, once_key, signals_key, stream_key
 
 MAX_SIGNALS: Final = 50
 """Of one stream: rules are written for each, and every segment carries them to the verdict log."""
@@ -48,17 +49,26 @@ def _finite(name: str, number: object) -> float:
     raise RegistryError(f"signals: {name}: {str(number)[:80]!r}: expected a number")
 
 
-def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float]) -> None:
+def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float], *, token: str | None = None) -> None:
     """Takes over what `check_signals` gave; others that were reported before stay as they are.
+
+    Args:
+        token: names this call; the same call made again does nothing. None: a new one.
 
     Raises:
         RegistryError: the stream is not watched, or would have more than MAX_SIGNALS.
     """
+    token = secrets.token_hex(16) if token is None else token
     answer = run_script(
         redis,
         "signals",
-        keys=[stream_key(stream_id), signals_key(stream_id)],
-        args=[KEPT_AFTER_END_SECONDS, MAX_SIGNALS, *(part for name in signals for part in (name, repr(signals[name])))],
+        keys=[stream_key(stream_id), signals_key(stream_id), once_key(token)],
+        args=[
+            KEPT_AFTER_END_SECONDS,
+            MAX_SIGNALS,
+            ONCE_SECONDS,
+            *(part for name in signals for part in (name, repr(signals[name]))),
+        ],
     )
     if answer == "unknown":
         raise RegistryError(f"stream_id: {stream_id}: no such stream is watched")
