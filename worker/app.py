@@ -24,6 +24,7 @@ from config.settings import Settings
 from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.place import Place
+from worker.broker import TRANSPORT
 from worker.heartbeat import touch_while_alive
 from worker.intake.reader import keep_reading
 from worker.lookback.keeper import keep_looking_back
@@ -55,6 +56,7 @@ _end = WorkerEnd()
 
 app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"])
 app.conf.update(
+    broker_transport=TRANSPORT,
     accept_content=["json"],
     task_serializer="json",
     task_ignore_result=True,

@@ -1,9 +1,10 @@
 """From the bytes of a message to the call that it asks for, or the reason why it is refused. Pure.
 
-A message is what kombu's Redis transport writes (kombu 4.6 to 5.7, seen): a JSON object `body`, `content-type`,
-`content-encoding`, `headers`, `properties`. The body, base64, is a JSON array `[args, kwargs, embed]` (Celery's task
-protocol 2, https://docs.celeryq.dev/en/stable/internals/protocol.html), or an object (protocol 1). What would have a
-worker do more than one call now is refused: an ETA, a chain, callbacks. What has no effect on that is passed over.
+A message is what kombu's Redis transport writes (seen of kombu 5.2, 5.3, 5.4 and 5.7): a JSON object `body`,
+`content-type`, `content-encoding`, `headers`, `properties`. The body, base64, is a JSON array `[args, kwargs, embed]`
+(Celery's task protocol 2, https://docs.celeryq.dev/en/stable/internals/protocol.html), or an object (protocol 1). What
+would have a worker do more than one call, or another time, is refused: an ETA, a chain, callbacks. What has no effect
+on that is passed over.
 """
 
 import base64

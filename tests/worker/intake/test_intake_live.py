@@ -12,6 +12,7 @@ from live_stack import celery
 from redis import Redis
 
 from worker.status import show
+from worker.streams.registry import register, watch
 
 
 @pytest.fixture
@@ -47,3 +48,22 @@ def test_no_message_ends_a_worker_or_holds_an_honest_one_up(
     assert "Traceback" not in log
     assert "SECRET" not in log
     assert not [character for character in log if not character.isprintable() and character != "\n"]
+
+
+@pytest.mark.timeout(150)
+def test_odd_messages_in_celerys_own_queues_end_no_worker_either(
+    redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Only workers write there; a bug in one, or whoever has its password, could end all others."""
+    origin.add("0.ts", segment_bytes(card=True))
+    origin.ended = True
+    for queue in ("control", "segments"):
+        for index, (_, raw) in enumerate(ODD.values()):
+            redis.lpush(queue, raw.replace(b'"4f3e"', f'"{queue}{index}"'.encode()))
+    watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+        eventually(lambda: show(redis, "s")["moderated_seconds"] == 2, within_seconds=60, what=worker.text)
+        eventually(lambda: not redis.exists("control", "segments"), within_seconds=20, what=worker.text)
+        assert worker.process.poll() is None
+        assert "a message in Celery's queues is dropped: JSONDecodeError" in worker.text()
+    assert redis.hlen("unacked") == 0
