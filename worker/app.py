@@ -118,7 +118,7 @@ _stopping = threading.Event()
 _INTAKE = "livewarden-intake"
 """Name of the thread that reads what platforms send."""
 
-GIVE_BACK_SECONDS = 2.0
+GIVE_BACK_SECONDS = 0.5
 """For which a worker that ends waits for it: else other workers wait until its lease is over."""
 
 
