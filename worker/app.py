@@ -29,8 +29,10 @@ from config.errors import LivewardenError, SettingsError
 from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.place import Place
+from worker.broker import TRANSPORT
 from worker.confinement import check_confinement, log_unconfined
 from worker.heartbeat import touch_while_alive
+from worker.intake.reader import keep_reading
 from worker.lookback.keeper import keep_looking_back
 from worker.policy.follower import PolicyFollower
 from worker.policy.judging import Judging
@@ -73,6 +75,7 @@ class _Task(TimedTask):
 
 app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"], task_cls=_Task)
 app.conf.update(
+    broker_transport=TRANSPORT,
     accept_content=["json"],
     task_serializer="json",
     task_ignore_result=True,
@@ -132,6 +135,11 @@ def tick_now() -> None:
 
 _stopping = threading.Event()
 _unconfined: tuple[str, ...] = ()
+_INTAKE = "livewarden-intake"
+"""Name of the thread that reads what platforms send."""
+
+GIVE_BACK_SECONDS = 0.5
+"""For which a worker that ends waits for it: else other workers wait until its lease is over."""
 
 
 @worker_init.connect
@@ -200,6 +208,8 @@ def _watch(**_: Any) -> None:
     threading.Thread(
         target=tick_when_late, args=(process, tick_now, _stopping), name="livewarden-watchdog", daemon=True
     ).start()
+    # Not through Celery: a message that it cannot take apart ends the worker, and the next one.
+    threading.Thread(target=keep_reading, args=(process.redis, settings, _stopping), name=_INTAKE, daemon=True).start()
 
 
 def _watched_policies() -> PolicyFollower[Judging]:
@@ -226,5 +236,8 @@ def _write_out(**_: Any) -> None:
 @worker_shutdown.connect
 def _stop(**_: Any) -> None:
     _stopping.set()
+    for thread in threading.enumerate():
+        if thread.name == _INTAKE:
+            thread.join(GIVE_BACK_SECONDS)
     process.verdict_log.close()  # where tasks run in this process: pools `solo` and `threads`
     _end.exit_if_asked()

@@ -3,6 +3,7 @@
 LivewardenError
 └── WorkerError
     ├── RegistryError            a stream that cannot be registered, or is not known
+    ├── IntakeError              a message of a platform that is refused
     ├── StoreError               Redis is away, full, or not set up to keep what it is told
     ├── ObjectStoreError         the store of whole files is away, full or not usable
     ├── QueueError               the queue cannot do what a person asked of it
@@ -37,6 +38,20 @@ class WorkerError(LivewardenError):
 
 class RegistryError(WorkerError):
     """A stream that cannot be registered as asked, or is not known; the text names the field."""
+
+
+class IntakeError(WorkerError):
+    """A message in `intake` that is refused; the text says what was expected, and quotes no password or token."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text, reason)
+        self.text = text
+        self.reason = reason
+        """`too_large`, `malformed`, `compressed`, `content_type`, `unknown_task`, `delayed`, `workflow`, `expired`,
+        `arguments`, `refused` (by the function that was called) or `internal`."""
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class StoreError(WorkerError):

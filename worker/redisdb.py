@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
+from redis.client import NEVER_DECODE
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
@@ -76,13 +77,20 @@ def _script(name: str) -> _Script:
     return _Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 
-def run_script(redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
-    """Runs `worker/lua/<name>.lua` by its digest; a server that does not know it (restarted, flushed) is told it."""
+def run_script(
+    redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float], as_bytes: bool = False
+) -> Any:
+    """Runs `worker/lua/<name>.lua` by its digest; a server that does not know it (restarted, flushed) is told it.
+
+    `as_bytes`: texts in the answer are bytes, for what others wrote need not be UTF-8.
+    """
     script = _script(name)
+    options = {NEVER_DECODE: True} if as_bytes else {}
+    execute: Callable[..., Any] = redis.execute_command
     try:
-        return redis.evalsha(script.sha1, len(keys), *keys, *args)
+        return execute("EVALSHA", script.sha1, len(keys), *keys, *args, **options)
     except NoScriptError:
-        return redis.eval(script.source, len(keys), *keys, *args)
+        return execute("EVAL", script.source, len(keys), *keys, *args, **options)
 
 
 def run_script_to_disk(redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:

@@ -1,11 +1,7 @@
 """The tasks. Each parses, calls and translates; the work is in plain modules."""
 
-import logging
-from typing import Any
-
 from celery import shared_task
 
-from config.errors import LivewardenError
 from worker.app import app, process, tick_now
 from worker.incidents.grouprecord import tell_due
 from worker.lookback import jobs as look_back_jobs
@@ -15,60 +11,11 @@ from worker.objectstore import ObjectStore
 from worker.polling.poll import poll_due
 from worker.polling.schedule import URGENT_RISK_PRIOR, reconcile
 from worker.queue.taking import trim
-from worker.streams.registry import check_stream_id, register, unwatch, watch
-from worker.streams.signals import check_signals, report_signals
 from worker.turns import CONTROL, SEGMENTS, URGENT
 from worker.verdictlog import keeping, outcomes
 
-_log = logging.getLogger(__name__)
-
 HOUSEKEEPING_EXPIRES_SECONDS = 10
 """Two seconds apart they would pile up in a queue that nobody works off."""
-
-
-@shared_task(name="livewarden.watch_stream")
-def watch_stream(
-    stream_id: str,
-    url: str | None = None,
-    metadata: dict[str, Any] | None = None,
-    purpose: str = "live",
-    audience: str = "public",
-    risk_prior: float = 0.0,
-) -> None:
-    """Begins to watch a stream; for platforms, by name, on queue `intake`."""
-    try:
-        registration = register(
-            stream_id,
-            url,
-            metadata=metadata,
-            purpose=purpose,
-            audience=audience,
-            risk_prior=risk_prior,
-            url_template=process.settings.url_template,
-            legal_basis=process.settings.legal_basis,
-        )
-        watch(process.redis, registration)
-    except LivewardenError as error:
-        # Nobody waits for an answer: the log is where a platform engineer looks.
-        _log.error("watch_stream refused: %s", error)
-
-
-@shared_task(name="livewarden.unwatch_stream")
-def unwatch_stream(stream_id: str) -> None:
-    """Stops watching a stream; for platforms, by name, on queue `intake`."""
-    try:
-        unwatch(process.redis, check_stream_id(stream_id))
-    except LivewardenError as error:
-        _log.error("unwatch_stream refused: %s", error)
-
-
-@shared_task(name="livewarden.report_signals")
-def report_signals_task(stream_id: str, signals: dict[str, float]) -> None:
-    """Takes what a platform reports on a stream that is watched; for platforms, by name, on queue `intake`."""
-    try:
-        report_signals(process.redis, check_stream_id(stream_id), check_signals(signals))
-    except LivewardenError as error:
-        _log.error("report_signals refused: %s", error)
 
 
 @shared_task(name="livewarden.tick")

@@ -6,12 +6,11 @@ after `SEGMENTS_EVERY - 1` messages from other queues it is asked first.
 
 from collections.abc import Iterable
 
-INTAKE = "intake"
 CONTROL = "control"
 URGENT = "segments.urgent"
 SEGMENTS = "segments"
 
-QUEUES = (INTAKE, CONTROL, URGENT, SEGMENTS)
+QUEUES = (CONTROL, URGENT, SEGMENTS)
 """By priority."""
 
 SEGMENTS_EVERY = 8

@@ -23,6 +23,7 @@ from worker.bank.doctor import examine_bank
 from worker.bank.opening import open_what_is_there
 from worker.cardfile import card_png
 from worker.checkup.failingdoctor import examine_failing
+from worker.checkup.intakedoctor import examine_intake
 from worker.checkup.policydoctor import examine_policies
 from worker.checkup.redisdoctor import examine_redis
 from worker.checkup.stuckdoctor import examine_stuck
@@ -67,6 +68,7 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
         stuck = yield from examine_stuck(settings, [classifier.name for classifier in classifiers])
         yield _test_card(settings, lists, [one for one in classifiers if one.name not in stuck], when_stuck)
     yield from examine_redis(settings.redis_url.get_secret_value())
+    yield from examine_intake(settings)
     yield from examine_bank(settings)
     yield from examine_policies(settings, policy)
     yield from examine_failing(settings)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -34,6 +35,7 @@ def add(
 ) -> None:
     """Begin to watch a stream; a stream that is watched already goes on with the new particulars."""
     from worker.status import show
+    from worker.streams.changes import Author
     from worker.streams.registry import register, watch
 
     settings = load_settings(os.environ)
@@ -53,7 +55,7 @@ def add(
     )
     redis = connect(settings.redis_url.get_secret_value())
     with store_errors():
-        watch(redis, registration)
+        watch(redis, registration, author=Author(deployment=settings.deployment))
         record = show(redis, registration.stream_id)
     if as_json:
         _print_json(record)
@@ -65,11 +67,13 @@ def add(
 def remove(stream_id: StreamId, as_json: Json = False) -> None:
     """Stop watching a stream; what was admitted of it is still moderated."""
     from worker.status import show
+    from worker.streams.changes import Author
     from worker.streams.registry import check_stream_id, unwatch
 
-    redis = connect(load_settings(os.environ).redis_url.get_secret_value())
+    settings = load_settings(os.environ)
+    redis = connect(settings.redis_url.get_secret_value())
     with store_errors():
-        if not unwatch(redis, check_stream_id(stream_id)):
+        if not unwatch(redis, check_stream_id(stream_id), author=Author(deployment=settings.deployment)):
             raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
         record = show(redis, stream_id)
     if as_json:
@@ -170,4 +174,38 @@ def list_streams(as_json: Json = False) -> None:
             f"{record['pending_seconds']:.0f} s",
             "" if record["lag_seconds"] is None else f"{record['lag_seconds']:.1f} s",
         )
+    Console().print(table)
+
+
+@app.command()
+def refused(
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="How many, the newest first.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show messages of platforms that were refused: when, why, and who says that he sent them."""
+    from worker.intake.refusals import refused_messages
+
+    redis = connect(load_settings(os.environ).redis_url.get_secret_value())
+    with store_errors():
+        records = refused_messages(redis, limit)
+    if as_json:
+        for record in records:
+            _print_json(record)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("when", "reason", "problem", "task", "sent by", "bytes")
+    for record in records:
+        shown = record["shown"]
+        when = datetime.fromtimestamp(record["at_ms"] / 1000, UTC).isoformat(sep=" ", timespec="seconds")
+        texts = (
+            when,
+            record["reason"],
+            record["problem"],
+            shown.get("task", shown.get("head", "")),
+            shown.get("origin", ""),
+        )
+        table.add_row(*(Text(printable(str(text))) for text in texts), f"{record['size_bytes']:,}")
     Console().print(table)

@@ -14,7 +14,8 @@ from cloudevents.core.v1.event import CloudEvent
 from config.facts import Hit, ListMatch, Severity, StreamFacts
 from config.schemas import check_event
 from worker.incidents.findings import Incident
-from worker.queue.keys import DECISIONS, OPERATIONS, escalations_key
+from worker.operations import OPERATIONS
+from worker.queue.keys import DECISIONS, escalations_key
 
 MAX_NAMED = 10_000
 """Streams named in one event: some 200 kB. `streams_total` tells if there are more."""

@@ -22,7 +22,8 @@ from worker.incidents.findings import MAX_MATCHES, Finding, Incident
 from worker.incidents.floods import Sifted, Suspect, sift, suspects
 from worker.incidents.grouprecord import Group, streams_of, tell, update_ms
 from worker.incidents.store import MAX_ROUNDS, read_incidents
-from worker.queue.keys import OPERATIONS, flood_key, groups_owner, named_key
+from worker.operations import OPERATIONS
+from worker.queue.keys import flood_key, groups_owner, named_key
 from worker.redisdb import now_ms, run_script, store_errors
 
 MAX_EARLIER = 100

@@ -1,10 +1,28 @@
--- Takes a stream off. KEYS: stream hash, due set, all streams. ARGV: id, seconds that its record is kept.
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('ZREM', KEYS[3], ARGV[1])
-  return 0
+-- Takes a stream off; safe to be sent twice.
+-- KEYS: stream hash, due set, all streams, mark of this call, operators' stream.
+-- ARGV: id, seconds that its record is kept, seconds that the mark is kept, then what the caller found and made its
+-- event of: whether the stream is watched (1 or 0), its url, its purpose; event, or '' if it was not watched.
+-- Returns 1, 0 if it was not known, or 'changed' if what the caller found is so no more: nothing was written.
+local before = redis.call('GET', KEYS[4])
+if before then
+  return tonumber(before)
 end
-redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
-redis.call('HSET', KEYS[1], 'state', 'removed')
-redis.call('ZREM', KEYS[2], ARGV[1])
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-return 1
+local found = redis.call('HMGET', KEYS[1], 'state', 'url', 'purpose')
+local watched = found[1] and found[1] ~= 'ended' and found[1] ~= 'removed'
+if (watched and '1' or '0') ~= ARGV[4] or (found[2] or '') ~= ARGV[5] or (found[3] or '') ~= ARGV[6] then
+  return 'changed'
+end
+local known = redis.call('EXISTS', KEYS[1])
+if known == 0 then
+  redis.call('ZREM', KEYS[3], ARGV[1])
+else
+  redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
+  redis.call('HSET', KEYS[1], 'state', 'removed')
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+if ARGV[7] ~= '' then
+  redis.call('XADD', KEYS[5], '*', 'event', ARGV[7])
+end
+redis.call('SET', KEYS[4], known, 'EX', ARGV[3])
+return known

@@ -12,7 +12,7 @@ from redis import Redis
 
 from models.classifier import StuckRun
 from worker.incidents.events import derived_id
-from worker.queue.operations import tell_operators
+from worker.operations import tell_operators
 from worker.redisdb import now_ms, store_errors
 
 MODEL_STUCK: Final = "livewarden.operations.model_stuck.v1"

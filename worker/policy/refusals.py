@@ -7,8 +7,7 @@ from typing import Any, Final
 from redis import Redis
 
 from worker.incidents.events import derived_id
-from worker.queue.keys import OPERATIONS
-from worker.queue.operations import operations_event
+from worker.operations import OPERATIONS, operations_event
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
 REFUSED: Final = "livewarden.operations.policy_refused.v1"

@@ -18,7 +18,6 @@ from typing import Final
 from config.facts import ListedHash, Severity
 
 DECISIONS: Final = "lw:decisions"
-OPERATIONS: Final = "lw:operations"
 FLOODS_DUE: Final = "lw:floods:due"
 GROUP: Final = "moderators"
 """The consumer group of the desk and of `livewarden queue` alike."""

@@ -13,12 +13,12 @@ from redis import Redis
 
 from config.facts import Severity
 from worker.errors import QueueError
+from worker.operations import OPERATIONS
 from worker.queue.keys import (
     DECISIONS,
     ESCALATION_KEYS,
     GROUP,
     OPEN_KEYS,
-    OPERATIONS,
     incident_key,
     open_key,
 )

@@ -4,8 +4,8 @@ One Redis hash a stream, `lw:stream:{id}`; the sorted set `lw:streams` lists the
 """
 
 import json
-import math
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,8 +15,11 @@ from urllib.parse import quote, urlsplit
 from redis import Redis
 
 from config.conditions.kinds import MAX_NOTE_CHARACTERS, MAX_NOTES
-from worker.errors import RegistryError
+from worker.errors import RegistryError, StoreError
+from worker.operations import OPERATIONS
 from worker.redisdb import run_script
+from worker.streams.changes import Author, Found, change_event
+from worker.streams.shownurl import shown_url
 
 STREAMS = "lw:streams"
 DUE = "lw:due"
@@ -26,15 +29,25 @@ _STREAM_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 MAX_URL_LENGTH = 4096
 MAX_METADATA_BYTES = MAX_NOTE_CHARACTERS
 """A platform's own notes on a stream travel with each event; they are no place for pictures."""
+MAX_METADATA_DEPTH = 32
+"""What reads notes goes down into them: Python's own limit, some 1,000, is met at another place each time."""
 
 KEPT_AFTER_END_SECONDS = 7 * 24 * 3600
 """How long the record of an ended or removed stream can still be read."""
 
+ONCE_SECONDS = 120
+"""How long a call is known by its token: longer than whoever made it can take to make it again."""
+
+MAX_TRIES = 16
+"""Of a change that others' changes come in between: each takes about a millisecond."""
 
 WAITING = "waiting"
 """State of a stream that is registered and was not read yet; from then on it is that of `worker.polling.cursor`."""
 REMOVED = "removed"
 """State of a stream that the platform has taken off."""
+
+_OVER = frozenset({REMOVED, "ended"})
+_BY_HAND = Author()
 
 
 class Purpose(StrEnum):
@@ -72,6 +85,11 @@ class Registration:
 def stream_key(stream_id: str) -> str:
     """The stream's hash in Redis."""
     return f"lw:stream:{stream_id}"
+
+
+def once_key(token: str) -> str:
+    """Where it is noted what the call of that token gave."""
+    return f"lw:once:{token}"
 
 
 def signals_key(stream_id: str) -> str:
@@ -127,16 +145,24 @@ def _check_url(url: object, stream_id: str, url_template: str) -> str:
         if not url_template:
             raise RegistryError(f"url: stream {stream_id} came without one, and LIVEWARDEN_URL_TEMPLATE is not set")
         url = url_template.replace("{stream_id}", quote(stream_id, safe=""))
-    if not isinstance(url, str) or len(url) > MAX_URL_LENGTH or any(c.isspace() or ord(c) < 32 for c in url):
-        raise RegistryError(f"url: {str(url)[:80]!r}: expected an http(s) URL of at most {MAX_URL_LENGTH} characters")
+    if not isinstance(url, str) or len(url) > MAX_URL_LENGTH or any(map(_never_in_a_url, url)):
+        raise RegistryError(
+            f"url: {shown_url(str(url))[:80]!r}: expected an http(s) URL of at most {MAX_URL_LENGTH} characters"
+        )
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
     if not usable:
-        raise RegistryError(f"url: {url[:80]!r}: expected http://host/… or https://host/…")
+        # Without what may be a password or a token: this is logged.
+        raise RegistryError(f"url: {shown_url(url)[:80]!r}: expected http://host/… or https://host/…")
     return url
+
+
+def _never_in_a_url(character: str) -> bool:
+    """White space, what steers a terminal, and halves of a surrogate pair, which cannot be written down."""
+    return character.isspace() or ord(character) < 32 or "\ud800" <= character <= "\udfff"
 
 
 def _choice(name: str, kind: type[_Choice], value: object) -> _Choice:
@@ -156,7 +182,8 @@ def _check_audience(value: object, legal_basis: str) -> Audience:
 
 
 def _check_risk_prior(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= 1:
+    # NaN is in no range; an integer beyond all floats need not become one.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise RegistryError(f"risk_prior: {str(value)[:80]!r}: expected a number from 0 to 1")
     return float(value)
 
@@ -168,14 +195,28 @@ def _check_metadata(value: object) -> Mapping[str, Any]:
         raise RegistryError(f"metadata: expected a JSON object, got {type(value).__name__}")
     try:
         size_bytes = len(json.dumps(value, allow_nan=False).encode())
+        json.dumps(value, ensure_ascii=False).encode()  # fails on halves of a surrogate pair
     except (TypeError, ValueError, RecursionError) as error:
         raise RegistryError(f"metadata: expected a JSON object: {error}") from error
     if size_bytes > MAX_METADATA_BYTES:
         raise RegistryError(f"metadata: {size_bytes} bytes of JSON: expected at most {MAX_METADATA_BYTES}")
+    if nesting(value) > MAX_METADATA_DEPTH:
+        raise RegistryError(f"metadata: expected at most {MAX_METADATA_DEPTH} objects and arrays inside one another")
     values = _count(value)
     if values > MAX_NOTES:
         raise RegistryError(f"metadata: {values} values, keys among them: expected at most {MAX_NOTES}")
     return value
+
+
+def nesting(value: object) -> int:
+    """How many objects and arrays are inside one another; 0 for a value that is neither."""
+    level: list[Any] = [[value]]
+    depth = -1
+    while level:
+        depth += 1
+        inside = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [one for part in inside for one in part if isinstance(one, dict | list | tuple)]
+    return depth
 
 
 def _count(value: dict[str, Any]) -> int:
@@ -190,46 +231,75 @@ def _count(value: dict[str, Any]) -> int:
     return count
 
 
-def watch(redis: Redis, registration: Registration) -> int:
+def watch(redis: Redis, registration: Registration, *, author: Author = _BY_HAND, token: str | None = None) -> int:
     """Begins to watch a stream, or goes on with changed particulars; may be called twice.
 
     A stream that had ended or was removed, or whose URL is another one now, begins a new watch generation: its
-    segments are moderated afresh, its coverage goes on counting.
+    segments are moderated afresh, its coverage goes on counting. Another URL or purpose of a stream that is watched
+    is published to operators.
+
+    Args:
+        token: names this call; the same call made again does nothing and gives the same. None: a new one.
 
     Returns:
         The watch generation, from 1.
     """
-    return int(
-        run_script(
+    token = secrets.token_hex(16) if token is None else token
+    stream_id, key = registration.stream_id, stream_key(registration.stream_id)
+    for _ in range(MAX_TRIES):
+        found = Found.read(redis, key, _OVER)
+        event = change_event(
+            stream_id, found, author, token=token, url=registration.url, purpose=registration.purpose.value
+        )
+        answer = run_script(
             redis,
             "watch",
-            keys=[stream_key(registration.stream_id), STREAMS, DUE, signals_key(registration.stream_id)],
+            keys=[key, STREAMS, DUE, signals_key(stream_id), once_key(token), OPERATIONS],
             args=[
-                registration.stream_id,
+                stream_id,
                 registration.url,
                 registration.purpose,
                 registration.audience,
                 repr(registration.risk_prior),
                 json.dumps(registration.metadata),
+                ONCE_SECONDS,
+                *found.as_args(),
+                event,
             ],
         )
-    )
+        if answer != "changed":
+            return int(answer)
+    raise StoreError(f"stream {stream_id}: others change it all the time: try again")
 
 
-def unwatch(redis: Redis, stream_id: str) -> bool:
-    """Takes a stream off; segments already admitted are still moderated.
+def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: str | None = None) -> bool:
+    """Takes a stream off; segments already admitted are still moderated. If it was watched, that is published to
+    operators.
+
+    Args:
+        token: as of `watch`.
 
     Returns:
         False if the stream was not known.
     """
-    return bool(
-        run_script(
+    token = secrets.token_hex(16) if token is None else token
+    for _ in range(MAX_TRIES):
+        found = Found.read(redis, stream_key(stream_id), _OVER)
+        answer = run_script(
             redis,
             "unwatch",
-            keys=[stream_key(stream_id), DUE, STREAMS],
-            args=[stream_id, KEPT_AFTER_END_SECONDS],
+            keys=[stream_key(stream_id), DUE, STREAMS, once_key(token), OPERATIONS],
+            args=[
+                stream_id,
+                KEPT_AFTER_END_SECONDS,
+                ONCE_SECONDS,
+                *found.as_args(),
+                change_event(stream_id, found, author, token=token),
+            ],
         )
-    )
+        if answer != "changed":
+            return bool(answer)
+    raise StoreError(f"stream {stream_id}: others change it all the time: try again")
 
 
 def stream_ids(redis: Redis) -> list[str]:

@@ -6,7 +6,9 @@ One hash a stream, `lw:signals:{id}`: name to number. A new watch generation beg
 import json
 import math
 import re
+import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from redis import Redis
@@ -14,7 +16,7 @@ from redis import Redis
 from config.facts import StreamFacts
 from worker.errors import RegistryError
 from worker.redisdb import run_script
-from worker.streams.registry import KEPT_AFTER_END_SECONDS, signals_key, stream_key
+from worker.streams.registry import KEPT_AFTER_END_SECONDS, ONCE_SECONDS, once_key, signals_key, stream_key
 
 MAX_SIGNALS: Final = 50
 """Of one stream: rules are written for each, and every segment carries them to the verdict log."""
@@ -36,23 +38,37 @@ def check_signals(value: object) -> dict[str, float]:
     for name, number in value.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise RegistryError(f"signals: {str(name)[:80]!r}: expected 1 to 64 characters of a-z 0-9 _ . -")
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-            raise RegistryError(f"signals: {name}: {str(number)[:80]!r}: expected a number")
-        checked[name] = float(number)
+        checked[name] = _finite(name, number)
     return checked
 
 
-def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float]) -> None:
+def _finite(name: str, number: object) -> float:
+    with suppress(OverflowError):  # an integer beyond all floats
+        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
+            return float(number)
+    raise RegistryError(f"signals: {name}: {str(number)[:80]!r}: expected a number")
+
+
+def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float], *, token: str | None = None) -> None:
     """Takes over what `check_signals` gave; others that were reported before stay as they are.
+
+    Args:
+        token: names this call; the same call made again does nothing. None: a new one.
 
     Raises:
         RegistryError: the stream is not watched, or would have more than MAX_SIGNALS.
     """
+    token = secrets.token_hex(16) if token is None else token
     answer = run_script(
         redis,
         "signals",
-        keys=[stream_key(stream_id), signals_key(stream_id)],
-        args=[KEPT_AFTER_END_SECONDS, MAX_SIGNALS, *(part for name in signals for part in (name, repr(signals[name])))],
+        keys=[stream_key(stream_id), signals_key(stream_id), once_key(token)],
+        args=[
+            KEPT_AFTER_END_SECONDS,
+            MAX_SIGNALS,
+            ONCE_SECONDS,
+            *(part for name in signals for part in (name, repr(signals[name]))),
+        ],
     )
     if answer == "unknown":
         raise RegistryError(f"stream_id: {stream_id}: no such stream is watched")

@@ -19,7 +19,8 @@ from redis import Redis
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import leased
 from worker.objectstore import ObjectStore
-from worker.queue.keys import DECISIONS, ESCALATION_KEYS, OPERATIONS
+from worker.operations import OPERATIONS
+from worker.queue.keys import DECISIONS, ESCALATION_KEYS
 from worker.redisdb import now_ms, store_errors
 from worker.verdictlog.outcomerows import outcome_row
 from worker.verdictlog.reading import write_table

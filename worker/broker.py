@@ -1,0 +1,48 @@
+"""kombu's Redis transport for Celery's own queues, in which a message that nobody can take apart costs itself only.
+
+As kombu has it, whatever it raises over a message goes through the worker's event loop and ends the worker; the message
+is lost, or is there again after the restart. Only workers write to these queues, so this is a second line: `intake`, to
+which platforms write, is read in another way (`worker.intake`).
+"""
+
+import logging
+from queue import Empty
+from typing import Any, Final
+
+from kombu.transport import redis
+from redis.exceptions import ResponseError
+
+_log = logging.getLogger(__name__)
+
+TRANSPORT: Final = "worker.broker.Transport"
+"""For Celery's setting `broker_transport`."""
+
+
+class Channel(redis.Channel):
+    """Drops what it cannot take apart."""
+
+    def _brpop_read(self, **options: Any) -> Any:
+        """Reads a message and has it delivered."""
+        before = set(self._unacknowledged())
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc]
+        except (Empty, ResponseError, *self.connection_errors):  # type: ignore[attr-defined]
+            raise
+        except Exception as error:
+            # Without its text, which quotes what came.
+            _log.error("a message in Celery's queues is dropped: %s: expected one of our tasks", type(error).__name__)
+            # Delivered, as far as kombu knows: it would hold one of the worker's places, and come again.
+            for tag in self._unacknowledged():
+                if tag not in before:
+                    self.basic_reject(tag, requeue=False)
+            return None
+
+    def _unacknowledged(self) -> list[str]:
+        """Delivery tags of what this worker has; a few, as many as it may have in advance."""
+        return list(self.qos._delivered or ())
+
+
+class Transport(redis.Transport):
+    """As kombu's."""
+
+    Channel = Channel

@@ -1,0 +1,39 @@
+"""Whether what platforms send is read, and not refused: `livewarden doctor`'s part of it."""
+
+from collections.abc import Iterator
+
+from config.settings import Settings
+from worker.diagnosis import Diagnosis, State
+from worker.errors import StoreError
+from worker.intake.batches import waiting
+from worker.intake.refusals import refused_counts, refused_messages
+from worker.redisdb import connect, now_ms, store_errors
+
+MANY = 1_000
+"""Messages that wait: one reader is through with as many in some seconds."""
+
+LATELY_MS = 3_600_000
+
+
+def examine_intake(settings: Settings) -> Iterator[Diagnosis]:
+    """Tells how many messages wait and were refused; nothing where Redis is away: another check tells that."""
+    try:
+        with connect(settings.redis_url.get_secret_value(), retries=0) as redis, store_errors():
+            length, counts, newest, now = (
+                waiting(redis),
+                refused_counts(redis),
+                refused_messages(redis, 1),
+                now_ms(redis),
+            )
+    except StoreError:
+        return
+    told = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
+    found = f"{length:,} messages wait; {f'refused so far: {told}' if told else 'none was refused'}"
+    if length > MANY:
+        advice = "see that workers run, and who sends so much"
+    elif newest and now - int(newest[0]["at_ms"]) < LATELY_MS:
+        advice = "the last was refused within the hour: see which and why with `livewarden streams refused`"
+    else:
+        yield Diagnosis(name="intake", state=State.OK, found=found)
+        return
+    yield Diagnosis(name="intake", state=State.WARN, found=found, advice=advice)

@@ -1,0 +1,1 @@
+"""What platforms send to the queue `intake`: read, checked, applied."""

@@ -1,0 +1,33 @@
+"""Names in Redis of what comes in.
+
+intake, intake\\x06\\x163 …    lists: messages, as kombu writes them, by priority
+lw:intake:claim             hash: batch, token, until_ms, taken_ms, claims, tries, total: who has the batch
+lw:intake:taken             list: the batch, in the order in which it is applied
+lw:intake:rest              while it is there nobody takes a batch
+lw:intake:counts            hash: read, refused:{reason} -> how many, ever
+lw:intake:refused           list: JSON records of refused messages, the newest first
+lw:intake:newest            hash: reason -> the newest of these
+lw:intake:unpublished       hash: reason -> how many were refused since the last event
+lw:intake:published:{reason} there while the last event is new
+"""
+
+from typing import Final
+
+QUEUE: Final = "intake"
+
+_PRIORITY_STEPS: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
+"""kombu's Redis transport has a list for every third priority; the first is the most urgent."""
+
+LISTS: Final = tuple(f"{QUEUE}{step}" for step in _PRIORITY_STEPS)
+CLAIM: Final = "lw:intake:claim"
+TAKEN: Final = "lw:intake:taken"
+REST: Final = "lw:intake:rest"
+COUNTS: Final = "lw:intake:counts"
+REFUSED: Final = "lw:intake:refused"
+NEWEST: Final = "lw:intake:newest"
+UNPUBLISHED: Final = "lw:intake:unpublished"
+
+
+def published_key(reason: str) -> str:
+    """There while the last event of that reason is new."""
+    return f"lw:intake:published:{reason}"

@@ -1,0 +1,33 @@
+-- Drops the first messages of a batch, which are applied or refused; keeps the lease of whoever has it for another
+-- while, or gives it back. Safe to be sent twice, and by two readers of one batch: what is dropped goes by the batch's ID
+-- and by places in it.
+-- KEYS: claim, batch, rest, counts. ARGV: batch's ID, token of the claim, how many of the batch are done since it was
+-- taken, lease in ms (0: given back, and this try counts for nothing), ms for which nobody takes another batch once this
+-- one is done.
+-- Returns 1 if the caller may go on with what is left, or 0: nothing is left, or another has it.
+local batch, token, total = unpack(redis.call('HMGET', KEYS[1], 'batch', 'token', 'total'))
+if batch ~= ARGV[1] then
+  return 0
+end
+local new = ARGV[3] - (total - redis.call('LLEN', KEYS[2]))
+if new > 0 then
+  redis.call('LTRIM', KEYS[2], new, -1)
+  redis.call('HINCRBY', KEYS[4], 'read', new)
+  redis.call('HSET', KEYS[1], 'tries', 1)
+end
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  redis.call('DEL', KEYS[1])
+  if tonumber(ARGV[5]) > 0 then
+    redis.call('SET', KEYS[3], 1, 'PX', ARGV[5])
+  end
+  return 0
+end
+if token ~= ARGV[2] then
+  return 0
+end
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'until_ms', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[4])
+if ARGV[4] == '0' then
+  redis.call('HINCRBY', KEYS[1], 'tries', -1)
+end
+return 1

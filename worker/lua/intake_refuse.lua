@@ -1,0 +1,19 @@
+-- Counts and keeps messages that are refused; safe to be sent twice.
+-- KEYS: counts, refused ones, those not yet published by reason, the newest by reason, then the mark of each message.
+-- ARGV: seconds that marks are kept, how many records are kept, then reason and record of each message.
+-- Returns for each message 1, or 0 if it was counted before.
+local new = {}
+for place = 5, #KEYS do
+  local reason, record = ARGV[2 * place - 7], ARGV[2 * place - 6]
+  if redis.call('SET', KEYS[place], 1, 'NX', 'EX', ARGV[1]) then
+    redis.call('HINCRBY', KEYS[1], 'refused:' .. reason, 1)
+    redis.call('LPUSH', KEYS[2], record)
+    redis.call('HINCRBY', KEYS[3], reason, 1)
+    redis.call('HSET', KEYS[4], reason, record)
+    table.insert(new, 1)
+  else
+    table.insert(new, 0)
+  end
+end
+redis.call('LTRIM', KEYS[2], 0, ARGV[2] - 1)
+return new
