@@ -16,7 +16,15 @@ keep_numpy_to_one_thread(os.environ)
 
 import cv2
 from celery import Celery
-from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_ready, worker_shutdown
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+)
 from kombu import Exchange, Queue
 
 from config.errors import LivewardenError
@@ -25,6 +33,7 @@ from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.place import Place
 from worker.heartbeat import touch_while_alive
+from worker.logsetup import escape_records
 from worker.lookback.keeper import keep_looking_back
 from worker.policy.follower import PolicyFollower
 from worker.policy.judging import Judging
@@ -70,6 +79,7 @@ app.conf.update(
     # Celery's own limit is 4 s: a child that builds its sessions for longer is killed, and the next one, for ever.
     worker_proc_alive_timeout=TRIAL_SECONDS,
     worker_hijack_root_logger=True,
+    worker_log_color=False,  # colours are what `_escape_log` escapes
     worker_cancel_long_running_tasks_on_connection_loss=True,
     worker_enable_remote_control=False,
     worker_send_task_events=False,
@@ -112,6 +122,13 @@ def tick_now() -> None:
 
 
 _stopping = threading.Event()
+
+
+@after_setup_logger.connect
+@after_setup_task_logger.connect
+def _escape_log(logger: logging.Logger, **_: Any) -> None:
+    """In the worker, in each pool child and in beat, whenever Celery has set up a logger."""
+    escape_records(logger)
 
 
 @worker_init.connect

@@ -24,6 +24,7 @@ from models.bank.entries import Entry, HashKind
 from worker.apart import give_way
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import leased
+from worker.logsetup import set_up_logging
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, Job, job_record, next_bulk_job
 from worker.lookback.looking import REST_MS, Lookback, search
 from worker.lookback.scan import IN_BULK
@@ -159,7 +160,7 @@ def _tidy(redis: Redis, store: ObjectStore) -> None:
 
 def main() -> None:
     """Looks back for all lists that wait, as the environment says."""
-    logging.basicConfig(level=logging.INFO, format="livewarden: %(message)s")
+    set_up_logging(logging.INFO)
     give_way()
     process = Process(Settings.from_mapping(os.environ))
     try:
