@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from redis import Redis
 
 from config.conditions.kinds import MAX_NOTE_CHARACTERS, MAX_NOTES
-from worker.errors import RegistryError
+from worker.errors import FetchError, RegistryError
+from worker.fetching.urls import parse, without_query
 from worker.redisdb import run_script
 
 STREAMS = "lw:streams"
@@ -127,15 +128,13 @@ def _check_url(url: object, stream_id: str, url_template: str) -> str:
         if not url_template:
             raise RegistryError(f"url: stream {stream_id} came without one, and LIVEWARDEN_URL_TEMPLATE is not set")
         url = url_template.replace("{stream_id}", quote(stream_id, safe=""))
-    if not isinstance(url, str) or len(url) > MAX_URL_LENGTH or any(c.isspace() or ord(c) < 32 for c in url):
+    if not isinstance(url, str) or len(url) > MAX_URL_LENGTH or " " in url or not url.isprintable():
         raise RegistryError(f"url: {str(url)[:80]!r}: expected an http(s) URL of at most {MAX_URL_LENGTH} characters")
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise RegistryError(f"url: {url[:80]!r}: expected http://host/… or https://host/…")
+        parse(url)
+    except FetchError:
+        shown = without_query(url)[:80]
+        raise RegistryError(f"url: {shown!r}: expected http://host/… or https://host/…, without a user") from None
     return url
 
 
