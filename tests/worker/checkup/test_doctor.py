@@ -153,3 +153,14 @@ def test_rules_over_models_that_do_not_run_are_told(tmp_path: Path) -> None:
     assert checks["rules"]["state"] == "warn"
     assert "score safety-s/nsfl is always 0.0" in checks["rules"]["found"]
     assert "unknown list 'plice': did you mean 'police'?" in checks["rules"]["found"]
+
+
+def test_a_listed_name_that_leads_into_a_private_network_is_told_with_its_entry(tmp_path: Path) -> None:
+    """Every fetch from the operator's own origin is refused, and nothing says what to write."""
+    _, checks = examine(NOBODY, {"LIVEWARDEN_ALLOWED_ORIGINS": "localhost:8080"})
+    told = checks["origin names"]
+    assert told["state"] == "warn"
+    assert "localhost:8080 leads to" in told["found"]
+    assert "127.0.0.1:8080" in told["advice"]
+    _, checks = examine(NOBODY, {"LIVEWARDEN_ALLOWED_ORIGINS": "localhost:8080 127.0.0.1:8080 [::1]:8080"})
+    assert checks["origin names"]["state"] == "ok"
