@@ -53,7 +53,8 @@ class Settings(BaseModel):
     """Names this deployment in the `source` of every event: `/livewarden/<deployment>`."""
 
     allowed_origins: tuple[str, ...] = ()
-    """Hosts (`host` or `host:port`) or networks (CIDR) that may be fetched from. Empty: public addresses only."""
+    """Names, addresses and networks (CIDR), each with `:port` or for 80 and 443, that may be fetched from; a name at
+    public addresses, and at those on the list. Empty: public addresses only. `worker.fetching.origins` reads them."""
 
     legal_basis: str = ""
     """Documented legal basis for watching private streams. Empty: streams of audience `private` are refused."""

@@ -21,7 +21,15 @@ forbid_dumps()
 
 import cv2
 from celery import Celery
-from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_ready, worker_shutdown
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+)
 from kombu import Exchange, Queue
 
 from config.environment import load_settings
@@ -33,6 +41,7 @@ from worker.broker import TRANSPORT
 from worker.confinement import check_confinement, log_unconfined
 from worker.heartbeat import touch_while_alive
 from worker.intake.reader import keep_reading
+from worker.logsetup import escape_records
 from worker.lookback.keeper import keep_looking_back
 from worker.policy.follower import PolicyFollower
 from worker.policy.judging import Judging
@@ -92,6 +101,7 @@ app.conf.update(
     # Celery's own limit is 4 s: a child that builds its sessions for longer is killed, and the next one, for ever.
     worker_proc_alive_timeout=TRIAL_SECONDS,
     worker_hijack_root_logger=True,
+    worker_log_color=False,  # colours are what `_escape_log` escapes
     worker_cancel_long_running_tasks_on_connection_loss=True,
     worker_enable_remote_control=False,
     worker_send_task_events=False,
@@ -140,6 +150,13 @@ _INTAKE = "livewarden-intake"
 
 GIVE_BACK_SECONDS = 0.5
 """For which a worker that ends waits for it: else other workers wait until its lease is over."""
+
+
+@after_setup_logger.connect
+@after_setup_task_logger.connect
+def _escape_log(logger: logging.Logger, **_: Any) -> None:
+    """In the worker, in each pool child and in beat, whenever Celery has set up a logger."""
+    escape_records(logger)
 
 
 @worker_init.connect

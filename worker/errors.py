@@ -87,7 +87,7 @@ class FetchError(WorkerError):
         self.text = text
         self.reason = reason
         """For the ledger: `refused_origin`, `bad_url`, `unreachable`, `timeout`, `too_large`, `redirect_loop`,
-        `bad_response`, or `http_<status>`."""
+        `bad_response`, `http_<status>`, or `internal`: a mistake of ours or of a library's, which is logged."""
 
     def __str__(self) -> str:
         return self.text

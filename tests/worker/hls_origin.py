@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -72,8 +73,12 @@ class LiveOrigin:
     """Served instead of the playlist made of `listed`."""
     status: dict[str, int] = field(default_factory=dict)
     """Path to a status to answer with."""
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Path to a Location, in Latin-1, byte for byte."""
     gates: dict[str, "Gate"] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    arrived: list[float] = field(default_factory=list)
+    """When each of them came, by the monotonic clock."""
 
     @property
     def host(self) -> str:
@@ -132,6 +137,7 @@ def serving(origin: LiveOrigin) -> Iterator[LiveOrigin]:
 
         def _answer(self, *, with_body: bool) -> None:
             path = self.path.partition("?")[0]
+            origin.arrived.append(time.monotonic())
             origin.requests.append(f"{self.command} {path}")
             gate = origin.gates.get(path)
             if gate is not None and with_body:
@@ -143,7 +149,9 @@ def serving(origin: LiveOrigin) -> Iterator[LiveOrigin]:
                 body = origin.bodies.get(path, b"")
             known = path in origin.bodies or path == "/live/index.m3u8"
             status = origin.status.get(path, 200 if known else 404)
-            self.send_response(status)
+            self.send_response(302 if path in origin.redirects else status)
+            if path in origin.redirects:
+                self.send_header("Location", origin.redirects[path])
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if with_body:
@@ -154,6 +162,7 @@ def serving(origin: LiveOrigin) -> Iterator[LiveOrigin]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 128  # more at once than fit would connect a second later
 
         def handle_error(self, *_: Any) -> None:
             """A killed client resets its connection: that is what some tests are about."""

@@ -25,6 +25,7 @@ from worker.bank.place import Place
 from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes, store_again
 from worker.coredumps import forbid_dumps
 from worker.errors import BankRequestError
+from worker.logsetup import set_up_logging
 from worker.redisdb import connect
 
 _log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def keep_in_order(redis: Redis, bank: Follower, place: Place, deployment: str, s
 def main() -> None:
     """Compacts once, as the environment says."""
     forbid_dumps()
-    logging.basicConfig(level=logging.INFO, format="livewarden: %(message)s")
+    set_up_logging(logging.INFO)
     give_way()
     settings = load_settings(os.environ)
     try:

@@ -24,13 +24,13 @@ from worker.bank.opening import open_what_is_there
 from worker.cardfile import card_png
 from worker.checkup.failingdoctor import examine_failing
 from worker.checkup.intakedoctor import examine_intake
+from worker.checkup.origindoctor import examine_origins
 from worker.checkup.policydoctor import examine_policies
 from worker.checkup.redisdoctor import examine_redis
 from worker.checkup.stuckdoctor import examine_stuck
 from worker.confinement import ADVICE, UNCONFINED
 from worker.diagnosis import Diagnosis, State
 from worker.errors import ObjectStoreError
-from worker.fetching.origins import AllowedOrigins
 from worker.objectstore import ObjectStore
 from worker.policy.judging import known_scores
 from worker.verdicts.stages import classifiers_for
@@ -58,7 +58,7 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
     except LivewardenError as error:
         yield Diagnosis(name="settings", state=State.FAIL, found=str(error), advice="correct the variables named here")
         return
-    yield _origins(settings)
+    yield from examine_origins(settings)
     policy = yield from _loaded("policy", lambda: load_policy(settings.policy_file), _describe_policy)
     lists = yield from _loaded("hash lists", lambda: open_what_is_there(settings).bank, _describe_lists)
     classifiers = yield from _loaded("classifiers", lambda: classifiers_for(policy, settings), _describe_classifiers)
@@ -105,29 +105,6 @@ def _variables(environment: Mapping[str, str]) -> Diagnosis:
         found=f"not read by this version: {', '.join(told)}",
         advice="correct or remove them",
     )
-
-
-def _origins(settings: Settings) -> Diagnosis:
-    try:
-        origins = AllowedOrigins.parse(settings.allowed_origins)
-    except LivewardenError as error:
-        return Diagnosis(name="origins", state=State.FAIL, found=str(error), advice=f"correct {PREFIX}ALLOWED_ORIGINS")
-    if origins.public_only:
-        return Diagnosis(
-            name="origins",
-            state=State.WARN,
-            found="any public address may be fetched from",
-            advice=f"name your origins in {PREFIX}ALLOWED_ORIGINS: then a stream's URL leads nowhere else",
-        )
-    wide = [str(network) for network in origins.networks if network.prefixlen == 0]
-    if wide:
-        return Diagnosis(
-            name="origins",
-            state=State.WARN,
-            found=f"{', '.join(wide)} allows everything, your own network and its metadata service included",
-            advice=f"name your origins in {PREFIX}ALLOWED_ORIGINS",
-        )
-    return Diagnosis(name="origins", state=State.OK, found=f"only {', '.join(settings.allowed_origins)}")
 
 
 def _loaded(

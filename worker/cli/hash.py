@@ -1,11 +1,13 @@
 """`livewarden hash`: the PDQ hash of picture files."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from config.errors import LivewardenError
+from worker.printable import printable
 
 
 def hash_images(
@@ -31,9 +33,18 @@ def hash_images(
                 typer.echo(f"livewarden: {_naming(path, error)}", err=True)
                 failed = True
             else:
-                typer.echo(f"{hashed.hex} {hashed.quality} {path}")
+                typer.echo(f"{hashed.hex} {hashed.quality} ".encode() + _name_bytes(path))
     if failed:
         raise typer.Exit(2)
+
+
+def _name_bytes(path: Path) -> bytes:
+    """The name as it came, which may be no UTF-8, without what steers a terminal."""
+    return b"".join(os.fsencode(character if _is_byte(character) else printable(character)) for character in str(path))
+
+
+def _is_byte(character: str) -> bool:
+    return "\udc80" <= character <= "\udcff"
 
 
 def _naming(path: Path, error: LivewardenError) -> str:

@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from importlib.metadata import entry_points, version
-from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -27,6 +26,9 @@ from worker.cli.scan import scan
 from worker.cli.streams import app as streams
 from worker.cli.testcard import write_testcard
 from worker.coredumps import forbid_dumps
+from worker.errors import DemoError
+from worker.logsetup import set_up_logging
+from worker.printable import PrintableStream, printable
 from worker.threads import keep_numpy_to_one_thread
 
 PLUGIN_GROUP = "livewarden.commands"
@@ -87,16 +89,17 @@ def main() -> None:
     """Runs the command line of this process and ends it with a status: 130 after Ctrl-C, 2 after an error."""
     keep_numpy_to_one_thread(os.environ)
     forbid_dumps()
-    logging.basicConfig(level=logging.WARNING, format="livewarden: %(message)s", stream=sys.stderr)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # File names are bytes: one that is not UTF-8 is printed as it came.
-            stream.reconfigure(errors="surrogateescape")
+    for name in ("stdout", "stderr"):
+        # Subcommands print texts of streams, files and messages: what steers a terminal in them ends here.
+        setattr(sys, name, PrintableStream(getattr(sys, name)))
+    set_up_logging(logging.WARNING)
     _add_plugins()
     try:
         app()
     except LivewardenError as error:
-        sys.stderr.write(f"livewarden: {error}\n")
+        text = str(error)
+        # The one that has lines of its own: the end of a log.
+        sys.stderr.write(f"livewarden: {text if isinstance(error, DemoError) else printable(text)}\n")
         sys.exit(FAILED)
     finally:
         _flush()

@@ -78,7 +78,7 @@ class _Known:
     def tell_refused(self) -> bool:
         """Says on stderr what of the policy does not fit the models; whether there is something."""
         from config.errors import PolicyError
-        from worker.cli.printable import printable
+        from worker.printable import printable
         from worker.verdicts.modelrules import packages_for
 
         if self.broken:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from worker.cli.printable import printable
+from worker.printable import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 def print_list(records: Sequence[Mapping[str, Any]]) -> None:
     """All models in a table, and below it what is not usable."""
-    from rich.console import Console
     from rich.text import Text
 
+    from worker.cli.screen import Screen
+
     rows = [_list_row(record) for record in records if record["ok"]]
-    console = Console()
+    console = Screen()
     _print_table(("model", "version", "from", "runs", "weights", "scores"), rows)
     for record in records:
         if not record["ok"]:
@@ -82,9 +83,9 @@ def print_benched(records: Sequence[Mapping[str, Any]]) -> None:
 
 def print_explained(package: "ModelPackage", record: Mapping[str, Any]) -> None:
     """All that a manifest says, and the scores of a picture if one was asked for."""
-    from rich.console import Console
     from rich.text import Text
 
+    from worker.cli.screen import Screen
     from worker.modelreport import picture_steps
 
     def tell(*parts: str | tuple[str, str]) -> None:
@@ -95,7 +96,7 @@ def print_explained(package: "ModelPackage", record: Mapping[str, Any]) -> None:
         for line in lines:
             tell(f"  - {_one_line(line)}")
 
-    console = Console()
+    console = Screen()
     manifest = package.manifest
     replaced = "" if package.replaces is None else f", in place of that from {package.replaces}"
     tell((_one_line(f"{manifest.name} {manifest.version}"), "bold"), _one_line(f" from {package.origin}{replaced}"))
@@ -125,10 +126,11 @@ def _one_line(text: str) -> str:
 @contextmanager
 def progress(total: int) -> "Iterator[Any]":
     """A progress bar on stderr, if that is a terminal."""
-    from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
+    from worker.cli.screen import Screen
+
+    console = Screen(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("measuring", total=total)
         yield lambda: bar.advance(task)
@@ -136,13 +138,14 @@ def progress(total: int) -> "Iterator[Any]":
 
 def _print_table(headings: Sequence[str], rows: "Sequence[Sequence[Text]]") -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from worker.cli.screen import Screen
 
     table = Table(*headings, box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Screen().print(table)
 
 
 def print_json(record: Mapping[str, Any]) -> None:

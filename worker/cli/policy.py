@@ -17,7 +17,7 @@ from config.errors import PolicyError
 from config.settings import Settings
 from worker.cli.ago import seconds_of
 from worker.cli.options import Json
-from worker.cli.printable import printable
+from worker.printable import printable
 
 app = typer.Typer(no_args_is_help=True, help="Check, test and try a policy before it goes live.")
 
@@ -66,9 +66,9 @@ def check(
         rules = [{"rule": rule.name, "severity": rule.severity, "mode": rule.mode} for rule in policy.rules]
         _print_json({"type": "policy", "file": name, "ok": True, "version": policy.version, "rules": rules})
     else:
-        from rich.console import Console
+        from worker.cli.screen import Screen
 
-        Console().print(describe(policy, name))
+        Screen().print(describe(policy, name))
         for rule_name, score in unknown:
             typer.echo(f"{name}: rule {rule_name!r}: {_always_0(score)}")
 
@@ -198,9 +198,9 @@ def replay(
         for record in result.records():
             _print_json(record)
     else:
-        from rich.console import Console
+        from worker.cli.screen import Screen
 
-        Console().print(report(result))
+        Screen().print(report(result))
     if plot is not None:
         drawn = [threshold for rule in tried.rules for threshold in thresholds(rule)]
         title = f"Policy {tried.version}, from {since} ago to {until} ago, {result.rows:,} pictures"
@@ -210,11 +210,12 @@ def replay(
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr, if that is a terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+    from worker.cli.screen import Screen
+
     columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=total)
         yield lambda rows: progress.update(task, advance=rows)

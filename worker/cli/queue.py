@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.printable import printable
+from worker.printable import printable
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -78,11 +78,10 @@ def watch(
     as_json: Json = False,
 ) -> None:
     """Follow what is published, without taking anything, until Ctrl-C."""
-    from rich.console import Console
-
+    from worker.cli.screen import Screen
     from worker.queue.taking import follow
 
-    console = Console()
+    console = Screen()
     try:
         for entry in follow(_redis(), from_start=from_start):
             if as_json:
@@ -98,10 +97,10 @@ def list_(as_json: Json = False) -> None:
     """Show the incidents that nobody has decided, in the order in which they are taken."""
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from worker.cli.screen import Screen
     from worker.queue.taking import open_incidents
 
     incidents = open_incidents(_redis())
@@ -128,7 +127,7 @@ def list_(as_json: Json = False) -> None:
             incident.rule,
             Text(printable(held)),
         )
-    Console().print(table)
+    Screen().print(table)
 
 
 def _settings() -> "Settings":
@@ -165,9 +164,10 @@ def _row(event: dict[str, Any]) -> "Text":
 
 def _show_incident(event: dict[str, Any]) -> None:
     """An incident as a person reads it: labels only, no picture."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from worker.cli.screen import Screen
 
     data = event["data"]
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -188,7 +188,7 @@ def _show_incident(event: dict[str, Any]) -> None:
     table.add_row("raised", times["raised"])
     if data["degraded"]:
         table.add_row("degraded", Text(printable(", ".join(data["degraded"])), style="yellow"))
-    console = Console()
+    console = Screen()
     console.print(table)
     console.print(Text(f"\nlivewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))
 

@@ -92,8 +92,9 @@ def _summary(segment: "SampledSegment", samples: int, cpu_seconds: dict[str, flo
 
 
 def _print_table(records: list[dict[str, Any]], summary: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from worker.cli.screen import Screen
 
     table = Table(title="Pictures taken", title_justify="left")
     for heading in ("seconds", "reason", "keyframe", "size"):
@@ -101,7 +102,7 @@ def _print_table(records: list[dict[str, Any]], summary: dict[str, Any]) -> None
     for record in records:
         size = f"{record['width']}×{record['height']}"
         table.add_row(f"{record['pts_seconds']:.3f}", record["reason"], "yes" if record["keyframe"] else "", size)
-    console = Console()
+    console = Screen()
     console.print(table)
     share = summary["frames_decoded"] / summary["frames_total"]
     console.print(

@@ -101,9 +101,10 @@ def scan(
 @contextmanager
 def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
     """A progress bar on stderr, if that is a terminal; a file of unknown length gets one that only moves."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from worker.cli.screen import Screen
 
     columns = (
         TextColumn("{task.description}"),
@@ -111,7 +112,7 @@ def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
         TextColumn("{task.completed:.1f} s of video"),
         TimeElapsedColumn(),
     )
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         total_seconds = None if media.extinf_ms is None else media.extinf_ms / 1000
         task = progress.add_task(escape(Path(media.name).name), total=total_seconds)
@@ -119,12 +120,11 @@ def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
 
 
 def _print(result: "ScanResult", findings: "Sequence[ScanFinding]", media: str, *, as_json: bool) -> None:
-    from rich.console import Console
-
+    from worker.cli.screen import Screen
     from worker.scanning.report import report, unseen_lines
 
     if not as_json:
-        Console().print(report(result, findings, media))
+        Screen().print(report(result, findings, media))
         return
     records = [result.file_record()] if result.file_matches else []
     records += [sample.to_record() for sample in result.samples]

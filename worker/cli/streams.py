@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from config.environment import load_settings
-from worker.cli.printable import printable
 from worker.errors import RegistryError
+from worker.printable import printable
 from worker.redisdb import connect, store_errors
 
 app = typer.Typer(no_args_is_help=True, help="Watch streams, and see what became of each second of them.")
@@ -123,9 +123,10 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
     if as_json:
         _print_json(record)
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from worker.cli.screen import Screen
 
     table = Table(title=stream_id, show_header=False, title_justify="left")
     for name in ("state", "reason", "url", "purpose", "audience", "risk_prior", "generation", "epoch", "still"):
@@ -142,7 +143,7 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
         table.add_row(Text(printable(f"signal {name}")), f"{number:g}")
     for model, score in record["last_scores"].items():
         table.add_row(model, f"{score:.3f}")
-    Console().print(table)
+    Screen().print(table)
 
 
 @app.command(name="list")
@@ -157,9 +158,10 @@ def list_streams(as_json: Json = False) -> None:
         for record in records:
             _print_json(record)
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from worker.cli.screen import Screen
 
     table = Table("stream", "state", "purpose", "elapsed", "moderated", "not seen", "pending", "lag")
     for record in records:
@@ -174,7 +176,7 @@ def list_streams(as_json: Json = False) -> None:
             f"{record['pending_seconds']:.0f} s",
             "" if record["lag_seconds"] is None else f"{record['lag_seconds']:.1f} s",
         )
-    Console().print(table)
+    Screen().print(table)
 
 
 @app.command()
@@ -183,6 +185,7 @@ def refused(
     as_json: Json = False,
 ) -> None:
     """Show messages of platforms that were refused: when, why, and who says that he sent them."""
+    from worker.cli.screen import Screen
     from worker.intake.refusals import refused_messages
 
     redis = connect(load_settings(os.environ).redis_url.get_secret_value())
@@ -192,7 +195,6 @@ def refused(
         for record in records:
             _print_json(record)
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -208,4 +210,4 @@ def refused(
             shown.get("origin", ""),
         )
         table.add_row(*(Text(printable(str(text))) for text in texts), f"{record['size_bytes']:,}")
-    Console().print(table)
+    Screen().print(table)

@@ -2,18 +2,21 @@
 
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 from worker.demo.processes import Child
 from worker.errors import DemoError
+from worker.fetching.origins import entry_for
+from worker.fetching.urls import target_of
 
 START_SECONDS = 30.0
 """How long a process may take until it says that it is ready; on an idle laptop it is under 5 s, most of it the
@@ -25,6 +28,21 @@ Ctrl-C has to have ended everything within 3 s, on a busy machine too."""
 POLL_SECONDS = 0.05
 
 _SETTINGS = "LIVEWARDEN_"
+
+
+def allowed_for(url: str) -> list[str]:
+    """Entries that allow the host that a person named, wherever it leads now, and no other that its playlist may name.
+
+    Raises:
+        FetchError: it is no URL that can be fetched.
+    """
+    target = target_of(url)
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except OSError:
+        found = []  # the worker says that it does not resolve
+    addresses = [ip_address(str(sockaddr[0])) for *_, sockaddr in found]
+    return list(dict.fromkeys([str(target), *(entry_for(address, target.port) for address in addresses)]))
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong
@@ -81,8 +99,7 @@ class Stack:
         self._environment[f"{_SETTINGS}STORE_URL"] = str(self._folder / "store")
         self._environment[f"{_SETTINGS}BANK_DIR"] = str(self._folder / "bank")
         self.stream_url = self._ready(self._workers[0]) if self._own_url is None else self._own_url
-        # This run's only: the host that was named, and no other that its playlist may name.
-        self._environment[f"{_SETTINGS}ALLOWED_ORIGINS"] = urlsplit(self.stream_url).netloc.rpartition("@")[2]
+        self._environment[f"{_SETTINGS}ALLOWED_ORIGINS"] = " ".join(allowed_for(self.stream_url))
         self._workers += [
             self._run("worker", ["celery", "-A", "worker.app", "worker", "--loglevel=INFO"]),
             self._run("beat", ["celery", "-A", "worker.app", "beat", "--loglevel=INFO"]),

@@ -1,52 +1,46 @@
 """The one way to an origin: every byte that livewarden reads from a network comes through `OriginSession.fetch`.
 
-The address that was judged is the address that is connected to: aiohttp asks `_GuardedResolver` once a connection and
+The address that was judged is the address that is connected to: aiohttp asks `GuardedResolver` once a connection and
 connects to nothing else, while the Host header and TLS's server name stay those of the URL. Addresses written as hosts
 never reach a resolver and are judged before.
 """
 
 import asyncio
+import logging
 import re
-import socket
-from collections.abc import Awaitable, Callable, Sequence
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Literal, Self
-from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.client_reqrep import ConnectionKey
-from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
-from yarl import URL
 
 from worker.errors import FetchError
 from worker.fetching.body import BoundedBody
-from worker.fetching.origins import Address, AllowedOrigins, Target, target_of
-from worker.fetching.resource import ByteRange, Validators, without_query
+from worker.fetching.connections import CleanConnector, GuardedResolver
+from worker.fetching.names import Names, NameServers, Resolve
+from worker.fetching.origins import AllowedOrigins
+from worker.fetching.resource import ByteRange, Validators
+from worker.fetching.urls import Target, join, parse, without_query
+
+_log = logging.getLogger(__name__)
 
 MAX_REDIRECTS = 5
 """Hops followed by hand; content networks use one or two."""
-
-_DNS_CACHE_SECONDS = 10
-"""A batch that opens many connections to one host asks once; short enough to follow an origin that moves."""
-
-_MAX_CONNECTIONS = 64
-"""Open to all origins together; above what one poll batch asks for at once."""
 
 _KEEP_ALIVE_SECONDS = 15.0
 """Above the longest poll delay, so that a stream's playlist keeps its connection."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
-_LEGAL_IN_URL = "%/:=&?~+!$,;'@()*[]|"
-"""Kept as written. A signature covers the URL's bytes, so that what is legal is not spelled anew."""
+_NUMBER = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")
+"""A host that a resolver may take for an IPv4 address (WHATWG URL, "ends in a number"): 2130706433, 127.1 and 0x7f.1
+are 127.0.0.1. Nobody honest writes them."""
 
 Method = Literal["GET", "HEAD"]
-Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
-"""Gives the addresses of (host, port); raises OSError where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,76 +58,27 @@ class Fetched:
     """In lower case, without parameters; empty where none was given."""
 
 
-async def resolve_by_system(host: str, port: int) -> Sequence[Address]:
-    """Asks the machine's resolver, in a thread."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [ip_address(str(sockaddr[0])) for *_, sockaddr in found]
-
-
-def _family_of(address: Address) -> socket.AddressFamily:
-    return socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
-
-
-class _GuardedResolver(AbstractResolver):
-    """Resolves once, and gives only addresses that may be connected to."""
-
-    def __init__(self, origins: AllowedOrigins, resolve: Resolve) -> None:
-        self._origins = origins
-        self._resolve = resolve
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        addresses = await self._resolve(host, port)
-        target = Target(host=host.lower().removesuffix("."), port=port)
-        permitted = [address for address in addresses if self._origins.permits(target, address)]
-        if not permitted:
-            # Not an OSError, which aiohttp would take for a name server's failure. The address is not told: to whoever
-            # named the URL it would answer questions about our own network.
-            raise FetchError(f"{host}:{port} is refused: expected {self._origins.expected}", "refused_origin")
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address),
-                port=port,
-                family=_family_of(address),
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for address in permitted
-            if family in {socket.AF_UNSPEC, _family_of(address)}
-        ]
-
-    async def close(self) -> None:
-        """There is nothing to close."""
-
-
-class _CleanConnector(aiohttp.TCPConnector):
-    """Reuses a connection only if nothing has come on it that was not asked for.
-
-    aiohttp looks at that when it gives a connection back, which is too early where bytes follow the declared length in
-    the same read: the body's end gives the connection back before the rest is parsed. The rest would be taken for the
-    answer to the next request, which may be another stream's.
-    """
-
-    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
-        while (connection := await super()._get(key, traces)) is not None:
-            if connection.protocol is not None and not connection.protocol.should_close:
-                return connection
-            connection.close()
-        return None
-
-
 class OriginSession:
     """A pool of guarded connections that belongs to the event loop it was opened in. Use as a context manager."""
 
-    def __init__(self, origins: AllowedOrigins, *, resolve: Resolve = resolve_by_system) -> None:
+    def __init__(
+        self, origins: AllowedOrigins, *, resolve: Resolve | None = None, name_servers: Sequence[str] | None = None
+    ) -> None:
+        """Opens no connection yet.
+
+        Args:
+            resolve: takes the place of name servers.
+            name_servers: `address:port` to ask instead of the system's.
+        """
         self._origins = origins
+        self._servers = NameServers(name_servers)
+        self._names = Names(self._servers.addresses if resolve is None else resolve)
         self._http = aiohttp.ClientSession(
-            connector=_CleanConnector(
-                resolver=_GuardedResolver(origins, resolve),
-                limit=_MAX_CONNECTIONS,
-                ttl_dns_cache=_DNS_CACHE_SECONDS,
+            connector=CleanConnector(
+                resolver=GuardedResolver(origins, self._names),
+                use_dns_cache=False,  # `Names` has one, for failures too
+                # Bounded by who fetches: a connection that waits for a name would count, and keep others from theirs.
+                limit=0,
                 keepalive_timeout=_KEEP_ALIVE_SECONDS,
             ),
             headers={"Accept-Encoding": "identity", "User-Agent": "livewarden"},
@@ -156,6 +101,19 @@ class OriginSession:
     async def close(self) -> None:
         """Closes the connections; may be called twice."""
         await self._http.close()
+        await self._names.close()
+        await self._servers.close()
+
+    async def settle_name(self, url: str) -> None:
+        """Waits, for 2 s at most, until it is known whether the name in `url` is one that is answered.
+
+        Called before a fetch takes one of a bounded number of turns, so that names that are not answered hold none.
+        """
+        # What is wrong with the URL or its name, `fetch` raises.
+        with suppress(FetchError):
+            target = parse(url).target
+            if not target.is_address:
+                await self._names.settle(target.host, target.port)
 
     async def fetch(
         self,
@@ -179,10 +137,17 @@ class OriginSession:
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await self._follow(url, max_bytes=max_bytes, byte_range=byte_range, method=method)
+        except FetchError:
+            raise
         except TimeoutError as error:
             raise FetchError(
                 f"{without_query(url)}: expected the whole answer within {timeout_seconds:g} s", "timeout"
             ) from error
+        except Exception as error:
+            # A mistake of ours or of a library's, brought about by what an origin sent: it is this fetch's alone. No
+            # traceback, which whoever runs the origin could fill the log with.
+            _log.error("%s: a fetch failed in a way that nobody foresaw: %s", without_query(url), _place(error))
+            raise FetchError(f"{without_query(url)}: expected a fetch that works (see the log)", "internal") from None
 
     async def _follow(self, url: str, *, max_bytes: int, byte_range: ByteRange | None, method: Method) -> Fetched:
         seen = {url}
@@ -199,16 +164,18 @@ class OriginSession:
     async def _ask(self, url: str, *, max_bytes: int, byte_range: ByteRange | None, method: Method) -> Fetched | str:
         """One exchange: the answer, or the URL that it redirects to."""
         shown = without_query(url)
-        target = target_of(url)
-        self._refuse_literal(target)
+        parsed = parse(url)
+        self._refuse_literal(parsed.target)
         headers = {} if byte_range is None else {"Range": f"bytes={byte_range.offset}-{byte_range.end - 1}"}
         try:
-            async with self._http.request(method, _as_written(url), headers=headers, allow_redirects=False) as response:
+            async with self._http.request(method, parsed.request, headers=headers, allow_redirects=False) as response:
                 if response.status in _REDIRECTS:
                     return _redirect_target(response, url)
                 return await _read(response, url=url, max_bytes=max_bytes, byte_range=byte_range, method=method)
         except aiohttp.ClientConnectorDNSError as error:
-            raise FetchError(f"{shown}: expected a host name that resolves", "unreachable") from error
+            raise FetchError(
+                f"{shown}: expected a host name that resolves ({error.os_error})", "unreachable"
+            ) from error
         except aiohttp.ClientSSLError as error:
             raise FetchError(f"{shown}: expected a TLS certificate that verifies", "unreachable") from error
         except (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, aiohttp.InvalidURL):
@@ -221,33 +188,25 @@ class OriginSession:
 
     def _refuse_literal(self, target: Target) -> None:
         """Judges a host that is an address, for which no resolver is asked."""
-        try:
-            address = ip_address(target.host)
-        except ValueError:
-            if not target.host.replace(".", "").isdigit():
-                return  # a name
-            address = None  # 2130706433 and 127.1 are 127.0.0.1 to a resolver; nobody honest writes them
-        if address is None or not self._origins.permits(target, address):
-            raise FetchError(
-                f"{target.host}:{target.port} is refused: expected {self._origins.expected}", "refused_origin"
-            )
+        if target.is_address:
+            if self._origins.permits(target, ip_address(target.host)):
+                return
+        elif not _NUMBER.fullmatch(target.host):
+            return
+        raise FetchError(self._origins.refusal(target, ()), "refused_origin")
 
 
-def _as_written(url: str) -> URL:
-    """`url` for aiohttp, with path and query byte for byte as they were, but for what may not stand in a URL."""
-    parts = urlsplit(url)
-    path = quote(parts.path, safe=_LEGAL_IN_URL, errors="surrogateescape")
-    query = quote(parts.query, safe=_LEGAL_IN_URL, errors="surrogateescape")
-    return URL(f"{URL(url).origin()}{path or '/'}{'?' if query else ''}{query}", encoded=True)
+def _place(error: Exception) -> str:
+    """The type of an unforeseen exception and where it was raised, without its text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" in {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
 
 
 def _redirect_target(response: aiohttp.ClientResponse, url: str) -> str:
     location = response.headers.get("Location", "")
-    try:
-        if location:
-            return urljoin(url, location)
-    except ValueError:
-        pass  # said below
+    if location:
+        return join(url, location)
     raise FetchError(f"{without_query(url)}: expected a usable Location with status {response.status}", "bad_response")
 
 

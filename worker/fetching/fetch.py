@@ -7,19 +7,22 @@ outlasts a task.
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from worker.errors import FetchError
-from worker.fetching.exchange import Fetched, Method, OriginSession, Resolve, resolve_by_system
+from worker.fetching.exchange import Fetched, Method, OriginSession
+from worker.fetching.names import Resolve
 from worker.fetching.origins import AllowedOrigins
 from worker.fetching.resource import ByteRange, Validators
 
 __all__ = ["FetchRequest", "Fetched", "Fetcher", "Validators"]
 
-_MAX_CONCURRENT = 32
-"""Of one batch. A batch of playlists is small bodies: what it waits for is round trips, not bandwidth."""
+_MAX_CONCURRENT = 64
+"""Of one batch: above what one poll asks for, so that no stream waits for another's origin. A batch of playlists is
+small bodies: what it waits for is round trips, not bandwidth."""
 
 _JOIN_SECONDS = 5.0
 """For the loop's thread to end once it has been told to; it has nothing left to wait for by then."""
@@ -41,12 +44,12 @@ class FetchRequest:
 class _Running:
     """An event loop on a thread, with the session that belongs to it."""
 
-    def __init__(self, origins: AllowedOrigins, resolve: Resolve) -> None:
+    def __init__(self, open_session: Callable[[], OriginSession]) -> None:
         self.pid = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="livewarden-fetch", daemon=True)
         self._thread.start()
-        self.session = self.run(_open(origins, resolve))
+        self.session = self.run(_open(open_session))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs `work` in the loop and waits for it; an exception that breaks the wait cancels it."""
@@ -72,9 +75,11 @@ out of an epoll set that is still the parent's."""
 class Fetcher:
     """Fetches through one guarded pool of connections. Opened at the first fetch, hence after a fork."""
 
-    def __init__(self, origins: AllowedOrigins, *, resolve: Resolve = resolve_by_system) -> None:
-        self._origins = origins
-        self._resolve = resolve
+    def __init__(
+        self, origins: AllowedOrigins, *, resolve: Resolve | None = None, name_servers: Sequence[str] | None = None
+    ) -> None:
+        """Arguments as `OriginSession`."""
+        self._open_session = partial(OriginSession, origins, resolve=resolve, name_servers=name_servers)
         self._running: _Running | None = None
         self._lock = threading.Lock()
 
@@ -119,18 +124,20 @@ class Fetcher:
                 _inherited.append(self._running)
                 self._running = None
             if self._running is None:
-                self._running = _Running(self._origins, self._resolve)
+                self._running = _Running(self._open_session)
             return self._running
 
 
-async def _open(origins: AllowedOrigins, resolve: Resolve) -> OriginSession:
-    return OriginSession(origins, resolve=resolve)
+async def _open(open_session: Callable[[], OriginSession]) -> OriginSession:
+    """In the loop that the session will belong to."""
+    return open_session()
 
 
 async def _fetch_many(session: OriginSession, requests: Sequence[FetchRequest]) -> list[Fetched | FetchError]:
     turns = asyncio.Semaphore(_MAX_CONCURRENT)
 
     async def one(request: FetchRequest) -> Fetched | FetchError:
+        await session.settle_name(request.url)
         async with turns:  # its time starts with its turn
             try:
                 return await session.fetch(

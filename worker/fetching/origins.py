@@ -4,23 +4,21 @@ The decision is made about the address that a connection will go to, after resol
 and no name server gets around it.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Self
 
-from yarl import URL
+from worker.errors import OriginEntryError
+from worker.fetching.names import Address
+from worker.fetching.urls import Target, normal_host, target_of
 
-from worker.errors import FetchError, OriginEntryError
-from worker.fetching.resource import without_query
-
-Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_SCHEMES = frozenset({"http", "https"})
-_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?", re.ASCII)
-_EXPECTED_ENTRY = "expected host, host:port, [v6]:port or a network such as 203.0.113.0/24"
+DEFAULT_PORTS = frozenset({80, 443})
+"""What an entry without a port is for: those of http and https."""
+
+_EXPECTED_ENTRY = "expected host, host:port, 203.0.113.0/24, 203.0.113.0/24:port, [v6]:port or [v6/48]:port"
 
 _NOT_PUBLIC_V4 = tuple(
     IPv4Network(network)
@@ -57,6 +55,21 @@ _NOT_PUBLIC_V6 = tuple(
     )
 )
 
+_OWN_ENTRY_ONLY = tuple(
+    ip_network(network)
+    for network in (
+        "169.254.0.0/16",  # link-local; most clouds' metadata
+        "100.100.100.200/32",  # metadata of one cloud, in carrier-grade NAT's range
+        "168.63.129.16/32",  # a cloud's host agent
+        "192.0.0.192/32",  # metadata of one cloud
+        "fe80::/10",  # link-local
+        "fd00:ec2::254/128",  # metadata over IPv6, of three clouds
+        "fd20:ce::254/128",
+        "fd00:c1::a9fe:a9fe/128",
+    )
+)
+"""Addresses that hand out credentials to whoever asks: a wider network that covers them does not allow them."""
+
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -85,59 +98,58 @@ def is_public(address: Address) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """The host and port that a URL leads to."""
+class AllowedNetwork:
+    """Addresses that may be connected to, whatever name led to them."""
 
-    host: str
-    """Lower case, IDNA-encoded, without a trailing dot or brackets."""
-    port: int
+    network: Network
+    ports: frozenset[int]
 
+    def permits(self, address: Address, port: int) -> bool:
+        """Whether `address` is one of these, and at a port that is allowed."""
+        if port not in self.ports:
+            return False
+        candidates = {address, embedded_v4(address)}
+        if any(candidate in network for candidate in candidates for network in _OWN_ENTRY_ONLY):
+            return self.is_one_address and any(candidate in self.network for candidate in candidates)
+        return any(candidate in self.network for candidate in candidates)
 
-def target_of(url: str) -> Target:
-    """The target of a URL that may be fetched as far as its form tells.
-
-    Raises:
-        FetchError: `bad_url`, for what is no absolute URL, is not http or https, or names a user.
-    """
-    shown = without_query(url)
-    try:
-        # The same parser as the connection's: two parsers that see two hosts in one URL are a way around the guard.
-        parsed = URL(url)
-        host, port = parsed.raw_host, parsed.port
-    except ValueError as error:
-        raise FetchError(f"{shown}: expected an absolute http or https URL ({error})", "bad_url") from error
-    if parsed.scheme not in _SCHEMES or not host or not port:
-        raise FetchError(f"{shown}: expected an absolute http or https URL", "bad_url")
-    if parsed.raw_user is not None or parsed.raw_password is not None:
-        raise FetchError(f"{shown}: expected a URL without user and password", "bad_url")
-    return Target(host=_normal_host(host), port=port)
+    @property
+    def is_one_address(self) -> bool:
+        """A /32, or a /128 of IPv6."""
+        return self.network.prefixlen == self.network.max_prefixlen
 
 
 @dataclass(frozen=True, kw_only=True)
 class AllowedOrigins:
     """Decides which targets may be connected to."""
 
-    hosts: frozenset[tuple[str, int | None]] = frozenset()
-    """Hosts by name or literal, each with its port; None: any port."""
-    networks: tuple[Network, ...] = ()
+    names: frozenset[Target] = frozenset()
+    """Allowed at public addresses. A private one has to be in `networks` as well: whoever runs the name's servers
+    decides where it leads."""
+    networks: tuple[AllowedNetwork, ...] = ()
     named: frozenset[Target] = frozenset()
     """What a person named on the command line; unlike an entry it leaves the rest as it was."""
 
     @classmethod
     def parse(cls, entries: Iterable[str]) -> Self:
-        """Reads entries `host`, `host:port`, `[v6]:port` or CIDR. None at all: public addresses only.
+        """Reads entries: names, addresses and networks, each with its port or without. None: public addresses only.
+
+        `host`, `host:port`, `203.0.113.7`, `203.0.113.7:port`, `203.0.113.0/24`, `203.0.113.0/24:port`,
+        `2001:db8::/32`, `[2001:db8::7]:port`, `[2001:db8::/32]:port`. An address is a network of one; without a port it
+        is 80 and 443.
 
         Raises:
             OriginEntryError: quoting the entry.
         """
-        hosts: set[tuple[str, int | None]] = set()
-        networks: list[Network] = []
+        names: set[Target] = set()
+        networks: list[AllowedNetwork] = []
         for entry in entries:
-            if "/" in entry:
-                networks.append(_parse_network(entry))
+            parsed, ports = _parse_entry(entry)
+            if isinstance(parsed, str):
+                names |= {Target(host=parsed, port=port) for port in ports}
             else:
-                hosts.add(_parse_host(entry))
-        return cls(hosts=frozenset(hosts), networks=tuple(networks))
+                networks.append(AllowedNetwork(network=parsed, ports=ports))
+        return cls(names=frozenset(names), networks=tuple(networks))
 
     def with_named(self, url: str) -> Self:
         """Allows the host and port of `url` too, whatever it resolves to, and nothing else besides.
@@ -150,61 +162,70 @@ class AllowedOrigins:
     @property
     def public_only(self) -> bool:
         """No entry was given, so every public address is allowed."""
-        return not self.hosts and not self.networks
+        return not self.names and not self.networks
 
     def permits(self, target: Target, address: Address) -> bool:
         """Whether a connection for `target` may go to `address`, which is what its host resolved to."""
         if target in self.named:
             return True
-        if self.public_only:
-            return is_public(address)
-        if (target.host, target.port) in self.hosts or (target.host, None) in self.hosts:
+        if (self.public_only or target in self.names) and is_public(address):
             return True
-        candidates = {address, embedded_v4(address)}
-        return any(candidate in network for candidate in candidates for network in self.networks)
+        return any(allowed.permits(address, target.port) for allowed in self.networks)
 
-    @property
-    def expected(self) -> str:
-        """What a refusal says was expected."""
-        return "a public address" if self.public_only else "one of the allowed origins"
+    def refusal(self, target: Target, addresses: Sequence[Address]) -> str:
+        """Says in one line, to operators, why `target` is refused and which entry would allow it.
+
+        An address is quoted of a listed name only: of others, whoever named the URL might read answers to questions
+        about our own network out of it.
+
+        Args:
+            addresses: what the host resolved to; empty: it is an address itself.
+        """
+        refused = f"{target} is refused: expected "
+        if self.public_only:
+            return f"{refused}a public address"
+        if target in self.names and addresses:
+            entry = entry_for(addresses[0], target.port)
+            return (
+                f"{refused}a public address, or a network that is allowed too; the entry {entry}, or one of a network "
+                "around it, would allow it"
+            )
+        ports = sorted(name.port for name in self.names if name.host == target.host)
+        if ports:
+            return f"{refused}port {' or '.join(map(str, ports))} of this host; the entry {target} would allow it"
+        where = "" if target.is_address else ", at public addresses"
+        return f"{refused}one of the allowed origins; the entry {target} would allow it{where}"
 
 
-def _normal_host(host: str) -> str:
-    """One spelling for one host: case, a trailing dot and the ways to write an IPv6 address do not matter."""
-    bare = host.lower().removesuffix(".")
-    try:
-        return str(ip_address(bare))
-    except ValueError:
-        return bare
+def entry_for(address: Address, port: int) -> str:
+    """The entry that allows this address and port, and nothing else."""
+    return str(Target(host=str(address).partition("%")[0], port=port))
 
 
-def _parse_network(entry: str) -> Network:
-    try:
-        return ip_network(entry)
-    except ValueError as error:
-        raise OriginEntryError(f"allowed origin {entry!r}: {_EXPECTED_ENTRY} ({error})") from error
-
-
-def _parse_host(entry: str) -> tuple[str, int | None]:
-    try:
-        return str(ip_address(entry[1:-1] if entry.startswith("[") and entry.endswith("]") else entry)), None
-    except ValueError:
-        pass
-    host, colon, port_text = entry.rpartition(":")
-    if not colon:
-        host, port_text = entry, ""
-    if colon and not (port_text.isascii() and port_text.isdigit() and 0 < int(port_text) < 65536):
+def _parse_entry(entry: str) -> tuple[str | Network, frozenset[int]]:
+    """A name or a network, and its ports."""
+    place, colon, port_text = entry, "", ""
+    if entry.startswith("["):
+        place, bracket, rest = entry[1:].partition("]")
+        colon, port_text = rest[:1], rest[1:]
+        if not bracket or ":" not in place or colon not in {"", ":"}:
+            raise OriginEntryError(f"allowed origin {entry!r}: {_EXPECTED_ENTRY}")
+    elif entry.count(":") == 1:
+        place, colon, port_text = entry.partition(":")
+    if colon and not (
+        port_text.isascii() and port_text.isdigit() and len(port_text) < 6 and 0 < int(port_text) < 65536
+    ):
         raise OriginEntryError(f"allowed origin {entry!r}: {_EXPECTED_ENTRY}; a port is 1 to 65535")
-    port = int(port_text) if colon else None
-    if host.startswith("[") and host.endswith("]"):
+    ports = frozenset({int(port_text)}) if colon else DEFAULT_PORTS
+    if "%" not in place and ("/" in place or ":" in place):  # a zone names an interface of some machine
         try:
-            return str(IPv6Address(host[1:-1])), port
+            return ip_network(place), ports
         except ValueError as error:
             raise OriginEntryError(f"allowed origin {entry!r}: {_EXPECTED_ENTRY} ({error})") from error
-    try:
-        name = _normal_host(URL.build(scheme="http", host=host).raw_host or "")
-    except ValueError as error:
-        raise OriginEntryError(f"allowed origin {entry!r}: {_EXPECTED_ENTRY}") from error
-    if not _HOST_NAME.fullmatch(name):
+    host = normal_host(place)
+    if host is None:
         raise OriginEntryError(f"allowed origin {entry!r}: {_EXPECTED_ENTRY}")
-    return name, port
+    try:
+        return ip_network(ip_address(host)), ports
+    except ValueError:
+        return host, ports

@@ -1,17 +1,7 @@
-"""What is said about a resource of an origin without its bytes: its name, a part of it, and which version it is."""
+"""What is said about a resource of an origin without its bytes: a part of it, and which version it is."""
 
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
-
-
-def without_query(url: str) -> str:
-    """`url` as it may be logged: query, fragment and user are dropped, since signed tokens and passwords are there."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # an unclosed [ of an IPv6 host
-        return url.partition("?")[0].partition("#")[0]
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 @dataclass(frozen=True, kw_only=True)

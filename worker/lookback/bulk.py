@@ -25,6 +25,7 @@ from worker.apart import give_way
 from worker.coredumps import forbid_dumps
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import leased
+from worker.logsetup import set_up_logging
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, Job, job_record, next_bulk_job
 from worker.lookback.looking import REST_MS, Lookback, search
 from worker.lookback.scan import IN_BULK
@@ -161,7 +162,7 @@ def _tidy(redis: Redis, store: ObjectStore) -> None:
 def main() -> None:
     """Looks back for all lists that wait, as the environment says."""
     forbid_dumps()
-    logging.basicConfig(level=logging.INFO, format="livewarden: %(message)s")
+    set_up_logging(logging.INFO)
     give_way()
     process = Process(load_settings(os.environ))
     try:

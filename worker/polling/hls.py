@@ -4,10 +4,10 @@ apart by."""
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from worker.errors import PlaylistError
-from worker.fetching.resource import ByteRange, without_query
+from worker.fetching.resource import ByteRange
+from worker.fetching.urls import path_of, without_query
 
 _VIDEO_CODECS = ("avc", "hvc", "hev", "dvh", "dva", "av01", "vp8", "vp08", "vp9", "vp09", "mp4v", "mp2v")
 """How the names of video codecs start in CODECS (RFC 6381)."""
@@ -54,7 +54,7 @@ class Segment:
         Content networks change hosts, and signed URLs change their query, from one poll to the next.
         """
         part = "" if self.byte_range is None else f"\n{self.byte_range.offset}+{self.byte_range.length}"
-        return hashlib.sha256(f"{urlsplit(self.uri).path}{part}".encode(errors="surrogatepass")).hexdigest()[:32]
+        return hashlib.sha256(f"{path_of(self.uri)}{part}".encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,13 @@ import math
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote
 
 import m3u8
 
-from worker.errors import PlaylistError
-from worker.fetching.resource import ByteRange, without_query
+from worker.errors import FetchError, PlaylistError
+from worker.fetching.resource import ByteRange
+from worker.fetching.urls import join, split, without_query
 from worker.polling.hls import InitSection, MasterPlaylist, MediaPlaylist, Rendition, Segment
 
 MAX_PLAYLIST_BYTES = 2 * 2**20
@@ -244,15 +245,15 @@ def _resolved(uri: str, base: Base, where: str) -> str:
         raise PlaylistError(f"{where}: expected a URI of at most {_MAX_URI_CHARACTERS} characters, got {len(uri)}")
     shown_uri = without_query(uri)[:200]
     try:
-        if isinstance(base, Path) and not urlsplit(uri).scheme:
-            path = (base / unquote(urlsplit(uri).path)).resolve()
+        if isinstance(base, Path) and not split(uri).scheme:
+            path = (base / unquote(split(uri).path)).resolve()
             if not path.is_relative_to(base.resolve()):
                 raise PlaylistError(f"{where}: expected a file below the playlist's folder, got {shown_uri!r}")
             return str(path)
-        absolute = urljoin(base, uri) if isinstance(base, str) else uri
-        parts = urlsplit(absolute)
-    except (ValueError, OSError, RuntimeError) as error:  # a bad IPv6 host, a NUL, a loop of links
-        raise PlaylistError(f"{where}: expected a URI, got {shown_uri!r} ({error})") from error
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        absolute = join(base, uri) if isinstance(base, str) else uri
+        parts = split(absolute)
+    except (FetchError, ValueError, OSError, RuntimeError) as error:  # a bad IPv6 host, a NUL, a loop of links
+        raise PlaylistError(f"{where}: expected a URI, got {shown_uri!r}") from error
+    if parts.scheme not in {"http", "https"} or not parts.authority:
         raise PlaylistError(f"{where}: expected an http or https URI, got {shown_uri!r}")
     return absolute

@@ -5,12 +5,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 from config.regularfile import open_regular
 from worker.errors import PlaylistError
 from worker.fetching.fetch import Fetched, Fetcher
-from worker.fetching.resource import ByteRange, without_query
+from worker.fetching.resource import ByteRange
+from worker.fetching.urls import path_of, scheme_of, without_query
 from worker.localfile import open_file, read_file, read_range
 from worker.polling.hls import MasterPlaylist, MediaPlaylist, Segment, choose_rendition
 from worker.polling.playlist import MAX_PLAYLIST_BYTES, parse_playlist
@@ -71,7 +71,7 @@ class Media:
 
 def is_url(media: str) -> bool:
     """Whether `media` is meant as a URL; else it is a path."""
-    return urlsplit(media).scheme.lower() in {"http", "https"}
+    return scheme_of(media) in {"http", "https"}
 
 
 class MediaOpener:
@@ -99,7 +99,7 @@ class MediaOpener:
     def _open_url(self, url: str) -> Media:
         shown = without_query(url)
         fetched = self._get(url, max_bytes=MAX_FETCHED_BYTES, timeout_seconds=FILE_SECONDS)
-        if _looks_like_playlist(urlsplit(url).path, fetched.body[:16]):
+        if _looks_like_playlist(path_of(url), fetched.body[:16]):
             return self._of_playlist(shown, parse_playlist(fetched.body, fetched.url))
         payload = Payload(data=fetched.body)
         return Media(name=shown, parts=(Part(name=shown, extinf_ms=None, load=lambda: nullcontext(payload)),))

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from redis import Redis
 
 from config.conditions.kinds import MAX_NOTE_CHARACTERS, MAX_NOTES
-from worker.errors import RegistryError, StoreError
+from worker.errors import FetchError, RegistryError, StoreError
+from worker.fetching.urls import parse, without_query
 from worker.operations import OPERATIONS
 from worker.redisdb import run_script
 from worker.streams.changes import Author, Found, change_event
-from worker.streams.shownurl import shown_url
 
 STREAMS = "lw:streams"
 DUE = "lw:due"
@@ -145,24 +145,16 @@ def _check_url(url: object, stream_id: str, url_template: str) -> str:
         if not url_template:
             raise RegistryError(f"url: stream {stream_id} came without one, and LIVEWARDEN_URL_TEMPLATE is not set")
         url = url_template.replace("{stream_id}", quote(stream_id, safe=""))
-    if not isinstance(url, str) or len(url) > MAX_URL_LENGTH or any(map(_never_in_a_url, url)):
+    if not isinstance(url, str) or len(url) > MAX_URL_LENGTH or " " in url or not url.isprintable():
         raise RegistryError(
-            f"url: {shown_url(str(url))[:80]!r}: expected an http(s) URL of at most {MAX_URL_LENGTH} characters"
+            f"url: {without_query(str(url))[:80]!r}: expected an http(s) URL of at most {MAX_URL_LENGTH} characters"
         )
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        # Without what may be a password or a token: this is logged.
-        raise RegistryError(f"url: {shown_url(url)[:80]!r}: expected http://host/… or https://host/…")
+        parse(url)
+    except FetchError:
+        shown = without_query(url)[:80]
+        raise RegistryError(f"url: {shown!r}: expected http://host/… or https://host/…, without a user") from None
     return url
-
-
-def _never_in_a_url(character: str) -> bool:
-    """White space, what steers a terminal, and halves of a surrogate pair, which cannot be written down."""
-    return character.isspace() or ord(character) < 32 or "\ud800" <= character <= "\udfff"
 
 
 def _choice(name: str, kind: type[_Choice], value: object) -> _Choice:

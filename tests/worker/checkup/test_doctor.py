@@ -189,3 +189,14 @@ def test_messages_that_wait_or_were_refused_are_told(redis_url: str, redis: Redi
     redis.lpush("intake", *[b"x"] * 1_001)
     (flooded,) = examine_intake(settings)
     assert (flooded.state, "who sends so much" in flooded.advice) == ("warn", True)
+
+
+def test_a_listed_name_that_leads_into_a_private_network_is_told_with_its_entry(tmp_path: Path) -> None:
+    """Every fetch from the operator's own origin is refused, and nothing says what to write."""
+    _, checks = examine(NOBODY, {"LIVEWARDEN_ALLOWED_ORIGINS": "localhost:8080"})
+    told = checks["origin names"]
+    assert told["state"] == "warn"
+    assert "localhost:8080 leads to" in told["found"]
+    assert "127.0.0.1:8080" in told["advice"]
+    _, checks = examine(NOBODY, {"LIVEWARDEN_ALLOWED_ORIGINS": "localhost:8080 127.0.0.1:8080 [::1]:8080"})
+    assert checks["origin names"]["state"] == "ok"

@@ -21,7 +21,8 @@ import pytest
 
 from worker.errors import FetchError
 from worker.fetching.fetch import Fetched, Fetcher, FetchRequest
-from worker.fetching.origins import Address, AllowedOrigins
+from worker.fetching.names import Address
+from worker.fetching.origins import AllowedOrigins
 from worker.fetching.resource import ByteRange, Validators
 
 BODY = bytes(range(256)) * 40
@@ -214,10 +215,15 @@ def origin() -> Iterator[Origin]:
         thread.join()
 
 
+def loopback(port: int) -> AllowedOrigins:
+    """May go to all of loopback at that port."""
+    return AllowedOrigins.parse([f"127.0.0.0/8:{port}", f"[::1]:{port}"])
+
+
 @pytest.fixture
-def fetcher() -> Iterator[Fetcher]:
-    """May go to all of loopback."""
-    opened = Fetcher(AllowedOrigins.parse(["127.0.0.0/8", "::1/128"]))
+def fetcher(origin: Origin) -> Iterator[Fetcher]:
+    """May go to `origin`, by whatever address of loopback."""
+    opened = Fetcher(loopback(origin.server_port))
     yield opened
     opened.close()
 
@@ -406,7 +412,7 @@ class Resolver:
 def test_the_address_that_was_judged_is_the_one_connected_to(origin: Origin) -> None:
     """A name that resolves to an allowed address when checked, and to another one when used, would get in."""
     resolver = Resolver(["127.0.0.1"], ["127.0.0.2"])
-    fetcher = Fetcher(AllowedOrigins.parse(["127.0.0.1/32"]), resolve=resolver)
+    fetcher = Fetcher(AllowedOrigins.parse([f"127.0.0.1/32:{origin.server_port}"]), resolve=resolver)
     fetched = fetch(fetcher, f"http://rebound.example:{origin.server_port}/body")
     assert fetched.body == BODY
     assert resolver.asked == ["rebound.example"]
@@ -420,16 +426,20 @@ def test_the_address_that_was_judged_is_the_one_connected_to(origin: Origin) -> 
 
 def test_of_several_addresses_only_permitted_ones_are_tried(origin: Origin) -> None:
     """A name with one allowed address would lead to its forbidden ones too."""
-    fetcher = Fetcher(AllowedOrigins.parse(["127.0.0.1/32"]), resolve=Resolver(["127.0.0.9", "127.0.0.1"]))
+    fetcher = Fetcher(
+        AllowedOrigins.parse([f"127.0.0.1/32:{origin.server_port}"]), resolve=Resolver(["127.0.0.9", "127.0.0.1"])
+    )
     assert fetch(fetcher, f"http://two.example:{origin.server_port}/body").body == BODY
     fetcher.close()
 
 
-def test_an_origin_that_is_not_there(fetcher: Fetcher) -> None:
+def test_an_origin_that_is_not_there() -> None:
     """A stream whose origin is down would be told as malformed, or with a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
+    fetcher = Fetcher(loopback(port))
     assert reason_of(fetcher, f"http://127.0.0.1:{port}/") == "unreachable"
+    fetcher.close()
     unknown = Fetcher(AllowedOrigins.parse([]), resolve=Resolver([]))
     assert reason_of(unknown, "http://unknown.example/") == "unreachable"
     unknown.close()
@@ -448,7 +458,7 @@ def test_a_batch_gives_what_came_of_each(origin: Origin, fetcher: Fetcher) -> No
     ]
 
 
-def test_a_batch_is_fetched_at_once(fetcher: Fetcher) -> None:
+def test_a_batch_is_fetched_at_once() -> None:
     """Streams would be polled one after the other, and a slow origin delay all of them."""
     together = threading.Barrier(8, timeout=30)
 
@@ -462,7 +472,9 @@ def test_a_batch_is_fetched_at_once(fetcher: Fetcher) -> None:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         request = FetchRequest(url=f"{server.url}/body", max_bytes=100_000, timeout_seconds=40)
+        fetcher = Fetcher(loopback(server.server_port))
         results = fetcher.fetch_many([request] * 8)
+        fetcher.close()
         server.shutdown()
         thread.join()
     assert [isinstance(result, Fetched) for result in results] == [True] * 8
@@ -470,7 +482,7 @@ def test_a_batch_is_fetched_at_once(fetcher: Fetcher) -> None:
 
 def test_closing_twice_and_opening_again(origin: Origin) -> None:
     """A worker that shuts down while another hook already closed would die with a traceback, or leave a thread."""
-    fetcher = Fetcher(AllowedOrigins.parse(["127.0.0.1"]))
+    fetcher = Fetcher(loopback(origin.server_port))
     fetcher.close()
     fetch(fetcher, f"{origin.url}/body")
     fetcher.close()
@@ -487,8 +499,9 @@ def test_a_fetcher_used_before_a_fork_works_after_it(origin: Origin) -> None:
         import os, sys
         from worker.fetching.fetch import Fetcher
         from worker.fetching.origins import AllowedOrigins
+        from worker.fetching.urls import target_of
 
-        fetcher = Fetcher(AllowedOrigins.parse(["127.0.0.1"]))
+        fetcher = Fetcher(AllowedOrigins.parse([str(target_of(sys.argv[1]))]))
         def length():
             return len(fetcher.fetch_sync(sys.argv[1], max_bytes=100_000, timeout_seconds=20).body)
         first = length()
@@ -514,9 +527,7 @@ def test_a_fetcher_used_before_a_fork_works_after_it(origin: Origin) -> None:
     assert origin.connections == 2
 
 
-def test_a_certificate_that_does_not_verify_is_refused(
-    fetcher: Fetcher, tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]
-) -> None:
+def test_a_certificate_that_does_not_verify_is_refused(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> None:
     """Whoever sits between the worker and an origin could show the worker another stream."""
     openssl = shutil.which("openssl")
     if openssl is None:
@@ -536,8 +547,10 @@ def test_a_certificate_that_does_not_verify_is_refused(
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
+        fetcher = Fetcher(loopback(server.server_port))
         with pytest.raises(FetchError, match="expected a TLS certificate that verifies") as failure:
             fetch(fetcher, f"https://127.0.0.1:{server.server_port}/body")
+        fetcher.close()
         server.shutdown()
         thread.join()
     assert failure.value.reason == "unreachable"

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.errors import FetchError, OriginEntryError
-from worker.fetching.origins import AllowedOrigins, Target, is_public, target_of
+from worker.fetching.origins import AllowedOrigins, entry_for, is_public
+from worker.fetching.urls import Target, target_of
 
 PUBLIC = ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822", "2002:5db8:d822::1", "::ffff:93.184.216.34"]
 NOT_PUBLIC = [
@@ -66,24 +67,116 @@ def test_what_python_calls_private_is_never_public(address: object) -> None:
     ("entry", "host", "port", "allowed"),
     [
         ("cdn.example", "cdn.example", 443, True),
-        ("cdn.example", "cdn.example", 8080, True),
+        ("cdn.example", "cdn.example", 80, True),
+        ("cdn.example", "cdn.example", 8080, False),
         ("CDN.Example.", "cdn.example", 443, True),
         ("cdn.example", "evil.cdn.example", 443, False),
         ("cdn.example", "cdn.example.evil", 443, False),
         ("cdn.example:8443", "cdn.example", 8443, True),
         ("cdn.example:8443", "cdn.example", 443, False),
         ("bücher.example", "xn--bcher-kva.example", 443, True),
+    ],
+)
+def test_a_name_entry_names_a_host_and_its_ports(entry: str, host: str, port: int, allowed: bool) -> None:
+    """An operator's list would allow more, or less, than it says."""
+    origins = AllowedOrigins.parse([entry])
+    assert origins.permits(Target(host=host, port=port), ip_address("93.184.216.34")) is allowed
+
+
+@pytest.mark.parametrize(
+    ("entry", "address", "port", "allowed"),
+    [
         ("10.0.0.1", "10.0.0.1", 80, True),
+        ("10.0.0.1", "10.0.0.1", 81, False),
+        ("10.0.0.1", "10.0.0.2", 80, False),
+        ("10.0.0.1:81", "10.0.0.1", 81, True),
         ("10.0.0.1:81", "10.0.0.1", 80, False),
         ("[::1]:81", "::1", 81, True),
         ("[::1]:81", "::1", 82, False),
-        ("::1", "::1", 82, True),
+        ("::1", "::1", 443, True),
+        ("[::1]", "::1", 443, True),
+        ("::1", "::1", 82, False),
+        ("10.0.0.0/8:8080", "10.9.9.9", 8080, True),
+        ("10.0.0.0/8:8080", "10.9.9.9", 80, False),
+        ("10.0.0.0/8", "10.9.9.9", 8080, False),
+        ("[fd00::/8]:8080", "fd00::5", 8080, True),
+        ("[fd00::/8]:8080", "fd00::5", 443, False),
+        ("fd00::/8", "fd00::5", 443, True),
+        ("[fd00::/8]", "fd00::5", 443, True),
     ],
 )
-def test_an_entry_names_a_host_and_perhaps_a_port(entry: str, host: str, port: int, allowed: bool) -> None:
-    """An operator's list would allow more, or less, than it says."""
-    origins = AllowedOrigins.parse([entry])
-    assert origins.permits(Target(host=host, port=port), ip_address("10.9.9.9")) is allowed
+@pytest.mark.parametrize("host", ["literal", "origin.internal"])
+def test_an_address_or_network_entry_is_for_its_addresses_and_ports(
+    entry: str, address: str, port: int, allowed: bool, host: str
+) -> None:
+    """A listed network would lead to every port of every machine in it, or not to what the operator named."""
+    target = Target(host=address if host == "literal" else host, port=port)
+    assert AllowedOrigins.parse([entry]).permits(target, ip_address(address)) is allowed
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_a_listed_name_does_not_lead_into_our_own_network(address: str) -> None:
+    """Whoever runs the name servers of a listed CDN could read services that only the worker can reach."""
+    target = Target(host="cdn.example", port=443)
+    assert not AllowedOrigins.parse(["cdn.example"]).permits(target, ip_address(address))
+    assert not AllowedOrigins.parse(["cdn.example", "203.0.113.0/24"]).permits(target, ip_address(address))
+
+
+def test_a_listed_name_reaches_a_private_address_that_is_listed_too() -> None:
+    """Origins in an operator's own network could not be named at all."""
+    origins = AllowedOrigins.parse(["origin:8080", "10.1.0.0/16:8080"])
+    assert origins.permits(Target(host="origin", port=8080), ip_address("10.1.2.3"))
+    assert not origins.permits(Target(host="origin", port=8080), ip_address("10.2.2.3"))
+
+
+METADATA = {
+    "169.254.169.254": "169.254.0.0/16",
+    "169.254.0.23": "0.0.0.0/0",
+    "100.100.100.200": "100.64.0.0/10",
+    "168.63.129.16": "168.63.0.0/16",
+    "192.0.0.192": "192.0.0.0/24",
+    "fe80::1": "fe80::/10",
+    "fd00:ec2::254": "fd00::/8",
+    "::ffff:169.254.169.254": "::/0",
+    "64:ff9b::a9fe:a9fe": "64:ff9b::/96",
+}
+
+
+@pytest.mark.parametrize(("address", "network"), METADATA.items())
+def test_metadata_needs_an_entry_of_its_own(address: str, network: str) -> None:
+    """A wide private network on the list would hand the machine's credentials to a broadcaster's redirect."""
+    target = Target(host=address, port=80)
+    assert not AllowedOrigins.parse([network, "cdn.example"]).permits(target, ip_address(address))
+    assert AllowedOrigins.parse([network, address]).permits(target, ip_address(address))
+
+
+def test_a_refusal_names_the_entry_that_would_allow_it() -> None:
+    """An operator would see an origin refused and not know what to write."""
+    origins = AllowedOrigins.parse(["origin:8080", "cdn.example"])
+    private = [ip_address("10.1.2.3")]
+    listed = origins.refusal(Target(host="origin", port=8080), private)
+    assert "10.1.2.3:8080" in listed
+    assert AllowedOrigins.parse(["10.1.2.3:8080"]).permits(Target(host="origin", port=8080), private[0])
+    assert "entry cdn.example:8080" in origins.refusal(Target(host="cdn.example", port=8080), private)
+    assert "entry other.example:443" in origins.refusal(Target(host="other.example", port=443), private)
+    assert "entry [fd00::7]:443" in origins.refusal(Target(host="fd00::7", port=443), ())
+
+
+def test_a_refusal_tells_nothing_of_our_own_network() -> None:
+    """A broadcaster could map the operator's network by names of their own, wherever a refusal is shown."""
+    private = [ip_address("10.1.2.3")]
+    for entries in ([], ["origin:8080"]):
+        text = AllowedOrigins.parse(entries).refusal(Target(host="evil.example", port=443), private)
+        assert "10.1.2.3" not in text
+
+
+@given(st.ip_addresses(), st.integers(1, 65535))
+def test_the_entry_for_an_address_allows_it(address: object, port: int) -> None:
+    """The entry that a refusal names would not be one, or not help."""
+    ip = ip_address(str(address))
+    origins = AllowedOrigins.parse([entry_for(ip, port)])
+    assert origins.permits(Target(host=str(ip), port=port), ip)
+    assert not origins.permits(Target(host=str(ip), port=port % 65535 + 1), ip)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +193,16 @@ def test_a_network_allows_what_a_name_resolves_to(address: str, allowed: bool) -
     "entry",
     [
         *("https://cdn.example", "cdn.example/live", "cdn.example:0", "cdn.example:65536", "cdn.example:x", ""),
+        *(
+            "fd00::/8:8080",
+            "[10.0.0.0/8]:80",
+            "[cdn.example]:80",
+            "10.0.0.0/8:0",
+            "10.0.0.0/8:",
+            "[::1]80",
+            "[fe80::1%eth0]",
+        ),
+        *("a..b", "cdn.example:８０", "10.0.0.0/33", "10.0.0.0/8:80:80"),
         *("cdn.example:", "10.0.0.1/8", "[::1:80", "[nonsense]:80", "*.cdn.example", "cdn example", "user@cdn.example"),
     ],
 )

@@ -1,0 +1,142 @@
+"""Texts of others in a log, on standard output and in tables."""
+
+import io
+import json
+import logging
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.table import Table
+
+from worker.cli.screen import Screen
+from worker.logsetup import PrintableFormatter, escape_records
+from worker.printable import PrintableStream, printable, printable_lines
+
+HOSTILE = "\x1b[2J\x9b31m\x07\x7f\u202e\u2066\u200e\u200f\u061c\u2028\u2029\x85\ud800\udc9b\U000e0001\n\r\t"
+texts = st.text(st.characters())
+
+
+@pytest.mark.parametrize("character", sorted(set(HOSTILE) - set("[2J31m")))
+def test_each_steering_character_is_escaped(character: str) -> None:
+    """A stream's name could clear an operator's screen, or show it reversed."""
+    shown = printable(f"a{character}b")
+    assert shown == ("a\\udb40\\udc01b" if character == "\U000e0001" else f"a\\u{ord(character):04x}b")
+
+
+@pytest.mark.parametrize("text", ["plain", "Füße", "直播", "x y", "a\\b", "{}[]", ""])
+def test_what_can_be_read_stays(text: str) -> None:
+    """Names of streams in people's own languages would not be readable."""
+    assert printable(text) == text
+
+
+@given(texts)
+def test_what_is_printable_is_one_line_that_encodes(text: str) -> None:
+    """A log that is not UTF-8 cannot be read by what collects it."""
+    shown = printable(text)
+    assert shown.isprintable()
+    assert shown.encode().decode() == shown
+    assert printable_lines(text).count("\n") == text.count("\n")
+
+
+@given(st.recursive(texts, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=5))
+def test_json_stays_json(record: object) -> None:
+    """Scripts that read `--json` would stumble over a stream's name."""
+    assert json.loads(printable(json.dumps(record))) == record
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_json_that_is_not_ascii_stays_json(text: str) -> None:
+    """As above, of the commands that print names as they are."""
+    assert json.loads(printable(json.dumps(text, ensure_ascii=False))) == text
+
+
+def logged(record_level: int = logging.WARNING, *arguments: object, error: Exception | None = None) -> str:
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(logging.Formatter("[%(levelname)s] %(message)s"))
+    logger = logging.Logger("of a test")
+    logger.addHandler(handler)
+    escape_records(logger)
+    escape_records(logger)
+    logger.log(record_level, *arguments, exc_info=error)
+    return out.getvalue()
+
+
+def test_a_record_is_one_line() -> None:
+    """A broadcaster could write records of their own into the log."""
+    text = logged(logging.WARNING, "stream %s", f"x\n[ERROR] forged{HOSTILE}")
+    assert text.startswith("[WARNING] stream x\\u000a[ERROR] forged\\u001b[2J")
+    assert text.count("\n") == 1
+
+
+def test_a_traceback_keeps_its_lines_and_forges_none() -> None:
+    """A broadcaster could write records of their own by way of an exception's text."""
+    try:
+        raise KeyError if False else ValueError("x\n[ERROR] forged\x1b[2J")
+    except ValueError as error:
+        lines = logged(logging.WARNING, "failed", error=error).splitlines()
+    assert lines[:2] == ["[WARNING] failed", "  Traceback (most recent call last):"]
+    assert lines[-2:] == ["  ValueError: x", "  [ERROR] forged\\u001b[2J"]
+    assert not any(line.startswith("[ERROR]") for line in lines)
+
+
+class _TaskFormatter(logging.Formatter):
+    """As Celery's: it puts the task's ID in when it formats."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.__dict__["task_id"] = f"id\n{HOSTILE}"
+        return super().format(record)
+
+
+def test_what_a_formatter_adds_is_escaped_too() -> None:
+    """A malformed task ID would reach the log raw, for Celery's formatter adds it last."""
+    record = logging.LogRecord("x", logging.INFO, "x.py", 1, "message", None, None)
+    text = PrintableFormatter(_TaskFormatter("%(task_id)s %(message)s")).format(record)
+    assert text.isprintable()
+    assert text.endswith(" message")
+
+
+def test_standard_output_of_the_command_line_is_escaped() -> None:
+    """A subcommand that prints a stream's text without thinking would hand the terminal over."""
+    out = io.StringIO()
+    stream = PrintableStream(out)
+    print(f"a{HOSTILE}", file=stream)  # type: ignore[call-overload]
+    text = out.getvalue()
+    assert all(character.isprintable() or character in "\n\t" for character in text)
+    assert "\\u001b[2J" in text
+
+
+def test_a_table_shows_no_steering() -> None:
+    """`streams list` would run what a stream's state or a rule's name tells the terminal."""
+    out = io.StringIO()
+    table = Table("a", "b")
+    table.add_row(f"cell{HOSTILE.strip()}", "[bold]styled[/]")
+    Screen(file=out, width=80).print(table, f"text{HOSTILE}")
+    assert all(character.isprintable() or character == "\n" for character in out.getvalue())
+    coloured = io.StringIO()
+    Screen(file=coloured, force_terminal=True, width=80, color_system="standard").print("[bold]ours[/]")
+    assert coloured.getvalue() == "\x1b[1mours\x1b[0m\n"
+
+
+def test_what_nobody_catches_is_escaped() -> None:
+    """An error that nobody foresaw prints what a stream sent, traceback and all."""
+    script = """
+        import logging, threading
+        from worker.logsetup import set_up_logging
+        set_up_logging(logging.WARNING)
+        def fail():
+            raise ValueError("\\x1b[2J\\x9b\\u202e")
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+        fail()
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, timeout=60, check=False)
+    text = done.stderr.decode()
+    assert done.returncode == 1
+    assert text.count("ValueError: \\u001b[2J\\u009b\\u202e") == 2
+    assert all(character.isprintable() or character == "\n" for character in text)

@@ -1,0 +1,30 @@
+"""Rich's console, through which only visible characters go."""
+
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from worker.printable import printable_lines
+
+_UNSEEN = "\N{REPLACEMENT CHARACTER}"
+
+
+class Screen(Console):
+    """A console that shows texts of others without what steers a terminal.
+
+    Rich hands control characters in texts on as they are. Here each becomes one visible character, so that tables keep
+    their shape; whoever wants to show which one it was, calls `printable` before.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich's, with all but its own control codes made visible."""
+        for segment in super().render(renderable, options):
+            if segment.control or printable_lines(segment.text) == segment.text:
+                yield segment
+            else:
+                yield Segment(_visible(segment.text), segment.style)
+
+
+def _visible(text: str) -> str:
+    return "".join(character if character.isprintable() or character == "\n" else _UNSEEN for character in text)
