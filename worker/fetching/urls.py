@@ -11,7 +11,6 @@ from ipaddress import ip_address
 from typing import NamedTuple, NoReturn, TypeVar
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
-from billiard.exceptions import SoftTimeLimitExceeded
 from yarl import URL
 
 from worker.errors import FetchError
@@ -121,8 +120,6 @@ def normal_host(host: str) -> str | None:
     """
     try:
         return _normal(URL.build(scheme="http", host=host).raw_host or "")
-    except SoftTimeLimitExceeded:
-        raise
     except Exception:
         return None
 
@@ -134,6 +131,9 @@ def without_query(url: str) -> str:
     """
     try:
         parts = split(url)
+        if not parts.authority and "@" in parts.path:
+            # Somebody forgot the scheme: all of it may be "user:password@host".
+            return _cut(parts.path.rpartition("@")[2])
         named = (parts.scheme, parts.authority.rpartition("@")[2], parts.path, "", "")
         shown = _translated(lambda: urlunsplit(named), url)
     except FetchError:
@@ -199,7 +199,7 @@ def _translated(work: Callable[[], _T], url: str) -> _T:
     """What `work` gives; whatever it raises becomes FetchError `bad_url`."""
     try:
         return work()
-    except (FetchError, SoftTimeLimitExceeded):  # the task's time is up, wherever that strikes
+    except FetchError:
         raise
     except Exception:
         # Without the cause, whose text may have the URL's query, user or password in it.
@@ -213,7 +213,7 @@ def _before_query(url: str) -> str:
 
 def _without_query_unparsed(url: str) -> str:
     before, slashes, rest = _before_query(url).partition("//")
-    return f"{before}{slashes}{rest.rpartition('@')[2]}"
+    return f"{before if slashes else before.rpartition('@')[2]}{slashes}{rest.rpartition('@')[2]}"
 
 
 def _cut(shown: str) -> str:

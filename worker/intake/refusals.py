@@ -14,9 +14,9 @@ from redis import Redis
 from worker.errors import IntakeError
 from worker.intake.keys import COUNTS, NEWEST, REFUSED, UNPUBLISHED, published_key
 from worker.operations import OPERATIONS, operations_event
+from worker.printable import printable
 from worker.redisdb import now_ms, run_script
 from worker.streams.registry import ONCE_SECONDS, once_key
-from worker.streams.shownurl import escaped
 
 REFUSED_EVENT: Final = "livewarden.operations.intake_refused.v1"
 
@@ -92,7 +92,7 @@ def _shown(message: bytes) -> dict[str, str]:
 
 
 def _shown_text(text: str, *, limit: int) -> str:
-    return escaped(_SECRET.sub("…", text), limit=limit)
+    return printable(_SECRET.sub("…", text[:limit]))[:limit]
 
 
 def refuse(redis: Redis, refused: Mapping[str, Refused]) -> list[Refused]:

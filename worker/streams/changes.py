@@ -8,8 +8,8 @@ from typing import Any, Final, Self
 
 from redis import Redis
 
+from worker.fetching.urls import without_query
 from worker.operations import operations_event
-from worker.streams.shownurl import shown_url
 
 CHANGED: Final = "livewarden.operations.stream_changed.v1"
 
@@ -72,8 +72,8 @@ def change_event(
         "stream_id": stream_id,
         "generation": found.generation,
         "changed": changed,
-        "old": {"url": shown_url(found.url), "purpose": found.purpose},
-        "new": None if url is None or purpose is None else {"url": shown_url(url), "purpose": purpose},
+        "old": {"url": without_query(found.url), "purpose": found.purpose},
+        "new": None if url is None or purpose is None else {"url": without_query(url), "purpose": purpose},
         "by": author.by,
     }
     event_id = hashlib.sha256(json.dumps([CHANGED, token]).encode()).hexdigest()
@@ -88,7 +88,7 @@ def _changed(found: Found, url: str | None, purpose: str | None) -> list[str]:
     changed = []
     if url != found.url:
         # A platform that signs its URLs anew changes nothing else: whoever reads these events may pass over it.
-        changed.append("query" if shown_url(url) == shown_url(found.url) else "url")
+        changed.append("query" if without_query(url) == without_query(found.url) else "url")
     if purpose != found.purpose:
         changed.append("purpose")
     return changed
