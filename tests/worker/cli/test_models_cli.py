@@ -174,7 +174,7 @@ def test_what_manifests_say_is_no_markup(tmp_path: Path) -> None:
     assert verified.out.startswith("open-nsfw 2026 [/beta]: ok")
     explained = livewarden("models", "explain", "open-nsfw", environment=environment)
     assert f"open-nsfw 2026 [/beta] from {folder}, in place of that from livewarden" in explained.out
-    assert "source: a\N{REPLACEMENT CHARACTER}[2Jb [red]" in explained.out
+    assert "source: a\\u001b[2Jb [red]" in explained.out
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_people_read_what_is_known_of_a_match(scene: Scene, run: Run) -> None:
     scene.settle("cam-1", (replace(hit, matches=(match,)),))
     text = " ".join(run("next", "--by", "ann").stdout.split())
     assert (
-        "list known, entry v/3, distance 9, mirrored, video v at 12.5 s, tags A1, \N{REPLACEMENT CHARACTER}[2J" in text
+        "list known, entry v/3, distance 9, mirrored, video v at 12.5 s, tags A1, \\u001b[2J" in text
     )
 
 
