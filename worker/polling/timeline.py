@@ -82,9 +82,10 @@ def advance(
             if playlist.ended and playlist.earlier:
                 # Parsed from where the sequence before had come to; the next poll begins at this one's start.
                 new, capture_ms = (), window_start_ms
-                cursor = replace(cursor, next_sequence=playlist.first_sequence, next_capture_ms=capture_ms)
             else:
                 skipped_ms = playlist.mean_times(playlist.earlier)
+            # Where a recording begins for which there is no room yet.
+            cursor = replace(cursor, next_sequence=playlist.first_sequence, next_capture_ms=capture_ms)
     else:
         next_sequence = cursor.next_sequence or 0
         new = tuple(segment for segment in playlist.segments if segment.sequence >= next_sequence)
@@ -98,6 +99,9 @@ def advance(
             if cursor.state is StreamState.STALLED or cursor.outage_ms:
                 # What comes after a pause was not taken right after what came before it.
                 capture_ms = max(capture_ms, now_ms - sum(segment.duration_ms for segment in new))
+            # What was jumped over or skipped is counted once, also where there is no room yet for what follows.
+            next_sequence = max(next_sequence, playlist.segments[0].sequence)
+            cursor = replace(cursor, next_sequence=next_sequence, next_capture_ms=capture_ms)
     room = max(0, pending_cap(playlist) - pending)
     taken = _first_playable(new, room) if playlist.ended else new
     passed_over = set() if playlist.ended else {segment.sequence for segment in _beyond(new, room)}

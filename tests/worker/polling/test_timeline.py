@@ -274,6 +274,16 @@ def test_a_recording_that_is_replaced_before_its_turn_is_missed() -> None:
     assert sum(stretch.duration_ms for stretch in shortened.missed) == shortened.elapsed_ms == lost_ms
 
 
+def test_what_a_waiting_recording_drops_is_counted_once() -> None:
+    """A recording whose start is cut off while it waits would be told to have lost it at each poll."""
+    cursor = advance(Cursor(generation=1, rendition="360"), playlist(0, 79, ended=True), now_ms=T0).cursor
+    outcome = advance(cursor, playlist(70, 79, ended=True), now_ms=T0 + 2_000, pending=MAX_PENDING_SEGMENTS)
+    assert outcome.elapsed_ms == (70 - MAX_PENDING_SEGMENTS) * SEGMENT_MS
+    again = advance(outcome.cursor, playlist(70, 79, ended=True), now_ms=T0 + 4_000, pending=MAX_PENDING_SEGMENTS)
+    assert again.elapsed_ms == 0
+    assert sequences(advance(again.cursor, playlist(70, 79, ended=True), now_ms=T0 + 6_000)) == list(range(70, 80))
+
+
 def test_a_live_stream_has_no_more_pending_than_twice_its_window() -> None:
     """A stream that lists more than can be moderated would take the workers from all the others."""
     outcome = advance(started(0, 9).cursor, playlist(5, 14), now_ms=T0 + 20_000, pending=17)
@@ -314,6 +324,10 @@ def test_a_recording_that_replaces_a_stream_is_read_from_its_start() -> None:
     assert sequences(outcome) == list(range(MAX_PENDING_SEGMENTS))
     assert outcome.skipped_ms == 0
     assert outcome.missed == ()
+    short = playlist(0, 3, life="c", ended=True)
+    no_room = advance(cursor, short, now_ms=T0, pending=MAX_PENDING_SEGMENTS)
+    assert (no_room.reading, sequences(no_room), no_room.next_poll_in_ms) == (Reading.RESET, [], RECORDING_DELAY_MS)
+    assert sequences(advance(no_room.cursor, short, now_ms=T0 + 2_000)) == [0, 1, 2, 3]
 
 
 def test_an_origin_that_starts_over_at_each_poll_is_polled_slower() -> None:
