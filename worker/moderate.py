@@ -20,8 +20,10 @@ from worker.incidents.settlement import Settled, settle
 from worker.pipeline import Origin
 from worker.policy.breaker import stuck_among, stuck_keys
 from worker.policy.judging import Judging
-from worker.polling.poll import keep_validators
+from worker.polling.due import no_video_mark
+from worker.polling.hls import rendition_of
 from worker.polling.segments import Begun, SegmentRecord, begin, defer, forget_tries, series_of
+from worker.polling.validators import keep_validators
 from worker.process import Process
 from worker.redisdb import now_ms, run_script
 from worker.softlimit import soft_limit
@@ -54,6 +56,9 @@ GRACE_MS = 10_000
 
 _FINAL_REASONS = frozenset({"refused_origin", "bad_url", "redirect_loop", "too_large"})
 """Failed fetches that another try would not change."""
+
+_NO_VIDEO_REASONS = frozenset({"no_video", "audio_only"})
+"""After which the poll moves on to another rendition, if there is one."""
 
 GATE_KEPT_SECONDS = 300
 """Well above the 30 s for which the gate lets a picture pass for another."""
@@ -143,7 +148,8 @@ def _fail(process: Process, judging: Judging, stream_id: str, record: SegmentRec
     """Closes a segment of which nothing was seen."""
     facts = stream_facts(process.redis, stream_id)
     share = LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={reason: record.duration_ms})
-    _close(process, judging, record, share, _occasion(process, judging, facts, record))
+    mark = no_video_mark(record.generation, rendition_of(record.key)) if reason in _NO_VIDEO_REASONS else None
+    _close(process, judging, record, share, _occasion(process, judging, facts, record), no_video=mark)
 
 
 def _settle(
@@ -163,14 +169,17 @@ def _close(
     share: LedgerShare,
     occasion: Occasion,
     verdict: SegmentVerdict | None = None,
+    *,
+    no_video: str | None = None,
 ) -> None:
     """Publishes what is to be told and settles the segment, in one step, and returns when that is on disk.
 
     What is in the log comes after that, so that nothing is there twice.
     """
-    stream_fields = {}
+    stream_fields = {} if no_video is None else {"no_video": no_video}
     if verdict is not None:
         stream_fields = _last_seen(process.redis, record, verdict) | {"degraded": json.dumps(occasion.degraded)}
+        stream_fields["no_video"] = ""
     with soft_limit.commit():
         _commit(process, judging, record, share, occasion, verdict, stream_fields)
 

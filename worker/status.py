@@ -27,7 +27,7 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         stream, ledger, pending, signals = pipe.execute()
     if not stream:
         raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
-    cursor = json.loads(stream["cursor"]) if stream.get("cursor") else {}
+    cursor = _cursor(stream.get("cursor", ""))
     return {
         "stream_id": stream["stream_id"],
         "state": stream["state"],
@@ -47,6 +47,15 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         "still": stream.get("still", ""),
         "degraded": json.loads(stream.get("degraded", "[]")),
     }
+
+
+def _cursor(text: str) -> dict[str, Any]:
+    """Empty where there is none, or a damaged one, which the poll reports."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def show_all(redis: Redis) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from worker.lookback import jobs as look_back_jobs
 from worker.lookback.looking import Lookback, look_back
 from worker.moderate import moderate_segment
 from worker.objectstore import ObjectStore
+from worker.pollfailures import tell_poll_failed
 from worker.polling.poll import poll_due
 from worker.polling.schedule import URGENT_RISK_PRIOR, reconcile
 from worker.queue.taking import trim
@@ -27,7 +28,13 @@ def tick_task() -> None:
 @shared_task(name="livewarden.poll")
 def poll_task() -> None:
     """Polls one batch of due streams."""
-    poll_due(process.redis, process.fetcher, height_pixels=process.settings.rendition_height_pixels, send=send_segment)
+    poll_due(
+        process.redis,
+        process.fetcher,
+        height_pixels=process.settings.rendition_height_pixels,
+        send=send_segment,
+        report=lambda failure: tell_poll_failed(process.redis, failure, deployment=process.settings.deployment),
+    )
 
 
 @shared_task(name="livewarden.reconcile")

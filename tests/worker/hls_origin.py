@@ -76,6 +76,7 @@ class LiveOrigin:
     redirects: dict[str, str] = field(default_factory=dict)
     """Path to a Location, in Latin-1, byte for byte."""
     gates: dict[str, "Gate"] = field(default_factory=dict)
+    """Path, or `HEAD path`, to what holds such requests."""
     requests: list[str] = field(default_factory=list)
     arrived: list[float] = field(default_factory=list)
     """When each of them came, by the monotonic clock."""
@@ -101,9 +102,9 @@ class LiveOrigin:
         self.listed.clear()
         self.media_sequence = 0
 
-    def hold(self, name: str) -> "Gate":
-        """Holds requests for that segment until the gate is opened."""
-        return self.gates.setdefault(f"/live/{name}", Gate())
+    def hold(self, name: str, *, head: bool = False) -> "Gate":
+        """Holds GET (or HEAD) requests for that segment until the gate is opened."""
+        return self.gates.setdefault(f"{'HEAD ' if head else ''}/live/{name}", Gate())
 
     def playlist_text(self) -> bytes:
         lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}"]
@@ -139,8 +140,8 @@ def serving(origin: LiveOrigin) -> Iterator[LiveOrigin]:
             path = self.path.partition("?")[0]
             origin.arrived.append(time.monotonic())
             origin.requests.append(f"{self.command} {path}")
-            gate = origin.gates.get(path)
-            if gate is not None and with_body:
+            gate = origin.gates.get(path if with_body else f"HEAD {path}")
+            if gate is not None:
                 gate.reached.set()
                 gate.opened.wait(60)
             if path == "/live/index.m3u8":
@@ -148,8 +149,8 @@ def serving(origin: LiveOrigin) -> Iterator[LiveOrigin]:
             else:
                 body = origin.bodies.get(path, b"")
             known = path in origin.bodies or path == "/live/index.m3u8"
-            status = origin.status.get(path, 200 if known else 404)
-            self.send_response(302 if path in origin.redirects else status)
+            status = origin.status.get(path, 302 if path in origin.redirects else 200 if known else 404)
+            self.send_response(status)
             if path in origin.redirects:
                 self.send_header("Location", origin.redirects[path])
             self.send_header("Content-Length", str(len(body)))

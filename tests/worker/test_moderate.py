@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, fragmented_mp4, segment_bytes, serving
+from hostile_media import audio
 from redis import Redis
 
 from config.settings import Settings
@@ -49,12 +50,12 @@ def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) ->
 
 
 def admit(process: Process, origin: LiveOrigin, purpose: str = "drill") -> list[str]:
-    """Registers the stream and polls it; gives the keys of what is new."""
+    """Registers the stream and polls it; gives the keys of what is new, in the order of the stream."""
     keys: list[str] = []
     watch(process.redis, register("s", origin.url, purpose=purpose, url_template="", legal_basis=""))
     process.redis.zadd(DUE, {"s": 0}, xx=True)
     poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
-    return keys
+    return sorted(keys, key=lambda key: [int(part) for part in key.split(".") if part.isdecimal()])
 
 
 def let_lease_pass(process: Process, key: str) -> None:
@@ -156,6 +157,48 @@ def test_what_cannot_be_seen_is_told(process: Process, origin: LiveOrigin, body:
     ((told, _),) = record["reasons"].items()
     assert told.startswith("failed: ")
     assert told == f"failed: {reason}" or reason == "truncated"
+
+
+def test_another_rendition_is_watched_where_the_chosen_one_has_no_pictures(process: Process, origin: LiveOrigin):
+    """A master playlist that begins with sound, or names a dead rendition first, would never be watched."""
+    origin.bodies["/live/master.m3u8"] = (
+        b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nsound.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\ngone.m3u8\n"
+        b"#EXT-X-STREAM-INF:BANDWIDTH=2\nindex.m3u8\n"
+    )
+    head = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n"
+    origin.bodies["/live/sound.m3u8"] = f"{head}#EXTINF:2,\nsound-0.ts\n".encode()
+    origin.bodies["/live/sound-0.ts"] = audio("mpegts")
+    origin.add("0.ts", segment_bytes(card=True))
+    keys: list[str] = []
+    url = origin.url.replace("index", "master")
+    watch(process.redis, register("s", url, purpose="drill", url_template="", legal_basis=""))
+
+    def poll() -> str:
+        process.redis.zadd(DUE, {"s": 0}, xx=True)
+        poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+        for key in keys:
+            moderate_segment(process, "s", key)
+        return show(process.redis, "s")["rendition"]
+
+    assert poll() == "1bps"
+    assert set(show(process.redis, "s")["reasons"]) <= {"failed: audio_only", "failed: no_video"}
+    poll()
+    assert show(process.redis, "s")["reason"] == "http_404"
+    origin.add("1.ts", segment_bytes(card=True))
+    assert poll() == "2bps~2"
+    assert process.redis.xlen(DRILLS) == 1
+    record = show(process.redis, "s")
+    check_equation(record)
+    assert record["moderated_seconds"] == record["failed_seconds"] == SEGMENT_SECONDS
+    for name in ("2.ts", "3.ts"):
+        origin.add(name, segment_bytes(card=True))
+        assert poll() == "2bps~2", "what has pictures is kept"
+    assert origin.requests.count("GET /live/master.m3u8") == 3
+    # Its pictures end, and the others were tried long ago.
+    process.redis.hset("lw:stream:s", "tried", json.dumps({"1bps": 1, "2bps": 2}))
+    origin.add("4.ts", audio("mpegts"))
+    poll()
+    assert poll() == "1bps"
 
 
 def test_an_encrypted_segment_is_told_without_asking_the_origin(process: Process, origin: LiveOrigin):

@@ -6,11 +6,14 @@ outlasts a task.
 
 import asyncio
 import os
+import queue
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from worker.errors import FetchError
 from worker.fetching.exchange import Fetched, Method, OriginSession
@@ -18,7 +21,7 @@ from worker.fetching.names import Resolve
 from worker.fetching.origins import AllowedOrigins
 from worker.fetching.resource import ByteRange, Validators
 
-__all__ = ["FetchRequest", "Fetched", "Fetcher", "Validators"]
+__all__ = ["FetchRequest", "FetchRound", "Fetched", "Fetcher", "Validators"]
 
 _MAX_CONCURRENT = 64
 """Of one batch: above what one poll asks for, so that no stream waits for another's origin. A batch of playlists is
@@ -51,9 +54,13 @@ class _Running:
         self._thread.start()
         self.session = self.run(_open(open_session))
 
+    def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Runs `work` in the loop, and does not wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs `work` in the loop and waits for it; an exception that breaks the wait cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = self.start(work)
         try:
             return future.result()
         except BaseException:
@@ -109,6 +116,11 @@ class Fetcher:
         running = self._open()
         return running.run(_fetch_many(running.session, requests))
 
+    def begin_round(self, *, most: int) -> "FetchRound":
+        """A round of fetches, `most` at once, whose answers are given as they come. Use as a context manager."""
+        running = self._open()
+        return FetchRound(running.session, running.start, most=most)
+
     def close(self) -> None:
         """Closes the connections and ends the thread; may be called twice. A later fetch opens them again."""
         with self._lock:
@@ -151,3 +163,53 @@ async def _fetch_many(session: OriginSession, requests: Sequence[FetchRequest]) 
                 return error
 
     return list(await asyncio.gather(*(one(request) for request in requests)))
+
+
+class FetchRound:
+    """Fetches that go on while their answers are taken one by one. What is left at the end is cancelled."""
+
+    def __init__(
+        self, session: OriginSession, start: Callable[[Coroutine[Any, Any, None]], "Future[None]"], *, most: int
+    ) -> None:
+        self._session = session
+        self._start = start
+        self._turns = asyncio.Semaphore(most)
+        self._answers: queue.SimpleQueue[tuple[str, Fetched | Exception]] = queue.SimpleQueue()
+        self._underway: dict[str, Future[None]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for fetch in self._underway.values():
+            fetch.cancel()
+
+    def ask(self, name: str, request: FetchRequest) -> None:
+        """Begins a fetch, whose answer comes under `name`; one at a time of each name."""
+        self._underway[name] = self._start(self._fetch(name, request))
+
+    def answer(self, *, within_seconds: float) -> tuple[str, Fetched | Exception] | None:
+        """The next answer, as (name, what came of it); None: none came in time. Whatever a fetch raised is an answer,
+        since it is about that fetch alone."""
+        try:
+            name, answer = self._answers.get(timeout=max(0.0, within_seconds))
+        except queue.Empty:
+            return None
+        self._underway.pop(name, None)
+        return name, answer
+
+    async def _fetch(self, name: str, request: FetchRequest) -> None:
+        try:
+            async with self._turns:  # its time starts with its turn
+                answer: Fetched | Exception = await self._session.fetch(
+                    request.url,
+                    max_bytes=request.max_bytes,
+                    timeout_seconds=request.timeout_seconds,
+                    byte_range=request.byte_range,
+                    method=request.method,
+                )
+        except Exception as error:
+            answer = error
+        self._answers.put((name, answer))

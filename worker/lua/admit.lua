@@ -4,16 +4,23 @@
 -- ARGV: stream id, poll token, delay to the next poll in ms (-1: none, the stream has ended), deadline of new segments
 --   in ms from now, seconds that an ended stream's record is kept, stream fields, coverage increments, new segments
 --   (key to record), keys whose validators are dropped; the last four as JSON.
--- Returns 1, or 0 if the poll was overtaken and nothing was written.
+-- Returns 1, or 0 if the poll was overtaken and nothing was written. Sent twice it writes once.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if redis.call('HGET', KEYS[1], 'poll_token') ~= ARGV[2] then
   return 0
 end
+if redis.call('HGET', KEYS[1], 'polled_token') == ARGV[2] then
+  return 1
+end
+for _, place in ipairs({3, 5, 6}) do
+  redis.call('HLEN', KEYS[place])  -- fails on what is no hash, before anything is written
+end
 for field, value in pairs(cjson.decode(ARGV[6])) do
   redis.call('HSET', KEYS[1], field, value)
 end
-redis.call('HSET', KEYS[1], 'last_poll_ms', now_ms)
+redis.call('HSET', KEYS[1], 'last_poll_ms', now_ms, 'polls_begun', 0)
+redis.call('HDEL', KEYS[1], 'poll_errors')
 for field, increment in pairs(cjson.decode(ARGV[7])) do
   redis.call('HINCRBY', KEYS[5], field, increment)
 end
@@ -30,4 +37,5 @@ else
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('EXPIRE', KEYS[1], ARGV[5])
 end
+redis.call('HSET', KEYS[1], 'polled_token', ARGV[2])
 return 1

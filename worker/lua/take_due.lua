@@ -1,18 +1,62 @@
 -- Takes a batch of streams that are due for a poll, each under a lease: until it is over, nobody else polls them.
--- KEYS: due set. ARGV: most streams, lease in milliseconds, prefix of the stream hashes.
--- Returns for each: id, poll token, generation, url, cursor ('' if none), risk prior, rendition's url ('' if none).
+-- Polls that never ended may have killed their process: the more of them a stream has had in a row, the fewer others are
+-- taken along with it, so that soon it is alone.
+-- KEYS: due set, mark of this batch. ARGV: most streams, lease in milliseconds, prefix of the stream hashes.
+-- Returns for each: id, poll token, generation, url, cursor ('' if none), risk prior, rendition's url ('' if none),
+--   renditions tried as JSON ('' if none), rendition that turned out to have no pictures ('' if none), polls begun in a
+--   row, with this one.
+-- Sent twice it gives the same streams, as long as they are still this batch's.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local taken = {}
-for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do
-  local stream = ARGV[3] .. id
-  if redis.call('EXISTS', stream) == 0 then
-    redis.call('ZREM', KEYS[1], id)
-  else
-    redis.call('ZADD', KEYS[1], now_ms + ARGV[2], id)
-    local token = redis.call('HINCRBY', stream, 'poll_token', 1)
-    local fields = redis.call('HMGET', stream, 'generation', 'url', 'cursor', 'risk_prior', 'media_url')
-    table.insert(taken, {id, token, fields[1], fields[2], fields[3] or '', fields[4], fields[5] or ''})
+local ids = {}
+
+local function most_with(begun)
+  return math.max(1, math.floor(ARGV[1] / 4 ^ math.max(0, begun - 1)))
+end
+
+local before = redis.call('GET', KEYS[2])
+if before then
+  for id, token in string.gmatch(before, '(%S+) (%S+)') do
+    if redis.call('HGET', ARGV[3] .. id, 'poll_token') == token then
+      table.insert(ids, id)
+    end
   end
+else
+  local marks, most = {}, tonumber(ARGV[1])
+  for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do
+    local stream = ARGV[3] .. id
+    local known = redis.call('TYPE', stream).ok
+    if known == 'none' then
+      redis.call('ZREM', KEYS[1], id)
+    elseif known ~= 'hash' then
+      redis.call('ZADD', KEYS[1], now_ms + ARGV[2], id)
+    else
+      most = math.min(most, most_with(tonumber(redis.call('HGET', stream, 'polls_begun') or 0) or 0))
+      if #ids >= most then
+        break
+      end
+      redis.call('ZADD', KEYS[1], now_ms + ARGV[2], id)
+      -- What is no number is left alone: it must not stop the others.
+      local token = redis.pcall('HINCRBY', stream, 'poll_token', 1)
+      if type(token) == 'number' then
+        redis.pcall('HINCRBY', stream, 'polls_begun', 1)
+        table.insert(ids, id)
+        table.insert(marks, id .. ' ' .. token)
+      end
+    end
+  end
+  if #ids > 0 then
+    redis.call('SET', KEYS[2], table.concat(marks, ' '), 'PX', ARGV[2])
+  end
+end
+local taken = {}
+for _, id in ipairs(ids) do
+  local fields = redis.call('HMGET', ARGV[3] .. id, 'poll_token', 'generation', 'url', 'cursor', 'risk_prior',
+    'media_url', 'tried', 'no_video', 'polls_begun')
+  local row = {id}
+  for i = 1, 9 do
+    row[i + 1] = fields[i] or ''
+  end
+  table.insert(taken, row)
 end
 return taken

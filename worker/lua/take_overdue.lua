@@ -1,20 +1,42 @@
--- Takes segments whose deadline has passed, and gives each a later one, twice as far each time it is sent again.
--- KEYS: overdue set. ARGV: most segments, first delay in ms, longest delay in ms, prefixes of the pending and tries keys.
--- Returns "stream-id segment-key" of each that is still pending.
+-- Takes segments whose deadline has passed, and gives each a later one, twice as far each time it is sent again. Streams
+-- take turns, so that one with many overdue segments keeps no other waiting.
+-- KEYS: overdue set, mark of this attempt. ARGV: most segments, first delay in ms, longest delay in ms, prefixes of the
+--   pending and tries keys, most that are looked at, seconds that the mark is kept.
+-- Returns "stream-id segment-key" of each that is still pending. Sent twice it gives the same.
+local before = redis.call('GET', KEYS[2])
+if before then
+  return cjson.decode(before)
+end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local turns, of_stream = {}, {}
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, ARGV[6])) do
+  local id = string.sub(member, 1, string.find(member, ' ', 1, true) - 1)
+  local turn = (of_stream[id] or 0) + 1
+  of_stream[id] = turn
+  turns[turn] = turns[turn] or {}
+  table.insert(turns[turn], member)
+end
 local taken = {}
-for _, member in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do
-  local space = string.find(member, ' ', 1, true)
-  local id, key = string.sub(member, 1, space - 1), string.sub(member, space + 1)
-  if redis.call('HEXISTS', ARGV[4] .. id, key) == 0 then
-    redis.call('ZREM', KEYS[1], member)
-  else
-    local sent = redis.call('HINCRBY', ARGV[5] .. member, 'sent_again', 1)
-    redis.call('EXPIRE', ARGV[5] .. member, 3600)
-    local delay_ms = math.min(ARGV[2] * 2 ^ math.min(sent, 20), tonumber(ARGV[3]))
-    redis.call('ZADD', KEYS[1], now_ms + delay_ms, member)
-    table.insert(taken, member)
+for _, members in ipairs(turns) do
+  for _, member in ipairs(members) do
+    if #taken >= tonumber(ARGV[1]) then
+      break
+    end
+    local space = string.find(member, ' ', 1, true)
+    local id, key = string.sub(member, 1, space - 1), string.sub(member, space + 1)
+    if redis.call('HEXISTS', ARGV[4] .. id, key) == 0 then
+      redis.call('ZREM', KEYS[1], member)
+    else
+      local sent = redis.call('HINCRBY', ARGV[5] .. member, 'sent_again', 1)
+      redis.call('EXPIRE', ARGV[5] .. member, 3600)
+      local delay_ms = math.min(ARGV[2] * 2 ^ math.min(sent, 20), tonumber(ARGV[3]))
+      redis.call('ZADD', KEYS[1], now_ms + delay_ms, member)
+      table.insert(taken, member)
+    end
   end
+end
+if #taken > 0 then
+  redis.call('SET', KEYS[2], cjson.encode(taken), 'EX', ARGV[7])
 end
 return taken

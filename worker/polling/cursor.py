@@ -1,7 +1,7 @@
 """How far a stream has been read: what the next poll goes on from. Kept in Redis as JSON."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Self
 
@@ -64,6 +64,12 @@ class Cursor:
     """Start of an outage of which it is open whether the sequence goes on after it."""
     outage_ms: int = 0
     """Time within which, since `outage_from_ms`, no playlist was read."""
+    listed_until: int = 0
+    """Of a recording: the number after the last that was listed; those from `next_sequence` on wait for their turn."""
+    mean_ms: int = 0
+    """Mean duration of what was listed last."""
+    resets: int = 0
+    """Times in a row that the origin started over."""
 
     def switched_to(self, rendition: str) -> Self:
         """Goes on in another rendition of the stream: by numbers, which renditions share, for their names differ."""
@@ -71,12 +77,22 @@ class Cursor:
 
     def to_json(self) -> str:
         """One line that `from_json` reads back."""
-        fields = asdict(self) | {"seen": [[seen.sequence, seen.name] for seen in self.seen]}
-        return json.dumps(fields, separators=(",", ":"))
+        values = asdict(self) | {"seen": [[seen.sequence, seen.name] for seen in self.seen]}
+        return json.dumps(values, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote."""
-        fields = json.loads(text)
-        seen = tuple(Seen(sequence=sequence, name=name) for sequence, name in fields.pop("seen"))
-        return cls(**fields | {"seen": seen, "state": StreamState(fields["state"])})
+        """Reads what `to_json` wrote, of another version too: unknown fields are ignored, missing ones defaulted.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is something else.
+        """
+        known = {field.name for field in fields(cls)}
+        found = {name: value for name, value in json.loads(text).items() if name in known}
+        seen = tuple(Seen(sequence=int(sequence), name=str(name)) for sequence, name in found.pop("seen", ()))
+        state = StreamState(found.pop("state", StreamState.STARTING))
+        for name, value in found.items():
+            expected = str if name in {"rendition", "reason"} else int
+            if value is not None and type(value) is not expected:
+                raise TypeError(f"{name}: expected {expected.__name__}")
+        return cls(**found, seen=seen, state=state)

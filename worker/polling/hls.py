@@ -2,8 +2,10 @@
 apart by."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from worker.errors import PlaylistError
 from worker.fetching.resource import ByteRange
@@ -66,13 +68,42 @@ class MediaPlaylist:
     target_duration_seconds: float
     """Upper bound of the segments' durations, as promised; > 0."""
     segments: tuple[Segment, ...]
+    """Those that were parsed, without a gap between them."""
     ended: bool
     """EXT-X-ENDLIST: nothing will be added."""
+    earlier: int = 0
+    """Segments listed before `segments`, which were counted and not parsed."""
+    later: int = 0
+    """Segments listed after `segments`, likewise; of a recording."""
+
+    @property
+    def listed(self) -> int:
+        """Number of all that is listed."""
+        return self.earlier + len(self.segments) + self.later
+
+    @property
+    def first_sequence(self) -> int:
+        """Media sequence number of the first that is listed; there is one."""
+        return self.segments[0].sequence - self.earlier
+
+    @property
+    def last_sequence(self) -> int:
+        """Media sequence number of the last that is listed; there is one."""
+        return self.segments[-1].sequence + self.later
+
+    @property
+    def parsed_ms(self) -> int:
+        """Durations of `segments`."""
+        return sum(segment.duration_ms for segment in self.segments)
+
+    def mean_times(self, count: int) -> int:
+        """The mean duration of `segments` times `count`, in milliseconds rounded down."""
+        return self.parsed_ms * count // len(self.segments) if self.segments else 0
 
     @property
     def window_ms(self) -> int:
-        """Durations of all that is listed."""
-        return sum(segment.duration_ms for segment in self.segments)
+        """Durations of all that is listed, at the mean where it was not parsed."""
+        return self.parsed_ms + self.mean_times(self.earlier + self.later)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +116,14 @@ class Rendition:
     width_pixels: int | None = None
     height_pixels: int | None = None
     codecs: str = ""
+    namesake: int = 1
+    """Its place among those that would have the same name, from 1."""
 
     @property
     def name(self) -> str:
-        """Names it in segment keys."""
-        if self.height_pixels is None:
-            return f"{self.bandwidth}bps"
-        return f"{self.width_pixels}x{self.height_pixels}"
+        """Names it in segment keys, and among the renditions of its master playlist."""
+        size = f"{self.bandwidth}bps" if self.height_pixels is None else f"{self.width_pixels}x{self.height_pixels}"
+        return size if self.namesake == 1 else f"{size}~{self.namesake}"
 
     @property
     def audio_only(self) -> bool:
@@ -108,9 +140,15 @@ class MasterPlaylist:
     renditions: tuple[Rendition, ...]
 
 
-def choose_rendition(master: MasterPlaylist, height_pixels: int) -> Rendition:
+def choose_rendition(
+    master: MasterPlaylist, height_pixels: int, *, tried: Mapping[str, int] = MappingProxyType({})
+) -> Rendition:
     """The smallest rendition at or above `height_pixels`; else the highest; else, without any RESOLUTION, the one of
     the lowest bandwidth. Of equal ones the cheapest.
+
+    Args:
+        tried: name to the time at which the rendition proved to be of no use. Others go before them; where all were
+            tried, it is the turn of the one tried first.
 
     Raises:
         PlaylistError: all of them are audio only.
@@ -118,12 +156,15 @@ def choose_rendition(master: MasterPlaylist, height_pixels: int) -> Rendition:
     candidates = [rendition for rendition in master.renditions if not rendition.audio_only]
     if not candidates:
         raise PlaylistError(f"{without_query(master.url)}: expected a rendition with video, got audio only")
-    sized = [(rendition.height_pixels, rendition) for rendition in candidates if rendition.height_pixels is not None]
-    if not sized:
-        return min(candidates, key=lambda rendition: rendition.bandwidth)
-    heights = [height for height, _ in sized]
-    wanted = min((height for height in heights if height >= height_pixels), default=max(heights))
-    return min((rendition for height, rendition in sized if height == wanted), key=lambda found: found.bandwidth)
+    return min(candidates, key=lambda one: (tried.get(one.name, -1), *_cost(one, height_pixels)))
+
+
+def _cost(rendition: Rendition, height_pixels: int) -> tuple[int, int, int]:
+    """Renditions sort by it, the preferred first."""
+    height = rendition.height_pixels
+    if height is None:
+        return 2, 0, rendition.bandwidth
+    return (0, height, rendition.bandwidth) if height >= height_pixels else (1, -height, rendition.bandwidth)
 
 
 def segment_key(*, generation: int, epoch: int, rendition: str, segment: Segment) -> str:
@@ -132,3 +173,8 @@ def segment_key(*, generation: int, epoch: int, rendition: str, segment: Segment
     `generation` counts the times that the stream was watched anew, `epoch` the times that its origin started over.
     """
     return f"{generation}.{epoch}.{rendition}.{segment.sequence}.{segment.name}"
+
+
+def rendition_of(key: str) -> str:
+    """The name of the rendition in what `segment_key` gave."""
+    return key.split(".", 2)[2].rsplit(".", 2)[0]

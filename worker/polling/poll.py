@@ -1,223 +1,292 @@
-"""The poll: reads a batch of playlists and admits what is new in them."""
+"""The poll: reads a batch of playlists and admits what is new in them. Each stream of a batch stands for itself.
 
-import json
+A stream's poll is a generator that asks for fetches and is given what came of them; the batch runs all of them at once,
+and each goes on when its own answer is there. So a slow origin costs the others nothing, and whatever one stream
+raises is its own failed poll.
+"""
+
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from pathlib import PurePath
+from time import monotonic
 
+from celery.exceptions import SoftTimeLimitExceeded
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.errors import FetchError, PlaylistError
-from worker.fetching.fetch import Fetched, Fetcher, FetchRequest
-from worker.fetching.resource import Validators
-from worker.polling.cursor import Cursor
+from worker.fetching.fetch import Fetched, Fetcher, FetchRequest, FetchRound
+from worker.polling.admission import admit, pending_now
+from worker.polling.due import TRIED_KEPT_MS, DueStream, Taken, no_video_mark, note_error, offer, release, take_due
+from worker.polling.excerpt import PARSED_ENTRIES
 from worker.polling.hls import MasterPlaylist, MediaPlaylist, choose_rendition
+from worker.polling.outcome import Advance
 from worker.polling.playlist import MAX_PLAYLIST_BYTES, parse_playlist
-from worker.polling.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
-from worker.polling.timeline import Advance, advance, doubts, failed_poll
-from worker.redisdb import now_ms, run_script
-from worker.streams.coverage import coverage_key, entry
-from worker.streams.registry import DUE, KEPT_AFTER_END_SECONDS, stream_key
+from worker.polling.timeline import SEEN_SEGMENTS, advance, doubts, failed_poll
+from worker.polling.validators import first_comparable
+from worker.redisdb import now_ms
 
 _log = logging.getLogger(__name__)
 
 BATCH_STREAMS = 50
-"""Polled by one task; their playlists are fetched at once."""
+"""Polled at once by one task; their playlists are fetched at once."""
 
-POLL_LEASE_MS = 20_000
-"""How long a batch is left to its worker: above what the fetches of one take at most (three rounds of 5 s)."""
+BUDGET_SECONDS = 12.0
+"""For all fetches of a batch, so that it ends before a task's soft time limit (16 s). A master playlist and a rendition
+that each take their whole time fit; a comparison that does not is given up, and the stream admitted."""
 
 PLAYLIST_TIMEOUT_SECONDS = 5.0
 
-SOLE_RENDITION = "sole"
-"""Rendition name of a stream without a master playlist."""
+_TAKE_EVERY_SECONDS = 1.0
+"""While a batch waits for slow origins it takes other streams that are due: the process has nothing else to do, and no
+other process has to wait with it."""
+
+_TAKE_LEAST_SECONDS = 1.0
+"""Of the budget, left for what is taken then. Who is not done by the end is due again at once."""
+
+ENDS_ITS_PROCESS = 4
+"""Polls of a stream in a row that never ended: by then it is polled alone."""
+
+_OURS = PurePath(__file__).parents[1]
 
 SendSegment = Callable[[str, str, float], None]
 """Sends the task of a segment: stream ID, segment key, the stream's risk prior."""
 
+_Answer = Fetched | FetchError
+_Fetching = Generator[FetchRequest, _Answer, None]
+
 
 @dataclass(frozen=True, kw_only=True)
-class DueStream:
-    """A stream that is ours to poll until the lease is over."""
+class PollFailure:
+    """A poll that something unexpected ended."""
 
     stream_id: str
-    token: str
-    cursor: Cursor
-    url: str
-    media_url: str
-    """The rendition chosen at an earlier poll; empty: `url` is to be read first."""
-    risk_prior: float
+    error: str
+    """Name of the exception's type, or `worker_lost`: the poll's process ended."""
+    place: str
+    """File, line and function that raised it; no text of the exception, which may hold what a stream sent."""
 
 
-def validators_key(stream_id: str) -> str:
-    """Hash: segment key to the validators that its bytes came with, for segments that may still be listed."""
-    return f"lw:validators:{stream_id}"
+Report = Callable[[PollFailure], None]
 
 
-def poll_due(redis: Redis, fetcher: Fetcher, *, height_pixels: int, send: SendSegment) -> int:
+def poll_due(
+    redis: Redis, fetcher: Fetcher, *, height_pixels: int, send: SendSegment, report: Report = lambda _: None
+) -> int:
     """Polls one batch of the streams that are due; gives their number.
 
     What a poll found is written before a message about it is sent; a poll that somebody overtook writes nothing.
+
+    Args:
+        report: is given polls that something unexpected ended, after all others are admitted.
     """
-    due = _take_due(redis)
-    readings = _read_playlists(fetcher, due, height_pixels)
-    for stream, (stream_read, playlist) in zip(due, readings, strict=True):
-        admitted = _admit(redis, stream_read, _judge(redis, fetcher, stream_read, playlist))
-        for record in admitted:
-            send(stream.stream_id, record.key, stream.risk_prior)
-    return len(due)
+    failures: list[PollFailure] = []
+    with fetcher.begin_round(most=BATCH_STREAMS) as fetches:
+        batch = _Batch(redis, fetches, height_pixels, send, failures)
+        polled = batch.run()
+    for failure in failures:
+        try:
+            report(failure)
+        except Exception as error:  # of no use to the streams, which are polled
+            _log.warning("stream %s: its failure was not reported: %s", failure.stream_id, type(error).__name__)
+    return polled
 
 
-def _take_due(redis: Redis) -> list[DueStream]:
-    taken = run_script(redis, "take_due", keys=[DUE], args=[BATCH_STREAMS, POLL_LEASE_MS, stream_key("")])
-    return [
-        DueStream(
-            stream_id=stream_id,
-            token=str(token),
-            cursor=Cursor.from_json(cursor) if cursor else Cursor(generation=int(generation), rendition=SOLE_RENDITION),
-            url=url,
-            media_url=media_url,
-            risk_prior=float(risk_prior),
-        )
-        for stream_id, token, generation, url, cursor, risk_prior, media_url in taken
-    ]
+@dataclass
+class _Underway:
+    taken: Taken
+    poll: _Fetching
+    request: FetchRequest
 
 
-_Reading = tuple[DueStream, MediaPlaylist | FetchError | PlaylistError]
+class _Batch:
+    """Streams that are polled at once by one task."""
 
+    def __init__(
+        self, redis: Redis, fetches: FetchRound, height_pixels: int, send: SendSegment, failures: list[PollFailure]
+    ) -> None:
+        self._redis = redis
+        self._fetches = fetches
+        self._height_pixels = height_pixels
+        self._send = send
+        self._failures = failures
+        self._waiting: list[Taken] = []
+        """Taken, and not begun."""
+        self._underway: dict[str, _Underway] = {}
+        self._polled = 0
 
-def _read_playlists(fetcher: Fetcher, due: Sequence[DueStream], height_pixels: int) -> list[_Reading]:
-    """Each stream with its media playlist, or with why there is none; by way of the master playlist where needed."""
-    first = _fetch_texts(fetcher, [stream.media_url or stream.url for stream in due])
-    readings: list[_Reading] = []
-    masters: list[tuple[int, str]] = []
-    for index, (stream, fetched) in enumerate(zip(due, first, strict=True)):
-        parsed = _parsed(fetched)
-        if isinstance(parsed, MasterPlaylist):
-            try:
-                rendition = choose_rendition(parsed, height_pixels)
-            except PlaylistError as error:
-                readings.append((stream, error))
-                continue
-            masters.append((index, rendition.uri))
-            cursor = stream.cursor.switched_to(rendition.name)
-            # Replaced below; until then it reads as what it would be if the rendition could not be had.
-            stream = replace(stream, cursor=cursor, media_url=rendition.uri)
-            readings.append((stream, PlaylistError(f"{stream.stream_id}: expected a media playlist")))
-        elif isinstance(parsed, MediaPlaylist):
-            readings.append((stream, parsed))
+    def run(self) -> int:
+        """Polls until all is done or the budget is used up; what was not reached is due again at once."""
+        try:
+            self._run()
+        except SoftTimeLimitExceeded:
+            _log.warning("a batch of polls ran out of time; %d streams are due again at once", len(self._underway))
+        offer(self._redis, 0)
+        release(self._redis, [*self._waiting, *(one.taken for one in self._underway.values())])
+        return self._polled
+
+    def _run(self) -> None:
+        until = monotonic() + BUDGET_SECONDS
+        take_at = monotonic()
+        while True:
+            now = monotonic()
+            if now >= take_at and until - now >= _TAKE_LEAST_SECONDS:
+                take_at = now + _TAKE_EVERY_SECONDS
+                self._take(BATCH_STREAMS - len(self._underway))
+            if not self._underway:
+                return
+            if now >= until:
+                self._give_up_comparing()
+                return
+            answered = self._fetches.answer(within_seconds=min(until - now, _TAKE_EVERY_SECONDS))
+            if answered is not None and answered[0] in self._underway:
+                self._go_on(*answered)
+
+    def _take(self, most: int) -> None:
+        if most:
+            self._waiting = take_due(self._redis, most)
+            offer(self._redis, most - len(self._waiting), within_seconds=2 * _TAKE_EVERY_SECONDS)
+        while self._waiting:
+            stream = self._waiting.pop(0)
+            if stream.begun > ENDS_ITS_PROCESS:
+                self._failures.append(PollFailure(stream_id=stream.stream_id, error="worker_lost", place="poll"))
+            self._step(stream, self._poll(stream), None)
+
+    def _go_on(self, stream_id: str, answer: Fetched | Exception) -> None:
+        underway = self._underway.pop(stream_id)
+        self._step(underway.taken, underway.poll, answer)
+
+    def _give_up_comparing(self) -> None:
+        """What only waits for a comparison has its playlist: it is admitted."""
+        for stream_id, underway in list(self._underway.items()):
+            if underway.request.method == "HEAD":
+                self._go_on(stream_id, FetchError(f"{stream_id}: the batch's time is over", "timeout"))
+
+    def _step(self, taken: Taken, poll: _Fetching, answer: Fetched | Exception | None) -> None:
+        """Runs a stream's poll up to its next fetch, or its end."""
+        try:
+            if answer is None:
+                request = next(poll)
+            elif isinstance(answer, Fetched | FetchError):
+                request = poll.send(answer)
+            else:
+                request = poll.throw(answer)
+        except StopIteration:
+            self._polled += 1
+        except (RedisConnectionError, RedisTimeoutError):
+            raise  # of no one stream; the leases bring all of them back
+        except SoftTimeLimitExceeded as error:
+            self._fail(taken, error)
+            raise
+        except Exception as error:
+            self._fail(taken, error)
         else:
-            # A rendition's URL may have been signed for a while only: next time the master playlist is asked again.
-            readings.append((replace(stream, media_url=""), parsed))
-    for (index, _), fetched in zip(masters, _fetch_texts(fetcher, [uri for _, uri in masters]), strict=True):
-        stream, unread = readings[index]
-        parsed = _parsed(fetched)
+            self._underway[taken.stream_id] = _Underway(taken, poll, request)
+            self._fetches.ask(taken.stream_id, request)
+
+    def _fail(self, taken: Taken, error: Exception) -> None:
+        self._polled += 1
+        failure = PollFailure(stream_id=taken.stream_id, error=type(error).__name__, place=_place_of(error))
+        _log.warning("stream %s: its poll failed: %s in %s", failure.stream_id, failure.error, failure.place)
+        self._failures.append(failure)
+        try:
+            note_error(self._redis, taken)
+        except ResponseError:
+            _log.warning("stream %s: its record cannot be written; it is polled again after its lease", taken.stream_id)
+
+    def _poll(self, taken: Taken) -> _Fetching:
+        """A stream's poll."""
+        stream = _without_useless_rendition(DueStream.of(taken), now_ms(self._redis))
+        stream, playlist = yield from self._read(stream)
+        now, pending = pending_now(self._redis, stream.stream_id)
+        if isinstance(playlist, MediaPlaylist):
+            changed = yield from self._compare(stream, playlist, now)
+            # Again, for the comparison takes its time.
+            now, pending = pending_now(self._redis, stream.stream_id) if changed is not None else (now, pending)
+            step = advance(stream.cursor, playlist, now_ms=now, pending=pending, validators_changed=changed)
+        else:
+            _log.warning("stream %s: %s", stream.stream_id, playlist)
+            step = failed_poll(stream.cursor, now_ms=now, reason=playlist.reason)
+        self._admit(stream, step, at_once=not isinstance(playlist, MediaPlaylist) or not playlist.ended)
+
+    def _read(
+        self, stream: DueStream
+    ) -> Generator[FetchRequest, _Answer, tuple[DueStream, MediaPlaylist | FetchError | PlaylistError]]:
+        """The stream's media playlist, or why there is none; by way of the master playlist where needed."""
+        parsed = _parsed((yield _request(stream.media_url or stream.url)), stream)
         if isinstance(parsed, MediaPlaylist):
-            readings[index] = (stream, parsed)
-        else:
-            readings[index] = (replace(stream, media_url=""), unread if isinstance(parsed, MasterPlaylist) else parsed)
-    return readings
+            return stream, parsed
+        # A rendition's URL may have been signed for a while only: next time the master playlist is asked again.
+        unread = replace(stream, media_url="")
+        if not isinstance(parsed, MasterPlaylist):
+            return unread, parsed
+        try:
+            rendition = choose_rendition(parsed, self._height_pixels, tried=stream.tried)
+        except PlaylistError as error:
+            return unread, error
+        media = _parsed((yield _request(rendition.uri)), stream)
+        if isinstance(media, MediaPlaylist):
+            cursor = stream.cursor.switched_to(rendition.name)
+            return replace(stream, cursor=cursor, media_url=rendition.uri), media
+        if isinstance(media, MasterPlaylist):
+            media = PlaylistError(f"{stream.stream_id}: expected a media playlist")
+        return replace(unread, tried={**stream.tried, rendition.name: now_ms(self._redis)}), media
+
+    def _compare(
+        self, stream: DueStream, playlist: MediaPlaylist, now: int
+    ) -> Generator[FetchRequest, _Answer, bool | None]:
+        """Compares a segment that is still listed with what it was when it was fetched; None: nothing to tell by."""
+        found = first_comparable(self._redis, stream.stream_id, doubts(stream.cursor, playlist, now_ms=now))
+        if found is None:
+            return None
+        doubt, stored = found
+        head = yield _request(doubt.segment.uri, head=True)
+        return None if isinstance(head, FetchError) else head.validators.differ_from(stored)
+
+    def _admit(self, stream: DueStream, step: Advance, *, at_once: bool) -> None:
+        records = admit(self._redis, stream, step)
+        if step.first and at_once:
+            # At the start of a watch what is shown now goes before what was shown.
+            records = [*records[-1:], *records[:-1]]
+        for record in records:
+            self._send(stream.stream_id, record.key, stream.risk_prior)
 
 
-def _fetch_texts(fetcher: Fetcher, urls: Sequence[str]) -> list[Fetched | FetchError]:
-    return fetcher.fetch_many(
-        [FetchRequest(url=url, max_bytes=MAX_PLAYLIST_BYTES, timeout_seconds=PLAYLIST_TIMEOUT_SECONDS) for url in urls]
+def _without_useless_rendition(stream: DueStream, now: int) -> DueStream:
+    """The next rendition is to be chosen where the one that is watched has no pictures."""
+    tried = {name: at_ms for name, at_ms in stream.tried.items() if now - at_ms < TRIED_KEPT_MS}
+    if stream.media_url and stream.no_video == no_video_mark(stream.cursor.generation, stream.cursor.rendition):
+        return replace(stream, tried={**tried, stream.cursor.rendition: now}, media_url="")
+    return replace(stream, tried=tried)
+
+
+def _request(url: str, *, head: bool = False) -> FetchRequest:
+    return FetchRequest(
+        url=url,
+        max_bytes=0 if head else MAX_PLAYLIST_BYTES,
+        timeout_seconds=PLAYLIST_TIMEOUT_SECONDS,
+        method="HEAD" if head else "GET",
     )
 
 
-def _parsed(fetched: Fetched | FetchError) -> MediaPlaylist | MasterPlaylist | FetchError | PlaylistError:
+def _parsed(fetched: _Answer, stream: DueStream) -> MediaPlaylist | MasterPlaylist | FetchError | PlaylistError:
     if isinstance(fetched, FetchError):
         return fetched
+    next_sequence = stream.cursor.next_sequence
+    # From a recording also what tells that it is still the same one.
+    begin_at = None if next_sequence is None else max(0, next_sequence - SEEN_SEGMENTS)
     try:
-        return parse_playlist(fetched.body, fetched.url)
+        return parse_playlist(fetched.body, fetched.url, most=PARSED_ENTRIES, from_sequence=begin_at)
     except PlaylistError as error:
         return error
 
 
-def _judge(
-    redis: Redis, fetcher: Fetcher, stream: DueStream, playlist: MediaPlaylist | FetchError | PlaylistError
-) -> Advance:
-    now = now_ms(redis)
-    if not isinstance(playlist, MediaPlaylist):
-        _log.warning("stream %s: %s", stream.stream_id, playlist)
-        return failed_poll(stream.cursor, now_ms=now, reason=playlist.reason)
-    changed = _validators_changed(redis, fetcher, stream, playlist, now)
-    return advance(stream.cursor, playlist, now_ms=now, validators_changed=changed)
-
-
-def _validators_changed(
-    redis: Redis, fetcher: Fetcher, stream: DueStream, playlist: MediaPlaylist, now: int
-) -> bool | None:
-    """Compares a segment that is still listed with what it was when it was fetched; None: nothing to tell by."""
-    for doubt in doubts(stream.cursor, playlist, now_ms=now):
-        stored = redis.hget(validators_key(stream.stream_id), doubt.key)
-        if stored is None:
-            continue
-        try:
-            head = fetcher.fetch_sync(
-                doubt.segment.uri, max_bytes=0, timeout_seconds=PLAYLIST_TIMEOUT_SECONDS, method="HEAD"
-            )
-        except FetchError:
-            return None
-        return head.validators.differ_from(Validators(**json.loads(stored)))
-    return None
-
-
-def _admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]:
-    """Writes down what a poll found; gives the segments whose tasks are to be sent."""
-    now = now_ms(redis)
-    generation = step.cursor.generation
-    records = [SegmentRecord.of(new, generation=generation, admitted_ms=now) for new in step.segments]
-    increments: dict[str, int] = {"elapsed": step.elapsed_ms}
-    for missed in step.missed:
-        field = entry("missed", missed.reason)
-        increments[field] = increments.get(field, 0) + missed.duration_ms
-    written = run_script(
-        redis,
-        "admit",
-        keys=[
-            stream_key(stream.stream_id),
-            DUE,
-            pending_key(stream.stream_id),
-            OVERDUE,
-            coverage_key(stream.stream_id),
-            validators_key(stream.stream_id),
-        ],
-        args=[
-            stream.stream_id,
-            stream.token,
-            -1 if step.next_poll_in_ms is None else step.next_poll_in_ms,
-            FIRST_DEADLINE_MS,
-            KEPT_AFTER_END_SECONDS,
-            json.dumps(
-                {
-                    "state": step.cursor.state,
-                    "reason": step.cursor.reason,
-                    "cursor": step.cursor.to_json(),
-                    "media_url": stream.media_url,
-                }
-            ),
-            json.dumps(_without_zeros(increments)),
-            json.dumps({record.key: record.to_json() for record in records}),
-            json.dumps(_unlisted(redis, stream.stream_id, step)),
-        ],
-    )
-    return records if written else []
-
-
-def _without_zeros(increments: Mapping[str, int]) -> dict[str, int]:
-    return {field: ms for field, ms in increments.items() if ms}
-
-
-def _unlisted(redis: Redis, stream_id: str, step: Advance) -> list[str]:
-    """Segment keys whose validators are of no more use: no segment that the cursor remembers has them."""
-    names = {seen.name for seen in step.cursor.seen}
-    kept = [str(key) for key in redis.hkeys(validators_key(stream_id))]
-    return [key for key in kept if key.rpartition(".")[2] not in names]
-
-
-def keep_validators(redis: Redis, stream_id: str, segment_key: str, validators: Validators) -> None:
-    """Remembers what a segment's bytes came with, for the polls to compare."""
-    known = {name: value for name, value in vars(validators).items() if value is not None}
-    if known:
-        redis.hset(validators_key(stream_id), segment_key, json.dumps(known))
+def _place_of(error: Exception) -> str:
+    """The innermost place in our own code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if PurePath(frame.filename).is_relative_to(_OURS)] or frames
+    return f"{PurePath(ours[-1].filename).name}:{ours[-1].lineno} {ours[-1].name}" if ours else "unknown"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from redis import Redis
 
+from worker.polling.due import offered
 from worker.polling.poll import BATCH_STREAMS
 from worker.polling.segments import take_overdue
 from worker.redisdb import now_ms, run_script
@@ -41,7 +42,7 @@ def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object]) -> 
     )
     if reconcile:
         send("reconcile")
-    polls = max(0, polls_needed(int(due)) - waiting_polls)
+    polls = max(0, polls_needed(int(due) - offered(redis)) - waiting_polls)
     for _ in range(polls):
         send("poll")
     return polls

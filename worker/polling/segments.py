@@ -6,13 +6,14 @@ how often it was begun. The record goes when the segment is settled (`worker.inc
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from secrets import token_hex
 from typing import Any, Self
 
 from redis import Redis
 
 from worker.fetching.resource import ByteRange
-from worker.polling.timeline import NewSegment
+from worker.polling.outcome import NewSegment
 from worker.redisdb import run_script
 
 OVERDUE = "lw:overdue"
@@ -30,6 +31,13 @@ LONGEST_DEADLINE_MS = 120_000
 """Deadlines double: under overload messages wait in the queue, and sending more of them would not help."""
 
 TRIES_KEPT_SECONDS = 3600
+
+OVERDUE_CONSIDERED = 4_000
+"""Of the overdue segments, the oldest: all that 60 streams may have pending, in some 4 ms of Redis's time."""
+
+_TAKEN_PREFIX = "lw:overdue:taken:"
+_TAKEN_KEPT_SECONDS = 30
+"""Above the time for which a client sends a script again whose answer was lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +83,17 @@ class SegmentRecord:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote."""
-        fields: dict[str, Any] = json.loads(text)
+        """Reads what `to_json` wrote, of another version too: unknown fields are ignored, missing ones defaulted.
+
+        Raises:
+            ValueError, TypeError: it is something else.
+        """
+        known = {field.name for field in fields(cls)}
+        found: dict[str, Any] = {name: value for name, value in json.loads(text).items() if name in known}
         for name in ("byte_range", "init_byte_range"):
-            if fields[name] is not None:
-                fields[name] = ByteRange(**fields[name])
-        return cls(**fields)
+            if found.get(name) is not None:
+                found[name] = ByteRange(offset=found[name]["offset"], length=found[name]["length"])
+        return cls(**found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,12 +163,21 @@ def forget_tries(redis: Redis, stream_id: str, segment_key: str) -> None:
 
 
 def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
-    """Segments, as (stream ID, segment key), whose message has to be sent again; each gets a later deadline."""
+    """Segments, as (stream ID, segment key), whose message has to be sent again, streams by turns; each gets a later
+    deadline."""
     taken = run_script(
         redis,
         "take_overdue",
-        keys=[OVERDUE],
-        args=[most, FIRST_DEADLINE_MS, LONGEST_DEADLINE_MS, PENDING_PREFIX, TRIES_PREFIX],
+        keys=[OVERDUE, _TAKEN_PREFIX + token_hex(16)],
+        args=[
+            most,
+            FIRST_DEADLINE_MS,
+            LONGEST_DEADLINE_MS,
+            PENDING_PREFIX,
+            TRIES_PREFIX,
+            OVERDUE_CONSIDERED,
+            _TAKEN_KEPT_SECONDS,
+        ],
     )
     return [(stream_id, key) for stream_id, _, key in (name.partition(" ") for name in taken)]
 

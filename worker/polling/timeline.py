@@ -3,19 +3,23 @@
 Elapsed time is counted here and nowhere else, in whole milliseconds: the duration of each segment when it is first
 listed, the mean duration for each media sequence number jumped over, and of an outage after which the sequence did not
 go on, the wall-clock time that the new playlist does not cover.
+
+Of a long playlist only a part is parsed (`worker.polling.excerpt`), and of one stream only so much may be pending
+(`worker.polling.pace`). Numbers before all that is listed were jumped over: missed. Numbers that are listed and were
+not parsed are skipped, and so are new segments beyond what may be pending, the oldest first; both elapse like the rest.
+At the start of a watch what was not parsed has not elapsed, for the stream was not watched then. A recording waits
+instead: its cursor stands at the first segment that was not admitted, and its segments elapse as they are admitted.
 """
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from worker.polling.cursor import Cursor, Seen, StreamState
 from worker.polling.hls import MediaPlaylist, Segment, segment_key
+from worker.polling.outcome import Advance, Doubt, Missed, MissedReason, NewSegment, Reading
+from worker.polling.pace import LONGEST_IDLE_DELAY_MS, backoff_ms, delay_ms, pending_cap
 
 SEEN_SEGMENTS = 32
 """Kept to tell an old playlist from another one: five times a usual window, two minutes of 4 s segments."""
-
-MAX_NEW_SEGMENTS = 500
-"""Admitted in one poll, so that a recording of a day cannot fill the queue at once; the rest follow in the next."""
 
 STALLED_AFTER_TARGET_DURATIONS = 3
 """A playlist is renewed within 1.5 target durations (RFC 8216 section 6.2.1); doubled for a slow edge."""
@@ -26,79 +30,8 @@ ENDED_AFTER_STALL_MS = 30 * 60_000
 ENDED_AFTER_FAILING_MS = 10 * 60_000
 """Without one good poll. Restarts and deployments of an origin take less; many origins answer 404 for what is over."""
 
-_MIN_DELAY_MS, _MAX_DELAY_MS = 1_000, 5_000
-_MAX_IDLE_DELAY_MS = 10_000
-_SHORT_WINDOW_MIN_DELAY_MS = 500
-"""Where half the window is less than `_MIN_DELAY_MS`: more than two polls a second are an attack on the origin."""
-
 _JUMP_SLACK_MS = 60_000
 """A sequence cannot run ahead of the clock; what jumps further than this beyond it is another sequence."""
-
-
-class Reading(StrEnum):
-    """How a playlist relates to the ones before."""
-
-    FIRST = "first"
-    MOVED = "moved"
-    """The sequence goes on."""
-    UNCHANGED = "unchanged"
-    STALE = "stale"
-    """An older playlist, from an edge that lags."""
-    RESET = "reset"
-    """The origin started over: all that is listed is new, in a new epoch."""
-
-
-class MissedReason(StrEnum):
-    LEFT_WINDOW = "left_window"
-    """Media sequence numbers that were never listed when we looked."""
-    OUTAGE = "outage"
-    """No playlist was read, and the sequence did not go on afterwards."""
-    GAP = "gap"
-    """The origin lists the segment and says that it does not have it (EXT-X-GAP)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewSegment:
-    """A segment to be moderated."""
-
-    key: str
-    epoch: int
-    capture_ms: int
-    """When its first picture was taken, by the epoch's timeline."""
-    segment: Segment
-
-
-@dataclass(frozen=True, kw_only=True)
-class Missed:
-    """A stretch of the stream that nobody can moderate."""
-
-    reason: MissedReason
-    duration_ms: int
-    capture_ms: int
-    """Where it starts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Doubt:
-    """A segment listed under the number and name of one that was seen, which may be another one all the same."""
-
-    key: str
-    """The key that the seen one had; validators are stored under it."""
-    segment: Segment
-
-
-@dataclass(frozen=True, kw_only=True)
-class Advance:
-    """The outcome of one poll. `elapsed_ms` is the duration of `segments` and `missed` together."""
-
-    cursor: Cursor
-    reading: Reading | None = None
-    """None: nothing could be read."""
-    segments: tuple[NewSegment, ...] = ()
-    missed: tuple[Missed, ...] = ()
-    elapsed_ms: int = 0
-    next_poll_in_ms: int | None = None
-    """None: the stream has ended."""
 
 
 def doubts(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int) -> tuple[Doubt, ...]:
@@ -107,7 +40,7 @@ def doubts(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int) -> tuple[Dou
     An origin that restarts may reach the same numbers and names again: while polls failed or were late, during a stall,
     or when the sequence goes back. Empty: there is no doubt.
     """
-    last = playlist.segments[-1].sequence if playlist.segments else -1
+    last = playlist.last_sequence if playlist.segments else -1
     next_sequence = 0 if cursor.next_sequence is None else cursor.next_sequence
     after_stall = cursor.state is StreamState.STALLED and last >= next_sequence
     went_back = last + 1 < next_sequence
@@ -117,50 +50,114 @@ def doubts(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int) -> tuple[Dou
     return tuple(
         Doubt(key=_key(cursor, cursor.epoch, segment), segment=segment)
         for segment in reversed(playlist.segments)
-        if names.get(segment.sequence) == segment.name
+        if segment.sequence in names and names[segment.sequence] == segment.name
     )
 
 
-def advance(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int, validators_changed: bool | None = None) -> Advance:
-    """What `playlist`, read at `now_ms`, adds. `validators_changed` answers `doubts`; None: it could not be told."""
+def advance(
+    cursor: Cursor,
+    playlist: MediaPlaylist,
+    *,
+    now_ms: int,
+    pending: int = 0,
+    validators_changed: bool | None = None,
+) -> Advance:
+    """What `playlist`, read at `now_ms`, adds.
+
+    Args:
+        pending: segments of the stream that are admitted and not settled.
+        validators_changed: answers `doubts`; None: it could not be told.
+    """
     reading = _relate(cursor, playlist, now_ms, validators_changed)
     cursor = _note_outage(cursor, now_ms)
-    new = playlist.segments
     missed: list[Missed] = []
+    skipped_ms = 0
     if reading in {Reading.FIRST, Reading.RESET}:
-        capture_ms = now_ms - playlist.window_ms
+        new = playlist.segments
+        capture_ms = now_ms - playlist.parsed_ms - playlist.mean_times(playlist.later)
         if reading is Reading.RESET:
-            cursor = replace(cursor, epoch=cursor.epoch + 1, seen=())
-            missed += _lost_to_outage(cursor, capture_ms)
+            window_start_ms = capture_ms - playlist.mean_times(playlist.earlier)
+            missed += [*_never_admitted(cursor), *_lost_to_outage(cursor, window_start_ms)]
+            cursor = replace(cursor, epoch=cursor.epoch + 1, seen=(), listed_until=0, resets=cursor.resets + 1)
+            if playlist.ended and playlist.earlier:
+                # Parsed from where the sequence before had come to; the next poll begins at this one's start.
+                new, capture_ms = (), window_start_ms
+            else:
+                skipped_ms = playlist.mean_times(playlist.earlier)
+            # Where a recording begins for which there is no room yet.
+            cursor = replace(cursor, next_sequence=playlist.first_sequence, next_capture_ms=capture_ms)
     else:
-        new = tuple(segment for segment in new if segment.sequence >= (cursor.next_sequence or 0))
+        next_sequence = cursor.next_sequence or 0
+        new = tuple(segment for segment in playlist.segments if segment.sequence >= next_sequence)
         capture_ms = cursor.next_capture_ms
         if reading is Reading.MOVED:
+            cursor = replace(cursor, resets=0)
             missed += _jumped_over(cursor, playlist)
-            capture_ms += sum(stretch.duration_ms for stretch in missed)
+            unparsed = playlist.segments[0].sequence - max(next_sequence, playlist.first_sequence)
+            skipped_ms = playlist.mean_times(max(0, unparsed))
+            capture_ms += sum(stretch.duration_ms for stretch in missed) + skipped_ms
             if cursor.state is StreamState.STALLED or cursor.outage_ms:
                 # What comes after a pause was not taken right after what came before it.
                 capture_ms = max(capture_ms, now_ms - sum(segment.duration_ms for segment in new))
-    admitted = new[:MAX_NEW_SEGMENTS]
-    elapsed_ms = sum(stretch.duration_ms for stretch in missed) + sum(segment.duration_ms for segment in admitted)
+            # What was jumped over or skipped is counted once, also where there is no room yet for what follows.
+            next_sequence = max(next_sequence, playlist.segments[0].sequence)
+            cursor = replace(cursor, next_sequence=next_sequence, next_capture_ms=capture_ms)
+    room = max(0, pending_cap(playlist) - pending)
+    taken = _first_playable(new, room) if playlist.ended else new
+    passed_over = set() if playlist.ended else {segment.sequence for segment in _beyond(new, room)}
     segments: list[NewSegment] = []
-    for segment in admitted:
+    for segment in taken:
         if segment.gap:
             missed.append(Missed(reason=MissedReason.GAP, duration_ms=segment.duration_ms, capture_ms=capture_ms))
+        elif segment.sequence in passed_over:
+            skipped_ms += segment.duration_ms
         else:
             key = _key(cursor, cursor.epoch, segment)
             segments.append(NewSegment(key=key, epoch=cursor.epoch, capture_ms=capture_ms, segment=segment))
         capture_ms += segment.duration_ms
-    cursor = _after_read(cursor, playlist, admitted, now_ms=now_ms, capture_ms=capture_ms)
-    cursor = _with_state(cursor, playlist, reading, now_ms=now_ms, complete=len(admitted) == len(new))
+    cursor = _after_read(cursor, playlist, taken, now_ms=now_ms, capture_ms=capture_ms)
+    complete = not playlist.segments or not playlist.ended or (cursor.next_sequence or 0) > playlist.last_sequence
+    waits = not complete and (bool(taken) or not room or reading is Reading.RESET)
+    cursor = _with_state(cursor, playlist, reading, now_ms=now_ms, waits=waits, complete=complete)
+    if cursor.state is StreamState.ENDED:
+        missed += _never_admitted(cursor)
+    missed = [stretch for stretch in missed if stretch.duration_ms]
     return Advance(
         cursor=cursor,
         reading=reading,
         segments=tuple(segments),
         missed=tuple(missed),
-        elapsed_ms=elapsed_ms,
-        next_poll_in_ms=0 if len(admitted) < len(new) else _delay_ms(cursor, playlist, now_ms),
+        skipped_ms=skipped_ms,
+        elapsed_ms=sum(stretch.duration_ms for stretch in missed)
+        + skipped_ms
+        + sum(found.segment.duration_ms for found in segments),
+        next_poll_in_ms=delay_ms(cursor, playlist, now_ms, complete=complete),
     )
+
+
+def _first_playable(new: tuple[Segment, ...], room: int) -> tuple[Segment, ...]:
+    """A recording's next segments, with at most `room` that can be moderated."""
+    for place, segment in enumerate(new):
+        if not segment.gap:
+            if not room:
+                return new[:place]
+            room -= 1
+    return new
+
+
+def _beyond(new: tuple[Segment, ...], room: int) -> tuple[Segment, ...]:
+    """Those that can be moderated and for which there is no room, the oldest."""
+    playable = tuple(segment for segment in new if not segment.gap)
+    return playable[: max(0, len(playable) - room)]
+
+
+def _never_admitted(cursor: Cursor) -> list[Missed]:
+    """What a recording listed, and took back or replaced before its turn."""
+    count = cursor.listed_until - (cursor.next_sequence or 0)
+    if count <= 0:
+        return []
+    duration_ms = count * cursor.mean_ms
+    return [Missed(reason=MissedReason.LEFT_WINDOW, duration_ms=duration_ms, capture_ms=cursor.next_capture_ms)]
 
 
 def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> Advance:
@@ -177,9 +174,9 @@ def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> Advance:
         failing_since_ms=failing_since_ms,
     )
     if ended:
-        return Advance(cursor=cursor)
-    backoff_ms = min(_MAX_IDLE_DELAY_MS, _MIN_DELAY_MS << min(failures - 1, 10))
-    return Advance(cursor=cursor, next_poll_in_ms=_within_window(backoff_ms, cursor.window_ms))
+        missed = tuple(stretch for stretch in _never_admitted(cursor) if stretch.duration_ms)
+        return Advance(cursor=cursor, missed=missed, elapsed_ms=sum(stretch.duration_ms for stretch in missed))
+    return Advance(cursor=cursor, next_poll_in_ms=backoff_ms(failures, cursor.window_ms))
 
 
 def _relate(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, validators_changed: bool | None) -> Reading:
@@ -191,32 +188,27 @@ def _relate(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, validators_cha
     overlap = [segment for segment in playlist.segments if segment.sequence in names]
     if validators_changed or any(names[segment.sequence] != segment.name for segment in overlap):
         return Reading.RESET
-    first, last = playlist.segments[0].sequence, playlist.segments[-1].sequence
+    first, last = playlist.first_sequence, playlist.last_sequence
     if last + 1 < cursor.next_sequence:
         return Reading.STALE if overlap else Reading.RESET
     if last + 1 == cursor.next_sequence:
         return Reading.UNCHANGED
-    jumped_ms = _mean_times(playlist, first - cursor.next_sequence)
+    jumped_ms = playlist.mean_times(first - cursor.next_sequence)
     idle_ms = now_ms - (now_ms if cursor.last_new_ms is None else cursor.last_new_ms)
     if jumped_ms > idle_ms + playlist.window_ms + _JUMP_SLACK_MS:
         return Reading.RESET
     return Reading.MOVED
 
 
-def _mean_times(playlist: MediaPlaylist, count: int) -> int:
-    """The mean duration of the listed segments times `count`, in milliseconds rounded down."""
-    return playlist.window_ms * count // len(playlist.segments)
-
-
 def _jumped_over(cursor: Cursor, playlist: MediaPlaylist) -> list[Missed]:
     assert cursor.next_sequence is not None
-    count = playlist.segments[0].sequence - cursor.next_sequence
+    count = playlist.first_sequence - cursor.next_sequence
     if count <= 0:
         return []
     return [
         Missed(
             reason=MissedReason.LEFT_WINDOW,
-            duration_ms=_mean_times(playlist, count),
+            duration_ms=playlist.mean_times(count),
             capture_ms=cursor.next_capture_ms,
         )
     ]
@@ -226,7 +218,7 @@ def _was_away(cursor: Cursor, now_ms: int) -> bool:
     """No playlist was read for so long that what was listed meanwhile may have left the window."""
     if cursor.last_read_ms is None or cursor.next_sequence is None:
         return False
-    return cursor.failures > 0 or now_ms - cursor.last_read_ms > max(cursor.window_ms, _MAX_IDLE_DELAY_MS)
+    return cursor.failures > 0 or now_ms - cursor.last_read_ms > max(cursor.window_ms, LONGEST_IDLE_DELAY_MS)
 
 
 def _note_outage(cursor: Cursor, now_ms: int) -> Cursor:
@@ -254,34 +246,46 @@ def _key(cursor: Cursor, epoch: int, segment: Segment) -> str:
 
 
 def _after_read(
-    cursor: Cursor, playlist: MediaPlaylist, admitted: tuple[Segment, ...], *, now_ms: int, capture_ms: int
+    cursor: Cursor, playlist: MediaPlaylist, taken: tuple[Segment, ...], *, now_ms: int, capture_ms: int
 ) -> Cursor:
-    seen = (*cursor.seen, *(Seen(sequence=segment.sequence, name=segment.name) for segment in admitted))
     cursor = replace(
         cursor,
-        seen=seen[-SEEN_SEGMENTS:],
-        window_ms=playlist.window_ms if playlist.segments else cursor.window_ms,
         last_read_ms=now_ms,
-        last_new_ms=now_ms if admitted or cursor.last_new_ms is None else cursor.last_new_ms,
+        last_new_ms=now_ms if taken or cursor.last_new_ms is None else cursor.last_new_ms,
         failures=0,
         failing_since_ms=None,
     )
-    if not admitted:
+    if not playlist.segments:
         return cursor
+    cursor = replace(cursor, window_ms=playlist.window_ms, mean_ms=playlist.mean_times(1))
+    if playlist.ended:
+        cursor = replace(cursor, listed_until=max(cursor.listed_until, playlist.last_sequence + 1))
+        if cursor.next_sequence is None:
+            cursor = replace(cursor, next_sequence=playlist.first_sequence, next_capture_ms=capture_ms)
+    if not taken:
+        return cursor
+    newest = taken[-SEEN_SEGMENTS:]
     return replace(
         cursor,
-        next_sequence=admitted[-1].sequence + 1,
+        seen=(*cursor.seen, *(Seen(sequence=segment.sequence, name=segment.name) for segment in newest))[
+            -SEEN_SEGMENTS:
+        ],
+        next_sequence=taken[-1].sequence + 1,
         next_capture_ms=capture_ms,
         outage_from_ms=None,
         outage_ms=0,
     )
 
 
-def _with_state(cursor: Cursor, playlist: MediaPlaylist, reading: Reading, *, now_ms: int, complete: bool) -> Cursor:
+def _with_state(
+    cursor: Cursor, playlist: MediaPlaylist, reading: Reading, *, now_ms: int, waits: bool, complete: bool
+) -> Cursor:
     idle_ms = now_ms - (now_ms if cursor.last_new_ms is None else cursor.last_new_ms)
     stalled_after_ms = STALLED_AFTER_TARGET_DURATIONS * playlist.target_duration_seconds * 1000
     state, reason = StreamState.LIVE, ""
-    if playlist.ended and complete:
+    if waits:
+        pass  # a recording stands still until it is its turn
+    elif playlist.ended and complete:
         state, reason = StreamState.ENDED, "endlist"
     elif idle_ms >= ENDED_AFTER_STALL_MS:
         state, reason = StreamState.ENDED, "stalled"
@@ -292,20 +296,3 @@ def _with_state(cursor: Cursor, playlist: MediaPlaylist, reading: Reading, *, no
     elif idle_ms >= stalled_after_ms:
         state = StreamState.STALLED
     return replace(cursor, state=state, reason=reason)
-
-
-def _delay_ms(cursor: Cursor, playlist: MediaPlaylist, now_ms: int) -> int | None:
-    if cursor.state is StreamState.ENDED:
-        return None
-    delay_ms = min(max(round(playlist.target_duration_seconds * 500), _MIN_DELAY_MS), _MAX_DELAY_MS)
-    if cursor.state is StreamState.STALLED:
-        assert cursor.last_new_ms is not None
-        delay_ms = min(max(delay_ms, (now_ms - cursor.last_new_ms) // 8), _MAX_IDLE_DELAY_MS)
-    return _within_window(delay_ms, cursor.window_ms)
-
-
-def _within_window(delay_ms: int, window_ms: int) -> int:
-    """Half the window at most, so that even a poll that comes late finds each segment still listed."""
-    if not window_ms:
-        return delay_ms
-    return min(delay_ms, max(window_ms // 2, _SHORT_WINDOW_MIN_DELAY_MS))

@@ -69,9 +69,7 @@ def test_people_read_what_is_known_of_a_match(scene: Scene, run: Run) -> None:
     (hit,) = scene.hits([1000], lists=["known"])
     scene.settle("cam-1", (replace(hit, matches=(match,)),))
     text = " ".join(run("next", "--by", "ann").stdout.split())
-    assert (
-        "list known, entry v/3, distance 9, mirrored, video v at 12.5 s, tags A1, \\u001b[2J" in text
-    )
+    assert "list known, entry v/3, distance 9, mirrored, video v at 12.5 s, tags A1, \\u001b[2J" in text
 
 
 def test_people_read_which_streams_a_flood_is_on(scene: Scene, run: Run) -> None:

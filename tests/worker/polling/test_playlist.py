@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from worker.errors import PlaylistError
 from worker.fetching.resource import ByteRange
+from worker.polling.excerpt import MAX_SEGMENTS
 from worker.polling.hls import (
     InitSection,
     MasterPlaylist,
@@ -19,7 +20,7 @@ from worker.polling.hls import (
     choose_rendition,
     segment_key,
 )
-from worker.polling.playlist import MAX_PLAYLIST_BYTES, MAX_SEGMENTS, parse_playlist
+from worker.polling.playlist import MAX_PLAYLIST_BYTES, parse_playlist
 
 URL = "https://cdn.example/live/one/index.m3u8?token=SECRET"
 
@@ -265,6 +266,20 @@ def test_without_sizes_the_cheapest_with_video_is_chosen() -> None:
         ),
     )
     assert choose_rendition(master, 360).uri == "c"
+
+
+def test_a_rendition_of_no_use_is_passed_over() -> None:
+    """A stream whose first choice is dead, or has no pictures, would never be watched."""
+    master = parse_playlist(MASTER, URL)
+    assert isinstance(master, MasterPlaylist)
+    tried: dict[str, int] = {}
+    order = []
+    for now_ms in range(4):
+        chosen = choose_rendition(master, 360, tried=tried)
+        order.append(chosen.uri.rpartition("/")[2])
+        tried[chosen.name] = now_ms
+    assert order == ["360-cheap.m3u8", "360.m3u8", "1080.m3u8", "240.m3u8"]
+    assert choose_rendition(master, 360, tried=tried).uri.endswith("/360-cheap.m3u8"), "all were tried: the first again"
 
 
 def test_a_master_of_sound_alone_is_refused() -> None:

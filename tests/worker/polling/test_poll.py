@@ -1,5 +1,6 @@
 """Polls of a real origin, written into a real Valkey."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,9 @@ from redis import Redis
 from worker.fetching.fetch import Fetcher
 from worker.fetching.origins import AllowedOrigins
 from worker.fetching.resource import Validators
-from worker.polling.poll import keep_validators, poll_due
+from worker.polling.poll import poll_due
 from worker.polling.segments import pending_key
+from worker.polling.validators import keep_validators
 from worker.status import show
 from worker.streams.registry import DUE, register, unwatch, watch
 from worker.streams.signals import stream_facts
@@ -58,6 +60,38 @@ def test_admits_each_segment_once(poller: Poller):
     assert poller.redis.hlen(pending_key("s")) == 8
     assert record["state"] == "live"
     assert record["elapsed_seconds"] == accounted(record) == 16
+
+
+def test_a_watch_begins_with_what_is_shown_now(poller: Poller):
+    """What is shown while a stream is registered would be seen after all that was shown before."""
+    for index in range(4):
+        poller.origin.add(f"{index}.ts", b"x")
+    poller.poll()
+    assert [int(key.split(".")[3]) for key in poller.sent] == [3, 0, 1, 2]
+    for index in range(4, 6):
+        poller.origin.add(f"{index}.ts", b"x")
+    poller.poll()
+    assert [int(key.split(".")[3]) for key in poller.sent[4:]] == [4, 5]
+
+
+def test_a_recording_is_admitted_from_its_start_in_portions(poller: Poller):
+    """A recording that is longer than what may be pending would lose its middle, or fill the queue."""
+    for index in range(300):
+        poller.origin.add(f"{index}.ts", b"x", window=300)
+    poller.origin.ended = True
+    admitted: list[int] = []
+    while (record := poller.poll())["state"] != "ended":
+        assert poller.redis.hlen(pending_key("s")) <= 64
+        assert poller.redis.zscore(DUE, "s") - poller.redis.time()[0] * 1000 > 500
+        admitted += [int(key.split(".")[3]) for key in poller.sent]
+        # As their settlement does.
+        poller.redis.hincrby("lw:coverage:s", "moderated", 2_000 * len(poller.sent))
+        poller.redis.delete(pending_key("s"))
+        poller.sent.clear()
+    admitted += [int(key.split(".")[3]) for key in poller.sent]
+    assert admitted == list(range(300))
+    assert record["elapsed_seconds"] == accounted(record) == 600
+    assert record["skipped_seconds"] == 0
 
 
 def test_counts_what_left_the_window_unseen(poller: Poller):
@@ -150,17 +184,12 @@ def test_a_poll_that_was_overtaken_writes_nothing(poller: Poller):
     """A stream taken off while it was polled must not come back."""
     poller.origin.add("0.ts", b"x")
     gate = poller.origin.hold("index.m3u8")
+    polling = threading.Thread(target=poller.poll)
+    polling.start()
+    assert gate.reached.wait(10)
+    unwatch(poller.redis, "s")
     gate.opened.set()
-
-    class Interrupted(Fetcher):
-        def fetch_many(self, requests):
-            answers = super().fetch_many(requests)
-            if requests:
-                unwatch(poller.redis, "s")
-            return answers
-
-    poller.fetcher.close()
-    poller.fetcher = Interrupted(AllowedOrigins.parse([poller.origin.host]))
-    record = poller.poll()
+    polling.join()
+    record = show(poller.redis, "s")
     assert (record["state"], record["elapsed_seconds"], poller.sent) == ("removed", 0, [])
     assert stream_facts(poller.redis, "s").drill

@@ -2,6 +2,7 @@
 
 from redis import Redis
 
+from worker.polling.due import offer
 from worker.polling.poll import BATCH_STREAMS
 from worker.polling.schedule import RECONCILED, TICK, polls_needed, reconcile, tick, tick_is_late
 from worker.polling.segments import OVERDUE, pending_key
@@ -27,6 +28,20 @@ def test_polls_that_wait_already_are_not_sent_again(redis: Redis):
     assert sent.count("poll") == 1
     assert polls_needed(3 * BATCH_STREAMS + 1) == 4
     assert polls_needed(-1) == 0
+
+
+def test_a_poll_that_waits_takes_what_is_due(redis: Redis):
+    """Origins that drip would take one process after another from the segments, each for a batch of its own."""
+    redis.zadd(DUE, {f"s{i}": 0 for i in range(40)})
+    offer(redis, 40, within_seconds=60)
+    sent: list[str] = []
+    assert tick(redis, waiting_polls=0, send=sent.append) == 0
+    redis.delete(TICK)
+    offer(redis, 39, within_seconds=60)
+    assert tick(redis, waiting_polls=0, send=sent.append) == 1
+    redis.delete(TICK)
+    offer(redis, 0)
+    assert tick(redis, waiting_polls=0, send=sent.append) == 1
 
 
 def test_a_late_tick_is_seen_by_redis_time(redis: Redis):

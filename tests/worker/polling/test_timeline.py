@@ -6,18 +6,9 @@ import pytest
 
 from worker.polling.cursor import Cursor, StreamState
 from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.timeline import (
-    ENDED_AFTER_FAILING_MS,
-    ENDED_AFTER_STALL_MS,
-    MAX_NEW_SEGMENTS,
-    Advance,
-    Missed,
-    MissedReason,
-    Reading,
-    advance,
-    doubts,
-    failed_poll,
-)
+from worker.polling.outcome import Advance, Missed, MissedReason, Reading
+from worker.polling.pace import MAX_PENDING_SEGMENTS, MIN_PENDING_SEGMENTS, RECORDING_DELAY_MS, SHORTEST_DELAY_MS
+from worker.polling.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, doubts, failed_poll
 
 T0 = 1_700_000_000_000
 SEGMENT_MS = 4_000
@@ -253,19 +244,108 @@ def test_a_gap_is_missed_and_not_fetched() -> None:
     assert sequences(advance(outcome.cursor, playlist(12, 17), now_ms=T0 + 8_000)) == [17]
 
 
-def test_a_recording_is_admitted_in_portions_and_ends() -> None:
+def test_a_recording_waits_its_turn_and_skips_nothing() -> None:
     """A recording of a day would fill the queue at once, or lose what did not fit."""
-    recording = playlist(0, 2 * MAX_NEW_SEGMENTS + 9, ended=True)
+    recording = playlist(0, 2 * MAX_PENDING_SEGMENTS + 9, ended=True)
     outcome = advance(Cursor(generation=1, rendition="360"), recording, now_ms=T0)
-    admitted, polls = sequences(outcome), 1
+    admitted = sequences(outcome)
+    assert admitted == list(range(MAX_PENDING_SEGMENTS))
+    waiting = advance(outcome.cursor, recording, now_ms=T0 + 2 * ENDED_AFTER_STALL_MS, pending=MAX_PENDING_SEGMENTS)
+    assert (sequences(waiting), waiting.elapsed_ms, waiting.next_poll_in_ms) == ([], 0, RECORDING_DELAY_MS)
+    assert waiting.cursor.state is StreamState.LIVE
     while outcome.next_poll_in_ms is not None:
-        assert outcome.next_poll_in_ms == 0
-        outcome = advance(outcome.cursor, recording, now_ms=T0 + polls)
+        assert outcome.next_poll_in_ms >= SHORTEST_DELAY_MS
+        outcome = advance(outcome.cursor, recording, now_ms=T0 + 1, pending=MAX_PENDING_SEGMENTS - 10)
+        assert outcome.skipped_ms == 0
         admitted += sequences(outcome)
-        polls += 1
-    assert admitted == list(range(2 * MAX_NEW_SEGMENTS + 10))
-    assert polls == 3
+    assert admitted == list(range(2 * MAX_PENDING_SEGMENTS + 10))
     assert (outcome.cursor.state, outcome.cursor.reason) == (StreamState.ENDED, "endlist")
+
+
+def test_a_recording_that_is_replaced_before_its_turn_is_missed() -> None:
+    """What an origin listed and took back would vanish from the ledger."""
+    cursor = advance(Cursor(generation=1, rendition="360"), playlist(0, 99, ended=True), now_ms=T0).cursor
+    outcome = advance(cursor, playlist(0, 1, life="b"), now_ms=T0 + 2_000, pending=MAX_PENDING_SEGMENTS)
+    lost_ms = (100 - MAX_PENDING_SEGMENTS) * SEGMENT_MS
+    assert [(stretch.reason, stretch.duration_ms) for stretch in outcome.missed] == [("left_window", lost_ms)]
+    assert outcome.elapsed_ms == lost_ms + 2 * SEGMENT_MS
+    shortened = advance(cursor, playlist(0, MAX_PENDING_SEGMENTS - 1, ended=True), now_ms=T0 + 2_000)
+    assert shortened.cursor.state is StreamState.ENDED
+    assert sum(stretch.duration_ms for stretch in shortened.missed) == shortened.elapsed_ms == lost_ms
+
+
+def test_what_a_waiting_recording_drops_is_counted_once() -> None:
+    """A recording whose start is cut off while it waits would be told to have lost it at each poll."""
+    cursor = advance(Cursor(generation=1, rendition="360"), playlist(0, 79, ended=True), now_ms=T0).cursor
+    outcome = advance(cursor, playlist(70, 79, ended=True), now_ms=T0 + 2_000, pending=MAX_PENDING_SEGMENTS)
+    assert outcome.elapsed_ms == (70 - MAX_PENDING_SEGMENTS) * SEGMENT_MS
+    again = advance(outcome.cursor, playlist(70, 79, ended=True), now_ms=T0 + 4_000, pending=MAX_PENDING_SEGMENTS)
+    assert again.elapsed_ms == 0
+    assert sequences(advance(again.cursor, playlist(70, 79, ended=True), now_ms=T0 + 6_000)) == list(range(70, 80))
+
+
+def test_a_live_stream_has_no_more_pending_than_twice_its_window() -> None:
+    """A stream that lists more than can be moderated would take the workers from all the others."""
+    outcome = advance(started(0, 9).cursor, playlist(5, 14), now_ms=T0 + 20_000, pending=17)
+    assert sequences(outcome) == [12, 13, 14], "the newest are what is worth most"
+    assert outcome.skipped_ms == 2 * SEGMENT_MS
+    assert outcome.elapsed_ms == 5 * SEGMENT_MS
+    assert outcome.segments[0].capture_ms == T0 + 2 * SEGMENT_MS
+    assert outcome.cursor.next_sequence == 15
+    full = advance(started(0, 9).cursor, playlist(5, 14), now_ms=T0 + 20_000, pending=99)
+    assert (sequences(full), full.skipped_ms) == ([], 5 * SEGMENT_MS)
+    assert len(sequences(started(0, 999))) == MAX_PENDING_SEGMENTS
+    tiny = advance(started(0, 0).cursor, playlist(1, 1), now_ms=T0 + 4_000, pending=MIN_PENDING_SEGMENTS - 1)
+    assert sequences(tiny) == [1]
+
+
+def test_entries_that_were_counted_and_not_parsed() -> None:
+    """A giant playlist would be told to have jumped over what it lists, or to have elapsed before it was watched."""
+    listed = replace(playlist(100, 110), earlier=100)
+    first = advance(Cursor(generation=1, rendition="360"), listed, now_ms=T0)
+    assert (first.elapsed_ms, first.skipped_ms, first.missed) == (11 * SEGMENT_MS, 0, ())
+    later = advance(first.cursor, replace(playlist(150, 160), earlier=30), now_ms=T0 + 200_000)
+    assert [stretch.duration_ms for stretch in later.missed] == [9 * SEGMENT_MS], "111 to 119 were jumped over"
+    assert later.skipped_ms == 30 * SEGMENT_MS, "120 to 149 are listed"
+    assert later.elapsed_ms == (9 + 30 + 11) * SEGMENT_MS
+    assert later.segments[0].capture_ms == T0 + 39 * SEGMENT_MS
+    reset = advance(first.cursor, replace(playlist(100, 110, life="b"), earlier=100), now_ms=T0 + 2_000)
+    assert reset.reading is Reading.RESET
+    assert (reset.skipped_ms, reset.elapsed_ms) == (100 * SEGMENT_MS, 111 * SEGMENT_MS)
+
+
+def test_a_recording_that_replaces_a_stream_is_read_from_its_start() -> None:
+    """A broadcast followed by a recording under the same URL would lose the recording's beginning."""
+    cursor = started(300, 305).cursor
+    outcome = advance(cursor, replace(playlist(274, 473, life="b", ended=True), earlier=274, later=50), now_ms=T0)
+    assert (outcome.reading, sequences(outcome), outcome.elapsed_ms) == (Reading.RESET, [], 0)
+    again = replace(playlist(0, 199, life="b", ended=True), later=324)
+    outcome = advance(outcome.cursor, again, now_ms=T0 + 2_000)
+    assert sequences(outcome) == list(range(MAX_PENDING_SEGMENTS))
+    assert outcome.skipped_ms == 0
+    assert outcome.missed == ()
+    short = playlist(0, 3, life="c", ended=True)
+    no_room = advance(cursor, short, now_ms=T0, pending=MAX_PENDING_SEGMENTS)
+    assert (no_room.reading, sequences(no_room), no_room.next_poll_in_ms) == (Reading.RESET, [], RECORDING_DELAY_MS)
+    assert sequences(advance(no_room.cursor, short, now_ms=T0 + 2_000)) == [0, 1, 2, 3]
+
+
+def test_an_origin_that_starts_over_at_each_poll_is_polled_slower() -> None:
+    """A playlist whose names change at each request would have its window admitted twice a second."""
+    outcome, delays = started(0, 3), []
+    for poll in range(9):
+        outcome = advance(outcome.cursor, playlist(0, 3, life=f"b{poll}", target=1.0), now_ms=T0 + poll * 1_000)
+        assert outcome.next_poll_in_ms is not None
+        delays.append(outcome.next_poll_in_ms)
+    assert delays == sorted(delays)
+    assert delays[0] == 1_000
+    assert delays[-1] == 8_000, "half the window, so that none of it goes unseen"
+    quick = advance(
+        Cursor(generation=1, rendition="360"),
+        replace(playlist(0, 0, target=0.001), target_duration_seconds=0.001),
+        now_ms=T0,
+    )
+    assert quick.next_poll_in_ms == 1_000
 
 
 def test_an_empty_playlist_waits_for_its_first_segment() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from worker.polling.cursor import Cursor, StreamState
 from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.timeline import Advance, MissedReason, advance, doubts, failed_poll
+from worker.polling.outcome import Advance, MissedReason
+from worker.polling.timeline import advance, doubts, failed_poll
 
 T0 = 1_700_000_000_000
 STALE_BY_SEGMENTS = 4

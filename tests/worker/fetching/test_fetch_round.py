@@ -1,0 +1,79 @@
+"""Fetches that go on while their answers are taken one by one."""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Address
+
+import pytest
+from hls_origin import LiveOrigin, eventually, serving
+
+from worker.errors import FetchError
+from worker.fetching.fetch import Fetched, Fetcher, FetchRequest
+from worker.fetching.origins import Address, AllowedOrigins
+
+
+@pytest.fixture
+def origin() -> Iterator[LiveOrigin]:
+    with serving(LiveOrigin()) as served:
+        yield served
+
+
+async def resolve(host: str, port: int) -> Sequence[Address]:
+    """One name breaks the resolver; the others are this machine."""
+    if host == "broken.example":
+        raise RuntimeError("a bug")
+    return [IPv4Address("127.0.0.1")]
+
+
+@pytest.fixture
+def fetcher(origin: LiveOrigin) -> Iterator[Fetcher]:
+    fetcher = Fetcher(AllowedOrigins.parse(["127.0.0.0/8", f"broken.example:{origin.port}"]), resolve=resolve)
+    yield fetcher
+    fetcher.close()
+
+
+def request(url: str) -> FetchRequest:
+    return FetchRequest(url=url, max_bytes=1_000, timeout_seconds=30)
+
+
+def test_answers_come_as_they_come(fetcher: Fetcher, origin: LiveOrigin):
+    """The slowest origin would be waited for before any other is read."""
+    origin.add("slow.ts", b"slow")
+    origin.add("quick.ts", b"quick")
+    gate = origin.hold("slow.ts")
+    with fetcher.begin_round(most=2) as fetches:
+        fetches.ask("slow", request(f"http://{origin.host}/live/slow.ts"))
+        assert gate.reached.wait(10)
+        assert fetches.answer(within_seconds=0) is None
+        fetches.ask("quick", request(f"http://{origin.host}/live/quick.ts"))
+        name, answer = fetches.answer(within_seconds=10) or ("", None)
+        assert name == "quick"
+        assert isinstance(answer, Fetched)
+        assert answer.body == b"quick"
+        gate.opened.set()
+        assert (fetches.answer(within_seconds=10) or ("",))[0] == "slow"
+
+
+def test_whatever_a_fetch_raises_is_its_own_answer(fetcher: Fetcher, origin: LiveOrigin):
+    """A fault in one fetch would end the whole round."""
+    with fetcher.begin_round(most=4) as fetches:
+        fetches.ask("broken", request(f"http://broken.example:{origin.port}/"))
+        fetches.ask("gone", request(f"http://{origin.host}/live/none.ts"))
+        answers = dict(fetches.answer(within_seconds=10) or ("", FetchError("none", "none")) for _ in range(2))
+    assert isinstance(answers["broken"], RuntimeError)
+    assert isinstance(answers["gone"], FetchError)
+    assert answers["gone"].reason == "http_404"
+
+
+def test_what_is_left_is_cancelled(fetcher: Fetcher, origin: LiveOrigin):
+    """Connections to slow origins would pile up, round by round."""
+    origin.add("slow.ts", b"x")
+    gate = origin.hold("slow.ts")
+    with fetcher.begin_round(most=1) as fetches:
+        for number in range(3):
+            fetches.ask(f"{number}", request(f"http://{origin.host}/live/slow.ts"))
+        assert gate.reached.wait(10)
+    with fetcher.begin_round(most=1) as after:
+        after.ask("index", request(origin.url))
+        assert (after.answer(within_seconds=10) or ("",))[0] == "index"
+    eventually(lambda: origin.requests.count("GET /live/slow.ts") == 1, within_seconds=5, what="others were begun")
+    assert fetches.answer(within_seconds=0) is None

@@ -1,0 +1,123 @@
+"""Scripts of the polls, whose answers may be lost: the client sends them again."""
+
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+
+from worker.polling.admission import admit
+from worker.polling.cursor import Cursor
+from worker.polling.due import POLL_LEASE_MS, DueStream, Taken, note_error, release, take_due
+from worker.polling.hls import MediaPlaylist, Segment
+from worker.polling.segments import (
+    FIRST_DEADLINE_MS,
+    LONGEST_DEADLINE_MS,
+    OVERDUE,
+    PENDING_PREFIX,
+    TRIES_PREFIX,
+    SegmentRecord,
+    pending_key,
+    take_overdue,
+)
+from worker.polling.timeline import advance
+from worker.redisdb import now_ms, run_script
+from worker.streams.registry import DUE, register, stream_key, watch
+
+PLAYLIST = MediaPlaylist(
+    url="http://o.example/live.m3u8",
+    target_duration_seconds=2.0,
+    segments=tuple(
+        Segment(sequence=number, uri=f"http://o.example/{number}.ts", duration_ms=2_000) for number in range(3)
+    ),
+    ended=False,
+)
+
+
+@pytest.fixture
+def taken(redis: Redis) -> Taken:
+    """A stream that was taken for its first poll."""
+    watch(redis, register("s", "http://o.example/live.m3u8", url_template="", legal_basis=""))
+    (taken,) = take_due(redis, 50)
+    return taken
+
+
+def test_an_admission_whose_answer_was_lost_counts_once(redis: Redis, taken: Taken):
+    """A stream's time would count twice after a lost connection, and its equation be broken for ever."""
+    stream = DueStream.of(taken)
+    step = advance(stream.cursor, PLAYLIST, now_ms=now_ms(redis))
+    first, second = admit(redis, stream, step), admit(redis, stream, step)
+    assert [record.key for record in first] == [record.key for record in second]
+    assert redis.hget("lw:coverage:s", "elapsed") == "6000"
+    assert redis.hlen(pending_key("s")) == 3
+    overtaken = replace(stream, token="0")
+    assert admit(redis, overtaken, step) == []
+
+
+def test_a_batch_whose_answer_was_lost_is_taken_again(redis: Redis):
+    """After a lost connection a batch of streams would rest until its lease is over."""
+    for name in ("a", "b"):
+        watch(redis, register(name, "http://o.example/live.m3u8", url_template="", legal_basis=""))
+    first, second = (
+        run_script(redis, "take_due", keys=[DUE, "lw:polls:t"], args=[50, POLL_LEASE_MS, stream_key("")])
+        for _ in range(2)
+    )
+    assert first == second
+    assert [row[0] for row in first] == ["a", "b"]
+    watch(redis, register("a", "http://o.example/other.m3u8", url_template="", legal_basis=""))
+    third = run_script(redis, "take_due", keys=[DUE, "lw:polls:t"], args=[50, POLL_LEASE_MS, stream_key("")])
+    assert [row[0] for row in third] == ["b"], "who was registered anew is not this batch's any more"
+
+
+def test_an_error_whose_answer_was_lost_counts_once(redis: Redis, taken: Taken):
+    """A stream would be backed off twice as far as its errors ask for."""
+    note_error(redis, taken)
+    note_error(redis, taken)
+    assert redis.hget(stream_key("s"), "poll_errors") == "1"
+    assert redis.zscore(DUE, "s") - now_ms(redis) < 1_001
+    release(redis, [taken])
+    assert redis.zscore(DUE, "s") > now_ms(redis), "what failed is not due at once"
+
+
+def test_a_release_does_not_touch_what_another_has_taken(redis: Redis, taken: Taken):
+    """A stream would be polled by two workers at once."""
+    redis.zadd(DUE, {"s": 0})
+    (again,) = take_due(redis, 50)
+    release(redis, [taken])
+    assert redis.zscore(DUE, "s") > now_ms(redis) + 10_000
+    release(redis, [again])
+    assert redis.zscore(DUE, "s") <= now_ms(redis)
+    redis.zrem(DUE, "s")
+    release(redis, [again])
+    assert redis.zscore(DUE, "s") is None, "a stream that was taken off comes back"
+
+
+def test_streams_take_turns_in_being_sent_again(redis: Redis):
+    """One stream whose segments are all overdue would keep the lost messages of all others waiting."""
+    for name, count in (("a", 64), ("b", 64), ("c", 2)):
+        for number in range(count):
+            redis.hset(pending_key(name), f"k{number}", "{}")
+            redis.zadd(OVERDUE, {f"{name} k{number}": 100 * (name == "c") + number})
+    assert sorted(take_overdue(redis, 6)) == [
+        ("a", "k0"),
+        ("a", "k1"),
+        ("b", "k0"),
+        ("b", "k1"),
+        ("c", "k0"),
+        ("c", "k1"),
+    ]
+    assert len(take_overdue(redis, 200)) == 124
+    redis.zadd(OVERDUE, {"a k0": 0})
+    args = [10, FIRST_DEADLINE_MS, LONGEST_DEADLINE_MS, PENDING_PREFIX, TRIES_PREFIX, 100, 30]
+    first, second = (
+        run_script(redis, "take_overdue", keys=[OVERDUE, "lw:overdue:taken:t"], args=args) for _ in range(2)
+    )
+    assert first == second == ["a k0"]
+
+
+def test_records_of_another_version_are_read(redis: Redis, taken: Taken):
+    """An upgrade, or a way back, would stop every stream."""
+    cursor = Cursor(generation=1, rendition="sole", next_sequence=7).to_json()
+    newer, older = cursor.replace("{", '{"new_field":[1],', 1), '{"generation":1,"rendition":"sole","next_sequence":7}'
+    assert Cursor.from_json(newer) == Cursor.from_json(older) == Cursor.from_json(cursor)
+    record = '{"key":"k","generation":1,"epoch":0,"sequence":7,"url":"u","duration_ms":2,"capture_ms":3,"admitted_ms":4'
+    assert SegmentRecord.from_json(record + "}") == SegmentRecord.from_json(record + ',"new_field":{"a":1}}')

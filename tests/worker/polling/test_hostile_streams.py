@@ -1,0 +1,301 @@
+"""Hostile streams in one batch with honest ones: real polls of a real origin, written into a real Valkey."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from hls_origin import LiveOrigin, eventually, serving
+from redis import Redis
+
+from worker.fetching.fetch import Fetcher
+from worker.fetching.origins import AllowedOrigins
+from worker.fetching.resource import Validators
+from worker.pollfailures import tell_poll_failed
+from worker.polling.due import offered
+from worker.polling.poll import PollFailure, poll_due
+from worker.polling.segments import pending_key
+from worker.polling.validators import keep_validators
+from worker.redisdb import now_ms
+from worker.status import show, show_all
+from worker.streams.registry import DUE, register, stream_key, watch
+
+HOSTILE = [f"hostile-{number}" for number in range(8)]
+HONEST = [f"honest-{number}" for number in range(4)]
+HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n"
+BAD_URL = "http://[v1.::1]:8080/x"
+"""A URL library raises something else than ValueError on it."""
+
+
+class Batch:
+    """Streams with playlists of their own, hostile ones before honest ones, polled when told to."""
+
+    def __init__(self, redis: Redis, origin: LiveOrigin) -> None:
+        self.redis, self.origin = redis, origin
+        self.fetcher = Fetcher(AllowedOrigins.parse([origin.host]))
+        self.sent: list[tuple[str, str]] = []
+        self.failures: list[PollFailure] = []
+        for name in HONEST:
+            self.list(name, HEAD + f"#EXTINF:2,\n{name}.ts\n")
+        for name in [*HOSTILE, *HONEST]:
+            self.list(name, HEAD + f"#EXTINF:2,\n{name}.ts\n")
+            watch(redis, register(name, f"http://{origin.host}/live/{name}.m3u8", url_template="", legal_basis=""))
+
+    def list(self, name: str, text: str) -> None:
+        self.origin.bodies[f"/live/{name}.m3u8"] = text.encode()
+        self.origin.bodies[f"/live/{name}.ts"] = b"x"
+
+    def send(self, stream_id: str, key: str, _: float) -> None:
+        self.sent.append((stream_id, key))
+
+    def poll(self, send: Callable[[str, str, float], None] | None = None) -> int:
+        self.redis.zadd(DUE, {name: place for place, name in enumerate([*HOSTILE, *HONEST])}, xx=True)
+        return poll_due(
+            self.redis, self.fetcher, height_pixels=360, send=send or self.send, report=self.failures.append
+        )
+
+    @property
+    def honest_admitted(self) -> bool:
+        return {stream_id for stream_id, _ in self.sent} >= set(HONEST)
+
+    def check_equations(self) -> None:
+        for record in show_all(self.redis):
+            parts = ("moderated", "skipped", "failed", "missed", "pending")
+            total_ms = sum(round(record[f"{part}_seconds"] * 1000) for part in parts)
+            assert total_ms == round(record["elapsed_seconds"] * 1000), record
+
+
+@pytest.fixture
+def batch(redis: Redis) -> Iterator[Batch]:
+    with serving(LiveOrigin()) as origin:
+        batch = Batch(redis, origin)
+        yield batch
+        batch.fetcher.close()
+
+
+def damaged_cursor(batch: Batch, name: str) -> None:
+    batch.redis.hset(stream_key(name), "cursor", '{"generation": 1, "seen": 5')
+
+
+def odd_cursor(batch: Batch, name: str) -> None:
+    batch.redis.hset(stream_key(name), "cursor", '{"generation": [1], "state": "dancing"}')
+
+
+def odd_prior(batch: Batch, name: str) -> None:
+    batch.redis.hset(stream_key(name), "risk_prior", "high")
+
+
+def odd_token(batch: Batch, name: str) -> None:
+    batch.redis.hset(stream_key(name), "poll_token", "x")
+
+
+def odd_record(batch: Batch, name: str) -> None:
+    batch.redis.delete(stream_key(name))
+    batch.redis.set(stream_key(name), "x")
+
+
+def odd_pending(batch: Batch, name: str) -> None:
+    batch.redis.set(pending_key(name), "x")
+
+
+def redirect(batch: Batch, name: str) -> None:
+    batch.origin.redirects[f"/live/{name}.m3u8"] = BAD_URL
+
+
+def rendition(batch: Batch, name: str) -> None:
+    batch.list(name, f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{BAD_URL}\n")
+
+
+def segment(batch: Batch, name: str) -> None:
+    batch.list(name, HEAD + f"#EXTINF:2,\n{BAD_URL}\n")
+
+
+def flood(batch: Batch, name: str) -> None:
+    batch.list(name, HEAD + "".join(f"#EXTINF:2,\n{name}-{number}.ts\n" for number in range(19_000)))
+
+
+def giant_line(batch: Batch, name: str) -> None:
+    batch.list(name, HEAD + "#EXTINF:2,\n" + "a" * 2_000_000)
+
+
+def giant_comments(batch: Batch, name: str) -> None:
+    batch.list(name, HEAD + "#aaa\n" * 400_000)
+
+
+def giant_master(batch: Batch, name: str) -> None:
+    batch.list(name, "#EXTM3U\n" + "#EXT-X-STREAM-INF:BANDWIDTH=1\na\n" * 60_000)
+
+
+def giant_keys(batch: Batch, name: str) -> None:
+    batch.list(name, HEAD + "".join(f"#EXT-X-KEY:METHOD=K{number}\n" for number in range(80_000)) + "#EXTINF:2,\na\n")
+
+
+@pytest.mark.parametrize("harm", [damaged_cursor, odd_cursor, odd_prior, odd_pending])
+def test_a_damaged_record_is_its_own_stream_s_failure(batch: Batch, harm: Callable[[Batch, str], None]):
+    """One damaged record would stop the watch of up to 49 other streams, for ever, and nobody would know."""
+    for name in HOSTILE:
+        harm(batch, name)
+    batch.poll()
+    assert batch.honest_admitted
+    assert {failure.stream_id for failure in batch.failures} == set(HOSTILE)
+    delays = []
+    for _ in range(3):
+        delays.append(batch.redis.zscore(DUE, "hostile-0") - now_ms(batch.redis))
+        batch.poll()
+    assert delays == sorted(delays)
+    assert delays[2] > 3_000
+    stream = batch.redis.hgetall(stream_key("hostile-0"))
+    assert (stream["state"], stream["reason"]) == ("unreachable", "poll_error")
+    assert batch.redis.hget("lw:coverage:hostile-0", "count: poll_errors") == "4"
+    assert show(batch.redis, "honest-0")["state"] == "live"
+
+
+def test_operators_are_told_of_a_failed_poll_once(batch: Batch, caplog: pytest.LogCaptureFixture):
+    """A stream that can never be polled would go unnoticed, or fill the operators' stream."""
+    damaged_cursor(batch, "hostile-0")
+    for _ in range(3):
+        batch.poll()
+    for failure in batch.failures:
+        tell_poll_failed(batch.redis, failure, deployment="here")
+    events = [json.loads(fields["event"]) for _, fields in batch.redis.xrange("lw:operations")]
+    assert [(event["type"], event["subject"]) for event in events] == [
+        ("livewarden.operations.poll_failed.v1", "hostile-0")
+    ]
+    assert events[0]["data"]["error"] == "JSONDecodeError"
+    assert "Traceback" not in caplog.text
+    assert "stream hostile-0: its poll failed: JSONDecodeError in cursor.py:" in caplog.text
+    batch.redis.hdel(stream_key("hostile-0"), "cursor")
+    batch.poll()
+    assert show(batch.redis, "hostile-0")["state"] == "live"
+    assert batch.redis.hget(stream_key("hostile-0"), "poll_errors") is None
+
+
+def damaged_all_over(batch: Batch, name: str) -> None:
+    damaged_cursor(batch, name)
+    batch.redis.hset(stream_key(name), mapping={"poll_errors": "x", "polls_begun": "x", "tried": "[1]"})
+
+
+@pytest.mark.parametrize("harm", [odd_token, odd_record, damaged_all_over])
+def test_a_record_that_cannot_be_taken_is_passed_over(batch: Batch, harm: Callable[[Batch, str], None]):
+    """A record that is no stream's would stop all polls."""
+    for name in HOSTILE:
+        harm(batch, name)
+    batch.poll()
+    assert batch.honest_admitted
+    assert {stream_id for stream_id, _ in batch.sent} == set(HONEST)
+
+
+@pytest.mark.parametrize("harm", [redirect, rendition, segment])
+def test_a_hostile_url_is_its_own_stream_s_failure(batch: Batch, harm: Callable[[Batch, str], None]):
+    """One redirect to a URL that nobody can parse would stop the watch of a whole batch."""
+    for name in HOSTILE:
+        harm(batch, name)
+    for _ in range(2):
+        batch.poll()
+    assert batch.honest_admitted
+    assert show(batch.redis, "honest-0")["state"] == "live"
+
+
+@pytest.mark.parametrize("harm", [flood, giant_line, giant_comments, giant_master, giant_keys])
+def test_a_giant_playlist_costs_the_others_nothing(batch: Batch, harm: Callable[[Batch, str], None]):
+    """Giant playlists would use up a batch's time, so that none of its streams is ever admitted."""
+    for name in HOSTILE:
+        harm(batch, name)
+    assert batch.poll() == 12
+    assert batch.honest_admitted
+    batch.check_equations()
+
+
+def test_a_playlist_whose_names_all_change_floods_nobody(batch: Batch):
+    """A hostile origin would make thousands of tasks in seconds, and the ledger would not tell what was left out."""
+    for poll in range(4):
+        for name in HOSTILE:
+            entries = (f"#EXTINF:2,\n{name}-{poll}-{number}.ts\n" for number in range(2_000))
+            batch.list(name, HEAD + "".join(entries))
+        batch.poll()
+    for name in HOSTILE:
+        assert batch.redis.hlen(pending_key(name)) == 64
+        assert batch.redis.zscore(DUE, name) - now_ms(batch.redis) > 400
+        record = show(batch.redis, name)
+        assert record["epoch"] == 3
+        assert record["pending_seconds"] == 128
+        # 200 of the first playlist were parsed, and the rest was from before the watch; of the others all elapsed.
+        assert record["reasons"] == {"skipped: stream_backlog": 2.0 * (200 + 3 * 2_000 - 64)}
+    assert len({key for stream_id, key in batch.sent if stream_id == "hostile-0"}) == 64
+    batch.check_equations()
+
+
+def test_streams_are_admitted_as_they_come(batch: Batch):
+    """A stream would wait for the slowest origin of its batch."""
+    gates = [batch.origin.hold(f"{name}.m3u8") for name in HOSTILE]
+    polling = threading.Thread(target=batch.poll)
+    polling.start()
+    eventually(lambda: batch.honest_admitted, within_seconds=4, what="honest streams wait for hostile ones")
+    assert all(gate.reached.is_set() for gate in gates)
+    # The process that waits takes others that come due meanwhile, and says so.
+    assert offered(batch.redis) > 0
+    batch.list("honest-0", HEAD + "#EXTINF:2,\nhonest-0.ts\n#EXTINF:2,\nlater.ts\n")
+    batch.redis.zadd(DUE, {"honest-0": 0})
+    eventually(lambda: len(batch.sent) == 5, within_seconds=3, what="a stream that is due waits for others' batch")
+    for gate in gates:
+        gate.opened.set()
+    polling.join()
+    assert {stream_id for stream_id, _ in batch.sent} == {*HOSTILE, *HONEST}
+    assert offered(batch.redis) == 0
+
+
+def test_doubts_of_a_batch_are_settled_at_once(batch: Batch):
+    """Four origins that are slow to answer HEAD would keep the rest of a batch from being admitted."""
+    batch.poll()
+    for stream_id, key in batch.sent:
+        if stream_id in HOSTILE:
+            keep_validators(batch.redis, stream_id, key, Validators(length_bytes=1))
+    for name in HOSTILE:
+        batch.origin.status[f"/live/{name}.m3u8"] = 503
+    batch.poll()
+    batch.origin.status.clear()
+    batch.sent.clear()
+    for name in [*HOSTILE, *HONEST]:
+        batch.list(name, HEAD + f"#EXTINF:2,\n{name}.ts\n#EXTINF:2,\nnext.ts\n")
+    gates = [batch.origin.hold(f"{name}.ts", head=True) for name in HOSTILE]
+    polling = threading.Thread(target=batch.poll)
+    polling.start()
+    eventually(lambda: batch.honest_admitted, within_seconds=4, what="honest streams wait for others' HEAD")
+    eventually(lambda: all(gate.reached.is_set() for gate in gates), within_seconds=4, what="HEADs one by one")
+    for gate in gates:
+        gate.opened.set()
+    polling.join()
+    assert len(batch.sent) == 12
+    batch.check_equations()
+
+
+def test_what_a_batch_does_not_reach_is_due_at_once(batch: Batch):
+    """A poll that runs out of time would leave its streams unread until its lease is over, for ever the same ones."""
+
+    def out_of_time(stream_id: str, key: str, _: float) -> None:
+        raise SoftTimeLimitExceeded
+
+    held = [batch.origin.hold(f"{name}.m3u8") for name in HOSTILE]
+    batch.poll(out_of_time)
+    now = now_ms(batch.redis)
+    assert sum(batch.redis.zscore(DUE, name) <= now for name in [*HOSTILE, *HONEST]) == 11
+    for gate in held:
+        gate.opened.set()
+    batch.poll()
+    pending = [name for name in [*HOSTILE, *HONEST] if batch.redis.hlen(pending_key(name))]
+    assert len(pending) == 12
+    batch.check_equations()
+
+
+def test_streams_whose_polls_end_their_process_are_set_apart(batch: Batch):
+    """A playlist that kills the process that reads it would take 49 others along each time."""
+    for name in HOSTILE:
+        batch.redis.hset(stream_key(name), "polls_begun", 5)
+    polled = []
+    while not batch.honest_admitted:
+        polled.append(
+            poll_due(batch.redis, batch.fetcher, height_pixels=360, send=batch.send, report=batch.failures.append)
+        )
+    assert polled == [1] * 8 + [4]
+    assert {failure.error for failure in batch.failures} == {"worker_lost"}

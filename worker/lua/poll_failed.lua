@@ -1,0 +1,19 @@
+-- Writes down a poll that an unexpected error ended, without its cursor, which may be what cannot be read. The stream is
+-- polled again, later each time.
+-- KEYS: stream hash, due set, coverage hash. ARGV: stream id, poll token, reason, first delay in ms, longest delay in ms,
+--   field of the coverage that counts.
+-- Returns 1, or 0 if the poll was overtaken. Sent twice it counts once.
+if redis.call('HGET', KEYS[1], 'poll_token') ~= ARGV[2] then
+  return 0
+end
+if redis.call('HGET', KEYS[1], 'polled_token') == ARGV[2] then
+  return 1
+end
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'polled_token', ARGV[2], 'state', 'unreachable', 'reason', ARGV[3], 'polls_begun', 0,
+  'last_poll_ms', now_ms)
+local errors = redis.call('HINCRBY', KEYS[1], 'poll_errors', 1)
+redis.call('ZADD', KEYS[2], now_ms + math.min(ARGV[4] * 2 ^ math.min(errors - 1, 20), tonumber(ARGV[5])), ARGV[1])
+redis.pcall('HINCRBY', KEYS[3], ARGV[6], 1)
+return 1

@@ -1,0 +1,13 @@
+-- Makes streams due at once that a batch took and did not get to. What another poll has taken since stays as it is, so
+-- it may be sent twice. KEYS: due set. ARGV: prefix of the stream hashes, then id, poll token, id, poll token …
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+for place = 2, #ARGV, 2 do
+  local stream = ARGV[1] .. ARGV[place]
+  if redis.call('HGET', stream, 'poll_token') == ARGV[place + 1]
+    and redis.call('HGET', stream, 'polled_token') ~= ARGV[place + 1] then
+    redis.call('HSET', stream, 'polls_begun', 0)
+    redis.call('ZADD', KEYS[1], 'XX', now_ms, ARGV[place])
+  end
+end
+return 1

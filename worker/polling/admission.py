@@ -1,0 +1,73 @@
+"""Writes down what a poll found: new segments become pending, time is counted, the cursor moves; in one step."""
+
+import json
+import re
+from collections import Counter
+
+from redis import Redis
+
+from worker.polling.due import DueStream
+from worker.polling.outcome import STREAM_BACKLOG, Advance
+from worker.polling.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
+from worker.polling.validators import unlisted, validators_key
+from worker.redisdb import now_ms, run_script
+from worker.streams.coverage import coverage_key, entry
+from worker.streams.registry import DUE, KEPT_AFTER_END_SECONDS, stream_key
+
+_SEGMENT_KEY = re.compile(r"\d+\.\d+\..*\.\d+\.[0-9a-f]+", re.ASCII)
+"""As `worker.polling.hls.segment_key` makes them. What looking back found is pending too, under other keys, and costs
+no fetch."""
+
+
+def pending_now(redis: Redis, stream_id: str) -> tuple[int, int]:
+    """Redis's time in milliseconds, and how many segments of the stream are pending."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.time()
+        pipe.hkeys(pending_key(stream_id))
+        (seconds, microseconds), keys = pipe.execute()
+    return int(seconds) * 1000 + int(microseconds) // 1000, sum(bool(_SEGMENT_KEY.fullmatch(str(key))) for key in keys)
+
+
+def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]:
+    """Writes down what a poll found; gives the segments whose tasks are to be sent, in their order; none if the poll
+    was overtaken."""
+    now = now_ms(redis)
+    generation = step.cursor.generation
+    records = [SegmentRecord.of(new, generation=generation, admitted_ms=now) for new in step.segments]
+    increments: Counter[str] = Counter({"elapsed": step.elapsed_ms, entry("skipped", STREAM_BACKLOG): step.skipped_ms})
+    for missed in step.missed:
+        increments[entry("missed", missed.reason)] += missed.duration_ms
+    written = run_script(
+        redis,
+        "admit",
+        keys=[
+            stream_key(stream.stream_id),
+            DUE,
+            pending_key(stream.stream_id),
+            OVERDUE,
+            coverage_key(stream.stream_id),
+            validators_key(stream.stream_id),
+        ],
+        args=[
+            stream.stream_id,
+            stream.token,
+            -1 if step.next_poll_in_ms is None else step.next_poll_in_ms,
+            FIRST_DEADLINE_MS,
+            KEPT_AFTER_END_SECONDS,
+            json.dumps(
+                {
+                    "state": step.cursor.state,
+                    "reason": step.cursor.reason,
+                    "cursor": step.cursor.to_json(),
+                    "media_url": stream.media_url,
+                    "tried": json.dumps(stream.tried) if stream.tried else "",
+                }
+            ),
+            json.dumps({field: ms for field, ms in increments.items() if ms}),
+            json.dumps({record.key: record.to_json() for record in records}),
+            json.dumps(
+                [] if step.cursor.seen == stream.cursor.seen else unlisted(redis, stream.stream_id, step.cursor)
+            ),
+        ],
+    )
+    return records if written else []

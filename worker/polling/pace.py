@@ -1,0 +1,61 @@
+"""How much of a stream may wait to be moderated, and when its playlist is read again. Pure."""
+
+from worker.polling.cursor import Cursor, StreamState
+from worker.polling.hls import MediaPlaylist
+
+MAX_PENDING_SEGMENTS = 64
+"""Of one stream. One that lists more, or renames what it lists, costs others no more than this."""
+
+MIN_PENDING_SEGMENTS = 12
+"""However short the window: half a minute of 2 to 3 s segments, for which a worker that was killed is away."""
+
+SHORTEST_DELAY_MS = 500
+"""Between two polls of a stream, whatever its playlist says: more than two a second are an attack on the origin, and
+on the other streams."""
+
+RECORDING_DELAY_MS = 2_000
+"""While a recording's next segments wait for their turn: 64 of them are moderated in some seconds."""
+
+LONGEST_IDLE_DELAY_MS = 10_000
+FIRST_DELAY_MS, _LONGEST_DELAY_MS = 1_000, 5_000
+
+_RESETS_AT_ONCE = 3
+"""Restarts in a row that are plausible; what goes on so signs its paths anew for each request, or floods."""
+
+_RESET_WINDOW_DELAY_MS = 2_000
+"""How slowly even a short window is read then: a live window of 4 s is still read twice."""
+
+
+def pending_cap(playlist: MediaPlaylist) -> int:
+    """Segments of a stream that may be pending: twice its window, within bounds. What is older than that is gone from
+    most origins."""
+    return min(max(2 * playlist.listed, MIN_PENDING_SEGMENTS), MAX_PENDING_SEGMENTS)
+
+
+def delay_ms(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, *, complete: bool) -> int | None:
+    """Time to the next poll after a playlist was read; None: the stream has ended.
+
+    `complete`: nothing that is listed waits to be admitted.
+    """
+    if cursor.state is StreamState.ENDED:
+        return None
+    if not complete:
+        return RECORDING_DELAY_MS
+    delay = min(max(round(playlist.target_duration_seconds * 500), FIRST_DELAY_MS), _LONGEST_DELAY_MS)
+    if cursor.state is StreamState.STALLED:
+        assert cursor.last_new_ms is not None
+        delay = min(max(delay, (now_ms - cursor.last_new_ms) // 8), LONGEST_IDLE_DELAY_MS)
+    if cursor.resets > _RESETS_AT_ONCE:
+        slowed = min(FIRST_DELAY_MS << min(cursor.resets - _RESETS_AT_ONCE, 10), LONGEST_IDLE_DELAY_MS)
+        return max(delay, min(slowed, max(cursor.window_ms // 2, _RESET_WINDOW_DELAY_MS)))
+    return within_window(delay, cursor.window_ms)
+
+
+def backoff_ms(failures: int, window_ms: int) -> int:
+    """Time to the next poll after `failures` (>= 1) that failed in a row."""
+    return within_window(min(LONGEST_IDLE_DELAY_MS, FIRST_DELAY_MS << min(failures - 1, 10)), window_ms)
+
+
+def within_window(delay: int, window_ms: int) -> int:
+    """Half the window at most, so that even a poll that comes late finds each segment still listed."""
+    return min(delay, max(window_ms // 2, SHORTEST_DELAY_MS)) if window_ms else delay
