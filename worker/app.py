@@ -26,6 +26,7 @@ from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.place import Place
 from worker.heartbeat import touch_while_alive
 from worker.lookback.keeper import keep_looking_back
+from worker.occupancy import occupy
 from worker.policy.follower import PolicyFollower
 from worker.policy.judging import Judging
 from worker.policy.trial import TRIAL_SECONDS, try_apart
@@ -115,8 +116,9 @@ _stopping = threading.Event()
 
 
 @worker_init.connect
-def _check(**_: Any) -> None:
+def _check(sender: Any, **_: Any) -> None:
     """Before anything is forked: a worker that could not judge must not take work."""
+    occupy(sender)
     try:
         redis = connect(settings.redis_url.get_secret_value())
         fetch_at_start(redis, Place.of(settings))

@@ -1,8 +1,8 @@
 -- Begins work on a segment, under a lease, and counts the beginning before the work starts: a pool child that dies in
 -- it leaves the count behind. An orderly end takes it back.
--- KEYS: pending hash, overdue set, tries hash. ARGV: member of the overdue set, segment key, lease in ms, seconds that
---   the tries are kept.
--- Returns {'settled'}, {'leased'}, or {'begun', record, begun before and never ended, decoder deaths, failed fetches}.
+-- KEYS: pending hash, overdue set, tries hash, mark of slow streams. ARGV: member of the overdue set, segment key, lease
+--   in ms, seconds that the tries are kept, 1 if a slow stream's segment may be begun here.
+-- Returns {'settled'}, {'leased'}, {'slow'} (nothing was begun: it belongs to the slow queue), or {'begun', record, begun before and never ended, decoder deaths, failed fetches}.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local record = redis.call('HGET', KEYS[1], ARGV[2])
@@ -12,6 +12,9 @@ end
 local leased_until = redis.call('HGET', KEYS[3], 'leased_until_ms')
 if leased_until and now_ms < tonumber(leased_until) then
   return {'leased'}
+end
+if ARGV[5] ~= '1' and redis.call('HGET', KEYS[4], 'slow') == '1' then
+  return {'slow'}
 end
 local begun = redis.call('HINCRBY', KEYS[3], 'begun', 1)
 redis.call('HSET', KEYS[3], 'leased_until_ms', now_ms + ARGV[3])

@@ -14,6 +14,7 @@ from redis import Redis
 from worker.fetching.resource import ByteRange
 from worker.polling.timeline import NewSegment
 from worker.redisdb import run_script
+from worker.streams.slowness import SlowPart, slow_key
 
 OVERDUE = "lw:overdue"
 PENDING_PREFIX = "lw:pending:"
@@ -96,6 +97,11 @@ class Begun:
     """That failed."""
 
 
+@dataclass(frozen=True)
+class BelongsToSlow:
+    """A segment that was not begun: its stream is slow, and it came up in a queue for everybody."""
+
+
 def pending_key(stream_id: str) -> str:
     """Hash: segment key to record."""
     return PENDING_PREFIX + stream_id
@@ -106,15 +112,21 @@ def member(stream_id: str, segment_key: str) -> str:
     return f"{stream_id} {segment_key}"
 
 
-def begin(redis: Redis, stream_id: str, segment_key: str) -> Begun | None:
-    """Takes a segment under a lease and counts the beginning; None: it is settled, or another worker has it."""
+def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = True) -> Begun | BelongsToSlow | None:
+    """Takes a segment under a lease and counts the beginning; None: it is settled, or another worker has it.
+
+    Args:
+        slow_too: whether a segment of a slow stream may be begun; otherwise nothing is counted of it.
+    """
     name = member(stream_id, segment_key)
     answer = run_script(
         redis,
         "begin",
-        keys=[pending_key(stream_id), OVERDUE, TRIES_PREFIX + name],
-        args=[name, segment_key, LEASE_MS, TRIES_KEPT_SECONDS],
+        keys=[pending_key(stream_id), OVERDUE, TRIES_PREFIX + name, slow_key(SlowPart.SEGMENTS, stream_id)],
+        args=[name, segment_key, LEASE_MS, TRIES_KEPT_SECONDS, int(slow_too)],
     )
+    if answer[0] == "slow":
+        return BelongsToSlow()
     if answer[0] != "begun":
         return None
     record, losses, deaths, fetches = answer[1:]
