@@ -34,7 +34,7 @@ from worker.policy.watch import watch_policy
 from worker.polling.schedule import TICK_SECONDS, tick
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
-from worker.turns import CONTROL, QUEUES
+from worker.turns import CONTROL, CONTROL_SLOW, QUEUES
 from worker.watchdog import tick_when_late
 from worker.workerend import WorkerEnd
 
@@ -108,7 +108,8 @@ def tick_now() -> None:
     tick(
         process.redis,
         waiting_polls=process.redis.llen(CONTROL),
-        send=lambda name: app.send_task(f"livewarden.{name}", queue=CONTROL),
+        waiting_slow_polls=process.redis.llen(CONTROL_SLOW),
+        send=lambda name: app.send_task(f"livewarden.{name}", queue=CONTROL_SLOW if name == "slow_poll" else CONTROL),
     )
 
 

@@ -85,6 +85,18 @@ def poll_task() -> None:
     poll_due(process.redis, process.fetcher, height_pixels=process.settings.rendition_height_pixels, send=send_segment)
 
 
+@shared_task(name="livewarden.slow_poll")
+def slow_poll_task() -> None:
+    """Polls one batch of due streams whose playlists take long."""
+    poll_due(
+        process.redis,
+        process.fetcher,
+        height_pixels=process.settings.rendition_height_pixels,
+        send=send_segment,
+        slow=True,
+    )
+
+
 @shared_task(name="livewarden.reconcile")
 def reconcile_task() -> None:
     """Sends overdue segments again, tells which streams joined groups, trims what every reader has acknowledged."""

@@ -32,10 +32,15 @@ class SlowOrigin:
     port: int = 0
     requests: list[str] = field(default_factory=list)
     released: threading.Event = field(default_factory=threading.Event)
+    _held: dict[int, str] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def held(self) -> set[int]:
+        """Numbers of the requests that are held now; none is given twice."""
+        return set(self._held)
 
     def url(self, name: str) -> str:
         return f"http://{self.host}/{name}/index.m3u8"
@@ -56,12 +61,17 @@ def serving_slowly(origin: SlowOrigin) -> Iterator[SlowOrigin]:
 
         def do_GET(self) -> None:
             origin.requests.append(self.path)
+            number = len(origin.requests)
             _, name, file = self.path.split("/")
             if file == "index.m3u8" and not origin.slow_playlists:
                 self._answer(origin.playlist())
                 return
-            with contextlib.suppress(OSError):
-                self._hold(origin.streams[name])
+            origin._held[number] = self.path
+            try:
+                with contextlib.suppress(OSError):
+                    self._hold(origin.streams[name])
+            finally:
+                del origin._held[number]
 
         def _answer(self, body: bytes) -> None:
             self.send_response(200)

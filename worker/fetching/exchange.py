@@ -8,8 +8,9 @@ never reach a resolver and are judged before.
 import asyncio
 import re
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, ip_address
 from types import TracebackType
 from typing import Literal, Self
@@ -62,6 +63,8 @@ class Fetched:
     validators: Validators
     content_type: str
     """In lower case, without parameters; empty where none was given."""
+    seconds: float = 0.0
+    """How long it took, redirects included."""
 
 
 async def resolve_by_system(host: str, port: int) -> Sequence[Address]:
@@ -176,9 +179,11 @@ class OriginSession:
         """
         if byte_range is not None and byte_range.length > max_bytes:
             raise FetchError(f"{without_query(url)}: expected a byte range of at most {max_bytes} bytes", "too_large")
+        begin_seconds = time.monotonic()
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await self._follow(url, max_bytes=max_bytes, byte_range=byte_range, method=method)
+                fetched = await self._follow(url, max_bytes=max_bytes, byte_range=byte_range, method=method)
+                return replace(fetched, seconds=time.monotonic() - begin_seconds)
         except TimeoutError as error:
             raise FetchError(
                 f"{without_query(url)}: expected the whole answer within {timeout_seconds:g} s", "timeout"

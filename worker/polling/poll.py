@@ -14,10 +14,12 @@ from worker.polling.cursor import Cursor
 from worker.polling.hls import MasterPlaylist, MediaPlaylist, choose_rendition
 from worker.polling.playlist import MAX_PLAYLIST_BYTES, parse_playlist
 from worker.polling.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
+from worker.polling.slowpolls import SLOW_BATCH_STREAMS, due_after, hand_over, set_apart
 from worker.polling.timeline import Advance, advance, doubts, failed_poll
 from worker.redisdb import now_ms, run_script
 from worker.streams.coverage import coverage_key, entry
-from worker.streams.registry import DUE, KEPT_AFTER_END_SECONDS, stream_key
+from worker.streams.registry import DUE, DUE_SLOW, KEPT_AFTER_END_SECONDS, stream_key
+from worker.streams.slowness import QUICK_SECONDS
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ POLL_LEASE_MS = 20_000
 """How long a batch is left to its worker: above what the fetches of one take at most (three rounds of 5 s)."""
 
 PLAYLIST_TIMEOUT_SECONDS = 5.0
+"""In a slow poll; elsewhere a playlist has `QUICK_SECONDS`."""
 
 SOLE_RENDITION = "sole"
 """Rendition name of a stream without a master playlist."""
@@ -47,6 +50,10 @@ class DueStream:
     media_url: str
     """The rendition chosen at an earlier poll; empty: `url` is to be read first."""
     risk_prior: float
+    due: str
+    """The due set to which it belongs from now on."""
+    took_seconds: float = 0.0
+    """The longest fetch of this poll."""
 
 
 def validators_key(stream_id: str) -> str:
@@ -54,22 +61,35 @@ def validators_key(stream_id: str) -> str:
     return f"lw:validators:{stream_id}"
 
 
-def poll_due(redis: Redis, fetcher: Fetcher, *, height_pixels: int, send: SendSegment) -> int:
+def poll_due(redis: Redis, fetcher: Fetcher, *, height_pixels: int, send: SendSegment, slow: bool = False) -> int:
     """Polls one batch of the streams that are due; gives their number.
 
     What a poll found is written before a message about it is sent; a poll that somebody overtook writes nothing.
+
+    Args:
+        slow: polls those whose playlists take long, with their full time; an ordinary poll leaves them to it.
     """
-    due = _take_due(redis)
-    readings = _read_playlists(fetcher, due, height_pixels)
+    due = _take_due(redis, slow=slow)
+    readings = _read_playlists(fetcher, due, height_pixels, PLAYLIST_TIMEOUT_SECONDS if slow else QUICK_SECONDS)
     for stream, (stream_read, playlist) in zip(due, readings, strict=True):
+        timed_out = isinstance(playlist, FetchError) and playlist.reason == "timeout"
+        if timed_out and not slow:
+            hand_over(redis, stream.stream_id, stream.token)
+            continue
+        if slow:
+            took_seconds = PLAYLIST_TIMEOUT_SECONDS if timed_out else stream_read.took_seconds
+            stream_read = replace(stream_read, due=due_after(redis, stream.stream_id, took_seconds=took_seconds))
         admitted = _admit(redis, stream_read, _judge(redis, fetcher, stream_read, playlist))
         for record in admitted:
             send(stream.stream_id, record.key, stream.risk_prior)
     return len(due)
 
 
-def _take_due(redis: Redis) -> list[DueStream]:
-    taken = run_script(redis, "take_due", keys=[DUE], args=[BATCH_STREAMS, POLL_LEASE_MS, stream_key("")])
+def _take_due(redis: Redis, *, slow: bool) -> list[DueStream]:
+    if not slow:
+        set_apart(redis)
+    due, most = (DUE_SLOW, SLOW_BATCH_STREAMS) if slow else (DUE, BATCH_STREAMS)
+    taken = run_script(redis, "take_due", keys=[due], args=[most, POLL_LEASE_MS, stream_key("")])
     return [
         DueStream(
             stream_id=stream_id,
@@ -78,6 +98,7 @@ def _take_due(redis: Redis) -> list[DueStream]:
             url=url,
             media_url=media_url,
             risk_prior=float(risk_prior),
+            due=due,
         )
         for stream_id, token, generation, url, cursor, risk_prior, media_url in taken
     ]
@@ -86,13 +107,16 @@ def _take_due(redis: Redis) -> list[DueStream]:
 _Reading = tuple[DueStream, MediaPlaylist | FetchError | PlaylistError]
 
 
-def _read_playlists(fetcher: Fetcher, due: Sequence[DueStream], height_pixels: int) -> list[_Reading]:
+def _read_playlists(
+    fetcher: Fetcher, due: Sequence[DueStream], height_pixels: int, within_seconds: float
+) -> list[_Reading]:
     """Each stream with its media playlist, or with why there is none; by way of the master playlist where needed."""
-    first = _fetch_texts(fetcher, [stream.media_url or stream.url for stream in due])
+    first = _fetch_texts(fetcher, [stream.media_url or stream.url for stream in due], within_seconds)
     readings: list[_Reading] = []
     masters: list[tuple[int, str]] = []
     for index, (stream, fetched) in enumerate(zip(due, first, strict=True)):
         parsed = _parsed(fetched)
+        stream = _timed(stream, fetched)
         if isinstance(parsed, MasterPlaylist):
             try:
                 rendition = choose_rendition(parsed, height_pixels)
@@ -109,8 +133,10 @@ def _read_playlists(fetcher: Fetcher, due: Sequence[DueStream], height_pixels: i
         else:
             # A rendition's URL may have been signed for a while only: next time the master playlist is asked again.
             readings.append((replace(stream, media_url=""), parsed))
-    for (index, _), fetched in zip(masters, _fetch_texts(fetcher, [uri for _, uri in masters]), strict=True):
+    media = _fetch_texts(fetcher, [uri for _, uri in masters], within_seconds)
+    for (index, _), fetched in zip(masters, media, strict=True):
         stream, unread = readings[index]
+        stream = _timed(stream, fetched)
         parsed = _parsed(fetched)
         if isinstance(parsed, MediaPlaylist):
             readings[index] = (stream, parsed)
@@ -119,9 +145,15 @@ def _read_playlists(fetcher: Fetcher, due: Sequence[DueStream], height_pixels: i
     return readings
 
 
-def _fetch_texts(fetcher: Fetcher, urls: Sequence[str]) -> list[Fetched | FetchError]:
+def _timed(stream: DueStream, fetched: Fetched | FetchError) -> DueStream:
+    if isinstance(fetched, FetchError):
+        return stream
+    return replace(stream, took_seconds=max(stream.took_seconds, fetched.seconds))
+
+
+def _fetch_texts(fetcher: Fetcher, urls: Sequence[str], within_seconds: float) -> list[Fetched | FetchError]:
     return fetcher.fetch_many(
-        [FetchRequest(url=url, max_bytes=MAX_PLAYLIST_BYTES, timeout_seconds=PLAYLIST_TIMEOUT_SECONDS) for url in urls]
+        [FetchRequest(url=url, max_bytes=MAX_PLAYLIST_BYTES, timeout_seconds=within_seconds) for url in urls]
     )
 
 
@@ -177,11 +209,12 @@ def _admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord
         "admit",
         keys=[
             stream_key(stream.stream_id),
-            DUE,
+            stream.due,
             pending_key(stream.stream_id),
             OVERDUE,
             coverage_key(stream.stream_id),
             validators_key(stream.stream_id),
+            DUE_SLOW,
         ],
         args=[
             stream.stream_id,

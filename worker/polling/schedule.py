@@ -6,6 +6,7 @@ from redis import Redis
 
 from worker.polling.poll import BATCH_STREAMS
 from worker.polling.segments import take_overdue
+from worker.polling.slowpolls import slow_polls_due
 from worker.redisdb import now_ms, run_script
 from worker.streams.registry import DUE, stream_key
 
@@ -29,12 +30,13 @@ URGENT_RISK_PRIOR = 0.7
 """Streams at or above it have their segments in the urgent queue."""
 
 
-def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object]) -> int:
+def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object], waiting_slow_polls: int = 0) -> int:
     """Sends as many polls as the due streams need, and a reconciliation where it is time; gives the polls sent.
 
     Args:
-        send: sends the task of that name, `poll` or `reconcile`.
+        send: sends the task of that name, `poll`, `slow_poll` or `reconcile`.
         waiting_polls: how many messages wait in the control queue: polls that nobody has begun are not sent again.
+        waiting_slow_polls: likewise, of slow ones; more than one never waits.
     """
     due, reconcile = run_script(
         redis, "tick", keys=[TICK, DUE, RECONCILED], args=[SHORTEST_TICK_MS, RECONCILE_EVERY_MS]
@@ -44,6 +46,8 @@ def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object]) -> 
     polls = max(0, polls_needed(int(due)) - waiting_polls)
     for _ in range(polls):
         send("poll")
+    if due >= 0 and waiting_slow_polls == 0 and slow_polls_due(redis):
+        send("slow_poll")
     return polls
 
 
