@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kombu import Connection, Exchange, Message, Queue
 
 from worker.occupancy import Occupancy
 from worker.turns import (
@@ -135,3 +136,25 @@ def test_the_wheel_names_each_queue():
     """A slot too few, and a queue's least share is none."""
     assert len(WHEEL) == 8
     assert {*WHEEL} == {URGENT, CONTROL, SEGMENTS, "slow"}
+
+
+def test_kombu_takes_messages_in_this_order(redis_url: str):
+    """An order that the broker's client does not ask for is none."""
+    options = {"queue_order_strategy": "worker.turns.WeightedTurns"}
+    taken: list[str] = []
+    with Connection(redis_url, transport_options=options) as connection:
+        queues = [Queue(name, Exchange(name), routing_key=name) for name in (CONTROL, URGENT, SEGMENTS)]
+        with connection.Producer() as producer:
+            for _ in range(8):
+                for queue in queues:
+                    producer.publish({}, exchange=queue.exchange, routing_key=queue.name, declare=[queue])
+
+        def take(_: object, message: Message) -> None:
+            taken.append(str((message.delivery_info or {})["routing_key"]))
+            message.ack()
+
+        with connection.Consumer(queues, callbacks=[take], prefetch_count=1):
+            while len(taken) < 24:
+                connection.drain_events(timeout=5)
+    assert taken[:8] == [URGENT, CONTROL, URGENT, SEGMENTS, *[URGENT] * 4]
+    assert {queue: taken.count(queue) for queue in (URGENT, CONTROL, SEGMENTS)} == {URGENT: 8, CONTROL: 8, SEGMENTS: 8}

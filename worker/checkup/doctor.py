@@ -24,6 +24,7 @@ from worker.cardfile import card_png
 from worker.checkup.failingdoctor import examine_failing
 from worker.checkup.policydoctor import examine_policies
 from worker.checkup.redisdoctor import examine_redis
+from worker.checkup.slowdoctor import examine_slow
 from worker.checkup.stuckdoctor import examine_stuck
 from worker.diagnosis import Diagnosis, State
 from worker.errors import ObjectStoreError
@@ -68,6 +69,7 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
     yield from examine_bank(settings)
     yield from examine_policies(settings, policy)
     yield from examine_failing(settings)
+    yield from examine_slow(settings)
     yield _store(settings)
 
 
