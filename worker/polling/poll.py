@@ -19,7 +19,7 @@ from worker.polling.timeline import Advance, advance, doubts, failed_poll
 from worker.redisdb import now_ms, run_script
 from worker.streams.coverage import coverage_key, entry
 from worker.streams.registry import DUE, DUE_SLOW, KEPT_AFTER_END_SECONDS, stream_key
-from worker.streams.slowness import QUICK_SECONDS
+from worker.streams.slowness import QUICK_PLAYLIST_SECONDS
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ POLL_LEASE_MS = 20_000
 """How long a batch is left to its worker: above what the fetches of one take at most (three rounds of 5 s)."""
 
 PLAYLIST_TIMEOUT_SECONDS = 5.0
-"""In a slow poll; elsewhere a playlist has `QUICK_SECONDS`."""
+"""In a slow poll; elsewhere a playlist has `QUICK_PLAYLIST_SECONDS`."""
 
 SOLE_RENDITION = "sole"
 """Rendition name of a stream without a master playlist."""
@@ -70,7 +70,9 @@ def poll_due(redis: Redis, fetcher: Fetcher, *, height_pixels: int, send: SendSe
         slow: polls those whose playlists take long, with their full time; an ordinary poll leaves them to it.
     """
     due = _take_due(redis, slow=slow)
-    readings = _read_playlists(fetcher, due, height_pixels, PLAYLIST_TIMEOUT_SECONDS if slow else QUICK_SECONDS)
+    readings = _read_playlists(
+        fetcher, due, height_pixels, PLAYLIST_TIMEOUT_SECONDS if slow else QUICK_PLAYLIST_SECONDS
+    )
     for stream, (stream_read, playlist) in zip(due, readings, strict=True):
         timed_out = isinstance(playlist, FetchError) and playlist.reason == "timeout"
         if timed_out and not slow:

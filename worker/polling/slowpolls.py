@@ -8,7 +8,7 @@ from redis import Redis
 
 from worker.redisdb import now_ms, run_script
 from worker.streams.registry import DUE, DUE_SLOW, stream_key
-from worker.streams.slowness import QUICK_SECONDS, SlowPart, note_slowness, slow_prefix
+from worker.streams.slowness import QUICK_PLAYLIST_SECONDS, SlowPart, note_slowness, slow_prefix
 
 LOOKED_AT_STREAMS = 500
 """Of those that are due, before each batch is taken; ten batches' worth."""
@@ -27,13 +27,13 @@ def set_apart(redis: Redis) -> int:
 
 def hand_over(redis: Redis, stream_id: str, poll_token: str) -> None:
     """Leaves a stream that an ordinary poll has under its lease to a slow poll: no failed poll, and due at once."""
-    note_slowness(redis, SlowPart.PLAYLIST, stream_id, slow=True, held_seconds=QUICK_SECONDS)
+    note_slowness(redis, SlowPart.PLAYLIST, stream_id, slow=True, held_seconds=QUICK_PLAYLIST_SECONDS)
     run_script(redis, "slow_hand_over", keys=[stream_key(stream_id), DUE, DUE_SLOW], args=[stream_id, poll_token])
 
 
 def due_after(redis: Redis, stream_id: str, *, took_seconds: float) -> str:
     """The due set to which a stream belongs after a slow poll whose longest fetch took that long."""
-    slow = took_seconds > QUICK_SECONDS
+    slow = took_seconds > QUICK_PLAYLIST_SECONDS
     still = note_slowness(redis, SlowPart.PLAYLIST, stream_id, slow=slow, held_seconds=took_seconds)
     return DUE_SLOW if still else DUE
 

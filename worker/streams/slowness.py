@@ -14,9 +14,13 @@ from redis import Redis
 from worker.redisdb import run_script
 
 QUICK_SECONDS = 1.0
-"""All that the queues for everybody wait for an origin, for a segment with its initialisation section, or for one
-playlist. What takes longer (>) is slow, and is fetched with its full time where the slow ones share. A 2 s segment that
-takes longer than half its own duration leaves little to watch it with."""
+"""All that the queues for everybody wait for an origin, for a segment with its initialisation section. What takes
+longer (>) is slow, and is fetched with its full time where the slow ones share. A 2 s segment that takes longer than
+half its own duration leaves little to watch it with."""
+
+QUICK_PLAYLIST_SECONDS = 2.0
+"""Likewise for each fetch of a poll. A batch waits for all of its origins at once, so that this costs once what a
+segment costs each time; and the batch's own parsing delays what it fetches."""
 
 QUICK_DECODE_SECONDS = 2.0
 """Decoding and judging above it (>) makes a stream slow too. A segment takes well under 0.5 s; a hostile one may hold

@@ -69,7 +69,7 @@ def test_playlists_that_take_long_hold_an_ordinary_poll_for_a_moment_only(
     poller.watch("honest", honest.url)
     begin_seconds = time.monotonic()
     poller.poll()
-    assert time.monotonic() - begin_seconds < PLAYLIST_TIMEOUT_SECONDS / 2
+    assert time.monotonic() - begin_seconds < PLAYLIST_TIMEOUT_SECONDS
     assert poller.sent == ["honest"]
     assert {*poller.redis.zrange(DUE_SLOW, 0, -1)} == {*WAYS}
     for way in WAYS:
@@ -96,7 +96,7 @@ def test_a_slow_poll_gives_the_full_time_and_then_counts(poller: Poller, hostile
 
 def test_a_slow_playlist_is_read_and_its_segments_are_admitted(poller: Poller, honest: LiveOrigin):
     """A stream whose origin takes two seconds for a playlist would not be watched at all."""
-    note_slowness(poller.redis, SlowPart.PLAYLIST, "s", slow=True, held_seconds=2.0)
+    note_slowness(poller.redis, SlowPart.PLAYLIST, "s", slow=True, held_seconds=3.0)
     poller.watch("s", honest.url)
     assert poller.poll() == 0
     assert poller.poll(slow=True) == 1
@@ -106,7 +106,7 @@ def test_a_slow_playlist_is_read_and_its_segments_are_admitted(poller: Poller, h
 
 def test_a_playlist_that_is_quick_again_goes_back(poller: Poller, honest: LiveOrigin):
     """A stream with one bad second would be polled late for ever."""
-    note_slowness(poller.redis, SlowPart.PLAYLIST, "s", slow=True, held_seconds=2.0)
+    note_slowness(poller.redis, SlowPart.PLAYLIST, "s", slow=True, held_seconds=3.0)
     poller.redis.hset(slow_key(SlowPart.PLAYLIST, "s"), "until_ms", 0)
     poller.watch("s", honest.url)
     assert poller.poll() == 0
