@@ -31,6 +31,7 @@ from worker.polling.segments import (
     SegmentRecord,
     begin,
     defer,
+    end_trial,
     forget_tries,
     series_of,
 )
@@ -73,15 +74,16 @@ GATE_KEPT_SECONDS = 300
 
 
 PassOn = Callable[[str, str], None]
-"""Gives a segment, as (stream ID, segment key), to where slow streams take turns."""
+"""Sends a segment, as (stream ID, segment key), to where its stream belongs by now: if it is slow, to where slow ones
+take turns."""
 
 
 def moderate_segment(process: Process, stream_id: str, segment_key: str, *, pass_on: PassOn | None = None) -> None:
     """Moderates one segment, unless it is settled or another worker has it.
 
     Args:
-        pass_on: takes what is too slow for a queue that everybody shares. None: it is the turn of a slow stream, and
-            the segment has its full time.
+        pass_on: takes what is too slow for a queue that everybody shares, and what waited for the stream's trial. None:
+            it is the turn of a slow stream, and the segment has its full time.
     """
     judging = process.judging
     begun = begin(process.redis, stream_id, segment_key, slow_too=pass_on is None)
@@ -92,6 +94,7 @@ def moderate_segment(process: Process, stream_id: str, segment_key: str, *, pass
     if begun is None:
         return
     if begun.losses >= MAX_LOSSES:
+        _end_trial(process, stream_id, begun, pass_on, quick=False)
         _fail(process, judging, stream_id, begun.record, "worker_lost")
         return
     process.last_words.segment = (stream_id, segment_key)
@@ -117,6 +120,7 @@ def _moderate(
 ) -> None:
     record = begun.record
     if record.encryption is not None:
+        _end_trial(process, stream_id, begun, pass_on, quick=True)
         _fail(process, judging, stream_id, record, "encrypted")
         return
     try:
@@ -126,10 +130,13 @@ def _moderate(
         if pass_on is not None and error.reason not in _FINAL_REASONS and pace.failed_slowly:
             _log.info("stream %s segment %s: goes to the slow queue: %s", stream_id, record.key, error)
             _hand_over(process, stream_id, record, pass_on)
+            _end_trial(process, stream_id, begun, pass_on, quick=False)
             return
+        _end_trial(process, stream_id, begun, pass_on, quick=not pace.failed_slowly)
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
         _after_failed_fetch(process, judging, stream_id, begun, error)
         return
+    _end_trial(process, stream_id, begun, pass_on, quick=True)
     facts = stream_facts(process.redis, stream_id)
     gate, stuck = _gate_and_stuck(process.redis, stream_id, record, list(judging.models(drill=True)))
     try:
@@ -154,6 +161,13 @@ def _moderate(
         _fail(process, judging, stream_id, record, error.reason)
         return
     _settle(process, judging, facts, record, verdict)
+
+
+def _end_trial(process: Process, stream_id: str, begun: Begun, pass_on: PassOn | None, *, quick: bool) -> None:
+    """Sends the segments that waited for this one's fetch, if it was the stream's trial."""
+    if begun.trial and pass_on is not None:
+        for key in end_trial(process.redis, stream_id, quick=quick):
+            pass_on(stream_id, key)
 
 
 def _hand_over(process: Process, stream_id: str, record: SegmentRecord, pass_on: PassOn) -> None:

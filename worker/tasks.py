@@ -13,7 +13,7 @@ from worker.lookback.looking import Lookback, look_back
 from worker.moderate import moderate_segment
 from worker.objectstore import ObjectStore
 from worker.polling.poll import poll_due
-from worker.polling.schedule import URGENT_RISK_PRIOR, reconcile
+from worker.polling.schedule import URGENT_RISK_PRIOR, reconcile, risk_prior_of
 from worker.polling.slowlane import add_waiting, take_waiting
 from worker.queue.taking import trim
 from worker.streams.registry import check_stream_id, register, unwatch, watch
@@ -134,7 +134,7 @@ def record_outcomes_task() -> None:
 @shared_task(name="livewarden.segment")
 def segment_task(stream_id: str, segment_key: str) -> None:
     """Moderates one segment, if that does not take long."""
-    moderate_segment(process, stream_id, segment_key, pass_on=send_slow_segment)
+    moderate_segment(process, stream_id, segment_key, pass_on=send_segment_again)
 
 
 @shared_task(name="livewarden.slow_segment")
@@ -158,6 +158,11 @@ def send_segment(stream_id: str, segment_key: str, risk_prior: float) -> None:
         return
     queue = URGENT if risk_prior >= URGENT_RISK_PRIOR else SEGMENTS
     app.send_task("livewarden.segment", args=[stream_id, segment_key], queue=queue)
+
+
+def send_segment_again(stream_id: str, segment_key: str) -> None:
+    """Sends a segment's task to where its stream belongs by now."""
+    send_segment(stream_id, segment_key, risk_prior_of(process.redis, stream_id))
 
 
 def send_slow_segment(stream_id: str, segment_key: str) -> None:

@@ -1,5 +1,6 @@
 """Segments that take long, on their way through the real pipeline: who waits for them, and who does not."""
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from config.settings import Settings
 from worker.moderate import FETCH_TIMEOUT_SECONDS, moderate_segment
 from worker.pace import QUICK_FAILURE_SECONDS, Pace
 from worker.polling.poll import poll_due
-from worker.polling.segments import member
+from worker.polling.segments import OVERDUE, TRIAL_MS, begin, member
 from worker.process import SEED, Process
 from worker.status import show
 from worker.streams.registry import DUE, register, watch
@@ -91,6 +92,48 @@ def test_a_segment_that_takes_long_is_passed_on_and_nothing_is_counted_against_i
     assert record["slow"] == ["segments"]
 
 
+def test_a_stream_that_is_new_holds_one_process_until_it_is_known(process: Process, honest: LiveOrigin):
+    """A hostile stream with a dozen segments would hold a dozen processes for its first second."""
+    for index in range(3):
+        honest.add(f"{index}.ts", segment_bytes(card=False))
+    gate = honest.hold("0.ts")
+    sent = SlowQueue()
+    first, *rest = admit(process, "s", honest.url)
+    begun: list[object] = []
+
+    def meanwhile() -> None:
+        assert gate.reached.wait(60)
+        begun.extend(begin(process.redis, "s", key, slow_too=False) for key in rest)
+        gate.opened.set()
+
+    other_processes = threading.Thread(target=meanwhile)
+    other_processes.start()
+    moderate_segment(process, "s", first, pass_on=sent)
+    other_processes.join()
+    assert begun == [None] * len(rest), "others leave its segments alone while one is fetched"
+    assert sent.keys == rest, "what waited is sent when the stream is known"
+    for key in sent.keys:
+        moderate_segment(process, "s", key, pass_on=sent)
+    assert sent.keys == rest, "from then on all of them at once"
+    record = show(process.redis, "s")
+    assert record["moderated_seconds"] == record["elapsed_seconds"] == 3 * SEGMENT_SECONDS
+
+
+def test_what_waits_for_a_trial_whose_process_died_is_not_lost(process: Process, honest: LiveOrigin):
+    """A worker killed at the start of a watch would leave the stream's first segments unseen."""
+    for index in range(2):
+        honest.add(f"{index}.ts", segment_bytes(card=False))
+    first, second = admit(process, "s", honest.url)
+    assert begin(process.redis, "s", first, slow_too=False) is not None
+    sent = SlowQueue()
+    moderate_segment(process, "s", second, pass_on=sent)
+    assert 0 < process.redis.pttl("lw:trial:s") <= TRIAL_MS
+    assert process.redis.zscore(OVERDUE, member("s", second)) is not None, "the reconciler sends it again"
+    process.redis.delete("lw:trial:s")  # its time is over
+    moderate_segment(process, "s", second, pass_on=sent)
+    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+
+
 def test_a_slow_segment_has_its_full_time_where_slow_ones_share(process: Process, honest: LiveOrigin):
     """A stream whose origin takes two seconds would never be seen."""
     honest.add("0.ts", segment_bytes(card=True))
@@ -110,6 +153,7 @@ def test_a_stream_that_is_quick_again_goes_back(process: Process, honest: LiveOr
     """An honest stream with one bad second would share with the slow ones for ever."""
     honest.add("0.ts", segment_bytes(card=False))
     (key,) = admit(process, "s", honest.url)
+    process.pipeline.warm_up(when_stuck=process.last_words.say)
     note_slowness(process.redis, SlowPart.SEGMENTS, "s", slow=True, held_seconds=1.0)
     process.redis.hset(slow_key(SlowPart.SEGMENTS, "s"), "until_ms", 0)
     moderate_segment(process, "s", key)

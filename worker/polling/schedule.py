@@ -66,5 +66,10 @@ def reconcile(redis: Redis, send: Callable[[str, str, float], None]) -> int:
     """Sends the segments again whose deadline has passed: their message was lost, or their worker was."""
     overdue = take_overdue(redis, RECONCILE_BATCH_SEGMENTS)
     for stream_id, key in overdue:
-        send(stream_id, key, float(redis.hget(stream_key(stream_id), "risk_prior") or 0.0))
+        send(stream_id, key, risk_prior_of(redis, stream_id))
     return len(overdue)
+
+
+def risk_prior_of(redis: Redis, stream_id: str) -> float:
+    """The stream's risk prior; 0 if its record is gone."""
+    return float(redis.hget(stream_key(stream_id), "risk_prior") or 0.0)

@@ -32,6 +32,13 @@ LONGEST_DEADLINE_MS = 120_000
 
 TRIES_KEPT_SECONDS = 3600
 
+TRIAL_MS = 3_000
+"""The longest that a trial keeps the stream's other segments waiting: its fetch, `QUICK_SECONDS`, well over. A trial
+whose process died is over then, and what waited for it is sent again at its deadline."""
+
+QUICK_KEPT_SECONDS = 600
+"""Since a stream's trial. Another one costs nothing but that one segment is fetched before the others are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentRecord:
@@ -95,6 +102,8 @@ class Begun:
     """Of the decoder child."""
     fetches: int
     """That failed."""
+    trial: bool = False
+    """By this fetch it becomes known whether the stream is quick; `end_trial` must follow it."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,8 @@ def member(stream_id: str, segment_key: str) -> str:
 
 
 def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = True) -> Begun | BelongsToSlow | None:
-    """Takes a segment under a lease and counts the beginning; None: it is settled, or another worker has it.
+    """Takes a segment under a lease and counts the beginning; None: it is settled, another worker
+    has it, or it is sent when the stream's trial is over.
 
     Args:
         slow_too: whether a segment of a slow stream may be begun; otherwise nothing is counted of it.
@@ -122,15 +132,38 @@ def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = Tr
     answer = run_script(
         redis,
         "begin",
-        keys=[pending_key(stream_id), OVERDUE, TRIES_PREFIX + name, slow_key(SlowPart.SEGMENTS, stream_id)],
-        args=[name, segment_key, LEASE_MS, TRIES_KEPT_SECONDS, int(slow_too)],
+        keys=[
+            pending_key(stream_id),
+            OVERDUE,
+            TRIES_PREFIX + name,
+            slow_key(SlowPart.SEGMENTS, stream_id),
+            *_trial_keys(stream_id),
+        ],
+        args=[name, segment_key, LEASE_MS, TRIES_KEPT_SECONDS, int(slow_too), TRIAL_MS],
     )
     if answer[0] == "slow":
         return BelongsToSlow()
     if answer[0] != "begun":
         return None
-    record, losses, deaths, fetches = answer[1:]
-    return Begun(record=SegmentRecord.from_json(record), losses=int(losses), deaths=int(deaths), fetches=int(fetches))
+    record, losses, deaths, fetches, trial = answer[1:]
+    return Begun(
+        record=SegmentRecord.from_json(record),
+        losses=int(losses),
+        deaths=int(deaths),
+        fetches=int(fetches),
+        trial=bool(trial),
+    )
+
+
+def _trial_keys(stream_id: str) -> list[str]:
+    """The trial, the mark of a stream that is known to be quick, the segments that wait for the trial's end."""
+    return [f"lw:trial:{stream_id}", f"lw:quick:{stream_id}", f"lw:parked:{stream_id}"]
+
+
+def end_trial(redis: Redis, stream_id: str, *, quick: bool) -> list[str]:
+    """Ends a stream's trial; gives the keys of the segments that waited for it, which must be sent now."""
+    keys = run_script(redis, "trial_done", keys=_trial_keys(stream_id), args=[int(quick), QUICK_KEPT_SECONDS])
+    return [str(key) for key in keys]
 
 
 def defer(

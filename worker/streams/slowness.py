@@ -22,9 +22,9 @@ QUICK_PLAYLIST_SECONDS = 2.0
 """Likewise for each fetch of a poll. A batch waits for all of its origins at once, so that this costs once what a
 segment costs each time; and the batch's own parsing delays what it fetches."""
 
-QUICK_DECODE_SECONDS = 2.0
-"""Decoding and judging above it (>) makes a stream slow too. A segment takes well under 0.5 s; a hostile one may hold
-its process for the decoder's whole 5 s."""
+QUICK_DECODE_SECONDS = 3.0
+"""Decoding and judging above it (>) makes a stream slow too. A segment takes well under 0.5 s, and 2 s where
+six processes share a core; a hostile one may hold its process for the decoder's whole 5 s."""
 
 FIRST_HOLD_MS = 5_000
 """Since something took long, before a stream goes back. A hiccup of the origin costs its stream no more than this."""
