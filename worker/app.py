@@ -43,6 +43,7 @@ from worker.heartbeat import touch_while_alive
 from worker.intake.reader import keep_reading
 from worker.logsetup import escape_records
 from worker.lookback.keeper import keep_looking_back
+from worker.occupancy import occupy
 from worker.policy.follower import PolicyFollower
 from worker.policy.judging import Judging
 from worker.policy.trial import TRIAL_SECONDS, try_apart
@@ -51,7 +52,7 @@ from worker.polling.schedule import TICK_SECONDS, tick
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
 from worker.timedtask import TimedTask
-from worker.turns import CONTROL, QUEUES
+from worker.turns import CONTROL, CONTROL_SLOW, QUEUES
 from worker.watchdog import tick_when_late
 from worker.workerend import WorkerEnd
 
@@ -139,7 +140,8 @@ def tick_now() -> None:
     tick(
         process.redis,
         waiting_polls=process.redis.llen(CONTROL),
-        send=lambda name: app.send_task(f"livewarden.{name}", queue=CONTROL),
+        waiting_slow_polls=process.redis.llen(CONTROL_SLOW),
+        send=lambda name: app.send_task(f"livewarden.{name}", queue=CONTROL_SLOW if name == "slow_poll" else CONTROL),
     )
 
 
@@ -160,10 +162,11 @@ def _escape_log(logger: logging.Logger, **_: Any) -> None:
 
 
 @worker_init.connect
-def _check(**_: Any) -> None:
+def _check(sender: Any, **_: Any) -> None:
     """Before anything is forked: a worker that could not judge must not take work."""
     global _unconfined
     forbid_dumps()  # again: `--uid` has changed the user, which resets it
+    occupy(sender)
     try:
         redis = connect(settings.redis_url.get_secret_value())
         fetch_at_start(redis, Place.of(settings))

@@ -5,7 +5,8 @@ A segment is left pending only where another try may help; then the reconciler s
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from redis import Redis
@@ -17,18 +18,30 @@ from worker.fetching.fetch import Fetched
 from worker.fetching.resource import ByteRange
 from worker.incidents.events import Occasion
 from worker.incidents.settlement import Settled, settle
+from worker.pace import Pace
 from worker.pipeline import Origin
 from worker.policy.breaker import stuck_among, stuck_keys
 from worker.policy.judging import Judging
 from worker.polling.due import no_video_mark
 from worker.polling.hls import rendition_of
-from worker.polling.segments import Begun, SegmentRecord, begin, defer, forget_tries, series_of
+from worker.polling.segments import (
+    FIRST_DEADLINE_MS,
+    Begun,
+    BelongsToSlow,
+    SegmentRecord,
+    begin,
+    defer,
+    end_trial,
+    forget_tries,
+    series_of,
+)
 from worker.polling.validators import keep_validators
 from worker.process import Process
 from worker.redisdb import now_ms, run_script
 from worker.softlimit import soft_limit
 from worker.streams.coverage import COUNT, entry
 from worker.streams.signals import stream_facts
+from worker.streams.slowness import QUICK_SECONDS, SlowPart, note_slowness
 from worker.verdictlog.rows import rows_of
 from worker.verdicts.accounting import LedgerShare
 from worker.verdicts.gate import GateState
@@ -46,7 +59,8 @@ MAX_SEGMENT_BYTES = 64 * 2**20
 """A 10 s segment of 40 Mbit/s has 50 MB."""
 
 FETCH_TIMEOUT_SECONDS = 5.0
-"""Twice (segment and initialisation), with the decoder's own limit, this stays under the task's soft time limit."""
+"""Twice (segment and initialisation), with the decoder's own limit, this stays under the task's soft time limit. Where
+the slow ones share; elsewhere both together have `QUICK_SECONDS`."""
 
 RETRY_DELAYS_MS = (1_000, 2_000, 4_000, 8_000, 8_000)
 """After each failed fetch; a live segment is gone within a minute, so more tries would find nothing."""
@@ -64,18 +78,35 @@ GATE_KEPT_SECONDS = 300
 """Well above the 30 s for which the gate lets a picture pass for another."""
 
 
-def moderate_segment(process: Process, stream_id: str, segment_key: str) -> None:
-    """Moderates one segment, unless it is settled or another worker has it."""
+PassOn = Callable[[str, str], None]
+"""Sends a segment, as (stream ID, segment key), to where its stream belongs by now: if it is slow, to where slow ones
+take turns."""
+
+
+def moderate_segment(process: Process, stream_id: str, segment_key: str, *, pass_on: PassOn | None = None) -> None:
+    """Moderates one segment, unless it is settled or another worker has it.
+
+    Args:
+        pass_on: takes what is too slow for a queue that everybody shares, and what waited for the stream's trial. None:
+            it is the turn of a slow stream, and the segment has its full time.
+    """
     judging = process.judging
-    begun = begin(process.redis, stream_id, segment_key)
+    begun = begin(process.redis, stream_id, segment_key, slow_too=pass_on is None)
+    if isinstance(begun, BelongsToSlow):
+        if pass_on is not None:
+            pass_on(stream_id, segment_key)
+        return
     if begun is None:
         return
     if begun.losses >= MAX_LOSSES:
+        _end_trial(process, stream_id, begun, pass_on, quick=False)
         _fail(process, judging, stream_id, begun.record, "worker_lost")
         return
     process.last_words.segment = (stream_id, segment_key)
+    pace = Pace()
     try:
-        _moderate(process, judging, stream_id, begun)
+        _moderate(process, judging, stream_id, begun, pace, pass_on)
+        _note(process, stream_id, pace, shared=pass_on is not None)
     except OutOfTimeError:
         _log.warning("stream %s segment %s: out of time", stream_id, segment_key)
         process.drop_connections()
@@ -84,28 +115,46 @@ def moderate_segment(process: Process, stream_id: str, segment_key: str) -> None
         process.last_words.segment = None
 
 
-def _moderate(process: Process, judging: Judging, stream_id: str, begun: Begun) -> None:
+def _note(process: Process, stream_id: str, pace: Pace, *, shared: bool) -> None:
+    """Marks the stream as slow, or, of one that is, whether it was quick; costs the others, who are quick, nothing."""
+    if pace.slow or (not shared and pace.fetch_seconds is not None):
+        note_slowness(process.redis, SlowPart.SEGMENTS, stream_id, slow=pace.slow, held_seconds=pace.held_seconds)
+
+
+def _moderate(
+    process: Process, judging: Judging, stream_id: str, begun: Begun, pace: Pace, pass_on: PassOn | None
+) -> None:
     record = begun.record
     if record.encryption is not None:
+        _end_trial(process, stream_id, begun, pass_on, quick=True)
         _fail(process, judging, stream_id, record, "encrypted")
         return
     try:
-        data, init = _fetch(process, stream_id, record)
+        with pace.fetching():
+            data, init = _fetch(process, stream_id, record, within_seconds=None if pass_on is None else QUICK_SECONDS)
     except FetchError as error:
+        if pass_on is not None and error.reason not in _FINAL_REASONS and pace.failed_slowly:
+            _log.info("stream %s segment %s: goes to the slow queue: %s", stream_id, record.key, error)
+            _hand_over(process, stream_id, record, pass_on)
+            _end_trial(process, stream_id, begun, pass_on, quick=False)
+            return
+        _end_trial(process, stream_id, begun, pass_on, quick=not pace.failed_slowly)
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
         _after_failed_fetch(process, judging, stream_id, begun, error)
         return
+    _end_trial(process, stream_id, begun, pass_on, quick=True)
     facts = stream_facts(process.redis, stream_id)
     gate, stuck = _gate_and_stuck(process.redis, stream_id, record, list(judging.models(drill=True)))
     try:
-        verdict = judging.pipeline.moderate(
-            data,
-            origin=Origin(stream=facts, capture_ms=record.capture_ms),
-            seed=process.seed(f"{stream_id} {record.key}"),
-            init=init,
-            gate=gate,
-            stuck=stuck,
-        )
+        with pace.decoding():
+            verdict = judging.pipeline.moderate(
+                data,
+                origin=Origin(stream=facts, capture_ms=record.capture_ms),
+                seed=process.seed(f"{stream_id} {record.key}"),
+                init=init,
+                gate=gate,
+                stuck=stuck,
+            )
     except DecoderError as error:
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
         if begun.deaths + 1 >= MAX_DECODER_DEATHS:
@@ -120,12 +169,34 @@ def _moderate(process: Process, judging: Judging, stream_id: str, begun: Begun) 
     _settle(process, judging, facts, record, verdict)
 
 
-def _fetch(process: Process, stream_id: str, record: SegmentRecord) -> tuple[bytes, bytes]:
-    """The segment's bytes, and those of its initialisation section."""
+def _end_trial(process: Process, stream_id: str, begun: Begun, pass_on: PassOn | None, *, quick: bool) -> None:
+    """Sends the segments that waited for this one's fetch, if it was the stream's trial."""
+    if begun.trial and pass_on is not None:
+        for key in end_trial(process.redis, stream_id, quick=quick):
+            pass_on(stream_id, key)
+
+
+def _hand_over(process: Process, stream_id: str, record: SegmentRecord, pass_on: PassOn) -> None:
+    """Leaves a segment to the slow queue, as if it had not been begun: no try of it is counted.
+
+    The mark comes first, so that what else waits of the stream is passed on without a fetch. Should the message be
+    lost, the reconciler sends another, which by the mark goes to the slow queue too.
+    """
+    note_slowness(process.redis, SlowPart.SEGMENTS, stream_id, slow=True, held_seconds=QUICK_SECONDS)
+    defer(process.redis, stream_id, record.key, delay_ms=FIRST_DEADLINE_MS)
+    pass_on(stream_id, record.key)
+
+
+def _fetch(
+    process: Process, stream_id: str, record: SegmentRecord, *, within_seconds: float | None
+) -> tuple[bytes, bytes]:
+    """The segment's bytes, and those of its initialisation section; `within_seconds` bounds both together."""
+    until_seconds = None if within_seconds is None else time.monotonic() + within_seconds
 
     def fetch(url: str, byte_range: ByteRange | None) -> Fetched:
+        left_seconds = FETCH_TIMEOUT_SECONDS if until_seconds is None else until_seconds - time.monotonic()
         return process.fetcher.fetch_sync(
-            url, max_bytes=MAX_SEGMENT_BYTES, timeout_seconds=FETCH_TIMEOUT_SECONDS, byte_range=byte_range
+            url, max_bytes=MAX_SEGMENT_BYTES, timeout_seconds=left_seconds, byte_range=byte_range
         )
 
     segment = fetch(record.url, record.byte_range)

@@ -9,6 +9,7 @@ from worker.errors import RegistryError
 from worker.polling.segments import pending_key, pending_ms
 from worker.streams.coverage import coverage_key, summary
 from worker.streams.registry import check_stream_id, signals_key, stream_ids, stream_key
+from worker.streams.slowness import SlowMark, SlowPart, slow_key
 
 
 def show(redis: Redis, stream_id: str) -> dict[str, Any]:
@@ -24,7 +25,9 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         pipe.hgetall(coverage_key(stream_id))
         pipe.hgetall(pending_key(stream_id))
         pipe.hgetall(signals_key(stream_id))
-        stream, ledger, pending, signals = pipe.execute()
+        for part in SlowPart:
+            pipe.hgetall(slow_key(part, stream_id))
+        stream, ledger, pending, signals, *marks = pipe.execute()
     if not stream:
         raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
     cursor = _cursor(stream.get("cursor", ""))
@@ -45,6 +48,7 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         "lag_seconds": int(stream["lag_ms"]) / 1000 if "lag_ms" in stream else None,
         "last_scores": json.loads(stream.get("last_scores", "{}")),
         "still": stream.get("still", ""),
+        "slow": [str(part) for part, mark in zip(SlowPart, marks, strict=True) if SlowMark.of(mark) is not None],
         "degraded": json.loads(stream.get("degraded", "[]")),
     }
 

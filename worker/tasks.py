@@ -10,9 +10,11 @@ from worker.moderate import moderate_segment
 from worker.objectstore import ObjectStore
 from worker.pollfailures import tell_poll_failed
 from worker.polling.poll import poll_due
-from worker.polling.schedule import URGENT_RISK_PRIOR, reconcile
+from worker.polling.schedule import URGENT_RISK_PRIOR, reconcile, risk_prior_of
+from worker.polling.slowlane import add_waiting, take_waiting
 from worker.queue.taking import trim
-from worker.turns import CONTROL, SEGMENTS, URGENT
+from worker.streams.slowness import SlowPart, is_slow
+from worker.turns import CONTROL, SEGMENTS, SEGMENTS_SLOW, URGENT
 from worker.verdictlog import keeping, outcomes
 
 HOUSEKEEPING_EXPIRES_SECONDS = 10
@@ -28,12 +30,23 @@ def tick_task() -> None:
 @shared_task(name="livewarden.poll")
 def poll_task() -> None:
     """Polls one batch of due streams."""
+    _poll(slow=False)
+
+
+@shared_task(name="livewarden.slow_poll")
+def slow_poll_task() -> None:
+    """Polls one batch of due streams whose playlists take long."""
+    _poll(slow=True)
+
+
+def _poll(*, slow: bool) -> None:
     poll_due(
         process.redis,
         process.fetcher,
         height_pixels=process.settings.rendition_height_pixels,
         send=send_segment,
         report=lambda failure: tell_poll_failed(process.redis, failure, deployment=process.settings.deployment),
+        slow=slow,
     )
 
 
@@ -73,8 +86,16 @@ def record_outcomes_task() -> None:
 
 @shared_task(name="livewarden.segment")
 def segment_task(stream_id: str, segment_key: str) -> None:
-    """Moderates one segment."""
-    moderate_segment(process, stream_id, segment_key)
+    """Moderates one segment, if that does not take long."""
+    moderate_segment(process, stream_id, segment_key, pass_on=send_segment_again)
+
+
+@shared_task(name="livewarden.slow_segment")
+def slow_segment_task() -> None:
+    """Moderates one segment of the slow stream whose turn it is."""
+    taken = take_waiting(process.redis)
+    if taken is not None:
+        moderate_segment(process, *taken)
 
 
 def send_housekeeping(name: str) -> None:
@@ -84,5 +105,20 @@ def send_housekeeping(name: str) -> None:
 
 def send_segment(stream_id: str, segment_key: str, risk_prior: float) -> None:
     """Sends a segment's task: a hint, since the segment is on record already."""
+    if is_slow(process.redis, SlowPart.SEGMENTS, stream_id):
+        # Urgent ones too: what a broadcaster's risk is says nothing about how long his origin may hold a process.
+        send_slow_segment(stream_id, segment_key)
+        return
     queue = URGENT if risk_prior >= URGENT_RISK_PRIOR else SEGMENTS
     app.send_task("livewarden.segment", args=[stream_id, segment_key], queue=queue)
+
+
+def send_segment_again(stream_id: str, segment_key: str) -> None:
+    """Sends a segment's task to where its stream belongs by now."""
+    send_segment(stream_id, segment_key, risk_prior_of(process.redis, stream_id))
+
+
+def send_slow_segment(stream_id: str, segment_key: str) -> None:
+    """Has a segment wait for its stream's turn among the slow ones."""
+    add_waiting(process.redis, stream_id, segment_key)
+    app.send_task("livewarden.slow_segment", queue=SEGMENTS_SLOW)

@@ -27,6 +27,11 @@ class CeleryProcess:
                 cwd=folder,
             )
 
+    def children(self) -> list[int]:
+        """Process IDs of its pool children."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for task in tasks for pid in task.read_text().split()]
+
     def kill_group(self) -> None:
         """SIGKILL for the worker and all of its pool children at once, as the kernel's memory killer or a power cut."""
         os.killpg(self.process.pid, signal.SIGKILL)

@@ -1,31 +1,160 @@
 """The order in which workers ask the queues."""
 
-from worker.turns import QUEUES, SEGMENTS, SEGMENTS_EVERY, URGENT, WeightedTurns
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu import Connection, Exchange, Message, Queue
+
+from worker.occupancy import Occupancy
+from worker.turns import (
+    CONTROL,
+    CONTROL_SLOW,
+    QUEUES,
+    SEGMENTS,
+    SEGMENTS_SLOW,
+    SLOW_QUEUES,
+    URGENT,
+    WHEEL,
+    WeightedTurns,
+)
+
+CONSUMED = tuple(queue for queue in QUEUES if queue != "intake")
+IDLE = Occupancy(processes=8, slow=0)
 
 
-def serve(turns: WeightedTurns, full: set[str]) -> str:
-    """Takes a message as kombu does: from the first queue in order that has one."""
-    queue = next(queue for queue in turns.consume(len(QUEUES)) if queue in full)
-    turns.rotate(queue)
-    return queue
+class Worker:
+    """Takes messages as kombu does: from the first queue in order that has one."""
+
+    def __init__(self, processes: int = 8) -> None:
+        self.processes, self.slow, self.now_seconds = processes, 0, 0.0
+        self.turns = WeightedTurns(
+            occupancy=lambda: Occupancy(processes=self.processes, slow=self.slow), clock=lambda: self.now_seconds
+        )
+        self.turns.update(CONSUMED)
+
+    def take(self, full: Sequence[str] | set[str]) -> str | None:
+        queue = next((queue for queue in self.turns.consume(len(CONSUMED)) if queue in full), None)
+        if queue is not None:
+            self.turns.rotate(queue)
+        return queue
 
 
-def test_segments_are_never_starved():
-    """Under a flood of urgent streams all others would go unwatched."""
-    turns = WeightedTurns(QUEUES)
-    served = [serve(turns, set(QUEUES)) for _ in range(80)]
-    assert served.count(SEGMENTS) == 80 // SEGMENTS_EVERY
+def gaps(served: Sequence[str | None], available: Sequence[set[str]], queue: str) -> int:
+    """The most turns in a row that had messages of `queue` waiting and took others."""
+    longest = row = 0
+    for taken, full in zip(served, available, strict=True):
+        row = row + 1 if queue in full and taken != queue else 0
+        longest = max(longest, row)
+    return longest
 
 
-def test_urgent_segments_come_first():
+@given(st.lists(st.sets(st.sampled_from(CONSUMED)), max_size=120))
+def test_no_queue_is_starved_whatever_the_others_hold(available: list[set[str]]):
+    """A flood of polls would keep urgent streams from being seen, or a flood of urgent ones all others."""
+    worker = Worker()
+    served = [worker.take(full) for full in available]
+    turns = [(taken, full) for taken, full in zip(served, available, strict=True) if full]
+    taken, full = [turn[0] for turn in turns], [turn[1] for turn in turns]
+    assert None not in taken
+    for queue in (CONTROL, URGENT, SEGMENTS):
+        assert gaps(taken, full, queue) < 8, queue
+    for queue in SLOW_QUEUES:
+        assert gaps(taken, full, queue) < 16, queue
+
+
+@given(
+    st.lists(st.sets(st.sampled_from([queue for queue in CONSUMED if queue != URGENT])), min_size=8, max_size=60),
+)
+def test_urgent_segments_have_most_of_the_turns(others: list[set[str]]):
     """A stream that gave cause for worry must not wait behind ordinary ones."""
-    turns = WeightedTurns()
-    turns.update(QUEUES)
-    served = [serve(turns, {URGENT, SEGMENTS}) for _ in range(SEGMENTS_EVERY)]
-    assert served == [URGENT] * (SEGMENTS_EVERY - 1) + [SEGMENTS]
+    worker = Worker()
+    served = [worker.take(full | {URGENT}) for full in others]
+    for at in range(len(served) - 7):
+        assert served[at : at + 8].count(URGENT) >= 4
 
 
-def test_an_idle_urgent_queue_costs_nothing():
-    """Ordinary segments are taken at once where nothing else waits."""
-    turns = WeightedTurns(QUEUES)
-    assert [serve(turns, {SEGMENTS}) for _ in range(20)] == [SEGMENTS] * 20
+def test_control_that_is_never_empty_leaves_urgent_streams_their_turns():
+    """Today's fault: with polls always waiting, no urgent segment was ever taken."""
+    worker = Worker()
+    served = [worker.take({CONTROL, URGENT, SEGMENTS}) for _ in range(8 * 10)]
+    assert {queue: served.count(queue) for queue in (URGENT, CONTROL, SEGMENTS)} == {
+        URGENT: 60,
+        CONTROL: 10,
+        SEGMENTS: 10,
+    }
+
+
+@pytest.mark.parametrize("queue", CONSUMED)
+def test_an_idle_queue_costs_nothing(queue: str):
+    """Whatever waits is taken at once where nothing else does."""
+    worker = Worker()
+    assert [worker.take({queue}) for _ in range(20)] == [queue] * 20
+
+
+@pytest.mark.parametrize(("processes", "most"), [(2, 1), (3, 1), (4, 1), (7, 1), (8, 2), (16, 4)])
+def test_slow_streams_hold_a_quarter_of_the_processes(processes: int, most: int):
+    """Origins that drip would hold every process, and nobody else were watched."""
+    worker = Worker(processes)
+    while worker.take(SLOW_QUEUES) is not None:
+        worker.slow += 1
+        assert worker.slow < processes
+    assert worker.slow == most
+    assert worker.take({*CONSUMED}) not in SLOW_QUEUES
+    worker.slow -= 1
+    assert worker.take(SLOW_QUEUES) is not None
+
+
+def test_slow_polls_and_slow_segments_take_turns():
+    """Playlists that drip would keep every segment of a slow origin from being fetched."""
+    worker = Worker()
+    assert [worker.take(SLOW_QUEUES) for _ in range(4)] == [CONTROL_SLOW, SEGMENTS_SLOW] * 2
+
+
+def test_a_worker_with_one_process_gives_slow_streams_a_quarter_of_its_time():
+    """The smallest deployment would watch nothing but the slowest origin."""
+    worker = Worker(processes=1)
+    assert worker.take({SEGMENTS_SLOW}) == SEGMENTS_SLOW
+    worker.now_seconds += 5
+    assert worker.take({*CONSUMED}) not in SLOW_QUEUES
+    worker.now_seconds += 14.9
+    assert worker.take({SEGMENTS_SLOW}) is None
+    worker.now_seconds += 0.2
+    assert worker.take({SEGMENTS_SLOW}) == SEGMENTS_SLOW
+
+
+def test_a_worker_started_for_slow_queues_alone_gives_them_all_it_has():
+    """An operator whose origins are slow adds processes for them with `-Q segments.slow`."""
+    worker = Worker(processes=2)
+    worker.turns.update([SEGMENTS_SLOW])
+    worker.slow = 1
+    assert worker.take({SEGMENTS_SLOW}) == SEGMENTS_SLOW
+
+
+def test_the_wheel_names_each_queue():
+    """A slot too few, and a queue's least share is none."""
+    assert len(WHEEL) == 8
+    assert {*WHEEL} == {URGENT, CONTROL, SEGMENTS, "slow"}
+
+
+def test_kombu_takes_messages_in_this_order(redis_url: str):
+    """An order that the broker's client does not ask for is none."""
+    options = {"queue_order_strategy": "worker.turns.WeightedTurns"}
+    taken: list[str] = []
+    with Connection(redis_url, transport_options=options) as connection:
+        queues = [Queue(name, Exchange(name), routing_key=name) for name in (CONTROL, URGENT, SEGMENTS)]
+        with connection.Producer() as producer:
+            for _ in range(8):
+                for queue in queues:
+                    producer.publish({}, exchange=queue.exchange, routing_key=queue.name, declare=[queue])
+
+        def take(_: object, message: Message) -> None:
+            taken.append(str((message.delivery_info or {})["routing_key"]))
+            message.ack()
+
+        with connection.Consumer(queues, callbacks=[take], prefetch_count=1):
+            while len(taken) < 24:
+                connection.drain_events(timeout=5)
+    assert taken[:8] == [URGENT, CONTROL, URGENT, SEGMENTS, *[URGENT] * 4]
+    assert {queue: taken.count(queue) for queue in (URGENT, CONTROL, SEGMENTS)} == {URGENT: 8, CONTROL: 8, SEGMENTS: 8}

@@ -27,6 +27,7 @@ from worker.checkup.intakedoctor import examine_intake
 from worker.checkup.origindoctor import examine_origins
 from worker.checkup.policydoctor import examine_policies
 from worker.checkup.redisdoctor import examine_redis
+from worker.checkup.slowdoctor import examine_slow
 from worker.checkup.stuckdoctor import examine_stuck
 from worker.confinement import ADVICE, UNCONFINED
 from worker.diagnosis import Diagnosis, State
@@ -72,6 +73,7 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
     yield from examine_bank(settings)
     yield from examine_policies(settings, policy)
     yield from examine_failing(settings)
+    yield from examine_slow(settings)
     yield _store(settings)
 
 

@@ -8,10 +8,11 @@ never reach a resolver and are judged before.
 import asyncio
 import logging
 import re
+import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Literal, Self
@@ -56,6 +57,8 @@ class Fetched:
     validators: Validators
     content_type: str
     """In lower case, without parameters; empty where none was given."""
+    seconds: float = 0.0
+    """How long it took, redirects included."""
 
 
 class OriginSession:
@@ -134,9 +137,11 @@ class OriginSession:
         """
         if byte_range is not None and byte_range.length > max_bytes:
             raise FetchError(f"{without_query(url)}: expected a byte range of at most {max_bytes} bytes", "too_large")
+        begin_seconds = time.monotonic()
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await self._follow(url, max_bytes=max_bytes, byte_range=byte_range, method=method)
+                fetched = await self._follow(url, max_bytes=max_bytes, byte_range=byte_range, method=method)
+                return replace(fetched, seconds=time.monotonic() - begin_seconds)
         except FetchError:
             raise
         except TimeoutError as error:

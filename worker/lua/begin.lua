@@ -1,8 +1,12 @@
 -- Begins work on a segment, under a lease, and counts the beginning before the work starts: a pool child that dies in
 -- it leaves the count behind. An orderly end takes it back.
--- KEYS: pending hash, overdue set, tries hash. ARGV: member of the overdue set, segment key, lease in ms, seconds that
---   the tries are kept.
--- Returns {'settled'}, {'leased'}, or {'begun', record, begun before and never ended, decoder deaths, failed fetches}.
+-- KEYS: pending hash, overdue set, tries hash, mark of slow streams, trial, mark of quick streams, segments that wait
+--   for the trial's end. ARGV: member of the overdue set, segment key, lease
+--   in ms, seconds that the tries are kept, 1 if a slow stream's segment may be begun here,
+--   longest time of a trial in ms.
+-- Returns {'settled'}, {'leased'}, {'slow'} (nothing was begun: it belongs to the slow queue),
+--   {'parked'} (nothing was begun: it is sent when the stream's trial is over), or {'begun', record, begun before and never ended, decoder deaths, failed fetches, 1 if it
+--   is the stream's trial}.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local record = redis.call('HGET', KEYS[1], ARGV[2])
@@ -13,9 +17,22 @@ local leased_until = redis.call('HGET', KEYS[3], 'leased_until_ms')
 if leased_until and now_ms < tonumber(leased_until) then
   return {'leased'}
 end
+if ARGV[5] ~= '1' and redis.call('HGET', KEYS[4], 'slow') == '1' then
+  return {'slow'}
+end
+local trial = 0
+-- Of a stream that is not known to be quick one segment at a time is fetched where everybody shares.
+if ARGV[5] ~= '1' and redis.call('EXISTS', KEYS[6]) == 0 then
+  if not redis.call('SET', KEYS[5], ARGV[2], 'NX', 'PX', ARGV[6]) then
+    redis.call('ZADD', KEYS[7], 'NX', now_ms, ARGV[2])
+    redis.call('EXPIRE', KEYS[7], ARGV[4])
+    return {'parked'}
+  end
+  trial = 1
+end
 local begun = redis.call('HINCRBY', KEYS[3], 'begun', 1)
 redis.call('HSET', KEYS[3], 'leased_until_ms', now_ms + ARGV[3])
 redis.call('EXPIRE', KEYS[3], ARGV[4])
 redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
 local tries = redis.call('HMGET', KEYS[3], 'deaths', 'fetches')
-return {'begun', record, begun - 1, tonumber(tries[1] or 0), tonumber(tries[2] or 0)}
+return {'begun', record, begun - 1, tonumber(tries[1] or 0), tonumber(tries[2] or 0), trial}

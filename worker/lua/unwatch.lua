@@ -1,5 +1,5 @@
 -- Takes a stream off; safe to be sent twice.
--- KEYS: stream hash, due set, all streams, mark of this call, operators' stream.
+-- KEYS: stream hash, due set, all streams, mark of this call, operators' stream, due set of slow streams.
 -- ARGV: id, seconds that its record is kept, seconds that the mark is kept, then what the caller found and made its
 -- event of: whether the stream is watched (1 or 0), its url, its purpose; event, or '' if it was not watched.
 -- Returns 1, 0 if it was not known, or 'changed' if what the caller found is so no more: nothing was written.
@@ -19,6 +19,7 @@ else
   redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
   redis.call('HSET', KEYS[1], 'state', 'removed')
   redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('ZREM', KEYS[6], ARGV[1])
   redis.call('EXPIRE', KEYS[1], ARGV[2])
 end
 if ARGV[7] ~= '' then

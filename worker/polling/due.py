@@ -39,6 +39,8 @@ class Taken:
     stream_id: str
     token: str
     fields: tuple[str, ...] = field(repr=False)
+    due: str
+    """The due set that it was taken from."""
     begun: int
     """Polls in a row that were begun, with this one; more than a few, and they kill their process."""
 
@@ -58,6 +60,8 @@ class DueStream:
     """Name of a rendition that was of no use to when that was seen, in Unix milliseconds."""
     no_video: str
     """As `no_video_mark` has it: of the segment settled last, if it had no pictures."""
+    due: str
+    """The due set to which it belongs from now on."""
 
     @classmethod
     def of(cls, taken: Taken) -> Self:
@@ -77,6 +81,7 @@ class DueStream:
             risk_prior=float(risk_prior or 0.0),
             tried={str(name): int(at_ms) for name, at_ms in json.loads(tried or "{}").items()},
             no_video=no_video,
+            due=taken.due,
         )
 
 
@@ -85,16 +90,17 @@ def no_video_mark(generation: int, rendition: str) -> str:
     return f"{generation} {rendition}"
 
 
-def take_due(redis: Redis, most: int) -> list[Taken]:
-    """Takes up to `most` of the streams that are due."""
+def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[Taken]:
+    """Takes up to `most` of the streams that are due in that set."""
     rows = run_script(
-        redis, "take_due", keys=[DUE, _BATCHES + token_hex(16)], args=[most, POLL_LEASE_MS, stream_key("")]
+        redis, "take_due", keys=[due, _BATCHES + token_hex(16)], args=[most, POLL_LEASE_MS, stream_key("")]
     )
     return [
         Taken(
             stream_id=str(stream_id),
             token=str(token),
             fields=tuple(str(value) for value in fields),
+            due=due,
             begun=int(begun) if str(begun).isdigit() else 0,
         )
         for stream_id, token, *fields, begun in rows
@@ -115,10 +121,10 @@ def offered(redis: Redis) -> int:
 
 
 def release(redis: Redis, streams: Sequence[Taken]) -> None:
-    """Makes streams due at once that were taken and not polled."""
+    """Makes streams due at once that were taken, from one set, and not polled."""
     if streams:
         args = [part for stream in streams for part in (stream.stream_id, stream.token)]
-        run_script(redis, "release_due", keys=[DUE], args=[stream_key(""), *args])
+        run_script(redis, "release_due", keys=[streams[0].due], args=[stream_key(""), *args])
 
 
 def note_error(redis: Redis, stream: Taken) -> None:
@@ -126,7 +132,7 @@ def note_error(redis: Redis, stream: Taken) -> None:
     run_script(
         redis,
         "poll_failed",
-        keys=[stream_key(stream.stream_id), DUE, coverage_key(stream.stream_id)],
+        keys=[stream_key(stream.stream_id), stream.due, coverage_key(stream.stream_id)],
         args=[
             stream.stream_id,
             stream.token,

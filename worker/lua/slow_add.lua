@@ -1,0 +1,11 @@
+-- Has a segment of a slow stream wait for its stream's turn. Sent twice it does nothing more.
+-- KEYS: the stream's waiting segments, streams by their turn, clock, mark. ARGV: stream id, segment key, seconds that
+--   waiting segments are kept.
+local time = redis.call('TIME')
+redis.call('ZADD', KEYS[1], 'NX', time[1] * 1000 + math.floor(time[2] / 1000), ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+-- Not before the others, however long it was away, and not before what it still owes.
+local clock = tonumber(redis.call('GET', KEYS[3]) or 0)
+local owed = tonumber(redis.call('HGET', KEYS[4], 'turn') or 0)
+redis.call('ZADD', KEYS[2], 'NX', math.max(clock, owed), ARGV[1])
+return 1

@@ -1,0 +1,28 @@
+-- Notes whether something of a stream took long just now. Sent twice it does nothing more: a mark that is there is only
+-- held anew, and none goes before its hold is over.
+-- KEYS: mark. ARGV: 1 if it took long, how long in ms, first hold in ms, longest hold in ms, seconds that relapses are
+--   remembered.
+-- Returns 1 if the stream is marked as slow from now on.
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local marked = redis.call('HGET', KEYS[1], 'slow') == '1'
+if ARGV[1] == '1' then
+  if not marked then
+    redis.call('HINCRBY', KEYS[1], 'times', 1)
+    redis.call('HSET', KEYS[1], 'slow', '1', 'since_ms', now_ms)
+  end
+  local relapses = tonumber(redis.call('HGET', KEYS[1], 'times')) - 1
+  local hold_ms = math.min(ARGV[3] * 2 ^ math.min(relapses, 20), tonumber(ARGV[4]))
+  redis.call('HSET', KEYS[1], 'until_ms', now_ms + hold_ms, 'held_ms', ARGV[2])
+  redis.call('EXPIRE', KEYS[1], ARGV[5])
+  return 1
+end
+if not marked then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'held_ms', ARGV[2])
+if now_ms >= tonumber(redis.call('HGET', KEYS[1], 'until_ms')) then
+  redis.call('HSET', KEYS[1], 'slow', '0')
+  return 0
+end
+return 1

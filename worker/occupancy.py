@@ -1,0 +1,57 @@
+"""How much of this worker slow work holds now, by what Celery has on record of its own requests.
+
+With late acknowledgement and a prefetch multiplier of 1, each message that was taken occupies a process until it ends.
+Celery drops a request from its record however that is: done, failed, out of time, its process lost, or cancelled with
+the connection. Nothing is counted here, so that nothing can be counted wrong.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+SLOW_SUFFIX = ".slow"
+"""Of the names of queues for slow work."""
+
+_TRIES = 10
+"""To read a set that other threads change: in the pool `threads` tasks end on threads of their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occupancy:
+    """Processes of a worker, and how many of them work on something slow."""
+
+    processes: int
+    slow: int
+
+
+class _Worker:
+    """The worker whose main process this is, if it is one."""
+
+    controller: Any = None
+    """Celery's `WorkController`, once it was made."""
+
+
+def occupy(controller: Any) -> None:
+    """Makes this process the main one of that worker; called on Celery's `worker_init`."""
+    _Worker.controller = controller
+
+
+def occupancy_of_this_worker() -> Occupancy:
+    """What Celery knows now; a process that is no worker has one process, free."""
+    # Imported here: every process that sends a message imports this module by way of the queues' order.
+    from celery.worker import state
+
+    # `auto` becomes a number only after `worker_init`. Of an autoscaled pool it is the least number that counts.
+    processes = getattr(_Worker.controller, "min_concurrency", None)
+    held = {*_copied(state.reserved_requests), *_copied(state.active_requests)}
+    slow = sum(1 for request in held if str(request.delivery_info.get("routing_key")).endswith(SLOW_SUFFIX))
+    return Occupancy(processes=1 if processes is None else int(processes), slow=slow)
+
+
+def _copied(requests: Iterable[Any]) -> list[Any]:
+    for _ in range(_TRIES):
+        try:
+            return list(requests)
+        except RuntimeError:  # it changed size meanwhile
+            continue
+    return list(requests)
