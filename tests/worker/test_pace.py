@@ -97,6 +97,7 @@ def test_a_stream_that_is_new_holds_one_process_until_it_is_known(process: Proce
     for index in range(3):
         honest.add(f"{index}.ts", segment_bytes(card=False))
     gate = honest.hold("0.ts")
+    honest.gates |= {f"/live/{index}.ts": gate for index in range(3)}  # whichever is sent first
     sent = SlowQueue()
     first, *rest = admit(process, "s", honest.url)
     begun: list[object] = []
