@@ -10,6 +10,7 @@ from redis import Redis
 
 from worker.polling.cursor import Cursor
 from worker.polling.pace import FIRST_DELAY_MS, LONGEST_IDLE_DELAY_MS
+from worker.polling.slowpolls import set_apart
 from worker.redisdb import run_script
 from worker.streams.coverage import COUNT, coverage_key
 from worker.streams.registry import DUE, stream_key
@@ -58,10 +59,10 @@ class DueStream:
     risk_prior: float
     tried: Mapping[str, int]
     """Name of a rendition that was of no use to when that was seen, in Unix milliseconds."""
-    no_video: str
-    """As `no_video_mark` has it: of the segment settled last, if it had no pictures."""
     due: str
     """The due set to which it belongs from now on."""
+    no_video: str
+    """As `no_video_mark` has it: of the segment settled last, if it had no pictures."""
 
     @classmethod
     def of(cls, taken: Taken) -> Self:
@@ -80,8 +81,8 @@ class DueStream:
             media_url=media_url,
             risk_prior=float(risk_prior or 0.0),
             tried={str(name): int(at_ms) for name, at_ms in json.loads(tried or "{}").items()},
-            no_video=no_video,
             due=taken.due,
+            no_video=no_video,
         )
 
 
@@ -91,7 +92,9 @@ def no_video_mark(generation: int, rendition: str) -> str:
 
 
 def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[Taken]:
-    """Takes up to `most` of the streams that are due in that set."""
+    """Takes up to `most` of the streams that are due in that set: `DUE` or `DUE_SLOW`."""
+    if due == DUE:
+        set_apart(redis)
     rows = run_script(
         redis, "take_due", keys=[due, _BATCHES + token_hex(16)], args=[most, POLL_LEASE_MS, stream_key("")]
     )
@@ -99,8 +102,8 @@ def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[Taken]:
         Taken(
             stream_id=str(stream_id),
             token=str(token),
-            fields=tuple(str(value) for value in fields),
             due=due,
+            fields=tuple(str(value) for value in fields),
             begun=int(begun) if str(begun).isdigit() else 0,
         )
         for stream_id, token, *fields, begun in rows
@@ -121,9 +124,10 @@ def offered(redis: Redis) -> int:
 
 
 def release(redis: Redis, streams: Sequence[Taken]) -> None:
-    """Makes streams due at once that were taken, from one set, and not polled."""
+    """Makes streams due at once that were taken and not polled."""
     if streams:
         args = [part for stream in streams for part in (stream.stream_id, stream.token)]
+        # A batch takes from one due set.
         run_script(redis, "release_due", keys=[streams[0].due], args=[stream_key(""), *args])
 
 

@@ -25,7 +25,7 @@ from worker.polling.excerpt import PARSED_ENTRIES
 from worker.polling.hls import MasterPlaylist, MediaPlaylist, choose_rendition
 from worker.polling.outcome import Advance
 from worker.polling.playlist import MAX_PLAYLIST_BYTES, parse_playlist
-from worker.polling.slowpolls import SLOW_BATCH_STREAMS, due_after, hand_over, set_apart
+from worker.polling.slowpolls import due_after, hand_over
 from worker.polling.timeline import SEEN_SEGMENTS, advance, doubts, failed_poll
 from worker.polling.validators import first_comparable
 from worker.redisdb import now_ms
@@ -42,7 +42,7 @@ BUDGET_SECONDS = 12.0
 that each take their whole time fit; a comparison that does not is given up, and the stream admitted."""
 
 PLAYLIST_TIMEOUT_SECONDS = 5.0
-"""In a slow poll; elsewhere a playlist has `QUICK_PLAYLIST_SECONDS`."""
+"""In a slow poll; elsewhere each fetch of a poll has `QUICK_PLAYLIST_SECONDS`."""
 
 _TAKE_EVERY_SECONDS = 1.0
 """While a batch waits for slow origins it takes other streams that are due: the process has nothing else to do, and no
@@ -61,6 +61,10 @@ SendSegment = Callable[[str, str, float], None]
 
 _Answer = Fetched | FetchError
 _Fetching = Generator[FetchRequest, _Answer, None]
+
+
+class _TookLongError(Exception):
+    """A fetch took longer than an ordinary poll waits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +99,8 @@ def poll_due(
         slow: polls those whose playlists take long, with their full time; an ordinary poll leaves them to it.
     """
     failures: list[PollFailure] = []
-    kind = _SlowBatch if slow else _Batch
-    with fetcher.begin_round(most=kind.most) as fetches:
-        batch = kind(redis, fetches, height_pixels, send, failures)
+    with fetcher.begin_round(most=BATCH_STREAMS) as fetches:
+        batch = _Batch(redis, fetches, height_pixels, send, failures, slow=slow)
         polled = batch.run()
     for failure in failures:
         try:
@@ -117,13 +120,17 @@ class _Underway:
 class _Batch:
     """Streams that are polled at once by one task."""
 
-    most = BATCH_STREAMS
-    within_seconds = QUICK_PLAYLIST_SECONDS
-    """For each fetch."""
-
     def __init__(
-        self, redis: Redis, fetches: FetchRound, height_pixels: int, send: SendSegment, failures: list[PollFailure]
+        self,
+        redis: Redis,
+        fetches: FetchRound,
+        height_pixels: int,
+        send: SendSegment,
+        failures: list[PollFailure],
+        *,
+        slow: bool,
     ) -> None:
+        self._slow = slow
         self._redis = redis
         self._fetches = fetches
         self._height_pixels = height_pixels
@@ -140,7 +147,8 @@ class _Batch:
             self._run()
         except OutOfTimeError:
             _log.warning("a batch of polls ran out of time; %d streams are due again at once", len(self._underway))
-        self._offer(0)
+        if not self._slow:
+            offer(self._redis, 0)
         release(self._redis, [*self._waiting, *(one.taken for one in self._underway.values())])
         return self._polled
 
@@ -150,8 +158,9 @@ class _Batch:
         while True:
             now = monotonic()
             if now >= take_at and until - now >= _TAKE_LEAST_SECONDS:
-                take_at = now + _TAKE_EVERY_SECONDS
-                self._take(self.most - len(self._underway))
+                # A slow poll takes once: slow segments share its process.
+                take_at = until if self._slow else now + _TAKE_EVERY_SECONDS
+                self._take(BATCH_STREAMS - len(self._underway))
             if not self._underway:
                 return
             if now >= until:
@@ -162,22 +171,16 @@ class _Batch:
                 self._go_on(*answered)
 
     def _take(self, most: int) -> None:
-        if most:
-            self._waiting = self._due(most)
-            self._offer(most - len(self._waiting))
+        if self._slow:
+            self._waiting = take_due(self._redis, most, due=DUE_SLOW)
+        elif most:
+            self._waiting = take_due(self._redis, most)
+            offer(self._redis, most - len(self._waiting), within_seconds=2 * _TAKE_EVERY_SECONDS)
         while self._waiting:
             stream = self._waiting.pop(0)
             if stream.begun > ENDS_ITS_PROCESS:
                 self._failures.append(PollFailure(stream_id=stream.stream_id, error="worker_lost", place="poll"))
             self._step(stream, self._poll(stream), None)
-
-    def _due(self, most: int) -> list[Taken]:
-        set_apart(self._redis)
-        return take_due(self._redis, most)
-
-    def _offer(self, places: int) -> None:
-        """While this batch waits, no other poll needs to begin for so many streams."""
-        offer(self._redis, places, within_seconds=2 * _TAKE_EVERY_SECONDS)
 
     def _go_on(self, stream_id: str, answer: Fetched | Exception) -> None:
         underway = self._underway.pop(stream_id)
@@ -224,11 +227,13 @@ class _Batch:
     def _poll(self, taken: Taken) -> _Fetching:
         """A stream's poll."""
         stream = _without_useless_rendition(DueStream.of(taken), now_ms(self._redis))
-        stream, playlist, took_seconds = yield from self._timed(self._read(stream))
-        placed = self._placed(stream, playlist, took_seconds)
-        if placed is None:
-            return
-        stream = placed
+        try:
+            yield from self._poll_parsed(stream)
+        except _TookLongError:
+            hand_over(self._redis, stream.stream_id, stream.token)
+
+    def _poll_parsed(self, stream: DueStream) -> _Fetching:
+        stream, playlist = yield from self._read(stream)
         now, pending = pending_now(self._redis, stream.stream_id)
         if isinstance(playlist, MediaPlaylist):
             changed = yield from self._compare(stream, playlist, now)
@@ -240,34 +245,13 @@ class _Batch:
             step = failed_poll(stream.cursor, now_ms=now, reason=playlist.reason)
         self._admit(stream, step, at_once=not isinstance(playlist, MediaPlaylist) or not playlist.ended)
 
-    def _placed(
-        self, stream: DueStream, playlist: MediaPlaylist | FetchError | PlaylistError, _took_seconds: float
-    ) -> DueStream | None:
-        """The stream with the due set that it belongs to from now on; None: a slow poll reads it, this one does not."""
-        if isinstance(playlist, FetchError) and playlist.reason == "timeout":
-            hand_over(self._redis, stream.stream_id, stream.token)
-            return None
-        return stream
-
-    def _timed(
-        self, reading: Generator[FetchRequest, _Answer, tuple[DueStream, MediaPlaylist | FetchError | PlaylistError]]
-    ) -> Generator[FetchRequest, _Answer, tuple[DueStream, MediaPlaylist | FetchError | PlaylistError, float]]:
-        """What `reading` gives, and how many seconds its longest fetch took."""
-        longest_seconds = 0.0
-        try:
-            request = next(reading)
-            while True:
-                answer = yield request
-                longest_seconds = max(longest_seconds, _seconds_of(answer, self.within_seconds))
-                request = reading.send(answer)
-        except StopIteration as end:
-            return *end.value, longest_seconds
-
     def _read(
         self, stream: DueStream
     ) -> Generator[FetchRequest, _Answer, tuple[DueStream, MediaPlaylist | FetchError | PlaylistError]]:
         """The stream's media playlist, or why there is none; by way of the master playlist where needed."""
-        parsed = _parsed((yield self._request(stream.media_url or stream.url)), stream)
+        first = yield from self._fetch(stream.media_url or stream.url)
+        stream = self._after(stream, first)
+        parsed = _parsed(first, stream)
         if isinstance(parsed, MediaPlaylist):
             return stream, parsed
         # A rendition's URL may have been signed for a while only: next time the master playlist is asked again.
@@ -278,7 +262,9 @@ class _Batch:
             rendition = choose_rendition(parsed, self._height_pixels, tried=stream.tried)
         except PlaylistError as error:
             return unread, error
-        media = _parsed((yield self._request(rendition.uri)), stream)
+        second = yield from self._fetch(rendition.uri)
+        stream, unread = self._after(stream, first, second), self._after(unread, first, second)
+        media = _parsed(second, stream)
         if isinstance(media, MediaPlaylist):
             cursor = stream.cursor.switched_to(rendition.name)
             return replace(stream, cursor=cursor, media_url=rendition.uri), media
@@ -294,16 +280,29 @@ class _Batch:
         if found is None:
             return None
         doubt, stored = found
-        head = yield self._request(doubt.segment.uri, head=True)
+        head = yield from self._fetch(doubt.segment.uri, head=True)
         return None if isinstance(head, FetchError) else head.validators.differ_from(stored)
 
-    def _request(self, url: str, *, head: bool = False) -> FetchRequest:
-        return FetchRequest(
-            url=url,
-            max_bytes=0 if head else MAX_PLAYLIST_BYTES,
-            timeout_seconds=self.within_seconds,
-            method="HEAD" if head else "GET",
+    def _fetch(self, url: str, *, head: bool = False) -> Generator[FetchRequest, _Answer, _Answer]:
+        """One fetch of a poll.
+
+        Raises:
+            _TookLongError: it took longer than an ordinary poll waits.
+        """
+        answer = yield _request(url, PLAYLIST_TIMEOUT_SECONDS if self._slow else QUICK_PLAYLIST_SECONDS, head=head)
+        if isinstance(answer, FetchError) and answer.reason == "timeout" and not self._slow:
+            raise _TookLongError
+        return answer
+
+    def _after(self, stream: DueStream, *answers: _Answer) -> DueStream:
+        """The stream with the due set to which it belongs after these fetches."""
+        if not self._slow:
+            return stream
+        took_seconds = max(
+            one.seconds if isinstance(one, Fetched) else PLAYLIST_TIMEOUT_SECONDS * (one.reason == "timeout")
+            for one in answers
         )
+        return replace(stream, due=due_after(self._redis, stream.stream_id, took_seconds=took_seconds))
 
     def _admit(self, stream: DueStream, step: Advance, *, at_once: bool) -> None:
         records = admit(self._redis, stream, step)
@@ -314,36 +313,21 @@ class _Batch:
             self._send(stream.stream_id, record.key, stream.risk_prior)
 
 
-class _SlowBatch(_Batch):
-    """Streams whose playlists take long; they share what slow work has of the processes."""
-
-    most = SLOW_BATCH_STREAMS
-    within_seconds = PLAYLIST_TIMEOUT_SECONDS
-
-    def _due(self, most: int) -> list[Taken]:
-        return take_due(self._redis, most, due=DUE_SLOW)
-
-    def _offer(self, places: int) -> None:
-        """There is one slow poll at a time at most."""
-
-    def _placed(
-        self, stream: DueStream, _playlist: MediaPlaylist | FetchError | PlaylistError, took_seconds: float
-    ) -> DueStream:
-        return replace(stream, due=due_after(self._redis, stream.stream_id, took_seconds=took_seconds))
-
-
-def _seconds_of(answer: _Answer, within_seconds: float) -> float:
-    if isinstance(answer, Fetched):
-        return answer.seconds
-    return within_seconds if answer.reason == "timeout" else 0.0
-
-
 def _without_useless_rendition(stream: DueStream, now: int) -> DueStream:
     """The next rendition is to be chosen where the one that is watched has no pictures."""
     tried = {name: at_ms for name, at_ms in stream.tried.items() if now - at_ms < TRIED_KEPT_MS}
     if stream.media_url and stream.no_video == no_video_mark(stream.cursor.generation, stream.cursor.rendition):
         return replace(stream, tried={**tried, stream.cursor.rendition: now}, media_url="")
     return replace(stream, tried=tried)
+
+
+def _request(url: str, timeout_seconds: float, *, head: bool = False) -> FetchRequest:
+    return FetchRequest(
+        url=url,
+        max_bytes=0 if head else MAX_PLAYLIST_BYTES,
+        timeout_seconds=timeout_seconds,
+        method="HEAD" if head else "GET",
+    )
 
 
 def _parsed(fetched: _Answer, stream: DueStream) -> MediaPlaylist | MasterPlaylist | FetchError | PlaylistError:
