@@ -35,7 +35,11 @@ class Outbox:
         """Puts one more picture in, behind the ones before; sends all if it is enough."""
         views = [memoryview(buffer).cast("B") for buffer in buffers]
         size = sum(view.nbytes for view in views)
-        if os.pwritev(self._files[self._turn], views, self._size) != size:
+        try:
+            written = os.pwritev(self._files[self._turn], views, self._size)
+        except OSError as error:  # EPERM beyond the file's end, EFBIG over RLIMIT_FSIZE, ENOMEM, ENOSPC
+            raise DecoderMemoryError(f"there is no memory for the pictures: {error.strerror}") from error
+        if written != size:
             raise DecoderMemoryError("there is no memory for the pictures")
         flat = flatness(views_of(picture, views), full_range=picture.full_range)
         self._entries.append({"picture": vars(picture), "flat": flat, **entry})
