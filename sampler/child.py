@@ -1,7 +1,7 @@
-"""The decoder process of one request: bytes go in, pictures come out.
+"""The process that decodes: bytes go in, pictures come out.
 
 All of FFmpeg and OpenCV that touches hostile bytes runs here, in a process without network, files, keys or lists, which
-is forked for one request and ends with it. `python -m sampler.child DESCRIPTOR PARENT MEMORY_BYTES` is the prepared
+is forked for a few requests. `python -m sampler.child DESCRIPTOR PARENT MEMORY_BYTES` is the prepared
 process ("zygote") that forks it (sampler/prepared.py).
 """
 
@@ -11,7 +11,6 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -171,16 +170,17 @@ def _failure(error: SamplerError) -> dict[str, object]:
     return {"type": "error", "error": type(error).__name__, "text": str(error)}
 
 
-def serve(sock: socket.socket, descriptor: int, files: Sequence[int]) -> None:
-    """Answers one request.
-
-    Args:
-        sock: over which the request comes and the answer goes.
-        descriptor: of the input.
-        files: two, for pictures.
-    """
-    request = wire.receive(sock)
-    answer(request, descriptor, Outbox(sock, files, request["number"]))
+def serve(sock: socket.socket) -> None:
+    """Answers requests until the parent ends this process or closes the socket."""
+    while True:
+        try:
+            request, (descriptor, *files) = wire.receive_request(sock)
+        except wire.ClosedError:
+            return
+        answer(request, descriptor, Outbox(sock, files, request["number"]))
+        for opened in (descriptor, *files):
+            os.close(opened)
+        gc.collect()
 
 
 if __name__ == "__main__":

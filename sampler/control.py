@@ -7,17 +7,17 @@ from a socket and from memory of its own.
 import struct
 
 ORDER = struct.Struct("=cQq")
-"""(kind, number of the request, value)."""
+"""(kind, number of the process, value)."""
 READY = b"R"
 """From the zygote, once, when it is prepared and confined. Value: length of the JSON list that follows."""
 FORK = b"F"
-"""Fork a process that works on this request, and give it the descriptors that come along. Reply: the process id, or the
+"""Fork a process of this number, and give it the socket that comes along. Reply: the process id, or the
 error's number, negated."""
 END = b"E"
 """End that process, if it is still there, and reap it. Reply: its exit status, as `subprocess` gives it; `NO_PROCESS`
-if no process works on that request. May be sent twice."""
+if there is no process of that number. May be sent twice."""
 NO_PROCESS = 1 << 32
-DESCRIPTORS = 4
-"""Of a process: its socket, the input, and two files for pictures."""
+DESCRIPTORS = 1
+"""Of a process: its socket."""
 READY_BYTES = 4096
 """Bound for the first message."""

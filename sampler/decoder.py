@@ -21,7 +21,7 @@ from sampler.errors import (
     TooLargeError,
     UndecodableError,
 )
-from sampler.exchange import Exchange
+from sampler.exchange import Exchange, Process
 from sampler.frames import SampledFrame, SampledSegment
 from sampler.inputs import input_size
 from sampler.limits import Limits
@@ -36,31 +36,43 @@ REASONS = {
     and hasattr(error, "reason")
 }
 """Errors that the decoder may name: not those of its own death."""
+INPUTS_A_PROCESS = 20
+"""Until a fresh one takes its place. A fresh one for each would be safer, and is to be had by `inputs_a_process=1`; it
+costs twice the CPU that decoding 2 s of 360p does (`python -m bench.child`)."""
 NONSENSE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 """What Python raises where an answer is not what it should be."""
 
 
 class Decoder:
-    """Decodes each input in a process of its own, forked from a prepared one.
+    """Decodes inputs in processes that are forked from a prepared one.
 
-    The prepared process is started at first use (so after any fork of ours) and again after it died. The process that
-    it forks for an input is gone when a call returns or raises, whatever it raises: a decoder that is taken over, leaks
-    or is late can touch one input of one stream.
+    The prepared process is started at first use (so after any fork of ours) and again after it died. What it forks
+    works on `inputs_a_process` inputs at most, each in fresh memory, and is gone when a call raises, whatever it
+    raises: a decoder that is late touches no other input, one that is taken over or leaks only those few.
 
     Not for several threads at once: one decoder a thread.
     """
 
-    def __init__(self, *, limits: Limits | None = None, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        inputs_a_process: int = INPUTS_A_PROCESS,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
         """Starts nothing yet.
 
         Args:
             limits: on inputs and on what decoding them may cost.
+            inputs_a_process: at most; 1: each has a process of its own.
             program: starts the prepared process; for tests.
         """
         self.limits = limits if limits is not None else Limits()
         self.unconfined: tuple[str, ...] = ()
         """What this machine could not take from the decoder, in words; known once it is started."""
         self._zygote = Zygote(memory_bytes=self.limits.memory_bytes, program=program)
+        self._inputs_a_process = inputs_a_process
+        self._process: Process | None = None
         self._exchange: Exchange | None = None
         self._number = 0
         self._owner = os.getpid()
@@ -81,8 +93,8 @@ class Decoder:
 
     @property
     def child_pid(self) -> int | None:
-        """Process id of the process that decodes, None while none does."""
-        return self._exchange.pid if self._exchange is not None else None
+        """Process id of the process that decodes, None while there is none."""
+        return self._process.pid if self._process is not None else None
 
     def sample(
         self,
@@ -137,8 +149,10 @@ class Decoder:
                 if message["type"] == "done":
                     break
                 self._go_on(exchange, paused)
-        finally:
+            self._close_exchange()
+        except BaseException:
             self._end()
+            raise
         if not seen:
             raise UndecodableError("no picture of the segment could be decoded")
         with self._nonsense_is_death():
@@ -168,10 +182,13 @@ class Decoder:
                     frames += read_frames(message, exchange.memory, bounds, kept=True)
                     ((frame, _),) = frames
                 if message["type"] == "done":
-                    return frame.picture
+                    break
                 self._go_on(exchange, time.monotonic())
-        finally:
+            self._close_exchange()
+        except BaseException:
             self._end()
+            raise
+        return frame.picture
 
     def close(self) -> None:
         """Ends the prepared process. May be called twice, and in a forked process, where it leaves the other's be."""
@@ -181,34 +198,51 @@ class Decoder:
     def _begin(
         self, request: dict[str, Any], profile: SamplingProfile, data: bytes | BinaryIO, init: bytes, bounds: Bounds
     ) -> Exchange:
-        """Has a fresh process begin to work on a request."""
-        self._end()
+        """Has a process begin to work on a request."""
+        process = self._fit_process()
+        process.requests += 1
+        self._number += 1
+        # Known to us before anything of it is there, so that whatever interrupts us can end it.
+        self._exchange = Exchange(process, self._number, bounds)
+        try:
+            self._exchange.begin(request | {"settings": self._settings(profile)}, data, init)
+        except TimeoutError as error:
+            raise self._timed_out() from error
+        except OSError as error:
+            raise DecoderUnavailableError("there is no memory for a decoder") from error
+        return self._exchange
+
+    def _fit_process(self) -> Process:
+        """The process of the request before, if it may work on one more, or a fresh one."""
         if self._owner != os.getpid():
+            # It is our parent's, as the prepared process is.
+            self._exchange = self._process = None
             self._zygote.close()
             self._owner = os.getpid()
-        request = request | {"settings": self._settings(profile)}
+        process = self._process
+        if self._exchange is None and process is not None and process.fit and process.requests < self._inputs_a_process:
+            return process
         try:
             try:
-                return self._begin_once(request, data, init, bounds)
+                return self._fork()
             except ZygoteError:
                 # It was killed while nothing was decoded, so the input has no part in it.
-                return self._begin_once(request, data, init, bounds)
+                return self._fork()
         except TimeoutError as error:
             raise self._timed_out() from error
         except ZygoteError as error:
             raise DecoderUnavailableError("the decoder's prepared process ends again and again") from error
         except OSError as error:
-            raise DecoderUnavailableError("there is no socket or memory for a decoder") from error
+            raise DecoderUnavailableError("there is no socket for a decoder") from error
 
-    def _begin_once(self, request: dict[str, Any], data: bytes | BinaryIO, init: bytes, bounds: Bounds) -> Exchange:
+    def _fork(self) -> Process:
         self._end()
         self._zygote.start()
         self.unconfined = self._zygote.unconfined
         self._number += 1
-        # Known to us before anything of it is there, so that whatever interrupts us can end it.
-        self._exchange = Exchange(self._zygote, self._number, bounds)
-        self._exchange.begin(request, data, init)
-        return self._exchange
+        self._process = Process(self._zygote, self._number)
+        self._process.fork(time.monotonic() + self.limits.wall_seconds)
+        return self._process
 
     def _receive(self, exchange: Exchange) -> dict[str, Any]:
         """The next message; an error that it names is raised."""
@@ -235,10 +269,21 @@ class Decoder:
         except OSError as error:
             raise self._died() from error
 
+    def _close_exchange(self) -> None:
+        """Ends a request that was answered whole."""
+        if self._exchange is not None:
+            self._exchange.close()
+        self._exchange = None
+        if self._process is not None and self._process.requests >= self._inputs_a_process:
+            self._end()
+
     def _end(self) -> None:
-        """Ends the process that works, if one does."""
-        if self._exchange is not None and self._owner == os.getpid():
-            self._exchange.end()
+        """Ends the process that decodes, if there is one, and its request."""
+        if self._process is not None and self._owner == os.getpid():
+            self._process.end()
+        self._process = None
+        if self._exchange is not None:
+            self._exchange.close()
         self._exchange = None
 
     def _settings(self, profile: SamplingProfile) -> str:
@@ -254,9 +299,9 @@ class Decoder:
 
     def _died(self) -> DecoderDiedError:
         """What became of a process that fell silent."""
-        exchange = self._exchange
+        process = self._process
         self._end()
-        status = None if exchange is None else exchange.exit_status
+        status = None if process is None else process.exit_status
         if status is None:
             status = -signal.SIGKILL
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"

@@ -37,7 +37,7 @@ class Outbox:
         size = sum(view.nbytes for view in views)
         try:
             written = os.pwritev(self._files[self._turn], views, self._size)
-        except OSError as error:  # EFBIG over RLIMIT_FSIZE, EPERM over the sealed size, ENOMEM, ENOSPC
+        except OSError as error:  # EPERM beyond the file's end, EFBIG over RLIMIT_FSIZE, ENOMEM, ENOSPC
             raise DecoderMemoryError(f"there is no memory for the pictures: {error.strerror}") from error
         if written != size:
             raise DecoderMemoryError("there is no memory for the pictures")

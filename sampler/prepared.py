@@ -1,10 +1,10 @@
-"""The prepared process ("zygote"): it has all libraries loaded, reads no byte of any stream, and forks a process for
-each request.
+"""The prepared process ("zygote"): it has all libraries loaded, reads no byte of any stream, and forks the
+processes that do.
 
 System calls that it needs once it is confined: recvmsg and sendto on its control socket, fork (clone), kill and wait4
-of what it forked, read, write, close, exit_group, and what `confine_decoder` makes in the process that was forked. That
-process reads and writes its socket (recvfrom, sendto), reads its input (pread64), writes pictures (pwritev), and has
-memory (mmap without code, munmap, mremap, brk, madvise), futex, clocks, getrandom, close, exit_group.
+of what it forked, read, write, close, exit_group, and what `confine_decoder` makes in the process that it forks. That
+process reads and writes its socket (recvmsg, recvfrom, sendto), reads its input (pread64), writes pictures (pwritev),
+and has memory (mmap without code, munmap, mremap, brk, madvise), futex, clocks, getrandom, close, exit_group.
 """
 
 import gc
@@ -26,8 +26,8 @@ from sampler.control import DESCRIPTORS, END, FORK, NO_PROCESS, ORDER, READY, RE
 OPEN_FILES = 32
 """Descriptors of the prepared process: three of /dev/null, the control socket, and what is on its way to a fork."""
 
-Serve = Callable[[socket.socket, int, Sequence[int]], None]
-"""Answers one request, in its own process: (socket, descriptor of the input, those of the files for pictures)."""
+Serve = Callable[[socket.socket], None]
+"""Answers the requests that come over a socket, in a process of its own."""
 
 
 def prepare(serve: Serve, arguments: Sequence[str]) -> NoReturn:
@@ -111,13 +111,12 @@ def _end(pid: int) -> int:
 
 
 def _work(serve: Serve, descriptors: list[int], zygote: int, memory_bytes: int, unconfined: frozenset[str]) -> NoReturn:
-    """In the forked process: confines it, answers the one request, and ends it."""
+    """In the forked process: confines it, answers requests, and ends it."""
     status = 1
     try:
         # Reads nothing if it is less confined than the worker knows of.
         if unconfined.issuperset(confine_decoder(parent=zygote, memory_bytes=memory_bytes)):
-            sock, source, *files = descriptors
-            serve(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, sock), source, files)
+            serve(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, descriptors[0]))
             status = 0
     finally:
         os._exit(status)

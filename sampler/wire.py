@@ -1,7 +1,7 @@
 """Messages between the worker and the decoder process of one request: JSON, its length in front.
 
 Either side reads the other's words as data only. The decoder may have been taken over by what it decoded: so there is
-no pickle here, no descriptor is received from it, every length is bounded, and a deadline holds for a whole message.
+no pickle here, no descriptor is taken from it, every length is bounded, and a deadline holds for a whole message.
 """
 
 import _socket
@@ -9,13 +9,16 @@ import json
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 MESSAGE_BYTES = 64 << 20
 """Bound for any message: a packet table of a million packets."""
 PART_BYTES = 1 << 20
 """Read at once: Python makes a buffer of it."""
+REQUEST_DESCRIPTORS = 3
+"""Of a request: the input, and two files for pictures."""
 LENGTH = struct.Struct(">I")
 
 
@@ -39,10 +42,29 @@ class ClosedError(WireError):
     """The other side ended."""
 
 
-def send(sock: Socket, message: Mapping[str, object]) -> None:
-    """Sends one message."""
+def send(sock: Socket, message: Mapping[str, object], descriptors: Sequence[int] = ()) -> None:
+    """Sends one message and, with its first byte, the descriptors."""
     body = _encode(message).encode()
-    sock.sendall(LENGTH.pack(len(body)) + body)
+    framed = LENGTH.pack(len(body)) + body
+    sent = 0
+    if descriptors:
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))
+        sent = sock.sendmsg([framed], [rights])
+    if sent < len(framed):
+        sock.sendall(framed[sent:])
+
+
+def receive_request(sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """The next request and its descriptors: the decoder's side, which trusts the parent.
+
+    Raises:
+        WireError: the other side ended.
+    """
+    head, descriptors, _, _ = socket.recv_fds(sock, LENGTH.size, REQUEST_DESCRIPTORS)
+    if len(head) < LENGTH.size:
+        raise ClosedError("the other side ended")
+    message: dict[str, Any] = _decode(_exactly(sock, LENGTH.unpack(head)[0], None).decode())
+    return message, descriptors
 
 
 def receive(sock: Socket, *, deadline: float | None = None, max_bytes: int = MESSAGE_BYTES) -> dict[str, Any]:

@@ -1,18 +1,19 @@
 """A stand-in for the decoder: speaks its protocol, from a real process, and lies as the input tells it to.
 
 `python tests/sampler/stand_in.py DESCRIPTOR PARENT MEMORY_BYTES` is a prepared process as `sampler.child` is. An input
-that begins with `LIE` names a lie; any other is decoded as it should be, and the process stays when it has answered.
+that begins with `LIE` names a lie; any other is decoded as it should be.
 """
 
 import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from sampler import wire
-from sampler.child import serve
+from sampler.child import answer
+from sampler.outbox import Outbox
 from sampler.prepared import prepare
 
 STAND_IN = (sys.executable, __file__)
@@ -185,18 +186,19 @@ TRUTHS: dict[str, Callable[[Liar], None]] = {
 """What is believed."""
 
 
-def lie_or_serve(sock: socket.socket, descriptor: int, files: Sequence[int]) -> None:
-    """Answers one request as its input asks for."""
-    head = os.pread(descriptor, 100, 0)
-    if not head.startswith(LIE):
-        serve(sock, descriptor, files)
-        sock.recv(1)
-        return
-    request = wire.receive(sock)
-    name = head.removeprefix(LIE).decode()
-    os.pwrite(files[0], bytes(SIDE * SIDE), 0)
-    (LIES | SLOW | TRUTHS)[name](Liar(sock, request["number"]))
-    sock.recv(1)
+def lie_or_serve(sock: socket.socket) -> None:
+    """Answers requests as their inputs ask for."""
+    while True:
+        request, (descriptor, *files) = wire.receive_request(sock)
+        head = os.pread(descriptor, 100, 0)
+        if head.startswith(LIE):
+            name = head.removeprefix(LIE).decode()
+            os.pwrite(files[0], bytes(SIDE * SIDE), 0)
+            (LIES | SLOW | TRUTHS)[name](Liar(sock, request["number"]))
+        else:
+            answer(request, descriptor, Outbox(sock, files, request["number"]))
+        for opened in (descriptor, *files):
+            os.close(opened)
 
 
 if __name__ == "__main__":

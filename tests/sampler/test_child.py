@@ -1,4 +1,4 @@
-"""The decoder's processes: one for each input, gone with its call and with its parent, and shut off from all else."""
+"""The decoder's processes: fresh ones for every few inputs, gone with their parent, and shut off from all else."""
 
 import json
 import os
@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 import pytest
 from hostile_media import bomb_png, many_pictures, segment
-from stand_in import STAND_IN
 
 from config.profiles import BALANCED, VIGILANT
 from sampler.decoder import Decoder
@@ -87,14 +86,41 @@ def large_pictures() -> bytes:
     return segment(width=3840, height=2160, seconds=1.2, rate=10)
 
 
-def test_each_input_has_a_process_of_its_own(decoder: Decoder) -> None:
+@pytest.mark.parametrize("inputs_a_process", [1, 2])
+def test_processes_work_on_so_many_inputs_and_no_more(inputs_a_process: int) -> None:
     """A segment that takes FFmpeg over would see, and judge, the pictures of every stream after it."""
-    seen: list[int] = []
-    for _ in range(3):
-        while_decoding(decoder, seen.append)
-        assert decoder.child_pid is None
-        assert not Path(f"/proc/{seen[-1]}").exists()
+    with Decoder(inputs_a_process=inputs_a_process) as decoder:
+        seen: list[int] = []
+
+        def note(_frame: SampledFrame) -> None:
+            assert decoder.child_pid is not None
+            seen.append(decoder.child_pid)
+
+        for _ in range(3):
+            for _ in range(inputs_a_process):
+                decoder.sample(segment(), profile=BALANCED, seed=b"", consume=note)
+            assert decoder.child_pid is None
+            assert not Path(f"/proc/{seen[-1]}").exists()
     assert len(set(seen)) == 3
+
+
+def test_no_process_outlives_an_input_that_failed(decoder: Decoder) -> None:
+    """What a damaged segment did to the decoder would be done to the streams after it."""
+    look(decoder)
+    first = decoder.child_pid
+    look(decoder)
+    assert decoder.child_pid == first
+    with pytest.raises(InputError):
+        decoder.sample(b"<html>", profile=BALANCED, seed=b"")
+    assert decoder.child_pid is None
+
+
+def test_process_that_died_between_calls_is_replaced(decoder: Decoder) -> None:
+    """The kernel's OOM killer takes an idle decoder, and the next segment would be called deadly."""
+    look(decoder)
+    assert decoder.child_pid is not None
+    end(decoder.child_pid)
+    look(decoder)
 
 
 def test_one_prepared_process_serves_all_calls(decoder: Decoder) -> None:
@@ -169,7 +195,7 @@ def test_hanging_child_is_killed_at_its_wall_time() -> None:
 
 def test_prepared_process_that_hangs_is_replaced() -> None:
     """A prepared process that the machine stopped would hold the worker for ever."""
-    with Decoder(limits=Limits(wall_seconds=1.5)) as decoder:
+    with Decoder(limits=Limits(wall_seconds=1.5), inputs_a_process=1) as decoder:
         look(decoder)
         first = zygote_of(decoder)
         os.kill(first, signal.SIGSTOP)
@@ -427,7 +453,7 @@ def test_memory_stays_under_its_bound(name: str) -> None:
     """A hostile segment would take the machine's memory, and with it the workers beside."""
     bound = 256 * MIB
     peaks = []
-    with Decoder(limits=Limits(memory_bytes=bound), program=STAND_IN) as decoder:
+    with Decoder(limits=Limits(memory_bytes=bound), inputs_a_process=100) as decoder:
         look(decoder)
         ordinary = peak_bytes(zygote_of(decoder))
 
@@ -435,7 +461,6 @@ def test_memory_stays_under_its_bound(name: str) -> None:
             assert decoder.child_pid is not None
             peaks.append(peak_bytes(decoder.child_pid))
 
-        # The stand-in stays when it has answered, so that it can still be asked.
         decoder.sample(HOSTILE[name](), profile=VIGILANT, seed=b"", consume=watch)
     assert peaks
     assert max(peaks) <= ordinary + bound
