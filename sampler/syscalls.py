@@ -35,8 +35,6 @@ DECODER_CALLS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "dup3": (292, 24),
     "fcntl": (72, 25),
     "fstat": (5, 80),
-    "ftruncate": (77, 46),
-    "memfd_create": (319, 279),
     # The sockets that it was given. No socket, connect, bind or socketpair.
     "sendto": (44, 206),
     "sendmsg": (46, 211),
@@ -101,8 +99,7 @@ _PROT_EXEC = 0x4
 _MADVISE = (4, 8, 14, 15)  # DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE
 _FUTEX = (0, 1, 3, 4, 9, 10)  # WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAIT_BITSET, WAKE_BITSET
 _FUTEX_FLAGS = 128 | 256  # PRIVATE, CLOCK_REALTIME
-_FCNTL = (0, 1, 2, 3, 1030, 1033, 1034)  # DUPFD, GETFD, SETFD, GETFL, DUPFD_CLOEXEC, ADD_SEALS, GET_SEALS
-_MEMFD_FLAGS = 0x1 | 0x2 | 0x8  # CLOEXEC, ALLOW_SEALING, NOEXEC_SEAL
+_FCNTL = (0, 1, 2, 3, 1030, 1034)  # DUPFD, GETFD, SETFD, GETFL, DUPFD_CLOEXEC, GET_SEALS
 _FORKS = (0x01200011, 0x11)  # SIGCHLD with CHILD_SETTID and CHILD_CLEARTID (glibc), or alone (musl)
 _SIGKILL = 9
 _PRCTL = (1, 22)  # SET_PDEATHSIG, SET_SECCOMP
@@ -135,7 +132,6 @@ CHECKS: Final[Mapping[str, tuple[Check, ...]]] = {
     "futex": (Check(argument=1, among=_FUTEX, ignoring=_FUTEX_FLAGS),),
     # SETFL would make the parent's own writes to the input append; SETOWN sends signals.
     "fcntl": (Check(argument=1, among=_FCNTL),),
-    "memfd_create": (Check(argument=1, without=_ALL_BITS & ~_MEMFD_FLAGS),),
     "sendto": (Check(argument=4, null=True),),
     "clone": (Check(argument=0, among=_FORKS),),
     # A filter sees no relation between processes. One process, not a group nor all; Landlock, where it is there, keeps

@@ -89,6 +89,7 @@ def attempts(parents_file: str, sibling: int) -> dict[str, tuple[tuple[int | Non
         "prctl PR_SET_DUMPABLE": ((157, 167), (4, 0)),
         "prctl PR_SET_NAME": ((157, 167), (15, name)),
         "limits of the parent": ((302, 261), (os.getppid(), 7, 0, 0)),
+        "memfd_create": ((319, 279), (name, 0)),
         "memfd_create MFD_HUGETLB": ((319, 279), (name, 4)),
         "madvise MADV_HWPOISON": ((28, 233), (page, 4096, 100)),
         "kill all": ((62, 129), (2**32 - 1, 0)),
