@@ -26,7 +26,7 @@ from worker.policy.follower import PolicyFollower
 from worker.policy.judging import Judging, read_policy_and_models
 from worker.policy.trial import try_apart
 from worker.policy.watch import keep_policy
-from worker.redisdb import connect
+from worker.redisdb import connect, drop_idle_connections
 from worker.verdictlog.writer import VerdictWriter
 
 SEED = "lw:seed"
@@ -168,9 +168,8 @@ class Process:
         self.redis.close()
 
     def drop_connections(self) -> None:
-        """After something broke in at any place: a connection on which an answer is still to come would give it to
-        whoever asks next. Those that other threads use stay."""
-        self.redis.connection_pool.disconnect(inuse_connections=False)
+        """After something broke in at any place: see `drop_idle_connections`."""
+        drop_idle_connections(self.redis)
 
     def seed(self, segment: str) -> bytes:
         """Bytes for the audits of one segment, the same on every worker: HMAC-SHA256 of it.

@@ -63,6 +63,12 @@ def now_ms(redis: Redis) -> int:
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
+def drop_idle_connections(redis: Redis) -> None:
+    """After something broke in at any place: a connection on which an answer is still to come would give it to whoever
+    asks next. Those that other threads use stay."""
+    redis.connection_pool.disconnect(inuse_connections=False)
+
+
 class _Script(NamedTuple):
     source: str
     sha1: str

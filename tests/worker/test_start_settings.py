@@ -35,5 +35,5 @@ def test_a_wrong_password_is_said_and_not_shown(tmp_path: Path) -> None:
         assert "invalid username-password pair" in checks["redis"]["found"]
         with celery("beat", environment, tmp_path, "--loglevel=DEBUG") as beat:
             eventually(lambda: "invalid username-password" in beat.text(), within_seconds=40, what=beat.text)
-    assert "redis://worker:**@127.0.0.1" in beat.text()
+    assert "worker:**@127.0.0.1" in beat.text()
     assert "hunter2" not in beat.text() + str(checks)

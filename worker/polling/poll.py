@@ -28,7 +28,7 @@ from worker.polling.playlist import MAX_PLAYLIST_BYTES, parse_playlist
 from worker.polling.slowpolls import due_after, hand_over
 from worker.polling.timeline import SEEN_SEGMENTS, advance, doubts, failed_poll
 from worker.polling.validators import first_comparable
-from worker.redisdb import now_ms
+from worker.redisdb import drop_idle_connections, now_ms
 from worker.streams.registry import DUE_SLOW
 from worker.streams.slowness import QUICK_PLAYLIST_SECONDS
 
@@ -142,15 +142,24 @@ class _Batch:
         self._polled = 0
 
     def run(self) -> int:
-        """Polls until all is done or the budget is used up; what was not reached is due again at once."""
+        """Polls until all is done or the budget is used up; what was not reached is due again at once.
+
+        Raises:
+            OutOfTimeError: the task's time limit struck.
+        """
         try:
             self._run()
         except OutOfTimeError:
-            _log.warning("a batch of polls ran out of time; %d streams are due again at once", len(self._underway))
+            drop_idle_connections(self._redis)
+            self._give_back()
+            raise
+        self._give_back()
+        return self._polled
+
+    def _give_back(self) -> None:
         if not self._slow:
             offer(self._redis, 0)
         release(self._redis, [*self._waiting, *(one.taken for one in self._underway.values())])
-        return self._polled
 
     def _run(self) -> None:
         until = monotonic() + BUDGET_SECONDS
@@ -206,6 +215,7 @@ class _Batch:
         except (RedisConnectionError, RedisTimeoutError):
             raise  # of no one stream; the leases bring all of them back
         except OutOfTimeError as error:
+            drop_idle_connections(self._redis)
             self._fail(taken, error)
             raise
         except Exception as error:

@@ -26,7 +26,9 @@ async def resolve(host: str, port: int) -> Sequence[Address]:
 
 @pytest.fixture
 def fetcher(origin: LiveOrigin) -> Iterator[Fetcher]:
-    fetcher = Fetcher(AllowedOrigins.parse(["127.0.0.0/8", f"broken.example:{origin.port}"]), resolve=resolve)
+    fetcher = Fetcher(
+        AllowedOrigins.parse([f"127.0.0.0/8:{origin.port}", f"broken.example:{origin.port}"]), resolve=resolve
+    )
     yield fetcher
     fetcher.close()
 
@@ -53,13 +55,15 @@ def test_answers_come_as_they_come(fetcher: Fetcher, origin: LiveOrigin):
         assert (fetches.answer(within_seconds=10) or ("",))[0] == "slow"
 
 
+@pytest.mark.expected_errors("broken.example.*RuntimeError")
 def test_whatever_a_fetch_raises_is_its_own_answer(fetcher: Fetcher, origin: LiveOrigin):
     """A fault in one fetch would end the whole round."""
     with fetcher.begin_round(most=4) as fetches:
         fetches.ask("broken", request(f"http://broken.example:{origin.port}/"))
         fetches.ask("gone", request(f"http://{origin.host}/live/none.ts"))
         answers = dict(fetches.answer(within_seconds=10) or ("", FetchError("none", "none")) for _ in range(2))
-    assert isinstance(answers["broken"], RuntimeError)
+    assert isinstance(answers["broken"], FetchError)
+    assert answers["broken"].reason == "internal"
     assert isinstance(answers["gone"], FetchError)
     assert answers["gone"].reason == "http_404"
 
