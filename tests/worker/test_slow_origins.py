@@ -81,7 +81,7 @@ def test_eight_streams_that_drip_cost_four_honest_ones_nothing(
         check_equation(redis, name)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(360)
 def test_streams_that_are_almost_slow_and_list_without_end_cost_an_honest_one_a_few_turns(
     redis: Redis, redis_url: str, honest: dict[str, LiveOrigin], tmp_path: Path
 ):
@@ -98,7 +98,7 @@ def test_streams_that_are_almost_slow_and_list_without_end_cost_an_honest_one_a_
                 watch(redis, register(name, hostile.url(name), purpose="drill", url_template="", legal_basis=""))
             eventually(
                 lambda: sum(redis.hlen(f"lw:pending:{name}") for name in names) > 400,
-                within_seconds=60,
+                within_seconds=120,
                 what=worker.text,
             )
             name, origin = next(iter(honest.items()))
