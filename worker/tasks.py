@@ -9,9 +9,9 @@ from worker.lookback.looking import Lookback, look_back
 from worker.moderate import moderate_segment
 from worker.objectstore import ObjectStore
 from worker.pollfailures import tell_poll_failed
+from worker.polling.lanes import Lane, add_waiting, holding, take_waiting
 from worker.polling.poll import poll_due
 from worker.polling.schedule import URGENT_RISK_PRIOR, reconcile, risk_prior_of
-from worker.polling.slowlane import add_waiting, take_waiting
 from worker.queue.taking import trim
 from worker.streams.slowness import SlowPart, is_slow
 from worker.turns import CONTROL, SEGMENTS, SEGMENTS_SLOW, URGENT
@@ -85,17 +85,33 @@ def record_outcomes_task() -> None:
 
 
 @shared_task(name="livewarden.segment")
-def segment_task(stream_id: str, segment_key: str) -> None:
-    """Moderates one segment, if that does not take long."""
-    moderate_segment(process, stream_id, segment_key, pass_on=send_segment_again)
+def segment_task(*_: str) -> None:
+    """Moderates one segment of the stream whose turn it is, if that does not take long.
+
+    Args:
+        _: messages of earlier versions named a segment; the reconciler sends it again.
+    """
+    _moderate_next(Lane.SHARED)
+
+
+@shared_task(name="livewarden.urgent_segment")
+def urgent_segment_task() -> None:
+    """The same, of the streams of high risk."""
+    _moderate_next(Lane.URGENT)
 
 
 @shared_task(name="livewarden.slow_segment")
 def slow_segment_task() -> None:
     """Moderates one segment of the slow stream whose turn it is."""
-    taken = take_waiting(process.redis)
+    _moderate_next(Lane.SLOW)
+
+
+def _moderate_next(lane: Lane) -> None:
+    taken = take_waiting(process.redis, lane)
     if taken is not None:
-        moderate_segment(process, *taken)
+        stream_id, segment_key = taken
+        with holding(process.redis, lane, stream_id):
+            moderate_segment(process, stream_id, segment_key, pass_on=None if lane is Lane.SLOW else send_segment_again)
 
 
 def send_housekeeping(name: str) -> None:
@@ -103,22 +119,25 @@ def send_housekeeping(name: str) -> None:
     app.send_task(f"livewarden.{name}", queue=CONTROL, expires=HOUSEKEEPING_EXPIRES_SECONDS)
 
 
+_TASKS = {
+    Lane.URGENT: ("livewarden.urgent_segment", URGENT),
+    Lane.SHARED: ("livewarden.segment", SEGMENTS),
+    Lane.SLOW: ("livewarden.slow_segment", SEGMENTS_SLOW),
+}
+
+
 def send_segment(stream_id: str, segment_key: str, risk_prior: float) -> None:
-    """Sends a segment's task: a hint, since the segment is on record already."""
+    """Has a segment wait for its stream's turn, and sends a task: a hint, since the segment is on record already."""
     if is_slow(process.redis, SlowPart.SEGMENTS, stream_id):
         # Urgent ones too: what a broadcaster's risk is says nothing about how long his origin may hold a process.
-        send_slow_segment(stream_id, segment_key)
-        return
-    queue = URGENT if risk_prior >= URGENT_RISK_PRIOR else SEGMENTS
-    app.send_task("livewarden.segment", args=[stream_id, segment_key], queue=queue)
+        lane = Lane.SLOW
+    else:
+        lane = Lane.URGENT if risk_prior >= URGENT_RISK_PRIOR else Lane.SHARED
+    add_waiting(process.redis, lane, stream_id, segment_key)
+    name, queue = _TASKS[lane]
+    app.send_task(name, queue=queue)
 
 
 def send_segment_again(stream_id: str, segment_key: str) -> None:
     """Sends a segment's task to where its stream belongs by now."""
     send_segment(stream_id, segment_key, risk_prior_of(process.redis, stream_id))
-
-
-def send_slow_segment(stream_id: str, segment_key: str) -> None:
-    """Has a segment wait for its stream's turn among the slow ones."""
-    add_waiting(process.redis, stream_id, segment_key)
-    app.send_task("livewarden.slow_segment", queue=SEGMENTS_SLOW)

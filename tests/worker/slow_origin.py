@@ -12,8 +12,12 @@ SEGMENT_SECONDS = 2
 DRIP_SECONDS = 0.3
 """Between two bytes of what drips."""
 
-DRIP, SILENT, HEADERS = "drip", "silent", "headers"
-"""A byte each `DRIP_SECONDS`; a connection that is accepted and never answered; headers, and then nothing."""
+DRIP, SILENT, HEADERS, ALMOST_SLOW = "drip", "silent", "headers", "almost_slow"
+"""A byte each `DRIP_SECONDS`; a connection that is accepted and never answered; headers, and then nothing; an answer
+that comes after `ALMOST_SLOW_SECONDS`, to a playlist that lists everything anew each time."""
+
+ALMOST_SLOW_SECONDS = 0.7
+"""Less than makes a stream slow."""
 
 
 @dataclass
@@ -24,7 +28,7 @@ class SlowOrigin:
     """
 
     streams: dict[str, str] = field(default_factory=dict)
-    """Name to one of `DRIP`, `SILENT`, `HEADERS`: how its segments are served."""
+    """Name to one of the ways above: how its segments are served."""
     slow_playlists: bool = False
     """Whether playlists are served likewise; segments are then not there."""
     segments: int = 6
@@ -45,9 +49,10 @@ class SlowOrigin:
     def url(self, name: str) -> str:
         return f"http://{self.host}/{name}/index.m3u8"
 
-    def playlist(self) -> bytes:
-        lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}", "#EXT-X-MEDIA-SEQUENCE:0"]
-        for index in range(self.segments):
+    def playlist(self, first: int = 0) -> bytes:
+        lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{SEGMENT_SECONDS}"]
+        lines.append(f"#EXT-X-MEDIA-SEQUENCE:{first}")
+        for index in range(first, first + self.segments):
             lines += [f"#EXTINF:{SEGMENT_SECONDS:.3f},", f"{index}.ts"]
         return "\n".join(lines).encode() + b"\n"
 
@@ -64,7 +69,8 @@ def serving_slowly(origin: SlowOrigin) -> Iterator[SlowOrigin]:
             number = len(origin.requests)
             _, name, file = self.path.split("/")
             if file == "index.m3u8" and not origin.slow_playlists:
-                self._answer(origin.playlist())
+                again = origin.requests.count(self.path) if origin.streams[name] == ALMOST_SLOW else 0
+                self._answer(origin.playlist(again * origin.segments))
                 return
             origin._held[number] = self.path
             try:
@@ -80,6 +86,10 @@ def serving_slowly(origin: SlowOrigin) -> Iterator[SlowOrigin]:
             self.wfile.write(body)
 
         def _hold(self, way: str) -> None:
+            if way == ALMOST_SLOW:
+                origin.released.wait(ALMOST_SLOW_SECONDS)
+                self._answer(b"no media")
+                return
             self.close_connection = True
             if way != SILENT:
                 self.send_response(200)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 
 from worker.cli.screen import Screen
-from worker.logsetup import PrintableFormatter, escape_records
+from worker.logsetup import STREAM_LINES_A_MINUTE, PrintableFormatter, StreamLines, escape_records
 from worker.printable import PrintableStream, printable, printable_lines
 
 HOSTILE = "\x1b[2J\x9b31m\x07\x7f\u202e\u2066\u200e\u200f\u061c\u2028\u2029\x85\ud800\udc9b\U000e0001\n\r\t"
@@ -140,3 +140,38 @@ def test_what_nobody_catches_is_escaped() -> None:
     assert done.returncode == 1
     assert text.count("ValueError: \\u001b[2J\\u009b\\u202e") == 2
     assert all(character.isprintable() or character == "\n" for character in text)
+
+
+def test_one_stream_does_not_flood_the_log() -> None:
+    """A stream that lists what fails would fill the disk that Redis writes to, and hide the lines of all others."""
+    now, written = [0.0], list[str]()
+    lines = StreamLines(clock=lambda: now[0])
+
+    def log(text: str, *arguments: object) -> None:
+        passed = lines.filter(logging.makeLogRecord({"msg": text, "args": arguments, "levelno": logging.WARNING}))
+        if isinstance(passed, logging.LogRecord):
+            written.append(passed.getMessage())
+        elif passed:
+            written.append(text % arguments)
+
+    for _ in range(1000):
+        log("stream %s segment %s: %s", "hostile", "k", "no")
+    log("stream %s: %s", "honest", "gone")
+    log("no stream at all")
+    assert len(written) == STREAM_LINES_A_MINUTE + 2
+    assert written[-2:] == ["stream honest: gone", "no stream at all"]
+    now[0] = 61.0
+    log("stream %s segment %s: %s", "hostile", "k", "no")
+    assert written[-1] == "stream hostile segment k: no (after 980 lines of this stream that were left out)"
+
+
+def test_the_log_of_every_process_is_bounded_by_stream() -> None:
+    """As above: the bound would be there, and no logger would have it."""
+    out = io.StringIO()
+    logger = logging.Logger("bounded")
+    logger.addHandler(logging.StreamHandler(out))
+    for _ in range(2):
+        escape_records(logger)  # Celery sets loggers up more than once
+    for _ in range(1000):
+        logger.warning("stream %s segment %s: no", "floods", "k")
+    assert len(out.getvalue().splitlines()) == STREAM_LINES_A_MINUTE

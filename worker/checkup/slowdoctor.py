@@ -7,7 +7,7 @@ from redis import Redis
 from config.settings import Settings
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
-from worker.polling.slowlane import waiting_streams
+from worker.polling.lanes import Lane, waiting_streams
 from worker.redisdb import connect, store_errors
 from worker.streams.registry import stream_ids
 from worker.streams.slowness import SlowPart, slow_key
@@ -24,7 +24,7 @@ def examine_slow(settings: Settings) -> Iterator[Diagnosis]:
     try:
         with connect(settings.redis_url.get_secret_value(), retries=0) as redis, store_errors():
             slow = {part: _slow_streams(redis, part) for part in SlowPart}
-            waiting = waiting_streams(redis)
+            waiting = waiting_streams(redis, Lane.SLOW)
     except StoreError:
         return
     found = [f"{part} of {_named(names)}" for part, names in slow.items() if names]

@@ -18,8 +18,8 @@ from worker.errors import IntakeError, StoreError
 from worker.intake.batches import Batch, claim, done, give_back, length_if_too_long
 from worker.intake.calls import Receiver, make
 from worker.intake.envelope import MAX_MESSAGE_BYTES, parse
-from worker.intake.linelimit import LineLimit
 from worker.intake.refusals import Refused, publish, refuse
+from worker.linelimit import LineLimit
 
 _log = logging.getLogger(__name__)
 

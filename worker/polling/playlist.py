@@ -1,5 +1,6 @@
 """The text of a playlist, which is hostile, into values; m3u8 splits the tags, and sees only those that are used."""
 
+import json
 import math
 import re
 from collections import Counter
@@ -28,6 +29,10 @@ _MAX_SEQUENCE = 2**53 - 1
 
 _MAX_URI_CHARACTERS = 4096
 """A signed URL has up to 2,000."""
+
+_MAX_STORED_CHARACTERS = 2 * _MAX_URI_CHARACTERS
+"""Of an absolute URI as records have it, where one character beyond ASCII is up to twelve: a stream with 64 pending
+segments and their initialisation sections keeps 1 MB in Redis, where it could have kept 10."""
 
 _MAX_BANDWIDTH = 10**12
 """Bits per second; what is told beyond is a mistake. It is part of segment keys."""
@@ -272,6 +277,6 @@ def _resolved(uri: str, base: Base, where: str) -> str:
         raise PlaylistError(f"{where}: expected a URI, got {shown_uri!r}") from error
     if parts.scheme not in {"http", "https"} or not parts.authority:
         raise PlaylistError(f"{where}: expected an http or https URI, got {shown_uri!r}")
-    if len(absolute) > 2 * _MAX_URI_CHARACTERS:  # of a base that a redirect made long; it goes into records
+    if len(json.dumps(absolute)) > _MAX_STORED_CHARACTERS:  # a base that a redirect made long, or not ASCII
         raise PlaylistError(f"{where}: expected a URI of at most {_MAX_URI_CHARACTERS} characters")
     return absolute

@@ -21,7 +21,7 @@ from worker.errors import FetchError, OutOfTimeError, PlaylistError
 from worker.fetching.fetch import Fetched, Fetcher, FetchRequest, FetchRound
 from worker.polling.admission import admit, pending_now
 from worker.polling.due import TRIED_KEPT_MS, DueStream, Taken, no_video_mark, note_error, offer, release, take_due
-from worker.polling.excerpt import PARSED_ENTRIES
+from worker.polling.excerpt import MAX_RENDITIONS, PARSED_ENTRIES
 from worker.polling.hls import MasterPlaylist, MediaPlaylist, choose_rendition
 from worker.polling.outcome import Advance
 from worker.polling.playlist import MAX_PLAYLIST_BYTES, parse_playlist
@@ -325,7 +325,8 @@ class _Batch:
 
 def _without_useless_rendition(stream: DueStream, now: int) -> DueStream:
     """The next rendition is to be chosen where the one that is watched has no pictures."""
-    tried = {name: at_ms for name, at_ms in stream.tried.items() if now - at_ms < TRIED_KEPT_MS}
+    newest = sorted(stream.tried.items(), key=lambda one: one[1])[-MAX_RENDITIONS:]
+    tried = {name: at_ms for name, at_ms in newest if now - at_ms < TRIED_KEPT_MS}
     if stream.media_url and stream.no_video == no_video_mark(stream.cursor.generation, stream.cursor.rendition):
         return replace(stream, tried={**tried, stream.cursor.rendition: now}, media_url="")
     return replace(stream, tried=tried)

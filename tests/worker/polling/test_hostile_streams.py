@@ -14,6 +14,7 @@ from worker.fetching.origins import AllowedOrigins
 from worker.fetching.resource import Validators
 from worker.pollfailures import tell_poll_failed
 from worker.polling.due import offered
+from worker.polling.excerpt import MAX_RENDITIONS
 from worker.polling.poll import PollFailure, poll_due
 from worker.polling.segments import pending_key
 from worker.polling.validators import keep_validators
@@ -302,3 +303,25 @@ def test_streams_whose_polls_end_their_process_are_set_apart(batch: Batch):
         )
     assert polled == [1] * 8 + [4]
     assert {failure.error for failure in batch.failures} == {"worker_lost"}
+
+
+@pytest.mark.parametrize("letter", ["a", "\x9b", "\U0001f600"], ids=["ascii", "control", "emoji"])
+def test_long_names_of_one_stream_take_little_of_redis(batch: Batch, letter: str) -> None:
+    """Some streams would fill Redis, which has no memory left then for what all others are told by."""
+    named = "".join(f"#EXTINF:2,\n{index}{letter * 4_000}\n" for index in range(64))
+    batch.list(HOSTILE[0], f'{HEAD}#EXT-X-MAP:URI="{letter * 4_000}"\n{named}')
+    batch.poll()
+    records = batch.redis.hgetall(pending_key(HOSTILE[0]))
+    assert sum(len(key) + len(record) for key, record in records.items()) < 2_000_000
+    assert batch.honest_admitted
+    batch.check_equations()
+
+
+def test_renditions_that_are_named_anew_at_each_poll_are_forgotten(batch: Batch) -> None:
+    """The record of a stream, which each poll reads, would grow for an hour."""
+    for number in range(150):
+        batch.list(HOSTILE[0], f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH={number}\nnone.m3u8\n")
+        batch.redis.zadd(DUE, {name: float("inf") for name in [*HOSTILE, *HONEST]})
+        batch.redis.zadd(DUE, {HOSTILE[0]: 0})
+        assert poll_due(batch.redis, batch.fetcher, height_pixels=360, send=batch.send) == 1
+    assert len(json.loads(batch.redis.hget(stream_key(HOSTILE[0]), "tried"))) <= MAX_RENDITIONS + 1

@@ -1,4 +1,4 @@
-"""A bound on how much is logged: whoever floods the queue does not flood the log."""
+"""A bound on how much is logged: whoever floods a queue, or lists what fails, does not flood the log."""
 
 from typing import Final
 

@@ -1,8 +1,8 @@
--- Has a segment of a slow stream wait for its stream's turn. Sent twice it does nothing more.
+-- Has a segment wait for its stream's turn. Sent twice it does nothing more.
 -- KEYS: the stream's waiting segments, streams by their turn, clock, mark. ARGV: stream id, segment key, seconds that
 --   waiting segments are kept.
 local time = redis.call('TIME')
-redis.call('ZADD', KEYS[1], 'NX', time[1] * 1000 + math.floor(time[2] / 1000), ARGV[2])
+redis.call('ZADD', KEYS[1], 'NX', time[1] * 1000000 + time[2], ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 -- Not before the others, however long it was away, and not before what it still owes.
 local clock = tonumber(redis.call('GET', KEYS[3]) or 0)

@@ -1,0 +1,119 @@
+"""Which segment is next of those that wait in a queue: fair shares of the time that its streams have together.
+
+A message in `segments`, `segments.urgent` or `segments.slow` names no segment. Were they taken as they came, a stream
+would wait behind all that hostile ones have sent: 64 segments each of eight streams, fetched in 0.9 s and decoded in
+2.9 s, are half an hour of one process, and nothing of them is slow. So the stream is next that has held a process for
+the least time, as in start-time fair queuing (Goyal, Vin and Cheng, 1996): what it held last is what its next turn
+costs, and one that comes, or comes back, begins where the others are.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+from redis import Redis
+
+from worker.redisdb import run_script
+from worker.streams.slowness import QUICK_SECONDS, SlowPart, slow_prefix
+
+
+class Lane(StrEnum):
+    """Segments that wait for the same processes; each has a queue of its own."""
+
+    URGENT = "urgent"
+    SHARED = "shared"
+    SLOW = "slow"
+
+
+ORDER_PREFIX = "lw:lane:order:"
+"""Sorted set for each lane: stream by the time at which its turn begins, in milliseconds of process time that the
+lane's streams held."""
+CLOCK_PREFIX = "lw:lane:clock:"
+"""Where on that time the lane's last turn began."""
+_WAITING_PREFIX = "lw:lane:waiting:"
+"""Sorted set for each stream: segment keys that wait, by when they came. Bounded by the stream's pending segments."""
+_HELD_PREFIX = "lw:lane:held:"
+"""Hash for each stream that is not slow: `held_ms`, what it held a process for last, and `turn`, what it owes."""
+_TAKEN_PREFIX = "lw:lane:taken:"
+
+WAITING_KEPT_SECONDS = 3600
+"""As the counts of a segment's tries; the reconciler sends what is still pending then."""
+
+HELD_KEPT_SECONDS = 900
+"""Since a stream's last segment; as long as it is remembered that a stream was slow."""
+
+FIRST_COST_MS = round(QUICK_SECONDS * 1000)
+"""Of a turn of which it is not known how long it takes: all that the queues for everybody wait for an origin."""
+
+_ANSWER_KEPT_SECONDS = 30
+"""Above the time for which a client sends a script again whose answer was lost."""
+
+
+def waiting_key(lane: Lane, stream_id: str) -> str:
+    """The stream's segments that wait in that lane."""
+    return f"{_waiting_prefix(lane)}{stream_id}"
+
+
+def add_waiting(redis: Redis, lane: Lane, stream_id: str, segment_key: str) -> None:
+    """Has a segment wait for its stream's turn; may be called twice. A message must be sent after it."""
+    run_script(
+        redis,
+        "lane_add",
+        keys=[
+            waiting_key(lane, stream_id),
+            ORDER_PREFIX + lane,
+            CLOCK_PREFIX + lane,
+            f"{_held_prefix(lane)}{stream_id}",
+        ],
+        args=[stream_id, segment_key, WAITING_KEPT_SECONDS],
+    )
+
+
+def take_waiting(redis: Redis, lane: Lane) -> tuple[str, str] | None:
+    """Takes the segment whose turn it is, as (stream ID, segment key); None: none waits.
+
+    What is taken and never begun comes again by the reconciler, like a segment whose message was lost.
+    """
+    taken = run_script(
+        redis,
+        "lane_take",
+        keys=[ORDER_PREFIX + lane, CLOCK_PREFIX + lane, _TAKEN_PREFIX + secrets.token_hex(8)],
+        args=[_waiting_prefix(lane), _held_prefix(lane), FIRST_COST_MS, _ANSWER_KEPT_SECONDS],
+    )
+    return (str(taken[0]), str(taken[1])) if taken else None
+
+
+@contextmanager
+def holding(redis: Redis, lane: Lane, stream_id: str) -> Iterator[None]:
+    """Times work on a segment of the stream, which is what its next turn in that lane costs. How long a slow one takes
+    is noted with its mark."""
+    begun_seconds = time.monotonic()
+    try:
+        yield
+    finally:
+        if lane is not Lane.SLOW:
+            note_held(redis, lane, stream_id, held_seconds=time.monotonic() - begun_seconds)
+
+
+def note_held(redis: Redis, lane: Lane, stream_id: str, *, held_seconds: float) -> None:
+    """Notes how long a stream that is not slow held a process."""
+    key = f"{_held_prefix(lane)}{stream_id}"
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.hset(key, "held_ms", str(round(held_seconds * 1000)))
+        pipe.expire(key, HELD_KEPT_SECONDS)
+        pipe.execute()
+
+
+def waiting_streams(redis: Redis, lane: Lane) -> int:
+    """How many streams have segments that wait in that lane."""
+    return int(redis.zcard(ORDER_PREFIX + lane))
+
+
+def _waiting_prefix(lane: Lane) -> str:
+    return f"{_WAITING_PREFIX}{lane}:"
+
+
+def _held_prefix(lane: Lane) -> str:
+    return slow_prefix(SlowPart.SEGMENTS) if lane is Lane.SLOW else f"{_HELD_PREFIX}{lane}:"
