@@ -11,6 +11,9 @@ from config.errors import SettingsError
 
 PREFIX = "LIVEWARDEN_"
 
+DEFAULT_MAX_STREAMS = 10_000
+"""Watched at once. With the longest URL and notes each is 20 kB in Redis: 200 MB."""
+
 
 class Settings(BaseModel):
     """What an operator sets by environment; each field `x` is the variable `LIVEWARDEN_X`.
@@ -58,6 +61,9 @@ class Settings(BaseModel):
 
     legal_basis: str = ""
     """Documented legal basis for watching private streams. Empty: streams of audience `private` are refused."""
+
+    max_streams: int = Field(default=DEFAULT_MAX_STREAMS, ge=1)
+    """Watched at once; one more is refused. Bounds what whoever may register streams can cost Redis and the workers."""
 
     rendition_height_pixels: int = Field(default=360, ge=1)
     """Of a master playlist, the smallest rendition at or above this height is watched."""
