@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- Runs where Redis is full too (allow-oom): it makes room for what it writes by the message that it follows.
 -- Takes a stream off; safe to be sent twice.
 -- KEYS: stream hash, due set, all streams, mark of this call, operators' stream, due set of slow streams,
 --   of new ones.

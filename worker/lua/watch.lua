@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- Runs where Redis is full too (allow-oom): it makes room for what it writes by the message that it follows.
 -- Registers a stream, or goes on with changed particulars; safe to be sent twice.
 -- KEYS: stream hash, all streams, due set, signals hash, mark of this call, operators' stream, due set of
 --   slow streams, of new ones.
