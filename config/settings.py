@@ -11,6 +11,9 @@ from config.errors import SettingsError
 
 PREFIX = "LIVEWARDEN_"
 
+_EXPECTED = {"bool_parsing": "expected 1 or 0", "int_parsing": "expected a whole number"}
+"""Of pydantic's kinds of mistakes, in our words."""
+
 DEFAULT_MAX_STREAMS = 10_000
 """Watched at once. With the longest URL and notes each is 20 kB in Redis: 200 MB."""
 
@@ -124,7 +127,8 @@ class Settings(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             problems = [
-                f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: {problem['msg']}"
+                f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: "
+                f"{_EXPECTED.get(problem['type'], problem['msg'])}"
                 for problem in error.errors()
             ]
             raise SettingsError("; ".join(problems)) from error

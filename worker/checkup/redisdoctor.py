@@ -9,7 +9,7 @@ from secrets import token_hex
 from typing import Any
 
 from redis import ConnectionPool, Redis
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
@@ -39,6 +39,17 @@ def examine_redis(url: str) -> Iterator[Diagnosis]:
     try:
         redis = connect(url)
         server = redis.info("server")
+    except (AuthenticationError, NoPermissionError) as error:
+        yield Diagnosis(
+            name="redis",
+            state=State.FAIL,
+            found=f"refuses this user: {error}",
+            advice=(
+                "set LIVEWARDEN_REDIS_USERNAME and LIVEWARDEN_REDIS_PASSWORD_FILE to a role that may run `doctor`, "
+                "operator or worker (docs/redis-users.md); Redis reads changed users when it restarts"
+            ),
+        )
+        return
     except (RedisError, StoreError) as error:
         yield Diagnosis(
             name="redis",

@@ -117,8 +117,12 @@ def check_stream_id(stream_id: object) -> str:
     Raises:
         RegistryError: for anything but 1 to 200 characters of `A-Z a-z 0-9 . _ : -`.
     """
-    if not isinstance(stream_id, str) or not _STREAM_ID.fullmatch(stream_id):
-        raise RegistryError(f"stream_id: {str(stream_id)[:220]!r}: expected 1 to 200 characters of A-Z a-z 0-9 . _ : -")
+    if not isinstance(stream_id, str):
+        # Such as the number 4711, whose text would do.
+        kind = type(stream_id).__name__
+        raise RegistryError(f"stream_id: {kind}: expected a text of 1 to 200 characters of A-Z a-z 0-9 . _ : -")
+    if not _STREAM_ID.fullmatch(stream_id):
+        raise RegistryError(f"stream_id: {stream_id[:220]!r}: expected 1 to 200 characters of A-Z a-z 0-9 . _ : -")
     return stream_id
 
 
