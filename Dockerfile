@@ -20,7 +20,8 @@ RUN /opt/livewarden/bin/pip install --no-deps . && /opt/livewarden/bin/pip check
 
 FROM ${BASE_IMAGE}
 # A number, so that orchestrators can prove that it is not root; a name, for what looks its own user up.
-RUN echo 'livewarden:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd
+# Celery takes a group without a name for root's.
+RUN echo 'livewarden:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd && echo 'livewarden:x:10001:' >> /etc/group
 # A volume takes its owner and mode from here. Redis reads its users as a member of the group.
 RUN install -d -m 700 -o 10001 -g 10001 /var/lib/livewarden /var/lib/livewarden-secrets \
         /var/lib/livewarden-secrets/platform /var/lib/livewarden-secrets/worker \

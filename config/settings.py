@@ -11,6 +11,12 @@ from config.errors import SettingsError
 
 PREFIX = "LIVEWARDEN_"
 
+_EXPECTED = {"bool_parsing": "expected 1 or 0", "int_parsing": "expected a whole number"}
+"""Of pydantic's kinds of mistakes, in our words."""
+
+DEFAULT_MAX_STREAMS = 10_000
+"""Watched at once. With the longest URL and notes each is 20 kB in Redis: 200 MB."""
+
 
 class Settings(BaseModel):
     """What an operator sets by environment; each field `x` is the variable `LIVEWARDEN_X`.
@@ -58,6 +64,9 @@ class Settings(BaseModel):
 
     legal_basis: str = ""
     """Documented legal basis for watching private streams. Empty: streams of audience `private` are refused."""
+
+    max_streams: int = Field(default=DEFAULT_MAX_STREAMS, ge=1)
+    """Watched at once; one more is refused. Bounds what whoever may register streams can cost Redis and the workers."""
 
     rendition_height_pixels: int = Field(default=360, ge=1)
     """Of a master playlist, the smallest rendition at or above this height is watched."""
@@ -118,7 +127,8 @@ class Settings(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             problems = [
-                f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: {problem['msg']}"
+                f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: "
+                f"{_EXPECTED.get(problem['type'], problem['msg'])}"
                 for problem in error.errors()
             ]
             raise SettingsError("; ".join(problems)) from error

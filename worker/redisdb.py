@@ -77,9 +77,12 @@ class _Script(NamedTuple):
 @cache
 def _script(name: str) -> _Script:
     # Scripts cannot call one another: what several of them do stands in front of each.
-    source = "".join(
+    common, own = (
         files("worker").joinpath("lua", f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name)
     )
+    # Redis reads a script's flags from the first line of all.
+    flags, rest = own.split("\n", 1) if own.startswith("#!") else ("", own)
+    source = f"{flags}\n{common}{rest}" if flags else common + own
     return _Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -16,11 +16,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "origin:8080"
-UP_SECONDS = 180
+UP_SECONDS = 300
+WITHOUT_SECCOMP = ROOT / "tests/worker/without_seccomp.py"
 ALLOWED = f"{ORIGIN} 10.0.0.0/8:8080 172.16.0.0/12:8080 192.168.0.0/16:8080"
 """A name on the list reaches private addresses of a listed network only: these are those that Docker takes its own
 from."""
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 
 def compose(*arguments: str, check: bool = True, timeout_seconds: float = 120) -> str:
@@ -94,6 +95,12 @@ def test_an_escalation_comes_out_and_a_killed_worker_stops_nothing() -> None:
     assert (ledger["failed_seconds"], ledger["missed_seconds"], ledger["skipped_seconds"]) == (0, 0, 0)
 
 
+def test_workers_do_not_say_that_they_are_root() -> None:
+    """The first thing that an operator reads would be a warning of superuser privileges, which is wrong."""
+    logs = compose("logs", "--no-color", "worker", "beat")
+    assert [line for line in logs.splitlines() if "superuser" in line or "SecurityWarning" in line] == []
+
+
 def test_what_a_stream_can_reach_is_little() -> None:
     """A decoder exploit finds root, a writable disk, capabilities or a compiler in the container."""
     script = """
@@ -105,6 +112,30 @@ def test_what_a_stream_can_reach_is_little() -> None:
     """
     uid, capabilities, *too_much = compose("exec", "-T", "worker", "sh", "-c", script).split()
     assert (uid, int(capabilities, 16), too_much) == ("10001", 0, [])
+
+
+def test_workers_refuse_to_decode_unconfined_and_are_confined() -> None:
+    """An engine that forbids seccomp filters would be noticed by nobody: pictures would be decoded by a process
+    that can do more than decode."""
+    confined = """
+        from config.environment import load_settings
+        from worker.confinement import check_confinement
+        import os
+        settings = load_settings(os.environ)
+        print(settings.require_confinement, check_confinement(settings))
+    """
+    assert compose("exec", "-T", "worker", "python", "-c", textwrap.dedent(confined)).strip() == "True ()"
+    # The decoders that workers have started are held by it: no new privileges, and a filter of system calls.
+    look = "grep -l sampler /proc/[0-9]*/cmdline | sed s/cmdline/status/ | xargs grep -hE '^(NoNewPrivs|Seccomp):'"
+    found = {tuple(line.split()) for line in compose("exec", "-T", "worker", "sh", "-c", look).splitlines()}
+    assert found == {("NoNewPrivs:", "1"), ("Seccomp:", "2")}
+    # The same worker where nothing lets it set a filter.
+    worker = ["/opt/livewarden/bin/celery", "-A", "worker.app", "worker", "--concurrency", "1"]
+    held_back = [*("env", "LIVEWARDEN_HEARTBEAT_FILE=/tmp/other"), "python", "-c", WITHOUT_SECCOMP.read_text(), *worker]
+    script = 'timeout 60 "$@" 2>&1; echo "status $?"'
+    *_, line, status = compose("exec", "-T", "worker", "sh", "-c", script, "sh", *held_back).splitlines()
+    assert "this worker does not start: LIVEWARDEN_REQUIRE_CONFINEMENT: the decoder child is not confined" in line
+    assert status == "status 1"
 
 
 def test_redis_keeps_what_it_is_told() -> None:

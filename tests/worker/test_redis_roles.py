@@ -242,6 +242,22 @@ def test_a_role_may_do_what_it_is_for(server: ServerWithUsers, role: str) -> Non
         assert [command for command in ALLOWED[role] if denied(redis, command)] == []
 
 
+@pytest.mark.parametrize("role", ["operator", "moderator"])
+def test_doctor_tells_a_wrong_user_or_password_from_a_redis_that_is_away(
+    server: ServerWithUsers, role: str, tmp_path: Path
+) -> None:
+    """An operator on the first day would start a second Redis, where a password is wrong or the role is another."""
+    (tmp_path / "password").write_text("guess\n")
+    environment = server.environment(role)
+    if role == "operator":
+        environment["LIVEWARDEN_REDIS_PASSWORD_FILE"] = str(tmp_path / "password")
+    ran = livewarden("doctor", "--json", environment=environment | {"HOME": str(tmp_path)})
+    (found,) = [check for check in ran.records if check["name"] == "redis"]
+    assert found["state"] == "fail"
+    assert "refuses this user" in found["found"]
+    assert "LIVEWARDEN_REDIS_PASSWORD_FILE" in found["advice"]
+
+
 def test_nobody_comes_in_without_a_name_and_its_password(server: ServerWithUsers) -> None:
     """Whoever reaches the port would be a worker."""
     with server.client(None) as nobody, pytest.raises(AuthenticationError):
@@ -339,6 +355,8 @@ def test_all_of_a_deployment_runs_in_its_roles(server: ServerWithUsers, origin: 
 
         assert run("operator", "streams", "show", "s", "--json")[0]["purpose"] == "drill"
         run("operator", "streams", "add", "other", "--url", "http://127.0.0.1:1/x.m3u8", "--purpose", "drill")
+        run("operator", "streams", "add", "other", "--url", "http://127.0.0.1:1/y.m3u8", "--purpose", "canary")
+        run("operator", "streams", "refused")
         run("operator", "streams", "signal", "other", "viewer-reports=3")
         run("operator", "streams", "remove", "other")
         assert len(run("operator", "streams", "list", "--json")) == 2
@@ -376,4 +394,4 @@ def test_all_of_a_deployment_runs_in_its_roles(server: ServerWithUsers, origin: 
     assert "NOPERM" not in logs
     assert "Traceback" not in logs
     assert (server.folder / "worker/password").read_text().strip() not in logs
-    assert "redis://worker:**@" in logs
+    assert "//worker:**@" in logs

@@ -8,6 +8,7 @@ from worker.errors import StoreError
 from worker.intake.batches import waiting
 from worker.intake.refusals import refused_counts, refused_messages
 from worker.redisdb import connect, now_ms, store_errors
+from worker.streams.registry import DUE_NEW
 
 MANY = 1_000
 """Messages that wait: one reader is through with as many in some seconds."""
@@ -19,17 +20,22 @@ def examine_intake(settings: Settings) -> Iterator[Diagnosis]:
     """Tells how many messages wait and were refused; nothing where Redis is away: another check tells that."""
     try:
         with connect(settings.redis_url.get_secret_value(), retries=0) as redis, store_errors():
-            length, counts, newest, now = (
+            length, counts, newest, now, new = (
                 waiting(redis),
                 refused_counts(redis),
                 refused_messages(redis, 1),
                 now_ms(redis),
+                int(redis.zcard(DUE_NEW)),
             )
     except StoreError:
         return
     told = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
     found = f"{length:,} messages wait; {f'refused so far: {told}' if told else 'none was refused'}"
-    if length > MANY:
+    if new:
+        found += f"; {new:,} streams wait for their first poll, or were never read"
+    if new > MANY:
+        advice = "see who registers so many streams, and whether their URLs can be read: `livewarden streams list`"
+    elif length > MANY:
         advice = "see that workers run, and who sends so much"
     elif newest and now - int(newest[0]["at_ms"]) < LATELY_MS:
         advice = "the last was refused within the hour: see which and why with `livewarden streams refused`"

@@ -9,7 +9,7 @@ from secrets import token_hex
 from typing import Any
 
 from redis import ConnectionPool, Redis
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
@@ -25,6 +25,11 @@ SLOW_DISK_SECONDS = 0.25
 """A WAITAOF that takes longer (>) holds up every segment: 1 ms with `appendfsync always`, 0.8 s with `everysec`
 (measured on Redis 8)."""
 
+FULL = 0.75
+"""Share of Redis's memory above which (>) an operator is warned: a rewrite of the append-only file takes some too."""
+
+MEGABYTE = 1_000_000
+
 _PROBE_MILLISECONDS = 10_000
 """Life of the key that is written to try the disk."""
 
@@ -34,6 +39,17 @@ def examine_redis(url: str) -> Iterator[Diagnosis]:
     try:
         redis = connect(url)
         server = redis.info("server")
+    except (AuthenticationError, NoPermissionError) as error:
+        yield Diagnosis(
+            name="redis",
+            state=State.FAIL,
+            found=f"refuses this user: {error}",
+            advice=(
+                "set LIVEWARDEN_REDIS_USERNAME and LIVEWARDEN_REDIS_PASSWORD_FILE to a role that may run `doctor`, "
+                "operator or worker (docs/redis-users.md); Redis reads changed users when it restarts"
+            ),
+        )
+        return
     except (RedisError, StoreError) as error:
         yield Diagnosis(
             name="redis",
@@ -48,6 +64,7 @@ def examine_redis(url: str) -> Iterator[Diagnosis]:
         yield _append_only(redis)
         yield _fsync(redis)
         yield _eviction(redis)
+        yield _memory(redis)
         yield _disk(redis)
         yield _clock(redis)
 
@@ -123,6 +140,26 @@ def _eviction(redis: Redis) -> Diagnosis:
     if found == "noeviction":
         return Diagnosis(name=name, state=State.OK, found=found)
     return Diagnosis(name=name, state=State.FAIL, found=f"{found}: what is pending may be evicted", advice=advice)
+
+
+def _memory(redis: Redis) -> Diagnosis:
+    """A full Redis refuses all writes: no segment is moderated any more."""
+    name, advice = (
+        "redis memory",
+        "see what fills it (`redis-cli --bigkeys`, `livewarden streams list`), or give it more",
+    )
+    try:
+        memory = redis.info("memory")
+    except RedisError as error:
+        return _unknown(name, error, advice)
+    used, limit = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
+    machine = int(memory.get("total_system_memory", 0))
+    most = limit or machine
+    of = f"of {most / MEGABYTE:,.0f} MB that " + ("`maxmemory` allows" if limit else "its machine has (no `maxmemory`)")
+    found = f"{used / MEGABYTE:,.0f} MB {of}" if most else f"{used / MEGABYTE:,.0f} MB"
+    if most and used > FULL * most:
+        return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
+    return Diagnosis(name=name, state=State.OK, found=found)
 
 
 def _disk(redis: Redis) -> Diagnosis:

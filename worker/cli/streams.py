@@ -55,7 +55,7 @@ def add(
     )
     redis = connect(settings.redis_url.get_secret_value())
     with store_errors():
-        watch(redis, registration, author=Author(deployment=settings.deployment))
+        watch(redis, registration, author=Author(deployment=settings.deployment), max_streams=settings.max_streams)
         record = show(redis, registration.stream_id)
     if as_json:
         _print_json(record)

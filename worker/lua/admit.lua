@@ -1,7 +1,7 @@
 -- Writes down what a poll found, if nobody polled or re-registered the stream meanwhile.
 -- Segments become pending with a deadline before any message about them is sent: messages may be lost, this is not.
--- KEYS: stream hash, due set, pending hash, overdue set, coverage hash, validators hash, due set of slow
---   streams.
+-- KEYS: stream hash, due set, pending hash, overdue set, coverage hash, validators hash, the two other
+--   due sets.
 -- ARGV: stream id, poll token, delay to the next poll in ms (-1: none, the stream has ended), deadline of new segments
 --   in ms from now, seconds that an ended stream's record is kept, stream fields, coverage increments, new segments
 --   (key to record), keys whose validators are dropped; the last four as JSON.
@@ -33,6 +33,7 @@ for _, key in ipairs(cjson.decode(ARGV[9])) do
   redis.call('HDEL', KEYS[6], key)
 end
 redis.call('ZREM', KEYS[7], ARGV[1])
+redis.call('ZREM', KEYS[8], ARGV[1])
 if tonumber(ARGV[3]) >= 0 then
   redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
 else

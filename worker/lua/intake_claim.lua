@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- Runs where Redis is full too (allow-oom), since it may be full of messages: nobody else would take them out.
 -- Takes a batch of messages out of the queue, under a lease; or takes over the batch of a reader whose lease is over.
 -- There is one batch at a time, so that one stream's messages are applied in their order. Safe to be sent twice.
 -- KEYS: claim, batch, rest, refusals that were not published, then the queue's lists, the most urgent first.

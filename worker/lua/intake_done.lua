@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- Runs where Redis is full too (allow-oom), as intake_claim does.
 -- Drops the first messages of a batch, which are applied or refused; keeps the lease of whoever has it for another
 -- while, or gives it back. Safe to be sent twice, and by two readers of one batch: what is dropped goes by the batch's ID
 -- and by places in it.

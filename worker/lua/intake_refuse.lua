@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- Runs where Redis is full too (allow-oom), as intake_claim does.
 -- Counts and keeps messages that are refused; safe to be sent twice.
 -- KEYS: counts, refused ones, those not yet published by reason, the newest by reason, then the mark of each message.
 -- ARGV: seconds that marks are kept, how many records are kept, then reason and record of each message.

@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- Runs where Redis is full too (allow-oom): it makes room for what it writes by the message that it follows.
 -- Takes over what a platform reports on a stream; safe to be sent twice.
 -- KEYS: stream hash, signals hash, mark of this call.
 -- ARGV: seconds that they are kept, most that there may be, seconds that the mark is kept, then name, number, name …

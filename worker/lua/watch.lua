@@ -1,8 +1,13 @@
+#!lua flags=allow-oom
+-- Runs where Redis is full too (allow-oom): it makes room for what it writes by the message that it follows.
 -- Registers a stream, or goes on with changed particulars; safe to be sent twice.
--- KEYS: stream hash, all streams, due set, signals hash, mark of this call, operators' stream.
+-- KEYS: stream hash, all streams, due set, signals hash, mark of this call, operators' stream, due set of
+--   slow streams, of new ones.
 -- ARGV: id, url, purpose, audience, risk_prior, metadata, seconds that the mark is kept, then what the caller found and
--- made its event of: whether the stream is watched (1 or 0), its url, its purpose; event, or '' if nothing is changed.
--- Returns the watch generation, or 'changed' if what the caller found is so no more: nothing was written.
+-- made its event of: whether the stream is watched (1 or 0), its url, its purpose; event, or '' if nothing is changed;
+-- how many new streams may be due at once, how many streams may be watched, prefix of the stream hashes.
+-- Returns the watch generation, or without having written anything 'changed' if what the caller found is so no more,
+-- 'full' if too many are watched.
 local before = redis.call('GET', KEYS[5])
 if before then
   return tonumber(before)
@@ -15,11 +20,18 @@ if (watched and '1' or '0') ~= ARGV[8] or (found[2] or '') ~= ARGV[9] or (found[
   return 'changed'
 end
 local goes_on = watched and found[2] == ARGV[2]
+if not watched and redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[7]) + redis.call('ZCARD', KEYS[8])
+  >= tonumber(ARGV[13]) then
+  return 'full'
+end
 
 redis.call('HSET', KEYS[1], 'stream_id', ARGV[1], 'url', ARGV[2], 'purpose', ARGV[3], 'audience', ARGV[4],
   'risk_prior', ARGV[5], 'metadata', ARGV[6])
 local generation = tonumber(found[4])
 if not goes_on then
+  local cursor = watched and redis.call('HGET', KEYS[1], 'cursor')
+  -- As `worker.polling.cursor` writes it. A stream that was read goes on being polled with the others.
+  local was_read = cursor and string.find(cursor, '"last_read_ms":%d')
   -- A poll still under way for the generation before holds another token: what it read is thrown away.
   redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
   redis.call('HDEL', KEYS[1], 'cursor', 'reason', 'media_url', 'tried', 'no_video', 'polls_begun', 'poll_errors')
@@ -27,7 +39,21 @@ if not goes_on then
   redis.call('HSET', KEYS[1], 'state', 'waiting', 'registered_ms', now_ms)
   redis.call('PERSIST', KEYS[1])
   redis.call('ZADD', KEYS[2], now_ms, ARGV[1])
-  redis.call('ZADD', KEYS[3], now_ms, ARGV[1])
+  local waits = redis.call('EXISTS', KEYS[8]) == 1 or redis.call('ZCOUNT', KEYS[3], '-inf', now_ms) >= tonumber(ARGV[12])
+  if was_read or not waits then
+    redis.call('ZREM', KEYS[8], ARGV[1])
+    redis.call('ZADD', KEYS[3], now_ms, ARGV[1])
+  else
+    -- Its place in the line, should it have one, stays: whoever registers it anew does not lose it, or gain one.
+    redis.call('ZREM', KEYS[3], ARGV[1])
+    redis.call('ZADD', KEYS[8], 'NX', now_ms, ARGV[1])
+  end
+  -- Of those whose record is gone by now a few are forgotten with each new one, so that they do not become more and more.
+  for _, id in ipairs(redis.call('ZRANDMEMBER', KEYS[2], 3)) do
+    if redis.call('EXISTS', ARGV[14] .. id) == 0 then
+      redis.call('ZREM', KEYS[2], id)
+    end
+  end
   generation = redis.call('HINCRBY', KEYS[1], 'generation', 1)
 end
 if ARGV[11] ~= '' then

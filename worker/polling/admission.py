@@ -12,7 +12,7 @@ from worker.polling.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, p
 from worker.polling.validators import unlisted, validators_key
 from worker.redisdb import now_ms, run_script
 from worker.streams.coverage import coverage_key, entry
-from worker.streams.registry import DUE, DUE_SLOW, KEPT_AFTER_END_SECONDS, stream_key
+from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, KEPT_AFTER_END_SECONDS, stream_key
 
 _SEGMENT_KEY = re.compile(r"\d+\.\d+\..*\.\d+\.[0-9a-f]+", re.ASCII)
 """As `worker.polling.hls.segment_key` makes them. What looking back found is pending too, under other keys, and costs
@@ -47,7 +47,7 @@ def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]
             OVERDUE,
             coverage_key(stream.stream_id),
             validators_key(stream.stream_id),
-            DUE if stream.due == DUE_SLOW else DUE_SLOW,
+            *(due for due in (DUE, DUE_SLOW, DUE_NEW) if due != stream.due),
         ],
         args=[
             stream.stream_id,

@@ -29,7 +29,7 @@ from worker.polling.slowpolls import due_after, hand_over
 from worker.polling.timeline import SEEN_SEGMENTS, advance, doubts, failed_poll
 from worker.polling.validators import first_comparable
 from worker.redisdb import drop_idle_connections, now_ms
-from worker.streams.registry import DUE_SLOW
+from worker.streams.registry import DUE_NEW, DUE_SLOW
 from worker.streams.slowness import QUICK_PLAYLIST_SECONDS
 
 _log = logging.getLogger(__name__)
@@ -253,6 +253,9 @@ class _Batch:
         else:
             _log.warning("stream %s: %s", stream.stream_id, playlist)
             step = failed_poll(stream.cursor, now_ms=now, reason=playlist.reason)
+            if stream.cursor.last_read_ms is None:
+                # Back into line: however many there are that nobody can read, the others keep their polls.
+                stream = replace(stream, due=DUE_NEW)
         self._admit(stream, step, at_once=not isinstance(playlist, MediaPlaylist) or not playlist.ended)
 
     def _read(

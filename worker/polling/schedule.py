@@ -9,7 +9,7 @@ from worker.polling.poll import BATCH_STREAMS
 from worker.polling.segments import take_overdue
 from worker.polling.slowpolls import slow_polls_due
 from worker.redisdb import now_ms, run_script
-from worker.streams.registry import DUE, stream_key
+from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, NEW_AT_ONCE, stream_key
 
 TICK = "lw:tick"
 RECONCILED = "lw:reconciled"
@@ -22,6 +22,9 @@ SHORTEST_TICK_MS = 500
 
 LATE_TICK_MS = 2_000
 """A tick older than this is late: any worker ticks then, so that beat is no single point of failure."""
+
+_NEW_WHILE_SLOW_BEHIND = 5
+"""New streams that become due with a tick while slow polls are behind: about as many as these are through with."""
 
 RECONCILE_EVERY_MS = 2_000
 
@@ -40,7 +43,10 @@ def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object], wai
         waiting_slow_polls: likewise, of slow ones; more than one never waits.
     """
     due, reconcile = run_script(
-        redis, "tick", keys=[TICK, DUE, RECONCILED], args=[SHORTEST_TICK_MS, RECONCILE_EVERY_MS]
+        redis,
+        "tick",
+        keys=[TICK, DUE, RECONCILED, DUE_NEW, DUE_SLOW],
+        args=[SHORTEST_TICK_MS, RECONCILE_EVERY_MS, NEW_AT_ONCE, _NEW_WHILE_SLOW_BEHIND],
     )
     if reconcile:
         send("reconcile")

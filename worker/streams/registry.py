@@ -15,6 +15,7 @@ from urllib.parse import quote
 from redis import Redis
 
 from config.conditions.kinds import MAX_NOTE_CHARACTERS, MAX_NOTES
+from config.settings import DEFAULT_MAX_STREAMS
 from worker.errors import FetchError, RegistryError, StoreError
 from worker.fetching.urls import parse, without_query
 from worker.operations import OPERATIONS
@@ -26,6 +27,14 @@ DUE = "lw:due"
 """Sorted set: stream ID by the time of its next poll, in milliseconds of Redis's own clock."""
 DUE_SLOW = "lw:due.slow"
 """Likewise, for streams whose playlists take long (`worker.polling.slowpolls`); a stream is in one of both."""
+
+DUE_NEW = "lw:due.new"
+"""Likewise, for streams whose playlist was never read, where more of them came at once than are polled at once: the
+tick moves some into `DUE`, so that however many are registered, those that are watched keep their polls."""
+
+NEW_AT_ONCE = 25
+"""Streams that were never read and are due without waiting in `DUE_NEW`; so many move from there with each tick: half
+a batch of polls, a third of a second of one core. A thousand that are registered at once are all polled in 40 s."""
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 MAX_URL_LENGTH = 4096
@@ -39,6 +48,9 @@ KEPT_AFTER_END_SECONDS = 7 * 24 * 3600
 
 ONCE_SECONDS = 120
 """How long a call is known by its token: longer than whoever made it can take to make it again."""
+
+NEVER_READ_KEPT_SECONDS = 600
+"""Likewise, of a removed stream that was never read: nothing of it is pending, and nothing was seen."""
 
 MAX_TRIES = 16
 """Of a change that others' changes come in between: each takes about a millisecond."""
@@ -105,8 +117,12 @@ def check_stream_id(stream_id: object) -> str:
     Raises:
         RegistryError: for anything but 1 to 200 characters of `A-Z a-z 0-9 . _ : -`.
     """
-    if not isinstance(stream_id, str) or not _STREAM_ID.fullmatch(stream_id):
-        raise RegistryError(f"stream_id: {str(stream_id)[:220]!r}: expected 1 to 200 characters of A-Z a-z 0-9 . _ : -")
+    if not isinstance(stream_id, str):
+        # Such as the number 4711, whose text would do.
+        kind = type(stream_id).__name__
+        raise RegistryError(f"stream_id: {kind}: expected a text of 1 to 200 characters of A-Z a-z 0-9 . _ : -")
+    if not _STREAM_ID.fullmatch(stream_id):
+        raise RegistryError(f"stream_id: {stream_id[:220]!r}: expected 1 to 200 characters of A-Z a-z 0-9 . _ : -")
     return stream_id
 
 
@@ -225,7 +241,14 @@ def _count(value: dict[str, Any]) -> int:
     return count
 
 
-def watch(redis: Redis, registration: Registration, *, author: Author = _BY_HAND, token: str | None = None) -> int:
+def watch(
+    redis: Redis,
+    registration: Registration,
+    *,
+    author: Author = _BY_HAND,
+    token: str | None = None,
+    max_streams: int = DEFAULT_MAX_STREAMS,
+) -> int:
     """Begins to watch a stream, or goes on with changed particulars; may be called twice.
 
     A stream that had ended or was removed, or whose URL is another one now, begins a new watch generation: its
@@ -235,8 +258,13 @@ def watch(redis: Redis, registration: Registration, *, author: Author = _BY_HAND
     Args:
         token: names this call; the same call made again does nothing and gives the same. None: a new one.
 
+        max_streams: watched at once; one more is refused, while those that are watched may be changed.
+
     Returns:
         The watch generation, from 1.
+
+    Raises:
+        RegistryError: so many are watched already.
     """
     token = secrets.token_hex(16) if token is None else token
     stream_id, key = registration.stream_id, stream_key(registration.stream_id)
@@ -248,7 +276,7 @@ def watch(redis: Redis, registration: Registration, *, author: Author = _BY_HAND
         answer = run_script(
             redis,
             "watch",
-            keys=[key, STREAMS, DUE, signals_key(stream_id), once_key(token), OPERATIONS],
+            keys=[key, STREAMS, DUE, signals_key(stream_id), once_key(token), OPERATIONS, DUE_SLOW, DUE_NEW],
             args=[
                 stream_id,
                 registration.url,
@@ -259,8 +287,15 @@ def watch(redis: Redis, registration: Registration, *, author: Author = _BY_HAND
                 ONCE_SECONDS,
                 *found.as_args(),
                 event,
+                NEW_AT_ONCE,
+                max_streams,
+                stream_key(""),
             ],
         )
+        if answer == "full":
+            raise RegistryError(
+                f"stream_id: {stream_id}: {max_streams:,} streams are watched, as many as LIVEWARDEN_MAX_STREAMS allows"
+            )
         if answer != "changed":
             return int(answer)
     raise StoreError(f"stream {stream_id}: others change it all the time: try again")
@@ -282,13 +317,14 @@ def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: s
         answer = run_script(
             redis,
             "unwatch",
-            keys=[stream_key(stream_id), DUE, STREAMS, once_key(token), OPERATIONS, DUE_SLOW],
+            keys=[stream_key(stream_id), DUE, STREAMS, once_key(token), OPERATIONS, DUE_SLOW, DUE_NEW],
             args=[
                 stream_id,
                 KEPT_AFTER_END_SECONDS,
                 ONCE_SECONDS,
                 *found.as_args(),
                 change_event(stream_id, found, author, token=token),
+                NEVER_READ_KEPT_SECONDS,
             ],
         )
         if answer != "changed":

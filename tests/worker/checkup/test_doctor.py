@@ -55,6 +55,21 @@ def test_slow_streams_are_named(redis_url: str, redis: Redis) -> None:
     assert "-Q segments.slow,control.slow" in checks["slow streams"]["advice"]
 
 
+def test_a_flood_of_streams_and_a_redis_that_fills_up_are_told(redis_url: str, redis: Redis) -> None:
+    """Somebody registers streams by the thousand, and nobody knows before Redis is full and nothing is moderated."""
+    redis.zadd("lw:due.new", {f"s{number}": 0 for number in range(2_000)})
+    before = redis.config_get("maxmemory")["maxmemory"]
+    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] * 1.2))
+    try:
+        ran = livewarden("doctor", "--json", environment={"LIVEWARDEN_REDIS_URL": redis_url})
+    finally:
+        redis.config_set("maxmemory", before)
+    found = {record["name"]: record for record in ran.records}
+    assert "2,000 streams wait for their first poll" in found["intake"]["found"]
+    assert "who registers so many" in found["intake"]["advice"]
+    assert (found["redis memory"]["state"], found["intake"]["state"]) == ("warn", "warn")
+
+
 def test_redis_that_forgets_fails_with_advice(tmp_path: Path) -> None:
     """Escalations would be lost with the first restart, and nobody would have been told."""
     forgetful = {"appendonly": "no", "appendfsync": "no", "maxmemory-policy": "allkeys-lru"}

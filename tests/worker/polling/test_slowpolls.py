@@ -13,7 +13,7 @@ from worker.fetching.origins import AllowedOrigins
 from worker.polling.poll import PLAYLIST_TIMEOUT_SECONDS, poll_due
 from worker.polling.schedule import TICK, tick
 from worker.status import show
-from worker.streams.registry import DUE, DUE_SLOW, register, unwatch, watch
+from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, register, unwatch, watch
 from worker.streams.slowness import SlowPart, is_slow, note_slowness, slow_key
 
 WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}
@@ -91,6 +91,11 @@ def test_a_slow_poll_gives_the_full_time_and_then_counts(poller: Poller, hostile
     record = show(poller.redis, "silent")
     assert (record["state"], record["reason"]) == ("unreachable", "timeout")
     assert poller.redis.zrange(DUE, 0, -1) == []
+    # It was never read: it comes to slow polls again by way of the line of new streams.
+    assert poller.redis.zrange(DUE_NEW, 0, -1) == ["silent"]
+    poller.redis.zadd(DUE_NEW, {"silent": 0})
+    tick(poller.redis, waiting_polls=0, send=lambda _: None)
+    assert poller.poll() == 0
     assert poller.redis.zrange(DUE_SLOW, 0, -1) == ["silent"], "polled again, by slow polls"
 
 

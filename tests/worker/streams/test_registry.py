@@ -25,6 +25,12 @@ def test_refuses_ids_that_could_break_a_url_or_a_key(stream_id: object):
         ask(stream_id)
 
 
+def test_an_id_that_is_a_number_is_said_to_be_one():
+    """An engineer who sends 4711 would read that '4711' is refused for its characters, which are allowed."""
+    with pytest.raises(RegistryError, match=r"^stream_id: int: expected a text of 1 to 200 characters"):
+        ask(4711)
+
+
 @pytest.mark.parametrize(
     "url", ["ftp://x/a", "file:///etc/passwd", "http://", "https://a b", "x" * 5000, 7, "http://x:0/", "http://[x/"]
 )

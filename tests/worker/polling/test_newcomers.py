@@ -1,0 +1,140 @@
+"""Streams that are registered by the thousand, by mistake or in anger: those that are watched keep their polls."""
+
+from collections.abc import Iterator
+
+import pytest
+from hls_origin import LiveOrigin, serving
+from redis import Redis
+
+from worker.errors import RegistryError
+from worker.fetching.fetch import Fetcher
+from worker.fetching.origins import AllowedOrigins
+from worker.polling.poll import poll_due
+from worker.polling.schedule import TICK, tick
+from worker.redisdb import now_ms
+from worker.streams.registry import (
+    DUE,
+    DUE_NEW,
+    KEPT_AFTER_END_SECONDS,
+    NEVER_READ_KEPT_SECONDS,
+    NEW_AT_ONCE,
+    register,
+    stream_ids,
+    stream_key,
+    unwatch,
+    watch,
+)
+
+HONEST = [f"honest-{number}" for number in range(4)]
+MANY = 4 * NEW_AT_ONCE
+
+
+class Deployment:
+    """Ticks and polls of a real origin, one after another."""
+
+    def __init__(self, redis: Redis, origin: LiveOrigin) -> None:
+        self.redis, self.origin = redis, origin
+        self.fetcher = Fetcher(AllowedOrigins.parse([origin.host]))
+        origin.add("0.ts", b"x")
+
+    def watch(self, name: str, *, readable: bool = True) -> None:
+        url = self.origin.url if readable else f"http://{self.origin.host}/nothing/{name}.m3u8"
+        watch(self.redis, register(name, url, url_template="", legal_basis=""))
+
+    def tick(self) -> int:
+        """As if the last one was a while ago; gives how many polls it sends."""
+        self.redis.delete(TICK)
+        return tick(self.redis, waiting_polls=0, send=lambda _: None)
+
+    def poll(self) -> None:
+        poll_due(self.redis, self.fetcher, height_pixels=360, send=lambda *_: None)
+
+    def state(self, name: str) -> str | None:
+        return self.redis.hget(stream_key(name), "state")
+
+
+@pytest.fixture
+def deployment(redis: Redis) -> Iterator[Deployment]:
+    with serving(LiveOrigin()) as origin:
+        made = Deployment(redis, origin)
+        yield made
+        made.fetcher.close()
+
+
+def test_streams_that_nobody_can_read_leave_the_others_their_polls(deployment: Deployment) -> None:
+    """Some thousand streams registered with a wrong URL would end the watch of all others."""
+    for name in HONEST:
+        deployment.watch(name)
+    deployment.poll()
+    for number in range(MANY):
+        deployment.watch(f"new-{number}", readable=False)
+    for _ in range(MANY // NEW_AT_ONCE + 1):
+        deployment.redis.zadd(DUE, dict.fromkeys(HONEST, now_ms(deployment.redis)))
+        before = deployment.redis.hmget(stream_key(HONEST[0]), "poll_token")
+        polls = deployment.tick()
+        assert polls <= 2, "those that are new take one batch, or two at first"
+        for _ in range(polls):
+            deployment.poll()
+        assert deployment.redis.hmget(stream_key(HONEST[0]), "poll_token") != before
+    assert {deployment.state(f"new-{number}") for number in range(MANY)} == {"unreachable"}
+    assert deployment.redis.zcard(DUE_NEW) >= MANY - NEW_AT_ONCE, "what failed waits in line again"
+    assert {*deployment.redis.zrange(DUE, 0, -1)} >= {*HONEST}
+
+
+def test_many_that_can_be_read_are_all_watched(deployment: Deployment) -> None:
+    """A platform that registers all of its streams at once would have some of them never watched."""
+    for number in range(MANY):
+        deployment.watch(f"new-{number}")
+    assert deployment.redis.zcard(DUE) == NEW_AT_ONCE, "these need not wait"
+    for _ in range(MANY // NEW_AT_ONCE):
+        deployment.tick()
+        deployment.poll()
+    assert {deployment.state(f"new-{number}") for number in range(MANY)} == {"live"}
+    assert (deployment.redis.zcard(DUE), deployment.redis.zcard(DUE_NEW)) == (MANY, 0)
+
+
+def test_a_stream_in_line_can_be_changed_and_removed(deployment: Deployment) -> None:
+    """A stream that was removed while it waited in line would be polled, or one that is changed lose its place."""
+    for number in range(NEW_AT_ONCE + 2):
+        deployment.watch(f"new-{number}")
+    last = f"new-{NEW_AT_ONCE + 1}"
+    place = deployment.redis.zscore(DUE_NEW, last)
+    deployment.watch(last, readable=False)
+    assert deployment.redis.zscore(DUE_NEW, last) == place
+    unwatch(deployment.redis, last)
+    assert deployment.redis.zscore(DUE_NEW, last) is None
+    assert 0 < deployment.redis.ttl(stream_key(last)) <= KEPT_AFTER_END_SECONDS
+    other = f"new-{NEW_AT_ONCE}"
+    unwatch(deployment.redis, other)
+    assert deployment.redis.ttl(stream_key(other)) <= NEVER_READ_KEPT_SECONDS, "nothing was seen of it"
+
+
+def test_a_watched_stream_whose_url_changes_does_not_wait_in_line(deployment: Deployment) -> None:
+    """A platform that signs a URL anew while others register many would lose sight of its stream."""
+    deployment.watch("honest-0")
+    deployment.poll()
+    for number in range(2 * NEW_AT_ONCE):
+        deployment.watch(f"new-{number}")
+    deployment.watch("honest-0", readable=False)
+    assert deployment.redis.zscore(DUE, "honest-0") <= now_ms(deployment.redis)
+    assert deployment.redis.zscore(DUE_NEW, "honest-0") is None
+
+
+def test_no_more_streams_are_watched_than_the_operator_allows(redis: Redis) -> None:
+    """Whoever may register streams could fill Redis, and then nothing is watched any more."""
+    for name in ("a", "b"):
+        watch(redis, register(name, "https://cdn.example/a", url_template="", legal_basis=""), max_streams=2)
+    with pytest.raises(RegistryError, match="2 streams are watched, as many as LIVEWARDEN_MAX_STREAMS allows"):
+        watch(redis, register("c", "https://cdn.example/a", url_template="", legal_basis=""), max_streams=2)
+    assert not redis.exists(stream_key("c"))
+    assert watch(redis, register("a", "https://cdn.example/b", url_template="", legal_basis=""), max_streams=2) == 2
+    unwatch(redis, "b")
+    assert watch(redis, register("c", "https://cdn.example/a", url_template="", legal_basis=""), max_streams=2) == 1
+
+
+def test_ids_whose_record_is_gone_are_forgotten(redis: Redis) -> None:
+    """`streams list` would take longer each month, and Redis more memory."""
+    redis.zadd("lw:streams", {f"gone-{number}": number for number in range(20)})
+    for number in range(40):
+        watch(redis, register(f"s{number}", "https://cdn.example/a", url_template="", legal_basis=""))
+    assert len([name for name in stream_ids(redis) if name.startswith("gone")]) < 10
