@@ -154,6 +154,7 @@ def _moderate(
                 init=init,
                 gate=gate,
                 stuck=stuck,
+                fresh=begun.deaths > 0,
             )
     except DecoderError as error:
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
