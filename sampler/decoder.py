@@ -71,7 +71,7 @@ class Decoder:
         self.unconfined: tuple[str, ...] = ()
         """What this machine could not take from the decoder, in words; known once it is started."""
         self.shared = False
-        """The process that worked on the last input had worked on others before, any of which may have taken it over."""
+        """The process that worked on the last input had had others before, of which any may have taken it over."""
         self._zygote = Zygote(memory_bytes=self.limits.memory_bytes, program=program)
         self._inputs_a_process = inputs_a_process
         self._process: Process | None = None
@@ -239,6 +239,7 @@ class Decoder:
         process = self._process
         reusable = not fresh and self._exchange is None and process is not None and process.fit
         if reusable and process is not None and process.requests < self._inputs_a_process:
+            process.go_on()
             return process
         try:
             try:
@@ -292,8 +293,12 @@ class Decoder:
         if self._exchange is not None:
             self._exchange.close()
         self._exchange = None
-        if self._process is not None and self._process.requests >= self._inputs_a_process:
+        if self._process is None:
+            return
+        if self._process.requests >= self._inputs_a_process:
             self._end()
+        else:
+            self._process.pause()
 
     def _end(self) -> None:
         """Ends the process that decodes, if there is one, and its request."""

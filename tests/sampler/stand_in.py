@@ -179,7 +179,17 @@ SLOW: dict[str, Callable[[Liar], None]] = {
     "a picture now and then": lambda liar: [(time.sleep(DRIP_SECONDS), liar.more(1)) for _ in range(1000)] and None,
 }
 """Each would go on for ever."""
+
+
+def work_without_end(liar: Liar) -> None:
+    """The answer is whole before that."""
+    liar.send()
+    while True:
+        pass
+
+
 TRUTHS: dict[str, Callable[[Liar], None]] = {
+    "one picture, and work without end": work_without_end,
     "one picture": lambda liar: liar.send(),
     "an error with control characters": lambda liar: liar.send(
         type="error", error="UndecodableError", text="\x1b[2J\u202e" + "!" * 10_000

@@ -211,7 +211,9 @@ def test_mirrored_picture_is_found_where_a_list_asks_for_it(decoder: Decoder, pi
     assert match.distance <= 10
 
 
-@pytest.mark.parametrize("lie", ["silence", "no byte at all", "an error with control characters", "an infinite duration"])
+@pytest.mark.parametrize(
+    "lie", ["silence", "no byte at all", "an error with control characters", "an infinite duration"]
+)
 def test_a_decoder_that_one_stream_took_over_costs_the_next_one_no_segment(lie: str) -> None:
     """A broadcaster would have other people's segments called undecodable, or quarantined."""
     with Decoder(program=STAND_IN, limits=Limits(wall_seconds=2.0)) as taken_over:
@@ -225,7 +227,9 @@ def test_a_decoder_that_one_stream_took_over_costs_the_next_one_no_segment(lie: 
 def test_an_input_that_kills_its_own_decoder_is_tried_once() -> None:
     """Each try of a hostile segment takes the decoder's whole time from others."""
     with Decoder(program=STAND_IN) as decoder:
-        pipeline = Pipeline(decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=(), policy=load_policy(None))
+        pipeline = Pipeline(
+            decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=(), policy=load_policy(None)
+        )
         for _ in range(2):
             with pytest.raises(DecoderDiedError):
                 pipeline.moderate(LIE + b"silence", origin=LIVE, seed=SEED)
