@@ -152,7 +152,11 @@ OPERATIONS = {"sample": sample, "still": still}
 
 
 def answer(request: dict[str, Any], descriptor: int, outbox: Outbox) -> None:
-    """Answers a request: `more` with pictures as often as it takes, then `done` with the last ones, or `error`."""
+    """Answers a request: `more` with pictures as often as it takes, then `done` with the last ones, or `error`.
+
+    With the last message the parent may stop this process until its next request, so nothing is left to do after it
+    but to close what the parent made for this one.
+    """
     try:
         reply = OPERATIONS[request["operation"]](request, descriptor, outbox)
     except SamplerError as error:

@@ -12,6 +12,7 @@ import platform
 import resource
 import signal
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,8 @@ FILE_BYTES: Final = Limits().batch_file_bytes
 DECODER_DESCRIPTORS: Final = 16
 """With FILE_BYTES, the bound for what is in memfds. A decoder has eight: three of /dev/null, sockets, the input and
 pictures."""
+FIRST_VICTIM: Final = "1000"
+"""Of the kernel where memory runs out (proc(5), oom_score_adj): not the worker, nor another's process."""
 
 
 class _Program(ctypes.Structure):
@@ -86,6 +89,9 @@ def confine_zygote(*, parent: int, descriptors: int, file_bytes: int = FILE_BYTE
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     _prepared = _prepare()
+    with suppress(OSError):
+        # Inherited by what is forked. Any process may become a likelier victim.
+        Path("/proc/self/oom_score_adj").write_text(FIRST_VICTIM)
     libc = _prepared.libc
     if libc is None:
         return ["no parent-death signal: not Linux"]

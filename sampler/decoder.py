@@ -70,6 +70,8 @@ class Decoder:
         self.limits = limits if limits is not None else Limits()
         self.unconfined: tuple[str, ...] = ()
         """What this machine could not take from the decoder, in words; known once it is started."""
+        self.shared = False
+        """The process that worked on the last input had had others before, of which any may have taken it over."""
         self._zygote = Zygote(memory_bytes=self.limits.memory_bytes, program=program)
         self._inputs_a_process = inputs_a_process
         self._process: Process | None = None
@@ -105,6 +107,7 @@ class Decoder:
         seed: bytes,
         packets: bool = False,
         consume: Callable[[SampledFrame], None] | None = None,
+        fresh: bool = False,
     ) -> SampledSegment:
         """Takes the pictures worth looking at from one segment or file.
 
@@ -117,6 +120,7 @@ class Decoder:
             consume: is given each picture as it comes, in the order of `frames`, which then stays empty: so that a
                 file of any length is worked through in bounded memory. It must not keep the picture, whose memory is
                 written again.
+            fresh: in a process that has worked on no other input.
 
         Raises:
             InputError: nothing could be looked at; its `reason` is for the ledger.
@@ -129,7 +133,7 @@ class Decoder:
         held_bytes = 0
         transfer_seconds = 0.0
         try:
-            exchange = self._begin(request, profile, data, init, bounds)
+            exchange = self._begin(request, profile, data, init, bounds, fresh=fresh)
             while True:
                 message = self._receive(exchange)
                 paused, began = time.monotonic(), time.thread_time()
@@ -166,15 +170,19 @@ class Decoder:
                 elapsed_seconds=time.monotonic() - exchange.began,
             )
 
-    def picture(self, data: bytes) -> Picture:
+    def picture(self, data: bytes, *, fresh: bool = False) -> Picture:
         """Decodes a still picture: PNG, JPEG, WebP, GIF (its first picture), BMP or TIFF.
+
+        Args:
+            data: its bytes.
+            fresh: as for `sample`.
 
         Raises:
             InputError, DecoderError: as `sample`.
         """
         bounds = Bounds(limits=self.limits, size_bytes=input_size(data, b"", self.limits), packets=False)
         try:
-            exchange = self._begin({"operation": "still"}, BALANCED, data, b"", bounds)
+            exchange = self._begin({"operation": "still"}, BALANCED, data, b"", bounds, fresh=fresh)
             frames: list[tuple[SampledFrame, float]] = []
             while True:
                 message = self._receive(exchange)
@@ -196,10 +204,19 @@ class Decoder:
         self._zygote.close()
 
     def _begin(
-        self, request: dict[str, Any], profile: SamplingProfile, data: bytes | BinaryIO, init: bytes, bounds: Bounds
+        self,
+        request: dict[str, Any],
+        profile: SamplingProfile,
+        data: bytes | BinaryIO,
+        init: bytes,
+        bounds: Bounds,
+        *,
+        fresh: bool,
     ) -> Exchange:
         """Has a process begin to work on a request."""
-        process = self._fit_process()
+        self.shared = False
+        process = self._fit_process(fresh=fresh)
+        self.shared = process.requests > 0
         process.requests += 1
         self._number += 1
         # Known to us before anything of it is there, so that whatever interrupts us can end it.
@@ -212,7 +229,7 @@ class Decoder:
             raise DecoderUnavailableError("there is no memory for a decoder") from error
         return self._exchange
 
-    def _fit_process(self) -> Process:
+    def _fit_process(self, *, fresh: bool) -> Process:
         """The process of the request before, if it may work on one more, or a fresh one."""
         if self._owner != os.getpid():
             # It is our parent's, as the prepared process is.
@@ -220,7 +237,9 @@ class Decoder:
             self._zygote.close()
             self._owner = os.getpid()
         process = self._process
-        if self._exchange is None and process is not None and process.fit and process.requests < self._inputs_a_process:
+        reusable = not fresh and self._exchange is None and process is not None and process.fit
+        if reusable and process is not None and process.requests < self._inputs_a_process:
+            process.go_on()
             return process
         try:
             try:
@@ -274,8 +293,12 @@ class Decoder:
         if self._exchange is not None:
             self._exchange.close()
         self._exchange = None
-        if self._process is not None and self._process.requests >= self._inputs_a_process:
+        if self._process is None:
+            return
+        if self._process.requests >= self._inputs_a_process:
             self._end()
+        else:
+            self._process.pause()
 
     def _end(self) -> None:
         """Ends the process that decodes, if there is one, and its request."""

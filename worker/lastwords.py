@@ -11,7 +11,7 @@ from redis import Redis
 from models.classifier import StuckRun
 from worker.errors import StoreError
 from worker.policy.breaker import STUCK_SECONDS, leave_out, tell_stuck
-from worker.polling.segments import defer
+from worker.polling.segments import Begun, defer
 from worker.redisdb import store_errors
 
 _log = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ class LastWords:
     deployment: str
     close_log: Callable[[], None]
     """Writes what is waiting for the verdict log, or gives up."""
-    segment: tuple[str, str] | None = None
-    """Stream and segment key of what is worked on now."""
+    segment: tuple[str, Begun] | None = None
+    """Stream and segment of what is worked on now."""
 
     def say(self, run: StuckRun) -> None:
         """Leaves the model out for all workers, gives the segment back, tells operators, and ends this process.

@@ -102,7 +102,7 @@ def moderate_segment(process: Process, stream_id: str, segment_key: str, *, pass
         _end_trial(process, stream_id, begun, pass_on, quick=False)
         _fail(process, judging, stream_id, begun.record, "worker_lost")
         return
-    process.last_words.segment = (stream_id, segment_key)
+    process.last_words.segment = (stream_id, begun)
     pace = Pace()
     try:
         _moderate(process, judging, stream_id, begun, pace, pass_on)
@@ -110,7 +110,7 @@ def moderate_segment(process: Process, stream_id: str, segment_key: str, *, pass
     except OutOfTimeError:
         _log.warning("stream %s segment %s: out of time", stream_id, segment_key)
         process.drop_connections()
-        defer(process.redis, stream_id, segment_key, delay_ms=0, in_order=False)
+        defer(process.redis, stream_id, begun, delay_ms=0, in_order=False)
     finally:
         process.last_words.segment = None
 
@@ -135,7 +135,7 @@ def _moderate(
     except FetchError as error:
         if pass_on is not None and error.reason not in _FINAL_REASONS and pace.failed_slowly:
             _log.info("stream %s segment %s: goes to the slow queue: %s", stream_id, record.key, error)
-            _hand_over(process, stream_id, record, pass_on)
+            _hand_over(process, stream_id, begun, pass_on)
             _end_trial(process, stream_id, begun, pass_on, quick=False)
             return
         _end_trial(process, stream_id, begun, pass_on, quick=not pace.failed_slowly)
@@ -154,13 +154,14 @@ def _moderate(
                 init=init,
                 gate=gate,
                 stuck=stuck,
+                fresh=begun.deaths > 0,
             )
     except DecoderError as error:
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
         if begun.deaths + 1 >= MAX_DECODER_DEATHS:
             _fail(process, judging, stream_id, record, "quarantined")
         else:
-            defer(process.redis, stream_id, record.key, delay_ms=0, counts="deaths")
+            defer(process.redis, stream_id, begun, delay_ms=0, counts="deaths")
         return
     except SamplerError as error:
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
@@ -176,15 +177,15 @@ def _end_trial(process: Process, stream_id: str, begun: Begun, pass_on: PassOn |
             pass_on(stream_id, key)
 
 
-def _hand_over(process: Process, stream_id: str, record: SegmentRecord, pass_on: PassOn) -> None:
+def _hand_over(process: Process, stream_id: str, begun: Begun, pass_on: PassOn) -> None:
     """Leaves a segment to the slow queue, as if it had not been begun: no try of it is counted.
 
     The mark comes first, so that what else waits of the stream is passed on without a fetch. Should the message be
     lost, the reconciler sends another, which by the mark goes to the slow queue too.
     """
     note_slowness(process.redis, SlowPart.SEGMENTS, stream_id, slow=True, held_seconds=QUICK_SECONDS)
-    defer(process.redis, stream_id, record.key, delay_ms=FIRST_DEADLINE_MS)
-    pass_on(stream_id, record.key)
+    defer(process.redis, stream_id, begun, delay_ms=FIRST_DEADLINE_MS)
+    pass_on(stream_id, begun.record.key)
 
 
 def _fetch(
@@ -210,7 +211,7 @@ def _after_failed_fetch(process: Process, judging: Judging, stream_id: str, begu
     record = begun.record
     may_come = not error.gone or now_ms(process.redis) - record.admitted_ms < GRACE_MS
     if error.reason not in _FINAL_REASONS and may_come and begun.fetches < len(RETRY_DELAYS_MS):
-        defer(process.redis, stream_id, record.key, delay_ms=RETRY_DELAYS_MS[begun.fetches], counts="fetches")
+        defer(process.redis, stream_id, begun, delay_ms=RETRY_DELAYS_MS[begun.fetches], counts="fetches")
         return
     _fail(process, judging, stream_id, record, "lost" if error.gone else error.reason)
 

@@ -6,6 +6,7 @@ No Celery, no Redis and no network in it: `livewarden scan` runs the same on a f
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from time import thread_time, time
 from types import MappingProxyType
 from typing import BinaryIO
@@ -20,6 +21,7 @@ from models.classifier import Classifier, WhenStuck
 from models.pdq import PdqHash
 from models.pdq_variants import Variants, hash_with_variants
 from sampler.decoder import Decoder
+from sampler.errors import SamplerError
 from sampler.frames import SampledFrame, SampledSegment, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.bank.allowance import marked
@@ -95,19 +97,47 @@ class Pipeline:
         gate: GateState | None = None,
         stuck: Collection[str] = (),
         observe: Observer | None = None,
+        fresh: bool = False,
     ) -> SegmentVerdict:
         """Judges each picture that the sampler takes of one segment, as it comes.
+
+        Decoding that fails in a process that had other streams' inputs before is tried again, at once, in a process of
+        the segment's own: a decoder that another stream took over would else have this one called undecodable, or
+        quarantined.
 
         Args:
             data: the segment's bytes, or a file open for reading; `init`: the bytes of its EXT-X-MAP.
             seed: secret; decides where audits look.
             gate: the picture last classified of the same stream and epoch.
             stuck: models that are not to be asked; pictures are hashed and matched all the same.
-            observe: is shown each picture.
+            observe: is shown each picture; where it is, nothing is tried again.
+            fresh: in a process of its own from the beginning.
 
         Raises:
             sampler.errors.SamplerError: nothing could be looked at; its `reason` goes to the ledger.
         """
+        moderate = partial(
+            self._moderate, data, origin=origin, seed=seed, init=init, gate=gate, stuck=stuck, observe=observe
+        )
+        try:
+            return moderate(fresh=fresh)
+        except SamplerError:
+            if not self._decoder.shared or observe is not None:
+                raise
+        return moderate(fresh=True)
+
+    def _moderate(
+        self,
+        data: bytes | BinaryIO,
+        *,
+        origin: Origin,
+        seed: bytes,
+        init: bytes,
+        gate: GateState | None,
+        stuck: Collection[str],
+        observe: Observer | None,
+        fresh: bool,
+    ) -> SegmentVerdict:
         started = thread_time()
         clock = StageClock()
         in_force = self._bank()
@@ -123,7 +153,7 @@ class Pipeline:
             if observe is not None:
                 observe(frame.picture, sample)
 
-        segment = self._decoder.sample(data, init=init, profile=profile, seed=seed, consume=look)
+        segment = self._decoder.sample(data, init=init, profile=profile, seed=seed, consume=look, fresh=fresh)
         self._mark_unconfined(degraded)
         # Concealed pictures speak for nothing, as the sampler told already.
         instants = [(sample.pts_seconds - origin.offset_seconds, sample) for sample in samples if not sample.concealed]

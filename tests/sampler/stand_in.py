@@ -1,7 +1,7 @@
 """A stand-in for the decoder: speaks its protocol, from a real process, and lies as the input tells it to.
 
 `python tests/sampler/stand_in.py DESCRIPTOR PARENT MEMORY_BYTES` is a prepared process as `sampler.child` is. An input
-that begins with `LIE` names a lie; any other is decoded as it should be.
+that begins with `LIE` or `LATER` names a lie; any other is decoded as it should be.
 """
 
 import os
@@ -18,6 +18,8 @@ from sampler.prepared import prepare
 
 STAND_IN = (sys.executable, __file__)
 LIE = b"lie: "
+LATER = b"later: "
+"""Likewise, but it is the next input, another's, that the named lie is told of."""
 SIDE = 64
 PICTURE = {
     "layout": "grey",
@@ -177,24 +179,38 @@ SLOW: dict[str, Callable[[Liar], None]] = {
     "a picture now and then": lambda liar: [(time.sleep(DRIP_SECONDS), liar.more(1)) for _ in range(1000)] and None,
 }
 """Each would go on for ever."""
+
+
+def work_without_end(liar: Liar) -> None:
+    """The answer is whole before that."""
+    liar.send()
+    while True:
+        pass
+
+
 TRUTHS: dict[str, Callable[[Liar], None]] = {
+    "one picture, and work without end": work_without_end,
     "one picture": lambda liar: liar.send(),
     "an error with control characters": lambda liar: liar.send(
         type="error", error="UndecodableError", text="\x1b[2J\u202e" + "!" * 10_000
     ),
 }
 """What is believed."""
+ALL = LIES | SLOW | TRUTHS
 
 
 def lie_or_serve(sock: socket.socket) -> None:
     """Answers requests as their inputs ask for."""
+    later = ""
     while True:
         request, (descriptor, *files) = wire.receive_request(sock)
         head = os.pread(descriptor, 100, 0)
-        if head.startswith(LIE):
-            name = head.removeprefix(LIE).decode()
+        name, later = later or head.removeprefix(LIE).decode(errors="replace"), ""
+        if head.startswith(LATER):
+            later, name = head.removeprefix(LATER).decode(), "one picture"
+        if name in ALL:
             os.pwrite(files[0], bytes(SIDE * SIDE), 0)
-            (LIES | SLOW | TRUTHS)[name](Liar(sock, request["number"]))
+            ALL[name](Liar(sock, request["number"]))
         else:
             answer(request, descriptor, Outbox(sock, files, request["number"]))
         for opened in (descriptor, *files):

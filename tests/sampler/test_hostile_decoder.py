@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hls_origin import eventually
 from hostile_media import segment
 from stand_in import LIE, LIES, SLOW, STAND_IN, TRUTHS
 
@@ -57,7 +58,25 @@ def test_the_truth_is_believed(stand_in: Decoder) -> None:
     """The lies above would be refused for another reason than the one that they name."""
     (frame,) = stand_in.sample(told("one picture"), profile=BALANCED, seed=b"").frames
     assert frame.picture.luma().shape == (64, 64)
-    assert set(TRUTHS) == {"one picture", "an error with control characters"}
+    assert set(TRUTHS) == {"one picture", "one picture, and work without end", "an error with control characters"}
+
+
+def test_a_decoder_takes_no_cpu_between_its_requests() -> None:
+    """One that was taken over would take half of the machine from all streams, after an answer like any other."""
+    with Decoder(program=STAND_IN, limits=Limits(wall_seconds=WALL_SECONDS)) as decoder:
+        decoder.sample(told("one picture, and work without end"), profile=BALANCED, seed=b"")
+        stat = Path(f"/proc/{decoder.child_pid}/stat")
+        eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", within_seconds=20, what="it stops")
+        with pytest.raises(DecoderTimeoutError):
+            decoder.sample(segment(), profile=BALANCED, seed=b"")
+        assert decoder.sample(segment(), profile=BALANCED, seed=b"").frames
+
+
+def test_memory_that_runs_out_costs_a_decoder_and_not_its_worker(stand_in: Decoder) -> None:
+    """The kernel would end the worker, or Redis, for what a hostile input made a decoder take."""
+    stand_in.sample(segment(), profile=BALANCED, seed=b"")
+    assert Path(f"/proc/{stand_in.child_pid}/oom_score_adj").read_text().strip() == "1000"
+    assert Path(f"/proc/{os.getpid()}/oom_score_adj").read_text().strip() != "1000"
 
 
 def test_an_errors_text_is_short_and_harmless(stand_in: Decoder) -> None:

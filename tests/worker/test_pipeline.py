@@ -8,6 +8,7 @@ import pytest
 from clips import RATE, card, clip, held, photo, shade
 from hostile_media import segment
 from media import cut, encode, steady, x264
+from stand_in import LATER, LIE, STAND_IN
 from tinymodels import classifier, mean_model
 
 from config.facts import ListMatch, StreamFacts
@@ -18,7 +19,8 @@ from models.bank.entries import Entry, HashKind, ListSpec, Variant
 from models.classifier import Classifier
 from models.shelf import load_classifiers
 from sampler.decoder import Decoder
-from sampler.errors import SamplerError
+from sampler.errors import DecoderDiedError, SamplerError
+from sampler.limits import Limits
 from sampler.picture import Picture
 from worker.bank.follower import InForce, always
 from worker.pipeline import CLASSIFIER_FAILED, Origin, Pipeline
@@ -207,3 +209,28 @@ def test_mirrored_picture_is_found_where_a_list_asks_for_it(decoder: Decoder, pi
     (match,) = matches((Variant.MIRROR,))
     assert (match.list, match.entry, match.variant, match.version) == ("own", "case-7", "mirror", "empty+2-0")
     assert match.distance <= 10
+
+
+@pytest.mark.parametrize(
+    "lie", ["silence", "no byte at all", "an error with control characters", "an infinite duration"]
+)
+def test_a_decoder_that_one_stream_took_over_costs_the_next_one_no_segment(lie: str) -> None:
+    """A broadcaster would have other people's segments called undecodable, or quarantined."""
+    with Decoder(program=STAND_IN, limits=Limits(wall_seconds=2.0)) as taken_over:
+        pipeline = Pipeline(
+            decoder=taken_over, bank=always(InForce(bank=Bank())), classifiers=(), policy=load_policy(None)
+        )
+        pipeline.moderate(LATER + lie.encode(), origin=LIVE, seed=SEED)
+        assert pipeline.moderate(clip(held(card(), 2)), origin=LIVE, seed=SEED).samples[0].matches
+
+
+def test_an_input_that_kills_its_own_decoder_is_tried_once() -> None:
+    """Each try of a hostile segment takes the decoder's whole time from others."""
+    with Decoder(program=STAND_IN) as decoder:
+        pipeline = Pipeline(
+            decoder=decoder, bank=always(InForce(bank=Bank())), classifiers=(), policy=load_policy(None)
+        )
+        for _ in range(2):
+            with pytest.raises(DecoderDiedError):
+                pipeline.moderate(LIE + b"silence", origin=LIVE, seed=SEED)
+            assert not decoder.shared

@@ -3,7 +3,7 @@
 -- KEYS: pending hash, overdue set, tries hash, mark of slow streams, trial, mark of quick streams, segments that wait
 --   for the trial's end. ARGV: member of the overdue set, segment key, lease
 --   in ms, seconds that the tries are kept, 1 if a slow stream's segment may be begun here,
---   longest time of a trial in ms.
+--   longest time of a trial in ms, token of this beginning: sent twice, it is answered as the first time.
 -- Returns {'settled'}, {'leased'}, {'slow'} (nothing was begun: it belongs to the slow queue),
 --   {'parked'} (nothing was begun: it is sent when the stream's trial is over), or {'begun', record, begun before and never ended, decoder deaths, failed fetches, 1 if it
 --   is the stream's trial}.
@@ -12,6 +12,10 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local record = redis.call('HGET', KEYS[1], ARGV[2])
 if not record then
   return {'settled'}
+end
+if redis.call('HGET', KEYS[3], 'token') == ARGV[7] then
+  local was = redis.call('HMGET', KEYS[3], 'begun', 'deaths', 'fetches', 'trial')
+  return {'begun', record, was[1] - 1, tonumber(was[2] or 0), tonumber(was[3] or 0), tonumber(was[4] or 0)}
 end
 local leased_until = redis.call('HGET', KEYS[3], 'leased_until_ms')
 if leased_until and now_ms < tonumber(leased_until) then
@@ -31,7 +35,7 @@ if ARGV[5] ~= '1' and redis.call('EXISTS', KEYS[6]) == 0 then
   trial = 1
 end
 local begun = redis.call('HINCRBY', KEYS[3], 'begun', 1)
-redis.call('HSET', KEYS[3], 'leased_until_ms', now_ms + ARGV[3])
+redis.call('HSET', KEYS[3], 'leased_until_ms', now_ms + ARGV[3], 'token', ARGV[7], 'trial', trial)
 redis.call('EXPIRE', KEYS[3], ARGV[4])
 redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
 local tries = redis.call('HMGET', KEYS[3], 'deaths', 'fetches')

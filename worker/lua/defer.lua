@@ -1,12 +1,13 @@
 -- Gives a segment back, to be tried again after a delay: the reconciler sends it when that is over.
 -- KEYS: pending hash, overdue set, tries hash. ARGV: member of the overdue set, segment key, delay in ms, what is
---   counted ('deaths' or 'fetches'; '' if nothing), whether the beginning ended in order (1 or 0).
-if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 then
+--   counted ('deaths' or 'fetches'; '' if nothing), whether the beginning ended in order (1 or 0), token of the
+--   beginning: sent twice, or when another has begun it since, it does nothing.
+if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 or redis.call('HGET', KEYS[3], 'token') ~= ARGV[6] then
   return 0
 end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HDEL', KEYS[3], 'leased_until_ms')
+redis.call('HDEL', KEYS[3], 'leased_until_ms', 'token', 'trial')
 if ARGV[4] ~= '' then
   redis.call('HINCRBY', KEYS[3], ARGV[4], 1)
 end

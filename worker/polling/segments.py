@@ -114,6 +114,8 @@ class Begun:
     """Of the decoder child."""
     fetches: int
     """That failed."""
+    token: str
+    """Of this beginning: what is done by another one's is not done to this."""
     trial: bool = False
     """By this fetch it becomes known whether the stream is quick; `end_trial` must follow it."""
 
@@ -140,7 +142,7 @@ def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = Tr
     Args:
         slow_too: whether a segment of a slow stream may be begun; otherwise nothing is counted of it.
     """
-    name = member(stream_id, segment_key)
+    name, token = member(stream_id, segment_key), token_hex(16)
     answer = run_script(
         redis,
         "begin",
@@ -151,7 +153,7 @@ def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = Tr
             slow_key(SlowPart.SEGMENTS, stream_id),
             *_trial_keys(stream_id),
         ],
-        args=[name, segment_key, LEASE_MS, TRIES_KEPT_SECONDS, int(slow_too), TRIAL_MS],
+        args=[name, segment_key, LEASE_MS, TRIES_KEPT_SECONDS, int(slow_too), TRIAL_MS, token],
     )
     if answer[0] == "slow":
         return BelongsToSlow()
@@ -163,6 +165,7 @@ def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = Tr
         losses=int(losses),
         deaths=int(deaths),
         fetches=int(fetches),
+        token=token,
         trial=bool(trial),
     )
 
@@ -179,20 +182,21 @@ def end_trial(redis: Redis, stream_id: str, *, quick: bool) -> list[str]:
 
 
 def defer(
-    redis: Redis, stream_id: str, segment_key: str, *, delay_ms: int, counts: str = "", in_order: bool = True
+    redis: Redis, stream_id: str, begun: Begun, *, delay_ms: int, counts: str = "", in_order: bool = True
 ) -> None:
-    """Gives a begun segment back; the reconciler sends it after `delay_ms`.
+    """Gives a begun segment back; the reconciler sends it after `delay_ms`. Nothing happens if that was done, or if
+    another worker has begun it since.
 
     Args:
         counts: `deaths` (of the decoder) or `fetches` (failed), counted against the segment.
         in_order: False leaves the beginning counted as a loss.
     """
-    name = member(stream_id, segment_key)
+    name = member(stream_id, begun.record.key)
     run_script(
         redis,
         "defer",
         keys=[pending_key(stream_id), OVERDUE, TRIES_PREFIX + name],
-        args=[name, segment_key, delay_ms, counts, int(in_order)],
+        args=[name, begun.record.key, delay_ms, counts, int(in_order), begun.token],
     )
 
 
