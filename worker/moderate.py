@@ -52,6 +52,10 @@ _log = logging.getLogger(__name__)
 MAX_LOSSES = 8
 """Beginnings that never ended, after which a segment is closed as `failed: worker_lost`: nothing loops for ever."""
 
+LOSSES_BEFORE_SLOW = 2
+"""Beginnings that never ended, after which the next one is where the slow ones share: each held a process for 18 s,
+or ended it. One may be a worker's own end."""
+
 MAX_DECODER_DEATHS = 3
 """After which a segment is closed as `failed: quarantined`."""
 
@@ -102,6 +106,10 @@ def moderate_segment(process: Process, stream_id: str, segment_key: str, *, pass
         _end_trial(process, stream_id, begun, pass_on, quick=False)
         _fail(process, judging, stream_id, begun.record, "worker_lost")
         return
+    if begun.losses >= LOSSES_BEFORE_SLOW and pass_on is not None:
+        _hand_over(process, stream_id, begun, pass_on)
+        _end_trial(process, stream_id, begun, pass_on, quick=False)
+        return
     process.last_words.segment = (stream_id, begun)
     pace = Pace()
     try:
@@ -110,6 +118,8 @@ def moderate_segment(process: Process, stream_id: str, segment_key: str, *, pass
     except OutOfTimeError:
         _log.warning("stream %s segment %s: out of time", stream_id, segment_key)
         process.drop_connections()
+        # Before the segment comes up again: it would hold a process of everybody's for as long once more.
+        _note(process, stream_id, pace, shared=pass_on is not None)
         defer(process.redis, stream_id, begun, delay_ms=0, in_order=False)
     finally:
         process.last_words.segment = None

@@ -206,3 +206,22 @@ def test_pictures_that_take_long_are_slow_too():
     assert Pace(fetch_seconds=QUICK_SECONDS + 0.1).slow
     assert not Pace().slow
     assert Pace(fetch_seconds=QUICK_FAILURE_SECONDS + 0.1).failed_slowly
+
+
+def test_a_segment_that_ended_its_process_twice_is_tried_again_where_slow_ones_share(
+    process: Process, honest: LiveOrigin
+):
+    """A stream whose pictures end or hold processes would do it eight times a segment to processes of everybody's."""
+    honest.add("0.ts", segment_bytes(card=False))
+    (key,) = admit(process, "ends", honest.url)
+    for _ in range(2):
+        assert begin(process.redis, "ends", key, slow_too=False)
+        process.redis.delete("lw:trial:ends")
+        process.redis.hdel(f"lw:tries:{member('ends', key)}", "leased_until_ms")
+    slow = SlowQueue()
+    moderate_segment(process, "ends", key, pass_on=slow)
+    assert slow.keys == [key]
+    assert is_slow(process.redis, SlowPart.SEGMENTS, "ends")
+    assert honest.requests == ["GET /live/index.m3u8"]
+    moderate_segment(process, "ends", key)
+    assert show(process.redis, "ends")["moderated_seconds"] == SEGMENT_SECONDS

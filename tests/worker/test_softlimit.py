@@ -22,6 +22,7 @@ from worker.process import SEED, Process
 from worker.softlimit import SoftLimit, soft_limit
 from worker.status import show
 from worker.streams.registry import DUE, register, watch
+from worker.streams.slowness import QUICK_SECONDS, SlowPart, is_slow
 
 
 @pytest.fixture
@@ -142,6 +143,32 @@ def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
     assert record["moderated_seconds"] == SEGMENT_SECONDS
     assert record["degraded"] == []
     assert process.redis.xlen("lw:escalations:high") == 1
+
+
+def test_a_stream_whose_segment_was_out_of_time_is_slow(process: Process, origin: LiveOrigin, handled: None) -> None:
+    """Eight times a segment it would hold a process of everybody's for the whole of a task's time."""
+    watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    origin.add("0.ts", segment_bytes(card=True))
+    process.redis.zadd(DUE, {"s": 0}, xx=True)
+    keys: list[str] = []
+    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+    gate = origin.hold("0.ts")
+
+    def strike_late() -> None:
+        if gate.reached.wait(60) and not gate.opened.wait(QUICK_SECONDS):
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    strike = threading.Thread(target=strike_late)
+    strike.start()
+    try:
+        with soft_limit.task():
+            moderate_segment(process, "s", keys[0])
+    finally:
+        gate.opened.set()
+        strike.join()
+    assert gate.reached.is_set()
+    assert is_slow(process.redis, SlowPart.SEGMENTS, "s")
+    assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
 
 
 def test_a_late_answer_of_redis_is_not_taken_for_the_next_ones(process: Process, handled: None) -> None:
