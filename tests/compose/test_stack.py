@@ -126,7 +126,7 @@ def test_workers_refuse_to_decode_unconfined_and_are_confined() -> None:
         print(settings.require_confinement, check_confinement(settings))
     """
     assert compose("exec", "-T", "worker", "python", "-c", textwrap.dedent(confined)).strip() == "True ()"
-    # Those that workers have started, of which some end meanwhile, are held by it: no new privileges, and a filter of system calls.
+    # Those that workers have started are held by it too; some of them end meanwhile.
     look = (
         "grep -l sampler /proc/[0-9]*/cmdline | sed s/cmdline/status/ | xargs grep -shE '^(NoNewPrivs|Seccomp):'; true"
     )
