@@ -92,7 +92,8 @@ def test_an_escalation_comes_out_and_a_killed_worker_stops_nothing() -> None:
     assert next_escalation()["data"]["stream_id"] == "drill-2"
     ledger = json.loads(livewarden("streams", "show", "drill-1", "--json"))
     assert ledger["state"] == "live"
-    assert (ledger["failed_seconds"], ledger["missed_seconds"], ledger["skipped_seconds"]) == (0, 0, 0)
+    lost = (ledger["failed_seconds"], ledger["missed_seconds"], ledger["skipped_seconds"])
+    assert lost == (0, 0, 0), ledger["reasons"]
 
 
 def test_workers_do_not_say_that_they_are_root() -> None:
@@ -125,15 +126,18 @@ def test_workers_refuse_to_decode_unconfined_and_are_confined() -> None:
         print(settings.require_confinement, check_confinement(settings))
     """
     assert compose("exec", "-T", "worker", "python", "-c", textwrap.dedent(confined)).strip() == "True ()"
-    # The decoders that workers have started are held by it: no new privileges, and a filter of system calls.
-    look = "grep -l sampler /proc/[0-9]*/cmdline | sed s/cmdline/status/ | xargs grep -hE '^(NoNewPrivs|Seccomp):'"
+    # Those that workers have started are held by it too; some of them end meanwhile.
+    look = (
+        "grep -l sampler /proc/[0-9]*/cmdline | sed s/cmdline/status/ | xargs grep -shE '^(NoNewPrivs|Seccomp):'; true"
+    )
     found = {tuple(line.split()) for line in compose("exec", "-T", "worker", "sh", "-c", look).splitlines()}
     assert found == {("NoNewPrivs:", "1"), ("Seccomp:", "2")}
     # The same worker where nothing lets it set a filter.
     worker = ["/opt/livewarden/bin/celery", "-A", "worker.app", "worker", "--concurrency", "1"]
     held_back = [*("env", "LIVEWARDEN_HEARTBEAT_FILE=/tmp/other"), "python", "-c", WITHOUT_SECCOMP.read_text(), *worker]
-    script = 'timeout 60 "$@" 2>&1; echo "status $?"'
-    *_, line, status = compose("exec", "-T", "worker", "sh", "-c", script, "sh", *held_back).splitlines()
+    script = 'timeout 100 "$@" 2>&1; echo "status $?"'
+    *lines, status = compose("exec", "-T", "worker", "sh", "-c", script, "sh", *held_back).splitlines()
+    (line,) = [line for line in lines if "livewarden:" in line]
     assert "this worker does not start: LIVEWARDEN_REQUIRE_CONFINEMENT: the decoder child is not confined" in line
     assert status == "status 1"
 
