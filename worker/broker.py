@@ -43,6 +43,9 @@ class Channel(redis.Channel):
 
 
 class Transport(redis.Transport):
-    """As kombu's."""
+    """As kombu's, but a Redis that takes nothing, full or without room on its disk, is one that is away: the worker
+    connects again until it takes something. Else its event loop ends, and the worker with it."""
 
     Channel = Channel
+
+    connection_errors = (*redis.Transport.connection_errors, ResponseError)

@@ -4,14 +4,18 @@ import logging
 from typing import Any
 
 from celery import Task
+from kombu.exceptions import OperationalError
+from redis import exceptions
 
-from worker.errors import OutOfTimeError
+from worker.errors import OutOfTimeError, StoreError
 from worker.softlimit import soft_limit
 from worker.turns import CONTROL
 
 _log = logging.getLogger(__name__)
 
 
+_AWAY = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.OutOfMemoryError)
+"""What a command meets where Redis is away, or full."""
 _AGAIN = "livewarden_again"
 """Header of a message that is sent for the second time."""
 
@@ -33,6 +37,11 @@ class TimedTask(Task[..., Any]):
         try:
             with soft_limit.task():
                 return self.run(*args, **kwargs)
+        except (StoreError, OperationalError, *_AWAY) as error:
+            # No traceback: it is not the task's doing. What it had begun is begun again when its lease is over.
+            self.recover()
+            _log.warning("%s: ended, since Redis is away or full: %s", self.name, error)
+            return None
         except OutOfTimeError:
             self.recover()
             again = not self.request.get(_AGAIN)

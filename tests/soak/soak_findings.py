@@ -21,6 +21,7 @@ _BY_KILLS = re.compile(
     r"billiard\.exceptions\.WorkerLostError|celery\.beat\.SchedulingError|Connection(Refused|Reset)Error|BrokenPipeError)"
 )
 """What Celery and beat write of themselves about a Redis that is away and a child that was killed."""
+_EXCEPTION = re.compile(r"^[a-z_]\w*(\.\w+)+(:|$)|^\w+(Error|Exception)(:|$)")
 _OURS = re.compile(r'File ".*/(worker|sampler|models|config|desk)/[^"]+\.py"')
 _SITE = re.compile(r'File ".*/site-packages/.*"')
 
@@ -82,9 +83,10 @@ def tracebacks(log: Path) -> list[LoggedTraceback]:
 
 def excused(found: LoggedTraceback, faults: Iterable[Fault]) -> bool:
     """Celery or beat wrote it themselves while Redis was away or after a child was killed."""
-    by_kill = _BY_KILLS.match(found.text.strip().splitlines()[-1])
+    # The last exception: billiard closes its tracebacks with quotation marks.
+    raised = [line for line in found.text.splitlines() if _EXCEPTION.match(line)]
     return (
-        bool(by_kill)
+        bool(raised and _BY_KILLS.match(raised[-1]))
         and not found.ours
         and any(
             fault.excuses_traceback

@@ -16,6 +16,8 @@ PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy":
 ROLES = ("worker", "worker", "beat")
 CONCURRENCY = 2
 TEND_SECONDS = 0.5
+LEFT_SECONDS = 10.0
+"""For the kernel to end what a worker leaves behind."""
 
 
 class Deployment:
@@ -118,9 +120,14 @@ class Deployment:
         threading.Event().wait(seconds)
 
     def stop(self) -> None:
+        mine = [pid for member in self._members for pid, _ in self._below(member.process.pid)]
         for member in self._members:
             member.end()
+        deadline = time.monotonic() + LEFT_SECONDS
+        while (left := [pid for pid in mine if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
+            self._wait(0.1)
         self._valkey.terminate()
+        assert not left, f"processes outlive their worker: {left}"
 
 
 @contextmanager

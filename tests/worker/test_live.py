@@ -122,3 +122,29 @@ def test_redis_killed_and_restarted_loses_and_doubles_nothing(origin: LiveOrigin
                 worker.kill_group()
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 8
     assert [event["type"] for event in told] == ["livewarden.escalation.raised.v1"]
+
+
+@pytest.mark.timeout(200)
+def test_a_redis_that_is_full_for_a_while_ends_no_worker(origin: LiveOrigin, tmp_path: Path):
+    """All workers would end at once, and start again and again, until somebody came."""
+    for index in range(2):
+        origin.add(f"{index}.ts", segment_bytes(card=index == 1))
+    with ValkeyServer(data_dir=tmp_path / "valkey", config=VALKEY_PERSISTENCE) as valkey:
+        url = f"{valkey.connection_url}/0"
+        environment = {"LIVEWARDEN_REDIS_URL": url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
+        with (
+            Redis.from_url(url, decode_responses=True) as redis,
+            celery("beat", environment, tmp_path),
+            celery("worker", environment, tmp_path, "--concurrency=1") as worker,
+        ):
+            watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+            eventually(lambda: show(redis, "s")["moderated_seconds"], within_seconds=60, what="it is watched")
+            redis.config_set("maxmemory", "1mb")
+            eventually(lambda: "used memory > 'maxmemory'" in worker.text(), within_seconds=60, what=worker.text)
+            redis.config_set("maxmemory", "0")
+            origin.ended = True
+            record = eventually(lambda: settled(redis), within_seconds=60, what=worker.text)
+            assert worker.process.poll() is None
+            assert "Unrecoverable" not in worker.text()
+            assert "raised unexpected" not in worker.text()
+    assert record["moderated_seconds"] == record["elapsed_seconds"] == 4
