@@ -36,9 +36,10 @@ REASONS = {
     and hasattr(error, "reason")
 }
 """Errors that the decoder may name: not those of its own death."""
-INPUTS_A_PROCESS = 20
-"""Until a fresh one takes its place. A fresh one for each would be safer, and is to be had by `inputs_a_process=1`; it
-costs twice the CPU that decoding 2 s of 360p does (`python -m bench.child`)."""
+INPUTS_A_PROCESS = 5
+"""Until a fresh one takes its place: a decoder that was taken over can lie about what comes after. A fork costs 17 to
+19 ms of CPU, so that five inputs share some 4 ms each; a fresh one for each (`inputs_a_process=1`) would cost twice
+what decoding 2 s of 360p does (`python -m bench.child`)."""
 NONSENSE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 """What Python raises where an answer is not what it should be."""
 
