@@ -11,7 +11,7 @@ from worker.polling.outcome import STREAM_BACKLOG, Advance
 from worker.polling.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
 from worker.polling.validators import unlisted, validators_key
 from worker.redisdb import now_ms, run_script
-from worker.streams.coverage import coverage_key, entry
+from worker.streams.coverage import COUNT, coverage_key, entry
 from worker.streams.registry import DUE, DUE_SLOW, KEPT_AFTER_END_SECONDS, stream_key
 
 _SEGMENT_KEY = re.compile(r"\d+\.\d+\..*\.\d+\.[0-9a-f]+", re.ASCII)
@@ -37,6 +37,7 @@ def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]
     increments: Counter[str] = Counter({"elapsed": step.elapsed_ms, entry("skipped", STREAM_BACKLOG): step.skipped_ms})
     for missed in step.missed:
         increments[entry("missed", missed.reason)] += missed.duration_ms
+    increments.update({COUNT + name: count for name, count in step.counts.items()})
     written = run_script(
         redis,
         "admit",

@@ -1,6 +1,7 @@
 """What a poll found, as values."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from worker.polling.cursor import Cursor
@@ -33,6 +34,10 @@ STREAM_BACKLOG = "stream_backlog"
 """Ledger reason of what was skipped since a stream lists more than may be pending of it."""
 
 
+LONG_EXTINF = "long_extinf"
+"""Ledger count of segments whose EXTINF was above TARGETDURATION."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class NewSegment:
     """A segment to be moderated."""
@@ -42,6 +47,8 @@ class NewSegment:
     capture_ms: int
     """When its first picture was taken, by the epoch's timeline."""
     segment: Segment
+    program_ms: int | None = None
+    """The same by the origin's own clock, where that is credible."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +82,8 @@ class Advance:
     missed: tuple[Missed, ...] = ()
     skipped_ms: int = 0
     """Of segments that are not moderated, for `STREAM_BACKLOG`."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What the ledger counts, by its name there."""
     elapsed_ms: int = 0
     next_poll_in_ms: int | None = None
     """None: the stream has ended."""

@@ -13,9 +13,10 @@ instead: its cursor stands at the first segment that was not admitted, and its s
 
 from dataclasses import replace
 
+from worker.polling.capture import program_times, starts, within_clock, within_target
 from worker.polling.cursor import Cursor, Seen, StreamState
 from worker.polling.hls import MediaPlaylist, Segment, segment_key
-from worker.polling.outcome import Advance, Doubt, Missed, MissedReason, NewSegment, Reading
+from worker.polling.outcome import LONG_EXTINF, Advance, Doubt, Missed, MissedReason, NewSegment, Reading
 from worker.polling.pace import LONGEST_IDLE_DELAY_MS, backoff_ms, delay_ms, pending_cap
 
 SEEN_SEGMENTS = 32
@@ -68,10 +69,12 @@ def advance(
         pending: segments of the stream that are admitted and not settled.
         validators_changed: answers `doubts`; None: it could not be told.
     """
+    playlist = within_target(playlist)
     reading = _relate(cursor, playlist, now_ms, validators_changed)
     cursor = _note_outage(cursor, now_ms)
     missed: list[Missed] = []
     skipped_ms = 0
+    waits_its_turn = cursor.listed_until > (cursor.next_sequence or 0)
     if reading in {Reading.FIRST, Reading.RESET}:
         new = playlist.segments
         capture_ms = now_ms - playlist.parsed_ms - playlist.mean_times(playlist.later)
@@ -96,26 +99,40 @@ def advance(
             unparsed = playlist.segments[0].sequence - max(next_sequence, playlist.first_sequence)
             skipped_ms = playlist.mean_times(max(0, unparsed))
             capture_ms += sum(stretch.duration_ms for stretch in missed) + skipped_ms
-            if cursor.state is StreamState.STALLED or cursor.outage_ms:
-                # What comes after a pause was not taken right after what came before it.
-                capture_ms = max(capture_ms, now_ms - sum(segment.duration_ms for segment in new))
             # What was jumped over or skipped is counted once, also where there is no room yet for what follows.
             next_sequence = max(next_sequence, playlist.segments[0].sequence)
+            if not waits_its_turn:
+                new_ms = sum(segment.duration_ms for segment in new) + playlist.mean_times(playlist.later)
+                if cursor.state is StreamState.STALLED or cursor.outage_ms:
+                    # What comes after a pause was not taken right after what came before it.
+                    capture_ms = max(capture_ms, now_ms - new_ms)
+                capture_ms = within_clock(
+                    capture_ms,
+                    new_ms=new_ms,
+                    playlist=playlist,
+                    now_ms=now_ms,
+                    not_before_ms=cursor.next_capture_ms,
+                )
             cursor = replace(cursor, next_sequence=next_sequence, next_capture_ms=capture_ms)
     room = max(0, pending_cap(playlist) - pending)
     taken = _first_playable(new, room) if playlist.ended else new
     passed_over = set() if playlist.ended else {segment.sequence for segment in _beyond(new, room)}
     segments: list[NewSegment] = []
-    for segment in taken:
+    # Of a recording the clock says nothing: its segments were listed before, and wait.
+    until_ms = None if playlist.ended else now_ms
+    *captured, next_capture_ms = starts(taken, capture_ms=capture_ms, until_ms=until_ms)
+    for segment, capture_ms, program_ms in zip(taken, captured, program_times(taken, captured), strict=True):
         if segment.gap:
             missed.append(Missed(reason=MissedReason.GAP, duration_ms=segment.duration_ms, capture_ms=capture_ms))
         elif segment.sequence in passed_over:
             skipped_ms += segment.duration_ms
         else:
             key = _key(cursor, cursor.epoch, segment)
-            segments.append(NewSegment(key=key, epoch=cursor.epoch, capture_ms=capture_ms, segment=segment))
-        capture_ms += segment.duration_ms
-    cursor = _after_read(cursor, playlist, taken, now_ms=now_ms, capture_ms=capture_ms)
+            segments.append(
+                NewSegment(key=key, epoch=cursor.epoch, capture_ms=capture_ms, segment=segment, program_ms=program_ms)
+            )
+    cursor = _after_read(cursor, playlist, taken, now_ms=now_ms, capture_ms=next_capture_ms)
+    counts = {LONG_EXTINF: sum(segment.long_extinf for segment in taken)}
     complete = not playlist.segments or not playlist.ended or (cursor.next_sequence or 0) > playlist.last_sequence
     waits = not complete and (bool(taken) or not room or reading is Reading.RESET)
     cursor = _with_state(cursor, playlist, reading, now_ms=now_ms, waits=waits, complete=complete)
@@ -128,6 +145,7 @@ def advance(
         segments=tuple(segments),
         missed=tuple(missed),
         skipped_ms=skipped_ms,
+        counts={name: count for name, count in counts.items() if count},
         elapsed_ms=sum(stretch.duration_ms for stretch in missed)
         + skipped_ms
         + sum(found.segment.duration_ms for found in segments),
