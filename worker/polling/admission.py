@@ -7,6 +7,8 @@ from collections import Counter
 from redis import Redis
 
 from worker.polling.due import DueStream
+from worker.polling.gaps import missing_member
+from worker.polling.missing import Missing, missing
 from worker.polling.outcome import STREAM_BACKLOG, Advance
 from worker.polling.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
 from worker.polling.validators import unlisted, validators_key
@@ -38,6 +40,7 @@ def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]
     for missed in step.missed:
         increments[entry("missed", missed.reason)] += missed.duration_ms
     increments.update({COUNT + name: count for name, count in step.counts.items()})
+    lacking = missing(step.cursor)
     written = run_script(
         redis,
         "admit",
@@ -64,6 +67,7 @@ def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]
                     "media_url": stream.media_url,
                     "tried": json.dumps(stream.tried) if stream.tried else "",
                 }
+                | ({"missing_member": ""} if lacking is None else lacking.as_fields(_member(stream, lacking)))
             ),
             json.dumps({field: ms for field, ms in increments.items() if ms}),
             json.dumps({record.key: record.to_json() for record in records}),
@@ -73,3 +77,7 @@ def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]
         ],
     )
     return records if written else []
+
+
+def _member(stream: DueStream, lacking: Missing) -> str:
+    return missing_member(stream.url, lacking.reason, stream.stream_id)

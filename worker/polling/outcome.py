@@ -26,6 +26,11 @@ class MissedReason(StrEnum):
     """Media sequence numbers that were never listed when we looked."""
     OUTAGE = "outage"
     """No playlist was read, and the sequence did not go on afterwards."""
+    UNREACHABLE = "unreachable"
+    """It could not be read, or had nothing yet, by the wall clock: while this lasts, before the first playlist, and
+    where the watch ended by it."""
+    STALLED = "stalled"
+    """The playlist does not go on, by the wall clock; only while this lasts."""
     GAP = "gap"
     """The origin lists the segment and says that it does not have it (EXT-X-GAP)."""
 

@@ -25,8 +25,9 @@ from worker.polling.excerpt import PARSED_ENTRIES
 from worker.polling.hls import MasterPlaylist, MediaPlaylist, choose_rendition
 from worker.polling.outcome import Advance
 from worker.polling.playlist import MAX_PLAYLIST_BYTES, parse_playlist
+from worker.polling.relating import doubts
 from worker.polling.slowpolls import due_after, hand_over
-from worker.polling.timeline import SEEN_SEGMENTS, advance, doubts, failed_poll
+from worker.polling.timeline import SEEN_SEGMENTS, advance, failed_poll
 from worker.polling.validators import first_comparable
 from worker.redisdb import now_ms
 from worker.streams.registry import DUE_SLOW

@@ -8,7 +8,8 @@ from worker.polling.cursor import Cursor, StreamState
 from worker.polling.hls import MediaPlaylist, Segment
 from worker.polling.outcome import Advance, Missed, MissedReason, Reading
 from worker.polling.pace import MAX_PENDING_SEGMENTS, MIN_PENDING_SEGMENTS, RECORDING_DELAY_MS, SHORTEST_DELAY_MS
-from worker.polling.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, doubts, failed_poll
+from worker.polling.relating import doubts
+from worker.polling.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
 
 T0 = 1_700_000_000_000
 SEGMENT_MS = 4_000
