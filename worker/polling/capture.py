@@ -15,6 +15,9 @@ LONGEST_BEHIND_MS = 30_000
 """By which a live stream's timeline may be behind what it lists: a usual window (five segments of 6 s). Where the whole
 of a broadcast is listed, the window is no bound."""
 
+CLOCK_SET_BACK_MS = 30_000
+"""By which a timeline is ahead of the clock only if that was set back."""
+
 LEAST_TARGET_MS = 1_000
 """Target durations are whole seconds (RFC 8216 section 4.3.3.1); one below would take the time out of the ledger."""
 
@@ -61,6 +64,8 @@ def starts(segments: Sequence[Segment], *, capture_ms: int, until_ms: int | None
     """
     ends = list(accumulate((segment.duration_ms for segment in segments), initial=0))
     within_ms = ends[-1] if until_ms is None else max(0, until_ms - capture_ms - len(segments))
+    if until_ms is not None and capture_ms - until_ms > CLOCK_SET_BACK_MS:
+        within_ms = ends[-1] // 2  # time goes on, and the clock comes nearer
     if ends[-1] > within_ms:
         return [capture_ms + place + within_ms * end // ends[-1] for place, end in enumerate(ends)]
     rising = [capture_ms]
@@ -70,8 +75,8 @@ def starts(segments: Sequence[Segment], *, capture_ms: int, until_ms: int | None
 
 
 def program_times(segments: Sequence[Segment], captured_ms: Sequence[int]) -> list[int | None]:
-    """What EXT-X-PROGRAM-DATE-TIME says of each, in Unix milliseconds; None where it is not told or not credible: it has
-    no zone, is far from the clock, or does not rise."""
+    """What EXT-X-PROGRAM-DATE-TIME says of each, in Unix milliseconds; None where there is none, or no credible one: it
+    has no zone, is far from the clock, or does not rise."""
     found: list[int | None] = []
     last_ms = 0
     for segment, capture_ms in zip(segments, captured_ms, strict=False):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +88,22 @@ def test_an_origin_that_lists_more_than_real_time_does_not_run_ahead() -> None:
     watch.read(0, [4_000] * 6, T0)
     for step in range(1, 500):
         watch.read(step * 3, [4_000] * 6, T0 + step * 2_000)
+
+
+def test_a_clock_that_is_set_back_is_met_again() -> None:
+    """Ten minutes would be dated as one instant, in which everything counts as at once; or the dates stay ahead."""
+    cursor = advance(fresh(), playlist(0, [4_000] * 6), now_ms=T0).cursor
+    captured, now_ms = [T0 - 4_000], T0 - 600_000
+    for published in range(7, 307):
+        now_ms += 4_000
+        outcome = advance(cursor, playlist(published - 6, [4_000] * 6), now_ms=now_ms)
+        cursor = outcome.cursor
+        captured += [new.capture_ms for new in outcome.segments]
+    assert len(captured) == 301
+    steps = [after - before for before, after in pairwise(captured)]
+    assert min(steps) > 0
+    assert min(steps[:200]) >= 2_000
+    assert captured[-1] <= now_ms
 
 
 @given(
