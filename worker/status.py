@@ -7,7 +7,7 @@ from redis import Redis
 
 from worker.errors import RegistryError
 from worker.polling.segments import pending_key, pending_ms
-from worker.streams.coverage import coverage_key, summary
+from worker.streams.coverage import Provisional, coverage_key, summary, with_owed
 from worker.streams.registry import check_stream_id, signals_key, stream_ids, stream_key
 from worker.streams.slowness import SlowMark, SlowPart, slow_key
 
@@ -21,15 +21,17 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
     check_stream_id(stream_id)
     # In one transaction: a segment settled between two reads would be counted twice or not at all.
     with redis.pipeline(transaction=True) as pipe:
+        pipe.time()
         pipe.hgetall(stream_key(stream_id))
         pipe.hgetall(coverage_key(stream_id))
         pipe.hgetall(pending_key(stream_id))
         pipe.hgetall(signals_key(stream_id))
         for part in SlowPart:
             pipe.hgetall(slow_key(part, stream_id))
-        stream, ledger, pending, signals, *marks = pipe.execute()
+        (seconds, microseconds), stream, ledger, pending, signals, *marks = pipe.execute()
     if not stream:
         raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
+    provisional = Provisional.of(stream, int(seconds) * 1000 + int(microseconds) // 1000)
     cursor = _cursor(stream.get("cursor", ""))
     return {
         "stream_id": stream["stream_id"],
@@ -44,7 +46,7 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         "generation": int(stream["generation"]),
         "epoch": cursor.get("epoch", 0),
         "rendition": cursor.get("rendition", ""),
-        **summary(ledger, pending_ms(pending)),
+        **summary(with_owed(ledger, stream), pending_ms(pending), provisional),
         "lag_seconds": int(stream["lag_ms"]) / 1000 if "lag_ms" in stream else None,
         "last_scores": json.loads(stream.get("last_scores", "{}")),
         "still": stream.get("still", ""),

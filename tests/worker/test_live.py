@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,33 @@ def test_a_worker_killed_in_the_middle_of_a_segment_loses_and_doubles_nothing(
             record = eventually(lambda: settled(redis), within_seconds=30, what="another worker moderates it")
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 2
     assert [event["type"] for event in events(redis)] == ["livewarden.escalation.raised.v1"]
+
+
+@pytest.mark.timeout(150)
+def test_a_wrong_url_is_published_within_20_seconds(
+    redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
+):
+    """A platform that registers a wrong URL believes that its stream is watched, and nobody else notices."""
+    origin.add("0.ts", segment_bytes(card=False))
+    with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+        watch(redis, register("right", origin.url, purpose="drill", url_template="", legal_basis=""))
+        # A worker that starts is no part of the 20 seconds.
+        eventually(lambda: show(redis, "right")["elapsed_seconds"], within_seconds=60, what=worker.text)
+        origin.ended = True
+        url = origin.url.replace("index", "wrong")
+        watch(redis, register("s", url, purpose="drill", url_template="", legal_basis=""))
+        registered_ms = int(redis.hget("lw:stream:s", "registered_ms") or 0)
+        told = eventually(
+            lambda: [event for event in events(redis, "lw:operations") if "origin_gap" in event["type"]],
+            within_seconds=40,
+            what=worker.text,
+        )
+        record = show(redis, "s")
+    assert told[0]["data"]["stream_ids"] == ["s"]
+    assert told[0]["subject"] == origin.host
+    published_ms = datetime.fromisoformat(told[0]["time"]).timestamp() * 1000
+    assert published_ms - registered_ms <= 20_000
+    assert record["reasons"]["missed: unreachable"] == record["elapsed_seconds"] >= 15
 
 
 @pytest.mark.timeout(60)

@@ -190,7 +190,16 @@ ALLOWED: dict[str, tuple[Command, ...]] = {
         ("ZRANGE", "lw:incident:i:streams", 0, -1),
         ("TIME",),
     ),
-    "operator": (("HGETALL", "lw:incident:i"), ("XRANGE", "lw:operations", "-", "+"), ("LLEN", "intake"), ("INFO",)),
+    "operator": (
+        ("HGETALL", "lw:incident:i"),
+        ("XRANGE", "lw:operations", "-", "+"),
+        ("LLEN", "intake"),
+        ("INFO",),
+        # What a stream that is taken off missed is noted for workers, since the ledger is not an operator's to write.
+        ("EVAL", "return redis.call('ZREM', 'lw:streams:missing', 'x')", 0),
+        ("EVAL", "return redis.call('SADD', 'lw:streams:owing', 's')", 0),
+        ("EVAL", "return redis.call('HINCRBY', 'lw:stream:s', 'owed_missed_ms', 1)", 0),
+    ),
 }
 
 

@@ -137,6 +137,9 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
             table.add_row(name.removesuffix("_seconds"), f"{value:10.1f} s", style="bold" if value else "dim")
     for reason, seconds in record["reasons"].items():
         table.add_row(f"  {reason}", f"{seconds:10.1f} s", style="yellow")
+    if record["provisional"] is not None:
+        since = datetime.fromtimestamp(record["provisional"]["since_ms"] / 1000, UTC)
+        table.add_row(f"  {record['provisional']['reason']} since", f"{since:%Y-%m-%d %H:%M:%S} UTC", style="yellow")
     for part in record["slow"]:
         table.add_row("slow", Text(f"{part}: shares a quarter of the processes", style="yellow"))
     for problem in record["degraded"]:

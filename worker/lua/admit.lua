@@ -20,6 +20,7 @@ end
 for field, value in pairs(cjson.decode(ARGV[6])) do
   redis.call('HSET', KEYS[1], field, value)
 end
+list_missing(KEYS[1])
 redis.call('HSET', KEYS[1], 'last_poll_ms', now_ms, 'polls_begun', 0)
 redis.call('HDEL', KEYS[1], 'poll_errors')
 for field, increment in pairs(cjson.decode(ARGV[7])) do

@@ -21,3 +21,35 @@ local function publish(events)
   end
 end
 
+
+-- Keeps the set of streams that are not seen, by since when, as the stream's hash has it: `missing_member` is what stands
+-- for the stream now ('' if it is seen), `missing_listed` what stood for it before.
+local function list_missing(stream)
+  local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_listed')
+  local member, since_ms, listed = found[1] or '', tonumber(found[2] or ''), found[3] or ''
+  if listed ~= '' and listed ~= member then
+    redis.call('ZREM', 'lw:streams:missing', listed)
+  end
+  if member ~= '' and since_ms then
+    redis.call('ZADD', 'lw:streams:missing', since_ms, member)
+  end
+  redis.call('HSET', stream, 'missing_listed', member)
+end
+
+-- Ends what a stream misses because its watch ends: it is missed for good, or the broadcast is taken to have ended. Who
+-- ends a watch may be an operator, who must not write ledgers: it is noted in the stream's hash, for workers.
+local function end_missing(stream, id, now_ms)
+  local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_kept')
+  local since_ms = tonumber(found[2] or '')
+  if (found[1] or '') == '' or not since_ms then
+    return
+  end
+  if found[3] == '1' then
+    redis.call('HINCRBY', stream, 'owed_missed_ms', math.max(0, now_ms - since_ms))
+  else
+    redis.call('HINCRBY', stream, 'owed_after_end', 1)
+  end
+  redis.call('SADD', 'lw:streams:owing', id)
+  redis.call('HSET', stream, 'missing_member', '')
+  list_missing(stream)
+end

@@ -1,7 +1,7 @@
 -- Writes down a poll that an unexpected error ended, without its cursor, which may be what cannot be read. The stream is
 -- polled again, later each time.
 -- KEYS: stream hash, due set, coverage hash. ARGV: stream id, poll token, reason, first delay in ms, longest delay in ms,
---   field of the coverage that counts.
+--   field of the coverage that counts, what stands for the stream among those that are not seen.
 -- Returns 1, or 0 if the poll was overtaken. Sent twice it counts once.
 if redis.call('HGET', KEYS[1], 'poll_token') ~= ARGV[2] then
   return 0
@@ -11,6 +11,13 @@ if redis.call('HGET', KEYS[1], 'polled_token') == ARGV[2] then
 end
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local found = redis.call('HMGET', KEYS[1], 'missing_member', 'last_poll_ms', 'registered_ms')
+if (found[1] or '') == '' then
+  local since_ms = tonumber(found[2] or '') or tonumber(found[3] or '') or now_ms
+  redis.call('HSET', KEYS[1], 'missing_member', ARGV[7], 'missing_since_ms', since_ms, 'missing_reason', 'unreachable',
+    'missing_kept', '1')
+end
+list_missing(KEYS[1])
 redis.call('HSET', KEYS[1], 'polled_token', ARGV[2], 'state', 'unreachable', 'reason', ARGV[3], 'polls_begun', 0,
   'last_poll_ms', now_ms)
 local errors = redis.call('HINCRBY', KEYS[1], 'poll_errors', 1)

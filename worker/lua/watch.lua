@@ -34,6 +34,7 @@ if not goes_on then
   local was_read = cursor and string.find(cursor, '"last_read_ms":%d')
   -- A poll still under way for the generation before holds another token: what it read is thrown away.
   redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
+  end_missing(KEYS[1], ARGV[1], now_ms)
   redis.call('HDEL', KEYS[1], 'cursor', 'reason', 'media_url', 'tried', 'no_video', 'polls_begun', 'poll_errors')
   redis.call('DEL', KEYS[4])
   redis.call('HSET', KEYS[1], 'state', 'waiting', 'registered_ms', now_ms)

@@ -7,11 +7,13 @@ from collections import Counter
 from redis import Redis
 
 from worker.polling.due import DueStream
+from worker.polling.gaps import missing_member
+from worker.polling.missing import Missing, missing
 from worker.polling.outcome import STREAM_BACKLOG, Advance
 from worker.polling.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
 from worker.polling.validators import unlisted, validators_key
 from worker.redisdb import now_ms, run_script
-from worker.streams.coverage import coverage_key, entry
+from worker.streams.coverage import COUNT, coverage_key, entry
 from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, KEPT_AFTER_END_SECONDS, stream_key
 
 _SEGMENT_KEY = re.compile(r"\d+\.\d+\..*\.\d+\.[0-9a-f]+", re.ASCII)
@@ -37,6 +39,8 @@ def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]
     increments: Counter[str] = Counter({"elapsed": step.elapsed_ms, entry("skipped", STREAM_BACKLOG): step.skipped_ms})
     for missed in step.missed:
         increments[entry("missed", missed.reason)] += missed.duration_ms
+    increments.update({COUNT + name: count for name, count in step.counts.items()})
+    lacking = missing(step.cursor)
     written = run_script(
         redis,
         "admit",
@@ -63,6 +67,7 @@ def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]
                     "media_url": stream.media_url,
                     "tried": json.dumps(stream.tried) if stream.tried else "",
                 }
+                | ({"missing_member": ""} if lacking is None else lacking.as_fields(_member(stream, lacking)))
             ),
             json.dumps({field: ms for field, ms in increments.items() if ms}),
             json.dumps({record.key: record.to_json() for record in records}),
@@ -72,3 +77,7 @@ def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]
         ],
     )
     return records if written else []
+
+
+def _member(stream: DueStream, lacking: Missing) -> str:
+    return missing_member(stream.url, lacking.reason, stream.stream_id)

@@ -20,7 +20,7 @@ class StreamState(StrEnum):
     MALFORMED = "malformed"
     """What is answered is no playlist."""
     ENDED = "ended"
-    """Not polled any more; the reason is told."""
+    """Over, and the reason is told. Not polled any more; after ENDLIST for some minutes still, slowly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,8 @@ class Cursor:
     """Counts the times that this stream was watched anew."""
     rendition: str
     """`Rendition.name`, or any fixed name where there is no master playlist."""
+    watched_since_ms: int | None = None
+    """When this watch was registered."""
     epoch: int = 0
     """Counts the times that the origin started over."""
     state: StreamState = StreamState.STARTING
@@ -68,6 +70,8 @@ class Cursor:
     """Of a recording: the number after the last that was listed; those from `next_sequence` on wait for their turn."""
     mean_ms: int = 0
     """Mean duration of what was listed last."""
+    missing_since_ms: int | None = None
+    """Since when the stream, which should be live, is not seen (`worker.polling.missing`); None: it is."""
     resets: int = 0
     """Times in a row that the origin started over."""
 

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import token_hex
 from typing import Self
 
 from redis import Redis
 
 from worker.polling.cursor import Cursor
+from worker.polling.gaps import missing_member
+from worker.polling.outcome import MissedReason
 from worker.polling.pace import FIRST_DELAY_MS, LONGEST_IDLE_DELAY_MS
 from worker.polling.slowpolls import set_apart
 from worker.redisdb import run_script
@@ -71,12 +73,12 @@ class DueStream:
         Raises:
             ValueError, TypeError, KeyError, AttributeError: it is damaged.
         """
-        generation, url, cursor, risk_prior, media_url, tried, no_video = taken.fields
-        new = Cursor(generation=int(generation), rendition=SOLE_RENDITION)
+        generation, url, text, risk_prior, media_url, tried, no_video, registered = taken.fields
+        cursor = Cursor.from_json(text) if text else Cursor(generation=int(generation), rendition=SOLE_RENDITION)
         return cls(
             stream_id=taken.stream_id,
             token=taken.token,
-            cursor=Cursor.from_json(cursor) if cursor else new,
+            cursor=replace(cursor, watched_since_ms=int(registered) if registered else None),
             url=url,
             media_url=media_url,
             risk_prior=float(risk_prior or 0.0),
@@ -144,5 +146,6 @@ def note_error(redis: Redis, stream: Taken) -> None:
             FIRST_DELAY_MS,
             LONGEST_IDLE_DELAY_MS,
             f"{COUNT}poll_errors",
+            missing_member(stream.fields[1], MissedReason.UNREACHABLE, stream.stream_id),
         ],
     )

@@ -44,6 +44,8 @@ class Segment:
     """EXT-X-KEY's METHOD, such as AES-128 or SAMPLE-AES; None: in the clear."""
     gap: bool = False
     """The origin says that it does not have this segment (EXT-X-GAP)."""
+    long_extinf: bool = False
+    """EXTINF was above what the playlist promises, and is counted as that (`worker.polling.capture`)."""
 
     @property
     def duration_seconds(self) -> float:

@@ -1,6 +1,7 @@
 """What a poll found, as values."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from worker.polling.cursor import Cursor
@@ -25,12 +26,21 @@ class MissedReason(StrEnum):
     """Media sequence numbers that were never listed when we looked."""
     OUTAGE = "outage"
     """No playlist was read, and the sequence did not go on afterwards."""
+    UNREACHABLE = "unreachable"
+    """It could not be read, or had nothing yet, by the wall clock: while this lasts, before the first playlist, and
+    where the watch ended by it."""
+    STALLED = "stalled"
+    """The playlist does not go on, by the wall clock; only while this lasts."""
     GAP = "gap"
     """The origin lists the segment and says that it does not have it (EXT-X-GAP)."""
 
 
 STREAM_BACKLOG = "stream_backlog"
 """Ledger reason of what was skipped since a stream lists more than may be pending of it."""
+
+
+LONG_EXTINF = "long_extinf"
+"""Ledger count of segments whose EXTINF was above TARGETDURATION."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +52,8 @@ class NewSegment:
     capture_ms: int
     """When its first picture was taken, by the epoch's timeline."""
     segment: Segment
+    program_ms: int | None = None
+    """The same by the origin's own clock, where that is credible."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +87,8 @@ class Advance:
     missed: tuple[Missed, ...] = ()
     skipped_ms: int = 0
     """Of segments that are not moderated, for `STREAM_BACKLOG`."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What the ledger counts, by its name there."""
     elapsed_ms: int = 0
     next_poll_in_ms: int | None = None
     """None: the stream has ended."""

@@ -13,11 +13,18 @@ SHORTEST_DELAY_MS = 500
 """Between two polls of a stream, whatever its playlist says: more than two a second are an attack on the origin, and
 on the other streams."""
 
+ENDLIST = "endlist"
+"""Reason of a stream that ended and said so."""
+
 RECORDING_DELAY_MS = 2_000
 """While a recording's next segments wait for their turn: 64 of them are moderated in some seconds."""
 
 LONGEST_IDLE_DELAY_MS = 10_000
 FIRST_DELAY_MS, _LONGEST_DELAY_MS = 1_000, 5_000
+
+LOOKED_AT_AGAIN_MS = 5 * 60_000
+"""After ENDLIST. A broadcaster who comes back is registered anew at once, and packagers serve the old playlist until
+the first new segment is whole. Who has not listed one after minutes is registered again."""
 
 _RESETS_AT_ONCE = 3
 """Restarts in a row that are plausible; what goes on so signs its paths anew for each request, or floods."""
@@ -38,7 +45,7 @@ def delay_ms(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, *, complete: 
     `complete`: nothing that is listed waits to be admitted.
     """
     if cursor.state is StreamState.ENDED:
-        return None
+        return again_ms(cursor, now_ms)
     if not complete:
         return RECORDING_DELAY_MS
     delay = min(max(round(playlist.target_duration_seconds * 500), FIRST_DELAY_MS), _LONGEST_DELAY_MS)
@@ -49,6 +56,16 @@ def delay_ms(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, *, complete: 
         slowed = min(FIRST_DELAY_MS << min(cursor.resets - _RESETS_AT_ONCE, 10), LONGEST_IDLE_DELAY_MS)
         return max(delay, min(slowed, max(cursor.window_ms // 2, _RESET_WINDOW_DELAY_MS)))
     return within_window(delay, cursor.window_ms)
+
+
+def again_ms(cursor: Cursor, now_ms: int) -> int | None:
+    """Time to the next poll of a stream that has ended; None: it is polled no more."""
+    if cursor.reason != ENDLIST or cursor.watched_since_ms is None:
+        return None
+    since_ms = max(cursor.watched_since_ms, cursor.last_new_ms or 0)
+    if now_ms - since_ms >= LOOKED_AT_AGAIN_MS:
+        return None
+    return within_window(LONGEST_IDLE_DELAY_MS, cursor.window_ms)
 
 
 def backoff_ms(failures: int, window_ms: int) -> int:

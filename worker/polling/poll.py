@@ -25,8 +25,9 @@ from worker.polling.excerpt import MAX_RENDITIONS, PARSED_ENTRIES
 from worker.polling.hls import MasterPlaylist, MediaPlaylist, choose_rendition
 from worker.polling.outcome import Advance
 from worker.polling.playlist import MAX_PLAYLIST_BYTES, parse_playlist
+from worker.polling.relating import doubts
 from worker.polling.slowpolls import due_after, hand_over
-from worker.polling.timeline import SEEN_SEGMENTS, advance, doubts, failed_poll
+from worker.polling.timeline import SEEN_SEGMENTS, advance, failed_poll
 from worker.polling.validators import first_comparable
 from worker.redisdb import drop_idle_connections, now_ms
 from worker.streams.registry import DUE_NEW, DUE_SLOW

@@ -64,6 +64,8 @@ class SegmentRecord:
     init_url: str | None = None
     init_byte_range: ByteRange | None = None
     encryption: str | None = None
+    program_ms: int | None = None
+    """When its first picture was taken by the origin's own clock, where that is credible."""
 
     @classmethod
     def of(cls, new: NewSegment, *, generation: int, admitted_ms: int) -> Self:
@@ -82,6 +84,7 @@ class SegmentRecord:
             init_url=None if segment.init is None else segment.init.uri,
             init_byte_range=None if segment.init is None else segment.init.byte_range,
             encryption=segment.encryption,
+            program_ms=new.program_ms,
         )
 
     def to_json(self) -> str:

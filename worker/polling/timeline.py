@@ -13,10 +13,13 @@ instead: its cursor stands at the first segment that was not admitted, and its s
 
 from dataclasses import replace
 
+from worker.polling.capture import program_times, starts, within_clock, within_target
 from worker.polling.cursor import Cursor, Seen, StreamState
-from worker.polling.hls import MediaPlaylist, Segment, segment_key
-from worker.polling.outcome import Advance, Doubt, Missed, MissedReason, NewSegment, Reading
-from worker.polling.pace import LONGEST_IDLE_DELAY_MS, backoff_ms, delay_ms, pending_cap
+from worker.polling.hls import MediaPlaylist, Segment
+from worker.polling.missing import after_failure, after_reading, at_end, before_first, waits
+from worker.polling.outcome import LONG_EXTINF, Advance, Missed, MissedReason, NewSegment, Reading
+from worker.polling.pace import ENDLIST, again_ms, backoff_ms, delay_ms, pending_cap
+from worker.polling.relating import key_of, lost_to_outage, note_outage, relate
 
 SEEN_SEGMENTS = 32
 """Kept to tell an old playlist from another one: five times a usual window, two minutes of 4 s segments."""
@@ -27,31 +30,11 @@ STALLED_AFTER_TARGET_DURATIONS = 3
 ENDED_AFTER_STALL_MS = 30 * 60_000
 """A broadcaster who reconnects does so within minutes; longer pauses are enqueued anew by the platform."""
 
+STALLED = "stalled"
+"""Reason of a stream that ended so."""
+
 ENDED_AFTER_FAILING_MS = 10 * 60_000
 """Without one good poll. Restarts and deployments of an origin take less; many origins answer 404 for what is over."""
-
-_JUMP_SLACK_MS = 60_000
-"""A sequence cannot run ahead of the clock; what jumps further than this beyond it is another sequence."""
-
-
-def doubts(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int) -> tuple[Doubt, ...]:
-    """Segments, newest first, of which one's validators should be compared with stored ones before `advance`.
-
-    An origin that restarts may reach the same numbers and names again: while polls failed or were late, during a stall,
-    or when the sequence goes back. Empty: there is no doubt.
-    """
-    last = playlist.last_sequence if playlist.segments else -1
-    next_sequence = 0 if cursor.next_sequence is None else cursor.next_sequence
-    after_stall = cursor.state is StreamState.STALLED and last >= next_sequence
-    went_back = last + 1 < next_sequence
-    if not (_was_away(cursor, now_ms) or after_stall or went_back):
-        return ()
-    names = {seen.sequence: seen.name for seen in cursor.seen}
-    return tuple(
-        Doubt(key=_key(cursor, cursor.epoch, segment), segment=segment)
-        for segment in reversed(playlist.segments)
-        if segment.sequence in names and names[segment.sequence] == segment.name
-    )
 
 
 def advance(
@@ -68,16 +51,19 @@ def advance(
         pending: segments of the stream that are admitted and not settled.
         validators_changed: answers `doubts`; None: it could not be told.
     """
-    reading = _relate(cursor, playlist, now_ms, validators_changed)
-    cursor = _note_outage(cursor, now_ms)
+    playlist = within_target(playlist)
+    reading = relate(cursor, playlist, now_ms, validators_changed)
+    cursor = note_outage(cursor, now_ms)
     missed: list[Missed] = []
     skipped_ms = 0
+    waits_its_turn = waits(cursor)
     if reading in {Reading.FIRST, Reading.RESET}:
         new = playlist.segments
+        missed += before_first(cursor, playlist, now_ms) if reading is Reading.FIRST else ()
         capture_ms = now_ms - playlist.parsed_ms - playlist.mean_times(playlist.later)
         if reading is Reading.RESET:
             window_start_ms = capture_ms - playlist.mean_times(playlist.earlier)
-            missed += [*_never_admitted(cursor), *_lost_to_outage(cursor, window_start_ms)]
+            missed += [*_never_admitted(cursor), *lost_to_outage(cursor, window_start_ms)]
             cursor = replace(cursor, epoch=cursor.epoch + 1, seen=(), listed_until=0, resets=cursor.resets + 1)
             if playlist.ended and playlist.earlier:
                 # Parsed from where the sequence before had come to; the next poll begins at this one's start.
@@ -96,31 +82,51 @@ def advance(
             unparsed = playlist.segments[0].sequence - max(next_sequence, playlist.first_sequence)
             skipped_ms = playlist.mean_times(max(0, unparsed))
             capture_ms += sum(stretch.duration_ms for stretch in missed) + skipped_ms
-            if cursor.state is StreamState.STALLED or cursor.outage_ms:
-                # What comes after a pause was not taken right after what came before it.
-                capture_ms = max(capture_ms, now_ms - sum(segment.duration_ms for segment in new))
             # What was jumped over or skipped is counted once, also where there is no room yet for what follows.
             next_sequence = max(next_sequence, playlist.segments[0].sequence)
+            if not waits_its_turn:
+                new_ms = sum(segment.duration_ms for segment in new) + playlist.mean_times(playlist.later)
+                if cursor.state in {StreamState.STALLED, StreamState.ENDED} or cursor.outage_ms:
+                    # What comes after a pause was not taken right after what came before it.
+                    capture_ms = max(capture_ms, now_ms - new_ms)
+                capture_ms = within_clock(
+                    capture_ms,
+                    new_ms=new_ms,
+                    playlist=playlist,
+                    now_ms=now_ms,
+                    not_before_ms=cursor.next_capture_ms,
+                )
             cursor = replace(cursor, next_sequence=next_sequence, next_capture_ms=capture_ms)
     room = max(0, pending_cap(playlist) - pending)
     taken = _first_playable(new, room) if playlist.ended else new
     passed_over = set() if playlist.ended else {segment.sequence for segment in _beyond(new, room)}
     segments: list[NewSegment] = []
-    for segment in taken:
+    # Of a recording the clock says nothing: its segments were listed before, and wait.
+    until_ms = None if playlist.ended else now_ms
+    *captured, next_capture_ms = starts(taken, capture_ms=capture_ms, until_ms=until_ms)
+    for segment, capture_ms, program_ms in zip(taken, captured, program_times(taken, captured), strict=True):
         if segment.gap:
             missed.append(Missed(reason=MissedReason.GAP, duration_ms=segment.duration_ms, capture_ms=capture_ms))
         elif segment.sequence in passed_over:
             skipped_ms += segment.duration_ms
         else:
-            key = _key(cursor, cursor.epoch, segment)
-            segments.append(NewSegment(key=key, epoch=cursor.epoch, capture_ms=capture_ms, segment=segment))
-        capture_ms += segment.duration_ms
-    cursor = _after_read(cursor, playlist, taken, now_ms=now_ms, capture_ms=capture_ms)
+            key = key_of(cursor, cursor.epoch, segment)
+            segments.append(
+                NewSegment(key=key, epoch=cursor.epoch, capture_ms=capture_ms, segment=segment, program_ms=program_ms)
+            )
+    cursor = _after_read(cursor, playlist, taken, now_ms=now_ms, capture_ms=next_capture_ms)
+    counts = {LONG_EXTINF: sum(segment.long_extinf for segment in taken)}
     complete = not playlist.segments or not playlist.ended or (cursor.next_sequence or 0) > playlist.last_sequence
-    waits = not complete and (bool(taken) or not room or reading is Reading.RESET)
-    cursor = _with_state(cursor, playlist, reading, now_ms=now_ms, waits=waits, complete=complete)
+    on_hold = not complete and (bool(taken) or not room or reading is Reading.RESET)
+    cursor = _with_state(cursor, playlist, reading, now_ms=now_ms, on_hold=on_hold, complete=complete)
     if cursor.state is StreamState.ENDED:
         missed += _never_admitted(cursor)
+        if cursor.reason == STALLED:
+            still = StreamState.STARTING if cursor.next_sequence is None else StreamState.STALLED
+            ended = at_end(after_reading(replace(cursor, state=still), now_ms), now_ms)
+            missed, counts = missed + ended[0], counts | ended[1]
+        cursor = replace(cursor, listed_until=0, outage_from_ms=None, outage_ms=0)
+    cursor = after_reading(cursor, now_ms)
     missed = [stretch for stretch in missed if stretch.duration_ms]
     return Advance(
         cursor=cursor,
@@ -128,6 +134,7 @@ def advance(
         segments=tuple(segments),
         missed=tuple(missed),
         skipped_ms=skipped_ms,
+        counts={name: count for name, count in counts.items() if count},
         elapsed_ms=sum(stretch.duration_ms for stretch in missed)
         + skipped_ms
         + sum(found.segment.duration_ms for found in segments),
@@ -162,42 +169,29 @@ def _never_admitted(cursor: Cursor) -> list[Missed]:
 
 def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> Advance:
     """What a poll without a playlist changes; `reason` is that of the error, `malformed` for what is no playlist."""
-    failing_since_ms = now_ms if cursor.failing_since_ms is None else cursor.failing_since_ms
     failures = cursor.failures + 1
-    state = StreamState.MALFORMED if reason == "malformed" else StreamState.UNREACHABLE
-    ended = now_ms - failing_since_ms >= ENDED_AFTER_FAILING_MS
+    if cursor.state is StreamState.ENDED:
+        # It was only looked at again: what is over and gone is no failure.
+        return Advance(cursor=replace(cursor, failures=failures), next_poll_in_ms=again_ms(cursor, now_ms))
+    failing_since_ms = now_ms if cursor.failing_since_ms is None else cursor.failing_since_ms
     cursor = replace(
         cursor,
-        state=StreamState.ENDED if ended else state,
+        state=StreamState.MALFORMED if reason == "malformed" else StreamState.UNREACHABLE,
         reason=reason,
         failures=failures,
         failing_since_ms=failing_since_ms,
     )
-    if ended:
-        missed = tuple(stretch for stretch in _never_admitted(cursor) if stretch.duration_ms)
-        return Advance(cursor=cursor, missed=missed, elapsed_ms=sum(stretch.duration_ms for stretch in missed))
-    return Advance(cursor=cursor, next_poll_in_ms=backoff_ms(failures, cursor.window_ms))
-
-
-def _relate(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, validators_changed: bool | None) -> Reading:
-    if not playlist.segments:
-        return Reading.UNCHANGED
-    if cursor.next_sequence is None:
-        return Reading.FIRST
-    names = {seen.sequence: seen.name for seen in cursor.seen}
-    overlap = [segment for segment in playlist.segments if segment.sequence in names]
-    if validators_changed or any(names[segment.sequence] != segment.name for segment in overlap):
-        return Reading.RESET
-    first, last = playlist.first_sequence, playlist.last_sequence
-    if last + 1 < cursor.next_sequence:
-        return Reading.STALE if overlap else Reading.RESET
-    if last + 1 == cursor.next_sequence:
-        return Reading.UNCHANGED
-    jumped_ms = playlist.mean_times(first - cursor.next_sequence)
-    idle_ms = now_ms - (now_ms if cursor.last_new_ms is None else cursor.last_new_ms)
-    if jumped_ms > idle_ms + playlist.window_ms + _JUMP_SLACK_MS:
-        return Reading.RESET
-    return Reading.MOVED
+    cursor = after_failure(cursor, now_ms)
+    if now_ms - failing_since_ms < ENDED_AFTER_FAILING_MS:
+        return Advance(cursor=cursor, next_poll_in_ms=backoff_ms(failures, cursor.window_ms))
+    missed, counts = at_end(cursor, now_ms)
+    missed = [stretch for stretch in (*_never_admitted(cursor), *missed) if stretch.duration_ms]
+    return Advance(
+        cursor=replace(cursor, state=StreamState.ENDED, missing_since_ms=None),
+        missed=tuple(missed),
+        counts=counts,
+        elapsed_ms=sum(stretch.duration_ms for stretch in missed),
+    )
 
 
 def _jumped_over(cursor: Cursor, playlist: MediaPlaylist) -> list[Missed]:
@@ -212,37 +206,6 @@ def _jumped_over(cursor: Cursor, playlist: MediaPlaylist) -> list[Missed]:
             capture_ms=cursor.next_capture_ms,
         )
     ]
-
-
-def _was_away(cursor: Cursor, now_ms: int) -> bool:
-    """No playlist was read for so long that what was listed meanwhile may have left the window."""
-    if cursor.last_read_ms is None or cursor.next_sequence is None:
-        return False
-    return cursor.failures > 0 or now_ms - cursor.last_read_ms > max(cursor.window_ms, LONGEST_IDLE_DELAY_MS)
-
-
-def _note_outage(cursor: Cursor, now_ms: int) -> Cursor:
-    if cursor.last_read_ms is None or not _was_away(cursor, now_ms):
-        return cursor
-    return replace(
-        cursor,
-        outage_from_ms=cursor.last_read_ms if cursor.outage_from_ms is None else cursor.outage_from_ms,
-        outage_ms=cursor.outage_ms + max(0, now_ms - cursor.last_read_ms),
-    )
-
-
-def _lost_to_outage(cursor: Cursor, window_start_ms: int) -> list[Missed]:
-    """The part of an outage that the new playlist, which starts at `window_start_ms`, does not cover."""
-    if cursor.outage_from_ms is None:
-        return []
-    lost_ms = min(cursor.outage_ms, window_start_ms - cursor.outage_from_ms)
-    if lost_ms <= 0:
-        return []
-    return [Missed(reason=MissedReason.OUTAGE, duration_ms=lost_ms, capture_ms=cursor.outage_from_ms)]
-
-
-def _key(cursor: Cursor, epoch: int, segment: Segment) -> str:
-    return segment_key(generation=cursor.generation, epoch=epoch, rendition=cursor.rendition, segment=segment)
 
 
 def _after_read(
@@ -278,17 +241,17 @@ def _after_read(
 
 
 def _with_state(
-    cursor: Cursor, playlist: MediaPlaylist, reading: Reading, *, now_ms: int, waits: bool, complete: bool
+    cursor: Cursor, playlist: MediaPlaylist, reading: Reading, *, now_ms: int, on_hold: bool, complete: bool
 ) -> Cursor:
     idle_ms = now_ms - (now_ms if cursor.last_new_ms is None else cursor.last_new_ms)
     stalled_after_ms = STALLED_AFTER_TARGET_DURATIONS * playlist.target_duration_seconds * 1000
     state, reason = StreamState.LIVE, ""
-    if waits:
+    if on_hold:
         pass  # a recording stands still until it is its turn
     elif playlist.ended and complete:
-        state, reason = StreamState.ENDED, "endlist"
+        state, reason = StreamState.ENDED, ENDLIST
     elif idle_ms >= ENDED_AFTER_STALL_MS:
-        state, reason = StreamState.ENDED, "stalled"
+        state, reason = StreamState.ENDED, STALLED
     elif reading is Reading.RESET:
         state = StreamState.RESET
     elif cursor.next_sequence is None:

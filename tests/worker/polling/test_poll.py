@@ -1,5 +1,6 @@
 """Polls of a real origin, written into a real Valkey."""
 
+import json
 import threading
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ from worker.polling.poll import poll_due
 from worker.polling.segments import pending_key
 from worker.polling.validators import keep_validators
 from worker.status import show
-from worker.streams.registry import DUE, register, unwatch, watch
+from worker.streams.registry import DUE, register, stream_key, unwatch, watch
 from worker.streams.signals import stream_facts
 
 
@@ -172,12 +173,39 @@ def test_a_restart_to_the_same_names_is_told_by_validators(poller: Poller):
 
 
 def test_an_ended_stream_is_polled_no_more(poller: Poller):
-    """A recording is moderated whole, and then leaves the schedule."""
+    """A recording is moderated once and whole, and leaves the schedule when nobody came back within minutes."""
     poller.origin.add("0.ts", b"x")
     poller.origin.ended = True
     record = poller.poll()
-    assert (record["state"], record["reason"]) == ("ended", "endlist")
+    assert (record["state"], record["reason"], len(poller.sent)) == ("ended", "endlist", 1)
+    assert poller.redis.zscore(DUE, "s") - poller.redis.time()[0] * 1000 <= 10_000
+    record = poller.poll()
+    assert (record["state"], len(poller.sent), record["elapsed_seconds"]) == ("ended", 1, 2)
+    key = stream_key("s")
+    cursor = json.loads(poller.redis.hget(key, "cursor"))
+    poller.redis.hset(key, "cursor", json.dumps(cursor | {"last_new_ms": cursor["last_new_ms"] - 301_000}))
+    poller.redis.hincrby(key, "registered_ms", -301_000)
+    record = poller.poll()
+    assert (record["state"], len(poller.sent)) == ("ended", 1)
     assert poller.redis.zcard(DUE) == 0
+    assert poller.redis.ttl(key) > 0
+
+
+def test_a_broadcaster_who_comes_back_is_watched(poller: Poller):
+    """A new broadcast under an old URL begins while the old ENDLIST playlist is still served: it would go unseen."""
+    poller.origin.add("0.ts", b"x")
+    poller.origin.ended = True
+    assert poller.poll()["state"] == "ended"
+    assert poller.poll()["state"] == "ended"
+    poller.origin.restart()
+    poller.origin.ended = False
+    poller.origin.add("new-0.ts", b"x")
+    record = poller.poll()
+    assert (record["epoch"], len(poller.sent), record["missed_seconds"]) == (1, 2, 0)
+    poller.origin.add("new-1.ts", b"x")
+    assert poller.poll()["state"] == "live"
+    assert len(poller.sent) == 3
+    assert poller.redis.ttl(stream_key("s")) == -1
 
 
 def test_a_poll_that_was_overtaken_writes_nothing(poller: Poller):

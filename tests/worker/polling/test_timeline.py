@@ -8,7 +8,8 @@ from worker.polling.cursor import Cursor, StreamState
 from worker.polling.hls import MediaPlaylist, Segment
 from worker.polling.outcome import Advance, Missed, MissedReason, Reading
 from worker.polling.pace import MAX_PENDING_SEGMENTS, MIN_PENDING_SEGMENTS, RECORDING_DELAY_MS, SHORTEST_DELAY_MS
-from worker.polling.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, doubts, failed_poll
+from worker.polling.relating import doubts
+from worker.polling.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
 
 T0 = 1_700_000_000_000
 SEGMENT_MS = 4_000
@@ -81,6 +82,13 @@ def test_numbers_jumped_over_are_missed() -> None:
     assert sequences(outcome) == [20, 21, 22, 23, 24, 25]
     assert outcome.missed == (Missed(reason=MissedReason.LEFT_WINDOW, duration_ms=4 * SEGMENT_MS, capture_ms=T0),)
     assert outcome.elapsed_ms == 10 * SEGMENT_MS
+
+
+def test_one_number_jumped_over_is_missed() -> None:
+    """A stretch shown between two polls would be lost without a word, if an origin drops one segment at a time."""
+    outcome = advance(started().cursor, playlist(17, 22), now_ms=T0 + 28_000)
+    assert outcome.missed == (Missed(reason=MissedReason.LEFT_WINDOW, duration_ms=SEGMENT_MS, capture_ms=T0),)
+    assert outcome.elapsed_ms == 7 * SEGMENT_MS
 
 
 def test_numbers_that_run_ahead_of_the_clock_are_another_sequence() -> None:
@@ -334,18 +342,18 @@ def test_an_origin_that_starts_over_at_each_poll_is_polled_slower() -> None:
     """A playlist whose names change at each request would have its window admitted twice a second."""
     outcome, delays = started(0, 3), []
     for poll in range(9):
-        outcome = advance(outcome.cursor, playlist(0, 3, life=f"b{poll}", target=1.0), now_ms=T0 + poll * 1_000)
+        outcome = advance(outcome.cursor, playlist(0, 3, life=f"b{poll}", target=2.0), now_ms=T0 + poll * 1_000)
         assert outcome.next_poll_in_ms is not None
         delays.append(outcome.next_poll_in_ms)
     assert delays == sorted(delays)
     assert delays[0] == 1_000
-    assert delays[-1] == 8_000, "half the window, so that none of it goes unseen"
+    assert delays[-1] == 4_000, "half the window, so that none of it goes unseen"
     quick = advance(
         Cursor(generation=1, rendition="360"),
         replace(playlist(0, 0, target=0.001), target_duration_seconds=0.001),
         now_ms=T0,
     )
-    assert quick.next_poll_in_ms == 1_000
+    assert quick.next_poll_in_ms == SHORTEST_DELAY_MS
 
 
 def test_an_empty_playlist_waits_for_its_first_segment() -> None:

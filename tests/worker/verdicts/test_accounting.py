@@ -65,6 +65,17 @@ def test_unmoderated_stretches_keep_their_reasons() -> None:
     assert (share.moderated_ms, share.unhashable_ms) == (2_000, 250)
 
 
+def test_what_was_not_seen_is_shared_out_by_extinf() -> None:
+    """Where EXTINF and the pictures differ a little, one part would be counted by another clock than the rest: half of
+    a segment unseen would read as more, or as less, than half of it."""
+    dark = [Stretch(start_seconds=1.1, end_seconds=3.3, reason="undecodable")]
+    share = account(4_000, duration_seconds=4.4, unmoderated=dark, unhashable_seconds=1.1)
+    assert (share.moderated_ms, share.failed_ms, share.unhashable_ms) == (2_000, {"undecodable": 2_000}, 1_000)
+    dark = [Stretch(start_seconds=0, end_seconds=1.8, reason="undecodable")]
+    share = account(4_000, duration_seconds=3.6, unmoderated=dark, unhashable_seconds=0.9)
+    assert (share.moderated_ms, share.failed_ms, share.unhashable_ms) == (2_000, {"undecodable": 2_000}, 1_000)
+
+
 def test_time_before_the_first_picture_is_why_a_segment_is_short() -> None:
     """Sound without pictures would be told as a lost end, or be taken off what was seen."""
     before = Stretch(start_seconds=-3.02, end_seconds=0, reason="no_pictures")

@@ -1,0 +1,250 @@
+"""Time that nobody can see, in a real Valkey: in the ledger while it grows, and published by origin."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from hls_origin import LiveOrigin, eventually, serving
+from redis import Redis
+from typer.testing import CliRunner
+
+from config.schemas import check_event
+from worker.cli.streams import app
+from worker.fetching.fetch import Fetcher
+from worker.fetching.origins import AllowedOrigins
+from worker.operations import OPERATIONS
+from worker.polling.gaps import tell_gaps
+from worker.polling.poll import poll_due
+from worker.polling.segments import pending_key
+from worker.status import show
+from worker.streams.coverage import pay_owed
+from worker.streams.registry import DUE, register, stream_key, unwatch, watch
+
+MINUTE_MS = 60_000
+
+
+class Platform:
+    """Registers streams of real origins and polls them when told to; time passes by setting marks of it back."""
+
+    def __init__(self, redis: Redis, origins: list[LiveOrigin]) -> None:
+        self.redis, self.origins = redis, origins
+        self.fetcher = Fetcher(AllowedOrigins.parse([origin.host for origin in origins]))
+
+    def watch(self, stream_id: str, origin: LiveOrigin, *, path: str = "index.m3u8") -> None:
+        url = origin.url.replace("index.m3u8", path)
+        watch(self.redis, register(stream_id, url, purpose="drill", url_template="", legal_basis=""))
+
+    def poll(self, stream_id: str) -> dict:
+        self.redis.zadd(DUE, {stream_id: 0}, xx=True)
+        poll_due(self.redis, self.fetcher, height_pixels=360, send=lambda *_: None)
+        return self.show(stream_id)
+
+    def show(self, stream_id: str) -> dict:
+        record = show(self.redis, stream_id)
+        parts = ("moderated", "skipped", "failed", "missed", "pending")
+        assert sum(record[f"{part}_seconds"] for part in parts) == pytest.approx(record["elapsed_seconds"], abs=1e-6)
+        return record
+
+    def let_pass(self, stream_id: str, ms: int) -> None:
+        """As if all that is known of the stream had happened `ms` earlier."""
+        key = stream_key(stream_id)
+        fields = self.redis.hgetall(key)
+        for name in ("registered_ms", "last_poll_ms", "missing_since_ms"):
+            if fields.get(name):
+                self.redis.hset(key, name, int(fields[name]) - ms)
+        if "cursor" in fields:
+            cursor = json.loads(fields["cursor"])
+            moved = {
+                name: value - ms
+                for name, value in cursor.items()
+                if name.endswith("_ms") and value and name not in {"window_ms", "mean_ms", "outage_ms"}
+            }
+            self.redis.hset(key, "cursor", json.dumps(cursor | moved))
+        for member in self.redis.zrange("lw:streams:missing", 0, -1):
+            if member.endswith(f" {stream_id}"):
+                self.redis.zincrby("lw:streams:missing", -ms, member)
+
+    def settle(self, stream_id: str) -> None:
+        """Ends what is pending, as its settlement does."""
+        pending = self.redis.hvals(pending_key(stream_id))
+        self.redis.hincrby(f"lw:coverage:{stream_id}", "moderated", sum(json.loads(p)["duration_ms"] for p in pending))
+        self.redis.delete(pending_key(stream_id))
+
+    def events(self) -> list[dict]:
+        tell_gaps(self.redis, deployment="test")
+        events = [json.loads(fields["event"]) for _, fields in self.redis.xrange(OPERATIONS)]
+        for event in events:
+            check_event(event)
+        return [event for event in events if "origin" in event["type"]]
+
+
+@pytest.fixture
+def platform(redis: Redis) -> Iterator[Platform]:
+    with ExitStack() as stack:
+        platform = Platform(redis, [stack.enter_context(serving(LiveOrigin())) for _ in range(2)])
+        yield platform
+        platform.fetcher.close()
+
+
+def test_a_wrong_url_counts_its_seconds(platform: Platform):
+    """A platform registers a wrong URL, and the stream shows no second missed."""
+    platform.watch("s", platform.origins[0], path="nothing.m3u8")
+    registered_ms = int(platform.redis.hget(stream_key("s"), "registered_ms"))
+    record = platform.poll("s")
+    assert record["provisional"]["reason"] == "unreachable"
+    assert record["provisional"]["since_ms"] == registered_ms
+    assert record["reasons"]["missed: unreachable"] == record["missed_seconds"] == record["provisional"]["seconds"]
+    # Between two polls too, and whether anybody polls or not.
+    eventually(
+        lambda: platform.show("s")["missed_seconds"] > record["missed_seconds"], within_seconds=5, what="it grows"
+    )
+    platform.let_pass("s", 9 * MINUTE_MS)
+    assert platform.show("s")["elapsed_seconds"] >= 540
+    platform.let_pass("s", 2 * MINUTE_MS)
+    record = platform.poll("s")
+    assert (record["state"], record["provisional"]) == ("ended", None)
+    assert 660 <= record["missed_seconds"] < 690, "for good, and once"
+    assert platform.show("s")["missed_seconds"] == record["missed_seconds"]
+
+
+def test_an_outage_is_replaced_by_what_the_numbers_tell(platform: Platform):
+    """The ledger would show an outage twice, or nothing while it lasts."""
+    origin = platform.origins[0]
+    for index in range(6):
+        origin.add(f"{index}.ts", b"x")
+    platform.watch("s", origin)
+    assert platform.poll("s")["provisional"] is None
+    origin.status["/live/index.m3u8"] = 503
+    platform.let_pass("s", 30_000)
+    record = platform.poll("s")
+    assert record["reasons"]["missed: unreachable"] >= 30
+    assert record["elapsed_seconds"] >= 42
+    platform.settle("s")
+    del origin.status["/live/index.m3u8"]
+    for index in range(6, 15):
+        origin.add(f"{index}.ts", b"x")
+    record = platform.poll("s")
+    assert record["provisional"] is None
+    assert record["reasons"] == {"missed: left_window": 6.0}
+    assert record["elapsed_seconds"] == 30
+
+
+def test_a_stall_is_shown_and_taken_back(platform: Platform):
+    """A stream that hangs would read as watched; one that ended so, as a gap."""
+    origin = platform.origins[0]
+    origin.add("0.ts", b"x")
+    platform.watch("s", origin)
+    platform.poll("s")
+    platform.let_pass("s", 20_000)
+    record = platform.poll("s")
+    assert (record["state"], record["provisional"]["reason"]) == ("stalled", "stalled")
+    assert record["reasons"]["missed: stalled"] >= 20
+    platform.let_pass("s", 31 * MINUTE_MS)
+    record = platform.poll("s")
+    assert (record["state"], record["missed_seconds"], record["elapsed_seconds"]) == ("ended", 0, 2)
+    assert record["counts"]["after_end"] == 1
+
+
+@pytest.mark.parametrize("how", ["unwatch", "another url"])
+def test_what_was_missed_stays_when_the_platform_gives_up(platform: Platform, how: str):
+    """Minutes that a wrong URL cost would vanish from the ledger as soon as it is put right."""
+    platform.watch("s", platform.origins[0], path="nothing.m3u8")
+    platform.poll("s")
+    platform.let_pass("s", 60_000)
+    if how == "unwatch":
+        unwatch(platform.redis, "s")
+    else:
+        platform.origins[1].add("0.ts", b"x")
+        platform.watch("s", platform.origins[1])
+    record = platform.show("s")
+    assert record["provisional"] is None
+    assert 60 <= record["reasons"]["missed: unreachable"] < 75
+    assert (pay_owed(platform.redis), pay_owed(platform.redis)) == (1, 0)
+    assert platform.show("s")["reasons"] == record["reasons"], "in the ledger now, once"
+    assert int(platform.redis.hget("lw:coverage:s", "missed: unreachable")) >= 60_000
+    assert platform.redis.zcard("lw:streams:missing") == 0
+
+
+def test_a_broadcast_that_ended_is_no_gap_when_it_is_taken_off(platform: Platform):
+    """Each broadcast whose platform takes it off after its playlist is gone would leave a gap."""
+    origin = platform.origins[0]
+    origin.add("0.ts", b"x")
+    platform.watch("s", origin)
+    platform.poll("s")
+    origin.status["/live/index.m3u8"] = 404
+    platform.let_pass("s", 60_000)
+    assert platform.poll("s")["missed_seconds"] >= 60
+    unwatch(platform.redis, "s")
+    record = platform.show("s")
+    assert (record["missed_seconds"], record["counts"]["after_end"]) == (0, 1)
+    pay_owed(platform.redis)
+    assert platform.show("s")["counts"] == record["counts"]
+
+
+def test_an_error_of_ours_counts_too(platform: Platform):
+    """A damaged record would stop the polls of a stream, and the ledger go on as if nothing were missed."""
+    platform.watch("s", platform.origins[0])
+    platform.redis.hset(stream_key("s"), "cursor", "{broken")
+    record = platform.poll("s")
+    assert (record["reason"], record["provisional"]["reason"]) == ("poll_error", "unreachable")
+    platform.redis.hdel(stream_key("s"), "cursor")
+    platform.origins[0].add("0.ts", b"x")
+    assert platform.poll("s")["provisional"] is None
+
+
+def test_operators_hear_of_an_origin_once(platform: Platform):
+    """An origin that goes down would be an event for each of its streams, or none."""
+    down, other = platform.origins
+    other.add("0.ts", b"x")
+    platform.watch("fine", other)
+    platform.poll("fine")
+    for index in range(25):
+        platform.watch(f"s{index:02}", down, path="nothing.m3u8")
+    platform.poll("s00")
+    assert platform.events() == [], "what is over within seconds concerns nobody"
+    for index in range(25):
+        platform.let_pass(f"s{index:02}", 15_000)
+    [event] = platform.events()
+    assert event["type"] == "livewarden.operations.origin_gap.v1"
+    assert event["subject"] == f"127.0.0.1:{down.port}"
+    assert (event["data"]["streams"], event["data"]["unreachable"], event["data"]["stalled"]) == (25, 25, 0)
+    assert event["data"]["stream_ids"] == [f"s{index:02}" for index in range(20)]
+    platform.watch("later", down, path="nothing.m3u8")
+    platform.poll("later")
+    platform.let_pass("later", 20_000)
+    assert len(platform.events()) == 1, "updated at a bounded rate"
+    told = json.loads(platform.redis.hget("lw:missing:told", event["subject"]))
+    platform.redis.hset("lw:missing:told", event["subject"], json.dumps(told | {"told_ms": told["told_ms"] - 60_000}))
+    assert platform.events()[-1]["data"]["streams"] == 26
+    for stream_id in ("later", *(f"s{index:02}" for index in range(25))):
+        unwatch(platform.redis, stream_id)
+    recovered = platform.events()[-1]
+    assert recovered["type"] == "livewarden.operations.origin_recovered.v1"
+    assert recovered["data"]["origin"] == event["subject"]
+    assert recovered["data"]["seconds"] >= 15
+    assert len(platform.events()) == 3, "and once"
+
+
+def test_two_who_tell_tell_once(platform: Platform):
+    """Each worker would publish the same outage."""
+    platform.watch("s", platform.origins[0], path="nothing.m3u8")
+    platform.poll("s")
+    platform.let_pass("s", 20_000)
+    assert tell_gaps(platform.redis, deployment="test") == 1
+    assert tell_gaps(platform.redis, deployment="test") == 0
+    assert len(platform.events()) == 1
+
+
+def test_an_operator_reads_since_when(platform: Platform, monkeypatch: pytest.MonkeyPatch):
+    """Somebody who looks at a stream would see that it lacks time, and not since when."""
+    platform.watch("s", platform.origins[0], path="nothing.m3u8")
+    platform.poll("s")
+    kwargs = platform.redis.connection_pool.connection_kwargs
+    where = kwargs.get("path")
+    url = f"unix://{where}" if where else f"redis://{kwargs['host']}:{kwargs['port']}/{kwargs.get('db', 0)}"
+    monkeypatch.setenv("LIVEWARDEN_REDIS_URL", url)
+    shown = CliRunner().invoke(app, ["show", "s"])
+    assert shown.exit_code == 0, shown.output
+    assert "unreachable since" in shown.output
+    assert "missed: unreachable" in shown.output

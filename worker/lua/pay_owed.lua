@@ -1,0 +1,22 @@
+-- Moves what was noted of streams whose watch ended (`end_missing`) into their ledgers. Sent twice it moves what is left.
+-- KEYS: streams of which something was noted. ARGV: most streams, prefixes of the stream hashes and of the ledgers, fields
+--   of the ledger for what is missed and for broadcasts that had ended.
+-- Returns how many streams that were.
+local ids = redis.call('SRANDMEMBER', KEYS[1], ARGV[1])
+for _, id in ipairs(ids) do
+  local stream, ledger = ARGV[2] .. id, ARGV[3] .. id
+  -- What is no hash, or no number, is left out: it must not stop the others.
+  local owed = redis.pcall('HMGET', stream, 'owed_missed_ms', 'owed_after_end')
+  if not owed.err then
+    if owed[1] then
+      redis.pcall('HINCRBY', ledger, 'elapsed', owed[1])
+      redis.pcall('HINCRBY', ledger, ARGV[4], owed[1])
+    end
+    if owed[2] then
+      redis.pcall('HINCRBY', ledger, ARGV[5], owed[2])
+    end
+    redis.call('HDEL', stream, 'owed_missed_ms', 'owed_after_end')
+  end
+  redis.call('SREM', KEYS[1], id)
+end
+return #ids

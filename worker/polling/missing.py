@@ -1,0 +1,97 @@
+"""Time by the wall clock in which a stream that should be live is not seen. Pure.
+
+It is provisional: the cursor has since when, whoever shows the ledger adds it, and nothing of it is written down until
+it is known what it was. What is listed again says that by its numbers (`worker.polling.timeline`). A stream that ends
+instead, and had been live, has ended when it was seen last, if its playlist is gone or does not go on; else the time is
+missed for good.
+"""
+
+from dataclasses import dataclass, replace
+
+from worker.polling.cursor import Cursor, StreamState
+from worker.polling.hls import MediaPlaylist
+from worker.polling.outcome import Missed, MissedReason
+from worker.streams.coverage import AFTER_END
+
+_GONE = frozenset({"http_404", "http_410"})
+"""Reasons of a failed poll by which an origin says that there is no such playlist."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Missing:
+    """Time that is not seen, up to now."""
+
+    reason: MissedReason
+    since_ms: int
+    kept: bool
+    """It is missed for good should the watch end now; otherwise the broadcast is taken to have ended."""
+
+    def as_fields(self, member: str) -> dict[str, str]:
+        """Fields of the stream's hash; `member` stands for the stream in `lw:streams:missing`."""
+        return {
+            "missing_member": member,
+            "missing_since_ms": str(self.since_ms),
+            "missing_reason": self.reason.value,
+            "missing_kept": "1" if self.kept else "0",
+        }
+
+
+def missing(cursor: Cursor) -> Missing | None:
+    """What the stream misses since some time; None: nothing, or it is over."""
+    if cursor.missing_since_ms is None or cursor.state is StreamState.ENDED:
+        return None
+    stalled = cursor.state is StreamState.STALLED
+    return Missing(
+        reason=MissedReason.STALLED if stalled else MissedReason.UNREACHABLE,
+        since_ms=cursor.missing_since_ms,
+        kept=cursor.next_sequence is None or not (stalled or cursor.reason in _GONE),
+    )
+
+
+def after_failure(cursor: Cursor, now_ms: int) -> Cursor:
+    """The cursor of a stream that could not be read just now."""
+    if cursor.missing_since_ms is not None or waits(cursor):
+        return cursor
+    never_live = cursor.next_sequence is None
+    since_ms = cursor.watched_since_ms if never_live else cursor.last_read_ms
+    return replace(cursor, missing_since_ms=now_ms if since_ms is None else min(since_ms, now_ms))
+
+
+def after_reading(cursor: Cursor, now_ms: int) -> Cursor:
+    """The cursor, with its state, of a stream that was read just now."""
+    since_ms = None
+    if cursor.state is StreamState.STALLED:
+        since_ms = cursor.last_new_ms
+    elif cursor.state is StreamState.STARTING:
+        since_ms = next(
+            since for since in (cursor.missing_since_ms, cursor.watched_since_ms, now_ms) if since is not None
+        )
+    return replace(cursor, missing_since_ms=since_ms)
+
+
+def at_end(cursor: Cursor, now_ms: int) -> tuple[list[Missed], dict[str, int]]:
+    """What a stream that ends now, of itself, missed for good; and what is to be counted."""
+    found = missing(cursor)
+    if found is None:
+        return [], {}
+    if not found.kept:
+        return [], {AFTER_END: 1}
+    duration_ms = max(0, now_ms - found.since_ms)
+    return [Missed(reason=found.reason, duration_ms=duration_ms, capture_ms=found.since_ms)], {}
+
+
+def before_first(cursor: Cursor, playlist: MediaPlaylist, now_ms: int) -> list[Missed]:
+    """What was streamed since the stream was registered and before all that the first playlist lists."""
+    if cursor.watched_since_ms is None:
+        return []
+    unlisted_ms = now_ms - cursor.watched_since_ms - playlist.window_ms
+    # By its numbers the stream may have begun later, or with what is listed.
+    duration_ms = min(unlisted_ms, playlist.mean_times(playlist.first_sequence))
+    if duration_ms <= 0:
+        return []
+    return [Missed(reason=MissedReason.UNREACHABLE, duration_ms=duration_ms, capture_ms=cursor.watched_since_ms)]
+
+
+def waits(cursor: Cursor) -> bool:
+    """Segments of a recording wait for their turn: they are on record, and no clock takes them away."""
+    return cursor.listed_until > (cursor.next_sequence or 0)
