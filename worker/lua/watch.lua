@@ -1,5 +1,6 @@
 -- Registers a stream, or goes on with changed particulars; safe to be sent twice.
--- KEYS: stream hash, all streams, due set, signals hash, mark of this call, operators' stream.
+-- KEYS: stream hash, all streams, due set, signals hash, mark of this call, operators' stream,
+--   newest generation of all streams.
 -- ARGV: id, url, purpose, audience, risk_prior, metadata, seconds that the mark is kept, then what the caller found and
 -- made its event of: whether the stream is watched (1 or 0), its url, its purpose; event, or '' if nothing is changed.
 -- Returns the watch generation, or 'changed' if what the caller found is so no more: nothing was written.
@@ -28,7 +29,13 @@ if not goes_on then
   redis.call('PERSIST', KEYS[1])
   redis.call('ZADD', KEYS[2], now_ms, ARGV[1])
   redis.call('ZADD', KEYS[3], now_ms, ARGV[1])
-  generation = redis.call('HINCRBY', KEYS[1], 'generation', 1)
+  redis.call('SET', KEYS[7], time[1], 'NX')
+  generation = redis.call('INCR', KEYS[7])
+  if found[4] and generation <= tonumber(found[4]) then  -- a clock that was ahead when the record was made
+    generation = found[4] + 1
+    redis.call('SET', KEYS[7], generation)
+  end
+  redis.call('HSET', KEYS[1], 'generation', generation)
 end
 if ARGV[11] ~= '' then
   redis.call('XADD', KEYS[6], '*', 'event', ARGV[11])

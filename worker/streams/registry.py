@@ -22,6 +22,10 @@ from worker.redisdb import run_script
 from worker.streams.changes import Author, Found, change_event
 
 STREAMS = "lw:streams"
+GENERATIONS = "lw:generations"
+"""The newest watch generation of all streams. It begins at the Unix second of the deployment's first watch and rises by
+one with each, so that neither a stream ID that comes back after its record is gone nor a Redis that was set up anew
+repeats a generation, and with it the ids of events."""
 DUE = "lw:due"
 """Sorted set: stream ID by the time of its next poll, in milliseconds of Redis's own clock."""
 DUE_SLOW = "lw:due.slow"
@@ -236,7 +240,7 @@ def watch(redis: Redis, registration: Registration, *, author: Author = _BY_HAND
         token: names this call; the same call made again does nothing and gives the same. None: a new one.
 
     Returns:
-        The watch generation, from 1.
+        The watch generation: of one stream each is higher than the one before, and no two watches have the same.
     """
     token = secrets.token_hex(16) if token is None else token
     stream_id, key = registration.stream_id, stream_key(registration.stream_id)
@@ -248,7 +252,7 @@ def watch(redis: Redis, registration: Registration, *, author: Author = _BY_HAND
         answer = run_script(
             redis,
             "watch",
-            keys=[key, STREAMS, DUE, signals_key(stream_id), once_key(token), OPERATIONS],
+            keys=[key, STREAMS, DUE, signals_key(stream_id), once_key(token), OPERATIONS, GENERATIONS],
             args=[
                 stream_id,
                 registration.url,
