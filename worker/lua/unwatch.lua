@@ -1,7 +1,8 @@
 -- Takes a stream off; safe to be sent twice.
--- KEYS: stream hash, due set, all streams, mark of this call, operators' stream, due set of slow streams.
+-- KEYS: stream hash, due set, all streams, mark of this call, operators' stream, due set of slow streams,
+--   platforms' events.
 -- ARGV: id, seconds that its record is kept, seconds that the mark is kept, then what the caller found and made its
--- event of: whether the stream is watched (1 or 0), its url, its purpose; event, or '' if it was not watched.
+-- event of: whether the stream is watched (1 or 0), its url, its purpose; operators' event and platforms' event, or '' if it was not watched; how many of platforms' events are kept.
 -- Returns 1, 0 if it was not known, or 'changed' if what the caller found is so no more: nothing was written.
 local before = redis.call('GET', KEYS[4])
 if before then
@@ -24,6 +25,9 @@ else
 end
 if ARGV[7] ~= '' then
   redis.call('XADD', KEYS[5], '*', 'event', ARGV[7])
+end
+if ARGV[8] ~= '' then
+  redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[9], '*', 'event', ARGV[8])
 end
 redis.call('SET', KEYS[4], known, 'EX', ARGV[3])
 return known

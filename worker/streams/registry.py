@@ -20,6 +20,7 @@ from worker.fetching.urls import parse, without_query
 from worker.operations import OPERATIONS
 from worker.redisdb import run_script
 from worker.streams.changes import Author, Found, change_event
+from worker.streams.events import MAX_EVENTS, STREAM_EVENTS, EndReason, ended_event
 
 STREAMS = "lw:streams"
 GENERATIONS = "lw:generations"
@@ -272,7 +273,7 @@ def watch(redis: Redis, registration: Registration, *, author: Author = _BY_HAND
 
 def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: str | None = None) -> bool:
     """Takes a stream off; segments already admitted are still moderated. If it was watched, that is published to
-    operators.
+    operators, and to its platform.
 
     Args:
         token: as of `watch`.
@@ -286,18 +287,33 @@ def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: s
         answer = run_script(
             redis,
             "unwatch",
-            keys=[stream_key(stream_id), DUE, STREAMS, once_key(token), OPERATIONS, DUE_SLOW],
+            keys=[stream_key(stream_id), DUE, STREAMS, once_key(token), OPERATIONS, DUE_SLOW, STREAM_EVENTS],
             args=[
                 stream_id,
                 KEPT_AFTER_END_SECONDS,
                 ONCE_SECONDS,
                 *found.as_args(),
                 change_event(stream_id, found, author, token=token),
+                _removal_event(stream_id, found, author),
+                MAX_EVENTS,
             ],
         )
         if answer != "changed":
             return bool(answer)
     raise StoreError(f"stream {stream_id}: others change it all the time: try again")
+
+
+def _removal_event(stream_id: str, found: Found, author: Author) -> str:
+    """For its platform; empty if it was not watched."""
+    if not found.watched:
+        return ""
+    return ended_event(
+        stream_id,
+        generation=found.generation,
+        reason=EndReason.REMOVED,
+        deployment=author.deployment,
+        now_ms=found.now_ms,
+    )
 
 
 def stream_ids(redis: Redis) -> list[str]:
