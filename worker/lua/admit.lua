@@ -42,6 +42,7 @@ end
 redis.call('ZREM', KEYS[7], ARGV[1])
 if tonumber(ARGV[3]) >= 0 then
   redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
+  redis.call('HSET', KEYS[1], 'next_poll_ms', now_ms + ARGV[3])
 else
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('EXPIRE', KEYS[1], ARGV[5])

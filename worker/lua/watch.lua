@@ -23,9 +23,10 @@ local generation = tonumber(found[4])
 if not goes_on then
   -- A poll still under way for the generation before holds another token: what it read is thrown away.
   redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
-  redis.call('HDEL', KEYS[1], 'cursor', 'reason', 'media_url', 'tried', 'no_video', 'polls_begun', 'poll_errors')
+  redis.call('HDEL', KEYS[1], 'cursor', 'reason', 'media_url', 'tried', 'no_video', 'polls_begun', 'poll_errors',
+    'lag_ms', 'settled_until_ms')
   redis.call('DEL', KEYS[4])
-  redis.call('HSET', KEYS[1], 'state', 'waiting', 'registered_ms', now_ms)
+  redis.call('HSET', KEYS[1], 'state', 'waiting', 'registered_ms', now_ms, 'next_poll_ms', now_ms)
   redis.call('PERSIST', KEYS[1])
   redis.call('ZADD', KEYS[2], now_ms, ARGV[1])
   redis.call('ZADD', KEYS[3], now_ms, ARGV[1])
