@@ -11,7 +11,7 @@ from jsonschema.exceptions import best_match
 
 from config.errors import SchemaError
 
-SCHEMAS: Final = ("escalation.v1", "decision.v1", "interrupt.v1", "operations.v1")
+SCHEMAS: Final = ("escalation.v1", "decision.v1", "interrupt.v1", "operations.v1", "stream.v1")
 """Each is `config/schemas/<name>.json`, and describes the whole CloudEvent."""
 
 

@@ -24,6 +24,7 @@ from celery import Celery
 from celery.signals import (
     after_setup_logger,
     after_setup_task_logger,
+    beat_init,
     worker_init,
     worker_process_init,
     worker_process_shutdown,
@@ -43,12 +44,13 @@ from worker.heartbeat import touch_while_alive
 from worker.intake.reader import keep_reading
 from worker.logsetup import escape_records
 from worker.lookback.keeper import keep_looking_back
-from worker.occupancy import occupy
+from worker.occupancy import occupancy_of_this_worker, occupy
 from worker.policy.follower import PolicyFollower
 from worker.policy.judging import Judging
 from worker.policy.trial import TRIAL_SECONDS, try_apart
 from worker.policy.watch import watch_policy
 from worker.polling.schedule import TICK_SECONDS, tick
+from worker.presence import Presence, Role, keep_present
 from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
 from worker.timedtask import TimedTask
@@ -150,6 +152,9 @@ _unconfined: tuple[str, ...] = ()
 _INTAKE = "livewarden-intake"
 """Name of the thread that reads what platforms send."""
 
+_PRESENCE = "livewarden-presence"
+"""Likewise, that gives signs of life."""
+
 GIVE_BACK_SECONDS = 0.5
 """For which a worker that ends waits for it: else other workers wait until its lease is over."""
 
@@ -231,6 +236,26 @@ def _watch(**_: Any) -> None:
     # Not through Celery: a message that it cannot take apart ends the worker, and the next one.
     threading.Thread(target=keep_reading, args=(process.redis, settings, _stopping), name=_INTAKE, daemon=True).start()
 
+    _give_signs(
+        Presence.of_this_process(
+            Role.WORKER,
+            processes=occupancy_of_this_worker().processes,
+            queues=tuple(app.amqp.queues.consume_from),
+            unconfined=_unconfined,
+        )
+    )
+
+
+@beat_init.connect
+def _beat(**_: Any) -> None:
+    _give_signs(Presence.of_this_process(Role.BEAT))
+
+
+def _give_signs(presence: Presence) -> None:
+    threading.Thread(
+        target=keep_present, args=(process.redis, presence, _stopping), name=_PRESENCE, daemon=True
+    ).start()
+
 
 def _watched_policies() -> PolicyFollower[Judging]:
     """A policy whose models do not work is refused, and not given to those who are forked later."""
@@ -257,7 +282,7 @@ def _write_out(**_: Any) -> None:
 def _stop(**_: Any) -> None:
     _stopping.set()
     for thread in threading.enumerate():
-        if thread.name == _INTAKE:
+        if thread.name in {_INTAKE, _PRESENCE}:
             thread.join(GIVE_BACK_SECONDS)
     process.verdict_log.close()  # where tasks run in this process: pools `solo` and `threads`
     _end.exit_if_asked()

@@ -1,15 +1,11 @@
 """What operators must be told, on `lw:operations`."""
 
-import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from cloudevents.core.formats.json import JSONFormat
-from cloudevents.core.v1.event import CloudEvent
 from redis import Redis
 
-from config.schemas import check_event
+from worker.cloudevent import cloud_event
 from worker.redisdb import run_script_to_disk
 
 OPERATIONS: Final = "lw:operations"
@@ -42,18 +38,4 @@ def operations_event(
     Raises:
         SchemaError: it does not fit its schema.
     """
-    event = CloudEvent(
-        {
-            "specversion": "1.0",
-            "id": event_id,
-            "source": f"/livewarden/{deployment}",
-            "type": kind,
-            "subject": subject,
-            "time": datetime.fromtimestamp(now_ms / 1000, UTC),
-            "datacontenttype": "application/json",
-        },
-        dict(data),
-    )
-    text: str = JSONFormat().write(event).decode()
-    check_event(json.loads(text))
-    return text
+    return cloud_event(kind, event_id, subject=subject, data=data, deployment=deployment, now_ms=now_ms)

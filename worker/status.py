@@ -5,8 +5,12 @@ from typing import Any
 
 from redis import Redis
 
+from worker.cloudevent import rfc3339
 from worker.errors import RegistryError
+from worker.polling.schedule import TICK
 from worker.polling.segments import pending_key, pending_ms
+from worker.presence import LIFE_MS, Role, list_key, newest_sign_ms
+from worker.streams.attention import Attention, lag_ms
 from worker.streams.coverage import Provisional, coverage_key, summary, with_owed
 from worker.streams.registry import check_stream_id, signals_key, stream_ids, stream_key
 from worker.streams.slowness import SlowMark, SlowPart, slow_key
@@ -21,18 +25,24 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
     check_stream_id(stream_id)
     # In one transaction: a segment settled between two reads would be counted twice or not at all.
     with redis.pipeline(transaction=True) as pipe:
-        pipe.time()
         pipe.hgetall(stream_key(stream_id))
         pipe.hgetall(coverage_key(stream_id))
         pipe.hgetall(pending_key(stream_id))
         pipe.hgetall(signals_key(stream_id))
         for part in SlowPart:
             pipe.hgetall(slow_key(part, stream_id))
-        (seconds, microseconds), stream, ledger, pending, signals, *marks = pipe.execute()
+        pipe.time()
+        pipe.get(TICK)
+        pipe.zrange(list_key(Role.WORKER), -1, -1, withscores=True)
+        stream, ledger, pending, signals, *marks, (seconds, microseconds), tick, signs = pipe.execute()
     if not stream:
         raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
-    provisional = Provisional.of(stream, int(seconds) * 1000 + int(microseconds) // 1000)
+    now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+    provisional = Provisional.of(stream, now_ms)
     cursor = _cursor(stream.get("cursor", ""))
+    last_sign_ms = max(newest_sign_ms(signs), int(tick or 0))
+    attention = Attention.of(stream, now_ms=now_ms, anybody_works=now_ms - last_sign_ms <= LIFE_MS)
+    lag = lag_ms(stream, now_ms=now_ms, watched=attention.watched or bool(pending))
     return {
         "stream_id": stream["stream_id"],
         "state": stream["state"],
@@ -47,7 +57,11 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         "epoch": cursor.get("epoch", 0),
         "rendition": cursor.get("rendition", ""),
         **summary(with_owed(ledger, stream), pending_ms(pending), provisional),
-        "lag_seconds": int(stream["lag_ms"]) / 1000 if "lag_ms" in stream else None,
+        "lag_seconds": None if lag is None else lag / 1000,
+        "last_polled_seconds_ago": (
+            None if attention.last_poll_ms is None else max(0, now_ms - attention.last_poll_ms) / 1000
+        ),
+        "unwatched_since": None if attention.unwatched_since_ms is None else rfc3339(attention.unwatched_since_ms),
         "last_scores": json.loads(stream.get("last_scores", "{}")),
         "still": stream.get("still", ""),
         "slow": [str(part) for part, mark in zip(SlowPart, marks, strict=True) if SlowMark.of(mark) is not None],

@@ -49,6 +49,7 @@ def _poll(*, slow: bool) -> None:
         send=send_segment,
         report=lambda failure: tell_poll_failed(process.redis, failure, deployment=process.settings.deployment),
         slow=slow,
+        deployment=process.settings.deployment,
     )
 
 

@@ -6,6 +6,7 @@ from config.settings import Settings
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
 from worker.intake.batches import waiting
+from worker.intake.keys import lists_of
 from worker.intake.refusals import refused_counts, refused_messages
 from worker.redisdb import connect, now_ms, store_errors
 from worker.streams.registry import DUE_NEW
@@ -15,11 +16,15 @@ MANY = 1_000
 
 LATELY_MS = 3_600_000
 
+CELERY_DEFAULT = "celery"
+"""Where Celery sends what names no queue."""
+
 
 def examine_intake(settings: Settings) -> Iterator[Diagnosis]:
     """Tells how many messages wait and were refused; nothing where Redis is away: another check tells that."""
     try:
         with connect(settings.redis_url.get_secret_value(), retries=0) as redis, store_errors():
+            astray = sum(int(redis.llen(key)) for key in lists_of(CELERY_DEFAULT))
             length, counts, newest, now, new = (
                 waiting(redis),
                 refused_counts(redis),
@@ -29,6 +34,14 @@ def examine_intake(settings: Settings) -> Iterator[Diagnosis]:
             )
     except StoreError:
         return
+    if astray:
+        yield Diagnosis(
+            name="queue celery",
+            state=State.WARN,
+            found=f"{astray:,} messages wait in the queue `celery`, from which nobody reads",
+            advice='a platform sends without `queue="intake"`: have it name the queue and send these again, '
+            f"then delete them (`DEL {CELERY_DEFAULT}`)",
+        )
     told = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
     found = f"{length:,} messages wait; {f'refused so far: {told}' if told else 'none was refused'}"
     if new:

@@ -135,6 +135,9 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
     for name, value in record.items():
         if name.endswith("_seconds") and value is not None:
             table.add_row(name.removesuffix("_seconds"), f"{value:10.1f} s", style="bold" if value else "dim")
+    table.add_row("last polled", _ago(record["last_polled_seconds_ago"]))
+    if record["unwatched_since"] is not None:
+        table.add_row("unwatched", Text(f"since {record['unwatched_since']}: nobody polls it", style="bold red"))
     for reason, seconds in record["reasons"].items():
         table.add_row(f"  {reason}", f"{seconds:10.1f} s", style="yellow")
     if record["provisional"] is not None:
@@ -149,6 +152,10 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
     for model, score in record["last_scores"].items():
         table.add_row(model, f"{score:.3f}")
     Screen().print(table)
+
+
+def _ago(seconds: float | None) -> str:
+    return "never" if seconds is None else f"{seconds:.0f} s ago"
 
 
 @app.command(name="list")
@@ -168,7 +175,7 @@ def list_streams(as_json: Json = False) -> None:
 
     from worker.cli.screen import Screen
 
-    table = Table("stream", "state", "purpose", "elapsed", "moderated", "not seen", "pending", "lag")
+    table = Table("stream", "state", "purpose", "elapsed", "moderated", "not seen", "pending", "lag", "polled")
     for record in records:
         unseen = record["skipped_seconds"] + record["failed_seconds"] + record["missed_seconds"]
         table.add_row(
@@ -180,6 +187,9 @@ def list_streams(as_json: Json = False) -> None:
             f"[yellow]{unseen:.0f} s[/]" if unseen else "0 s",
             f"{record['pending_seconds']:.0f} s",
             "" if record["lag_seconds"] is None else f"{record['lag_seconds']:.1f} s",
+            _ago(record["last_polled_seconds_ago"])
+            if record["unwatched_since"] is None
+            else Text(f"unwatched since {record['unwatched_since']}", style="bold red"),
         )
     Screen().print(table)
 

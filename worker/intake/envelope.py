@@ -18,7 +18,8 @@ from typing import Any, Final, NoReturn
 from worker.errors import IntakeError
 from worker.streams.registry import nesting
 
-TASKS: Final = ("livewarden.watch_stream", "livewarden.unwatch_stream", "livewarden.report_signals")
+WATCH: Final = "livewarden.watch_stream"
+TASKS: Final = (WATCH, "livewarden.unwatch_stream", "livewarden.report_signals")
 """All that can be asked for."""
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024

@@ -18,7 +18,13 @@ QUEUE: Final = "intake"
 _PRIORITY_STEPS: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 """kombu's Redis transport has a list for every third priority; the first is the most urgent."""
 
-LISTS: Final = tuple(f"{QUEUE}{step}" for step in _PRIORITY_STEPS)
+
+def lists_of(queue: str) -> tuple[str, ...]:
+    """The lists of a queue."""
+    return tuple(f"{queue}{step}" for step in _PRIORITY_STEPS)
+
+
+LISTS: Final = lists_of(QUEUE)
 CLAIM: Final = "lw:intake:claim"
 TAKEN: Final = "lw:intake:taken"
 REST: Final = "lw:intake:rest"

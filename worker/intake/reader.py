@@ -17,8 +17,8 @@ from config.settings import Settings
 from worker.errors import IntakeError, StoreError
 from worker.intake.batches import Batch, claim, done, give_back, length_if_too_long
 from worker.intake.calls import Receiver, make
-from worker.intake.envelope import MAX_MESSAGE_BYTES, parse
-from worker.intake.refusals import Refused, publish, refuse
+from worker.intake.envelope import MAX_MESSAGE_BYTES, Call, parse
+from worker.intake.refusals import Refused, publish, refuse, refused_watch
 from worker.linelimit import LineLimit
 
 _log = logging.getLogger(__name__)
@@ -125,6 +125,7 @@ class Reader:
         """
         token = batch.call_token(place)
         size_bytes = len(message)
+        call: Call | None = None
         try:
             if place == batch.first and batch.tries > MAX_TRIES:
                 raise IntakeError(f"{MAX_TRIES} readers ended while they read it", "internal")
@@ -135,13 +136,19 @@ class Reader:
             call = parse(message, now_ms=batch.taken_ms)
             make(call, Receiver(redis=self._redis, settings=self._settings, token=token))
         except IntakeError as error:
-            refused[token] = Refused.of(message, error, size_bytes=size_bytes, at_ms=batch.taken_ms)
+            refused[token] = self._refused(batch, token, message, error, size_bytes, call)
         except Exception as error:
             if isinstance(error, OSError | StoreError) or _redis_is_in_trouble(error):
                 raise
             # Where, and of what kind: its text may quote what nobody else may read.
             internal = IntakeError(f"{type(error).__name__} at {_where(error)}", "internal")
-            refused[token] = Refused.of(message, internal, size_bytes=size_bytes, at_ms=batch.taken_ms)
+            refused[token] = self._refused(batch, token, message, internal, size_bytes, call)
+
+    def _refused(
+        self, batch: Batch, token: str, message: bytes, error: IntakeError, size_bytes: int, call: Call | None
+    ) -> Refused:
+        event = refused_watch(call, error, token=token, deployment=self._settings.deployment, now_ms=batch.taken_ms)
+        return Refused.of(message, error, size_bytes=size_bytes, at_ms=batch.taken_ms, event=event)
 
     def _refuse(self, refused: dict[str, Refused]) -> None:
         """Counts and keeps them, and empties `refused`."""

@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from redis import Redis
 
-from worker.errors import IntakeError
+from worker.errors import IntakeError, RegistryError
+from worker.intake.envelope import WATCH, Call
 from worker.intake.keys import COUNTS, NEWEST, REFUSED, UNPUBLISHED, published_key
 from worker.operations import OPERATIONS, operations_event
 from worker.printable import printable
 from worker.redisdb import now_ms, run_script
-from worker.streams.registry import ONCE_SECONDS, once_key
+from worker.streams.events import MAX_EVENTS, STREAM_EVENTS, refused_event
+from worker.streams.registry import ONCE_SECONDS, check_stream_id, once_key
 
 REFUSED_EVENT: Final = "livewarden.operations.intake_refused.v1"
 
@@ -28,6 +30,7 @@ PUBLISHED_SECONDS: Final = 60
 
 _MAX_SHOWN: Final = 200
 """Characters of a text that a message says of itself."""
+_MAX_PROBLEM: Final = 300
 
 _HEAD_CHARACTERS: Final = 64
 """Shown of a message that is no JSON."""
@@ -53,6 +56,8 @@ class Refused:
     size_bytes: int
     shown: Mapping[str, str]
     """What it says of itself, or its `head` where it is no JSON object."""
+    event: str = ""
+    """For its platform: the stream that is not watched now; empty: it is about none."""
 
     def to_json(self) -> str:
         """At most some 2 kB."""
@@ -67,14 +72,15 @@ class Refused:
         )
 
     @classmethod
-    def of(cls, message: bytes, error: IntakeError, *, size_bytes: int, at_ms: int) -> "Refused":
+    def of(cls, message: bytes, error: IntakeError, *, size_bytes: int, at_ms: int, event: str = "") -> "Refused":
         """What may be kept of a message that was refused by `error`."""
         return cls(
             at_ms=at_ms,
             reason=error.reason,
-            problem=_shown_text(error.text, limit=300),
+            problem=_shown_text(error.text, limit=_MAX_PROBLEM),
             size_bytes=size_bytes,
             shown=_shown(message),
+            event=event,
         )
 
 
@@ -95,6 +101,30 @@ def _shown_text(text: str, *, limit: int) -> str:
     return printable(_SECRET.sub("…", text[:limit]))[:limit]
 
 
+def refused_watch(call: Call | None, error: IntakeError, *, token: str, deployment: str, now_ms: int) -> str:
+    """The event for the platform whose `watch_stream` was refused; empty if it was no such call.
+
+    Raises:
+        SchemaError: it does not fit its schema.
+    """
+    if call is None or call.task != WATCH:
+        return ""
+    given = call.args[0] if call.args else call.kwargs.get("stream_id", "")
+    try:
+        stream_id = check_stream_id(given)
+    except RegistryError:
+        stream_id = None
+    return refused_event(
+        stream_id,
+        given=_shown_text(given if isinstance(given, str) else type(given).__name__, limit=_MAX_SHOWN),
+        reason=error.reason,
+        problem=_shown_text(error.text, limit=_MAX_PROBLEM),
+        token=token,
+        deployment=deployment,
+        now_ms=now_ms,
+    )
+
+
 def refuse(redis: Redis, refused: Mapping[str, Refused]) -> list[Refused]:
     """Counts and keeps messages that are refused; gives those that were not counted before.
 
@@ -110,8 +140,13 @@ def refuse(redis: Redis, refused: Mapping[str, Refused]) -> list[Refused]:
     new = run_script(
         redis,
         "intake_refuse",
-        keys=[COUNTS, REFUSED, UNPUBLISHED, NEWEST, *map(once_key, refused)],
-        args=[ONCE_SECONDS, KEPT, *(part for one in refused.values() for part in (one.reason, one.to_json()))],
+        keys=[COUNTS, REFUSED, UNPUBLISHED, NEWEST, STREAM_EVENTS, *map(once_key, refused)],
+        args=[
+            ONCE_SECONDS,
+            KEPT,
+            MAX_EVENTS,
+            *(part for one in refused.values() for part in (one.reason, one.to_json(), one.event)),
+        ],
     )
     return [one for one, counted in zip(refused.values(), new, strict=True) if counted]
 

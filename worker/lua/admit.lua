@@ -1,10 +1,11 @@
 -- Writes down what a poll found, if nobody polled or re-registered the stream meanwhile.
 -- Segments become pending with a deadline before any message about them is sent: messages may be lost, this is not.
 -- KEYS: stream hash, due set, pending hash, overdue set, coverage hash, validators hash, the two other
---   due sets.
+--   due sets, platforms' events.
 -- ARGV: stream id, poll token, delay to the next poll in ms (-1: none, the stream has ended), deadline of new segments
 --   in ms from now, seconds that an ended stream's record is kept, stream fields, coverage increments, new segments
---   (key to record), keys whose validators are dropped; the last four as JSON.
+--   (key to record), keys whose validators are dropped, announcements [{field, mark, event}], of which each is published
+--   once for its mark; the last five as JSON; then how many of platforms' events are kept.
 -- Returns 1, or 0 if the poll was overtaken and nothing was written. Sent twice it writes once.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -33,10 +34,17 @@ end
 for _, key in ipairs(cjson.decode(ARGV[9])) do
   redis.call('HDEL', KEYS[6], key)
 end
+for _, told in ipairs(cjson.decode(ARGV[10])) do
+  if redis.call('HGET', KEYS[1], told.field) ~= told.mark then
+    redis.call('HSET', KEYS[1], told.field, told.mark)
+    redis.call('XADD', KEYS[9], 'MAXLEN', '~', ARGV[11], '*', 'event', told.event)
+  end
+end
 redis.call('ZREM', KEYS[7], ARGV[1])
 redis.call('ZREM', KEYS[8], ARGV[1])
 if tonumber(ARGV[3]) >= 0 then
   redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
+  redis.call('HSET', KEYS[1], 'next_poll_ms', now_ms + ARGV[3])
 else
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('EXPIRE', KEYS[1], ARGV[5])

@@ -1,17 +1,22 @@
 #!lua flags=allow-oom
 -- Runs where Redis is full too (allow-oom), as intake_claim does.
 -- Counts and keeps messages that are refused; safe to be sent twice.
--- KEYS: counts, refused ones, those not yet published by reason, the newest by reason, then the mark of each message.
--- ARGV: seconds that marks are kept, how many records are kept, then reason and record of each message.
+-- KEYS: counts, refused ones, those not yet published by reason, the newest by reason, platforms' events, then the mark of each
+--   message.
+-- ARGV: seconds that marks are kept, how many records and how many of platforms' events are kept, then of each message
+--   reason, record and event for its platform ('': none).
 -- Returns for each message 1, or 0 if it was counted before.
 local new = {}
-for place = 5, #KEYS do
-  local reason, record = ARGV[2 * place - 7], ARGV[2 * place - 6]
+for place = 6, #KEYS do
+  local reason, record, event = unpack(ARGV, 3 * place - 14, 3 * place - 12)
   if redis.call('SET', KEYS[place], 1, 'NX', 'EX', ARGV[1]) then
     redis.call('HINCRBY', KEYS[1], 'refused:' .. reason, 1)
     redis.call('LPUSH', KEYS[2], record)
     redis.call('HINCRBY', KEYS[3], reason, 1)
     redis.call('HSET', KEYS[4], reason, record)
+    if event ~= '' then
+      redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[3], '*', 'event', event)
+    end
     table.insert(new, 1)
   else
     table.insert(new, 0)

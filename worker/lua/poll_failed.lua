@@ -21,6 +21,8 @@ list_missing(KEYS[1])
 redis.call('HSET', KEYS[1], 'polled_token', ARGV[2], 'state', 'unreachable', 'reason', ARGV[3], 'polls_begun', 0,
   'last_poll_ms', now_ms)
 local errors = redis.call('HINCRBY', KEYS[1], 'poll_errors', 1)
-redis.call('ZADD', KEYS[2], now_ms + math.min(ARGV[4] * 2 ^ math.min(errors - 1, 20), tonumber(ARGV[5])), ARGV[1])
+local next_ms = now_ms + math.min(ARGV[4] * 2 ^ math.min(errors - 1, 20), tonumber(ARGV[5]))
+redis.call('ZADD', KEYS[2], next_ms, ARGV[1])
+redis.call('HSET', KEYS[1], 'next_poll_ms', string.format('%d', next_ms))
 redis.pcall('HINCRBY', KEYS[3], ARGV[6], 1)
 return 1

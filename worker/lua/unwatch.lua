@@ -2,10 +2,11 @@
 -- Runs where Redis is full too (allow-oom): it makes room for what it writes by the message that it follows.
 -- Takes a stream off; safe to be sent twice.
 -- KEYS: stream hash, due set, all streams, mark of this call, operators' stream, due set of slow streams,
---   of new ones.
+--   of new ones, platforms' events.
 -- ARGV: id, seconds that its record is kept, seconds that the mark is kept, then what the caller found and made its
--- event of: whether the stream is watched (1 or 0), its url, its purpose; event, or '' if it was not watched; seconds
--- that the record of a stream is kept of which no playlist was ever read.
+-- event of: whether the stream is watched (1 or 0), its url, its purpose; operators' event, or '' if it was not watched;
+-- seconds that the record of a stream is kept of which no playlist was ever read; platforms' event, or ''; how many of
+-- platforms' events are kept.
 -- Returns 1, 0 if it was not known, or 'changed' if what the caller found is so no more: nothing was written.
 local before = redis.call('GET', KEYS[4])
 if before then
@@ -28,11 +29,14 @@ else
   redis.call('ZREM', KEYS[6], ARGV[1])
   redis.call('ZREM', KEYS[7], ARGV[1])
   local read = string.find(redis.call('HGET', KEYS[1], 'cursor') or '', '"last_read_ms":%d')
-  local before = tonumber(redis.call('HGET', KEYS[1], 'generation') or 0) or 0
-  redis.call('EXPIRE', KEYS[1], (read or before > 1) and ARGV[2] or ARGV[8])
+  local watches = tonumber(redis.call('HGET', KEYS[1], 'watches') or 0) or 0
+  redis.call('EXPIRE', KEYS[1], (read or watches > 1) and ARGV[2] or ARGV[8])
 end
 if ARGV[7] ~= '' then
   redis.call('XADD', KEYS[5], '*', 'event', ARGV[7])
+end
+if ARGV[9] ~= '' then
+  redis.call('XADD', KEYS[8], 'MAXLEN', '~', ARGV[10], '*', 'event', ARGV[9])
 end
 redis.call('SET', KEYS[4], known, 'EX', ARGV[3])
 return known

@@ -2,7 +2,7 @@
 -- Runs where Redis is full too (allow-oom): it makes room for what it writes by the message that it follows.
 -- Registers a stream, or goes on with changed particulars; safe to be sent twice.
 -- KEYS: stream hash, all streams, due set, signals hash, mark of this call, operators' stream, due set of
---   slow streams, of new ones.
+--   slow streams, of new ones, newest generation of all streams.
 -- ARGV: id, url, purpose, audience, risk_prior, metadata, seconds that the mark is kept, then what the caller found and
 -- made its event of: whether the stream is watched (1 or 0), its url, its purpose; event, or '' if nothing is changed;
 -- how many new streams may be due at once, how many streams may be watched, prefix of the stream hashes.
@@ -35,9 +35,10 @@ if not goes_on then
   -- A poll still under way for the generation before holds another token: what it read is thrown away.
   redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
   end_missing(KEYS[1], ARGV[1], now_ms)
-  redis.call('HDEL', KEYS[1], 'cursor', 'reason', 'media_url', 'tried', 'no_video', 'polls_begun', 'poll_errors')
+  redis.call('HDEL', KEYS[1], 'cursor', 'reason', 'media_url', 'tried', 'no_video', 'polls_begun', 'poll_errors',
+    'lag_ms', 'settled_until_ms')
   redis.call('DEL', KEYS[4])
-  redis.call('HSET', KEYS[1], 'state', 'waiting', 'registered_ms', now_ms)
+  redis.call('HSET', KEYS[1], 'state', 'waiting', 'registered_ms', now_ms, 'next_poll_ms', now_ms)
   redis.call('PERSIST', KEYS[1])
   redis.call('ZADD', KEYS[2], now_ms, ARGV[1])
   local waits = redis.call('EXISTS', KEYS[8]) == 1 or redis.call('ZCOUNT', KEYS[3], '-inf', now_ms) >= tonumber(ARGV[12])
@@ -55,7 +56,14 @@ if not goes_on then
       redis.call('ZREM', KEYS[2], id)
     end
   end
-  generation = redis.call('HINCRBY', KEYS[1], 'generation', 1)
+  redis.call('SET', KEYS[9], time[1], 'NX')
+  generation = redis.call('INCR', KEYS[9])
+  if found[4] and generation <= tonumber(found[4]) then  -- a clock that was ahead when the record was made
+    generation = found[4] + 1
+    redis.call('SET', KEYS[9], generation)
+  end
+  redis.call('HSET', KEYS[1], 'generation', generation)
+  redis.call('HINCRBY', KEYS[1], 'watches', 1)
 end
 if ARGV[11] ~= '' then
   redis.call('XADD', KEYS[6], '*', 'event', ARGV[11])

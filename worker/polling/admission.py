@@ -3,9 +3,11 @@
 import json
 import re
 from collections import Counter
+from dataclasses import asdict
 
 from redis import Redis
 
+from worker.polling.announcements import announcements, next_poll_ms
 from worker.polling.due import DueStream
 from worker.polling.gaps import missing_member
 from worker.polling.missing import Missing, missing
@@ -14,6 +16,7 @@ from worker.polling.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, p
 from worker.polling.validators import unlisted, validators_key
 from worker.redisdb import now_ms, run_script
 from worker.streams.coverage import COUNT, coverage_key, entry
+from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
 from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, KEPT_AFTER_END_SECONDS, stream_key
 
 _SEGMENT_KEY = re.compile(r"\d+\.\d+\..*\.\d+\.[0-9a-f]+", re.ASCII)
@@ -30,7 +33,7 @@ def pending_now(redis: Redis, stream_id: str) -> tuple[int, int]:
     return int(seconds) * 1000 + int(microseconds) // 1000, sum(bool(_SEGMENT_KEY.fullmatch(str(key))) for key in keys)
 
 
-def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]:
+def admit(redis: Redis, stream: DueStream, step: Advance, *, deployment: str = "local") -> list[SegmentRecord]:
     """Writes down what a poll found; gives the segments whose tasks are to be sent, in their order; none if the poll
     was overtaken."""
     now = now_ms(redis)
@@ -41,6 +44,8 @@ def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]
         increments[entry("missed", missed.reason)] += missed.duration_ms
     increments.update({COUNT + name: count for name, count in step.counts.items()})
     lacking = missing(step.cursor)
+    told = announcements(stream.stream_id, stream.url, stream.cursor, step, deployment=deployment, now_ms=now)
+    next_poll_in_ms = next_poll_ms(step, now)
     written = run_script(
         redis,
         "admit",
@@ -52,11 +57,12 @@ def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]
             coverage_key(stream.stream_id),
             validators_key(stream.stream_id),
             *(due for due in (DUE, DUE_SLOW, DUE_NEW) if due != stream.due),
+            STREAM_EVENTS,
         ],
         args=[
             stream.stream_id,
             stream.token,
-            -1 if step.next_poll_in_ms is None else step.next_poll_in_ms,
+            -1 if next_poll_in_ms is None else next_poll_in_ms,
             FIRST_DEADLINE_MS,
             KEPT_AFTER_END_SECONDS,
             json.dumps(
@@ -74,6 +80,8 @@ def admit(redis: Redis, stream: DueStream, step: Advance) -> list[SegmentRecord]
             json.dumps(
                 [] if step.cursor.seen == stream.cursor.seen else unlisted(redis, stream.stream_id, step.cursor)
             ),
+            json.dumps([asdict(one) for one in told]),
+            MAX_EVENTS,
         ],
     )
     return records if written else []

@@ -90,6 +90,7 @@ def poll_due(
     send: SendSegment,
     report: Report = lambda _: None,
     slow: bool = False,
+    deployment: str = "local",
 ) -> int:
     """Polls one batch of the streams that are due; gives their number.
 
@@ -98,10 +99,11 @@ def poll_due(
     Args:
         report: is given polls that something unexpected ended, after all others are admitted.
         slow: polls those whose playlists take long, with their full time; an ordinary poll leaves them to it.
+        deployment: in the `source` of events.
     """
     failures: list[PollFailure] = []
     with fetcher.begin_round(most=BATCH_STREAMS) as fetches:
-        batch = _Batch(redis, fetches, height_pixels, send, failures, slow=slow)
+        batch = _Batch(redis, fetches, height_pixels, send, failures, slow=slow, deployment=deployment)
         polled = batch.run()
     for failure in failures:
         try:
@@ -130,8 +132,10 @@ class _Batch:
         failures: list[PollFailure],
         *,
         slow: bool,
+        deployment: str,
     ) -> None:
         self._slow = slow
+        self._deployment = deployment
         self._redis = redis
         self._fetches = fetches
         self._height_pixels = height_pixels
@@ -319,7 +323,7 @@ class _Batch:
         return replace(stream, due=due_after(self._redis, stream.stream_id, took_seconds=took_seconds))
 
     def _admit(self, stream: DueStream, step: Advance, *, at_once: bool) -> None:
-        records = admit(self._redis, stream, step)
+        records = admit(self._redis, stream, step, deployment=self._deployment)
         if step.first and at_once:
             # At the start of a watch what is shown now goes before what was shown.
             records = [*records[-1:], *records[:-1]]

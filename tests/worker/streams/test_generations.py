@@ -1,0 +1,122 @@
+"""Watch generations over the life of a deployment: a stream ID that comes back is another watch, for ever."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hls_origin import LiveOrigin, segment_bytes, serving
+from redis import Redis
+
+from config.settings import Settings
+from worker.decisions import decide
+from worker.moderate import moderate_segment
+from worker.polling.poll import poll_due
+from worker.process import SEED, Process
+from worker.queue.keys import incidents_key
+from worker.queue.taking import take
+from worker.redisdb import now_ms
+from worker.status import show
+from worker.streams.registry import (
+    DUE,
+    GENERATIONS,
+    KEPT_AFTER_END_SECONDS,
+    STREAMS,
+    register,
+    stream_key,
+    watch,
+)
+
+DRILLS = "lw:escalations:high"
+
+
+@pytest.fixture
+def origin() -> Iterator[LiveOrigin]:
+    with serving(LiveOrigin()) as served:
+        yield served
+
+
+@pytest.fixture
+def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[Process]:
+    redis.set(SEED, "s3cret")
+    process = Process(
+        Settings.from_mapping(
+            {
+                "LIVEWARDEN_REDIS_URL": redis_url,
+                "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+            }
+        )
+    )
+    yield process
+    process.close()
+
+
+def begin(redis: Redis, stream_id: str, url: str = "https://cdn.example/a.m3u8") -> int:
+    return watch(redis, register(stream_id, url, purpose="drill", url_template="", legal_basis=""))
+
+
+def watch_and_moderate(process: Process, origin: LiveOrigin) -> None:
+    """The stream's watch from registration to the last segment listed."""
+    keys: list[str] = []
+    begin(process.redis, "s", origin.url)
+    process.redis.zadd(DUE, {"s": 0}, xx=True)
+    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+    for key in keys:
+        moderate_segment(process, "s", key)
+
+
+def let_record_pass(redis: Redis, stream_id: str) -> None:
+    """As 7 days after the watch's end."""
+    redis.delete(stream_key(stream_id))
+    redis.zrem(DUE, stream_id)
+    redis.zrem(STREAMS, stream_id)
+    for rule, text in redis.hgetall(incidents_key(stream_id)).items():
+        if rule.startswith("rule:"):
+            state = json.loads(text)
+            state["decided"]["quiet_until_ms"] -= 1000 * KEPT_AFTER_END_SECONDS
+            redis.hset(incidents_key(stream_id), rule, json.dumps(state))
+
+
+def test_what_comes_back_after_its_record_is_gone_is_escalated_anew_and_handed_out_once(
+    process: Process, origin: LiveOrigin
+) -> None:
+    """The new watch's escalation had the old one's id: readers dropped it, and `queue next` gave it for ever."""
+    origin.add("0.ts", segment_bytes(card=True))
+    watch_and_moderate(process, origin)
+    first = take(process.redis, "ann")
+    assert first is not None
+    decide(process.redis, first.incident_id, "harmless", by="ann", deployment="test")
+    let_record_pass(process.redis, "s")
+
+    watch_and_moderate(process, origin)
+    second = take(process.redis, "ann")
+    assert second is not None
+    assert json.loads(second.event)["id"] != json.loads(first.event)["id"]
+    assert second.incident_id != first.incident_id
+    assert take(process.redis, "ann") is None
+    ids = [json.loads(fields["event"])["id"] for _, fields in process.redis.xrange(DRILLS)]
+    assert len(ids) == len(set(ids)) == 3, "raised, closed, raised"
+    decide(process.redis, second.incident_id, "harmless", by="ann", deployment="test")
+    assert take(process.redis, "ann") is None
+
+
+def test_a_deployment_begins_at_its_first_second_and_counts_on(redis: Redis) -> None:
+    """Generations of a Redis that was set up anew would repeat those whose events readers have on file."""
+    began = now_ms(redis) // 1000
+    first, other = begin(redis, "a"), begin(redis, "b")
+    assert began < first <= now_ms(redis) // 1000 + 1
+    assert other == first + 1
+    let_record_pass(redis, "a")
+    assert begin(redis, "a") == first + 2 == int(redis.get(GENERATIONS))
+
+
+def test_a_watch_of_version_0_1_0_goes_on_in_its_generation(redis: Redis) -> None:
+    """An upgrade would moderate everything that is listed a second time."""
+    began = now_ms(redis) // 1000
+    begin(redis, "a")
+    redis.hset(stream_key("a"), mapping={"generation": 3, "state": "live"})
+    redis.delete(GENERATIONS)
+    assert begin(redis, "a") == 3
+    assert show(redis, "a")["generation"] == 3
+    assert begin(redis, "a", "https://cdn.example/other.m3u8") > began

@@ -1,0 +1,8 @@
+-- Notes that a process is there; safe to be sent twice.
+-- KEYS: list of its role, its sign. ARGV: name, sign, life of a sign in ms, time in ms for which a name is listed.
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+redis.call('ZADD', KEYS[1], now_ms, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now_ms - ARGV[4])
+return 1
