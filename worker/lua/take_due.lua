@@ -52,9 +52,9 @@ end
 local taken = {}
 for _, id in ipairs(ids) do
   local fields = redis.call('HMGET', ARGV[3] .. id, 'poll_token', 'generation', 'url', 'cursor', 'risk_prior',
-    'media_url', 'tried', 'no_video', 'polls_begun')
+    'media_url', 'tried', 'no_video', 'purpose', 'polls_begun')
   local row = {id}
-  for i = 1, 9 do
+  for i = 1, 10 do
     row[i + 1] = fields[i] or ''
   end
   table.insert(taken, row)

@@ -63,6 +63,8 @@ class DueStream:
     """The due set to which it belongs from now on."""
     no_video: str
     """As `no_video_mark` has it: of the segment settled last, if it had no pictures."""
+    purpose: str = ""
+    """Purpose of the watch generation; another one begins a new generation."""
 
     @classmethod
     def of(cls, taken: Taken) -> Self:
@@ -71,7 +73,7 @@ class DueStream:
         Raises:
             ValueError, TypeError, KeyError, AttributeError: it is damaged.
         """
-        generation, url, cursor, risk_prior, media_url, tried, no_video = taken.fields
+        generation, url, cursor, risk_prior, media_url, tried, no_video, purpose = taken.fields
         new = Cursor(generation=int(generation), rendition=SOLE_RENDITION)
         return cls(
             stream_id=taken.stream_id,
@@ -83,6 +85,7 @@ class DueStream:
             tried={str(name): int(at_ms) for name, at_ms in json.loads(tried or "{}").items()},
             due=taken.due,
             no_video=no_video,
+            purpose=purpose,
         )
 
 

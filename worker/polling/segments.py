@@ -64,9 +64,11 @@ class SegmentRecord:
     init_url: str | None = None
     init_byte_range: ByteRange | None = None
     encryption: str | None = None
+    purpose: str = ""
+    """Purpose of its watch generation. Empty in records of version 0.1.0: the stream's purpose holds."""
 
     @classmethod
-    def of(cls, new: NewSegment, *, generation: int, admitted_ms: int) -> Self:
+    def of(cls, new: NewSegment, *, generation: int, purpose: str, admitted_ms: int) -> Self:
         """The record of a segment that a poll found."""
         segment = new.segment
         return cls(
@@ -82,6 +84,7 @@ class SegmentRecord:
             init_url=None if segment.init is None else segment.init.uri,
             init_byte_range=None if segment.init is None else segment.init.byte_range,
             encryption=segment.encryption,
+            purpose=purpose,
         )
 
     def to_json(self) -> str:
