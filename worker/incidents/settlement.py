@@ -139,6 +139,9 @@ def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, s
         now = now_ms(redis)
     judged = judge_in_order(policy, read.order, segment, earliest_pending=read.earliest_pending)
     sifted = at_once.joined(divert(redis, occasion=occasion, hits=judged.hits, policy=policy))
+    silent = sifted.silent | segment.silent
+    # Whichever of its hits it was that a hash was found silent by, none names it: so it is logged, and replayed.
+    sifted = sifted.sifted(silent, policy)
     if judged.problems:
         occasion = replace(occasion, degraded=tuple(sorted({*occasion.degraded, *judged.problems})))
     step = advance(read.incidents, occasion=occasion, hits=sifted.hits, now_ms=now, policy=policy, muted=sifted.muted)
@@ -147,7 +150,7 @@ def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, s
         now_ms=now,
         step=step,
         order=OrderChange.of(segment.series, judged.state, read.over),
-        silent=sifted.silent | segment.silent,
+        silent=silent,
         problems=judged.problems,
     )
 
