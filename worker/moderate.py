@@ -154,7 +154,7 @@ def _moderate(
         _after_failed_fetch(process, judging, stream_id, begun, error)
         return
     _end_trial(process, stream_id, begun, pass_on, quick=True)
-    facts = stream_facts(process.redis, stream_id)
+    facts = stream_facts(process.redis, stream_id, purpose=record.purpose)
     gate, stuck = _gate_and_stuck(process.redis, stream_id, record, list(judging.models(drill=True)))
     try:
         with pace.decoding():
@@ -229,7 +229,7 @@ def _after_failed_fetch(process: Process, judging: Judging, stream_id: str, begu
 
 def _fail(process: Process, judging: Judging, stream_id: str, record: SegmentRecord, reason: str) -> None:
     """Closes a segment of which nothing was seen."""
-    facts = stream_facts(process.redis, stream_id)
+    facts = stream_facts(process.redis, stream_id, purpose=record.purpose)
     share = LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={reason: record.duration_ms})
     mark = no_video_mark(record.generation, rendition_of(record.key)) if reason in _NO_VIDEO_REASONS else None
     _close(process, judging, record, share, _occasion(process, judging, facts, record), no_video=mark)

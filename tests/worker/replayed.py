@@ -46,13 +46,21 @@ IN_ORDER = """
 """
 
 
-def sample(seconds: float, *, score: float | None = None, lists: Iterable[str] = (), **more: Any) -> dict[str, Any]:
+def sample(
+    seconds: float,
+    *,
+    score: float | None = None,
+    lists: Iterable[str] = (),
+    entry: str = "7",
+    distance: int = 4,
+    **more: Any,
+) -> dict[str, Any]:
     """What is found on one picture, `seconds` from the beginning of its segment."""
     matches = [
         {
             "list": name,
-            "entry": "7",
-            "distance": 4,
+            "entry": entry,
+            "distance": distance,
             "video": None,
             "seconds": None,
             "variant": None,
@@ -212,7 +220,7 @@ class Life:
         )
 
     def decide(self, stream_id: str, rule: str, outcome: str = "harmless") -> bool:
-        """A person decides on the rule's incident; False: none is open."""
+        """A person decides on one of the rule's incidents; False: none is open."""
         for incident_id in self.incidents():
             record = self.redis.hgetall(f"lw:incident:{incident_id}")
             if (record["stream_id"], record["rule"]) == (stream_id, rule) and "outcome" not in record:

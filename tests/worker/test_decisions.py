@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 from scene import Scene
 
-from config.facts import Severity
+from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts
 from worker.decisions import Outcome, decide
 from worker.errors import QueueError
 from worker.queue.keys import entries_key, incident_key, incidents_key
@@ -50,6 +50,7 @@ def test_every_entry_is_acknowledged(scene: Scene) -> None:
     scene.rise("cam-1", Severity.HIGH)
     take(scene.redis, "ann")
     scene.rise("cam-1", Severity.CRITICAL)
+    take(scene.redis, "ann")
     decide(scene.redis, incident, "harmless", by="ann", deployment="test")
     assert take(scene.redis, "bob") is None
     assert unacknowledged(scene.redis) == 0
@@ -127,6 +128,104 @@ class TestRefusals:
         assert "--note: character 2: expected UTF-8 text" in refused(scene, incident, note="x\udcff")
 
 
+def matched(scene: Scene, listed: str, distance: int, *, at: int = 1000) -> tuple[Hit, ...]:
+    """Hits of a picture that is so near to "list/entry"."""
+    name, _, entry = listed.partition("/")
+    sample = SampleFacts(
+        capture_ms=at,
+        pts_seconds=0.0,
+        reason="keyframe",
+        pdq_quality=90,
+        matches=(ListMatch(list=name, entry=entry, distance=distance), ListMatch(list="known", entry="7", distance=20)),
+    )
+    return scene.policy.evaluate(StreamFacts(stream_id="any"), sample).hits
+
+
+WORSE = [("known/7", 0, "a nearer match"), ("known/8", 25, "a match on another entry"), ("else/1", 25, "another entry")]
+
+
+class TestShown:
+    """Evidence that nobody was shown is never closed."""
+
+    @pytest.mark.parametrize(("listed", "distance", "told"), WORSE)
+    def test_what_is_worse_is_published_at_once_and_bars_the_decision(
+        self, scene: Scene, listed: str, distance: int, told: str
+    ) -> None:
+        """An exact match would be closed as harmless with the weak one that came half a minute before it."""
+        (weak,) = scene.settle("cam-1", matched(scene, "known/7", 20)).events
+        take(scene.redis, "ann")
+        (worse,) = scene.settle("cam-1", matched(scene, listed, distance, at=2000)).events
+        assert (worse.incident_id, worse.type) == (weak.incident_id, "livewarden.escalation.updated.v1")
+        assert json.loads(worse.text)["data"]["sample"]["captured"] == "1970-01-01T00:00:02.000Z"
+        text = refused(scene, weak.incident_id, by="ann")
+        assert told in text
+        assert text.endswith("came since: take it again")
+        taken = take(scene.redis, "ann")
+        assert taken is not None
+        assert taken.event == worse.text
+        decide(scene.redis, weak.incident_id, "csea_apparent", by="ann", deployment="test")
+        assert "shown" not in scene.redis.hgetall(incident_key(weak.incident_id))
+
+    def test_a_higher_severity_bars_the_decision(self, scene: Scene) -> None:
+        """Something critical would be closed with the review that it had been."""
+        incident = scene.raise_incident("cam-1", Severity.REVIEW)
+        take(scene.redis, "ann")
+        scene.rise("cam-1", Severity.HIGH)
+        assert "a higher severity came since: take it again" in refused(scene, incident, by="ann")
+
+    def test_the_holder_comes_first(self, scene: Scene) -> None:
+        """Someone would be asked to take what another holds."""
+        (weak,) = scene.settle("cam-1", matched(scene, "known/7", 20)).events
+        take(scene.redis, "ann")
+        scene.settle("cam-1", matched(scene, "known/7", 0))
+        assert "is held by ann" in refused(scene, weak.incident_id, by="bob")
+
+    def test_more_of_the_same_bars_nothing(self, scene: Scene) -> None:
+        """Of a stream that goes on no incident could ever be decided."""
+        (weak,) = scene.settle("cam-1", matched(scene, "known/8", 10)).events
+        take(scene.redis, "ann")
+        for at, distance in ((2000, 10), (3000, 31), (500, 12)):
+            assert scene.settle("cam-1", matched(scene, "known/8", distance, at=at)).events == ()
+        decide(scene.redis, weak.incident_id, "harmless", by="ann", deployment="test")
+
+    @pytest.mark.parametrize(("listed", "distance", "told"), WORSE)
+    @pytest.mark.parametrize("at", [10, 2000], ids=["captured before", "captured after"])
+    def test_what_is_worse_than_what_was_decided_is_another_incident(
+        self, scene: Scene, listed: str, distance: int, told: str, at: int
+    ) -> None:
+        """A decision on a weak match would silence an exact one for the length of the cooldown."""
+        (weak,) = scene.settle("cam-1", matched(scene, "known/7", 20)).events
+        take(scene.redis, "ann")
+        decide(scene.redis, weak.incident_id, "harmless", by="ann", deployment="test")
+        assert scene.settle("cam-1", matched(scene, "known/7", 20, at=at)).events == ()
+        (worse,) = scene.settle("cam-1", matched(scene, listed, distance, at=at)).events
+        assert worse.incident_id != weak.incident_id
+        assert worse.type == "livewarden.escalation.raised.v1"
+        assert scene.settle("cam-1", matched(scene, listed, distance, at=at + 1)).events == ()
+        taken = take(scene.redis, "ann")
+        assert taken is not None
+        assert taken.incident_id == worse.incident_id
+
+    def test_two_matches_that_take_turns_call_nobody_again(self, scene: Scene) -> None:
+        """A moderator would decide on the same two pictures for as long as the stream shows them."""
+        raised = []
+        for number, listed in enumerate(("known/8", "known/9") * 3):
+            events = scene.settle("cam-1", matched(scene, listed, 5, at=1000 + number)).events
+            for event in events:
+                decide(scene.redis, event.incident_id, "harmless", by="ann", deployment="test")
+            raised.append(len(events))
+        assert raised == [1, 1, 0, 0, 0, 0]
+
+    def test_what_is_worse_needs_no_second_sample(self, scene: Scene) -> None:
+        """A single exact match among decided ones would wait for two more that never come."""
+        score = scene.hits([1000, 2000, 3000], score=0.6)
+        (weak,) = scene.settle("cam-1", score).events
+        decide(scene.redis, weak.incident_id, "harmless", by="ann", deployment="test")
+        assert scene.settle("cam-1", scene.hits([4000], score=0.6)).events == ()
+        seen = tuple(hit for hit in scene.hits([4000], score=0.6, lists=["known"]) if hit.rule == "nude")
+        assert len(scene.settle("cam-1", seen).events) == 1
+
+
 def test_ended_lease_does_not_bar_others(scene: Scene) -> None:
     """An incident taken by someone who went home could not be decided."""
     incident = scene.raise_incident("cam-1")
@@ -175,7 +274,8 @@ def test_lost_answer_is_no_refusal(scene: Scene) -> None:
 
     def attempt(version: int, token: str) -> list[str]:
         keys = [incident_key(incident), entries_key(incident), incidents_key("cam-1"), "lw:decisions"]
-        args = [incident, "ann", "harmless", "", 5, version, "known", "{}", "made", KEYS[0], "closed", token, 60]
+        field = "rule:live:known"
+        args = [incident, "ann", "harmless", "", 5, version, field, "{}", "made", KEYS[0], "closed", token, 60, "", 0]
         return list(run_script(scene.redis, "decide", keys=keys, args=args))
 
     assert attempt(0, "a") == ["clash"]  # its stream has changed since it was read

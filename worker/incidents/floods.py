@@ -38,6 +38,10 @@ class Sifted:
     silent: frozenset[ListedHash] = frozenset()
     """What was left out."""
 
+    def sifted(self, silent: Set[ListedHash], policy: Policy) -> "Sifted":
+        """Without these, in any of the hits."""
+        return replace(self, hits=()).joined(sift(self.hits, silent, policy)) if silent else self
+
     def joined(self, other: "Sifted") -> "Sifted":
         """Both together."""
         return Sifted(

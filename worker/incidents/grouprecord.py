@@ -9,8 +9,10 @@ from redis import Redis
 
 from config.policy import Policy
 from worker.incidents.deciding import RuleState, StreamIncidents, encode
-from worker.incidents.events import Event, NamedStreams, streams_joined
-from worker.incidents.store import event_record, incident_record, read_incidents
+from worker.incidents.events import Event, NamedStreams
+from worker.incidents.findings import Incident
+from worker.incidents.groupevents import streams_joined
+from worker.incidents.store import event_record, group_field, incident_record, read_groups
 from worker.queue.keys import FLOODS_DUE, groups_owner, incident_key, incidents_key, named_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
@@ -63,13 +65,19 @@ class Group:
             keys=[incidents_key(owner), named_key(incident.incident_id), FLOODS_DUE],
             args=[
                 groups.version,
-                self.name,
+                group_field(self.name),
                 encode(self.state) if keeps else "",
-                json.dumps([name for name, state in groups.rules.items() if _is_over(state, incident.published_ms)]),
+                json.dumps(
+                    [
+                        group_field(name)
+                        for name, state in groups.rules.items()
+                        if _is_over(state, incident.published_ms)
+                    ]
+                ),
                 json.dumps({stream: str(joined_ms) for stream, joined_ms in streams.items()}),
-                json.dumps(self._record(events[0])) if events else "",
+                json.dumps(group_record(self.purpose, self.name, incident, events[0])) if events else "",
                 json.dumps([event_record(event) for event in events]),
-                f"{self.purpose} {self.name}",
+                due_member(self.purpose, self.name),
                 due_ms,
                 "" if told is None else told,
                 incident.incident_id,
@@ -78,18 +86,22 @@ class Group:
         )
         return str(answer) == "written"
 
-    def _record(self, event: Event) -> dict[str, object]:
-        assert self.state.incident is not None
-        stream_id = str(json.loads(event.text)["subject"])
-        streams = str(self.state.incident.finding.hits)
-        return incident_record(
-            stream_id,
-            self.state.incident,
-            captured_first_ms=str(self.state.incident.finding.captured_first_ms),
-            kept_under=groups_owner(self.purpose),
-            kept_as=self.name,
-            streams=streams,
-        )
+
+def group_record(purpose: str, name: str, incident: Incident, event: Event) -> dict[str, object]:
+    """A group's incident as the scripts take it, of which this is the newest event."""
+    return incident_record(
+        str(json.loads(event.text)["subject"]),
+        incident,
+        captured_first_ms=str(incident.finding.captured_first_ms),
+        kept_under=groups_owner(purpose),
+        kept_as=name,
+        streams=str(incident.finding.hits),
+    )
+
+
+def due_member(purpose: str, name: str) -> str:
+    """A group among those that have streams to tell."""
+    return f"{purpose} {name}"
 
 
 def _is_over(state: RuleState, now_ms: int) -> bool:
@@ -112,10 +124,10 @@ def tell_due(redis: Redis, *, deployment: str, policy: Policy) -> int:
 
 def tell(redis: Redis, purpose: str, name: str, *, deployment: str, policy: Policy) -> None:
     """One update that names all streams. If something changes meanwhile, the next tick tells it."""
-    groups = read_incidents(redis, groups_owner(purpose))
+    groups = read_groups(redis, purpose)
     state = groups.rules.get(name, RuleState())
     if state.incident is None:
-        redis.zrem(FLOODS_DUE, f"{purpose} {name}")
+        redis.zrem(FLOODS_DUE, due_member(purpose, name))
         return
     now = now_ms(redis)
     incident = state.incident
@@ -133,11 +145,6 @@ def tell(redis: Redis, purpose: str, name: str, *, deployment: str, policy: Poli
     )
     group = Group(purpose=purpose, name=name, state=replace(state, incident=incident))
     group.write(redis, groups, streams={}, events=[event], told=len(streams), due_ms=now + update_ms(policy))
-
-
-def named_streams(redis: Redis, incident_id: str) -> NamedStreams:
-    """The streams of a group incident, the first to match first."""
-    return NamedStreams.of(list(streams_of(redis, named_key(incident_id))))
 
 
 def streams_of(redis: Redis, key: str) -> dict[str, int]:

@@ -11,19 +11,20 @@ from dataclasses import replace
 
 from redis import Redis
 
-from config.facts import FLOOD_RULE, Hit, ListedHash, Severity
+from config.facts import FLOOD_RULE, Hit, ListedHash, ListMatch, Severity
 from config.policy import Policy
 from config.rules import Flood
+from models.bank.index import MAX_DISTANCE
 from worker.bank.keys import QUARANTINE
 from worker.errors import StoreError
-from worker.incidents.deciding import RuleState, StreamIncidents
+from worker.incidents.deciding import Decided, RuleState, StreamIncidents
 from worker.incidents.events import NamedStreams, Occasion, derived_id, escalation
-from worker.incidents.findings import MAX_MATCHES, Finding, Incident
+from worker.incidents.findings import Extent, Finding, Incident, nearest_of
 from worker.incidents.floods import Sifted, Suspect, sift, suspects
 from worker.incidents.grouprecord import Group, streams_of, tell, update_ms
-from worker.incidents.store import MAX_ROUNDS, read_incidents
+from worker.incidents.store import MAX_ROUNDS, read_groups, read_incidents
 from worker.operations import OPERATIONS
-from worker.queue.keys import flood_key, groups_owner, named_key
+from worker.queue.keys import flood_key, named_key
 from worker.redisdb import now_ms, run_script, store_errors
 
 MAX_EARLIER = 100
@@ -78,7 +79,7 @@ def _flooding(redis: Redis, occasion: Occasion, listed: Sequence[ListedHash], fl
         keys=[flood_key(purpose, one) for one in listed],
         args=[occasion.stream.stream_id, round(flood.within_seconds * 1000)],
     )
-    groups = read_incidents(redis, groups_owner(purpose)).rules.values()
+    groups = read_groups(redis, purpose).rules.values()
     grouped = {one for state in groups if state.incident is not None for one in state.hashes}
     return frozenset(
         one for one, count in zip(listed, counts, strict=True) if int(count) >= flood.streams or one in grouped
@@ -98,26 +99,51 @@ def _distinct(seen: Sequence[Suspect], flooding: Set[ListedHash]) -> list[tuple[
 def _join(redis: Redis, occasion: Occasion, suspect: Suspect, hashes: frozenset[ListedHash], policy: Policy) -> None:
     """The stream is one of a group's; without a group there is one now."""
     for _ in range(MAX_ROUNDS):
-        groups = read_incidents(redis, groups_owner(occasion.stream.purpose))
+        groups = read_groups(redis, occasion.stream.purpose)
         joined = [(name, state) for name, state in groups.rules.items() if hashes & set(state.hashes)]
+        decided = [state.decided for _, state in joined if state.decided is not None]
+        if not occasion.looks_back and _is_decided(redis, occasion, suspect, hashes, decided):
+            return
         opened = sorted((each for each in joined if each[1].incident is not None), key=lambda each: each[0])
         if opened:
             done = _join_open(redis, occasion, suspect, hashes, groups, opened[0], policy)
         else:
-            covered = {stream for _, state in joined for stream in _covered(redis, state, suspect.cause)}
-            if occasion.stream.stream_id in covered and not occasion.looks_back:
-                return
-            done = _raise(redis, occasion, suspect, hashes, groups, covered, policy)
+            done = _raise(redis, occasion, suspect, hashes, groups, decided, policy)
         if done:
             return
     raise StoreError(f"stream {occasion.stream.stream_id}: groups changed {MAX_ROUNDS} times while one was decided on")
 
 
-def _covered(redis: Redis, state: RuleState, hit: Hit) -> list[str]:
-    """The streams for which a person has decided on such a hit already."""
-    if state.decided is None or not state.decided.covers(hit):
-        return []
-    return [str(stream) for stream in redis.zrange(named_key(state.decided.incident_id), 0, -1)]
+def _is_decided(
+    redis: Redis, occasion: Occasion, suspect: Suspect, hashes: Set[ListedHash], decided: Sequence[Decided]
+) -> bool:
+    """Whether a person has decided on such a picture of this stream already."""
+    capture_ms, matches = suspect.cause.capture_ms, _among(suspect, hashes)
+    return any(
+        redis.zscore(named_key(incident_id), occasion.stream.stream_id) is not None
+        for one in decided
+        if one.covers(capture_ms, Severity.CRITICAL, matches)
+        for incident_id in one.incidents
+    )
+
+
+def _matched_lately(
+    redis: Redis, purpose: str, one: ListedHash, capture_ms: int, decided: Sequence[Decided]
+) -> dict[str, int]:
+    """Streams on which the hash matched, by when; without those for which a person has decided on it."""
+    streams = streams_of(redis, flood_key(purpose, one))
+    farthest = (ListMatch(list=one.list, entry=one.entry, distance=MAX_DISTANCE),)
+    for each in decided:
+        # How near it came on them nobody noted: where it came nearer than was decided on, they join by themselves.
+        if each.covers(capture_ms, Severity.CRITICAL, farthest):
+            for incident_id in each.incidents:
+                for stream in streams_of(redis, named_key(incident_id)):
+                    streams.pop(stream, None)
+    return streams
+
+
+def _among(suspect: Suspect, hashes: Set[ListedHash]) -> tuple[ListMatch, ...]:
+    return nearest_of(match for match in suspect.matches if match.listed in hashes)
 
 
 def _raise(
@@ -126,19 +152,18 @@ def _raise(
     suspect: Suspect,
     hashes: frozenset[ListedHash],
     groups: StreamIncidents,
-    covered: Set[str],
+    decided: Sequence[Decided],
     policy: Policy,
 ) -> bool:
     purpose, stream_id = occasion.stream.purpose, occasion.stream.stream_id
     now = now_ms(redis)
-    matches = [match for match in suspect.matches if match.listed in hashes]
-    nearest = min(matches, key=lambda match: match.order).listed
+    matches = _among(suspect, hashes)
+    nearest = matches[0].listed
     name = f"{nearest.list}/{nearest.entry}"
     streams = {stream_id: now}
     for one in sorted(hashes):
-        for stream, matched_ms in streams_of(redis, flood_key(purpose, one)).items():
-            if stream not in covered:
-                streams.setdefault(stream, matched_ms)
+        matched = _matched_lately(redis, purpose, one, suspect.cause.capture_ms, decided)
+        streams = matched | streams
     incident = Incident(
         incident_id=derived_id("incident", purpose, name, stream_id, occasion.generation, occasion.segment_key)[:24],
         generation=occasion.generation,
@@ -150,16 +175,18 @@ def _raise(
             captured_first_ms=suspect.cause.capture_ms,
             captured_last_ms=suspect.cause.capture_ms,
             principles=suspect.principles,
-            matches=tuple(sorted(matches, key=lambda match: match.order)[:MAX_MATCHES]),
+            matches=matches,
         ),
         raised_ms=now,
         published_ms=now,
         cooldown_ms=COOLDOWN_MS,
+        worse_published=True,
     )
     ordered = sorted(streams, key=lambda stream: (streams[stream], stream))
-    named = replace(NamedStreams.of(ordered), incidents=tuple(_earlier(redis, ordered, hashes)))
+    named = replace(NamedStreams.of(ordered), incidents=tuple(_earlier(redis, ordered, hashes, purpose)))
     event = escalation(occasion, incident, suspect.cause, previous_severity=None, now_ms=now, named=named)
-    group = Group(purpose=purpose, name=name, state=RuleState(incident=incident, hashes=tuple(sorted(hashes))))
+    before = groups.rules.get(name, RuleState())
+    group = Group(purpose=purpose, name=name, state=replace(before, incident=incident, hashes=tuple(sorted(hashes))))
     return group.write(
         redis,
         groups,
@@ -170,13 +197,13 @@ def _raise(
     )
 
 
-def _earlier(redis: Redis, streams: Sequence[str], hashes: Set[ListedHash]) -> Iterator[str]:
+def _earlier(redis: Redis, streams: Sequence[str], hashes: Set[ListedHash], purpose: str) -> Iterator[str]:
     """Open incidents of single streams that these hashes raised, before they were found on many.
 
     They are not closed: other matches may be among their grounds, and nobody has decided.
     """
     for stream in streams[:MAX_EARLIER]:
-        for state in read_incidents(redis, stream).rules.values():
+        for state in read_incidents(redis, stream, purpose).rules.values():
             incident = state.incident
             if incident is not None and hashes & {match.listed for match in incident.finding.matches}:
                 yield incident.incident_id
@@ -194,19 +221,20 @@ def _join_open(
     name, state = opened
     assert state.incident is not None
     more = hashes - set(state.hashes)
+    finding, matches = state.incident.finding, _among(suspect, hashes)
+    worse = Extent.of(finding).surpassed_by(finding.severity, matches)
     known = redis.zscore(named_key(state.incident.incident_id), occasion.stream.stream_id)
-    if known is not None and not more:
+    if known is not None and not more and not worse:
         return True
     group = Group(purpose=occasion.stream.purpose, name=name, state=state)
-    if more:
-        matches = (*state.incident.finding.matches, *(match for match in suspect.matches if match.listed in more))
-        finding = replace(state.incident.finding, matches=tuple(sorted(matches, key=lambda m: m.order)[:MAX_MATCHES]))
+    if more or worse:
+        finding = replace(finding, matches=nearest_of((*finding.matches, *matches)))
         incident = replace(state.incident, finding=finding)
         group = replace(
             group, state=replace(state, incident=incident, hashes=tuple(sorted({*state.hashes, *more}))), changed=True
         )
-    due_ms = state.incident.published_ms + update_ms(policy)
     now = now_ms(redis)
+    due_ms = now if worse else state.incident.published_ms + update_ms(policy)
     streams = {occasion.stream.stream_id: now}
     if not group.write(redis, groups, streams=streams, due_ms=due_ms, captured_ms=suspect.cause.capture_ms):
         return False

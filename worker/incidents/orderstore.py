@@ -56,10 +56,11 @@ class OrderChange:
         return cls(series=series, text=text, over=over)
 
 
-def read_in_order(redis: Redis, stream_id: str, series: str, *, but: str) -> Remembered:
+def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, but: str) -> Remembered:
     """Reads what is remembered of a stream's incidents and of one of its series.
 
     Args:
+        purpose: of the series' watch generation.
         but: key of the segment that ends, which nobody waits for.
 
     Raises:
@@ -73,7 +74,7 @@ def read_in_order(redis: Redis, stream_id: str, series: str, *, but: str) -> Rem
     )
     remembered = _pairs(windows)
     return Remembered(
-        incidents=incidents_of(_pairs(incidents)),
+        incidents=incidents_of(_pairs(incidents), purpose),
         order=_decode(remembered.get(series)),
         earliest_pending=Place(SegmentRecord.from_json(record).capture_ms, earliest) if earliest else None,
         over=tuple(name for name in remembered if name != series and name not in pending),

@@ -16,7 +16,7 @@ from worker.incidents.events import Event, Occasion
 from worker.incidents.floods import Sifted
 from worker.incidents.groups import divert, quarantined
 from worker.incidents.orderstore import KEPT_SECONDS, OrderChange, read_in_order
-from worker.incidents.store import MAX_ROUNDS, event_record, incident_record, read_incidents
+from worker.incidents.store import MAX_ROUNDS, event_record, incident_record, read_incidents, state_field
 from worker.queue.keys import incidents_key, windows_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
@@ -128,17 +128,20 @@ class _Round:
 
 
 def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, segment: SegmentFacts | None) -> _Round:
-    stream_id = occasion.stream.stream_id
+    stream_id, purpose = occasion.stream.stream_id, occasion.stream.purpose
     if segment is None:
         with store_errors():
-            state, now = read_incidents(redis, stream_id), now_ms(redis)
+            state, now = read_incidents(redis, stream_id, purpose), now_ms(redis)
         step = advance(state, occasion=occasion, hits=at_once.hits, now_ms=now, policy=policy, muted=at_once.muted)
         return _Round(version=state.version, now_ms=now, step=step, order=OrderChange(), silent=at_once.silent)
     with store_errors():
-        read = read_in_order(redis, stream_id, segment.series, but=segment.key)
+        read = read_in_order(redis, stream_id, segment.series, purpose=purpose, but=segment.key)
         now = now_ms(redis)
     judged = judge_in_order(policy, read.order, segment, earliest_pending=read.earliest_pending)
     sifted = at_once.joined(divert(redis, occasion=occasion, hits=judged.hits, policy=policy))
+    silent = sifted.silent | segment.silent
+    # Whichever of its hits it was that a hash was found silent by, none names it: so it is logged, and replayed.
+    sifted = sifted.sifted(silent, policy)
     if judged.problems:
         occasion = replace(occasion, degraded=tuple(sorted({*occasion.degraded, *judged.problems})))
     step = advance(read.incidents, occasion=occasion, hits=sifted.hits, now_ms=now, policy=policy, muted=sifted.muted)
@@ -147,7 +150,7 @@ def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, s
         now_ms=now,
         step=step,
         order=OrderChange.of(segment.series, judged.state, read.over),
-        silent=sifted.silent | segment.silent,
+        silent=silent,
         problems=judged.problems,
     )
 
@@ -177,7 +180,9 @@ def _write(
             occasion.segment_key,
             f"{stream_id} {occasion.segment_key}",
             "" if version is None else version,
-            json.dumps({name: encode(state) for name, state in step.rules.items()}),
+            json.dumps(
+                {state_field(name, occasion.stream.purpose): encode(state) for name, state in step.rules.items()}
+            ),
             json.dumps([incident_record(stream_id, incident) for incident in step.incidents]),
             json.dumps([event_record(event) for event in step.events]),
             json.dumps({name: str(increment) for name, increment in coverage_increments.items()}),

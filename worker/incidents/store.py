@@ -5,10 +5,10 @@ from typing import Any
 
 from redis import Redis
 
-from worker.incidents.deciding import StreamIncidents, decode
+from worker.incidents.deciding import RuleState, StreamIncidents, decode
 from worker.incidents.events import Event
 from worker.incidents.findings import Incident
-from worker.queue.keys import incidents_key
+from worker.queue.keys import groups_owner, incidents_key
 
 MAX_ROUNDS = 50
 """Each lost round means that another segment of the same stream settled; only a handful of them run at once."""
@@ -16,20 +16,48 @@ MAX_ROUNDS = 50
 _RULE = "rule:"
 
 
-def read_incidents(redis: Redis, owner: str) -> StreamIncidents:
-    """What is remembered of a stream, or of what `worker.queue.keys.groups_owner` names."""
-    return incidents_of(redis.hgetall(incidents_key(owner)))
+def read_incidents(redis: Redis, stream_id: str, purpose: str) -> StreamIncidents:
+    """What is remembered of a stream that is watched for this purpose."""
+    return incidents_of(redis.hgetall(incidents_key(stream_id)), purpose)
 
 
-def incidents_of(record: Mapping[Any, Any]) -> StreamIncidents:
-    """What the hash says.
+def incidents_of(record: Mapping[Any, Any], purpose: str) -> StreamIncidents:
+    """What a stream's hash says of one purpose.
 
     Raises:
         StoreError: something else than livewarden writes.
     """
     fields = {str(name): str(value) for name, value in record.items()}
+    rules: dict[str, RuleState] = {}
+    for name, text in fields.items():
+        _, _, rest = name.partition(_RULE)
+        kept_for, _, rule = rest.rpartition(":")
+        if kept_for == purpose:
+            rules[rule] = decode(text)
+        elif rule and not kept_for and state_field(rule, purpose) not in fields:
+            # Version 0.1.0 kept all purposes in one. Its open incident says which that was.
+            state = decode(text)
+            if purpose == ("live" if state.incident is None else state.incident.purpose):
+                rules[rule] = state
+    return StreamIncidents(version=int(fields.get("version", 0)), rules=rules)
+
+
+def read_groups(redis: Redis, purpose: str) -> StreamIncidents:
+    """The groups of streams of one purpose, by name."""
+    record = redis.hgetall(incidents_key(groups_owner(purpose)))
+    fields = {str(name): str(value) for name, value in record.items()}
     rules = {name.removeprefix(_RULE): decode(text) for name, text in fields.items() if name.startswith(_RULE)}
     return StreamIncidents(version=int(fields.get("version", 0)), rules=rules)
+
+
+def state_field(rule: str, purpose: str) -> str:
+    """The field of a stream's hash that holds the state of a rule. Rules and purposes have no colon."""
+    return f"{_RULE}{purpose}:{rule}"
+
+
+def group_field(name: str) -> str:
+    """Likewise, of the groups' hash and a group."""
+    return f"{_RULE}{name}"
 
 
 def incident_record(stream_id: str, incident: Incident, **more: str) -> dict[str, object]:

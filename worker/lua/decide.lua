@@ -1,13 +1,19 @@
 -- Records a decision, if the incident is undecided, nobody else holds it, and its stream's incidents are unchanged.
 -- KEYS: incident, its entries, incidents of the stream or of the groups, decisions; for a group's incident its
---   streams.
--- ARGV: incident id, who decides, outcome, note, time in ms, version of the incidents, rule, rule's new state, decision
---   event, stream of the closing event, closing event, token of this attempt, seconds that the record is kept; for a
---   group's incident how many streams the decision is for.
--- Returns {'decided'}, {'unknown'}, {'already', outcome, who}, {'held', who, seconds left} or {'clash'}: read again.
+--   streams; where some of them joined since it was shown also the streams of the incident that these become, and the
+--   groups that have streams to tell.
+-- ARGV: incident id, who decides, outcome, note, time in ms, version of the incidents, field of the rule's state, its
+--   new state, decision event, stream of the closing event, closing event, token of this attempt, seconds that the
+--   record is kept, token of the take that the caller knows of ('' if none), whether something worse than what was
+--   shown is there (1 or 0); for a group's incident how many streams the caller knows of; where some joined since, as
+--   JSON: the incident that they become {id, severity, fields}, its events [{stream, incident, text}], its streams
+--   (stream to when it joined), and the group among those that have streams to tell.
+-- Returns {'decided'}, {'unknown'}, {'already', outcome, who}, {'held', who, seconds left}, {'worse'}: refused, or
+--   {'clash'}: read again.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local known = redis.call('HMGET', KEYS[1], 'raised_ms', 'outcome', 'decided_by', 'token', 'holder', 'lease_until_ms')
+local known = redis.call('HMGET', KEYS[1], 'raised_ms', 'outcome', 'decided_by', 'token', 'holder', 'lease_until_ms',
+  'take_token')
 if not known[1] then
   return {'unknown'}
 end
@@ -24,12 +30,32 @@ end
 if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[6] then
   return {'clash'}
 end
--- Nobody has decided on a stream that has joined meanwhile.
-if KEYS[5] and redis.call('ZCARD', KEYS[5]) ~= tonumber(ARGV[14]) then
+if (known[7] or '') ~= ARGV[14] then
   return {'clash'}
 end
+-- Nobody has decided on a stream that has joined meanwhile.
+if KEYS[5] and redis.call('ZCARD', KEYS[5]) ~= tonumber(ARGV[16]) then
+  return {'clash'}
+end
+if ARGV[15] == '1' then
+  return {'worse'}
+end
 redis.call('HINCRBY', KEYS[3], 'version', 1)
-redis.call('HSET', KEYS[3], 'rule:' .. ARGV[7], ARGV[8])
+redis.call('HSET', KEYS[3], ARGV[7], ARGV[8])
+redis.call('HDEL', KEYS[1], 'shown')
+if KEYS[6] then
+  local incident = cjson.decode(ARGV[17])
+  for field, value in pairs(incident.fields) do
+    redis.call('HSET', 'lw:incident:' .. incident.id, field, value)
+  end
+  redis.call('ZADD', 'lw:open:' .. incident.severity, incident.fields.raised_ms, incident.id)
+  publish(cjson.decode(ARGV[18]))
+  for stream, joined_ms in pairs(cjson.decode(ARGV[19])) do
+    redis.call('ZREM', KEYS[5], stream)
+    redis.call('ZADD', KEYS[6], joined_ms, stream)
+  end
+  redis.call('ZREM', KEYS[7], ARGV[20])
+end
 redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5], 'token',
   ARGV[12])
 for _, severity in ipairs({'critical', 'high', 'review'}) do

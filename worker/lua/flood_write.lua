@@ -1,7 +1,7 @@
 -- Writes what became of a group incident, if nothing has changed since it was decided on.
 -- KEYS: the groups' states, streams of this incident, groups that have streams to tell.
--- ARGV: version that was decided on, the group's name, its new state ('' leaves all states, and their version, alone),
---   names of groups to forget, streams (stream to when it joined), incident {id, severity, queued, fields} or '', events
+-- ARGV: version that was decided on, the group's field, its new state ('' leaves all states, and their version, alone),
+--   fields of groups to forget, streams (stream to when it joined), incident {id, severity, queued, fields} or '', events
 --   [{stream, incident, text}], the group among those that have streams to tell, when it is to tell them, how many
 --   streams it has told with these events ('' if none), id of the incident, and when the picture was live with which a
 --   stream joins ('' if none does). Lists and objects as JSON, all numbers as text.
@@ -12,9 +12,9 @@ end
 if ARGV[3] ~= '' then
   redis.call('HINCRBY', KEYS[1], 'version', 1)
   for _, forgotten in ipairs(cjson.decode(ARGV[4])) do
-    redis.call('HDEL', KEYS[1], 'rule:' .. forgotten)
+    redis.call('HDEL', KEYS[1], forgotten)
   end
-  redis.call('HSET', KEYS[1], 'rule:' .. ARGV[2], ARGV[3])
+  redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])
 end
 for stream, joined_ms in pairs(cjson.decode(ARGV[5])) do
   redis.call('ZADD', KEYS[2], 'NX', joined_ms, stream)
@@ -40,7 +40,10 @@ publish(cjson.decode(ARGV[7]))
 -- A stream that joined while the events were made is not in them, and stays to be told.
 if ARGV[10] ~= '' and redis.call('ZCARD', KEYS[2]) == tonumber(ARGV[10]) then
   redis.call('ZREM', KEYS[3], ARGV[8])
-else
+elseif ARGV[10] ~= '' then
   redis.call('ZADD', KEYS[3], ARGV[9], ARGV[8])
+else
+  -- What is to be told at once is not put off by a stream that joins after it.
+  redis.call('ZADD', KEYS[3], 'LT', ARGV[9], ARGV[8])
 end
 return 'written'

@@ -1,7 +1,7 @@
 -- Ends a segment: what follows from it is written all at once or not at all.
 -- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash, windows hash.
 -- ARGV: segment key, member of the overdue set, version of the incidents that was decided on ('' if nothing was),
---   rule states (rule to JSON), incidents [{id, severity, fields, queued}], events [{stream, incident, text}],
+--   rule states (field to JSON), incidents [{id, severity, fields, queued}], events [{stream, incident, text}],
 --   coverage increments, stream fields; from the rule states on as JSON. All numbers arrive as text: Lua would write
 --   large ones as 1.7e+12. Then what rules judged in order remember: series ('' if nothing changes), its state ('' if
 --   there is none any more), series that are over as JSON, seconds that it is kept.
@@ -14,8 +14,8 @@ if ARGV[3] ~= '' then
     return 'clash'
   end
   redis.call('HINCRBY', KEYS[3], 'version', 1)
-  for rule, state in pairs(cjson.decode(ARGV[4])) do
-    redis.call('HSET', KEYS[3], 'rule:' .. rule, state)
+  for field, state in pairs(cjson.decode(ARGV[4])) do
+    redis.call('HSET', KEYS[3], field, state)
   end
   for _, incident in ipairs(cjson.decode(ARGV[5])) do
     for field, value in pairs(incident.fields) do

@@ -36,14 +36,16 @@ end
 local function deliver(incident, entries)
   local lease_until_ms = now_ms + ARGV[2]
   local key = 'lw:incident:' .. incident
+  local event = redis.call('HGET', key, 'event')
+  -- `shown`: a decision is for what the holder was given, and for nothing that came since.
   redis.call('HSET', key, 'holder', ARGV[1], 'lease_until_ms', lease_until_ms, 'delivered', #entries, 'take_token',
-    ARGV[4])
+    ARGV[4], 'shown', event or '')
   for _, entry in ipairs(entries) do
     local stream, id = string.match(entry, '^(%S+) (%S+)$')
     -- FORCE: an entry beyond what was drained above has not been delivered to anybody yet.
     redis.call('XCLAIM', stream, GROUP, ARGV[1], 0, id, 'FORCE', 'JUSTID')
   end
-  return {incident, redis.call('HGET', key, 'event'), lease_until_ms}
+  return {incident, event, lease_until_ms}
 end
 
 for i = 1, 3 do

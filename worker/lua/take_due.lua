@@ -4,7 +4,7 @@
 -- KEYS: due set, mark of this batch. ARGV: most streams, lease in milliseconds, prefix of the stream hashes.
 -- Returns for each: id, poll token, generation, url, cursor ('' if none), risk prior, rendition's url ('' if none),
 --   renditions tried as JSON ('' if none), rendition that turned out to have no pictures ('' if none), when it was
---   registered ('' if that is not known), polls begun in a row, with this one.
+--   registered ('' if that is not known), purpose, polls begun in a row, with this one.
 -- Sent twice it gives the same streams, as long as they are still this batch's.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -52,9 +52,9 @@ end
 local taken = {}
 for _, id in ipairs(ids) do
   local fields = redis.call('HMGET', ARGV[3] .. id, 'poll_token', 'generation', 'url', 'cursor', 'risk_prior',
-    'media_url', 'tried', 'no_video', 'registered_ms', 'polls_begun')
+    'media_url', 'tried', 'no_video', 'registered_ms', 'purpose', 'polls_begun')
   local row = {id}
-  for i = 1, 10 do
+  for i = 1, 11 do
     row[i + 1] = fields[i] or ''
   end
   table.insert(taken, row)

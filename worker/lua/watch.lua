@@ -19,7 +19,8 @@ local watched = found[1] and found[1] ~= 'ended' and found[1] ~= 'removed'
 if (watched and '1' or '0') ~= ARGV[8] or (found[2] or '') ~= ARGV[9] or (found[3] or '') ~= ARGV[10] then
   return 'changed'
 end
-local goes_on = watched and found[2] == ARGV[2]
+-- Another purpose is another watch: what is found and decided under one says nothing about the other.
+local goes_on = watched and found[2] == ARGV[2] and found[3] == ARGV[3]
 if not watched and redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[7]) + redis.call('ZCARD', KEYS[8])
   >= tonumber(ARGV[13]) then
   return 'full'

@@ -38,7 +38,9 @@ def admit(redis: Redis, stream: DueStream, step: Advance, *, deployment: str = "
     was overtaken."""
     now = now_ms(redis)
     generation = step.cursor.generation
-    records = [SegmentRecord.of(new, generation=generation, admitted_ms=now) for new in step.segments]
+    records = [
+        SegmentRecord.of(new, generation=generation, purpose=stream.purpose, admitted_ms=now) for new in step.segments
+    ]
     increments: Counter[str] = Counter({"elapsed": step.elapsed_ms, entry("skipped", STREAM_BACKLOG): step.skipped_ms})
     for missed in step.missed:
         increments[entry("missed", missed.reason)] += missed.duration_ms

@@ -65,6 +65,8 @@ class DueStream:
     """The due set to which it belongs from now on."""
     no_video: str
     """As `no_video_mark` has it: of the segment settled last, if it had no pictures."""
+    purpose: str = ""
+    """Purpose of the watch generation; another one begins a new generation."""
 
     @classmethod
     def of(cls, taken: Taken) -> Self:
@@ -73,7 +75,7 @@ class DueStream:
         Raises:
             ValueError, TypeError, KeyError, AttributeError: it is damaged.
         """
-        generation, url, text, risk_prior, media_url, tried, no_video, registered = taken.fields
+        generation, url, text, risk_prior, media_url, tried, no_video, registered, purpose = taken.fields
         cursor = Cursor.from_json(text) if text else Cursor(generation=int(generation), rendition=SOLE_RENDITION)
         return cls(
             stream_id=taken.stream_id,
@@ -85,6 +87,7 @@ class DueStream:
             tried={str(name): int(at_ms) for name, at_ms in json.loads(tried or "{}").items()},
             due=taken.due,
             no_video=no_video,
+            purpose=purpose,
         )
 
 

@@ -66,9 +66,11 @@ class SegmentRecord:
     encryption: str | None = None
     program_ms: int | None = None
     """When its first picture was taken by the origin's own clock, where that is credible."""
+    purpose: str = ""
+    """Purpose of its watch generation. Empty in records of version 0.1.0: the stream's purpose holds."""
 
     @classmethod
-    def of(cls, new: NewSegment, *, generation: int, admitted_ms: int) -> Self:
+    def of(cls, new: NewSegment, *, generation: int, purpose: str, admitted_ms: int) -> Self:
         """The record of a segment that a poll found."""
         segment = new.segment
         return cls(
@@ -85,6 +87,7 @@ class SegmentRecord:
             init_byte_range=None if segment.init is None else segment.init.byte_range,
             encryption=segment.encryption,
             program_ms=new.program_ms,
+            purpose=purpose,
         )
 
     def to_json(self) -> str:

@@ -1,10 +1,10 @@
 """Names in Redis of incidents and the queue.
 
-lw:incidents:{stream}             hash: version (counts changes), rule:{rule} -> JSON state
+lw:incidents:{stream}             hash: version (counts changes), rule:{purpose}:{rule} -> JSON state
 lw:incident:{id}                  hash: what is known of an incident, who holds it, what was decided
 lw:incident:{id}:entries          list of "stream-key entry-id": its entries in the queue
 lw:incident:{id}:streams          sorted set: streams of a group's incident by when they joined it
-lw:incidents:flood {purpose}      hash: as of a stream, with the groups of streams that one hash made
+lw:incidents:flood {purpose}      hash: as of a stream, rule:{group} -> the groups of streams that one hash made
 lw:windows:{stream}               hash: watch generation and epoch -> what rules that are judged in order remember
 lw:flood:{purpose}:{list}/{entry} sorted set: streams by when that hash last matched on them
 lw:floods:due                     sorted set: groups by when they are to tell which streams have joined

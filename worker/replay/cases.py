@@ -110,7 +110,7 @@ def _gone_through(policy: Policy, case: Case) -> StreamCourse:
     for segment in _segments(case):
         while decisions and BEGIN_MS + round(decisions[0].at * 1000) < segment.settled_ms:
             decision = decisions.pop(0)
-            course.decide(decision.rule, BEGIN_MS + round(decision.at * 1000))
+            course.decide(decision.rule, BEGIN_MS + round(decision.at * 1000), purpose=case.stream.purpose)
         course.settle(segment)
     return course
 

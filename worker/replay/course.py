@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import product
 
 from config.facts import ListedHash, Place, SegmentFacts, Severity, StreamFacts, most_urgent
 from config.judgement import OrderState, judge
@@ -15,7 +16,7 @@ from config.policy import Policy
 from config.rules import Rule
 from worker.incidents.deciding import Decided, RuleState, StreamIncidents, advance, close
 from worker.incidents.events import Event, EventType, Occasion, Versions
-from worker.incidents.findings import Finding, Incident
+from worker.incidents.findings import Extent, Finding, Incident, matches_of, nearest_of
 from worker.incidents.floods import sift
 from worker.replay.history import Told, WasIncident
 from worker.verdictlog.outcomerows import milliseconds
@@ -67,7 +68,8 @@ class StreamCourse:
         """Nothing was seen yet. `policy`: without shadow rules (`to_be_tried`), else those are counted only."""
         self._policy = policy
         self._stream_id = stream_id
-        self._rules: dict[str, RuleState] = {}
+        self._rules: dict[str, dict[str, RuleState]] = {}
+        """By purpose and rule."""
         self._order: dict[tuple[int, int], OrderState] = {}
         self.raised: dict[str, WouldIncident] = {}
         """By their ids, in order; not those that were taken as they were."""
@@ -91,14 +93,15 @@ class StreamCourse:
             return
         self.hits.update(hit.rule for hit in judgement.hits)
         sifted = sift(judgement.hits, segment.silent, self._policy)
+        rules = self._rules.setdefault(segment.facts.stream.purpose, {})
         step = advance(
-            StreamIncidents(rules=self._rules),
+            StreamIncidents(rules=rules),
             occasion=self._occasion(segment.facts.stream, segment.generation, segment.facts.key),
             hits=sifted.hits,
             now_ms=segment.settled_ms,
             policy=self._policy,
         )
-        self._rules.update(step.rules)
+        rules.update(step.rules)
         causes = {event.incident_id: event for event in step.events if event.type is EventType.RAISED}
         for incident in step.incidents:
             self._note(incident, causes.get(incident.incident_id))
@@ -124,26 +127,31 @@ class StreamCourse:
             versions=Versions(policy=self._policy.version),
         )
 
-    def decide(self, rule: str, at_ms: int) -> None:
+    def decide(self, rule: str, at_ms: int, *, purpose: str) -> None:
         """A person decided on the rule's incident; nothing, if none is open."""
-        state = self._rules.get(rule)
+        rules = self._rules.setdefault(purpose, {})
+        state = rules.get(rule)
         if state is not None and state.incident is not None:
-            self._rules[rule] = close(state, now_ms=at_ms)
+            rules[rule] = close(state, now_ms=at_ms)
 
     def give(self, incident: WasIncident, told: Told) -> None:
-        """An incident was raised, or became graver, by what is not in the log; nothing, if there is no such rule."""
+        """An incident was raised, or became worse, by what is not in the log; nothing, if there is no such rule."""
         rule = self._rule(incident.rule)
         if rule is None:
             return
-        state = self._rules.get(incident.rule, RuleState())
+        rules = self._rules.setdefault(incident.purpose, {})
+        state = rules.get(incident.rule, RuleState())
         if state.incident is None:
-            self._rules[incident.rule] = replace(
-                state, waiting=(), incident=_given(incident, rule, told.severity, told.at_ms)
-            )
+            given = _given(incident, rule, told.extent, told.at_ms)
+            rules[incident.rule] = replace(state, waiting=(), incident=given)
             return
         finding = state.incident.finding
-        graver = replace(finding, severity=most_urgent(finding.severity, told.severity))
-        self._rules[incident.rule] = replace(state, incident=replace(state.incident, finding=graver))
+        worse = replace(
+            finding,
+            severity=most_urgent(finding.severity, told.severity),
+            matches=nearest_of((*finding.matches, *matches_of(told.nearest or ()))),
+        )
+        rules[incident.rule] = replace(state, incident=replace(state.incident, finding=worse))
 
     def begin(self, incidents: Iterable[WasIncident], at_ms: int) -> None:
         """From here on it counts: of what went before, only the incidents that were open then, and what was decided,
@@ -157,20 +165,22 @@ class StreamCourse:
         self.raised = {name: would for name, would in self.raised.items() if name in waited}
         self.hits.clear()
         self.problems.clear()
-        for rule in self._policy.rules:
-            mine = [incident for incident in before if incident.rule == rule.name]
-            state = self._rules.get(rule.name, RuleState())
+        purposes = {*self._rules, *(incident.purpose for incident in before)}
+        for purpose, rule in product(sorted(purposes), self._policy.rules):
+            rules = self._rules.setdefault(purpose, {})
+            mine = [one for one in before if (one.purpose, one.rule) == (purpose, rule.name)]
+            state = rules.get(rule.name, RuleState())
             was_open = next((incident for incident in mine if incident.is_open_at(at_ms)), None)
             known = state.incident
             if was_open is None and known is not None and known.incident_id not in waited:
                 state = replace(state, incident=None)
             elif was_open is not None and (known is None or known.incident_id != was_open.incident_id):
-                given = _given(was_open, rule, was_open.severity_at(at_ms), was_open.raised_ms)
+                given = _given(was_open, rule, was_open.extent_at(at_ms), was_open.raised_ms)
                 state = replace(state, waiting=(), incident=given)
             decided = [incident for incident in mine if incident.decided_ms is not None and incident.decided_ms < at_ms]
             if decided:
                 state = replace(state, decided=_decided(decided, rule))
-            self._rules[rule.name] = state
+            rules[rule.name] = state
 
     def _rule(self, name: str) -> Rule | None:
         try:
@@ -180,16 +190,18 @@ class StreamCourse:
 
 
 def _decided(incidents: Iterable[WasIncident], rule: Rule) -> Decided:
-    last = max(incidents, key=lambda incident: incident.decided_ms or 0)
-    assert last.decided_ms is not None
-    return Decided(
-        quiet_until_ms=last.decided_ms + round(rule.cooldown_seconds * 1000),
-        severity=last.worst,
-        incident_id=last.incident_id,
-    )
+    state = RuleState()
+    known = True
+    for one in sorted(incidents, key=lambda incident: incident.decided_ms or 0):
+        assert one.decided_ms is not None
+        extent = one.extent_at(one.decided_ms)
+        state = close(replace(state, incident=_given(one, rule, extent, one.raised_ms)), now_ms=one.decided_ms)
+        known = extent.nearest is not None
+    assert state.decided is not None
+    return state.decided if known else replace(state.decided, nearest=None)
 
 
-def _given(incident: WasIncident, rule: Rule, severity: Severity, at_ms: int) -> Incident:
+def _given(incident: WasIncident, rule: Rule, extent: Extent, at_ms: int) -> Incident:
     return Incident(
         incident_id=incident.incident_id,
         generation=incident.generation,
@@ -197,10 +209,11 @@ def _given(incident: WasIncident, rule: Rule, severity: Severity, at_ms: int) ->
         purpose=incident.purpose,
         finding=Finding(
             hits=1,
-            severity=severity,
+            severity=extent.severity,
             captured_first_ms=incident.captured_first_ms,
             captured_last_ms=incident.captured_last_ms,
             principles=(5,),
+            matches=matches_of(extent.nearest or ()),
         ),
         raised_ms=incident.raised_ms,
         published_ms=at_ms,

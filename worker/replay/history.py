@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, Self
 
 from config.facts import FLOOD_RULE, Severity, most_urgent
+from worker.incidents.findings import Extent, Near
 from worker.verdictlog.outcomerows import DECIDED
 from worker.verdictlog.reading import read_log
 from worker.verdictlog.tables import OUTCOMES
@@ -26,6 +28,7 @@ _COLUMNS = (
     "captured_ms",
     "streams",
     "policy_version",
+    "nearest",
 )
 
 LOOKED_BACK = "~"
@@ -39,6 +42,13 @@ class Told:
     at_ms: int
     severity: Severity
     segment_key: str
+    nearest: tuple[Near, ...] | None = None
+    """Matches that it named; None: the log is of version 0.1.0, which did not keep them."""
+
+    @property
+    def extent(self) -> Extent:
+        """What was told."""
+        return Extent(severity=self.severity, nearest=self.nearest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +77,16 @@ class WasIncident:
     decided_ms: int | None = None
     outcome: str | None = None
     told: tuple[Told, ...] = ()
-    """Of each severity the first event, live and looking back apart: updates that say nothing new are many."""
+    """Of each extent the first event, live and looking back apart: updates that say nothing new are many."""
 
     @property
     def flood(self) -> bool:
         return self.rule == FLOOD_RULE
 
-    def severity_at(self, at_ms: int) -> Severity:
-        """The gravest that was told until then (<=)."""
-        return most_urgent(self.severity, *(told.severity for told in self.told if told.at_ms <= at_ms))
+    def extent_at(self, at_ms: int) -> Extent:
+        """All that was told until then (<=)."""
+        told = (told.extent for told in self.told if told.at_ms <= at_ms)
+        return reduce(Extent.joined, told, Extent(severity=self.severity))
 
     @property
     def worst(self) -> Severity:
@@ -108,7 +119,7 @@ class History:
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
         """Of rows of the outcomes, in any order, some of them twice."""
         known: dict[str, WasIncident] = {}
-        told: dict[str, dict[tuple[str, bool], Told]] = {}
+        told: dict[str, dict[tuple[Extent, bool], Told]] = {}
         for row in rows:
             incident_id = row["incident_id"]
             before = known.get(incident_id)
@@ -116,11 +127,11 @@ class History:
                 now = _of(row) if before is None else before
                 known[incident_id] = replace(now, decided_ms=row["at_ms"], outcome=row["outcome"])
                 continue
-            event = Told(at_ms=row["at_ms"], severity=Severity(row["severity"]), segment_key=row["segment_key"])
+            event = _told(row)
             events = told.setdefault(incident_id, {})
-            first = events.setdefault((event.severity, LOOKED_BACK in event.segment_key), event)
+            first = events.setdefault((event.extent, LOOKED_BACK in event.segment_key), event)
             if event.at_ms < first.at_ms:
-                events[event.severity, LOOKED_BACK in event.segment_key] = event
+                events[event.extent, LOOKED_BACK in event.segment_key] = event
             if before is None or not before.segment_key or event.at_ms < before.at_ms:
                 now = _of(row)
                 known[incident_id] = (
@@ -137,6 +148,16 @@ class History:
                 for stream, incidents in by_stream.items()
             }
         )
+
+
+def _told(row: Mapping[str, Any]) -> Told:
+    nearest = row.get("nearest")
+    return Told(
+        at_ms=row["at_ms"],
+        severity=Severity(row["severity"]),
+        segment_key=row["segment_key"],
+        nearest=None if nearest is None else tuple(Near(**near) for near in nearest),
+    )
 
 
 def _of(row: Mapping[str, Any]) -> WasIncident:

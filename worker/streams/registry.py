@@ -256,8 +256,8 @@ def watch(
 ) -> int:
     """Begins to watch a stream, or goes on with changed particulars; may be called twice.
 
-    A stream that had ended or was removed, or whose URL is another one now, begins a new watch generation: its
-    segments are moderated afresh, its coverage goes on counting. Another URL or purpose of a stream that is watched
+    A stream that had ended or was removed, or whose URL or purpose is another one now, begins a new watch generation:
+    its segments are moderated afresh, its coverage goes on counting. Another URL or purpose of a stream that is watched
     is published to operators.
 
     Args:

@@ -76,17 +76,21 @@ def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float], *
         raise RegistryError(f"signals: stream {stream_id} would have more than {MAX_SIGNALS}")
 
 
-def stream_facts(redis: Redis, stream_id: str) -> StreamFacts:
-    """What the policy may know of a stream."""
+def stream_facts(redis: Redis, stream_id: str, *, purpose: str = "") -> StreamFacts:
+    """What the policy may know of a stream.
+
+    Args:
+        purpose: of the watch generation in question, which may be an earlier one; empty: the stream's purpose now.
+    """
     names = ("purpose", "audience", "risk_prior", "metadata")
     with redis.pipeline(transaction=False) as pipe:
         pipe.hmget(stream_key(stream_id), names)
         pipe.hgetall(signals_key(stream_id))
         known, signals = pipe.execute()
-    purpose, audience, risk_prior, metadata = ("" if value is None else str(value) for value in known)
+    purpose_now, audience, risk_prior, metadata = ("" if value is None else str(value) for value in known)
     return StreamFacts(
         stream_id=stream_id,
-        purpose=purpose or "live",
+        purpose=purpose or purpose_now or "live",
         audience=audience or "public",
         risk_prior=float(risk_prior or 0.0),
         metadata=json.loads(metadata or "{}"),

@@ -11,12 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from worker.incidents.events import EventType
+from worker.incidents.events import EventType, extent_of
 
 RAISED, UPDATED, DECIDED = "raised", "updated", "decided"
 """Kinds of rows."""
 
 _KINDS = {EventType.RAISED: RAISED, EventType.UPDATED: UPDATED, EventType.DECISION_MADE: DECIDED}
+
+_NEAR = pa.struct([("list", pa.string()), ("entry", pa.string()), ("distance", pa.int32())])
 
 SCHEMA = pa.schema(
     [
@@ -41,6 +43,7 @@ SCHEMA = pa.schema(
         ("policy_version", pa.string()),
         ("model_versions", pa.map_(pa.string(), pa.string())),
         ("list_versions", pa.map_(pa.string(), pa.string())),
+        ("nearest", pa.list_(_NEAR)),  # matches that it named, each entry once
     ]
 )
 """Fields may be added; a reader gets null for those that an older file lacks."""
@@ -84,6 +87,7 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
         "policy_version": versions["policy"],
         "model_versions": list(versions["models"].items()),
         "list_versions": list(versions["lists"].items()),
+        "nearest": [near._asdict() for near in extent_of(data).nearest or ()],
     }
 
 

