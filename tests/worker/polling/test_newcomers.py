@@ -129,7 +129,9 @@ def test_no_more_streams_are_watched_than_the_operator_allows(redis: Redis) -> N
     assert not redis.exists(stream_key("c"))
     changed = watch(redis, register("a", "https://cdn.example/b", url_template="", legal_basis=""), max_streams=2)
     unwatch(redis, "b")
-    assert watch(redis, register("c", "https://cdn.example/a", url_template="", legal_basis=""), max_streams=2) > changed
+    assert (
+        watch(redis, register("c", "https://cdn.example/a", url_template="", legal_basis=""), max_streams=2) > changed
+    )
 
 
 def test_ids_whose_record_is_gone_are_forgotten(redis: Redis) -> None:
