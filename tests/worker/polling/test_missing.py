@@ -190,6 +190,15 @@ def test_an_old_endlist_is_looked_at_again_for_minutes() -> None:
     assert polls == 30
 
 
+def test_a_long_broadcast_that_ends_is_looked_at_again_too() -> None:
+    """A broadcaster whose encoder restarts would go unseen if his packager closes the playlist for it."""
+    cursor, now_ms = live(), T0 + 20 * LOOKED_AT_AGAIN_MS
+    outcome = advance(cursor, playlist(12, 17, ended=True), now_ms=now_ms)
+    assert (outcome.cursor.state, outcome.next_poll_in_ms) == (StreamState.ENDED, 10_000)
+    again = advance(outcome.cursor, playlist(12, 17, ended=True), now_ms=now_ms + LOOKED_AT_AGAIN_MS)
+    assert again.next_poll_in_ms is None
+
+
 def test_a_broadcast_that_replaces_an_old_endlist_is_watched() -> None:
     """The new broadcast would go unseen from its beginning, or be taken for the old one where names come again."""
     outcome = advance(over(), playlist(0, 1, life="b"), now_ms=T0 + MINUTE_MS)

@@ -184,6 +184,24 @@ def test_a_broadcast_that_ended_is_no_gap_when_it_is_taken_off(platform: Platfor
     assert platform.show("s")["counts"] == record["counts"]
 
 
+def test_a_stream_stands_for_one_gap_at_a_time(platform: Platform):
+    """An origin whose streams hang and then break would be published with twice as many, and never as recovered."""
+    origin = platform.origins[0]
+    origin.add("0.ts", b"x")
+    platform.watch("s", origin)
+    platform.poll("s")
+    platform.let_pass("s", 20_000)
+    platform.poll("s")
+    assert platform.redis.zrange("lw:streams:missing", 0, -1) == [f"{origin.host} stalled s"]
+    origin.status["/live/index.m3u8"] = 502
+    platform.poll("s")
+    assert platform.redis.zrange("lw:streams:missing", 0, -1) == [f"{origin.host} unreachable s"]
+    del origin.status["/live/index.m3u8"]
+    origin.add("1.ts", b"x")
+    assert platform.poll("s")["provisional"] is None
+    assert platform.redis.zcard("lw:streams:missing") == 0
+
+
 def test_an_error_of_ours_counts_too(platform: Platform):
     """A damaged record would stop the polls of a stream, and the ledger go on as if nothing were missed."""
     platform.watch("s", platform.origins[0])
@@ -219,6 +237,9 @@ def test_operators_hear_of_an_origin_once(platform: Platform):
     told = json.loads(platform.redis.hget("lw:missing:told", event["subject"]))
     platform.redis.hset("lw:missing:told", event["subject"], json.dumps(told | {"told_ms": told["told_ms"] - 60_000}))
     assert platform.events()[-1]["data"]["streams"] == 26
+    told = json.loads(platform.redis.hget("lw:missing:told", event["subject"]))
+    platform.redis.hset("lw:missing:told", event["subject"], json.dumps(told | {"told_ms": told["told_ms"] - 90_000}))
+    assert len(platform.events()) == 2, "what has not changed is no news"
     for stream_id in ("later", *(f"s{index:02}" for index in range(25))):
         unwatch(platform.redis, stream_id)
     recovered = platform.events()[-1]
