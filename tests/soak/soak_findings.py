@@ -83,8 +83,8 @@ def tracebacks(log: Path) -> list[LoggedTraceback]:
 
 def excused(found: LoggedTraceback, faults: Iterable[Fault]) -> bool:
     """Celery or beat wrote it themselves while Redis was away or after a child was killed."""
-    # The last exception: billiard closes its tracebacks with quotation marks.
-    raised = [line for line in found.text.splitlines() if _EXCEPTION.match(line)]
+    # The last exception: billiard closes its tracebacks with quotation marks. Our logs indent them.
+    raised = [line for line in map(str.strip, found.text.splitlines()) if _EXCEPTION.match(line)]
     return (
         bool(raised and _BY_KILLS.match(raised[-1]))
         and not found.ours
