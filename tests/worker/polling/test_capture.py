@@ -128,7 +128,7 @@ def test_a_duration_above_what_the_playlist_promises_counts_as_promised() -> Non
     assert [new.segment.duration_ms for new in outcome.segments] == [4_000]
     assert outcome.elapsed_ms == 4_000
     assert outcome.counts == {"long_extinf": 1}
-    record = SegmentRecord.of(outcome.segments[0], generation=1, admitted_ms=T0)
+    record = SegmentRecord.of(outcome.segments[0], generation=1, purpose="live", admitted_ms=T0)
     assert record.duration_ms == 4_000, "or the ledger's parts would not sum to what elapsed"
     assert outcome.cursor.window_ms == 24_000
 
@@ -159,7 +159,7 @@ def test_an_origins_own_clock_is_kept_where_it_is_credible() -> None:
             for place, segment in enumerate(listed.segments)
         )
         outcome = advance(fresh(), replace(listed, segments=segments), now_ms=T0)
-        records = [SegmentRecord.of(new, generation=1, admitted_ms=T0) for new in outcome.segments]
+        records = [SegmentRecord.of(new, generation=1, purpose="live", admitted_ms=T0) for new in outcome.segments]
         assert [record.program_ms for record in records] == ([T0 - 5_000, T0 - 1_000] if kept else [None, None])
     nowhere = tuple(replace(segment, program_date_time=at.replace(tzinfo=None)) for segment in listed.segments)
     outcome = advance(fresh(), replace(listed, segments=nowhere), now_ms=T0)
