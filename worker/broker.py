@@ -10,6 +10,7 @@ from queue import Empty
 from typing import Any, Final
 
 from kombu.transport import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,17 @@ class Channel(redis.Channel):
                 if tag not in before:
                     self.basic_reject(tag, requeue=False)
             return None
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        """How to connect; after the transport's end nobody does, and who tries meets what kombu's callers expect.
+
+        kombu gives messages back when it closes a channel. Where Redis is away that comes after the transport has
+        forgotten its address, and kombu 5.7 raises AttributeError, which ends the worker. What was not given back comes
+        again after the visibility time-out.
+        """
+        if self.connection.client is None:
+            raise RedisConnectionError("the transport is closed already")
+        return super()._connparams(asynchronous=asynchronous)  # type: ignore[misc]
 
     def _unacknowledged(self) -> list[str]:
         """Delivery tags of what this worker has; a few, as many as it may have in advance."""

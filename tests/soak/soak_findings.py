@@ -18,9 +18,7 @@ AFTERMATH_SECONDS = 30.0
 _RECORD = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}): \w+/")
 _BY_KILLS = re.compile(
     r"^(redis\.exceptions\.(Connection|Timeout|BusyLoading)Error|kombu\.exceptions\.OperationalError|"
-    r"billiard\.exceptions\.WorkerLostError|celery\.beat\.SchedulingError|Connection(Refused|Reset)Error|BrokenPipeError|"
-    # kombu 5.7 meets a connection of its own that is closed already; the worker ends, and is started again.
-    r"AttributeError: 'NoneType' object has no attribute 'hostname')"
+    r"billiard\.exceptions\.WorkerLostError|celery\.beat\.SchedulingError|Connection(Refused|Reset)Error|BrokenPipeError)"
 )
 """What Celery and beat write of themselves about a Redis that is away and a child that was killed."""
 _EXCEPTION = re.compile(r"^[a-z_]\w*(\.\w+)+(:|$)|^\w+(Error|Exception)(:|$)")
