@@ -98,7 +98,7 @@ def _shown(message: bytes) -> dict[str, str]:
 
 
 def _shown_text(text: str, *, limit: int) -> str:
-    return printable(_SECRET.sub("…", text[:limit]))[:limit]
+    return printable(_SECRET.sub("…", text))[:limit]
 
 
 def refused_watch(call: Call | None, error: IntakeError, *, token: str, deployment: str, now_ms: int) -> str:
