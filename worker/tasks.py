@@ -3,20 +3,16 @@
 from celery import shared_task
 
 from worker.app import app, process, tick_now
-from worker.incidents.grouprecord import tell_due
-from worker.lookback import jobs as look_back_jobs
 from worker.lookback.looking import Lookback, look_back
 from worker.moderate import moderate_segment
 from worker.objectstore import ObjectStore
 from worker.pollfailures import tell_poll_failed
-from worker.polling.gaps import tell_gaps
 from worker.polling.lanes import Lane, add_waiting, holding, take_waiting
 from worker.polling.poll import poll_due
-from worker.polling.schedule import URGENT_RISK_PRIOR, reconcile, risk_prior_of
-from worker.queue.taking import trim
-from worker.streams.coverage import pay_owed
+from worker.polling.schedule import URGENT_RISK_PRIOR, risk_prior_of
 from worker.streams.slowness import SlowPart, is_slow
 from worker.turns import CONTROL, SEGMENTS, SEGMENTS_SLOW, URGENT
+from worker.upkeep import look_after
 from worker.verdictlog import keeping, outcomes
 
 HOUSEKEEPING_EXPIRES_SECONDS = 10
@@ -55,17 +51,8 @@ def _poll(*, slow: bool) -> None:
 
 @shared_task(name="livewarden.reconcile")
 def reconcile_task() -> None:
-    """Sends overdue segments again, brings ledgers up to date, publishes origins' gaps and which streams joined groups,
-    trims what every reader has acknowledged."""
-    reconcile(process.redis, send_segment)
-    pay_owed(process.redis)
-    tell_gaps(process.redis, deployment=process.settings.deployment)
-    tell_due(process.redis, deployment=process.settings.deployment, policy=process.policy)
-    trim(process.redis, held_from=outcomes.unrecorded_from(process.redis))
-    due = {"look_back": look_back_jobs.is_due, "keep_log": keeping.is_due, "record_outcomes": outcomes.is_due}
-    for name, is_due in due.items():
-        if is_due(process.redis):
-            send_housekeeping(name)
+    """Does what has to be done every few seconds."""
+    look_after(process, send=send_segment, send_housekeeping=send_housekeeping)
 
 
 @shared_task(name="livewarden.look_back")

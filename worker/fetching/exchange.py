@@ -9,7 +9,6 @@ import asyncio
 import logging
 import re
 import time
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from typing import Literal, Self
 import aiohttp
 
 from worker.errors import FetchError
+from worker.exceptionplace import place_of
 from worker.fetching.body import BoundedBody
 from worker.fetching.connections import CleanConnector, GuardedResolver
 from worker.fetching.names import Names, NameServers, Resolve
@@ -151,7 +151,12 @@ class OriginSession:
         except Exception as error:
             # A mistake of ours or of a library's, brought about by what an origin sent: it is this fetch's alone. No
             # traceback, which whoever runs the origin could fill the log with.
-            _log.error("%s: a fetch failed in a way that nobody foresaw: %s", without_query(url), _place(error))
+            _log.error(
+                "%s: a fetch failed in a way that nobody foresaw: %s in %s",
+                without_query(url),
+                type(error).__name__,
+                place_of(error),
+            )
             raise FetchError(f"{without_query(url)}: expected a fetch that works (see the log)", "internal") from None
 
     async def _follow(self, url: str, *, max_bytes: int, byte_range: ByteRange | None, method: Method) -> Fetched:
@@ -199,13 +204,6 @@ class OriginSession:
         elif not _NUMBER.fullmatch(target.host):
             return
         raise FetchError(self._origins.refusal(target, ()), "refused_origin")
-
-
-def _place(error: Exception) -> str:
-    """The type of an unforeseen exception and where it was raised, without its text."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" in {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"
 
 
 def _redirect_target(response: aiohttp.ClientResponse, url: str) -> str:

@@ -15,6 +15,7 @@ from redis.exceptions import DataError, RedisError, ResponseError
 
 from config.settings import Settings
 from worker.errors import IntakeError, StoreError
+from worker.exceptionplace import place_of
 from worker.intake.batches import Batch, claim, done, give_back, length_if_too_long
 from worker.intake.calls import Receiver, make
 from worker.intake.envelope import MAX_MESSAGE_BYTES, Call, parse
@@ -141,7 +142,7 @@ class Reader:
             if isinstance(error, OSError | StoreError) or _redis_is_in_trouble(error):
                 raise
             # Where, and of what kind: its text may quote what nobody else may read.
-            internal = IntakeError(f"{type(error).__name__} at {_where(error)}", "internal")
+            internal = IntakeError(f"{type(error).__name__} at {place_of(error)}", "internal")
             refused[token] = self._refused(batch, token, message, internal, size_bytes, call)
 
     def _refused(
@@ -168,11 +169,3 @@ def _redis_is_in_trouble(error: Exception) -> bool:
     # Such as OOM, MISCONF, READONLY, NOPERM, BUSY; the client takes ERR off, and some of these to a class of their own.
     code = str(error).partition(" ")[0]
     return type(error) is not ResponseError or (code.isupper() and code != "WRONGTYPE")
-
-
-def _where(error: Exception) -> str:
-    """File and line that raised it."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    return "?" if place is None else f"{place.tb_frame.f_code.co_filename.rpartition('/')[2]}:{place.tb_lineno}"

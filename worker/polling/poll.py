@@ -6,10 +6,8 @@ raises is its own failed poll.
 """
 
 import logging
-import traceback
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from time import monotonic
 
 from redis import Redis
@@ -18,6 +16,7 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.errors import FetchError, OutOfTimeError, PlaylistError
+from worker.exceptionplace import place_of
 from worker.fetching.fetch import Fetched, Fetcher, FetchRequest, FetchRound
 from worker.polling.admission import admit, pending_now
 from worker.polling.due import TRIED_KEPT_MS, DueStream, Taken, no_video_mark, note_error, offer, release, take_due
@@ -54,8 +53,6 @@ _TAKE_LEAST_SECONDS = 1.0
 
 ENDS_ITS_PROCESS = 4
 """Polls of a stream in a row that never ended: by then it is polled alone."""
-
-_OURS = PurePath(__file__).parents[1]
 
 SendSegment = Callable[[str, str, float], None]
 """Sends the task of a segment: stream ID, segment key, the stream's risk prior."""
@@ -231,7 +228,7 @@ class _Batch:
 
     def _fail(self, taken: Taken, error: BaseException) -> None:
         self._polled += 1
-        failure = PollFailure(stream_id=taken.stream_id, error=type(error).__name__, place=_place_of(error))
+        failure = PollFailure(stream_id=taken.stream_id, error=type(error).__name__, place=place_of(error))
         _log.warning("stream %s: its poll failed: %s in %s", failure.stream_id, failure.error, failure.place)
         self._failures.append(failure)
         try:
@@ -359,10 +356,3 @@ def _parsed(fetched: _Answer, stream: DueStream) -> MediaPlaylist | MasterPlayli
         return parse_playlist(fetched.body, fetched.url, most=PARSED_ENTRIES, from_sequence=begin_at)
     except PlaylistError as error:
         return error
-
-
-def _place_of(error: BaseException) -> str:
-    """The innermost place in our own code."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if PurePath(frame.filename).is_relative_to(_OURS)] or frames
-    return f"{PurePath(ours[-1].filename).name}:{ours[-1].lineno} {ours[-1].name}" if ours else "unknown"

@@ -1,0 +1,32 @@
+"""What is done every few seconds goes on, whatever one stream left in Redis."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+
+from config.settings import Settings
+from worker.polling.gaps import TOLD
+from worker.process import Process
+from worker.upkeep import look_after
+
+
+@pytest.fixture
+def process(redis: Redis, redis_url: str) -> Iterator[Process]:
+    assert redis.ping()
+    process = Process(Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url}))
+    yield process
+    process.close()
+
+
+def test_a_step_that_fails_costs_no_other_step(process: Process, redis: Redis, caplog: pytest.LogCaptureFixture):
+    """A damaged record of one origin would stop new hashes from being looked back for, as long as it is there."""
+    redis.set(TOLD, "no hash")
+    housekeeping: list[str] = []
+    with caplog.at_level(logging.WARNING):
+        look_after(process, send=lambda *_: None, send_housekeeping=housekeeping.append)
+    assert "keep_log" in housekeeping
+    assert [record.getMessage().split(" in ")[0] for record in caplog.records] == [
+        "upkeep: gaps of origins failed: ResponseError"
+    ]

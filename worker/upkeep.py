@@ -1,0 +1,57 @@
+"""What has to be done every few seconds, whoever does it: each step stands for itself."""
+
+import logging
+from collections.abc import Callable
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from worker.exceptionplace import place_of
+from worker.incidents.grouprecord import tell_due
+from worker.lookback import jobs as look_back_jobs
+from worker.polling.gaps import tell_gaps
+from worker.polling.poll import SendSegment
+from worker.polling.schedule import reconcile
+from worker.process import Process
+from worker.queue.taking import trim
+from worker.streams.coverage import pay_owed
+from worker.verdictlog import keeping, outcomes
+
+_log = logging.getLogger(__name__)
+
+_AWAY = (RedisConnectionError, RedisTimeoutError)
+
+HOUSEKEEPING = {
+    "look_back": look_back_jobs.is_due,
+    "keep_log": keeping.is_due,
+    "record_outcomes": outcomes.is_due,
+}
+"""Tasks of their own, by name, and whether there is something for them to do."""
+
+
+def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
+    """Sends overdue segments again, brings ledgers up to date, publishes origins' gaps and which streams joined groups,
+    trims what every reader has acknowledged, and sends housekeeping that is due.
+
+    A step that fails, over what one stream or somebody else left in Redis, is logged and costs no other step.
+
+    Raises:
+        StoreError, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: Redis is away.
+    """
+    redis, deployment = process.redis, process.settings.deployment
+    steps: dict[str, Callable[[], object]] = {
+        "overdue segments": lambda: reconcile(redis, send),
+        "ledgers": lambda: pay_owed(redis),
+        "gaps of origins": lambda: tell_gaps(redis, deployment=deployment),
+        "groups of streams": lambda: tell_due(redis, deployment=deployment, policy=process.policy),
+        "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
+    }
+    for name, is_due in HOUSEKEEPING.items():
+        steps[name] = lambda name=name, is_due=is_due: send_housekeeping(name) if is_due(redis) else None  # type: ignore[misc]
+    for name, step in steps.items():
+        try:
+            step()
+        except Exception as error:
+            if isinstance(error, _AWAY) or isinstance(error.__cause__, _AWAY):
+                raise
+            _log.warning("upkeep: %s failed: %s in %s", name, type(error).__name__, place_of(error))
