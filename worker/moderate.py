@@ -40,7 +40,6 @@ from worker.process import Process
 from worker.redisdb import now_ms, run_script
 from worker.softlimit import soft_limit
 from worker.streams.coverage import COUNT, entry
-from worker.streams.registry import stream_key
 from worker.streams.signals import stream_facts
 from worker.streams.slowness import QUICK_SECONDS, SlowPart, note_slowness
 from worker.verdictlog.rows import rows_of
@@ -277,7 +276,8 @@ def _commit(
     stream_fields: Mapping[str, str],
 ) -> None:
     samples = () if verdict is None else verdict.samples
-    stream_fields = {**stream_fields, **_settled_until(process.redis, occasion.stream.stream_id, record)}
+    # The capture end of the latest segment that has ended, for the lag by the clock.
+    stream_fields = {**stream_fields, "settled_until_ms": str(record.capture_ms + record.duration_ms)}
     settled = settle(
         process.redis,
         occasion=occasion,
@@ -338,13 +338,6 @@ def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> 
         fields["last_scores"] = json.dumps({name: round(score, 4) for name, score in last.scores.items()})
         fields["still"] = last.flat or ("frozen" if last.frozen else "")
     return fields
-
-
-def _settled_until(redis: Redis, stream_id: str, record: SegmentRecord) -> dict[str, str]:
-    """The capture end of the latest segment that has ended, for the lag by the clock; they end in any order."""
-    before = redis.hget(stream_key(stream_id), "settled_until_ms")
-    until_ms = record.capture_ms + record.duration_ms
-    return {"settled_until_ms": str(until_ms if before is None else max(int(before), until_ms))}
 
 
 def _occasion(

@@ -1,11 +1,10 @@
 """One segment's way through the real pipeline, real models and a real Valkey."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hls_origin import SEGMENT_SECONDS, LiveOrigin, fragmented_mp4, segment_bytes, serving
+from hls_origin import SEGMENT_SECONDS, LiveOrigin, fragmented_mp4, segment_bytes
 from hostile_media import audio
 from redis import Redis
 
@@ -27,28 +26,6 @@ DRILLS = "lw:escalations:high"
 """Where the default policy has the test card's incidents."""
 
 
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
-
-
-@pytest.fixture
-def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[Process]:
-    redis.set(SEED, "s3cret")
-    process = Process(
-        Settings.from_mapping(
-            {
-                "LIVEWARDEN_REDIS_URL": redis_url,
-                "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
-                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
-            }
-        )
-    )
-    yield process
-    process.close()
-
-
 def admit(process: Process, origin: LiveOrigin, purpose: str = "drill") -> list[str]:
     """Registers the stream and polls it; gives the keys of what is new, in the order of the stream."""
     keys: list[str] = []
@@ -65,6 +42,17 @@ def let_lease_pass(process: Process, key: str) -> None:
 def check_equation(record: dict) -> None:
     parts = ("moderated", "skipped", "failed", "missed", "pending")
     assert sum(record[f"{part}_seconds"] for part in parts) == pytest.approx(record["elapsed_seconds"], abs=1e-9)
+
+
+def test_a_segment_that_ends_late_does_not_set_back_how_far_its_stream_is_seen(process: Process, origin: LiveOrigin):
+    """Segments end in any order: operators would see lag where there is none."""
+    for index in range(2):
+        origin.add(f"{index}.ts", segment_bytes(card=False))
+    earlier, later = admit(process, origin)
+    moderate_segment(process, "s", later)
+    seen_until_ms = process.redis.hget("lw:stream:s", "settled_until_ms")
+    moderate_segment(process, "s", earlier)
+    assert process.redis.hget("lw:stream:s", "settled_until_ms") == seen_until_ms
 
 
 def test_a_known_picture_is_escalated_once(process: Process, origin: LiveOrigin):

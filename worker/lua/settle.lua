@@ -47,7 +47,11 @@ for field, increment in pairs(cjson.decode(ARGV[7])) do
   redis.call('HINCRBY', KEYS[4], field, increment)
 end
 for field, value in pairs(cjson.decode(ARGV[8])) do
-  redis.call('HSET', KEYS[5], field, value)
+  -- Segments end in any order: how far the stream is seen never goes back.
+  local before = field == 'settled_until_ms' and tonumber(redis.call('HGET', KEYS[5], field))
+  if not before or before < tonumber(value) then
+    redis.call('HSET', KEYS[5], field, value)
+  end
 end
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[2])
