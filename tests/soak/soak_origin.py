@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import cv2
 import numpy as np
 from clips import HEIGHT, RATE, WIDTH, Rgb, clip
 from hls_origin import SEGMENT_SECONDS, segment_bytes
+from loopback_http import http_server
 
 WINDOW_SEGMENTS = 8
 KEPT_SEGMENTS = 40
@@ -219,20 +220,10 @@ def _handler(origin: Origin) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, *_: Any) -> None:
-        """A killed client resets its connection."""
-
-
 @contextmanager
 def serving(names: Sequence[str]) -> Iterator[Origin]:
     """Serves channels of these names, each with a new segment every two seconds."""
     origin = Origin(channels={name: Channel(name) for name in names})
-    server = _Server(("127.0.0.1", 0), _handler(origin))
-    origin.port = server.server_address[1]
 
     def go_on() -> None:
         # Staggered, as real streams are.
@@ -244,17 +235,11 @@ def serving(names: Sequence[str]) -> Iterator[Origin]:
                     if not origin.channels[name].ended:
                         origin.channels[name].step()
 
-    threads = [
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}),
-        threading.Thread(target=go_on),
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        yield origin
-    finally:
-        origin.stopping.set()
-        server.shutdown()
-        server.server_close()
-        for thread in threads:
-            thread.join()
+    clock = threading.Thread(target=go_on)
+    with http_server(_handler(origin), release=origin.stopping.set) as origin.port:
+        clock.start()
+        try:
+            yield origin
+        finally:
+            origin.stopping.set()
+            clock.join()

@@ -1,14 +1,17 @@
-"""What the tests of incidents, queue and decisions share."""
+"""What the tests of the worker share: an origin, what a deployment is given, and a policy with a rule of each kind."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from commandline import COMMAND_SERVER
+from hls_origin import LiveOrigin, serving
 from redis import Redis
 from scene import Scene
 
 from config.policy import Policy, load_policy
+from config.settings import Settings
+from worker.process import SEED, Process
 
 RULES = """
 version: "1"
@@ -27,6 +30,37 @@ def _command_server() -> Iterator[None]:
     """Ends, with the session, the process from which commands are forked."""
     yield
     COMMAND_SERVER.close()
+
+
+@pytest.fixture
+def origin() -> Iterator[LiveOrigin]:
+    """A live origin with nothing on it yet."""
+    with serving(LiveOrigin()) as served:
+        yield served
+
+
+@pytest.fixture
+def environment(redis_url: str, redis: Redis, origin: LiveOrigin) -> dict[str, str]:
+    """What a deployment is given, on an emptied Redis and allowed to fetch from `origin`."""
+    assert redis.ping()
+    return {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
+
+
+@pytest.fixture
+def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[Process]:
+    """What a pool child works with, allowed to fetch from `origin`."""
+    redis.set(SEED, "s3cret")
+    process = Process(
+        Settings.from_mapping(
+            {
+                "LIVEWARDEN_REDIS_URL": redis_url,
+                "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+            }
+        )
+    )
+    yield process
+    process.close()
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import av
 import numpy as np
+from loopback_http import http_server
 
 from models.testcard import testcard
 
@@ -161,25 +162,12 @@ def serving(origin: LiveOrigin) -> Iterator[LiveOrigin]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 128  # more at once than fit would connect a second later
-
-        def handle_error(self, *_: Any) -> None:
-            """A killed client resets its connection: that is what some tests are about."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    origin.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield origin
-    finally:
+    def release() -> None:
         for gate in origin.gates.values():
             gate.opened.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+
+    with http_server(Handler, release=release) as origin.port:
+        yield origin
 
 
 def eventually(condition: Callable[[], Any], *, within_seconds: float, what: str | Callable[[], str]) -> Any:

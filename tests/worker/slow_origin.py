@@ -5,8 +5,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from loopback_http import http_server
 
 SEGMENT_SECONDS = 2
 DRIP_SECONDS = 0.3
@@ -107,21 +109,5 @@ def serving_slowly(origin: SlowOrigin) -> Iterator[SlowOrigin]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 64
-
-        def handle_error(self, *_: Any) -> None:
-            """A client that gives up resets its connection."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    origin.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with http_server(Handler, release=origin.released.set) as origin.port:
         yield origin
-    finally:
-        origin.released.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from commandline import livewarden
-from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import CeleryProcess, celery
 from redis import Redis
 
@@ -28,18 +27,6 @@ WITHOUT_SECCOMP = (sys.executable, str(HERE / "without_seccomp.py"))
 LINE = (
     "the decoder child is not confined, and events are marked decoder-unconfined: no seccomp: Operation not permitted"
 )
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
-
-
-@pytest.fixture
-def environment(redis_url: str, redis: Redis, origin: LiveOrigin) -> dict[str, str]:
-    assert redis.ping()
-    return {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
 
 
 def raised(redis: Redis) -> list[dict]:

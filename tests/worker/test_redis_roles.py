@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 from celery import Celery
 from commandline import livewarden
-from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from redis import Redis
 from redis.exceptions import AuthenticationError, ResponseError
@@ -314,12 +314,6 @@ def test_a_platform_sends_tasks_by_celery_and_reads_decisions(server: ServerWith
         assert [found for _, entries in read for found, _ in entries] == [entry]
         assert redis.xack("lw:decisions", "platform", entry) == 1
     assert server.refused() == []
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
 
 
 def settled(redis: Redis) -> dict | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
-from hls_origin import SEGMENT_SECONDS, LiveOrigin, eventually, segment_bytes, serving
+from hls_origin import SEGMENT_SECONDS, LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from redis import Redis
 
@@ -23,12 +23,6 @@ from worker.softlimit import SoftLimit, soft_limit
 from worker.status import show
 from worker.streams.registry import DUE, register, watch
 from worker.streams.slowness import QUICK_SECONDS, SlowPart, is_slow
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from commandline import livewarden
-from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from redis import Redis
 
@@ -20,12 +19,6 @@ from worker.streams.registry import register, watch
 
 CRITICAL = "lw:escalations:critical"
 CARD = TESTCARD_HASHES["testcard-16x9"]
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
 
 
 @pytest.fixture

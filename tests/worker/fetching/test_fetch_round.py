@@ -4,17 +4,11 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address
 
 import pytest
-from hls_origin import LiveOrigin, eventually, serving
+from hls_origin import LiveOrigin, eventually
 
 from worker.errors import FetchError
 from worker.fetching.fetch import Fetched, Fetcher, FetchRequest
 from worker.fetching.origins import Address, AllowedOrigins
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
 
 
 async def resolve(host: str, port: int) -> Sequence[Address]:

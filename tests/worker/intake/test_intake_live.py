@@ -1,29 +1,17 @@
 """A real worker, and what somebody who may write to `intake` can do to it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from celery import Celery
 from envelopes import ODD
-from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from redis import Redis
 
 from worker.status import show
 from worker.streams.registry import register, watch
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
-
-
-@pytest.fixture
-def environment(redis_url: str, redis: Redis, origin: LiveOrigin) -> dict[str, str]:
-    return {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
 
 
 @pytest.mark.timeout(150)

@@ -1,10 +1,9 @@
 """Workers that log and look back, as an operator runs them: real Celery, real Valkey, a real origin."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from redis import Redis
 
@@ -19,12 +18,6 @@ from worker.streams.registry import register, watch
 from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
 
 
 @pytest.mark.timeout(240)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hls_origin import LiveOrigin, serving
+from hls_origin import LiveOrigin
 from redis import Redis
 
 from worker.fetching.fetch import Fetcher
@@ -17,12 +17,6 @@ from worker.polling.validators import keep_validators
 from worker.status import show
 from worker.streams.registry import DUE, register, stream_key, unwatch, watch
 from worker.streams.signals import stream_facts
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
 
 
 class Poller:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from envelopes import URL, message
-from hls_origin import LiveOrigin, serving
+from hls_origin import LiveOrigin
 from redis import Redis
 
 from config.schemas import check_event
@@ -24,12 +24,6 @@ from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
 from worker.streams.registry import DUE, DUE_NEW, register, stream_key, unwatch, watch
 
 Poll = Callable[[], dict]
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
 
 
 @pytest.fixture

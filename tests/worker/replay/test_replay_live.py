@@ -1,12 +1,11 @@
 """A replay of what real workers moderated, as policy people run it: real Celery, real Valkey, a real origin."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from commandline import livewarden
-from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from PIL import Image
 from redis import Redis
@@ -29,12 +28,6 @@ rules:
      mode: shadow}
 """
 STREAMS = ("a", "b")
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
 
 
 def raised(redis: Redis) -> dict[str, str]:

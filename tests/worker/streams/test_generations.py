@@ -1,18 +1,14 @@
 """Watch generations over the life of a deployment: a stream ID that comes back is another watch, for ever."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-from hls_origin import LiveOrigin, segment_bytes, serving
+from hls_origin import LiveOrigin, segment_bytes
 from redis import Redis
 
-from config.settings import Settings
 from worker.decisions import decide
 from worker.moderate import moderate_segment
 from worker.polling.poll import poll_due
-from worker.process import SEED, Process
+from worker.process import Process
 from worker.queue.keys import incidents_key
 from worker.queue.taking import take
 from worker.redisdb import now_ms
@@ -28,28 +24,6 @@ from worker.streams.registry import (
 )
 
 DRILLS = "lw:escalations:high"
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
-
-
-@pytest.fixture
-def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[Process]:
-    redis.set(SEED, "s3cret")
-    process = Process(
-        Settings.from_mapping(
-            {
-                "LIVEWARDEN_REDIS_URL": redis_url,
-                "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
-                "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
-            }
-        )
-    )
-    yield process
-    process.close()
 
 
 def begin(redis: Redis, stream_id: str, url: str = "https://cdn.example/a.m3u8") -> int:

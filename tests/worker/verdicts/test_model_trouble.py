@@ -3,13 +3,13 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from commandline import livewarden
-from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from hls_origin import LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from onnx import load_model_from_string
 from redis import Redis
@@ -21,12 +21,6 @@ from worker.streams.registry import register, watch
 
 DRILLS = "lw:escalations:high"
 SEGMENTS = 3
-
-
-@pytest.fixture
-def origin() -> Iterator[LiveOrigin]:
-    with serving(LiveOrigin()) as served:
-        yield served
 
 
 def worker_environment(redis_url: str, origin: LiveOrigin, folder: Path) -> dict[str, str]:
