@@ -15,17 +15,12 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from worker.errors import FetchError
 from worker.fetching.exchange import Fetched, Method, OriginSession
 from worker.fetching.names import Resolve
 from worker.fetching.origins import AllowedOrigins
 from worker.fetching.resource import ByteRange, Validators
 
 __all__ = ["FetchRequest", "FetchRound", "Fetched", "Fetcher", "Validators"]
-
-_MAX_CONCURRENT = 64
-"""Of one batch: above what one poll asks for, so that no stream waits for another's origin. A batch of playlists is
-small bodies: what it waits for is round trips, not bandwidth."""
 
 _JOIN_SECONDS = 5.0
 """For the loop's thread to end once it has been told to; it has nothing left to wait for by then."""
@@ -111,13 +106,11 @@ class Fetcher:
             )
         )
 
-    def fetch_many(self, requests: Sequence[FetchRequest]) -> list[Fetched | FetchError]:
-        """Fetches a batch at once; gives what came of each, in the order asked."""
-        running = self._open()
-        return running.run(_fetch_many(running.session, requests))
-
     def begin_round(self, *, most: int) -> "FetchRound":
-        """A round of fetches, `most` at once, whose answers are given as they come. Use as a context manager."""
+        """A round of fetches, `most` at once, whose answers are given as they come. Use as a context manager.
+
+        A fetch waits for its host's name before it is one of them: names that nobody answers hold none of them up.
+        """
         running = self._open()
         return FetchRound(running.session, running.start, most=most)
 
@@ -143,26 +136,6 @@ class Fetcher:
 async def _open(open_session: Callable[[], OriginSession]) -> OriginSession:
     """In the loop that the session will belong to."""
     return open_session()
-
-
-async def _fetch_many(session: OriginSession, requests: Sequence[FetchRequest]) -> list[Fetched | FetchError]:
-    turns = asyncio.Semaphore(_MAX_CONCURRENT)
-
-    async def one(request: FetchRequest) -> Fetched | FetchError:
-        await session.settle_name(request.url)
-        async with turns:  # its time starts with its turn
-            try:
-                return await session.fetch(
-                    request.url,
-                    max_bytes=request.max_bytes,
-                    timeout_seconds=request.timeout_seconds,
-                    byte_range=request.byte_range,
-                    method=request.method,
-                )
-            except FetchError as error:
-                return error
-
-    return list(await asyncio.gather(*(one(request) for request in requests)))
 
 
 class FetchRound:
@@ -202,6 +175,7 @@ class FetchRound:
 
     async def _fetch(self, name: str, request: FetchRequest) -> None:
         try:
+            await self._session.settle_name(request.url)
             async with self._turns:  # its time starts with its turn
                 answer: Fetched | Exception = await self._session.fetch(
                     request.url,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from fetch_all import fetch_all
 
 from worker.errors import FetchError
 from worker.fetching.fetch import Fetched, Fetcher, FetchRequest
@@ -449,7 +450,7 @@ def test_a_batch_gives_what_came_of_each(origin: Origin, fetcher: Fetcher) -> No
     """One bad stream would fail the polls of all that share its batch."""
     paths = ["body", "missing", "trickle", "body"]
     requests = [FetchRequest(url=f"{origin.url}/{path}", max_bytes=100_000, timeout_seconds=1) for path in paths]
-    results = fetcher.fetch_many(requests)
+    results = fetch_all(fetcher, requests)
     assert [result.reason if isinstance(result, FetchError) else result.body for result in results] == [
         BODY,
         "http_404",
@@ -473,7 +474,7 @@ def test_a_batch_is_fetched_at_once() -> None:
         thread.start()
         request = FetchRequest(url=f"{server.url}/body", max_bytes=100_000, timeout_seconds=40)
         fetcher = Fetcher(loopback(server.server_port))
-        results = fetcher.fetch_many([request] * 8)
+        results = fetch_all(fetcher, [request] * 8)
         fetcher.close()
         server.shutdown()
         thread.join()

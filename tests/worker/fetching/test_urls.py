@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from fetch_all import fetch_all
 from hls_origin import LiveOrigin, serving
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -188,13 +189,13 @@ async def _breaks(host: str, port: int) -> list[Address]:
     raise KeyError(host)
 
 
-@pytest.mark.expected_errors("a fetch failed in a way that nobody foresaw: KeyError in test_urls.py")
+@pytest.mark.expected_errors("a fetch failed in a way that nobody foresaw: KeyError in names.py")
 def test_an_unforeseen_exception_is_one_fetch_s_alone(caplog: pytest.LogCaptureFixture) -> None:
     """A fault in a library, found by one hostile stream, would stop the polls of all that share its batch."""
     with serving(LiveOrigin(bodies={"/body": b"honest"})) as origin:
         fetcher = Fetcher(AllowedOrigins.parse([origin.host]), resolve=_breaks)
         urls = ["http://broken.example/body", f"http://{origin.host}/body"]
-        broken, honest = fetcher.fetch_many([FetchRequest(url=url, max_bytes=99, timeout_seconds=5) for url in urls])
+        broken, honest = fetch_all(fetcher, [FetchRequest(url=url, max_bytes=99, timeout_seconds=5) for url in urls])
         fetcher.close()
     assert isinstance(broken, FetchError)
     assert broken.reason == "internal"

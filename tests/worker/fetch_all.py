@@ -1,0 +1,27 @@
+"""Fetches at once, as a poll has them."""
+
+from collections.abc import Sequence
+
+from worker.errors import FetchError
+from worker.fetching.fetch import Fetched, Fetcher, FetchRequest
+from worker.polling.poll import BATCH_STREAMS
+
+
+def fetch_as_they_come(fetcher: Fetcher, requests: Sequence[FetchRequest]) -> dict[int, Fetched | FetchError]:
+    """What came of each request, by its place, in the order of the answers; fails if one takes half a minute."""
+    answers: dict[int, Fetched | FetchError] = {}
+    with fetcher.begin_round(most=BATCH_STREAMS) as fetches:
+        for place, request in enumerate(requests):
+            fetches.ask(str(place), request)
+        while len(answers) < len(requests):
+            found = fetches.answer(within_seconds=30)
+            assert found is not None, f"{len(answers)} of {len(requests)} were answered"
+            assert isinstance(found[1], Fetched | FetchError), found
+            answers[int(found[0])] = found[1]
+    return answers
+
+
+def fetch_all(fetcher: Fetcher, requests: Sequence[FetchRequest]) -> list[Fetched | FetchError]:
+    """What came of each request, in the order asked."""
+    answers = fetch_as_they_come(fetcher, requests)
+    return [answers[place] for place in range(len(requests))]
