@@ -13,9 +13,6 @@ from worker.streams.slowness import QUICK_PLAYLIST_SECONDS, SlowPart, note_slown
 LOOKED_AT_STREAMS = 500
 """Of those that are due, before each batch is taken; ten batches' worth."""
 
-SLOW_BATCH_STREAMS = 25
-"""Fetched at once by a slow poll; each may take its whole time."""
-
 
 def set_apart(redis: Redis) -> int:
     """Moves due streams that are marked to where slow polls take them; gives their number. Precedes ordinary takes."""
