@@ -1,7 +1,6 @@
 """The worker's handle on its decoder."""
 
 import json
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,18 +14,17 @@ from sampler.answers import Bounds, Seen, read_frames, read_segment, read_text
 from sampler.errors import (
     DecoderDiedError,
     DecoderMemoryError,
-    DecoderTimeoutError,
     DecoderUnavailableError,
-    SamplerError,
     TooLargeError,
     UndecodableError,
 )
-from sampler.exchange import Exchange, Process
+from sampler.exchange import Exchange
 from sampler.frames import SampledFrame, SampledSegment
 from sampler.inputs import input_size
 from sampler.limits import Limits
 from sampler.picture import Picture
-from sampler.zygote import PROGRAM, Zygote, ZygoteError
+from sampler.supply import INPUTS_A_PROCESS, ProcessSupply
+from sampler.zygote import PROGRAM
 
 REASONS = {
     error.__name__: error
@@ -36,10 +34,6 @@ REASONS = {
     and hasattr(error, "reason")
 }
 """Errors that the decoder may name: not those of its own death."""
-INPUTS_A_PROCESS = 5
-"""Until a fresh one takes its place: a decoder that was taken over can lie about what comes after. A fork costs 17 to
-19 ms of CPU, so that five inputs share some 4 ms each; a fresh one for each (`inputs_a_process=1`) would cost twice
-what decoding 2 s of 360p does (`python -m bench.child`)."""
 NONSENSE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 """What Python raises where an answer is not what it should be."""
 
@@ -69,16 +63,11 @@ class Decoder:
             program: starts the prepared process; for tests.
         """
         self.limits = limits if limits is not None else Limits()
-        self.unconfined: tuple[str, ...] = ()
-        """What this machine could not take from the decoder, in words; known once it is started."""
         self.shared = False
         """The process that worked on the last input had had others before, of which any may have taken it over."""
-        self._zygote = Zygote(memory_bytes=self.limits.memory_bytes, program=program)
-        self._inputs_a_process = inputs_a_process
-        self._process: Process | None = None
+        self._supply = ProcessSupply(limits=self.limits, inputs_a_process=inputs_a_process, program=program)
         self._exchange: Exchange | None = None
         self._number = 0
-        self._owner = os.getpid()
         self._described: tuple[SamplingProfile, str] | None = None
 
     def __enter__(self) -> Self:
@@ -90,14 +79,19 @@ class Decoder:
         self.close()
 
     @property
+    def unconfined(self) -> tuple[str, ...]:
+        """What this machine could not take from the decoder, in words; known once it is started."""
+        return self._supply.unconfined
+
+    @property
     def zygote_pid(self) -> int | None:
         """Process id of the prepared process, None while there is none."""
-        return self._zygote.pid
+        return self._supply.zygote_pid
 
     @property
     def child_pid(self) -> int | None:
         """Process id of the process that decodes, None while there is none."""
-        return self._process.pid if self._process is not None else None
+        return self._supply.process.pid if self._supply.process is not None else None
 
     def sample(
         self,
@@ -202,7 +196,7 @@ class Decoder:
     def close(self) -> None:
         """Ends the prepared process. May be called twice, and in a forked process, where it leaves the other's be."""
         self._end()
-        self._zygote.close()
+        self._supply.close()
 
     def _begin(
         self,
@@ -216,7 +210,12 @@ class Decoder:
     ) -> Exchange:
         """Has a process begin to work on a request."""
         self.shared = False
-        process = self._fit_process(fresh=fresh)
+        if self._supply.inherited:
+            self._exchange = None
+            self._supply.disown()
+        if self._exchange is not None:
+            self._end()  # the request before was interrupted
+        process = self._supply.take(fresh=fresh)
         self.shared = process.requests > 0
         process.requests += 1
         self._number += 1
@@ -225,51 +224,17 @@ class Decoder:
         try:
             self._exchange.begin(request | {"settings": self._settings(profile)}, data, init)
         except TimeoutError as error:
-            raise self._timed_out() from error
+            raise self._supply.timed_out() from error
         except OSError as error:
             raise DecoderUnavailableError("there is no memory for a decoder") from error
         return self._exchange
-
-    def _fit_process(self, *, fresh: bool) -> Process:
-        """The process of the request before, if it may work on one more, or a fresh one."""
-        if self._owner != os.getpid():
-            # It is our parent's, as the prepared process is.
-            self._exchange = self._process = None
-            self._zygote.close()
-            self._owner = os.getpid()
-        process = self._process
-        reusable = not fresh and self._exchange is None and process is not None and process.fit
-        if reusable and process is not None and process.requests < self._inputs_a_process:
-            process.go_on()
-            return process
-        try:
-            try:
-                return self._fork()
-            except ZygoteError:
-                # It was killed while nothing was decoded, so the input has no part in it.
-                return self._fork()
-        except TimeoutError as error:
-            raise self._timed_out() from error
-        except ZygoteError as error:
-            raise DecoderUnavailableError("the decoder's prepared process ends again and again") from error
-        except OSError as error:
-            raise DecoderUnavailableError("there is no socket for a decoder") from error
-
-    def _fork(self) -> Process:
-        self._end()
-        self._zygote.start()
-        self.unconfined = self._zygote.unconfined
-        self._number += 1
-        self._process = Process(self._zygote, self._number)
-        self._process.fork(time.monotonic() + self.limits.wall_seconds)
-        return self._process
 
     def _receive(self, exchange: Exchange) -> dict[str, Any]:
         """The next message; an error that it names is raised."""
         try:
             message = exchange.receive()
         except TimeoutError as error:
-            raise self._timed_out() from error
+            raise self._supply.timed_out() from error
         except (wire.ClosedError, OSError) as error:
             raise self._died() from error
         except wire.WireError as error:
@@ -285,7 +250,7 @@ class Decoder:
         try:
             exchange.go_on(paused_seconds=time.monotonic() - paused)
         except TimeoutError as error:
-            raise self._timed_out() from error
+            raise self._supply.timed_out() from error
         except OSError as error:
             raise self._died() from error
 
@@ -294,18 +259,11 @@ class Decoder:
         if self._exchange is not None:
             self._exchange.close()
         self._exchange = None
-        if self._process is None:
-            return
-        if self._process.requests >= self._inputs_a_process:
-            self._end()
-        else:
-            self._process.pause()
+        self._supply.give_back()
 
     def _end(self) -> None:
         """Ends the process that decodes, if there is one, and its request."""
-        if self._process is not None and self._owner == os.getpid():
-            self._process.end()
-        self._process = None
+        self._supply.end()
         if self._exchange is not None:
             self._exchange.close()
         self._exchange = None
@@ -317,13 +275,9 @@ class Decoder:
             self._described = profile, text
         return self._described[1]
 
-    def _timed_out(self) -> SamplerError:
-        self._end()
-        return DecoderTimeoutError(f"decoding took over {self.limits.wall_seconds} s and was stopped")
-
     def _died(self) -> DecoderDiedError:
         """What became of a process that fell silent."""
-        process = self._process
+        process = self._supply.process
         self._end()
         status = None if process is None else process.exit_status
         if status is None:
