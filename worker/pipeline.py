@@ -3,8 +3,7 @@
 No Celery, no Redis and no network in it: `livewarden scan` runs the same on a file as a worker on a live segment.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from time import thread_time, time
@@ -22,27 +21,22 @@ from models.pdq import PdqHash
 from models.pdq_variants import Variants, hash_with_variants
 from sampler.decoder import Decoder
 from sampler.errors import SamplerError
-from sampler.frames import SampledFrame, SampledSegment, SampleReason, Stretch
+from sampler.frames import SampledFrame, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.bank.allowance import marked
 from worker.bank.follower import BankSource, InForce, as_list_match
 from worker.confinement import UNCONFINED
-from worker.verdicts.accounting import Interval, length, reach, without
 from worker.verdicts.gate import Fingerprint, GateState, GateView, view
+from worker.verdicts.sight import CLASSIFIER_FAILED, Sight
+from worker.verdicts.stageclock import StageClock
 from worker.verdicts.stages import SegmentStages, Stages
 from worker.verdicts.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
-
-CLASSIFIER_FAILED = "classifier_failed"
-"""Ledger reason: pictures were hashed and matched, and a classifier did not work on them."""
 
 Observer = Callable[[Picture, SampleVerdict], None]
 """Is shown each picture with its verdict, once that is complete; must not keep the picture."""
 
 
 _NO_SCORES: Mapping[str, float] = MappingProxyType({})
-
-_Instant = tuple[float, SampleVerdict]
-"""Seconds from the segment's first picture, and what was taken there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +151,7 @@ class Pipeline:
         self._mark_unconfined(degraded)
         # Concealed pictures speak for nothing, as the sampler told already.
         instants = [(sample.pts_seconds - origin.offset_seconds, sample) for sample in samples if not sample.concealed]
-        sight = _Sight(segment=segment, reach_seconds=profile.max_gap_seconds, instants=instants)
+        sight = Sight(segment=segment, reach_seconds=profile.max_gap_seconds, instants=instants)
         child = {stage: segment.cpu_seconds[stage] for stage in ("demux", "decode")}
         return SegmentVerdict(
             samples=tuple(sorted(samples, key=lambda sample: sample.pts_seconds)),
@@ -219,7 +213,7 @@ class Pipeline:
         origin: Origin,
         in_force: InForce,
         gate: GateState | None,
-        clock: "StageClock",
+        clock: StageClock,
         stages: SegmentStages,
         degraded: set[str],
     ) -> tuple[SampleVerdict, GateState | None]:
@@ -273,56 +267,11 @@ class Pipeline:
         return sample, gate
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Sight:
-    """How much of a segment its samples speak for."""
-
-    segment: SampledSegment
-    reach_seconds: float
-    """The profile's `max_gap_seconds`."""
-    instants: Sequence[_Instant]
-
-    def unmoderated(self) -> tuple[Stretch, ...]:
-        """The sampler's stretches, and those that only samples without their classifier turn speak for."""
-        told = list(self.segment.unmoderated)
-        if not all(sample.looked_at for _, sample in self.instants):
-            decoded = self._reach([instant for instant, _ in self.instants])
-            seen = self._reach([instant for instant, sample in self.instants if sample.looked_at])
-            dark = without(without(decoded, seen), [(stretch.start_seconds, stretch.end_seconds) for stretch in told])
-            told += [Stretch(start_seconds=start, end_seconds=end, reason=CLASSIFIER_FAILED) for start, end in dark]
-        return tuple(sorted(told, key=lambda stretch: stretch.start_seconds))
-
-    def unhashable_seconds(self) -> float:
-        looked_at = [(instant, sample) for instant, sample in self.instants if sample.looked_at]
-        moderated = self._reach([instant for instant, _ in looked_at])
-        hashed = self._reach([instant for instant, sample in looked_at if sample.pdq is not None])
-        return length(without(moderated, hashed))
-
-    def _reach(self, instants: Sequence[float]) -> list[Interval]:
-        return reach(instants, self.reach_seconds, self.segment.duration_seconds)
-
-
 def list_matches(bank: Bank, pdq: PdqHash, variants: Variants) -> tuple[ListMatch, ...]:
     """What a picture matches; nothing where neither it nor a variant of it can be hashed."""
     if not pdq.hashable and not any(turned.hashable for several in variants.values() for turned in several):
         return ()
     return tuple(as_list_match(match) for match in bank.match(pdq, variants=variants))
-
-
-class StageClock:
-    """CPU seconds of this thread, by stage of the pipeline."""
-
-    def __init__(self) -> None:
-        self.spent = {"hash": 0.0, "match": 0.0, "classify": 0.0}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Adds what the block takes."""
-        started = thread_time()
-        try:
-            yield
-        finally:
-            self.spent[name] += thread_time() - started
 
 
 def _next_state(gate: GateState | None, seen: GateView, scores: Mapping[str, float]) -> GateState:

@@ -23,7 +23,8 @@ from sampler.errors import DecoderDiedError, SamplerError
 from sampler.limits import Limits
 from sampler.picture import Picture
 from worker.bank.follower import InForce, always
-from worker.pipeline import CLASSIFIER_FAILED, Origin, Pipeline
+from worker.pipeline import Origin, Pipeline
+from worker.verdicts.sight import CLASSIFIER_FAILED
 from worker.verdicts.verdict import SampleVerdict
 
 DRILL = Origin(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)

@@ -20,11 +20,12 @@ from models.classifier import Classifier
 from models.shelf import load_classifiers
 from sampler.decoder import Decoder
 from worker.bank.follower import InForce, always
-from worker.pipeline import CLASSIFIER_FAILED, Origin, Pipeline
+from worker.pipeline import Origin, Pipeline
 from worker.policy.judging import read_policy_and_models
 from worker.verdicts.accounting import LedgerShare
 from worker.verdicts.inshadow import in_shadow
 from worker.verdicts.modelrules import check_models
+from worker.verdicts.sight import CLASSIFIER_FAILED
 from worker.verdicts.verdict import SegmentVerdict
 
 LIVE = Origin(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)
