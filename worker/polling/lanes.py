@@ -17,15 +17,21 @@ from redis import Redis
 
 from worker.redisdb import run_script
 from worker.streams.slowness import QUICK_SECONDS, SlowPart, slow_prefix
+from worker.turns import SEGMENTS, SEGMENTS_SLOW, URGENT
 
 
 class Lane(StrEnum):
-    """Segments that wait for the same processes; each has a queue of its own."""
+    """Segments that wait for the same processes."""
 
     URGENT = "urgent"
     SHARED = "shared"
     SLOW = "slow"
 
+
+QUEUE_OF = {Lane.URGENT: URGENT, Lane.SHARED: SEGMENTS, Lane.SLOW: SEGMENTS_SLOW}
+"""Whose messages say that something waits; each takes one segment. They are as many as there are segments that wait, so
+that they do not become more and more while the lane is never empty. What a lost message leaves behind is found when the
+next one is taken (`lacks_message`), or at a segment's deadline."""
 
 ORDER_PREFIX = "lw:lane:order:"
 """Sorted set for each lane: stream by the time at which its turn begins, in milliseconds of process time that the
@@ -56,9 +62,13 @@ def waiting_key(lane: Lane, stream_id: str) -> str:
     return f"{_waiting_prefix(lane)}{stream_id}"
 
 
-def add_waiting(redis: Redis, lane: Lane, stream_id: str, segment_key: str) -> None:
-    """Has a segment wait for its stream's turn; may be called twice. A message must be sent after it."""
-    run_script(
+def add_waiting(redis: Redis, lane: Lane, stream_id: str, segment_key: str) -> bool:
+    """Has a segment wait for its stream's turn; gives whether a message must be sent after it to the lane's queue.
+
+    A segment that begins to wait needs a message. One that waits already has had its own, which may have been lost: it
+    needs another where the lane lacks one.
+    """
+    answer = run_script(
         redis,
         "lane_add",
         keys=[
@@ -66,9 +76,24 @@ def add_waiting(redis: Redis, lane: Lane, stream_id: str, segment_key: str) -> N
             ORDER_PREFIX + lane,
             CLOCK_PREFIX + lane,
             f"{_held_prefix(lane)}{stream_id}",
+            QUEUE_OF[lane],
         ],
         args=[stream_id, segment_key, WAITING_KEPT_SECONDS],
     )
+    return bool(answer)
+
+
+def lacks_message(redis: Redis, lane: Lane) -> bool:
+    """Whether fewer messages than streams wait: one must be sent. To be asked after each take.
+
+    So one message that is left is enough for all that waits. A message that another process has just received is not
+    counted, and one too many finds nothing.
+    """
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.llen(QUEUE_OF[lane])
+        pipe.zcard(ORDER_PREFIX + lane)
+        messages, streams = pipe.execute()
+    return int(messages) < int(streams)
 
 
 def take_waiting(redis: Redis, lane: Lane) -> tuple[str, str] | None:

@@ -6,9 +6,6 @@ from worker.polling.hls import MediaPlaylist
 MAX_PENDING_SEGMENTS = 64
 """Of one stream. One that lists more, or renames what it lists, costs others no more than this."""
 
-MIN_PENDING_SEGMENTS = 12
-"""However short the window: half a minute of 2 to 3 s segments, for which a worker that was killed is away."""
-
 SHORTEST_DELAY_MS = 500
 """Between two polls of a stream, whatever its playlist says: more than two a second are an attack on the origin, and
 on the other streams."""
@@ -33,10 +30,18 @@ _RESET_WINDOW_DELAY_MS = 2_000
 """How slowly even a short window is read then: a live window of 4 s is still read twice."""
 
 
-def pending_cap(playlist: MediaPlaylist) -> int:
-    """Segments of a stream that may be pending: twice its window, within bounds. What is older than that is gone from
-    most origins."""
-    return min(max(2 * playlist.listed, MIN_PENDING_SEGMENTS), MAX_PENDING_SEGMENTS)
+def pending_cap(cursor: Cursor, playlist: MediaPlaylist) -> int:
+    """Segments of a stream that may be pending: twice its window, and `MAX_PENDING_SEGMENTS` at most. What is older has
+    left the window for as long as an origin must keep it (RFC 8216 section 6.2.2).
+
+    The window is that of the playlist read before, should `playlist` list less: an encoder that has just begun anew
+    lists one segment, while those of before are pending.
+
+    Args:
+        cursor: as it was before `playlist` was read.
+    """
+    before = round(cursor.window_ms / cursor.mean_ms) if cursor.mean_ms else 0
+    return min(2 * max(playlist.listed, before), MAX_PENDING_SEGMENTS)
 
 
 def delay_ms(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, *, complete: bool) -> int | None:

@@ -97,7 +97,7 @@ def advance(
                     not_before_ms=cursor.next_capture_ms,
                 )
             cursor = replace(cursor, next_sequence=next_sequence, next_capture_ms=capture_ms)
-    room = max(0, pending_cap(playlist) - pending)
+    room = max(0, pending_cap(cursor, playlist) - pending)
     taken = _first_playable(new, room) if playlist.ended else new
     passed_over = set() if playlist.ended else {segment.sequence for segment in _beyond(new, room)}
     segments: list[NewSegment] = []

@@ -75,3 +75,22 @@ def test_what_is_left_is_cancelled(fetcher: Fetcher, origin: LiveOrigin):
         assert (after.answer(within_seconds=10) or ("",))[0] == "index"
     eventually(lambda: origin.requests.count("GET /live/slow.ts") == 1, within_seconds=5, what="others were begun")
     assert fetches.answer(within_seconds=0) is None
+
+
+def test_the_answer_to_an_earlier_question_is_not_taken_for_the_later_one(fetcher: Fetcher, origin: LiveOrigin):
+    """A stream whose URL is changed while it is polled would be watched by what its old URL answers."""
+    origin.add("old.ts", b"old")
+    origin.add("new.ts", b"new")
+    gate = origin.hold("fence.ts")
+    origin.add("fence.ts", b"fence")
+    with fetcher.begin_round(most=1) as fetches:
+        fetches.ask("s", request(f"http://{origin.host}/live/old.ts"))
+        # One at a time: by when this one is begun, the first has its answer.
+        fetches.ask("fence", request(f"http://{origin.host}/live/fence.ts"))
+        assert gate.reached.wait(10)
+        fetches.ask("s", request(f"http://{origin.host}/live/new.ts"))
+        gate.opened.set()
+        answers = [fetches.answer(within_seconds=10) or ("", None) for _ in range(2)]
+        assert fetches.answer(within_seconds=0) is None
+    bodies = {name: answer.body for name, answer in answers if isinstance(answer, Fetched)}
+    assert bodies == {"fence": b"fence", "s": b"new"}

@@ -60,7 +60,7 @@ class Stream:
         assert [new.segment.sequence for new in outcome.segments] == sorted(
             new.segment.sequence for new in outcome.segments
         )
-        assert len(self.pending) <= max(pending, pending_cap(playlist))
+        assert len(self.pending) <= max(pending, pending_cap(before, playlist))
         admitted_ms = sum(new.segment.duration_ms for new in outcome.segments)
         missed_ms = sum(stretch.duration_ms for stretch in outcome.missed)
         assert outcome.elapsed_ms == admitted_ms + missed_ms + outcome.skipped_ms

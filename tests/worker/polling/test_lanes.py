@@ -1,9 +1,22 @@
 """The turns of streams among themselves."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from redis import Redis
 
-from worker.polling.lanes import Lane, add_waiting, note_held, take_waiting, waiting_key, waiting_streams
+from worker.polling.lanes import (
+    QUEUE_OF,
+    Lane,
+    add_waiting,
+    lacks_message,
+    note_held,
+    take_waiting,
+    waiting_key,
+    waiting_streams,
+)
+from worker.polling.schedule import reconcile
+from worker.polling.segments import OVERDUE, pending_key
 from worker.redisdb import run_script
 from worker.streams.slowness import SlowPart, note_slowness
 
@@ -90,3 +103,163 @@ def test_a_take_whose_answer_was_lost_gives_the_same_again(redis: Redis, lane: L
     first = run_script(redis, "lane_take", **sent)
     assert run_script(redis, "lane_take", **sent) == first
     assert redis.zcard(waiting_key(lane, "s")) == 1
+
+
+def test_a_segment_that_was_taken_and_never_begun_waits_again(redis: Redis, lane: Lane):
+    """A worker killed just after it took a segment would leave it pending for ever, and unseen."""
+    redis.hset(pending_key("s"), "k", "{}")
+    add_waiting(redis, lane, "s", "k")
+    assert take_waiting(redis, lane) == ("s", "k")
+    redis.zadd(OVERDUE, {"s k": 0})
+    reconcile(redis, lambda stream_id, key, _: add_waiting(redis, lane, stream_id, key))
+    assert take_waiting(redis, lane) == ("s", "k")
+
+
+def test_a_stream_of_which_nothing_waits_any_more_keeps_nobody_waiting(redis: Redis, lane: Lane):
+    """What waited of a stream is dropped after an hour: messages would find that stream, and take nothing."""
+    for stream_id in ("gone", "s"):
+        add_waiting(redis, lane, stream_id, "k")
+    redis.delete(waiting_key(lane, "gone"))
+    assert take_waiting(redis, lane) == ("s", "k")
+    assert waiting_streams(redis, lane) == 0
+
+
+def test_streams_that_come_and_go_leave_nothing_behind(redis: Redis, lane: Lane):
+    """A thousand broadcasts a day would fill Redis in the course of months."""
+    for number in range(200):
+        add_waiting(redis, lane, f"s{number}", "k")
+        taken = take_waiting(redis, lane)
+        assert taken is not None
+        note(redis, lane, taken[0], 0.3)
+    kept = [key for key in redis.scan_iter("lw:*", count=1_000) if redis.ttl(key) < 0]
+    assert kept == [f"lw:lane:clock:{lane}"]
+
+
+def test_turns_are_even_after_years(redis: Redis, lane: Lane):
+    """A clock that grows with each turn would round the shares away, or stop."""
+    redis.set(f"lw:lane:clock:{lane}", 10 * 365 * 86_400_000 * 64)  # ten years of 64 processes
+    held = {"a": 1.0, "b": 1.0}
+    for stream_id in held:
+        note(redis, lane, stream_id, 1.0)
+        for index in range(50):
+            add_waiting(redis, lane, stream_id, f"{index}")
+    served = serve(redis, lane, held, 40)
+    assert served.count("a") == 20
+    assert float(redis.get(f"lw:lane:clock:{lane}") or 0) == 10 * 365 * 86_400_000 * 64 + 19_000
+
+
+class Messages:
+    """A lane's queue as kombu keeps it, with workers that take from it as `worker.tasks` does."""
+
+    def __init__(self, redis: Redis, lane: Lane) -> None:
+        self.redis, self.lane = redis, lane
+
+    def send(self, stream_id: str, key: str, _: float = 0.0) -> None:
+        if add_waiting(self.redis, self.lane, stream_id, key):
+            self.redis.lpush(QUEUE_OF[self.lane], "{}")
+
+    def receive(self) -> bool:
+        return self.redis.rpop(QUEUE_OF[self.lane]) is not None
+
+    def take(self) -> tuple[str, str] | None:
+        taken = take_waiting(self.redis, self.lane)
+        if taken is not None and lacks_message(self.redis, self.lane):
+            self.redis.lpush(QUEUE_OF[self.lane], "{}")
+        return taken
+
+    def count(self) -> int:
+        return int(self.redis.llen(QUEUE_OF[self.lane]))
+
+
+@pytest.fixture
+def messages(redis: Redis, lane: Lane) -> Messages:
+    return Messages(redis, lane)
+
+
+def test_a_lane_that_is_never_empty_gathers_no_messages(messages: Messages):
+    """Each repetition of the reconciler would leave a message behind, 400 MB a day of eight hostile streams, until
+    Redis is full and nothing is watched."""
+    for _ in range(20):
+        for stream_id in ("a", "b"):
+            for index in range(64):
+                messages.send(stream_id, f"{index}")
+    assert messages.count() == 2 * 64, "one for each that waits"
+    for index in range(200):
+        # What was taken comes back: it was passed on, or its worker was killed.
+        assert messages.receive()
+        taken = messages.take()
+        assert taken is not None
+        messages.send(*taken)
+        messages.send("b", f"{index % 64}")
+    assert messages.count() <= 2 * 64
+
+
+def test_one_message_is_enough_for_all_that_waits(redis: Redis, messages: Messages):
+    """Segments whose messages were lost together would wait two minutes for the reconciler, one after another."""
+    for stream_id in ("a", "b", "c"):
+        for index in range(20):
+            messages.send(stream_id, f"{index}")
+    redis.delete(QUEUE_OF[messages.lane])
+    messages.send("d", "0")
+    taken = set()
+    while messages.receive():
+        found = messages.take()
+        if found is not None:
+            taken.add(found)
+    assert len(taken) == 61
+    assert messages.count() == 0
+
+
+def test_the_reconciler_sends_a_message_where_none_is_left(redis: Redis, messages: Messages):
+    """A segment whose message was lost would be pending for ever."""
+    redis.hset(pending_key("s"), "k", "{}")
+    messages.send("s", "k")
+    assert messages.receive()  # and its worker was killed before it took anything
+    redis.zadd(OVERDUE, {"s k": 0})
+    reconcile(redis, messages.send)
+    assert messages.receive()
+    assert messages.take() == ("s", "k")
+
+
+STEPS = ("new", "new", "again", "receive", "receive", "take", "take", "lose", "restore", "die", "deadline")
+
+
+@given(st.lists(st.sampled_from(STEPS), max_size=60))
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_lost_no_segment_waits_without_a_message(redis: Redis, steps: list[str]):
+    """A segment would stay unseen for as long as its origin has it; or messages become more and more."""
+    redis.flushdb()
+    messages = Messages(redis, Lane.SHARED)
+    received = most_received = unacknowledged = restored = 0
+    for number, step in enumerate(steps):
+        if step == "new":
+            messages.send(f"s{number % 3}", f"{number}")
+        elif step == "again":
+            messages.send(f"s{number % 3}", f"{number // 2}")
+        elif step == "receive":
+            received += messages.receive()
+            most_received = max(received, most_received)
+        elif step == "take" and received:
+            received, unacknowledged = received - 1, unacknowledged + 1
+            messages.take()
+        elif step == "lose":
+            messages.receive()  # Redis gave it to a worker that was killed then
+        elif step == "restore" and unacknowledged:
+            unacknowledged, restored = unacknowledged - 1, restored + 1
+            redis.rpush(QUEUE_OF[Lane.SHARED], "{}")  # kombu does, for a worker that is gone
+        elif step == "die":
+            received = 0
+        elif step == "deadline":
+            reach_a_deadline(messages)
+        waiting = sum(redis.zcard(waiting_key(Lane.SHARED, f"s{stream}")) for stream in range(3))
+        assert messages.count() <= waiting + most_received + restored
+    reach_a_deadline(messages)
+    while messages.receive():
+        messages.take()
+    assert waiting_streams(redis, Lane.SHARED) == 0
+
+
+def reach_a_deadline(messages: Messages) -> None:
+    """The deadline of one segment, if any waits: the reconciler sends it again."""
+    for stream_id in messages.redis.zrange(f"lw:lane:order:{messages.lane}", 0, 0):
+        messages.send(stream_id, messages.redis.zrange(waiting_key(messages.lane, stream_id), 0, 0)[0])

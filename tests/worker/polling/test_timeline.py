@@ -7,7 +7,7 @@ import pytest
 from worker.polling.cursor import Cursor, StreamState
 from worker.polling.hls import MediaPlaylist, Segment
 from worker.polling.outcome import Advance, Missed, MissedReason, Reading
-from worker.polling.pace import MAX_PENDING_SEGMENTS, MIN_PENDING_SEGMENTS, RECORDING_DELAY_MS, SHORTEST_DELAY_MS
+from worker.polling.pace import MAX_PENDING_SEGMENTS, RECORDING_DELAY_MS, SHORTEST_DELAY_MS
 from worker.polling.relating import doubts
 from worker.polling.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
 
@@ -303,8 +303,17 @@ def test_a_live_stream_has_no_more_pending_than_twice_its_window() -> None:
     full = advance(started(0, 9).cursor, playlist(5, 14), now_ms=T0 + 20_000, pending=99)
     assert (sequences(full), full.skipped_ms) == ([], 5 * SEGMENT_MS)
     assert len(sequences(started(0, 999))) == MAX_PENDING_SEGMENTS
-    tiny = advance(started(0, 0).cursor, playlist(1, 1), now_ms=T0 + 4_000, pending=MIN_PENDING_SEGMENTS - 1)
-    assert sequences(tiny) == [1]
+    short = started(0, 2).cursor
+    assert sequences(advance(short, playlist(1, 3), now_ms=T0 + 4_000, pending=5)) == [3]
+    assert sequences(advance(short, playlist(1, 3), now_ms=T0 + 4_000, pending=6)) == []
+
+
+def test_an_encoder_that_begins_anew_while_segments_are_pending_is_seen_at_once() -> None:
+    """The first pictures after a reconnection would be skipped, since a playlist of one segment is short."""
+    cursor = started(0, 5).cursor
+    for pending, seen in ((11, [0]), (12, [])):
+        anew = advance(cursor, playlist(0, 0, life="b"), now_ms=T0 + 4_000, pending=pending)
+        assert (anew.reading, sequences(anew)) == (Reading.RESET, seen)
 
 
 def test_entries_that_were_counted_and_not_parsed() -> None:

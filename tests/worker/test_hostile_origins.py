@@ -1,0 +1,227 @@
+"""Origins that answer with what no player would want, beside honest streams, on real workers."""
+
+import gzip
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cache
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from hls_origin import LiveOrigin, eventually, fragmented_mp4, segment_bytes, serving
+from live_stack import celery
+from loopback_http import http_server
+from redis import Redis
+from test_slow_origins import check_equation, escalated
+
+from worker.status import show
+from worker.streams.registry import register, watch
+from worker.streams.slowness import SlowPart, slow_key
+
+SEGMENTS, PRIVATE = 3, 6
+"""Segments listed of each stream; of the one whose segments redirect, each to another place."""
+HONEST = ("honest-0", "honest-1")
+
+
+@cache
+def slow_to_decode() -> bytes:
+    """MPEG-TS of 2 s, 4K, 1,500 pictures in one GOP: a keyframe, and one picture that repeats it over and over. A core
+    decodes it for 8 s (measured by PyAV with one thread)."""
+    width, height, rate = 3840, 2160, 750
+    out = io.BytesIO()
+    with av.open(out, "w", format="mpegts") as container:
+        stream: Any = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "g": "9999"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        picture = av.VideoFrame(width, height, "yuv420p")
+        for plane in picture.planes:
+            plane.update((np.arange(plane.buffer_size) // 97 % 200).astype(np.uint8).tobytes())
+        key, repeated = (
+            bytes(packet) for packet in [*stream.encode(picture), *stream.encode(picture), *stream.encode()]
+        )
+        for index in range(2 * rate):
+            packet = av.Packet(repeated if index else key)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, rate), index == 0
+            packet.pts = packet.dts = index
+            container.mux(packet)
+    return out.getvalue()
+
+
+@cache
+def bomb() -> bytes:
+    """70 MiB of zeros, above what a segment may have, in 70 kB."""
+    return gzip.compress(bytes(70 << 20))
+
+
+@dataclass
+class HostileOrigin:
+    """Serves `/{name}/index.m3u8` and segments of each name, each name in its own way."""
+
+    inner: str
+    """Host and port of a service that only the worker's machine can reach."""
+    redis: str
+    port: int = 0
+    requests: list[str] = field(default_factory=list)
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.port}/{name}/index.m3u8"
+
+    def asked(self, name: str, suffix: str) -> int:
+        return sum(path.startswith(f"/{name}/") and path.endswith(suffix) for path in self.requests)
+
+    def playlist(self, name: str) -> bytes:
+        polls = self.asked(name, "index.m3u8")
+        lines = ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-TARGETDURATION:2"]
+        for index in range(PRIVATE if name == "to-private" else SEGMENTS):
+            if name == "keys":
+                lines.append(f'#EXT-X-KEY:METHOD=AES-128,URI="{polls}-{index}.key",IV=0x{polls:032x}')
+            if name in {"keys", "maps"}:
+                lines.append(f'#EXT-X-MAP:URI="{polls}-{index}.mp4"')
+            if name == "other-part":
+                lines.append(f"#EXT-X-BYTERANGE:100@{100 * index}")
+            lines += ["#EXTINF:2,", f"{index}.ts"]
+        return "\n".join(lines).encode()
+
+    def private(self, index: int) -> str:
+        port = self.inner.rpartition(":")[2]
+        return (
+            f"http://{self.inner}/",
+            f"http://localhost:{port}/",
+            f"http://[::ffff:127.0.0.1]:{port}/",
+            "http://169.254.169.254/latest/meta-data/",
+            "http://10.0.0.1/",
+            f"http://{self.redis}/",
+        )[index]
+
+
+@contextmanager
+def hostile(origin: HostileOrigin) -> Iterator[HostileOrigin]:
+    """Serves `origin` on a port of its own choice."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            origin.requests.append(self.path)
+            _, name, file = self.path.split("/")
+            answer = getattr(self, f"answer_{name.replace('-', '_')}", None)
+            if answer is not None and (file.endswith(".ts") or name in {"bomb-playlist", "redis-playlist"}):
+                answer(file)
+            elif file == "index.m3u8":
+                self.reply(200, origin.playlist(name))
+            elif name == "maps" and file.endswith(".mp4"):
+                self.reply(200, fragmented_mp4(card=False)[0])
+            else:
+                self.reply(404)
+
+        def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            for header, value in headers.items():
+                self.send_header(header.replace("_", "-"), value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def answer_bomb_playlist(self, _: str) -> None:
+            self.reply(200, bomb(), Content_Encoding="gzip")
+
+        def answer_bomb_segments(self, _: str) -> None:
+            self.reply(200, bomb(), Content_Encoding="gzip")
+
+        def answer_unasked_part(self, _: str) -> None:
+            self.reply(206, segment_bytes(card=True), Content_Range="bytes 0-9/10")
+
+        def answer_other_part(self, _: str) -> None:
+            self.reply(206, segment_bytes(card=True)[:100], Content_Range="bytes 700-799/800")
+
+        def answer_maps(self, _: str) -> None:
+            self.reply(200, fragmented_mp4(card=False)[1])
+
+        def answer_redis_playlist(self, _: str) -> None:
+            self.reply(302, Location=f"http://{origin.redis}/")
+
+        def answer_to_private(self, file: str) -> None:
+            self.reply(302, Location=origin.private(int(file.partition(".")[0])))
+
+        def answer_slow_media(self, _: str) -> None:
+            self.reply(200, slow_to_decode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http_server(Handler, release=lambda: None) as origin.port:
+        yield origin
+
+
+HOSTILE = (
+    "slow-media",
+    "bomb-playlist",
+    "bomb-segments",
+    "unasked-part",
+    "other-part",
+    "keys",
+    "maps",
+    "redis-playlist",
+    "to-private",
+)
+
+
+@pytest.mark.timeout(200)
+def test_what_hostile_origins_answer_costs_honest_streams_nothing(redis: Redis, redis_url: str, tmp_path: Path):
+    """Whoever broadcasts from an origin of their own would switch moderation off, or reach what only workers reach."""
+    slow_to_decode(), bomb()  # before anybody waits for them
+    with ExitStack() as stack:
+        inner = stack.enter_context(serving(LiveOrigin()))
+        redis_host = redis_url.partition("://")[2].partition("/")[0]
+        origin = stack.enter_context(hostile(HostileOrigin(inner=inner.host, redis=redis_host)))
+        honest = {name: stack.enter_context(serving(LiveOrigin())) for name in HONEST}
+        for served in honest.values():
+            for index in range(3):
+                served.add(f"{index}.ts", segment_bytes(card=index == 2))
+        allowed = [f"127.0.0.1:{origin.port}", *(served.host for served in honest.values())]
+        environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_ALLOWED_ORIGINS": ",".join(allowed)}
+        worker = stack.enter_context(celery("worker", environment, tmp_path, "--concurrency=2"))
+        stack.enter_context(celery("beat", environment, tmp_path))
+
+        for name in HOSTILE:
+            watch(redis, register(name, origin.url(name), purpose="drill", url_template="", legal_basis=""))
+        eventually(lambda: origin.asked("slow-media", ".ts"), within_seconds=60, what=worker.text)
+        for name, served in honest.items():
+            watch(redis, register(name, served.url, purpose="drill", url_template="", legal_basis=""))
+        eventually(lambda: escalated(redis) == set(HONEST), within_seconds=30, what=worker.text)
+
+        expected = {
+            "bomb-segments": {"failed: too_large": 6.0},
+            "keys": {"failed: encrypted": 6.0},
+            "to-private": {"failed: refused_origin": 12.0},
+        }
+
+        def failed() -> dict[str, dict[str, float]]:
+            """What failed; of a playlist that does not go on, time is missed besides."""
+            return {
+                name: {what: seconds for what, seconds in show(redis, name)["reasons"].items() if "failed" in what}
+                for name in expected
+            }
+
+        eventually(lambda: failed() == expected, within_seconds=40, what=lambda: f"{failed()}\n{worker.text()[-6000:]}")
+        eventually(lambda: show(redis, "maps")["moderated_seconds"] == 6, within_seconds=40, what=worker.text)
+        eventually(lambda: redis.exists(slow_key(SlowPart.SEGMENTS, "slow-media")), within_seconds=40, what=worker.text)
+        assert show(redis, "bomb-playlist")["reason"] == "too_large"
+        assert show(redis, "redis-playlist")["reason"] == "refused_origin"
+        assert inner.requests == []
+        for name in ("unasked-part", "other-part"):
+            assert origin.asked(name, ".ts") >= SEGMENTS
+            assert show(redis, name)["moderated_seconds"] == 0
+        # The playlist that names another section at each poll has each of its segments moderated once.
+        assert origin.asked("maps", ".ts") == SEGMENTS
+        # Nor is a key of a broadcaster's asked for, which could be any URL.
+        assert {path.rpartition("/")[2] for path in origin.requests if path.startswith("/keys/")} == {"index.m3u8"}
+        assert escalated(redis) == set(HONEST)
+        assert "Traceback" not in worker.text()
+        for name in (*HOSTILE, *HONEST):
+            check_equation(redis, name)
