@@ -90,17 +90,17 @@ def test_an_errors_text_is_short_and_harmless(stand_in: Decoder) -> None:
 INTERRUPTED = """
 import gc, os, signal, sys, time, warnings
 from pathlib import Path
-from billiard.exceptions import SoftTimeLimitExceeded
 from config.profiles import BALANCED
 from sampler.decoder import Decoder
 from sampler.errors import SamplerError
+from worker.errors import OutOfTimeError
 
 warnings.simplefilter("ignore", ResourceWarning)
 size, other, instants, inputs_a_process = map(int, sys.argv[1:])
 data, another = sys.stdin.buffer.read(size), sys.stdin.buffer.read(other)
 
 def raise_limit(number, frame):
-    raise SoftTimeLimitExceeded()
+    raise OutOfTimeError
 
 def pictures(decoder, data):
     seen = decoder.sample(data, profile=BALANCED, seed=b"")
@@ -132,7 +132,7 @@ with Decoder(inputs_a_process=inputs_a_process) as decoder:
             signal.setitimer(signal.ITIMER_REAL, longest_seconds * (instant + 1) / instants)
             pictures(decoder, data)
             signal.setitimer(signal.ITIMER_REAL, 0)
-        except SoftTimeLimitExceeded:
+        except OutOfTimeError:
             interrupted += 1
         signal.setitimer(signal.ITIMER_REAL, 0)
         assert pictures(decoder, another) == expected, instant
