@@ -121,7 +121,7 @@ PLACES: dict[str, Callable[[], AbstractContextManager[threading.Event]]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
-    process: Process, origin: LiveOrigin, handled: None, place: str
+    process: Process, origin: LiveOrigin, handled: None, place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It was taken for a model or a rule that failed: the segment was settled as seen, without what it was to find."""
     watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
@@ -132,9 +132,13 @@ def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
     keys: list[str] = []
     poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
     (key,) = keys
+    caplog.clear()
     with PLACES[place]() as struck, soft_limit.task():
         moderate_segment(process, "s", key)
     assert struck.is_set()
+    # CEL logs by itself what is raised in the functions that it calls.
+    logged = [record.getMessage() for record in caplog.records if record.name != "cel"]
+    assert logged == [f"stream s segment {key}: out of time"]
     record = show(process.redis, "s")
     assert record["pending_seconds"] == SEGMENT_SECONDS
     assert record["moderated_seconds"] == 0
