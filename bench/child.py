@@ -1,4 +1,7 @@
-"""`python -m bench.child`: what the way through the decoder child costs, against the same work in this process."""
+"""`python -m bench.child [--quick]`: what the way through the decoder costs, against the same work in this process.
+
+CPU of all processes: this one, the prepared one, and those that it forked and reaped.
+"""
 
 import os
 import statistics
@@ -6,15 +9,12 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from bench.clips import ENCODERS, make_clean_clip
 from bench.material import Reel
-from bench.sampling import REPORT_COLUMNS
 from config.profiles import BALANCED
 from sampler.decoder import Decoder
 from sampler.demux import Demuxer
@@ -22,6 +22,7 @@ from sampler.execute import Executor
 from sampler.limits import Limits
 from sampler.plan import plan
 from sampler.source import Source
+from sampler.supply import INPUTS_A_PROCESS
 from sampler.zygote import KEPT_MEMORY
 
 SIZES = ((640, 360), (1280, 720))
@@ -32,45 +33,72 @@ LOOKS = 100
 LOOKS_AT_ALL = 10
 """Likewise, where every picture is decoded."""
 ROUNDS = 7
+QUICK_ROUNDS = 3
+HEADINGS = (
+    "segment",
+    f"{INPUTS_A_PROCESS} a process",
+    "1 a process",
+    "no process",
+    f"{INPUTS_A_PROCESS}: over it",
+    "1: over it",
+    "all pictures",
+    f"{INPUTS_A_PROCESS}: over all",
+)
+COLUMN_CHARACTERS = 14
 SEED = b"bench"
 
 
-def main() -> None:
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="One segment: half a minute instead of six.")] = False,
+) -> None:
     """Samples segments through the child and without it."""
     if not KEPT_MEMORY.items() <= os.environ.items():
         # What keeping memory saves is not the way's doing: this process gets it as well.
-        os.execve(sys.executable, [sys.executable, "-m", "bench.child"], os.environ | KEPT_MEMORY)
-    table = Table(title="The way through the decoder child, CPU in ms a segment", box=box.SIMPLE_HEAD)
-    table.add_column("segment", no_wrap=True)
-    for heading in ("through it", "fresh for each", "in this process", "share", "decoding all", "share of that"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for width, height in SIZES:
+        again = [sys.executable, "-m", "bench.child", *sys.argv[1:]]
+        os.execve(sys.executable, again, os.environ | KEPT_MEMORY)
+    sizes, lengths, rounds = (
+        (SIZES[:1], SEGMENT_SECONDS[:1], QUICK_ROUNDS) if quick else (SIZES, SEGMENT_SECONDS, ROUNDS)
+    )
+    typer.echo(f"The way through the decoder's processes: CPU in ms a segment, medians of {rounds} rounds")
+    _print(*HEADINGS)
+    for width, height in sizes:
         reel = Reel(["bigbuckbunny"], width=width, height=height)
-        for seconds in SEGMENT_SECONDS:
+        for seconds in lengths:
             clip = make_clean_clip(reel, encoder=ENCODERS[0], base="bigbuckbunny", gop_seconds=seconds, seconds=seconds)
             (segment,) = clip.segments
-            with Decoder() as decoder, Decoder(inputs_a_process=1) as fresh:
-                rounds = [
-                    (
-                        _through(decoder, segment),
-                        _through(fresh, segment),
-                        _here(segment, everything=False, looks=LOOKS),
-                        _here(segment, everything=True, looks=LOOKS_AT_ALL) * LOOKS / LOOKS_AT_ALL,
-                    )
-                    for _ in range(ROUNDS)
-                ]
-            through, apart, here, everything = (statistics.median(measured) for measured in zip(*rounds, strict=True))
-            table.add_row(
+            through, fresh, here, everything = _measure(segment, rounds)
+            _print(
                 f"{seconds} s of {height}p",
-                *(f"{1000 * seconds_taken / LOOKS:.2f}" for seconds_taken in (through, apart, here)),
-                f"{through / here - 1:.1%}",
-                f"{1000 * everything / LOOKS:.2f}",
-                f"{(through - here) / everything:.1%}",
+                f"{through:.1f}",
+                f"{fresh:.1f}",
+                f"{here:.1f}",
+                f"{through - here:.1f}",
+                f"{fresh - here:.1f}",
+                f"{everything:.1f}",
+                f"{(through - here) / everything:.0%}",
             )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = REPORT_COLUMNS
-    console.print(table)
+
+
+def _measure(segment: bytes, rounds: int) -> list[float]:
+    """Medians, in ms of CPU a segment: through processes that are shared, through fresh ones, in this process what is
+    planned, and every picture."""
+    with Decoder() as decoder, Decoder(inputs_a_process=1) as fresh:
+        measured = [
+            (
+                _through(decoder, segment) / LOOKS,
+                _through(fresh, segment) / LOOKS,
+                _here(segment, everything=False, looks=LOOKS) / LOOKS,
+                _here(segment, everything=True, looks=LOOKS_AT_ALL) / LOOKS_AT_ALL,
+            )
+            for _ in range(rounds)
+        ]
+    return [1000 * statistics.median(way) for way in zip(*measured, strict=True)]
+
+
+def _print(*cells: str) -> None:
+    """One line, at once: the next one takes a minute."""
+    first, *others = cells
+    typer.echo(f"{first:<12}" + "".join(f"{cell:>{COLUMN_CHARACTERS}}" for cell in others))
 
 
 def _through(decoder: Decoder, segment: bytes) -> float:

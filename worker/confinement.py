@@ -37,7 +37,7 @@ def check_confinement(settings: Settings) -> tuple[str, ...]:
     try:
         missing = unconfined_decoder()
     except SamplerError as error:
-        missing = (str(error),)
+        missing = (f"it does not work: {error}",)
     if missing and settings.require_confinement:
         raise ConfinementError(
             f"{PREFIX}REQUIRE_CONFINEMENT: the decoder child is not confined: {'; '.join(missing)}: {ADVICE}"

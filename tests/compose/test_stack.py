@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ORIGIN = "origin:8080"
 UP_SECONDS = 300
-WITHOUT_SECCOMP = ROOT / "tests/worker/without_seccomp.py"
+WITHOUT = ROOT / "tests/worker/without.py"
 ALLOWED = f"{ORIGIN} 10.0.0.0/8:8080 172.16.0.0/12:8080 192.168.0.0/16:8080"
 """A name on the list reaches private addresses of a listed network only: these are those that Docker takes its own
 from."""
@@ -134,7 +134,14 @@ def test_workers_refuse_to_decode_unconfined_and_are_confined() -> None:
     assert found == {("NoNewPrivs:", "1"), ("Seccomp:", "2")}
     # The same worker where nothing lets it set a filter.
     worker = ["/opt/livewarden/bin/celery", "-A", "worker.app", "worker", "--concurrency", "1"]
-    held_back = [*("env", "LIVEWARDEN_HEARTBEAT_FILE=/tmp/other"), "python", "-c", WITHOUT_SECCOMP.read_text(), *worker]
+    held_back = [
+        *("env", "LIVEWARDEN_HEARTBEAT_FILE=/tmp/other"),
+        "python",
+        "-c",
+        WITHOUT.read_text(),
+        "seccomp",
+        *worker,
+    ]
     script = 'timeout 100 "$@" 2>&1; echo "status $?"'
     *lines, status = compose("exec", "-T", "worker", "sh", "-c", script, "sh", *held_back).splitlines()
     (line,) = [line for line in lines if "livewarden:" in line]

@@ -86,7 +86,7 @@ def attempts(parents_file: str, sibling: int) -> dict[str, tuple[tuple[int | Non
         "memory made executable": ((10, 226), (page, 4096, 5)),
         "fcntl F_SETFL": ((72, 25), (1, 4, 0o2000)),
         "fcntl F_SETOWN": ((72, 25), (1, 8, os.getpid())),
-        "prctl PR_SET_DUMPABLE": ((157, 167), (4, 0)),
+        "prctl PR_SET_DUMPABLE": ((157, 167), (4, 1)),
         "prctl PR_SET_NAME": ((157, 167), (15, name)),
         "limits of the parent": ((302, 261), (os.getppid(), 7, 0, 0)),
         "memfd_create": ((319, 279), (name, 0)),
@@ -150,13 +150,18 @@ def main(mode: str) -> None:
             signal.pause()
         parents_file = f"/proc/{os.getpid()}/fd/{mapped.fileno()}"
         reading, writing = os.pipe()
+        looked, look = os.pipe()
         attacker = os.fork()
         if not attacker:
             os.write(writing, json.dumps(attack(mode, parents_file, sibling)).encode())
+            os.close(writing)
+            os.read(looked, 1)
             os._exit(0)
         os.close(writing)
         with os.fdopen(reading, "rb") as answers:
             told = answers.read()
+        readable = os.access(f"/proc/{attacker}/mem", os.R_OK)
+        os.write(look, b"x")
         _, status = os.waitpid(attacker, 0)
         assert status == 0, status
         mapped_bytes = Path("mapped").stat().st_size
@@ -166,7 +171,13 @@ def main(mode: str) -> None:
             os.kill(sibling, signal.SIGKILL)
             os.waitpid(sibling, 0)
     files = sorted(path.name for path in Path().iterdir())
-    summary = {**json.loads(told), "mapped_bytes": mapped_bytes, "sibling_killed": killed, "files": files}
+    summary = {
+        **json.loads(told),
+        "mapped_bytes": mapped_bytes,
+        "sibling_killed": killed,
+        "files": files,
+        "memory_readable": readable,
+    }
     sys.stdout.write(json.dumps(summary))
 
 

@@ -1,7 +1,7 @@
 """A stand-in for the decoder: speaks its protocol, from a real process, and lies as the input tells it to.
 
 `python tests/sampler/stand_in.py DESCRIPTOR PARENT MEMORY_BYTES` is a prepared process as `sampler.child` is. An input
-that begins with `LIE` or `LATER` names a lie; any other is decoded as it should be.
+that begins with `LIE` or `LATER` names a lie, up to a zero byte; any other is decoded as it should be.
 """
 
 import os
@@ -13,8 +13,10 @@ from typing import Any
 
 from sampler import wire
 from sampler.child import answer
+from sampler.limits import Limits
 from sampler.outbox import Outbox
 from sampler.prepared import prepare
+from sampler.timeline import JUMP_SECONDS
 
 STAND_IN = (sys.executable, __file__)
 LIE = b"lie: "
@@ -117,6 +119,9 @@ LIES: dict[str, Callable[[Liar], None]] = {
     "a file without number": lambda liar: liar.send(file=[0]),
     "a file of true": lambda liar: liar.send(file=True),
     "400 megapixels": lambda liar: liar.picture(columns=[20_000], rows=[20_000], strides=[20_000]),
+    "more pixels than a picture may have": lambda liar: liar.picture(
+        columns=[8192], rows=[Limits().picture_pixels // 8192 + 1], strides=[8192]
+    ),
     "a picture of one row": lambda liar: liar.picture(columns=[4096], rows=[1], strides=[4096]),
     "planes over the end of the memory": lambda liar: liar.picture(strides=[8 << 20]),
     "rows without end": lambda liar: liar.picture(rows=[1 << 62]),
@@ -140,8 +145,10 @@ LIES: dict[str, Callable[[Liar], None]] = {
         .encode()
         .replace(b'"pts_seconds": 0.0', b'"pts_seconds": 1e999')
     ),
-    "a picture after the end": lambda liar: liar.entry(pts_seconds=3600.0, until_seconds=3601.0),
-    "a picture that speaks for hours": lambda liar: liar.entry(until_seconds=36_000.0),
+    "a picture long after the end": lambda liar: liar.entry(pts_seconds=1e6, until_seconds=1e6 + 1),
+    "a picture after the end": lambda liar: liar.entry(pts_seconds=1.5, until_seconds=2.5),
+    "a picture that speaks for weeks": lambda liar: liar.entry(until_seconds=1e6),
+    "a picture that speaks for longer than one can last": lambda liar: liar.entry(until_seconds=7 * JUMP_SECONDS),
     "a picture that speaks for the past": lambda liar: liar.entry(until_seconds=-5.0),
     "a shade that there is not": lambda liar: liar.entry(flat="green"),
     "a reason that there is not": lambda liar: liar.entry(reason="boredom"),
@@ -204,7 +211,7 @@ def lie_or_serve(sock: socket.socket) -> None:
     later = ""
     while True:
         request, (descriptor, *files) = wire.receive_request(sock)
-        head = os.pread(descriptor, 100, 0)
+        head = os.pread(descriptor, 100, 0).partition(b"\0")[0]
         name, later = later or head.removeprefix(LIE).decode(errors="replace"), ""
         if head.startswith(LATER):
             later, name = head.removeprefix(LATER).decode(), "one picture"

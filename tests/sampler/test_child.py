@@ -104,6 +104,15 @@ def test_processes_work_on_so_many_inputs_and_no_more(inputs_a_process: int) -> 
     assert len(set(seen)) == 3
 
 
+def test_no_process_works_on_more_than_twenty_inputs(decoder: Decoder) -> None:
+    """Whoever sets nothing, as a worker does, would have one process for all streams."""
+    seen = set()
+    for _ in range(21):
+        decoder.picture(bomb_png(100, 100))
+        seen.add(decoder.child_pid)
+    assert len(seen - {None}) > 1
+
+
 def test_no_process_outlives_an_input_that_failed(decoder: Decoder) -> None:
     """What a damaged segment did to the decoder would be done to the streams after it."""
     look(decoder)

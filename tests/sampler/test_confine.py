@@ -83,6 +83,7 @@ def test_attacks_succeed_where_nothing_is_confined() -> None:
     assert {name for name in POSSIBLE if told["outcomes"][name] == 0} == POSSIBLE
     assert told["mapped_bytes"] == 0
     assert told["sibling_killed"]
+    assert told["memory_readable"]
 
 
 def test_a_decoder_that_was_taken_over_reaches_nothing() -> None:
@@ -103,6 +104,12 @@ def test_the_prepared_process_may_fork_and_not_much_else() -> None:
     assert beyond <= (set() if landlock_version() >= 6 else {"kill a sibling"})
     assert told["mapped_bytes"] == 4096
     assert told["files"] == ["kept", "mapped"]
+
+
+@pytest.mark.parametrize("mode", ["zygote", "decoder"])
+def test_no_other_process_of_the_same_user_reads_a_decoder(mode: str) -> None:
+    """A broadcaster's pictures could be read from a decoder's memory, or dumped by a handler of core files."""
+    assert not confined(mode)["memory_readable"]
 
 
 def test_landlock_alone_holds_files_and_signals() -> None:

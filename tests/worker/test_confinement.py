@@ -23,7 +23,9 @@ from worker.status import show
 from worker.streams.registry import register, watch
 
 HERE = Path(__file__).parent
-WITHOUT_SECCOMP = (sys.executable, str(HERE / "without_seccomp.py"))
+WITHOUT_SECCOMP = (sys.executable, str(HERE / "without.py"), "seccomp")
+WITHOUT_DECODER = (sys.executable, str(HERE / "without.py"), "decoder")
+NO_DECODER = "it does not work: there is no socket for a decoder"
 LINE = (
     "the decoder child is not confined, and events are marked decoder-unconfined: no seccomp: Operation not permitted"
 )
@@ -67,6 +69,23 @@ def test_a_worker_that_requires_confinement_does_not_start_without(environment: 
     assert "this worker does not start: LIVEWARDEN_REQUIRE_CONFINEMENT: the decoder child is not confined" in line
     assert "no seccomp: Operation not permitted" in line
     assert "Traceback" not in worker.text()
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_whose_decoder_does_not_start_is_not_taken_for_confined(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A worker that requires confinement would start without knowing of any; of another one, nobody would know why each
+    of its segments fails."""
+    required = {**environment, "LIVEWARDEN_REQUIRE_CONFINEMENT": "1"}
+    with celery("worker", required, tmp_path, "--concurrency=1", through=WITHOUT_DECODER) as worker:
+        assert worker.process.wait(60) == 1
+    (line,) = [line for line in worker.text().splitlines() if "livewarden:" in line]
+    assert "this worker does not start: LIVEWARDEN_REQUIRE_CONFINEMENT: the decoder child is not confined" in line
+    assert NO_DECODER in line
+    assert "Traceback" not in worker.text()
+    with celery("worker", environment, tmp_path, "--concurrency=1", through=WITHOUT_DECODER) as worker:
+        eventually(lambda: NO_DECODER in worker.text(), within_seconds=60, what="it is logged")
 
 
 @pytest.mark.timeout(120)

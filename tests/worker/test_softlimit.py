@@ -1,15 +1,19 @@
 """The soft time limit, struck by real signals where the code is at its worst: within a model's run, within a rule."""
 
+import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from io import StringIO
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
+from billiard.pool import soft_timeout_sighandler
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, eventually, segment_bytes
 from live_stack import celery
 from redis import Redis
@@ -23,6 +27,9 @@ from worker.softlimit import SoftLimit, soft_limit
 from worker.status import show
 from worker.streams.registry import DUE, register, watch
 from worker.streams.slowness import QUICK_SECONDS, SlowPart, is_slow
+
+pytestmark = pytest.mark.timeout(method="thread")
+"""By no signal of its own: the one that it would take is the limit's."""
 
 
 @pytest.fixture
@@ -49,10 +56,12 @@ def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) ->
 
 @pytest.fixture
 def handled() -> Iterator[None]:
-    """The handler that a pool child has."""
-    before = signal.signal(signal.SIGUSR1, soft_limit.strike)
+    """The handlers that a pool child has."""
+    before = signal.signal(signal.SIGUSR1, soft_timeout_sighandler), signal.getsignal(signal.SIGALRM)
+    soft_limit.install()
     yield
-    signal.signal(signal.SIGUSR1, before)
+    for number, handler in zip((signal.SIGUSR1, signal.SIGALRM), before, strict=True):
+        signal.signal(number, handler)
 
 
 @contextmanager
@@ -112,7 +121,7 @@ PLACES: dict[str, Callable[[], AbstractContextManager[threading.Event]]] = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
-    process: Process, origin: LiveOrigin, handled: None, place: str
+    process: Process, origin: LiveOrigin, handled: None, place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It was taken for a model or a rule that failed: the segment was settled as seen, without what it was to find."""
     watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
@@ -123,9 +132,13 @@ def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
     keys: list[str] = []
     poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
     (key,) = keys
+    caplog.clear()
     with PLACES[place]() as struck, soft_limit.task():
         moderate_segment(process, "s", key)
     assert struck.is_set()
+    # CEL logs by itself what is raised in the functions that it calls.
+    logged = [record.getMessage() for record in caplog.records if record.name != "cel"]
+    assert logged == [f"stream s segment {key}: out of time"]
     record = show(process.redis, "s")
     assert record["pending_seconds"] == SEGMENT_SECONDS
     assert record["moderated_seconds"] == 0
@@ -221,6 +234,125 @@ def test_a_commit_is_done_whole(handled: None) -> None:
     assert done == ["committed"]
 
 
+class StrikeAt:
+    """As the kernel's signal at one of the instants at which the interpreter handles them and a profiler sees it: where
+    a function begins, and after one that is made in C."""
+
+    def __init__(self, instant: int) -> None:
+        self.left = instant
+        self.struck = False
+
+    def __call__(self, frame: FrameType, event: str, _argument: object) -> None:
+        self.left -= event in {"call", "c_return"}
+        if self.left < 0:
+            sys.setprofile(None)
+            self.struck = True
+            soft_limit.strike(signal.SIGUSR1, frame)
+
+
+def free(lock: Any) -> bool:
+    """Whether another thread than this one gets the lock."""
+    answers = []
+
+    def take() -> None:
+        answers.append(lock.acquire(blocking=False))
+        if answers[0]:
+            lock.release()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    return bool(answers[0])
+
+
+def test_what_is_taken_is_given_back_wherever_it_strikes(handled: None) -> None:
+    """The fetcher's loop would wait for a lock for ever, and every later task of the process for the loop; or a model's
+    run that has ended would still be watched, and its process ended for it."""
+    lock, handler = threading.Condition(), logging.StreamHandler(StringIO())
+    assert handler.lock is not None
+    record = logging.makeLogRecord({"msg": "text"})
+    owed: list[str] = []
+
+    @contextmanager
+    def owing() -> Iterator[None]:
+        owed.append("taken")
+        try:
+            yield
+        finally:
+            owed.remove("taken")
+
+    def work(strike: StrikeAt) -> None:
+        with soft_limit.task():
+            sys.setprofile(strike)
+            try:
+                with lock:
+                    pass
+                with owing():
+                    pass
+                handler.handle(record)
+            finally:
+                sys.setprofile(None)
+            if strike.struck:
+                threading.Event().wait(60)
+
+    for instant in range(1000):
+        strike = StrikeAt(instant)
+        # Its traceback is kept until all is looked at: a context manager that is thrown away cleans up in the end.
+        caught = None
+        try:
+            work(strike)
+        except OutOfTimeError as error:
+            caught = error
+        assert (caught is not None) == strike.struck
+        assert owed == [], instant
+        assert free(lock), instant
+        assert free(handler.lock), instant
+        if not strike.struck:
+            break
+    assert 10 < instant < 999
+
+
+def struck_where_it_is_postponed() -> None:
+    def strike(frame: FrameType, _event: str, _argument: object) -> None:
+        if frame.f_code is threading.Condition.__exit__.__code__:
+            sys.setprofile(None)
+            soft_limit.strike(signal.SIGUSR1, frame)
+
+    lock = threading.Condition()
+    sys.setprofile(strike)
+    try:
+        with lock:
+            pass
+    finally:
+        sys.setprofile(None)
+
+
+def struck_and_committing() -> None:
+    struck_where_it_is_postponed()
+    with soft_limit.commit():
+        pass
+
+
+def postponed_strike_came() -> None:
+    eventually(lambda: signal.getitimer(signal.ITIMER_REAL)[0] == 0, within_seconds=20, what="the signal comes")
+
+
+def test_what_is_postponed_does_not_strike_the_next_task(handled: None) -> None:
+    """It would be out of time in place of the one before."""
+    with suppress(OutOfTimeError), soft_limit.task():
+        struck_where_it_is_postponed()
+    with soft_limit.task():
+        postponed_strike_came()
+
+
+def test_what_is_postponed_strikes_once(handled: None) -> None:
+    """A task that is out of time would be stopped again while it gives back its segment."""
+    with soft_limit.task():
+        with pytest.raises(OutOfTimeError):
+            struck_and_committing()
+        postponed_strike_came()
+
+
 def test_a_signal_that_comes_too_late_stops_nothing(handled: None) -> None:
     """It would end the pool child between two tasks, or the next task in the place of the one it was for."""
     with soft_limit.task():
@@ -232,8 +364,6 @@ def test_a_signal_that_comes_too_late_stops_nothing(handled: None) -> None:
 
 def test_it_takes_the_place_of_billiards_handler_only() -> None:
     """Celery's main process dumps its threads on the same signal."""
-    from billiard.pool import soft_timeout_sighandler
-
     limit = SoftLimit()
     before = signal.getsignal(signal.SIGUSR1)
     try:

@@ -1,5 +1,6 @@
-"""`python without_seccomp.py COMMAND…`: runs a command that cannot install filters of system calls, as in a sandbox
-whose own filter denies it."""
+"""`python without.py seccomp|decoder COMMAND…`: runs a command that cannot install filters of system calls, as in a
+sandbox whose own filter denies it; or that cannot make sockets of the kind (SOCK_SEQPACKET) that a decoder's prepared
+process is controlled by."""
 
 import ctypes
 import os
@@ -8,12 +9,12 @@ import struct
 import sys
 
 PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 22, 38
-PRCTL, SECCOMP = (157, 317) if platform.machine() == "x86_64" else (167, 277)
+PRCTL, SECCOMP, SOCKETPAIR = (157, 317, 53) if platform.machine() == "x86_64" else (167, 277, 199)
 DENY, ALLOW = 0x00050001, 0x7FFF0000
+SOCK_TYPE, SOCK_SEQPACKET = 0xF, 5
 
-
-def main(command: list[str]) -> None:
-    lines = (
+FILTERS = {
+    "seccomp": (
         (0x20, 0, 0, 0),  # load the number
         (0x15, 3, 0, SECCOMP),
         (0x15, 0, 3, PRCTL),
@@ -21,7 +22,21 @@ def main(command: list[str]) -> None:
         (0x15, 0, 1, PR_SET_SECCOMP),
         (0x06, 0, 0, DENY),
         (0x06, 0, 0, ALLOW),
-    )
+    ),
+    "decoder": (
+        (0x20, 0, 0, 0),
+        (0x15, 0, 4, SOCKETPAIR),
+        (0x20, 0, 0, 24),  # load the second argument
+        (0x54, 0, 0, SOCK_TYPE),
+        (0x15, 0, 1, SOCK_SEQPACKET),
+        (0x06, 0, 0, DENY),
+        (0x06, 0, 0, ALLOW),
+    ),
+}
+
+
+def main(what: str, *command: str) -> None:
+    lines = FILTERS[what]
     program = b"".join(struct.pack("=HBBI", *line) for line in lines)
     buffer = ctypes.create_string_buffer(program, len(program))
     described = ctypes.create_string_buffer(struct.pack("@HP", len(lines), ctypes.addressof(buffer)))
@@ -33,4 +48,4 @@ def main(command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])
