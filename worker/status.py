@@ -1,7 +1,9 @@
 """What is on record of a stream, put together for people and programs."""
 
 import json
-from typing import Any
+import math
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 from redis import Redis
 
@@ -14,6 +16,11 @@ from worker.streams.attention import Attention, lag_ms
 from worker.streams.coverage import Provisional, coverage_key, summary, with_owed
 from worker.streams.registry import check_stream_id, signals_key, stream_ids, stream_key
 from worker.streams.slowness import SlowMark, SlowPart, slow_key
+
+UNKNOWN: Final = "unknown"
+"""What a damaged record does not say."""
+
+_Kind = TypeVar("_Kind", dict[str, Any], list[Any])
 
 
 def show(redis: Redis, stream_id: str) -> dict[str, Any]:
@@ -39,21 +46,21 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
     provisional = Provisional.of(stream, now_ms)
-    cursor = _cursor(stream.get("cursor", ""))
+    cursor = _object(stream.get("cursor"))
     last_sign_ms = max(newest_sign_ms(signs), int(tick or 0))
     attention = Attention.of(stream, now_ms=now_ms, anybody_works=now_ms - last_sign_ms <= LIFE_MS)
     lag = lag_ms(stream, now_ms=now_ms, watched=attention.watched or bool(pending))
     return {
-        "stream_id": stream["stream_id"],
-        "state": stream["state"],
+        "stream_id": stream_id,
+        "state": stream.get("state", UNKNOWN),
         "reason": stream.get("reason", ""),
-        "url": stream["url"],
-        "purpose": stream["purpose"],
-        "audience": stream["audience"],
-        "risk_prior": float(stream["risk_prior"]),
-        "metadata": json.loads(stream["metadata"]),
+        "url": stream.get("url", ""),
+        "purpose": stream.get("purpose", UNKNOWN),
+        "audience": stream.get("audience", UNKNOWN),
+        "risk_prior": _number(stream.get("risk_prior")),
+        "metadata": _object(stream.get("metadata")),
         "signals": {name: float(number) for name, number in sorted(signals.items())},
-        "generation": int(stream["generation"]),
+        "generation": int(_number(stream.get("generation"))),
         "epoch": cursor.get("epoch", 0),
         "rendition": cursor.get("rendition", ""),
         **summary(with_owed(ledger, stream), pending_ms(pending), provisional),
@@ -62,20 +69,32 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
             None if attention.last_poll_ms is None else max(0, now_ms - attention.last_poll_ms) / 1000
         ),
         "unwatched_since": None if attention.unwatched_since_ms is None else rfc3339(attention.unwatched_since_ms),
-        "last_scores": json.loads(stream.get("last_scores", "{}")),
+        "last_scores": {name: _number(score) for name, score in _object(stream.get("last_scores")).items()},
         "still": stream.get("still", ""),
         "slow": [str(part) for part, mark in zip(SlowPart, marks, strict=True) if SlowMark.of(mark) is not None],
-        "degraded": json.loads(stream.get("degraded", "[]")),
+        "degraded": [str(problem) for problem in _parsed(stream.get("degraded"), list)],
     }
 
 
-def _cursor(text: str) -> dict[str, Any]:
+def _parsed(text: str | None, kind: type[_Kind]) -> _Kind:
     """Empty where there is none, or a damaged one, which the poll reports."""
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    with suppress(ValueError, RecursionError):
+        found = json.loads(text or "null")
+        if isinstance(found, kind):
+            return found
+    return kind()
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    return _parsed(text, dict)
+
+
+def _number(value: Any) -> float:
+    """0 where there is none, or none that can be shown."""
+    with suppress(ValueError, TypeError):
+        number = float(value)
+        return number if math.isfinite(number) else 0.0
+    return 0.0
 
 
 def show_all(redis: Redis) -> list[dict[str, Any]]:

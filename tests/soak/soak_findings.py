@@ -1,29 +1,40 @@
-"""What a soak is judged by: tracebacks in logs, ledgers, and planted pictures against what was escalated."""
+"""What a soak is judged by: what its logs may say, ledgers, and planted pictures against what was escalated."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from soak_origin import Planted
 
 LONGEST_WAIT_SECONDS = 30.0
-"""From the moment at which a segment is listed to its escalation, whatever happens to other streams."""
-LONGEST_WAIT_AFTER_KILL_SECONDS = 60.0
-"""The same near a kill: a lease, a redelivery and a worker's start come in between."""
-AFTERMATH_SECONDS = 30.0
-"""How long after a kill Celery and beat may still write about it: reconnecting backs off."""
+"""From the moment at which a segment is listed to its escalation, whatever was killed or happened to other streams."""
+AFTERMATH_SECONDS = 15.0
+"""How long after a kill Celery and beat may still write about it: their reconnecting backs off."""
 
-_RECORD = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}): \w+/")
-_BY_KILLS = re.compile(
-    r"^(redis\.exceptions\.(Connection|Timeout|BusyLoading)Error|kombu\.exceptions\.OperationalError|"
-    r"billiard\.exceptions\.WorkerLostError|celery\.beat\.SchedulingError|Connection(Refused|Reset)Error|BrokenPipeError)"
-)
-"""What Celery and beat write of themselves about a Redis that is away and a child that was killed."""
+REDIS_KILLED = "Redis killed"
+CHILD_KILLED = "pool child killed"
+
+_RECORD = re.compile(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}): (\w+)/[^\]]*\] ?(.*)")
 _EXCEPTION = re.compile(r"^[a-z_]\w*(\.\w+)+(:|$)|^\w+(Error|Exception)(:|$)")
 _OURS = re.compile(r'File ".*/(worker|sampler|models|config|desk)/[^"]+\.py"')
 _SITE = re.compile(r'File ".*/site-packages/.*"')
+_TRACEBACK = "Traceback (most recent call last)"
+
+_RAISED: Mapping[str, re.Pattern[str]] = {
+    REDIS_KILLED: re.compile(
+        r"(redis\.exceptions\.(Connection|Timeout|BusyLoading)Error|kombu\.exceptions\.OperationalError|"
+        r"celery\.beat\.SchedulingError|Connection(Refused|Reset)Error|BrokenPipeError)\b"
+    ),
+    CHILD_KILLED: re.compile(r"billiard\.exceptions\.WorkerLostError\b"),
+}
+"""What a traceback of Celery's or beat's own may end with, by what was killed."""
+_SAID: Mapping[str, re.Pattern[str]] = {
+    REDIS_KILLED: re.compile(r"(consumer: Cannot connect to worker\.broker\.Transport:|beat: Connection error: )"),
+    CHILD_KILLED: re.compile(r"Process '[^']+' pid:(?P<pid>\d+) exited with 'signal 9 \(SIGKILL\)'"),
+}
+"""What they may log as an error without a traceback; a process that is named must be one that the soak killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,23 +46,34 @@ class Fault:
     begun_at: float
     """Unix seconds."""
     over_at: float
-    excuses_traceback: bool
-    """Redis was away, or a child was killed."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoggedTraceback:
-    """A log record with a traceback."""
+class LoggedProblem:
+    """A log record that is an error, or has a traceback."""
 
     log: str
     at: float | None
-    """Unix seconds; None where its record has no time."""
+    """Unix seconds; None where nothing before it has a time."""
+    level: str
+    said: str
+    """First line, without time and process."""
     text: str
+
+    @property
+    def traceback(self) -> bool:
+        return _TRACEBACK in self.text
 
     @property
     def ours(self) -> bool:
         """A frame of it lies in livewarden's own code."""
         return any(_OURS.search(line) and not _SITE.search(line) for line in self.text.splitlines())
+
+    @property
+    def raised(self) -> str:
+        """The last exception: billiard closes its tracebacks with quotation marks. Our logs indent them."""
+        lines = [line for line in map(str.strip, self.text.splitlines()) if _EXCEPTION.match(line)]
+        return lines[-1] if lines else ""
 
     @property
     def summary(self) -> str:
@@ -60,40 +82,51 @@ class LoggedTraceback:
         return f"{self.log}: {lines[0][:200]} … {lines[-1][:200]}"
 
 
-def tracebacks(log: Path) -> list[LoggedTraceback]:
-    """All records of a log that have one."""
-    found: list[LoggedTraceback] = []
+def problems(log: Path) -> list[LoggedProblem]:
+    """All records of a log that are errors or have a traceback. What has no time of its own, such as the last words of
+    a process, belongs to the record before it."""
+    found: list[LoggedProblem] = []
     record: list[str] = []
     at: float | None = None
+    level = said = ""
 
     def close() -> None:
         text = "\n".join(record)
-        if "Traceback (most recent call last)" in text:
-            found.append(LoggedTraceback(log=log.name, at=at, text=text))
+        if level in {"ERROR", "CRITICAL"} or _TRACEBACK in text:
+            found.append(LoggedProblem(log=log.name, at=at, level=level, said=said, text=text))
 
     for line in log.read_text(errors="replace").splitlines():
         stamped = _RECORD.match(line)
         if stamped is not None:
             close()
             record, at = [], datetime.strptime(stamped[1], "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp()
+            level, said = stamped[2], stamped[3]
         record.append(line)
     close()
     return found
 
 
-def excused(found: LoggedTraceback, faults: Iterable[Fault]) -> bool:
-    """Celery or beat wrote it themselves while Redis was away or after a child was killed."""
-    # The last exception: billiard closes its tracebacks with quotation marks. Our logs indent them.
-    raised = [line for line in map(str.strip, found.text.splitlines()) if _EXCEPTION.match(line)]
-    return (
-        bool(raised and _BY_KILLS.match(raised[-1]))
-        and not found.ours
-        and any(
-            fault.excuses_traceback
-            and (found.at is None or fault.begun_at - 1 <= found.at <= fault.over_at + AFTERMATH_SECONDS)
-            for fault in faults
-        )
+def excused(found: LoggedProblem, faults: Iterable[Fault], killed: Collection[int] = ()) -> bool:
+    """Celery or beat wrote it themselves while Redis was away or after a child was killed.
+
+    Args:
+        killed: IDs of the processes that the soak killed.
+    """
+    return any(
+        _is_of(found, fault.kind, killed)
+        and (found.at is not None and fault.begun_at - 1 <= found.at <= fault.over_at + AFTERMATH_SECONDS)
+        for fault in faults
     )
+
+
+def _is_of(found: LoggedProblem, kind: str, killed: Collection[int]) -> bool:
+    if kind not in _RAISED or found.ours or found.level == "CRITICAL":  # Celery logs that as its end
+        return False
+    if found.traceback:
+        return _RAISED[kind].match(found.raised) is not None
+    said = _SAID[kind].match(found.said)
+    pid = None if said is None else said.groupdict().get("pid")
+    return said is not None and (pid is None or int(pid) in killed)
 
 
 def unaccounted_ms(ledger: Mapping[str, str], pending_ms: int) -> int:
@@ -108,7 +141,9 @@ class Seen:
 
     planted: Planted
     raised_at: Sequence[float]
-    """Unix seconds of each escalation of its rule; once is right."""
+    """Unix seconds of each escalation of its rule on its own stream; once is right."""
+    elsewhere: Sequence[str] = field(default=())
+    """Other streams on which its rule was escalated: none is right."""
 
     @property
     def wait_seconds(self) -> float | None:
@@ -116,17 +151,6 @@ class Seen:
         if not self.raised_at or self.planted.listed_at is None:
             return None
         return self.raised_at[0] - self.planted.listed_at
-
-
-def longest_wait_seconds(planted: Planted, faults: Iterable[Fault]) -> float:
-    """What the picture's escalation may take."""
-    assert planted.listed_at is not None
-    killed = any(
-        fault.excuses_traceback
-        and fault.begun_at - AFTERMATH_SECONDS <= planted.listed_at <= fault.over_at + AFTERMATH_SECONDS
-        for fault in faults
-    )
-    return LONGEST_WAIT_AFTER_KILL_SECONDS if killed else LONGEST_WAIT_SECONDS
 
 
 def clock(at: float) -> str:

@@ -1,5 +1,7 @@
 """Live HLS channels on loopback in real time, the trouble that their origin can be in, and hostile playlists."""
 
+import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -31,6 +33,8 @@ class Trouble(StrEnum):
     NONE = "none"
     SERVER_ERROR = "5xx"
     DRIP = "drip"
+    RESET = "reset"
+    """Connections are reset after the request, as by a server that is restarted."""
 
 
 @cache
@@ -124,6 +128,11 @@ class Channel:
                 lines += [f"#EXTINF:{SEGMENT_SECONDS:.3f},", name]
             return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if self.ended else [])]).encode() + b"\n"
 
+    @property
+    def made_seconds(self) -> float:
+        """Of video since the channel began."""
+        return self._made * SEGMENT_SECONDS
+
     def body(self, name: str) -> bytes | None:
         with self._lock:
             return self._bodies.get(name)
@@ -193,6 +202,9 @@ def _handler(origin: Origin) -> type[BaseHTTPRequestHandler]:
             if channel.trouble is Trouble.SERVER_ERROR:
                 self._send(503, {}, b"", False, with_body=with_body)
                 return
+            if channel.trouble is Trouble.RESET:
+                self._reset()
+                return
             listed = rest[0] == "index.m3u8"
             body = channel.playlist() if listed else channel.body(rest[0])
             drips = channel.trouble is Trouble.DRIP and not listed
@@ -213,6 +225,12 @@ def _handler(origin: Origin) -> type[BaseHTTPRequestHandler]:
                 if origin.stopping.wait(DRIP_SECONDS):
                     self.close_connection = True
                     return
+
+        def _reset(self) -> None:
+            """Closes with RST: no time to linger."""
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
 
         def log_message(self, *_: Any) -> None:
             pass

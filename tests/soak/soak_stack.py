@@ -30,6 +30,10 @@ class Deployment:
         self._port = 0
         self._members: list[CeleryProcess] = []
         self.logs: list[Path] = []
+        self.killed: set[int] = set()
+        """Processes that were sent SIGKILL from here."""
+        self.ended: list[str] = []
+        """Members that ended by themselves, with their status: none should."""
         self._lock = threading.Lock()
 
     @property
@@ -55,13 +59,17 @@ class Deployment:
         """Restarts what is gone, as `restart: unless-stopped` does."""
         with self._lock:
             for place, (role, member) in enumerate(zip(ROLES, self._members, strict=True)):
-                if member.process.poll() is not None:
+                status = member.process.poll()
+                if status is not None:
+                    if member.process.pid not in self.killed:
+                        self.ended.append(f"{role} {member.process.pid} ({member.log.name}), status {status}")
                     self._members[place] = self._started(role)
 
     def kill_worker(self, which: int) -> str:
         """SIGKILL for a worker and its pool children at once."""
         with self._lock:
             member = self._members[which % 2]
+            self.killed |= {member.process.pid, *(pid for pid, _ in self._below(member.process.pid))}
             member.kill_group()
         return f"worker {member.process.pid}"
 
@@ -84,9 +92,10 @@ class Deployment:
                     os.kill(victim, signal.SIGKILL)
                 except ProcessLookupError:
                     continue  # a decoder that ended by itself
+                self.killed.add(victim)
                 return f"{what} {victim}"
             self._wait(0.05)
-        return f"no {what} was there"
+        raise AssertionError(f"no {what} was there to be killed")
 
     @staticmethod
     def _below(root: int) -> list[tuple[int, str]]:

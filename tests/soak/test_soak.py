@@ -19,31 +19,34 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from soak_findings import (
+    CHILD_KILLED,
+    LONGEST_WAIT_SECONDS,
+    REDIS_KILLED,
     Fault,
     Seen,
     clock,
     excused,
-    longest_wait_seconds,
-    tracebacks,
+    problems,
     unaccounted_ms,
 )
 from soak_origin import Origin, Planted, Trouble, listed_picture, segment_with, serving
 from soak_stack import Deployment, deployed
 
 from models.pdq import hash_rgb
+from worker.intake.refusals import refused_counts
 from worker.polling.segments import pending_ms
 
 SOAK_SECONDS = float(os.environ.get("LIVEWARDEN_SOAK_SECONDS", "120"))
 KINDS = (
     "worker killed",
     "hostile redirect",
-    "pool child killed",
+    CHILD_KILLED,
     "origin 5xx",
     "flood",
     "decoder killed",
     "origin drips",
     "malformed messages",
-    "Redis killed",
+    REDIS_KILLED,
     "origin restarts",
 )
 FAULT_EVERY_SECONDS = 20.0 if len(KINDS) * 20.0 <= SOAK_SECONDS else SOAK_SECONDS / len(KINDS)
@@ -83,6 +86,10 @@ class Soak:
     faults: list[Fault] = field(default_factory=list)
     planted: list[Planted] = field(default_factory=list)
     hostile: list[str] = field(default_factory=list)
+    nonsense: int = 0
+    """Messages that were sent and must be refused."""
+    not_done: list[str] = field(default_factory=list)
+    """Faults that did not happen, so that nothing was proved."""
     chance: Random = field(default_factory=lambda: Random(11))
 
     def strike(self, number: int) -> None:
@@ -92,9 +99,9 @@ class Soak:
         which = self.chance.randrange(1000)
         strikes: dict[str, Callable[[], str]] = {
             "worker killed": lambda: self.deployment.kill_worker(which),
-            "pool child killed": lambda: self.deployment.kill_pool_child(which),
+            CHILD_KILLED: lambda: self.deployment.kill_pool_child(which),
             "decoder killed": lambda: self.deployment.kill_decoder(which),
-            "Redis killed": lambda: self.deployment.kill_redis(AWAY_SECONDS),
+            REDIS_KILLED: lambda: self.deployment.kill_redis(AWAY_SECONDS),
             "origin 5xx": lambda: self._trouble(channel, Trouble.SERVER_ERROR),
             "origin drips": lambda: self._trouble(channel, Trouble.DRIP),
             "origin restarts": lambda: self._restart(channel),
@@ -103,16 +110,12 @@ class Soak:
             "malformed messages": self._send_nonsense,
         }
         begun_at = time.time()
-        what = strikes[kind]()
-        self.faults.append(
-            Fault(
-                kind=kind,
-                what=what,
-                begun_at=begun_at,
-                over_at=time.time(),
-                excuses_traceback=kind.endswith("killed"),
-            )
-        )
+        try:
+            what = strikes[kind]()
+        except Exception as error:  # in a thread: it would go unnoticed
+            what = f"did not happen: {error!r}"
+            self.not_done.append(f"{kind} {what}")
+        self.faults.append(Fault(kind=kind, what=what, begun_at=begun_at, over_at=time.time()))
 
     def _trouble(self, channel: str, trouble: Trouble) -> str:
         self.origin.channels[channel].trouble = trouble
@@ -121,6 +124,7 @@ class Soak:
         return channel
 
     def _restart(self, channel: str) -> str:
+        self._trouble(channel, Trouble.RESET)
         self.origin.channels[channel].restart()
         return channel
 
@@ -139,6 +143,7 @@ class Soak:
     def _send_nonsense(self) -> str:
         for message in MALFORMED:
             self.redis.lpush("intake", message)
+            self.nonsense += 1
         return f"{len(MALFORMED)} of them"
 
     def plant(self, index: int, number: int) -> None:
@@ -148,21 +153,29 @@ class Soak:
         self.planted.append(planted)
         self.origin.channels[channel].plant(planted)
 
-    def escalations(self) -> dict[str, list[float]]:
-        """Unix seconds of each raised event by rule; and that no event is there twice."""
-        raised: dict[str, list[float]] = {}
+    def escalations(self) -> dict[str, list[tuple[str, float]]]:
+        """Stream and Unix seconds of each raised event by rule; and that no event is there twice."""
+        raised: dict[str, list[tuple[str, float]]] = {}
         ids: list[str] = []
         for entry_id, fields in self.redis.xrange("lw:escalations:critical"):
             event = json.loads(fields["event"])
             ids.append(event["id"])
             if event["type"] == "livewarden.escalation.raised.v1":
-                raised.setdefault(event["data"]["rule"], []).append(int(entry_id.partition("-")[0]) / 1000)
+                at = int(entry_id.partition("-")[0]) / 1000
+                raised.setdefault(event["data"]["rule"], []).append((event["subject"], at))
         assert len(ids) == len(set(ids)), "an event was published twice"
         return raised
 
     def seen(self) -> list[Seen]:
         raised = self.escalations()
-        return [Seen(planted=planted, raised_at=raised.get(planted.list_name, [])) for planted in self.planted]
+        return [
+            Seen(
+                planted=planted,
+                raised_at=[at for stream, at in raised.get(planted.list_name, []) if stream == planted.channel],
+                elsewhere=[stream for stream, _ in raised.get(planted.list_name, []) if stream != planted.channel],
+            )
+            for planted in self.planted
+        ]
 
     def ledger(self, stream_id: str) -> tuple[dict[str, str], int]:
         """Ledger, and milliseconds pending, of one instant."""
@@ -265,26 +278,41 @@ def _end(soak: Soak) -> list[str]:
         return all(state == "ended" for state in states) and not any(soak.ledger(name)[1] for name in CHANNELS)
 
     findings = [] if _patiently(settled, SETTLE_SECONDS / 2) else ["honest channels do not end, or stay pending"]
+    findings += [*soak.not_done, *(f"ended by itself: {one}" for one in soak.deployment.ended)]
     if not raised:
         findings += [f"{seen.planted} was never escalated" for seen in soak.seen() if not seen.raised_at]
     for seen in soak.seen():
         if len(seen.raised_at) > 1:
             findings.append(f"{seen.planted} was escalated {len(seen.raised_at)} times")
-        if seen.wait_seconds is not None and seen.wait_seconds > longest_wait_seconds(seen.planted, soak.faults):
+        if seen.elsewhere:
+            findings.append(f"{seen.planted} was escalated on {', '.join(seen.elsewhere)}")
+        if seen.wait_seconds is not None and seen.wait_seconds > LONGEST_WAIT_SECONDS:
             findings.append(f"{seen.planted} waited {seen.wait_seconds:.1f} s")
+    refused = sum(refused_counts(soak.redis).values())
+    if refused != soak.nonsense:
+        findings.append(f"{refused} messages were refused, {soak.nonsense} should be")
+    return [*findings, *_of_ledgers(soak), *_of_logs(soak)]
+
+
+def _of_ledgers(soak: Soak) -> Iterator[str]:
     for name in (*CHANNELS, *soak.hostile):
         ledger, pending = soak.ledger(name)
+        if not ledger:
+            yield f"{name} was never watched"
         if unaccounted_ms(ledger, pending):
-            findings.append(
-                f"{name}: {unaccounted_ms(ledger, pending)} ms unaccounted for: {ledger}, pending {pending}"
-            )
+            yield f"{name}: {unaccounted_ms(ledger, pending)} ms unaccounted for: {ledger}, pending {pending}"
+    for name in CHANNELS:
+        made, ledger = soak.origin.channels[name].made_seconds, soak.ledger(name)[0]
+        print(f"{name}: {made:.0f} s were made, {ledger}")  # noqa: T201
+
+
+def _of_logs(soak: Soak) -> Iterator[str]:
     for log in soak.deployment.logs:
-        for found in tracebacks(log):
-            if not excused(found, soak.faults):
-                findings.append(f"traceback: {found.text[:6000]}")
+        for found in problems(log):
+            if not excused(found, soak.faults, soak.deployment.killed):
+                yield f"{log.name}: {found.text[:6000]}"
             else:
                 print(f"excused: {found.summary}")  # noqa: T201
-    return findings
 
 
 def _patiently(condition: Callable[[], Any], within_seconds: float) -> bool:

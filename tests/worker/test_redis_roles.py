@@ -75,14 +75,20 @@ REFUSED: dict[str, tuple[Command, ...]] = {
         ("SMEMBERS", "_kombu.binding.intake"),
         ("SREM", "_kombu.binding.intake", "x"),
         # It reads decisions, and neither makes nor removes one, nor a group that another reads with.
-        ("XADD", "lw:decisions", "*", "event", "{}"),
-        ("XDEL", "lw:decisions", "0-1"),
-        ("XTRIM", "lw:decisions", "MAXLEN", 0),
-        ("XSETID", "lw:decisions", "9-9"),
-        ("XGROUP", "SETID", "lw:decisions", "other", "$"),
-        ("XGROUP", "DESTROY", "lw:decisions", "other"),
-        ("XGROUP", "DELCONSUMER", "lw:decisions", "other", "x"),
-        ("DEL", "lw:decisions"),
+        *(
+            command
+            for stream in ("lw:decisions", "lw:streams:events")
+            for command in (
+                ("XADD", stream, "*", "event", "{}"),
+                ("XDEL", stream, "0-1"),
+                ("XTRIM", stream, "MAXLEN", 0),
+                ("XSETID", stream, "9-9"),
+                ("XGROUP", "SETID", stream, "other", "$"),
+                ("XGROUP", "DESTROY", stream, "other"),
+                ("XGROUP", "DELCONSUMER", stream, "other", "x"),
+                ("DEL", stream),
+            )
+        ),
         *(
             ("XREADGROUP", "GROUP", "g", "c", "STREAMS", f"lw:{name}", ">")
             for name in ("escalations:high", "operations")
@@ -140,8 +146,17 @@ REFUSED: dict[str, tuple[Command, ...]] = {
         ("XADD", "lw:decisions", "*", "event", "{}"),
         ("XADD", "lw:escalations:high", "*", "event", "{}"),
         ("XACK", "lw:escalations:high", "moderators", "0-1"),
-        ("XTRIM", "lw:operations", "MAXLEN", 0),
-        ("DEL", "lw:operations"),
+        *(
+            command
+            for stream in ("lw:operations", "lw:streams:events")
+            for command in (
+                ("XTRIM", stream, "MAXLEN", 0),
+                ("XDEL", stream, "0-1"),
+                ("XGROUP", "DESTROY", stream, "other"),
+                ("DEL", stream),
+                ("RENAME", stream, "lw:bank:x"),
+            )
+        ),
         ("LPUSH", "intake", "x"),
         ("LPUSH", "control", "x"),
         ("DEL", "segments"),

@@ -13,7 +13,9 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local found = redis.call('HMGET', KEYS[1], 'missing_member', 'last_poll_ms', 'registered_ms')
 if (found[1] or '') == '' then
-  local since_ms = tonumber(found[2] or '') or tonumber(found[3] or '') or now_ms
+  -- The last poll may be of the watch before.
+  local since_ms = math.max(tonumber(found[2] or '') or 0, tonumber(found[3] or '') or 0)
+  since_ms = since_ms > 0 and since_ms or now_ms
   redis.call('HSET', KEYS[1], 'missing_member', ARGV[7], 'missing_since_ms', since_ms, 'missing_reason', 'unreachable',
     'missing_kept', '1')
 end

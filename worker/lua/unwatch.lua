@@ -29,8 +29,8 @@ else
   redis.call('ZREM', KEYS[6], ARGV[1])
   redis.call('ZREM', KEYS[7], ARGV[1])
   local read = string.find(redis.call('HGET', KEYS[1], 'cursor') or '', '"last_read_ms":%d')
-  local watches = tonumber(redis.call('HGET', KEYS[1], 'watches') or 0) or 0
-  redis.call('EXPIRE', KEYS[1], (read or watches > 1) and ARGV[2] or ARGV[8])
+  local read_before = redis.call('HEXISTS', KEYS[1], 'read_before') == 1
+  redis.call('EXPIRE', KEYS[1], (read or read_before) and ARGV[2] or ARGV[8])
 end
 if ARGV[7] ~= '' then
   redis.call('XADD', KEYS[5], '*', 'event', ARGV[7])

@@ -30,9 +30,11 @@ redis.call('HSET', KEYS[1], 'stream_id', ARGV[1], 'url', ARGV[2], 'purpose', ARG
   'risk_prior', ARGV[5], 'metadata', ARGV[6])
 local generation = tonumber(found[4])
 if not goes_on then
-  local cursor = watched and redis.call('HGET', KEYS[1], 'cursor')
-  -- As `worker.polling.cursor` writes it. A stream that was read goes on being polled with the others.
-  local was_read = cursor and string.find(cursor, '"last_read_ms":%d')
+  -- As `worker.polling.cursor` writes it.
+  local was_read = string.find(redis.call('HGET', KEYS[1], 'cursor') or '', '"last_read_ms":%d')
+  if was_read then
+    redis.call('HSET', KEYS[1], 'read_before', 1)
+  end
   -- A poll still under way for the generation before holds another token: what it read is thrown away.
   redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
   end_missing(KEYS[1], ARGV[1], now_ms)
@@ -43,7 +45,8 @@ if not goes_on then
   redis.call('PERSIST', KEYS[1])
   redis.call('ZADD', KEYS[2], now_ms, ARGV[1])
   local waits = redis.call('EXISTS', KEYS[8]) == 1 or redis.call('ZCOUNT', KEYS[3], '-inf', now_ms) >= tonumber(ARGV[12])
-  if was_read or not waits then
+  -- A stream that was read goes on being polled with the others.
+  if watched and was_read or not waits then
     redis.call('ZREM', KEYS[8], ARGV[1])
     redis.call('ZADD', KEYS[3], now_ms, ARGV[1])
   else
@@ -64,7 +67,6 @@ if not goes_on then
     redis.call('SET', KEYS[9], generation)
   end
   redis.call('HSET', KEYS[1], 'generation', generation)
-  redis.call('HINCRBY', KEYS[1], 'watches', 1)
 end
 if ARGV[11] ~= '' then
   redis.call('XADD', KEYS[6], '*', 'event', ARGV[11])

@@ -78,5 +78,8 @@ def reconcile(redis: Redis, send: Callable[[str, str, float], None]) -> int:
 
 
 def risk_prior_of(redis: Redis, stream_id: str) -> float:
-    """The stream's risk prior; 0 if its record is gone."""
-    return float(redis.hget(stream_key(stream_id), "risk_prior") or 0.0)
+    """The stream's risk prior; 0 if its record is gone or damaged."""
+    try:
+        return float(redis.hget(stream_key(stream_id), "risk_prior") or 0.0)
+    except ValueError:
+        return 0.0

@@ -59,11 +59,17 @@ class Provisional:
 def with_owed(ledger: Mapping[str, str], stream: Mapping[str, str]) -> dict[str, str]:
     """The ledger with what was noted in the stream's hash when a watch ended, and is not in the ledger yet."""
     counted = Counter({field: int(amount) for field, amount in ledger.items()})
-    missed_ms = int(stream.get("owed_missed_ms", 0))
+    missed_ms = _whole(stream, "owed_missed_ms")
     counted.update({"elapsed": missed_ms, MISSED_UNREACHABLE: missed_ms})
-    if "owed_after_end" in stream:
-        counted[ENDED_UNSAID] += int(stream["owed_after_end"])
+    if after_end := _whole(stream, "owed_after_end"):
+        counted[ENDED_UNSAID] += after_end
     return {field: str(amount) for field, amount in counted.items()}
+
+
+def _whole(stream: Mapping[str, str], field: str) -> int:
+    """0 where it is damaged: `pay_owed` leaves it out too."""
+    text = stream.get(field, "")
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def pay_owed(redis: Redis, most: int = 1_000) -> int:

@@ -64,6 +64,34 @@ def test_what_does_not_work_is_shown(environment: dict[str, str], redis: Redis):
     assert shown == ["rule-failed:level", "stale-list:police"]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"metadata": "{broken", "degraded": "7", "last_scores": "x", "risk_prior": "much", "generation": "one"},
+        {"metadata": "[]", "last_scores": '{"nsfw": "high"}', "degraded": '{"a": 1}', "cursor": "[7]"},
+        {"owed_missed_ms": "some", "owed_after_end": "", "missing_member": "x", "missing_since_ms": "x"},
+        None,
+    ],
+)
+def test_a_damaged_record_hides_no_other_stream(
+    environment: dict[str, str], redis: Redis, damage: dict[str, str] | None
+):
+    """An operator could not list any stream, because of one."""
+    for name in ("a", "b"):
+        livewarden("streams", "add", name, "--url", URL, environment=environment)
+    if damage is None:
+        redis.delete("lw:stream:a")
+        redis.hset("lw:stream:a", "lag_ms", 5)
+    else:
+        redis.hset("lw:stream:a", mapping=damage)
+    for options in ((), ("--json",)):
+        listed = livewarden("streams", "list", *options, environment=environment)
+        assert (listed.status, listed.err) == (0, "")
+    assert [record["stream_id"] for record in listed.records] == ["a", "b"]
+    shown = livewarden("streams", "show", "a", environment=environment)
+    assert (shown.status, shown.err) == (0, "")
+
+
 def test_tables_for_people(environment: dict[str, str]):
     """Without --json a person reads the state and what was not seen."""
     livewarden("streams", "add", "s", "--url", URL, environment=environment)

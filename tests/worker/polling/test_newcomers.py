@@ -103,10 +103,24 @@ def test_a_stream_in_line_can_be_changed_and_removed(deployment: Deployment) -> 
     assert deployment.redis.zscore(DUE_NEW, last) == place
     unwatch(deployment.redis, last)
     assert deployment.redis.zscore(DUE_NEW, last) is None
-    assert 0 < deployment.redis.ttl(stream_key(last)) <= KEPT_AFTER_END_SECONDS
-    other = f"new-{NEW_AT_ONCE}"
-    unwatch(deployment.redis, other)
-    assert deployment.redis.ttl(stream_key(other)) <= NEVER_READ_KEPT_SECONDS, "nothing was seen of it"
+
+
+@pytest.mark.parametrize("reads", [False, True])
+def test_a_record_is_kept_for_days_where_something_was_read(deployment: Deployment, reads: bool) -> None:
+    """What became of a stream could not be read any more; or whoever registers and removes streams in a loop would fill
+    Redis with records of nothing."""
+    deployment.watch("s")
+    if reads:
+        deployment.poll()
+    for readable in (False, True, False):
+        deployment.watch("s", readable=readable)
+    for again in (False, True):
+        if again:
+            deployment.watch("s")
+        unwatch(deployment.redis, "s")
+        ttl = deployment.redis.ttl(stream_key("s"))
+        least, most = (NEVER_READ_KEPT_SECONDS, KEPT_AFTER_END_SECONDS) if reads else (0, NEVER_READ_KEPT_SECONDS)
+        assert least < ttl <= most
 
 
 def test_a_watched_stream_whose_url_changes_does_not_wait_in_line(deployment: Deployment) -> None:

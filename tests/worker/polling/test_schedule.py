@@ -51,6 +51,17 @@ def test_a_late_tick_is_seen_by_redis_time(redis: Redis):
     assert redis.get(RECONCILED) is None
 
 
+def test_a_damaged_record_keeps_no_other_stream_waiting(redis: Redis):
+    """Segments of all streams whose messages were lost would wait, and in the end be lost, because of one."""
+    redis.hset("lw:stream:a", "risk_prior", "much")
+    for name in ("a", "b"):
+        redis.hset(pending_key(name), "k", "{}")
+        redis.zadd(OVERDUE, {f"{name} k": 0})
+    sent: list[tuple[str, str, float]] = []
+    reconcile(redis, lambda *args: sent.append(args))
+    assert sent == [("a", "k", 0.0), ("b", "k", 0.0)]
+
+
 def test_a_lost_message_is_sent_again(redis: Redis):
     """A segment whose message the broker lost is moderated all the same."""
     redis.hset("lw:stream:s", "risk_prior", "0.9")

@@ -213,6 +213,20 @@ def test_an_error_of_ours_counts_too(platform: Platform):
     assert platform.poll("s")["provisional"] is None
 
 
+def test_an_error_after_a_pause_between_two_watches_counts_from_the_second(platform: Platform):
+    """Days for which a platform had taken a stream off would be in its ledger as missed."""
+    platform.origins[0].add("0.ts", b"x")
+    platform.watch("s", platform.origins[0])
+    platform.poll("s")
+    unwatch(platform.redis, "s")
+    platform.let_pass("s", 60 * MINUTE_MS)
+    platform.watch("s", platform.origins[0])
+    platform.redis.hset(stream_key("s"), "cursor", "{broken")
+    record = platform.poll("s")
+    assert record["provisional"]["reason"] == "unreachable"
+    assert record["missed_seconds"] < 60
+
+
 def test_operators_hear_of_an_origin_once(platform: Platform):
     """An origin that goes down would be an event for each of its streams, or none."""
     down, other = platform.origins

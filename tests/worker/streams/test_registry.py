@@ -1,8 +1,10 @@
 """The registry is where platforms' words come in."""
 
 import json
+from collections.abc import Callable
 
 import pytest
+from listening_client import listening
 from redis import Redis
 
 from config.schemas import check_event
@@ -134,6 +136,16 @@ def test_what_is_refused_shows_no_password():
         assert "SECRET" not in str(refused.value)
 
 
+def interrupted(url: str, meanwhile: list[Callable[[], object]]) -> Redis:
+    """A client before whose first script something else happens."""
+
+    def sends(command: bytes) -> None:
+        if meanwhile and b"lw:once:" in command:
+            meanwhile.pop()()
+
+    return listening(url, sends)
+
+
 class TestChangesArePublished:
     """What somebody changes of a stream that is watched, on `lw:operations`."""
 
@@ -179,6 +191,23 @@ class TestChangesArePublished:
         unwatch(redis, "s1")
         (event,) = told()
         assert (event["data"]["changed"], event["data"]["new"]) == (["unwatched"], None)
+
+    def test_what_another_changed_meanwhile(self, redis: Redis, redis_url: str, told):
+        """Who makes a stream a drill would not be seen, where somebody changes its URL at the same time."""
+        watch(redis, ask())
+        meanwhile = [lambda: watch(redis, ask(purpose="drill"))]
+        watch(interrupted(redis_url, meanwhile), ask(url=URL + "2"))
+        first, second = [event["data"] for event in told()]
+        assert (first["changed"], first["new"]["purpose"]) == (["purpose"], "drill")
+        assert (second["changed"], second["old"]["purpose"]) == (["url", "purpose"], "drill")
+        assert second["new"] == {"url": URL + "2", "purpose": "live"}
+
+    def test_an_unwatch_of_what_another_registered_meanwhile(self, redis: Redis, redis_url: str, told):
+        """A live stream could be taken off unseen."""
+        meanwhile = [lambda: watch(redis, ask())]
+        assert unwatch(interrupted(redis_url, meanwhile), "s1")
+        (event,) = told()
+        assert event["data"]["changed"] == ["unwatched"]
 
     def test_of_new_and_ended_streams_nothing(self, redis: Redis, told):
         """Each broadcast that begins would be news."""

@@ -1,0 +1,179 @@
+"""Readers of `intake` that die, lose Redis or lose their lease within a batch: no message is lost or refused for it."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from envelopes import URL, message
+from hls_origin import eventually
+from listening_client import listening
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from config.settings import Settings
+from worker.intake.batches import Batch, claim, done
+from worker.intake.keys import CLAIM, QUEUE, REST
+from worker.intake.reader import A_LITTLE_SECONDS, MAX_TRIES, RENEW_SECONDS, Reader, keep_reading
+from worker.intake.refusals import refused_messages
+from worker.streams.registry import stream_ids
+
+SETTINGS = Settings(deployment="d")
+
+
+class Died(BaseException):
+    """What stands for SIGKILL: nothing of the reader's runs after it but what Python runs in any case."""
+
+
+def at(stream_id: str, act: Callable[[], None]) -> Callable[[bytes], None]:
+    """Acts before each command about that stream."""
+
+    def sends(command: bytes) -> None:
+        if f"lw:stream:{stream_id}\r\n".encode() in command:
+            act()
+
+    return sends
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+def send(redis: Redis, *stream_ids: str) -> None:
+    redis.lpush(QUEUE, *[message([one, URL]) for one in stream_ids])
+
+
+def look(redis: Redis) -> float:
+    return Reader(redis, SETTINGS, threading.Event()).look()
+
+
+def lease_is_over(redis: Redis) -> None:
+    """Some seconds later."""
+    redis.hset(CLAIM, "until_ms", 0)
+
+
+def taken(redis: Redis) -> Batch:
+    batch = claim(redis).batch
+    assert batch is not None
+    return batch
+
+
+def test_a_message_that_ends_its_readers_is_refused_and_those_around_it_are_not(redis: Redis, redis_url: str) -> None:
+    """One message would end worker after worker, or take honest ones along."""
+    send(redis, "before", "killer", "after")
+    dying = listening(redis_url, at("killer", raising(Died())))
+    deaths = 0
+    while not refused_messages(redis):
+        try:
+            look(dying)
+        except Died:
+            deaths += 1
+            lease_is_over(redis)
+    # The first one did not know yet that something in the batch ends readers, and had nothing of it dropped.
+    assert deaths == 1 + MAX_TRIES
+    assert stream_ids(redis) == ["before", "after"]
+    assert [record["reason"] for record in refused_messages(redis)] == ["internal"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RedisConnectionError("gone"),
+        RedisTimeoutError("gone"),
+        OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+        ReadOnlyError("You can't write against a read only replica."),
+        NoPermissionError("this user has no permissions"),
+        ResponseError("MISCONF Errors writing to the AOF file: No space left on device"),
+        ResponseError("BUSY Redis is busy running a script."),
+        OSError("no route"),
+    ],
+    ids=lambda error: f"{type(error).__name__} {error}"[:30],
+)
+def test_what_ails_redis_is_not_held_against_a_message(redis: Redis, redis_url: str, error: Exception) -> None:
+    """Streams that platforms enqueue while Redis is away or full would be refused, and nobody would watch them."""
+    send(redis, "a", "b", "c")
+    with pytest.raises((RedisError, OSError)):
+        look(listening(redis_url, at("b", raising(error))))
+    given_back = taken(redis)
+    assert (given_back.first, len(given_back.messages), given_back.tries) == (1, 2, 1)
+    lease_is_over(redis)
+    look(redis)
+    assert stream_ids(redis) == ["a", "b", "c"]
+    assert refused_messages(redis) == []
+
+
+def test_a_reader_whose_batch_another_has_stops(redis: Redis, redis_url: str) -> None:
+    """One that was asleep for its lease would apply what another applies: an unwatch before its watch."""
+    send(redis, "a", "b")
+    taken(redis)
+    lease_is_over(redis)
+    other: list[Batch] = []
+
+    def sleep() -> None:
+        if not other:
+            lease_is_over(redis)
+            other.append(taken(redis))
+
+    look(listening(redis_url, at("a", sleep)))
+    assert [batch.claims for batch in other] == [3]
+    assert stream_ids(redis) == ["a"]
+
+
+def test_a_reader_that_is_slow_keeps_its_batch(redis: Redis, redis_url: str) -> None:
+    """Where Redis's disk is slow, readers would take batches from one another all the time."""
+    send(redis, "a", "b")
+    until_ms: list[int] = []
+
+    def slow() -> None:
+        until_ms.append(int(redis.hget(CLAIM, "until_ms") or 0))
+        threading.Event().wait(RENEW_SECONDS + 0.05)
+
+    def sends(command: bytes) -> None:
+        for stream_id in ("a", "b"):
+            at(stream_id, slow)(command)
+
+    look(listening(redis_url, sends))
+    assert until_ms[-1] >= until_ms[0] + RENEW_SECONDS * 1000
+
+
+def test_readers_rest_so_that_a_flood_costs_streams_nothing(redis: Redis, redis_url: str) -> None:
+    """Whoever floods the queue would take the processor from those who moderate."""
+    redis.lpush(QUEUE, *[b"x"] * 200)
+    commands: list[bytes] = []
+    pause = look(listening(redis_url, commands.append))
+    (finished,) = [
+        command for command in commands if CLAIM.encode() in command and QUEUE.encode() + b"\r" not in command
+    ]
+    rest_ms = int(finished.split(b"\r\n")[-2])
+    assert rest_ms > 0
+    assert pause == pytest.approx(rest_ms / 1000 + A_LITTLE_SECONDS, abs=0.001)
+    redis.delete(REST)
+    batch = taken(redis)
+    done(redis, batch, 64, rest_seconds=60)
+    assert claim(redis).batch is None
+    assert redis.llen(QUEUE) == 200 - 2 * 64
+
+
+@pytest.mark.expected_errors("intake is not read")
+def test_an_error_that_nobody_thought_of_ends_no_reader(redis: Redis, redis_url: str) -> None:
+    """Platforms' messages would lie there until workers are restarted."""
+    errors = [ValueError("a bug of ours")]
+
+    def sends(command: bytes) -> None:
+        if errors and CLAIM.encode() in command:
+            raise errors.pop()
+
+    send(redis, "a")
+    stopping = threading.Event()
+    reading = threading.Thread(target=keep_reading, args=(listening(redis_url, sends), SETTINGS, stopping))
+    reading.start()
+    try:
+        eventually(lambda: stream_ids(redis) == ["a"], within_seconds=20, what="it reads on")
+    finally:
+        stopping.set()
+        reading.join()
+    assert errors == []
