@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,8 @@ PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy":
 ROLES = ("worker", "worker", "beat")
 CONCURRENCY = 2
 TEND_SECONDS = 0.5
+READY = " ready."
+"""In a worker's log, once it takes messages."""
 LEFT_SECONDS = 10.0
 """For the kernel to end what a worker leaves behind."""
 
@@ -74,19 +76,20 @@ class Deployment:
         return f"worker {member.process.pid}"
 
     def kill_pool_child(self, which: int) -> str:
-        """SIGKILL for one process that works on segments."""
-        return self._kill("pool child", which, lambda command: "celery" in command)
+        """SIGKILL for one process that works on segments: its worker is ready. One that dies while its worker begins
+        ends that, by Celery's rule, and whoever restarts workers starts another."""
+        return self._kill("pool child", which, lambda command: "celery" in command, ready=True)
 
     def kill_decoder(self, which: int) -> str:
         """SIGKILL for a process that decodes, or for the one that it is forked from."""
         return self._kill("decoder", which, lambda command: "sampler" in command)
 
-    def _kill(self, what: str, which: int, named: object) -> str:
-        assert callable(named)
+    def _kill(self, what: str, which: int, named: Callable[[str], bool], *, ready: bool = False) -> str:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
-            found = [pid for pid, command in self._below(self._members[which % 2].process.pid) if named(command)]
-            if found:
+            member = self._members[which % 2]
+            found = [pid for pid, command in self._below(member.process.pid) if named(command)]
+            if found and (not ready or READY in member.text()):
                 victim = found[which % len(found)]
                 try:
                     os.kill(victim, signal.SIGKILL)
