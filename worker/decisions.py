@@ -1,7 +1,6 @@
 """Decisions: people judge incidents, once each, whoever asks for it and from where."""
 
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -25,7 +24,7 @@ from worker.incidents.groupevents import joined_since
 from worker.incidents.grouprecord import due_member, group_record, streams_of
 from worker.incidents.store import MAX_ROUNDS, event_record, group_field, read_groups, read_incidents, state_field
 from worker.queue.keys import DECISIONS, FLOODS_DUE, entries_key, incident_key, incidents_key, named_key
-from worker.queue.taking import check_name
+from worker.queue.taking import LONGEST_LEASE_MS, check_name
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
 MAX_NOTE_LENGTH = 2000
@@ -77,7 +76,6 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
     """
     judged, name = _check_outcome(outcome), check_name(by)
     _check_note(note)
-    token = secrets.token_hex(16)
     for _ in range(MAX_ROUNDS):
         with store_errors():
             found = _Found.read(redis, incident_id)
@@ -122,7 +120,7 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
                 made.text,
                 closing.stream_key,
                 closing.text,
-                token,
+                LONGEST_LEASE_MS,
                 KEPT_SECONDS,
                 found.fields.get("take_token", ""),
                 int(bool(found.worse)),

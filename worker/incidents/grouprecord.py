@@ -115,7 +115,11 @@ def tell_due(redis: Redis, *, deployment: str, policy: Policy) -> int:
         StoreError: Redis failed; what was not told is told by the next call.
     """
     with store_errors():
-        due = redis.zrangebyscore(FLOODS_DUE, "-inf", now_ms(redis), start=0, num=MAX_TOLD_AT_ONCE)
+        now = now_ms(redis)
+        # What lies further ahead than it is ever set was written down before Redis's clock went back.
+        spans = (("-inf", str(now)), (f"({now + update_ms(policy)}", "+inf"))
+        found = (redis.zrangebyscore(FLOODS_DUE, *span, start=0, num=MAX_TOLD_AT_ONCE) for span in spans)
+        due = [str(member) for members in found for member in members]
         for member in due:
             purpose, _, name = str(member).partition(" ")
             tell(redis, purpose, name, deployment=deployment, policy=policy)

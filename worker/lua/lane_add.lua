@@ -1,4 +1,5 @@
--- Has a segment wait for its stream's turn. Sent twice it does nothing more.
+--@once
+-- Has a segment wait for its stream's turn.
 -- KEYS: the stream's waiting segments, streams by their turn, clock, mark. ARGV: stream id, segment key, seconds that
 --   waiting segments are kept.
 local time = redis.call('TIME')

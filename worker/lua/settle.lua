@@ -1,3 +1,4 @@
+--@once
 -- Ends a segment: what follows from it is written all at once or not at all.
 -- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash, windows hash.
 -- ARGV: segment key, member of the overdue set, version of the incidents that was decided on ('' if nothing was),

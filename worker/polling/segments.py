@@ -21,9 +21,10 @@ OVERDUE = "lw:overdue"
 PENDING_PREFIX = "lw:pending:"
 TRIES_PREFIX = "lw:tries:"
 
-LEASE_MS = 15_000
-"""How long a begun segment is left to its worker. A killed worker's segment goes to another one after this, plus one
-round of the reconciler: well within 30 s. Work that takes longer is done twice and settled once."""
+LEASE_MS = 20_000
+"""How long a begun segment is left to its worker: above the hard time limit of a task (18 s), so that nobody else has
+it while it goes on. A killed worker's segment goes to another one after this, plus one round of the reconciler: within
+30 s."""
 
 FIRST_DEADLINE_MS = 10_000
 """From admission to the first time that the message is sent again, should nobody have begun."""
@@ -36,9 +37,6 @@ TRIES_KEPT_SECONDS = 3600
 OVERDUE_CONSIDERED = 4_000
 """Of the overdue segments, the oldest: all that 60 streams may have pending, in some 4 ms of Redis's time."""
 
-_TAKEN_PREFIX = "lw:overdue:taken:"
-_TAKEN_KEPT_SECONDS = 30
-"""Above the time for which a client sends a script again whose answer was lost."""
 TRIAL_MS = 3_000
 """The longest that a trial keeps the stream's other segments waiting: its fetch, `QUICK_SECONDS`, well over. A trial
 whose process died is over then, and what waited for it is sent again at its deadline."""
@@ -222,7 +220,7 @@ def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
     taken = run_script(
         redis,
         "take_overdue",
-        keys=[OVERDUE, _TAKEN_PREFIX + token_hex(16)],
+        keys=[OVERDUE],
         args=[
             most,
             FIRST_DEADLINE_MS,
@@ -230,7 +228,6 @@ def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
             PENDING_PREFIX,
             TRIES_PREFIX,
             OVERDUE_CONSIDERED,
-            _TAKEN_KEPT_SECONDS,
         ],
     )
     return [(stream_id, key) for stream_id, _, key in (name.partition(" ") for name in taken)]

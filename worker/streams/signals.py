@@ -15,8 +15,8 @@ from redis import Redis
 
 from config.facts import StreamFacts
 from worker.errors import RegistryError
-from worker.redisdb import run_script
-from worker.streams.registry import KEPT_AFTER_END_SECONDS, ONCE_SECONDS, once_key, signals_key, stream_key
+from worker.redisdb import ONCE_SECONDS, once_key, run_script
+from worker.streams.registry import KEPT_AFTER_END_SECONDS, signals_key, stream_key
 
 MAX_SIGNALS: Final = 50
 """Of one stream: rules are written for each, and every segment carries them to the verdict log."""
