@@ -32,7 +32,6 @@ from worker.polling.segments import (
     begin,
     defer,
     end_trial,
-    forget_tries,
     series_of,
 )
 from worker.polling.validators import keep_validators
@@ -299,7 +298,6 @@ def _commit(
             ),
         ),
     )
-    forget_tries(process.redis, occasion.stream.stream_id, occasion.segment_key)
     if settled.outcome is not Settled.SETTLED:
         return
     now = now_ms(process.redis)

@@ -22,7 +22,7 @@ from worker.incidents.events import NamedStreams, Occasion, derived_id, escalati
 from worker.incidents.findings import Extent, Finding, Incident, nearest_of
 from worker.incidents.floods import Sifted, Suspect, sift, suspects
 from worker.incidents.grouprecord import Group, streams_of, tell, update_ms
-from worker.incidents.store import MAX_ROUNDS, read_groups, read_incidents
+from worker.incidents.store import read_groups, read_incidents, rounds
 from worker.operations import OPERATIONS
 from worker.queue.keys import flood_key, named_key
 from worker.redisdb import now_ms, run_script, store_errors
@@ -98,7 +98,7 @@ def _distinct(seen: Sequence[Suspect], flooding: Set[ListedHash]) -> list[tuple[
 
 def _join(redis: Redis, occasion: Occasion, suspect: Suspect, hashes: frozenset[ListedHash], policy: Policy) -> None:
     """The stream is one of a group's; without a group there is one now."""
-    for _ in range(MAX_ROUNDS):
+    for _ in rounds():
         groups = read_groups(redis, occasion.stream.purpose)
         joined = [(name, state) for name, state in groups.rules.items() if hashes & set(state.hashes)]
         decided = [state.decided for _, state in joined if state.decided is not None]
@@ -111,7 +111,7 @@ def _join(redis: Redis, occasion: Occasion, suspect: Suspect, hashes: frozenset[
             done = _raise(redis, occasion, suspect, hashes, groups, decided, policy)
         if done:
             return
-    raise StoreError(f"stream {occasion.stream.stream_id}: groups changed {MAX_ROUNDS} times while one was decided on")
+    raise StoreError(f"stream {occasion.stream.stream_id}: groups changed all the time while one was decided on")
 
 
 def _is_decided(

@@ -1,7 +1,10 @@
 """Incidents as Redis keeps them: reading what is remembered, and the records that scripts write."""
 
-from collections.abc import Mapping
-from typing import Any
+import random
+import time
+from collections.abc import Iterator, Mapping
+from itertools import count
+from typing import Any, Final
 
 from redis import Redis
 
@@ -10,10 +13,26 @@ from worker.incidents.events import Event
 from worker.incidents.findings import Incident
 from worker.queue.keys import groups_owner, incidents_key
 
-MAX_ROUNDS = 50
-"""Each lost round means that another segment of the same stream settled; only a handful of them run at once."""
+GIVE_UP_SECONDS: Final = 60.0
+"""Above the time limit of any task: whatever many settle at once, a lost round means that another one's is done."""
+FIRST_PAUSE_SECONDS: Final = 0.002
+LONGEST_PAUSE_SECONDS: Final = 0.1
+_CHANCE: Final = random.SystemRandom()
+"""Processes that were forked from one draw apart."""
 
 _RULE = "rule:"
+
+
+def rounds(seconds: float = GIVE_UP_SECONDS) -> Iterator[None]:
+    """Another try each time that others' changes came in between, after a pause drawn at random, so that those who
+    try do not meet again; no more of them once `seconds` are over."""
+    until = time.monotonic() + seconds
+    for lost in count():
+        yield
+        if time.monotonic() >= until:
+            return
+        longest = min(FIRST_PAUSE_SECONDS * 2 ** min(lost, 10), LONGEST_PAUSE_SECONDS)
+        time.sleep(_CHANCE.uniform(0, longest))
 
 
 def read_incidents(redis: Redis, stream_id: str, purpose: str) -> StreamIncidents:

@@ -153,7 +153,7 @@ def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = Tr
         keys=[
             pending_key(stream_id),
             OVERDUE,
-            TRIES_PREFIX + name,
+            tries_key(stream_id, segment_key),
             slow_key(SlowPart.SEGMENTS, stream_id),
             *_trial_keys(stream_id),
         ],
@@ -199,7 +199,7 @@ def defer(
     run_script(
         redis,
         "defer",
-        keys=[pending_key(stream_id), OVERDUE, TRIES_PREFIX + name],
+        keys=[pending_key(stream_id), OVERDUE, tries_key(stream_id, begun.record.key)],
         args=[name, begun.record.key, delay_ms, counts, int(in_order), begun.token],
     )
 
@@ -209,9 +209,10 @@ def series_of(generation: int, epoch: int) -> str:
     return f"{generation}.{epoch}"
 
 
-def forget_tries(redis: Redis, stream_id: str, segment_key: str) -> None:
-    """Drops the counts of a settled segment."""
-    redis.delete(TRIES_PREFIX + member(stream_id, segment_key))
+def tries_key(stream_id: str, segment_key: str) -> str:
+    """Hash: how often a pending segment was begun, and what came of it; of a settled one, which of its hits are
+    published."""
+    return TRIES_PREFIX + member(stream_id, segment_key)
 
 
 def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
