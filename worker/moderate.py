@@ -33,6 +33,7 @@ from worker.polling.segments import (
     defer,
     end_trial,
     series_of,
+    unread_ms,
 )
 from worker.polling.validators import keep_validators
 from worker.process import Process
@@ -134,6 +135,13 @@ def _moderate(
     process: Process, judging: Judging, stream_id: str, begun: Begun, pace: Pace, pass_on: PassOn | None
 ) -> None:
     record = begun.record
+    if record.damaged:
+        _end_trial(process, stream_id, begun, pass_on, quick=True)
+        if not record.duration_ms:
+            record = replace(record, duration_ms=unread_ms(process.redis, stream_id))
+        _log.warning("stream %s segment %s: its record in Redis cannot be read", stream_id, record.key)
+        _fail(process, judging, stream_id, record, "damaged_record")
+        return
     if record.encryption is not None:
         _end_trial(process, stream_id, begun, pass_on, quick=True)
         _fail(process, judging, stream_id, record, "encrypted")
@@ -372,7 +380,7 @@ def _before_judging(
         pipe.time()
         kept, found, (seconds, microseconds) = pipe.execute()
     now = int(seconds) * 1000 + int(microseconds) // 1000
-    return None if kept is None else GateState.from_json(str(kept)), stuck_among(models, found, now_ms=now), now
+    return None if kept is None else GateState.read(str(kept)), stuck_among(models, found, now_ms=now), now
 
 
 def _keep_gate(redis: Redis, stream_id: str, record: SegmentRecord, gate: GateState) -> None:

@@ -64,10 +64,16 @@ def quarantined(redis: Redis, listed: Sequence[ListedHash]) -> frozenset[ListedH
         return frozenset()
     now = now_ms(redis)
     return frozenset(
-        one
-        for one, note in zip(listed, notes, strict=True)
-        if note is not None and int(json.loads(str(note))["until_ms"]) > now
+        one for one, note in zip(listed, notes, strict=True) if note is not None and _until_ms(str(note)) > now
     )
+
+
+def _until_ms(note: str) -> int:
+    """Until when a hash is in quarantine; what cannot be read silences nothing."""
+    try:
+        return int(json.loads(note)["until_ms"])
+    except (ValueError, TypeError, KeyError):
+        return 0
 
 
 def _flooding(redis: Redis, occasion: Occasion, listed: Sequence[ListedHash], flood: Flood) -> frozenset[ListedHash]:

@@ -16,7 +16,7 @@ import json
 import logging
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 from redis import Redis
@@ -173,10 +173,9 @@ def take_up(redis: Redis, *, hours: float) -> None:
         oldest_ms = now_ms(redis) - round(hours * 3_600_000)
         added: list[str] = []
         withdrawn: set[tuple[str, str | None]] = set()
-        for _, fields in elements:
-            try:
-                change = Change.from_json(str((fields or {}).get("change", "")))
-            except ChangeError:  # of a newer version of ours: whoever made it has a look-back that knows it
+        for _, values in elements:
+            change = _change(str((values or {}).get("change", "")))
+            if change is None:
                 continue
             if is_sought(change) and change.at_ms >= oldest_ms:
                 added.append(change.to_json())
@@ -193,9 +192,19 @@ def take_up(redis: Redis, *, hours: float) -> None:
             pipe.execute()
 
 
+def _change(text: str) -> Change | None:
+    """None: it is of a newer version of ours, and whoever made it has a look-back that knows it; or it is damaged."""
+    try:
+        return Change.from_json(text)
+    except ChangeError:
+        return None
+
+
 def _is_of(withdrawn: set[tuple[str, str | None]], text: str) -> bool:
     """Whether a change adds one of those entries; of None, any of the list."""
-    change = Change.from_json(text)
+    change = _change(text)
+    if change is None:
+        return False
     entry_id = None if change.entry is None else change.entry.entry
     return (change.list, entry_id) in withdrawn or (change.list, None) in withdrawn
 
@@ -222,7 +231,8 @@ def next_bulk_job(redis: Redis) -> Job | None:
 
 
 def _ready(jobs: Iterable[object], now: int, *, bulk: bool) -> list[Job]:
-    return [job for text in jobs if (job := _job(text)).bulk == bulk and job.is_ready(now)]
+    read = (_job(text) for text in jobs)
+    return [job for job in read if job is not None and job.bulk == bulk and job.is_ready(now)]
 
 
 def _first(jobs: Iterable[Job]) -> Job | None:
@@ -244,7 +254,8 @@ def _make(redis: Redis, *, now: int, hours: float) -> Job | None:
 
 def sought(redis: Redis, job: Job) -> list[Change]:
     """The hashes that a job seeks that is not of a list that came in whole."""
-    return [Change.from_json(str(text)) for text in redis.lrange(sought_key(job.id), 0, -1)]
+    read = (_change(str(text)) for text in redis.lrange(sought_key(job.id), 0, -1))
+    return [change for change in read if change is not None]
 
 
 def finish(redis: Redis, job: Job) -> None:
@@ -260,5 +271,13 @@ def job_record(job: Job) -> str:
     return json.dumps(asdict(job))
 
 
-def _job(text: object) -> Job:
-    return Job(**json.loads(str(text)))
+_FIELDS: Final = frozenset(field.name for field in fields(Job))
+
+
+def _job(text: object) -> Job | None:
+    """Of another version too. None: it cannot be read, and holds up no other one."""
+    try:
+        return Job(**{name: value for name, value in json.loads(str(text)).items() if name in _FIELDS})
+    except (ValueError, TypeError, AttributeError) as error:
+        _log.warning("a look-back in Redis cannot be read: %.100r: %s", text, error)
+        return None

@@ -10,7 +10,11 @@ if refused == '' and #said == 0 then
 end
 local others, known = 0, false
 for i = 1, #said, 2 do
-  local what = cjson.decode(said[i + 1])
+  -- Who said what cannot be read counts as gone.
+  local read, what = pcall(cjson.decode, said[i + 1])
+  if not read or type(what) ~= 'table' or not tonumber(what.at_ms) then
+    what = {at_ms = -math.huge}
+  end
   local own = said[i] == worker
   local alive = own or math.abs(now - what.at_ms) <= tonumber(ARGV[4])
   if own or not alive then

@@ -5,6 +5,7 @@ how often it was begun. The record goes when the segment is settled (`worker.inc
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from secrets import token_hex
@@ -15,6 +16,7 @@ from redis import Redis
 from worker.fetching.resource import ByteRange
 from worker.polling.outcome import NewSegment
 from worker.redisdb import run_script
+from worker.streams.coverage import KINDS, coverage_key
 from worker.streams.slowness import SlowPart, slow_key
 
 OVERDUE = "lw:overdue"
@@ -66,6 +68,8 @@ class SegmentRecord:
     """When its first picture was taken by the origin's own clock, where that is credible."""
     purpose: str = ""
     """Purpose of its watch generation. Empty in records of version 0.1.0: the stream's purpose holds."""
+    damaged: bool = False
+    """What Redis has cannot be read; of this record only what could be found is right. It is not kept."""
 
     @classmethod
     def of(cls, new: NewSegment, *, generation: int, purpose: str, admitted_ms: int) -> Self:
@@ -90,21 +94,60 @@ class SegmentRecord:
 
     def to_json(self) -> str:
         """One line that `from_json` reads back."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        values = asdict(self)
+        del values["damaged"]
+        return json.dumps(values, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Reads what `to_json` wrote, of another version too: unknown fields are ignored, missing ones defaulted.
 
         Raises:
-            ValueError, TypeError: it is something else.
+            ValueError, TypeError, KeyError, AttributeError: it is something else.
         """
-        known = {field.name for field in fields(cls)}
+        known = {field.name for field in fields(cls)} - {"damaged"}
         found: dict[str, Any] = {name: value for name, value in json.loads(text).items() if name in known}
+        for name, expected in (*((name, int) for name in _NUMBERS), ("key", str), ("url", str)):
+            if type(found[name]) is not expected:
+                raise TypeError(f"{name}: expected {expected.__name__}")
+        for name, expected in (("program_ms", int), ("purpose", str)):
+            if found.get(name) is not None and type(found[name]) is not expected:
+                raise TypeError(f"{name}: expected {expected.__name__}")
         for name in ("byte_range", "init_byte_range"):
             if found.get(name) is not None:
                 found[name] = ByteRange(offset=found[name]["offset"], length=found[name]["length"])
         return cls(**found)
+
+    @classmethod
+    def read(cls, key: str, text: str) -> Self:
+        """As `from_json`, of whatever Redis has under the segment's key: what is damaged is marked so."""
+        try:
+            return cls.from_json(text)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            of = _KEY.match(key)
+            generation, epoch, sequence = (0, 0, 0) if of is None else (int(part) for part in of.groups())
+            return cls(
+                key=key,
+                generation=generation,
+                epoch=epoch,
+                sequence=sequence,
+                url="",
+                duration_ms=_number_in(text, "duration_ms"),
+                capture_ms=_number_in(text, "capture_ms"),
+                admitted_ms=_number_in(text, "admitted_ms"),
+                damaged=True,
+            )
+
+
+_NUMBERS = ("generation", "epoch", "sequence", "duration_ms", "capture_ms", "admitted_ms")
+_KEY = re.compile(r"(\d{1,15})\.(\d{1,15})\..*\.(\d{1,15})\.[0-9a-f]+")
+"""As `worker.polling.hls.segment_key` makes it."""
+
+
+def _number_in(text: str, name: str) -> int:
+    """What a damaged record still says; 0 if it does not."""
+    found = re.search(rf'"{name}"\s*:\s*(\d{{1,15}})\s*[,}}]', text)
+    return 0 if found is None else int(found[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +208,7 @@ def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = Tr
         return None
     record, losses, deaths, fetches, trial = answer[1:]
     return Begun(
-        record=SegmentRecord.from_json(record),
+        record=SegmentRecord.read(segment_key, str(record)),
         losses=int(losses),
         deaths=int(deaths),
         fetches=int(fetches),
@@ -235,5 +278,20 @@ def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
 
 
 def pending_ms(records: Mapping[str, str]) -> int:
-    """Duration of the segments in a pending hash."""
-    return sum(int(json.loads(record)["duration_ms"]) for record in records.values())
+    """Duration of the segments in a pending hash, as far as it can be read."""
+    return sum(SegmentRecord.read(key, record).duration_ms for key, record in records.items())
+
+
+def unread_ms(redis: Redis, stream_id: str) -> int:
+    """Of what a stream has pending, the duration that no record tells: what is missing in its ledger, shared by the
+    damaged records that do not tell theirs."""
+    # In one transaction: a segment settled between two reads would be counted twice or not at all.
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hgetall(coverage_key(stream_id))
+        pipe.hgetall(pending_key(stream_id))
+        ledger, pending = pipe.execute()
+    records = [SegmentRecord.read(str(key), str(text)) for key, text in pending.items()]
+    mute = sum(record.damaged and not record.duration_ms for record in records)
+    accounted = sum(int(ms) for field, ms in ledger.items() if field == "moderated" or field.startswith(KINDS))
+    left = int(ledger.get("elapsed", 0)) - accounted - sum(record.duration_ms for record in records)
+    return max(0, left) // max(1, mute)
