@@ -1,7 +1,6 @@
 """Decisions: people judge incidents, once each, whoever asks for it and from where."""
 
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -23,13 +22,16 @@ from worker.incidents.events import (
 from worker.incidents.findings import Incident
 from worker.incidents.groupevents import joined_since
 from worker.incidents.grouprecord import due_member, group_record, streams_of
-from worker.incidents.store import MAX_ROUNDS, event_record, group_field, read_groups, read_incidents, state_field
+from worker.incidents.store import event_record, group_field, read_groups, read_incidents, rounds, state_field
 from worker.queue.keys import DECISIONS, FLOODS_DUE, entries_key, incident_key, incidents_key, named_key
-from worker.queue.taking import check_name
+from worker.queue.taking import LONGEST_LEASE_MS, check_name
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
 MAX_NOTE_LENGTH = 2000
 """Characters. A note explains a decision; it is no place for a report."""
+
+PATIENCE_SECONDS = 10.0
+"""Of a person who decides while segments of the stream end all the time."""
 
 KEPT_SECONDS = 400 * 24 * 3600
 """How long the record of a decided incident stays: the year for which the REPORT Act has reports preserved, and a month
@@ -77,8 +79,7 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
     """
     judged, name = _check_outcome(outcome), check_name(by)
     _check_note(note)
-    token = secrets.token_hex(16)
-    for _ in range(MAX_ROUNDS):
+    for _ in rounds(PATIENCE_SECONDS):
         with store_errors():
             found = _Found.read(redis, incident_id)
         if found is None:
@@ -122,7 +123,7 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
                 made.text,
                 closing.stream_key,
                 closing.text,
-                token,
+                LONGEST_LEASE_MS,
                 KEPT_SECONDS,
                 found.fields.get("take_token", ""),
                 int(bool(found.worse)),
@@ -146,7 +147,7 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
             raise _already(incident_id, answer[1], answer[2])
         if answer[0] == "worse":
             raise QueueError(f"incident {incident_id}: {found.worse} came since: take it again")
-    raise StoreError(f"incident {incident_id}: its stream's incidents changed {MAX_ROUNDS} times meanwhile: try again")
+    raise StoreError(f"incident {incident_id}: its stream's incidents change all the time: try again")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ LEASE_SECONDS = 20.0
 """How long a dead holder keeps others out."""
 RENEW_SECONDS = 5.0
 ASK_AGAIN_SECONDS = 0.25
+LEASE_MS = round(LEASE_SECONDS * 1000)
 
 
 class Lease:
@@ -45,9 +46,7 @@ class Lease:
         """Renews, every RENEW_SECONDS, until `done` is set or the lease is lost."""
         while not done.wait(RENEW_SECONDS):
             try:
-                kept = run_script(
-                    self._redis, "lease_renew", keys=[self.key], args=[self.token, round(LEASE_SECONDS * 1000)]
-                )
+                kept = run_script(self._redis, "lease_renew", keys=[self.key], args=[self.token, LEASE_MS])
             except (RedisError, OSError) as error:
                 _log.warning("lease %s is not renewed: %s", self.key, error)
                 continue
@@ -55,6 +54,13 @@ class Lease:
                 self._lost = True
                 return
             self._renewed_at = time.monotonic()
+
+
+def expire_within(redis: Redis, key: str, longest_ms: int) -> None:
+    """Shortens the life of a key that would stay longer than it is ever set for: expiry follows Redis's clock, which
+    may have gone back. A holder who lives renews it all the same."""
+    if redis.pttl(key) > longest_ms:
+        redis.pexpire(key, longest_ms)
 
 
 @contextmanager
@@ -65,7 +71,9 @@ def leased(redis: Redis, key: str, *, wait_seconds: float = 0.0) -> Iterator[Lea
     waiting = threading.Event()
     while True:
         with store_errors():
-            taken = redis.set(key, token, nx=True, px=round(LEASE_SECONDS * 1000))
+            taken = redis.set(key, token, nx=True, px=LEASE_MS)
+            if not taken:
+                expire_within(redis, key, LEASE_MS)
         if taken or time.monotonic() >= deadline:
             break
         waiting.wait(ASK_AGAIN_SECONDS)

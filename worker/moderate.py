@@ -32,8 +32,8 @@ from worker.polling.segments import (
     begin,
     defer,
     end_trial,
-    forget_tries,
     series_of,
+    unread_ms,
 )
 from worker.polling.validators import keep_validators
 from worker.process import Process
@@ -135,6 +135,13 @@ def _moderate(
     process: Process, judging: Judging, stream_id: str, begun: Begun, pace: Pace, pass_on: PassOn | None
 ) -> None:
     record = begun.record
+    if record.damaged:
+        _end_trial(process, stream_id, begun, pass_on, quick=True)
+        if not record.duration_ms:
+            record = replace(record, duration_ms=unread_ms(process.redis, stream_id))
+        _log.warning("stream %s segment %s: its record in Redis cannot be read", stream_id, record.key)
+        _fail(process, judging, stream_id, record, "damaged_record")
+        return
     if record.encryption is not None:
         _end_trial(process, stream_id, begun, pass_on, quick=True)
         _fail(process, judging, stream_id, record, "encrypted")
@@ -154,12 +161,12 @@ def _moderate(
         return
     _end_trial(process, stream_id, begun, pass_on, quick=True)
     facts = stream_facts(process.redis, stream_id, purpose=record.purpose)
-    gate, stuck = _gate_and_stuck(process.redis, stream_id, record, list(judging.models(drill=True)))
+    gate, stuck, now = _before_judging(process.redis, stream_id, record, list(judging.models(drill=True)))
     try:
         with pace.decoding():
             verdict = judging.pipeline.moderate(
                 data,
-                origin=Origin(stream=facts, capture_ms=record.capture_ms),
+                origin=Origin(stream=facts, capture_ms=record.capture_ms, judged_ms=now),
                 seed=process.seed(f"{stream_id} {record.key}"),
                 init=init,
                 gate=gate,
@@ -299,7 +306,6 @@ def _commit(
             ),
         ),
     )
-    forget_tries(process.redis, occasion.stream.stream_id, occasion.segment_key)
     if settled.outcome is not Settled.SETTLED:
         return
     now = now_ms(process.redis)
@@ -364,15 +370,17 @@ def gate_key(stream_id: str) -> str:
     return f"lw:gate:{stream_id}"
 
 
-def _gate_and_stuck(
+def _before_judging(
     redis: Redis, stream_id: str, record: SegmentRecord, models: Sequence[str]
-) -> tuple[GateState | None, frozenset[str]]:
-    """The picture last classified, and which of `models` are left out now; in one round trip."""
+) -> tuple[GateState | None, frozenset[str], int]:
+    """The picture last classified, which of `models` are left out now, and Redis's clock in ms; in one round trip."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.hget(gate_key(stream_id), f"{record.generation}.{record.epoch}")
         pipe.mget(stuck_keys(models))
-        kept, found = pipe.execute()
-    return None if kept is None else GateState.from_json(str(kept)), stuck_among(models, found)
+        pipe.time()
+        kept, found, (seconds, microseconds) = pipe.execute()
+    now = int(seconds) * 1000 + int(microseconds) // 1000
+    return None if kept is None else GateState.read(str(kept)), stuck_among(models, found, now_ms=now), now
 
 
 def _keep_gate(redis: Redis, stream_id: str, record: SegmentRecord, gate: GateState) -> None:

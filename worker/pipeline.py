@@ -48,6 +48,8 @@ class Origin:
     """When its first picture was live, in milliseconds of Redis's clock; for a file, of its own timeline."""
     offset_seconds: float = 0.0
     """Of its first picture from that of the whole input; 0 for a live segment."""
+    judged_ms: int | None = None
+    """When it is judged, in milliseconds of Redis's clock, by which allowances end. None: by this machine's clock."""
 
 
 class Pipeline:
@@ -222,7 +224,8 @@ class Pipeline:
             luma = frame.picture.luma()
             pdq, variants = hash_with_variants(luma, in_force.variants)
         with clock.stage("match"):
-            matches = marked(list_matches(in_force.bank, pdq, variants), now_ms=round(time() * 1000))
+            judged_ms = round(time() * 1000) if origin.judged_ms is None else origin.judged_ms
+            matches = marked(list_matches(in_force.bank, pdq, variants), now_ms=judged_ms)
         capture_ms = origin.capture_ms + round((frame.late_seconds + frame.pts_seconds) * 1000)
         seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
         facts = SampleFacts(

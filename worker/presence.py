@@ -152,7 +152,9 @@ def present(redis: Redis, role: Role) -> list[Presence]:
     Raises:
         RedisError: Redis failed.
     """
-    names = redis.zrangebyscore(list_key(role), now_ms(redis) - LIFE_MS, "+inf")
+    now = now_ms(redis)
+    # A sign that lies far ahead is of before Redis's clock went back: who lives has given another one soon.
+    names = redis.zrangebyscore(list_key(role), now - LIFE_MS, now + LIFE_MS)
     found = []
     for text in redis.mget([sign_key(role, str(name)) for name in names]) if names else ():
         with suppress(ValueError, TypeError, AttributeError):  # of another version

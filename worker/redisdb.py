@@ -1,6 +1,7 @@
 """Redis: one way to connect, one way to run our scripts, and one way to know that what they wrote is on disk."""
 
 import hashlib
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +25,13 @@ RETRIES = 4
 """Tries again after a lost connection, over about 2 s: a restart of Redis on a small data set is ridden out."""
 DISK_MILLISECONDS = 5_000
 """How long WAITAOF waits. It answers in about 1 ms with `appendfsync always`, in up to 1 s with `everysec`."""
+ONCE_SECONDS = 120
+"""How long a call is known by its token: longer than whoever made it can take to make it again. A client sends a
+script `RETRIES` times again, each time after `ANSWER_SECONDS` at most."""
+
+_ONCE = "--@once\n"
+"""First line, after that with flags, of a script that is not safe to be sent twice by itself (`once` in
+worker/lua/common.lua)."""
 
 
 def connect(url: str, *, retries: int = RETRIES) -> Redis:
@@ -69,21 +77,34 @@ def drop_idle_connections(redis: Redis) -> None:
     redis.connection_pool.disconnect(inuse_connections=False)
 
 
+def once_key(token: str) -> str:
+    """Where it is noted what the call of that token gave."""
+    return f"lw:once:{token}"
+
+
 class _Script(NamedTuple):
     source: str
     sha1: str
+    once: bool
+
+    def keys(self, keys: Sequence[str]) -> Sequence[str]:
+        """With one that names this call, if the script wants it; made once, however often the client sends it."""
+        return [*keys, once_key(secrets.token_hex(16))] if self.once else keys
 
 
 @cache
 def _script(name: str) -> _Script:
-    # Scripts cannot call one another: what several of them do stands in front of each.
     common, own = (
         files("worker").joinpath("lua", f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name)
     )
     # Redis reads a script's flags from the first line of all.
-    flags, rest = own.split("\n", 1) if own.startswith("#!") else ("", own)
-    source = f"{flags}\n{common}{rest}" if flags else common + own
-    return _Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+    flags, own = own.split("\n", 1) if own.startswith("#!") else ("", own)
+    once = own.startswith(_ONCE)
+    if once:
+        own = f"local function act()\n{own}end\nreturn once(act, {ONCE_SECONDS})\n"
+    # Scripts cannot call one another: what several of them do stands in front of each.
+    source = f"{flags}\n{common}{own}" if flags else common + own
+    return _Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), once)
 
 
 def run_script(
@@ -94,6 +115,7 @@ def run_script(
     `as_bytes`: texts in the answer are bytes, for what others wrote need not be UTF-8.
     """
     script = _script(name)
+    keys = script.keys(keys)
     options = {NEVER_DECODE: True} if as_bytes else {}
     execute: Callable[..., Any] = redis.execute_command
     try:
@@ -112,6 +134,7 @@ def run_script_to_disk(redis: Redis, name: str, *, keys: Sequence[str], args: Se
         StoreError: the script failed, or was not confirmed to be on disk in time. It may have been applied.
     """
     script = _script(name)
+    keys = script.keys(keys)
     with store_errors():
         answer, confirmed = _in_one_pipeline(redis, lambda pipe: pipe.evalsha(script.sha1, len(keys), *keys, *args))
         if isinstance(answer, NoScriptError):

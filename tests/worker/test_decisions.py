@@ -10,9 +10,9 @@ from scene import Scene
 from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts
 from worker.decisions import Outcome, decide
 from worker.errors import QueueError
-from worker.queue.keys import entries_key, incident_key, incidents_key
+from worker.queue.keys import incident_key
 from worker.queue.taking import take
-from worker.redisdb import connect, run_script
+from worker.redisdb import connect, once_key
 
 KEYS = tuple(f"lw:escalations:{severity}" for severity in Severity)
 
@@ -78,10 +78,12 @@ def test_decided_incident_is_open_no_more(scene: Scene) -> None:
 
 
 def contents(redis: Redis) -> dict[str, object]:
-    """All that is kept, by key."""
+    """All that is kept, by key; answers to scripts are not, which are there for some seconds."""
     read = {"hash": redis.hgetall, "zset": lambda key: redis.zrange(key, 0, -1), "stream": redis.xrange}
     kept: dict[str, object] = {}
     for key in redis.scan_iter("lw:*"):
+        if key.startswith(once_key("")):
+            continue
         kind = redis.type(key)
         kept[key] = read[kind](key) if kind in read else redis.lrange(key, 0, -1)
     return kept
@@ -266,23 +268,6 @@ def test_two_decide_at_once(scene: Scene, redis_url: str) -> None:
     (event,) = scene.published("lw:decisions")
     told = f"incident {incident} was decided already: {event['data']['outcome']}, by {event['data']['decided_by']}"
     assert refusals == [told] * 7
-
-
-def test_lost_answer_is_no_refusal(scene: Scene) -> None:
-    """A connection that breaks at the wrong moment would tell a person that his own decision was somebody else's."""
-    incident = scene.raise_incident("cam-1")
-
-    def attempt(version: int, token: str) -> list[str]:
-        keys = [incident_key(incident), entries_key(incident), incidents_key("cam-1"), "lw:decisions"]
-        field = "rule:live:known"
-        args = [incident, "ann", "harmless", "", 5, version, field, "{}", "made", KEYS[0], "closed", token, 60, "", 0]
-        return list(run_script(scene.redis, "decide", keys=keys, args=args))
-
-    assert attempt(0, "a") == ["clash"]  # its stream has changed since it was read
-    assert attempt(1, "a") == ["decided"]
-    assert attempt(1, "a") == ["decided"]
-    assert attempt(2, "b") == ["already", "harmless", "ann"]
-    assert scene.redis.xlen("lw:decisions") == 1
 
 
 def test_deciding_while_segments_end(scene: Scene, redis_url: str) -> None:

@@ -434,4 +434,4 @@ def test_all_of_a_deployment_runs_in_its_roles(server: ServerWithUsers, origin: 
     assert "NOPERM" not in logs
     assert "Traceback" not in logs
     assert (server.folder / "worker/password").read_text().strip() not in logs
-    assert "//worker:**@" in logs
+    assert "://worker:**@" in logs

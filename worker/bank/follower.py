@@ -214,7 +214,16 @@ class Follower:
         self._redis.hset(FOLLOWERS, name, json.dumps({"position": position, "at_ms": now}))
         if not self._forgot:
             told = self._redis.hgetall(FOLLOWERS)
-            gone = [one for one, text in told.items() if now - int(json.loads(text)["at_ms"]) > FORGOTTEN_MS]
+            gone = [one for one, text in told.items() if not reported_within(str(text), now, FORGOTTEN_MS)]
             if gone:
                 self._redis.hdel(FOLLOWERS, *gone)
             self._forgot = True
+
+
+def reported_within(text: str, now_ms: int, longest_ms: int) -> bool:
+    """Whether a process has reported so lately how far it follows the bank, or did so, by Redis's clock, in the future:
+    that clock went back. What another version wrote, or is damaged, is no report."""
+    try:
+        return now_ms - int(json.loads(text)["at_ms"]) <= longest_ms
+    except (ValueError, TypeError, KeyError):
+        return False

@@ -8,6 +8,7 @@ from redis import Redis
 from models.bank.bank import Bank
 from worker.bank.changelog import position
 from worker.bank.deployed import Deployed
+from worker.bank.follower import reported_within
 from worker.bank.keys import FOLLOWERS
 from worker.lookback.jobs import JOBS
 from worker.redisdb import now_ms, store_errors
@@ -47,9 +48,11 @@ def stats(redis: Redis, bank: Bank, deployed: Deployed) -> dict[str, Any]:
     with store_errors():
         now = now_ms(redis)
         look_backs = int(redis.hlen(JOBS))
-        told = {str(name): json.loads(str(text)) for name, text in redis.hgetall(FOLLOWERS).items()}
-    followers = {name: one for name, one in told.items() if now - int(one["at_ms"]) <= FOLLOWING_MS}
-    late = [name for name, one in followers.items() if position(one["position"]) < position(deployed.position)]
+        told = {str(name): str(text) for name, text in redis.hgetall(FOLLOWERS).items()}
+    followers = {name: json.loads(text) for name, text in told.items() if reported_within(text, now, FOLLOWING_MS)}
+    late = [
+        name for name, one in followers.items() if position(str(one.get("position", ""))) < position(deployed.position)
+    ]
     return {
         "entries": sum(bank.sizes.values()),
         "lists": {name: {"entries": bank.sizes[name], "version": bank.versions[name]} for name in bank.specs},

@@ -5,6 +5,7 @@ quarantine of a hash are a lead's, and end by themselves. Nothing else adds to t
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,13 +175,17 @@ def quarantined(redis: Redis) -> tuple[Quarantine, ...]:
     found = []
     for name, text in records.items():
         list_name, _, entry = str(name).partition("/")
-        told = json.loads(str(text))
-        if int(told["until_ms"]) > now:
-            found.append(
-                Quarantine(
-                    list=list_name, entry=entry, until_ms=int(told["until_ms"]), by=told["by"], reason=told["reason"]
-                )
+        with suppress(ValueError, TypeError, KeyError):  # damaged: it silences nothing
+            told = json.loads(str(text))
+            quarantine = Quarantine(
+                list=list_name,
+                entry=entry,
+                until_ms=int(told["until_ms"]),
+                by=str(told.get("by", "")),
+                reason=str(told.get("reason", "")),
             )
+            if quarantine.until_ms > now:
+                found.append(quarantine)
     return tuple(sorted(found, key=lambda one: one.until_ms))
 
 

@@ -203,7 +203,8 @@ def _advance_rule(
         previous = state.incident.finding.severity
         before = Extent.of(state.incident.finding)
         worse = bool(before.surpassed_by(incident.finding.severity, incident.finding.matches))
-        due = now_ms - incident.published_ms >= policy.update_seconds * 1000
+        # What was published in the future was so before Redis's clock went back.
+        due = not 0 <= now_ms - incident.published_ms < policy.update_seconds * 1000
         events = []
         # Whatever makes it worse is published at once: who decides has been shown all of it, or is refused.
         if due or worse or not incident.worse_published:

@@ -1,6 +1,7 @@
 """What is kept of a group incident, and the updates that tell which streams have joined it."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,8 @@ from worker.incidents.groupevents import streams_joined
 from worker.incidents.store import event_record, group_field, incident_record, read_groups
 from worker.queue.keys import FLOODS_DUE, groups_owner, incident_key, incidents_key, named_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
+
+_log = logging.getLogger(__name__)
 
 FORGOTTEN_MS = 3_600_000
 """After the cooldown, how long a group's state stays: it covers nothing any more."""
@@ -115,10 +118,18 @@ def tell_due(redis: Redis, *, deployment: str, policy: Policy) -> int:
         StoreError: Redis failed; what was not told is told by the next call.
     """
     with store_errors():
-        due = redis.zrangebyscore(FLOODS_DUE, "-inf", now_ms(redis), start=0, num=MAX_TOLD_AT_ONCE)
+        now = now_ms(redis)
+        # What lies further ahead than it is ever set was written down before Redis's clock went back.
+        spans = (("-inf", str(now)), (f"({now + update_ms(policy)}", "+inf"))
+        found = (redis.zrangebyscore(FLOODS_DUE, *span, start=0, num=MAX_TOLD_AT_ONCE) for span in spans)
+        due = [str(member) for members in found for member in members]
         for member in due:
-            purpose, _, name = str(member).partition(" ")
-            tell(redis, purpose, name, deployment=deployment, policy=policy)
+            purpose, _, name = member.partition(" ")
+            try:
+                tell(redis, purpose, name, deployment=deployment, policy=policy)
+            except (ValueError, TypeError, KeyError) as error:
+                _log.warning("group %s: its incident's record cannot be read: %r", member, error)
+                redis.zrem(FLOODS_DUE, member)
     return len(due)
 
 

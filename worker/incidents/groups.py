@@ -22,7 +22,7 @@ from worker.incidents.events import NamedStreams, Occasion, derived_id, escalati
 from worker.incidents.findings import Extent, Finding, Incident, nearest_of
 from worker.incidents.floods import Sifted, Suspect, sift, suspects
 from worker.incidents.grouprecord import Group, streams_of, tell, update_ms
-from worker.incidents.store import MAX_ROUNDS, read_groups, read_incidents
+from worker.incidents.store import read_groups, read_incidents, rounds
 from worker.operations import OPERATIONS
 from worker.queue.keys import flood_key, named_key
 from worker.redisdb import now_ms, run_script, store_errors
@@ -64,10 +64,16 @@ def quarantined(redis: Redis, listed: Sequence[ListedHash]) -> frozenset[ListedH
         return frozenset()
     now = now_ms(redis)
     return frozenset(
-        one
-        for one, note in zip(listed, notes, strict=True)
-        if note is not None and int(json.loads(str(note))["until_ms"]) > now
+        one for one, note in zip(listed, notes, strict=True) if note is not None and _until_ms(str(note)) > now
     )
+
+
+def _until_ms(note: str) -> int:
+    """Until when a hash is in quarantine; what cannot be read silences nothing."""
+    try:
+        return int(json.loads(note)["until_ms"])
+    except (ValueError, TypeError, KeyError):
+        return 0
 
 
 def _flooding(redis: Redis, occasion: Occasion, listed: Sequence[ListedHash], flood: Flood) -> frozenset[ListedHash]:
@@ -98,7 +104,7 @@ def _distinct(seen: Sequence[Suspect], flooding: Set[ListedHash]) -> list[tuple[
 
 def _join(redis: Redis, occasion: Occasion, suspect: Suspect, hashes: frozenset[ListedHash], policy: Policy) -> None:
     """The stream is one of a group's; without a group there is one now."""
-    for _ in range(MAX_ROUNDS):
+    for _ in rounds():
         groups = read_groups(redis, occasion.stream.purpose)
         joined = [(name, state) for name, state in groups.rules.items() if hashes & set(state.hashes)]
         decided = [state.decided for _, state in joined if state.decided is not None]
@@ -111,7 +117,7 @@ def _join(redis: Redis, occasion: Occasion, suspect: Suspect, hashes: frozenset[
             done = _raise(redis, occasion, suspect, hashes, groups, decided, policy)
         if done:
             return
-    raise StoreError(f"stream {occasion.stream.stream_id}: groups changed {MAX_ROUNDS} times while one was decided on")
+    raise StoreError(f"stream {occasion.stream.stream_id}: groups changed all the time while one was decided on")
 
 
 def _is_decided(

@@ -4,6 +4,7 @@ It has one version with them, and is written by the same script: so whichever se
 what the others have left behind.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,12 +14,13 @@ from redis import Redis
 
 from config.facts import Place
 from config.judgement import OrderState
-from worker.errors import StoreError
 from worker.incidents.deciding import StreamIncidents
 from worker.incidents.store import incidents_of
 from worker.polling.segments import SegmentRecord, pending_key
 from worker.queue.keys import incidents_key, windows_key
 from worker.redisdb import run_script
+
+_log = logging.getLogger(__name__)
 
 KEPT_SECONDS: Final = 3_600
 """Well above what a window reaches; a stream that is silent for longer begins anew."""
@@ -62,9 +64,6 @@ def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, bu
     Args:
         purpose: of the series' watch generation.
         but: key of the segment that ends, which nobody waits for.
-
-    Raises:
-        StoreError: something else is there than livewarden writes.
     """
     incidents, windows, earliest, record, pending = run_script(
         redis,
@@ -76,7 +75,7 @@ def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, bu
     return Remembered(
         incidents=incidents_of(_pairs(incidents), purpose),
         order=_decode(remembered.get(series)),
-        earliest_pending=Place(SegmentRecord.from_json(record).capture_ms, earliest) if earliest else None,
+        earliest_pending=Place(SegmentRecord.read(earliest, record).capture_ms, earliest) if earliest else None,
         over=tuple(name for name in remembered if name != series and name not in pending),
     )
 
@@ -91,5 +90,6 @@ def _decode(text: str | None) -> OrderState:
         return OrderState()
     try:
         return _STATE.validate_json(text)
-    except ValidationError as error:
-        raise StoreError(f"windows in Redis: {text[:100]!r}: expected what livewarden writes") from error
+    except ValidationError:
+        _log.warning("windows in Redis begin anew: %r: expected what livewarden writes", text[:100])
+        return OrderState()

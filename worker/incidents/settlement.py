@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from redis import Redis
 
@@ -16,7 +17,8 @@ from worker.incidents.events import Event, Occasion
 from worker.incidents.floods import Sifted
 from worker.incidents.groups import divert, quarantined
 from worker.incidents.orderstore import KEPT_SECONDS, OrderChange, read_in_order
-from worker.incidents.store import MAX_ROUNDS, event_record, incident_record, read_incidents, state_field
+from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
+from worker.polling.segments import tries_key
 from worker.queue.keys import incidents_key, windows_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
@@ -28,6 +30,26 @@ class Settled(StrEnum):
     """Written now."""
     ENDED = "ended"
     """It was not pending any more: somebody else has ended it, and nothing was written."""
+    LATE = "late"
+    """Likewise, but its hits were not known, and are published now; its account is the other's."""
+
+
+KNOWN_SECONDS: Final = 120
+"""How long it is known which hits of a segment are published: well above the time for which a task may run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    """One to settle a segment, as others see it."""
+
+    hits: tuple[str, ...]
+    """What is published of the segment once this is written, ascending."""
+    after: str = ""
+    """What was published before, as Redis has it, of a segment that another has ended; empty: it is pending."""
+
+    @classmethod
+    def new(cls, hits: Sequence[Hit]) -> "_Attempt":
+        return cls(hits=tuple(sorted({_name(hit) for hit in hits})))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +83,10 @@ def settle(
     """Ends a pending segment, once, whatever is redelivered or dies on the way.
 
     Decides optimistically: reads what is remembered of the stream, decides here, and writes by one script if nothing
-    has changed meanwhile; else it reads again. When this returns, what it tells is on Redis's disk. Hits that rest on
-    hashes in quarantine, or on those that flood, are only counted; in a flood the stream has joined a group's incident.
+    has changed meanwhile; else it reads again. Two workers may have had the segment: the first has its account, and
+    what only the second has found is published too. When this returns, what it tells is on Redis's disk.
+    Hits that rest on hashes in quarantine, or on those that flood, are only counted; in a flood the stream has joined a
+    group's incident.
 
     Args:
         hits: as `policy.evaluate` gave them for the segment's samples; none for a segment that was skipped or failed.
@@ -78,18 +102,22 @@ def settle(
     in_order = None
     if segment is not None and policy.in_order:
         in_order = replace(segment, silent=sifted.silent | _silent_in_windows(redis, segment, policy))
+    attempt = _Attempt.new(sifted.hits)
     if not sifted.hits and not sifted.muted and in_order is None:
         nothing = Advance(rules={}, incidents=(), events=())
-        outcome = _write(redis, occasion, None, nothing, coverage_increments, stream_fields, OrderChange())
+        outcome = _write(redis, occasion, None, nothing, coverage_increments, stream_fields, OrderChange(), attempt)
         return SettleResult(outcome=Settled(outcome))
-    for _ in range(MAX_ROUNDS):
+    for _ in rounds():
         round_ = _decide(redis, occasion, sifted, policy, in_order)
         told = {}
         if round_.problems:
             told["degraded"] = json.dumps(sorted({*occasion.degraded, *round_.problems}))
+        fields = {**stream_fields, **told}
         outcome = _write(
-            redis, occasion, round_.version, round_.step, coverage_increments, {**stream_fields, **told}, round_.order
+            redis, occasion, round_.version, round_.step, coverage_increments, fields, round_.order, attempt
         )
+        if outcome == "ended" and segment is not None and sifted.hits:
+            return _settle_late(redis, occasion, sifted, policy, attempt)
         if outcome != "clash":
             done = Settled(outcome)
             return SettleResult(
@@ -100,9 +128,39 @@ def settle(
                 silent=round_.silent,
                 problems=round_.problems,
             )
-    raise StoreError(
-        f"stream {occasion.stream.stream_id}: incidents changed {MAX_ROUNDS} times while one was decided on"
-    )
+    raise _clashed(occasion)
+
+
+def _settle_late(redis: Redis, occasion: Occasion, sifted: Sifted, policy: Policy, attempt: _Attempt) -> SettleResult:
+    """Publishes hits that nobody knew of when another worker ended the segment."""
+    for _ in rounds():
+        with store_errors():
+            before = str(redis.hget(tries_key(occasion.stream.stream_id, occasion.segment_key), "hits") or "[]")
+        known = frozenset(json.loads(before))
+        new = tuple(hit for hit in sifted.hits if _name(hit) not in known)
+        if not new:
+            return SettleResult(outcome=Settled.ENDED)
+        round_ = _decide(redis, occasion, Sifted(hits=new, silent=sifted.silent), policy, None)
+        now_known = _Attempt(hits=tuple(sorted(known.union(attempt.hits))), after=before)
+        if _write(redis, occasion, round_.version, round_.step, {}, {}, OrderChange(), now_known) == "late":
+            return SettleResult(
+                outcome=Settled.LATE,
+                events=round_.step.events,
+                settled_ms=round_.now_ms,
+                version=round_.version,
+                silent=round_.silent,
+            )
+    raise _clashed(occasion)
+
+
+def _name(hit: Hit) -> str:
+    """The same for the same picture, rule and matches, whoever found it."""
+    listed = " ".join(sorted(f"{match.list}/{match.entry}" for match in hit.matches))
+    return f"{hit.rule} {hit.capture_ms} {listed}"
+
+
+def _clashed(occasion: Occasion) -> StoreError:
+    return StoreError(f"stream {occasion.stream.stream_id}: incidents changed all the time while one was decided on")
 
 
 def _silent_in_windows(redis: Redis, segment: SegmentFacts, policy: Policy) -> frozenset[ListedHash]:
@@ -163,6 +221,7 @@ def _write(
     coverage_increments: Mapping[str, int],
     stream_fields: Mapping[str, str],
     order: OrderChange,
+    attempt: _Attempt,
 ) -> str:
     stream_id = occasion.stream.stream_id
     answer = run_script_to_disk(
@@ -175,6 +234,7 @@ def _write(
             f"lw:coverage:{stream_id}",
             f"lw:stream:{stream_id}",
             windows_key(stream_id),
+            tries_key(stream_id, occasion.segment_key),
         ],
         args=[
             occasion.segment_key,
@@ -191,6 +251,9 @@ def _write(
             order.text,
             json.dumps(order.over),
             KEPT_SECONDS,
+            json.dumps(attempt.hits),
+            KNOWN_SECONDS,
+            attempt.after,
         ],
     )
     return str(answer)

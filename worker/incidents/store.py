@@ -1,19 +1,42 @@
 """Incidents as Redis keeps them: reading what is remembered, and the records that scripts write."""
 
-from collections.abc import Mapping
-from typing import Any
+import logging
+import random
+import time
+from collections.abc import Iterator, Mapping
+from itertools import count
+from typing import Any, Final
 
 from redis import Redis
 
+from worker.errors import StoreError
 from worker.incidents.deciding import RuleState, StreamIncidents, decode
 from worker.incidents.events import Event
 from worker.incidents.findings import Incident
 from worker.queue.keys import groups_owner, incidents_key
 
-MAX_ROUNDS = 50
-"""Each lost round means that another segment of the same stream settled; only a handful of them run at once."""
+_log = logging.getLogger(__name__)
+
+GIVE_UP_SECONDS: Final = 60.0
+"""Above the time limit of any task: whatever many settle at once, a lost round means that another one's is done."""
+FIRST_PAUSE_SECONDS: Final = 0.002
+LONGEST_PAUSE_SECONDS: Final = 0.1
+_CHANCE: Final = random.SystemRandom()
+"""Processes that were forked from one draw apart."""
 
 _RULE = "rule:"
+
+
+def rounds(seconds: float = GIVE_UP_SECONDS) -> Iterator[None]:
+    """Another try each time that others' changes came in between, after a pause drawn at random, so that those who
+    try do not meet again; no more of them once `seconds` are over."""
+    until = time.monotonic() + seconds
+    for lost in count():
+        yield
+        if time.monotonic() >= until:
+            return
+        longest = min(FIRST_PAUSE_SECONDS * 2 ** min(lost, 10), LONGEST_PAUSE_SECONDS)
+        time.sleep(_CHANCE.uniform(0, longest))
 
 
 def read_incidents(redis: Redis, stream_id: str, purpose: str) -> StreamIncidents:
@@ -22,32 +45,41 @@ def read_incidents(redis: Redis, stream_id: str, purpose: str) -> StreamIncident
 
 
 def incidents_of(record: Mapping[Any, Any], purpose: str) -> StreamIncidents:
-    """What a stream's hash says of one purpose.
-
-    Raises:
-        StoreError: something else than livewarden writes.
-    """
+    """What a stream's hash says of one purpose. A rule whose state cannot be read begins anew: rather an incident too
+    many than one too few."""
     fields = {str(name): str(value) for name, value in record.items()}
     rules: dict[str, RuleState] = {}
     for name, text in fields.items():
         _, _, rest = name.partition(_RULE)
         kept_for, _, rule = rest.rpartition(":")
         if kept_for == purpose:
-            rules[rule] = decode(text)
+            state = _read_state(name, text)
+            if state is not None:
+                rules[rule] = state
         elif rule and not kept_for and state_field(rule, purpose) not in fields:
             # Version 0.1.0 kept all purposes in one. Its open incident says which that was.
-            state = decode(text)
-            if purpose == ("live" if state.incident is None else state.incident.purpose):
+            state = _read_state(name, text)
+            if state is not None and purpose == ("live" if state.incident is None else state.incident.purpose):
                 rules[rule] = state
     return StreamIncidents(version=int(fields.get("version", 0)), rules=rules)
 
 
 def read_groups(redis: Redis, purpose: str) -> StreamIncidents:
-    """The groups of streams of one purpose, by name."""
+    """The groups of streams of one purpose, by name; one whose state cannot be read begins anew."""
     record = redis.hgetall(incidents_key(groups_owner(purpose)))
     fields = {str(name): str(value) for name, value in record.items()}
-    rules = {name.removeprefix(_RULE): decode(text) for name, text in fields.items() if name.startswith(_RULE)}
+    read = {name: _read_state(name, text) for name, text in fields.items() if name.startswith(_RULE)}
+    rules = {name.removeprefix(_RULE): state for name, state in read.items() if state is not None}
     return StreamIncidents(version=int(fields.get("version", 0)), rules=rules)
+
+
+def _read_state(field: str, text: str) -> RuleState | None:
+    """None: it cannot be read, which is logged."""
+    try:
+        return decode(text)
+    except StoreError as error:
+        _log.warning("%s: %s", field, error)
+        return None
 
 
 def state_field(rule: str, purpose: str) -> str:

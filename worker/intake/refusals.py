@@ -16,9 +16,9 @@ from worker.intake.envelope import WATCH, Call
 from worker.intake.keys import COUNTS, NEWEST, REFUSED, UNPUBLISHED, published_key
 from worker.operations import OPERATIONS, operations_event
 from worker.printable import printable
-from worker.redisdb import now_ms, run_script
+from worker.redisdb import ONCE_SECONDS, now_ms, once_key, run_script
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS, refused_event
-from worker.streams.registry import ONCE_SECONDS, check_stream_id, once_key
+from worker.streams.registry import check_stream_id
 
 REFUSED_EVENT: Final = "livewarden.operations.intake_refused.v1"
 

@@ -26,8 +26,8 @@ from worker.coredumps import forbid_dumps
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import leased
 from worker.logsetup import set_up_logging
-from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, Job, job_record, next_bulk_job
-from worker.lookback.looking import REST_MS, Lookback, search
+from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, job_record, next_bulk_job
+from worker.lookback.looking import Lookback, search
 from worker.lookback.scan import IN_BULK
 from worker.objectstore import ObjectStore
 from worker.process import Process

@@ -3,8 +3,8 @@
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import TypedDict
+from dataclasses import fields, replace
+from typing import Any, TypedDict
 
 from redis import Redis
 
@@ -120,14 +120,19 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
     Raises:
         StoreError: Redis failed; it may have been raised. Call again.
     """
-    group = json.loads(text)
-    watch = json.loads(group["facts"])
-    pictures: dict[tuple[str, int], tuple[Row, list[ListMatch]]] = {}
-    for hit in map(json.loads, group["hits"]):
-        row = watch | hit["row"]
-        _, matches = pictures.setdefault((row["segment_key"], row["capture_ms"]), (row, []))
-        matches.append(ListMatch(**{**hit["match"], "tags": tuple(hit["match"]["tags"])}))
-    first, _ = next(iter(pictures.values()))
+    try:
+        group = json.loads(text)
+        watch = json.loads(group["facts"])
+        pictures: dict[tuple[str, int], tuple[Row, list[ListMatch]]] = {}
+        for hit in map(json.loads, group["hits"]):
+            row = watch | hit["row"]
+            _, matches = pictures.setdefault((row["segment_key"], row["capture_ms"]), (row, []))
+            matches.append(_match(hit["match"]))
+        first, _ = next(iter(pictures.values()))
+    except (ValueError, TypeError, KeyError, AttributeError, StopIteration) as error:
+        # The next one is raised all the same.
+        _log.error("what looking back found cannot be read: %.200r: %s", text, error)
+        return
     occasion = Occasion(
         stream=stream_facts_of(first),
         generation=watch["generation"],
@@ -150,6 +155,15 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
         # Trying again would end the same way, and keep all others waiting for ever.
         _log.error("stream %s: what looking back found cannot be raised: %s", watch["stream_id"], error)
         redis.hdel(pending_key(watch["stream_id"]), group["segment"])
+
+
+_OF_MATCH = frozenset(field.name for field in fields(ListMatch))
+
+
+def _match(record: dict[str, Any]) -> ListMatch:
+    """As `match_record` made it, of another version too."""
+    known = {name: value for name, value in record.items() if name in _OF_MATCH}
+    return ListMatch(**known | {"tags": tuple(known.get("tags", ()))})
 
 
 def _new_hits(

@@ -16,7 +16,7 @@ import json
 import logging
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 from redis import Redis
@@ -27,6 +27,7 @@ from models.bank.delta import Change, ChangeOp
 from models.bank.entries import HashKind
 from models.errors import ChangeError
 from worker.bank.keys import CHANGES
+from worker.lease import LEASE_MS, expire_within
 from worker.redisdb import now_ms, run_script, store_errors
 
 _log = logging.getLogger(__name__)
@@ -42,6 +43,12 @@ LEASE: Final = "lw:lookback:lease"
 REST: Final = "lw:lookback:rest"
 BULK_LEASE: Final = "lw:lookback:bulk-lease"
 BULK_REST: Final = "lw:lookback:bulk-rest"
+
+REST_MS: Final = 15_000
+"""After the store failed."""
+
+GONE: Final = -2
+"""What PTTL says of a key that is not there."""
 
 MOST_SOUGHT: Final = 5_000
 """Hashes a job: comparing 10^7 logged pictures with them takes half a minute of one core."""
@@ -78,6 +85,10 @@ class Job:
         """When it may go on."""
         return self.arrived_ms + SETTLED_MS if self.last_pass else 0
 
+    def is_ready(self, now_ms: int) -> bool:
+        """Whether it may go on now. A hash that came in the future came before Redis's clock went back."""
+        return self.ready_ms <= now_ms or self.arrived_ms > now_ms
+
 
 def sought_key(job_id: str) -> str:
     """The changes that a job seeks."""
@@ -107,16 +118,16 @@ def is_sought(change: Change) -> bool:
 
 def is_due(redis: Redis) -> bool:
     """Whether there is something to do, and nobody at it. Cheap: asked every two seconds."""
+    with store_errors():
+        if _is_held(redis, LEASE, REST):
+            return False
     with store_errors(), redis.pipeline(transaction=False) as pipe:
-        pipe.exists(LEASE, REST)
         pipe.exists(WAITING, FOUND, AGAIN)
         pipe.hvals(JOBS)
         pipe.xrevrange(CHANGES, count=1)
         pipe.get(POSITION)
         pipe.time()
-        held, waiting, jobs, newest, position, (seconds, microseconds) = pipe.execute()
-    if held:
-        return False
+        waiting, jobs, newest, position, (seconds, microseconds) = pipe.execute()
     unread = bool(newest) and str(newest[0][0]) != position
     now = int(seconds) * 1000 + int(microseconds) // 1000
     return bool(waiting) or unread or bool(_ready(jobs, now, bulk=False))
@@ -125,7 +136,21 @@ def is_due(redis: Redis) -> bool:
 def is_bulk_due(redis: Redis) -> bool:
     """As `is_due`, of lists that came in whole."""
     with store_errors():
-        return not redis.exists(BULK_LEASE, BULK_REST) and next_bulk_job(redis) is not None
+        return not _is_held(redis, BULK_LEASE, BULK_REST) and next_bulk_job(redis) is not None
+
+
+def _is_held(redis: Redis, lease: str, rest: str) -> bool:
+    """Whether somebody is at it, or it rests."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.pttl(lease)
+        pipe.pttl(rest)
+        lease_ms, rest_ms = (int(left_ms) for left_ms in pipe.execute())
+    # What stays longer than it is ever set for was set before Redis's clock went back.
+    if lease_ms > LEASE_MS:
+        expire_within(redis, lease, LEASE_MS)
+    if rest_ms > REST_MS:
+        redis.delete(rest)
+    return lease_ms != GONE or (rest_ms != GONE and rest_ms <= REST_MS)
 
 
 def take_up(redis: Redis, *, hours: float) -> None:
@@ -148,10 +173,9 @@ def take_up(redis: Redis, *, hours: float) -> None:
         oldest_ms = now_ms(redis) - round(hours * 3_600_000)
         added: list[str] = []
         withdrawn: set[tuple[str, str | None]] = set()
-        for _, fields in elements:
-            try:
-                change = Change.from_json(str((fields or {}).get("change", "")))
-            except ChangeError:  # of a newer version of ours: whoever made it has a look-back that knows it
+        for _, values in elements:
+            change = _change(str((values or {}).get("change", "")))
+            if change is None:
                 continue
             if is_sought(change) and change.at_ms >= oldest_ms:
                 added.append(change.to_json())
@@ -168,9 +192,19 @@ def take_up(redis: Redis, *, hours: float) -> None:
             pipe.execute()
 
 
+def _change(text: str) -> Change | None:
+    """None: it is of a newer version of ours, and whoever made it has a look-back that knows it; or it is damaged."""
+    try:
+        return Change.from_json(text)
+    except ChangeError:
+        return None
+
+
 def _is_of(withdrawn: set[tuple[str, str | None]], text: str) -> bool:
     """Whether a change adds one of those entries; of None, any of the list."""
-    change = Change.from_json(text)
+    change = _change(text)
+    if change is None:
+        return False
     entry_id = None if change.entry is None else change.entry.entry
     return (change.list, entry_id) in withdrawn or (change.list, None) in withdrawn
 
@@ -197,7 +231,8 @@ def next_bulk_job(redis: Redis) -> Job | None:
 
 
 def _ready(jobs: Iterable[object], now: int, *, bulk: bool) -> list[Job]:
-    return [job for text in jobs if (job := _job(text)).bulk == bulk and job.ready_ms <= now]
+    read = (_job(text) for text in jobs)
+    return [job for job in read if job is not None and job.bulk == bulk and job.is_ready(now)]
 
 
 def _first(jobs: Iterable[Job]) -> Job | None:
@@ -219,7 +254,8 @@ def _make(redis: Redis, *, now: int, hours: float) -> Job | None:
 
 def sought(redis: Redis, job: Job) -> list[Change]:
     """The hashes that a job seeks that is not of a list that came in whole."""
-    return [Change.from_json(str(text)) for text in redis.lrange(sought_key(job.id), 0, -1)]
+    read = (_change(str(text)) for text in redis.lrange(sought_key(job.id), 0, -1))
+    return [change for change in read if change is not None]
 
 
 def finish(redis: Redis, job: Job) -> None:
@@ -235,5 +271,13 @@ def job_record(job: Job) -> str:
     return json.dumps(asdict(job))
 
 
-def _job(text: object) -> Job:
-    return Job(**json.loads(str(text)))
+_FIELDS: Final = frozenset(field.name for field in fields(Job))
+
+
+def _job(text: object) -> Job | None:
+    """Of another version too. None: it cannot be read, and holds up no other one."""
+    try:
+        return Job(**{name: value for name, value in json.loads(str(text)).items() if name in _FIELDS})
+    except (ValueError, TypeError, AttributeError) as error:
+        _log.warning("a look-back in Redis cannot be read: %.100r: %s", text, error)
+        return None

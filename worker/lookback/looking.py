@@ -26,6 +26,7 @@ from worker.lookback.jobs import (
     JOBS,
     LEASE,
     REST,
+    REST_MS,
     TOLD,
     Job,
     finish,
@@ -43,9 +44,6 @@ _log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 4.0
 """Of one task: with the step in hand well under the time limit of tasks."""
-
-REST_MS = 15_000
-"""After the store failed."""
 
 TOLD_SPARE_MS = 3_600_000
 """How much longer than the log, hits are remembered as told."""

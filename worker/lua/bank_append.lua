@@ -1,3 +1,4 @@
+--@once
 -- Makes changes of the bank, all or none, in their order.
 -- KEYS: stream of changes, times at which lists were refreshed, snapshot in force, history.
 -- ARGV: who makes them, changes as a JSON array of JSON texts, name of the list that is thereby refreshed ('' for none),

@@ -1,3 +1,4 @@
+--@once
 -- Puts a snapshot in force, if its writer still has the lease, and forgets the changes that even the one before it holds.
 -- KEYS: lease, snapshot in force, stream of changes, times at which lists were refreshed, history.
 -- ARGV: token of the lease, name of the snapshot, its watermark, name of a list that is thereby refreshed ('' for none),

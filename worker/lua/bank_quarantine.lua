@@ -1,3 +1,4 @@
+--@once
 -- Sets or lifts the quarantine of one entry. KEYS: quarantine, history.
 -- ARGV: list/entry, JSON of the quarantine ('' lifts it), act for the history as JSON, how many acts are kept.
 -- Returns 1, or 0 if there was none to lift.

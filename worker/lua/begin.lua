@@ -1,9 +1,10 @@
 -- Begins work on a segment, under a lease, and counts the beginning before the work starts: a pool child that dies in
--- it leaves the count behind. An orderly end takes it back.
+-- it leaves the count behind. An orderly end takes it back. Sent twice it counts once.
 -- KEYS: pending hash, overdue set, tries hash, mark of slow streams, trial, mark of quick streams, segments that wait
 --   for the trial's end. ARGV: member of the overdue set, segment key, lease
 --   in ms, seconds that the tries are kept, 1 if a slow stream's segment may be begun here,
---   longest time of a trial in ms, token of this beginning: sent twice, it is answered as the first time.
+--   longest time of a trial in ms, token of this beginning, by which the lease is its own: sent twice, it is answered as
+--   the first time.
 -- Returns {'settled'}, {'leased'}, {'slow'} (nothing was begun: it belongs to the slow queue),
 --   {'parked'} (nothing was begun: it is sent when the stream's trial is over), or {'begun', record, begun before and never ended, decoder deaths, failed fetches, 1 if it
 --   is the stream's trial}.
@@ -13,12 +14,16 @@ local record = redis.call('HGET', KEYS[1], ARGV[2])
 if not record then
   return {'settled'}
 end
-if redis.call('HGET', KEYS[3], 'token') == ARGV[7] then
-  local was = redis.call('HMGET', KEYS[3], 'begun', 'deaths', 'fetches', 'trial')
-  return {'begun', record, was[1] - 1, tonumber(was[2] or 0), tonumber(was[3] or 0), tonumber(was[4] or 0)}
+local tries = redis.call('HMGET', KEYS[3], 'leased_until_ms', 'token', 'begun', 'deaths', 'fetches', 'trial')
+
+local function answer(begun, trial)
+  return {'begun', record, begun - 1, tonumber(tries[4] or 0), tonumber(tries[5] or 0), trial}
 end
-local leased_until = redis.call('HGET', KEYS[3], 'leased_until_ms')
-if leased_until and now_ms < tonumber(leased_until) then
+
+if tries[2] == ARGV[7] then
+  return answer(tonumber(tries[3]), tonumber(tries[6]))
+end
+if still_to_come(tries[1], now_ms, ARGV[3]) then
   return {'leased'}
 end
 if ARGV[5] ~= '1' and redis.call('HGET', KEYS[4], 'slow') == '1' then
@@ -27,6 +32,7 @@ end
 local trial = 0
 -- Of a stream that is not known to be quick one segment at a time is fetched where everybody shares.
 if ARGV[5] ~= '1' and redis.call('EXISTS', KEYS[6]) == 0 then
+  expire_within(KEYS[5], ARGV[6])
   if not redis.call('SET', KEYS[5], ARGV[2], 'NX', 'PX', ARGV[6]) then
     redis.call('ZADD', KEYS[7], 'NX', now_ms, ARGV[2])
     redis.call('EXPIRE', KEYS[7], ARGV[4])
@@ -38,5 +44,4 @@ local begun = redis.call('HINCRBY', KEYS[3], 'begun', 1)
 redis.call('HSET', KEYS[3], 'leased_until_ms', now_ms + ARGV[3], 'token', ARGV[7], 'trial', trial)
 redis.call('EXPIRE', KEYS[3], ARGV[4])
 redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
-local tries = redis.call('HMGET', KEYS[3], 'deaths', 'fetches')
-return {'begun', record, begun - 1, tonumber(tries[1] or 0), tonumber(tries[2] or 0), trial}
+return answer(begun, trial)

@@ -1,5 +1,63 @@
 -- What stands in front of every script.
 
+-- Runs a script whose first line is `--@once`. A client whose connection breaks before the answer comes sends the same
+-- again: the first answer is kept under the last key, which names this call, and nothing is done a second time.
+local function once(act, kept_seconds)
+  local call = table.remove(KEYS)
+  local before = redis.call('GET', call)
+  if before then
+    -- A write, so that WAITAOF after it waits for what was done.
+    redis.call('EXPIRE', call, kept_seconds)
+    return cmsgpack.unpack(before)
+  end
+  local answer = act()
+  -- What was done stands, also where Redis has no room for the answer.
+  redis.pcall('SET', call, cmsgpack.pack(answer), 'EX', kept_seconds)
+  return answer
+end
+
+-- Whether a time in ms lies ahead, and no further than it was ever set: then Redis's clock went back since.
+local function still_to_come(at_ms, now_ms, longest_ms)
+  local left_ms = (tonumber(at_ms or 0) or 0) - now_ms
+  return left_ms > 0 and left_ms <= tonumber(longest_ms)
+end
+
+-- Of a sorted set of times in ms, the members whose time has come, the earliest first, and after them those that lie
+-- further ahead than any is ever set.
+local function due_members(set, now_ms, longest_ms, most)
+  local members = redis.call('ZRANGE', set, '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, most)
+  if #members < tonumber(most) then
+    local beyond = string.format('(%.0f', now_ms + longest_ms)
+    for _, member in ipairs(redis.call('ZRANGE', set, beyond, '+inf', 'BYSCORE', 'LIMIT', 0, most - #members)) do
+      table.insert(members, member)
+    end
+  end
+  return members
+end
+
+-- How many members `due_members` would give, had it no limit.
+local function count_due(set, now_ms, longest_ms)
+  return redis.call('ZCOUNT', set, '-inf', now_ms)
+    + redis.call('ZCOUNT', set, string.format('(%.0f', now_ms + longest_ms), '+inf')
+end
+
+-- Shortens the life of a key that would stay longer than it is ever set for: expiry follows the clock.
+local function expire_within(key, longest_ms)
+  if redis.call('PTTL', key) > tonumber(longest_ms) then
+    redis.call('PEXPIRE', key, longest_ms)
+  end
+end
+
+-- Likewise, of the end of a lease in ms that a hash keeps. Returns the end; nil: there is none.
+local function lease_within(key, field, now_ms, longest_ms)
+  local until_ms = tonumber(redis.call('HGET', key, field) or '')
+  if until_ms and until_ms - now_ms > tonumber(longest_ms) then
+    until_ms = now_ms + longest_ms
+    redis.call('HSET', key, field, until_ms)
+  end
+  return until_ms
+end
+
 -- Keeps acts on the bank, given as JSON texts, in their stream; of very many the oldest go.
 local function note_acts(stream, acts, kept)
   for _, act in ipairs(acts) do

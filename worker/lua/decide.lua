@@ -1,9 +1,10 @@
+--@once
 -- Records a decision, if the incident is undecided, nobody else holds it, and its stream's incidents are unchanged.
 -- KEYS: incident, its entries, incidents of the stream or of the groups, decisions; for a group's incident its
 --   streams; where some of them joined since it was shown also the streams of the incident that these become, and the
 --   groups that have streams to tell.
 -- ARGV: incident id, who decides, outcome, note, time in ms, version of the incidents, field of the rule's state, its
---   new state, decision event, stream of the closing event, closing event, token of this attempt, seconds that the
+--   new state, decision event, stream of the closing event, closing event, longest lease in ms, seconds that the
 --   record is kept, token of the take that the caller knows of ('' if none), whether something worse than what was
 --   shown is there (1 or 0); for a group's incident how many streams the caller knows of; where some joined since, as
 --   JSON: the incident that they become {id, severity, fields}, its events [{stream, incident, text}], its streams
@@ -12,25 +13,21 @@
 --   {'clash'}: read again.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local known = redis.call('HMGET', KEYS[1], 'raised_ms', 'outcome', 'decided_by', 'token', 'holder', 'lease_until_ms',
-  'take_token')
+local known = redis.call('HMGET', KEYS[1], 'raised_ms', 'outcome', 'decided_by', 'holder', 'take_token')
 if not known[1] then
   return {'unknown'}
 end
 if known[2] then
-  -- The client sends again when a connection breaks before the answer: it is told what became of its own attempt.
-  if known[4] == ARGV[12] then
-    return {'decided'}
-  end
   return {'already', known[2], known[3]}
 end
-if known[5] and known[5] ~= ARGV[2] and now_ms < tonumber(known[6]) then
-  return {'held', known[5], math.ceil((known[6] - now_ms) / 1000)}
+local lease_until_ms = lease_within(KEYS[1], 'lease_until_ms', now_ms, ARGV[12])
+if known[4] and known[4] ~= ARGV[2] and now_ms < (lease_until_ms or 0) then
+  return {'held', known[4], math.ceil((lease_until_ms - now_ms) / 1000)}
 end
 if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[6] then
   return {'clash'}
 end
-if (known[7] or '') ~= ARGV[14] then
+if (known[5] or '') ~= ARGV[14] then
   return {'clash'}
 end
 -- Nobody has decided on a stream that has joined meanwhile.
@@ -56,8 +53,7 @@ if KEYS[6] then
   end
   redis.call('ZREM', KEYS[7], ARGV[20])
 end
-redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5], 'token',
-  ARGV[12])
+redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5])
 for _, severity in ipairs({'critical', 'high', 'review'}) do
   redis.call('ZREM', 'lw:open:' .. severity, ARGV[1])
 end

@@ -1,7 +1,9 @@
--- Gives a segment back, to be tried again after a delay: the reconciler sends it when that is over.
+--@once
+-- Gives a segment back, to be tried again after a delay: the reconciler sends it when that is over. Whose lease is over
+-- gives nothing back once another has the segment.
 -- KEYS: pending hash, overdue set, tries hash. ARGV: member of the overdue set, segment key, delay in ms, what is
---   counted ('deaths' or 'fetches'; '' if nothing), whether the beginning ended in order (1 or 0), token of the
---   beginning: sent twice, or when another has begun it since, it does nothing.
+--   counted ('deaths' or 'fetches'; '' if nothing), whether the beginning ended in order (1 or 0), token of the beginning.
+-- Returns 1 if it was given back, else 0.
 if redis.call('HEXISTS', KEYS[1], ARGV[2]) == 0 or redis.call('HGET', KEYS[3], 'token') ~= ARGV[6] then
   return 0
 end

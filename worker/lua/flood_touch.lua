@@ -1,3 +1,4 @@
+--@once
 -- Notes that listed hashes match on a stream, and counts the streams on which each did lately.
 -- KEYS: a sorted set of streams for each hash. ARGV: stream, how long in ms a match counts.
 -- Returns the time in ms, and for each hash how many streams there are.

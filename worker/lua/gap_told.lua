@@ -1,4 +1,5 @@
--- Publishes that an origin's streams are not seen, or are again, if nobody published meanwhile; sent twice it does once.
+--@once
+-- Publishes that an origin's streams are not seen, or are again, if nobody published meanwhile.
 -- KEYS: what was published last by origin, operators' stream. ARGV: origin, what the caller found there ('' if nothing),
 --   what is there from now on ('' if nothing), event ('' if none).
 -- Returns 1, or 0 if somebody else did.

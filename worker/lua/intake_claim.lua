@@ -33,7 +33,7 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
   if token == ARGV[1] then
     return answer()
   end
-  if tonumber(until_ms) > now_ms then
+  if still_to_come(until_ms, now_ms, ARGV[2]) then
     return {'', now_ms, 0, 0, 0, 0, unpublished}
   end
   redis.call('HSET', KEYS[1], 'token', ARGV[1], 'until_ms', now_ms + ARGV[2])
@@ -41,6 +41,7 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
   redis.call('HINCRBY', KEYS[1], 'tries', 1)
   return answer()
 end
+expire_within(KEYS[3], ARGV[2])
 if redis.call('EXISTS', KEYS[3]) == 1 then
   return {'', now_ms, 0, 0, 0, 0, unpublished}
 end

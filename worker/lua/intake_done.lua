@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
+--@once
 -- Runs where Redis is full too (allow-oom), as intake_claim does.
 -- Drops the first messages of a batch, which are applied or refused; keeps the lease of whoever has it for another
--- while, or gives it back. Safe to be sent twice, and by two readers of one batch: what is dropped goes by the batch's ID
--- and by places in it.
+-- while, or gives it back. Safe to be sent by two readers of one batch: what is dropped goes by the batch's ID and by
+-- places in it.
 -- KEYS: claim, batch, rest, counts. ARGV: batch's ID, token of the claim, how many of the batch are done since it was
 -- taken, lease in ms (0: given back, and this try counts for nothing), ms for which nobody takes another batch once this
 -- one is done.

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
+--@once
 -- Runs where Redis is full too (allow-oom), as intake_claim does.
--- Counts and keeps messages that are refused; safe to be sent twice.
+-- Counts and keeps messages that are refused, each once, whoever reads it.
 -- KEYS: counts, refused ones, those not yet published by reason, the newest by reason, platforms' events, then the mark of each
 --   message.
 -- ARGV: seconds that marks are kept, how many records and how many of platforms' events are kept, then of each message

@@ -1,5 +1,5 @@
--- Has a segment wait for its stream's turn. Sent twice it adds nothing more; should its second answer be that no message
--- is needed, the one that is then lacking is sent when another is taken.
+--@once
+-- Has a segment wait for its stream's turn.
 -- KEYS: the stream's waiting segments, streams by their turn, clock, mark, messages of the lane's queue. ARGV: stream
 --   id, segment key, seconds that waiting segments are kept.
 -- Returns 1 if a message must be sent: the segment did not wait yet, or fewer messages than streams wait. Else 0.

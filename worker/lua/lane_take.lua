@@ -1,12 +1,8 @@
+--@once
 -- Takes the oldest waiting segment of the stream whose turn it is, and sets the stream's next turn.
--- KEYS: streams by their turn, clock, where this call's answer is kept: sent twice it gives the first answer.
--- ARGV: prefixes of the waiting segments and of the marks, cost of a turn in ms where it is not known, seconds that the
---   answer is kept.
+-- KEYS: streams by their turn, clock.
+-- ARGV: prefixes of the waiting segments and of the marks, cost of a turn in ms where it is not known.
 -- Returns {stream id, segment key}, or {} if none waits.
-local answered = redis.call('GET', KEYS[3])
-if answered then
-  return cjson.decode(answered)
-end
 while true do
   local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
   if not first[1] then
@@ -26,7 +22,6 @@ while true do
     else
       redis.call('ZREM', KEYS[1], id)
     end
-    redis.call('SET', KEYS[3], cjson.encode({id, segment[1]}), 'EX', ARGV[4])
     return {id, segment[1]}
   end
   redis.call('ZREM', KEYS[1], id)

@@ -1,4 +1,5 @@
--- Moves what was noted of streams whose watch ended (`end_missing`) into their ledgers. Sent twice it moves what is left.
+--@once
+-- Moves what was noted of streams whose watch ended (`end_missing`) into their ledgers.
 -- KEYS: streams of which something was noted. ARGV: most streams, prefixes of the stream hashes and of the ledgers, fields
 --   of the ledger for what is missed and for broadcasts that had ended.
 -- Returns how many streams that were.

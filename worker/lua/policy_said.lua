@@ -1,3 +1,4 @@
+--@once
 -- Notes what a worker says of the policy's file as it is now, and publishes what is news: that it is refused, where no
 -- other worker refuses the same; that it is not, where none does any more.
 -- KEYS: who refuses what, stream. ARGV: worker, what it refuses or '', now (ms), how long what one said counts (ms),
@@ -9,9 +10,13 @@ if refused == '' and #said == 0 then
 end
 local others, known = 0, false
 for i = 1, #said, 2 do
-  local what = cjson.decode(said[i + 1])
+  -- Who said what cannot be read counts as gone.
+  local read, what = pcall(cjson.decode, said[i + 1])
+  if not read or type(what) ~= 'table' or not tonumber(what.at_ms) then
+    what = {at_ms = -math.huge}
+  end
   local own = said[i] == worker
-  local alive = own or now - what.at_ms <= tonumber(ARGV[4])
+  local alive = own or math.abs(now - what.at_ms) <= tonumber(ARGV[4])
   if own or not alive then
     redis.call('HDEL', KEYS[1], said[i])
   else

@@ -1,4 +1,5 @@
--- Notes that a process is there; safe to be sent twice.
+--@once
+-- Notes that a process is there.
 -- KEYS: list of its role, its sign. ARGV: name, sign, life of a sign in ms, time in ms for which a name is listed.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)

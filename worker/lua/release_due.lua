@@ -1,5 +1,6 @@
--- Makes streams due at once that a batch took and did not get to. What another poll has taken since stays as it is, so
--- it may be sent twice. KEYS: due set. ARGV: prefix of the stream hashes, then id, poll token, id, poll token …
+--@once
+-- Makes streams due at once that a batch took and did not get to. What another poll has taken since stays as it is.
+-- KEYS: due set. ARGV: prefix of the stream hashes, then id, poll token, id, poll token …
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 for place = 2, #ARGV, 2 do

@@ -1,12 +1,17 @@
+--@once
 -- Ends a segment: what follows from it is written all at once or not at all.
--- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash, windows hash.
+-- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash, windows hash, tries hash.
 -- ARGV: segment key, member of the overdue set, version of the incidents that was decided on ('' if nothing was),
 --   rule states (field to JSON), incidents [{id, severity, fields, queued}], events [{stream, incident, text}],
 --   coverage increments, stream fields; from the rule states on as JSON. All numbers arrive as text: Lua would write
 --   large ones as 1.7e+12. Then what rules judged in order remember: series ('' if nothing changes), its state ('' if
---   there is none any more), series that are over as JSON, seconds that it is kept.
--- Returns 'settled', 'ended' (the segment is pending no more, nothing was written) or 'clash' (likewise; read again).
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
+--   there is none any more), series that are over as JSON, seconds that it is kept; hits of the segment that
+--   are published by now with these as JSON, seconds that they are known. Then, from whoever found something in a segment
+--   that another had ended meanwhile, the hits that were published by then ('' from others).
+-- Returns 'settled', 'late' (the segment was ended before; what follows from hits is written, its account stays as it was),
+--   'ended' (likewise, and nothing was written) or 'clash' (read again).
+local pending = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
+if not pending and (ARGV[15] == '' or (redis.call('HGET', KEYS[7], 'hits') or '[]') ~= ARGV[15]) then
   return 'ended'
 end
 if ARGV[3] ~= '' then
@@ -43,6 +48,11 @@ if ARGV[3] ~= '' then
     redis.call('EXPIRE', KEYS[6], ARGV[12])
   end
 end
+if not pending then
+  redis.call('HSET', KEYS[7], 'hits', ARGV[13])
+  redis.call('EXPIRE', KEYS[7], ARGV[14])
+  return 'late'
+end
 for field, increment in pairs(cjson.decode(ARGV[7])) do
   redis.call('HINCRBY', KEYS[4], field, increment)
 end
@@ -55,4 +65,9 @@ for field, value in pairs(cjson.decode(ARGV[8])) do
 end
 redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[2])
+redis.call('DEL', KEYS[7])
+if ARGV[13] ~= '[]' then
+  redis.call('HSET', KEYS[7], 'hits', ARGV[13])
+  redis.call('EXPIRE', KEYS[7], ARGV[14])
+end
 return 'settled'

@@ -1,5 +1,6 @@
+--@once
 -- Leaves a stream whose playlist took long to a slow poll, at once, as if it had not been polled. What another poll has
--- taken since stays as it is, so it may be sent twice.
+-- taken since stays as it is.
 -- KEYS: stream hash, due set, due set of slow streams. ARGV: stream id, poll token.
 if redis.call('HGET', KEYS[1], 'poll_token') ~= ARGV[2] or redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then
   return 0

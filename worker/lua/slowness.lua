@@ -1,5 +1,6 @@
--- Notes whether something of a stream took long just now. Sent twice it does nothing more: a mark that is there is only
--- held anew, and none goes before its hold is over.
+--@once
+-- Notes whether something of a stream took long just now. A mark that is there is only held anew, and none goes before
+-- its hold is over.
 -- KEYS: mark. ARGV: 1 if it took long, how long in ms, first hold in ms, longest hold in ms, seconds that relapses are
 --   remembered.
 -- Returns 1 if the stream is marked as slow from now on.
@@ -21,7 +22,7 @@ if not marked then
   return 0
 end
 redis.call('HSET', KEYS[1], 'held_ms', ARGV[2])
-if now_ms >= tonumber(redis.call('HGET', KEYS[1], 'until_ms')) then
+if not still_to_come(redis.call('HGET', KEYS[1], 'until_ms'), now_ms, ARGV[4]) then
   redis.call('HSET', KEYS[1], 'slow', '0')
   return 0
 end

@@ -1,6 +1,7 @@
+--@once
 -- Takes an incident for a person: the most urgent first, of these the oldest.
 -- KEYS: the open sets and then the queue's streams, each the most urgent first.
--- ARGV: who takes, lease in ms, entries drained per stream at most, token of this attempt.
+-- ARGV: who takes, lease in ms, entries drained per stream at most, token of this take, longest lease in ms.
 -- Returns {incident, its newest event, end of the lease in ms}, or {} if there is nothing to take.
 local GROUP, UNHELD = 'moderators', 'unheld'
 local time = redis.call('TIME')
@@ -53,13 +54,11 @@ for i = 1, 3 do
   repeat
     local incidents = redis.call('ZRANGE', KEYS[i], from, from + 99)
     for _, incident in ipairs(incidents) do
-      local held = redis.call('HMGET', 'lw:incident:' .. incident, 'holder', 'lease_until_ms', 'delivered',
-        'take_token')
-      local free = not held[1] or now_ms >= tonumber(held[2])
-      -- The client asks again when a connection breaks before the answer: it is given what it has taken.
-      local again = held[4] == ARGV[4]
-      local entries_key = 'lw:incident:' .. incident .. ':entries'
-      if free or again or (held[1] == ARGV[1] and redis.call('LLEN', entries_key) > tonumber(held[3])) then
+      local key = 'lw:incident:' .. incident
+      local holder, delivered = unpack(redis.call('HMGET', key, 'holder', 'delivered'))
+      local free = not holder or now_ms >= (lease_within(key, 'lease_until_ms', now_ms, ARGV[5]) or 0)
+      local entries_key = key .. ':entries'
+      if free or (holder == ARGV[1] and redis.call('LLEN', entries_key) > tonumber(delivered)) then
         return deliver(incident, redis.call('LRANGE', entries_key, 0, -1))
       end
     end

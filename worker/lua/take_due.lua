@@ -1,11 +1,13 @@
 -- Takes a batch of streams that are due for a poll, each under a lease: until it is over, nobody else polls them.
 -- Polls that never ended may have killed their process: the more of them a stream has had in a row, the fewer others are
 -- taken along with it, so that soon it is alone.
--- KEYS: due set, mark of this batch. ARGV: most streams, lease in milliseconds, prefix of the stream hashes.
+-- KEYS: due set, mark of this batch. ARGV: most streams, lease in milliseconds, prefix of the stream hashes, longest
+--   time in ms for which a stream is not due.
 -- Returns for each: id, poll token, generation, url, cursor ('' if none), risk prior, rendition's url ('' if none),
 --   renditions tried as JSON ('' if none), rendition that turned out to have no pictures ('' if none), when it was
 --   registered ('' if that is not known), purpose, polls begun in a row, with this one.
--- Sent twice it gives the same streams, as long as they are still this batch's.
+-- Sent twice it gives the same streams, as long as they are still this batch's: whole answers, with all cursors, would be
+-- too large to be kept (`once`).
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local ids = {}
@@ -23,7 +25,7 @@ if before then
   end
 else
   local marks, most = {}, tonumber(ARGV[1])
-  for _, id in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, ARGV[1])) do
+  for _, id in ipairs(due_members(KEYS[1], now_ms, ARGV[4], ARGV[1])) do
     local stream = ARGV[3] .. id
     local known = redis.call('TYPE', stream).ok
     if known == 'none' then

@@ -1,17 +1,15 @@
+--@once
 -- Takes segments whose deadline has passed, and gives each a later one, twice as far each time it is sent again. Streams
 -- take turns, so that one with many overdue segments keeps no other waiting.
--- KEYS: overdue set, mark of this attempt. ARGV: most segments, first delay in ms, longest delay in ms, prefixes of the
---   pending and tries keys, most that are looked at, seconds that the mark is kept.
--- Returns "stream-id segment-key" of each that is still pending. Sent twice it gives the same.
-local before = redis.call('GET', KEYS[2])
-if before then
-  return cjson.decode(before)
-end
+-- KEYS: overdue set. ARGV: most segments, first delay in ms, longest delay in ms, prefixes of the
+--   pending and tries keys, most that are looked at.
+-- Returns "stream-id segment-key" of each that is still pending.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local turns, of_stream = {}, {}
-for _, member in ipairs(redis.call('ZRANGE', KEYS[1], '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, ARGV[6])) do
-  local id = string.sub(member, 1, string.find(member, ' ', 1, true) - 1)
+for _, member in ipairs(due_members(KEYS[1], now_ms, ARGV[3], ARGV[6])) do
+  -- What is no member of ours has no pending segment either, and goes below.
+  local id = string.match(member, '^[^ ]*')
   local turn = (of_stream[id] or 0) + 1
   of_stream[id] = turn
   turns[turn] = turns[turn] or {}
@@ -23,8 +21,7 @@ for _, members in ipairs(turns) do
     if #taken >= tonumber(ARGV[1]) then
       break
     end
-    local space = string.find(member, ' ', 1, true)
-    local id, key = string.sub(member, 1, space - 1), string.sub(member, space + 1)
+    local id, key = string.match(member, '^([^ ]*) ?(.*)$')
     if redis.call('HEXISTS', ARGV[4] .. id, key) == 0 then
       redis.call('ZREM', KEYS[1], member)
     else
@@ -35,8 +32,5 @@ for _, members in ipairs(turns) do
       table.insert(taken, member)
     end
   end
-end
-if #taken > 0 then
-  redis.call('SET', KEYS[2], cjson.encode(taken), 'EX', ARGV[7])
 end
 return taken

@@ -1,23 +1,28 @@
+--@once
 -- Counts the polls that are due, unless somebody ticked just now: two beats do no harm.
 -- KEYS: last tick, due set, time of the last reconciliation, due set of new streams, due set of slow ones.
--- ARGV: shortest time between ticks in ms, between reconciliations in ms, how many new streams become due with this tick, how
---   many of these while slow polls are behind: among those that are new there may be more.
+-- ARGV: shortest time between ticks in ms, between reconciliations in ms, longest for which a stream is not due, how many
+--   new streams become due with this tick, how many of these while slow polls are behind: among those that are new there
+--   may be more.
 -- Returns {due streams (-1: somebody else ticked), 1 if it is time to reconcile}.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = tonumber(redis.call('GET', KEYS[1]) or 0)
-if now_ms - last < tonumber(ARGV[1]) then
+-- One that lies ahead was before Redis's clock went back.
+if last <= now_ms and now_ms - last < tonumber(ARGV[1]) then
   return {-1, 0}
 end
 redis.call('SET', KEYS[1], now_ms)
 local reconcile = 0
-if now_ms - tonumber(redis.call('GET', KEYS[3]) or 0) >= tonumber(ARGV[2]) then
+local reconciled = tonumber(redis.call('GET', KEYS[3]) or 0)
+if reconciled > now_ms or now_ms - reconciled >= tonumber(ARGV[2]) then
   redis.call('SET', KEYS[3], now_ms)
   reconcile = 1
 end
-local slow_behind = redis.call('ZCOUNT', KEYS[5], '-inf', now_ms) >= tonumber(ARGV[3])
-for _, id in ipairs(redis.call('ZRANGE', KEYS[4], '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, slow_behind and ARGV[4] or ARGV[3])) do
+local slow_behind = count_due(KEYS[5], now_ms, ARGV[3]) >= tonumber(ARGV[4])
+-- New ones are due from the moment that they come: one that lies ahead came before Redis's clock went back.
+for _, id in ipairs(redis.call('ZRANGE', KEYS[4], 0, (slow_behind and ARGV[5] or ARGV[4]) - 1)) do
   redis.call('ZREM', KEYS[4], id)
   redis.call('ZADD', KEYS[2], 'NX', now_ms, id)
 end
-return {redis.call('ZCOUNT', KEYS[2], '-inf', now_ms), reconcile}
+return {count_due(KEYS[2], now_ms, ARGV[3]), reconcile}

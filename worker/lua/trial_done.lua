@@ -1,4 +1,5 @@
--- Ends a stream's trial, the one fetch by which it is known whether its origin is quick. Sent twice it gives what is left.
+--@once
+-- Ends a stream's trial, the one fetch by which it is known whether its origin is quick.
 -- KEYS: trial, mark of quick streams, segments that wait for the trial's end. ARGV: 1 if it was quick, seconds that this is
 --   remembered.
 -- Returns the segments that waited.

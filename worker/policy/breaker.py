@@ -6,6 +6,7 @@ more run that does not end keeps it out again.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from redis import Redis
@@ -26,9 +27,16 @@ def stuck_keys(models: Sequence[str]) -> list[str]:
     return [_key(model) for model in models]
 
 
-def stuck_among(models: Sequence[str], found: Sequence[object]) -> frozenset[str]:
-    """Of `models` those that are left out now."""
-    return frozenset(model for model, value in zip(models, found, strict=True) if value is not None)
+def stuck_among(models: Sequence[str], found: Sequence[object], *, now_ms: int) -> frozenset[str]:
+    """Of `models` those that are left out now, by Redis's clock."""
+    return frozenset(model for model, value in zip(models, found, strict=True) if _lasts(value, now_ms))
+
+
+def _lasts(until: object, now_ms: int) -> bool:
+    with suppress(ValueError):  # of another version, or none
+        # What lasts longer than it is ever set for was set before Redis's clock went back.
+        return 0 < int(str(until)) - now_ms <= STUCK_SECONDS * 1000
+    return False
 
 
 def stuck_models(redis: Redis, models: Sequence[str]) -> frozenset[str]:
@@ -38,7 +46,7 @@ def stuck_models(redis: Redis, models: Sequence[str]) -> frozenset[str]:
         StoreError: Redis failed.
     """
     with store_errors():
-        return stuck_among(models, redis.mget(stuck_keys(models)))
+        return stuck_among(models, redis.mget(stuck_keys(models)), now_ms=now_ms(redis))
 
 
 def leave_out(redis: Redis, run: StuckRun) -> None:
@@ -48,7 +56,7 @@ def leave_out(redis: Redis, run: StuckRun) -> None:
         StoreError: Redis failed.
     """
     with store_errors():
-        redis.set(_key(run.model), 1, ex=STUCK_SECONDS)
+        redis.set(_key(run.model), now_ms(redis) + STUCK_SECONDS * 1000, ex=STUCK_SECONDS)
 
 
 def tell_stuck(redis: Redis, run: StuckRun, *, deployment: str) -> None:
@@ -71,4 +79,5 @@ def tell_stuck(redis: Redis, run: StuckRun, *, deployment: str) -> None:
 
 
 def _key(model: str) -> str:
+    """Until when it is left out, in milliseconds of Redis's clock."""
     return f"lw:stuck:{model}"

@@ -15,7 +15,7 @@ from worker.polling.pace import FIRST_DELAY_MS, LONGEST_IDLE_DELAY_MS
 from worker.polling.slowpolls import set_apart
 from worker.redisdb import run_script
 from worker.streams.coverage import COUNT, coverage_key
-from worker.streams.registry import DUE, stream_key
+from worker.streams.registry import DUE, LONGEST_DUE_MS, stream_key
 
 POLL_LEASE_MS = 20_000
 """How long a stream is left to its worker: above the hard time limit of a task (18 s), so that a poll that goes on is
@@ -30,6 +30,9 @@ POLL_ERROR = "poll_error"
 TRIED_KEPT_MS = 60 * 60_000
 """After which a rendition that was of no use may be chosen again, should the one that is watched fail. Not by itself:
 what it lists meanwhile would go unseen where it is still of no use."""
+
+LONGEST_OFFER_SECONDS = 60.0
+"""An offer that lasts longer was made before Redis's clock went back: who made it may be gone."""
 
 _BATCHES = "lw:polls:"
 _PLACES = "lw:polls:places"
@@ -101,7 +104,10 @@ def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[Taken]:
     if due == DUE:
         set_apart(redis)
     rows = run_script(
-        redis, "take_due", keys=[due, _BATCHES + token_hex(16)], args=[most, POLL_LEASE_MS, stream_key("")]
+        redis,
+        "take_due",
+        keys=[due, _BATCHES + token_hex(16)],
+        args=[most, POLL_LEASE_MS, stream_key(""), LONGEST_DUE_MS],
     )
     return [
         Taken(
@@ -116,7 +122,11 @@ def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[Taken]:
 
 
 def offer(redis: Redis, places: int, *, within_seconds: float = 0.0) -> None:
-    """Notes that a poll which is under way takes this many more streams soon, so that no other one has to begin."""
+    """Notes that a poll which is under way takes this many more streams soon, so that no other one has to begin.
+
+    Args:
+        within_seconds: up to LONGEST_OFFER_SECONDS.
+    """
     if places:
         redis.set(_PLACES, places, px=round(within_seconds * 1000))
     else:
@@ -125,7 +135,11 @@ def offer(redis: Redis, places: int, *, within_seconds: float = 0.0) -> None:
 
 def offered(redis: Redis) -> int:
     """How many streams a poll that is under way takes soon."""
-    return int(redis.get(_PLACES) or 0)
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.get(_PLACES)
+        pipe.pttl(_PLACES)
+        places, left_ms = pipe.execute()
+    return int(places or 0) if left_ms <= LONGEST_OFFER_SECONDS * 1000 else 0
 
 
 def release(redis: Redis, streams: Sequence[Taken]) -> None:

@@ -87,7 +87,8 @@ def decide(lacking: Sequence[Lacking], told: Told | None, now: int) -> tuple[Tol
         lacking: its streams that are not seen for longer than `TOLD_AFTER_MS`.
         told: what is remembered of it.
     """
-    due = told is None or now - told.told_ms >= TOLD_EVERY_MS
+    # What was published in the future was so before Redis's clock went back.
+    due = told is None or not 0 <= now - told.told_ms < TOLD_EVERY_MS
     number = 0 if told is None else told.number + 1
     if not lacking:
         if told is None or not told.open:

@@ -7,7 +7,6 @@ the least time, as in start-time fair queuing (Goyal, Vin and Cheng, 1996): what
 costs, and one that comes, or comes back, begins where the others are.
 """
 
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +41,6 @@ _WAITING_PREFIX = "lw:lane:waiting:"
 """Sorted set for each stream: segment keys that wait, by when they came. Bounded by the stream's pending segments."""
 _HELD_PREFIX = "lw:lane:held:"
 """Hash for each stream that is not slow: `held_ms`, what it held a process for last, and `turn`, what it owes."""
-_TAKEN_PREFIX = "lw:lane:taken:"
 
 WAITING_KEPT_SECONDS = 3600
 """As the counts of a segment's tries; the reconciler sends what is still pending then."""
@@ -52,9 +50,6 @@ HELD_KEPT_SECONDS = 900
 
 FIRST_COST_MS = round(QUICK_SECONDS * 1000)
 """Of a turn of which it is not known how long it takes: all that the queues for everybody wait for an origin."""
-
-_ANSWER_KEPT_SECONDS = 30
-"""Above the time for which a client sends a script again whose answer was lost."""
 
 
 def waiting_key(lane: Lane, stream_id: str) -> str:
@@ -104,8 +99,8 @@ def take_waiting(redis: Redis, lane: Lane) -> tuple[str, str] | None:
     taken = run_script(
         redis,
         "lane_take",
-        keys=[ORDER_PREFIX + lane, CLOCK_PREFIX + lane, _TAKEN_PREFIX + secrets.token_hex(8)],
-        args=[_waiting_prefix(lane), _held_prefix(lane), FIRST_COST_MS, _ANSWER_KEPT_SECONDS],
+        keys=[ORDER_PREFIX + lane, CLOCK_PREFIX + lane],
+        args=[_waiting_prefix(lane), _held_prefix(lane), FIRST_COST_MS],
     )
     return (str(taken[0]), str(taken[1])) if taken else None
 

@@ -50,10 +50,13 @@ def missing(cursor: Cursor) -> Missing | None:
 
 def after_failure(cursor: Cursor, now_ms: int) -> Cursor:
     """The cursor of a stream that could not be read just now."""
-    if cursor.missing_since_ms is not None or waits(cursor):
+    if waits(cursor):
         return cursor
-    never_live = cursor.next_sequence is None
-    since_ms = cursor.watched_since_ms if never_live else cursor.last_read_ms
+    since_ms = cursor.missing_since_ms
+    if since_ms is None:
+        never_live = cursor.next_sequence is None
+        since_ms = cursor.watched_since_ms if never_live else cursor.last_read_ms
+    # What began in the future began before Redis's clock went back.
     return replace(cursor, missing_since_ms=now_ms if since_ms is None else min(since_ms, now_ms))
 
 
@@ -63,8 +66,9 @@ def after_reading(cursor: Cursor, now_ms: int) -> Cursor:
     if cursor.state is StreamState.STALLED:
         since_ms = cursor.last_new_ms
     elif cursor.state is StreamState.STARTING:
-        since_ms = next(
-            since for since in (cursor.missing_since_ms, cursor.watched_since_ms, now_ms) if since is not None
+        since_ms = min(
+            now_ms,
+            next(since for since in (cursor.missing_since_ms, cursor.watched_since_ms, now_ms) if since is not None),
         )
     return replace(cursor, missing_since_ms=since_ms)
 

@@ -9,7 +9,7 @@ from worker.polling.poll import BATCH_STREAMS
 from worker.polling.segments import take_overdue
 from worker.polling.slowpolls import slow_polls_due
 from worker.redisdb import now_ms, run_script
-from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, NEW_AT_ONCE, stream_key
+from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, NEW_AT_ONCE, stream_key
 
 TICK = "lw:tick"
 RECONCILED = "lw:reconciled"
@@ -46,7 +46,7 @@ def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object], wai
         redis,
         "tick",
         keys=[TICK, DUE, RECONCILED, DUE_NEW, DUE_SLOW],
-        args=[SHORTEST_TICK_MS, RECONCILE_EVERY_MS, NEW_AT_ONCE, _NEW_WHILE_SLOW_BEHIND],
+        args=[SHORTEST_TICK_MS, RECONCILE_EVERY_MS, LONGEST_DUE_MS, NEW_AT_ONCE, _NEW_WHILE_SLOW_BEHIND],
     )
     if reconcile:
         send("reconcile")
@@ -66,7 +66,8 @@ def polls_needed(due_streams: int) -> int:
 def tick_is_late(redis: Redis) -> bool:
     """Whether nobody has ticked for `LATE_TICK_MS`."""
     last = redis.get(TICK)
-    return last is None or now_ms(redis) - int(last) > LATE_TICK_MS
+    # One that lies ahead was before Redis's clock went back.
+    return last is None or not 0 <= now_ms(redis) - int(last) <= LATE_TICK_MS
 
 
 def reconcile(redis: Redis, send: Callable[[str, str, float], None]) -> int:

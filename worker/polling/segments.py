@@ -5,6 +5,7 @@ how often it was begun. The record goes when the segment is settled (`worker.inc
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from secrets import token_hex
@@ -15,15 +16,17 @@ from redis import Redis
 from worker.fetching.resource import ByteRange
 from worker.polling.outcome import NewSegment
 from worker.redisdb import run_script
+from worker.streams.coverage import KINDS, coverage_key
 from worker.streams.slowness import SlowPart, slow_key
 
 OVERDUE = "lw:overdue"
 PENDING_PREFIX = "lw:pending:"
 TRIES_PREFIX = "lw:tries:"
 
-LEASE_MS = 15_000
-"""How long a begun segment is left to its worker. A killed worker's segment goes to another one after this, plus one
-round of the reconciler: well within 30 s. Work that takes longer is done twice and settled once."""
+LEASE_MS = 20_000
+"""How long a begun segment is left to its worker: above the hard time limit of a task (18 s), so that nobody else has
+it while it goes on. A killed worker's segment goes to another one after this, plus one round of the reconciler: within
+30 s."""
 
 FIRST_DEADLINE_MS = 10_000
 """From admission to the first time that the message is sent again, should nobody have begun."""
@@ -36,9 +39,6 @@ TRIES_KEPT_SECONDS = 3600
 OVERDUE_CONSIDERED = 4_000
 """Of the overdue segments, the oldest: all that 60 streams may have pending, in some 4 ms of Redis's time."""
 
-_TAKEN_PREFIX = "lw:overdue:taken:"
-_TAKEN_KEPT_SECONDS = 30
-"""Above the time for which a client sends a script again whose answer was lost."""
 TRIAL_MS = 3_000
 """The longest that a trial keeps the stream's other segments waiting: its fetch, `QUICK_SECONDS`, well over. A trial
 whose process died is over then, and what waited for it is sent again at its deadline."""
@@ -68,6 +68,8 @@ class SegmentRecord:
     """When its first picture was taken by the origin's own clock, where that is credible."""
     purpose: str = ""
     """Purpose of its watch generation. Empty in records of version 0.1.0: the stream's purpose holds."""
+    damaged: bool = False
+    """What Redis has cannot be read; of this record only what could be found is right. It is not kept."""
 
     @classmethod
     def of(cls, new: NewSegment, *, generation: int, purpose: str, admitted_ms: int) -> Self:
@@ -92,21 +94,60 @@ class SegmentRecord:
 
     def to_json(self) -> str:
         """One line that `from_json` reads back."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        values = asdict(self)
+        del values["damaged"]
+        return json.dumps(values, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Reads what `to_json` wrote, of another version too: unknown fields are ignored, missing ones defaulted.
 
         Raises:
-            ValueError, TypeError: it is something else.
+            ValueError, TypeError, KeyError, AttributeError: it is something else.
         """
-        known = {field.name for field in fields(cls)}
+        known = {field.name for field in fields(cls)} - {"damaged"}
         found: dict[str, Any] = {name: value for name, value in json.loads(text).items() if name in known}
+        for name, expected in (*((name, int) for name in _NUMBERS), ("key", str), ("url", str)):
+            if type(found[name]) is not expected:
+                raise TypeError(f"{name}: expected {expected.__name__}")
+        for name, expected in (("program_ms", int), ("purpose", str)):
+            if found.get(name) is not None and type(found[name]) is not expected:
+                raise TypeError(f"{name}: expected {expected.__name__}")
         for name in ("byte_range", "init_byte_range"):
             if found.get(name) is not None:
                 found[name] = ByteRange(offset=found[name]["offset"], length=found[name]["length"])
         return cls(**found)
+
+    @classmethod
+    def read(cls, key: str, text: str) -> Self:
+        """As `from_json`, of whatever Redis has under the segment's key: what is damaged is marked so."""
+        try:
+            return cls.from_json(text)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            of = _KEY.match(key)
+            generation, epoch, sequence = (0, 0, 0) if of is None else (int(part) for part in of.groups())
+            return cls(
+                key=key,
+                generation=generation,
+                epoch=epoch,
+                sequence=sequence,
+                url="",
+                duration_ms=_number_in(text, "duration_ms"),
+                capture_ms=_number_in(text, "capture_ms"),
+                admitted_ms=_number_in(text, "admitted_ms"),
+                damaged=True,
+            )
+
+
+_NUMBERS = ("generation", "epoch", "sequence", "duration_ms", "capture_ms", "admitted_ms")
+_KEY = re.compile(r"(\d{1,15})\.(\d{1,15})\..*\.(\d{1,15})\.[0-9a-f]+")
+"""As `worker.polling.hls.segment_key` makes it."""
+
+
+def _number_in(text: str, name: str) -> int:
+    """What a damaged record still says; 0 if it does not."""
+    found = re.search(rf'"{name}"\s*:\s*(\d{{1,15}})\s*[,}}]', text)
+    return 0 if found is None else int(found[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +196,7 @@ def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = Tr
         keys=[
             pending_key(stream_id),
             OVERDUE,
-            TRIES_PREFIX + name,
+            tries_key(stream_id, segment_key),
             slow_key(SlowPart.SEGMENTS, stream_id),
             *_trial_keys(stream_id),
         ],
@@ -167,7 +208,7 @@ def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = Tr
         return None
     record, losses, deaths, fetches, trial = answer[1:]
     return Begun(
-        record=SegmentRecord.from_json(record),
+        record=SegmentRecord.read(segment_key, str(record)),
         losses=int(losses),
         deaths=int(deaths),
         fetches=int(fetches),
@@ -201,7 +242,7 @@ def defer(
     run_script(
         redis,
         "defer",
-        keys=[pending_key(stream_id), OVERDUE, TRIES_PREFIX + name],
+        keys=[pending_key(stream_id), OVERDUE, tries_key(stream_id, begun.record.key)],
         args=[name, begun.record.key, delay_ms, counts, int(in_order), begun.token],
     )
 
@@ -211,9 +252,10 @@ def series_of(generation: int, epoch: int) -> str:
     return f"{generation}.{epoch}"
 
 
-def forget_tries(redis: Redis, stream_id: str, segment_key: str) -> None:
-    """Drops the counts of a settled segment."""
-    redis.delete(TRIES_PREFIX + member(stream_id, segment_key))
+def tries_key(stream_id: str, segment_key: str) -> str:
+    """Hash: how often a pending segment was begun, and what came of it; of a settled one, which of its hits are
+    published."""
+    return TRIES_PREFIX + member(stream_id, segment_key)
 
 
 def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
@@ -222,7 +264,7 @@ def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
     taken = run_script(
         redis,
         "take_overdue",
-        keys=[OVERDUE, _TAKEN_PREFIX + token_hex(16)],
+        keys=[OVERDUE],
         args=[
             most,
             FIRST_DEADLINE_MS,
@@ -230,12 +272,26 @@ def take_overdue(redis: Redis, most: int) -> list[tuple[str, str]]:
             PENDING_PREFIX,
             TRIES_PREFIX,
             OVERDUE_CONSIDERED,
-            _TAKEN_KEPT_SECONDS,
         ],
     )
     return [(stream_id, key) for stream_id, _, key in (name.partition(" ") for name in taken)]
 
 
 def pending_ms(records: Mapping[str, str]) -> int:
-    """Duration of the segments in a pending hash."""
-    return sum(int(json.loads(record)["duration_ms"]) for record in records.values())
+    """Duration of the segments in a pending hash, as far as it can be read."""
+    return sum(SegmentRecord.read(key, record).duration_ms for key, record in records.items())
+
+
+def unread_ms(redis: Redis, stream_id: str) -> int:
+    """Of what a stream has pending, the duration that no record tells: what is missing in its ledger, shared by the
+    damaged records that do not tell theirs."""
+    # In one transaction: a segment settled between two reads would be counted twice or not at all.
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hgetall(coverage_key(stream_id))
+        pipe.hgetall(pending_key(stream_id))
+        ledger, pending = pipe.execute()
+    records = [SegmentRecord.read(str(key), str(text)) for key, text in pending.items()]
+    mute = sum(record.damaged and not record.duration_ms for record in records)
+    accounted = sum(int(ms) for field, ms in ledger.items() if field == "moderated" or field.startswith(KINDS))
+    left = int(ledger.get("elapsed", 0)) - accounted - sum(record.duration_ms for record in records)
+    return max(0, left) // max(1, mute)

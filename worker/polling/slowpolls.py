@@ -7,7 +7,7 @@ they share what slow work has of the processes. It comes back with the poll that
 from redis import Redis
 
 from worker.redisdb import now_ms, run_script
-from worker.streams.registry import DUE, DUE_SLOW, stream_key
+from worker.streams.registry import DUE, DUE_SLOW, LONGEST_DUE_MS, stream_key
 from worker.streams.slowness import QUICK_PLAYLIST_SECONDS, SlowPart, note_slowness, slow_prefix
 
 LOOKED_AT_STREAMS = 500
@@ -17,7 +17,10 @@ LOOKED_AT_STREAMS = 500
 def set_apart(redis: Redis) -> int:
     """Moves due streams that are marked to where slow polls take them; gives their number. Precedes ordinary takes."""
     moved = run_script(
-        redis, "slow_set_apart", keys=[DUE, DUE_SLOW], args=[slow_prefix(SlowPart.PLAYLIST), LOOKED_AT_STREAMS]
+        redis,
+        "slow_set_apart",
+        keys=[DUE, DUE_SLOW],
+        args=[slow_prefix(SlowPart.PLAYLIST), LOOKED_AT_STREAMS, LONGEST_DUE_MS],
     )
     return int(moved)
 
@@ -37,4 +40,5 @@ def due_after(redis: Redis, stream_id: str, *, took_seconds: float) -> str:
 
 def slow_polls_due(redis: Redis) -> bool:
     """Whether there is something for a slow poll to do."""
-    return bool(redis.zcount(DUE_SLOW, "-inf", now_ms(redis)))
+    now = now_ms(redis)
+    return bool(redis.zcount(DUE_SLOW, "-inf", now) or redis.zcount(DUE_SLOW, f"({now + LONGEST_DUE_MS}", "+inf"))

@@ -173,7 +173,8 @@ def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> Advance:
     if cursor.state is StreamState.ENDED:
         # It was only looked at again: what is over and gone is no failure.
         return Advance(cursor=replace(cursor, failures=failures), next_poll_in_ms=again_ms(cursor, now_ms))
-    failing_since_ms = now_ms if cursor.failing_since_ms is None else cursor.failing_since_ms
+    # What began in the future began before Redis's clock went back.
+    failing_since_ms = now_ms if cursor.failing_since_ms is None else min(cursor.failing_since_ms, now_ms)
     cursor = replace(
         cursor,
         state=StreamState.MALFORMED if reason == "malformed" else StreamState.UNREACHABLE,
@@ -214,7 +215,7 @@ def _after_read(
     cursor = replace(
         cursor,
         last_read_ms=now_ms,
-        last_new_ms=now_ms if taken or cursor.last_new_ms is None else cursor.last_new_ms,
+        last_new_ms=now_ms if taken or cursor.last_new_ms is None else min(cursor.last_new_ms, now_ms),
         failures=0,
         failing_since_ms=None,
     )

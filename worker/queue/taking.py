@@ -25,6 +25,8 @@ from worker.queue.keys import (
 from worker.redisdb import ANSWER_SECONDS, now_ms, run_script, store_errors
 
 LEASE_SECONDS = 600.0
+LONGEST_LEASE_MS = round(LEASE_SECONDS * 1000)
+"""What lasts longer was taken before Redis's clock went back; it lasts so long from then on."""
 MAX_NAME_LENGTH = 100
 MAX_DRAINED = 1000
 """New entries that one take looks at per stream: bounds how long Redis is busy. The rest is looked at by the next."""
@@ -91,6 +93,9 @@ def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS) -> Take
 
     One that he holds already is given to him again only if it has new entries.
 
+    Args:
+        lease_seconds: up to LEASE_SECONDS.
+
     Returns:
         None if there is nothing to take.
 
@@ -103,7 +108,7 @@ def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS) -> Take
             redis,
             "take",
             keys=[*OPEN_KEYS, *ESCALATION_KEYS],
-            args=[check_name(by), round(lease_seconds * 1000), MAX_DRAINED, secrets.token_hex(16)],
+            args=[check_name(by), round(lease_seconds * 1000), MAX_DRAINED, secrets.token_hex(16), LONGEST_LEASE_MS],
         )
     if not answer:
         return None
@@ -176,7 +181,7 @@ def open_incidents(redis: Redis) -> list[OpenIncident]:
 
 
 def _open_incident(incident_id: str, fields: dict[str, str], now: int) -> OpenIncident:
-    lease_ms = max(0, int(fields.get("lease_until_ms", 0)) - now)
+    lease_ms = min(max(0, int(fields.get("lease_until_ms", 0)) - now), LONGEST_LEASE_MS)
     return OpenIncident(
         incident_id=incident_id,
         stream_id=fields["stream_id"],

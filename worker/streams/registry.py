@@ -19,7 +19,7 @@ from config.settings import DEFAULT_MAX_STREAMS
 from worker.errors import FetchError, RegistryError, StoreError
 from worker.fetching.urls import parse, without_query
 from worker.operations import OPERATIONS
-from worker.redisdb import run_script
+from worker.redisdb import ONCE_SECONDS, once_key, run_script
 from worker.streams.changes import Author, Found, change_event
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS, EndReason, ended_event
 
@@ -37,6 +37,10 @@ DUE_NEW = "lw:due.new"
 """Likewise, for streams whose playlist was never read, where more of them came at once than are polled at once: the
 tick moves some into `DUE`, so that however many are registered, those that are watched keep their polls."""
 
+LONGEST_DUE_MS = 120_000
+"""Above every delay between polls. What is due later than that was written down before Redis's clock went back, and is
+due now."""
+
 NEW_AT_ONCE = 25
 """Streams that were never read and are due without waiting in `DUE_NEW`; so many move from there with each tick: half
 a batch of polls, a third of a second of one core. A thousand that are registered at once are all polled in 40 s."""
@@ -50,9 +54,6 @@ MAX_METADATA_DEPTH = 32
 
 KEPT_AFTER_END_SECONDS = 7 * 24 * 3600
 """How long the record of an ended or removed stream can still be read."""
-
-ONCE_SECONDS = 120
-"""How long a call is known by its token: longer than whoever made it can take to make it again."""
 
 NEVER_READ_KEPT_SECONDS = 600
 """Likewise, of a removed stream that was never read: nothing of it is pending, and nothing was seen."""
@@ -104,11 +105,6 @@ class Registration:
 def stream_key(stream_id: str) -> str:
     """The stream's hash in Redis."""
     return f"lw:stream:{stream_id}"
-
-
-def once_key(token: str) -> str:
-    """Where it is noted what the call of that token gave."""
-    return f"lw:once:{token}"
 
 
 def signals_key(stream_id: str) -> str:

@@ -9,14 +9,14 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from redis import Redis
 
 from config.facts import StreamFacts
 from worker.errors import RegistryError
-from worker.redisdb import run_script
-from worker.streams.registry import KEPT_AFTER_END_SECONDS, ONCE_SECONDS, once_key, signals_key, stream_key
+from worker.redisdb import ONCE_SECONDS, once_key, run_script
+from worker.streams.registry import KEPT_AFTER_END_SECONDS, signals_key, stream_key
 
 MAX_SIGNALS: Final = 50
 """Of one stream: rules are written for each, and every segment carries them to the verdict log."""
@@ -76,6 +76,23 @@ def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float], *
         raise RegistryError(f"signals: stream {stream_id} would have more than {MAX_SIGNALS}")
 
 
+def _number(text: str) -> float | None:
+    """None: there is none, or it is damaged."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _notes(text: str) -> dict[str, Any]:
+    """Empty where there are none, or damaged ones: a stream is moderated without them too."""
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def stream_facts(redis: Redis, stream_id: str, *, purpose: str = "") -> StreamFacts:
     """What the policy may know of a stream.
 
@@ -92,7 +109,7 @@ def stream_facts(redis: Redis, stream_id: str, *, purpose: str = "") -> StreamFa
         stream_id=stream_id,
         purpose=purpose or purpose_now or "live",
         audience=audience or "public",
-        risk_prior=float(risk_prior or 0.0),
-        metadata=json.loads(metadata or "{}"),
-        signals={str(name): float(number) for name, number in signals.items()},
+        risk_prior=_number(risk_prior) or 0.0,
+        metadata=_notes(metadata),
+        signals={str(name): number for name, text in signals.items() if (number := _number(str(text))) is not None},
     )

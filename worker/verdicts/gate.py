@@ -96,16 +96,30 @@ class GateState:
         )
 
     @classmethod
+    def read(cls, text: str) -> Self | None:
+        """As `from_json`; None, as if no picture was classified yet, if it cannot be read."""
+        try:
+            return cls.from_json(text)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+    @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote; that comes from our own Redis, and is trusted."""
+        """Reads what `to_json` wrote, of another version too: unknown fields are ignored.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: it is something else.
+        """
         kept = json.loads(text)
+        if len(kept["blocks"]) != GRID * GRID:
+            raise ValueError(f"blocks: expected {GRID * GRID}")
         return cls(
             fingerprint=Fingerprint(
                 pdq=PdqHash(bits=bytes.fromhex(kept["pdq"]), quality=kept["quality"]), blocks=tuple(kept["blocks"])
             ),
-            capture_ms=kept["capture_ms"],
-            unchanged_since_ms=kept["unchanged_since_ms"],
-            scores=kept["scores"],
+            capture_ms=int(kept["capture_ms"]),
+            unchanged_since_ms=int(kept.get("unchanged_since_ms", kept["capture_ms"])),
+            scores={str(name): float(score) for name, score in kept["scores"].items()},
         )
 
 

@@ -233,6 +233,18 @@ class TestGroup:
         assert town.groups() == []
         assert len(town.events("lw:escalations:review")) == 6
 
+    def test_a_damaged_group_keeps_no_other_from_being_published(self, town: Town) -> None:
+        """Leads would not read which streams have joined any group, for one that cannot be read."""
+        flood(town, streams=4)
+        ((incident, _),) = town.redis.zrange("lw:open:critical", 0, -1, withscores=True)[-1:]
+        states = town.redis.hgetall(incidents_key(groups_owner("live")))
+        of_none = {field: text.replace(str(incident), "5a" * 12) for field, text in states.items()}
+        town.redis.hset(incidents_key(groups_owner("drill")), mapping=of_none)
+        town.redis.zadd("lw:floods:due", {"drill known/7": 0})
+        town.show("cam-9", "known/7")
+        assert "cam-9" in town.tell()
+        assert town.redis.zscore("lw:floods:due", "drill known/7") is None
+
     def test_old_matches_do_not_count(self, town: Town) -> None:
         """A picture that turns up once a day would be a flood after a while."""
         flood(town, streams=3)

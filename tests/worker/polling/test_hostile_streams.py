@@ -20,7 +20,7 @@ from worker.polling.segments import pending_key
 from worker.polling.validators import keep_validators
 from worker.redisdb import now_ms
 from worker.status import show, show_all
-from worker.streams.registry import DUE, register, stream_key, watch
+from worker.streams.registry import DUE, LONGEST_DUE_MS, register, stream_key, watch
 
 HOSTILE = [f"hostile-{number}" for number in range(8)]
 HONEST = [f"honest-{number}" for number in range(4)]
@@ -321,7 +321,7 @@ def test_renditions_that_are_named_anew_at_each_poll_are_forgotten(batch: Batch)
     """The record of a stream, which each poll reads, would grow for an hour."""
     for number in range(150):
         batch.list(HOSTILE[0], f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH={number}\nnone.m3u8\n")
-        batch.redis.zadd(DUE, {name: float("inf") for name in [*HOSTILE, *HONEST]})
+        batch.redis.zadd(DUE, dict.fromkeys([*HOSTILE, *HONEST], now_ms(batch.redis) + LONGEST_DUE_MS - 1_000))
         batch.redis.zadd(DUE, {HOSTILE[0]: 0})
         assert poll_due(batch.redis, batch.fetcher, height_pixels=360, send=batch.send) == 1
     assert len(json.loads(batch.redis.hget(stream_key(HOSTILE[0]), "tried"))) <= MAX_RENDITIONS + 1

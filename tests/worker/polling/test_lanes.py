@@ -17,7 +17,6 @@ from worker.polling.lanes import (
 )
 from worker.polling.schedule import reconcile
 from worker.polling.segments import OVERDUE, pending_key
-from worker.redisdb import run_script
 from worker.streams.slowness import SlowPart, note_slowness
 
 
@@ -90,19 +89,6 @@ def test_segments_of_one_stream_keep_their_order(redis: Redis, lane: Lane):
         add_waiting(redis, lane, "s", key)
         redis.zadd(waiting_key(lane, "s"), {key: int(key)})
     assert [take_waiting(redis, lane) for _ in range(3)] == [("s", "9"), ("s", "10"), ("s", "11")]
-
-
-def test_a_take_whose_answer_was_lost_gives_the_same_again(redis: Redis, lane: Lane):
-    """A segment would wait for the reconciler each time that a connection breaks."""
-    for key in ("1", "2"):
-        add_waiting(redis, lane, "s", key)
-    sent = {
-        "keys": [f"lw:lane:order:{lane}", f"lw:lane:clock:{lane}", "lw:lane:taken:abc"],
-        "args": [f"lw:lane:waiting:{lane}:", f"lw:lane:held:{lane}:", 1000, 60],
-    }
-    first = run_script(redis, "lane_take", **sent)
-    assert run_script(redis, "lane_take", **sent) == first
-    assert redis.zcard(waiting_key(lane, "s")) == 1
 
 
 def test_a_segment_that_was_taken_and_never_begun_waits_again(redis: Redis, lane: Lane):

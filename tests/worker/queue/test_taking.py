@@ -13,7 +13,6 @@ from scene import Scene
 from config.facts import Severity
 from worker.decisions import decide
 from worker.errors import QueueError, StoreError
-from worker.queue.keys import ESCALATION_KEYS, OPEN_KEYS
 from worker.queue.taking import (
     GroupProgress,
     Taken,
@@ -25,7 +24,7 @@ from worker.queue.taking import (
     trim,
     trim_bound,
 )
-from worker.redisdb import connect, run_script
+from worker.redisdb import connect
 
 CRITICAL, HIGH, REVIEW = (f"lw:escalations:{severity}" for severity in Severity)
 
@@ -142,17 +141,6 @@ class TestTake:
         assert {taken_by(scene.redis, "ann") for _ in range(120)} == set(raised)
         last = scene.raise_incident("cam-last")
         assert taken_by(scene.redis, "bob") == last
-
-    def test_lost_answer_is_given_again(self, scene: Scene) -> None:
-        """A connection that breaks at the wrong moment would hide an incident until its lease ends."""
-        scene.raise_incident("cam-1")
-        scene.raise_incident("cam-2")
-        keys = [*OPEN_KEYS, *ESCALATION_KEYS]
-        first, again, other = (
-            run_script(scene.redis, "take", keys=keys, args=["ann", 600_000, 10, token])[0] for token in ("a", "a", "b")
-        )
-        assert first == again
-        assert other != first
 
     def test_empty_queue(self, redis: Redis) -> None:
         """On a new deployment `next` would fail where it should say that there is nothing."""

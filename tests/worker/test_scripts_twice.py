@@ -1,0 +1,351 @@
+"""Each of our scripts in Redis, sent twice: a client does so when a connection breaks before the answer."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis_between import ScriptsTwice, SentTwice, redis_between
+from scene import Scene
+
+from config.policy import load_policy
+from models.bank.delta import Change, ChangeOp
+from models.bank.entries import Entry, HashKind
+from worker.bank.changelog import append
+from worker.bank.keys import CHANGES, HISTORY, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
+from worker.decisions import decide
+from worker.incidents.orderstore import read_in_order
+from worker.intake.batches import Batch, claim, done, give_back
+from worker.intake.keys import COUNTS, LISTS, NEWEST, REFUSED, UNPUBLISHED, published_key
+from worker.lease import LEASE_SECONDS, leased
+from worker.lookback.jobs import AGAIN, FOUND, JOBS, LEASE, TOLD, WAITING, next_job, search_again
+from worker.operations import OPERATIONS
+from worker.policy.refusals import tell_of_file
+from worker.polling.admission import admit
+from worker.polling.due import DueStream, Taken, note_error, release, take_due
+from worker.polling.gaps import MISSING, missing_member, tell_gaps
+from worker.polling.hls import MediaPlaylist, Segment
+from worker.polling.lanes import Lane, add_waiting, take_waiting
+from worker.polling.outcome import MissedReason
+from worker.polling.schedule import tick
+from worker.polling.segments import Begun, begin, defer, end_trial, pending_key, take_overdue
+from worker.polling.slowpolls import hand_over, set_apart
+from worker.polling.timeline import advance
+from worker.presence import Presence, Role, give_sign, present
+from worker.queue.taking import take
+from worker.redisdb import connect, once_key, run_script
+from worker.streams.coverage import coverage_key, pay_owed
+from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
+from worker.streams.registry import DUE, DUE_NEW, register, stream_key, unwatch, watch
+from worker.streams.signals import report_signals
+from worker.streams.slowness import SlowPart, note_slowness
+
+PLAYLIST = MediaPlaylist(
+    url="http://o.example/live.m3u8",
+    target_duration_seconds=2.0,
+    segments=tuple(
+        Segment(sequence=number, uri=f"http://o.example/{number}.ts", duration_ms=2_000) for number in range(3)
+    ),
+    ended=False,
+)
+RULES = """
+version: "1"
+flood: {streams: 2, within_seconds: 600}
+rules:
+  - {name: known, when: 'matched("known")', severity: critical}
+"""
+CHANGES_NOTHING = {"read_in_order"}
+ONLY_EXPIRY = {"lease_renew"}
+CLOCK_IN_ANSWER = {"intake_claim": 1}
+"""Place in the answer at which Redis's time is, for the eyes of whoever asks."""
+
+
+def scripts() -> list[str]:
+    names = (entry.name for entry in files("worker").joinpath("lua").iterdir())
+    return sorted(name.removesuffix(".lua") for name in names if name.endswith(".lua") and name != "common.lua")
+
+
+class Stage:
+    """Does what a deployment does, one step a script; what precedes the step is arranged on the way."""
+
+    def __init__(self, redis: Redis, folder: Path) -> None:
+        self.redis = redis
+        rules = folder / "policy.yaml"
+        rules.write_text(RULES)
+        self.scene = Scene(redis=redis, policy=load_policy(rules))
+
+    def registered(self) -> None:
+        watch(self.redis, register("s", PLAYLIST.url, url_template="", legal_basis=""))
+
+    def watch(self) -> None:
+        self.poll_failed()
+        watch(self.redis, register("s", f"{PLAYLIST.url}?2", purpose="drill", url_template="", legal_basis=""))
+        assert self.redis.xlen(OPERATIONS) == 1
+
+    def unwatch(self) -> None:
+        self.poll_failed()
+        self.redis.hset(stream_key("s"), "missing_since_ms", 0)
+        assert unwatch(self.redis, "s")
+        assert self.redis.xlen(OPERATIONS) == self.redis.xlen(STREAM_EVENTS) == 1
+
+    def pay_owed(self) -> None:
+        self.unwatch()
+        assert pay_owed(self.redis) == 1
+        ledger = self.redis.hgetall(coverage_key("s"))
+        assert int(ledger["elapsed"]) == int(ledger["missed: unreachable"]) > 0
+
+    def gap_told(self) -> None:
+        self.redis.zadd(MISSING, {missing_member(PLAYLIST.url, MissedReason.UNREACHABLE, "s"): 0})
+        assert tell_gaps(self.redis, deployment="test") == 1
+        assert self.redis.xlen(OPERATIONS) == 1
+
+    def presence(self) -> None:
+        give_sign(self.redis, Presence.of_this_process(Role.WORKER))
+        assert len(present(self.redis, Role.WORKER)) == 1
+
+    def signals(self) -> None:
+        self.registered()
+        report_signals(self.redis, "s", {"reports": 2.0})
+
+    def take_due(self) -> Taken:
+        self.registered()
+        (taken,) = take_due(self.redis, 50)
+        return taken
+
+    def polled(self, taken: Taken, playlist: MediaPlaylist = PLAYLIST) -> list[str]:
+        stream = DueStream.of(taken)
+        return [record.key for record in admit(self.redis, stream, advance(stream.cursor, playlist, now_ms=9_000))]
+
+    def admitted(self) -> list[str]:
+        return self.polled(self.take_due())
+
+    def admit(self) -> None:
+        assert len(self.admitted()) == len(PLAYLIST.segments)
+        self.redis.zadd(DUE, {"s": 0})
+        (taken,) = take_due(self.redis, 50)
+        self.polled(taken, replace(PLAYLIST, ended=True))
+        assert self.redis.hgetall(coverage_key("s"))["elapsed"] == "6000"
+        assert self.redis.xlen(STREAM_EVENTS) == 1
+
+    def poll_failed(self) -> None:
+        note_error(self.redis, self.take_due())
+
+    def release_due(self) -> None:
+        release(self.redis, [self.take_due()])
+
+    def slowness(self) -> None:
+        for slow in (True, False, True):
+            note_slowness(self.redis, SlowPart.PLAYLIST, "s", slow=slow, held_seconds=3.0)
+
+    def slow_set_apart(self) -> None:
+        self.registered()
+        self.slowness()
+        assert set_apart(self.redis) == 1
+
+    def slow_hand_over(self) -> None:
+        hand_over(self.redis, "s", self.take_due().token)
+
+    def lane_add(self) -> None:
+        for key in ("1", "2"):
+            add_waiting(self.redis, Lane.SHARED, "s", key)
+
+    def lane_take(self) -> None:
+        self.lane_add()
+        assert take_waiting(self.redis, Lane.SHARED) == ("s", "1")
+
+    def begin(self) -> Begun:
+        first, second, _ = self.admitted()
+        begun = begin(self.redis, "s", first, slow_too=False)
+        assert isinstance(begun, Begun)
+        assert (begun.losses, begun.trial) == (0, True)
+        assert begin(self.redis, "s", second, slow_too=False) is None
+        return begun
+
+    def trial_done(self) -> None:
+        self.begin()
+        assert len(end_trial(self.redis, "s", quick=True)) == 1
+
+    def defer(self) -> None:
+        begun = self.begin()
+        defer(self.redis, "s", begun, delay_ms=0, counts="fetches")
+        again = begin(self.redis, "s", begun.record.key)
+        assert isinstance(again, Begun)
+        assert (again.losses, again.fetches) == (0, 1)
+
+    def take_overdue(self) -> None:
+        for name in self.admitted():
+            self.redis.zadd("lw:overdue", {f"s {name}": 0})
+        assert len(take_overdue(self.redis, 2)) == 2
+
+    def tick(self) -> None:
+        self.registered()
+        self.redis.zadd(DUE_NEW, {"new": 0})
+        sent: list[str] = []
+        tick(self.redis, waiting_polls=0, send=sent.append)
+        assert sent == ["reconcile", "poll"]
+        assert not self.redis.exists(DUE_NEW)
+
+    def keep_gate(self) -> None:
+        run_script(self.redis, "keep_gate", keys=["lw:gate:s"], args=["1.0", 5, '{"capture_ms": 5}', 300])
+
+    def settle(self) -> None:
+        done = self.scene.settle("s", self.scene.hits([1000], lists=["known"]))
+        assert done.outcome == "settled"
+        assert self.redis.hgetall("lw:coverage:s") == {"moderated_ms": "4000"}
+
+    def read_in_order(self) -> None:
+        self.admitted()
+        read_in_order(self.redis, "s", "1.0", purpose="live", but="")
+
+    def flood_touch(self) -> None:
+        self.settle()
+
+    def flood_write(self) -> None:
+        for stream in ("a", "b", "c"):
+            self.scene.settle(stream, self.scene.hits([1000], lists=["known"]))
+
+    def take(self) -> None:
+        self.settle()
+        assert take(self.redis, "mo") is not None
+
+    def decide(self) -> None:
+        self.settle()
+        (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
+        decide(self.redis, str(incident), "harmless", by="mo", deployment="test")
+        assert self.redis.xlen("lw:decisions") == 1
+
+    def lease_release(self) -> None:
+        with leased(self.redis, WRITER) as lease:
+            assert lease is not None
+        assert not self.redis.exists(WRITER)
+
+    def lease_renew(self) -> None:
+        self.redis.set(WRITER, "t", px=1_000)
+        assert run_script(self.redis, "lease_renew", keys=[WRITER], args=["t", round(LEASE_SECONDS * 1000)])
+        assert self.redis.pttl(WRITER) > 1_000
+
+    def bank_append(self) -> None:
+        entry = Entry(entry="7", kind=HashKind.PDQ, value=bytes(32))
+        append(self.redis, [Change.add("known", entry, at_ms=1)], by="mo", refreshed="known")
+        assert self.redis.hget(SNAPSHOT, "changes") == "1"
+
+    def bank_publish(self) -> None:
+        self.bank_append()
+        self.redis.set(WRITER, "t")
+        run_script(
+            self.redis,
+            "bank_publish",
+            keys=[WRITER, SNAPSHOT, CHANGES, REFRESHED, HISTORY],
+            args=["t", "snapshot", "5-0", "known", 1, 1, "", "[]", 10],
+        )
+        assert self.redis.hmget(SNAPSHOT, "changes", "edition", "previous") == ["0", "1", ""]
+
+    def bank_quarantine(self) -> None:
+        for note in ('{"until_ms": 5}', ""):
+            args = ["known/7", note, '{"did": "quarantine"}', 10]
+            assert run_script(self.redis, "bank_quarantine", keys=[QUARANTINE, HISTORY], args=args)
+        assert self.redis.xlen(HISTORY) == 2
+
+    def lookback_again(self) -> None:
+        search_again(self.redis, since_ms=5)
+        assert self.redis.get(AGAIN) == "5"
+
+    def lookback_make(self) -> None:
+        entry = Entry(entry="7", kind=HashKind.PDQ, value=bytes(32))
+        change = Change(op=ChangeOp.ADD, list="known", entry=entry, at_ms=1)
+        self.redis.rpush(WAITING, change.to_json())
+        assert next_job(self.redis, hours=1.0) is not None
+        assert self.redis.hlen(JOBS) == 1
+
+    def lookback_found(self) -> None:
+        self.redis.set(LEASE, "t")
+        group = {"name": "g", "stream": "s", "segment": "k~g", "record": "{}", "facts": "{}"}
+        groups = json.dumps([group | {"hits": [{"id": "1", "text": "{}"}]}])
+        keys = [LEASE, JOBS, TOLD, FOUND]
+        assert run_script(self.redis, "lookback_found", keys=keys, args=["t", "job", "{}", 5, groups]) == 1
+        assert self.redis.hlen(pending_key("s")) == 1
+
+    def policy_said(self) -> None:
+        for refused in ("5a" * 32, ""):
+            assert tell_of_file(
+                self.redis,
+                worker="host:1",
+                file="policy.yaml",
+                refused=refused,
+                problem="line 3",
+                in_force="1",
+                deployment="test",
+            )
+        assert self.redis.xlen(OPERATIONS) == 2
+
+    def tell_once(self) -> None:
+        assert run_script(self.redis, "tell_once", keys=["lw:told:x", OPERATIONS], args=[60, "{}"])
+        assert self.redis.xlen(OPERATIONS) == 1
+
+    def intake_claim(self) -> Batch:
+        self.redis.lpush(LISTS[0], "one", "two", "three")
+        batch = claim(self.redis).batch
+        assert batch is not None
+        assert (batch.claims, batch.tries, len(batch.messages)) == (1, 1, 3)
+        return batch
+
+    def intake_done(self) -> None:
+        batch = self.intake_claim()
+        assert done(self.redis, batch, 1)
+        give_back(self.redis, batch, 2)
+        again = claim(self.redis).batch
+        assert again is not None
+        assert (again.messages, again.tries) == ((b"three",), 1)
+        assert not done(self.redis, again, 3)
+        assert self.redis.hget(COUNTS, "read") == "3"
+
+    def intake_refuse(self) -> None:
+        keys = [COUNTS, REFUSED, UNPUBLISHED, NEWEST, STREAM_EVENTS, once_key("batch:0")]
+        args = [60, 10, MAX_EVENTS, "json", "{}", "{}"]
+        assert run_script(self.redis, "intake_refuse", keys=keys, args=args) == [1]
+        assert self.redis.xlen(STREAM_EVENTS) == 1
+
+    def intake_publish(self) -> None:
+        self.intake_refuse()
+        keys = [published_key("json"), UNPUBLISHED, OPERATIONS]
+        assert run_script(self.redis, "intake_publish", keys=keys, args=[60, "json", 1, "{}"]) == 1
+
+
+@pytest.mark.parametrize("name", scripts())
+def test_a_script_that_is_sent_twice_does_and_answers_what_it_does_once(name: str, redis_url: str, tmp_path: Path):
+    """Whatever a lost answer doubles is wrong for good: time, tries, log rows, events, holds."""
+    step: Callable[[], object] | None = getattr(Stage, name, None)
+    assert step is not None, f"worker/lua/{name}.lua: write a step of Stage that runs it"
+    twice = ScriptsTwice(redis_url)
+    with redis_between(redis_url, twice) as url, connect(url) as client:
+        getattr(Stage(client, tmp_path), name)()
+    source = files("worker").joinpath("lua", f"{name}.lua").read_bytes()
+    # A script's flags stand before what all scripts have in front.
+    flags, own = source.split(b"\n", 1) if source.startswith(b"#!") else (b"", source)
+    runs = [sent for sent in twice.sent if own in sent.source and sent.source.startswith(flags)]
+    assert runs, "the step does not run it"
+    for sent in runs:
+        assert not sent.first.startswith(b"-"), sent.first
+        assert without_clock(name, sent.second) == without_clock(name, sent.first)
+        assert sent.twice == sent.after, difference(sent)
+    if name not in CHANGES_NOTHING | ONLY_EXPIRY:
+        assert any(sent.after != sent.before for sent in runs), "the step gives it nothing to do"
+
+
+def without_clock(name: str, answer: bytes) -> list[bytes]:
+    lines = answer.split(b"\r\n")
+    if name in CLOCK_IN_ANSWER:
+        lines[:] = [line for line in lines if not (line.startswith(b":") and len(line) == 14)]
+    return lines
+
+
+def difference(sent: SentTwice) -> str:
+    keys = sent.after.keys() | sent.twice.keys()
+    return "; ".join(
+        f"{key!r}: {sent.after.get(key)} became {sent.twice.get(key)}"
+        for key in sorted(keys)
+        if sent.after.get(key) != sent.twice.get(key)
+    )

@@ -1,0 +1,182 @@
+"""What other versions of ours left in Redis, and what is damaged there: it costs nobody else anything.
+
+records-0.1.0 has records as version 0.1.0 wrote them.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hls_origin import LiveOrigin, segment_bytes, serving
+from redis import Redis
+from scene import Scene
+
+from worker.bank.deployed import follow
+from worker.bank.keys import FOLLOWERS, QUARANTINE
+from worker.bank.overview import stats
+from worker.bank.people import quarantined
+from worker.bank.place import Place
+from worker.incidents.orderstore import read_in_order
+from worker.incidents.store import read_groups, read_incidents, state_field
+from worker.lookback.jobs import JOBS, next_bulk_job, next_job
+from worker.moderate import gate_key, moderate_segment
+from worker.policy.refusals import REFUSING, tell_of_file
+from worker.policy.watch import IN_FORCE, policy_reports
+from worker.polling.cursor import Cursor
+from worker.polling.poll import poll_due
+from worker.polling.schedule import reconcile
+from worker.polling.segments import OVERDUE, SegmentRecord, pending_key
+from worker.process import Process
+from worker.queue.keys import groups_owner, incidents_key, windows_key
+from worker.redisdb import now_ms
+from worker.status import show
+from worker.streams.registry import DUE, register, stream_key, watch
+from worker.verdicts.gate import GateState
+
+RECORDS = Path(__file__).parent / "records-0.1.0"
+DRILLS = "lw:escalations:high"
+PARTS = ("moderated", "skipped", "failed", "missed", "pending")
+
+
+def kept(name: str) -> Any:
+    return json.loads((RECORDS / f"{name}.json").read_text())
+
+
+def newer(text: str) -> str:
+    """With a field that this version does not know."""
+    return text.replace("{", '{"of_a_later_version":[{"a":1}],', 1)
+
+
+def test_what_version_0_1_0_wrote_is_read():
+    """An upgrade would stop every stream, and a way back would do so again."""
+    cursor = Cursor.from_json(kept("cursor"))
+    assert (cursor.next_sequence, cursor.state, len(cursor.seen)) == (3, "live", 3)
+    assert Cursor.from_json(newer(kept("cursor"))) == cursor
+    record = SegmentRecord.from_json(kept("segment"))
+    assert (record.sequence, record.duration_ms, record.damaged) == (0, 2_000, False)
+    assert SegmentRecord.read(record.key, newer(kept("segment"))) == record
+    gate = GateState.read(kept("gate"))
+    assert gate is not None
+    assert gate.scores == {"open-nsfw/nsfw": 0.25}
+    assert GateState.read(newer(kept("gate"))) == gate
+
+
+@pytest.mark.parametrize("of", [str, newer])
+def test_incidents_of_version_0_1_0_go_on(of: Any, redis: Redis):
+    """Open incidents would be raised again after an upgrade, and decided ones come back."""
+    put = {name: of(text) if name.startswith("rule:") else text for name, text in kept("incidents").items()}
+    redis.hset(incidents_key("cam"), mapping=put)
+    rules = read_incidents(redis, "cam", "live").rules
+    assert rules["known"].incident is not None
+    assert rules["known"].decided is not None
+    assert len(rules["nude"].waiting) == 1
+    ((_, groups),) = kept("groups").items()
+    put = {name: of(text) if name.startswith("rule:") else text for name, text in groups.items()}
+    redis.hset(incidents_key(groups_owner("live")), mapping=put)
+    (group,) = read_groups(redis, "live").rules.values()
+    assert group.incident is not None
+    assert group.hashes
+    ((series, windows),) = kept("windows").items()
+    redis.hset(windows_key("cam"), series, of(windows))
+    redis.hset(pending_key("cam"), mapping=kept("segments"))
+    read = read_in_order(redis, "cam", series, purpose="live", but="")
+    assert len(read.order.waiting) + len(read.order.past) == 2
+    assert read.earliest_pending is not None
+
+
+@pytest.mark.parametrize("of", [str, newer])
+def test_look_backs_of_version_0_1_0_go_on(of: Any, redis: Redis):
+    """Hashes that came before an upgrade would never be looked for."""
+    redis.hset(JOBS, mapping={"5a5a": of(kept("job")), "damaged": '{"id": "dam'})
+    job = next_job(redis, hours=1.0)
+    assert job is not None
+    assert job.id == "5a5a"
+    assert next_bulk_job(redis) is None
+
+
+@pytest.fixture
+def origin() -> Iterator[LiveOrigin]:
+    with serving(LiveOrigin()) as served:
+        for index in range(3):
+            served.add(f"{index}.ts", segment_bytes(card=index == 1))
+        yield served
+
+
+@pytest.fixture
+def keys(process: Process, origin: LiveOrigin) -> list[str]:
+    """Of the stream's pending segments, in its order."""
+    keys: list[str] = []
+    watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    process.redis.zadd(DUE, {"s": 0}, xx=True)
+    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+    return sorted(keys, key=lambda key: int(key.split(".")[3]))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:-1],
+        lambda text: text.replace('"url"', '"uri"'),
+        lambda text: "x",
+        lambda text: "[]",
+        lambda text: text.replace('"duration_ms":', '"duration_ms":"a'),
+        lambda text: text.replace('"purpose":"drill"', '"purpose":7'),
+    ],
+)
+def test_a_damaged_segment_is_closed_with_its_time(damage: Any, process: Process, keys: list[str]):
+    """Its message would go round for ever, its time be lost, and the stream's other segments be judged never."""
+    redis = process.redis
+    text = str(redis.hget(pending_key("s"), keys[0]))
+    redis.hset(pending_key("s"), keys[0], damage(text))
+    for key in keys:
+        moderate_segment(process, "s", key)
+    record = show(redis, "s")
+    assert record["reasons"] == {"failed: damaged_record": 2.0}
+    assert record["moderated_seconds"] == 4.0
+    assert sum(record[f"{part}_seconds"] for part in PARTS) == record["elapsed_seconds"] == 6.0
+    assert redis.hlen(pending_key("s")) == 0
+    assert redis.xlen(DRILLS) == 1
+
+
+def test_what_else_is_damaged_stops_no_segment(process: Process, keys: list[str]):
+    """A child on the screen would go unseen because of a note that cannot be read."""
+    redis = process.redis
+    series = ".".join(keys[0].split(".")[:2])
+    redis.hset(gate_key("s"), series, '{"capture_ms"')
+    damaged = ("rule:testcard", state_field("testcard", "drill"))
+    redis.hset(incidents_key("s"), mapping=dict.fromkeys(damaged, '{"waiting"'))
+    redis.hset(windows_key("s"), series, "[")
+    redis.hset(stream_key("s"), mapping={"metadata": "{", "risk_prior": "high", "settled_until_ms": "late"})
+    redis.hset("lw:signals:s", "reports", "many")
+    redis.zadd(OVERDUE, {"nonsense": 0, f"s {keys[0]}": 0})
+    sent: list[str] = []
+    assert reconcile(redis, lambda _, key, __: sent.append(key)) == 1
+    assert sent == [keys[0]]
+    for key in keys:
+        moderate_segment(process, "s", key)
+    assert redis.xlen(DRILLS) == 1
+    assert redis.hlen(pending_key("s")) == 0
+    assert GateState.read(str(redis.hget(gate_key("s"), series))) is not None
+
+
+def test_reports_of_processes_are_read_beside_damaged_ones(redis: Redis, tmp_path: Path):
+    """`doctor` and `bank stats` would end in a traceback, or processes report for ever what none hears."""
+    now = now_ms(redis)
+    damaged = {"a": "{", "b": "[]", "c": '{"at_ms": "soon"}', "d": "7"}
+    redis.hset(IN_FORCE, mapping=damaged | {"e": json.dumps({"at_ms": now, "version": "1", "problem": "", "more": 1})})
+    assert [report.process for report in policy_reports(redis)] == ["e"]
+    redis.hset(FOLLOWERS, mapping=damaged | {"e": json.dumps({"at_ms": now, "position": "5-0"})})
+    deployed = follow(redis, Place(root=tmp_path / "bank", shared=True))
+    assert stats(redis, deployed.bank, deployed)["processes"] == 1
+    redis.hset(QUARANTINE, mapping={f"known/{name}": text for name, text in damaged.items()})
+    assert quarantined(redis) == ()
+
+
+def test_a_damaged_report_of_one_worker_keeps_no_other_from_telling(redis: Redis, scene: Scene):
+    """Operators would not hear that the policy's file is refused."""
+    redis.hset(REFUSING, mapping={"other:1": "{", "other:2": "[]", "other:3": '{"refused": "x"}'})
+    told = {"file": "policy.yaml", "refused": "5a" * 32, "problem": "line 3", "in_force": "1", "deployment": "test"}
+    assert tell_of_file(redis, worker="host:1", **told)
+    assert redis.hkeys(REFUSING) == ["host:1"]
