@@ -7,8 +7,11 @@ from typing import Any
 from config.conditions.names import ConditionError, unknown
 from config.conditions.trial import compile_condition
 from config.documents.mistakes import Problem
-from config.facts import FLOOD_RULE
+from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE
 from config.profiles import PROFILES
+
+_SECTIONS = {FLOOD_RULE: "flood", COVERAGE_GAP_RULE: "coverage_gap"}
+"""Of a policy, by the rule under which their incidents are raised."""
 
 
 def contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
@@ -37,8 +40,8 @@ def _rule_names(document: Mapping[str, Any]) -> Iterator[Problem]:
         if not isinstance(name, str):
             continue
         where = ("rules", place, "name")
-        if name == FLOOD_RULE:
-            yield Problem(where, "livewarden names incidents of `flood` so: expected another name", 0)
+        if name in _SECTIONS:
+            yield Problem(where, f"livewarden names incidents of `{_SECTIONS[name]}` so: expected another name", 0)
         elif first_at.setdefault(name, place) != place:
             yield Problem(where, f"a name may be given to one rule only: rules[{first_at[name]}] has it", 0)
 

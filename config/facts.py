@@ -13,6 +13,9 @@ ALLOW = "allow"
 FLOOD_RULE = "hash-flood"
 """Livewarden's own rule, by which one hash that matches many streams becomes one incident; no policy has it."""
 
+COVERAGE_GAP_RULE = "coverage-gap"
+"""Likewise, by which a stream that alone cannot be seen for long becomes an incident."""
+
 
 class Severity(StrEnum):
     """How soon a person must look; in falling order."""

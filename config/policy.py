@@ -36,7 +36,7 @@ from config.facts import (
 from config.persistence import Persistence
 from config.profiles import PROFILES, SamplingProfile
 from config.regularfile import open_regular
-from config.rules import Flood, Rule
+from config.rules import CoverageGap, Flood, Rule
 from config.sampling import SEEN, SamplingChoice
 
 MAX_POLICY_BYTES = 1_000_000
@@ -64,6 +64,8 @@ class Policy(BaseModel):
     """Further hits of an open incident are published at most this often; a rise in severity at once."""
     flood: Flood | None = None
     """None: each stream has its own incident, however many there are."""
+    coverage_gap: CoverageGap | None = CoverageGap()
+    """When a stream that alone cannot be seen is an incident. `null`: never; operators hear of it all the same."""
     cascade: tuple[Stage, ...] | None = None
     """Which classifier looks at which picture, in order. None: all of them at all pictures."""
     rules: tuple[Rule, ...]
@@ -284,6 +286,7 @@ _KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "sampling_for": tuple(SamplingChoice.model_fields),
     "persistence": tuple(Persistence.model_fields),
     "flood": tuple(Flood.model_fields),
+    "coverage_gap": tuple(CoverageGap.model_fields),
     "cascade": tuple(Stage.model_fields),
     "profiles": tuple(SamplingProfile.model_fields),
 }

@@ -110,3 +110,14 @@ class Flood(BaseModel):
     """Distinct streams on which it matches."""
     within_seconds: float = Field(default=600.0, gt=0, le=86_400, strict=True)
     """The last match on each of them is at most (<=) this old, by the clock of Redis."""
+
+
+class CoverageGap(BaseModel):
+    """When a stream that cannot be seen is an incident, while the other streams of its origin are seen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    after_seconds: float = Field(default=60.0, ge=30, le=86_400, strict=True)
+    """Its playlist could not be read for so long. Time in which the stream may simply have ended does not count."""
+    severity: Severity = Severity.REVIEW
+    """critical, high or review: the order in which people are called."""

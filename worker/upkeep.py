@@ -7,6 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.exceptionplace import place_of
+from worker.incidents.coveragegaps import raise_coverage_gaps
 from worker.incidents.grouprecord import tell_due
 from worker.lookback import jobs as look_back_jobs
 from worker.polling.gaps import tell_gaps
@@ -30,8 +31,8 @@ HOUSEKEEPING = {
 
 
 def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
-    """Sends overdue segments again, brings ledgers up to date, publishes origins' gaps and which streams joined groups,
-    trims what every reader has acknowledged, and sends housekeeping that is due.
+    """Sends overdue segments again, brings ledgers up to date, publishes origins' gaps, those of single streams
+    and which streams joined groups, trims what every reader has acknowledged, and sends housekeeping that is due.
 
     A step that fails, over what one stream or somebody else left in Redis, is logged and costs no other step.
 
@@ -43,6 +44,7 @@ def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callab
         "overdue segments": lambda: reconcile(redis, send),
         "ledgers": lambda: pay_owed(redis),
         "gaps of origins": lambda: tell_gaps(redis, deployment=deployment),
+        "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "groups of streams": lambda: tell_due(redis, deployment=deployment, policy=process.policy),
         "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
     }

@@ -17,6 +17,7 @@ from models.bank.entries import Entry, HashKind
 from worker.bank.changelog import append
 from worker.bank.keys import CHANGES, HISTORY, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.decisions import decide
+from worker.incidents.coveragegaps import raise_coverage_gaps
 from worker.incidents.orderstore import read_in_order
 from worker.intake.batches import Batch, claim, done, give_back
 from worker.intake.keys import COUNTS, LISTS, NEWEST, REFUSED, UNPUBLISHED, published_key
@@ -36,7 +37,7 @@ from worker.polling.slowpolls import hand_over, set_apart
 from worker.polling.timeline import advance
 from worker.presence import Presence, Role, give_sign, present
 from worker.queue.taking import take
-from worker.redisdb import connect, once_key, run_script
+from worker.redisdb import connect, now_ms, once_key, run_script
 from worker.streams.coverage import coverage_key, pay_owed
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
 from worker.streams.registry import DUE, DUE_NEW, register, stream_key, unwatch, watch
@@ -101,6 +102,15 @@ class Stage:
         self.redis.zadd(MISSING, {missing_member(PLAYLIST.url, MissedReason.UNREACHABLE, "s"): 0})
         assert tell_gaps(self.redis, deployment="test") == 1
         assert self.redis.xlen(OPERATIONS) == 1
+
+    def raise_gap(self) -> None:
+        self.poll_failed()
+        self.redis.hset(stream_key("s"), mapping={"state": "unreachable", "reason": "timeout"})
+        since_ms = now_ms(self.redis) - 120_000
+        self.redis.hset(stream_key("s"), "missing_since_ms", since_ms)
+        self.redis.zadd(MISSING, {missing_member(PLAYLIST.url, MissedReason.UNREACHABLE, "s"): since_ms})
+        assert raise_coverage_gaps(self.redis, deployment="test", policy=self.scene.policy) == 1
+        assert self.redis.xlen("lw:escalations:review") == 1
 
     def presence(self) -> None:
         give_sign(self.redis, Presence.of_this_process(Role.WORKER))

@@ -184,7 +184,10 @@ def _show_incident(event: dict[str, Any]) -> None:
     for name, score in data["scores"].items():
         table.add_row("score", Text(f"{printable(name)} {score:.3f}"))
     times = data["times"]
-    table.add_row("seen", f"{times['captured_first']} to {times['captured_last']}, {data['hits']} pictures")
+    if "gap" in data:
+        table.add_row("not seen", Text(f"since {data['gap']['since']}: {printable(data['gap']['reason'])}"))
+    else:
+        table.add_row("seen", f"{times['captured_first']} to {times['captured_last']}, {data['hits']} pictures")
     table.add_row("raised", times["raised"])
     if data["degraded"]:
         table.add_row("degraded", Text(printable(", ".join(data["degraded"])), style="yellow"))

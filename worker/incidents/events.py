@@ -76,8 +76,17 @@ class NamedStreams:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Time in which a stream's playlist could not be read; it lasts."""
+
+    since_ms: int
+    reason: str
+    """Of the newest poll: `http_503`, `timeout`, …"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Occasion:
-    """The segment that hits were found in, and the circumstances."""
+    """The segment that hits were found in, or the gap that is told, and the circumstances."""
 
     stream: StreamFacts
     generation: int
@@ -114,7 +123,7 @@ def incident_id(occasion: Occasion, rule: str) -> str:
 def escalation(
     occasion: Occasion,
     incident: Incident,
-    cause: Hit,
+    cause: Hit | Gap,
     *,
     previous_severity: Severity | None,
     now_ms: int,
@@ -123,7 +132,7 @@ def escalation(
     """The incident was raised (`previous_severity` is None), or has changed.
 
     Args:
-        cause: the sample that gave cause for this event.
+        cause: the sample that gave cause for this event, or the gap that did.
         named: of a group of streams, which a lead decides on.
 
     Raises:
@@ -136,12 +145,7 @@ def escalation(
         "degraded": list(occasion.degraded),
         "principles": list(finding.principles),
         "hits": finding.hits,
-        "sample": {
-            "pts_seconds": cause.pts_seconds,
-            "reason": str(cause.reason),
-            "captured": rfc3339(cause.capture_ms),
-            "segment": occasion.segment_key,
-        },
+        **_cause(cause, occasion),
         "times": {
             "captured_first": rfc3339(finding.captured_first_ms),
             "captured_last": rfc3339(finding.captured_last_ms),
@@ -163,6 +167,19 @@ def escalation(
         data,
         now_ms,
     )
+
+
+def _cause(cause: Hit | Gap, occasion: Occasion) -> dict[str, Any]:
+    if isinstance(cause, Gap):
+        return {"gap": {"since": rfc3339(cause.since_ms), "reason": cause.reason}}
+    return {
+        "sample": {
+            "pts_seconds": cause.pts_seconds,
+            "reason": str(cause.reason),
+            "captured": rfc3339(cause.capture_ms),
+            "segment": occasion.segment_key,
+        }
+    }
 
 
 def interrupt_request(occasion: Occasion, incident: Incident, lists: tuple[str, ...], now_ms: int) -> Event:

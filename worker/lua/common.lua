@@ -79,6 +79,28 @@ local function publish(events)
   end
 end
 
+-- Writes what was decided on a stream's incidents: states of rules (field to JSON), incidents [{id, severity, fields,
+-- queued}], events [{stream, incident, text}].
+local function write_incidents(key, states, incidents, events)
+  redis.call('HINCRBY', key, 'version', 1)
+  for field, state in pairs(states) do
+    redis.call('HSET', key, field, state)
+  end
+  for _, incident in ipairs(incidents) do
+    for field, value in pairs(incident.fields) do
+      redis.call('HSET', 'lw:incident:' .. incident.id, field, value)
+    end
+    if incident.queued == 'yes' then
+      for _, severity in ipairs({'critical', 'high', 'review'}) do
+        if severity ~= incident.severity then
+          redis.call('ZREM', 'lw:open:' .. severity, incident.id)
+        end
+      end
+      redis.call('ZADD', 'lw:open:' .. incident.severity, incident.fields.raised_ms, incident.id)
+    end
+  end
+  publish(events)
+end
 
 -- Keeps the set of streams that are not seen, by since when, as the stream's hash has it: `missing_member` is what stands
 -- for the stream now ('' if it is seen), `missing_listed` what stood for it before.

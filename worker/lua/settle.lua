@@ -18,24 +18,7 @@ if ARGV[3] ~= '' then
   if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[3] then
     return 'clash'
   end
-  redis.call('HINCRBY', KEYS[3], 'version', 1)
-  for field, state in pairs(cjson.decode(ARGV[4])) do
-    redis.call('HSET', KEYS[3], field, state)
-  end
-  for _, incident in ipairs(cjson.decode(ARGV[5])) do
-    for field, value in pairs(incident.fields) do
-      redis.call('HSET', 'lw:incident:' .. incident.id, field, value)
-    end
-    if incident.queued == 'yes' then
-      for _, severity in ipairs({'critical', 'high', 'review'}) do
-        if severity ~= incident.severity then
-          redis.call('ZREM', 'lw:open:' .. severity, incident.id)
-        end
-      end
-      redis.call('ZADD', 'lw:open:' .. incident.severity, incident.fields.raised_ms, incident.id)
-    end
-  end
-  publish(cjson.decode(ARGV[6]))
+  write_incidents(KEYS[3], cjson.decode(ARGV[4]), cjson.decode(ARGV[5]), cjson.decode(ARGV[6]))
   if ARGV[9] ~= '' then
     if ARGV[10] == '' then
       redis.call('HDEL', KEYS[6], ARGV[9])

@@ -47,11 +47,16 @@ _MAX_SUBJECT = 200
 
 def missing_member(url: str, reason: MissedReason, stream_id: str) -> str:
     """What stands for a stream in `MISSING`."""
+    return f"{origin_of(url)} {reason} {stream_id}"
+
+
+def origin_of(url: str) -> str:
+    """Host and port; `unknown` where a URL has none."""
     try:
         target = target_of(url)
     except FetchError:
-        return f"unknown {reason} {stream_id}"
-    return f"{target.host}:{target.port} {reason} {stream_id}"
+        return "unknown"
+    return f"{target.host}:{target.port}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from worker.polling.hls import MediaPlaylist
 from worker.polling.outcome import Missed, MissedReason
 from worker.streams.coverage import AFTER_END
 
-_GONE = frozenset({"http_404", "http_410"})
+GONE = frozenset({"http_404", "http_410"})
 """Reasons of a failed poll by which an origin says that there is no such playlist."""
 
 
@@ -44,7 +44,7 @@ def missing(cursor: Cursor) -> Missing | None:
     return Missing(
         reason=MissedReason.STALLED if stalled else MissedReason.UNREACHABLE,
         since_ms=cursor.missing_since_ms,
-        kept=cursor.next_sequence is None or not (stalled or cursor.reason in _GONE),
+        kept=cursor.next_sequence is None or not (stalled or cursor.reason in GONE),
     )
 
 

@@ -26,8 +26,8 @@ class Change(StrEnum):
     SHADOW = "shadow"
     """It would be raised if its rule were live."""
     GIVEN = "given"
-    """It was raised for what the log does not hold: by looking back, for a flood, or by pictures that were lost. It is
-    taken as it was."""
+    """It was raised for what the log does not hold: by looking back, for a flood or a coverage gap, or by pictures that
+    were lost. It is taken as it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +148,7 @@ def compare(
 ) -> list[Compared]:
     """Lays the incidents of one stream beside one another."""
     live = {rule.name for rule in policy.rules if rule.mode == "live"}
-    given = [one for one in was if one.flood or (one.rule in live and is_given(one.segment_key, segments))]
+    given = [one for one in was if one.ours or (one.rule in live and is_given(one.segment_key, segments))]
     raised = {one.incident_id: one for one in was if one not in given}
     found = [Compared(change=Change.GIVEN, stream_id=stream_id, rule=one.rule, was=one) for one in given]
     left: dict[str, list[WouldIncident]] = {}

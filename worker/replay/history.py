@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Self
 
-from config.facts import FLOOD_RULE, Severity, most_urgent
+from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE, Severity, most_urgent
 from worker.incidents.findings import Extent, Near
 from worker.verdictlog.outcomerows import DECIDED
 from worker.verdictlog.reading import read_log
@@ -80,8 +80,9 @@ class WasIncident:
     """Of each extent the first event, live and looking back apart: updates that say nothing new are many."""
 
     @property
-    def flood(self) -> bool:
-        return self.rule == FLOOD_RULE
+    def ours(self) -> bool:
+        """Livewarden's own rule raised it, none of the policy's."""
+        return self.rule in (FLOOD_RULE, COVERAGE_GAP_RULE)
 
     def extent_at(self, at_ms: int) -> Extent:
         """All that was told until then (<=)."""

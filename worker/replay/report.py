@@ -135,6 +135,6 @@ def _summary(result: ReplayResult) -> Iterator[RenderableType]:
         yield Text(f"{changes[Change.SHADOW]} incidents of rules in shadow would be raised if these were live.")
     if changes[Change.GIVEN]:
         yield Text(
-            f"{changes[Change.GIVEN]} incidents are taken as they were: floods, found by looking back, or of pictures "
-            "that are lost."
+            f"{changes[Change.GIVEN]} incidents are taken as they were: floods, coverage gaps, found by looking back, "
+            "or of pictures that are lost."
         )

@@ -80,9 +80,13 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
     if kind == DECIDED:
         return row | {"outcome": data["outcome"]}
     versions = data["versions"]
+    # A coverage gap has no picture.
+    segment_key, captured = (
+        ("", data["gap"]["since"]) if "gap" in data else (data["sample"]["segment"], data["sample"]["captured"])
+    )
     return row | {
-        "segment_key": data["sample"]["segment"],
-        "captured_ms": milliseconds(data["sample"]["captured"]),
+        "segment_key": segment_key,
+        "captured_ms": milliseconds(captured),
         "hits": data["hits"],
         "policy_version": versions["policy"],
         "model_versions": list(versions["models"].items()),

@@ -1,0 +1,252 @@
+"""Streams that alone cannot be seen: moderators are called once a gap, and for no outage."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hls_origin import LiveOrigin, segment_bytes
+from polled_platform import Platform, origins_of_a_platform
+from redis import Redis
+from typer.testing import CliRunner
+
+from config.facts import COVERAGE_GAP_RULE, Severity
+from config.policy import Policy, load_policy, parse_policy
+from config.schemas import check_event
+from worker.cli.queue import app as queue
+from worker.decisions import decide
+from worker.incidents.coveragegaps import COUNTED, LastingGap, Watched, alone_among, raise_coverage_gaps
+from worker.incidents.events import Gap
+from worker.operations import OPERATIONS
+from worker.queue.taking import open_incidents, take
+from worker.streams.registry import stream_key, unwatch
+from worker.verdictlog.outcomerows import outcome_row
+
+MINUTE_MS = 60_000
+
+
+class Site(Platform):
+    """Each stream has a playlist of its own, which its origin may refuse."""
+
+    def __init__(self, redis: Redis, origins: list[LiveOrigin], *, policy: Policy) -> None:
+        super().__init__(redis, origins)
+        self.policy = policy
+
+    def live(self, *stream_ids: str, at: int = 0) -> None:
+        origin = self.origins[at]
+        origin.add("0.ts", segment_bytes(card=False))
+        for stream_id in stream_ids:
+            origin.bodies[f"/live/{stream_id}.m3u8"] = origin.playlist_text()
+            self.watch(stream_id, origin, path=f"{stream_id}.m3u8")
+            assert self.poll(stream_id)["state"] == "live"
+
+    def answer(self, status: int, *stream_ids: str, at: int = 0, since_ms: int = 2 * MINUTE_MS) -> None:
+        """What the origin answers for their playlists, for so long by now."""
+        for stream_id in stream_ids:
+            self.origins[at].status[f"/live/{stream_id}.m3u8"] = status
+            self.poll(stream_id)
+            self.let_pass(stream_id, since_ms)
+
+    def go_on(self, stream_id: str, *, at: int = 0) -> None:
+        origin = self.origins[at]
+        origin.add(f"{len(origin.bodies)}.ts", segment_bytes(card=False))
+        origin.bodies[f"/live/{stream_id}.m3u8"] = origin.playlist_text()
+        del origin.status[f"/live/{stream_id}.m3u8"]
+        assert self.poll(stream_id)["state"] == "live"
+
+    def raised(self) -> list[dict[str, Any]]:
+        """What is published once all that is due is raised."""
+        self.redis.delete(COUNTED)
+        raise_coverage_gaps(self.redis, deployment="test", policy=self.policy)
+        entries = [entry for severity in Severity for entry in self.redis.xrange(f"lw:escalations:{severity}")]
+        found = [json.loads(fields["event"]) for _, fields in entries]
+        for event in found:
+            check_event(event)
+        return [event for event in found if event["type"].endswith("raised.v1")]
+
+
+@pytest.fixture
+def site(redis: Redis) -> Iterator[Site]:
+    with origins_of_a_platform(3) as origins, closing(Site(redis, origins, policy=load_policy())) as site:
+        yield site
+
+
+def test_a_stream_that_alone_cannot_be_read_calls_a_moderator(site: Site) -> None:
+    """A broadcaster whose server answers everybody but livewarden would be seen by viewers, and by no moderator."""
+    site.live("a", "b", "c", "d", "e")
+    site.answer(503, "c", since_ms=50_000)
+    assert site.raised() == [], "it may be over in a moment"
+    site.let_pass("c", 20_000)
+    (event,) = site.raised()
+    assert event["subject"] == "c"
+    data = event["data"]
+    assert (data["rule"], data["severity"], data["purpose"], data["hits"]) == ("coverage-gap", "review", "drill", 1)
+    assert data["gap"]["reason"] == "http_503"
+    assert data["times"]["captured_first"] == data["gap"]["since"]
+    assert (data["matches"], data["scores"], data["principles"]) == ([], {}, [5])
+    assert site.raised() == [event], "once"
+    (incident,) = open_incidents(site.redis)
+    assert (incident.incident_id, incident.rule) == (data["incident_id"], COVERAGE_GAP_RULE)
+
+
+def test_an_outage_is_the_operators(site: Site) -> None:
+    """A hundred moderators' incidents would tell of one server that is down."""
+    site.live("a", "b", "c", "d", "e")
+    site.live("f", "g", at=1)
+    site.answer(503, "a", "b", "c")
+    assert site.raised() == []
+    assert [event["type"] for event in site.events()] == ["livewarden.operations.origin_gap.v1"]
+
+
+def test_an_origin_of_one_stream_is_compared_with_the_others(site: Site) -> None:
+    """A broadcaster with a server of his own is who evades most easily; and where our own line is down, nobody does."""
+    site.live("own", at=0)
+    site.live("a", "b", "c", "d", at=1)
+    site.answer(502, "own")
+    (event,) = site.raised()
+    assert event["subject"] == "own"
+    site.live("second", at=2)
+    site.answer(502, "a", "b", "c", "d", at=1)
+    site.answer(502, "second", at=2)
+    assert site.raised() == [event]
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_what_may_have_ended_calls_nobody(site: Site, status: int) -> None:
+    """Each broadcast that ends without ENDLIST would be an incident."""
+    site.live("a", "b", "c")
+    site.answer(status, "b")
+    assert site.raised() == []
+
+
+def test_a_stream_that_was_never_there_calls_nobody(site: Site) -> None:
+    """A platform that registers streams before they begin would call a moderator for each."""
+    site.live("a", "b", "c")
+    site.watch("early", site.origins[0], path="early.m3u8")
+    site.poll("early")
+    site.let_pass("early", 5 * MINUTE_MS)
+    assert site.raised() == []
+
+
+def test_a_stream_that_never_could_be_read_does(site: Site) -> None:
+    """Who refuses livewarden from the beginning would be safer than who begins later."""
+    site.live("a", "b", "c")
+    site.watch("hidden", site.origins[0], path="hidden.m3u8")
+    site.answer(403, "hidden")
+    assert [event["subject"] for event in site.raised()] == ["hidden"]
+
+
+def test_what_is_not_seen_after_a_decision_is_a_new_incident(site: Site) -> None:
+    """A decision would hide every later gap; or the same gap would come back for ever."""
+    site.live("a", "b", "c")
+    site.answer(503, "b")
+    (first,) = site.raised()
+    taken = take(site.redis, "ann")
+    assert taken is not None
+    decide(site.redis, taken.incident_id, "cannot_judge", by="ann", note="", deployment="test")
+    site.let_pass("b", MINUTE_MS)
+    assert site.raised() == [first], "a person has decided on this gap"
+    site.go_on("b")
+    # As if the decision had been made ten minutes ago.
+    key = "rule:drill:coverage-gap"
+    state = json.loads(site.redis.hget("lw:incidents:b", key) or "")
+    state["decided"]["quiet_until_ms"] -= 10 * MINUTE_MS
+    site.redis.hset("lw:incidents:b", key, json.dumps(state))
+    site.answer(503, "b")
+    second = site.raised()[-1]
+    assert (second["subject"], second["data"]["incident_id"] != first["data"]["incident_id"]) == ("b", True)
+
+
+def test_a_second_gap_joins_the_open_incident(site: Site) -> None:
+    """A stream that comes and goes would fill the queue."""
+    site.live("a", "b", "c")
+    site.answer(503, "b")
+    (first,) = site.raised()
+    site.go_on("b")
+    site.answer(503, "b")
+    assert site.raised() == [first]
+    (incident,) = open_incidents(site.redis)
+    assert incident.hits == 2
+
+
+def test_a_watch_that_is_over_raises_nothing(site: Site) -> None:
+    """A stream that the platform has taken off would call a moderator."""
+    site.live("a", "b", "c")
+    site.answer(503, "b")
+    unwatch(site.redis, "b")
+    assert site.raised() == []
+
+
+def test_a_canary_calls_nobody(site: Site) -> None:
+    """A probe would call a moderator."""
+    site.live("a", "b", "c")
+    site.redis.hset(stream_key("b"), "purpose", "canary")
+    site.answer(503, "b")
+    assert site.raised() == []
+    published = [json.loads(fields["event"]) for _, fields in site.redis.xrange(OPERATIONS)]
+    assert [event["data"]["rule"] for event in published if "escalation" in event["type"]] == ["coverage-gap"]
+
+
+def test_the_policy_says_after_how_long_and_how_soon(site: Site) -> None:
+    """A team could neither have its moderators called earlier, nor spare them."""
+    text = "version: '1'\nrules: [{name: a, severity: high, when: 'true'}]\ncoverage_gap: "
+    site.live("a", "b", "c")
+    site.answer(503, "b", since_ms=40_000)
+    site.policy = parse_policy(f"{text}null".encode(), "policy")
+    assert site.raised() == []
+    site.policy = parse_policy(f"{text}{{after_seconds: 30, severity: critical}}".encode(), "policy")
+    assert [event["data"]["severity"] for event in site.raised()] == ["critical"]
+
+
+def test_it_is_among_the_outcomes(site: Site) -> None:
+    """A replay, and whoever measures what moderators were called for, would not know of it."""
+    site.live("a", "b", "c")
+    site.answer(503, "b")
+    (event,) = site.raised()
+    row = outcome_row(json.dumps(event))
+    assert row is not None
+    assert (row["kind"], row["rule"], row["segment_key"]) == ("raised", COVERAGE_GAP_RULE, "")
+    assert row["captured_ms"] == row["captured_first_ms"]
+
+
+def test_a_moderator_reads_why(site: Site, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody would look for a picture that nobody has."""
+    site.live("a", "b", "c")
+    site.answer(503, "b")
+    (event,) = site.raised()
+    monkeypatch.setenv("LIVEWARDEN_REDIS_URL", redis_url)
+    shown = CliRunner().invoke(queue, ["next", "--by", "ann"])
+    assert shown.exit_code == 0, shown.output
+    assert f"not seen  since {event['data']['gap']['since']}: http_503" in shown.output
+    assert "pictures" not in shown.output
+
+
+def gap(stream_id: str = "s", origin: str = "o:80") -> LastingGap:
+    return LastingGap(stream_id=stream_id, generation=1, origin=origin, gap=Gap(since_ms=0, reason="timeout"))
+
+
+@pytest.mark.parametrize(
+    ("seen", "missing", "elsewhere_seen", "elsewhere_missing", "alone"),
+    [
+        (0, 0, 0, 0, True),
+        (4, 1, 0, 9, True),
+        (3, 2, 9, 0, False),
+        (0, 1, 9, 0, False),
+        (0, 0, 3, 1, True),
+        (0, 0, 2, 1, False),
+    ],
+)
+def test_a_quarter_of_the_others_may_be_missing(
+    seen: int, missing: int, elsewhere_seen: int, elsewhere_missing: int, alone: bool
+) -> None:
+    """One other stream that ends just then would hide who evades; or an outage would count as many who do."""
+    here, elsewhere = (
+        Watched(stream_id="", origin="o:80", missing=False),
+        Watched(stream_id="", origin="p:80", missing=False),
+    )
+    others = [here] * seen + [replace(here, missing=True)] * missing
+    others += [elsewhere] * elsewhere_seen + [replace(elsewhere, missing=True)] * elsewhere_missing
+    itself = Watched(stream_id="s", origin="o:80", missing=True)
+    assert bool(alone_among([gap()], [itself, *others])) is alone

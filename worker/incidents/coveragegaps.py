@@ -1,0 +1,230 @@
+"""A stream that alone cannot be seen for long is an incident of rule `coverage-gap`: whoever runs its server may be
+hiding it, and no segment comes that could raise anything.
+
+Where more streams of an origin are not seen, that is its operators' matter (`worker.polling.gaps`). Time that a stream
+may have ended in, after 404, 410 or a stall, raises nothing, nor does a stream that was never there.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from redis import Redis
+
+from config.facts import COVERAGE_GAP_RULE, StreamFacts
+from config.policy import Policy
+from config.rules import CoverageGap
+from worker.incidents.deciding import RuleState, encode
+from worker.incidents.events import Event, Gap, Occasion, Versions, escalation, incident_id
+from worker.incidents.findings import Finding, Incident
+from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
+from worker.polling.cursor import StreamState
+from worker.polling.gaps import MISSING, origin_of
+from worker.polling.missing import GONE
+from worker.queue.keys import incidents_key
+from worker.redisdb import now_ms, run_script_to_disk, store_errors
+from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, stream_key
+from worker.streams.signals import stream_facts
+
+COUNTED: Final = "lw:coverage-gaps:counted"
+COUNTED_EVERY_MS: Final = 15_000
+"""At most so often all streams are counted by origin: of 10,000 that takes a fifth of a second, and in an outage some
+are asked about all the time."""
+
+MAX_MISSING_SHARE: Final = 0.25
+"""Of the other streams of the origin, up to (<=) which a stream is not seen by itself."""
+
+MOST_AT_ONCE: Final = 100
+"""Gaps that one call takes up; the next call is 2 s later."""
+
+COOLDOWN_MS: Final = 300_000
+"""After a decision, what begins until so much later is decided too, as with rules by default."""
+
+PRINCIPLES: Final = (5,)
+
+_BATCH: Final = 500
+_NOT_READ: Final = frozenset({StreamState.UNREACHABLE, StreamState.MALFORMED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastingGap:
+    """A stream whose playlist could not be read for long."""
+
+    stream_id: str
+    generation: int
+    origin: str
+    gap: Gap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A stream that is polled, and was read or should have been."""
+
+    stream_id: str
+    origin: str
+    missing: bool
+
+
+def raise_coverage_gaps(redis: Redis, *, deployment: str, policy: Policy) -> int:
+    """Raises what lasts too long; gives how many gaps were written.
+
+    Raises:
+        StoreError: Redis failed; what was not raised is raised by the next call.
+    """
+    if policy.coverage_gap is None:
+        return 0
+    with store_errors():
+        lasting = list(_lasting(redis, policy.coverage_gap))
+        if not lasting or not redis.set(COUNTED, 1, nx=True, px=COUNTED_EVERY_MS):
+            return 0
+        alone = alone_among(lasting, _watched(redis))
+    return sum(_raise(redis, one, deployment=deployment, policy=policy) for one in alone)
+
+
+def alone_among(lasting: Iterable[LastingGap], watched: Iterable[Watched]) -> list[LastingGap]:
+    """The gaps of streams while nearly all others of their origin are seen; where it has no others, nearly all streams
+    of other origins: then the way there is open. Pure."""
+    by_origin: dict[str, list[Watched]] = {}
+    for one in watched:
+        by_origin.setdefault(one.origin, []).append(one)
+    everywhere = [one for streams in by_origin.values() for one in streams]
+    return [
+        gap for gap in lasting if _mostly_seen(_others(by_origin.get(gap.origin, []), gap) or _others(everywhere, gap))
+    ]
+
+
+def _others(streams: Iterable[Watched], gap: LastingGap) -> list[Watched]:
+    return [one for one in streams if one.stream_id != gap.stream_id]
+
+
+def _mostly_seen(streams: list[Watched]) -> bool:
+    return sum(one.missing for one in streams) <= MAX_MISSING_SHARE * len(streams)
+
+
+def _lasting(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
+    """Those that are not raised yet."""
+    until = now_ms(redis) - round(rule.after_seconds * 1000)
+    members = [str(one).split(" ") for one in redis.zrange(MISSING, "-inf", until, byscore=True)]
+    found = [(parts[0], parts[2]) for parts in members if len(parts) == 3]
+    names = ("state", "reason", "missing_kept", "missing_since_ms", "gap_raised_ms", "generation")
+    for (origin, stream_id), fields in _fields(redis, found, names):
+        since_ms, reason, generation = fields["missing_since_ms"], fields["reason"], fields["generation"]
+        if (
+            fields["state"] in _NOT_READ
+            and reason not in GONE
+            and fields["missing_kept"] == "1"
+            and since_ms != fields["gap_raised_ms"]
+            and since_ms.isdecimal()
+            and generation.isdecimal()
+        ):
+            gap = Gap(since_ms=int(since_ms), reason=reason)
+            yield LastingGap(stream_id=stream_id, generation=int(generation), origin=origin, gap=gap)
+
+
+def _watched(redis: Redis) -> Iterator[Watched]:
+    ids = {str(one) for due in (DUE, DUE_SLOW, DUE_NEW) for one in redis.zrange(due, 0, -1)}
+    for (_, stream_id), fields in _fields(
+        redis, [("", one) for one in sorted(ids)], ("url", "state", "missing_member")
+    ):
+        missing = bool(fields["missing_member"])
+        if missing or fields["state"] == StreamState.LIVE:
+            yield Watched(stream_id=stream_id, origin=origin_of(fields["url"]), missing=missing)
+
+
+def _fields(
+    redis: Redis, streams: list[tuple[str, str]], names: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, str], Mapping[str, str]]]:
+    """Of each (origin, stream) these fields of its hash; empty where there are none."""
+    for begin in range(0, len(streams), _BATCH):
+        batch = streams[begin : begin + _BATCH]
+        with redis.pipeline(transaction=False) as pipe:
+            for _, stream_id in batch:
+                pipe.hmget(stream_key(stream_id), names)
+            for one, values in zip(batch, pipe.execute(), strict=True):
+                yield one, {name: str(value or "") for name, value in zip(names, values, strict=True)}
+
+
+def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy) -> bool:
+    """Whether it was written. A gap that is over, or that somebody else has raised meanwhile, is not."""
+    rule = policy.coverage_gap
+    assert rule is not None
+    stream_id = lasting.stream_id
+    for _ in rounds():
+        with store_errors():
+            facts, now = stream_facts(redis, stream_id), now_ms(redis)
+            incidents = read_incidents(redis, stream_id, facts.purpose)
+        before = incidents.rules.get(COVERAGE_GAP_RULE, RuleState())
+        occasion = _occasion(facts, lasting, deployment=deployment, policy=policy)
+        after, events = decide(
+            before, lasting.gap, occasion, rule=rule, update_seconds=policy.update_seconds, now_ms=now
+        )
+        states = {} if after == before else {state_field(COVERAGE_GAP_RULE, facts.purpose): encode(after)}
+        answer = run_script_to_disk(
+            redis,
+            "raise_gap",
+            keys=[stream_key(stream_id), incidents_key(stream_id)],
+            args=[
+                lasting.generation,
+                lasting.gap.since_ms,
+                incidents.version,
+                json.dumps(states),
+                json.dumps([] if after.incident is None else [incident_record(stream_id, after.incident)]),
+                json.dumps([event_record(event) for event in events]),
+            ],
+        )
+        if answer != "clash":
+            return bool(answer == "written")
+    return False
+
+
+def _occasion(facts: StreamFacts, lasting: LastingGap, *, deployment: str, policy: Policy) -> Occasion:
+    return Occasion(
+        stream=facts,
+        generation=lasting.generation,
+        segment_key=f"gap.{lasting.generation}.{lasting.gap.since_ms}",
+        deployment=deployment,
+        versions=Versions(policy=policy.version),
+    )
+
+
+def decide(
+    before: RuleState, gap: Gap, occasion: Occasion, *, rule: CoverageGap, update_seconds: float, now_ms: int
+) -> tuple[RuleState, list[Event]]:
+    """What follows from a gap that lasts: a new incident, a further gap of the open one, or nothing where a person has
+    decided after it began. Pure but for the check of the event's schema.
+
+    Raises:
+        SchemaError: the event does not fit its schema.
+    """
+    if before.decided is not None and before.decided.covers(gap.since_ms, rule.severity, ()):
+        return before, []
+    finding = Finding(
+        hits=1,
+        severity=rule.severity,
+        captured_first_ms=gap.since_ms,
+        captured_last_ms=now_ms,
+        principles=PRINCIPLES,
+    )
+    if before.incident is None:
+        incident = Incident(
+            incident_id=incident_id(occasion, COVERAGE_GAP_RULE),
+            generation=occasion.generation,
+            rule=COVERAGE_GAP_RULE,
+            purpose=occasion.stream.purpose,
+            finding=finding,
+            raised_ms=now_ms,
+            published_ms=now_ms,
+            cooldown_ms=COOLDOWN_MS,
+            worse_published=True,
+        )
+        event = escalation(occasion, incident, gap, previous_severity=None, now_ms=now_ms)
+        return replace(before, incident=incident), [event]
+    was = before.incident
+    incident = replace(was, finding=was.finding.merged(finding))
+    worse = incident.finding.severity is not was.finding.severity
+    if not worse and now_ms - was.published_ms < update_seconds * 1000:
+        return replace(before, incident=incident), []
+    incident = replace(incident, published_ms=now_ms)
+    event = escalation(occasion, incident, gap, previous_severity=was.finding.severity, now_ms=now_ms)
+    return replace(before, incident=incident), [event]
