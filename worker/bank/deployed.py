@@ -86,8 +86,13 @@ def follow(redis: Redis, place: Place, before: Deployed | None = None) -> Deploy
             if str(error) != now.missing:
                 _log.warning("the hash bank is behind: %s", error)
             if now.pointer is NO_SNAPSHOT:
-                now = _last_good(redis, folder, str(error))
-                news = read_news(redis, now.position)
+                try:
+                    now = _last_good(redis, folder, str(error))
+                    news = read_news(redis, now.position)
+                except BankRequestError:
+                    # The first snapshot ever may take minutes to come here: single changes are in force meanwhile.
+                    if before is None:
+                        raise
             return _applied(now, news, missing=str(error))
 
 
