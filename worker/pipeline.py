@@ -165,6 +165,7 @@ class Pipeline:
             gate=gate,
             turns=stages.turns,
             list_versions=in_force.versions,
+            bank=in_force.mark,
             degraded=tuple(sorted(degraded)),
             notes=segment.notes,
         )
@@ -199,6 +200,7 @@ class Pipeline:
             gate=None,
             turns=stages.turns,
             list_versions=in_force.versions,
+            bank=in_force.mark,
             degraded=tuple(sorted(degraded)),
         )
 

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from worker.bank.deployed import Deployed, follow, offline
 from worker.bank.folder import FolderLists, load_folder, read_again
 from worker.bank.keys import FOLLOWERS
 from worker.bank.layered import BankWithFiles
+from worker.bank.mark import BankMark
 from worker.bank.place import Place
 from worker.errors import StoreError
 from worker.redisdb import now_ms
@@ -54,6 +55,8 @@ class InForce:
 
     bank: Bank
     degraded: tuple[str, ...] = ()
+    mark: BankMark = field(default_factory=BankMark)
+    """Which state of the lists it is."""
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -94,7 +97,7 @@ def in_force(deployed: Deployed, folder: FolderLists) -> InForce:
     bank = deployed.bank
     if folder.files:
         bank = BankWithFiles.of(bank, folder.bank)
-    return InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded))
+    return InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded), mark=BankMark.of(deployed, folder))
 
 
 class Follower:
@@ -192,7 +195,8 @@ class Follower:
             _log.warning("hash list %s is stale: its source was not read again in time", name)
         self._stale = deployed.stale
         self._base, self._folder = deployed.bank, folder
-        self._in_force = InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded))
+        degraded = (*deployed.degraded, *folder.degraded)
+        self._in_force = InForce(bank=bank, degraded=degraded, mark=BankMark.of(deployed, folder))
 
     def _run(self) -> None:
         name = f"{socket.gethostname()}:{os.getpid()}"

@@ -1,8 +1,9 @@
 """What is still to be looked back on, in Redis: hashes that wait, jobs and how far each has come.
 
 lw:lookback:position   id of the last change of the bank that was taken up
-lw:lookback:again      from when on (ms) changes are to be taken up again
 lw:lookback:waiting    list of changes (`models.bank.delta.Change`, JSON): hashes that came one by one
+lw:lookback:unchecked  sorted set: files of the log that are to be compared with what came meanwhile, by when (ms)
+lw:lookback:judged     hash: those files -> JSON: since when, and by which state of the lists they were judged
 lw:lookback:files      sorted set: "LIST VERSION" of lists of files that were looked back for, by when last seen
 lw:lookback:jobs       hash: id -> `Job` as JSON
 lw:lookback:sought:ID  list of the changes that a job seeks; those of a list that came in whole are in the store
@@ -20,7 +21,6 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from config.facts import ALLOW, SELFTEST
 from models.bank.delta import Change, ChangeOp
@@ -32,8 +32,9 @@ from worker.redisdb import now_ms, run_script, store_errors
 _log = logging.getLogger(__name__)
 
 POSITION: Final = "lw:lookback:position"
-AGAIN: Final = "lw:lookback:again"
 WAITING: Final = "lw:lookback:waiting"
+UNCHECKED: Final = "lw:lookback:unchecked"
+JUDGED: Final = "lw:lookback:judged"
 FILES: Final = "lw:lookback:files"
 JOBS: Final = "lw:lookback:jobs"
 FOUND: Final = "lw:lookback:found"
@@ -49,8 +50,9 @@ MOST_SOUGHT: Final = 5_000
 FOLLOWED_AT_ONCE: Final = 10_000
 
 SETTLED_MS: Final = 30_000
-"""After a hash arrived, when everything that was judged without it is in the log: 2 s until the hash is in force
-everywhere, 18 s for the longest segment, 10 s in the writer's buffer."""
+"""After a hash arrived, when what was judged without it is usually in the log: 2 s until the hash is in force
+everywhere, 18 s for the longest segment, 10 s in the writer's buffer. What is logged later is compared by itself
+(`worker.lookback.late`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,16 +86,6 @@ def sought_key(job_id: str) -> str:
     return f"lw:lookback:sought:{job_id}"
 
 
-def search_again(redis: Redis, *, since_ms: int) -> None:
-    """Has hashes that came since then (Redis's clock) searched for again: verdicts from before them came into the log
-    only now. Never raises: it is told in the log if it could not be had.
-    """
-    try:
-        run_script(redis, "lookback_again", keys=[AGAIN], args=[since_ms])
-    except RedisError as error:
-        _log.error("hashes that came while the verdict log could not be written are not looked back for: %s", error)
-
-
 def is_sought(change: Change) -> bool:
     """Whether the log is searched for it: PDQ hashes of known material."""
     entry = change.entry
@@ -109,17 +101,19 @@ def is_due(redis: Redis) -> bool:
     """Whether there is something to do, and nobody at it. Cheap: asked every two seconds."""
     with store_errors(), redis.pipeline(transaction=False) as pipe:
         pipe.exists(LEASE, REST)
-        pipe.exists(WAITING, FOUND, AGAIN)
+        pipe.exists(WAITING, FOUND)
         pipe.hvals(JOBS)
         pipe.xrevrange(CHANGES, count=1)
         pipe.get(POSITION)
+        pipe.zrange(UNCHECKED, 0, 0, withscores=True)
         pipe.time()
-        held, waiting, jobs, newest, position, (seconds, microseconds) = pipe.execute()
+        held, waiting, jobs, newest, position, unchecked, (seconds, microseconds) = pipe.execute()
     if held:
         return False
     unread = bool(newest) and str(newest[0][0]) != position
     now = int(seconds) * 1000 + int(microseconds) // 1000
-    return bool(waiting) or unread or bool(_ready(jobs, now, bulk=False))
+    late = bool(unchecked) and unchecked[0][1] <= now
+    return bool(waiting) or unread or late or bool(_ready(jobs, now, bulk=False))
 
 
 def is_bulk_due(redis: Redis) -> bool:
@@ -134,12 +128,6 @@ def take_up(redis: Redis, *, hours: float) -> None:
     Under the lease. A process that dies in it has it done again: a hash that waits twice is looked for twice, and what
     is found is told once.
     """
-    again_ms = redis.get(AGAIN)
-    if again_ms is not None:
-        position, since_ms = str(redis.get(POSITION) or "0-0"), max(0, int(again_ms) - SETTLED_MS)
-        if int(position.partition("-")[0]) > since_ms:
-            redis.set(POSITION, f"{since_ms}-0")
-        redis.delete(AGAIN)
     while True:
         after = str(redis.get(POSITION) or "0-0")
         elements = redis.xrange(CHANGES, min=f"({after}", count=FOLLOWED_AT_ONCE)
