@@ -24,7 +24,7 @@ from models.errors import SnapshotError
 from worker.bank.changelog import read_pointer
 from worker.bank.place import Place
 from worker.bank.remote import fetch
-from worker.errors import ObjectStoreError, StoreError
+from worker.errors import BankRequestError, ObjectStoreError, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def fetch_at_start(redis: Redis, place: Place) -> None:
             return
         except StoreError:
             return
-        except SnapshotError as error:
+        except (SnapshotError, BankRequestError) as error:
             _log.warning("the hash bank is not fetched: %s", error)
             return
         except ObjectStoreError as error:

@@ -1,6 +1,5 @@
 """What a process judges by: the deployed bank with the lists of LIVEWARDEN_LISTS_DIR, kept up to date by a thread."""
 
-import json
 import logging
 import os
 import random
@@ -22,6 +21,7 @@ from models.bank.entries import Variant
 from models.pdq import PdqHash
 from worker.bank.deployed import Deployed, follow, offline
 from worker.bank.folder import FolderLists, load_folder, read_again
+from worker.bank.following import Following, told_by
 from worker.bank.keys import FOLLOWERS
 from worker.bank.layered import BankWithFiles
 from worker.bank.mark import BankMark
@@ -215,10 +215,10 @@ class Follower:
 
     def _report(self, name: str, position: str) -> None:
         now = now_ms(self._redis)
-        self._redis.hset(FOLLOWERS, name, json.dumps({"position": position, "at_ms": now}))
+        self._redis.hset(FOLLOWERS, name, Following(position=position, at_ms=now).to_json())
         if not self._forgot:
-            told = self._redis.hgetall(FOLLOWERS)
-            gone = [one for one, text in told.items() if now - int(json.loads(text)["at_ms"]) > FORGOTTEN_MS]
+            told = {one: told_by(text) for one, text in self._redis.hgetall(FOLLOWERS).items()}
+            gone = [one for one, last in told.items() if last is None or now - last.at_ms > FORGOTTEN_MS]
             if gone:
                 self._redis.hdel(FOLLOWERS, *gone)
             self._forgot = True

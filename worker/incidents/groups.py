@@ -63,11 +63,15 @@ def quarantined(redis: Redis, listed: Sequence[ListedHash]) -> frozenset[ListedH
     if not any(notes):
         return frozenset()
     now = now_ms(redis)
-    return frozenset(
-        one
-        for one, note in zip(listed, notes, strict=True)
-        if note is not None and int(json.loads(str(note))["until_ms"]) > now
-    )
+    return frozenset(one for one, note in zip(listed, notes, strict=True) if note is not None and _until_ms(note) > now)
+
+
+def _until_ms(note: object) -> int:
+    """When a quarantine ends. Of one that nobody can read it is over: a person is called once too often."""
+    try:
+        return int(json.loads(str(note))["until_ms"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return 0
 
 
 def _flooding(redis: Redis, occasion: Occasion, listed: Sequence[ListedHash], flood: Flood) -> frozenset[ListedHash]:

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TypedDict
 
 from redis import Redis
@@ -28,6 +28,10 @@ PART_HITS = 500
 _OF_WATCH = ("stream_id", "generation", "purpose", "audience", "risk_prior", "metadata", "model_versions")
 """Columns that are told once for all that was found on one watch of a stream. Not `signals`: they change meanwhile, and
 a rule sees those of the picture's time."""
+
+
+_OF_MATCH = frozenset(field.name for field in fields(ListMatch))
+"""What is read of a match; fields of a later version are passed over."""
 
 
 class StoredHit(TypedDict):
@@ -128,7 +132,8 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
     for hit in map(json.loads, group["hits"]):
         row = watch | hit["row"]
         _, matches = pictures.setdefault((row["segment_key"], row["capture_ms"]), (row, []))
-        matches.append(ListMatch(**{**hit["match"], "tags": tuple(hit["match"]["tags"])}))
+        match = {name: value for name, value in hit["match"].items() if name in _OF_MATCH}
+        matches.append(ListMatch(**{**match, "tags": tuple(match["tags"])}))
     first, _ = next(iter(pictures.values()))
     occasion = Occasion(
         stream=stream_facts_of(first),

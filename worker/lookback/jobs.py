@@ -17,7 +17,7 @@ import json
 import logging
 import secrets
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 from redis import Redis
@@ -136,9 +136,9 @@ def take_up(redis: Redis, *, hours: float) -> None:
         oldest_ms = now_ms(redis) - round(hours * 3_600_000)
         added: list[str] = []
         withdrawn: set[tuple[str, str | None]] = set()
-        for _, fields in elements:
+        for _, element in elements:
             try:
-                change = Change.from_json(str((fields or {}).get("change", "")))
+                change = Change.from_json(str((element or {}).get("change", "")))
             except ChangeError:  # of a newer version of ours: whoever made it has a look-back that knows it
                 continue
             if is_sought(change) and change.at_ms >= oldest_ms:
@@ -158,7 +158,10 @@ def take_up(redis: Redis, *, hours: float) -> None:
 
 def _is_of(withdrawn: set[tuple[str, str | None]], text: str) -> bool:
     """Whether a change adds one of those entries; of None, any of the list."""
-    change = Change.from_json(text)
+    try:
+        change = Change.from_json(text)
+    except ChangeError:
+        return False
     entry_id = None if change.entry is None else change.entry.entry
     return (change.list, entry_id) in withdrawn or (change.list, None) in withdrawn
 
@@ -185,7 +188,7 @@ def next_bulk_job(redis: Redis) -> Job | None:
 
 
 def _ready(jobs: Iterable[object], now: int, *, bulk: bool) -> list[Job]:
-    return [job for text in jobs if (job := _job(text)).bulk == bulk and job.ready_ms <= now]
+    return [job for text in jobs if (job := read_job(text)) is not None and job.bulk == bulk and job.ready_ms <= now]
 
 
 def _first(jobs: Iterable[Job]) -> Job | None:
@@ -207,7 +210,13 @@ def _make(redis: Redis, *, now: int, hours: float) -> Job | None:
 
 def sought(redis: Redis, job: Job) -> list[Change]:
     """The hashes that a job seeks that is not of a list that came in whole."""
-    return [Change.from_json(str(text)) for text in redis.lrange(sought_key(job.id), 0, -1)]
+    changes = []
+    for text in redis.lrange(sought_key(job.id), 0, -1):
+        try:
+            changes.append(Change.from_json(str(text)))
+        except ChangeError as error:
+            _log.error("a hash is not looked back for: %s", error)
+    return changes
 
 
 def finish(redis: Redis, job: Job) -> None:
@@ -223,5 +232,18 @@ def job_record(job: Job) -> str:
     return json.dumps(asdict(job))
 
 
-def _job(text: object) -> Job:
-    return Job(**json.loads(str(text)))
+def read_job(text: object) -> Job | None:
+    """Reads what `job_record` wrote; None: it is damaged, or of a version that says it in other words."""
+    try:
+        record = json.loads(str(text))
+        known = {field.name: record[field.name] for field in fields(Job) if field.name in record}
+        job = Job(**known)
+        numbers = (job.since_ms, job.arrived_ms, job.begun_ms, 0 if job.done_ms is None else job.done_ms)
+        names = (job.id, job.done_name)
+        return job if all(isinstance(number, int) for number in numbers) and all(map(_is_text, names)) else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

@@ -218,5 +218,11 @@ def raise_found(looking: Lookback, *, until: float) -> None:
     for name, text in looking.redis.hscan_iter(FOUND, count=100):
         if monotonic() >= until:
             return
-        raise_group(looking.redis, str(text), policy=looking.policy, in_force=in_force, deployment=looking.deployment)
+        try:
+            raise_group(
+                looking.redis, str(text), policy=looking.policy, in_force=in_force, deployment=looking.deployment
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # Trying again would end the same way, and keep all others waiting for ever.
+            _log.error("what looking back found (%s) cannot be read: %s", name, type(error).__name__)
         looking.redis.hdel(FOUND, str(name))
