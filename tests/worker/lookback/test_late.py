@@ -22,13 +22,13 @@ from worker.bank.importing import import_file
 from worker.bank.place import Place
 from worker.bank.publication import compact
 from worker.lookback.bulk import look_back_in_bulk
-from worker.lookback.jobs import JOBS, JUDGED, UNCHECKED, is_due
+from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
 from worker.lookback.keeper import look_back_for_files
 from worker.lookback.late import registered
 from worker.lookback.looking import Lookback, look_back
 from worker.lookback.recheck import GONE_MS, ROWS_A_STEP
 from worker.objectstore import ObjectStore
-from worker.redisdb import now_ms
+from worker.redisdb import now_ms, run_script
 from worker.verdictlog.keeping import MERGE_MS, merge
 from worker.verdictlog.reading import files_in
 from worker.verdictlog.writer import VerdictWriter
@@ -334,3 +334,24 @@ def test_a_list_of_files_that_comes_to_one_host_later_is_compared_with_what_that
     look(looking_from(redis, store, policy, place, folders[0]))
     assert told(scene) == {"cam-1": ["case-7"]}
     assert not redis.exists(UNCHECKED, JUDGED)
+
+
+def test_what_was_found_in_a_late_file_is_written_down_once_however_often_that_is_sent(redis: Redis) -> None:
+    """A lost answer would have people called twice, or a file that was registered anew forgotten."""
+    redis.set(LEASE, "token")
+    redis.zadd(UNCHECKED, {"a": 5, "b": 5})
+    redis.hset(JUDGED, mapping={"a": "{}", "b": "{}"})
+    group = {"name": "g", "stream": "s", "segment": "k", "record": "{}", "facts": "{}"}
+    groups = json.dumps([group | {"hits": [{"id": "h", "text": "{}"}]}])
+    keys = [LEASE, UNCHECKED, JUDGED, TOLD, FOUND]
+
+    def send(path: str, due_again: str) -> int:
+        args = ["token", path, 5.0, due_again, '{"rows": 1}', 7, groups]
+        return run_script(redis, "lookback_checked", keys=keys, args=args)
+
+    assert [send("a", ""), send("a", ""), send("b", "6"), send("b", "")] == [1, -2, 0, -2]
+    assert redis.hgetall(FOUND).keys() == {"g"}
+    assert redis.zrange(UNCHECKED, 0, -1, withscores=True) == [("b", 6.0)]
+    assert redis.hgetall(JUDGED) == {"b": '{"rows": 1}'}
+    redis.set(LEASE, "of another")
+    assert send("b", "") == -1
