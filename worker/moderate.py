@@ -321,7 +321,7 @@ def _commit(
         max_gap_seconds=None if verdict is None else verdict.max_gap_seconds,
         silent=settled.silent,
     )
-    process.verdict_log.add(rows, now_ms=now)
+    process.verdict_log.add(rows, now_ms=now, judged_by=None if verdict is None else verdict.bank)
 
 
 def _coverage(share: LedgerShare, counts: Mapping[str, int]) -> dict[str, int]:

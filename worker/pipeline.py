@@ -167,6 +167,7 @@ class Pipeline:
             gate=gate,
             turns=stages.turns,
             list_versions=in_force.versions,
+            bank=in_force.mark,
             degraded=tuple(sorted(degraded)),
             notes=segment.notes,
         )
@@ -201,6 +202,7 @@ class Pipeline:
             gate=None,
             turns=stages.turns,
             list_versions=in_force.versions,
+            bank=in_force.mark,
             degraded=tuple(sorted(degraded)),
         )
 

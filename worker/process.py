@@ -19,7 +19,7 @@ from worker.fetching.fetch import Fetcher
 from worker.fetching.origins import AllowedOrigins
 from worker.incidents.events import Versions
 from worker.lastwords import LastWords
-from worker.lookback.jobs import search_again
+from worker.lookback.late import registered
 from worker.objectstore import ObjectStore
 from worker.pipeline import Pipeline
 from worker.policy.follower import PolicyFollower
@@ -60,7 +60,7 @@ class Process:
         """The way of verdicts into their log."""
         return VerdictWriter(
             lambda: ObjectStore(self.settings.store_url),
-            late=lambda since_ms: search_again(self.redis, since_ms=since_ms),
+            registered=lambda path, mark: registered(self.redis, path, mark),
         )
 
     @cached_property

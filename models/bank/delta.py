@@ -94,14 +94,14 @@ class Change:
             op, name, at_ms = ChangeOp(record["op"]), str(record["list"]), int(record["at_ms"])
             match op:
                 case ChangeOp.PUT_LIST:
-                    return cls.put_list(ListSpec.model_validate(record["spec"]), at_ms=at_ms, id=id)
+                    return cls.put_list(ListSpec.of_record(record["spec"]), at_ms=at_ms, id=id)
                 case ChangeOp.DROP_LIST:
                     return cls.drop_list(name, at_ms=at_ms, id=id)
                 case ChangeOp.ADD:
                     return cls.add(name, _entry_of(record["entry"]), at_ms=at_ms, id=id)
                 case ChangeOp.REMOVE:
                     return cls.remove(name, str(record["entry_id"]), at_ms=at_ms, id=id)
-        except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ValidationError) as error:
             raise ChangeError(
                 f"change {id or '(new)'}: expected a change of the bank: {type(error).__name__}"
             ) from None

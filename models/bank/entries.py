@@ -1,9 +1,10 @@
 """What the bank holds: lists, and the entries in them. Plain values that parsers make and indexes are built from."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -85,3 +86,12 @@ class ListSpec(BaseModel):
     """Whether it may leave the bank: lists of others come with terms that forbid it."""
     refresh_seconds: Annotated[float, Field(gt=0)] | None = None
     """How often its source is to be read again; a list that was not is stale. None: it need not be."""
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Self:
+        """That of a stored record; fields of a later version are passed over.
+
+        Raises:
+            pydantic.ValidationError, TypeError: it is none.
+        """
+        return cls.model_validate({name: value for name, value in record.items() if name in cls.model_fields})

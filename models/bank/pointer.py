@@ -1,11 +1,12 @@
 """The folder of snapshots that the processes of a host share: which one is in force, and which may go.
 
-The pointer is a file with a snapshot's name, replaced by renaming: a crash leaves the old one or the new one.
+The pointer is a file with a snapshot's name, replaced by renaming: a crash leaves the old one or the new one. It is for
+who cannot ask elsewhere; where something else tells what is in force, `tidy` has the folder follow it.
 """
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -42,44 +43,89 @@ def make_current(folder: Path, snapshot: Path) -> None:
     """
     if snapshot.parent.resolve() != folder.resolve() or not (snapshot / MANIFEST).is_file():
         raise SnapshotError(f"{snapshot}: expected a snapshot in {folder}")
-    new = folder / f".{POINTER}"
     try:
         with locked(folder):
-            write_synced(new, snapshot.name.encode() + b"\n")
-            new.rename(folder / POINTER)
-            sync_folder(folder)
+            _point_at(folder, snapshot.name)
     except OSError as error:
         raise SnapshotError(f"{folder / POINTER}: cannot be written: {error.strerror or error}") from error
 
 
-def prune(folder: Path, *, keep: int = 2) -> tuple[Path, ...]:
-    """Removes all but the snapshot in force and the newest others, `keep` in all, and what dead writers left.
+def _point_at(folder: Path, name: str) -> None:
+    new = folder / f".{POINTER}"
+    write_synced(new, name.encode() + b"\n")
+    new.rename(folder / POINTER)
+    sync_folder(folder)
 
-    Processes that have a removed one open keep it until they close it. Gives what it removed.
+
+def tidy(folder: Path, *, in_force: Callable[[], str], keep: int = 2) -> tuple[Path, ...]:
+    """Points at the snapshot in force, if it is here, and removes what nobody needs, as `prune` does.
+
+    Whoever calls it, and however long it stands still on the way, it removes neither what is in force nor what its
+    writer is about to put in force, and never points back.
+
+    Args:
+        in_force: asks for the name of the snapshot in force; empty: nobody knows, and no whole one goes.
+
+    Raises:
+        SnapshotError: the folder cannot be read or written.
+        Whatever `in_force` raises; then nothing was done.
+    """
+    try:
+        with locked(folder):
+            # In this order: what comes into force after it was asked for is none of those that nobody held before.
+            whole = [path for path in folder.glob(f"{PREFIX}*") if _is_abandoned(path)]
+            name = in_force()
+            current = folder / name
+            if not name:
+                whole = []
+            elif not (current / MANIFEST).is_file():
+                current = _pointed_at(folder) or current
+            elif _pointed_at(folder) != current:
+                _point_at(folder, name)
+            return tuple(_removed((*_superfluous(whole, current, keep), *folder.glob(f"{WRITING_PREFIX}*"))))
+    except OSError as error:
+        raise SnapshotError(f"{folder}: cannot be tidied up: {error.strerror or error}") from error
+
+
+def _pointed_at(folder: Path) -> Path | None:
+    try:
+        return current_snapshot(folder)
+    except SnapshotError:
+        return None
+
+
+def prune(folder: Path, *, keep: int = 2) -> tuple[Path, ...]:
+    """Removes all but the snapshot pointed at and the newest others, `keep` in all, and what dead writers left.
+
+    Snapshots that their writers still hold stay. Processes that have a removed one open keep it until they close it.
+    Gives what it removed.
 
     Raises:
         SnapshotError: the folder cannot be read.
     """
     try:
         with locked(folder):
-            gone = tuple(_superfluous(folder, keep))
-            for path in gone:
-                shutil.rmtree(path, ignore_errors=True)
-            return gone
+            superfluous = _superfluous(list(folder.glob(f"{PREFIX}*")), current_snapshot(folder), keep)
+            return tuple(_removed((*superfluous, *folder.glob(f"{WRITING_PREFIX}*"))))
     except OSError as error:
         raise SnapshotError(f"{folder}: cannot be read: {error}") from error
 
 
-def _superfluous(folder: Path, keep: int) -> Iterator[Path]:
-    current = current_snapshot(folder)
-    whole = sorted(folder.glob(f"{PREFIX}*"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    others = [path for path in whole if path != current]
-    yield from others[max(0, keep - (current is not None)) :]
-    yield from (path for path in folder.glob(f"{WRITING_PREFIX}*") if _is_abandoned(path))
+def _removed(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if _is_abandoned(path):
+            shutil.rmtree(path, ignore_errors=True)
+            yield path
+
+
+def _superfluous(whole: list[Path], current: Path | None, keep: int) -> list[Path]:
+    newest_first = sorted(whole, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    others = [path for path in newest_first if path != current]
+    return others[max(0, keep - (current is not None)) :]
 
 
 def _is_abandoned(writing: Path) -> bool:
-    """Whether nobody holds the lock of a snapshot being written: its writer is dead, or died before it made one."""
+    """Whether nobody holds a snapshot's lock: its writer is dead, died before it made one, or has put it in force."""
     try:
         with (writing / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

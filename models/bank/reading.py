@@ -118,7 +118,7 @@ def open_snapshot(path: Path) -> Snapshot:
                 raise SnapshotError(f"{path / name}: expected {file['bytes']} bytes, found {found}")
         lists = [
             (
-                ListSpec.model_validate(of["spec"]),
+                ListSpec.of_record(of["spec"]),
                 str(of["version"]),
                 {HashKind(kind): (int(start), int(end)) for kind, (start, end) in of["rows"].items()},
             )

@@ -1,9 +1,9 @@
 """Snapshots of the bank: all that is needed from outside, whichever module it is in."""
 
 from models.bank.copying import copy_snapshot, file_names, manifest_digest
-from models.bank.pointer import current_snapshot, make_current, prune
+from models.bank.pointer import current_snapshot, make_current, prune, tidy
 from models.bank.reading import Snapshot, is_whole, open_snapshot, verify_snapshot
-from models.bank.writing import write_snapshot
+from models.bank.writing import snapshot_written, write_snapshot
 
 __all__ = [
     "Snapshot",
@@ -15,6 +15,8 @@ __all__ = [
     "manifest_digest",
     "open_snapshot",
     "prune",
+    "snapshot_written",
+    "tidy",
     "verify_snapshot",
     "write_snapshot",
 ]

@@ -41,6 +41,23 @@ def write_snapshot(
 ) -> Path:
     """Writes a snapshot into `folder`, made if need be, and gives its path. It is in force once it is made current.
 
+    Raises:
+        As `snapshot_written`.
+    """
+    with snapshot_written(folder, lists, watermark=watermark, heartbeat=heartbeat) as path:
+        return path
+
+
+@contextmanager
+def snapshot_written(
+    folder: Path,
+    lists: Iterable[tuple[ListSpec, Iterable[Entry]]],
+    *,
+    watermark: str,
+    heartbeat: Callable[[], None] = lambda: None,
+) -> Iterator[Path]:
+    """The same for a block: until it ends nobody takes the snapshot for one that is not needed any more.
+
     Entries are taken as a stream, or, of a `Content`, copied as they lie in another snapshot: memory grows by 4 bytes
     for each, and by 24 while the index is built. `heartbeat` is called every few seconds or oftener, to renew a lease
     or to show progress. What it or `lists` raise goes through, and nothing is left behind.
@@ -54,7 +71,7 @@ def write_snapshot(
         _write(writing, lists, watermark, heartbeat)
         path = folder / f"{PREFIX}{writing.name.removeprefix(WRITING_PREFIX)}"
         put_in_place(writing, path)
-        return path
+        yield path
 
 
 def put_in_place(writing: Path, path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the tests of the worker share: an origin, what a deployment is given, and a policy with a rule of each kind."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -85,3 +86,17 @@ def policy(policy_of: Callable[[str], Policy]) -> Policy:
 def scene(redis: Redis, policy: Policy) -> Scene:
     """Nothing found yet."""
     return Scene(redis=redis, policy=policy)
+
+
+@pytest.fixture
+def list_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a CSV file of hashes, id to hex digits; of a number, that many random ones."""
+
+    def write(hashes: dict[str, str] | int, name: str = "list") -> Path:
+        if isinstance(hashes, int):
+            hashes = {f"{name}-{number}": secrets.token_hex(32) for number in range(hashes)}
+        path = tmp_path / f"{name}.csv"
+        path.write_text("hash,id\n" + "".join(f"{value},{entry}\n" for entry, value in hashes.items()))
+        return path
+
+    return write

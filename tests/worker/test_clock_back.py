@@ -32,7 +32,8 @@ from worker.incidents.events import EventType
 from worker.intake.batches import claim
 from worker.intake.keys import LISTS
 from worker.lease import LEASE_SECONDS, leased
-from worker.lookback.jobs import AGAIN, LEASE, REST, is_due
+from worker.lookback.jobs import LEASE, LONGEST_DUE_MS, REST, UNCHECKED, is_due
+from worker.lookback.late import next_late
 from worker.moderate import moderate_segment
 from worker.pipeline import Origin
 from worker.policy.breaker import leave_out, stuck_models
@@ -136,7 +137,7 @@ def test_leases_of_the_dead_are_over(server: ServerWithClock, redis: Redis):
     assert claim(redis).batch is not None
     redis.set(LEASE, "of one that died", px=round(LEASE_SECONDS * 1000))
     redis.set(WRITER, "of one that died", px=round(LEASE_SECONDS * 1000))
-    redis.set(AGAIN, 5)
+    redis.zadd(UNCHECKED, {"0/file": now_ms(redis) + LONGEST_DUE_MS})
     server.set_back(BACK_SECONDS)
     second = begin(redis, "s", RECORD.key, slow_too=False)
     # The trial of the one that died goes on for as long as a trial may.
@@ -156,6 +157,9 @@ def test_leases_of_the_dead_are_over(server: ServerWithClock, redis: Redis):
     redis.delete(LEASE)
     redis.set(REST, "1", px=15_000 + BACK_SECONDS * 1000)
     assert is_due(redis)
+    late = next_late(redis)
+    assert late is not None, "a file of the log would be compared ten minutes later"
+    assert late.path == "0/file"
     with leased(redis, WRITER) as lease:
         assert lease is None
     assert redis.pttl(WRITER) <= LEASE_SECONDS * 1000

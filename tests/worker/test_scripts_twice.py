@@ -22,7 +22,7 @@ from worker.incidents.orderstore import read_in_order
 from worker.intake.batches import Batch, claim, done, give_back
 from worker.intake.keys import COUNTS, LISTS, NEWEST, REFUSED, UNPUBLISHED, published_key
 from worker.lease import LEASE_SECONDS, leased
-from worker.lookback.jobs import AGAIN, FOUND, JOBS, LEASE, TOLD, WAITING, next_job, search_again
+from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
 from worker.operations import OPERATIONS
 from worker.policy.refusals import tell_of_file
 from worker.polling.admission import admit
@@ -259,9 +259,9 @@ class Stage:
             assert run_script(self.redis, "bank_quarantine", keys=[QUARANTINE, HISTORY], args=args)
         assert self.redis.xlen(HISTORY) == 2
 
-    def lookback_again(self) -> None:
-        search_again(self.redis, since_ms=5)
-        assert self.redis.get(AGAIN) == "5"
+    def bank_stored(self) -> None:
+        self.bank_publish()
+        assert run_script(self.redis, "bank_stored", keys=[SNAPSHOT], args=["snapshot", "abc"]) == 1
 
     def lookback_make(self) -> None:
         entry = Entry(entry="7", kind=HashKind.PDQ, value=bytes(32))
@@ -276,6 +276,15 @@ class Stage:
         groups = json.dumps([group | {"hits": [{"id": "1", "text": "{}"}]}])
         keys = [LEASE, JOBS, TOLD, FOUND]
         assert run_script(self.redis, "lookback_found", keys=keys, args=["t", "job", "{}", 5, groups]) == 1
+        assert self.redis.hlen(pending_key("s")) == 1
+
+    def lookback_checked(self) -> None:
+        self.redis.set(LEASE, "t")
+        self.redis.zadd(UNCHECKED, {"0/file": 5})
+        group = {"name": "g", "stream": "s", "segment": "k~g", "record": "{}", "facts": "{}"}
+        groups = json.dumps([group | {"hits": [{"id": "1", "text": "{}"}]}])
+        keys = [LEASE, UNCHECKED, JUDGED, TOLD, FOUND]
+        assert run_script(self.redis, "lookback_checked", keys=keys, args=["t", "0/file", 5, 9, "{}", 5, groups]) == 1
         assert self.redis.hlen(pending_key("s")) == 1
 
     def policy_said(self) -> None:

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from redis import Redis
 
+from models.bank.copying import SNAPSHOT_NAME
 from models.bank.delta import Change
 from models.errors import ChangeError
 from worker.bank.history import KEPT_ACTS, acts_of
@@ -34,6 +36,8 @@ class Pointer:
     """The stream has every change after this one."""
     digest: str = ""
     """Of the manifest, if the snapshot is in the store; empty: it is not yet."""
+    damaged: str = ""
+    """Why what Redis has of it names no snapshot, so that nobody knows which one is in force; empty: it does."""
 
 
 NO_SNAPSHOT = Pointer(name="", watermark=START, edition=0)
@@ -98,6 +102,17 @@ def _pointer(fields: Sequence[str | bytes | None]) -> Pointer:
     name, watermark, edition, previous, stored, digest = (None if field is None else str(field) for field in fields)
     if not name or not watermark:
         return NO_SNAPSHOT
+    expected = (
+        ("name", SNAPSHOT_NAME, name),
+        ("watermark", _CHANGE_ID, watermark),
+        ("edition", _EDITION, edition or "0"),
+        ("previous", _CHANGE_ID, previous or START),
+        ("digest", _DIGEST, digest or "0" * 64),
+    )
+    for field, pattern, text in expected:
+        if not pattern.fullmatch(text):
+            damaged = f"Redis: {SNAPSHOT}: {field} is {text[:80]!r}, and names no snapshot, change or digest"
+            return replace(NO_SNAPSHOT, edition=None, damaged=damaged)
     return Pointer(
         name=name,
         watermark=watermark,
@@ -105,6 +120,11 @@ def _pointer(fields: Sequence[str | bytes | None]) -> Pointer:
         kept_after=previous or START,
         digest=digest if digest and stored == name else "",
     )
+
+
+_CHANGE_ID = re.compile(r"\d{1,20}-\d{1,20}")
+_EDITION = re.compile(r"\d{1,18}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def read_pointer(redis: Redis) -> Pointer:
@@ -132,7 +152,7 @@ def read_news(redis: Redis, after: str) -> News:
     changes, unreadable = [], 0
     for change_id, fields in elements:
         try:
-            changes.append(Change.from_json(fields.get("change", ""), id=str(change_id)))
+            changes.append(Change.from_json((fields or {}).get("change", ""), id=str(change_id)))
         except ChangeError as error:
             _log.warning("the bank cannot follow: %s", error)
             unreadable += 1
@@ -141,6 +161,7 @@ def read_news(redis: Redis, after: str) -> News:
         changes=tuple(changes),
         unreadable=unreadable,
         position=str(elements[-1][0]) if elements else after or START,
-        refreshed_ms={str(list_name): int(at_ms) for list_name, at_ms in refreshed.items()},
+        # A list of which nobody can read when it was last refreshed is stale, if it is to be refreshed at all.
+        refreshed_ms={str(name): int(at_ms) for name, at_ms in refreshed.items() if _EDITION.fullmatch(str(at_ms))},
         now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
     )

@@ -10,7 +10,7 @@ from models.bank.bank import Bank
 from models.bank.snapshot import Snapshot, current_snapshot, open_snapshot
 from models.bank.writing import PREFIX
 from models.errors import SnapshotError
-from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, read_news
+from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, read_news, read_pointer
 from worker.bank.freshness import STALE, stale_lists
 from worker.bank.keys import SNAPSHOT
 from worker.bank.place import Place
@@ -67,6 +67,13 @@ def follow(redis: Redis, place: Place, before: Deployed | None = None) -> Deploy
     now = Deployed() if before is None else before
     while True:
         news = read_news(redis, now.position)
+        if news.pointer.damaged:
+            if before is None:
+                now = _last_good(redis, place.find(redis), news.pointer.damaged)
+                news = read_news(redis, now.position)
+            elif news.pointer.damaged != now.missing:
+                _log.warning("the hash bank is behind: %s", news.pointer.damaged)
+            return _applied(now, news, missing=news.pointer.damaged)
         if news.pointer is NO_SNAPSHOT:
             if now.pointer is not NO_SNAPSHOT:
                 return _applied(now, news, missing="Redis names no snapshot any more: it may have lost its state")
@@ -77,17 +84,23 @@ def follow(redis: Redis, place: Place, before: Deployed | None = None) -> Deploy
             continue
         if (news.pointer.name, news.pointer.watermark) == (now.pointer.name, now.pointer.watermark):
             return _applied(replace(now, pointer=news.pointer), news)
-        folder = place.find(redis)
+        folder: Path | None = None
         try:
+            folder = place.find(redis)
             now = _opened(folder, news.pointer)
-        except SnapshotError as error:
+        except (SnapshotError, BankRequestError) as error:
             if before is not None and _holds_the_same(now, news.pointer):
                 return _applied(now, news)
             if str(error) != now.missing:
                 _log.warning("the hash bank is behind: %s", error)
             if now.pointer is NO_SNAPSHOT:
-                now = _last_good(redis, folder, str(error))
-                news = read_news(redis, now.position)
+                try:
+                    now = _last_good(redis, folder, str(error))
+                    news = read_news(redis, now.position)
+                except BankRequestError:
+                    # The first snapshot ever may take minutes to come here: single changes are in force meanwhile.
+                    if before is None:
+                        raise
             return _applied(now, news, missing=str(error))
 
 
@@ -144,7 +157,7 @@ def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
         )
     path, snapshot = found
     with store_errors():
-        kept_after = str(redis.hget(SNAPSHOT, "previous") or START)
+        kept_after = read_pointer(redis).kept_after
     if position(snapshot.watermark) < position(kept_after):
         _log.warning("snapshot %s is so old that changes since are gone", path)
     pointer = Pointer(name=path.name, watermark=snapshot.watermark or START)

@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -18,13 +18,13 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
-from models.bank.snapshot import is_whole, make_current, prune
+from models.bank.snapshot import current_snapshot, is_whole, make_current, tidy
 from models.bank.writing import PREFIX
 from models.errors import SnapshotError
 from worker.bank.changelog import read_pointer
 from worker.bank.place import Place
 from worker.bank.remote import fetch
-from worker.errors import ObjectStoreError, StoreError
+from worker.errors import BankRequestError, ObjectStoreError, StoreError
 
 _log = logging.getLogger(__name__)
 
@@ -64,17 +64,24 @@ def fetch_missing(redis: Redis, place: Place, *, stopping: threading.Event | Non
             if stopping is not None and stopping.is_set():
                 raise ObjectStoreError("store: fetching a snapshot of the hash bank: this process ends")
 
-        with suppress(SnapshotError):  # it names one that is not there: that is being mended
-            prune(folder)  # what died over an earlier try takes room
+        tidy(folder, in_force=lambda: read_pointer(redis).name)  # what died over an earlier try takes room
         began = monotonic()
         _log.info("fetching snapshot %s of the hash bank", pointer.name)
         path = fetch(
             store, place.bank_id(redis), pointer.name, digest=pointer.digest, folder=folder, heartbeat=heartbeat
         )
         _log.info("snapshot %s of the hash bank is here, after %.1f s", pointer.name, monotonic() - began)
-        make_current(folder, path)
-        prune(folder)
+        if not _points_anywhere(folder):
+            make_current(folder, path)  # it may be out of force by now, and is better than none
+        tidy(folder, in_force=lambda: read_pointer(redis).name)
     return True
+
+
+def _points_anywhere(folder: Path) -> bool:
+    try:
+        return current_snapshot(folder) is not None
+    except SnapshotError:
+        return False
 
 
 def fetch_at_start(redis: Redis, place: Place) -> None:
@@ -89,7 +96,7 @@ def fetch_at_start(redis: Redis, place: Place) -> None:
             return
         except StoreError:
             return
-        except SnapshotError as error:
+        except (SnapshotError, BankRequestError) as error:
             _log.warning("the hash bank is not fetched: %s", error)
             return
         except ObjectStoreError as error:

@@ -1,6 +1,5 @@
 """What a process judges by: the deployed bank with the lists of LIVEWARDEN_LISTS_DIR, kept up to date by a thread."""
 
-import json
 import logging
 import os
 import random
@@ -8,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,8 +21,10 @@ from models.bank.entries import Variant
 from models.pdq import PdqHash
 from worker.bank.deployed import Deployed, follow, offline
 from worker.bank.folder import FolderLists, load_folder, read_again
+from worker.bank.following import Following, told_by
 from worker.bank.keys import FOLLOWERS
 from worker.bank.layered import BankWithFiles
+from worker.bank.mark import BankMark
 from worker.bank.place import Place
 from worker.errors import StoreError
 from worker.redisdb import now_ms
@@ -54,6 +55,8 @@ class InForce:
 
     bank: Bank
     degraded: tuple[str, ...] = ()
+    mark: BankMark = field(default_factory=BankMark)
+    """Which state of the lists it is."""
 
     @cached_property
     def versions(self) -> dict[str, str]:
@@ -94,7 +97,7 @@ def in_force(deployed: Deployed, folder: FolderLists) -> InForce:
     bank = deployed.bank
     if folder.files:
         bank = BankWithFiles.of(bank, folder.bank)
-    return InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded))
+    return InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded), mark=BankMark.of(deployed, folder))
 
 
 class Follower:
@@ -192,7 +195,8 @@ class Follower:
             _log.warning("hash list %s is stale: its source was not read again in time", name)
         self._stale = deployed.stale
         self._base, self._folder = deployed.bank, folder
-        self._in_force = InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded))
+        degraded = (*deployed.degraded, *folder.degraded)
+        self._in_force = InForce(bank=bank, degraded=degraded, mark=BankMark.of(deployed, folder))
 
     def _run(self) -> None:
         name = f"{socket.gethostname()}:{os.getpid()}"
@@ -211,19 +215,10 @@ class Follower:
 
     def _report(self, name: str, position: str) -> None:
         now = now_ms(self._redis)
-        self._redis.hset(FOLLOWERS, name, json.dumps({"position": position, "at_ms": now}))
+        self._redis.hset(FOLLOWERS, name, Following(position=position, at_ms=now).to_json())
         if not self._forgot:
-            told = self._redis.hgetall(FOLLOWERS)
-            gone = [one for one, text in told.items() if not reported_within(str(text), now, FORGOTTEN_MS)]
+            told = {one: told_by(text) for one, text in self._redis.hgetall(FOLLOWERS).items()}
+            gone = [one for one, last in told.items() if last is None or now - last.at_ms > FORGOTTEN_MS]
             if gone:
                 self._redis.hdel(FOLLOWERS, *gone)
             self._forgot = True
-
-
-def reported_within(text: str, now_ms: int, longest_ms: int) -> bool:
-    """Whether a process has reported so lately how far it follows the bank, or did so, by Redis's clock, in the future:
-    that clock went back. What another version wrote, or is damaged, is no report."""
-    try:
-        return now_ms - int(json.loads(text)["at_ms"]) <= longest_ms
-    except (ValueError, TypeError, KeyError):
-        return False

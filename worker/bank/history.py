@@ -85,6 +85,27 @@ def _act(name: str, op: str, changes: Sequence[Change], *, by: str, role: str) -
     return Act(did=op, list=name, by=by, role=role, entries=named[:MOST_NAMED], more=more)
 
 
+UNREADABLE: Final = "unreadable"
+"""What was `did` of an act whose record is damaged."""
+
+
+def _read_act(text: object, *, at_ms: int) -> Act:
+    """Fields of a later version are passed over."""
+    try:
+        record = json.loads(str(text))
+        return Act(
+            did=str(record["did"]),
+            list=str(record["list"]),
+            by=str(record.get("by", "")),
+            role=str(record.get("role", "")),
+            entries=tuple(map(str, record.get("entries", ()))),
+            more=dict(record.get("more", {})),
+            at_ms=at_ms,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return Act(did=UNREADABLE, list="", by="", at_ms=at_ms)
+
+
 def read_history(redis: Redis, *, list_name: str | None = None) -> Iterator[Act]:
     """What was done, the newest first; of one list or of all.
 
@@ -96,10 +117,9 @@ def read_history(redis: Redis, *, list_name: str | None = None) -> Iterator[Act]
         with store_errors():
             elements: list[Any] = redis.xrevrange(HISTORY, max=last, count=_READ_AT_ONCE) or []
         for act_id, fields in elements:
-            record = json.loads(str(fields["act"]))
-            if list_name is None or record["list"] == list_name:
-                at_ms = int(str(act_id).partition("-")[0])
-                yield Act(**(record | {"entries": tuple(record["entries"])}), at_ms=at_ms)
+            act = _read_act((fields or {}).get("act"), at_ms=int(str(act_id).partition("-")[0]))
+            if list_name is None or act.list == list_name:
+                yield act
         if len(elements) < _READ_AT_ONCE:
             return
         last = f"({elements[-1][0]}"

@@ -1,6 +1,5 @@
 """What the bank is, in figures: for `livewarden bank list` and `stats`."""
 
-import json
 from typing import Any
 
 from redis import Redis
@@ -8,9 +7,9 @@ from redis import Redis
 from models.bank.bank import Bank
 from worker.bank.changelog import position
 from worker.bank.deployed import Deployed
-from worker.bank.follower import reported_within
+from worker.bank.following import told_by
 from worker.bank.keys import FOLLOWERS
-from worker.lookback.jobs import JOBS
+from worker.lookback.jobs import JOBS, read_job
 from worker.redisdb import now_ms, store_errors
 
 FOLLOWING_MS = 90_000
@@ -47,12 +46,11 @@ def stats(redis: Redis, bank: Bank, deployed: Deployed) -> dict[str, Any]:
     """
     with store_errors():
         now = now_ms(redis)
-        look_backs = int(redis.hlen(JOBS))
-        told = {str(name): str(text) for name, text in redis.hgetall(FOLLOWERS).items()}
-    followers = {name: json.loads(text) for name, text in told.items() if reported_within(text, now, FOLLOWING_MS)}
-    late = [
-        name for name, one in followers.items() if position(str(one.get("position", ""))) < position(deployed.position)
-    ]
+        jobs = {str(job_id): read_job(text) for job_id, text in redis.hgetall(JOBS).items()}
+        told = {str(name): told_by(text) for name, text in redis.hgetall(FOLLOWERS).items()}
+    unreadable = [name for name, one in told.items() if one is None]
+    followers = {name: one for name, one in told.items() if one is not None and now - one.at_ms <= FOLLOWING_MS}
+    late = [name for name, one in followers.items() if position(one.position) < position(deployed.position)]
     return {
         "entries": sum(bank.sizes.values()),
         "lists": {name: {"entries": bank.sizes[name], "version": bank.versions[name]} for name in bank.specs},
@@ -62,6 +60,8 @@ def stats(redis: Redis, bank: Bank, deployed: Deployed) -> dict[str, Any]:
         "position": deployed.position,
         "processes": len(followers),
         "processes_behind": sorted(late),
-        "look_backs": look_backs,
+        "processes_unreadable": sorted(unreadable),
+        "look_backs": len(jobs),
+        "look_backs_unreadable": sorted(job_id for job_id, job in jobs.items() if job is None),
         "degraded": list(deployed.degraded),
     }

@@ -5,7 +5,7 @@ quarantine of a hash are a lead's, and end by themselves. Nothing else adds to t
 """
 
 import json
-from contextlib import suppress
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.naming import entry_id
 from worker.errors import BankRequestError
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
+
+_log = logging.getLogger(__name__)
 
 CONFIRMED_QUALITY = 80
 """PDQ quality at or over which a picture may be confirmed: from there on implementations agree within 10 bits."""
@@ -61,7 +63,7 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     with store_errors():
         now = now_ms(redis)
         known = redis.hget(PROPOSED, key)
-    proposal: dict[str, Any] | None = None if known is None else json.loads(str(known))
+    proposal = _proposal(known)
     if proposal is None or now - int(proposal["at_ms"]) > PROPOSAL_HOURS * _HOUR_MS:
         name = key if entry is None else entry
         proposal = {"by": actor.name, "quality": pdq.quality, "at_ms": now, "entry": name}
@@ -80,6 +82,15 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     with store_errors():
         redis.hdel(PROPOSED, key)
     return Confirmation(entry=name, confirmed=True, proposed_by=first, quality=pdq.quality)
+
+
+def _proposal(text: object) -> dict[str, Any] | None:
+    """What was put forward; None: nothing, or nobody can read by whom, and it is put forward anew."""
+    try:
+        proposal = json.loads(str(text))
+        return {"at_ms": int(proposal["at_ms"]), "by": str(proposal["by"]), "entry": str(proposal["entry"])}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: float, actor: Actor) -> Entry:
@@ -175,17 +186,14 @@ def quarantined(redis: Redis) -> tuple[Quarantine, ...]:
     found = []
     for name, text in records.items():
         list_name, _, entry = str(name).partition("/")
-        with suppress(ValueError, TypeError, KeyError):  # damaged: it silences nothing
+        try:
             told = json.loads(str(text))
-            quarantine = Quarantine(
-                list=list_name,
-                entry=entry,
-                until_ms=int(told["until_ms"]),
-                by=str(told.get("by", "")),
-                reason=str(told.get("reason", "")),
-            )
-            if quarantine.until_ms > now:
-                found.append(quarantine)
+            until_ms, by, reason = int(told["until_ms"]), str(told.get("by", "")), str(told.get("reason", ""))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            _log.warning("the quarantine of %s/%s cannot be read: lift it, or set it again", list_name, entry)
+            continue
+        if until_ms > now:
+            found.append(Quarantine(list=list_name, entry=entry, until_ms=until_ms, by=by, reason=reason))
     return tuple(sorted(found, key=lambda one: one.until_ms))
 
 

@@ -1,5 +1,6 @@
 """Where a bank's snapshots lie: a folder that all processes of a host share, and the store for those of other hosts."""
 
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from redis import Redis
 
 from config.settings import Settings
 from worker.bank.keys import BANK_ID
+from worker.errors import BankRequestError
 from worker.objectstore import ObjectStore
 from worker.redisdb import store_errors
 
@@ -44,31 +46,46 @@ class Place:
         """The folder of this Redis's bank; None: it has none yet.
 
         Raises:
+            BankRequestError: what Redis has of it names no folder.
             StoreError: Redis failed.
         """
         if self.shared:
             return self.root
         with store_errors():
             bank_id = redis.get(BANK_ID)
-        return None if bank_id is None else self.root / str(bank_id)
+        return None if bank_id is None else self.root / _checked(bank_id)
 
     def bank_id(self, redis: Redis) -> str:
         """Names this Redis's bank, which has a name from now on.
 
         Raises:
+            BankRequestError: what Redis has of it names no folder.
             StoreError: Redis failed.
         """
         with store_errors():
             redis.set(BANK_ID, secrets.token_hex(8), nx=True)
-            return str(redis.get(BANK_ID))
+            return _checked(redis.get(BANK_ID))
 
     def settle(self, redis: Redis) -> Path:
         """The folder of this Redis's bank, which has one from now on.
 
         Raises:
+            BankRequestError: what Redis has of it names no folder.
             StoreError: Redis failed.
         """
         self.bank_id(redis)
         folder = self.find(redis)
         assert folder is not None
         return folder
+
+
+_BANK_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def _checked(bank_id: object) -> str:
+    """A bank's name, once it may become part of a path: Redis is written by more than us."""
+    if not _BANK_ID.fullmatch(str(bank_id)):
+        raise BankRequestError(
+            f"Redis: {BANK_ID} is {str(bank_id)[:80]!r}: expected 1 to 64 characters out of A-Z a-z 0-9 _ -"
+        )
+    return str(bank_id)

@@ -16,7 +16,7 @@ from config.errors import LivewardenError
 from config.facts import ALLOW
 from models.bank.bank import Bank
 from models.bank.entries import Entry, ListSpec
-from models.bank.snapshot import Snapshot, make_current, open_snapshot, prune, write_snapshot
+from models.bank.snapshot import Snapshot, open_snapshot, snapshot_written, tidy
 from models.errors import SnapshotError
 from worker.bank.allowance import until_ms
 from worker.bank.changelog import START, read_pointer
@@ -27,7 +27,7 @@ from worker.bank.place import Place
 from worker.bank.remote import keep_only, upload
 from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
 from worker.lease import Lease, leased
-from worker.redisdb import now_ms, run_script_to_disk, store_errors
+from worker.redisdb import now_ms, run_script, run_script_to_disk, store_errors
 
 _log = logging.getLogger(__name__)
 
@@ -71,35 +71,37 @@ def publish(
         if deployed.behind:
             raise BankRequestError(f"the bank cannot be written anew, for it cannot be read whole: {deployed.behind}")
         folder = place.settle(redis)
-        path = write_snapshot(folder, contents(deployed.bank), watermark=deployed.position, heartbeat=lease.check)
-        try:
-            snapshot = open_snapshot(path)
-            digest = _store(redis, place, path, lease)
-        except (LeaseLostError, SnapshotError, StoreError):
-            shutil.rmtree(path, ignore_errors=True)
-            raise
-        published = run_script_to_disk(
-            redis,
-            "bank_publish",
-            keys=[WRITER, SNAPSHOT, CHANGES, REFRESHED, HISTORY],
-            args=[
-                lease.token,
-                path.name,
-                deployed.position or START,
-                refreshed,
-                deployed.changes,
-                int(bool(refreshed)),
-                digest,
-                json.dumps([] if act is None else [act().to_json()]),
-                KEPT_ACTS,
-            ],
-        )
-        if not published:
-            shutil.rmtree(path, ignore_errors=True)
-            raise LeaseLostError(f"{WRITER}: another process has taken over: nothing was changed, try again")
-        _tidy(folder, path)
+        with snapshot_written(
+            folder, contents(deployed.bank), watermark=deployed.position, heartbeat=lease.check
+        ) as path:
+            try:
+                snapshot = open_snapshot(path)
+                digest = _store(redis, place, path, lease)
+            except (LeaseLostError, SnapshotError, StoreError):
+                shutil.rmtree(path, ignore_errors=True)
+                raise
+            published = run_script_to_disk(
+                redis,
+                "bank_publish",
+                keys=[WRITER, SNAPSHOT, CHANGES, REFRESHED, HISTORY],
+                args=[
+                    lease.token,
+                    path.name,
+                    deployed.position or START,
+                    refreshed,
+                    deployed.changes,
+                    int(bool(refreshed)),
+                    digest,
+                    json.dumps([] if act is None else [act().to_json()]),
+                    KEPT_ACTS,
+                ],
+            )
+            if not published:
+                shutil.rmtree(path, ignore_errors=True)
+                raise LeaseLostError(f"{WRITER}: another process has taken over: nothing was changed, try again")
+        _tidy(redis, folder)
         if digest:
-            _tidy_store(redis, place, {path.name, deployed.pointer.name})
+            _tidy_store(redis, place, lease, {path.name, deployed.pointer.name})
         return snapshot
 
 
@@ -119,8 +121,7 @@ def store_again(redis: Redis, place: Place) -> bool:
             return False
         digest = _upload(redis, place, path, lease)
         with store_errors():
-            redis.hset(SNAPSHOT, mapping={"stored": path.name, "digest": digest})
-        return True
+            return bool(run_script(redis, "bank_stored", keys=[SNAPSHOT], args=[path.name, digest]))
 
 
 def _store(redis: Redis, place: Place, path: Path, lease: Lease) -> str:
@@ -147,21 +148,25 @@ def _upload(redis: Redis, place: Place, path: Path, lease: Lease) -> str:
     return digest
 
 
-def _tidy_store(redis: Redis, place: Place, names: set[str]) -> None:
+def _tidy_store(redis: Redis, place: Place, lease: Lease, names: set[str]) -> None:
     """The snapshot before stays too, for those who are fetching it."""
+
+    def still_ours() -> bool:
+        with store_errors():
+            return str(redis.get(WRITER)) == lease.token
+
     try:
         if (store := place.open_store()) is not None:
-            keep_only(store, place.bank_id(redis), names)
+            keep_only(store, place.bank_id(redis), names, still_ours=still_ours)
     except LivewardenError as error:
         _log.warning("old snapshots of the hash bank stay in the store: %s", error)
 
 
-def _tidy(folder: Path, path: Path) -> None:
+def _tidy(redis: Redis, folder: Path) -> None:
     """What a process finds that cannot ask Redis; it is in force already, so that nothing here may fail it."""
     try:
-        make_current(folder, path)
-        prune(folder)
-    except SnapshotError as error:
+        tidy(folder, in_force=lambda: read_pointer(redis).name)
+    except (SnapshotError, StoreError) as error:
         _log.warning("%s", error)
 
 

@@ -49,10 +49,18 @@ def fetch(
     )
 
 
-def keep_only(store: ObjectStore, bank_id: str, names: Collection[str]) -> None:
-    """Removes all snapshots but those; what fails is left to the next time, and told in the log."""
+def keep_only(store: ObjectStore, bank_id: str, names: Collection[str], *, still_ours: Callable[[], bool]) -> None:
+    """Removes all snapshots but those; what fails is left to the next time, and told in the log.
+
+    Args:
+        still_ours: whether the writer's lease is; else nothing is removed.
+    """
     try:
-        for name in store.all_names(f"{FOLDER}/{bank_id}"):
+        found = store.all_names(f"{FOLDER}/{bank_id}")
+        # In this order: what another writer has put there, who has the lease now, is not among those found before.
+        if not still_ours():
+            return
+        for name in found:
             if name in names:
                 continue
             folder = _folder(bank_id, name)

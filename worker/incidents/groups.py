@@ -72,7 +72,7 @@ def _until_ms(note: str) -> int:
     """Until when a hash is in quarantine; what cannot be read silences nothing."""
     try:
         return int(json.loads(note)["until_ms"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return 0
 
 

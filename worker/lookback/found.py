@@ -16,7 +16,6 @@ from worker.bank.follower import InForce
 from worker.errors import StoreError
 from worker.incidents.events import Occasion, Versions, derived_id
 from worker.incidents.settlement import settle
-from worker.lookback.scan import Found, Sought
 from worker.polling.segments import SegmentRecord, pending_key
 from worker.redisdb import now_ms
 from worker.verdictlog.rows import Row, match_record, sample_facts_of, stream_facts_of
@@ -29,6 +28,10 @@ PART_HITS = 500
 _OF_WATCH = ("stream_id", "generation", "purpose", "audience", "risk_prior", "metadata", "model_versions")
 """Columns that are told once for all that was found on one watch of a stream. Not `signals`: they change meanwhile, and
 a rule sees those of the picture's time."""
+
+
+_OF_MATCH = frozenset(field.name for field in fields(ListMatch))
+"""What is read of a match; fields of a later version are passed over."""
 
 
 class StoredHit(TypedDict):
@@ -54,23 +57,26 @@ class Group(TypedDict):
     hits: list[StoredHit]
 
 
-def groups_of(found: Iterable[Found], wanted: Sought) -> list[Group]:
+Matched = tuple[Row, ListMatch]
+"""A logged picture, and something that it matches."""
+
+
+def groups_of(found: Iterable[Matched]) -> list[Group]:
     """A group for each watch of each stream, each by time of capture.
 
     What a picture was found to match when it was judged was told then: a list that is brought in again is no news.
     """
-    watches: dict[tuple[str, int], list[Found]] = {}
-    for one in sorted(found, key=lambda one: (one.row["capture_ms"], one.distance)):
-        match = wanted.match(one)
-        if any((match.list, match.entry) == (told["list"], told["entry"]) for told in one.row["matches"]):
+    watches: dict[tuple[str, int], list[Matched]] = {}
+    for row, match in sorted(found, key=lambda one: (one[0]["capture_ms"], one[1].distance)):
+        if any((match.list, match.entry) == (told["list"], told["entry"]) for told in row["matches"]):
             continue
-        watches.setdefault((one.row["stream_id"], one.row["generation"]), []).append(one)
-    return [_group(members, wanted) for members in watches.values()]
+        watches.setdefault((row["stream_id"], row["generation"]), []).append((row, match))
+    return [_group(members) for members in watches.values()]
 
 
-def _group(members: Sequence[Found], wanted: Sought) -> Group:
-    first = members[0].row
-    hits = [_hit(member.row, wanted.match(member)) for member in members]
+def _group(members: Sequence[Matched]) -> Group:
+    first, _ = members[0]
+    hits = [_hit(row, match) for row, match in members]
     name = derived_id(*(hit["id"] for hit in hits))[:12]
     segment = f"{first['segment_key']}~{name}"
     record = SegmentRecord(
@@ -120,19 +126,14 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
     Raises:
         StoreError: Redis failed; it may have been raised. Call again.
     """
-    try:
-        group = json.loads(text)
-        watch = json.loads(group["facts"])
-        pictures: dict[tuple[str, int], tuple[Row, list[ListMatch]]] = {}
-        for hit in map(json.loads, group["hits"]):
-            row = watch | hit["row"]
-            _, matches = pictures.setdefault((row["segment_key"], row["capture_ms"]), (row, []))
-            matches.append(_match(hit["match"]))
-        first, _ = next(iter(pictures.values()))
-    except (ValueError, TypeError, KeyError, AttributeError, StopIteration) as error:
-        # The next one is raised all the same.
-        _log.error("what looking back found cannot be read: %.200r: %s", text, error)
-        return
+    group = json.loads(text)
+    watch = json.loads(group["facts"])
+    pictures: dict[tuple[str, int], tuple[Row, list[ListMatch]]] = {}
+    for hit in map(json.loads, group["hits"]):
+        row = watch | hit["row"]
+        _, matches = pictures.setdefault((row["segment_key"], row["capture_ms"]), (row, []))
+        matches.append(_match(hit["match"]))
+    first, _ = next(iter(pictures.values()))
     occasion = Occasion(
         stream=stream_facts_of(first),
         generation=watch["generation"],

@@ -1,8 +1,9 @@
 """What is still to be looked back on, in Redis: hashes that wait, jobs and how far each has come.
 
 lw:lookback:position   id of the last change of the bank that was taken up
-lw:lookback:again      from when on (ms) changes are to be taken up again
 lw:lookback:waiting    list of changes (`models.bank.delta.Change`, JSON): hashes that came one by one
+lw:lookback:unchecked  sorted set: files of the log that are to be compared with what came meanwhile, by when (ms)
+lw:lookback:judged     hash: those files -> JSON: since when, and by which state of the lists they were judged
 lw:lookback:files      sorted set: "LIST VERSION" of lists of files that were looked back for, by when last seen
 lw:lookback:jobs       hash: id -> `Job` as JSON
 lw:lookback:sought:ID  list of the changes that a job seeks; those of a list that came in whole are in the store
@@ -20,7 +21,6 @@ from dataclasses import asdict, dataclass, fields
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from config.facts import ALLOW, SELFTEST
 from models.bank.delta import Change, ChangeOp
@@ -33,8 +33,9 @@ from worker.redisdb import now_ms, run_script, store_errors
 _log = logging.getLogger(__name__)
 
 POSITION: Final = "lw:lookback:position"
-AGAIN: Final = "lw:lookback:again"
 WAITING: Final = "lw:lookback:waiting"
+UNCHECKED: Final = "lw:lookback:unchecked"
+JUDGED: Final = "lw:lookback:judged"
 FILES: Final = "lw:lookback:files"
 JOBS: Final = "lw:lookback:jobs"
 FOUND: Final = "lw:lookback:found"
@@ -43,6 +44,9 @@ LEASE: Final = "lw:lookback:lease"
 REST: Final = "lw:lookback:rest"
 BULK_LEASE: Final = "lw:lookback:bulk-lease"
 BULK_REST: Final = "lw:lookback:bulk-rest"
+
+LONGEST_DUE_MS: Final = 60_000
+"""Ahead of Redis's clock that a late file of the log is due at most."""
 
 REST_MS: Final = 15_000
 """After the store failed."""
@@ -56,8 +60,9 @@ MOST_SOUGHT: Final = 5_000
 FOLLOWED_AT_ONCE: Final = 10_000
 
 SETTLED_MS: Final = 30_000
-"""After a hash arrived, when everything that was judged without it is in the log: 2 s until the hash is in force
-everywhere, 18 s for the longest segment, 10 s in the writer's buffer."""
+"""After a hash arrived, when what was judged without it is usually in the log: 2 s until the hash is in force
+everywhere, 18 s for the longest segment, 10 s in the writer's buffer. What is logged later is compared by itself
+(`worker.lookback.late`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,16 +100,6 @@ def sought_key(job_id: str) -> str:
     return f"lw:lookback:sought:{job_id}"
 
 
-def search_again(redis: Redis, *, since_ms: int) -> None:
-    """Has hashes that came since then (Redis's clock) searched for again: verdicts from before them came into the log
-    only now. Never raises: it is told in the log if it could not be had.
-    """
-    try:
-        run_script(redis, "lookback_again", keys=[AGAIN], args=[since_ms])
-    except RedisError as error:
-        _log.error("hashes that came while the verdict log could not be written are not looked back for: %s", error)
-
-
 def is_sought(change: Change) -> bool:
     """Whether the log is searched for it: PDQ hashes of known material."""
     entry = change.entry
@@ -122,15 +117,18 @@ def is_due(redis: Redis) -> bool:
         if _is_held(redis, LEASE, REST):
             return False
     with store_errors(), redis.pipeline(transaction=False) as pipe:
-        pipe.exists(WAITING, FOUND, AGAIN)
+        pipe.exists(WAITING, FOUND)
         pipe.hvals(JOBS)
         pipe.xrevrange(CHANGES, count=1)
         pipe.get(POSITION)
+        pipe.zrange(UNCHECKED, 0, 0, withscores=True)
+        pipe.zrange(UNCHECKED, -1, -1, withscores=True)
         pipe.time()
-        waiting, jobs, newest, position, (seconds, microseconds) = pipe.execute()
+        waiting, jobs, newest, position, first, last, (seconds, microseconds) = pipe.execute()
     unread = bool(newest) and str(newest[0][0]) != position
     now = int(seconds) * 1000 + int(microseconds) // 1000
-    return bool(waiting) or unread or bool(_ready(jobs, now, bulk=False))
+    late = bool(first) and (first[0][1] <= now or last[0][1] > now + LONGEST_DUE_MS)
+    return bool(waiting) or unread or late or bool(_ready(jobs, now, bulk=False))
 
 
 def is_bulk_due(redis: Redis) -> bool:
@@ -159,12 +157,6 @@ def take_up(redis: Redis, *, hours: float) -> None:
     Under the lease. A process that dies in it has it done again: a hash that waits twice is looked for twice, and what
     is found is told once.
     """
-    again_ms = redis.get(AGAIN)
-    if again_ms is not None:
-        position, since_ms = str(redis.get(POSITION) or "0-0"), max(0, int(again_ms) - SETTLED_MS)
-        if int(position.partition("-")[0]) > since_ms:
-            redis.set(POSITION, f"{since_ms}-0")
-        redis.delete(AGAIN)
     while True:
         after = str(redis.get(POSITION) or "0-0")
         elements = redis.xrange(CHANGES, min=f"({after}", count=FOLLOWED_AT_ONCE)
@@ -231,7 +223,7 @@ def next_bulk_job(redis: Redis) -> Job | None:
 
 
 def _ready(jobs: Iterable[object], now: int, *, bulk: bool) -> list[Job]:
-    read = (_job(text) for text in jobs)
+    read = (read_job(text) for text in jobs)
     return [job for job in read if job is not None and job.bulk == bulk and job.is_ready(now)]
 
 
@@ -271,13 +263,18 @@ def job_record(job: Job) -> str:
     return json.dumps(asdict(job))
 
 
-_FIELDS: Final = frozenset(field.name for field in fields(Job))
-
-
-def _job(text: object) -> Job | None:
-    """Of another version too. None: it cannot be read, and holds up no other one."""
+def read_job(text: object) -> Job | None:
+    """Reads what `job_record` wrote; None: it is damaged, or of a version that says it in other words."""
     try:
-        return Job(**{name: value for name, value in json.loads(str(text)).items() if name in _FIELDS})
-    except (ValueError, TypeError, AttributeError) as error:
-        _log.warning("a look-back in Redis cannot be read: %.100r: %s", text, error)
+        record = json.loads(str(text))
+        known = {field.name: record[field.name] for field in fields(Job) if field.name in record}
+        job = Job(**known)
+        numbers = (job.since_ms, job.arrived_ms, job.begun_ms, 0 if job.done_ms is None else job.done_ms)
+        names = (job.id, job.done_name)
+        return job if all(isinstance(number, int) for number in numbers) and all(map(_is_text, names)) else None
+    except (ValueError, TypeError, RecursionError):
         return None
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)

@@ -13,7 +13,9 @@ from time import monotonic
 from typing import Self
 
 from redis import Redis
+from redis.exceptions import RedisError
 
+from config.errors import LivewardenError
 from config.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import Change
@@ -35,6 +37,8 @@ from worker.lookback.jobs import (
     sought,
     take_up,
 )
+from worker.lookback.late import next_late
+from worker.lookback.recheck import Recheck
 from worker.lookback.scan import IN_A_TASK, Found, Pace, Sought, files_left, scan
 from worker.objectstore import ObjectStore
 from worker.process import Process
@@ -106,16 +110,38 @@ def look_back(looking: Lookback, *, seconds: float = SLICE_SECONDS) -> bool:
 
 def _go_on(looking: Lookback, lease: Lease, until: float) -> bool:
     raise_found(looking, until=until)
+    # Neither keeps the other waiting, however much of it there is.
+    _recheck(looking, lease, (monotonic() + until) / 2)
     while monotonic() < until:
         job = next_job(looking.redis, hours=looking.hours)
         if job is None:
-            return False
+            return _recheck(looking, lease, until)
         for new in search(looking, lease, job, sought(looking.redis, job)):
             if new:
                 raise_found(looking, until=until)
             if monotonic() >= until:
                 return True
     return True
+
+
+def _recheck(looking: Lookback, lease: Lease, until: float) -> bool:
+    """Compares files that came late with what came meanwhile. True: there are more."""
+    rechecking = Recheck(redis=looking.redis, store=looking.store, bank=looking.bank, lease=lease)
+    while (late := next_late(looking.redis)) is not None:
+        if monotonic() >= until:
+            return True
+        try:
+            new = rechecking.step(late)
+        except (LivewardenError, RedisError, OSError):
+            raise
+        except Exception:
+            # Trying again would end the same way, and keep all others waiting for ever.
+            _log.exception("%s: cannot be compared with hashes that came since it was judged", late.path)
+            rechecking.give_up(late)
+            continue
+        if new:
+            raise_found(looking, until=until)
+    return False
 
 
 def search(looking: Lookback, lease: Lease, job: Job, changes: Sequence[Change]) -> Iterator[int]:
@@ -134,7 +160,7 @@ def search(looking: Lookback, lease: Lease, job: Job, changes: Sequence[Change])
         for step in scan(looking.store, files_left(looking.store, job), wanted, job, looking.pace):
             lease.check()
             found = _still_listed(step.found, wanted, looking.bank().bank) if job.bulk and step.found else step.found
-            yield _note(looking, lease, job, step.job, groups_of(found, wanted))
+            yield _note(looking, lease, job, step.job, groups_of(wanted.matched(found)))
             job = step.job
     if not job.last_pass:
         yield _note(looking, lease, job, replace(job, last_pass=True, done_ms=None, done_name=""))
@@ -190,5 +216,11 @@ def raise_found(looking: Lookback, *, until: float) -> None:
     for name, text in looking.redis.hscan_iter(FOUND, count=100):
         if monotonic() >= until:
             return
-        raise_group(looking.redis, str(text), policy=looking.policy, in_force=in_force, deployment=looking.deployment)
+        try:
+            raise_group(
+                looking.redis, str(text), policy=looking.policy, in_force=in_force, deployment=looking.deployment
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # Trying again would end the same way, and keep all others waiting for ever.
+            _log.error("what looking back found (%s) cannot be read: %s", name, type(error).__name__)
         looking.redis.hdel(FOUND, str(name))

@@ -58,7 +58,7 @@ told 2,000 times. An incident shows the 20 nearest matches."""
 LATE_MS = 60_000
 """How much earlier than it becomes visible a file may say that it was written; the last pass begins so much earlier."""
 
-_COLUMNS = (*STREAM_COLUMNS, *SAMPLE_COLUMNS, "generation", "segment_key", "model_versions")
+COLUMNS = (*STREAM_COLUMNS, *SAMPLE_COLUMNS, "generation", "segment_key", "model_versions")
 """Of a row, what a rule could see, and where it belongs."""
 
 
@@ -114,6 +114,10 @@ class Sought:
             parts.append(Near(hashes=places[near.hashes], sought=own[near.sought], distances=near.distances))
         return Near.joined(parts)
 
+    def matched(self, found: Iterable["Found"]) -> list[tuple[Row, ListMatch]]:
+        """What was found, as policy and events know it."""
+        return [(one.row, self.match(one)) for one in found]
+
     def match(self, found: "Found") -> ListMatch:
         """The match as policy and events know it."""
         name, entry = self.lists[found.place], self.entries[found.place]
@@ -134,7 +138,7 @@ class Found:
     """A logged picture that a sought hash matches."""
 
     row: Row
-    """What the log says of it: `_COLUMNS`."""
+    """What the log says of it: `COLUMNS`."""
     place: int
     """Of the hash among those sought."""
     distance: int
@@ -202,16 +206,26 @@ def scan(
         yield Step(job=job, found=tuple(_found(store, waiting, wanted)))
 
 
+def found_in(store: ObjectStore, file: LogFile, wanted: Sought) -> list[Found]:
+    """What one file has. One that is damaged is left out and told in the log.
+
+    Raises:
+        ObjectStoreError: the store is away.
+    """
+    return list(_found(store, [(file, _hashes(store, file, wanted))], wanted)) if wanted.size else []
+
+
 def _hashes(store: ObjectStore, file: LogFile, wanted: Sought) -> LoggedHashes:
     try:
         return read_hashes(store, file, turned=bool(wanted.kinds[:, 1:].any()))
     except ObjectStoreError as error:
-        if not _may_be_left_out(error):
+        if not may_be_left_out(error):
             raise
         return LoggedHashes.none()
 
 
-def _may_be_left_out(error: ObjectStoreError) -> bool:
+def may_be_left_out(error: ObjectStoreError) -> bool:
+    """Whether it is the file that is damaged, which is told in the log, or gone; else the store is away."""
     if not error.missing and isinstance(error.__cause__, pa.ArrowException):
         _log.error("a file of the verdict log is damaged, and left out: %s", error)
         return True
@@ -252,9 +266,9 @@ def _with_rows(
     """The pairs of one file, nearest first, with their rows; `told` counts those of each watch in this step."""
     try:
         with LogReader(store, file) as reader:
-            rows = reader.rows(_COLUMNS, sorted({pair.row for pair in pairs}))
+            rows = reader.rows(COLUMNS, sorted({pair.row for pair in pairs}))
     except ObjectStoreError as error:
-        if not _may_be_left_out(error):
+        if not may_be_left_out(error):
             raise
         return
     known: set[tuple[int, int]] = set()

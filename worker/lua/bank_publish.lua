@@ -4,7 +4,11 @@
 -- ARGV: token of the lease, name of the snapshot, its watermark, name of a list that is thereby refreshed ('' for none),
 --   how many changes it holds that the one before does not, 1 if it holds what no change tells, else 0,
 --   its digest if it is in the store ('' if not), acts for the history as a JSON array of JSON texts, how many are kept.
--- Returns 1, or 0 if the lease is lost: nothing was written.
+-- Returns 1, or 0 if the lease is lost: nothing was written. A snapshot is put in force once, however often this is sent:
+--   its writer, who did not get the answer and has lost the lease meanwhile, would else remove what is in force.
+if redis.call('HGET', KEYS[2], 'name') == ARGV[2] then
+  return 1
+end
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

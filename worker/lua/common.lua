@@ -65,6 +65,27 @@ local function note_acts(stream, acts, kept)
   end
 end
 
+-- Writes down what a look-back found, [{name, stream, segment, record, facts, hits: [{id, text}]}], but for what was told
+-- before; gives how many hits are new. Texts are not read here: Lua would write large numbers as 1.7e+12.
+local function note_found(told, found, now_ms, groups)
+  local new = 0
+  for _, group in ipairs(groups) do
+    local texts = {}
+    for _, hit in ipairs(group.hits) do
+      if redis.call('ZADD', told, 'NX', now_ms, hit.id) == 1 then
+        table.insert(texts, hit.text)
+      end
+    end
+    if #texts > 0 then
+      new = new + #texts
+      redis.call('HSET', found, group.name, cjson.encode({facts = group.facts, segment = group.segment, hits = texts}))
+      -- What is settled has to be pending: so a group is raised once, whoever dies over it.
+      redis.call('HSET', 'lw:pending:' .. group.stream, group.segment, group.record)
+    end
+  end
+  return new
+end
+
 -- Puts events [{stream, incident, text}] on their streams. An escalation's entry is noted with its incident: whoever
 -- decides acknowledges all of them.
 local function publish(events)

@@ -6,8 +6,8 @@ metadata which ones it holds, and those are passed over from then on.
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Self
 
 import pyarrow as pa
@@ -43,15 +43,18 @@ def write_table(
     of: LogTable = VERDICTS,
     holds: Sequence[str] = (),
     merged_ms: int = 0,
+    around: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> LogFile:
     """Writes one file of the log, whole or not at all.
 
     Args:
         table: at least one row, of the schema of `of`.
         holds: of a merged file, the names of those that it holds; `merged_ms`: when it was merged.
+        around: is entered with the file's path before it is written, and left once readers see it.
 
     Raises:
         ObjectStoreError: the store is away, full or refuses it.
+        Whatever `around` raises.
     """
     times = table.column(of.time).to_numpy()
     stem = f"{written_ms}-{times.min()}-{times.max()}-{table.num_rows}-{secrets.token_hex(8)}"
@@ -68,7 +71,8 @@ def write_table(
         write_statistics=[of.time],
     )
     folder, name = folder_of(written_ms, of.root), f"{stem}{'-merged' if holds else ''}.parquet"
-    store.write(f"{folder}/{name}", memoryview(data.getvalue()))
+    with around(f"{folder}/{name}"):
+        store.write(f"{folder}/{name}", memoryview(data.getvalue()))
     file = LogFile.parse(folder, name)
     assert file is not None
     return file

@@ -8,11 +8,13 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from time import monotonic
 
 import pyarrow as pa
 
-from worker.errors import ObjectStoreError
+from worker.bank.mark import BankMark
+from worker.errors import ObjectStoreError, StoreError
 from worker.objectstore import ObjectStore
 from worker.verdictlog.reading import write_table
 from worker.verdictlog.rows import SCHEMA, Row, table_of
@@ -20,7 +22,7 @@ from worker.verdictlog.rows import SCHEMA, Row, table_of
 _log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 10.0
-"""The oldest row waits no longer than this: a look-back sees everything within the minute that it has."""
+"""The oldest row waits no longer than this while the store answers."""
 
 FLUSH_ROWS = 2_000
 """Written at once, without waiting for the time: about 1 MB."""
@@ -38,28 +40,32 @@ FAILING = "verdict-log-failing"
 """Slug for `degraded`: what is seen now cannot be looked back on."""
 
 
+Registered = Callable[[str, BankMark], AbstractContextManager[None]]
+"""Registers, around its writing, a file of the log with the oldest state of the hash lists that any of its rows was
+compared with (`worker.lookback.late`): hashes that came since were searched for without it."""
+
+
 class VerdictWriter:
     """Rows of one process on their way to the store; usable from any of its threads, after the fork."""
 
-    def __init__(self, connect: Callable[[], ObjectStore], *, late: Callable[[int], None]) -> None:
+    def __init__(self, connect: Callable[[], ObjectStore], *, registered: Registered) -> None:
         """Writes nothing yet.
 
         Args:
             connect: makes the store, at the first writing; may raise ObjectStoreError.
-            late: is told, after an outage, since when (Redis's clock, ms) rows had waited that are written now: hashes
-                that came since were searched for without them.
+            registered: is entered before a file with hashes is written; may raise StoreError.
         """
         self._connect = connect
-        self._late = late
+        self._registered = registered
         self._store: ObjectStore | None = None
         self._rows: deque[Row] = deque()
+        self._judged_by: BankMark | None = None
         self._changed = threading.Condition()
         self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._due_at = 0.0
         self._now_ms, self._now_at = 0, 0.0
-        self._oldest_ms = 0
         self._dropped_rows = 0
         self._failing = False
 
@@ -68,20 +74,21 @@ class VerdictWriter:
         """Slugs for events: the last writing failed."""
         return (FAILING,) if self._failing else ()
 
-    def add(self, rows: Sequence[Row], *, now_ms: int) -> None:
+    def add(self, rows: Sequence[Row], *, now_ms: int, judged_by: BankMark | None) -> None:
         """Takes rows; returns at once.
 
         Args:
             now_ms: Redis's clock, which tells the file's partition.
+            judged_by: the state of the hash lists that their pictures were compared with; None: there is no picture.
         """
         if not rows:
             return
         with self._changed:
             self._now_ms, self._now_at = now_ms, monotonic()
             if not self._rows:
-                self._oldest_ms = now_ms
                 self._due_at = monotonic() + (RETRY_SECONDS if self._failing else FLUSH_SECONDS)
             self._rows.extend(rows)
+            self._judged_by = _older(self._judged_by, judged_by)
             while len(self._rows) > MOST_WAITING_ROWS:
                 self._rows.popleft()
                 self._dropped_rows += 1
@@ -95,7 +102,8 @@ class VerdictWriter:
         with self._writing:
             with self._changed:
                 rows, self._rows = list(self._rows), deque()
-                oldest_ms = self._oldest_ms
+                judged_by, self._judged_by = self._judged_by, None
+                closing = self._closing
                 written_ms = self._now_ms + round((monotonic() - self._now_at) * 1000)
             if not rows:
                 return True
@@ -104,20 +112,33 @@ class VerdictWriter:
                     self._store = self._connect()
                 table = _table_of_good(rows)
                 if table.num_rows:
-                    write_table(self._store, table, written_ms=written_ms)
-            except ObjectStoreError as error:
-                self._keep(rows, oldest_ms, error)
+                    self._write(self._store, table, written_ms, judged_by, closing=closing)
+            except (ObjectStoreError, StoreError) as error:
+                self._keep(rows, judged_by, error)
                 return False
         if self._failing:
             _log.warning("the verdict log is written again; %d verdicts were lost meanwhile", self._dropped_rows)
-            self._late(oldest_ms)
         self._failing, self._dropped_rows = False, 0
         return True
 
-    def _keep(self, rows: list[Row], oldest_ms: int, error: ObjectStoreError) -> None:
+    def _write(
+        self, store: ObjectStore, table: pa.Table, written_ms: int, judged_by: BankMark | None, *, closing: bool
+    ) -> None:
+        if judged_by is None:
+            write_table(store, table, written_ms=written_ms)
+            return
+        try:
+            write_table(store, table, written_ms=written_ms, around=lambda path: self._registered(path, judged_by))
+        except StoreError as error:
+            if not closing:
+                raise
+            _log.warning("the last verdicts are logged, but not compared with hashes that came meanwhile: %s", error)
+            write_table(store, table, written_ms=written_ms)
+
+    def _keep(self, rows: list[Row], judged_by: BankMark | None, error: Exception) -> None:
         with self._changed:
             self._rows.extendleft(reversed(rows))
-            self._oldest_ms = oldest_ms
+            self._judged_by = _older(self._judged_by, judged_by)
             self._due_at = monotonic() + RETRY_SECONDS
         if self._failing:
             _log.warning("the verdict log still cannot be written: %s", error)
@@ -153,6 +174,11 @@ class VerdictWriter:
     def _is_due(self) -> bool:
         full = len(self._rows) >= FLUSH_ROWS and not self._failing
         return bool(self._rows) and (full or monotonic() >= self._due_at)
+
+
+def _older(one: BankMark | None, other: BankMark | None) -> BankMark | None:
+    marks = {mark for mark in (one, other) if mark is not None}
+    return BankMark.oldest(marks) if marks else None
 
 
 def _table_of_good(rows: list[Row]) -> pa.Table:

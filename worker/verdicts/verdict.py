@@ -8,6 +8,7 @@ from typing import Any
 from config.facts import Hit, ListMatch, SampleFacts
 from models.pdq_variants import Variants
 from sampler.frames import SampleReason, Stretch
+from worker.bank.mark import BankMark
 from worker.verdicts.accounting import LedgerShare, account
 from worker.verdicts.gate import GateState
 from worker.verdicts.stages import Turns
@@ -124,6 +125,8 @@ class SegmentVerdict:
     """By model: how many pictures it looked at, and for how long."""
     list_versions: Mapping[str, str] = field(default_factory=dict)
     """Hash list -> version of it that the pictures were compared with."""
+    bank: BankMark = field(default_factory=BankMark)
+    """Which state of all lists that was."""
     degraded: tuple[str, ...] = ()
     """Slugs of what did not work although the verdict stands, each once, sorted."""
     notes: tuple[str, ...] = field(default=())

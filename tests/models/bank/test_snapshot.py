@@ -20,6 +20,8 @@ from models.bank.snapshot import (
     make_current,
     open_snapshot,
     prune,
+    snapshot_written,
+    tidy,
     verify_snapshot,
     write_snapshot,
 )
@@ -285,3 +287,28 @@ def test_lists_that_cannot_be_are_refused(tmp_path: Path, lists: list[tuple[List
     with pytest.raises(SnapshotError, match="built in, or was given twice"):
         write_snapshot(tmp_path, lists, watermark="")
     assert left(tmp_path) == []
+
+
+def test_tidying_up_keeps_what_is_in_force_however_old_and_never_points_back(tmp_path: Path) -> None:
+    """A writer that stood still, or a clock that was set back, would take the list in force from all who start."""
+    paths = [write_snapshot(tmp_path, [(OWN, [])], watermark=f"{place}-0") for place in range(4)]
+    for place, path in enumerate(paths):
+        os.utime(path, ns=(place, place))
+    make_current(tmp_path, paths[2])
+    assert tidy(tmp_path, in_force=lambda: "") == (), "nobody knows what is in force"
+    assert set(tidy(tmp_path, in_force=lambda: paths[0].name)) == {paths[1], paths[2]}
+    assert current_snapshot(tmp_path) == paths[0]
+    assert set(tidy(tmp_path, in_force=lambda: "snapshot-elsewhere", keep=1)) == {paths[3]}
+    assert current_snapshot(tmp_path) == paths[0]
+
+
+def test_a_snapshot_that_is_about_to_be_in_force_stays(tmp_path: Path) -> None:
+    """A host that tidies up while a large list is on its way into the store would put a list in force that is gone."""
+    in_force = write_snapshot(tmp_path, [(OWN, [])], watermark="1-0")
+    with snapshot_written(tmp_path, [(OWN, [])], watermark="2-0") as path:
+        os.utime(path, ns=(1, 1))
+        make_current(tmp_path, in_force)
+        assert tidy(tmp_path, in_force=lambda: in_force.name, keep=1) == ()
+        assert prune(tmp_path, keep=1) == ()
+        open_snapshot(path)
+    assert tidy(tmp_path, in_force=lambda: in_force.name, keep=1) == (path,)

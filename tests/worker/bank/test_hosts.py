@@ -258,3 +258,21 @@ def test_workers_of_two_hosts_and_one_that_is_killed_while_it_fetches(
         eventually(lambda: is_whole(theirs / read_pointer(redis).name), within_seconds=30, what=worker.text)
     assert in_force(imported) == [["i"], ["i"]]
     assert in_force(added) == [["a"], ["a"]]
+
+
+def test_a_host_that_waits_for_the_first_list_of_all_follows_single_hashes_meanwhile(
+    redis: Redis, hosts: list[Place], list_file: Callable[..., Path]
+) -> None:
+    """While the first large list is on its way, a hash that the police phoned in would be in force late."""
+    one, other = hosts
+    follower, added = Follower(redis, other, None), secrets.token_hex(32)
+    follower.look()
+    import_file(redis, one, "own", list_file(3), small_changes=0)
+    add(redis, one, added, "a")
+    follower.look()
+    assert finds(follower, added)
+    assert follower.in_force().degraded == ("bank-behind",)
+    assert fetch_missing(redis, other)
+    follower.look()
+    assert finds(follower, added)
+    assert follower.in_force().degraded == ()

@@ -1,5 +1,8 @@
 """Workers that log and look back, as an operator runs them: real Celery, real Valkey, a real origin."""
 
+import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,12 +15,23 @@ from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq import hash_rgb
 from worker.bank.changelog import append
+from worker.lookback.jobs import JOBS, JUDGED, UNCHECKED
 from worker.redisdb import now_ms
 from worker.status import show
 from worker.streams.registry import register, watch
 from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"
+
+
+def let_settle(redis: Redis) -> bool:
+    """The half minute passes after which the last pass begins; whether there is a job that waits for it."""
+    for job_id, text in redis.hgetall(JOBS).items():
+        job = json.loads(str(text))
+        if not job["last_pass"]:
+            return False
+        redis.hset(JOBS, str(job_id), json.dumps(job | {"arrived_ms": job["arrived_ms"] - 30_000}))
+    return True
 
 
 @pytest.mark.timeout(240)
@@ -55,3 +69,41 @@ def test_a_stream_that_is_over_is_escalated_within_a_minute_of_its_hash(
         )
         eventually(lambda: redis.exists(CRITICAL), within_seconds=60, what=worker.text)
     assert redis.xlen(CRITICAL) == 1
+
+
+@pytest.mark.timeout(240)
+def test_what_a_worker_that_stood_still_had_judged_is_compared_with_what_came_meanwhile(
+    redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
+):
+    """A worker that is stopped writes what it saw when the look-back for a new hash is over: nobody would be called."""
+    environment = {
+        "LIVEWARDEN_REDIS_URL": redis_url,
+        "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
+        "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+    }
+    origin.add("0.ts", segment_bytes(card=True))
+    origin.ended = True
+    watch(redis, register("s", origin.url, purpose="live", url_template="", legal_basis=""))
+    with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+        eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
+        eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
+        os.killpg(worker.process.pid, signal.SIGSTOP)  # well within the 10 s after which it writes
+        try:
+            assert not list((tmp_path / "store").glob("verdicts/*/*/*.parquet"))
+            entry = Entry(entry="case-7", kind=HashKind.PDQ, value=hash_rgb(testcard.testcard(320, 180)).bits)
+            at = now_ms(redis)
+            append(
+                redis,
+                [Change.put_list(ListSpec(name="police"), at_ms=at), Change.add("police", entry, at_ms=at)],
+                by="kim",
+            )
+            with celery("worker", environment, tmp_path, "--concurrency=1") as other:
+                eventually(lambda: redis.hlen(JOBS) == 1, within_seconds=60, what=other.text)
+                eventually(lambda: let_settle(redis), within_seconds=30, what=other.text)
+                eventually(lambda: redis.hlen(JOBS) == 0, within_seconds=30, what=other.text)
+        finally:
+            os.killpg(worker.process.pid, signal.SIGCONT)
+        ((_, fields),) = eventually(lambda: redis.xrange(CRITICAL), within_seconds=40, what=worker.text)
+    data = json.loads(fields["event"])["data"]
+    assert (data["stream_id"], data["matches"][0]["entry"]) == ("s", "case-7")
+    eventually(lambda: not redis.exists(UNCHECKED, JUDGED), within_seconds=10, what="nothing is left to compare")

@@ -33,7 +33,6 @@ from worker.lookback.jobs import (
     WAITING,
     Job,
     is_due,
-    search_again,
 )
 from worker.lookback.looking import Lookback, look_back
 from worker.lookback.scan import MOST_FRAMES, files_left
@@ -235,27 +234,6 @@ def test_a_list_brought_in_again_is_no_news(redis: Redis, store: ObjectStore, lo
     publish(redis, added("known", "another", SHOWN, at_ms=now))
     look(looking)
     assert {match["entry"] for event in events(scene) for match in event["data"]["matches"]} == {"case-7", "another"}
-
-
-def test_what_an_outage_of_the_store_held_up_is_searched(
-    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
-):
-    """What was judged while the store was away is written when the look-backs of that time are over."""
-    now = now_ms(redis)
-    publish(redis, added("known", "case-7", SHOWN, at_ms=now), added("stop", "case-8", SHOWN, at_ms=now))
-    look(looking)
-    let_settle(redis)
-    look(looking)
-    write(store, [row(SHOWN, capture_ms=now - 5000)], written_ms=now + 600_000)
-    search_again(redis, since_ms=now + 1)
-    search_again(redis, since_ms=now - 6000)
-    search_again(redis, since_ms=now)
-    assert is_due(redis)
-    look(looking)
-    let_settle(redis)
-    look(looking)
-    assert sorted(event["data"]["rule"] for event in events(scene)) == ["known", "stop"]
-    assert not is_due(redis)
 
 
 def test_limits_of_the_list_hold(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -16,7 +17,8 @@ from hls_origin import eventually
 from logged import a_hash, row, write
 from redis import Redis
 
-from worker.errors import ObjectStoreError
+from worker.bank.mark import BankMark
+from worker.errors import ObjectStoreError, StoreError
 from worker.objectstore import UNFINISHED, ObjectStore
 from worker.redisdb import now_ms
 from worker.verdictlog.files import ROOT, folder_of, folders
@@ -31,8 +33,12 @@ NOON = 1_800_014_400_000
 NEVER = 2**62
 
 
-def nobody(_: int) -> None:
-    """Whom it does not concern that rows came late."""
+MARK = BankMark(position="5-0")
+
+
+def nowhere(_: str, __: BankMark) -> AbstractContextManager[None]:
+    """Where files are registered that concern nobody."""
+    return nullcontext()
 
 
 @pytest.fixture
@@ -47,7 +53,7 @@ def store(url: str) -> ObjectStore:
 
 @pytest.fixture
 def writer(store: ObjectStore) -> Iterator[VerdictWriter]:
-    writer = VerdictWriter(lambda: store, late=nobody)
+    writer = VerdictWriter(lambda: store, registered=nowhere)
     yield writer
     writer.close()
 
@@ -77,7 +83,9 @@ def test_what_a_rule_could_see_is_read_back(writer: VerdictWriter, url: str) -> 
         }
     ]
     writer.add(
-        [row(a_hash(1), matches=matches, frozen=True), row(None, metadata='{"room": "gr\\u00fcn"}')], now_ms=NOON
+        [row(a_hash(1), matches=matches, frozen=True), row(None, metadata='{"room": "gr\\u00fcn"}')],
+        now_ms=NOON,
+        judged_by=MARK,
     )
     assert writer.flush()
     (batch,) = read_log(url, 0, NEVER)
@@ -119,8 +127,8 @@ def test_an_older_file_lacks_newer_columns(store: ObjectStore, url: str) -> None
 
 def test_what_waits_is_written_at_the_end(writer: VerdictWriter, store: ObjectStore, url: str) -> None:
     """Each restart of a worker would leave a hole in the log."""
-    writer.add([row(capture_ms=1)], now_ms=NOON)
-    writer.add([row(capture_ms=2)], now_ms=NOON + 1000)
+    writer.add([row(capture_ms=1)], now_ms=NOON, judged_by=MARK)
+    writer.add([row(capture_ms=2)], now_ms=NOON + 1000, judged_by=MARK)
     writer.close()
     writer.close()
     assert captures(url) == [1, 2]
@@ -132,7 +140,7 @@ def test_what_waits_is_written_at_the_end(writer: VerdictWriter, store: ObjectSt
 
 def test_a_busy_worker_does_not_wait_for_the_time(writer: VerdictWriter, url: str) -> None:
     """A busy process would hold ten seconds of rows however many they are."""
-    writer.add([row(capture_ms=number) for number in range(FLUSH_ROWS)], now_ms=NOON)
+    writer.add([row(capture_ms=number) for number in range(FLUSH_ROWS)], now_ms=NOON, judged_by=MARK)
     eventually(lambda: len(captures(url)) == FLUSH_ROWS, within_seconds=8, what="the log is written")
 
 
@@ -140,29 +148,50 @@ def test_a_busy_worker_does_not_wait_for_the_time(writer: VerdictWriter, url: st
 def test_a_failing_store_stops_nothing_and_is_told(tmp_path: Path) -> None:
     """A full disk would stop moderation, or cost what was judged meanwhile without anybody knowing."""
     (tmp_path / "store").write_text("a file where the folder should be")
-    told: list[int] = []
-    writer = VerdictWriter(lambda: ObjectStore(str(tmp_path / "store")), late=told.append)
-    writer.add([row(capture_ms=1)], now_ms=NOON)
+    marks: list[BankMark] = []
+
+    @contextmanager
+    def registered(_: str, mark: BankMark) -> Iterator[None]:
+        marks.append(mark)
+        yield
+
+    writer = VerdictWriter(lambda: ObjectStore(str(tmp_path / "store")), registered=registered)
+    writer.add([row(capture_ms=1)], now_ms=NOON, judged_by=MARK)
     assert writer.degraded == ()
     assert not writer.flush()
     assert writer.degraded == (FAILING,)
-    writer.add([row(capture_ms=2)] * MOST_WAITING_ROWS, now_ms=NOON + 60_000)
+    writer.add([row(capture_ms=2)] * MOST_WAITING_ROWS, now_ms=NOON + 60_000, judged_by=BankMark(position="10-0"))
     (tmp_path / "store").unlink()
     assert writer.flush()
     assert writer.degraded == ()
     assert captures(str(tmp_path / "store")) == [2] * MOST_WAITING_ROWS
-    assert told == [NOON]
-    writer.add([row(capture_ms=3)], now_ms=NOON + 90_000)
+    assert marks == [MARK, MARK], "the oldest by which anything of it was judged"
+    writer.add([row(capture_ms=3)], now_ms=NOON + 90_000, judged_by=BankMark(position="11-0"))
     assert writer.flush()
-    assert told == [NOON]
+    assert marks[2:] == [BankMark(position="11-0")]
     writer.close()
+
+
+@pytest.mark.expected_errors("the verdict log cannot be written")
+def test_what_cannot_be_registered_waits_and_is_not_lost_at_the_end(url: str) -> None:
+    """Rows in the log that nobody compares with what came meanwhile, or, of a worker that ends, no rows at all."""
+
+    def away(_: str, __: BankMark) -> AbstractContextManager[None]:
+        raise StoreError("Redis: it is away")
+
+    writer = VerdictWriter(lambda: ObjectStore(url), registered=away)
+    writer.add([row(capture_ms=1)], now_ms=NOON, judged_by=MARK)
+    assert not writer.flush()
+    assert captures(url) == []
+    writer.close()
+    assert captures(url) == [1]
 
 
 @pytest.mark.expected_errors("the verdict log cannot be written")
 def test_an_unknown_store_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """An operator with a typing error in the URL must read which setting it is, and no password."""
-    writer = VerdictWriter(lambda: ObjectStore("nosuch://user:secret@host/x"), late=nobody)
-    writer.add([row()], now_ms=NOON)
+    writer = VerdictWriter(lambda: ObjectStore("nosuch://user:secret@host/x"), registered=nowhere)
+    writer.add([row()], now_ms=NOON, judged_by=MARK)
     assert not writer.flush()
     assert "LIVEWARDEN_STORE_URL" in caplog.text
     assert "secret" not in caplog.text
@@ -179,11 +208,11 @@ def test_a_store_that_hangs_holds_up_nobody(url: str) -> None:
             answered.wait(30)
             super().write(path, data)
 
-    writer = VerdictWriter(lambda: Hanging(url), late=nobody)
-    writer.add([row(capture_ms=1)] * FLUSH_ROWS, now_ms=NOON)
+    writer = VerdictWriter(lambda: Hanging(url), registered=nowhere)
+    writer.add([row(capture_ms=1)] * FLUSH_ROWS, now_ms=NOON, judged_by=MARK)
     assert asked.wait(10)
     began = monotonic()
-    writer.add([row(capture_ms=2)], now_ms=NOON)
+    writer.add([row(capture_ms=2)], now_ms=NOON, judged_by=MARK)
     assert writer.degraded == ()
     assert monotonic() - began < 0.5
     answered.set()
@@ -193,7 +222,7 @@ def test_a_store_that_hangs_holds_up_nobody(url: str) -> None:
 
 def test_one_row_that_cannot_be_kept_costs_no_other(writer: VerdictWriter, url: str) -> None:
     """A name with half a character in it, as a list may have, would keep all rows of a process from being written."""
-    writer.add([row(capture_ms=1), row(capture_ms=2, reason="\ud800"), row(capture_ms=3)], now_ms=NOON)
+    writer.add([row(capture_ms=1), row(capture_ms=2, reason="\ud800"), row(capture_ms=3)], now_ms=NOON, judged_by=MARK)
     assert writer.flush()
     assert captures(url) == [1, 3]
 

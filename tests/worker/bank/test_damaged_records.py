@@ -1,0 +1,179 @@
+"""What others wrote over our records in Redis, or a later version wrote: it costs what it is about, no more."""
+
+import json
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from logged import a_hash, added, row, write
+from redis import Redis
+from scene import Scene
+
+from config.errors import LivewardenError
+from config.policy import Policy
+from config.settings import Settings
+from models.bank.delta import Change
+from models.bank.entries import Entry, HashKind, ListSpec
+from models.pdq import PdqHash
+from worker.bank import edits, people
+from worker.bank.actor import Actor, Role
+from worker.bank.changelog import read_pointer
+from worker.bank.deployed import follow
+from worker.bank.doctor import examine_bank
+from worker.bank.fetching import fetch_at_start, fetch_missing
+from worker.bank.follower import Follower
+from worker.bank.history import UNREADABLE, read_history
+from worker.bank.importing import import_file
+from worker.bank.keys import BANK_ID, CHANGES, FOLLOWERS, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT
+from worker.bank.overview import stats
+from worker.bank.place import Place
+from worker.diagnosis import State
+from worker.errors import BankRequestError
+from worker.lookback.jobs import FOUND, JOBS, is_due, sought_key
+from worker.lookback.looking import Lookback, look_back
+from worker.objectstore import ObjectStore
+from worker.redisdb import now_ms
+
+PATHS = ["../../x", "..", "", "a/b", "a\\b", "a" * 65, "x\n", "\0", "ü"]
+
+
+def add(redis: Redis, place: Place, text: str, name: str) -> None:
+    entry = Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(text))
+    edits.add(redis, follow(redis, place).bank, "own", [entry])
+
+
+def finds(follower: Follower, text: str) -> bool:
+    return bool(follower.in_force().bank.match(PdqHash.from_hex(text)))
+
+
+def tree(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
+
+
+@pytest.mark.parametrize("bank_id", PATHS)
+def test_a_banks_name_that_is_a_path_leads_nowhere(
+    redis: Redis, tmp_path: Path, list_file: Callable[..., Path], bank_id: str
+) -> None:
+    """Whoever may write to Redis could have a worker write and remove folders anywhere on its disk and in its store."""
+    roots = [tmp_path / name / "deep" / "inside" for name in ("own", "host", "store")]
+    own = Place(root=roots[0], shared=False)
+    host = Place(root=roots[1], shared=True, store_url=str(roots[2]))
+    first, second = list_file(3, "first"), list_file(3, "second")
+    import_file(redis, host, "own", first, small_changes=0)
+    follower = Follower(redis, own, None)
+    name, digest = read_pointer(redis).name, read_pointer(redis).digest
+    redis.set(BANK_ID, bank_id)
+    before = tree(tmp_path)
+    for place in (own, host):
+        with pytest.raises(BankRequestError, match="lw:bank:id"):
+            import_file(redis, place, "own", second, small_changes=0)
+    with pytest.raises(BankRequestError, match="lw:bank:id"):
+        fetch_missing(redis, Place(root=tmp_path / "other", shared=True, store_url=str(roots[2])))
+    fetch_at_start(redis, Place(root=tmp_path / "other", shared=True, store_url=str(roots[2])))
+    with pytest.raises(BankRequestError):
+        follower.look()
+    assert tree(tmp_path) - before <= {tmp_path / "other", tmp_path / "other" / ".fetching"}
+    assert (read_pointer(redis).name, read_pointer(redis).digest) == (name, digest)
+
+
+@pytest.mark.parametrize("field", ["name", "watermark", "edition", "previous", "digest"])
+@pytest.mark.parametrize("value", ["../../x", "snapshot-../x", "no number", "-1-0"])
+def test_a_pointer_that_names_no_snapshot_leaves_the_last_good_one_with_all_changes(
+    redis: Redis, redis_url: str, place: Place, list_file: Callable[..., Path], field: str, value: str
+) -> None:
+    """One damaged field would end every worker, have it open what lies elsewhere, or follow nothing any more."""
+    imported, later = secrets.token_hex(32), secrets.token_hex(32)
+    import_file(redis, place, "own", list_file({"i": imported}), small_changes=0)
+    follower = Follower(redis, place, None)
+    follower.look()
+    good = redis.hget(SNAPSHOT, field)
+    (place.root.parent / "x").symlink_to(place.root / read_pointer(redis).name)
+    redis.hset(SNAPSHOT, field, value)
+    add(redis, place, later, "later")
+    started = Follower(redis, place, None)  # a worker that starts now
+    for one in (follower, started):
+        one.look()
+        assert [finds(one, text) for text in (imported, later)] == [True, True]
+        assert one.in_force().degraded == ("bank-behind",)
+    settings = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(place.root)}
+    (shown,) = [one for one in examine_bank(Settings.from_mapping(settings)) if one.name == "hash bank"]
+    assert shown.state is State.FAIL
+    assert f"{SNAPSHOT}: {field}" in shown.found
+    with pytest.raises(LivewardenError):
+        import_file(redis, place, "own", list_file(3), small_changes=0)
+    if good is None:
+        redis.hdel(SNAPSHOT, field)
+    else:
+        redis.hset(SNAPSHOT, field, str(good))
+    for one in (follower, started):
+        one.look()
+        assert one.in_force().degraded == ()
+
+
+def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redis, place: Place) -> None:
+    """One record that cannot be read would keep the whole overview, or a worker's bank, from being seen or followed."""
+    edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
+    edits.create(redis, follow(redis, place).bank, ListSpec(name="fresh", refresh_seconds=60))
+    redis.hset(REFRESHED, "fresh", "not a number")
+    later = json.loads(Change.put_list(ListSpec(name="later"), at_ms=1).to_json())
+    later["spec"]["of_a_later_version"] = True
+    redis.xadd(CHANGES, {"change": json.dumps(later | {"more": 1}), "by": "a later version"})
+    redis.hset(FOLLOWERS, mapping={"a:1": "{", "b:1": "[]", "c:1": json.dumps({"at_ms": now_ms(redis), "more": 1})})
+    redis.hset(JOBS, "damaged", "{")
+    redis.xadd(HISTORY, {"act": "{"})
+    deployed = follow(redis, place)
+    assert deployed.stale == ("fresh",)
+    assert "later" in deployed.bank.specs
+    told = stats(redis, deployed.bank, deployed)
+    assert told["processes_unreadable"] == ["a:1", "b:1"]
+    assert told["processes_behind"] == ["c:1"]
+    assert told["look_backs_unreadable"] == ["damaged"]
+    assert [act.did for act in read_history(redis)] == [UNREADABLE, "put_list", "put_list"]
+    text = secrets.token_hex(32)
+    follower = Follower(redis, place, None)
+    follower.look()
+    add(redis, place, text, "a")
+    follower.look()
+    assert finds(follower, text)
+
+
+def test_what_people_noted_and_nobody_can_read_is_asked_for_again(redis: Redis, place: Place) -> None:
+    """A damaged note would keep a picture from ever being confirmed, or hide all that is in quarantine."""
+    pdq = PdqHash(bits=a_hash(5), quality=90)
+    kim, lee = (Actor(name=name, role=Role.LEAD) for name in ("kim", "lee"))
+    people.confirm(redis, pdq, actor=kim)
+    (key,) = redis.hkeys(PROPOSED)
+    redis.hset(PROPOSED, str(key), "{")
+    assert not people.confirm(redis, pdq, actor=lee).confirmed
+    assert people.confirm(redis, pdq, actor=kim).confirmed
+    bank = follow(redis, place).bank
+    (entry,) = (entry.entry for entry in bank.entries("confirmed"))
+    people.quarantine(redis, bank, "confirmed", entry, hours=1, reason="", actor=kim)
+    redis.hset(QUARANTINE, mapping={"own/a": "{", "own/b": "[]"})
+    assert [one.entry for one in people.quarantined(redis)] == [entry]
+
+
+@pytest.mark.expected_errors("is not looked back for|cannot be read")
+def test_damaged_records_of_look_backs_keep_no_other_waiting(
+    redis: Redis, tmp_path: Path, policy: Policy, scene: Scene, place: Place
+) -> None:
+    """One record that cannot be read would stop all looking back."""
+    store, now = ObjectStore(str(tmp_path / "store")), now_ms(redis)
+    follower = Follower(redis, place, None)
+    edits.create(redis, follow(redis, place).bank, ListSpec(name="known"))
+    follower.look()
+    shown = a_hash(1)
+    write(store, [row(shown, capture_ms=now - 9_000)], written_ms=now - 1_000)
+    change = added("known", "case-7", shown, at_ms=now).to_json()
+    job = {"id": "later", "bulk": False, "since_ms": 0, "arrived_ms": now, "begun_ms": now, "of_a_later_version": 1}
+    redis.hset(JOBS, mapping={"a": "{", "b": "[]", "c": '{"id": "c"}', "later": json.dumps(job)})
+    redis.rpush(sought_key("later"), "{", change)
+    redis.hset(FOUND, "damaged", "{")
+    assert is_due(redis)
+    looking = Lookback(redis=redis, store=store, policy=policy, bank=follower.in_force, deployment="test", hours=24)
+    while look_back(looking):
+        pass
+    (event,) = scene.published("lw:escalations:critical")
+    assert event["data"]["matches"][0]["entry"] == "case-7"
+    assert not redis.exists(FOUND)

@@ -1,0 +1,141 @@
+"""Writers of snapshots that stood still until others had taken over: nothing that is in force goes."""
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from config.errors import LivewardenError
+from models.bank.snapshot import verify_snapshot
+from worker.bank.changelog import read_pointer
+from worker.bank.deployed import follow
+from worker.bank.fetching import fetch_missing
+from worker.bank.importing import import_file
+from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
+from worker.bank.place import Place
+from worker.bank.publication import store_again
+from worker.objectstore import ObjectStore
+from worker.redisdb import run_script
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stalling(Place):
+    """A host whose store stands still: before a call of `method`, until it may go on."""
+
+    method: str
+    reached: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def open_store(self) -> ObjectStore:
+        place = self
+
+        class Store(ObjectStore):
+            def all_names(self, folder: str) -> list[str]:
+                place.stall("all_names")
+                return super().all_names(folder)
+
+            def remove(self, path: str) -> None:
+                place.stall("remove")
+                super().remove(path)
+
+            def put(self, path: str, source: Path, heartbeat: Callable[[], None] = lambda: None) -> None:
+                super().put(path, source, heartbeat)
+                place.stall("put")
+
+        return Store(self.store_url)
+
+    def stall(self, method: str) -> None:
+        if method == self.method:
+            self.reached.set()
+            assert self.go_on.wait(60)
+
+
+@contextmanager
+def standing_still(place: Stalling, work: Callable[[], object]) -> Iterator[None]:
+    """Runs `work` until it stands still, and lets it end with the block."""
+
+    def run() -> None:
+        with suppress(LivewardenError):  # that it lost its lease
+            work()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert place.reached.wait(30)
+    yield
+    place.go_on.set()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def importing(redis: Redis, place: Place, path: Path) -> str:
+    import_file(redis, place, "own", path, small_changes=0)
+    return read_pointer(redis).name
+
+
+@pytest.mark.parametrize("method", ["all_names", "remove"])
+def test_a_writer_that_lost_its_lease_tidies_nothing_away_that_is_in_force(
+    redis: Redis, tmp_path: Path, list_file: Callable[..., Path], method: str
+) -> None:
+    """A writer that was stopped after its import would remove the next one's list, and no other host could fetch it."""
+    url = str(tmp_path / "store")
+    late = Stalling(root=tmp_path / "host-0", shared=True, store_url=url, method=method)
+    one, other = (Place(root=tmp_path / f"host-{number}", shared=True, store_url=url) for number in (1, 2))
+    hashes = [secrets.token_hex(32) for _ in range(5)]
+    files = [list_file({f"e{number}": value}, f"list-{number}") for number, value in enumerate(hashes)]
+    for file in files[:2]:  # so that there is something to remove
+        importing(redis, one, file)
+    fetch_missing(redis, late)
+    with standing_still(late, lambda: importing(redis, late, files[2])):
+        redis.delete(WRITER)  # its time passes
+        fetch_missing(redis, one)
+        for file in files[3:]:
+            name = importing(redis, one, file)
+    assert read_pointer(redis).name == name
+    assert fetch_missing(redis, other)
+    verify_snapshot(other.root / name)
+    assert follow(redis, other).bank.sizes["own"] == 5
+
+
+def test_a_writer_that_is_late_does_not_take_the_store_for_that_of_another(
+    redis: Redis, tmp_path: Path, list_file: Callable[..., Path]
+) -> None:
+    """What is in the store would count as not there, and hosts that need it would wait for whoever wrote it."""
+    url = str(tmp_path / "store")
+    late = Stalling(root=tmp_path / "host-0", shared=True, store_url=url, method="put")
+    other = Place(root=tmp_path / "host-1", shared=True, store_url=url)
+    importing(redis, Place(root=late.root, shared=True), list_file(3, "first"))
+    assert read_pointer(redis).digest == ""
+    with standing_still(late, lambda: store_again(redis, late)):
+        redis.delete(WRITER)  # its time passes
+        name = importing(redis, Place(root=late.root, shared=True, store_url=url), list_file(3, "second"))
+    pointer = read_pointer(redis)
+    assert (pointer.name, bool(pointer.digest)) == (name, True)
+    assert fetch_missing(redis, other)
+
+
+def test_a_snapshot_is_put_in_force_once_however_often_that_is_sent(redis: Redis) -> None:
+    """A writer that did not get the answer and lost its lease would take what it put in force for garbage."""
+    redis.set(WRITER, "token")
+    redis.hset(SNAPSHOT, mapping={"name": "snapshot-before", "watermark": "5-0", "changes": "7", "edition": "1"})
+    for number in range(4, 9):
+        redis.xadd(CHANGES, {"change": ""}, id=f"{number}-0")
+
+    def publish() -> int:
+        keys = [WRITER, SNAPSHOT, CHANGES, REFRESHED, HISTORY]
+        return run_script(
+            redis, "bank_publish", keys=keys, args=["token", "snapshot-new", "8-0", "own", 7, 1, "", '["{}"]', 100]
+        )
+
+    assert publish() == 1
+    after = redis.hgetall(SNAPSHOT), redis.xrange(CHANGES), redis.hgetall(REFRESHED), redis.xlen(HISTORY)
+    assert publish() == 1
+    redis.set(WRITER, "of another")
+    assert publish() == 1
+    assert (redis.hgetall(SNAPSHOT), redis.xrange(CHANGES), redis.hgetall(REFRESHED), redis.xlen(HISTORY)) == after
+    redis.hset(SNAPSHOT, "name", "snapshot-of-another")
+    assert publish() == 0

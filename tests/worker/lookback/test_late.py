@@ -1,0 +1,357 @@
+"""What is logged late, in a real Valkey and a real folder: judged by lists that changed since, compared again."""
+
+import json
+import secrets
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+
+import pytest
+from hls_origin import eventually
+from logged import a_hash, near, row
+from redis import Redis
+from scene import Scene
+
+from config.policy import Policy
+from models.bank.delta import Change
+from models.bank.entries import Entry, HashKind, ListSpec, Variant
+from worker.bank.changelog import append
+from worker.bank.follower import Follower, InForce
+from worker.bank.importing import import_file
+from worker.bank.place import Place
+from worker.bank.publication import compact
+from worker.lookback.bulk import look_back_in_bulk
+from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
+from worker.lookback.keeper import look_back_for_files
+from worker.lookback.late import registered
+from worker.lookback.looking import Lookback, look_back
+from worker.lookback.recheck import GONE_MS, ROWS_A_STEP
+from worker.objectstore import ObjectStore
+from worker.redisdb import now_ms, run_script
+from worker.verdictlog.keeping import MERGE_MS, merge
+from worker.verdictlog.reading import files_in
+from worker.verdictlog.writer import VerdictWriter
+
+CRITICAL = "lw:escalations:critical"
+SHOWN = a_hash(1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return ObjectStore(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(root=tmp_path / "host-0", shared=True, store_url=str(tmp_path / "store"))
+
+
+@pytest.fixture
+def follower(redis: Redis, place: Place) -> Follower:
+    """Follows when it is asked to, and so lags when it is not."""
+    append(redis, [Change.put_list(ListSpec(name="known"), at_ms=0)], by="kim")
+    follower = Follower(redis, place, None)
+    follower.look()
+    return follower
+
+
+@pytest.fixture
+def looking(redis: Redis, store: ObjectStore, policy: Policy, place: Place) -> Lookback:
+    return looking_from(redis, store, policy, place)
+
+
+def looking_from(
+    redis: Redis, store: ObjectStore, policy: Policy, place: Place, lists_dir: Path | None = None
+) -> Lookback:
+    """Looks back on a host, with the bank as it is followed there."""
+    return looking_by(redis, store, policy, Follower(redis, place, lists_dir))
+
+
+def looking_by(redis: Redis, store: ObjectStore, policy: Policy, follower: Follower) -> Lookback:
+
+    def bank() -> InForce:
+        follower.look()
+        return follower.in_force()
+
+    return Lookback(redis=redis, store=store, policy=policy, bank=bank, deployment="test", hours=24)
+
+
+def writer_to(redis: Redis, store: ObjectStore) -> VerdictWriter:
+    return VerdictWriter(lambda: store, registered=lambda path, mark: registered(redis, path, mark))
+
+
+def add(redis: Redis, value: bytes = SHOWN, entry: str = "case-7", *, to: str = "known") -> None:
+    append(redis, [Change.add(to, Entry(entry=entry, kind=HashKind.PDQ, value=value), at_ms=0)], by="kim")
+
+
+def look(looking: Lookback) -> None:
+    """All that is due now, and what is due once the half minute has passed after which a look-back ends."""
+    for _ in range(3):
+        while look_back(looking):
+            pass
+        look_back_in_bulk(looking)
+        for job_id, text in looking.redis.hgetall(JOBS).items():
+            job = json.loads(str(text))
+            record = json.dumps(job | {"arrived_ms": job["arrived_ms"] - 30_000})
+            looking.redis.hset(JOBS, str(job_id), record)
+    assert looking.redis.hlen(JOBS) == 0
+
+
+def let_pass(redis: Redis, milliseconds: int) -> None:
+    """Time passes for what is registered."""
+    for path, due_ms in redis.zrange(UNCHECKED, 0, -1, withscores=True):
+        redis.zadd(UNCHECKED, {path: due_ms - milliseconds})
+        record = json.loads(str(redis.hget(JUDGED, str(path))))
+        redis.hset(JUDGED, str(path), json.dumps(record | {"since_ms": record["since_ms"] - milliseconds}))
+
+
+def told(scene: Scene) -> dict[str, list[str]]:
+    """Stream -> entries of which people were called."""
+    events = scene.published(CRITICAL)
+    return {event["data"]["stream_id"]: [match["entry"] for match in event["data"]["matches"]] for event in events}
+
+
+def test_what_a_slow_store_takes_late_is_compared_with_what_came_meanwhile(
+    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
+) -> None:
+    """A store that takes a minute for a file would hide what is in it from each look-back of that minute."""
+    answered, asked = Event(), Event()
+
+    class Slow(ObjectStore):
+        def write(self, path: str, data: bytes | memoryview) -> None:
+            asked.set()
+            answered.wait(30)
+            super().write(path, data)
+
+    now = now_ms(redis)
+    writer = writer_to(redis, Slow(store.url))
+    with ExitStack() as ending:
+        ending.callback(writer.close)
+        ending.callback(answered.set)
+        rows = [row(SHOWN, capture_ms=now), row(near(SHOWN, 32), stream_id="far", capture_ms=now)]
+        writer.add(rows * 1_000, now_ms=now, judged_by=follower.in_force().mark)
+        assert asked.wait(10)
+        add(redis)
+        look(looking)
+        assert told(scene) == {}
+    eventually(lambda: is_due(redis), within_seconds=10, what="the file is logged")
+    look(looking)
+    assert told(scene) == {"cam-1": ["case-7"]}
+    assert not redis.exists(UNCHECKED, JUDGED)
+    assert not is_due(redis)
+
+
+def test_what_is_logged_in_time_is_not_compared_twice(
+    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
+) -> None:
+    """Each file of the log would be read again, for nothing, and workers ask in a circle."""
+    now = now_ms(redis)
+    writer = writer_to(redis, store)
+    writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=follower.in_force().mark)
+    assert writer.flush()
+    assert not redis.exists(UNCHECKED, JUDGED)
+    add(redis)
+    look(looking)
+    assert told(scene) == {"cam-1": ["case-7"]}
+
+
+@pytest.mark.parametrize("withdrawn", [True, False])
+def test_a_hash_that_went_and_came_again_is_compared_as_it_is_now(
+    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene, *, withdrawn: bool
+) -> None:
+    """Of a hash that was taken back people would be called, or of one that is back nobody."""
+    now = now_ms(redis)
+    add(redis)
+    look(looking)
+    append(redis, [Change.remove("known", "case-7", at_ms=0)], by="kim")
+    follower.look()
+    mark = follower.in_force().mark
+    add(redis)
+    if withdrawn:
+        append(redis, [Change.remove("known", "case-7", at_ms=0)], by="kim")
+    look(looking)
+    writer = writer_to(redis, store)
+    writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=mark)
+    assert writer.flush()
+    look(looking)
+    assert told(scene) == ({} if withdrawn else {"cam-1": ["case-7"]})
+    assert not redis.exists(UNCHECKED)
+
+
+def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_has(
+    redis: Redis,
+    store: ObjectStore,
+    follower: Follower,
+    place: Place,
+    policy: Policy,
+    scene: Scene,
+    tmp_path: Path,
+    list_file: Callable[..., Path],
+) -> None:
+    """A host that fetches a large list for minutes judges without it, and the look-back for the list ends before."""
+    one, other = place, Place(root=tmp_path / "host-1", shared=True, store_url=place.store_url)
+    there = Follower(redis, other, None)
+    there.look()
+    path = list_file({"case-7": SHOWN.hex(), "another": secrets.token_hex(32)})
+    import_file(redis, one, "known", path, small_changes=0, store=store)
+    look(looking_from(redis, store, policy, one))
+    there.look()
+    assert there.in_force().degraded == ("bank-behind",)
+    now = now_ms(redis)
+    turned = [{"variant": "mirror", "pdq": SHOWN, "quality": 90}, {"variant": "of later", "pdq": SHOWN, "quality": 90}]
+    rows = [
+        row(SHOWN, capture_ms=now),
+        row(None, variants=turned, stream_id="turned", capture_ms=now),
+        *[row(a_hash(1000 + number % 7), stream_id=f"cam-{number}", capture_ms=now) for number in range(ROWS_A_STEP)],
+        row(SHOWN, stream_id="last", capture_ms=now),
+    ]
+    writer = writer_to(redis, store)
+    writer.add(rows, now_ms=now, judged_by=there.in_force().mark)
+    assert writer.flush()
+    while look_back(looking_by(redis, store, policy, there)):  # it has not the list either
+        pass
+    assert told(scene) == {}
+    assert not is_due(redis)
+    let_pass(redis, 10_000)
+    look(looking_from(redis, store, policy, one))
+    assert told(scene) == {"cam-1": ["case-7"], "last": ["case-7"]}
+    assert not redis.exists(UNCHECKED, JUDGED)
+    append(redis, [Change.put_list(ListSpec(name="known", variants=(Variant.MIRROR,)), at_ms=0)], by="kim")
+    writer.add(rows, now_ms=now, judged_by=there.in_force().mark)
+    assert writer.flush()
+    look(looking_from(redis, store, policy, one))
+    assert told(scene)["turned"] == ["case-7"]
+
+
+def test_changes_that_are_in_no_stream_any_more_are_compared_all_the_same(
+    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, place: Place, scene: Scene
+) -> None:
+    """A worker that stood still while the bank was compacted twice would have its pictures compared with nothing."""
+    now, mark = now_ms(redis), follower.in_force().mark
+    add(redis)
+    assert compact(redis, place, changes=1)
+    add(redis, a_hash(2), "another")
+    assert compact(redis, place, changes=1)
+    look(looking)
+    writer = writer_to(redis, store)
+    writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=mark)
+    assert writer.flush()
+    look(looking)
+    assert told(scene) == {"cam-1": ["case-7"]}
+
+
+@pytest.mark.parametrize("record", [None, "", "[]", '{"since_ms": 1, "judged_by": "no JSON", "of": "later"}'])
+def test_a_writer_that_dies_over_a_file_leaves_it_to_others(
+    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene, record: str | None
+) -> None:
+    """A file whose writer was killed before it asked what came meanwhile, or whose record is damaged, would be lost."""
+    now, mark = now_ms(redis), follower.in_force().mark
+    add(redis)
+    look(looking)
+    writer = writer_to(redis, store)
+    writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=mark)
+    assert writer.flush()
+    (path,) = redis.zrange(UNCHECKED, 0, -1)
+    redis.zadd(UNCHECKED, {path: now_ms(redis) + 60_000})  # as it was announced
+    if record is not None:
+        redis.hset(JUDGED, path, record)
+    assert not is_due(redis)
+    redis.zincrby(UNCHECKED, -61_000, path)
+    assert is_due(redis)
+    look(looking)
+    assert told(scene) == {"cam-1": ["case-7"]}
+    assert not redis.exists(UNCHECKED, JUDGED)
+
+
+def test_a_file_that_never_came_is_given_up(
+    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback
+) -> None:
+    """Workers would look for what a killed one never wrote, for ever."""
+    look(looking)
+    path = "verdicts/date=2026-11-26/hour=10/1-1-1-1-0123456789abcdef.parquet"
+    with registered(redis, path, follower.in_force().mark):
+        assert not is_due(redis)
+        for _ in range(3):
+            let_pass(redis, 60_000)
+            assert is_due(redis)
+            look(looking)
+            assert redis.zcard(UNCHECKED) == 1
+        let_pass(redis, GONE_MS)
+        look(looking)
+        assert not redis.exists(UNCHECKED, JUDGED)
+
+
+def test_what_was_merged_meanwhile_is_found_in_the_file_that_holds_it(
+    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, scene: Scene
+) -> None:
+    """A late file is merged with others after ten minutes, and would be gone when its turn comes."""
+    now, mark = now_ms(redis), follower.in_force().mark
+    add(redis)
+    look(looking)
+    for number in range(3):
+        writer = writer_to(redis, store)
+        rows = [row(SHOWN, stream_id=f"cam-{number}", capture_ms=now), *[row(a_hash(9))] * (ROWS_A_STEP - number)]
+        writer.add(rows, now_ms=now, judged_by=mark)
+        assert writer.flush()
+    redis.hdel(JUDGED, str(redis.zrange(UNCHECKED, 0, -1)[1]))  # of which nobody knows by what it was judged
+
+    class Held:
+        def check(self) -> None: ...
+
+    (folder,) = {str(path).rpartition("/")[0] for path in redis.zrange(UNCHECKED, 0, -1)}
+    merge(store, Held(), now_ms=now + 2 * MERGE_MS, until=float("inf"))  # type: ignore[arg-type]
+    (merged,) = files_in(store, folder)
+    for name in store.names(folder):
+        if name != merged.name:
+            store.remove(f"{folder}/{name}")
+    look(looking)
+    assert told(scene) == {f"cam-{number}": ["case-7"] for number in range(3)}
+    assert not redis.exists(UNCHECKED, JUDGED)
+
+
+def test_a_list_of_files_that_comes_to_one_host_later_is_compared_with_what_that_one_judged(
+    redis: Redis, store: ObjectStore, place: Place, policy: Policy, scene: Scene, tmp_path: Path
+) -> None:
+    """A list copied from host to host is looked back for at the first; what the last judged till then would be lost."""
+    folders = [tmp_path / "lists-0", tmp_path / "lists-1"]
+    for folder in folders:
+        folder.mkdir()
+    (folders[0] / "known.csv").write_text(f"hash,id\n{SHOWN.hex()},case-7\n")
+    first, second = (Follower(redis, place, folder) for folder in folders)
+    first.look()
+    second.look()
+    assert look_back_for_files(redis, store, first.folder, hours=24) == 1
+    look(looking_from(redis, store, policy, place, folders[0]))
+    now = now_ms(redis)
+    writer = writer_to(redis, store)
+    writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=second.in_force().mark)
+    assert writer.flush()
+    look(looking_from(redis, store, policy, place, folders[1]))
+    assert told(scene) == {}
+    assert not is_due(redis)
+    let_pass(redis, 60_000)
+    look(looking_from(redis, store, policy, place, folders[0]))
+    assert told(scene) == {"cam-1": ["case-7"]}
+    assert not redis.exists(UNCHECKED, JUDGED)
+
+
+def test_what_was_found_in_a_late_file_is_written_down_once_however_often_that_is_sent(redis: Redis) -> None:
+    """A lost answer would have people called twice, or a file that was registered anew forgotten."""
+    redis.set(LEASE, "token")
+    redis.zadd(UNCHECKED, {"a": 5, "b": 5})
+    redis.hset(JUDGED, mapping={"a": "{}", "b": "{}"})
+    group = {"name": "g", "stream": "s", "segment": "k", "record": "{}", "facts": "{}"}
+    groups = json.dumps([group | {"hits": [{"id": "h", "text": "{}"}]}])
+    keys = [LEASE, UNCHECKED, JUDGED, TOLD, FOUND]
+
+    def send(path: str, due_again: str) -> int:
+        args = ["token", path, 5.0, due_again, '{"rows": 1}', 7, groups]
+        return run_script(redis, "lookback_checked", keys=keys, args=args)
+
+    assert [send("a", ""), send("a", ""), send("b", "6"), send("b", "")] == [1, -2, 0, -2]
+    assert redis.hgetall(FOUND).keys() == {"g"}
+    assert redis.zrange(UNCHECKED, 0, -1, withscores=True) == [("b", 6.0)]
+    assert redis.hgetall(JUDGED) == {"b": '{"rows": 1}'}
+    redis.set(LEASE, "of another")
+    assert send("b", "") == -1

@@ -1,0 +1,217 @@
+"""Late files of the verdict log (`worker.lookback.late`), compared with what came into force meanwhile.
+
+Where the stream of changes still has all of it, with those hashes; else each picture with all that is in force.
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, Final
+
+from redis import Redis
+
+from config.facts import ALLOW, SELFTEST, ListMatch
+from models.bank.bank import Bank
+from models.bank.delta import Change
+from models.bank.entries import Variant
+from models.bank.sweep import HASH_BYTES
+from models.errors import ChangeError
+from models.pdq import PdqHash
+from worker.bank.changelog import position, read_pointer
+from worker.bank.follower import BankSource, InForce, as_list_match
+from worker.bank.keys import CHANGES
+from worker.bank.mark import BankMark
+from worker.errors import LeaseLostError, ObjectStoreError
+from worker.lease import Lease
+from worker.lookback.found import Matched, groups_of
+from worker.lookback.jobs import FOUND, JUDGED, TOLD, UNCHECKED, is_sought
+from worker.lookback.late import LateFile, current_mark, take_place_of
+from worker.lookback.scan import COLUMNS, MOST_FRAMES, Sought, found_in, may_be_left_out
+from worker.objectstore import ObjectStore
+from worker.redisdb import now_ms, run_script
+from worker.verdictlog.files import LogFile
+from worker.verdictlog.reading import LogReader, files_in, held_by
+
+_log = logging.getLogger(__name__)
+
+ROWS_A_STEP: Final = 1_000
+"""Compared with all that is in force before it is written down: about half a second."""
+
+BEHIND_MS: Final = 10_000
+"""After which a file comes up again, perhaps in a process that has all that is in force: this one has not."""
+
+LOOK_AGAIN_MS: Final = 60_000
+"""After which a file comes up again that is not in the log yet, or that this host has not all lists of files for."""
+
+GONE_MS: Final = 3_600_000
+"""After which a file that is not in the log will not come: its writer died over it."""
+
+OTHER_HOSTS_MS: Final = 600_000
+"""For which a host is waited for that has those lists of files which the others lack."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recheck:
+    """What late files are compared with, and where what is found is written down."""
+
+    redis: Redis
+    store: ObjectStore
+    bank: BankSource
+    lease: Lease
+
+    def step(self, late: LateFile) -> int:
+        """Compares a part of a file, and writes down what was found; gives how many hits are new.
+
+        Raises:
+            LeaseLostError: another process looks back now.
+            ObjectStoreError: the store is away.
+        """
+        # In this order: what is compared with is at least what is in force.
+        now, current = now_ms(self.redis), current_mark(self.redis)
+        in_force, judged_by = self.bank(), late.judged_by
+        folder, _, name = late.path.rpartition("/")
+        file = LogFile.parse(folder, name)
+        if file is None or name not in self.store.names(folder):
+            return self._look_elsewhere(late, now)
+        lacks_deployed = judged_by.lacks_deployed(current)
+        if lacks_deployed and in_force.mark.lacks_deployed(current):
+            return self._note(late, replace(late, due_ms=now + BEHIND_MS))
+        matched: list[Matched] = []
+        if lacks_deployed or not in_force.mark.files <= judged_by.files:
+            changes = self._changes_since(judged_by, current)
+            if changes is not None:
+                return self._note(late, None, self._with(changes, file, in_force))
+            matched, rows = self._with_all(file, late.rows, in_force.bank)
+            if rows < file.rows:
+                return self._note(late, replace(late, due_ms=now, rows=rows), matched)
+        known = judged_by.files | in_force.mark.files
+        if current.files <= known or now - late.since_ms > OTHER_HOSTS_MS:
+            return self._note(late, None, matched)
+        mark = replace(in_force.mark, files=known)
+        return self._note(late, replace(late, due_ms=now + LOOK_AGAIN_MS, rows=0, judged_by=mark), matched)
+
+    def give_up(self, late: LateFile) -> None:
+        """Leaves a file out for good.
+
+        Raises:
+            LeaseLostError: another process looks back now.
+        """
+        self._note(late, None)
+
+    def _look_elsewhere(self, late: LateFile, now: int) -> int:
+        """Of a file that is not there: it is being written, was merged into another one, or will never come."""
+        folder, _, name = late.path.rpartition("/")
+        for file in files_in(self.store, folder):
+            if file.merged and name in held_by(self.store, file):
+                take_place_of(self.redis, late, replace(late, path=file.path, due_ms=now, rows=0))
+                return 0
+        gone = now - late.since_ms > GONE_MS
+        return self._note(late, None if gone else replace(late, due_ms=now + LOOK_AGAIN_MS))
+
+    def _changes_since(self, judged_by: BankMark, current: BankMark) -> list[Change] | None:
+        """The hashes that came one by one since then; None: that is not all that came."""
+        kept_after = read_pointer(self.redis).kept_after
+        whole = judged_by.whole and judged_by.edition is not None and judged_by.edition == current.edition
+        if not whole or not current.files <= judged_by.files or position(judged_by.position) < position(kept_after):
+            return None
+        return list(self._read_changes(judged_by.position))
+
+    def _read_changes(self, after: str) -> Iterator[Change]:
+        for _, fields in self.redis.xrange(CHANGES, min=f"({after}") or ():
+            try:
+                change = Change.from_json(str((fields or {}).get("change", "")))
+            except ChangeError:
+                continue  # this process follows all of them, so it is damaged: the bank is behind, and says so
+            if is_sought(change):
+                yield change
+
+    def _with(self, changes: Sequence[Change], file: LogFile, in_force: InForce) -> list[Matched]:
+        """A file with hashes that came one by one and were not withdrawn since."""
+        bank = in_force.bank
+        there = [
+            change
+            for change in changes
+            if change.entry is not None and change.entry in bank.exact(change.list, change.entry.entry)
+        ]
+        wanted = Sought.of(there, bank.specs, in_force.versions)
+        return wanted.matched(found_in(self.store, file, wanted))
+
+    def _with_all(self, file: LogFile, begin: int, bank: Bank) -> tuple[list[Matched], int]:
+        """Rows of a file from `begin` on with all that is in force; up to which (<) it has come."""
+        end = min(begin + ROWS_A_STEP, file.rows)
+        try:
+            with LogReader(self.store, file) as reader:
+                found = dict(_matches(reader, begin, end, bank))
+                rows = reader.rows(COLUMNS, sorted(found))
+        except ObjectStoreError as error:
+            if not may_be_left_out(error):
+                raise
+            return [], file.rows
+        told: Counter[tuple[str, int]] = Counter()
+        matched: list[Matched] = []
+        for place, matches in found.items():
+            row = rows[place]
+            watch = (row["stream_id"], row["generation"])
+            told[watch] += 1
+            if told[watch] <= MOST_FRAMES:
+                matched += [(row, match) for match in matches]
+        return matched, end
+
+    def _note(self, before: LateFile, after: LateFile | None, matched: Sequence[Matched] = ()) -> int:
+        """Writes down what was found and how far the file has come; None: it is done."""
+        self.lease.check()
+        groups = groups_of(matched)
+        added = int(
+            run_script(
+                self.redis,
+                "lookback_checked",
+                keys=[self.lease.key, UNCHECKED, JUDGED, TOLD, FOUND],
+                args=[
+                    self.lease.token,
+                    before.path,
+                    before.due_ms,
+                    "" if after is None else after.due_ms,
+                    "" if after is None else after.to_json(),
+                    now_ms(self.redis),
+                    json.dumps(groups),
+                ],
+            )
+        )
+        if added == _LEASE_LOST:
+            raise LeaseLostError(f"{self.lease.key}: another process looks back now")
+        if added > 0:
+            _log.info("%d logged pictures of %d streams match hashes that came meanwhile", added, len(groups))
+        return max(0, added)
+
+
+_LEASE_LOST: Final = -1
+_VARIANTS: Final = frozenset(map(str, Variant))
+
+
+def _matches(reader: LogReader, begin: int, end: int, bank: Bank) -> Iterator[tuple[int, list[ListMatch]]]:
+    """(place, what it matches) of the rows [begin, end) that match anything."""
+    first = 0
+    for batch in reader.batches(("pdq", "pdq_quality", "variants")):
+        here = range(max(begin, first), min(end, first + batch.num_rows))
+        rows = batch.slice(here.start - first, len(here)).to_pylist() if here else []
+        for place, row in zip(here, rows, strict=True):
+            matches = _matches_of(row, bank)
+            if matches:
+                yield place, matches
+        first += batch.num_rows
+
+
+def _matches_of(row: Mapping[str, Any], bank: Bank) -> list[ListMatch]:
+    plain = PdqHash(bits=row["pdq"] or bytes(HASH_BYTES), quality=row["pdq_quality"] if row["pdq"] else 0)
+    variants: dict[Variant, list[PdqHash]] = {}
+    for turned in row["variants"] or ():
+        if turned["variant"] in _VARIANTS:
+            pdq = PdqHash(bits=turned["pdq"], quality=turned["quality"])
+            variants.setdefault(Variant(turned["variant"]), []).append(pdq)
+    if not any(pdq.hashable for pdq in chain((plain,), *variants.values())):
+        return []
+    matches = map(as_list_match, bank.match(plain, variants=variants))
+    return [match for match in matches if match.list not in (ALLOW, SELFTEST)]
