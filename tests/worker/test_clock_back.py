@@ -32,7 +32,8 @@ from worker.incidents.events import EventType
 from worker.intake.batches import claim
 from worker.intake.keys import LISTS
 from worker.lease import LEASE_SECONDS, leased
-from worker.lookback.jobs import LEASE, LONGEST_DUE_MS, REST, UNCHECKED, is_due
+from worker.lookback import jobs as look_back_jobs
+from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due
 from worker.lookback.late import next_late
 from worker.moderate import moderate_segment
 from worker.pipeline import Origin
@@ -137,7 +138,7 @@ def test_leases_of_the_dead_are_over(server: ServerWithClock, redis: Redis):
     assert claim(redis).batch is not None
     redis.set(LEASE, "of one that died", px=round(LEASE_SECONDS * 1000))
     redis.set(WRITER, "of one that died", px=round(LEASE_SECONDS * 1000))
-    redis.zadd(UNCHECKED, {"0/file": now_ms(redis) + LONGEST_DUE_MS})
+    redis.zadd(UNCHECKED, {"0/file": now_ms(redis) + look_back_jobs.LONGEST_DUE_MS})
     server.set_back(BACK_SECONDS)
     second = begin(redis, "s", RECORD.key, slow_too=False)
     # The trial of the one that died goes on for as long as a trial may.
