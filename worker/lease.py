@@ -71,9 +71,7 @@ def leased(redis: Redis, key: str, *, wait_seconds: float = 0.0) -> Iterator[Lea
     waiting = threading.Event()
     while True:
         with store_errors():
-            taken = redis.set(key, token, nx=True, px=LEASE_MS)
-            if not taken:
-                expire_within(redis, key, LEASE_MS)
+            taken = run_script(redis, "lease_take", keys=[key], args=[token, LEASE_MS])
         if taken or time.monotonic() >= deadline:
             break
         waiting.wait(ASK_AGAIN_SECONDS)

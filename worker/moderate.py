@@ -6,10 +6,13 @@ A segment is left pending only where another try may help; then the reconciler s
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
+from kombu.exceptions import OperationalError
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 from config.facts import Coverage, SegmentFacts, StreamFacts
 from sampler.errors import DecoderError, SamplerError
@@ -190,8 +193,22 @@ def _moderate(
 def _end_trial(process: Process, stream_id: str, begun: Begun, pass_on: PassOn | None, *, quick: bool) -> None:
     """Sends the segments that waited for this one's fetch, if it was the stream's trial."""
     if begun.trial and pass_on is not None:
-        for key in end_trial(process.redis, stream_id, quick=quick):
-            pass_on(stream_id, key)
+        parked = end_trial(process.redis, stream_id, quick=quick)
+        with _unless_refused(stream_id):
+            for key in parked:
+                pass_on(stream_id, key)
+
+
+@contextmanager
+def _unless_refused(stream_id: str) -> Iterator[None]:
+    """Leaves out messages that a full Redis does not take: the reconciler sends them when there is room. The segment in
+    hand must not be lost over them."""
+    try:
+        yield
+    except (OutOfMemoryError, OperationalError) as error:
+        if not isinstance(error, OutOfMemoryError) and not isinstance(error.__cause__, OutOfMemoryError):
+            raise
+        _log.warning("stream %s: segments that waited are sent later: Redis is full", stream_id)
 
 
 def _hand_over(process: Process, stream_id: str, begun: Begun, pass_on: PassOn) -> None:
@@ -202,7 +219,8 @@ def _hand_over(process: Process, stream_id: str, begun: Begun, pass_on: PassOn) 
     """
     note_slowness(process.redis, SlowPart.SEGMENTS, stream_id, slow=True, held_seconds=QUICK_SECONDS)
     defer(process.redis, stream_id, begun, delay_ms=FIRST_DEADLINE_MS)
-    pass_on(stream_id, begun.record.key)
+    with _unless_refused(stream_id):
+        pass_on(stream_id, begun.record.key)
 
 
 def _fetch(

@@ -1,6 +1,7 @@
 """Redis: one way to connect, one way to run our scripts, and one way to know that what they wrote is on disk."""
 
 import hashlib
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import NEVER_DECODE
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
 
 from worker.errors import StoreError
@@ -28,6 +29,8 @@ DISK_MILLISECONDS = 5_000
 ONCE_SECONDS = 120
 """How long a call is known by its token: longer than whoever made it can take to make it again. A client sends a
 script `RETRIES` times again, each time after `ANSWER_SECONDS` at most."""
+
+_log = logging.getLogger(__name__)
 
 _ONCE = "--@once\n"
 """First line, after that with flags, of a script that is not safe to be sent twice by itself (`once` in
@@ -63,6 +66,15 @@ def store_errors() -> Iterator[None]:
         yield
     except RedisError as error:
         raise StoreError(f"Redis: {error}") from error
+
+
+@contextmanager
+def unless_full() -> Iterator[None]:
+    """Leaves out what a Redis without room refuses (OutOfMemoryError), for what is of use and not needed."""
+    try:
+        yield
+    except OutOfMemoryError as error:
+        _log.debug("left out: %s", error)
 
 
 def now_ms(redis: Redis) -> int:

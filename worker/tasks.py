@@ -1,6 +1,9 @@
 """The tasks. Each parses, calls and translates; the work is in plain modules."""
 
+import logging
+
 from celery import shared_task
+from redis.exceptions import OutOfMemoryError
 
 from worker.app import app, process, tick_now
 from worker.lookback.looking import Lookback, look_back
@@ -14,6 +17,8 @@ from worker.streams.slowness import SlowPart, is_slow
 from worker.turns import CONTROL
 from worker.upkeep import look_after
 from worker.verdictlog import keeping, outcomes
+
+_log = logging.getLogger(__name__)
 
 HOUSEKEEPING_EXPIRES_SECONDS = 10
 """Two seconds apart they would pile up in a queue that nobody works off."""
@@ -38,15 +43,18 @@ def slow_poll_task() -> None:
 
 
 def _poll(*, slow: bool) -> None:
-    poll_due(
-        process.redis,
-        process.fetcher,
-        height_pixels=process.settings.rendition_height_pixels,
-        send=send_segment,
-        report=lambda failure: tell_poll_failed(process.redis, failure, deployment=process.settings.deployment),
-        slow=slow,
-        deployment=process.settings.deployment,
-    )
+    try:
+        poll_due(
+            process.redis,
+            process.fetcher,
+            height_pixels=process.settings.rendition_height_pixels,
+            send=send_segment,
+            report=lambda failure: tell_poll_failed(process.redis, failure, deployment=process.settings.deployment),
+            slow=slow,
+            deployment=process.settings.deployment,
+        )
+    except OutOfMemoryError:
+        _log.warning("streams are polled again when Redis has room")
 
 
 @shared_task(name="livewarden.reconcile")

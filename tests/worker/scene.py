@@ -58,6 +58,10 @@ class Scene:
         self.settled += 1
         key = f"segment-{self.settled}" if segment_key is None else segment_key
         self.redis.hset(f"lw:pending:{stream_id}", key, "{}")
+        return self.settle_pending(stream_id, key, hits, purpose=purpose)
+
+    def settle_pending(self, stream_id: str, key: str, hits: tuple[Hit, ...], *, purpose: str = "live") -> SettleResult:
+        """Ends a segment that is pending."""
         return settle(
             self.redis,
             occasion=self.occasion(stream_id, key, purpose),

@@ -227,6 +227,9 @@ class Stage:
         decide(self.redis, str(incident), "harmless", by="mo", deployment="test")
         assert self.redis.xlen("lw:decisions") == 1
 
+    def lease_take(self) -> None:
+        self.lease_release()
+
     def lease_release(self) -> None:
         with leased(self.redis, WRITER) as lease:
             assert lease is not None
@@ -303,6 +306,16 @@ class Stage:
     def tell_once(self) -> None:
         assert run_script(self.redis, "tell_once", keys=["lw:told:x", OPERATIONS], args=[60, "{}"])
         assert self.redis.xlen(OPERATIONS) == 1
+
+    def redis_room(self) -> None:
+        keys = ["lw:redis:room", OPERATIONS]
+        for how in ("scarce", "room"):
+            assert run_script(self.redis, "redis_room", keys=keys, args=[how, "{}", 3_600_000]) == 1
+        assert self.redis.xlen(OPERATIONS) == 2
+
+    def outcomes_copied(self) -> None:
+        keys = ["lw:outcomes:position", "lw:outcomes:recorded"]
+        assert run_script(self.redis, "outcomes_copied", keys=keys, args=[5, OPERATIONS, "1-0"]) == 1
 
     def intake_claim(self) -> Batch:
         self.redis.lpush(LISTS[0], "one", "two", "three")

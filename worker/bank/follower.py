@@ -27,7 +27,7 @@ from worker.bank.layered import BankWithFiles
 from worker.bank.mark import BankMark
 from worker.bank.place import Place
 from worker.errors import StoreError
-from worker.redisdb import now_ms
+from worker.redisdb import now_ms, unless_full
 
 _log = logging.getLogger(__name__)
 
@@ -215,7 +215,8 @@ class Follower:
 
     def _report(self, name: str, position: str) -> None:
         now = now_ms(self._redis)
-        self._redis.hset(FOLLOWERS, name, Following(position=position, at_ms=now).to_json())
+        with unless_full():
+            self._redis.hset(FOLLOWERS, name, Following(position=position, at_ms=now).to_json())
         if not self._forgot:
             told = {one: told_by(text) for one, text in self._redis.hgetall(FOLLOWERS).items()}
             gone = [one for one, last in told.items() if last is None or now - last.at_ms > FORGOTTEN_MS]

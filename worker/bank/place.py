@@ -63,8 +63,11 @@ class Place:
             StoreError: Redis failed.
         """
         with store_errors():
-            redis.set(BANK_ID, secrets.token_hex(8), nx=True)
-            return _checked(redis.get(BANK_ID))
+            found = redis.get(BANK_ID)  # first: a full Redis refuses what follows
+            if found is None:
+                redis.set(BANK_ID, secrets.token_hex(8), nx=True)
+                found = redis.get(BANK_ID)
+            return _checked(found)
 
     def settle(self, redis: Redis) -> Path:
         """The folder of this Redis's bank, which has one from now on.

@@ -1,3 +1,4 @@
+-- Refused where Redis is full: it adds work. What was listed meanwhile is accounted for by the first poll after.
 -- Writes down what a poll found, if nobody polled or re-registered the stream meanwhile.
 -- Segments become pending with a deadline before any message about them is sent: messages may be lost, this is not.
 -- KEYS: stream hash, due set, pending hash, overdue set, coverage hash, validators hash, the two other

@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: a bank only grows by it; whoever asks is told.
 -- Makes changes of the bank, all or none, in their order.
 -- KEYS: stream of changes, times at which lists were refreshed, snapshot in force, history.
 -- ARGV: who makes them, changes as a JSON array of JSON texts, name of the list that is thereby refreshed ('' for none),

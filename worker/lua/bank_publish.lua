@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): it takes out the changes that the snapshot holds.
 -- Puts a snapshot in force, if its writer still has the lease, and forgets the changes that even the one before it holds.
 -- KEYS: lease, snapshot in force, stream of changes, times at which lists were refreshed, history.
 -- ARGV: token of the lease, name of the snapshot, its watermark, name of a list that is thereby refreshed ('' for none),

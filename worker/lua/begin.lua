@@ -1,3 +1,6 @@
+#!lua flags=allow-oom
+-- Runs where Redis is full too (allow-oom): bounded by the segments that are pending, of which there
+-- come no more.
 -- Begins work on a segment, under a lease, and counts the beginning before the work starts: a pool child that dies in
 -- it leaves the count behind. An orderly end takes it back. Sent twice it counts once.
 -- KEYS: pending hash, overdue set, tries hash, mark of slow streams, trial, mark of quick streams, segments that wait

@@ -138,11 +138,23 @@ local function list_missing(stream)
 end
 
 -- Ends what a stream misses because its watch ends: it is missed for good, or the broadcast is taken to have ended. Who
--- ends a watch may be an operator, who must not write ledgers: it is noted in the stream's hash, for workers.
+-- ends a watch may be an operator, who must not write ledgers: it is noted in the stream's hash, for workers. What nobody
+-- polled in time, all being dead or Redis full, is missed since the last poll (10 s: LATE_POLL_MS in
+-- worker/streams/attention.py).
 local function end_missing(stream, id, now_ms)
   local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_kept')
   local since_ms = tonumber(found[2] or '')
   if (found[1] or '') == '' or not since_ms then
+    local polls = redis.call('HMGET', stream, 'state', 'next_poll_ms', 'last_poll_ms', 'registered_ms')
+    local due_ms = tonumber(polls[2] or '')
+    local over = not polls[1] or polls[1] == 'ended' or polls[1] == 'removed'
+    if not over and due_ms and now_ms - due_ms > 10000 then
+      local read_ms = math.max(tonumber(polls[3] or '') or 0, tonumber(polls[4] or '') or 0)
+      if read_ms > 0 and read_ms < now_ms then
+        redis.call('HINCRBY', stream, 'owed_missed_ms', string.format('%.0f', now_ms - read_ms))
+        redis.call('SADD', 'lw:streams:owing', id)
+      end
+    end
     return
   end
   if found[3] == '1' then

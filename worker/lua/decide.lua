@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): what is decided is acknowledged, and makes room.
 -- Records a decision, if the incident is undecided, nobody else holds it, and its stream's incidents are unchanged.
 -- KEYS: incident, its entries, incidents of the stream or of the groups, decisions; for a group's incident its
 --   streams; where some of them joined since it was shown also the streams of the incident that these become, and the

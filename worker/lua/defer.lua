@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): it writes over what the beginning wrote.
 -- Gives a segment back, to be tried again after a delay: the reconciler sends it when that is over. Whose lease is over
 -- gives nothing back once another has the segment.
 -- KEYS: pending hash, overdue set, tries hash. ARGV: member of the overdue set, segment key, delay in ms, what is

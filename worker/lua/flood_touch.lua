@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): bounded by the segments that are pending, as settle is.
 -- Notes that listed hashes match on a stream, and counts the streams on which each did lately.
 -- KEYS: a sorted set of streams for each hash. ARGV: stream, how long in ms a match counts.
 -- Returns the time in ms, and for each hash how many streams there are.

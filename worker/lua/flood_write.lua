@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): bounded by the segments that are pending, as settle is.
 -- Writes what became of a group incident, if nothing has changed since it was decided on.
 -- KEYS: the groups' states, streams of this incident, groups that have streams to tell.
 -- ARGV: version that was decided on, the group's field, its new state ('' leaves all states, and their version, alone),

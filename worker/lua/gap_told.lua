@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: published when there is room, if the gap is there still.
 -- Publishes that an origin's streams are not seen, or are again, if nobody published meanwhile.
 -- KEYS: what was published last by origin, operators' stream. ARGV: origin, what the caller found there ('' if nothing),
 --   what is there from now on ('' if nothing), event ('' if none).

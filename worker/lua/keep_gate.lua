@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- Runs where Redis is full too (allow-oom): one state a stream, written over the one before.
 -- Keeps, of two states of the gate, the one of the later capture time: segments end in any order, the result is one.
 -- KEYS: gate hash of a stream. ARGV: field (generation and epoch), capture time in ms, state as JSON, seconds kept.
 local kept = redis.call('HGET', KEYS[1], ARGV[1])

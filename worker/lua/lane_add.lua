@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: the message could not be sent. The segment stays pending, and is overdue when there is room.
 -- Has a segment wait for its stream's turn.
 -- KEYS: the stream's waiting segments, streams by their turn, clock, mark, messages of the lane's queue. ARGV: stream
 --   id, segment key, seconds that waiting segments are kept.

@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): it takes a segment out of those that wait.
 -- Takes the oldest waiting segment of the stream whose turn it is, and sets the stream's next turn.
 -- KEYS: streams by their turn, clock.
 -- ARGV: prefixes of the waiting segments and of the marks, cost of a turn in ms where it is not known.

@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: it makes segments pending; the step is done again.
 -- Records how far a look-back has come, and what it found on the way, in one step: a look-back that is killed finds it
 -- again from the last step on, and what was found before is not told again.
 -- KEYS: lease, jobs, hits that were told, what is to be raised. ARGV: token of the lease, id of the job, job as JSON, time

@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: it adds work; the hashes wait on.
 -- Makes a look-back job of the hashes that wait, or of the first of them.
 -- KEYS: list of those that wait, jobs, list of those that the job seeks. ARGV: most hashes, id of the job, job as JSON.
 -- Returns how many it seeks; 0: none waits, and no job was made.

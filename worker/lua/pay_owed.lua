@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): two numbers a ledger, and it empties the set.
 -- Moves what was noted of streams whose watch ended (`end_missing`) into their ledgers.
 -- KEYS: streams of which something was noted. ARGV: most streams, prefixes of the stream hashes and of the ledgers, fields
 --   of the ledger for what is missed and for broadcasts that had ended.

@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: said again when there is room.
 -- Notes what a worker says of the policy's file as it is now, and publishes what is news: that it is refused, where no
 -- other worker refuses the same; that it is not, where none does any more.
 -- KEYS: who refuses what, stream. ARGV: worker, what it refuses or '', now (ms), how long what one said counts (ms),

@@ -1,3 +1,4 @@
+-- Refused where Redis is full: it is Redis that failed and not the stream, which comes again with its lease.
 -- Writes down a poll that an unexpected error ended, without its cursor, which may be what cannot be read. The stream is
 -- polled again, later each time.
 -- KEYS: stream hash, due set, coverage hash. ARGV: stream id, poll token, reason, first delay in ms, longest delay in ms,

@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): one sign a process, written over the one before.
 -- Notes that a process is there.
 -- KEYS: list of its role, its sign. ARGV: name, sign, life of a sign in ms, time in ms for which a name is listed.
 local time = redis.call('TIME')

@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): one incident for each gap that lasts.
 -- Writes the incident of a gap that lasts, if it still does and nothing has changed since it was decided on.
 -- KEYS: stream hash, stream's incidents. ARGV: watch generation, since when in ms the stream is not seen, version of the
 --   incidents that was decided on, rule states, incidents, events (as `write_incidents` takes them, as JSON).

@@ -1,3 +1,4 @@
+-- Takes no room, so Redis runs it where it is full too: it reads.
 -- Reads what a segment is judged on by rules that need an order, in one step.
 -- KEYS: stream's incidents, windows hash, pending hash. ARGV: series (watch generation and epoch), key of the segment
 --   that ends.

@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: they come again with their lease.
 -- Makes streams due at once that a batch took and did not get to. What another poll has taken since stays as it is.
 -- KEYS: due set. ARGV: prefix of the stream hashes, then id, poll token, id, poll token …
 local time = redis.call('TIME')

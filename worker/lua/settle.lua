@@ -1,4 +1,7 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): it takes a pending segment out, and what it tells is
+-- worth more than all else. Bounded by the segments that are pending, of which there come no more.
 -- Ends a segment: what follows from it is written all at once or not at all.
 -- KEYS: pending hash, overdue set, stream's incidents, coverage hash, stream hash, windows hash, tries hash.
 -- ARGV: segment key, member of the overdue set, version of the incidents that was decided on ('' if nothing was),

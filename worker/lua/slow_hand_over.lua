@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: it comes again with its lease.
 -- Leaves a stream whose playlist took long to a slow poll, at once, as if it had not been polled. What another poll has
 -- taken since stays as it is.
 -- KEYS: stream hash, due set, due set of slow streams. ARGV: stream id, poll token.

@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: nothing is polled.
 -- Moves streams that are due and whose playlists are slow to where slow polls take them.
 -- KEYS: due set, due set of slow streams. ARGV: prefix of the marks, most streams that are looked at, longest time in
 --   ms for which a stream is not due.

@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): one small mark a stream, which expires.
 -- Notes whether something of a stream took long just now. A mark that is there is only held anew, and none goes before
 -- its hold is over.
 -- KEYS: mark. ARGV: 1 if it took long, how long in ms, first hold in ms, longest hold in ms, seconds that relapses are

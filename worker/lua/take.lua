@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): people decide, and what is decided makes room.
 -- Takes an incident for a person: the most urgent first, of these the oldest.
 -- KEYS: the open sets and then the queue's streams, each the most urgent first.
 -- ARGV: who takes, lease in ms, entries drained per stream at most, token of this take, longest lease in ms.

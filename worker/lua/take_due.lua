@@ -1,3 +1,4 @@
+-- Refused where Redis is full: what a poll finds could not be written down.
 -- Takes a batch of streams that are due for a poll, each under a lease: until it is over, nobody else polls them.
 -- Polls that never ended may have killed their process: the more of them a stream has had in a row, the fewer others are
 -- taken along with it, so that soon it is alone.

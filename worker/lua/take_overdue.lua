@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: the messages could not be sent.
 -- Takes segments whose deadline has passed, and gives each a later one, twice as far each time it is sent again. Streams
 -- take turns, so that one with many overdue segments keeps no other waiting.
 -- KEYS: overdue set. ARGV: most segments, first delay in ms, longest delay in ms, prefixes of the

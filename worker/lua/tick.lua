@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): two times, by which upkeep goes on, which makes room.
 -- Counts the polls that are due, unless somebody ticked just now: two beats do no harm.
 -- KEYS: last tick, due set, time of the last reconciliation, due set of new streams, due set of slow ones.
 -- ARGV: shortest time between ticks in ms, between reconciliations in ms, longest for which a stream is not due, how many

@@ -17,7 +17,7 @@ from config.settings import Settings
 from worker.policy.follower import LOOK_SECONDS, PolicyFollower
 from worker.policy.judging import Judging
 from worker.policy.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, tell_of_file
-from worker.redisdb import now_ms, store_errors
+from worker.redisdb import now_ms, store_errors, unless_full
 
 _log = logging.getLogger(__name__)
 
@@ -105,11 +105,9 @@ def _survived() -> Iterator[None]:
 def _report(redis: Redis, version: str, problem: str) -> None:
     now = now_ms(redis)
     said = {"version": version, "problem": problem[:MAX_PROBLEM_LENGTH], "at_ms": now}
-    with redis.pipeline(transaction=False) as pipe:
-        pipe.hset(IN_FORCE, process_name(), json.dumps(said))
-        pipe.hgetall(IN_FORCE)
-        _, known = pipe.execute()
-    gone = [one for one, text in known.items() if not _alive(text, now)]
+    with unless_full():
+        redis.hset(IN_FORCE, process_name(), json.dumps(said))
+    gone = [one for one, text in redis.hgetall(IN_FORCE).items() if not _alive(str(text), now)]
     if gone:
         redis.hdel(IN_FORCE, *gone)
 

@@ -13,7 +13,7 @@ from worker.polling.gaps import missing_member
 from worker.polling.outcome import MissedReason
 from worker.polling.pace import FIRST_DELAY_MS, LONGEST_IDLE_DELAY_MS
 from worker.polling.slowpolls import set_apart
-from worker.redisdb import run_script
+from worker.redisdb import run_script, unless_full
 from worker.streams.coverage import COUNT, coverage_key
 from worker.streams.registry import DUE, LONGEST_DUE_MS, stream_key
 
@@ -128,7 +128,8 @@ def offer(redis: Redis, places: int, *, within_seconds: float = 0.0) -> None:
         within_seconds: up to LONGEST_OFFER_SECONDS.
     """
     if places:
-        redis.set(_PLACES, places, px=round(within_seconds * 1000))
+        with unless_full():
+            redis.set(_PLACES, places, px=round(within_seconds * 1000))
     else:
         redis.delete(_PLACES)
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from redis import Redis
 
-from worker.redisdb import run_script
+from worker.redisdb import run_script, unless_full
 from worker.streams.slowness import QUICK_SECONDS, SlowPart, slow_prefix
 from worker.turns import SEGMENTS, SEGMENTS_SLOW, URGENT
 
@@ -120,7 +120,7 @@ def holding(redis: Redis, lane: Lane, stream_id: str) -> Iterator[None]:
 def note_held(redis: Redis, lane: Lane, stream_id: str, *, held_seconds: float) -> None:
     """Notes how long a stream that is not slow held a process."""
     key = f"{_held_prefix(lane)}{stream_id}"
-    with redis.pipeline(transaction=False) as pipe:
+    with unless_full(), redis.pipeline(transaction=False) as pipe:
         pipe.hset(key, "held_ms", str(round(held_seconds * 1000)))
         pipe.expire(key, HELD_KEPT_SECONDS)
         pipe.execute()

@@ -12,7 +12,7 @@ from time import monotonic
 
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.errors import FetchError, OutOfTimeError, PlaylistError
@@ -214,7 +214,7 @@ class _Batch:
                 request = poll.throw(answer)
         except StopIteration:
             self._polled += 1
-        except (RedisConnectionError, RedisTimeoutError):
+        except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError):
             raise  # of no one stream; the leases bring all of them back
         except OutOfTimeError as error:
             drop_idle_connections(self._redis)

@@ -9,6 +9,7 @@ from redis import Redis
 from worker.fetching.resource import Validators
 from worker.polling.cursor import Cursor
 from worker.polling.outcome import Doubt
+from worker.redisdb import unless_full
 
 KEPT_SECONDS = 3_600
 """After the last segment of a stream; they are of use while it is listed."""
@@ -32,7 +33,7 @@ def keep_validators(redis: Redis, stream_id: str, segment_key: str, validators: 
         if value is not None and len(str(value)) <= MAX_CHARACTERS
     }
     if known:
-        with redis.pipeline(transaction=False) as pipe:
+        with unless_full(), redis.pipeline(transaction=False) as pipe:
             pipe.hset(validators_key(stream_id), segment_key, json.dumps(known))
             pipe.expire(validators_key(stream_id), KEPT_SECONDS)
             pipe.execute()

@@ -10,6 +10,8 @@ lw:outcomes:lease      of the one process that does it
 """
 
 import logging
+from collections.abc import Mapping
+from itertools import chain
 from time import monotonic
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from worker.lease import leased
 from worker.objectstore import ObjectStore
 from worker.operations import OPERATIONS
 from worker.queue.keys import DECISIONS, ESCALATION_KEYS
-from worker.redisdb import now_ms, store_errors
+from worker.redisdb import now_ms, run_script, store_errors
 from worker.verdictlog.outcomerows import outcome_row
 from worker.verdictlog.reading import write_table
 from worker.verdictlog.tables import OUTCOMES
@@ -95,7 +97,7 @@ def record_outcomes(redis: Redis, store: ObjectStore, *, seconds: float = SLICE_
         _log.warning("recording what was raised and decided: %s", error)
         return False
     with store_errors():
-        redis.set(RECORDED, now_ms(redis))
+        _note(redis, recorded_ms=now_ms(redis))
     return False
 
 
@@ -119,5 +121,10 @@ def _copy(redis: Redis, store: ObjectStore) -> bool:
     if rows:
         write_table(store, pa.Table.from_pylist(rows, schema=OUTCOMES.schema), written_ms=now, of=OUTCOMES)
     with store_errors():
-        redis.hset(POSITION, mapping={key: str(entries[-1][0]) for key, entries in found.items()})
+        _note(redis, positions={key: str(entries[-1][0]) for key, entries in found.items()})
     return True
+
+
+def _note(redis: Redis, *, recorded_ms: int | None = None, positions: Mapping[str, str] | None = None) -> None:
+    args = ["" if recorded_ms is None else recorded_ms, *chain.from_iterable((positions or {}).items())]
+    run_script(redis, "outcomes_copied", keys=[POSITION, RECORDED], args=args)

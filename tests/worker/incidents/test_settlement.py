@@ -237,24 +237,6 @@ def test_unconfirmed_disk_is_an_error(scene: Scene, own_server: ValkeyServer) ->
             Scene(redis=redis, policy=scene.policy).raise_incident("cam-1")
 
 
-def test_full_server_writes_nothing(scene: Scene, own_server: ValkeyServer) -> None:
-    """A full Redis would keep half of what a segment led to."""
-    with connect(own_server.connection_url) as redis:
-        redis.hset("lw:pending:cam-1", "s", "{}")
-        redis.config_set("maxmemory", "1")
-        with pytest.raises(StoreError, match="maxmemory"):
-            settle(
-                redis,
-                occasion=scene.occasion("cam-1", "s"),
-                hits=scene.hits([1], lists=["known"]),
-                policy=scene.policy,
-                coverage_increments={"moderated_ms": 4000},
-                stream_fields={},
-            )
-        assert redis.keys("lw:*") == ["lw:pending:cam-1"]
-        redis.config_set("maxmemory", "0")
-
-
 def end_segment(scene: Scene, hits: tuple[Hit, ...], *, key: str = "s", reason: str = "moderated") -> SettleResult:
     """Settles as a worker does that had begun the segment, whether it is pending still or not."""
     occasion = scene.occasion("cam-1", key)

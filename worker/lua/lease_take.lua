@@ -1,0 +1,10 @@
+#!lua flags=allow-oom
+-- Runs where Redis is full too (allow-oom): one small key for each kind of work, which expires.
+-- Takes a lease, if nobody has it; safe to be sent twice. One that would stay longer than it is ever taken for is
+-- shortened, for expiry follows Redis's clock, which may have gone back: a holder who lives renews it all the same.
+-- KEYS: lease. ARGV: token, milliseconds. Returns 1, or 0 if another has it.
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
+  return 1
+end
+expire_within(KEYS[1], ARGV[2])
+return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
