@@ -9,9 +9,9 @@ import logging
 from queue import Empty
 from typing import Any, Final
 
-from kombu.transport import redis
+from kombu.transport import redis, virtual
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 _log = logging.getLogger(__name__)
 
@@ -19,8 +19,42 @@ TRANSPORT: Final = "worker.broker.Transport"
 """For Celery's setting `broker_transport`."""
 
 
+class QoS(redis.QoS):
+    """Goes on where Redis is full: without the copies by which messages are delivered again, which are hints.
+
+    An error in here would be a lost connection to Celery, which then ends all tasks in hand.
+    """
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Notes a message that is delivered now."""
+        try:
+            super().append(message, delivery_tag)
+        except OutOfMemoryError:
+            virtual.QoS.append(self, message, delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """Gives a message back, or drops it."""
+        try:
+            super().reject(delivery_tag, requeue=requeue)
+        except OutOfMemoryError:
+            _log.warning("a message is not given back: Redis is full")
+            super().reject(delivery_tag, requeue=False)
+
+
 class Channel(redis.Channel):
     """Drops what it cannot take apart."""
+
+    QoS = QoS
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+        """Notes where a queue's messages come from; what is noted already needs no room."""
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)  # type: ignore[misc]
+        except OutOfMemoryError:
+            member = self.sep.join([routing_key or "", pattern or "", queue or ""])
+            with self.conn_or_acquire() as client:
+                if not client.sismember(self.keyprefix_queue % (exchange,), member):
+                    raise
 
     def _brpop_read(self, **options: Any) -> Any:
         """Reads a message and has it delivered."""
