@@ -55,7 +55,7 @@ from worker.process import SEED, Process, check_ready
 from worker.redisdb import connect
 from worker.timedtask import TimedTask
 from worker.turns import CONTROL, CONTROL_SLOW, QUEUES
-from worker.watchdog import tick_when_late
+from worker.watchdog import Watchdog
 from worker.workerend import WorkerEnd
 
 SOFT_LIMIT_SECONDS = 16
@@ -179,7 +179,8 @@ def _check(sender: Any, **_: Any) -> None:
         _unconfined = check_confinement(settings)
         process.bank.inherit(bank)
         process.policies.good = policy
-        redis.set(SEED, os.urandom(32).hex(), nx=True)
+        if not redis.exists(SEED):  # a full Redis would refuse this
+            redis.set(SEED, os.urandom(32).hex(), nx=True)
         redis.close()
     except LivewardenError as error:
         raise SystemExit(f"livewarden: this worker does not start: {error}") from error
@@ -231,7 +232,7 @@ def _watch(**_: Any) -> None:
         daemon=True,
     ).start()
     threading.Thread(
-        target=tick_when_late, args=(process, tick_now, _stopping), name="livewarden-watchdog", daemon=True
+        target=Watchdog(process, tick_now).run, args=(_stopping,), name="livewarden-watchdog", daemon=True
     ).start()
     # Not through Celery: a message that it cannot take apart ends the worker, and the next one.
     threading.Thread(target=keep_reading, args=(process.redis, settings, _stopping), name=_INTAKE, daemon=True).start()

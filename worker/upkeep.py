@@ -1,7 +1,7 @@
 """What has to be done every few seconds, whoever does it: each step stands for itself."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -10,6 +10,7 @@ from worker.exceptionplace import place_of
 from worker.incidents.coveragegaps import raise_coverage_gaps
 from worker.incidents.grouprecord import tell_due
 from worker.lookback import jobs as look_back_jobs
+from worker.objectstore import ObjectStore
 from worker.polling.gaps import tell_gaps
 from worker.polling.poll import SendSegment
 from worker.polling.schedule import reconcile
@@ -50,6 +51,34 @@ def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callab
     }
     for name, is_due in HOUSEKEEPING.items():
         steps[name] = lambda name=name, is_due=is_due: send_housekeeping(name) if is_due(redis) else None  # type: ignore[misc]
+    _take(steps)
+
+
+def look_after_full(process: Process) -> None:
+    """Upkeep by a process that needs no message for it, while Redis is full and takes none: what makes room.
+
+    What was raised and decided is copied into the store, for until then it is not trimmed; then what every reader has
+    acknowledged is trimmed.
+
+    Raises:
+        StoreError, redis.exceptions.ConnectionError, redis.exceptions.TimeoutError: Redis is away.
+    """
+    redis = process.redis
+
+    def record() -> None:
+        if outcomes.is_due(redis):
+            outcomes.record_outcomes(redis, ObjectStore(process.settings.store_url))
+
+    _take(
+        {
+            "outcomes": record,
+            "ledgers": lambda: pay_owed(redis),
+            "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
+        }
+    )
+
+
+def _take(steps: Mapping[str, Callable[[], object]]) -> None:
     for name, step in steps.items():
         try:
             step()

