@@ -156,6 +156,7 @@ def test_redis_keeps_what_it_is_told() -> None:
     assert found["redis appendonly"] == "yes"
     assert found["redis appendfsync"] == "always"
     assert found["redis maxmemory-policy"] == "noeviction"
+    assert "of 1,074 MB that `maxmemory` allows" in found["redis memory"]
     assert [check for check in checks if check["state"] == "fail"] == []
 
 

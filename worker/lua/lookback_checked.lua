@@ -1,4 +1,5 @@
 --@once
+-- Refused where Redis is full: the file is compared when there is room.
 -- Records how far a late file of the verdict log has been compared, and what was found on the way, in one step.
 -- KEYS: lease, late files by when they are due, late files and how they stand, hits that were told, what is to be raised.
 -- ARGV: token of the lease, path, when it was due, when it is due again ('' for never: it is done), how it stands as JSON,
