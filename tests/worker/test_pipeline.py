@@ -1,6 +1,7 @@
 """The pipeline on real clips: its own decoder child, hash lists and classifier."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,18 @@ def test_still_scene_is_classified_once_and_counts_each_time(pipeline: Pipeline)
     second = pipeline.moderate(data, origin=later, seed=SEED, gate=first.gate)
     assert all(sample.deduplicated for sample in second.samples)
     assert all(sample.scores == first.samples[0].scores for sample in second.samples)
+
+
+def test_a_scene_that_changes_slowly_is_looked_at_again(pipeline: Pipeline) -> None:
+    """Content brought in so slowly that each picture is like the one before would never be looked at."""
+    picture, pictures = photo("chelsea").copy(), []
+    for second in range(12):
+        picture[10:16, 10 + 10 * second : 16 + 10 * second] = 255
+        pictures += held(picture.copy(), 1)
+    verdict = pipeline.moderate(clip(pictures), origin=LIVE, seed=SEED)
+    classified = [sample.pts_seconds for sample in verdict.samples if not sample.deduplicated]
+    assert len(classified) < len(verdict.samples) / 2
+    assert max(after - before for before, after in pairwise([*classified, 12.0])) <= 6
 
 
 def test_known_material_is_looked_for_in_repeated_pictures_too(pipeline: Pipeline) -> None:
