@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import pytest
 from logged import a_hash, added, near, row, write
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from scene import Scene
 
 from config.facts import ALLOW
@@ -24,7 +25,7 @@ from models.bank.entries import ListSpec, Variant
 from worker.bank.follower import BankSource, InForce, always
 from worker.bank.keys import CHANGES
 from worker.decisions import decide
-from worker.errors import ObjectStoreError
+from worker.errors import ObjectStoreError, StoreError
 from worker.lookback.found import PART_HITS
 from worker.lookback.jobs import (
     FOUND,
@@ -40,7 +41,7 @@ from worker.lookback.jobs import (
 from worker.lookback.looking import Lookback, look_back
 from worker.lookback.scan import MOST_FRAMES, files_left
 from worker.objectstore import ObjectStore
-from worker.redisdb import now_ms
+from worker.redisdb import now_ms, run_script
 from worker.verdictlog.keeping import MERGE_MS, keep_log
 
 CRITICAL = "lw:escalations:critical"
@@ -451,6 +452,44 @@ def test_a_flood_is_told_in_parts(redis: Redis, store: ObjectStore, looking: Loo
     assert redis.keys("lw:pending:*") == []
     told = {event["data"]["stream_id"] for event in events(scene)}
     assert told
+
+
+def test_what_dies_between_two_parts_finds_the_rest_again(
+    redis: Redis, redis_url: str, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """A worker that dies while it writes a large find down would lose all streams but the first five hundred."""
+
+    class Dying(Redis):
+        """Loses Redis for good before the second part is written."""
+
+        parts = 0
+
+        def execute_command(self, *args: Any, **options: Any) -> Any:
+            if FOUND in args and args[0] == "EVALSHA":
+                self.parts += 1
+                if self.parts > 1:
+                    raise RedisConnectionError("the worker has died")
+            return super().execute_command(*args, **options)
+
+    run_script(redis, "lookback_found", keys=[LEASE, JOBS, TOLD, FOUND], args=["none", "", "", 0, "[]"])  # it is known
+    now, streams = now_ms(redis), PART_HITS + 3
+    shown = [a_hash(number) for number in range(streams)]
+    # Written so long ago that the last pass, for what is written meanwhile, does not come to it.
+    at_ms = now - 600_000
+    rows = [row(shown[number], stream_id=f"cam-{number}", capture_ms=at_ms + number) for number in range(streams)]
+    write(store, rows, written_ms=at_ms)
+    publish(redis, *(added("known", f"case-{number}", shown[number], at_ms=now) for number in range(streams)))
+    with Dying.from_url(redis_url, decode_responses=True) as dying, pytest.raises(StoreError):
+        look_back(replace(looking, redis=dying))
+    assert 0 < redis.zcard(TOLD) < streams
+    redis.delete(LEASE)  # its time passes
+    look(looking)
+    let_settle(redis)
+    look(looking)
+    assert sorted(event["data"]["stream_id"] for event in events(scene)) == sorted(
+        f"cam-{number}" for number in range(streams)
+    )
+    assert {event["data"]["hits"] for event in events(scene)} == {1}
 
 
 def test_who_lost_the_lease_writes_nothing(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
