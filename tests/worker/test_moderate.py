@@ -111,6 +111,28 @@ def test_fragmented_mp4_is_seen_with_its_initialisation_section(process: Process
     assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
+@pytest.mark.parametrize("container", ["mpegts", "mp4"])
+def test_segments_that_share_a_file_are_seen_each_by_itself(process: Process, origin: LiveOrigin, container: str):
+    """What one segment shows would be found in all of them, or nothing in any of an fMP4 that is one file."""
+    head = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:2"]
+    if container == "mp4":
+        init, first = fragmented_mp4(card=False)
+        same_init, second = fragmented_mp4(card=True)
+        assert init == same_init
+        head.append(f'#EXT-X-MAP:URI="all.bin",BYTERANGE="{len(init)}@0"')
+    else:
+        init, first, second = b"", segment_bytes(card=False), segment_bytes(card=True)
+    origin.bodies["/live/all.bin"] = init + first + second
+    head += ["#EXTINF:2,", f"#EXT-X-BYTERANGE:{len(first)}@{len(init)}", "all.bin"]
+    head += ["#EXTINF:2,", f"#EXT-X-BYTERANGE:{len(second)}", "all.bin", ""]
+    origin.playlist = "\n".join(head).encode()
+    keys = admit(process, origin)
+    for key, found in zip(keys, (0, 1), strict=True):
+        moderate_segment(process, "s", key)
+        assert process.redis.xlen(DRILLS) == found
+    assert show(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
+
+
 def test_a_model_that_is_left_out_is_asked_again_when_its_time_is_over(process: Process, origin: LiveOrigin):
     """One bad minute of a model would end its work for good, or each of its stuck runs would take a worker."""
     run = StuckRun(model="open-nsfw", version="1", sha256="5a" * 32, limit_seconds=1.0, on_trial=False)
