@@ -492,6 +492,22 @@ def test_what_dies_between_two_parts_finds_the_rest_again(
     assert {event["data"]["hits"] for event in events(scene)} == {1}
 
 
+def test_what_could_not_be_raised_is_raised_later(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A stream would be found and be forgotten, if Redis or the worker fails before it is raised."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 600_000)], written_ms=now - 600_000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    redis.set("lw:incidents:cam-1", "of something else")
+    with pytest.raises(StoreError):
+        look_back(looking)
+    assert events(scene) == []
+    redis.delete("lw:incidents:cam-1", LEASE)
+    look(looking)
+    let_settle(redis)
+    look(looking)
+    assert [event["data"]["stream_id"] for event in events(scene)] == ["cam-1"]
+
+
 def test_who_lost_the_lease_writes_nothing(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
     """A process that slept through its lease would set a look-back back, or end one that is not done."""
 
