@@ -258,6 +258,17 @@ class TestCooldown:
         (event,) = stream.end_segment(hit(T0 + 2, Severity.CRITICAL), segment_key="s2")
         assert event["data"]["severity"] == "critical"  # type: ignore[index]
 
+    def test_what_was_decided_stays_decided_when_something_else_is_decided_too(self) -> None:
+        """A broadcaster who shows two listed pictures by turns would call a moderator each time, for the same two."""
+        stream = Stream(policy_with(cooldown_seconds=600))
+        for number, entry in enumerate("ab"):
+            (event,) = stream.end_segment(matched_hit(number, Severity.HIGH, entry, 3), segment_key=f"s{number}")
+            assert event["type"] == EventType.RAISED
+            stream.decide(T0 + number)
+        assert stream.end_segment(matched_hit(10, Severity.HIGH, "a", 3), matched_hit(11, Severity.HIGH, "b", 3)) == []
+        (event,) = stream.end_segment(matched_hit(12, Severity.HIGH, "a", 2), segment_key="s3")
+        assert event["type"] == EventType.RAISED
+
 
 matched_hits = st.lists(
     st.tuples(st.integers(0, 100_000), severities, st.sampled_from("abcd"), st.integers(0, 4)), min_size=1, max_size=20
