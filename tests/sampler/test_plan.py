@@ -273,3 +273,15 @@ def test_audits_come_by_the_minute_and_fall_anywhere(seconds: int) -> None:
 
     assert len(audited) == pytest.approx(expected, rel=0.15)
     assert sum(index > len(packets) / 2 for index in audited) == pytest.approx(expected / 2, rel=0.2)
+
+
+def test_a_run_without_a_keyframe_is_taken_where_it_has_recovered_first() -> None:
+    """With intra refresh a segment would be seen only from its last refresh on, though it is right from the first."""
+    packets = [
+        VideoPacket(
+            seconds=number / 25, size_bytes=5000, keyframe=False, recovery_frames=5 if number in (10, 30) else None
+        )
+        for number in range(50)
+    ]
+
+    assert taken_at(packets, BALANCED) == [(0, "gap"), (15, "gap")]
