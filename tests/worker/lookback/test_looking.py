@@ -39,7 +39,7 @@ from worker.lookback.jobs import (
     search_again,
 )
 from worker.lookback.looking import Lookback, look_back
-from worker.lookback.scan import MOST_FRAMES, files_left
+from worker.lookback.scan import MOST_FRAMES, Pace, Sought, files_left, scan
 from worker.objectstore import ObjectStore
 from worker.redisdb import now_ms, run_script
 from worker.verdictlog.keeping import MERGE_MS, keep_log
@@ -427,6 +427,19 @@ def test_files_that_are_merged_under_a_look_back_are_not_missed(redis: Redis, st
         (False, older, 2),
     ]
     assert again.name not in {file.name for file in files_left(store, half)}
+
+
+def test_files_of_one_instant_are_each_looked_at(redis: Redis, store: ObjectStore):
+    """Two processes that write in the same millisecond: a look-back that goes on between their files would pass one."""
+    now = now_ms(redis)
+    for number in range(3):
+        write(store, [row(a_hash(number))], written_ms=now - 1000)
+    job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
+    files = list(files_left(store, job))
+    assert len(files) == 3
+    wanted = Sought.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
+    steps = list(scan(store, files, wanted, job, Pace(hashes=1, seconds=60.0)))
+    assert [list(files_left(store, step.job)) for step in steps] == [files[1:], files[2:], []]
 
 
 def test_the_last_pass_sees_what_came_late(redis: Redis, store: ObjectStore):
