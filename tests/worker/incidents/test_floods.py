@@ -453,6 +453,28 @@ class TestQuarantine:
         (event,) = town.events()
         assert [match["entry"] for match in event["matches"]] == ["8"]
 
+    def test_counts_as_no_frame_of_a_listed_video(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
+        """A wall in a listed film, taken out of play by a lead, would make a film of any one picture of it."""
+        town.scene.policy = policy_of(
+            "version: '1'\nrules: [{name: film, when: 'matched(\"known\")', severity: critical,"
+            " persistence: {video_frames: 2, within_seconds: 60}}]"
+        )
+        town.quarantine("known/wall")
+
+        def show(at: int, *entries: str) -> None:
+            matches = tuple(ListMatch(list="known", entry=entry, distance=3, video="v") for entry in entries)
+            sample = SampleFacts(
+                capture_ms=at, pts_seconds=0.0, reason="keyframe", pdq_quality=90, matches=matches, scores={}
+            )
+            town.scene.settle("cam-1", town.scene.policy.evaluate(StreamFacts(stream_id="cam-1"), sample).hits)
+
+        show(1000, "wall", "1")
+        show(2000, "wall", "1")
+        assert town.events() == []
+        show(3000, "2")
+        (event,) = town.events()
+        assert {match["entry"] for match in event["matches"]} == {"1", "2"}
+
     def test_interrupts_nothing(self, town: Town) -> None:
         """A stream would be interrupted for a hash that a lead has found to be wrong."""
         town.quarantine("stop/1")
