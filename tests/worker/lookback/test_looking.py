@@ -261,6 +261,23 @@ def test_what_an_outage_of_the_store_held_up_is_searched(
     assert not is_due(redis)
 
 
+def test_what_was_judged_before_a_hash_was_in_force_is_searched_after_an_outage_of_the_store(
+    redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """A segment takes seconds: what a worker began without the hash, and wrote late, would be searched by nobody."""
+    now = now_ms(redis)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    look(looking)
+    let_settle(redis)
+    look(looking)
+    write(store, [row(SHOWN, capture_ms=now + 10_000)], written_ms=now + 600_000)
+    search_again(redis, since_ms=now + 20_000)
+    look(looking)
+    let_settle(redis)
+    look(looking)
+    assert [event["data"]["rule"] for event in events(scene)] == ["known"]
+
+
 def test_limits_of_the_list_hold(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
     """Looking back would call people for what a live match would not."""
     now = now_ms(redis)
