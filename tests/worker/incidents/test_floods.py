@@ -305,6 +305,16 @@ class TestDecision:
         town.show("cam-9", "known/7")
         assert [group["streams"] for group in town.groups()] == [["cam-0", "cam-1", "cam-2", "cam-3"], ["cam-9"]]
 
+    def test_holds_while_another_hash_floods(self, town: Town) -> None:
+        """A lead would be called back to what was decided minutes ago, whenever something else is shown everywhere."""
+        flood(town)
+        (first,) = town.groups()
+        decide(town.redis, first["incident_id"], "harmless", by="lea", deployment="test")
+        flood(town, "known/8")
+        assert len(town.groups()) == 2
+        town.show("cam-0", "known/7", at=2000)
+        assert len(town.groups()) == 2
+
     def test_a_stream_that_joined_after_it_was_shown_is_not_decided(self, town: Town) -> None:
         """A lead's decision would close what a stream shows that he never heard of."""
         names = flood(town)
