@@ -219,6 +219,15 @@ def test_updates_are_bounded() -> None:
     assert all(before < after for before, after in pairwise(times))
 
 
+def test_an_update_shows_what_made_it_worse() -> None:
+    """A moderator who is called again would be shown a picture that he knows, and not the nearer match."""
+    stream = Stream(policy_with())
+    stream.end_segment(matched_hit(0, Severity.HIGH, "a", 9))
+    known, nearer = matched_hit(1_000, Severity.HIGH, "a", 9), matched_hit(2_000, Severity.HIGH, "a", 2)
+    (event,) = stream.end_segment(known, replace(nearer, pts_seconds=2.0), segment_key="s2")
+    assert event["data"]["sample"]["pts_seconds"] == 2.0  # type: ignore[index]
+
+
 def test_a_rise_in_severity_is_told_at_once() -> None:
     """A moderator would learn half a minute late that something is worse than it looked."""
     stream = Stream(policy_with(severity="review"))

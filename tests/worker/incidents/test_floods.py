@@ -233,6 +233,12 @@ class TestGroup:
         assert town.groups() == []
         assert len(town.events("lw:escalations:review")) == 6
 
+    def test_what_only_shadow_rules_see_is_no_flood(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
+        """A list on trial would call a lead, though its rule calls nobody."""
+        town.scene.policy = policy_of(RULES.replace("severity: critical}", "severity: critical, mode: shadow}", 1))
+        flood(town, streams=6)
+        assert town.events() == []
+
     def test_old_matches_do_not_count(self, town: Town) -> None:
         """A picture that turns up once a day would be a flood after a while."""
         flood(town, streams=3)
