@@ -241,3 +241,47 @@ def test_vigilance_looks_twice_a_second() -> None:
     times = [index / 25 for index, _ in taken_at(steady(CALM), VIGILANT)]
 
     assert max(after - before for before, after in pairwise([*times, 4.0])) <= 0.54
+
+
+def test_pictures_between_those_of_other_gops_are_taken_too() -> None:
+    """GOPs in another order than they are shown in would leave a hole of seconds to hide in."""
+    begins = (0.0, 10.0, 2.0)
+    packets = [
+        VideoPacket(seconds=begin + number / 25, size_bytes=500 if number else 20_000, keyframe=number == 0)
+        for begin, count in zip(begins, (50, 50, 75), strict=True)
+        for number in range(count)
+    ]
+    times = sorted(packets[index].seconds for index, _ in taken_at(packets, BALANCED))
+    shown_until = 2.0 + 75 / 25
+
+    within = [time for time in times if time < shown_until]
+    assert max(after - before for before, after in pairwise([*within, shown_until])) <= BALANCED.max_gap_seconds + 0.04
+
+
+@pytest.mark.parametrize("seconds", [2, 8])
+def test_audits_come_by_the_minute_and_fall_anywhere(seconds: int) -> None:
+    """A broadcaster who sends long segments would be audited seldom, or only at the beginning of each."""
+    profile = ECONOMY.model_copy(update={"audits_per_minute": 6.0, "max_gap_seconds": 60.0})
+    packets = steady([20_000, *[500] * (25 * seconds - 1)])
+    audited = [
+        target.index
+        for seed in range(1_000)
+        for target in targets_of(packets, profile, str(seed).encode())
+        if target.reason is SampleReason.AUDIT
+    ]
+    expected = 1_000 * seconds * 6 / 60
+
+    assert len(audited) == pytest.approx(expected, rel=0.15)
+    assert sum(index > len(packets) / 2 for index in audited) == pytest.approx(expected / 2, rel=0.2)
+
+
+def test_a_run_without_a_keyframe_is_taken_where_it_has_recovered_first() -> None:
+    """With intra refresh a segment would be seen only from its last refresh on, though it is right from the first."""
+    packets = [
+        VideoPacket(
+            seconds=number / 25, size_bytes=5000, keyframe=False, recovery_frames=5 if number in (10, 30) else None
+        )
+        for number in range(50)
+    ]
+
+    assert taken_at(packets, BALANCED) == [(0, "gap"), (15, "gap")]

@@ -1,9 +1,11 @@
 """One segment's way through the real pipeline, real models and a real Valkey."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
+from clips import clip, held, photo
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, fragmented_mp4, segment_bytes
 from hostile_media import audio
 from redis import Redis
@@ -11,11 +13,13 @@ from redis import Redis
 from config.settings import Settings
 from models.classifier import StuckRun
 from sampler.limits import Limits
-from worker.moderate import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
+from worker.errors import StoreError
+from worker.moderate import MAX_LOSSES, RETRY_DELAYS_MS, gate_key, moderate_segment
 from worker.policy.breaker import STUCK_SECONDS, leave_out
 from worker.polling.poll import poll_due
 from worker.polling.segments import pending_key
 from worker.process import SEED, Process
+from worker.redisdb import run_script
 from worker.status import show
 from worker.streams.coverage import summary
 from worker.streams.registry import DUE, register, watch
@@ -55,6 +59,27 @@ def test_a_segment_that_ends_late_does_not_set_back_how_far_its_stream_is_seen(p
     assert process.redis.hget("lw:stream:s", "settled_until_ms") == seen_until_ms
 
 
+def test_what_a_late_segment_classified_does_not_take_the_place_of_what_a_later_one_did(
+    process: Process, origin: LiveOrigin
+):
+    """The scores that count for a still scene would be those of another one that was over before it."""
+    for name, scene in (("0.ts", "coffee"), ("1.ts", "astronaut"), ("2.ts", "astronaut")):
+        origin.add(name, clip(held(photo(scene), SEGMENT_SECONDS)))
+    first, second, third = admit(process, origin)
+    moderate_segment(process, "s", first)
+    ((series, kept),) = process.redis.hgetall(gate_key("s")).items()
+    moderate_segment(process, "s", second)
+    before = show(process.redis, "s")["counts"]
+    assert before["samples"] - before["deduplicated"] == 2
+    # A slow worker writes what it kept of the first one only now.
+    args = [series, json.loads(kept)["capture_ms"], kept, 300]
+    run_script(process.redis, "keep_gate", keys=[gate_key("s")], args=args)
+    moderate_segment(process, "s", third)
+    counts = show(process.redis, "s")["counts"]
+    assert counts["samples"] > before["samples"]
+    assert counts["samples"] - counts["deduplicated"] == 2
+
+
 def test_a_known_picture_is_escalated_once(process: Process, origin: LiveOrigin):
     """A message delivered twice must neither lose nor double an escalation."""
     origin.add("0.ts", segment_bytes(card=False))
@@ -84,6 +109,28 @@ def test_fragmented_mp4_is_seen_with_its_initialisation_section(process: Process
         moderate_segment(process, "s", key)
     assert process.redis.xlen(DRILLS) == 1
     assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+
+
+@pytest.mark.parametrize("container", ["mpegts", "mp4"])
+def test_segments_that_share_a_file_are_seen_each_by_itself(process: Process, origin: LiveOrigin, container: str):
+    """What one segment shows would be found in all of them, or nothing in any of an fMP4 that is one file."""
+    head = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:2"]
+    if container == "mp4":
+        init, first = fragmented_mp4(card=False)
+        same_init, second = fragmented_mp4(card=True)
+        assert init == same_init
+        head.append(f'#EXT-X-MAP:URI="all.bin",BYTERANGE="{len(init)}@0"')
+    else:
+        init, first, second = b"", segment_bytes(card=False), segment_bytes(card=True)
+    origin.bodies["/live/all.bin"] = init + first + second
+    head += ["#EXTINF:2,", f"#EXT-X-BYTERANGE:{len(first)}@{len(init)}", "all.bin"]
+    head += ["#EXTINF:2,", f"#EXT-X-BYTERANGE:{len(second)}", "all.bin", ""]
+    origin.playlist = "\n".join(head).encode()
+    keys = admit(process, origin)
+    for key, found in zip(keys, (0, 1), strict=True):
+        moderate_segment(process, "s", key)
+        assert process.redis.xlen(DRILLS) == found
+    assert show(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
 
 
 def test_a_model_that_is_left_out_is_asked_again_when_its_time_is_over(process: Process, origin: LiveOrigin):
@@ -248,6 +295,21 @@ def test_a_failing_origin_is_asked_again_and_then_it_is_a_gap(process: Process, 
     assert show(process.redis, "s")["reasons"] == {"failed: http_503": float(SEGMENT_SECONDS)}
 
 
+def test_a_segment_that_an_edge_does_not_have_yet_is_asked_for_again(process: Process, origin: LiveOrigin):
+    """Edges list a segment before they have it: what it shows would be given up at the first 404, and be lost."""
+    origin.add("0.ts", segment_bytes(card=True))
+    (key,) = admit(process, origin)
+    for status in (404, 410):
+        origin.status["/live/0.ts"] = status
+        moderate_segment(process, "s", key)
+        record = show(process.redis, "s")
+        assert (record["pending_seconds"], record["reasons"]) == (SEGMENT_SECONDS, {})
+    origin.status.clear()
+    moderate_segment(process, "s", key)
+    assert process.redis.xlen(DRILLS) == 1
+    assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
+
+
 def test_a_segment_that_the_origin_has_no_more_is_lost(process: Process, origin: LiveOrigin):
     """After an outage of the workers the ledger tells what they came too late for."""
     origin.add("0.ts", b"x")
@@ -386,6 +448,47 @@ def test_what_was_judged_is_logged_once(process: Process, origin: LiveOrigin):
     assert (shown["matches"][0]["list"], shown["purpose"], shown["segment_ms"]) == ("selftest", "drill", 2000)
     assert shown["policy_version"] == process.policy.version
     assert "selftest" in dict(shown["list_versions"])
+
+
+def test_what_two_workers_judged_at_once_is_logged_once(process: Process, origin: LiveOrigin):
+    """A segment whose lease ran out would be in the log twice, and what is replayed would be another stream."""
+    origin.add("0.ts", segment_bytes(card=True))
+    (key,) = admit(process, origin)
+    gate = origin.hold("0.ts")
+    other = Process(process.settings)
+    slow = threading.Thread(target=moderate_segment, args=(other, "s", key))
+    slow.start()
+    try:
+        assert gate.reached.wait(30)
+        let_lease_pass(process, key)
+        origin.gates.clear()
+        moderate_segment(process, "s", key)
+    finally:
+        gate.opened.set()
+        slow.join()
+    other.verdict_log.close()
+    process.verdict_log.close()
+    other.close()
+    rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
+    assert len(rows) == show(process.redis, "s")["counts"]["samples"]
+
+
+def test_what_could_not_be_settled_is_logged_when_it_is(process: Process, origin: LiveOrigin):
+    """The log would have what counts nowhere, and have it twice once the segment is tried again."""
+    origin.add("0.ts", segment_bytes(card=True))
+    (key,) = admit(process, origin)
+    process.redis.set("lw:incidents:s", "of something else")
+    with pytest.raises(StoreError):
+        moderate_segment(process, "s", key)
+    process.verdict_log.flush()
+    assert list(read_log(process.settings.store_url, 0, 2**62)) == []
+    assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+    process.redis.delete("lw:incidents:s")
+    let_lease_pass(process, key)
+    moderate_segment(process, "s", key)
+    process.verdict_log.close()
+    rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
+    assert len(rows) == show(process.redis, "s")["counts"]["samples"]
 
 
 def test_what_nobody_saw_is_logged_with_its_reason(process: Process, origin: LiveOrigin):

@@ -1,6 +1,9 @@
 """The pipeline on real clips: its own decoder child, hash lists and classifier."""
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ from media import cut, encode, steady, x264
 from stand_in import LATER, LIE, STAND_IN
 from tinymodels import classifier, mean_model
 
-from config.facts import ListMatch, StreamFacts
+from config.facts import ALLOW, ListMatch, StreamFacts
 from config.policy import load_policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
@@ -22,6 +25,7 @@ from sampler.decoder import Decoder
 from sampler.errors import DecoderDiedError, SamplerError
 from sampler.limits import Limits
 from sampler.picture import Picture
+from worker.bank.allowance import allow_tags
 from worker.bank.follower import InForce, always
 from worker.pipeline import Origin, Pipeline
 from worker.verdicts.sight import CLASSIFIER_FAILED
@@ -135,6 +139,27 @@ def test_still_scene_is_classified_once_and_counts_each_time(pipeline: Pipeline)
     assert all(sample.scores == first.samples[0].scores for sample in second.samples)
 
 
+def test_a_scene_that_changes_slowly_is_looked_at_again(pipeline: Pipeline) -> None:
+    """Content brought in so slowly that each picture is like the one before would never be looked at."""
+    picture, pictures = photo("chelsea").copy(), []
+    for second in range(12):
+        picture[10:16, 10 + 10 * second : 16 + 10 * second] = 255
+        pictures += held(picture.copy(), 1)
+    verdict = pipeline.moderate(clip(pictures), origin=LIVE, seed=SEED)
+    classified = [sample.pts_seconds for sample in verdict.samples if not sample.deduplicated]
+    assert len(classified) < len(verdict.samples) / 2
+    assert max(after - before for before, after in pairwise([*classified, 12.0])) <= 6
+
+
+def test_a_late_segment_leaves_what_a_later_one_classified(pipeline: Pipeline) -> None:
+    """What comes next would be compared with a scene that was over before, or be given its scores."""
+    later = Origin(stream=LIVE.stream, capture_ms=LIVE.capture_ms + 10_000)
+    gate = pipeline.moderate(clip(held(photo("coffee"), 2)), origin=later, seed=SEED).gate
+    late = pipeline.moderate(clip(held(photo("rocket"), 2)), origin=LIVE, seed=SEED, gate=gate)
+    assert not any(sample.deduplicated for sample in late.samples)
+    assert late.gate == gate
+
+
 def test_known_material_is_looked_for_in_repeated_pictures_too(pipeline: Pipeline) -> None:
     """The gate would hide a known picture that is held for long."""
     verdict = pipeline.moderate(clip(held(card(), 4)), origin=DRILL, seed=SEED)
@@ -210,6 +235,25 @@ def test_mirrored_picture_is_found_where_a_list_asks_for_it(decoder: Decoder, pi
     (match,) = matches((Variant.MIRROR,))
     assert (match.list, match.entry, match.variant, match.version) == ("own", "case-7", "mirror", "empty+2-0")
     assert match.distance <= 10
+
+
+def test_an_allowed_picture_asks_for_a_review_while_that_lasts(decoder: Decoder, pipeline: Pipeline) -> None:
+    """What a lead allowed would go on calling people at once, or known material be let pass for ever."""
+    film = clip(held(photo("coffee"), 2))
+    pdq = pipeline.moderate(film, origin=LIVE, seed=SEED).samples[0].pdq
+    assert pdq is not None
+    entry = Entry(entry="case-7", kind=HashKind.PDQ, value=bytes.fromhex(pdq))
+
+    def severities(until_ms: int) -> set[str]:
+        allowed = replace(entry, tags=allow_tags("own", until_ms, "lea"))
+        changes = [Change.put_list(ListSpec(name="own"), at_ms=0), Change.add("own", entry, at_ms=0)]
+        bank = Bank(delta=Delta().applied(*changes, Change.add(ALLOW, allowed, at_ms=0)))
+        allowing = Pipeline(decoder=decoder, bank=always(InForce(bank=bank)), classifiers=(), policy=load_policy(None))
+        return {str(hit.severity) for hit in allowing.moderate(film, origin=LIVE, seed=SEED).hits}
+
+    now = round(time.time() * 1000)
+    assert severities(now + 3_600_000) == {"review"}
+    assert severities(now - 1) == {"critical"}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from redis import Redis
 
 from config.settings import Settings
 from worker.errors import OutOfTimeError
-from worker.moderate import moderate_segment
+from worker.moderate import MAX_LOSSES, moderate_segment
 from worker.polling.poll import poll_due
 from worker.process import SEED, Process
 from worker.softlimit import SoftLimit, soft_limit
@@ -150,6 +150,29 @@ def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
     assert record["moderated_seconds"] == SEGMENT_SECONDS
     assert record["degraded"] == []
     assert process.redis.xlen("lw:escalations:high") == 1
+
+
+def test_a_segment_that_is_always_out_of_time_is_closed_at_the_eighth(
+    process: Process, origin: LiveOrigin, handled: None
+) -> None:
+    """One poisonous segment would take the whole of a task's time again and again, and never be in the ledger."""
+    watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    process.warm_up()
+    origin.add("0.ts", segment_bytes(card=True))
+    process.redis.zadd(DUE, {"s": 0}, xx=True)
+    keys: list[str] = []
+    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
+    (key,) = keys
+    for _ in range(MAX_LOSSES):
+        with striking_in_a_run() as struck, soft_limit.task():
+            moderate_segment(process, "s", key)
+        assert struck.is_set()
+        assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+    with soft_limit.task():
+        moderate_segment(process, "s", key)
+    record = show(process.redis, "s")
+    assert record["pending_seconds"] == 0
+    assert record["reasons"] == {"failed: worker_lost": float(SEGMENT_SECONDS)}
 
 
 def test_a_stream_whose_segment_was_out_of_time_is_slow(process: Process, origin: LiveOrigin, handled: None) -> None:

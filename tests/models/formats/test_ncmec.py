@@ -142,6 +142,18 @@ def test_what_gives_no_entry_is_counted() -> None:
     ]
 
 
+def test_what_a_member_withdrew_is_taken_out_whatever_classifications_are_asked_for() -> None:
+    """A hash that was withdrawn would go on calling people: a tombstone has no classification, or another by now."""
+    images = (
+        item("a") + item("b", None, kind="deletedImage", grade="") + item("c", None, kind="deletedImage", grade="B2")
+    )
+    assert records(page(images), categories=("A1",)) == [
+        entry("42-a", HashKind.MD5, MD5),
+        Removal(entry="42-b"),
+        Removal(entry="42-c"),
+    ]
+
+
 def test_a_page_without_items_is_a_page() -> None:
     """The last page of a day on which nothing happened."""
     assert records(page()) == []

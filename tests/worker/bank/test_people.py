@@ -18,7 +18,7 @@ from worker.bank.allowance import allow_tags, evaluate
 from worker.bank.deployed import follow
 from worker.bank.follower import as_list_match
 from worker.bank.keys import CHANGES, PROPOSED, QUARANTINE
-from worker.bank.people import allow, confirm, lift_quarantine, quarantine, quarantined
+from worker.bank.people import PROPOSAL_HOURS, allow, confirm, lift_quarantine, quarantine, quarantined
 from worker.bank.place import Place
 from worker.bank.publication import compact
 from worker.errors import BankRequestError, QueueError
@@ -72,6 +72,24 @@ class TestConfirmed:
         (match,) = follow(redis, place).bank.match(pdq)
         assert match.tags == ("proposed-by:alice", "confirmed-by:bob")
         assert redis.hlen(PROPOSED) == 0
+
+    def test_what_one_person_put_forward_is_forgotten_after_a_week(self, redis: Redis, place: Place) -> None:
+        """A word that nobody backed would become known material by a colleague's mistake of months later."""
+
+        def let_pass(hours: int) -> None:
+            ((key, text),) = redis.hgetall(PROPOSED).items()
+            proposal = json.loads(text)
+            redis.hset(PROPOSED, key, json.dumps(proposal | {"at_ms": proposal["at_ms"] - hours * 3_600_000}))
+
+        pdq = picture()
+        confirm(redis, pdq, actor=ALICE)
+        let_pass(PROPOSAL_HOURS + 1)
+        late = confirm(redis, pdq, actor=BOB)
+        assert (late.confirmed, late.proposed_by) == (False, "bob")
+        assert lists_with(redis, place, pdq) == set()
+        let_pass(PROPOSAL_HOURS - 1)
+        assert confirm(redis, pdq, actor=ALICE).confirmed
+        assert lists_with(redis, place, pdq) == {"confirmed"}
 
     def test_a_poor_picture_is_not_confirmed(self, redis: Redis) -> None:
         """Its hash is near those of pictures that have nothing to do with it."""

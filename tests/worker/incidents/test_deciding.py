@@ -219,6 +219,15 @@ def test_updates_are_bounded() -> None:
     assert all(before < after for before, after in pairwise(times))
 
 
+def test_an_update_shows_what_made_it_worse() -> None:
+    """A moderator who is called again would be shown a picture that he knows, and not the nearer match."""
+    stream = Stream(policy_with())
+    stream.end_segment(matched_hit(0, Severity.HIGH, "a", 9))
+    known, nearer = matched_hit(1_000, Severity.HIGH, "a", 9), matched_hit(2_000, Severity.HIGH, "a", 2)
+    (event,) = stream.end_segment(known, replace(nearer, pts_seconds=2.0), segment_key="s2")
+    assert event["data"]["sample"]["pts_seconds"] == 2.0  # type: ignore[index]
+
+
 def test_a_rise_in_severity_is_told_at_once() -> None:
     """A moderator would learn half a minute late that something is worse than it looked."""
     stream = Stream(policy_with(severity="review"))
@@ -257,6 +266,17 @@ class TestCooldown:
         stream.decide(T0 + 1)
         (event,) = stream.end_segment(hit(T0 + 2, Severity.CRITICAL), segment_key="s2")
         assert event["data"]["severity"] == "critical"  # type: ignore[index]
+
+    def test_what_was_decided_stays_decided_when_something_else_is_decided_too(self) -> None:
+        """A broadcaster who shows two listed pictures by turns would call a moderator each time, for the same two."""
+        stream = Stream(policy_with(cooldown_seconds=600))
+        for number, entry in enumerate("ab"):
+            (event,) = stream.end_segment(matched_hit(number, Severity.HIGH, entry, 3), segment_key=f"s{number}")
+            assert event["type"] == EventType.RAISED
+            stream.decide(T0 + number)
+        assert stream.end_segment(matched_hit(10, Severity.HIGH, "a", 3), matched_hit(11, Severity.HIGH, "b", 3)) == []
+        (event,) = stream.end_segment(matched_hit(12, Severity.HIGH, "a", 2), segment_key="s3")
+        assert event["type"] == EventType.RAISED
 
 
 matched_hits = st.lists(

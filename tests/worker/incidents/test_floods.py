@@ -245,6 +245,12 @@ class TestGroup:
         assert "cam-9" in town.tell()
         assert town.redis.zscore("lw:floods:due", "drill known/7") is None
 
+    def test_what_only_shadow_rules_see_is_no_flood(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
+        """A list on trial would call a lead, though its rule calls nobody."""
+        town.scene.policy = policy_of(RULES.replace("severity: critical}", "severity: critical, mode: shadow}", 1))
+        flood(town, streams=6)
+        assert town.events() == []
+
     def test_old_matches_do_not_count(self, town: Town) -> None:
         """A picture that turns up once a day would be a flood after a while."""
         flood(town, streams=3)
@@ -316,6 +322,16 @@ class TestDecision:
         assert len(town.groups()) == 1
         town.show("cam-9", "known/7")
         assert [group["streams"] for group in town.groups()] == [["cam-0", "cam-1", "cam-2", "cam-3"], ["cam-9"]]
+
+    def test_holds_while_another_hash_floods(self, town: Town) -> None:
+        """A lead would be called back to what was decided minutes ago, whenever something else is shown everywhere."""
+        flood(town)
+        (first,) = town.groups()
+        decide(town.redis, first["incident_id"], "harmless", by="lea", deployment="test")
+        flood(town, "known/8")
+        assert len(town.groups()) == 2
+        town.show("cam-0", "known/7", at=2000)
+        assert len(town.groups()) == 2
 
     def test_a_stream_that_joined_after_it_was_shown_is_not_decided(self, town: Town) -> None:
         """A lead's decision would close what a stream shows that he never heard of."""
@@ -464,6 +480,28 @@ class TestQuarantine:
         town.show("cam-1", "known/7", "known/8")
         (event,) = town.events()
         assert [match["entry"] for match in event["matches"]] == ["8"]
+
+    def test_counts_as_no_frame_of_a_listed_video(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
+        """A wall in a listed film, taken out of play by a lead, would make a film of any one picture of it."""
+        town.scene.policy = policy_of(
+            "version: '1'\nrules: [{name: film, when: 'matched(\"known\")', severity: critical,"
+            " persistence: {video_frames: 2, within_seconds: 60}}]"
+        )
+        town.quarantine("known/wall")
+
+        def show(at: int, *entries: str) -> None:
+            matches = tuple(ListMatch(list="known", entry=entry, distance=3, video="v") for entry in entries)
+            sample = SampleFacts(
+                capture_ms=at, pts_seconds=0.0, reason="keyframe", pdq_quality=90, matches=matches, scores={}
+            )
+            town.scene.settle("cam-1", town.scene.policy.evaluate(StreamFacts(stream_id="cam-1"), sample).hits)
+
+        show(1000, "wall", "1")
+        show(2000, "wall", "1")
+        assert town.events() == []
+        show(3000, "2")
+        (event,) = town.events()
+        assert {match["entry"] for match in event["matches"]} == {"1", "2"}
 
     def test_interrupts_nothing(self, town: Town) -> None:
         """A stream would be interrupted for a hash that a lead has found to be wrong."""

@@ -157,6 +157,20 @@ def test_hashes_in_quarantine_count_in_no_window(stream: Stream) -> None:
     assert json.loads(event.text)["data"]["rule"] == "a"
 
 
+def test_a_hash_that_no_window_counts_is_named_by_no_other_rule(stream: Stream) -> None:
+    """A moderator would be shown a match that a lead took out of play, and the verdict log say that there was none."""
+    policy = parse_policy(
+        b'version: 1\nrules: [{name: a, severity: high, when: \'window.matched("x", "60s") >= 2\'},'
+        b" {name: nude, severity: high, when: 'score(\"m/a\") > 0.5'}]",
+        "policy.yaml",
+    )
+    titles = ListMatch(list="x", entry="title", distance=3)
+    stream.redis.hset(QUARANTINE, "x/title", json.dumps({"until_ms": now_ms(stream.redis) + 60_000}))
+    (event,) = stream.end(stream.admit(0), 0.9, policy=policy, matches=(titles,)).events
+    data = json.loads(event.text)["data"]
+    assert (data["rule"], data["matches"]) == ("nude", [])
+
+
 def test_what_somebody_else_wrote_begins_anew(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:
     """None of the stream's segments would be settled any more, or rules be judged on nonsense."""
     stream.redis.hset(windows_key("cam"), "1.0", "nonsense")

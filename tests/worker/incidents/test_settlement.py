@@ -44,6 +44,16 @@ def test_a_hit_becomes_an_escalation(scene: Scene) -> None:
     assert (group["name"], group["last-delivered-id"]) == ("moderators", "0-0")
 
 
+def test_each_rule_that_a_segment_hits_has_its_escalation(scene: Scene) -> None:
+    """Of two incidents that one segment raises only one would be published, and the other wait for ever."""
+    result = scene.settle("cam-1", scene.hits([1000], lists=["known", "stop"], score=0.95))
+    raised = [
+        event["data"]["rule"] for key in ("critical", "high") for event in scene.published(f"lw:escalations:{key}")
+    ]
+    assert sorted(raised) == ["known", "likely", "stop"]
+    assert len(result.events) == 3
+
+
 def test_a_segment_without_hits_is_accounted(scene: Scene) -> None:
     """A clean, skipped or failed segment would stay pending for ever."""
     key = "segment-x"

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import pytest
 from logged import a_hash, added, near, row, write
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from scene import Scene
 
 from config.facts import ALLOW
@@ -22,7 +23,7 @@ from models.bank.entries import ListSpec, Variant
 from worker.bank.follower import BankSource, InForce, always
 from worker.bank.keys import CHANGES
 from worker.decisions import decide
-from worker.errors import ObjectStoreError
+from worker.errors import ObjectStoreError, StoreError
 from worker.lookback.found import PART_HITS
 from worker.lookback.jobs import (
     FOUND,
@@ -35,9 +36,9 @@ from worker.lookback.jobs import (
     is_due,
 )
 from worker.lookback.looking import Lookback, look_back
-from worker.lookback.scan import MOST_FRAMES, files_left
+from worker.lookback.scan import MOST_FRAMES, Pace, Sought, files_left, scan
 from worker.objectstore import ObjectStore
-from worker.redisdb import now_ms
+from worker.redisdb import now_ms, run_script
 from worker.verdictlog.keeping import MERGE_MS, keep_log
 
 CRITICAL = "lw:escalations:critical"
@@ -404,6 +405,19 @@ def test_files_that_are_merged_under_a_look_back_are_not_missed(redis: Redis, st
     assert again.name not in {file.name for file in files_left(store, half)}
 
 
+def test_files_of_one_instant_are_each_looked_at(redis: Redis, store: ObjectStore):
+    """Two processes that write in the same millisecond: a look-back that goes on between their files would pass one."""
+    now = now_ms(redis)
+    for number in range(3):
+        write(store, [row(a_hash(number))], written_ms=now - 1000)
+    job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
+    files = list(files_left(store, job))
+    assert len(files) == 3
+    wanted = Sought.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
+    steps = list(scan(store, files, wanted, job, Pace(hashes=1, seconds=60.0)))
+    assert [list(files_left(store, step.job)) for step in steps] == [files[1:], files[2:], []]
+
+
 def test_the_last_pass_sees_what_came_late(redis: Redis, store: ObjectStore):
     """A file that took long to be uploaded would be looked at by neither pass."""
     now = now_ms(redis)
@@ -427,6 +441,60 @@ def test_a_flood_is_told_in_parts(redis: Redis, store: ObjectStore, looking: Loo
     assert redis.keys("lw:pending:*") == []
     told = {event["data"]["stream_id"] for event in events(scene)}
     assert told
+
+
+def test_what_dies_between_two_parts_finds_the_rest_again(
+    redis: Redis, redis_url: str, store: ObjectStore, looking: Lookback, scene: Scene
+):
+    """A worker that dies while it writes a large find down would lose all streams but the first five hundred."""
+
+    class Dying(Redis):
+        """Loses Redis for good before the second part is written."""
+
+        parts = 0
+
+        def execute_command(self, *args: Any, **options: Any) -> Any:
+            if FOUND in args and args[0] == "EVALSHA":
+                self.parts += 1
+                if self.parts > 1:
+                    raise RedisConnectionError("the worker has died")
+            return super().execute_command(*args, **options)
+
+    run_script(redis, "lookback_found", keys=[LEASE, JOBS, TOLD, FOUND], args=["none", "", "", 0, "[]"])  # it is known
+    now, streams = now_ms(redis), PART_HITS + 3
+    shown = [a_hash(number) for number in range(streams)]
+    # Written so long ago that the last pass, for what is written meanwhile, does not come to it.
+    at_ms = now - 600_000
+    rows = [row(shown[number], stream_id=f"cam-{number}", capture_ms=at_ms + number) for number in range(streams)]
+    write(store, rows, written_ms=at_ms)
+    publish(redis, *(added("known", f"case-{number}", shown[number], at_ms=now) for number in range(streams)))
+    with Dying.from_url(redis_url, decode_responses=True) as dying, pytest.raises(StoreError):
+        look_back(replace(looking, redis=dying))
+    assert 0 < redis.zcard(TOLD) < streams
+    redis.delete(LEASE)  # its time passes
+    look(looking)
+    let_settle(redis)
+    look(looking)
+    assert sorted(event["data"]["stream_id"] for event in events(scene)) == sorted(
+        f"cam-{number}" for number in range(streams)
+    )
+    assert {event["data"]["hits"] for event in events(scene)} == {1}
+
+
+def test_what_could_not_be_raised_is_raised_later(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):
+    """A stream would be found and be forgotten, if Redis or the worker fails before it is raised."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 600_000)], written_ms=now - 600_000)
+    publish(redis, added("known", "case-7", SHOWN, at_ms=now))
+    redis.set("lw:incidents:cam-1", "of something else")
+    with pytest.raises(StoreError):
+        look_back(looking)
+    assert events(scene) == []
+    redis.delete("lw:incidents:cam-1", LEASE)
+    look(looking)
+    let_settle(redis)
+    look(looking)
+    assert [event["data"]["stream_id"] for event in events(scene)] == ["cam-1"]
 
 
 def test_who_lost_the_lease_writes_nothing(redis: Redis, store: ObjectStore, looking: Lookback, scene: Scene):

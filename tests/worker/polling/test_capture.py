@@ -161,6 +161,9 @@ def test_an_origins_own_clock_is_kept_where_it_is_credible() -> None:
         outcome = advance(fresh(), replace(listed, segments=segments), now_ms=T0)
         records = [SegmentRecord.of(new, generation=1, purpose="live", admitted_ms=T0) for new in outcome.segments]
         assert [record.program_ms for record in records] == ([T0 - 5_000, T0 - 1_000] if kept else [None, None])
+    standing = tuple(replace(segment, program_date_time=at) for segment in listed.segments)
+    outcome = advance(fresh(), replace(listed, segments=standing), now_ms=T0)
+    assert [new.program_ms for new in outcome.segments] == [T0 - 5_000, None], "of a clock that stands still"
     nowhere = tuple(replace(segment, program_date_time=at.replace(tzinfo=None)) for segment in listed.segments)
     outcome = advance(fresh(), replace(listed, segments=nowhere), now_ms=T0)
     assert {new.program_ms for new in outcome.segments} == {None}, "of no zone, and so of no instant"

@@ -57,6 +57,15 @@ def counted(outcome: Advance) -> list[tuple[MissedReason, int]]:
     return [(stretch.reason, stretch.duration_ms) for stretch in outcome.missed]
 
 
+def test_an_outage_begins_where_the_stream_was_read_last() -> None:
+    """Time in which the playlist was read, and had nothing new yet, would be told to be missed."""
+    cursor = advance(live(), playlist(10, 15), now_ms=T0 + 3_000).cursor
+    cursor = failed_poll(cursor, now_ms=T0 + 5_000, reason="unreachable").cursor
+    found = missing(cursor)
+    assert found is not None
+    assert (found.reason, found.since_ms) == (MissedReason.UNREACHABLE, T0 + 3_000)
+
+
 def test_a_wrong_url_is_missed_since_it_was_registered() -> None:
     """A stream that answers 404 from the start would show no second missed, and nobody learn of it."""
     cursor = failed_poll(registered(), now_ms=T0 + 300, reason="http_404").cursor

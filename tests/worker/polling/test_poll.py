@@ -69,6 +69,17 @@ def test_a_watch_begins_with_what_is_shown_now(poller: Poller):
     assert [int(key.split(".")[3]) for key in poller.sent[4:]] == [4, 5]
 
 
+def test_segments_that_the_origin_says_it_does_not_have_are_all_missed(poller: Poller):
+    """Of several gaps that one poll finds only the last would be in the ledger, and the others be in nothing."""
+    for index in range(4):
+        poller.origin.add(f"{index}.ts", b"x")
+        if index in (1, 3):
+            poller.origin.extra[f"{index}.ts"] = "#EXT-X-GAP"
+    record = poller.poll()
+    assert record["reasons"] == {"missed: gap": 4.0}
+    assert record["elapsed_seconds"] == accounted(record) == 8
+
+
 def test_a_recording_is_admitted_from_its_start_in_portions(poller: Poller):
     """A recording that is longer than what may be pending would lose its middle, or fill the queue."""
     for index in range(300):

@@ -9,7 +9,7 @@ from worker.polling.hls import MediaPlaylist, Segment
 from worker.polling.outcome import Advance, Missed, MissedReason, Reading
 from worker.polling.pace import MAX_PENDING_SEGMENTS, RECORDING_DELAY_MS, SHORTEST_DELAY_MS
 from worker.polling.relating import doubts
-from worker.polling.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
+from worker.polling.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, SEEN_SEGMENTS, advance, failed_poll
 
 T0 = 1_700_000_000_000
 SEGMENT_MS = 4_000
@@ -160,6 +160,13 @@ def test_an_outage_after_which_the_sequence_goes_on_loses_only_what_was_jumped_o
     assert outcome.missed == ()
 
 
+def test_a_restart_is_noticed_at_the_end_of_a_long_window() -> None:
+    """An origin that lists minutes and starts over at the same numbers would go unwatched for minutes."""
+    cursor = started(10, 10 + 2 * SEEN_SEGMENTS).cursor
+    restarted = playlist(2 * SEEN_SEGMENTS, 10 + 2 * SEEN_SEGMENTS, life="b")
+    assert advance(cursor, restarted, now_ms=T0 + 2_000).reading is Reading.RESET
+
+
 def test_an_outage_after_which_the_sequence_starts_over_is_missed() -> None:
     """What was streamed while the origin could not be read would be forgotten, or counted along with what is listed."""
     cursor = failed_poll(started().cursor, now_ms=T0 + 2_000, reason="unreachable").cursor
@@ -177,6 +184,18 @@ def test_an_outage_is_remembered_until_it_is_known_whether_the_sequence_goes_on(
     gone_on = advance(cursor, playlist(11, 16), now_ms=T0 + 22_000)
     assert gone_on.missed == ()
     assert gone_on.cursor.outage_ms == 0
+
+
+def test_time_in_which_it_was_read_between_two_outages_is_not_missed() -> None:
+    """A stream whose publisher comes back only after a second outage would be told to have lost more than it had."""
+    cursor = started().cursor
+    for begin_ms in (0, 20_000):
+        for late_ms in (0, 2_000):
+            cursor = advance(cursor, playlist(10, 15), now_ms=T0 + begin_ms + late_ms, validators_changed=False).cursor
+        cursor = failed_poll(cursor, now_ms=T0 + begin_ms + 4_000, reason="unreachable").cursor
+        cursor = advance(cursor, playlist(10, 15), now_ms=T0 + begin_ms + 8_000, validators_changed=False).cursor
+    outcome = advance(cursor, playlist(0, 0, life="b"), now_ms=T0 + 32_000)
+    assert [stretch.duration_ms for stretch in outcome.missed] == [2 * 6_000]
 
 
 def test_a_stall_adds_nothing_is_polled_slower_and_ends() -> None:

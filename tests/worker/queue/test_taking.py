@@ -221,6 +221,13 @@ class TestOpenIncidents:
         assert 0 < first.lease_seconds <= 600
         assert (second.stream_id, second.holder, second.lease_seconds, second.hits) == ("cam-1", None, 0, 3)
 
+    def test_nobody_holds_what_a_lease_has_ended_for(self, scene: Scene) -> None:
+        """A lead would wait for someone who went home, while anybody could take it."""
+        scene.raise_incident("cam-1")
+        take(scene.redis, "ann", lease_seconds=0)
+        (only,) = open_incidents(scene.redis)
+        assert (only.holder, only.lease_seconds) == (None, 0)
+
     def test_leaves_out_what_is_decided(self, scene: Scene) -> None:
         """Decided incidents would look as if they were waiting."""
         incident = scene.raise_incident("cam-1")

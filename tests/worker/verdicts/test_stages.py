@@ -201,8 +201,10 @@ def test_a_live_model_that_fails_beside_one_in_shadow_costs_its_time(decoder: De
     """Time that nobody looked at would count as moderated."""
     broken = classifier(tmp_path, mean_model(), input__scale=[1e36, 1e36, 1e36])
     models = [broken, half(tmp_path, 0.7, name="tried", use="shadow")]
-    verdict = moderated(decoder, models, policy(tmp_path, "cascade: [{model: means}, {model: tried}]"), "coffee")
-    assert share(verdict).moderated_ms == 0
+    in_force = policy(tmp_path, "cascade: [{model: means}, {model: tried}]")
+    for stuck in ((), ("tried",)):
+        verdict = moderated(decoder, models, in_force, "coffee", stuck=stuck)
+        assert share(verdict).moderated_ms == 0
 
 
 @pytest.mark.parametrize(

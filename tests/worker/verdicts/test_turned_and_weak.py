@@ -16,10 +16,10 @@ from config.policy import load_policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import Entry, HashKind, ListSpec, Variant
-from models.pdq import hash_luma, hash_rgb
+from models.pdq import MIN_QUALITY, PdqHash, hash_luma, hash_rgb
 from sampler.decoder import Decoder
 from worker.bank.follower import InForce, always
-from worker.pipeline import Origin, Pipeline
+from worker.pipeline import Origin, Pipeline, list_matches
 
 LIVE = Origin(stream=StreamFacts(stream_id="cam-1"), capture_ms=1_000_000)
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")
@@ -74,6 +74,20 @@ def test_turned_picture_is_found_where_a_list_asks_for_it(
     assert first.rule == "known-material"
     assert {match.variant for match in first.matches} == {variant.value}
     assert hits(pipeline(decoder, [entry_of(picture, "1")]), shown) == ()
+
+
+def test_picture_that_cannot_be_hashed_for_its_bars_is_found_without_them() -> None:
+    """Wide black bars take a picture under PDQ's quality bound: whoever adds them would show known material unseen."""
+    inner = hash_rgb(photo("coffee"))
+    changes = [
+        Change.put_list(ListSpec(name="known", variants=(Variant.CROP,)), at_ms=1),
+        Change.add("known", entry_of(photo("coffee"), "1"), at_ms=1),
+    ]
+    bank = Bank(delta=Delta().applied(*changes))
+    barred = PdqHash(bits=bytes(32), quality=MIN_QUALITY - 1)
+    (match,) = list_matches(bank, barred, {Variant.CROP: (inner,)})
+    assert (match.list, match.entry, match.variant) == ("known", "1", "crop")
+    assert list_matches(bank, barred, {}) == ()
 
 
 @pytest.fixture(scope="module")

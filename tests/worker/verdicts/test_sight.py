@@ -1,0 +1,47 @@
+"""How much of a segment its samples speak for, where some had no classifier turn."""
+
+import pytest
+
+from sampler.frames import SampledSegment, SampleReason
+from worker.verdicts.sight import CLASSIFIER_FAILED, Sight
+from worker.verdicts.verdict import SampleVerdict
+
+
+def sample(seconds: float, *, looked_at: bool, hashed: bool) -> tuple[float, SampleVerdict]:
+    return seconds, SampleVerdict(
+        pts_seconds=seconds,
+        capture_ms=round(seconds * 1000),
+        reason=SampleReason.KEYFRAME,
+        keyframe=True,
+        width=640,
+        height=360,
+        pdq="00" * 32 if hashed else None,
+        pdq_quality=90 if hashed else 0,
+        matches=(),
+        scores={},
+        deduplicated=False,
+        concealed=False,
+        looked_at=looked_at,
+        flat=None,
+        frozen=False,
+        hits=(),
+    )
+
+
+@pytest.mark.parametrize(("hashed", "unhashable_seconds"), [((True, False), 0), ((False, True), 2)])
+def test_only_what_is_moderated_can_be_unhashable(hashed: tuple[bool, bool], unhashable_seconds: float) -> None:
+    """Time that failed would count as unhashable too, or hide that the lists could say nothing of the rest."""
+    segment = SampledSegment(
+        frames=(),
+        duration_seconds=4.0,
+        frames_total=100,
+        frames_decoded=2,
+        max_gap_seconds=2.0,
+        unmoderated=(),
+        cpu_seconds={},
+    )
+    instants = [sample(0.0, looked_at=True, hashed=hashed[0]), sample(2.0, looked_at=False, hashed=hashed[1])]
+    sight = Sight(segment=segment, reach_seconds=2.0, instants=instants)
+    (dark,) = sight.unmoderated()
+    assert (dark.start_seconds, dark.end_seconds, dark.reason) == (2.0, 4.0, CLASSIFIER_FAILED)
+    assert sight.unhashable_seconds() == unhashable_seconds
