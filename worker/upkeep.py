@@ -12,8 +12,8 @@ from worker.incidents.grouprecord import tell_due
 from worker.lookback import jobs as look_back_jobs
 from worker.objectstore import ObjectStore
 from worker.polling.gaps import tell_gaps
-from worker.polling.poll import SendSegment
 from worker.polling.schedule import reconcile
+from worker.polling.streampoll import SendSegment
 from worker.process import Process
 from worker.queue.taking import trim
 from worker.streams.coverage import pay_owed

@@ -6,6 +6,9 @@ from worker.polling.hls import MediaPlaylist
 MAX_PENDING_SEGMENTS = 64
 """Of one stream. One that lists more, or renames what it lists, costs others no more than this."""
 
+SMALLEST_WINDOW_SEGMENTS = 3
+"""That a live playlist lists at least (RFC 8216 section 6.2.2). One that lists fewer has just begun."""
+
 SHORTEST_DELAY_MS = 500
 """Between two polls of a stream, whatever its playlist says: more than two a second are an attack on the origin, and
 on the other streams."""
@@ -41,7 +44,7 @@ def pending_cap(cursor: Cursor, playlist: MediaPlaylist) -> int:
         cursor: as it was before `playlist` was read.
     """
     before = round(cursor.window_ms / cursor.mean_ms) if cursor.mean_ms else 0
-    return min(2 * max(playlist.listed, before), MAX_PENDING_SEGMENTS)
+    return min(2 * max(playlist.listed, before, SMALLEST_WINDOW_SEGMENTS), MAX_PENDING_SEGMENTS)
 
 
 def delay_ms(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, *, complete: bool) -> int | None:

@@ -15,7 +15,7 @@ from worker.fetching.resource import Validators
 from worker.pollfailures import tell_poll_failed
 from worker.polling.due import offered
 from worker.polling.excerpt import MAX_RENDITIONS
-from worker.polling.poll import PollFailure, poll_due
+from worker.polling.poll import BUDGET_SECONDS, PollFailure, poll_due
 from worker.polling.segments import pending_key
 from worker.polling.validators import keep_validators
 from worker.redisdb import now_ms
@@ -50,10 +50,17 @@ class Batch:
     def send(self, stream_id: str, key: str, _: float) -> None:
         self.sent.append((stream_id, key))
 
-    def poll(self, send: Callable[[str, str, float], None] | None = None) -> int:
+    def poll(
+        self, send: Callable[[str, str, float], None] | None = None, *, budget_seconds: float = BUDGET_SECONDS
+    ) -> int:
         self.redis.zadd(DUE, {name: place for place, name in enumerate([*HOSTILE, *HONEST])}, xx=True)
         return poll_due(
-            self.redis, self.fetcher, height_pixels=360, send=send or self.send, report=self.failures.append
+            self.redis,
+            self.fetcher,
+            height_pixels=360,
+            send=send or self.send,
+            report=self.failures.append,
+            budget_seconds=budget_seconds,
         )
 
     @property
@@ -270,6 +277,43 @@ def test_doubts_of_a_batch_are_settled_at_once(batch: Batch):
         gate.opened.set()
     polling.join()
     assert len(batch.sent) == 12
+    batch.check_equations()
+
+
+def test_what_a_batchs_budget_does_not_reach_is_due_at_once(batch: Batch):
+    """Origins that answer just within each time-out would hold a poll beyond its task's time limit, with all its
+    streams."""
+    held = [batch.origin.hold(f"{name}.m3u8") for name in HOSTILE]
+    assert batch.poll(budget_seconds=1.2) == len(HONEST)
+    now = now_ms(batch.redis)
+    assert all(batch.redis.zscore(DUE, name) <= now for name in HOSTILE)
+    assert batch.honest_admitted
+    for gate in held:
+        gate.opened.set()
+    batch.poll()
+    assert {stream_id for stream_id, _ in batch.sent} == {*HOSTILE, *HONEST}
+    batch.check_equations()
+
+
+def test_a_comparison_that_a_batchs_budget_does_not_reach_is_given_up(batch: Batch):
+    """An origin that never answers HEAD would keep its stream from ever being admitted again."""
+    batch.poll()
+    for stream_id, key in batch.sent:
+        if stream_id in HOSTILE:
+            keep_validators(batch.redis, stream_id, key, Validators(length_bytes=1))
+    for name in HOSTILE:
+        batch.origin.status[f"/live/{name}.m3u8"] = 503
+    batch.poll()
+    batch.origin.status.clear()
+    batch.sent.clear()
+    for name in HOSTILE:
+        batch.list(name, HEAD + f"#EXTINF:2,\n{name}.ts\n#EXTINF:2,\nnext.ts\n")
+    gates = [batch.origin.hold(f"{name}.ts", head=True) for name in HOSTILE]
+    assert batch.poll(budget_seconds=1.2) == 12
+    assert {stream_id for stream_id, _ in batch.sent} == set(HOSTILE)
+    assert all(gate.reached.is_set() for gate in gates)
+    for gate in gates:
+        gate.opened.set()
     batch.check_equations()
 
 

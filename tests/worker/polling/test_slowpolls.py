@@ -10,8 +10,9 @@ from slow_origin import DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
 
 from worker.fetching.fetch import Fetcher
 from worker.fetching.origins import AllowedOrigins
-from worker.polling.poll import PLAYLIST_TIMEOUT_SECONDS, poll_due
+from worker.polling.poll import poll_due
 from worker.polling.schedule import TICK, tick
+from worker.polling.streampoll import PLAYLIST_TIMEOUT_SECONDS
 from worker.status import show
 from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, register, unwatch, watch
 from worker.streams.slowness import SlowPart, is_slow, note_slowness, slow_key

@@ -327,6 +327,13 @@ def test_a_live_stream_has_no_more_pending_than_twice_its_window() -> None:
     assert sequences(advance(short, playlist(1, 3), now_ms=T0 + 4_000, pending=6)) == []
 
 
+def test_a_stream_that_has_just_begun_may_have_a_window_of_three_pending() -> None:
+    """Workers that are a few seconds late would skip what each stream shows first, since it lists one segment then."""
+    begun = started(0, 0).cursor
+    assert sequences(advance(begun, playlist(1, 1), now_ms=T0 + 4_000, pending=5)) == [1]
+    assert sequences(advance(begun, playlist(1, 1), now_ms=T0 + 4_000, pending=6)) == []
+
+
 def test_an_encoder_that_begins_anew_while_segments_are_pending_is_seen_at_once() -> None:
     """The first pictures after a reconnection would be skipped, since a playlist of one segment is short."""
     cursor = started(0, 5).cursor
