@@ -37,10 +37,14 @@ from config.environment import load_settings
 from config.errors import LivewardenError, SettingsError
 from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
+from worker.bank.keys import SNAPSHOT
 from worker.bank.place import Place
-from worker.broker import TRANSPORT
+from worker.bank.restoring import keep_whole
+from worker.broker import TRANSPORT, bind_queues
 from worker.confinement import check_confinement, log_unconfined
+from worker.epoch import EpochWatch
 from worker.heartbeat import touch_while_alive
+from worker.intake.keys import QUEUE as INTAKE_QUEUE
 from worker.intake.reader import keep_reading
 from worker.logsetup import escape_records
 from worker.lookback.keeper import keep_looking_back
@@ -51,7 +55,7 @@ from worker.policy.trial import TRIAL_SECONDS, try_apart
 from worker.policy.watch import watch_policy
 from worker.polling.schedule import TICK_SECONDS, tick
 from worker.presence import Presence, Role, keep_present
-from worker.process import SEED, Process, check_ready
+from worker.process import Process, check_ready
 from worker.redisdb import connect
 from worker.timedtask import TimedTask
 from worker.turns import CONTROL, CONTROL_SLOW, QUEUES
@@ -76,6 +80,7 @@ process = Process(settings)
 """Of the process that imports this; a pool child, being forked before anything in it is used, has one of its own."""
 
 _end = WorkerEnd()
+_epochs = EpochWatch(deployment=settings.deployment, begin=lambda redis: bind_queues(redis, (*QUEUES, INTAKE_QUEUE)))
 
 
 class _Task(TimedTask):
@@ -179,8 +184,7 @@ def _check(sender: Any, **_: Any) -> None:
         _unconfined = check_confinement(settings)
         process.bank.inherit(bank)
         process.policies.good = policy
-        if not redis.exists(SEED):  # a full Redis would refuse this
-            redis.set(SEED, os.urandom(32).hex(), nx=True)
+        _epochs.look(redis, SNAPSHOT)
         redis.close()
     except LivewardenError as error:
         raise SystemExit(f"livewarden: this worker does not start: {error}") from error
@@ -210,6 +214,12 @@ def _watch(**_: Any) -> None:
         target=keep_in_order,
         args=(process.redis, process.bank, Place.of(settings), settings.deployment, _stopping),
         name="livewarden-bank-keeper",
+        daemon=True,
+    ).start()
+    threading.Thread(
+        target=keep_whole,
+        args=(process.redis, process.bank, Place.of(settings), _stopping),
+        name="livewarden-bank-restorer",
         daemon=True,
     ).start()
     threading.Thread(
@@ -254,7 +264,11 @@ def _beat(**_: Any) -> None:
 
 def _give_signs(presence: Presence) -> None:
     threading.Thread(
-        target=keep_present, args=(process.redis, presence, _stopping), name=_PRESENCE, daemon=True
+        target=keep_present,
+        args=(process.redis, presence, _stopping),
+        kwargs={"before_each": lambda: _epochs.look(process.redis, SNAPSHOT)},
+        name=_PRESENCE,
+        daemon=True,
     ).start()
 
 

@@ -6,10 +6,12 @@ which platforms write, is read in another way (`worker.intake`).
 """
 
 import logging
+from collections.abc import Iterable
 from queue import Empty
 from typing import Any, Final
 
 from kombu.transport import redis, virtual
+from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
 
@@ -17,6 +19,21 @@ _log = logging.getLogger(__name__)
 
 TRANSPORT: Final = "worker.broker.Transport"
 """For Celery's setting `broker_transport`."""
+
+
+def bind_queues(client: Redis, names: Iterable[str]) -> None:
+    """Binds queues to the exchanges of their names, as kombu does when it declares them. It does so once a process: who
+    sends through an exchange, and not to a queue, loses each message where Redis lost the bindings since.
+
+    Raises:
+        RedisError: Redis failed.
+    """
+    with client.pipeline(transaction=True) as pipe:
+        for name in names:
+            member = Channel.sep.join([name, "", name])
+            pipe.sadd(Channel.keyprefix_queue % name, member)
+            pipe.sadd(Channel.keyprefix_binding_permanent % name, member)  # type: ignore[attr-defined]
+        pipe.execute()
 
 
 class QoS(redis.QoS):

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
@@ -131,12 +131,15 @@ def take_leave(redis: Redis, presence: Presence) -> None:
         pipe.execute()
 
 
-def keep_present(redis: Redis, presence: Presence, stopping: threading.Event) -> None:
-    """Gives signs of life until `stopping` is set, and then takes leave."""
+def keep_present(
+    redis: Redis, presence: Presence, stopping: threading.Event, *, before_each: Callable[[], object] = lambda: None
+) -> None:
+    """Gives signs of life until `stopping` is set, and then takes leave. `before_each`: what is done with each sign."""
     pause = 0.0
     while not stopping.wait(pause):
         pause = SIGN_SECONDS
         try:
+            before_each()
             if not presence.started_ms:
                 presence = Presence(**vars(presence) | {"started_ms": now_ms(redis)})
             give_sign(redis, presence)

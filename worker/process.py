@@ -14,7 +14,8 @@ from sampler.decoder import Decoder
 from sampler.limits import Limits
 from worker.bank.follower import Follower
 from worker.bank.place import Place
-from worker.errors import StoreError
+from worker.epoch import SEED as SEED
+from worker.epoch import plant_seed
 from worker.fetching.fetch import Fetcher
 from worker.fetching.origins import AllowedOrigins
 from worker.incidents.events import Versions
@@ -28,10 +29,6 @@ from worker.policy.trial import try_apart
 from worker.policy.watch import keep_policy
 from worker.redisdb import connect, drop_idle_connections
 from worker.verdictlog.writer import VerdictWriter
-
-SEED = "lw:seed"
-"""Secret of this deployment from which audits are drawn. It lives in Redis so that a segment that is sent again, to
-another worker, has the same plan."""
 
 SEGMENT_LIMITS = Limits(wall_seconds=5.0)
 """With the fetches before it, decoding has to stay under the task's soft time limit."""
@@ -176,9 +173,8 @@ class Process:
 
         The decoder child sees them: they tell nothing of the deployment's secret, nor of another segment's audits.
         """
-        secret = self.redis.get(SEED)
-        if secret is None:
-            raise StoreError(f"Redis: {SEED} is not set: expected a worker to have set it when it started")
+        # Gone where Redis lost its state since this worker started.
+        secret = self.redis.get(SEED) or plant_seed(self.redis)
         return hmac.digest(str(secret).encode(), segment.encode(), "sha256")
 
 

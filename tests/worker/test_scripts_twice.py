@@ -17,6 +17,7 @@ from models.bank.entries import Entry, HashKind
 from worker.bank.changelog import append
 from worker.bank.keys import CHANGES, HISTORY, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.decisions import decide
+from worker.epoch import EPOCH, EpochWatch, read_epoch
 from worker.incidents.coveragegaps import raise_coverage_gaps
 from worker.incidents.orderstore import read_in_order
 from worker.intake.batches import Batch, claim, done, give_back
@@ -115,6 +116,20 @@ class Stage:
     def presence(self) -> None:
         give_sign(self.redis, Presence.of_this_process(Role.WORKER))
         assert len(present(self.redis, Role.WORKER)) == 1
+
+    def epoch(self) -> None:
+        epochs = EpochWatch(deployment="test")
+        before = epochs.look(self.redis, SNAPSHOT)
+        self.redis.delete(EPOCH)
+        after = epochs.look(self.redis, SNAPSHOT)
+        assert (after.lost, after.bank) == (before.id, "behind")
+
+    def bank_whole(self) -> None:
+        self.epoch()
+        epoch = read_epoch(self.redis)
+        assert epoch is not None
+        assert run_script(self.redis, "bank_whole", keys=[EPOCH, REFRESHED], args=[epoch.id, '{"known": 5}'])
+        assert self.redis.hget(REFRESHED, "known") == "5"
 
     def signals(self) -> None:
         self.registered()

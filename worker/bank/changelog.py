@@ -13,6 +13,7 @@ from models.bank.delta import Change
 from models.errors import ChangeError
 from worker.bank.history import KEPT_ACTS, acts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT
+from worker.epoch import BEHIND, EPOCH
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 
 _log = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ class News:
     refreshed_ms: dict[str, int]
     """List -> when its source was last read."""
     now_ms: int
+    epoch: str = ""
+    """Redis's (`worker.epoch`); empty: nobody has begun one yet."""
+    lost: bool = False
+    """Redis lost its state, and nobody noted since that the bank is whole again."""
 
 
 def position(change_id: str) -> tuple[int, int]:
@@ -148,7 +153,8 @@ def read_news(redis: Redis, after: str) -> News:
         pipe.xrange(CHANGES, min=f"({after or START}")
         pipe.hgetall(REFRESHED)
         pipe.time()
-        pointer, elements, refreshed, (seconds, microseconds) = pipe.execute()
+        pipe.hmget(EPOCH, "id", "bank")
+        pointer, elements, refreshed, (seconds, microseconds), (epoch, bank) = pipe.execute()
     changes, unreadable = [], 0
     for change_id, fields in elements:
         try:
@@ -164,4 +170,6 @@ def read_news(redis: Redis, after: str) -> News:
         # A list of which nobody can read when it was last refreshed is stale, if it is to be refreshed at all.
         refreshed_ms={str(name): int(at_ms) for name, at_ms in refreshed.items() if _EDITION.fullmatch(str(at_ms))},
         now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
+        epoch=str(epoch or ""),
+        lost=bank == BEHIND,
     )

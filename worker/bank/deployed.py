@@ -14,6 +14,7 @@ from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, r
 from worker.bank.freshness import STALE, stale_lists
 from worker.bank.keys import SNAPSHOT
 from worker.bank.place import Place
+from worker.epoch import STATE_LOST
 from worker.errors import BankRequestError
 from worker.redisdb import store_errors
 
@@ -41,6 +42,10 @@ class Deployed:
     """How many have been made since the snapshot."""
     unreadable: int = 0
     """Changes since the snapshot that this version does not know."""
+    epoch: str = ""
+    """Redis's (`worker.epoch`) when this was read."""
+    lost: bool = False
+    """Redis lost its state, and the bank is not known to be whole again."""
 
     @property
     def behind(self) -> str:
@@ -52,7 +57,8 @@ class Deployed:
     @property
     def degraded(self) -> tuple[str, ...]:
         """Slugs of what is not as it should be."""
-        return (*((BEHIND,) if self.behind else ()), *(f"{STALE}:{name}" for name in self.stale))
+        marks = (*((BEHIND,) if self.behind else ()), *((STATE_LOST,) if self.lost else ()))
+        return (*marks, *(f"{STALE}:{name}" for name in self.stale))
 
 
 def follow(redis: Redis, place: Place, before: Deployed | None = None) -> Deployed:
@@ -122,7 +128,19 @@ def _applied(now: Deployed, news: News, *, missing: str = "") -> Deployed:
         missing=missing,
         changes=now.changes + len(news.changes) + news.unreadable,
         unreadable=now.unreadable + news.unreadable,
+        epoch=news.epoch,
+        # No epoch where there was one: nobody has noted the loss yet.
+        lost=news.lost or (not news.epoch and (bool(now.epoch) or now.lost)),
     )
+
+
+def went_back(before: Deployed, after: Deployed) -> bool:
+    """Whether Redis lost what `before` was read from: it is of another epoch, or an older snapshot is in force."""
+    if before.epoch and before.epoch != after.epoch:
+        return True
+    older = position(after.pointer.watermark) < position(before.pointer.watermark)
+    # Ids of changes begin anew after a loss: what restores the bank may seem older.
+    return older and not before.lost
 
 
 def _opened(folder: Path | None, pointer: Pointer) -> Deployed:
@@ -143,7 +161,7 @@ def _adopt(redis: Redis, place: Place) -> Deployed | None:
     pointer = Pointer(name=path.name, watermark=snapshot.watermark or START)
     _log.warning("Redis names no snapshot of the hash bank: %s is taken; changes made since may be lost", path)
     with store_errors():
-        redis.hset(SNAPSHOT, mapping={"name": pointer.name, "watermark": pointer.watermark})
+        redis.hset(SNAPSHOT, mapping={"name": pointer.name, "watermark": pointer.watermark, "adopted": 1})
     return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
 
 

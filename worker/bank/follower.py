@@ -19,7 +19,7 @@ from config.facts import ListMatch
 from models.bank.bank import EMPTY, Bank, Match
 from models.bank.entries import Variant
 from models.pdq import PdqHash
-from worker.bank.deployed import Deployed, follow, offline
+from worker.bank.deployed import Deployed, follow, offline, went_back
 from worker.bank.folder import FolderLists, load_folder, read_again
 from worker.bank.following import Following, told_by
 from worker.bank.keys import FOLLOWERS
@@ -45,6 +45,8 @@ REPORT_SECONDS = 30.0
 FORGOTTEN_MS = 3_600_000
 """After which a process that tells nothing any more is forgotten, by the next one that starts."""
 
+HELD_SECONDS = 60.0
+"""What was held for longer (>) is of an earlier loss: of one an older snapshot may show first, then a new epoch."""
 
 _ANY = PdqHash(bits=bytes(32), quality=100)
 
@@ -112,6 +114,9 @@ class Follower:
         self._thread: threading.Thread | None = None
         self._folder: FolderLists | None = None
         self._deployed: Deployed | None = None
+        self.held: Deployed | None = None
+        """The bank as it was when Redis lost its state; None: that never happened, or this bank is whole again."""
+        self._held_at = 0.0
         self._followed_at: float | None = None
         self._looked_at: float | None = None
         self._stale: tuple[str, ...] = ()
@@ -152,6 +157,7 @@ class Follower:
 
     def start(self) -> None:
         """Looks again and again in a thread. Where nothing usable is there `in_force` says so."""
+        self._lock = threading.Lock()  # a thread of the process that this one was forked from may have had the other
         try:
             self.look()
         except LivewardenError as error:
@@ -183,8 +189,18 @@ class Follower:
                 _log.warning("the hash bank is not followed: %s", error)
                 deployed = Deployed(bank=offline(self._place)) if self._deployed is None else self._deployed
             else:
+                self._hold(deployed)
                 self._deployed = deployed
             self._take_over(deployed, folder)
+
+    def _hold(self, deployed: Deployed) -> None:
+        """Holds what there was before `deployed`, if Redis lost it."""
+        before = self._deployed
+        if before is None or not went_back(before, deployed):
+            return
+        now = time.monotonic()
+        if self.held is None or (not before.lost and now - self._held_at > HELD_SECONDS):
+            self.held, self._held_at = before, now
 
     def _take_over(self, deployed: Deployed, folder: FolderLists) -> None:
         bank = self._in_force.bank

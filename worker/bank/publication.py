@@ -46,6 +46,7 @@ def publish(
     refreshed: str = "",
     act: Callable[[], Act] | None = None,
     wait_seconds: float = 0.0,
+    brings_more: bool = False,
     due: Callable[[Deployed], bool] = lambda _: True,
 ) -> Snapshot | None:
     """Writes what `contents` makes of the bank as a new snapshot, and puts it in force. None: it is not `due` any more.
@@ -56,6 +57,7 @@ def publish(
         refreshed: the list whose source was read whole thereby.
         act: asked, once all is written, what is to be recorded; None: nobody did anything.
         wait_seconds: for another writer to end.
+        brings_more: `contents` has what no change tells, as where a list was read whole.
 
     Raises:
         BankRequestError: another writer is at work, or the bank in force cannot be read whole.
@@ -90,7 +92,7 @@ def publish(
                     deployed.position or START,
                     refreshed,
                     deployed.changes,
-                    int(bool(refreshed)),
+                    int(brings_more or bool(refreshed)),
                     digest,
                     json.dumps([] if act is None else [act().to_json()]),
                     KEPT_ACTS,

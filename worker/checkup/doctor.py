@@ -22,6 +22,7 @@ from sampler.decoder import Decoder
 from worker.bank.doctor import examine_bank
 from worker.bank.opening import open_what_is_there
 from worker.cardfile import card_png
+from worker.checkup.epochdoctor import examine_epoch
 from worker.checkup.failingdoctor import examine_failing
 from worker.checkup.intakedoctor import examine_intake
 from worker.checkup.livedoctor import examine_live
@@ -70,6 +71,7 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
         stuck = yield from examine_stuck(settings, [classifier.name for classifier in classifiers])
         yield _test_card(settings, lists, [one for one in classifiers if one.name not in stuck], when_stuck)
     yield from examine_redis(settings.redis_url.get_secret_value())
+    yield from examine_epoch(settings)
     yield from examine_live(settings)
     yield from examine_intake(settings)
     yield from examine_bank(settings)

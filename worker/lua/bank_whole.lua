@@ -1,0 +1,12 @@
+-- Notes that the bank is whole again after a loss, with the times at which its lists were refreshed before it; safe to
+-- be sent twice.
+-- KEYS: epoch, times at which lists were refreshed. ARGV: id of the epoch, {list: ms} as JSON.
+-- Returns 1, or 0 if the epoch is another one by now: nothing was written.
+if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'bank', 'whole')
+for list, ms in pairs(cjson.decode(ARGV[2])) do
+  redis.call('HSETNX', KEYS[2], list, ms)
+end
+return 1

@@ -1,0 +1,42 @@
+--@once
+-- A sign that Redis still has what it was given: its epoch ends where that was lost, and another one begins.
+-- KEYS: epoch, snapshot in force of the hash bank.
+-- ARGV: id for a new epoch; then what the caller was answered last: id ('' if nothing yet), its `alive_ms`, and the
+--   `alive_ms` that even a Redis which lost its last seconds, as `appendfsync everysec` may, still has (0: none yet).
+-- Returns {id, begun_ms, alive_ms, lost, since_ms, found, bank}, '' for what is not there.
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local seen, seen_ms, firm_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local function text(ms)
+  return string.format('%.0f', ms)
+end
+
+local id, alive = unpack(redis.call('HMGET', KEYS[1], 'id', 'alive_ms'))
+-- It only ever rises, whatever the clock does: one that is lower than before is an older copy's.
+local alive_ms = tonumber(alive or 0) or 0
+local copy = id and id == seen and alive_ms < firm_ms
+if not id or copy then
+  id, alive_ms = ARGV[1], 0
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'id', id, 'begun_ms', text(now_ms), 'found', copy and 'older_copy' or 'nothing')
+end
+alive_ms = math.max(alive_ms, now_ms)
+redis.call('HSET', KEYS[1], 'alive_ms', text(alive_ms))
+
+local lost = ''
+if redis.call('HDEL', KEYS[2], 'adopted') == 1 then
+  lost = 'unknown'  -- nobody who lived in it is left, but the bank's folder shows that there was one
+end
+if seen ~= '' and seen ~= id then
+  lost = seen
+  local since_ms = tonumber(redis.call('HGET', KEYS[1], 'since_ms') or 0)
+  redis.call('HSET', KEYS[1], 'since_ms', text(math.max(since_ms, math.min(seen_ms, now_ms))))
+end
+if lost ~= '' and redis.call('HSETNX', KEYS[1], 'lost', lost) == 1 then
+  redis.call('HSET', KEYS[1], 'bank', 'behind')
+end
+local answer = redis.call('HMGET', KEYS[1], 'id', 'begun_ms', 'alive_ms', 'lost', 'since_ms', 'found', 'bank')
+for place = 1, 7 do
+  answer[place] = answer[place] or ''
+end
+return answer
