@@ -2,11 +2,13 @@
 -- Takes a batch of streams that are due for a poll, each under a lease: until it is over, nobody else polls them.
 -- Polls that never ended may have killed their process: the more of them a stream has had in a row, the fewer others are
 -- taken along with it, so that soon it is alone.
--- KEYS: due set, mark of this batch. ARGV: most streams, lease in milliseconds, prefix of the stream hashes, longest
---   time in ms for which a stream is not due.
+-- KEYS: due set, mark of this batch, epoch. ARGV: most streams, lease in milliseconds, prefix of the stream hashes,
+--   longest time in ms for which a stream is not due, time in ms after a loss of state within which streams are registered
+--   anew.
 -- Returns for each: id, poll token, generation, url, cursor ('' if none), risk prior, rendition's url ('' if none),
 --   renditions tried as JSON ('' if none), rendition that turned out to have no pictures ('' if none), when it was
---   registered ('' if that is not known), purpose, polls begun in a row, with this one.
+--   registered ('' if that is not known), purpose, since when it may have been watched in state that was lost ('' if it
+--   was not), polls begun in a row, with this one.
 -- Sent twice it gives the same streams, as long as they are still this batch's: whole answers, with all cursors, would be
 -- too large to be kept (`once`).
 local time = redis.call('TIME')
@@ -52,14 +54,21 @@ else
     redis.call('SET', KEYS[2], table.concat(marks, ' '), 'PX', ARGV[2])
   end
 end
+local begun_ms, lost_since_ms = unpack(redis.call('HMGET', KEYS[3], 'begun_ms', 'since_ms'))
 local taken = {}
 for _, id in ipairs(ids) do
   local fields = redis.call('HMGET', ARGV[3] .. id, 'poll_token', 'generation', 'url', 'cursor', 'risk_prior',
-    'media_url', 'tried', 'no_video', 'registered_ms', 'purpose', 'polls_begun')
+    'media_url', 'tried', 'no_video', 'registered_ms', 'purpose', 'watches', 'polls_begun')
   local row = {id}
-  for i = 1, 11 do
+  for i = 1, 12 do
     row[i + 1] = fields[i] or ''
   end
+  -- A platform answers a loss by registering its streams anew; what it registers for the first time long after it, or
+  -- again, is nothing that was lost.
+  local registered_ms = tonumber(fields[9] or '')
+  local lost = lost_since_ms and registered_ms and fields[11] == '1' and registered_ms >= tonumber(lost_since_ms)
+    and registered_ms <= begun_ms + ARGV[5]
+  row[12] = lost and lost_since_ms or ''
   table.insert(taken, row)
 end
 return taken

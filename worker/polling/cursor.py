@@ -42,6 +42,8 @@ class Cursor:
     """`Rendition.name`, or any fixed name where there is no master playlist."""
     watched_since_ms: int | None = None
     """When this watch was registered."""
+    lost_since_ms: int | None = None
+    """Since when it may have been watched before, in state that Redis lost; None: it was not."""
     epoch: int = 0
     """Counts the times that the origin started over."""
     state: StreamState = StreamState.STARTING

@@ -8,6 +8,7 @@ from typing import Self
 
 from redis import Redis
 
+from worker.epoch import EPOCH
 from worker.polling.cursor import Cursor
 from worker.polling.gaps import missing_member
 from worker.polling.outcome import MissedReason
@@ -33,6 +34,9 @@ what it lists meanwhile would go unseen where it is still of no use."""
 
 LONGEST_OFFER_SECONDS = 60.0
 """An offer that lasts longer was made before Redis's clock went back: who made it may be gone."""
+
+REGISTERED_ANEW_MS = 600_000
+"""After a loss of state: a stream that is registered for the first time within it was probably watched before."""
 
 _BATCHES = "lw:polls:"
 _PLACES = "lw:polls:places"
@@ -78,12 +82,16 @@ class DueStream:
         Raises:
             ValueError, TypeError, KeyError, AttributeError: it is damaged.
         """
-        generation, url, text, risk_prior, media_url, tried, no_video, registered, purpose = taken.fields
+        generation, url, text, risk_prior, media_url, tried, no_video, registered, purpose, lost_since = taken.fields
         cursor = Cursor.from_json(text) if text else Cursor(generation=int(generation), rendition=SOLE_RENDITION)
         return cls(
             stream_id=taken.stream_id,
             token=taken.token,
-            cursor=replace(cursor, watched_since_ms=int(registered) if registered else None),
+            cursor=replace(
+                cursor,
+                watched_since_ms=int(registered) if registered else None,
+                lost_since_ms=int(lost_since) if lost_since else None,
+            ),
             url=url,
             media_url=media_url,
             risk_prior=float(risk_prior or 0.0),
@@ -106,8 +114,8 @@ def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[Taken]:
     rows = run_script(
         redis,
         "take_due",
-        keys=[due, _BATCHES + token_hex(16)],
-        args=[most, POLL_LEASE_MS, stream_key(""), LONGEST_DUE_MS],
+        keys=[due, _BATCHES + token_hex(16), EPOCH],
+        args=[most, POLL_LEASE_MS, stream_key(""), LONGEST_DUE_MS, REGISTERED_ANEW_MS],
     )
     return [
         Taken(

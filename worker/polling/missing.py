@@ -85,15 +85,23 @@ def at_end(cursor: Cursor, now_ms: int) -> tuple[list[Missed], dict[str, int]]:
 
 
 def before_first(cursor: Cursor, playlist: MediaPlaylist, now_ms: int) -> list[Missed]:
-    """What was streamed since the stream was registered and before all that the first playlist lists."""
-    if cursor.watched_since_ms is None:
-        return []
-    unlisted_ms = now_ms - cursor.watched_since_ms - playlist.window_ms
-    # By its numbers the stream may have begun later, or with what is listed.
-    duration_ms = min(unlisted_ms, playlist.mean_times(playlist.first_sequence))
-    if duration_ms <= 0:
-        return []
-    return [Missed(reason=MissedReason.UNREACHABLE, duration_ms=duration_ms, capture_ms=cursor.watched_since_ms)]
+    """What was streamed since the stream was registered and before all that the first playlist lists, and before that
+    since it was last watched in state that Redis lost."""
+
+    def unlisted_ms(since_ms: int | None) -> int:
+        if since_ms is None:
+            return 0
+        # By its numbers the stream may have begun later, or with what is listed.
+        return max(0, min(now_ms - since_ms - playlist.window_ms, playlist.mean_times(playlist.first_sequence)))
+
+    registered_ms, lost_ms = cursor.watched_since_ms, cursor.lost_since_ms
+    unreachable_ms = unlisted_ms(registered_ms)
+    missed = []
+    if lost_ms is not None and (before_ms := unlisted_ms(lost_ms) - unreachable_ms) > 0:
+        missed.append(Missed(reason=MissedReason.STATE_LOST, duration_ms=before_ms, capture_ms=lost_ms))
+    if registered_ms is not None and unreachable_ms:
+        missed.append(Missed(reason=MissedReason.UNREACHABLE, duration_ms=unreachable_ms, capture_ms=registered_ms))
+    return missed
 
 
 def waits(cursor: Cursor) -> bool:

@@ -29,6 +29,8 @@ class MissedReason(StrEnum):
     UNREACHABLE = "unreachable"
     """It could not be read, or had nothing yet, by the wall clock: while this lasts, before the first playlist, and
     where the watch ended by it."""
+    STATE_LOST = "state_lost"
+    """Redis lost its state: before the stream was registered anew, since a living process last saw that state."""
     STALLED = "stalled"
     """The playlist does not go on, by the wall clock; only while this lasts."""
     GAP = "gap"

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
+from worker.epoch import EPOCH
 from worker.polling.admission import admit
 from worker.polling.cursor import Cursor
-from worker.polling.due import POLL_LEASE_MS, DueStream, Taken, note_error, release, take_due
+from worker.polling.due import POLL_LEASE_MS, REGISTERED_ANEW_MS, DueStream, Taken, note_error, release, take_due
 from worker.polling.hls import MediaPlaylist, Segment
 from worker.polling.segments import (
     OVERDUE,
@@ -53,14 +54,12 @@ def test_a_batch_whose_answer_was_lost_is_taken_again(redis: Redis):
     """After a lost connection a batch of streams would rest until its lease is over."""
     for name in ("a", "b"):
         watch(redis, register(name, "http://o.example/live.m3u8", url_template="", legal_basis=""))
-    first, second = (
-        run_script(redis, "take_due", keys=[DUE, "lw:polls:t"], args=[50, POLL_LEASE_MS, stream_key(""), 120_000])
-        for _ in range(2)
-    )
+    keys, args = [DUE, "lw:polls:t", EPOCH], [50, POLL_LEASE_MS, stream_key(""), 120_000, REGISTERED_ANEW_MS]
+    first, second = (run_script(redis, "take_due", keys=keys, args=args) for _ in range(2))
     assert first == second
     assert [row[0] for row in first] == ["a", "b"]
     watch(redis, register("a", "http://o.example/other.m3u8", url_template="", legal_basis=""))
-    third = run_script(redis, "take_due", keys=[DUE, "lw:polls:t"], args=[50, POLL_LEASE_MS, stream_key(""), 120_000])
+    third = run_script(redis, "take_due", keys=keys, args=args)
     assert [row[0] for row in third] == ["b"], "who was registered anew is not this batch's any more"
 
 

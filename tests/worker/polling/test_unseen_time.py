@@ -11,7 +11,9 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from worker.cli.streams import app
+from worker.epoch import EPOCH
 from worker.polling.gaps import tell_gaps
+from worker.redisdb import now_ms
 from worker.streams.coverage import pay_owed
 from worker.streams.registry import stream_key, unwatch
 
@@ -220,3 +222,68 @@ def test_an_operator_reads_since_when(platform: Platform, monkeypatch: pytest.Mo
     assert shown.exit_code == 0, shown.output
     assert "unreachable since" in shown.output
     assert "missed: unreachable" in shown.output
+
+
+def lost(platform: Platform, *, since_ms: int, begun_ms: int) -> None:
+    """Redis lost its state: last seen then, and noticed then, in ms before now."""
+    now = now_ms(platform.redis)
+    platform.redis.hset(EPOCH, mapping={"id": "b", "since_ms": now - since_ms, "begun_ms": now - begun_ms, "lost": "a"})
+
+
+def test_time_of_a_state_that_was_lost_is_missed_once(platform: Platform):
+    """A platform registers its streams anew, and nobody would know for how long they went unseen."""
+    origin = platform.origins[0]
+    for index in range(100):
+        origin.add(f"{index}.ts", b"x")
+    lost(platform, since_ms=MINUTE_MS, begun_ms=20_000)
+    platform.watch("s", origin)
+    platform.watch("wrong", origin, path="nothing.m3u8")
+    record = platform.poll("s")
+    assert set(record["reasons"]) == {"missed: state_lost"}
+    assert 47 <= record["missed_seconds"] < 55, "but for the twelve seconds that are listed"
+    assert record["elapsed_seconds"] == pytest.approx(record["missed_seconds"] + 12)
+    platform.settle("s")
+    origin.add("100.ts", b"x")
+    assert platform.poll("s")["missed_seconds"] == record["missed_seconds"]
+    # What is registered anew and cannot be read is missed for its own reason, from then on.
+    platform.poll("wrong")
+    platform.let_pass("wrong", MINUTE_MS)
+    assert set(platform.show("wrong")["reasons"]) == {"missed: unreachable"}
+    # Taken off and registered again it is another watch, and nothing was lost before that.
+    unwatch(platform.redis, "s")
+    platform.watch("s", origin)
+    assert platform.poll("s")["reasons"]["missed: state_lost"] == record["missed_seconds"]
+
+
+def test_what_the_first_poll_comes_late_for_is_not_missed_for_a_lost_state(platform: Platform):
+    """The ledger would blame Redis for what is an origin's fault."""
+    origin = platform.origins[0]
+    for index in range(100):
+        origin.add(f"{index}.ts", b"x")
+    lost(platform, since_ms=MINUTE_MS, begun_ms=MINUTE_MS)
+    platform.watch("s", origin)
+    platform.let_pass("s", 30_000)
+    reasons = platform.poll("s")["reasons"]
+    assert 17 <= reasons["missed: unreachable"] < 20
+    assert 29 <= reasons["missed: state_lost"] < 33
+
+
+@pytest.mark.parametrize("listed", [4, 6])
+def test_a_broadcast_that_began_later_has_lost_nothing(platform: Platform, listed: int):
+    """Each broadcast that begins after a loss would seem to have been missed for minutes."""
+    origin = platform.origins[0]
+    for index in range(listed):
+        origin.add(f"{index}.ts", b"x")
+    lost(platform, since_ms=5 * MINUTE_MS, begun_ms=5 * MINUTE_MS)
+    platform.watch("s", origin)
+    assert platform.poll("s")["missed_seconds"] == 0
+
+
+def test_a_stream_that_is_registered_long_after_a_loss_has_lost_nothing(platform: Platform):
+    """Every new stream of the following weeks would count time that nobody had asked for."""
+    origin = platform.origins[0]
+    for index in range(1_000):
+        origin.add(f"{index}.ts", b"x")
+    lost(platform, since_ms=12 * MINUTE_MS, begun_ms=11 * MINUTE_MS)
+    platform.watch("s", origin)
+    assert platform.poll("s")["missed_seconds"] == 0
