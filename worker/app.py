@@ -195,6 +195,7 @@ def _build(**_: Any) -> None:
     """In each pool child, before its first task. What fails here was well when the worker started: weights may have
     been changed since."""
     cv2.setNumThreads(1)
+    process.forked()
     try:
         process.warm_up()
     except LivewardenError as error:
@@ -266,7 +267,7 @@ def _give_signs(presence: Presence) -> None:
     threading.Thread(
         target=keep_present,
         args=(process.redis, presence, _stopping),
-        kwargs={"before_each": lambda: _epochs.look(process.redis, SNAPSHOT)},
+        kwargs={"after_each": lambda: _epochs.look(process.redis, SNAPSHOT)},
         name=_PRESENCE,
         daemon=True,
     ).start()

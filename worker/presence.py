@@ -132,17 +132,17 @@ def take_leave(redis: Redis, presence: Presence) -> None:
 
 
 def keep_present(
-    redis: Redis, presence: Presence, stopping: threading.Event, *, before_each: Callable[[], object] = lambda: None
+    redis: Redis, presence: Presence, stopping: threading.Event, *, after_each: Callable[[], object] = lambda: None
 ) -> None:
-    """Gives signs of life until `stopping` is set, and then takes leave. `before_each`: what is done with each sign."""
+    """Gives signs of life until `stopping` is set, and then takes leave. `after_each`: what is done with each sign."""
     pause = 0.0
     while not stopping.wait(pause):
         pause = SIGN_SECONDS
         try:
-            before_each()
             if not presence.started_ms:
                 presence = Presence(**vars(presence) | {"started_ms": now_ms(redis)})
             give_sign(redis, presence)
+            after_each()
         except (RedisError, StoreError, OSError) as error:
             _log.warning("no sign of life: %s", error)
     with suppress(RedisError, OSError):

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from redis import Redis
 
@@ -131,6 +132,21 @@ class Process:
     def pipeline(self) -> Pipeline:
         """Sampler, models and policy, joined."""
         return self.judging.pipeline
+
+    def forked(self) -> None:
+        """Goes on in a process that was forked: with connections of its own, and what was read of the bank before.
+
+        A thread of the other one may have held a lock of its client or follower, which stays locked here for ever.
+        """
+        bank = self.bank
+        left = [self.__dict__.pop(name, None) for name in ("redis", "bank", "last_words")]
+        self._of_the_other.extend(left)
+        self.bank.inherit(bank)
+
+    @cached_property
+    def _of_the_other(self) -> list[Any]:
+        """What is never touched again; a client that is collected closes itself, for which it wants its lock."""
+        return []
 
     def warm_up(self) -> None:
         """Opens the bank, builds models' sessions, and follows bank and policy: now, not within the first segment's

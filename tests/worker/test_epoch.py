@@ -18,6 +18,7 @@ from worker.checkup.epochdoctor import diagnose
 from worker.diagnosis import State
 from worker.epoch import EPOCH, FORGIVEN_MS, SEED, Epoch, EpochWatch, read_epoch
 from worker.operations import OPERATIONS
+from worker.process import Process
 from worker.redisdb import connect
 
 
@@ -123,6 +124,17 @@ def test_a_loss_that_nobody_lived_through_is_known_by_the_folder_of_the_bank(red
     one.signs_for(2_500)
     (loss,) = losses(redis)
     assert loss["since"] is None
+
+
+def test_a_segment_that_begins_right_after_a_loss_has_audits(redis: Redis, process: Process) -> None:
+    """Each would fail until somebody gives a sign."""
+    before = process.seed("segment")
+    redis.flushall()
+    after = process.seed("segment")
+    assert after != before
+    assert process.seed("segment") == after
+    Living(redis).sign()
+    assert process.seed("segment") == after
 
 
 def test_who_sends_through_an_exchange_is_heard_after_a_loss(redis: Redis, redis_url: str) -> None:

@@ -157,7 +157,6 @@ class Follower:
 
     def start(self) -> None:
         """Looks again and again in a thread. Where nothing usable is there `in_force` says so."""
-        self._lock = threading.Lock()  # a thread of the process that this one was forked from may have had the other
         try:
             self.look()
         except LivewardenError as error:

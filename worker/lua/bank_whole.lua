@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- Runs where Redis is full too (allow-oom): what it writes is small.
 -- Notes that the bank is whole again after a loss, with the times at which its lists were refreshed before it; safe to
 -- be sent twice.
 -- KEYS: epoch, times at which lists were refreshed. ARGV: id of the epoch, {list: ms} as JSON.

@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 --@once
+-- Runs where Redis is full too (allow-oom): what it writes is small, and one that is full has not lost its state.
 -- A sign that Redis still has what it was given: its epoch ends where that was lost, and another one begins.
 -- KEYS: epoch, snapshot in force of the hash bank.
 -- ARGV: id for a new epoch; then what the caller was answered last: id ('' if nothing yet), its `alive_ms`, and the

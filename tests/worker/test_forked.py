@@ -1,0 +1,38 @@
+"""A pool child is forked while threads of its worker's main process use Redis and follow the bank."""
+
+import os
+import signal
+import threading
+
+from hls_origin import Gate, eventually
+from redis import Redis
+
+from worker.process import Process
+
+
+def test_a_child_does_not_wait_for_locks_of_the_process_that_it_was_forked_from(process: Process, redis: Redis):
+    """A child that replaces one which died would hang, and what it was given wait for a minute."""
+    process.bank.look()
+    gate = Gate()
+
+    def hold() -> None:
+        with process.redis.connection_pool._lock, process.bank._lock:
+            gate.reached.set()
+            gate.opened.wait(60)
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    assert gate.reached.wait(10)
+    child = os.fork()
+    if not child:
+        process.forked()
+        process.bank.look()
+        process.redis.set("forked", "goes on")
+        os._exit(0)
+    gate.opened.set()
+    holding.join()
+    try:
+        eventually(lambda: redis.get("forked"), within_seconds=10, what="the child hangs")
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
