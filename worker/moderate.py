@@ -3,10 +3,9 @@
 A segment is left pending only where another try may help; then the reconciler sends it again.
 """
 
-import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,19 +13,15 @@ from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
-from config.facts import Coverage, SegmentFacts, StreamFacts
 from sampler.errors import DecoderError, SamplerError
+from worker.closing import close_seen, close_unseen, gate_key
 from worker.errors import FetchError, OutOfTimeError
 from worker.fetching.fetch import Fetched
 from worker.fetching.resource import ByteRange
-from worker.incidents.events import Occasion
-from worker.incidents.settlement import Settled, settle
 from worker.pace import Pace
 from worker.pipeline import Origin
 from worker.policy.breaker import stuck_among, stuck_keys
 from worker.policy.judging import Judging
-from worker.polling.due import no_video_mark
-from worker.polling.hls import rendition_of
 from worker.polling.segments import (
     FIRST_DEADLINE_MS,
     Begun,
@@ -35,20 +30,14 @@ from worker.polling.segments import (
     begin,
     defer,
     end_trial,
-    series_of,
     unread_ms,
 )
 from worker.polling.validators import keep_validators
 from worker.process import Process
-from worker.redisdb import now_ms, run_script
-from worker.softlimit import soft_limit
-from worker.streams.coverage import COUNT, entry
+from worker.redisdb import now_ms
 from worker.streams.signals import stream_facts
 from worker.streams.slowness import QUICK_SECONDS, SlowPart, note_slowness
-from worker.verdictlog.rows import rows_of
-from worker.verdicts.accounting import LedgerShare
 from worker.verdicts.gate import GateState
-from worker.verdicts.verdict import SegmentVerdict
 
 _log = logging.getLogger(__name__)
 
@@ -78,13 +67,6 @@ GRACE_MS = 10_000
 _FINAL_REASONS = frozenset({"refused_origin", "bad_url", "redirect_loop", "too_large"})
 """Failed fetches that another try would not change."""
 
-_NO_VIDEO_REASONS = frozenset({"no_video", "audio_only"})
-"""After which the poll moves on to another rendition, if there is one."""
-
-GATE_KEPT_SECONDS = 300
-"""Well above the 30 s for which the gate lets a picture pass for another."""
-
-
 PassOn = Callable[[str, str], None]
 """Sends a segment, as (stream ID, segment key), to where its stream belongs by now: if it is slow, to where slow ones
 take turns."""
@@ -107,7 +89,7 @@ def moderate_segment(process: Process, stream_id: str, segment_key: str, *, pass
         return
     if begun.losses >= MAX_LOSSES:
         _end_trial(process, stream_id, begun, pass_on, quick=False)
-        _fail(process, judging, stream_id, begun.record, "worker_lost")
+        close_unseen(process, judging, stream_id, begun.record, "worker_lost")
         return
     if begun.losses >= LOSSES_BEFORE_SLOW and pass_on is not None:
         _hand_over(process, stream_id, begun, pass_on)
@@ -143,11 +125,11 @@ def _moderate(
         if not record.duration_ms:
             record = replace(record, duration_ms=unread_ms(process.redis, stream_id))
         _log.warning("stream %s segment %s: its record in Redis cannot be read", stream_id, record.key)
-        _fail(process, judging, stream_id, record, "damaged_record")
+        close_unseen(process, judging, stream_id, record, "damaged_record")
         return
     if record.encryption is not None:
         _end_trial(process, stream_id, begun, pass_on, quick=True)
-        _fail(process, judging, stream_id, record, "encrypted")
+        close_unseen(process, judging, stream_id, record, "encrypted")
         return
     try:
         with pace.fetching():
@@ -179,15 +161,15 @@ def _moderate(
     except DecoderError as error:
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
         if begun.deaths + 1 >= MAX_DECODER_DEATHS:
-            _fail(process, judging, stream_id, record, "quarantined")
+            close_unseen(process, judging, stream_id, record, "quarantined")
         else:
             defer(process.redis, stream_id, begun, delay_ms=0, counts="deaths")
         return
     except SamplerError as error:
         _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
-        _fail(process, judging, stream_id, record, error.reason)
+        close_unseen(process, judging, stream_id, record, error.reason)
         return
-    _settle(process, judging, facts, record, verdict)
+    close_seen(process, judging, facts, record, verdict)
 
 
 def _end_trial(process: Process, stream_id: str, begun: Begun, pass_on: PassOn | None, *, quick: bool) -> None:
@@ -248,144 +230,7 @@ def _after_failed_fetch(process: Process, judging: Judging, stream_id: str, begu
     if error.reason not in _FINAL_REASONS and may_come and begun.fetches < len(RETRY_DELAYS_MS):
         defer(process.redis, stream_id, begun, delay_ms=RETRY_DELAYS_MS[begun.fetches], counts="fetches")
         return
-    _fail(process, judging, stream_id, record, "lost" if error.gone else error.reason)
-
-
-def _fail(process: Process, judging: Judging, stream_id: str, record: SegmentRecord, reason: str) -> None:
-    """Closes a segment of which nothing was seen."""
-    facts = stream_facts(process.redis, stream_id, purpose=record.purpose)
-    share = LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={reason: record.duration_ms})
-    mark = no_video_mark(record.generation, rendition_of(record.key)) if reason in _NO_VIDEO_REASONS else None
-    _close(process, judging, record, share, _occasion(process, judging, facts, record), no_video=mark)
-
-
-def _settle(
-    process: Process, judging: Judging, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict
-) -> None:
-    degraded = (*verdict.degraded, *process.verdict_log.degraded)
-    occasion = _occasion(process, judging, facts, record, lists=verdict.list_versions, degraded=degraded)
-    _close(process, judging, record, verdict.ledger_share(record.duration_ms), occasion, verdict)
-    if verdict.gate is not None:
-        _keep_gate(process.redis, facts.stream_id, record, verdict.gate)
-
-
-def _close(
-    process: Process,
-    judging: Judging,
-    record: SegmentRecord,
-    share: LedgerShare,
-    occasion: Occasion,
-    verdict: SegmentVerdict | None = None,
-    *,
-    no_video: str | None = None,
-) -> None:
-    """Publishes what is to be told and settles the segment, in one step, and returns when that is on disk.
-
-    What is in the log comes after that, so that nothing is there twice.
-    """
-    stream_fields = {} if no_video is None else {"no_video": no_video}
-    if verdict is not None:
-        stream_fields = _last_seen(process.redis, record, verdict) | {"degraded": json.dumps(occasion.degraded)}
-        stream_fields["no_video"] = ""
-    with soft_limit.commit():
-        _commit(process, judging, record, share, occasion, verdict, stream_fields)
-
-
-def _commit(
-    process: Process,
-    judging: Judging,
-    record: SegmentRecord,
-    share: LedgerShare,
-    occasion: Occasion,
-    verdict: SegmentVerdict | None,
-    stream_fields: Mapping[str, str],
-) -> None:
-    samples = () if verdict is None else verdict.samples
-    # The capture end of the latest segment that has ended, for the lag by the clock.
-    stream_fields = {**stream_fields, "settled_until_ms": str(record.capture_ms + record.duration_ms)}
-    settled = settle(
-        process.redis,
-        occasion=occasion,
-        hits=() if verdict is None else verdict.hits,
-        policy=judging.policy,
-        coverage_increments=_coverage(share, {} if verdict is None else verdict.counts),
-        stream_fields=stream_fields,
-        segment=SegmentFacts(
-            key=record.key,
-            series=series_of(record.generation, record.epoch),
-            capture_ms=record.capture_ms,
-            stream=occasion.stream,
-            samples=tuple(sample.facts for sample in samples),
-            coverage=Coverage.of_ms(
-                segment_ms=record.duration_ms,
-                moderated_ms=share.moderated_ms,
-                unhashable_ms=share.unhashable_ms,
-                failed_ms=sum(share.failed_ms.values()),
-            ),
-        ),
-    )
-    if settled.outcome is not Settled.SETTLED:
-        return
-    now = now_ms(process.redis)
-    rows = rows_of(
-        replace(occasion, degraded=tuple(sorted({*occasion.degraded, *settled.problems}))),
-        samples,
-        share,
-        epoch=record.epoch,
-        begin_ms=record.capture_ms,
-        segment_ms=record.duration_ms,
-        settled_ms=now if settled.settled_ms is None else settled.settled_ms,
-        settled_after=settled.version,
-        max_gap_seconds=None if verdict is None else verdict.max_gap_seconds,
-        silent=settled.silent,
-    )
-    process.verdict_log.add(rows, now_ms=now, judged_by=None if verdict is None else verdict.bank)
-
-
-def _coverage(share: LedgerShare, counts: Mapping[str, int]) -> dict[str, int]:
-    """What the segment adds to the stream's ledger."""
-    amounts = {
-        "moderated": share.moderated_ms,
-        "unhashable": share.unhashable_ms,
-        **{entry("failed", reason): ms for reason, ms in share.failed_ms.items()},
-        f"{COUNT}segments": 1,
-        **{f"{COUNT}{what}": count for what, count in counts.items()},
-    }
-    return {field: amount for field, amount in amounts.items() if amount}
-
-
-def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> dict[str, str]:
-    """For the eyes of operators; of segments that end out of order the last to end counts."""
-    last = verdict.samples[-1] if verdict.samples else None
-    fields = {"lag_ms": str(max(0, now_ms(redis) - record.capture_ms - record.duration_ms))}
-    if last is not None:
-        fields["last_scores"] = json.dumps({name: round(score, 4) for name, score in last.scores.items()})
-        fields["still"] = last.flat or ("frozen" if last.frozen else "")
-    return fields
-
-
-def _occasion(
-    process: Process,
-    judging: Judging,
-    facts: StreamFacts,
-    record: SegmentRecord,
-    *,
-    lists: Mapping[str, str] | None = None,
-    degraded: tuple[str, ...] = (),
-) -> Occasion:
-    return Occasion(
-        stream=facts,
-        generation=record.generation,
-        segment_key=record.key,
-        deployment=process.settings.deployment,
-        versions=process.versions(judging, lists, drill=facts.drill),
-        degraded=degraded,
-    )
-
-
-def gate_key(stream_id: str) -> str:
-    """Hash: generation and epoch to the picture last classified."""
-    return f"lw:gate:{stream_id}"
+    close_unseen(process, judging, stream_id, record, "lost" if error.gone else error.reason)
 
 
 def _before_judging(
@@ -399,12 +244,3 @@ def _before_judging(
         kept, found, (seconds, microseconds) = pipe.execute()
     now = int(seconds) * 1000 + int(microseconds) // 1000
     return None if kept is None else GateState.read(str(kept)), stuck_among(models, found, now_ms=now), now
-
-
-def _keep_gate(redis: Redis, stream_id: str, record: SegmentRecord, gate: GateState) -> None:
-    run_script(
-        redis,
-        "keep_gate",
-        keys=[gate_key(stream_id)],
-        args=[f"{record.generation}.{record.epoch}", gate.capture_ms, gate.to_json(), GATE_KEPT_SECONDS],
-    )

@@ -14,7 +14,8 @@ from worker.polling.segments import pending_key, pending_ms
 from worker.presence import LIFE_MS, Role, list_key, newest_sign_ms
 from worker.streams.attention import Attention, lag_ms
 from worker.streams.coverage import Provisional, coverage_key, summary, with_owed
-from worker.streams.registry import check_stream_id, signals_key, stream_ids, stream_key
+from worker.streams.registration import check_stream_id
+from worker.streams.registry import signals_key, stream_ids, stream_key
 from worker.streams.slowness import SlowMark, SlowPart, slow_key
 
 UNKNOWN: Final = "unknown"

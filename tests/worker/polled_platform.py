@@ -16,7 +16,8 @@ from worker.polling.gaps import tell_gaps
 from worker.polling.poll import poll_due
 from worker.polling.segments import pending_key
 from worker.status import show
-from worker.streams.registry import DUE, DUE_NEW, register, stream_key, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, DUE_NEW, stream_key, watch
 
 
 class Platform:

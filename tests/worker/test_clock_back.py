@@ -61,7 +61,8 @@ from worker.queue.taking import LEASE_SECONDS as HOLD_SECONDS
 from worker.queue.taking import open_incidents, take
 from worker.redisdb import connect, now_ms
 from worker.status import show
-from worker.streams.registry import DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, register, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, watch
 from worker.streams.slowness import SlowPart, note_slowness
 
 BACK_SECONDS = 600

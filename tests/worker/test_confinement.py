@@ -20,7 +20,8 @@ from redis import Redis
 from config.settings import Settings
 from worker.process import SEED, Process
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 
 HERE = Path(__file__).parent
 WITHOUT_SECCOMP = (sys.executable, str(HERE / "without.py"), "seccomp")

@@ -21,7 +21,8 @@ from redis import Redis
 from test_slow_origins import check_equation, escalated
 
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 from worker.streams.slowness import SlowPart, slow_key
 
 SEGMENTS, PRIVATE = 3, 6

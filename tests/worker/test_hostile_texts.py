@@ -18,7 +18,8 @@ from worker.fetching.fetch import Fetcher
 from worker.fetching.origins import AllowedOrigins
 from worker.polling.poll import poll_due
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 
 BAD_HOST = "http://[v1.::1]:8080/x"
 STEERING = "\x1b[2J\x1b]0;owned\x07\x7f\x9b31m\u202egnp\u2066\u200f\u061c"

@@ -17,7 +17,8 @@ from worker.polling.lanes import Lane, add_waiting
 from worker.polling.poll import poll_due
 from worker.polling.segments import OVERDUE
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 from worker.turns import SEGMENTS
 
 DRILLS = "lw:escalations:high"

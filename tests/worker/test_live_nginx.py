@@ -18,7 +18,8 @@ from redis import Redis
 
 from models.testcard import testcard as draw_card
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 CARD_FROM_SECONDS, CARD_UNTIL_SECONDS = 6, 9

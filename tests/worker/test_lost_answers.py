@@ -15,7 +15,8 @@ from worker.operations import OPERATIONS
 from worker.polling.segments import pending_key
 from worker.redisdb import connect, run_script_to_disk
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 from worker.verdictlog.reading import read_log
 
 STREAMS = ("a", "b", "c")

@@ -13,8 +13,9 @@ from redis import Redis
 from config.settings import Settings
 from models.classifier import StuckRun
 from sampler.limits import Limits
+from worker.closing import gate_key
 from worker.errors import StoreError
-from worker.moderate import MAX_LOSSES, RETRY_DELAYS_MS, gate_key, moderate_segment
+from worker.moderate import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
 from worker.policy.breaker import STUCK_SECONDS, leave_out
 from worker.polling.poll import poll_due
 from worker.polling.segments import pending_key
@@ -22,7 +23,8 @@ from worker.process import SEED, Process
 from worker.redisdb import run_script
 from worker.status import show
 from worker.streams.coverage import summary
-from worker.streams.registry import DUE, register, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, watch
 from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"

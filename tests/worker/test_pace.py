@@ -17,7 +17,8 @@ from worker.polling.poll import poll_due
 from worker.polling.segments import OVERDUE, TRIAL_MS, begin, member
 from worker.process import SEED, Process
 from worker.status import show
-from worker.streams.registry import DUE, register, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, watch
 from worker.streams.slowness import QUICK_DECODE_SECONDS, QUICK_SECONDS, SlowPart, is_slow, note_slowness, slow_key
 
 WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}

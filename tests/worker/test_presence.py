@@ -12,7 +12,8 @@ from redis import Redis
 
 from worker.status import show
 from worker.streams.events import STREAM_EVENTS
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 
 
 @pytest.fixture

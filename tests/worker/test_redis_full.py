@@ -38,7 +38,8 @@ from worker.redisroom import Room, tell_of_room
 from worker.status import show, show_all
 from worker.streams.coverage import coverage_key, pay_owed
 from worker.streams.events import STREAM_EVENTS
-from worker.streams.registry import register, stream_key, unwatch, watch
+from worker.streams.registration import register
+from worker.streams.registry import stream_key, unwatch, watch
 from worker.upkeep import look_after_full
 
 

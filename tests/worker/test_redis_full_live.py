@@ -18,7 +18,8 @@ from worker.queue.keys import DECISIONS
 from worker.queue.taking import take
 from worker.redisdb import connect
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 
 DRILLS = "lw:escalations:high"
 PARTS = ("moderated", "skipped", "failed", "missed", "pending")

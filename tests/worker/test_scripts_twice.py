@@ -41,7 +41,8 @@ from worker.queue.taking import take
 from worker.redisdb import connect, now_ms, once_key, run_script
 from worker.streams.coverage import coverage_key, pay_owed
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
-from worker.streams.registry import DUE, DUE_NEW, register, stream_key, unwatch, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, DUE_NEW, stream_key, unwatch, watch
 from worker.streams.signals import report_signals
 from worker.streams.slowness import SlowPart, note_slowness
 

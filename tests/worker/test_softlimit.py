@@ -25,7 +25,8 @@ from worker.polling.poll import poll_due
 from worker.process import SEED, Process
 from worker.softlimit import SoftLimit, soft_limit
 from worker.status import show
-from worker.streams.registry import DUE, register, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, watch
 from worker.streams.slowness import QUICK_SECONDS, SlowPart, is_slow
 
 pytestmark = pytest.mark.timeout(method="thread")

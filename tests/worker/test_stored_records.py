@@ -18,10 +18,11 @@ from worker.bank.keys import FOLLOWERS, QUARANTINE
 from worker.bank.overview import stats
 from worker.bank.people import quarantined
 from worker.bank.place import Place
+from worker.closing import gate_key
 from worker.incidents.orderstore import read_in_order
 from worker.incidents.store import read_groups, read_incidents, state_field
 from worker.lookback.jobs import JOBS, next_bulk_job, next_job
-from worker.moderate import gate_key, moderate_segment
+from worker.moderate import moderate_segment
 from worker.policy.refusals import REFUSING, tell_of_file
 from worker.policy.watch import IN_FORCE, policy_reports
 from worker.polling.cursor import Cursor
@@ -32,7 +33,8 @@ from worker.process import Process
 from worker.queue.keys import groups_owner, incidents_key, windows_key
 from worker.redisdb import now_ms
 from worker.status import show
-from worker.streams.registry import DUE, register, stream_key, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, stream_key, watch
 from worker.verdicts.gate import GateState
 
 RECORDS = Path(__file__).parent / "records-0.1.0"

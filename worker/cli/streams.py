@@ -36,7 +36,8 @@ def add(
     """Begin to watch a stream; a stream that is watched already goes on with the new particulars."""
     from worker.status import show
     from worker.streams.changes import Author
-    from worker.streams.registry import register, watch
+    from worker.streams.registration import register
+    from worker.streams.registry import watch
 
     settings = load_settings(os.environ)
     try:
@@ -68,7 +69,8 @@ def remove(stream_id: StreamId, as_json: Json = False) -> None:
     """Stop watching a stream; what was admitted of it is still moderated."""
     from worker.status import show
     from worker.streams.changes import Author
-    from worker.streams.registry import check_stream_id, unwatch
+    from worker.streams.registration import check_stream_id
+    from worker.streams.registry import unwatch
 
     settings = load_settings(os.environ)
     redis = connect(settings.redis_url.get_secret_value())
@@ -90,7 +92,7 @@ def signal(
 ) -> None:
     """Report what you know of a stream while it is live; rules of the policy can look at it."""
     from worker.status import show
-    from worker.streams.registry import check_stream_id
+    from worker.streams.registration import check_stream_id
     from worker.streams.signals import check_signals, report_signals
 
     reported = check_signals(dict(_named_number(text) for text in signals))

@@ -11,7 +11,8 @@ from config.settings import Settings
 from worker.errors import IntakeError, RegistryError
 from worker.intake.envelope import TASKS, Call
 from worker.streams.changes import Author
-from worker.streams.registry import check_stream_id, register, unwatch, watch
+from worker.streams.registration import check_stream_id, register
+from worker.streams.registry import unwatch, watch
 from worker.streams.signals import check_signals, report_signals
 
 

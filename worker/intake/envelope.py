@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
 from worker.errors import IntakeError
-from worker.streams.registry import nesting
+from worker.streams.registration import nesting
 
 WATCH: Final = "livewarden.watch_stream"
 TASKS: Final = (WATCH, "livewarden.unwatch_stream", "livewarden.report_signals")

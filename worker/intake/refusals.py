@@ -18,7 +18,7 @@ from worker.operations import OPERATIONS, operations_event
 from worker.printable import printable
 from worker.redisdb import ONCE_SECONDS, now_ms, once_key, run_script
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS, refused_event
-from worker.streams.registry import check_stream_id
+from worker.streams.registration import check_stream_id
 
 REFUSED_EVENT: Final = "livewarden.operations.intake_refused.v1"
 

@@ -15,7 +15,8 @@ from worker.bank.changelog import position
 from worker.bank.keys import FOLLOWERS, SNAPSHOT
 from worker.bank.place import Place
 from worker.bank.publication import COMPACT_CHANGES
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 
 CRITICAL = "lw:escalations:critical"
 CARD = TESTCARD_HASHES["testcard-16x9"]

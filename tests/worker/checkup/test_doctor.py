@@ -23,7 +23,8 @@ from worker.polling.schedule import TICK
 from worker.polling.segments import OVERDUE
 from worker.presence import Presence, Role, give_sign, sign_key
 from worker.redisdb import now_ms
-from worker.streams.registry import register, stream_key, watch
+from worker.streams.registration import register
+from worker.streams.registry import stream_key, watch
 from worker.streams.slowness import SlowPart, note_slowness
 from worker.turns import QUEUES
 

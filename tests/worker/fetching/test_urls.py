@@ -17,7 +17,7 @@ from worker.fetching.origins import AllowedOrigins
 from worker.fetching.urls import MAX_SHOWN_CHARACTERS, join, parse, path_of, scheme_of, split, without_query
 from worker.polling.hls import Segment
 from worker.polling.playlist import parse_playlist
-from worker.streams.registry import register
+from worker.streams.registration import register
 
 HOSTS = [
     *(

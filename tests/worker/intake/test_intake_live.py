@@ -11,7 +11,8 @@ from live_stack import celery
 from redis import Redis
 
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 
 
 @pytest.mark.timeout(150)

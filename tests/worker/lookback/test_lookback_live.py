@@ -18,7 +18,8 @@ from worker.bank.changelog import append
 from worker.lookback.jobs import JOBS, JUDGED, UNCHECKED
 from worker.redisdb import now_ms
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"

@@ -20,7 +20,8 @@ from worker.moderate import moderate_segment
 from worker.policy.watch import PolicyReport, policy_reports
 from worker.polling.poll import poll_due
 from worker.process import SEED, Process
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 
 PROCESSES = 2
 

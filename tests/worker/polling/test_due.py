@@ -18,7 +18,8 @@ from worker.polling.segments import (
 )
 from worker.polling.timeline import advance
 from worker.redisdb import now_ms, run_script
-from worker.streams.registry import DUE, register, stream_key, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, stream_key, watch
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",

@@ -20,7 +20,8 @@ from worker.polling.segments import pending_key
 from worker.polling.validators import keep_validators
 from worker.redisdb import now_ms
 from worker.status import show, show_all
-from worker.streams.registry import DUE, LONGEST_DUE_MS, register, stream_key, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, LONGEST_DUE_MS, stream_key, watch
 
 HOSTILE = [f"hostile-{number}" for number in range(8)]
 HONEST = [f"honest-{number}" for number in range(4)]

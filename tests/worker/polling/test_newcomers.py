@@ -12,13 +12,13 @@ from worker.fetching.origins import AllowedOrigins
 from worker.polling.poll import poll_due
 from worker.polling.schedule import TICK, tick
 from worker.redisdb import now_ms
+from worker.streams.registration import register
 from worker.streams.registry import (
     DUE,
     DUE_NEW,
     KEPT_AFTER_END_SECONDS,
     NEVER_READ_KEPT_SECONDS,
     NEW_AT_ONCE,
-    register,
     stream_ids,
     stream_key,
     unwatch,

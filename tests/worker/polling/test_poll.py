@@ -15,7 +15,8 @@ from worker.polling.poll import poll_due
 from worker.polling.segments import pending_key
 from worker.polling.validators import keep_validators
 from worker.status import show
-from worker.streams.registry import DUE, register, stream_key, unwatch, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, stream_key, unwatch, watch
 from worker.streams.signals import stream_facts
 
 

@@ -6,7 +6,8 @@ from worker.polling.due import offer
 from worker.polling.poll import BATCH_STREAMS
 from worker.polling.schedule import RECONCILED, TICK, polls_needed, reconcile, tick, tick_is_late
 from worker.polling.segments import OVERDUE, pending_key
-from worker.streams.registry import DUE, register, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, watch
 
 
 def test_two_beats_send_no_poll_twice(redis: Redis):

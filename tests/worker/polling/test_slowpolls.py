@@ -14,7 +14,8 @@ from worker.polling.poll import poll_due
 from worker.polling.schedule import TICK, tick
 from worker.polling.streampoll import PLAYLIST_TIMEOUT_SECONDS
 from worker.status import show
-from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, register, unwatch, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, unwatch, watch
 from worker.streams.slowness import SlowPart, is_slow, note_slowness, slow_key
 
 WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}

@@ -21,7 +21,8 @@ from worker.redisdb import now_ms
 from worker.status import show
 from worker.streams.changes import Author
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
-from worker.streams.registry import DUE, DUE_NEW, register, stream_key, unwatch, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, DUE_NEW, stream_key, unwatch, watch
 
 Poll = Callable[[], dict]
 

@@ -13,7 +13,8 @@ from redis import Redis
 from worker.decisions import decide
 from worker.queue.keys import incident_key
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 from worker.verdictlog.reading import read_log
 from worker.verdictlog.tables import OUTCOMES
 

@@ -13,15 +13,8 @@ from worker.queue.keys import incidents_key
 from worker.queue.taking import take
 from worker.redisdb import now_ms
 from worker.status import show
-from worker.streams.registry import (
-    DUE,
-    GENERATIONS,
-    KEPT_AFTER_END_SECONDS,
-    STREAMS,
-    register,
-    stream_key,
-    watch,
-)
+from worker.streams.registration import register
+from worker.streams.registry import DUE, GENERATIONS, KEPT_AFTER_END_SECONDS, STREAMS, stream_key, watch
 
 DRILLS = "lw:escalations:high"
 

@@ -11,7 +11,8 @@ from config.schemas import check_event
 from worker.errors import RegistryError
 from worker.status import show
 from worker.streams.changes import Author
-from worker.streams.registry import DUE, register, stream_ids, unwatch, watch
+from worker.streams.registration import register
+from worker.streams.registry import DUE, stream_ids, unwatch, watch
 
 URL = "https://cdn.example/a.m3u8"
 

@@ -17,7 +17,8 @@ from tinymodels import constant_model, endless_model, install, labels, mean_mode
 
 from worker.policy.watch import policy_reports
 from worker.status import show
-from worker.streams.registry import register, watch
+from worker.streams.registration import register
+from worker.streams.registry import watch
 
 DRILLS = "lw:escalations:high"
 SEGMENTS = 3
