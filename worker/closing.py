@@ -81,8 +81,10 @@ def _commit(
     stream_fields: Mapping[str, str],
 ) -> None:
     samples = () if verdict is None else verdict.samples
-    # The capture end of the latest segment that has ended, for the lag by the clock.
-    stream_fields = {**stream_fields, "settled_until_ms": str(record.capture_ms + record.duration_ms)}
+    # The capture end of the latest segment that has ended, for the lag by the clock. A duration is what the broadcaster
+    # says, and none went on after it was listed: an hour of it must not hide an hour of lag.
+    until_ms = min(record.capture_ms + record.duration_ms, record.admitted_ms)
+    stream_fields = {**stream_fields, "settled_until_ms": str(until_ms)}
     settled = settle(
         process.redis,
         occasion=occasion,

@@ -53,6 +53,9 @@ def advance(
     """
     playlist = within_target(playlist)
     reading = relate(cursor, playlist, now_ms, validators_changed)
+    if playlist.segments and not playlist.ended and reading is not Reading.RESET:
+        # It is no recording any more: what was listed as one must not hold off the clock, or hide outages.
+        cursor = replace(cursor, listed_until=0)
     cursor = note_outage(cursor, now_ms)
     missed: list[Missed] = []
     skipped_ms = 0
@@ -101,9 +104,8 @@ def advance(
     taken = _first_playable(new, room) if playlist.ended else new
     passed_over = set() if playlist.ended else {segment.sequence for segment in _beyond(new, room)}
     segments: list[NewSegment] = []
-    # Of a recording the clock says nothing: its segments were listed before, and wait.
-    until_ms = None if playlist.ended else now_ms
-    *captured, next_capture_ms = starts(taken, capture_ms=capture_ms, until_ms=until_ms)
+    # Also what a recording lists had ended by now: who adds ENDLIST must not get ahead of the clock.
+    *captured, next_capture_ms = starts(taken, capture_ms=capture_ms, until_ms=now_ms)
     for segment, capture_ms, program_ms in zip(taken, captured, program_times(taken, captured), strict=True):
         if segment.gap:
             missed.append(Missed(reason=MissedReason.GAP, duration_ms=segment.duration_ms, capture_ms=capture_ms))
