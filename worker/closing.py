@@ -162,6 +162,7 @@ def _occasion(
         deployment=process.settings.deployment,
         versions=process.versions(judging, lists, drill=facts.drill),
         degraded=degraded,
+        listed_ms=record.admitted_ms or None,
     )
 
 
