@@ -21,7 +21,6 @@ from worker.incidents.findings import Finding, Incident
 from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
 from worker.polling.cursor import StreamState
 from worker.polling.gaps import MISSING, origin_of
-from worker.polling.missing import GONE
 from worker.queue.keys import incidents_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, stream_key
@@ -107,13 +106,11 @@ def _lasting(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
     until = now_ms(redis) - round(rule.after_seconds * 1000)
     members = [str(one).split(" ") for one in redis.zrange(MISSING, "-inf", until, byscore=True)]
     found = [(parts[0], parts[2]) for parts in members if len(parts) == 3]
-    names = ("state", "reason", "missing_kept", "missing_since_ms", "gap_raised_ms", "generation")
+    names = ("state", "reason", "gap_since_ms", "gap_raised_ms", "generation")
     for (origin, stream_id), fields in _fields(redis, found, names):
-        since_ms, reason, generation = fields["missing_since_ms"], fields["reason"], fields["generation"]
+        since_ms, reason, generation = fields["gap_since_ms"], fields["reason"], fields["generation"]
         if (
             fields["state"] in _NOT_READ
-            and reason not in GONE
-            and fields["missing_kept"] == "1"
             and since_ms != fields["gap_raised_ms"]
             and since_ms.isdecimal()
             and generation.isdecimal()

@@ -5,8 +5,8 @@
 -- KEYS: stream hash, stream's incidents. ARGV: watch generation, since when in ms the stream is not seen, version of the
 --   incidents that was decided on, rule states, incidents, events (as `write_incidents` takes them, as JSON).
 -- Returns 'written', 'over' (nothing was written), or 'clash' (likewise; read again).
-local found = redis.call('HMGET', KEYS[1], 'generation', 'missing_since_ms', 'missing_kept', 'missing_member')
-if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or found[3] ~= '1' or (found[4] or '') == '' then
+local found = redis.call('HMGET', KEYS[1], 'generation', 'gap_since_ms', 'missing_member')
+if found[1] ~= ARGV[1] or found[2] ~= ARGV[2] or (found[3] or '') == '' then
   return 'over'
 end
 if (redis.call('HGET', KEYS[2], 'version') or '0') ~= ARGV[3] then

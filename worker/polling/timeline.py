@@ -16,7 +16,7 @@ from dataclasses import replace
 from worker.polling.capture import program_times, starts, within_clock, within_target
 from worker.polling.cursor import Cursor, Seen, StreamState
 from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.missing import after_failure, after_reading, at_end, before_first, waits
+from worker.polling.missing import GONE, after_failure, after_reading, at_end, before_first, unshown, waits
 from worker.polling.outcome import LONG_EXTINF, Advance, Missed, MissedReason, NewSegment, Reading
 from worker.polling.pace import ENDLIST, again_ms, backoff_ms, delay_ms, pending_cap
 from worker.polling.relating import key_of, lost_to_outage, note_outage, relate
@@ -52,6 +52,7 @@ def advance(
         validators_changed: answers `doubts`; None: it could not be told.
     """
     playlist = within_target(playlist)
+    before = cursor
     reading = relate(cursor, playlist, now_ms, validators_changed)
     if playlist.segments and not playlist.ended and reading is not Reading.RESET:
         # It is no recording any more: what was listed as one must not hold off the clock, or hide outages.
@@ -130,6 +131,11 @@ def advance(
         cursor = replace(cursor, listed_until=0, outage_from_ms=None, outage_ms=0)
     cursor = after_reading(cursor, now_ms)
     missed = [stretch for stretch in missed if stretch.duration_ms]
+    elapsed_ms = (
+        sum(stretch.duration_ms for stretch in missed) + skipped_ms + sum(one.segment.duration_ms for one in segments)
+    )
+    remembered, more = unshown(before, now_ms, shown_ms=elapsed_ms)
+    cursor, counts = replace(cursor, unseen_ms=remembered.unseen_ms), counts | more
     return Advance(
         cursor=cursor,
         reading=reading,
@@ -137,9 +143,7 @@ def advance(
         missed=tuple(missed),
         skipped_ms=skipped_ms,
         counts={name: count for name, count in counts.items() if count},
-        elapsed_ms=sum(stretch.duration_ms for stretch in missed)
-        + skipped_ms
-        + sum(found.segment.duration_ms for found in segments),
+        elapsed_ms=elapsed_ms,
         next_poll_in_ms=delay_ms(cursor, playlist, now_ms, complete=complete),
     )
 
@@ -183,6 +187,7 @@ def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> Advance:
         reason=reason,
         failures=failures,
         failing_since_ms=failing_since_ms,
+        gone_since_ms=(now_ms if cursor.gone_since_ms is None else cursor.gone_since_ms) if reason in GONE else None,
     )
     cursor = after_failure(cursor, now_ms)
     if now_ms - failing_since_ms < ENDED_AFTER_FAILING_MS:
@@ -220,6 +225,7 @@ def _after_read(
         last_new_ms=now_ms if taken or cursor.last_new_ms is None else min(cursor.last_new_ms, now_ms),
         failures=0,
         failing_since_ms=None,
+        gone_since_ms=None,
     )
     if not playlist.segments:
         return cursor

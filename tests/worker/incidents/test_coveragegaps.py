@@ -113,6 +113,33 @@ def test_an_origin_of_one_stream_is_compared_with_the_others(site: Site) -> None
     assert site.raised() == [event]
 
 
+@pytest.mark.parametrize("status", [503, 404])
+def test_outages_that_stay_short_and_come_again_are_one_gap(site: Site, status: int) -> None:
+    """Who refuses livewarden for 59 s of each minute, and numbers on as if nothing had been, would be unseen for ever:
+    no second missed, nobody called."""
+    site.live("a", "b", "c", "d")
+    for _ in range(3):
+        site.answer(status, "c", since_ms=59_000)
+        site.go_on("c")
+    assert site.show("c")["counts"]["outage_seconds_unshown"] >= 3 * 54
+    site.answer(status, "c", since_ms=15_000)
+    assert [event["subject"] for event in site.raised()] == ["c"]
+    assert [event["type"] for event in site.events()] == ["livewarden.operations.origin_gap.v1"]
+
+
+def test_an_outage_through_which_the_sequence_went_on_is_over_with_it(site: Site) -> None:
+    """An origin whose balancer fails now and then, while all is listed after it, would call moderators."""
+    site.live("a", "b", "c")
+    for _ in range(4):
+        site.answer(503, "b", since_ms=30_000)
+        for _ in range(15):
+            site.origins[0].add(f"{len(site.origins[0].bodies)}.ts", segment_bytes(card=False))
+        site.go_on("b")
+    assert "outage_seconds_unshown" not in site.show("b")["counts"]
+    site.answer(503, "b", since_ms=40_000)
+    assert site.raised() == []
+
+
 @pytest.mark.parametrize("status", [404, 410])
 def test_what_may_have_ended_calls_nobody(site: Site, status: int) -> None:
     """Each broadcast that ends without ENDLIST would be an incident."""
