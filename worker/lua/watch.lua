@@ -67,6 +67,7 @@ if not goes_on then
     redis.call('SET', KEYS[9], generation)
   end
   redis.call('HSET', KEYS[1], 'generation', generation)
+  redis.call('HINCRBY', KEYS[1], 'watches', 1)  -- take_due: what is watched a second time was not lost
 end
 if ARGV[11] ~= '' then
   redis.call('XADD', KEYS[6], '*', 'event', ARGV[11])
