@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from worker.polling.cursor import Cursor, StreamState
 from worker.polling.hls import MediaPlaylist, Segment
 from worker.polling.missing import missing
-from worker.polling.outcome import Advance
+from worker.polling.outcome import Advance, MissedReason
+from worker.polling.pace import RESETS_AT_ONCE
 from worker.polling.timeline import advance, failed_poll
 
 T0 = 1_700_000_000_000
@@ -40,6 +41,34 @@ def test_a_list_that_was_a_recording_once_hides_no_outage() -> None:
     found = missing(failed.cursor)
     assert found is not None
     assert (found.since_ms, found.kept) == (T0 + 2_000, True)
+
+
+def test_what_is_jumped_over_takes_time_though_its_durations_are_nothing() -> None:
+    """Who says that segments last 0 seconds could leave out most of them: nothing would be missed."""
+    cursor = advance(watched(), playlist(0, 3, duration_ms=0), now_ms=T0).cursor
+    outcome = advance(cursor, playlist(5, 3, duration_ms=0), now_ms=T0 + 30_000)
+    assert [(one.reason, one.duration_ms) for one in outcome.missed] == [(MissedReason.LEFT_WINDOW, 8_000)]
+    outcome = advance(cursor, playlist(2**40, 3, duration_ms=0), now_ms=T0 + 30_000)
+    assert outcome.elapsed_ms == 30_000, "no more than the clock says"
+
+
+def test_who_starts_over_at_each_reading_hides_nothing_between() -> None:
+    """One short segment a poll, under new names each time, would be all that the stream ever had."""
+    cursor, now_ms, elapsed_ms = advance(watched(), playlist(0, 1, duration_ms=500), now_ms=T0).cursor, T0, 0
+    for number in range(20):
+        now_ms += 2_000
+        outcome = advance(cursor, playlist(0, 1, duration_ms=500, life=str(number)), now_ms=now_ms)
+        cursor, elapsed_ms = outcome.cursor, elapsed_ms + outcome.elapsed_ms
+    assert elapsed_ms == 20 * 2_000 - RESETS_AT_ONCE * 1_500
+
+
+def test_paths_that_are_signed_anew_at_each_reading_lose_nothing() -> None:
+    """An origin whose names change with each request would have time counted as lost that it lists."""
+    cursor = advance(watched(), playlist(0, 4), now_ms=T0).cursor
+    for number in range(1, 20):
+        outcome = advance(cursor, playlist(number, 4, life=str(number)), now_ms=T0 + 4_000 * number)
+        cursor = outcome.cursor
+        assert outcome.missed == ()
 
 
 steps = st.lists(
