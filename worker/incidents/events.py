@@ -78,11 +78,11 @@ class NamedStreams:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Time in which a stream's playlist could not be read; it lasts."""
+    """Time in which a stream could not be seen; it lasts."""
 
     since_ms: int
     reason: str
-    """Of the newest poll: `http_503`, `timeout`, …"""
+    """Of the newest poll, `http_503`, `timeout`, …; or of the newest segment, `encrypted`, `no_video`, …"""
 
 
 @dataclass(frozen=True, kw_only=True)
