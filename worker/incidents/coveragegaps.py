@@ -95,7 +95,10 @@ def alone_among(lasting: Iterable[LastingGap], watched: Iterable[Watched]) -> li
         by_origin.setdefault(one.origin, []).append(one)
     everywhere = [one for streams in by_origin.values() for one in streams]
     return [
-        gap for gap in lasting if _mostly_seen(_others(by_origin.get(gap.origin, []), gap) or _others(everywhere, gap))
+        gap
+        for gap in lasting
+        # Segments that are there and cannot be looked at are no outage of their origin, and operators read of none.
+        if _mostly_seen((not gap.blind and _others(by_origin.get(gap.origin, []), gap)) or _others(everywhere, gap))
     ]
 
 

@@ -304,6 +304,14 @@ def test_segments_that_could_be_looked_at_end_the_gap(site: Site) -> None:
     assert [event["subject"] for event in site.raised()] == ["c"], "a picture now and then is not enough"
 
 
+def test_two_of_one_server_that_cannot_be_looked_at_hide_one_another_from_nobody(site: Site) -> None:
+    """A broadcaster with two encrypted streams on his own server would pass for an outage, of which nobody reads."""
+    site.live("a", "b", "c", "d", "e", "f", "g")
+    site.live("x", "y", at=1)
+    blind(site, "x", "y")
+    assert sorted(event["subject"] for event in site.raised()) == ["x", "y"]
+
+
 def test_where_many_cannot_be_looked_at_it_is_no_one_streams_fault(site: Site) -> None:
     """Our own decoder's failure would fill the queue with every stream."""
     site.live("a", "b", "c", "d")
