@@ -12,6 +12,7 @@ from worker.incidents.settlement import Settled, settle
 from worker.policy.judging import Judging
 from worker.polling.due import no_video_mark
 from worker.polling.hls import rendition_of
+from worker.polling.outcome import SHORT_EXTINF
 from worker.polling.segments import SegmentRecord, series_of
 from worker.process import Process
 from worker.redisdb import now_ms, run_script
@@ -19,7 +20,7 @@ from worker.softlimit import soft_limit
 from worker.streams.coverage import COUNT, entry
 from worker.streams.signals import stream_facts
 from worker.verdictlog.rows import rows_of
-from worker.verdicts.accounting import LedgerShare
+from worker.verdicts.accounting import ROUNDING_MS, LedgerShare
 from worker.verdicts.gate import GateState
 from worker.verdicts.verdict import SegmentVerdict
 
@@ -81,14 +82,16 @@ def _commit(
     stream_fields: Mapping[str, str],
 ) -> None:
     samples = () if verdict is None else verdict.samples
-    # The capture end of the latest segment that has ended, for the lag by the clock.
-    stream_fields = {**stream_fields, "settled_until_ms": str(record.capture_ms + record.duration_ms)}
+    # The capture end of the latest segment that has ended, for the lag by the clock. A duration is what the broadcaster
+    # says, and none went on after it was listed: an hour of it must not hide an hour of lag.
+    until_ms = min(record.capture_ms + record.duration_ms, record.admitted_ms)
+    stream_fields = {**stream_fields, "settled_until_ms": str(until_ms)}
     settled = settle(
         process.redis,
         occasion=occasion,
         hits=() if verdict is None else verdict.hits,
         policy=judging.policy,
-        coverage_increments=_coverage(share, {} if verdict is None else verdict.counts),
+        coverage_increments=_coverage(share, {} if verdict is None else _counts(record, verdict)),
         stream_fields=stream_fields,
         segment=SegmentFacts(
             key=record.key,
@@ -120,6 +123,11 @@ def _commit(
         silent=settled.silent,
     )
     process.verdict_log.add(rows, now_ms=now, judged_by=None if verdict is None else verdict.bank)
+
+
+def _counts(record: SegmentRecord, verdict: SegmentVerdict) -> dict[str, int]:
+    short = verdict.duration_seconds * 1000 > 2 * record.duration_ms + ROUNDING_MS
+    return {**verdict.counts, SHORT_EXTINF: int(short)}
 
 
 def _coverage(share: LedgerShare, counts: Mapping[str, int]) -> dict[str, int]:
@@ -160,6 +168,7 @@ def _occasion(
         deployment=process.settings.deployment,
         versions=process.versions(judging, lists, drill=facts.drill),
         degraded=degraded,
+        listed_ms=record.admitted_ms or None,
     )
 
 

@@ -48,7 +48,7 @@ class Platform:
         """As if all that is known of the stream had happened `ms` earlier."""
         key = stream_key(stream_id)
         fields = self.redis.hgetall(key)
-        for name in ("registered_ms", "last_poll_ms", "missing_since_ms"):
+        for name in ("registered_ms", "last_poll_ms", "missing_since_ms", "missing_from_ms", "gap_since_ms"):
             if fields.get(name):
                 self.redis.hset(key, name, int(fields[name]) - ms)
         if "cursor" in fields:
@@ -56,7 +56,7 @@ class Platform:
             moved = {
                 name: value - ms
                 for name, value in cursor.items()
-                if name.endswith("_ms") and value and name not in {"window_ms", "mean_ms", "outage_ms"}
+                if name.endswith("_ms") and value and name not in {"window_ms", "mean_ms", "outage_ms", "unseen_ms"}
             }
             self.redis.hset(key, "cursor", json.dumps(cursor | moved))
         for member in self.redis.zrange("lw:streams:missing", 0, -1):

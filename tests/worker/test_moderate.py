@@ -61,6 +61,32 @@ def test_a_segment_that_ends_late_does_not_set_back_how_far_its_stream_is_seen(p
     assert process.redis.hget("lw:stream:s", "settled_until_ms") == seen_until_ms
 
 
+def test_an_hour_that_a_segment_claims_hides_no_lag(process: Process, origin: LiveOrigin):
+    """A broadcaster who says that each segment lasts an hour would have a lag of 0 while nobody looks at his stream."""
+    for name in ("0.ts", "1.ts"):
+        origin.add(name, segment_bytes(card=False))
+        origin.playlist = origin.playlist_text().replace(b"DURATION:2", b"DURATION:3600").replace(b":2.000,", b":3600,")
+        for key in admit(process, origin):
+            moderate_segment(process, "s", key)
+    record = show(process.redis, "s")
+    check_equation(record)
+    seconds, microseconds = process.redis.time()
+    now_ms = seconds * 1000 + microseconds // 1000
+    assert int(process.redis.hget("lw:stream:s", "settled_until_ms") or 0) <= now_ms
+
+
+@pytest.mark.parametrize(("says", "short"), [("0.1", 1), ("2.0", None)])
+def test_a_segment_that_says_it_is_shorter_is_counted(process: Process, origin: LiveOrigin, says: str, short: int):
+    """A ledger with seconds of a broadcast of hours would look like a short broadcast, wholly seen."""
+    origin.add("0.ts", segment_bytes(card=False))
+    origin.playlist = origin.playlist_text().replace(b":2.000,", f":{says},".encode())
+    (key,) = admit(process, origin)
+    moderate_segment(process, "s", key)
+    record = show(process.redis, "s")
+    check_equation(record)
+    assert record["counts"].get("short_extinf") == short
+
+
 def test_what_a_late_segment_classified_does_not_take_the_place_of_what_a_later_one_did(
     process: Process, origin: LiveOrigin
 ):

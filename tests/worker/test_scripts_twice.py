@@ -109,7 +109,7 @@ class Stage:
         self.poll_failed()
         self.redis.hset(stream_key("s"), mapping={"state": "unreachable", "reason": "timeout"})
         since_ms = now_ms(self.redis) - 120_000
-        self.redis.hset(stream_key("s"), "missing_since_ms", since_ms)
+        self.redis.hset(stream_key("s"), mapping={"missing_since_ms": since_ms, "gap_since_ms": since_ms})
         self.redis.zadd(MISSING, {missing_member(PLAYLIST.url, MissedReason.UNREACHABLE, "s"): since_ms})
         assert raise_coverage_gaps(self.redis, deployment="test", policy=self.scene.policy) == 1
         assert self.redis.xlen("lw:escalations:review") == 1

@@ -1,5 +1,5 @@
 """A stream that alone cannot be seen for long is an incident of rule `coverage-gap`: whoever runs its server may be
-hiding it, and no segment comes that could raise anything.
+hiding it, and no segment comes that could raise anything; or segments come of which none can be looked at.
 
 Where more streams of an origin are not seen, that is its operators' matter (`worker.polling.gaps`). Time that a stream
 may have ended in, after 404, 410 or a stall, raises nothing, nor does a stream that was never there.
@@ -21,11 +21,13 @@ from worker.incidents.findings import Finding, Incident
 from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
 from worker.polling.cursor import StreamState
 from worker.polling.gaps import MISSING, origin_of
-from worker.polling.missing import GONE
 from worker.queue.keys import incidents_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, stream_key
 from worker.streams.signals import stream_facts
+
+BLIND: Final = "lw:streams:blind"
+"""Sorted set by since when, of streams most of whose segments cannot be looked at; `settle` keeps it."""
 
 COUNTED: Final = "lw:coverage-gaps:counted"
 COUNTED_EVERY_MS: Final = 15_000
@@ -44,17 +46,20 @@ COOLDOWN_MS: Final = 300_000
 PRINCIPLES: Final = (5,)
 
 _BATCH: Final = 500
+_READ: Final = frozenset({StreamState.LIVE, StreamState.RESET})
 _NOT_READ: Final = frozenset({StreamState.UNREACHABLE, StreamState.MALFORMED})
 
 
 @dataclass(frozen=True, kw_only=True)
 class LastingGap:
-    """A stream whose playlist could not be read for long."""
+    """A stream that could not be seen for long."""
 
     stream_id: str
     generation: int
     origin: str
     gap: Gap
+    blind: bool = False
+    """Its playlist can be read, and its segments cannot be looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +80,7 @@ def raise_coverage_gaps(redis: Redis, *, deployment: str, policy: Policy) -> int
     if policy.coverage_gap is None:
         return 0
     with store_errors():
-        lasting = list(_lasting(redis, policy.coverage_gap))
+        lasting = [*_lasting(redis, policy.coverage_gap), *_blind(redis, policy.coverage_gap)]
         if not lasting or not redis.set(COUNTED, 1, nx=True, px=COUNTED_EVERY_MS):
             return 0
         alone = alone_among(lasting, _watched(redis))
@@ -90,7 +95,10 @@ def alone_among(lasting: Iterable[LastingGap], watched: Iterable[Watched]) -> li
         by_origin.setdefault(one.origin, []).append(one)
     everywhere = [one for streams in by_origin.values() for one in streams]
     return [
-        gap for gap in lasting if _mostly_seen(_others(by_origin.get(gap.origin, []), gap) or _others(everywhere, gap))
+        gap
+        for gap in lasting
+        # Segments that are there and cannot be looked at are no outage of their origin, and operators read of none.
+        if _mostly_seen((not gap.blind and _others(by_origin.get(gap.origin, []), gap)) or _others(everywhere, gap))
     ]
 
 
@@ -107,13 +115,11 @@ def _lasting(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
     until = now_ms(redis) - round(rule.after_seconds * 1000)
     members = [str(one).split(" ") for one in redis.zrange(MISSING, "-inf", until, byscore=True)]
     found = [(parts[0], parts[2]) for parts in members if len(parts) == 3]
-    names = ("state", "reason", "missing_kept", "missing_since_ms", "gap_raised_ms", "generation")
+    names = ("state", "reason", "gap_since_ms", "gap_raised_ms", "generation")
     for (origin, stream_id), fields in _fields(redis, found, names):
-        since_ms, reason, generation = fields["missing_since_ms"], fields["reason"], fields["generation"]
+        since_ms, reason, generation = fields["gap_since_ms"], fields["reason"], fields["generation"]
         if (
             fields["state"] in _NOT_READ
-            and reason not in GONE
-            and fields["missing_kept"] == "1"
             and since_ms != fields["gap_raised_ms"]
             and since_ms.isdecimal()
             and generation.isdecimal()
@@ -122,12 +128,33 @@ def _lasting(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
             yield LastingGap(stream_id=stream_id, generation=int(generation), origin=origin, gap=gap)
 
 
+def _blind(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
+    """Likewise, whose segments cannot be looked at: undecodable, encrypted, without video, not to be had."""
+    until = now_ms(redis) - round(rule.after_seconds * 1000)
+    found = [("", str(one)) for one in redis.zrange(BLIND, "-inf", until, byscore=True)]
+    names = ("state", "url", "blind_since_ms", "blind_reason", "blind_raised_ms", "generation")
+    for (_, stream_id), fields in _fields(redis, found, names):
+        since_ms, generation = fields["blind_since_ms"], fields["generation"]
+        if not since_ms:
+            redis.zrem(BLIND, stream_id)  # its record is gone, or it was registered anew
+        elif (
+            fields["state"] in _READ
+            and since_ms != fields["blind_raised_ms"]
+            and since_ms.isdecimal()
+            and generation.isdecimal()
+        ):
+            gap = Gap(since_ms=int(since_ms), reason=fields["blind_reason"])
+            origin = origin_of(fields["url"])
+            yield LastingGap(stream_id=stream_id, generation=int(generation), origin=origin, gap=gap, blind=True)
+
+
 def _watched(redis: Redis) -> Iterator[Watched]:
     ids = {str(one) for due in (DUE, DUE_SLOW, DUE_NEW) for one in redis.zrange(due, 0, -1)}
     for (_, stream_id), fields in _fields(
-        redis, [("", one) for one in sorted(ids)], ("url", "state", "missing_member")
+        redis, [("", one) for one in sorted(ids)], ("url", "state", "missing_member", "blind_since_ms")
     ):
-        missing = bool(fields["missing_member"])
+        # Where the segments of many cannot be looked at, that is an outage too, of their origin or of ours.
+        missing = bool(fields["missing_member"] or fields["blind_since_ms"])
         if missing or fields["state"] == StreamState.LIVE:
             yield Watched(stream_id=stream_id, origin=origin_of(fields["url"]), missing=missing)
 
@@ -171,6 +198,8 @@ def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy
                 json.dumps(states),
                 json.dumps([] if after.incident is None else [incident_record(stream_id, after.incident)]),
                 json.dumps([event_record(event) for event in events]),
+                "blind_since_ms" if lasting.blind else "gap_since_ms",
+                "blind_raised_ms" if lasting.blind else "gap_raised_ms",
             ],
         )
         if answer != "clash":

@@ -173,7 +173,7 @@ def _advance_rule(
         both = [
             (hit, finding)
             for hit, finding in both
-            if not decided.covers(hit.capture_ms, finding.severity, finding.matches)
+            if not decided.covers(occasion.live_ms(hit.capture_ms), finding.severity, finding.matches)
         ]
     if not both:
         return state, []
@@ -182,7 +182,9 @@ def _advance_rule(
         # All are asked before the oldest are forgotten: who looks back brings some that are older than what waits.
         gathered = _by_instant([*state.waiting, *found])
         # Worse than what was decided on: the rule has persisted already.
-        worse = decided is not None and any(each.captured_first_ms < decided.quiet_until_ms for each in found)
+        worse = decided is not None and any(
+            occasion.live_ms(each.captured_first_ms) < decided.quiet_until_ms for each in found
+        )
         if not worse and rule.persistence.met_by(each.seen for each in gathered) is None:
             return replace(state, waiting=_remembered(gathered, rule)), []
         incident = Incident(

@@ -15,6 +15,7 @@ from config.facts import Hit, ListMatch, Severity, StreamFacts
 from config.schemas import check_event
 from worker.incidents.findings import Extent, Incident, Near, near_of
 from worker.operations import OPERATIONS
+from worker.polling.capture import LONGEST_BEHIND_MS
 from worker.queue.keys import DECISIONS, escalations_key
 
 MAX_NAMED = 10_000
@@ -77,11 +78,11 @@ class NamedStreams:
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Time in which a stream's playlist could not be read; it lasts."""
+    """Time in which a stream could not be seen; it lasts."""
 
     since_ms: int
     reason: str
-    """Of the newest poll: `http_503`, `timeout`, …"""
+    """Of the newest poll, `http_503`, `timeout`, …; or of the newest segment, `encrypted`, `no_video`, …"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,14 @@ class Occasion:
     looks_back: bool = False
     """It was judged before, and is judged again by hashes that nobody had then: no decision made since covers that, and
     it asks for no interruption, since what was shown then may be over."""
+    listed_ms: int | None = None
+    """When the segment was first listed, in milliseconds of Redis's clock. None: its capture times are all there is."""
+
+    def live_ms(self, capture_ms: int) -> int:
+        """When a picture was live, for whether a decision covers it: by its capture time, and not longer before it was
+        listed than a live window lasts. A capture time follows from what the broadcaster says of durations: an hour a
+        segment, or a recording of years, would put all that he shows before any decision."""
+        return capture_ms if self.listed_ms is None else max(capture_ms, self.listed_ms - LONGEST_BEHIND_MS)
 
 
 def rfc3339(milliseconds: int) -> str:

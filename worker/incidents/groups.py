@@ -124,11 +124,11 @@ def _is_decided(
     redis: Redis, occasion: Occasion, suspect: Suspect, hashes: Set[ListedHash], decided: Sequence[Decided]
 ) -> bool:
     """Whether a person has decided on such a picture of this stream already."""
-    capture_ms, matches = suspect.cause.capture_ms, _among(suspect, hashes)
+    live_ms, matches = occasion.live_ms(suspect.cause.capture_ms), _among(suspect, hashes)
     return any(
         redis.zscore(named_key(incident_id), occasion.stream.stream_id) is not None
         for one in decided
-        if one.covers(capture_ms, Severity.CRITICAL, matches)
+        if one.covers(live_ms, Severity.CRITICAL, matches)
         for incident_id in one.incidents
     )
 
@@ -168,7 +168,7 @@ def _raise(
     name = f"{nearest.list}/{nearest.entry}"
     streams = {stream_id: now}
     for one in sorted(hashes):
-        matched = _matched_lately(redis, purpose, one, suspect.cause.capture_ms, decided)
+        matched = _matched_lately(redis, purpose, one, occasion.live_ms(suspect.cause.capture_ms), decided)
         streams = matched | streams
     incident = Incident(
         incident_id=derived_id("incident", purpose, name, stream_id, occasion.generation, occasion.segment_key)[:24],

@@ -123,11 +123,12 @@ local function write_incidents(key, states, incidents, events)
   publish(events)
 end
 
--- Keeps the set of streams that are not seen, by since when, as the stream's hash has it: `missing_member` is what stands
--- for the stream now ('' if it is seen), `missing_listed` what stood for it before.
+-- Keeps the set of streams that are not seen, by since when it is called a gap, as the stream's hash has it: `missing_member` is what
+-- stands for the stream now ('' if it is seen), `missing_listed` what stood for it before.
 local function list_missing(stream)
-  local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_listed')
-  local member, since_ms, listed = found[1] or '', tonumber(found[2] or ''), found[3] or ''
+  local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_listed', 'missing_from_ms')
+  local member, listed = found[1] or '', found[3] or ''
+  local since_ms = tonumber(found[4] or '') or tonumber(found[2] or '')
   if listed ~= '' and listed ~= member then
     redis.call('ZREM', 'lw:streams:missing', listed)
   end
@@ -142,7 +143,7 @@ end
 -- polled in time, all being dead or Redis full, is missed since the last poll (10 s: LATE_POLL_MS in
 -- worker/streams/attention.py).
 local function end_missing(stream, id, now_ms)
-  local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_kept')
+  local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_kept', 'missing_certain_ms')
   local since_ms = tonumber(found[2] or '')
   if (found[1] or '') == '' or not since_ms then
     local polls = redis.call('HMGET', stream, 'state', 'next_poll_ms', 'last_poll_ms', 'registered_ms')
@@ -161,6 +162,7 @@ local function end_missing(stream, id, now_ms)
     redis.call('HINCRBY', stream, 'owed_missed_ms', math.max(0, now_ms - since_ms))
   else
     redis.call('HINCRBY', stream, 'owed_after_end', 1)
+    redis.call('HINCRBY', stream, 'owed_missed_ms', string.format('%.0f', tonumber(found[4] or '') or 0))
   end
   redis.call('SADD', 'lw:streams:owing', id)
   redis.call('HSET', stream, 'missing_member', '')

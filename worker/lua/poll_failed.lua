@@ -18,7 +18,7 @@ if (found[1] or '') == '' then
   local since_ms = math.max(tonumber(found[2] or '') or 0, tonumber(found[3] or '') or 0)
   since_ms = since_ms > 0 and since_ms or now_ms
   redis.call('HSET', KEYS[1], 'missing_member', ARGV[7], 'missing_since_ms', since_ms, 'missing_reason', 'unreachable',
-    'missing_kept', '1')
+    'missing_kept', '1', 'missing_from_ms', since_ms, 'gap_since_ms', since_ms)
 end
 list_missing(KEYS[1])
 redis.call('HSET', KEYS[1], 'polled_token', ARGV[2], 'state', 'unreachable', 'reason', ARGV[3], 'polls_begun', 0,

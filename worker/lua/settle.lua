@@ -42,6 +42,27 @@ end
 for field, increment in pairs(cjson.decode(ARGV[7])) do
   redis.call('HINCRBY', KEYS[4], field, increment)
 end
+-- A stream most of whose newest segment could not be looked at, since when: its playlist goes on, and nobody sees it.
+local failed_ms, most_ms, moderated_ms, reason = 0, 0, 0, ''
+for field, increment in pairs(cjson.decode(ARGV[7])) do
+  local why, ms = string.match(field, '^failed: (.+)$'), tonumber(increment)
+  failed_ms = failed_ms + (why and ms or 0)
+  moderated_ms = field == 'moderated' and ms or moderated_ms
+  if why and ms > most_ms then
+    most_ms, reason = ms, why
+  end
+end
+local id = string.match(ARGV[2], '^%S+')
+if failed_ms > moderated_ms then
+  local time = redis.call('TIME')
+  local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  redis.call('HSETNX', KEYS[5], 'blind_since_ms', now_ms)
+  -- Each time: whoever reads the set takes out what was registered anew meanwhile.
+  redis.call('ZADD', 'lw:streams:blind', redis.call('HGET', KEYS[5], 'blind_since_ms'), id)
+  redis.call('HSET', KEYS[5], 'blind_reason', reason)
+elseif moderated_ms > 0 and redis.call('HDEL', KEYS[5], 'blind_since_ms', 'blind_reason') > 0 then
+  redis.call('ZREM', 'lw:streams:blind', id)
+end
 for field, value in pairs(cjson.decode(ARGV[8])) do
   -- Segments end in any order: how far the stream is seen never goes back.
   local before = field == 'settled_until_ms' and tonumber(redis.call('HGET', KEYS[5], field))

@@ -39,7 +39,7 @@ if not goes_on then
   redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
   end_missing(KEYS[1], ARGV[1], now_ms)
   redis.call('HDEL', KEYS[1], 'cursor', 'reason', 'media_url', 'tried', 'no_video', 'polls_begun', 'poll_errors',
-    'lag_ms', 'settled_until_ms')
+    'lag_ms', 'settled_until_ms', 'blind_since_ms', 'blind_reason')
   redis.call('DEL', KEYS[4])
   redis.call('HSET', KEYS[1], 'state', 'waiting', 'registered_ms', now_ms, 'next_poll_ms', now_ms)
   redis.call('PERSIST', KEYS[1])
@@ -67,6 +67,7 @@ if not goes_on then
     redis.call('SET', KEYS[9], generation)
   end
   redis.call('HSET', KEYS[1], 'generation', generation)
+  redis.call('HINCRBY', KEYS[1], 'watches', 1)  -- take_due: what is watched a second time was not lost
 end
 if ARGV[11] ~= '' then
   redis.call('XADD', KEYS[6], '*', 'event', ARGV[11])

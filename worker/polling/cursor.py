@@ -74,6 +74,11 @@ class Cursor:
     """Mean duration of what was listed last."""
     missing_since_ms: int | None = None
     """Since when the stream, which should be live, is not seen (`worker.polling.missing`); None: it is."""
+    gone_since_ms: int | None = None
+    """Since which failed poll the origin says, at each, that there is no such playlist; None: it does not say so."""
+    unseen_ms: int = 0
+    """Time in outages for which the sequence, when it went on, had nothing to show; some of it is forgiven for time in
+    which playlists were read (`worker.polling.missing.unshown`)."""
     resets: int = 0
     """Times in a row that the origin started over."""
 

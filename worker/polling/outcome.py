@@ -44,6 +44,9 @@ STREAM_BACKLOG = "stream_backlog"
 LONG_EXTINF = "long_extinf"
 """Ledger count of segments whose EXTINF was above TARGETDURATION."""
 
+SHORT_EXTINF = "short_extinf"
+"""Ledger count of segments that last over twice their EXTINF: of those the ledger has less than was streamed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NewSegment:

@@ -26,7 +26,7 @@ LOOKED_AT_AGAIN_MS = 5 * 60_000
 """After ENDLIST. A broadcaster who comes back is registered anew at once, and packagers serve the old playlist until
 the first new segment is whole. Who has not listed one after minutes is registered again."""
 
-_RESETS_AT_ONCE = 3
+RESETS_AT_ONCE = 3
 """Restarts in a row that are plausible; what goes on so signs its paths anew for each request, or floods."""
 
 _RESET_WINDOW_DELAY_MS = 2_000
@@ -60,8 +60,8 @@ def delay_ms(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, *, complete: 
     if cursor.state is StreamState.STALLED:
         assert cursor.last_new_ms is not None
         delay = min(max(delay, (now_ms - cursor.last_new_ms) // 8), LONGEST_IDLE_DELAY_MS)
-    if cursor.resets > _RESETS_AT_ONCE:
-        slowed = min(FIRST_DELAY_MS << min(cursor.resets - _RESETS_AT_ONCE, 10), LONGEST_IDLE_DELAY_MS)
+    if cursor.resets > RESETS_AT_ONCE:
+        slowed = min(FIRST_DELAY_MS << min(cursor.resets - RESETS_AT_ONCE, 10), LONGEST_IDLE_DELAY_MS)
         return max(delay, min(slowed, max(cursor.window_ms // 2, _RESET_WINDOW_DELAY_MS)))
     return within_window(delay, cursor.window_ms)
 

@@ -16,9 +16,9 @@ from dataclasses import replace
 from worker.polling.capture import program_times, starts, within_clock, within_target
 from worker.polling.cursor import Cursor, Seen, StreamState
 from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.missing import after_failure, after_reading, at_end, before_first, waits
+from worker.polling.missing import GONE, after_failure, after_reading, at_end, before_first, unshown, waits
 from worker.polling.outcome import LONG_EXTINF, Advance, Missed, MissedReason, NewSegment, Reading
-from worker.polling.pace import ENDLIST, again_ms, backoff_ms, delay_ms, pending_cap
+from worker.polling.pace import ENDLIST, RESETS_AT_ONCE, again_ms, backoff_ms, delay_ms, pending_cap
 from worker.polling.relating import key_of, lost_to_outage, note_outage, relate
 
 SEEN_SEGMENTS = 32
@@ -29,6 +29,9 @@ STALLED_AFTER_TARGET_DURATIONS = 3
 
 ENDED_AFTER_STALL_MS = 30 * 60_000
 """A broadcaster who reconnects does so within minutes; longer pauses are enqueued anew by the platform."""
+
+LEAST_MEAN_MS = 100
+"""Mean duration of a playlist's segments up to (<=) which it is not believed: pictures of three frames each."""
 
 STALLED = "stalled"
 """Reason of a stream that ended so."""
@@ -52,7 +55,11 @@ def advance(
         validators_changed: answers `doubts`; None: it could not be told.
     """
     playlist = within_target(playlist)
+    before = cursor
     reading = relate(cursor, playlist, now_ms, validators_changed)
+    if playlist.segments and not playlist.ended and reading is not Reading.RESET:
+        # It is no recording any more: what was listed as one must not hold off the clock, or hide outages.
+        cursor = replace(cursor, listed_until=0)
     cursor = note_outage(cursor, now_ms)
     missed: list[Missed] = []
     skipped_ms = 0
@@ -64,6 +71,8 @@ def advance(
         if reading is Reading.RESET:
             window_start_ms = capture_ms - playlist.mean_times(playlist.earlier)
             missed += [*_never_admitted(cursor), *lost_to_outage(cursor, window_start_ms)]
+            if cursor.resets >= RESETS_AT_ONCE and cursor.outage_from_ms is None:
+                missed += _between_restarts(cursor, window_start_ms)
             cursor = replace(cursor, epoch=cursor.epoch + 1, seen=(), listed_until=0, resets=cursor.resets + 1)
             if playlist.ended and playlist.earlier:
                 # Parsed from where the sequence before had come to; the next poll begins at this one's start.
@@ -78,7 +87,7 @@ def advance(
         capture_ms = cursor.next_capture_ms
         if reading is Reading.MOVED:
             cursor = replace(cursor, resets=0)
-            missed += _jumped_over(cursor, playlist)
+            missed += _jumped_over(cursor, playlist, now_ms)
             unparsed = playlist.segments[0].sequence - max(next_sequence, playlist.first_sequence)
             skipped_ms = playlist.mean_times(max(0, unparsed))
             capture_ms += sum(stretch.duration_ms for stretch in missed) + skipped_ms
@@ -101,9 +110,8 @@ def advance(
     taken = _first_playable(new, room) if playlist.ended else new
     passed_over = set() if playlist.ended else {segment.sequence for segment in _beyond(new, room)}
     segments: list[NewSegment] = []
-    # Of a recording the clock says nothing: its segments were listed before, and wait.
-    until_ms = None if playlist.ended else now_ms
-    *captured, next_capture_ms = starts(taken, capture_ms=capture_ms, until_ms=until_ms)
+    # Also what a recording lists had ended by now: who adds ENDLIST must not get ahead of the clock.
+    *captured, next_capture_ms = starts(taken, capture_ms=capture_ms, until_ms=now_ms)
     for segment, capture_ms, program_ms in zip(taken, captured, program_times(taken, captured), strict=True):
         if segment.gap:
             missed.append(Missed(reason=MissedReason.GAP, duration_ms=segment.duration_ms, capture_ms=capture_ms))
@@ -128,6 +136,11 @@ def advance(
         cursor = replace(cursor, listed_until=0, outage_from_ms=None, outage_ms=0)
     cursor = after_reading(cursor, now_ms)
     missed = [stretch for stretch in missed if stretch.duration_ms]
+    elapsed_ms = (
+        sum(stretch.duration_ms for stretch in missed) + skipped_ms + sum(one.segment.duration_ms for one in segments)
+    )
+    remembered, more = unshown(before, now_ms, shown_ms=elapsed_ms)
+    cursor, counts = replace(cursor, unseen_ms=remembered.unseen_ms), counts | more
     return Advance(
         cursor=cursor,
         reading=reading,
@@ -135,9 +148,7 @@ def advance(
         missed=tuple(missed),
         skipped_ms=skipped_ms,
         counts={name: count for name, count in counts.items() if count},
-        elapsed_ms=sum(stretch.duration_ms for stretch in missed)
-        + skipped_ms
-        + sum(found.segment.duration_ms for found in segments),
+        elapsed_ms=elapsed_ms,
         next_poll_in_ms=delay_ms(cursor, playlist, now_ms, complete=complete),
     )
 
@@ -181,6 +192,7 @@ def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> Advance:
         reason=reason,
         failures=failures,
         failing_since_ms=failing_since_ms,
+        gone_since_ms=(now_ms if cursor.gone_since_ms is None else cursor.gone_since_ms) if reason in GONE else None,
     )
     cursor = after_failure(cursor, now_ms)
     if now_ms - failing_since_ms < ENDED_AFTER_FAILING_MS:
@@ -195,18 +207,25 @@ def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> Advance:
     )
 
 
-def _jumped_over(cursor: Cursor, playlist: MediaPlaylist) -> list[Missed]:
+def _between_restarts(cursor: Cursor, window_start_ms: int) -> list[Missed]:
+    """Since the last reading, of a stream that starts over at each: its numbers say nothing of what was between."""
+    if cursor.last_read_ms is None or window_start_ms <= cursor.last_read_ms:
+        return []
+    lost_ms = window_start_ms - cursor.last_read_ms
+    return [Missed(reason=MissedReason.OUTAGE, duration_ms=lost_ms, capture_ms=cursor.last_read_ms)]
+
+
+def _jumped_over(cursor: Cursor, playlist: MediaPlaylist, now_ms: int) -> list[Missed]:
     assert cursor.next_sequence is not None
     count = playlist.first_sequence - cursor.next_sequence
     if count <= 0:
         return []
-    return [
-        Missed(
-            reason=MissedReason.LEFT_WINDOW,
-            duration_ms=playlist.mean_times(count),
-            capture_ms=cursor.next_capture_ms,
-        )
-    ]
+    duration_ms, target_ms = playlist.mean_times(count), round(playlist.target_duration_seconds * 1000)
+    if playlist.mean_times(1) <= LEAST_MEAN_MS and cursor.last_new_ms is not None:
+        # Durations of nothing would make nothing of what is jumped over: it took what the clock says, at most.
+        by_clock_ms = now_ms - cursor.last_new_ms - playlist.window_ms
+        duration_ms = max(duration_ms, min(count * target_ms, by_clock_ms))
+    return [Missed(reason=MissedReason.LEFT_WINDOW, duration_ms=duration_ms, capture_ms=cursor.next_capture_ms)]
 
 
 def _after_read(
@@ -218,6 +237,7 @@ def _after_read(
         last_new_ms=now_ms if taken or cursor.last_new_ms is None else min(cursor.last_new_ms, now_ms),
         failures=0,
         failing_since_ms=None,
+        gone_since_ms=None,
     )
     if not playlist.segments:
         return cursor

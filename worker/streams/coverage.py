@@ -34,6 +34,8 @@ def entry(kind: str, reason: str) -> str:
 MISSED_UNREACHABLE = entry("missed", "unreachable")
 AFTER_END = "after_end"
 """Count of broadcasts that ended without saying so; the time after it was taken back."""
+UNSHOWN_SECONDS = "outage_seconds_unshown"
+"""Count of seconds in outages after which the sequence went on without them: nobody streamed, or nobody was to see."""
 ENDED_UNSAID = COUNT + AFTER_END
 
 

@@ -17,11 +17,13 @@ from config.policy import Policy, load_policy, parse_policy
 from config.schemas import check_event
 from worker.cli.queue import app as queue
 from worker.decisions import decide
-from worker.incidents.coveragegaps import COUNTED, LastingGap, Watched, alone_among, raise_coverage_gaps
-from worker.incidents.events import Gap
+from worker.incidents.coveragegaps import BLIND, COUNTED, LastingGap, Watched, alone_among, raise_coverage_gaps
+from worker.incidents.events import Gap, Occasion, Versions
+from worker.incidents.settlement import settle
 from worker.operations import OPERATIONS
 from worker.queue.taking import open_incidents, take
 from worker.streams.registry import stream_key, unwatch
+from worker.streams.signals import stream_facts
 from worker.verdictlog.outcomerows import outcome_row
 
 MINUTE_MS = 60_000
@@ -111,6 +113,33 @@ def test_an_origin_of_one_stream_is_compared_with_the_others(site: Site) -> None
     site.answer(502, "a", "b", "c", "d", at=1)
     site.answer(502, "second", at=2)
     assert site.raised() == [event]
+
+
+@pytest.mark.parametrize("status", [503, 404])
+def test_outages_that_stay_short_and_come_again_are_one_gap(site: Site, status: int) -> None:
+    """Who refuses livewarden for 59 s of each minute, and numbers on as if nothing had been, would be unseen for ever:
+    no second missed, nobody called."""
+    site.live("a", "b", "c", "d")
+    for _ in range(3):
+        site.answer(status, "c", since_ms=59_000)
+        site.go_on("c")
+    assert site.show("c")["counts"]["outage_seconds_unshown"] >= 3 * 54
+    site.answer(status, "c", since_ms=15_000)
+    assert [event["subject"] for event in site.raised()] == ["c"]
+    assert [event["type"] for event in site.events()] == ["livewarden.operations.origin_gap.v1"]
+
+
+def test_an_outage_through_which_the_sequence_went_on_is_over_with_it(site: Site) -> None:
+    """An origin whose balancer fails now and then, while all is listed after it, would call moderators."""
+    site.live("a", "b", "c")
+    for _ in range(4):
+        site.answer(503, "b", since_ms=30_000)
+        for _ in range(15):
+            site.origins[0].add(f"{len(site.origins[0].bodies)}.ts", segment_bytes(card=False))
+        site.go_on("b")
+    assert "outage_seconds_unshown" not in site.show("b")["counts"]
+    site.answer(503, "b", since_ms=40_000)
+    assert site.raised() == []
 
 
 @pytest.mark.parametrize("status", [404, 410])
@@ -221,6 +250,85 @@ def test_a_moderator_reads_why(site: Site, redis_url: str, monkeypatch: pytest.M
     assert shown.exit_code == 0, shown.output
     assert f"not seen  since {event['data']['gap']['since']}: http_503" in shown.output
     assert "pictures" not in shown.output
+
+
+def settle_segment(site: Site, stream_id: str, **parts_ms: int) -> None:
+    """Ends a segment of the stream with these parts of it in the ledger."""
+    site.redis.hset(f"lw:pending:{stream_id}", "k", "{}")
+    facts = stream_facts(site.redis, stream_id)
+    settle(
+        site.redis,
+        occasion=Occasion(
+            stream=facts, generation=1, segment_key="k", deployment="test", versions=Versions(policy="1")
+        ),
+        hits=[],
+        policy=site.policy,
+        coverage_increments={name.replace("_", ": ", 1): ms for name, ms in parts_ms.items()},
+        stream_fields={},
+    )
+
+
+def blind(site: Site, *stream_ids: str, for_ms: int = 70_000) -> None:
+    for stream_id in stream_ids:
+        settle_segment(site, stream_id, failed_encrypted=2_000)
+        since_ms = int(site.redis.hget(stream_key(stream_id), "blind_since_ms") or 0) - for_ms
+        site.redis.hset(stream_key(stream_id), "blind_since_ms", since_ms)
+        site.redis.zadd(BLIND, {stream_id: since_ms})
+        settle_segment(site, stream_id, failed_encrypted=2_000)
+
+
+def test_a_stream_whose_segments_cannot_be_looked_at_calls_a_moderator(site: Site) -> None:
+    """Who encrypts his stream, or breaks it for our decoder, would be seen by viewers for ever, and by no moderator."""
+    site.live("a", "b", "c", "d")
+    blind(site, "b", for_ms=50_000)
+    assert site.raised() == [], "it may be over in a moment"
+    blind(site, "b", for_ms=20_000)
+    (event,) = site.raised()
+    assert (event["subject"], event["data"]["rule"], event["data"]["gap"]["reason"]) == (
+        "b",
+        "coverage-gap",
+        "encrypted",
+    )
+    assert site.raised() == [event], "once"
+
+
+def test_segments_that_could_be_looked_at_end_the_gap(site: Site) -> None:
+    """A stream would be called unseen for the one segment in a minute that its origin lost."""
+    site.live("a", "b", "c", "d")
+    blind(site, "b")
+    settle_segment(site, "b", moderated=1_500, failed_short=500)
+    assert site.raised() == []
+    assert site.redis.zcard(BLIND) == 0
+    blind(site, "c")
+    settle_segment(site, "c", moderated=500, failed_undecodable=1_500)
+    assert [event["subject"] for event in site.raised()] == ["c"], "a picture now and then is not enough"
+
+
+def test_two_of_one_server_that_cannot_be_looked_at_hide_one_another_from_nobody(site: Site) -> None:
+    """A broadcaster with two encrypted streams on his own server would pass for an outage, of which nobody reads."""
+    site.live("a", "b", "c", "d", "e", "f", "g")
+    site.live("x", "y", at=1)
+    blind(site, "x", "y")
+    assert sorted(event["subject"] for event in site.raised()) == ["x", "y"]
+
+
+def test_where_many_cannot_be_looked_at_it_is_no_one_streams_fault(site: Site) -> None:
+    """Our own decoder's failure would fill the queue with every stream."""
+    site.live("a", "b", "c", "d")
+    blind(site, "a", "b")
+    assert site.raised() == []
+
+
+def test_a_new_watch_begins_seen(site: Site) -> None:
+    """A stream that is put right and registered again would be raised for what was before."""
+    site.live("a", "b", "c", "d")
+    blind(site, "b")
+    unwatch(site.redis, "b")
+    assert site.raised() == []
+    site.watch("b", site.origins[0], path="b.m3u8")
+    site.redis.hset(stream_key("b"), "state", "live")
+    assert site.raised() == []
+    assert site.redis.zcard(BLIND) == 0
 
 
 def gap(stream_id: str = "s", origin: str = "o:80") -> LastingGap:

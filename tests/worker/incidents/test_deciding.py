@@ -259,6 +259,27 @@ class TestCooldown:
         stream.decide(T0 + 10_000)
         assert stream.end_segment(hit(T0 + 9_999), now_ms=T0 + 11_000) == []
 
+    def test_what_is_listed_after_the_silence_is_not_decided_whatever_its_capture_time(self) -> None:
+        """Who says that each segment lasts an hour would have all that he shows decided for ever."""
+        stream = Stream(policy_with(cooldown_seconds=300))
+        stream.end_segment(hit(T0))
+        stream.decide(T0 + 10_000)
+        late = replace(occasion("s2"), listed_ms=T0 + 400_000)
+        hits = [hit(T0 - 3_600_000)]
+        step = advance(stream.state, occasion=late, hits=hits, now_ms=T0 + 401_000, policy=stream.policy)
+        assert [event.stream_key for event in step.events] == ["lw:escalations:high"]
+        in_time = replace(late, listed_ms=T0 + 300_000)
+        assert not advance(stream.state, occasion=in_time, hits=hits, now_ms=T0 + 401_000, policy=stream.policy).events
+
+    def test_a_capture_time_in_the_past_does_not_spare_a_rule_its_persistence(self) -> None:
+        """One picture would raise what needs two, since it looked worse than what was decided."""
+        stream = Stream(policy_with(cooldown_seconds=300, persistence={"hits": 2, "within_seconds": 5}))
+        stream.end_segment(hit(T0), hit(T0 + 1))
+        stream.decide(T0 + 10_000)
+        late = replace(occasion("s2"), listed_ms=T0 + 400_000)
+        hits = [hit(T0 - 3_600_000)]
+        assert not advance(stream.state, occasion=late, hits=hits, now_ms=T0 + 401_000, policy=stream.policy).events
+
     def test_worse_is_not_covered(self) -> None:
         """Deciding on something harmless would hide something grave for the length of the cooldown."""
         stream = Stream(policy_with(severity="review", cooldown_seconds=600))

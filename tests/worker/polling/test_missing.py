@@ -255,3 +255,35 @@ def test_a_cursor_of_another_version_is_read() -> None:
     assert "missing" not in text
     assert Cursor.from_json(text) == old
     assert missing(failed_poll(old, now_ms=T0 + 4_000, reason="timeout").cursor) is not None
+
+
+def test_what_failed_before_the_playlist_was_gone_is_missed() -> None:
+    """Who refuses livewarden for nine minutes would have all of it taken back by one 404 at the end."""
+    cursor = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + 310_000, reason="http_503").cursor
+    gone = failed_poll(cursor, now_ms=T0 + 320_000, reason="http_404")
+    found = missing(gone.cursor)
+    assert found is not None
+    assert (found.kept, found.certain_ms) == (False, 310_000)
+    outcome = failing(gone.cursor, from_ms=T0 + 330_000, until_ms=T0 + 610_000, reason="http_404")
+    assert outcome.cursor.state is StreamState.ENDED
+    assert counted(outcome) == [(MissedReason.UNREACHABLE, 310_000)]
+    assert outcome.counts == {"after_end": 1}
+
+
+def test_an_outage_is_remembered_until_the_stream_was_read_for_long() -> None:
+    """Who is refused for a minute once would be called out for a hiccup hours later; or who refuses again and again
+    never."""
+    cursor = failing(live(), from_ms=T0 + 10_000, until_ms=T0 + 50_000, reason="http_503").cursor
+    back = advance(cursor, playlist(11, 16), now_ms=T0 + 59_000)
+    assert back.counts == {"outage_seconds_unshown": 55}
+    assert back.elapsed_ms == SEGMENT_MS, "nothing says that it was streamed"
+    again = failed_poll(back.cursor, now_ms=T0 + 61_000, reason="http_503").cursor
+    found = missing(again)
+    assert found is not None
+    assert (found.since_ms, found.from_ms) == (T0 + 59_000, T0 + 4_000)
+    cursor = back.cursor
+    for number in range(1, 61):
+        cursor = advance(cursor, playlist(11 + number, 16 + number), now_ms=T0 + 59_000 + number * SEGMENT_MS).cursor
+    found = missing(failed_poll(cursor, now_ms=T0 + 300_000, reason="http_503").cursor)
+    assert found is not None
+    assert found.from_ms == found.since_ms

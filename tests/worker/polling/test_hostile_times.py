@@ -1,0 +1,101 @@
+"""A broadcaster who says what he likes of his segments' numbers, durations and end: by the clock he gains nothing."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.polling.cursor import Cursor, StreamState
+from worker.polling.hls import MediaPlaylist, Segment
+from worker.polling.missing import missing
+from worker.polling.outcome import Advance, MissedReason
+from worker.polling.pace import RESETS_AT_ONCE
+from worker.polling.timeline import advance, failed_poll
+
+T0 = 1_700_000_000_000
+
+
+def playlist(
+    first: int, count: int, *, duration_ms: int = 4_000, target: float = 4.0, life: str = "a", ended: bool = False
+) -> MediaPlaylist:
+    return MediaPlaylist(
+        url="http://origin.example/live.m3u8",
+        target_duration_seconds=target,
+        segments=tuple(
+            Segment(sequence=sequence, uri=f"http://origin.example/{life}/{sequence}.ts", duration_ms=duration_ms)
+            for sequence in range(first, first + count)
+        ),
+        ended=ended,
+    )
+
+
+def watched() -> Cursor:
+    return Cursor(generation=1, rendition="360", watched_since_ms=T0)
+
+
+def test_a_list_that_was_a_recording_once_hides_no_outage() -> None:
+    """Who lists thousands of segments with ENDLIST once could refuse every poll for days: nothing would be missed, and
+    nobody called."""
+    cursor = advance(watched(), playlist(0, 500, ended=True), now_ms=T0).cursor
+    live = advance(cursor, playlist(64, 4), now_ms=T0 + 2_000)
+    assert live.segments[-1].capture_ms == T0 + 2_000 - 4_000
+    failed = failed_poll(live.cursor, now_ms=T0 + 62_000, reason="http_503")
+    found = missing(failed.cursor)
+    assert found is not None
+    assert (found.since_ms, found.kept) == (T0 + 2_000, True)
+
+
+def test_what_is_jumped_over_takes_time_though_its_durations_are_nothing() -> None:
+    """Who says that segments last 0 seconds could leave out most of them: nothing would be missed."""
+    cursor = advance(watched(), playlist(0, 3, duration_ms=0), now_ms=T0).cursor
+    outcome = advance(cursor, playlist(5, 3, duration_ms=0), now_ms=T0 + 30_000)
+    assert [(one.reason, one.duration_ms) for one in outcome.missed] == [(MissedReason.LEFT_WINDOW, 8_000)]
+    outcome = advance(cursor, playlist(2**40, 3, duration_ms=0), now_ms=T0 + 30_000)
+    assert outcome.elapsed_ms == 30_000, "no more than the clock says"
+
+
+def test_who_starts_over_at_each_reading_hides_nothing_between() -> None:
+    """One short segment a poll, under new names each time, would be all that the stream ever had."""
+    cursor, now_ms, elapsed_ms = advance(watched(), playlist(0, 1, duration_ms=500), now_ms=T0).cursor, T0, 0
+    for number in range(20):
+        now_ms += 2_000
+        outcome = advance(cursor, playlist(0, 1, duration_ms=500, life=str(number)), now_ms=now_ms)
+        cursor, elapsed_ms = outcome.cursor, elapsed_ms + outcome.elapsed_ms
+    assert elapsed_ms == 20 * 2_000 - RESETS_AT_ONCE * 1_500
+
+
+def test_paths_that_are_signed_anew_at_each_reading_lose_nothing() -> None:
+    """An origin whose names change with each request would have time counted as lost that it lists."""
+    cursor = advance(watched(), playlist(0, 4), now_ms=T0).cursor
+    for number in range(1, 20):
+        outcome = advance(cursor, playlist(number, 4, life=str(number)), now_ms=T0 + 4_000 * number)
+        cursor = outcome.cursor
+        assert outcome.missed == ()
+
+
+steps = st.lists(
+    st.tuples(
+        st.integers(0, 20_000),
+        st.integers(-3, 8),
+        st.integers(1, 5),
+        st.sampled_from([0, 1, 4_000, 3_600_000]),
+        st.sampled_from(["a", "a", "a", "b"]),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(steps)
+def test_nothing_is_dated_after_it_was_listed(steps: list[tuple[int, int, int, int, str, bool]]) -> None:
+    """Hits would be later than all decisions to come, and a stream that nobody looks at would have no lag for hours."""
+    cursor, now_ms, at = watched(), T0, 100
+    for later_ms, on, count, duration_ms, life, ended in steps:
+        now_ms, at = now_ms + later_ms, max(0, at + on)
+        outcome: Advance = advance(
+            cursor, playlist(at, count, duration_ms=duration_ms, target=3600.0, life=life, ended=ended), now_ms=now_ms
+        )
+        cursor = outcome.cursor
+        # A millisecond a segment, where several polls come within less.
+        assert all(new.capture_ms <= now_ms + 100 for new in outcome.segments)
+        assert cursor.next_capture_ms <= now_ms + 100
+        assert cursor.state in StreamState
