@@ -242,7 +242,7 @@ def refused(
             when,
             record["reason"],
             record["problem"],
-            shown.get("task", shown.get("head", "")),
+            f"{shown.get('task', shown.get('head', ''))} {shown.get('stream_id', '')}".strip(),
             shown.get("origin", ""),
         )
         table.add_row(*(Text(printable(str(text))) for text in texts), f"{record['size_bytes']:,}")

@@ -156,6 +156,18 @@ def test_refused_messages_are_shown(redis: Redis, redis_url: str, environment: d
     assert [record["reason"] for record in newest.records] == ["unknown_task"]
 
 
+def test_refused_messages_name_their_stream(
+    redis: Redis, environment: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """`purpose: 'party'` of some stream among ten thousand: a platform engineer could not tell which is not watched."""
+    redis.lpush("intake", message(["stream-4711", URL, None, "party"]))
+    Reader(redis, Settings(), threading.Event()).look()
+    (text,) = redis.lrange("lw:intake:refused", 0, -1)
+    assert json.loads(text)["shown"]["stream_id"] == "stream-4711"
+    assert "stream-4711" in livewarden("streams", "refused", environment=environment | {"COLUMNS": "120"}).out
+    assert "watch_stream of stream-4711 refused" in caplog.text
+
+
 def test_a_change_by_hand_is_published(redis: Redis, environment: dict[str, str]):
     """A colleague would not learn who took a stream out of sight."""
     livewarden("streams", "add", "s", "--url", URL, environment=environment | {"LIVEWARDEN_DEPLOYMENT": "here"})
