@@ -17,6 +17,7 @@ from worker.polling.streampoll import SendSegment
 from worker.process import Process
 from worker.queue.taking import trim
 from worker.streams.coverage import pay_owed
+from worker.streams.registry import forget_gone
 from worker.verdictlog import keeping, outcomes
 
 _log = logging.getLogger(__name__)
@@ -32,8 +33,9 @@ HOUSEKEEPING = {
 
 
 def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
-    """Sends overdue segments again, brings ledgers up to date, publishes origins' gaps, those of single streams
-    and which streams joined groups, trims what every reader has acknowledged, and sends housekeeping that is due.
+    """Sends overdue segments again, brings ledgers up to date, forgets streams that are gone, publishes origins' gaps,
+    those of single streams and which streams joined groups, trims what every reader has acknowledged, and sends
+    housekeeping that is due.
 
     A step that fails, over what one stream or somebody else left in Redis, is logged and costs no other step.
 
@@ -44,6 +46,7 @@ def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callab
     steps: dict[str, Callable[[], object]] = {
         "overdue segments": lambda: reconcile(redis, send),
         "ledgers": lambda: pay_owed(redis),
+        "streams that are gone": lambda: forget_gone(redis),
         "gaps of origins": lambda: tell_gaps(redis, deployment=deployment),
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "groups of streams": lambda: tell_due(redis, deployment=deployment, policy=process.policy),
@@ -73,6 +76,7 @@ def look_after_full(process: Process) -> None:
         {
             "outcomes": record,
             "ledgers": lambda: pay_owed(redis),
+            "streams that are gone": lambda: forget_gone(redis),
             "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
         }
     )

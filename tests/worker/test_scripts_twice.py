@@ -42,7 +42,7 @@ from worker.redisdb import connect, now_ms, once_key, run_script
 from worker.streams.coverage import coverage_key, pay_owed
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
 from worker.streams.registration import register
-from worker.streams.registry import DUE, DUE_NEW, stream_key, unwatch, watch
+from worker.streams.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
 from worker.streams.signals import report_signals
 from worker.streams.slowness import SlowPart, note_slowness
 
@@ -99,6 +99,11 @@ class Stage:
         assert pay_owed(self.redis) == 1
         ledger = self.redis.hgetall(coverage_key("s"))
         assert int(ledger["elapsed"]) == int(ledger["missed: unreachable"]) > 0
+
+    def forget_gone(self) -> None:
+        self.redis.zadd(STREAMS, {"gone": 0})
+        self.redis.hset(coverage_key("gone"), "elapsed", 1)
+        assert forget_gone(self.redis) == 1
 
     def gap_told(self) -> None:
         self.redis.zadd(MISSING, {missing_member(PLAYLIST.url, MissedReason.UNREACHABLE, "s"): 0})

@@ -100,7 +100,7 @@ def list_(as_json: Json = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from worker.cli.screen import Screen
+    from worker.cli.screen import Screen, badge
     from worker.queue.taking import open_incidents
 
     incidents = open_incidents(_redis())
@@ -123,7 +123,7 @@ def list_(as_json: Json = False) -> None:
             incident.incident_id,
             _span(incident.age_seconds),
             str(incident.hits),
-            Text(incident.stream_id) + _others(incident.streams) + _badge(incident.purpose),
+            Text(incident.stream_id) + _others(incident.streams) + badge(incident.purpose),
             incident.rule,
             Text(printable(held)),
         )
@@ -146,6 +146,8 @@ def _row(event: dict[str, Any]) -> "Text":
     """One line of `watch`: time, what happened, severity, incident, stream, rule."""
     from rich.text import Text
 
+    from worker.cli.screen import badge
+
     data = event["data"]
     what = event["type"].removeprefix("livewarden.escalation.").removesuffix(".v1")
     if "outcome" in data:
@@ -156,7 +158,7 @@ def _row(event: dict[str, Any]) -> "Text":
             _severity(data["severity"]),
             Text(f"{what:<8}"),
             Text(data["incident_id"]),
-            Text(data["stream_id"]) + _others(data.get("streams_total", 1)) + _badge(data["purpose"]),
+            Text(data["stream_id"]) + _others(data.get("streams_total", 1)) + badge(data["purpose"]),
             Text(data["rule"]),
         ]
     )
@@ -167,13 +169,13 @@ def _show_incident(event: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from worker.cli.screen import Screen
+    from worker.cli.screen import Screen, badge
 
     data = event["data"]
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("incident", data["incident_id"])
     table.add_row("severity", _severity(data["severity"]))
-    table.add_row("stream", Text(data["stream_id"]) + _badge(data["purpose"]))
+    table.add_row("stream", Text(data["stream_id"]) + badge(data["purpose"]))
     if "streams" in data:
         table.add_row("streams", Text(f"{data['streams_total']}: {', '.join(data['streams'])}"))
     table.add_row("rule", Text(data["rule"]))
@@ -213,13 +215,6 @@ def _severity(severity: str) -> "Text":
     from rich.text import Text
 
     return Text(f"{severity:<8}", style=_COLOURS[severity])
-
-
-def _badge(purpose: str) -> "Text":
-    """What is not real must not be taken for it."""
-    from rich.text import Text
-
-    return Text() if purpose == "live" else Text.assemble(" ", (f" {purpose.upper()} ", "black on green"))
 
 
 def _others(streams: int) -> "Text":

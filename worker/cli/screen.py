@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from worker.printable import printable_lines
 
@@ -28,3 +29,8 @@ class Screen(Console):
 
 def _visible(text: str) -> str:
     return "".join(character if character.isprintable() or character == "\n" else _UNSEEN for character in text)
+
+
+def badge(purpose: str) -> Text:
+    """Stands behind a stream's ID: what is not real must not be taken for it."""
+    return Text() if purpose == "live" else Text.assemble(" ", (f" {purpose.upper()} ", "black on green"))

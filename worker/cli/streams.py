@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from config.environment import load_settings
 from worker.errors import RegistryError
 from worker.printable import printable
 from worker.redisdb import connect, store_errors
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 app = typer.Typer(no_args_is_help=True, help="Watch streams, and see what became of each second of them.")
 
@@ -137,14 +140,14 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
     for name, value in record.items():
         if name.endswith("_seconds") and value is not None:
             table.add_row(name.removesuffix("_seconds"), f"{value:10.1f} s", style="bold" if value else "dim")
-    table.add_row("last polled", _ago(record["last_polled_seconds_ago"]))
-    if record["unwatched_since"] is not None:
-        table.add_row("unwatched", Text(f"since {record['unwatched_since']}: nobody polls it", style="bold red"))
     for reason, seconds in record["reasons"].items():
         table.add_row(f"  {reason}", f"{seconds:10.1f} s", style="yellow")
     if record["provisional"] is not None:
         since = datetime.fromtimestamp(record["provisional"]["since_ms"] / 1000, UTC)
         table.add_row(f"  {record['provisional']['reason']} since", f"{since:%Y-%m-%d %H:%M:%S} UTC", style="yellow")
+    table.add_row("last polled", _ago(record["last_polled_seconds_ago"]))
+    if record["unwatched_since"] is not None:
+        table.add_row("unwatched", Text(f"since {record['unwatched_since']}: nobody polls it", style="bold red"))
     for part in record["slow"]:
         table.add_row("slow", Text(f"{part}: shares a quarter of the processes", style="yellow"))
     for problem in record["degraded"]:
@@ -175,25 +178,37 @@ def list_streams(as_json: Json = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from worker.cli.screen import Screen
+    from worker.cli.screen import Screen, badge
+    from worker.polling.cursor import StreamState
 
-    table = Table("stream", "state", "purpose", "elapsed", "moderated", "not seen", "pending", "lag", "polled")
+    # In 80 columns too: numbers stay whole, and words are broken rather than cut.
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    table.add_column("stream", overflow="fold")
+    table.add_column("state", overflow="fold", min_width=len(StreamState.UNREACHABLE))
+    for heading in ("elapsed", "moderated", "not seen", "pending", "lag", "polled"):
+        table.add_column(heading, no_wrap=True, justify="right")
     for record in records:
         unseen = record["skipped_seconds"] + record["failed_seconds"] + record["missed_seconds"]
         table.add_row(
-            record["stream_id"],
-            Text(printable(f"{record['state']} {record['reason']}".strip())),
-            record["purpose"],
+            Text(record["stream_id"]) + badge(record["purpose"]),
+            _state(record),
             f"{record['elapsed_seconds']:.0f} s",
             f"{record['moderated_seconds']:.0f} s",
             f"[yellow]{unseen:.0f} s[/]" if unseen else "0 s",
             f"{record['pending_seconds']:.0f} s",
             "" if record["lag_seconds"] is None else f"{record['lag_seconds']:.1f} s",
-            _ago(record["last_polled_seconds_ago"])
-            if record["unwatched_since"] is None
-            else Text(f"unwatched since {record['unwatched_since']}", style="bold red"),
+            _ago(record["last_polled_seconds_ago"]),
         )
     Screen().print(table)
+
+
+def _state(record: dict[str, Any]) -> "Text":
+    from rich.text import Text
+
+    state = Text(printable(f"{record['state']} {record['reason']}".strip()))
+    if record["unwatched_since"] is not None:
+        state += Text(f" unwatched since {record['unwatched_since']}", style="bold red")
+    return state
 
 
 @app.command()
@@ -215,15 +230,19 @@ def refused(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("when", "reason", "problem", "task", "sent by", "bytes")
+    table = Table(box=None, pad_edge=False)
+    table.add_column("when", min_width=len("2026-11-26"))
+    for heading in ("reason", "problem", "task", "sent by"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("bytes", no_wrap=True, justify="right")
     for record in records:
         shown = record["shown"]
-        when = datetime.fromtimestamp(record["at_ms"] / 1000, UTC).isoformat(sep=" ", timespec="seconds")
+        when = f"{datetime.fromtimestamp(record['at_ms'] / 1000, UTC):%Y-%m-%d %H:%M:%S}"
         texts = (
             when,
             record["reason"],
             record["problem"],
-            shown.get("task", shown.get("head", "")),
+            f"{shown.get('task', shown.get('head', ''))} {shown.get('stream_id', '')}".strip(),
             shown.get("origin", ""),
         )
         table.add_row(*(Text(printable(str(text))) for text in texts), f"{record['size_bytes']:,}")

@@ -21,6 +21,7 @@ from worker.incidents.findings import Finding, Incident
 from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
 from worker.polling.cursor import StreamState
 from worker.polling.gaps import MISSING, origin_of
+from worker.polling.missing import GONE
 from worker.queue.keys import incidents_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, stream_key
@@ -36,6 +37,10 @@ are asked about all the time."""
 
 MAX_MISSING_SHARE: Final = 0.25
 """Of the other streams of the origin, up to (<=) which a stream is not seen by itself."""
+
+TOGETHER_MS: Final = 30_000
+"""What looks ended is part of an outage if it is missing since this long before the gap, or later: an outage reaches
+streams within a few polls of one another, and a stall counts from the last new segment on."""
 
 MOST_AT_ONCE: Final = 100
 """Gaps that one call takes up; the next call is 2 s later."""
@@ -60,6 +65,8 @@ class LastingGap:
     gap: Gap
     blind: bool = False
     """Its playlist can be read, and its segments cannot be looked at."""
+    seen_before: bool = True
+    """Segments of it were listed in this watch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +76,12 @@ class Watched:
     stream_id: str
     origin: str
     missing: bool
+    since_ms: int = 0
+    """Since when it is missing, in Unix milliseconds."""
+    seen_before: bool = True
+    """Segments of it were listed in this watch, before it was missing."""
+    may_be_over: bool = False
+    """It is missing as an ended broadcast is, or one that has not begun: 404, 410, a stall, an empty playlist."""
 
 
 def raise_coverage_gaps(redis: Redis, *, deployment: str, policy: Policy) -> int:
@@ -103,7 +116,21 @@ def alone_among(lasting: Iterable[LastingGap], watched: Iterable[Watched]) -> li
 
 
 def _others(streams: Iterable[Watched], gap: LastingGap) -> list[Watched]:
-    return [one for one in streams if one.stream_id != gap.stream_id]
+    return [one for one in streams if one.stream_id != gap.stream_id and _tells(one, gap)]
+
+
+def _tells(one: Watched, gap: LastingGap) -> bool:
+    """Whether that a stream is seen or missing says anything about why the gap's stream is missing.
+
+    A wrong URL and a broadcast that ended a while ago are missing whatever happens to the origin. Enough of them would
+    pass for an outage for good, in which nobody is called.
+    """
+    began_with_it = one.since_ms >= gap.gap.since_ms - TOGETHER_MS
+    if not one.missing:
+        return True
+    if one.may_be_over:
+        return one.seen_before and began_with_it
+    return one.seen_before or not gap.seen_before or began_with_it
 
 
 def _mostly_seen(streams: list[Watched]) -> bool:
@@ -115,7 +142,7 @@ def _lasting(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
     until = now_ms(redis) - round(rule.after_seconds * 1000)
     members = [str(one).split(" ") for one in redis.zrange(MISSING, "-inf", until, byscore=True)]
     found = [(parts[0], parts[2]) for parts in members if len(parts) == 3]
-    names = ("state", "reason", "gap_since_ms", "gap_raised_ms", "generation")
+    names = ("state", "reason", "missing_since_ms", "registered_ms", "gap_since_ms", "gap_raised_ms", "generation")
     for (origin, stream_id), fields in _fields(redis, found, names):
         since_ms, reason, generation = fields["gap_since_ms"], fields["reason"], fields["generation"]
         if (
@@ -125,7 +152,13 @@ def _lasting(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
             and generation.isdecimal()
         ):
             gap = Gap(since_ms=int(since_ms), reason=reason)
-            yield LastingGap(stream_id=stream_id, generation=int(generation), origin=origin, gap=gap)
+            yield LastingGap(
+                stream_id=stream_id,
+                generation=int(generation),
+                origin=origin,
+                gap=gap,
+                seen_before=_seen_before(fields),
+            )
 
 
 def _blind(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
@@ -150,13 +183,26 @@ def _blind(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
 
 def _watched(redis: Redis) -> Iterator[Watched]:
     ids = {str(one) for due in (DUE, DUE_SLOW, DUE_NEW) for one in redis.zrange(due, 0, -1)}
-    for (_, stream_id), fields in _fields(
-        redis, [("", one) for one in sorted(ids)], ("url", "state", "missing_member", "blind_since_ms")
-    ):
+    names = ("url", "state", "reason", "missing_member", "missing_since_ms", "registered_ms", "blind_since_ms")
+    for (_, stream_id), fields in _fields(redis, [("", one) for one in sorted(ids)], names):
+        unread = bool(fields["missing_member"])
         # Where the segments of many cannot be looked at, that is an outage too, of their origin or of ours.
-        missing = bool(fields["missing_member"] or fields["blind_since_ms"])
+        missing = unread or bool(fields["blind_since_ms"])
+        since_ms = fields["missing_since_ms" if unread else "blind_since_ms"]
         if missing or fields["state"] == StreamState.LIVE:
-            yield Watched(stream_id=stream_id, origin=origin_of(fields["url"]), missing=missing)
+            yield Watched(
+                stream_id=stream_id,
+                origin=origin_of(fields["url"]),
+                missing=missing,
+                since_ms=int(since_ms) if since_ms.isdecimal() else 0,
+                seen_before=not unread or _seen_before(fields),
+                may_be_over=unread and (fields["state"] not in _NOT_READ or fields["reason"] in GONE),
+            )
+
+
+def _seen_before(fields: Mapping[str, str]) -> bool:
+    """What nothing was ever listed of is missing since it was registered (`worker.polling.missing`)."""
+    return fields["missing_since_ms"] != fields["registered_ms"]
 
 
 def _fields(

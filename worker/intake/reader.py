@@ -149,7 +149,7 @@ class Reader:
         self, batch: Batch, token: str, message: bytes, error: IntakeError, size_bytes: int, call: Call | None
     ) -> Refused:
         event = refused_watch(call, error, token=token, deployment=self._settings.deployment, now_ms=batch.taken_ms)
-        return Refused.of(message, error, size_bytes=size_bytes, at_ms=batch.taken_ms, event=event)
+        return Refused.of(message, error, call=call, size_bytes=size_bytes, at_ms=batch.taken_ms, event=event)
 
     def _refuse(self, refused: dict[str, Refused]) -> None:
         """Counts and keeps them, and empties `refused`."""
@@ -157,8 +157,9 @@ class Reader:
             left_out = self._lines.next(time.monotonic())
             if left_out is not None:
                 name = one.shown.get("task", "").removeprefix("livewarden.") or "a message"
+                stream = f" of {one.shown['stream_id']}" if "stream_id" in one.shown else ""
                 before = f" (and {left_out} more were refused before)" if left_out else ""
-                _log.warning("%s refused: %s%s", name, one.problem, before)
+                _log.warning("%s%s refused: %s%s", name, stream, one.problem, before)
         refused.clear()
 
 

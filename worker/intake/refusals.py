@@ -72,14 +72,17 @@ class Refused:
         )
 
     @classmethod
-    def of(cls, message: bytes, error: IntakeError, *, size_bytes: int, at_ms: int, event: str = "") -> "Refused":
-        """What may be kept of a message that was refused by `error`."""
+    def of(
+        cls, message: bytes, error: IntakeError, *, call: Call | None, size_bytes: int, at_ms: int, event: str = ""
+    ) -> "Refused":
+        """What may be kept of a message that was refused by `error`; `call` is None where it is none."""
+        stream_id = _stream_id(call)
         return cls(
             at_ms=at_ms,
             reason=error.reason,
             problem=_shown_text(error.text, limit=_MAX_PROBLEM),
             size_bytes=size_bytes,
-            shown=_shown(message),
+            shown=_shown(message) | ({} if stream_id is None else {"stream_id": stream_id}),
             event=event,
         )
 
@@ -109,13 +112,9 @@ def refused_watch(call: Call | None, error: IntakeError, *, token: str, deployme
     """
     if call is None or call.task != WATCH:
         return ""
-    given = call.args[0] if call.args else call.kwargs.get("stream_id", "")
-    try:
-        stream_id = check_stream_id(given)
-    except RegistryError:
-        stream_id = None
+    given = _given_id(call)
     return refused_event(
-        stream_id,
+        _stream_id(call),
         given=_shown_text(given if isinstance(given, str) else type(given).__name__, limit=_MAX_SHOWN),
         reason=error.reason,
         problem=_shown_text(error.text, limit=_MAX_PROBLEM),
@@ -123,6 +122,18 @@ def refused_watch(call: Call | None, error: IntakeError, *, token: str, deployme
         deployment=deployment,
         now_ms=now_ms,
     )
+
+
+def _given_id(call: Call) -> object:
+    return call.args[0] if call.args else call.kwargs.get("stream_id", "")
+
+
+def _stream_id(call: Call | None) -> str | None:
+    """Of the stream that a call is about; None where what was given can be no stream's."""
+    try:
+        return None if call is None else check_stream_id(_given_id(call))
+    except RegistryError:
+        return None
 
 
 def refuse(redis: Redis, refused: Mapping[str, Refused]) -> list[Refused]:

@@ -5,7 +5,7 @@
 --   slow streams, of new ones, newest generation of all streams.
 -- ARGV: id, url, purpose, audience, risk_prior, metadata, seconds that the mark is kept, then what the caller found and
 -- made its event of: whether the stream is watched (1 or 0), its url, its purpose; event, or '' if nothing is changed;
--- how many new streams may be due at once, how many streams may be watched, prefix of the stream hashes.
+-- how many new streams may be due at once, how many streams may be watched.
 -- Returns the watch generation, or without having written anything 'changed' if what the caller found is so no more,
 -- 'full' if too many are watched.
 local before = redis.call('GET', KEYS[5])
@@ -53,12 +53,6 @@ if not goes_on then
     -- Its place in the line, should it have one, stays: whoever registers it anew does not lose it, or gain one.
     redis.call('ZREM', KEYS[3], ARGV[1])
     redis.call('ZADD', KEYS[8], 'NX', now_ms, ARGV[1])
-  end
-  -- Of those whose record is gone by now a few are forgotten with each new one, so that they do not become more and more.
-  for _, id in ipairs(redis.call('ZRANDMEMBER', KEYS[2], 3)) do
-    if redis.call('EXISTS', ARGV[14] .. id) == 0 then
-      redis.call('ZREM', KEYS[2], id)
-    end
   end
   redis.call('SET', KEYS[9], time[1], 'NX')
   generation = redis.call('INCR', KEYS[9])

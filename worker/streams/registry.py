@@ -13,6 +13,7 @@ from worker.errors import RegistryError, StoreError
 from worker.operations import OPERATIONS
 from worker.redisdb import ONCE_SECONDS, once_key, run_script
 from worker.streams.changes import Author, Found, change_event
+from worker.streams.coverage import coverage_key
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS, EndReason, ended_event
 from worker.streams.registration import Registration
 
@@ -43,6 +44,10 @@ KEPT_AFTER_END_SECONDS = 7 * 24 * 3600
 
 NEVER_READ_KEPT_SECONDS = 600
 """Likewise, of a removed stream that was never read: nothing of it is pending, and nothing was seen."""
+
+LOOKED_AT_TO_FORGET = 100
+"""Of all streams on record, by each call of `forget_gone`, which comes every 2 s: 180,000 an hour, more than streams
+end, and Redis has other things to do."""
 
 MAX_TRIES = 16
 """Of a change that others' changes come in between: each takes about a millisecond."""
@@ -124,7 +129,6 @@ def watch(
                 event,
                 NEW_AT_ONCE,
                 max_streams,
-                stream_key(""),
             ],
         )
         if answer == "full":
@@ -185,3 +189,10 @@ def _removal_event(stream_id: str, found: Found, author: Author) -> str:
 def stream_ids(redis: Redis) -> list[str]:
     """The IDs of all streams on record, in the order in which they were registered."""
     return [str(stream_id) for stream_id in redis.zrange(STREAMS, 0, -1)]
+
+
+def forget_gone(redis: Redis) -> int:
+    """Forgets some of the streams whose record has expired, and their ledgers; gives how many. Called every few seconds
+    it keeps up with all that end, and no memory is held for good by a stream that nobody can look at any more."""
+    args: list[str | int] = [LOOKED_AT_TO_FORGET, stream_key(""), coverage_key("")]
+    return int(run_script(redis, "forget_gone", keys=[STREAMS], args=args))

@@ -99,6 +99,25 @@ def test_tables_for_people(environment: dict[str, str]):
     assert "not seen" in livewarden("streams", "list", environment=environment).out
 
 
+def test_a_terminal_of_80_columns_shows_state_seconds_and_who_is_unwatched(
+    environment: dict[str, str], redis: Redis
+) -> None:
+    """An operator in an incident read `unrea… http_…` and `unwat… since…`, for each stream."""
+    for name in ("s", "cooking-with-kim-4711", "a-drill"):
+        purpose = "drill" if name == "a-drill" else "live"
+        livewarden("streams", "add", name, "--url", URL, "--purpose", purpose, environment=environment)
+    redis.hset("lw:stream:s", mapping={"state": "unreachable", "reason": "http_503", "next_poll_ms": "1000"})
+    redis.hset("lw:coverage:s", mapping={"elapsed": 12_345_000, "moderated": 12_000_000, "missed: stalled": 345_000})
+    ran = livewarden("streams", "list", environment=environment | {"COLUMNS": "80"})
+    assert max(len(line) for line in ran.out.splitlines()) <= 80
+    words = ran.out.split()
+    assert {"unreachable", "http_503", "12345", "12000", "345", "unwatched", "DRILL"} <= set(words)
+    header, *lines = ran.out.splitlines()
+    ids = "".join(line[: header.index("state")].strip() for line in lines)
+    assert "cooking-with-kim-4711" in ids
+    assert "…" not in ran.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -135,6 +154,18 @@ def test_refused_messages_are_shown(redis: Redis, redis_url: str, environment: d
     assert "SECRET" not in shown.out
     newest = livewarden("streams", "refused", "--limit", "1", "--json", environment=environment)
     assert [record["reason"] for record in newest.records] == ["unknown_task"]
+
+
+def test_refused_messages_name_their_stream(
+    redis: Redis, environment: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """`purpose: 'party'` of some stream among ten thousand: a platform engineer could not tell which is not watched."""
+    redis.lpush("intake", message(["stream-4711", URL, None, "party"]))
+    Reader(redis, Settings(), threading.Event()).look()
+    (text,) = redis.lrange("lw:intake:refused", 0, -1)
+    assert json.loads(text)["shown"]["stream_id"] == "stream-4711"
+    assert "stream-4711" in livewarden("streams", "refused", environment=environment | {"COLUMNS": "120"}).out
+    assert "watch_stream of stream-4711 refused" in caplog.text
 
 
 def test_a_change_by_hand_is_published(redis: Redis, environment: dict[str, str]):

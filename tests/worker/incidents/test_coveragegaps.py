@@ -102,6 +102,34 @@ def test_an_outage_is_the_operators(site: Site) -> None:
     assert [event["type"] for event in site.events()] == ["livewarden.operations.origin_gap.v1"]
 
 
+def test_what_began_before_the_gap_or_never_was_there_is_no_outage(site: Site) -> None:
+    """Some wrong URLs and ended broadcasts would keep every hidden stream of a CDN from moderators."""
+    site.live("a", "b", "c", "over-1", "over-2")
+    site.answer(404, "over-1", "over-2", since_ms=5 * MINUTE_MS)
+    for status in (403, 404, 503):
+        site.watch(f"wrong-{status}", site.origins[0], path=f"wrong-{status}.m3u8")
+        site.answer(status, f"wrong-{status}", since_ms=5 * MINUTE_MS)
+    site.answer(503, "b")
+    assert [event["subject"] for event in site.raised()] == ["b"]
+
+
+def test_an_outage_in_which_most_streams_look_ended_is_the_operators(site: Site) -> None:
+    """A CDN that loses its files answers 404 for most and 503 for some: each of these would call a moderator."""
+    site.live("a", "b", "c", "d", "e")
+    site.answer(404, "a", "c", "d")
+    site.answer(503, "b")
+    assert site.raised() == []
+
+
+def test_streams_that_never_could_be_read_are_compared_with_one_another(site: Site) -> None:
+    """An origin that is missing in LIVEWARDEN_ALLOWED_ORIGINS would call a moderator for each of its streams."""
+    site.live("a", "b", "c", "d", "e", at=1)
+    for name in ("first", "second", "third"):
+        site.watch(name, site.origins[0], path=f"{name}.m3u8")
+        site.answer(403, name, since_ms=3 * MINUTE_MS)
+    assert site.raised() == []
+
+
 def test_an_origin_of_one_stream_is_compared_with_the_others(site: Site) -> None:
     """A broadcaster with a server of his own is who evades most easily; and where our own line is down, nobody does."""
     site.live("own", at=0)
