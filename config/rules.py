@@ -118,7 +118,7 @@ class CoverageGap(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     after_seconds: float = Field(default=60.0, ge=30, le=86_400, strict=True)
-    """Its playlist could not be read, or most of its segments not be looked at, for so long. Time in which the stream may
-    simply have ended does not count."""
+    """Its playlist could not be read, or most of its segments not be looked at, for so long. Time in which the stream
+    may simply have ended does not count."""
     severity: Severity = Severity.REVIEW
     """critical, high or review: the order in which people are called."""
