@@ -104,7 +104,7 @@ def test_an_older_copy_is_a_loss_and_a_second_of_writes_is_none(redis: Redis) ->
 
 
 def test_a_copy_of_an_epoch_before_is_a_loss(redis: Redis) -> None:
-    """Redis would seem to be what it was before it was emptied once, and registrations since would be lost unnoticed."""
+    """A Redis restored from before it was emptied would pass for a newer one, and what is lost go unsaid."""
     one, other = Living(redis), Living(redis)
     first = one.sign()
     copy = redis.dump(EPOCH)
