@@ -147,6 +147,8 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
         table.add_row(f"  {record['provisional']['reason']} since", f"{since:%Y-%m-%d %H:%M:%S} UTC", style="yellow")
     for part in record["slow"]:
         table.add_row("slow", Text(f"{part}: shares a quarter of the processes", style="yellow"))
+    for key in record["damaged"]:
+        table.add_row("damaged", Text(f"{key}: not of the kind that it should be", style="bold red"))
     for problem in record["degraded"]:
         table.add_row("degraded", Text(printable(problem), style="yellow"))
     for name, number in record["signals"].items():
@@ -182,7 +184,7 @@ def list_streams(as_json: Json = False) -> None:
         unseen = record["skipped_seconds"] + record["failed_seconds"] + record["missed_seconds"]
         table.add_row(
             record["stream_id"],
-            Text(printable(f"{record['state']} {record['reason']}".strip())),
+            Text(printable(f"{record['state']} {record['reason']} {'damaged' * bool(record['damaged'])}".strip())),
             record["purpose"],
             f"{record['elapsed_seconds']:.0f} s",
             f"{record['moderated_seconds']:.0f} s",
