@@ -51,7 +51,7 @@ class TestTake:
         ],
     )
     def test_a_damaged_incident_keeps_nobody_from_the_others(self, scene: Scene, damage: dict[str, str | None]) -> None:
-        """Nobody could take or list anything any more: the most urgent incident, whose record is damaged, comes first."""
+        """Nobody could take or list anything any more, for the most urgent incident comes first."""
         damaged, sound = scene.raise_incident("cam-1"), scene.raise_incident("cam-2", Severity.HIGH)
         key = f"lw:incident:{damaged}"
         for field, text in damage.items():
