@@ -133,8 +133,8 @@ app.conf.update(
             "options": {"queue": CONTROL, "expires": 2.0},
         }
     },
-    # The one whose schedule is kept in memory: there is nothing in ours to remember, and no file to write.
-    beat_scheduler="celery.beat:Scheduler",
+    # Its schedule is kept in memory: there is nothing in ours to remember, and no file to write.
+    beat_scheduler="worker.schedules:QuietScheduler",
     beat_max_loop_interval=TICK_SECONDS,
 )
 

@@ -107,3 +107,17 @@ def test_a_worker_that_starts_while_redis_is_full_makes_room(
         eventually(lambda: "redis_full.v1" in told(redis), within_seconds=40, what=worker.text)
         eventually(lambda: not redis.xlen(DECISIONS), within_seconds=40, what=worker.text)
         assert worker.text().count("Cannot connect") == 0, worker.text()
+
+
+@pytest.mark.timeout(120)
+def test_beat_fills_no_disk_while_redis_is_full(redis: Redis, server: ValkeyServer, tmp_path: Path) -> None:
+    """A traceback a second would make a gigabyte of log a day, on the disk that Redis may share."""
+    environment = {"LIVEWARDEN_REDIS_URL": server.connection_url}
+    with celery("beat", environment, tmp_path) as beat:
+        eventually(lambda: redis.llen("control") >= 2, within_seconds=60, what=beat.text)
+        fill(redis)
+        eventually(lambda: "maxmemory" in beat.text(), within_seconds=20, what=beat.text)
+        make_room(redis)
+        eventually(lambda: "tick is sent again" in beat.text(), within_seconds=20, what=beat.text)
+    assert "Traceback" not in beat.text()
+    assert len([line for line in beat.text().splitlines() if "maxmemory" in line]) == 1
