@@ -133,8 +133,8 @@ app.conf.update(
             "options": {"queue": CONTROL, "expires": 2.0},
         }
     },
-    # The one whose schedule is kept in memory: there is nothing in ours to remember, and no file to write.
-    beat_scheduler="celery.beat:Scheduler",
+    # Its schedule is kept in memory: there is nothing in ours to remember, and no file to write.
+    beat_scheduler="worker.schedules:QuietScheduler",
     beat_max_loop_interval=TICK_SECONDS,
 )
 
@@ -177,6 +177,8 @@ def _check(sender: Any, **_: Any) -> None:
     global _unconfined
     forbid_dumps()  # again: `--uid` has changed the user, which resets it
     occupy(sender)
+    # Nobody sends what workers would have to say to one another, and neither starts where Redis is full.
+    sender.options |= {"without_mingle": True, "without_gossip": True}
     try:
         redis = connect(settings.redis_url.get_secret_value())
         fetch_at_start(redis, Place.of(settings))

@@ -57,6 +57,16 @@ class QoS(redis.QoS):
             _log.warning("a message is not given back: Redis is full")
             super().reject(delivery_tag, requeue=False)
 
+    def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
+        """Delivers again what was not acknowledged in time; later, where that finds no room.
+
+        kombu does this before a worker is ready, too: without it none would start, and nobody would make room.
+        """
+        try:
+            super().restore_visible(start=start, num=num, interval=interval)
+        except OutOfMemoryError:
+            _log.debug("what was not acknowledged is not delivered again: Redis is full")
+
 
 class Channel(redis.Channel):
     """Drops what it cannot take apart."""

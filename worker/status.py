@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from worker.cloudevent import rfc3339
 from worker.errors import RegistryError
@@ -32,23 +33,25 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
     """
     check_stream_id(stream_id)
     # In one transaction: a segment settled between two reads would be counted twice or not at all.
+    keys = [key(stream_id) for key in (stream_key, coverage_key, pending_key, signals_key)]
+    keys += [slow_key(part, stream_id) for part in SlowPart]
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hgetall(stream_key(stream_id))
-        pipe.hgetall(coverage_key(stream_id))
-        pipe.hgetall(pending_key(stream_id))
-        pipe.hgetall(signals_key(stream_id))
-        for part in SlowPart:
-            pipe.hgetall(slow_key(part, stream_id))
+        for key in keys:
+            pipe.hgetall(key)
         pipe.time()
         pipe.get(TICK)
         pipe.zrange(list_key(Role.WORKER), -1, -1, withscores=True)
-        stream, ledger, pending, signals, *marks, (seconds, microseconds), tick, signs = pipe.execute()
-    if not stream:
+        *found, (seconds, microseconds), tick, signs = pipe.execute(raise_on_error=False)
+    damaged = [key for key, hash_ in zip(keys, found, strict=True) if isinstance(hash_, ResponseError)]
+    stream, ledger, pending, signals, *marks = ({} if isinstance(hash_, ResponseError) else hash_ for hash_ in found)
+    tick = tick if isinstance(tick, str) and tick.isdecimal() else 0
+    signs = [] if isinstance(signs, ResponseError) else signs
+    if not stream and not damaged:
         raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
     now_ms = int(seconds) * 1000 + int(microseconds) // 1000
     provisional = Provisional.of(stream, now_ms)
     cursor = _object(stream.get("cursor"))
-    last_sign_ms = max(newest_sign_ms(signs), int(tick or 0))
+    last_sign_ms = max(newest_sign_ms(signs), int(tick))
     attention = Attention.of(stream, now_ms=now_ms, anybody_works=now_ms - last_sign_ms <= LIFE_MS)
     lag = lag_ms(stream, now_ms=now_ms, watched=attention.watched or bool(pending))
     return {
@@ -60,7 +63,7 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         "audience": stream.get("audience", UNKNOWN),
         "risk_prior": _number(stream.get("risk_prior")),
         "metadata": _object(stream.get("metadata")),
-        "signals": {name: float(number) for name, number in sorted(signals.items())},
+        "signals": {name: _number(number) for name, number in sorted(signals.items())},
         "generation": int(_number(stream.get("generation"))),
         "epoch": cursor.get("epoch", 0),
         "rendition": cursor.get("rendition", ""),
@@ -74,6 +77,7 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
         "still": stream.get("still", ""),
         "slow": [str(part) for part, mark in zip(SlowPart, marks, strict=True) if SlowMark.of(mark) is not None],
         "degraded": [str(problem) for problem in _parsed(stream.get("degraded"), list)],
+        "damaged": damaged,
     }
 
 

@@ -103,6 +103,35 @@ def test_an_older_copy_is_a_loss_and_a_second_of_writes_is_none(redis: Redis) ->
     assert second.id == first.id
 
 
+def test_a_copy_of_an_epoch_before_is_a_loss(redis: Redis) -> None:
+    """A Redis restored from before it was emptied would pass for a newer one, and what is lost go unsaid."""
+    one, other = Living(redis), Living(redis)
+    first = one.sign()
+    copy = redis.dump(EPOCH)
+    other.sign()
+    redis.flushall()
+    emptied = one.signs_for(500)
+    other.sign()
+    redis.restore(EPOCH, 0, copy, replace=True)
+    after = one.sign()
+    assert after.id not in (first.id, emptied.id)
+    assert (after.lost, after.found) == (emptied.id, "older_copy")
+    assert after.begun_ms > emptied.alive_ms
+    assert other.sign().id == one.sign().id == after.id
+
+
+def test_a_process_that_starts_first_on_an_older_copy_hides_no_loss(redis: Redis) -> None:
+    """Where a worker is started together with the restored Redis, nobody would hear that hours of it are lost."""
+    one = Living(redis)
+    first, copy = one.sign(), redis.dump(EPOCH)
+    one.signs_for(FORGIVEN_MS + 1_000)
+    last = one.signs_for(1_000)
+    redis.restore(EPOCH, 0, copy, replace=True)
+    assert Living(redis).sign().id == first.id
+    after = one.sign()
+    assert (after.lost, after.found, after.since_ms) == (first.id, "older_copy", last.alive_ms)
+
+
 def test_a_clock_that_goes_back_loses_nothing(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> None:
     """Platforms would be asked to register everything anew whenever a host is set right."""
     with server_with_clock(tmp_path / "server", ci_or_skip) as server, connect(server.url) as redis:

@@ -87,3 +87,37 @@ def test_a_deployment_goes_on_deciding_and_comes_back(redis: Redis, server: Valk
             assert sorted(worker.children()) == children, "a full Redis ended what was in hand"
             record = show(redis, "s")
             assert sum(record[f"{part}_seconds"] for part in PARTS) == pytest.approx(record["elapsed_seconds"])
+
+
+@pytest.mark.timeout(120)
+def test_a_worker_that_starts_while_redis_is_full_makes_room(
+    redis: Redis, server: ValkeyServer, tmp_path: Path
+) -> None:
+    """Who restarts all workers of a full Redis would have nobody left that trims what was read, or says that it is
+    full: nothing would ever be polled again, and logs would grow by gigabytes."""
+    environment = {"LIVEWARDEN_REDIS_URL": server.connection_url, "LIVEWARDEN_STORE_URL": str(tmp_path / "store")}
+    with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+        eventually(lambda: redis.zcard("lw:present:workers"), within_seconds=60, what=worker.text)
+    redis.xgroup_create(DECISIONS, "platform", id="0", mkstream=True)
+    redis.xadd(DECISIONS, {"event": "{}"})
+    ((_, entries),) = redis.xreadgroup("platform", "one", {DECISIONS: ">"})
+    redis.xack(DECISIONS, "platform", entries[0][0])
+    fill(redis)
+    with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
+        eventually(lambda: "redis_full.v1" in told(redis), within_seconds=40, what=worker.text)
+        eventually(lambda: not redis.xlen(DECISIONS), within_seconds=40, what=worker.text)
+        assert worker.text().count("Cannot connect") == 0, worker.text()
+
+
+@pytest.mark.timeout(120)
+def test_beat_fills_no_disk_while_redis_is_full(redis: Redis, server: ValkeyServer, tmp_path: Path) -> None:
+    """A traceback a second would make a gigabyte of log a day, on the disk that Redis may share."""
+    environment = {"LIVEWARDEN_REDIS_URL": server.connection_url}
+    with celery("beat", environment, tmp_path) as beat:
+        eventually(lambda: redis.llen("control") >= 2, within_seconds=60, what=beat.text)
+        fill(redis)
+        eventually(lambda: "maxmemory" in beat.text(), within_seconds=20, what=beat.text)
+        make_room(redis)
+        eventually(lambda: "tick is sent again" in beat.text(), within_seconds=20, what=beat.text)
+    assert "Traceback" not in beat.text()
+    assert len([line for line in beat.text().splitlines() if "maxmemory" in line]) == 1

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from config.settings import Settings
 from worker.diagnosis import Diagnosis, State
@@ -112,8 +113,12 @@ def _attention(redis: Redis, now: int, *, anybody_works: bool) -> tuple[int, lis
         with redis.pipeline(transaction=False) as pipe:
             for stream_id in some:
                 pipe.hmget(stream_key(stream_id), FIELDS)
-            rows = pipe.execute()
+            rows = pipe.execute(raise_on_error=False)
         for stream_id, row in zip(some, rows, strict=True):
+            if isinstance(row, ResponseError):  # damaged: nobody can poll it
+                live += 1
+                unwatched.append((stream_id, now))
+                continue
             stream = {name: str(value) for name, value in zip(FIELDS, row, strict=True) if value is not None}
             if not stream:
                 continue  # its record's time is over
@@ -129,7 +134,7 @@ def _oldest_pending_ms(redis: Redis) -> int | None:
     with redis.pipeline(transaction=False) as pipe:
         for stream_id, _, key in members:
             pipe.hget(pending_key(stream_id), key)
-        records = pipe.execute()
+        records = pipe.execute(raise_on_error=False)
     admitted = []
     for record in records:
         with suppress(ValueError, TypeError, KeyError):  # settled meanwhile, or damaged

@@ -150,6 +150,8 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
         table.add_row("unwatched", Text(f"since {record['unwatched_since']}: nobody polls it", style="bold red"))
     for part in record["slow"]:
         table.add_row("slow", Text(f"{part}: shares a quarter of the processes", style="yellow"))
+    for key in record["damaged"]:
+        table.add_row("damaged", Text(f"{key}: not of the kind that it should be", style="bold red"))
     for problem in record["degraded"]:
         table.add_row("degraded", Text(printable(problem), style="yellow"))
     for name, number in record["signals"].items():
@@ -208,6 +210,8 @@ def _state(record: dict[str, Any]) -> "Text":
     state = Text(printable(f"{record['state']} {record['reason']}".strip()))
     if record["unwatched_since"] is not None:
         state += Text(f" unwatched since {record['unwatched_since']}", style="bold red")
+    if record["damaged"]:
+        state += Text(" damaged", style="bold red")
     return state
 
 

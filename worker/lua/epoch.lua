@@ -13,17 +13,24 @@ local function text(ms)
   return string.format('%.0f', ms)
 end
 
-local id, alive = unpack(redis.call('HMGET', KEYS[1], 'id', 'alive_ms'))
+local id, alive, begun, after = unpack(redis.call('HMGET', KEYS[1], 'id', 'alive_ms', 'begun_ms', 'lost'))
 -- It only ever rises, whatever the clock does: one that is lower than before is an older copy's.
 local alive_ms = tonumber(alive or 0) or 0
 local copy = id and id == seen and alive_ms < firm_ms
+if id and id ~= seen and seen ~= '' and after ~= seen then
+  -- Another epoch, which does not follow the caller's: if it had begun before the caller saw its own, it is a copy's.
+  copy = (tonumber(begun or 0) or 0) < seen_ms
+end
 if not id or copy then
   id, alive_ms = ARGV[1], 0
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'id', id, 'begun_ms', text(now_ms), 'found', copy and 'older_copy' or 'nothing')
 end
-alive_ms = math.max(alive_ms, now_ms)
-redis.call('HSET', KEYS[1], 'alive_ms', text(alive_ms))
+-- Who asks for the first time gives no sign yet: of an older copy it would hide from the others that it is one.
+if seen ~= '' or alive_ms == 0 then
+  alive_ms = math.max(alive_ms, now_ms)
+  redis.call('HSET', KEYS[1], 'alive_ms', text(alive_ms))
+end
 
 local lost = ''
 if redis.call('HDEL', KEYS[2], 'adopted') == 1 then

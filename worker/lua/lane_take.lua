@@ -11,12 +11,15 @@ while true do
     return {}
   end
   local id, turn = first[1], tonumber(first[2])
-  local segment = redis.call('ZPOPMIN', ARGV[1] .. id)
+  -- A stream whose own keys are damaged loses its turn, and costs no other the next one.
+  local segment = redis.pcall('ZPOPMIN', ARGV[1] .. id)
   if segment[1] then
     local mark = ARGV[2] .. id
     redis.call('SET', KEYS[2], turn)
-    turn = turn + math.max(tonumber(redis.call('HGET', mark, 'held_ms') or ARGV[3]), 1)
-    if redis.call('EXISTS', mark) == 1 then
+    local marked = redis.call('TYPE', mark).ok == 'hash'
+    local held_ms = marked and tonumber(redis.call('HGET', mark, 'held_ms') or '')
+    turn = turn + math.max(held_ms or tonumber(ARGV[3]), 1)
+    if marked then
       redis.call('HSET', mark, 'turn', turn)
     end
     if redis.call('EXISTS', ARGV[1] .. id) == 1 then

@@ -26,14 +26,26 @@ for i = 4, 6 do
   redis.pcall('XGROUP', 'CREATE', KEYS[i], GROUP, '0', 'MKSTREAM')
   local read = redis.call('XREADGROUP', 'GROUP', GROUP, UNHELD, 'COUNT', ARGV[3], 'STREAMS', KEYS[i], '>')
   for _, entry in ipairs(read and read[1][2] or {}) do
-    local known = redis.call('HMGET', 'lw:incident:' .. incident_of(entry[2]), 'raised_ms', 'outcome', 'holder',
+    local known = redis.pcall('HMGET', 'lw:incident:' .. incident_of(entry[2]), 'raised_ms', 'outcome', 'holder',
       'lease_until_ms')
-    if not known[1] or known[2] then
+    if known.err then
+      -- Damaged: it stays as it is, and keeps nobody from the others.
+    elseif not known[1] or known[2] then
       redis.call('XACK', KEYS[i], GROUP, entry[1])
-    elseif known[3] and now_ms < tonumber(known[4]) then
+    elseif known[3] and now_ms < (tonumber(known[4] or '') or 0) then
       redis.call('XCLAIM', KEYS[i], GROUP, known[3], 0, entry[1], 'JUSTID')
     end
   end
+end
+
+-- Whether there is something to show; what is damaged is passed over, and `queue list` shows it.
+local function readable(key)
+  local event = redis.pcall('HGET', key, 'event')
+  if type(event) ~= 'string' then
+    return false
+  end
+  local ok, shown = pcall(cjson.decode, event)
+  return ok and type(shown) == 'table'
 end
 
 local function deliver(incident, entries)
@@ -57,11 +69,17 @@ for i = 1, 3 do
     local incidents = redis.call('ZRANGE', KEYS[i], from, from + 99)
     for _, incident in ipairs(incidents) do
       local key = 'lw:incident:' .. incident
-      local holder, delivered = unpack(redis.call('HMGET', key, 'holder', 'delivered'))
-      local free = not holder or now_ms >= (lease_within(key, 'lease_until_ms', now_ms, ARGV[5]) or 0)
-      local entries_key = key .. ':entries'
-      if free or (holder == ARGV[1] and redis.call('LLEN', entries_key) > tonumber(delivered)) then
-        return deliver(incident, redis.call('LRANGE', entries_key, 0, -1))
+      local known = redis.pcall('HMGET', key, 'holder', 'delivered')
+      if not known.err then
+        local holder, delivered = known[1], tonumber(known[2] or '') or 0
+        local free = not holder or now_ms >= (lease_within(key, 'lease_until_ms', now_ms, ARGV[5]) or 0)
+        local entries = {}
+        if (free or holder == ARGV[1]) and redis.call('TYPE', key .. ':entries').ok == 'list' then
+          entries = redis.call('LRANGE', key .. ':entries', 0, -1)
+        end
+        if (free or (holder == ARGV[1] and #entries > delivered)) and readable(key) then
+          return deliver(incident, entries)
+        end
       end
     end
     from = from + 100

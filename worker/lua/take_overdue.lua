@@ -23,7 +23,11 @@ for _, members in ipairs(turns) do
       break
     end
     local id, key = string.match(member, '^([^ ]*) ?(.*)$')
-    if redis.call('HEXISTS', ARGV[4] .. id, key) == 0 then
+    local pending = redis.pcall('HEXISTS', ARGV[4] .. id, key)
+    if type(pending) ~= 'number' then
+      -- Damaged: looked at again later, and no other segment's trouble.
+      redis.call('ZADD', KEYS[1], now_ms + ARGV[3], member)
+    elseif pending == 0 then
       redis.call('ZREM', KEYS[1], member)
     else
       local sent = redis.call('HINCRBY', ARGV[5] .. member, 'sent_again', 1)

@@ -1,8 +1,10 @@
 """The tick, and what it sets off. Redis's clock decides what is due; beat is only one of those who may tick."""
 
+import logging
 from collections.abc import Callable
 
 from redis import Redis
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from worker.polling.due import offered
 from worker.polling.poll import BATCH_STREAMS
@@ -10,6 +12,8 @@ from worker.polling.segments import take_overdue
 from worker.polling.slowpolls import slow_polls_due
 from worker.redisdb import now_ms, run_script
 from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, NEW_AT_ONCE, stream_key
+
+_log = logging.getLogger(__name__)
 
 TICK = "lw:tick"
 RECONCILED = "lw:reconciled"
@@ -74,7 +78,12 @@ def reconcile(redis: Redis, send: Callable[[str, str, float], None]) -> int:
     """Sends the segments again whose deadline has passed: their message was lost, or their worker was."""
     overdue = take_overdue(redis, RECONCILE_BATCH_SEGMENTS)
     for stream_id, key in overdue:
-        send(stream_id, key, risk_prior_of(redis, stream_id))
+        try:
+            send(stream_id, key, risk_prior_of(redis, stream_id))
+        except OutOfMemoryError:
+            raise  # no other one could be sent either
+        except ResponseError as error:
+            _log.warning("stream %s: a segment is not sent again: its keys in Redis are damaged: %s", stream_id, error)
     return len(overdue)
 
 
@@ -82,5 +91,5 @@ def risk_prior_of(redis: Redis, stream_id: str) -> float:
     """The stream's risk prior; 0 if its record is gone or damaged."""
     try:
         return float(redis.hget(stream_key(stream_id), "risk_prior") or 0.0)
-    except ValueError:
+    except (ValueError, ResponseError):
         return 0.0

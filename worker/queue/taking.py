@@ -7,9 +7,10 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from config.facts import Severity
 from worker.errors import QueueError
@@ -72,6 +73,13 @@ class OpenIncident:
     """Until the holder's lease ends; 0 without one."""
     streams: int = 1
     """More than one: one hash raised it on so many, and it is for a lead; `stream_id` is one of them."""
+
+
+UNREADABLE: Final = "unreadable"
+"""What a damaged record does not say."""
+
+LONGEST_NUMBER: Final = 19
+"""Digits of a number that we store: what is longer is none of ours."""
 
 
 def check_name(by: str) -> str:
@@ -167,32 +175,43 @@ def open_incidents(redis: Redis) -> list[OpenIncident]:
         with redis.pipeline(transaction=False) as pipe:
             for severity in Severity:
                 pipe.zrange(open_key(severity), 0, -1)
-            incident_ids = [str(incident_id) for found in pipe.execute() for incident_id in found]
+            queued = [
+                (severity, str(incident_id))
+                for severity, found in zip(Severity, pipe.execute(), strict=True)
+                for incident_id in found
+            ]
         with redis.pipeline(transaction=False) as pipe:
-            for incident_id in incident_ids:
+            for _, incident_id in queued:
                 pipe.hgetall(incident_key(incident_id))
-            records = pipe.execute()
+            records = pipe.execute(raise_on_error=False)
     # Between the two reads one may have been decided.
     return [
-        _open_incident(incident_id, fields, now)
-        for incident_id, fields in zip(incident_ids, records, strict=True)
-        if "outcome" not in fields
+        _open_incident(incident_id, severity, {} if isinstance(fields, ResponseError) else fields, now)
+        for (severity, incident_id), fields in zip(queued, records, strict=True)
+        if isinstance(fields, ResponseError) or "outcome" not in fields
     ]
 
 
-def _open_incident(incident_id: str, fields: dict[str, str], now: int) -> OpenIncident:
-    lease_ms = min(max(0, int(fields.get("lease_until_ms", 0)) - now), LONGEST_LEASE_MS)
+def _open_incident(incident_id: str, severity: Severity, fields: dict[str, str], now: int) -> OpenIncident:
+    """Of a damaged record what can be read; `severity`: that of the queue it is in."""
+
+    def number(field: str) -> int | None:
+        text = fields.get(field, "")
+        return int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else None
+
+    lease_ms = min(max(0, (number("lease_until_ms") or 0) - now), LONGEST_LEASE_MS)
+    raised_ms = number("raised_ms")
     return OpenIncident(
         incident_id=incident_id,
-        stream_id=fields["stream_id"],
-        rule=fields["rule"],
-        severity=Severity(fields["severity"]),
-        purpose=fields["purpose"],
-        hits=int(fields["hits"]),
-        age_seconds=max(0, now - int(fields["raised_ms"])) / 1000,
-        holder=fields["holder"] if lease_ms else None,
+        stream_id=fields.get("stream_id", UNREADABLE),
+        rule=fields.get("rule", UNREADABLE),
+        severity=severity,
+        purpose=fields.get("purpose", UNREADABLE),
+        hits=number("hits") or 0,
+        age_seconds=0.0 if raised_ms is None else max(0, now - raised_ms) / 1000,
+        holder=fields.get("holder") if lease_ms else None,
         lease_seconds=lease_ms / 1000,
-        streams=int(fields.get("streams", 1)),
+        streams=number("streams") or 1,
     )
 
 

@@ -58,9 +58,13 @@ class Provisional:
         return cls(reason=stream.get("missing_reason", "unreachable"), since_ms=since_ms, ms=max(0, now_ms - since_ms))
 
 
+LONGEST_NUMBER = 19
+"""Characters of a number that Redis adds to: what is longer none of ours has written."""
+
+
 def with_owed(ledger: Mapping[str, str], stream: Mapping[str, str]) -> dict[str, str]:
     """The ledger with what was noted in the stream's hash when a watch ended, and is not in the ledger yet."""
-    counted = Counter({field: int(amount) for field, amount in ledger.items()})
+    counted = Counter({field: _whole(ledger, field) for field in ledger})
     missed_ms = _whole(stream, "owed_missed_ms")
     counted.update({"elapsed": missed_ms, MISSED_UNREACHABLE: missed_ms})
     if after_end := _whole(stream, "owed_after_end"):
@@ -68,10 +72,10 @@ def with_owed(ledger: Mapping[str, str], stream: Mapping[str, str]) -> dict[str,
     return {field: str(amount) for field, amount in counted.items()}
 
 
-def _whole(stream: Mapping[str, str], field: str) -> int:
+def _whole(fields: Mapping[str, str], field: str) -> int:
     """0 where it is damaged: `pay_owed` leaves it out too."""
-    text = stream.get(field, "")
-    return int(text) if text.isascii() and text.isdigit() else 0
+    text = fields.get(field, "")
+    return int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) <= LONGEST_NUMBER else 0
 
 
 def pay_owed(redis: Redis, most: int = 1_000) -> int:
@@ -82,18 +86,18 @@ def pay_owed(redis: Redis, most: int = 1_000) -> int:
 
 def summary(ledger: Mapping[str, str], pending_ms: int, provisional: Provisional | None = None) -> dict[str, Any]:
     """The ledger in seconds, as `livewarden streams show` prints it; `moderated` and the rest sum to `elapsed`."""
-    reasons = Counter({field: int(ms) for field, ms in ledger.items() if field.startswith(KINDS)})
-    elapsed_ms = int(ledger.get("elapsed", 0))
+    reasons = Counter({field: _whole(ledger, field) for field in ledger if field.startswith(KINDS)})
+    elapsed_ms = _whole(ledger, "elapsed")
     if provisional is not None:
         elapsed_ms += provisional.ms
         reasons[entry("missed", provisional.reason)] += provisional.ms
     totals = {kind: sum(ms for field, ms in reasons.items() if field.startswith(f"{kind}: ")) for kind in KINDS}
     return {
         "elapsed_seconds": elapsed_ms / 1000,
-        "moderated_seconds": int(ledger.get("moderated", 0)) / 1000,
+        "moderated_seconds": _whole(ledger, "moderated") / 1000,
         **{f"{kind}_seconds": ms / 1000 for kind, ms in totals.items()},
         "pending_seconds": pending_ms / 1000,
-        "unhashable_seconds": int(ledger.get("unhashable", 0)) / 1000,
+        "unhashable_seconds": _whole(ledger, "unhashable") / 1000,
         "provisional": None
         if provisional is None
         else {
@@ -103,6 +107,6 @@ def summary(ledger: Mapping[str, str], pending_ms: int, provisional: Provisional
         },
         "reasons": {field: ms / 1000 for field, ms in sorted(reasons.items()) if ms},
         "counts": {
-            field.removeprefix(COUNT): int(count) for field, count in sorted(ledger.items()) if field.startswith(COUNT)
+            field.removeprefix(COUNT): _whole(ledger, field) for field in sorted(ledger) if field.startswith(COUNT)
         },
     }

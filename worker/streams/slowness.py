@@ -58,7 +58,10 @@ class SlowMark:
         """Reads the mark's hash; None: the stream is quick."""
         if fields.get("slow") != "1":
             return None
-        return cls(since_ms=int(fields.get("since_ms", 0)), relapses=int(fields.get("times", 1)) - 1)
+        since, times = (
+            text if text.isdecimal() else "0" for text in (fields.get("since_ms", ""), fields.get("times", "1"))
+        )
+        return cls(since_ms=int(since), relapses=max(0, int(times) - 1))
 
 
 def slow_key(part: SlowPart, stream_id: str) -> str:

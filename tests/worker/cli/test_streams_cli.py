@@ -9,7 +9,12 @@ from envelopes import message
 from redis import Redis
 
 from config.settings import Settings
+from worker.checkup.livedoctor import examine_live
+from worker.diagnosis import State
 from worker.intake.reader import Reader
+from worker.status import show_all
+from worker.streams.registration import register
+from worker.streams.registry import watch
 
 URL = "https://cdn.example/a/index.m3u8"
 LEDGER = ("elapsed", "moderated", "skipped", "failed", "missed", "pending", "unhashable")
@@ -90,6 +95,30 @@ def test_a_damaged_record_hides_no_other_stream(
     assert [record["stream_id"] for record in listed.records] == ["a", "b"]
     shown = livewarden("streams", "show", "a", environment=environment)
     assert (shown.status, shown.err) == (0, "")
+
+
+@pytest.mark.parametrize("key", ["lw:stream:a", "lw:coverage:a", "lw:pending:a", "lw:signals:a", "lw:slow:playlist:a"])
+@pytest.mark.parametrize("field", [None, "elapsed", "moderated", "missed: unreachable", "reports", "since_ms"])
+def test_what_is_damaged_of_one_stream_hides_no_other(
+    environment: dict[str, str], redis: Redis, key: str, field: str | None
+):
+    """One key of one stream would keep an operator from seeing any stream, and whether anybody works at all."""
+    for name in ("a", "b"):
+        watch(redis, register(name, URL, url_template="", legal_basis=""))
+    if field is None:
+        redis.delete(key)
+        redis.set(key, "x")
+    else:
+        redis.hset(key, mapping={field: "{", "slow": "1"})
+    damaged, sound = show_all(redis)
+    assert (damaged["stream_id"], sound["stream_id"], sound["state"]) == ("a", "b", "waiting")
+    assert (key in damaged["damaged"]) == (field is None)
+    assert sound["damaged"] == []
+    checks = {check.name: check for check in examine_live(Settings.from_mapping(environment))}
+    assert [checks[name].state for name in ("workers", "beat", "streams")] == [State.FAIL] * 3
+    assert "2 of 2" in checks["streams"].found
+    (row,) = (line for line in livewarden("streams", "list", environment=environment).out.splitlines() if " a " in line)
+    assert ("damaged" in row) == (field is None)
 
 
 def test_tables_for_people(environment: dict[str, str]):

@@ -1,5 +1,7 @@
 """The turns of streams among themselves."""
 
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from redis import Redis
 from worker.polling.lanes import (
     QUEUE_OF,
     Lane,
+    _held_prefix,
     add_waiting,
     lacks_message,
     note_held,
@@ -17,6 +20,7 @@ from worker.polling.lanes import (
 )
 from worker.polling.schedule import reconcile
 from worker.polling.segments import OVERDUE, pending_key
+from worker.streams.registry import stream_key
 from worker.streams.slowness import SlowPart, note_slowness
 
 
@@ -249,3 +253,44 @@ def reach_a_deadline(messages: Messages) -> None:
     """The deadline of one segment, if any waits: the reconciler sends it again."""
     for stream_id in messages.redis.zrange(f"lw:lane:order:{messages.lane}", 0, 0):
         messages.send(stream_id, messages.redis.zrange(waiting_key(messages.lane, stream_id), 0, 0)[0])
+
+
+@pytest.mark.parametrize("which", ["waiting", "mark", "number"])
+def test_damaged_keys_of_one_stream_cost_no_other_its_turn(redis: Redis, lane: Lane, which: str):
+    """Nobody's segments would be moderated as long as the damaged key is there: each turn would begin with it."""
+    for stream_id in ("damaged", "sound"):
+        note(redis, lane, stream_id, 1.0)
+        for index in range(2):
+            add_waiting(redis, lane, stream_id, f"{index}")
+    mark = _held_prefix(lane) + "damaged"
+    if which == "number":
+        redis.hset(mark, mapping={"held_ms": "{", "turn": "{"})
+    else:
+        key = waiting_key(lane, "damaged") if which == "waiting" else mark
+        redis.delete(key)
+        redis.set(key, "x")
+    taken = [take_waiting(redis, lane) for _ in range(4)]
+    assert [one for one in taken if one and one[0] == "sound"] == [("sound", "0"), ("sound", "1")]
+
+
+@pytest.mark.parametrize("key", ["waiting", "pending", "cursor"])
+def test_damaged_keys_of_one_stream_cost_no_other_its_overdue_segments(redis: Redis, key: str):
+    """Segments whose worker was killed would be lost on all streams because of one."""
+    for stream_id in ("damaged", "sound"):
+        redis.hset(pending_key(stream_id), "k", json.dumps({"stream_id": stream_id}))
+        redis.zadd(OVERDUE, {f"{stream_id} k": 0})
+    damaged = {
+        "waiting": waiting_key(Lane.SHARED, "damaged"),
+        "pending": pending_key("damaged"),
+        "cursor": stream_key("damaged"),
+    }[key]
+    redis.delete(damaged)
+    redis.set(damaged, "x")
+    sent = []
+    reconcile(redis, lambda stream_id, segment_key, _: sent.append(add_and_name(redis, stream_id, segment_key)))
+    assert "sound" in sent
+
+
+def add_and_name(redis: Redis, stream_id: str, segment_key: str) -> str:
+    add_waiting(redis, Lane.SHARED, stream_id, segment_key)
+    return stream_id

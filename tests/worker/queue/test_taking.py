@@ -40,6 +40,36 @@ def taken_by(redis: Redis, by: str) -> str | None:
 
 
 class TestTake:
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            {"": "of another kind"},
+            {"event": "{"},
+            {"event": None},
+            {"raised_ms": None, "event": None, "severity": "loud", "hits": "x", "stream_id": None},
+            {"holder": "zoe", "lease_until_ms": "soon", "delivered": "x", "raised_ms": "x"},
+        ],
+    )
+    def test_a_damaged_incident_keeps_nobody_from_the_others(self, scene: Scene, damage: dict[str, str | None]) -> None:
+        """Nobody could take or list anything any more, for the most urgent incident comes first."""
+        damaged, sound = scene.raise_incident("cam-1"), scene.raise_incident("cam-2", Severity.HIGH)
+        key = f"lw:incident:{damaged}"
+        for field, text in damage.items():
+            if not field:
+                scene.redis.delete(key)
+                scene.redis.set(key, str(text))
+            elif text is None:
+                scene.redis.hdel(key, field)
+            else:
+                scene.redis.hset(key, field, text)
+        taken = [taken_by(scene.redis, by) for by in ("ann", "bob", "cyd")]
+        assert sound in taken
+        assert taken.index(None) == (2 if damaged in taken else 1)
+        listed = {one.incident_id: one for one in open_incidents(scene.redis)}
+        assert set(listed) == {damaged, sound}
+        assert listed[sound].severity is Severity.HIGH
+        assert listed[damaged].severity is Severity.CRITICAL, "as it is in the queue"
+
     def test_most_urgent_first_then_oldest(self, scene: Scene) -> None:
         """A moderator would look at nudity while known material waits."""
         review = scene.raise_incident("cam-1", Severity.REVIEW)
