@@ -16,6 +16,8 @@ PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy":
 ROLES = ("worker", "worker", "beat")
 CONCURRENCY = 2
 TEND_SECONDS = 0.5
+FOUND_WITHIN_SECONDS = 40.0
+"""Who is to be killed may just be starting again after another kill."""
 READY = " ready."
 """In a worker's log, once it takes messages."""
 LEFT_SECONDS = 10.0
@@ -85,7 +87,7 @@ class Deployment:
         return self._kill("decoder", which, lambda command: "sampler" in command)
 
     def _kill(self, what: str, which: int, named: Callable[[str], bool], *, ready: bool = False) -> str:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + FOUND_WITHIN_SECONDS
         while time.monotonic() < deadline:
             member = self._members[which % 2]
             found = [pid for pid, command in self._below(member.process.pid) if named(command)]
