@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from redis import Redis
@@ -17,7 +18,15 @@ from worker.incidents.events import Event, Occasion
 from worker.incidents.floods import Sifted
 from worker.incidents.groups import divert, quarantined
 from worker.incidents.orderstore import KEPT_SECONDS, OrderChange, read_in_order
-from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
+from worker.incidents.store import (
+    event_record,
+    incident_record,
+    is_wrong_kind,
+    read_incidents,
+    rounds,
+    set_aside,
+    state_field,
+)
 from worker.polling.segments import tries_key
 from worker.queue.keys import incidents_key, windows_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
@@ -98,6 +107,35 @@ def settle(
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; the segment may have been settled. Call again.
     """
+    again = partial(
+        _settle,
+        redis,
+        occasion=occasion,
+        hits=hits,
+        policy=policy,
+        coverage_increments=coverage_increments,
+        stream_fields=stream_fields,
+        segment=segment,
+    )
+    try:
+        return again()
+    except StoreError as error:
+        # What cannot be remembered of the stream must not keep what is found on it from being published.
+        if not is_wrong_kind(error) or not set_aside(redis, occasion.stream.stream_id):
+            raise
+        return again()
+
+
+def _settle(
+    redis: Redis,
+    *,
+    occasion: Occasion,
+    hits: Sequence[Hit],
+    policy: Policy,
+    coverage_increments: Mapping[str, int],
+    stream_fields: Mapping[str, str],
+    segment: SegmentFacts | None,
+) -> SettleResult:
     sifted = divert(redis, occasion=occasion, hits=hits, policy=policy)
     in_order = None
     if segment is not None and policy.in_order:

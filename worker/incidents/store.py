@@ -8,12 +8,14 @@ from itertools import count
 from typing import Any, Final
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from worker.errors import StoreError
 from worker.incidents.deciding import RuleState, StreamIncidents, decode
 from worker.incidents.events import Event
 from worker.incidents.findings import Incident
-from worker.queue.keys import groups_owner, incidents_key
+from worker.queue.keys import groups_owner, incidents_key, windows_key
+from worker.redisdb import store_errors
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +25,11 @@ FIRST_PAUSE_SECONDS: Final = 0.002
 LONGEST_PAUSE_SECONDS: Final = 0.1
 _CHANCE: Final = random.SystemRandom()
 """Processes that were forked from one draw apart."""
+
+SET_ASIDE: Final = "lw:damaged:"
+"""Prefix of what was no record of ours."""
+SET_ASIDE_SECONDS: Final = 7 * 24 * 3600
+"""For whoever looks into where it came from."""
 
 _RULE = "rule:"
 
@@ -115,3 +122,25 @@ def incident_record(stream_id: str, incident: Incident, **more: str) -> dict[str
 def event_record(event: Event) -> dict[str, str]:
     """An event as the scripts take it."""
     return {"stream": event.stream_key, "incident": event.incident_id, "text": event.text}
+
+
+def is_wrong_kind(error: StoreError) -> bool:
+    """Whether Redis has something of another kind where one of ours was expected."""
+    return isinstance(error.__cause__, ResponseError) and "WRONGTYPE" in str(error.__cause__)
+
+
+def set_aside(redis: Redis, stream_id: str) -> bool:
+    """Renames what is no hash where a stream's incidents and windows are remembered; gives whether anything was.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    found = False
+    with store_errors():
+        for key in (incidents_key(stream_id), windows_key(stream_id)):
+            if redis.type(key) not in ("hash", "none"):
+                _log.warning("%s is no hash, as livewarden makes it: set aside as %s%s", key, SET_ASIDE, key)
+                redis.rename(key, f"{SET_ASIDE}{key}")
+                redis.expire(f"{SET_ASIDE}{key}", SET_ASIDE_SECONDS)
+                found = True
+    return found

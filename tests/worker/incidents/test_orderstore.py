@@ -178,3 +178,11 @@ def test_what_somebody_else_wrote_begins_anew(stream: Stream, caplog: pytest.Log
     assert "windows in Redis begin anew: 'nonsense'" in caplog.text
     stream.end(stream.admit(1), 0.9)
     assert stream.redis.xlen("lw:escalations:high") == 1
+
+
+def test_what_is_no_record_of_windows_hides_nothing(stream: Stream) -> None:
+    """None of the stream's segments would be settled any more."""
+    stream.redis.set(windows_key("cam"), "somebody else's")
+    stream.end(stream.admit(0), 0.9)
+    stream.end(stream.admit(1), 0.9)
+    assert stream.redis.xlen("lw:escalations:high") == 1

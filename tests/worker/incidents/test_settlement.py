@@ -31,6 +31,15 @@ def own_server(tmp_path: Path) -> Iterator[ValkeyServer]:
         yield server
 
 
+def test_what_is_no_record_of_a_streams_incidents_hides_nothing(scene: Scene) -> None:
+    """Segments of that stream would end as lost one after the other, with all that was found on them."""
+    scene.redis.set("lw:incidents:cam-1", "somebody else's")
+    result = scene.settle("cam-1", scene.hits([1000], lists=["known"]))
+    assert result.outcome is Settled.SETTLED
+    assert len(scene.published("lw:escalations:critical")) == 1
+    assert scene.redis.get("lw:damaged:lw:incidents:cam-1") == "somebody else's"
+
+
 def test_a_hit_becomes_an_escalation(scene: Scene) -> None:
     """What was found would not reach the queue, or the segment would stay pending."""
     result = scene.settle("cam-1", scene.hits([1000], lists=["known"]))
