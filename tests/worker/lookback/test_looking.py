@@ -21,7 +21,7 @@ from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import ListSpec, Variant
 from worker.bank.follower import BankSource, InForce, always
-from worker.bank.keys import CHANGES
+from worker.bank.keys import CHANGES, QUARANTINE
 from worker.decisions import decide
 from worker.errors import ObjectStoreError, StoreError
 from worker.lookback.found import PART_HITS
@@ -486,11 +486,11 @@ def test_what_could_not_be_raised_is_raised_later(redis: Redis, store: ObjectSto
     now = now_ms(redis)
     write(store, [row(SHOWN, capture_ms=now - 600_000)], written_ms=now - 600_000)
     publish(redis, added("known", "case-7", SHOWN, at_ms=now))
-    redis.set("lw:incidents:cam-1", "of something else")
+    redis.set(QUARANTINE, "of something else")
     with pytest.raises(StoreError):
         look_back(looking)
     assert events(scene) == []
-    redis.delete("lw:incidents:cam-1", LEASE)
+    redis.delete(QUARANTINE, LEASE)
     look(looking)
     let_settle(redis)
     look(looking)
