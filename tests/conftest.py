@@ -14,6 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from worker.threads import keep_numpy_to_one_thread
+
+# As in each process of livewarden, and before anything imports NumPy: once a matrix product of the suite's own process,
+# one of 30 threads by then, never came back from OpenBLAS's threads.
+keep_numpy_to_one_thread(os.environ)
+
 import pytest
 import redis as redis_py
 from hypothesis import settings
