@@ -120,7 +120,9 @@ def excused(found: LoggedProblem, faults: Iterable[Fault], killed: Collection[in
 
 
 def _is_of(found: LoggedProblem, kind: str, killed: Collection[int]) -> bool:
-    if kind not in _RAISED or found.ours or found.level == "CRITICAL":  # Celery logs that as its end
+    # Celery logs its end so, and that a message could not be acknowledged, which comes again.
+    ends = found.level == "CRITICAL" and not found.said.startswith("Couldn't ack ")
+    if kind not in _RAISED or found.ours or ends:
         return False
     if found.traceback:
         return _RAISED[kind].match(found.raised) is not None
