@@ -37,6 +37,7 @@ def found(folder: Path, *lines: str, kind: str = REDIS_KILLED, killed: tuple[int
             REDIS_KILLED,
             (stamped("ERROR", "consumer: Cannot connect to worker.broker.Transport://:**@127.0.0.1:1/0: Error 111."),),
         ),
+        (REDIS_KILLED, (stamped("CRITICAL", "Couldn't ack 'b19a', reason:ConnectionError()"), TRACE, CELERYS, AWAY)),
         (REDIS_KILLED, (stamped("ERROR", "beat: Connection error: Error 111. Trying again in 2.0 seconds..."),)),
         (CHILD_KILLED, (stamped("ERROR", "Task handler raised error: WorkerLostError"), TRACE, CELERYS, LOST)),
         (CHILD_KILLED, (stamped("ERROR", "Process 'ForkPoolWorker-2' pid:77 exited with 'signal 9 (SIGKILL)'"),)),
@@ -55,6 +56,7 @@ def test_celerys_own_word_about_a_kill_is_excused(tmp_path: Path, kind: str, lin
         (REDIS_KILLED, (stamped("CRITICAL", "Unrecoverable error: AttributeError"),)),
         (CHILD_KILLED, (stamped("ERROR", "Hard time limit (18s) exceeded for livewarden.segment[1]"),)),
         (CHILD_KILLED, (stamped("CRITICAL", "Unrecoverable error: WorkerLostError"), TRACE, CELERYS, LOST)),
+        (REDIS_KILLED, (stamped("CRITICAL", "Couldn't ack 'b19a', reason:ConnectionError()"), TRACE, OURS, AWAY)),
         # A frame of ours; another exception; what the other kill brings about; long after it.
         (REDIS_KILLED, (stamped("ERROR", "x"), TRACE, OURS, AWAY)),
         (REDIS_KILLED, (stamped("WARNING", "x"), TRACE, CELERYS, "  AttributeError: 'NoneType' has no attribute 'x'")),
