@@ -57,14 +57,10 @@ from worker.polling.schedule import TICK_SECONDS, tick
 from worker.presence import Presence, Role, keep_present
 from worker.process import Process, check_ready
 from worker.redisdb import connect
-from worker.timedtask import TimedTask
+from worker.timedtask import HARD_LIMIT_SECONDS, SOFT_LIMIT_SECONDS, TimedTask
 from worker.turns import CONTROL, CONTROL_SLOW, QUEUES
 from worker.watchdog import Watchdog
 from worker.workerend import WorkerEnd
-
-SOFT_LIMIT_SECONDS = 16
-HARD_LIMIT_SECONDS = 18
-"""A segment takes well under a second; one that takes this long is stuck."""
 
 VISIBILITY_SECONDS = 20
 """Just above the hard limit: a message not acknowledged by then has lost its worker, and is delivered again."""

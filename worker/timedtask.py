@@ -13,6 +13,9 @@ from worker.turns import CONTROL
 
 _log = logging.getLogger(__name__)
 
+SOFT_LIMIT_SECONDS = 16
+HARD_LIMIT_SECONDS = 18
+"""A segment takes well under a second; one that takes this long is stuck."""
 
 _AWAY = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.OutOfMemoryError)
 """What a command meets where Redis is away, or full."""

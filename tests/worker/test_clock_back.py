@@ -18,7 +18,6 @@ from config.settings import Settings
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.classifier import StuckRun
 from models.pdq import PdqHash
-from worker.app import HARD_LIMIT_SECONDS
 from worker.bank import edits
 from worker.bank.actor import Actor
 from worker.bank.actor import Role as ActorRole
@@ -64,6 +63,7 @@ from worker.status import show
 from worker.streams.registration import register
 from worker.streams.registry import DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, watch
 from worker.streams.slowness import SlowPart, note_slowness
+from worker.timedtask import HARD_LIMIT_SECONDS
 
 BACK_SECONDS = 600
 RECORD = SegmentRecord(
