@@ -7,7 +7,7 @@ from dataclasses import replace
 from redis import Redis
 
 from config.facts import Coverage, SegmentFacts, StreamFacts
-from worker.incidents.events import Occasion
+from worker.incidents.occasion import Occasion
 from worker.incidents.settlement import Settled, settle
 from worker.policy.judging import Judging
 from worker.polling.due import no_video_mark

@@ -1,14 +1,17 @@
 """A CloudEvent 1.0 as JSON text, checked against the schema of its type before it goes anywhere."""
 
+import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from config.schemas import check_event
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def cloud_event(
@@ -24,7 +27,7 @@ def cloud_event(
         "id": event_id,
         "source": f"/livewarden/{deployment}",
         "type": str(kind),
-        "time": datetime.fromtimestamp(now_ms / 1000, UTC),
+        "time": _instant(now_ms),
         "datacontenttype": "application/json",
     }
     if subject is not None:
@@ -37,5 +40,13 @@ def cloud_event(
 
 def rfc3339(milliseconds: int) -> str:
     """UTC, to the millisecond: 2026-11-25T12:34:56.789Z."""
-    instant = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return instant.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return _instant(milliseconds).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def derived_id(*parts: str | int) -> str:
+    """SHA-256, hex, of what an event or an incident tells: the same work gives the same id."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _instant(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -9,16 +9,10 @@ from typing import Any
 
 from redis import Redis
 
+from worker.cloudevent import derived_id
 from worker.errors import QueueError, StoreError
 from worker.incidents.deciding import RuleState, close, encode
-from worker.incidents.events import (
-    Event,
-    NamedStreams,
-    decision_made,
-    derived_id,
-    escalation_closed,
-    extent_of,
-)
+from worker.incidents.events import Event, NamedStreams, decision_made, escalation_closed, extent_of
 from worker.incidents.findings import Incident
 from worker.incidents.groupevents import joined_since
 from worker.incidents.grouprecord import due_member, group_record, streams_of

@@ -5,7 +5,6 @@ and says what it was answered before: so a Redis that does not know of that has 
 where they follow the hash bank.
 """
 
-import hashlib
 import logging
 import os
 import secrets
@@ -16,7 +15,7 @@ from typing import Final, Self
 
 from redis import Redis
 
-from worker.cloudevent import rfc3339
+from worker.cloudevent import derived_id, rfc3339
 from worker.operations import tell_operators
 from worker.redisdb import now_ms, run_script
 
@@ -154,6 +153,6 @@ class EpochWatch:
                 "noticed": rfc3339(epoch.begun_ms),
                 "found": epoch.found or "nothing",
             }
-            event_id = hashlib.sha256(f"{EVENT} {epoch.id}".encode()).hexdigest()
+            event_id = derived_id(EVENT, epoch.id)
             tell_operators(redis, EVENT, event_id, subject="redis", data=data, deployment=self._deployment, now_ms=now)
         self._told = epoch.id

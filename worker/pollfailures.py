@@ -6,7 +6,7 @@ from typing import Final
 
 from redis import Redis
 
-from worker.incidents.events import derived_id
+from worker.cloudevent import derived_id
 from worker.operations import OPERATIONS, operations_event
 from worker.polling.poll import PollFailure
 from worker.redisdb import now_ms, run_script

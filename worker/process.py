@@ -19,7 +19,7 @@ from worker.epoch import SEED as SEED
 from worker.epoch import plant_seed
 from worker.fetching.fetch import Fetcher
 from worker.fetching.origins import AllowedOrigins
-from worker.incidents.events import Versions
+from worker.incidents.occasion import Versions
 from worker.lastwords import LastWords
 from worker.lookback.late import registered
 from worker.objectstore import ObjectStore

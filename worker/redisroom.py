@@ -4,13 +4,12 @@ A Redis at its `maxmemory` refuses what takes room: no poll, no new segment, no 
 and what was seen is written all the same (worker/lua/, `allow-oom`), so nobody need notice but by this.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Final, Self
 
 from redis import Redis
 
+from worker.cloudevent import derived_id
 from worker.operations import OPERATIONS, operations_event
 from worker.redisdb import now_ms, run_script
 
@@ -86,7 +85,7 @@ def tell_of_room(redis: Redis, *, deployment: str) -> Room:
 
 def _publish(redis: Redis, kind: str, how: str, room: Room, deployment: str) -> None:
     now = now_ms(redis)
-    event_id = hashlib.sha256(json.dumps([kind, deployment, how, now]).encode()).hexdigest()
+    event_id = derived_id(kind, deployment, how, now)
     data: dict[str, object] = {"used_bytes": room.used_bytes, "limit_bytes": room.limit_bytes}
     if kind == FULL:
         data["refuses"] = room.full

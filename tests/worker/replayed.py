@@ -13,7 +13,7 @@ from config.facts import SegmentFacts, StreamFacts
 from config.policy import Policy
 from worker.bank.keys import QUARANTINE
 from worker.decisions import decide
-from worker.incidents.events import Occasion, Versions
+from worker.incidents.occasion import Occasion, Versions
 from worker.incidents.settlement import Settled, SettleResult, settle
 from worker.objectstore import ObjectStore
 from worker.polling.segments import SegmentRecord, pending_key, series_of

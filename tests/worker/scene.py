@@ -10,7 +10,7 @@ from redis import Redis
 from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts
 from config.policy import Policy
 from config.schemas import check_event
-from worker.incidents.events import Occasion, Versions
+from worker.incidents.occasion import Occasion, Versions
 from worker.incidents.settlement import SettleResult, settle
 
 

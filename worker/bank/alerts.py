@@ -3,7 +3,7 @@
 from redis import Redis
 
 from worker.bank.deployed import Deployed
-from worker.incidents.events import derived_id, rfc3339
+from worker.cloudevent import derived_id, rfc3339
 from worker.operations import tell_operators
 from worker.redisdb import now_ms, store_errors
 

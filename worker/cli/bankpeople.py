@@ -124,8 +124,8 @@ def quarantine(
     from dataclasses import asdict
 
     from worker.bank import people
+    from worker.cloudevent import rfc3339
     from worker.errors import BankRequestError
-    from worker.incidents.events import rfc3339
 
     with session() as now:
         if name is None:
@@ -164,7 +164,7 @@ def history(
     from itertools import islice
 
     from worker.bank.history import read_history
-    from worker.incidents.events import rfc3339
+    from worker.cloudevent import rfc3339
 
     with session() as now:
         for act in islice(read_history(now.redis, list_name=name), limit):

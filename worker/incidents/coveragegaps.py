@@ -1,13 +1,9 @@
-"""A stream that alone cannot be seen for long is an incident of rule `coverage-gap`: whoever runs its server may be
-hiding it, and no segment comes that could raise anything; or segments come of which none can be looked at.
-
-Where more streams of an origin are not seen, that is its operators' matter (`worker.polling.gaps`). Time that a stream
-may have ended in, after 404, 410 or a stall, raises nothing, nor does a stream that was never there.
+"""A stream that alone cannot be seen for long is an incident of rule `coverage-gap`, raised from what its polls and
+segments left on record (`worker.polling.lonegaps`): no picture comes that could raise anything.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from redis import Redis
@@ -16,31 +12,20 @@ from config.facts import COVERAGE_GAP_RULE, StreamFacts
 from config.policy import Policy
 from config.rules import CoverageGap
 from worker.incidents.deciding import RuleState, encode
-from worker.incidents.events import Event, Gap, Occasion, Versions, escalation, incident_id
+from worker.incidents.events import Event, escalation
 from worker.incidents.findings import Finding, Incident
+from worker.incidents.occasion import Occasion, Versions, incident_id
 from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
-from worker.polling.cursor import StreamState
-from worker.polling.gaps import MISSING, origin_of
-from worker.polling.missing import GONE
+from worker.polling.lonegaps import Gap, LastingGap, alone_among, blind_gaps, lasting_gaps, watched_streams
 from worker.queue.keys import incidents_key
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
-from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, stream_key
+from worker.streams.registry import stream_key
 from worker.streams.signals import stream_facts
-
-BLIND: Final = "lw:streams:blind"
-"""Sorted set by since when, of streams most of whose segments cannot be looked at; `settle` keeps it."""
 
 COUNTED: Final = "lw:coverage-gaps:counted"
 COUNTED_EVERY_MS: Final = 15_000
 """At most so often all streams are counted by origin: of 10,000 that takes a fifth of a second, and in an outage some
 are asked about all the time."""
-
-MAX_MISSING_SHARE: Final = 0.25
-"""Of the other streams of the origin, up to (<=) which a stream is not seen by itself."""
-
-TOGETHER_MS: Final = 30_000
-"""What looks ended is part of an outage if it is missing since this long before the gap, or later: an outage reaches
-streams within a few polls of one another, and a stall counts from the last new segment on."""
 
 MOST_AT_ONCE: Final = 100
 """Gaps that one call takes up; the next call is 2 s later."""
@@ -49,39 +34,6 @@ COOLDOWN_MS: Final = 300_000
 """After a decision, what begins until so much later is decided too, as with rules by default."""
 
 PRINCIPLES: Final = (5,)
-
-_BATCH: Final = 500
-_READ: Final = frozenset({StreamState.LIVE, StreamState.RESET})
-_NOT_READ: Final = frozenset({StreamState.UNREACHABLE, StreamState.MALFORMED})
-
-
-@dataclass(frozen=True, kw_only=True)
-class LastingGap:
-    """A stream that could not be seen for long."""
-
-    stream_id: str
-    generation: int
-    origin: str
-    gap: Gap
-    blind: bool = False
-    """Its playlist can be read, and its segments cannot be looked at."""
-    seen_before: bool = True
-    """Segments of it were listed in this watch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Watched:
-    """A stream that is polled, and was read or should have been."""
-
-    stream_id: str
-    origin: str
-    missing: bool
-    since_ms: int = 0
-    """Since when it is missing, in Unix milliseconds."""
-    seen_before: bool = True
-    """Segments of it were listed in this watch, before it was missing."""
-    may_be_over: bool = False
-    """It is missing as an ended broadcast is, or one that has not begun: 404, 410, a stall, an empty playlist."""
 
 
 def raise_coverage_gaps(redis: Redis, *, deployment: str, policy: Policy) -> int:
@@ -93,129 +45,11 @@ def raise_coverage_gaps(redis: Redis, *, deployment: str, policy: Policy) -> int
     if policy.coverage_gap is None:
         return 0
     with store_errors():
-        lasting = [*_lasting(redis, policy.coverage_gap), *_blind(redis, policy.coverage_gap)]
+        lasting = [*lasting_gaps(redis, policy.coverage_gap), *blind_gaps(redis, policy.coverage_gap)]
         if not lasting or not redis.set(COUNTED, 1, nx=True, px=COUNTED_EVERY_MS):
             return 0
-        alone = alone_among(lasting, _watched(redis))
+        alone = alone_among(lasting, watched_streams(redis))
     return sum(_raise(redis, one, deployment=deployment, policy=policy) for one in alone)
-
-
-def alone_among(lasting: Iterable[LastingGap], watched: Iterable[Watched]) -> list[LastingGap]:
-    """The gaps of streams while nearly all others of their origin are seen; where it has no others, nearly all streams
-    of other origins: then the way there is open. Pure."""
-    by_origin: dict[str, list[Watched]] = {}
-    for one in watched:
-        by_origin.setdefault(one.origin, []).append(one)
-    everywhere = [one for streams in by_origin.values() for one in streams]
-    return [
-        gap
-        for gap in lasting
-        # Segments that are there and cannot be looked at are no outage of their origin, and operators read of none.
-        if _mostly_seen((not gap.blind and _others(by_origin.get(gap.origin, []), gap)) or _others(everywhere, gap))
-    ]
-
-
-def _others(streams: Iterable[Watched], gap: LastingGap) -> list[Watched]:
-    return [one for one in streams if one.stream_id != gap.stream_id and _tells(one, gap)]
-
-
-def _tells(one: Watched, gap: LastingGap) -> bool:
-    """Whether that a stream is seen or missing says anything about why the gap's stream is missing.
-
-    A wrong URL and a broadcast that ended a while ago are missing whatever happens to the origin. Enough of them would
-    pass for an outage for good, in which nobody is called.
-    """
-    began_with_it = one.since_ms >= gap.gap.since_ms - TOGETHER_MS
-    if not one.missing:
-        return True
-    if one.may_be_over:
-        return one.seen_before and began_with_it
-    return one.seen_before or not gap.seen_before or began_with_it
-
-
-def _mostly_seen(streams: list[Watched]) -> bool:
-    return sum(one.missing for one in streams) <= MAX_MISSING_SHARE * len(streams)
-
-
-def _lasting(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
-    """Those that are not raised yet."""
-    until = now_ms(redis) - round(rule.after_seconds * 1000)
-    members = [str(one).split(" ") for one in redis.zrange(MISSING, "-inf", until, byscore=True)]
-    found = [(parts[0], parts[2]) for parts in members if len(parts) == 3]
-    names = ("state", "reason", "missing_since_ms", "registered_ms", "gap_since_ms", "gap_raised_ms", "generation")
-    for (origin, stream_id), fields in _fields(redis, found, names):
-        since_ms, reason, generation = fields["gap_since_ms"], fields["reason"], fields["generation"]
-        if (
-            fields["state"] in _NOT_READ
-            and since_ms != fields["gap_raised_ms"]
-            and since_ms.isdecimal()
-            and generation.isdecimal()
-        ):
-            gap = Gap(since_ms=int(since_ms), reason=reason)
-            yield LastingGap(
-                stream_id=stream_id,
-                generation=int(generation),
-                origin=origin,
-                gap=gap,
-                seen_before=_seen_before(fields),
-            )
-
-
-def _blind(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
-    """Likewise, whose segments cannot be looked at: undecodable, encrypted, without video, not to be had."""
-    until = now_ms(redis) - round(rule.after_seconds * 1000)
-    found = [("", str(one)) for one in redis.zrange(BLIND, "-inf", until, byscore=True)]
-    names = ("state", "url", "blind_since_ms", "blind_reason", "blind_raised_ms", "generation")
-    for (_, stream_id), fields in _fields(redis, found, names):
-        since_ms, generation = fields["blind_since_ms"], fields["generation"]
-        if not since_ms:
-            redis.zrem(BLIND, stream_id)  # its record is gone, or it was registered anew
-        elif (
-            fields["state"] in _READ
-            and since_ms != fields["blind_raised_ms"]
-            and since_ms.isdecimal()
-            and generation.isdecimal()
-        ):
-            gap = Gap(since_ms=int(since_ms), reason=fields["blind_reason"])
-            origin = origin_of(fields["url"])
-            yield LastingGap(stream_id=stream_id, generation=int(generation), origin=origin, gap=gap, blind=True)
-
-
-def _watched(redis: Redis) -> Iterator[Watched]:
-    ids = {str(one) for due in (DUE, DUE_SLOW, DUE_NEW) for one in redis.zrange(due, 0, -1)}
-    names = ("url", "state", "reason", "missing_member", "missing_since_ms", "registered_ms", "blind_since_ms")
-    for (_, stream_id), fields in _fields(redis, [("", one) for one in sorted(ids)], names):
-        unread = bool(fields["missing_member"])
-        # Where the segments of many cannot be looked at, that is an outage too, of their origin or of ours.
-        missing = unread or bool(fields["blind_since_ms"])
-        since_ms = fields["missing_since_ms" if unread else "blind_since_ms"]
-        if missing or fields["state"] == StreamState.LIVE:
-            yield Watched(
-                stream_id=stream_id,
-                origin=origin_of(fields["url"]),
-                missing=missing,
-                since_ms=int(since_ms) if since_ms.isdecimal() else 0,
-                seen_before=not unread or _seen_before(fields),
-                may_be_over=unread and (fields["state"] not in _NOT_READ or fields["reason"] in GONE),
-            )
-
-
-def _seen_before(fields: Mapping[str, str]) -> bool:
-    """What nothing was ever listed of is missing since it was registered (`worker.polling.missing`)."""
-    return fields["missing_since_ms"] != fields["registered_ms"]
-
-
-def _fields(
-    redis: Redis, streams: list[tuple[str, str]], names: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, str], Mapping[str, str]]]:
-    """Of each (origin, stream) these fields of its hash; empty where there are none."""
-    for begin in range(0, len(streams), _BATCH):
-        batch = streams[begin : begin + _BATCH]
-        with redis.pipeline(transaction=False) as pipe:
-            for _, stream_id in batch:
-                pipe.hmget(stream_key(stream_id), names)
-            for one, values in zip(batch, pipe.execute(), strict=True):
-                yield one, {name: str(value or "") for name, value in zip(names, values, strict=True)}
 
 
 def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy) -> bool:

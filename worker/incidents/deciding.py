@@ -15,8 +15,9 @@ from config.facts import Hit, ListedHash, ListMatch, Severity
 from config.policy import Policy
 from config.rules import Rule
 from worker.errors import StoreError
-from worker.incidents.events import Event, Occasion, escalation, incident_id, interrupt_request
+from worker.incidents.events import Event, escalation, interrupt_request
 from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Extent, Finding, Incident, Near, concluded, merge
+from worker.incidents.occasion import Occasion, incident_id
 
 MAX_EARLIER = 50
 """Decisions, one within the silence of the other, whose streams a group remembers: one each 6 s of its cooldown."""

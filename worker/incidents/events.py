@@ -1,27 +1,22 @@
 """Events as others read them: CloudEvents 1.0 in JSON, checked against our schemas before they go anywhere."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from cloudevents.core.formats.json import JSONFormat
-from cloudevents.core.v1.event import CloudEvent
-
-from config.facts import Hit, ListMatch, Severity, StreamFacts
-from config.schemas import check_event
+from config.facts import Hit, ListMatch, Severity
+from worker import cloudevent
+from worker.cloudevent import derived_id, rfc3339
 from worker.incidents.findings import Extent, Incident, Near, near_of
+from worker.incidents.occasion import Occasion, Versions
 from worker.operations import OPERATIONS
-from worker.polling.capture import LONGEST_BEHIND_MS
+from worker.polling.lonegaps import Gap
 from worker.queue.keys import DECISIONS, escalations_key
 
 MAX_NAMED = 10_000
 """Streams named in one event: some 200 kB. `streams_total` tells if there are more."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class EventType(StrEnum):
@@ -47,15 +42,6 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Versions:
-    """What a finding rests on."""
-
-    policy: str
-    lists: Mapping[str, str] = field(default_factory=dict)
-    models: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
 class NamedStreams:
     """The streams of a group's incident."""
 
@@ -74,59 +60,6 @@ class NamedStreams:
         """As events tell them."""
         told = {"streams": list(self.streams), "streams_total": self.total}
         return told | {"incidents": list(self.incidents)} if self.incidents else told
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gap:
-    """Time in which a stream could not be seen; it lasts."""
-
-    since_ms: int
-    reason: str
-    """Of the newest poll, `http_503`, `timeout`, …; or of the newest segment, `encrypted`, `no_video`, …"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Occasion:
-    """The segment that hits were found in, or the gap that is told, and the circumstances."""
-
-    stream: StreamFacts
-    generation: int
-    """Watch generation, from 1."""
-    segment_key: str
-    deployment: str
-    versions: Versions
-    degraded: tuple[str, ...] = ()
-    """Slugs of checks that did not work as they should."""
-    looks_back: bool = False
-    """It was judged before, and is judged again by hashes that nobody had then: no decision made since covers that, and
-    it asks for no interruption, since what was shown then may be over."""
-    listed_ms: int | None = None
-    """When the segment was first listed, in milliseconds of Redis's clock. None: its capture times are all there is."""
-
-    def live_ms(self, capture_ms: int) -> int:
-        """When a picture was live, for whether a decision covers it: by its capture time, and not longer before it was
-        listed than a live window lasts. A capture time follows from what the broadcaster says of durations: an hour a
-        segment, or a recording of years, would put all that he shows before any decision."""
-        return capture_ms if self.listed_ms is None else max(capture_ms, self.listed_ms - LONGEST_BEHIND_MS)
-
-
-def rfc3339(milliseconds: int) -> str:
-    """UTC, to the millisecond: 2026-11-25T12:34:56.789Z."""
-    return _instant(milliseconds).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-
-
-def _instant(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)
-
-
-def derived_id(*parts: str | int) -> str:
-    """SHA-256, hex, of what an event or an incident tells: the same work gives the same id."""
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def incident_id(occasion: Occasion, rule: str) -> str:
-    """The ID of the incident that this occasion raises: short enough to be typed, 96 bits."""
-    return derived_id("incident", occasion.stream.stream_id, occasion.generation, rule, occasion.segment_key)[:24]
 
 
 def escalation(
@@ -313,19 +246,7 @@ def cloud_event(
     Raises:
         SchemaError: it does not fit.
     """
-    event = CloudEvent(
-        {
-            "specversion": "1.0",
-            "id": event_id,
-            "source": f"/livewarden/{deployment}",
-            "type": str(kind),
-            "subject": data["stream_id"],
-            "time": _instant(now_ms),
-            "datacontenttype": "application/json",
-        },
-        data,
+    text = cloudevent.cloud_event(
+        kind, event_id, subject=str(data["stream_id"]), data=data, deployment=deployment, now_ms=now_ms
     )
-    text = JSONFormat().write(event).decode()
-    # What was written is what is checked, so that the check holds for whatever the writing makes of a value.
-    check_event(json.loads(text))
     return Event(stream_key=stream_key, incident_id=str(data["incident_id"]), type=kind, text=text)

@@ -3,17 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from worker.incidents.events import (
-    Event,
-    EventType,
-    NamedStreams,
-    cloud_event,
-    derived_id,
-    matches_data,
-    near_text,
-    queue_stream,
-    rfc3339,
-)
+from worker.cloudevent import derived_id, rfc3339
+from worker.incidents.events import Event, EventType, NamedStreams, cloud_event, matches_data, near_text, queue_stream
 from worker.incidents.findings import Incident
 
 

@@ -16,12 +16,14 @@ from config.policy import Policy
 from config.rules import Flood
 from models.bank.index import MAX_DISTANCE
 from worker.bank.keys import QUARANTINE
+from worker.cloudevent import derived_id
 from worker.errors import StoreError
 from worker.incidents.deciding import Decided, RuleState, StreamIncidents
-from worker.incidents.events import NamedStreams, Occasion, derived_id, escalation
+from worker.incidents.events import NamedStreams, escalation
 from worker.incidents.findings import Extent, Finding, Incident, nearest_of
 from worker.incidents.floods import Sifted, Suspect, sift, suspects
 from worker.incidents.grouprecord import Group, streams_of, tell, update_ms
+from worker.incidents.occasion import Occasion
 from worker.incidents.store import read_groups, read_incidents, rounds
 from worker.operations import OPERATIONS
 from worker.queue.keys import flood_key, named_key

@@ -14,9 +14,10 @@ from config.judgement import judge_in_order
 from config.policy import Policy
 from worker.errors import StoreError
 from worker.incidents.deciding import Advance, advance, encode
-from worker.incidents.events import Event, Occasion
+from worker.incidents.events import Event
 from worker.incidents.floods import Sifted
 from worker.incidents.groups import divert, quarantined
+from worker.incidents.occasion import Occasion
 from worker.incidents.orderstore import KEPT_SECONDS, OrderChange, read_in_order
 from worker.incidents.store import (
     event_record,

@@ -1,7 +1,6 @@
 """Messages that are refused: counted, kept for people, published and logged, each of it bounded, and none of it with
 what may be a password, a token or somebody's notes."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 from redis import Redis
 
+from worker.cloudevent import derived_id
 from worker.errors import IntakeError, RegistryError
 from worker.intake.envelope import WATCH, Call
 from worker.intake.keys import COUNTS, NEWEST, REFUSED, UNPUBLISHED, published_key
@@ -197,7 +197,7 @@ def _event(reason: str, count: int, total: int, newest: str, deployment: str, no
             "origin": record.get("shown", {}).get("origin", ""),
         },
     }
-    event_id = hashlib.sha256(json.dumps([REFUSED_EVENT, deployment, reason, total, now]).encode()).hexdigest()
+    event_id = derived_id(REFUSED_EVENT, deployment, reason, total, now)
     return operations_event(REFUSED_EVENT, event_id, subject="intake", data=data, deployment=deployment, now_ms=now)
 
 

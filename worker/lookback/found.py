@@ -13,8 +13,9 @@ from config.facts import ALLOW, Hit, ListMatch, SampleFacts, StreamFacts
 from config.policy import Policy
 from worker.bank.allowance import evaluate
 from worker.bank.follower import InForce
+from worker.cloudevent import derived_id
 from worker.errors import StoreError
-from worker.incidents.events import Occasion, Versions, derived_id
+from worker.incidents.occasion import Occasion, Versions
 from worker.incidents.settlement import settle
 from worker.polling.segments import SegmentRecord, pending_key
 from worker.redisdb import now_ms

@@ -12,7 +12,7 @@ from typing import Final
 from redis import Redis
 
 from models.classifier import StuckRun
-from worker.incidents.events import derived_id
+from worker.cloudevent import derived_id
 from worker.operations import tell_operators
 from worker.redisdb import now_ms, store_errors
 

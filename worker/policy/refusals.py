@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from redis import Redis
 
-from worker.incidents.events import derived_id
+from worker.cloudevent import derived_id
 from worker.operations import OPERATIONS, operations_event
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 

@@ -5,16 +5,15 @@ for each stream, one when it begins, some while it changes, one when it is over.
 `lw:missing:told` has what was published last, by origin.
 """
 
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from redis import Redis
 
+from worker.cloudevent import derived_id, rfc3339
 from worker.errors import FetchError
 from worker.fetching.urls import target_of
 from worker.operations import OPERATIONS, operations_event
@@ -155,8 +154,7 @@ def _told(text: str) -> Told | None:
 
 def _event(origin: str, told: Told, lacking: Sequence[Lacking], deployment: str, now: int) -> str:
     kind = GAP if told.open else RECOVERED
-    since = datetime.fromtimestamp(told.since_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    data: dict[str, Any] = {"origin": origin, "since": since}
+    data: dict[str, Any] = {"origin": origin, "since": rfc3339(told.since_ms)}
     if told.open:
         data |= {
             "streams": told.streams,
@@ -166,6 +164,5 @@ def _event(origin: str, told: Told, lacking: Sequence[Lacking], deployment: str,
         }
     else:
         data["seconds"] = max(0, now - told.since_ms) / 1000
-    parts = [kind, deployment, origin, told.since_ms, told.told_ms, told.number]
-    event_id = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    event_id = derived_id(kind, deployment, origin, told.since_ms, told.told_ms, told.number)
     return operations_event(kind, event_id, subject=origin[:_MAX_SUBJECT], data=data, deployment=deployment, now_ms=now)

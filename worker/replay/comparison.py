@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from config.policy import Policy
-from worker.incidents.events import rfc3339
+from worker.cloudevent import rfc3339
 from worker.replay.course import WouldIncident
 from worker.replay.history import LOOKED_BACK, WasIncident
 

@@ -15,9 +15,10 @@ from config.judgement import OrderState, judge
 from config.policy import Policy
 from config.rules import Rule
 from worker.incidents.deciding import Decided, RuleState, StreamIncidents, advance, close
-from worker.incidents.events import Event, EventType, Occasion, Versions
+from worker.incidents.events import Event, EventType
 from worker.incidents.findings import Extent, Finding, Incident, matches_of, nearest_of
 from worker.incidents.floods import sift
+from worker.incidents.occasion import Occasion, Versions
 from worker.replay.history import Told, WasIncident
 from worker.verdictlog.outcomerows import milliseconds
 

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from config.policy import Policy
 from config.profiles import PROFILES
+from worker.cloudevent import rfc3339
 from worker.errors import ReplayError
-from worker.incidents.events import rfc3339
 from worker.objectstore import ObjectStore
 from worker.replay.comparison import Change, Compared, RuleTally, compare, tally
 from worker.replay.history import History

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from worker.incidents.events import rfc3339
+from worker.cloudevent import rfc3339
 from worker.replay.comparison import Change, Compared, RuleTally
 from worker.replay.replaying import ReplayResult
 

@@ -1,13 +1,12 @@
 """What is changed of a stream that is watched, by whomever: published, since an unwatch or another purpose is also how
 a stream would be taken out of sight."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from redis import Redis
 
+from worker.cloudevent import derived_id
 from worker.fetching.urls import without_query
 from worker.operations import operations_event
 
@@ -76,7 +75,7 @@ def change_event(
         "new": None if url is None or purpose is None else {"url": without_query(url), "purpose": purpose},
         "by": author.by,
     }
-    event_id = hashlib.sha256(json.dumps([CHANGED, token]).encode()).hexdigest()
+    event_id = derived_id(CHANGED, token)
     return operations_event(
         CHANGED, event_id, subject=stream_id, data=data, deployment=author.deployment, now_ms=found.now_ms
     )

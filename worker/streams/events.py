@@ -2,14 +2,12 @@
 `config/schemas/stream.v1.json`; none of them has a URL's query, where tokens are.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from worker.cloudevent import cloud_event, rfc3339
+from worker.cloudevent import cloud_event, derived_id, rfc3339
 from worker.fetching.urls import without_query
 
 STREAM_EVENTS: Final = "lw:streams:events"
@@ -126,5 +124,5 @@ def _event(
     deployment: str,
     now_ms: int,
 ) -> str:
-    event_id = hashlib.sha256(json.dumps([kind, *identity]).encode()).hexdigest()
+    event_id = derived_id(kind, *identity)
     return cloud_event(kind, event_id, subject=stream_id, data=data, deployment=deployment, now_ms=now_ms)

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from config.facts import ListedHash, ListMatch, SampleFacts, StreamFacts
-from worker.incidents.events import Occasion
+from worker.incidents.occasion import Occasion
 from worker.verdicts.accounting import LedgerShare
 from worker.verdicts.verdict import SampleVerdict
 

@@ -17,10 +17,11 @@ from config.policy import Policy, load_policy, parse_policy
 from config.schemas import check_event
 from worker.cli.queue import app as queue
 from worker.decisions import decide
-from worker.incidents.coveragegaps import BLIND, COUNTED, LastingGap, Watched, alone_among, raise_coverage_gaps
-from worker.incidents.events import Gap, Occasion, Versions
+from worker.incidents.coveragegaps import COUNTED, raise_coverage_gaps
+from worker.incidents.occasion import Occasion, Versions
 from worker.incidents.settlement import settle
 from worker.operations import OPERATIONS
+from worker.polling.lonegaps import BLIND, Gap, LastingGap, Watched, alone_among
 from worker.queue.taking import open_incidents, take
 from worker.streams.registry import stream_key, unwatch
 from worker.streams.signals import stream_facts

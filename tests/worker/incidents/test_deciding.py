@@ -14,7 +14,8 @@ from config.policy import Policy
 from config.rules import Rule
 from worker.errors import StoreError
 from worker.incidents.deciding import RuleState, StreamIncidents, advance, close, decode, encode
-from worker.incidents.events import Event, EventType, Occasion, Versions, extent_of
+from worker.incidents.events import Event, EventType, extent_of
+from worker.incidents.occasion import Occasion, Versions
 
 T0 = 1_800_000_000_000
 

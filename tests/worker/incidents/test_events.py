@@ -10,17 +10,10 @@ from cloudevents.core.formats.json import JSONFormat
 from config.errors import SchemaError
 from config.facts import Hit, ListMatch, Severity, StreamFacts
 from config.schemas import check_event
-from worker.incidents.events import (
-    Event,
-    Occasion,
-    Versions,
-    decision_made,
-    escalation,
-    escalation_closed,
-    interrupt_request,
-    rfc3339,
-)
+from worker.cloudevent import rfc3339
+from worker.incidents.events import Event, decision_made, escalation, escalation_closed, interrupt_request
 from worker.incidents.findings import Finding, Incident
+from worker.incidents.occasion import Occasion, Versions
 
 HIT = Hit(
     rule="known",

@@ -21,7 +21,7 @@ from config.policy import Policy, parse_policy
 from worker.decisions import decide
 from worker.errors import QueueError
 from worker.incidents.deciding import StreamIncidents, advance
-from worker.incidents.events import Occasion, Versions
+from worker.incidents.occasion import Occasion, Versions
 from worker.incidents.settlement import settle
 from worker.polling.segments import SegmentRecord, pending_key
 from worker.queue.keys import OPEN_KEYS, windows_key

@@ -10,7 +10,7 @@ from config.facts import ListMatch, SampleFacts, SegmentFacts, StreamFacts
 from config.policy import Policy, parse_policy
 from worker.bank.keys import QUARANTINE
 from worker.decisions import decide
-from worker.incidents.events import Occasion, Versions
+from worker.incidents.occasion import Occasion, Versions
 from worker.incidents.orderstore import KEPT_SECONDS
 from worker.incidents.settlement import SettleResult, settle
 from worker.polling.segments import SegmentRecord, pending_key, series_of

@@ -18,7 +18,7 @@ from config.policy import Policy
 from config.rules import Rule
 from sampler.frames import SampleReason, Stretch
 from worker.bank.allowance import allow_tags, marked
-from worker.incidents.events import Occasion, Versions
+from worker.incidents.occasion import Occasion, Versions
 from worker.polling.segments import series_of
 from worker.replay.course import SettledSegment, StreamCourse
 from worker.replay.history import WasIncident
