@@ -26,5 +26,5 @@ class QuietScheduler(Scheduler):
             self._unsent += 1
         else:
             if self._unsent:
-                _log.warning("%s is sent again; it was not %d times", entry.name, self._unsent)
+                _log.warning("ticks are sent again, after %d that could not be", self._unsent)
             self._unsent = 0

@@ -123,8 +123,8 @@ local function write_incidents(key, states, incidents, events)
   publish(events)
 end
 
--- Keeps the set of streams that are not seen, by since when it is called a gap, as the stream's hash has it: `missing_member` is what
--- stands for the stream now ('' if it is seen), `missing_listed` what stood for it before.
+-- Keeps the set of streams that are not seen, by since when it is called a gap, as the stream's hash has it:
+-- `missing_member` is what stands for the stream now ('' if it is seen), `missing_listed` what stood for it before.
 local function list_missing(stream)
   local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_listed', 'missing_from_ms')
   local member, listed = found[1] or '', found[3] or ''
