@@ -8,18 +8,22 @@ import pytest
 from clips import clip, held, photo
 from hls_origin import SEGMENT_SECONDS, LiveOrigin, fragmented_mp4, segment_bytes
 from hostile_media import audio
+from pydantic import SecretStr
 from redis import Redis
+from redis_between import Command, Send, redis_between
 
 from config.settings import Settings
 from models.classifier import StuckRun
 from sampler.limits import Limits
 from worker.closing import gate_key
+from worker.decisions import decide
 from worker.errors import StoreError
 from worker.moderate import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
 from worker.policy.breaker import STUCK_SECONDS, leave_out
 from worker.polling.poll import poll_due
 from worker.polling.segments import pending_key
 from worker.process import SEED, Process
+from worker.queue.taking import take
 from worker.redisdb import run_script
 from worker.status import show
 from worker.streams.coverage import summary
@@ -198,6 +202,27 @@ def test_a_canary_calls_nobody(process: Process, origin: LiveOrigin):
         moderate_segment(process, "s", key)
     assert process.redis.xlen(DRILLS) == 0
     assert process.redis.xlen("lw:operations") == 1
+
+
+def test_a_segment_that_claims_to_be_old_is_shown_all_the_same(process: Process, origin: LiveOrigin):
+    """A broadcaster who lets his capture time lie hours back would be decided on once and for all."""
+    origin.add("0.ts", segment_bytes(card=True))
+    for key in admit(process, origin):
+        moderate_segment(process, "s", key)
+    taken = take(process.redis, "ann")
+    assert taken is not None
+    decide(process.redis, taken.incident_id, "harmless", by="ann", note="", deployment="test")
+    # As if that had been ten minutes ago.
+    state = json.loads(process.redis.hget("lw:incidents:s", "rule:drill:selftest") or "")
+    state["decided"]["quiet_until_ms"] -= 600_000
+    process.redis.hset("lw:incidents:s", "rule:drill:selftest", json.dumps(state))
+    origin.add("1.ts", segment_bytes(card=True))
+    (key,) = admit(process, origin)
+    record = json.loads(process.redis.hget(pending_key("s"), key) or "")
+    process.redis.hset(pending_key("s"), key, json.dumps(record | {"capture_ms": record["capture_ms"] - 3_600_000}))
+    moderate_segment(process, "s", key)
+    raised = [json.loads(fields["event"]) for _, fields in process.redis.xrange(DRILLS)]
+    assert [event["type"].split(".")[2] for event in raised] == ["raised", "closed", "raised"]
 
 
 def test_a_late_segment_keeps_the_purpose_of_its_watch(process: Process, origin: LiveOrigin):
@@ -501,20 +526,27 @@ def test_what_two_workers_judged_at_once_is_logged_once(process: Process, origin
     assert len(rows) == show(process.redis, "s")["counts"]["samples"]
 
 
-def test_what_could_not_be_settled_is_logged_when_it_is(process: Process, origin: LiveOrigin):
+def test_what_could_not_be_settled_is_logged_when_it_is(process: Process, origin: LiveOrigin, redis_url: str):
     """The log would have what counts nowhere, and have it twice once the segment is tried again."""
+    refuses = True
+
+    def refuse_settling(command: Command, send: Send) -> bytes:
+        settles = command[0].upper() == b"EVALSHA" and b"lw:windows:s" in command
+        return b"-MISCONF errors writing to the disk\r\n" if settles and refuses else send()
+
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
-    process.redis.set("lw:incidents:s", "of something else")
-    with pytest.raises(StoreError):
-        moderate_segment(process, "s", key)
-    process.verdict_log.flush()
-    assert list(read_log(process.settings.store_url, 0, 2**62)) == []
-    assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
-    process.redis.delete("lw:incidents:s")
-    let_lease_pass(process, key)
-    moderate_segment(process, "s", key)
-    process.verdict_log.close()
+    with redis_between(redis_url, refuse_settling) as url:
+        behind = Process(process.settings.model_copy(update={"redis_url": SecretStr(url)}))
+        with pytest.raises(StoreError):
+            moderate_segment(behind, "s", key)
+        behind.verdict_log.flush()
+        assert list(read_log(process.settings.store_url, 0, 2**62)) == []
+        assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
+        refuses = False
+        let_lease_pass(process, key)
+        moderate_segment(behind, "s", key)
+        behind.close()
     rows = [row for batch in read_log(process.settings.store_url, 0, 2**62) for row in batch.to_pylist()]
     assert len(rows) == show(process.redis, "s")["counts"]["samples"]
 

@@ -120,19 +120,24 @@ PLACES: dict[str, Callable[[], AbstractContextManager[threading.Event]]] = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
-    process: Process, origin: LiveOrigin, handled: None, place: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It was taken for a model or a rule that failed: the segment was settled as seen, without what it was to find."""
+def admitted(process: Process, origin: LiveOrigin) -> str:
+    """Watches a stream that shows the test card, in a process that is warmed up; gives the key of its one segment."""
     watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     process.warm_up()
-
     origin.add("0.ts", segment_bytes(card=True))
     process.redis.zadd(DUE, {"s": 0}, xx=True)
     keys: list[str] = []
     poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
     (key,) = keys
+    return key
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
+    process: Process, origin: LiveOrigin, handled: None, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was taken for a model or a rule that failed: the segment was settled as seen, without what it was to find."""
+    key = admitted(process, origin)
     caplog.clear()
     with PLACES[place]() as struck, soft_limit.task():
         moderate_segment(process, "s", key)
@@ -157,13 +162,7 @@ def test_a_segment_that_is_always_out_of_time_is_closed_at_the_eighth(
     process: Process, origin: LiveOrigin, handled: None
 ) -> None:
     """One poisonous segment would take the whole of a task's time again and again, and never be in the ledger."""
-    watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
-    process.warm_up()
-    origin.add("0.ts", segment_bytes(card=True))
-    process.redis.zadd(DUE, {"s": 0}, xx=True)
-    keys: list[str] = []
-    poll_due(process.redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
-    (key,) = keys
+    key = admitted(process, origin)
     for _ in range(MAX_LOSSES):
         with striking_in_a_run() as struck, soft_limit.task():
             moderate_segment(process, "s", key)

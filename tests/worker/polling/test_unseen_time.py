@@ -121,6 +121,27 @@ def test_a_broadcast_that_ended_is_no_gap_when_it_is_taken_off(platform: Platfor
     assert platform.show("s")["counts"] == record["counts"]
 
 
+def test_what_failed_before_a_playlist_was_gone_stays_missed_when_it_is_taken_off(platform: Platform):
+    """Whoever refuses livewarden for minutes would answer 404 in the end, and nothing of it be in the ledger."""
+    origin = platform.origins[0]
+    origin.add("0.ts", b"x")
+    platform.watch("s", origin)
+    platform.poll("s")
+    origin.status["/live/index.m3u8"] = 503
+    platform.poll("s")
+    platform.let_pass("s", 5 * MINUTE_MS)
+    platform.poll("s")
+    origin.status["/live/index.m3u8"] = 404
+    platform.poll("s")
+    platform.let_pass("s", MINUTE_MS)
+    platform.poll("s")
+    unwatch(platform.redis, "s")
+    pay_owed(platform.redis)
+    record = platform.show("s")
+    assert 300 <= record["reasons"]["missed: unreachable"] < 330, "not the minute of 404"
+    assert record["counts"]["after_end"] == 1
+
+
 def test_a_stream_stands_for_one_gap_at_a_time(platform: Platform):
     """An origin whose streams hang and then break would be published with twice as many, and never as recovered."""
     origin = platform.origins[0]
