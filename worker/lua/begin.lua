@@ -9,8 +9,8 @@
 --   longest time of a trial in ms, token of this beginning, by which the lease is its own: sent twice, it is answered as
 --   the first time.
 -- Returns {'settled'}, {'leased'}, {'slow'} (nothing was begun: it belongs to the slow queue),
---   {'parked'} (nothing was begun: it is sent when the stream's trial is over), or {'begun', record, begun before and never ended, decoder deaths, failed fetches, 1 if it
---   is the stream's trial}.
+--   {'parked'} (nothing was begun: it is sent when the stream's trial is over), or {'begun', record, begun before and
+--   never ended, decoder deaths, failed fetches, 1 if it is the stream's trial}.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local record = redis.call('HGET', KEYS[1], ARGV[2])

@@ -1,10 +1,12 @@
-"""Which streams cannot be seen for long while others can: whoever runs such a stream's server may be hiding it.
+"""Which streams cannot be seen for long while others can: whoever runs such a stream's server may be hiding it. Either
+its playlist cannot be read, or most of what it lists cannot be looked at.
 
 Where more streams of an origin are not seen, that is its operators' matter (`worker.polling.gaps`). Time that a stream
 may have ended in, after 404, 410 or a stall, makes no such gap, nor does a stream that was never there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,25 +72,6 @@ class Watched:
     """It is missing as an ended broadcast is, or one that has not begun: 404, 410, a stall, an empty playlist."""
 
 
-def alone_among(lasting: Iterable[LastingGap], watched: Iterable[Watched]) -> list[LastingGap]:
-    """The gaps of streams while nearly all others of their origin are seen; where it has no others, nearly all streams
-    of other origins: then the way there is open. Pure."""
-    by_origin: dict[str, list[Watched]] = {}
-    for one in watched:
-        by_origin.setdefault(one.origin, []).append(one)
-    everywhere = [one for streams in by_origin.values() for one in streams]
-    return [
-        gap
-        for gap in lasting
-        # Segments that are there and cannot be looked at are no outage of their origin, and operators read of none.
-        if _mostly_seen((not gap.blind and _others(by_origin.get(gap.origin, []), gap)) or _others(everywhere, gap))
-    ]
-
-
-def _others(streams: Iterable[Watched], gap: LastingGap) -> list[Watched]:
-    return [one for one in streams if one.stream_id != gap.stream_id and _tells(one, gap)]
-
-
 def _tells(one: Watched, gap: LastingGap) -> bool:
     """Whether that a stream is seen or missing says anything about why the gap's stream is missing.
 
@@ -103,13 +86,70 @@ def _tells(one: Watched, gap: LastingGap) -> bool:
     return one.seen_before or not gap.seen_before or began_with_it
 
 
-def _mostly_seen(streams: list[Watched]) -> bool:
-    return sum(one.missing for one in streams) <= MAX_MISSING_SHARE * len(streams)
+class _Streams:
+    """Streams that a gap is compared with, counted so that an outage of thousands compares each in no time."""
+
+    def __init__(self, streams: Iterable[Watched]) -> None:
+        self._by_id = {one.stream_id: one for one in streams}
+        missing = [one for one in self._by_id.values() if one.missing]
+        self._seen = len(self._by_id) - len(missing)
+        self._seen_before = sum(one.seen_before and not one.may_be_over for one in missing)
+        self._never_seen = sorted(one.since_ms for one in missing if not one.seen_before and not one.may_be_over)
+        self._over = sorted(one.since_ms for one in missing if one.seen_before and one.may_be_over)
+
+    def others(self, gap: LastingGap) -> tuple[int, int]:
+        """How many beside the gap's stream say anything about it, and how many of those are missing."""
+        together_ms = gap.gap.since_ms - TOGETHER_MS
+        missing = self._seen_before + _from(self._over, together_ms)
+        missing += _from(self._never_seen, together_ms) if gap.seen_before else len(self._never_seen)
+        seen = self._seen
+        own = self._by_id.get(gap.stream_id)
+        if own is not None and _tells(own, gap):
+            seen -= not own.missing
+            missing -= own.missing
+        return seen + missing, missing
+
+
+def alone_among(lasting: Iterable[LastingGap], watched: Iterable[Watched]) -> list[LastingGap]:
+    """The gaps of streams while nearly all others of their origin are seen; where it has no others, nearly all streams
+    of other origins: then the way there is open. Pure."""
+    by_origin: dict[str, list[Watched]] = {}
+    for one in watched:
+        by_origin.setdefault(one.origin, []).append(one)
+    origins = {origin: _Streams(streams) for origin, streams in by_origin.items()}
+    everywhere = _Streams(one for streams in by_origin.values() for one in streams)
+    alone = []
+    for gap in lasting:
+        others, missing = 0, 0
+        # Segments that are there and cannot be looked at are no outage of their origin, and operators read of none.
+        if not gap.blind and gap.origin in origins:
+            others, missing = origins[gap.origin].others(gap)
+        if not others:
+            others, missing = everywhere.others(gap)
+        if missing <= MAX_MISSING_SHARE * others:
+            alone.append(gap)
+    return alone
+
+
+def _from(ascending: Sequence[int], first: int) -> int:
+    """How many are `first` or more."""
+    return len(ascending) - bisect_left(ascending, first)
+
+
+def any_lasts(redis: Redis, rule: CoverageGap) -> bool:
+    """Whether there is any gap that lasts, raised or not. Cheap: asked every two seconds."""
+    until = _until_ms(redis, rule)
+    return any(redis.zcount(key, "-inf", until) for key in (MISSING, BLIND))
+
+
+def _until_ms(redis: Redis, rule: CoverageGap) -> int:
+    """Since when (<=) a gap lasts."""
+    return now_ms(redis) - round(rule.after_seconds * 1000)
 
 
 def lasting_gaps(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
-    """Those that are not raised yet."""
-    until = now_ms(redis) - round(rule.after_seconds * 1000)
+    """Streams whose playlists could not be read for as long as the rule says, and that are not raised yet."""
+    until = _until_ms(redis, rule)
     members = [str(one).split(" ") for one in redis.zrange(MISSING, "-inf", until, byscore=True)]
     found = [(parts[0], parts[2]) for parts in members if len(parts) == 3]
     names = ("state", "reason", "missing_since_ms", "registered_ms", "gap_since_ms", "gap_raised_ms", "generation")
@@ -133,7 +173,7 @@ def lasting_gaps(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
 
 def blind_gaps(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
     """Likewise, whose segments cannot be looked at: undecodable, encrypted, without video, not to be had."""
-    until = now_ms(redis) - round(rule.after_seconds * 1000)
+    until = _until_ms(redis, rule)
     found = [("", str(one)) for one in redis.zrange(BLIND, "-inf", until, byscore=True)]
     names = ("state", "url", "blind_since_ms", "blind_reason", "blind_raised_ms", "generation")
     for (_, stream_id), fields in _fields(redis, found, names):
@@ -152,6 +192,7 @@ def blind_gaps(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
 
 
 def watched_streams(redis: Redis) -> Iterator[Watched]:
+    """All streams that are polled, and are seen or should be."""
     ids = {str(one) for due in (DUE, DUE_SLOW, DUE_NEW) for one in redis.zrange(due, 0, -1)}
     names = ("url", "state", "reason", "missing_member", "missing_since_ms", "registered_ms", "blind_since_ms")
     for (_, stream_id), fields in _fields(redis, [("", one) for one in sorted(ids)], names):

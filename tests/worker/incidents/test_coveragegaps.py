@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from hls_origin import LiveOrigin, segment_bytes
+from hypothesis import given
+from hypothesis import strategies as st
 from polled_platform import Platform, origins_of_a_platform
 from redis import Redis
 from typer.testing import CliRunner
@@ -92,6 +94,16 @@ def test_a_stream_that_alone_cannot_be_read_calls_a_moderator(site: Site) -> Non
     assert site.raised() == [event], "once"
     (incident,) = open_incidents(site.redis)
     assert (incident.incident_id, incident.rule) == (data["incident_id"], COVERAGE_GAP_RULE)
+
+
+def test_an_outage_that_lasts_is_looked_at_now_and_then(site: Site) -> None:
+    """Two seconds apart, ten thousand streams that are down would be read again and again, for as long as it lasts."""
+    site.live("a", "b", "c", "d", "e")
+    site.answer(503, "a", "b", "c")
+    assert site.raised() == []
+    site.redis.config_resetstat()
+    assert raise_coverage_gaps(site.redis, deployment="test", policy=site.policy) == 0
+    assert "cmdstat_hmget" not in site.redis.info("commandstats")
 
 
 def test_an_outage_is_the_operators(site: Site) -> None:
@@ -385,5 +397,41 @@ def test_a_quarter_of_the_others_may_be_missing(
     )
     others = [here] * seen + [replace(here, missing=True)] * missing
     others += [elsewhere] * elsewhere_seen + [replace(elsewhere, missing=True)] * elsewhere_missing
+    others = [replace(one, stream_id=f"{index}") for index, one in enumerate(others)]
     itself = Watched(stream_id="s", origin="o:80", missing=True)
     assert bool(alone_among([gap()], [itself, *others])) is alone
+
+
+WATCHED = st.builds(
+    Watched,
+    stream_id=st.just(""),
+    origin=st.sampled_from(["o:80", "p:80"]),
+    missing=st.booleans(),
+    since_ms=st.sampled_from([-60_000, -30_001, -30_000, 0, 5]),
+    seen_before=st.booleans(),
+    may_be_over=st.booleans(),
+)
+
+
+@given(st.lists(WATCHED, max_size=12), st.booleans(), st.booleans(), st.sampled_from([None, 0, 1]))
+def test_thousands_are_compared_as_one_by_one(
+    watched: list[Watched], seen_before: bool, blind: bool, own: int | None
+) -> None:
+    """Somebody would be called for an outage, or for nobody, depending on how streams are counted."""
+    watched = [replace(one, stream_id=f"{index}") for index, one in enumerate(watched)]
+    name = "elsewhere" if own is None else f"{own}"
+    lasts = replace(gap(name), seen_before=seen_before, blind=blind)
+
+    def says_something(one: Watched) -> bool:
+        together = one.since_ms >= -30_000
+        if not one.missing:
+            return True
+        if one.may_be_over:
+            return one.seen_before and together
+        return one.seen_before or not seen_before or together
+
+    others = [one for one in watched if one.stream_id != name and says_something(one)]
+    same = [] if blind else [one for one in others if one.origin == lasts.origin]
+    compared = same or others
+    alone = sum(one.missing for one in compared) <= len(compared) / 4
+    assert bool(alone_among([lasts], watched)) is alone
