@@ -118,6 +118,6 @@ def test_beat_fills_no_disk_while_redis_is_full(redis: Redis, server: ValkeyServ
         fill(redis)
         eventually(lambda: "maxmemory" in beat.text(), within_seconds=20, what=beat.text)
         make_room(redis)
-        eventually(lambda: "tick is sent again" in beat.text(), within_seconds=20, what=beat.text)
+        eventually(lambda: "ticks are sent again" in beat.text(), within_seconds=20, what=beat.text)
     assert "Traceback" not in beat.text()
     assert len([line for line in beat.text().splitlines() if "maxmemory" in line]) == 1
