@@ -197,10 +197,15 @@ local function list_missing(stream)
   redis.call('HSET', stream, 'missing_listed', member)
 end
 
--- Of a stream that is not watched any more, drops what may hold signed tokens: `url` is its URL without query.
-local function forget_tokens(stream, url)
+-- Of a stream that is not watched any more, drops what may hold signed tokens, and the segments that it had listed: two
+-- thirds of a record. `url` is its URL without query.
+local function forget_details(stream, url)
   redis.call('HSET', stream, 'url', url)
   redis.call('HDEL', stream, 'media_url', 'tried', 'no_video')
+  local cursor = redis.call('HGET', stream, 'cursor')
+  if cursor then
+    redis.call('HSET', stream, 'cursor', (string.gsub(cursor, '"seen":%[%[.-%]%]', '"seen":[]')))
+  end
 end
 
 -- Ends what a stream misses because its watch ends: it is missed for good, or the broadcast is taken to have ended. Who

@@ -25,7 +25,7 @@ else
   local time = redis.call('TIME')
   end_missing(KEYS[1], ARGV[1], time[1] * 1000 + math.floor(time[2] / 1000))
   redis.call('HSET', KEYS[1], 'state', 'removed')
-  forget_tokens(KEYS[1], ARGV[11])
+  forget_details(KEYS[1], ARGV[11])
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('ZREM', KEYS[6], ARGV[1])
   redis.call('ZREM', KEYS[7], ARGV[1])
