@@ -52,6 +52,10 @@ class Match:
     """When in that video."""
     variant: Variant | None = None
     """The transformed picture that matched; None: the picture as it is."""
+    source: str = ""
+    """Who gave the list."""
+    category: str = ""
+    """Of all that is on the list."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -217,6 +221,7 @@ class Bank:
                     break
 
     def _matched(self, name: str, entry: Entry, distance: int, variant: Variant | None) -> Match:
+        spec = self.specs[name]
         return Match(
             list=name,
             entry=entry.entry,
@@ -226,6 +231,8 @@ class Bank:
             video=entry.video,
             seconds=entry.seconds,
             variant=variant,
+            source=spec.source,
+            category=spec.category,
         )
 
     def _nearest(self, matches: Iterable[Match]) -> tuple[Match, ...]:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.cloudevent import derived_id, rfc3339
-from worker.incidents.events import Event, EventType, NamedStreams, cloud_event, matches_data, near_text, queue_stream
+from worker.incidents.eventdata import OF_ONE_STREAM, matches_data
+from worker.incidents.events import Event, EventType, NamedStreams, cloud_event, near_text, queue_stream
 from worker.incidents.findings import Incident
 
 
@@ -42,7 +43,7 @@ def joined_since(
         incident: that of the streams that joined.
     """
     kind = EventType.RAISED
-    left_out = ("incidents", "previous_severity")
+    left_out = ("incidents", "previous_severity", *OF_ONE_STREAM)  # its first stream is another one
     data = {name: value for name, value in newest["data"].items() if name not in left_out} | named.to_data()
     data |= {
         "incident_id": incident.incident_id,
