@@ -61,8 +61,8 @@ def objects(node: Any) -> Iterator[dict[str, Any]]:
 def data_schema(kind: str) -> str:
     """The URI of what `data` of an event of that type adheres to: `$id` of the file, and the place in it.
 
-    A URN, for a schema that lies beside the code has no address of its own. It is the same in all versions that a reader
-    of the first survives.
+    A URN: a schema that lies beside the code has no address of its own. It stays the same as long as a reader of the
+    first version survives what is added.
     """
     _, family, name, version = kind.split(".")
     return f"urn:livewarden:schema:{family}.{version}#/$defs/{name}"
@@ -83,8 +83,8 @@ def check_event(event: Mapping[str, Any]) -> None:
     """Checks a CloudEvent, given as its JSON object, against the schema of its type, as strictly as for publishing.
 
     Raises:
-        SchemaError: naming the event's type, the field and what was expected. It quotes no value: errors are logged, and
-            events have hashes of pictures and what platforms note.
+        SchemaError: naming the event's type, the field and what was expected. It quotes no value: errors are logged,
+            and events have hashes of pictures and what platforms note.
     """
     kind = event.get("type")
     validator = _validators().get(kind) if isinstance(kind, str) else None

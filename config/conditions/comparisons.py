@@ -48,10 +48,8 @@ def _comparisons(tree: Node, known_as: Callable[[Node], tuple[str, str] | None],
     for node in nodes(tree):
         if not isinstance(node, Operation) or node.operator not in _COMPARING:
             continue
-        for asked, other, operator in (
-            (*node.operands, node.operator),
-            (*node.operands[::-1], _COMPARING[node.operator]),
-        ):
+        left, right = node.operands
+        for asked, other, operator in ((left, right, node.operator), (right, left, _COMPARING[node.operator])):
             value, known = number(other), known_as(asked)
             if value is None or known is None or (bound and isinstance(asked, Index)):
                 continue

@@ -193,8 +193,8 @@ def table_of(rows: Sequence[Row]) -> pa.Table:
 STREAM_COLUMNS = ("stream_id", "purpose", "audience", "risk_prior", "metadata", "signals")
 """What `stream_facts_of` reads."""
 SAMPLE_COLUMNS = ("capture_ms", "pts_seconds", "reason", "pdq_quality", "matches", "scores", "looked_at")
-"""What `sample_facts_of` reads. Who picks columns takes both, or rules would not see what they saw live; `pdq`, which it
-reads too, is for events."""
+"""What `sample_facts_of` reads. Who picks columns takes both, or rules would not see what they saw live. It reads
+`pdq` too, which is for events."""
 
 
 def stream_facts_of(row: Row) -> StreamFacts:

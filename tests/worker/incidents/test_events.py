@@ -193,7 +193,7 @@ def test_conditions_fit_the_schema(condition: dict[str, Any]) -> None:
 
 
 def test_what_changes_meanwhile_makes_no_other_event() -> None:
-    """The same work done again would be another event for readers, since the stream ended or a report came meanwhile."""
+    """The same work done again would be another event for readers, for the stream ended or a report came meanwhile."""
     stream = replace(OCCASION.stream, state="ended", signals={"viewer-reports": 9.0}, metadata={}, risk_prior=1.0)
     again = raised(of=replace(OCCASION, stream=stream), now_ms=NOW + 5_000, earlier=())
     assert json.loads(again.text)["id"] == json.loads(raised().text)["id"]
