@@ -63,12 +63,12 @@ def tables() -> Iterator[str]:
             which = "Its `data`:" if len(kinds) == 1 else "Their `data`:"
             yield from ("", which, "", *_table(shared, document))
         of_types = {kind.split(".")[2] for kind in kinds}
-        for part, described in document["$defs"].items():
-            if part not in of_types and "properties" in described:
-                parts[part] = (described, document)
+        for part, of_part in document["$defs"].items():
+            if part not in of_types and "properties" in of_part:
+                parts[part] = (of_part, document)
     yield from ("", "## Parts")
-    for part, (described, document) in sorted(parts.items()):
-        yield from ("", f"### {part}", "", described["description"], "", *_table(described, document))
+    for part, (of_part, its) in sorted(parts.items()):
+        yield from ("", f"### {part}", "", of_part["description"], "", *_table(of_part, its))
 
 
 def _overview(documents: Mapping[str, Schema]) -> Iterator[str]:

@@ -88,6 +88,8 @@ class ListMatch:
     """Who gave the list, such as NCMEC; empty where nobody said."""
     category: str = ""
     """Of all that is on the list; likewise."""
+    max_distance: int | None = None
+    """Up to which (<=) the list matches; None where nobody said."""
     allowed: bool = False
     """A lead found this very picture harmless: the match calls for no more than a review, and interrupts nothing."""
 

@@ -18,6 +18,7 @@ from models.bank.content import Content
 from models.bank.delta import Delta
 from models.bank.entries import Entry, HashKind, ListSpec, Variant
 from models.bank.flat import Words, search, words_of
+from models.bank.index import MAX_DISTANCE
 from models.bank.snapshot import Snapshot
 from models.errors import BankError, UnhashableError
 from models.pdq import MIN_QUALITY, PdqHash
@@ -56,6 +57,8 @@ class Match:
     """Who gave the list."""
     category: str = ""
     """Of all that is on the list."""
+    max_distance: int = MAX_DISTANCE
+    """Up to which (<=) the list matches."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -233,6 +236,7 @@ class Bank:
             variant=variant,
             source=spec.source,
             category=spec.category,
+            max_distance=spec.max_distance,
         )
 
     def _nearest(self, matches: Iterable[Match]) -> tuple[Match, ...]:

@@ -84,6 +84,7 @@ def as_list_match(match: Match) -> ListMatch:
         tags=match.tags,
         source=match.source,
         category=match.category,
+        max_distance=match.max_distance,
     )
 
 

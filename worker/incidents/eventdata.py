@@ -124,7 +124,8 @@ def _match(match: ListMatch) -> dict[str, Any]:
     }
     told = {"list": match.list, "entry": match.entry, "distance": match.distance}
     told |= {name: value for name, value in known.items() if value}
-    return told if match.seconds is None else told | {"seconds": match.seconds}
+    numbers = {"max_distance": match.max_distance, "seconds": match.seconds}
+    return told | {name: number for name, number in numbers.items() if number is not None}
 
 
 def _first(tags: Iterable[str], characters: int) -> Iterator[str]:

@@ -181,12 +181,14 @@ def _sample(row: Row, in_force: InForce) -> SampleFacts:
 def _told(matches: Iterable[ListMatch], in_force: InForce) -> tuple[ListMatch, ...]:
     """With what is known of their lists now, which the log does not keep."""
     specs = in_force.bank.specs
-    return tuple(
-        replace(match, source=specs[match.list].source, category=specs[match.list].category)
-        if match.list in specs
-        else match
-        for match in matches
-    )
+
+    def told(match: ListMatch) -> ListMatch:
+        spec = specs.get(match.list)
+        if spec is None:
+            return match
+        return replace(match, source=spec.source, category=spec.category, max_distance=spec.max_distance)
+
+    return tuple(map(told, matches))
 
 
 def _new_hits(

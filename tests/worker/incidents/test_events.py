@@ -274,6 +274,7 @@ def test_a_match_tells_what_is_known_of_it() -> None:
         tags=("series",),
         source="NCMEC",
         category="A1",
+        max_distance=0,
     )
     finding = replace(INCIDENT.finding, matches=(match,))
     event = json.loads(
@@ -291,6 +292,7 @@ def test_a_match_tells_what_is_known_of_it() -> None:
             "tags": ["series"],
             "source": "NCMEC",
             "category": "A1",
+            "max_distance": 0,
         }
     ]
 

@@ -130,7 +130,8 @@ def test_a_stream_that_showed_it_is_escalated(redis: Redis, store: ObjectStore, 
     assert told["cam-1"]["sample"]["segment"].startswith(f"{SECOND}~")
     assert told["cam-1"]["sample"]["pdq"] == near(SHOWN, 31).hex()
     assert told["cam-1"]["segment"] == {"uri": "https://cdn.example/2.ts", "media_sequence": 2}
-    assert (told["cam-1"]["matches"][0]["source"], told["cam-1"]["matches"][0]["category"]) == ("NCMEC", "A1")
+    known = {"source": "NCMEC", "category": "A1", "max_distance": 31}
+    assert known.items() <= told["cam-1"]["matches"][0].items()
     assert (told["cam-1"]["stream_state"], "stream_state" in told["cam-2"]) == ("ended", False)
     assert told["cam-1"]["metadata"] == {"room": "blue"}
     assert told["cam-1"]["versions"]["models"] == {"m": "1"}
