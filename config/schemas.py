@@ -93,7 +93,7 @@ def check_event(event: Mapping[str, Any]) -> None:
     problem = best_match(validator.iter_errors(event))
     if problem is not None:
         raise SchemaError(f"{kind}: {problem.json_path[:200]}: {_expected(problem)[:300]}")
-    if "dataschema" in event and event["dataschema"] != data_schema(str(kind)):
+    if event["dataschema"] != data_schema(str(kind)):
         raise SchemaError(f"{kind}: $.dataschema: expected {data_schema(str(kind))}")
 
 

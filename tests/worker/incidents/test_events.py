@@ -313,6 +313,15 @@ def test_ids_are_told_apart() -> None:
     assert len({json.loads(event.text)["id"] for event in every_event()}) == 5
 
 
+@pytest.mark.parametrize("named", [None, "urn:livewarden:schema:escalation.v1#/$defs/closed"])
+def test_nothing_is_published_without_its_own_dataschema(named: str | None) -> None:
+    """A reader would check it against the schema of another type, or against none."""
+    event = json.loads(raised().text)
+    del event["dataschema"]
+    with pytest.raises(SchemaError, match="dataschema"):
+        check_event(event if named is None else event | {"dataschema": named})
+
+
 @pytest.mark.parametrize(
     "change",
     [
