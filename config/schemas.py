@@ -68,6 +68,36 @@ def data_schema(kind: str) -> str:
     return f"urn:livewarden:schema:{family}.{version}#/$defs/{name}"
 
 
+def known_fields(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` of an event of that type without what its schema does not name, as a later version may have added.
+
+    Whoever makes another event of it would else publish what he does not know, or nothing.
+    """
+    family, name, version = kind.split(".")[1:]
+    document = _document(f"{family}.{version}")
+    known: dict[str, Any] = _known(data, document["$defs"][name], document)
+    return known
+
+
+@cache
+def _document(name: str) -> dict[str, Any]:
+    return schema(name)
+
+
+def _known(value: Any, described: Mapping[str, Any], document: Mapping[str, Any]) -> Any:
+    while "$ref" in described:
+        found: Any = document
+        for step in described["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        described = found
+    if isinstance(value, dict) and "properties" in described:
+        parts = described["properties"]
+        return {name: _known(part, parts[name], document) for name, part in value.items() if name in parts}
+    if isinstance(value, list) and "items" in described:
+        return [_known(part, described["items"], document) for part in value]
+    return value
+
+
 @cache
 def _validators() -> dict[str, Draft202012Validator]:
     """Event type to the validator of its schema."""

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from config.facts import Hit, Severity
+from config.schemas import known_fields
 from worker import cloudevent
 from worker.cloudevent import derived_id, rfc3339
 from worker.incidents.eventdata import (
@@ -189,7 +190,7 @@ def escalation_closed(
         newest: the incident's newest escalation event; what it says still holds.
     """
     kind = EventType.CLOSED
-    data = dict(newest["data"])
+    data = known_fields(kind, newest["data"])
     data["previous_severity"] = data["severity"]
     data["times"] = data["times"] | {"published": rfc3339(now_ms)}
     data["outcome"] = outcome

@@ -350,6 +350,21 @@ def _with_more(value: object) -> object:
     return [_with_more(part) for part in value] if isinstance(value, list) else value
 
 
+def test_an_incident_of_a_later_version_can_be_closed() -> None:
+    """During a rollout nobody could decide on what the first new worker raised, until his own machine is updated."""
+    told = json.loads(raised().text)
+    numbers = {name: told["data"].pop(name) for name in ("scores", "signals")}
+    versions = told["data"].pop("versions")
+    later: Any = _with_more(told)
+    later["data"] |= numbers | {"versions": versions | {"of_a_later_version": 1}}
+    del later["data"]["metadata"]["of_a_later_version"]
+    closed, expected = (
+        json.loads(escalation_closed(newest, outcome="harmless", deployment="test", now_ms=NOW).text)
+        for newest in (later, json.loads(raised().text))
+    )
+    assert closed == expected
+
+
 @pytest.mark.parametrize("event", every_event(), ids=lambda event: event.type)
 def test_readers_survive_added_fields(event: Event) -> None:
     """A platform that checks what it reads would stop at the first event of the next version."""
