@@ -144,7 +144,7 @@ class SampleFacts:
     """By "<model>/<label>"; empty where no classifier ran."""
     looked_at: bool = True
     """It had its classifier turn; those that had none do not thin out the shares that rules ask for."""
-    pdq: str = ""
+    pdq: str = field(default="", repr=False)
     """64 hex digits; empty: unhashable, or unknown. For events alone: rules do not see it, and logs must not."""
 
 
@@ -225,7 +225,7 @@ class Hit:
     """Of a rule that is judged in order: key of the sample's segment, which may be another than the one that ended."""
     ordinal: int | None = None
     """Likewise: the sample's number in capture order. Only differences count; those of other epochs are far away."""
-    pdq: str = ""
+    pdq: str = field(default="", repr=False)
     """The sample's, 64 hex digits; empty: unhashable, or unknown."""
     source: SegmentSource | None = None
     """Of the sample's segment, if that may be another than the one that ended."""
