@@ -93,6 +93,9 @@ def _rows(described: Schema, document: Schema, prefix: str) -> Iterator[str]:
         yield f"| `{prefix}{name}` | {mark}{_type(field, document)} | {_cell(text)} |"
         if "$ref" not in field and "properties" in field:
             yield from _rows(field, document, f"{prefix}{name}.")
+        of_list = field.get("items", {})
+        if "$ref" not in of_list and "properties" in of_list:
+            yield from _rows(of_list, document, f"{prefix}{name}[].")
 
 
 def _type(field: Schema, document: Schema) -> str:
@@ -109,6 +112,8 @@ def _type(field: Schema, document: Schema) -> str:
         return f"`{json.dumps(field['const'])}`"
     if "enum" in field:
         return ", ".join(f"`{one}`" for one in field["enum"])
+    if isinstance(field["type"], list):
+        return " or ".join(_type({**field, "type": one}, document) for one in field["type"])
     if field["type"] == "array":
         return f"list: {_type(field['items'], document)}"
     if field["type"] == "object" and isinstance(field.get("additionalProperties"), dict):
