@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from config.conditions.comparisons import stated
@@ -12,6 +13,7 @@ from worker.incidents.findings import Incident
 from worker.incidents.occasion import Occasion, Versions
 from worker.polling.lonegaps import Gap
 from worker.polling.segments import source_of
+from worker.streams.signals import MAX_SIGNALS
 
 MAX_THRESHOLDS: Final = 50
 """Of one condition, which has 4,096 characters at most; all of them are in its text."""
@@ -99,7 +101,9 @@ def _segment(source: SegmentSource) -> dict[str, Any]:
 def stream_data(occasion: Occasion) -> dict[str, Any]:
     """What is known of the stream itself."""
     stream = occasion.stream
-    told = {"risk_prior": stream.risk_prior, "signals": dict(stream.signals), "metadata": dict(stream.metadata)}
+    # A record with more signals than are taken is damaged, and must not keep what was found from being published.
+    signals = dict(islice(stream.signals.items(), MAX_SIGNALS))
+    told = {"risk_prior": stream.risk_prior, "signals": signals, "metadata": dict(stream.metadata)}
     return told | {"stream_state": stream.state} if stream.state else told
 
 

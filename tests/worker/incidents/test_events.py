@@ -244,7 +244,7 @@ def test_events_are_bounded() -> None:
     stream = StreamFacts(
         stream_id="s" * 200,
         metadata={"note": "n" * 15_980},
-        signals={f"{number:064}": -1.2345678901234567e-300 for number in range(50)},
+        signals={f"{number:064}": -1.2345678901234567e-300 for number in range(60)},
         state="unreachable",
     )
     rule = RULE.model_copy(update={"when": RULE.when.ljust(4096)})
