@@ -58,6 +58,23 @@ local function lease_within(key, field, now_ms, longest_ms)
   return until_ms
 end
 
+-- Why an incident is not a person's, as scripts answer; nil: he holds it, or nobody has taken it since he did.
+local function not_held_by(incident, person, now_ms, longest_ms)
+  local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder')
+  if not known[1] then
+    return {'unknown'}
+  elseif known[2] then
+    return {'already', known[2], known[3]}
+  elseif known[4] == person then
+    return nil
+  end
+  local lease_until_ms = lease_within(incident, 'lease_until_ms', now_ms, longest_ms) or 0
+  if known[4] and now_ms < lease_until_ms then
+    return {'held', known[4], math.ceil((lease_until_ms - now_ms) / 1000)}
+  end
+  return {'free'}
+end
+
 -- Keeps acts on the bank, given as JSON texts, in their stream; of very many the oldest go.
 local function note_acts(stream, acts, kept)
   for _, act in ipairs(acts) do
@@ -86,6 +103,20 @@ local function note_found(told, found, now_ms, groups)
   return new
 end
 
+-- Notes an incident's id with those that begin alike, for whoever types only its beginning (400 days: KEPT_SECONDS in
+-- worker/decisions.py); those whose record is gone go. What is damaged there stops nothing that matters more.
+local function note_id(id)
+  local alike = 'lw:ids:' .. string.sub(id, 1, 4)
+  if redis.pcall('SADD', alike, id) == 1 then
+    for _, other in ipairs(redis.call('SMEMBERS', alike)) do
+      if other ~= id and redis.call('TYPE', 'lw:incident:' .. other).ok == 'none' then
+        redis.call('SREM', alike, other)
+      end
+    end
+  end
+  redis.call('EXPIRE', alike, 34560000)
+end
+
 -- Puts events [{stream, incident, text}] on their streams. An escalation's entry is noted with its incident: whoever
 -- decides acknowledges all of them.
 local function publish(events)
@@ -96,6 +127,7 @@ local function publish(events)
       redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
       redis.call('HSET', 'lw:incident:' .. event.incident, 'event', event.text)
       redis.call('RPUSH', 'lw:incident:' .. event.incident .. ':entries', event.stream .. ' ' .. entry)
+      note_id(event.incident)
     end
   end
 end

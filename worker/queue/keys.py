@@ -4,6 +4,8 @@ lw:incidents:{stream}             hash: version (counts changes), rule:{purpose}
 lw:incident:{id}                  hash: what is known of an incident, who holds it, what was decided
 lw:incident:{id}:entries          list of "stream-key entry-id": its entries in the queue
 lw:incident:{id}:streams          sorted set: streams of a group's incident by when they joined it
+lw:ids:{first 4 of an id}         set: ids of incidents that begin so; 400 days from the last that came or was decided
+lw:held:{name}                    set: incidents that a person took; as long as the longest lease from the last
 lw:incidents:flood {purpose}      hash: as of a stream, rule:{group} -> the groups of streams that one hash made
 lw:windows:{stream}               hash: watch generation and epoch -> what rules that are judged in order remember
 lw:flood:{purpose}:{list}/{entry} sorted set: streams by when that hash last matched on them
@@ -21,6 +23,10 @@ DECISIONS: Final = "lw:decisions"
 FLOODS_DUE: Final = "lw:floods:due"
 GROUP: Final = "moderators"
 """The consumer group of the desk and of `livewarden queue` alike."""
+
+ALIKE: Final = 4
+"""Characters of an incident's id by which those that begin alike are kept together: 1 of 65,536 of all that are kept
+(`note_id` in worker/lua/common.lua)."""
 
 
 def incidents_key(owner: str) -> str:
@@ -56,6 +62,16 @@ def incident_key(incident_id: str) -> str:
 def entries_key(incident_id: str) -> str:
     """The entries of one incident."""
     return f"lw:incident:{incident_id}:entries"
+
+
+def ids_key(beginning: str) -> str:
+    """Ids of incidents that have the same first `ALIKE` characters."""
+    return f"lw:ids:{beginning[:ALIKE]}"
+
+
+def held_key(name: str) -> str:
+    """What a person holds."""
+    return f"lw:held:{name}"
 
 
 def open_key(severity: Severity) -> str:
