@@ -11,7 +11,14 @@ from config.errors import SchemaError
 from config.facts import Hit, ListMatch, Severity, StreamFacts
 from config.schemas import check_event
 from worker.cloudevent import rfc3339
-from worker.incidents.events import Event, decision_made, escalation, escalation_closed, interrupt_request
+from worker.incidents.events import (
+    Event,
+    decision_made,
+    decision_revised,
+    escalation,
+    escalation_closed,
+    interrupt_request,
+)
 from worker.incidents.findings import Finding, Incident
 from worker.incidents.occasion import Occasion, Versions
 
@@ -52,14 +59,17 @@ def raised() -> Event:
 
 def every_event() -> list[Event]:
     newest = json.loads(raised().text)
+    made = decision_made(
+        INCIDENT, stream_id="cam-1", deployment="test", outcome="harmless", by="ann", note="\n\x00", now_ms=NOW
+    )
+    before = json.loads(made.text)["data"]
     return [
         raised(),
         escalation(OCCASION, INCIDENT, HIT, previous_severity=Severity.HIGH, now_ms=NOW),
         escalation_closed(newest, outcome="harmless", deployment="test", now_ms=NOW),
         interrupt_request(OCCASION, INCIDENT, ("known",), NOW),
-        decision_made(
-            INCIDENT, stream_id="cam-1", deployment="test", outcome="harmless", by="ann", note="\n\x00", now_ms=NOW
-        ),
+        made,
+        decision_revised(before, revision=1, outcome="adult_tos", by="lea", note="x", deployment="test", now_ms=NOW),
     ]
 
 
@@ -139,7 +149,7 @@ def test_each_is_a_cloudevent_on_one_line(event: Event) -> None:
 
 def test_ids_are_told_apart() -> None:
     """Readers, who deduplicate by id, would drop one of two different events."""
-    assert len({json.loads(event.text)["id"] for event in every_event()}) == 5
+    assert len({json.loads(event.text)["id"] for event in every_event()}) == 6
 
 
 @pytest.mark.parametrize(
