@@ -1,13 +1,12 @@
 """Decisions that are changed, in a real Valkey."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from redis import Redis
-from redis_between import Command, Send, redis_between
+from redis_between import before_the_script
 from scene import Scene
 
 from config.errors import SchemaError
@@ -18,7 +17,7 @@ from worker.decisions import Decision, decide
 from worker.errors import QueueError
 from worker.queue.keys import incident_key, incidents_key
 from worker.queue.taking import open_incidents, take
-from worker.redisdb import connect, now_ms
+from worker.redisdb import now_ms
 from worker.revisions import MAX_REVISIONS, revise
 
 
@@ -102,26 +101,11 @@ class TestRefusals:
             changed(scene.redis, incident, "csea_apparent")
 
 
-@contextmanager
-def between_reading_and_writing(url: str, act: Callable[[], object]) -> Iterator[Redis]:
-    """A client of Redis; what it decides on changes before it is written, the first time."""
-    acts = [act]
-
-    def between(command: Command, send: Send) -> bytes:
-        if command[0].upper() in (b"EVAL", b"EVALSHA") and acts:
-            acts.pop()()
-        return send()
-
-    with redis_between(url, between) as port, connect(port) as redis:
-        yield redis
-    assert not acts
-
-
 def test_of_those_who_change_the_same_decision_one_does(scene: Scene, redis_url: str) -> None:
     """The second would overrule the first without having seen what he found."""
     incident = decided(scene, "harmless")
     with (
-        between_reading_and_writing(redis_url, lambda: changed(scene.redis, incident, "adult_tos", by="bob")) as redis,
+        before_the_script(redis_url, lambda: changed(scene.redis, incident, "adult_tos", by="bob")) as redis,
         pytest.raises(QueueError, match="was revised meanwhile: adult_tos, by bob"),
     ):
         changed(redis, incident, "csea_apparent")
@@ -133,7 +117,7 @@ def test_what_ends_meanwhile_is_not_lost(scene: Scene, redis_url: str) -> None:
     incident = decided(scene, "harmless")
     at_ms = now_ms(scene.redis) + 10_000
     worse = nearest(scene, at_ms)
-    with between_reading_and_writing(redis_url, lambda: scene.settle("cam-1", worse)) as redis:
+    with before_the_script(redis_url, lambda: scene.settle("cam-1", worse)) as redis:
         changed(redis, incident, "csea_apparent")
     (raised,) = open_incidents(scene.redis)
     assert scene.settle("cam-1", worse).events == ()
