@@ -1,5 +1,6 @@
 """`livewarden queue show|release|extend`: one incident, by its id or the beginning of it."""
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,7 +25,6 @@ def show(incident: IncidentId, as_json: Json = False) -> None:
 
     Nothing is taken, and no lease renewed.
     """
-    from worker.cli.banksession import print_json
     from worker.cli.queue import queue_redis
     from worker.queue.lookup import find_incident
     from worker.queue.record import show as record_of
@@ -32,7 +32,7 @@ def show(incident: IncidentId, as_json: Json = False) -> None:
     redis = queue_redis()
     record = record_of(redis, find_incident(redis, incident))
     if as_json:
-        print_json(record)
+        typer.echo(json.dumps(record))
     else:
         _print_page(record)
 
@@ -43,7 +43,6 @@ def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
 
     What was published of it waits for that person. `next` may give it to you again.
     """
-    from worker.cli.banksession import print_json
     from worker.cli.queue import queue_redis
     from worker.queue.leases import release as give_back
     from worker.queue.lookup import find_incident
@@ -52,7 +51,7 @@ def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
     incident_id = find_incident(redis, incident)
     entries = give_back(redis, incident_id, by)
     if as_json:
-        print_json({"incident_id": incident_id, "released": True, "entries": entries})
+        typer.echo(json.dumps({"incident_id": incident_id, "released": True, "entries": entries}))
     else:
         wait = "1 entry of it waits" if entries == 1 else f"{entries} entries of it wait"
         typer.echo(f"{incident_id} is held by nobody: {wait} for whoever takes it next")
@@ -64,7 +63,6 @@ def extend(incident: IncidentId, by: By, as_json: Json = False) -> None:
 
     Also when your ten minutes are over, as long as nobody else has taken it.
     """
-    from worker.cli.banksession import print_json
     from worker.cli.queue import queue_redis
     from worker.cloudevent import rfc3339
     from worker.queue.leases import extend as renew
@@ -75,7 +73,7 @@ def extend(incident: IncidentId, by: By, as_json: Json = False) -> None:
     lease = renew(redis, incident_id, by)
     until = rfc3339(lease.until_ms)
     if as_json:
-        print_json({"incident_id": incident_id, "lease_until": until, "changed": lease.changed})
+        typer.echo(json.dumps({"incident_id": incident_id, "lease_until": until, "changed": lease.changed}))
         return
     typer.echo(f"{incident_id} is yours until {until}")
     if lease.changed:
