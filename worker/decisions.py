@@ -1,26 +1,20 @@
 """Decisions: people judge incidents, once each, whoever asks for it and from where."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cached_property
-from typing import Any
 
 from redis import Redis
 
 from worker import rediskeys
-from worker.cloudevent import derived_id
 from worker.errors import QueueError, StoreError
-from worker.incidents.deciding import RuleState, close, encode
-from worker.incidents.events import Event, NamedStreams, decision_made, escalation_closed, extent_of
-from worker.incidents.findings import Incident
-from worker.incidents.groupevents import joined_since
-from worker.incidents.grouprecord import due_member, group_record, streams_of
-from worker.incidents.store import event_record, group_field, read_groups, read_incidents, rounds, state_field
+from worker.incidents.deciding import close, encode
+from worker.incidents.events import decision_made, escalation_closed
+from worker.incidents.store import rounds
 from worker.queue.keys import DECISIONS, FLOODS_DUE, entries_key, incident_key, incidents_key, named_key
+from worker.queue.leases import not_held
 from worker.queue.taking import LONGEST_LEASE_MS, check_name
-from worker.redisdb import now_ms, run_script_to_disk, store_errors
+from worker.redisdb import run_script_to_disk, store_errors
+from worker.undecided import Undecided
 
 MAX_NOTE_LENGTH = 2000
 """Characters. A note explains a decision; it is no place for a report."""
@@ -59,6 +53,8 @@ class Decision:
     """Redis's clock."""
     event: str
     """The CloudEvent that was published, JSON on one line."""
+    previous: Outcome | None = None
+    """What was decided before, of a revision."""
 
 
 def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str = "", deployment: str) -> Decision:
@@ -69,14 +65,15 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
 
     Raises:
         QueueError: the incident is unknown, decided already, held by another, or worse than it was when it was last
-            taken; or `outcome`, `by` or `note` is not usable. Nothing was written.
+            taken; or `outcome`, `by` or `note` is not usable, or a match on a list is called harmless without a note.
+            Nothing was written.
         StoreError: Redis failed, or did not confirm that it is on disk; the decision may have been recorded.
     """
-    judged, name = _check_outcome(outcome), check_name(by)
-    _check_note(note)
+    judged, name = check_outcome(outcome), check_name(by)
+    check_note(note)
     for _ in rounds(PATIENCE_SECONDS):
         with store_errors():
-            found = _Found.read(redis, incident_id)
+            found = Undecided.read(redis, incident_id)
         if found is None:
             continue
         incident, named, now = found.incident, found.named, found.now_ms
@@ -96,13 +93,14 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
         after = close(found.before, now_ms=now)
         if left is not None:
             after = replace(after, incident=left.incident)
+        refusal = _refusal(found, judged, note)
         answer = run_script_to_disk(
             redis,
             "decide",
             keys=[
                 incident_key(incident_id),
                 entries_key(incident_id),
-                incidents_key(found.owner),
+                incidents_key(found.kept.owner),
                 DECISIONS,
                 *([] if named is None else [named_key(incident_id)]),
                 *([] if left is None else [named_key(left.incident.incident_id), FLOODS_DUE]),
@@ -113,8 +111,8 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
                 judged,
                 note,
                 now,
-                found.version,
-                found.field,
+                found.kept.version,
+                found.kept.field,
                 encode(after),
                 made.text,
                 closing.stream_key,
@@ -122,7 +120,7 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
                 LONGEST_LEASE_MS,
                 KEPT_SECONDS,
                 found.fields.get("take_token", ""),
-                int(bool(found.worse)),
+                int(bool(refusal)),
                 *([] if named is None else [len(found.streams)]),
                 *([] if left is None else left.as_args()),
             ],
@@ -137,163 +135,44 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
                 decided_ms=now,
                 event=made.text,
             )
-        if answer[0] == "held":
-            raise QueueError(f"incident {incident_id} is held by {answer[1]} for another {answer[2]} s")
-        if answer[0] == "already":
-            raise _already(incident_id, answer[1], answer[2])
-        if answer[0] == "worse":
-            raise QueueError(f"incident {incident_id}: {found.worse} came since: take it again")
+        if answer[0] == "refused":
+            raise QueueError(f"incident {incident_id}: {refusal}")
+        if answer[0] != "clash":
+            raise not_held(incident_id, answer)
     raise StoreError(f"incident {incident_id}: its stream's incidents change all the time: try again")
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """An undecided incident as it is read before a decision."""
-
-    fields: Mapping[str, str]
-    """Its record."""
-    version: int
-    """Of the incidents that it is kept with."""
-    before: RuleState
-    streams: Mapping[str, int]
-    """Of a group, by when they joined."""
-    now_ms: int
-
-    @classmethod
-    def read(cls, redis: Redis, incident_id: str) -> "_Found | None":
-        """Reads an incident; None: it was decided meanwhile, read again.
-
-        Raises:
-            QueueError: it is unknown or decided.
-        """
-        fields = {str(name): str(value) for name, value in redis.hgetall(incident_key(incident_id)).items()}
-        if "stream_id" not in fields:
-            raise QueueError(f"incident {incident_id[:100]!r} is not known: `livewarden queue list` shows what is open")
-        if "outcome" in fields:
-            raise _already(incident_id, fields["outcome"], fields["decided_by"])
-        if "kept_under" in fields:
-            state = read_groups(redis, fields["purpose"])
-            before = state.rules.get(fields["kept_as"])
-            streams = streams_of(redis, named_key(incident_id))
-        else:
-            state = read_incidents(redis, fields["stream_id"], fields["purpose"])
-            before, streams = state.rules.get(fields["rule"]), {}
-        if before is None or before.incident is None or before.incident.incident_id != incident_id:
-            return None
-        return cls(fields=fields, version=state.version, before=before, streams=streams, now_ms=now_ms(redis))
-
-    @property
-    def incident(self) -> Incident:
-        assert self.before.incident is not None
-        return self.before.incident
-
-    @property
-    def stream_id(self) -> str:
-        return self.fields["stream_id"]
-
-    @property
-    def owner(self) -> str:
-        # A group of streams is kept apart from the one that its record names.
-        return self.fields.get("kept_under", self.stream_id)
-
-    @property
-    def field(self) -> str:
-        if "kept_as" in self.fields:
-            return group_field(self.fields["kept_as"])
-        return state_field(self.fields["rule"], self.fields["purpose"])
-
-    @property
-    def newest(self) -> Mapping[str, Any]:
-        """Its newest escalation event."""
-        event: Mapping[str, Any] = json.loads(self.fields["event"])
-        return event
-
-    @property
-    def shown(self) -> Mapping[str, Any] | None:
-        """`data` of the event that its holder was given last; None: nobody took it."""
-        text = self.fields.get("shown")
-        return json.loads(text)["data"] if text else None
-
-    @property
-    def worse(self) -> str:
-        """What came since it was shown and is worse; empty: nothing."""
-        if self.shown is None:
-            return ""
-        if not self.incident.worse_published and self.fields["shown"] == self.fields["event"]:
-            return ""  # version 0.1.0 left it unpublished: taking it again would show no more
-        finding = self.incident.finding
-        return extent_of(self.shown).surpassed_by(finding.severity, finding.matches)
-
-    @cached_property
-    def _joined_since(self) -> tuple[str, ...]:
-        seen = self.streams if self.shown is None else set(self.shown.get("streams", ()))
-        return tuple(stream for stream in self.streams if stream not in seen)
-
-    @property
-    def named(self) -> NamedStreams | None:
-        """Of a group, the streams that are decided on."""
-        if "kept_under" not in self.fields:
-            return None
-        since = set(self._joined_since)
-        return NamedStreams.of([stream for stream in self.streams if stream not in since])
-
-    def left(self, deployment: str) -> "_Left | None":
-        """What becomes of the streams that joined a group since it was shown."""
-        if not self._joined_since:
-            return None
-        incident = replace(
-            self.incident,
-            incident_id=derived_id("incident", self.incident.incident_id, "joined since")[:24],
-            finding=replace(self.incident.finding, hits=len(self._joined_since)),
-            raised_ms=self.now_ms,
-            published_ms=self.now_ms,
-        )
-        named = NamedStreams.of(self._joined_since)
-        event = joined_since(self.newest, incident, named, deployment=deployment, now_ms=self.now_ms)
-        return _Left(
-            incident=incident,
-            event=event,
-            name=self.fields["kept_as"],
-            streams={stream: self.streams[stream] for stream in self._joined_since},
-        )
+def _refusal(found: Undecided, outcome: Outcome, note: str) -> str:
+    """Why this decision cannot be made, by whomever; empty: it can."""
+    if found.worse:
+        return f"{found.worse} came since: take it again"
+    if outcome is Outcome.HARMLESS and found.listed and not note.strip():
+        # Somebody has seen that picture before, and called it known material.
+        return f"it matches list {', '.join(found.listed)}: `harmless` needs a note that says why (--note)"
+    return ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Left:
-    """The incident of streams that joined a group after it was shown."""
+def check_outcome(outcome: str) -> Outcome:
+    """Gives the outcome of that name.
 
-    incident: Incident
-    event: Event
-    name: str
-    """The group's."""
-    streams: Mapping[str, int]
-    """By when they joined."""
-
-    def as_args(self) -> list[str]:
-        """As the script takes it."""
-        return [
-            json.dumps(group_record(self.incident.purpose, self.name, self.incident, self.event)),
-            json.dumps([event_record(self.event)]),
-            json.dumps({stream: str(joined_ms) for stream, joined_ms in self.streams.items()}),
-            due_member(self.incident.purpose, self.name),
-        ]
-
-
-def _check_outcome(outcome: str) -> Outcome:
+    Raises:
+        QueueError: there is none.
+    """
     try:
         return Outcome(outcome)
     except ValueError:
         raise QueueError(f"outcome {outcome[:100]!r}: expected one of {', '.join(Outcome)}") from None
 
 
-def _check_note(note: str) -> None:
+def check_note(note: str) -> None:
+    """Sees that a note can be kept.
+
+    Raises:
+        QueueError: it is too long, or no text.
+    """
     if len(note) > MAX_NOTE_LENGTH:
         raise QueueError(f"--note: {len(note)} characters: expected at most {MAX_NOTE_LENGTH}")
     try:
         note.encode()
     except UnicodeEncodeError as error:
         raise QueueError(f"--note: character {error.start + 1}: expected UTF-8 text") from error
-
-
-def _already(incident_id: str, outcome: str, by: str) -> QueueError:
-    return QueueError(f"incident {incident_id} was decided already: {outcome}, by {by}")

@@ -230,6 +230,22 @@ INCIDENT_STREAMS = Key(
     life="after the decision",
     read_by=MODERATORS,
 )
+INCIDENT_IDS = Key(
+    "lw:ids:{beginning}",
+    "set",
+    "IDs of incidents that begin alike, for whoever types only the beginning",
+    "incidents on record",
+    seconds=400 * DAY,
+    read_by=MODERATORS,
+)
+HELD = Key(
+    "lw:held:{person}",
+    "set",
+    "incidents that a person holds",
+    "incidents",
+    seconds=10 * MINUTE,
+    read_by=MODERATORS,
+)
 FLOOD = Key(
     "lw:flood:{purpose}:{hash}",
     "zset",

@@ -70,7 +70,7 @@ def watch(stream_id: str) -> None:
 def next_escalation() -> dict[str, Any]:
     """Takes the next incident, as a moderator does, and decides it."""
     event: dict[str, Any] = json.loads(livewarden("queue", "next", "--by", "tester", "--wait", "60", "--json"))
-    livewarden("queue", "decide", event["data"]["incident_id"], "harmless", "--by", "tester")
+    livewarden("queue", "decide", event["data"]["incident_id"], "harmless", "--by", "tester", "--note", "a drill")
     return event
 
 
@@ -182,7 +182,9 @@ def test_a_platform_enqueues_and_hears_of_the_decision_and_that_is_all() -> None
     as_platform(enqueue)
     taken = json.loads(as_person("moderator", "queue", "next", "--by", "kim", "--wait", "60", "--json"))
     assert taken["data"]["stream_id"] == "drill-3"
-    as_person("moderator", "queue", "decide", taken["data"]["incident_id"], "harmless", "--by", "kim")
+    as_person(
+        "moderator", "queue", "decide", taken["data"]["incident_id"], "harmless", "--by", "kim", "--note", "a drill"
+    )
     attempts = """
         from redis import Redis
         from redis.exceptions import AuthenticationError, NoPermissionError

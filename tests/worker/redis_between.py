@@ -215,3 +215,18 @@ class LostAnswers:
             return answer
         self.lost.append(command[0].decode().upper())
         return None
+
+
+@contextmanager
+def before_the_script(url: str, act: Callable[[], object]) -> Iterator[Redis]:
+    """A client of Redis; between what it reads and the first script that it sends, `act` is done."""
+    acts = [act]
+
+    def between(command: Command, send: Send) -> bytes:
+        if command[0].upper() in (b"EVAL", b"EVALSHA") and acts:
+            acts.pop()()
+        return send()
+
+    with redis_between(url, between) as port, Redis.from_url(port, decode_responses=True) as redis:
+        yield redis
+    assert not acts

@@ -20,6 +20,7 @@ from worker.polling.segments import SegmentRecord, pending_key, series_of
 from worker.redisdb import now_ms
 from worker.replay.replaying import ReplayResult, replay, rows_to_read, times_of
 from worker.replay.rows import coverage_of
+from worker.revisions import revise
 from worker.verdictlog.outcomes import record_outcomes
 from worker.verdictlog.rows import rows_of, sample_facts_of, stream_facts_of
 from worker.verdicts.accounting import LedgerShare
@@ -224,9 +225,13 @@ class Life:
         for incident_id in self.incidents():
             record = self.redis.hgetall(f"lw:incident:{incident_id}")
             if (record["stream_id"], record["rule"]) == (stream_id, rule) and "outcome" not in record:
-                decide(self.redis, incident_id, outcome, by="ann", deployment="test")
+                decide(self.redis, incident_id, outcome, by="ann", note="seen", deployment="test")
                 return True
         return False
+
+    def revise(self, incident_id: str, outcome: str) -> None:
+        """A person changes what was decided."""
+        revise(self.redis, incident_id, outcome, by="lea", note="looked again", deployment="test")
 
     def incidents(self) -> list[str]:
         """The ids of all that was raised."""

@@ -51,7 +51,7 @@ def test_every_entry_is_acknowledged(scene: Scene) -> None:
     take(scene.redis, "ann")
     scene.rise("cam-1", Severity.CRITICAL)
     take(scene.redis, "ann")
-    decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+    decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
     assert take(scene.redis, "bob") is None
     assert unacknowledged(scene.redis) == 0
 
@@ -69,7 +69,7 @@ def test_other_readers_learn_that_it_is_closed(scene: Scene) -> None:
 def test_decided_incident_is_open_no_more(scene: Scene) -> None:
     """The next incident on the stream would be taken for the old one."""
     first = scene.raise_incident("cam-1", capture_ms=1000)
-    decide(scene.redis, first, "harmless", by="ann", deployment="test")
+    decide(scene.redis, first, "harmless", by="ann", note="seen", deployment="test")
     assert scene.settle("cam-1", scene.hits([2000], lists=["known"])).events == ()
     # Redis's clock is far beyond these captures; what is captured a day from now is news.
     later_ms = (int(scene.redis.time()[0]) + 86_400) * 1000
@@ -79,7 +79,12 @@ def test_decided_incident_is_open_no_more(scene: Scene) -> None:
 
 def contents(redis: Redis) -> dict[str, object]:
     """All that is kept, by key; answers to scripts are not, which are there for some seconds."""
-    read = {"hash": redis.hgetall, "zset": lambda key: redis.zrange(key, 0, -1), "stream": redis.xrange}
+    read = {
+        "hash": redis.hgetall,
+        "zset": lambda key: redis.zrange(key, 0, -1),
+        "set": redis.smembers,
+        "stream": redis.xrange,
+    }
     kept: dict[str, object] = {}
     for key in redis.scan_iter("lw:*"):
         if key.startswith(once_key("")):
@@ -188,7 +193,7 @@ class TestShown:
         take(scene.redis, "ann")
         for at, distance in ((2000, 10), (3000, 31), (500, 12)):
             assert scene.settle("cam-1", matched(scene, "known/8", distance, at=at)).events == ()
-        decide(scene.redis, weak.incident_id, "harmless", by="ann", deployment="test")
+        decide(scene.redis, weak.incident_id, "harmless", by="ann", note="seen", deployment="test")
 
     @pytest.mark.parametrize(("listed", "distance", "told"), WORSE)
     @pytest.mark.parametrize("at", [10, 2000], ids=["captured before", "captured after"])
@@ -198,7 +203,7 @@ class TestShown:
         """A decision on a weak match would silence an exact one for the length of the cooldown."""
         (weak,) = scene.settle("cam-1", matched(scene, "known/7", 20)).events
         take(scene.redis, "ann")
-        decide(scene.redis, weak.incident_id, "harmless", by="ann", deployment="test")
+        decide(scene.redis, weak.incident_id, "harmless", by="ann", note="seen", deployment="test")
         assert scene.settle("cam-1", matched(scene, "known/7", 20, at=at)).events == ()
         (worse,) = scene.settle("cam-1", matched(scene, listed, distance, at=at)).events
         assert worse.incident_id != weak.incident_id
@@ -214,7 +219,7 @@ class TestShown:
         for number, listed in enumerate(("known/8", "known/9") * 3):
             events = scene.settle("cam-1", matched(scene, listed, 5, at=1000 + number)).events
             for event in events:
-                decide(scene.redis, event.incident_id, "harmless", by="ann", deployment="test")
+                decide(scene.redis, event.incident_id, "harmless", by="ann", note="seen", deployment="test")
             raised.append(len(events))
         assert raised == [1, 1, 0, 0, 0, 0]
 
@@ -222,7 +227,7 @@ class TestShown:
         """A single exact match among decided ones would wait for two more that never come."""
         score = scene.hits([1000, 2000, 3000], score=0.6)
         (weak,) = scene.settle("cam-1", score).events
-        decide(scene.redis, weak.incident_id, "harmless", by="ann", deployment="test")
+        decide(scene.redis, weak.incident_id, "harmless", by="ann", note="seen", deployment="test")
         assert scene.settle("cam-1", scene.hits([4000], score=0.6)).events == ()
         seen = tuple(hit for hit in scene.hits([4000], score=0.6, lists=["known"]) if hit.rule == "nude")
         assert len(scene.settle("cam-1", seen).events) == 1
@@ -232,13 +237,13 @@ def test_ended_lease_does_not_bar_others(scene: Scene) -> None:
     """An incident taken by someone who went home could not be decided."""
     incident = scene.raise_incident("cam-1")
     take(scene.redis, "ann", lease_seconds=0)
-    assert decide(scene.redis, incident, "harmless", by="bob", deployment="test").by == "bob"
+    assert decide(scene.redis, incident, "harmless", by="bob", note="seen", deployment="test").by == "bob"
 
 
 @pytest.mark.parametrize("note", ["", "x" * 2000, "\"}'", "\n\r\x00\x1b[31m", "{{1}} %s \u2028 \U0001f600"])
 def test_any_note_is_kept_as_it_is(scene: Scene, note: str) -> None:
     """A note could break the event that carries it."""
-    decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", note=note, deployment="test")
+    decide(scene.redis, scene.raise_incident("cam-1"), "adult_tos", by="ann", note=note, deployment="test")
     (event,) = scene.published("lw:decisions")
     assert event["data"]["note"] == note
 
@@ -246,7 +251,7 @@ def test_any_note_is_kept_as_it_is(scene: Scene, note: str) -> None:
 @pytest.mark.parametrize("outcome", Outcome)
 def test_each_outcome_can_be_told(scene: Scene, outcome: Outcome) -> None:
     """A person could not record what he found."""
-    decide(scene.redis, scene.raise_incident("cam-1"), outcome, by="ann", deployment="test")
+    decide(scene.redis, scene.raise_incident("cam-1"), outcome, by="ann", note="seen", deployment="test")
     (event,) = scene.published("lw:decisions")
     assert event["data"]["outcome"] == outcome
 
@@ -258,7 +263,8 @@ def test_two_decide_at_once(scene: Scene, redis_url: str) -> None:
     def one(number: int) -> str:
         with connect(redis_url) as redis:
             try:
-                decide(redis, incident, list(Outcome)[number % 7], by=f"moderator-{number}", deployment="test")
+                outcome = list(Outcome)[number % 7]
+                decide(redis, incident, outcome, by=f"moderator-{number}", note="seen", deployment="test")
             except QueueError as error:
                 return str(error)
             return ""
@@ -283,7 +289,7 @@ def test_deciding_while_segments_end(scene: Scene, redis_url: str) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         ending = pool.submit(end_segments)
-        decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+        decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
         ending.result()
     assert [event["type"] for event in scene.published("lw:escalations:critical")] == [
         "livewarden.escalation.raised.v1",

@@ -242,7 +242,7 @@ def test_a_segment_that_claims_to_be_old_is_shown_all_the_same(process: Process,
         moderate_segment(process, "s", key)
     taken = take(process.redis, "ann")
     assert taken is not None
-    decide(process.redis, taken.incident_id, "harmless", by="ann", note="", deployment="test")
+    decide(process.redis, taken.incident_id, "harmless", by="ann", note="seen", deployment="test")
     # As if that had been ten minutes ago.
     state = json.loads(process.redis.hget("lw:incidents:s", "rule:drill:selftest") or "")
     state["decided"]["quiet_until_ms"] -= 600_000

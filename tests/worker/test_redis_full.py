@@ -32,9 +32,11 @@ from worker.polling.timeline import advance, failed_poll
 from worker.presence import Presence, Role, give_sign, present
 from worker.process import SEED, Process
 from worker.queue.keys import DECISIONS
+from worker.queue.leases import extend, release
 from worker.queue.taking import open_incidents, take
 from worker.redisdb import connect, now_ms
 from worker.redisroom import Room, tell_of_room
+from worker.revisions import revise
 from worker.status import show, show_all
 from worker.streams.coverage import coverage_key, pay_owed
 from worker.streams.events import STREAM_EVENTS
@@ -114,11 +116,14 @@ class TestPeople:
         assert held is not None
         assert held.incident_id == incident
         assert [one.holder for one in open_incidents(redis)] == ["ann"]
-        decide(redis, incident, "csea_apparent", by="ann", deployment="test")
+        extend(redis, incident, "ann")
+        release(redis, incident, "ann")
+        decide(redis, incident, "harmless", by="ann", note="a film", deployment="test")
+        revise(redis, incident, "csea_apparent", by="ann", note="no film", deployment="test")
         assert open_incidents(redis) == []
         assert take(redis, "bob") is None
         (read,) = redis.xreadgroup("platform", "one", {DECISIONS: ">"})
-        ((entry_id, fields),) = read[1]
+        _, (entry_id, fields) = read[1]
         event = json.loads(fields["event"])
         check_event(event)
         assert event["data"]["outcome"] == "csea_apparent"

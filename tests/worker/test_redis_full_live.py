@@ -67,7 +67,7 @@ def test_a_deployment_goes_on_deciding_and_comes_back(redis: Redis, server: Valk
             polls = redis.hget("lw:stream:s", "last_poll_ms")
             held = take(redis, "ann")
             assert held is not None
-            decide(redis, held.incident_id, "harmless", by="ann", deployment="test")
+            decide(redis, held.incident_id, "harmless", by="ann", note="seen", deployment="test")
             ((_, entries),) = redis.xreadgroup("platform", "one", {DECISIONS: ">"})
             redis.xack(DECISIONS, "platform", entries[0][0])
             # Copied into the store and then trimmed, by a worker that is sent no message.

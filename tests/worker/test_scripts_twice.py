@@ -38,11 +38,13 @@ from worker.polling.segments import Begun, begin, defer, end_trial, pending_key,
 from worker.polling.slowpolls import hand_over, set_apart
 from worker.polling.timeline import advance
 from worker.presence import Presence, Role, give_sign, present
-from worker.queue.keys import incidents_key
+from worker.queue import leases
+from worker.queue.keys import incident_key, incidents_key
 from worker.queue.taking import take
 from worker.queue.trimming import TRIMMED
 from worker.redisdb import connect, now_ms, once_key, run_script, with_names
 from worker.retention import give_lives
+from worker.revisions import revise
 from worker.streams.coverage import coverage_key, pay_owed
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
 from worker.streams.registration import register
@@ -269,8 +271,28 @@ class Stage:
     def decide(self) -> None:
         self.settle()
         (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
-        decide(self.redis, str(incident), "harmless", by="mo", deployment="test")
+        decide(self.redis, str(incident), "harmless", by="mo", note="seen", deployment="test")
         assert self.redis.xlen("lw:decisions") == 1
+
+    def release(self) -> None:
+        self.take()
+        (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
+        assert leases.release(self.redis, str(incident), "mo") == 1
+
+    def extend(self) -> None:
+        self.take()
+        (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
+        key = incident_key(str(incident))
+        self.redis.hset(key, "lease_until_ms", 5)
+        leases.extend(self.redis, str(incident), "mo")
+        assert int(self.redis.hget(key, "lease_until_ms") or 0) > 5
+
+    def revise(self) -> None:
+        self.settle()
+        (incident,) = self.redis.zrange("lw:open:critical", 0, -1)
+        decide(self.redis, str(incident), "harmless", by="mo", note="seen", deployment="test")
+        revise(self.redis, str(incident), "csea_suspected", by="mo", note="seen again", deployment="test")
+        assert self.redis.xlen("lw:decisions") == 2
 
     def lease_take(self) -> None:
         self.lease_release()

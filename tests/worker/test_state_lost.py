@@ -195,7 +195,7 @@ def take_and_decide(redis: Redis) -> None:
     """As a moderator who never logs out."""
     taken = take(redis, "mo")
     assert taken is not None
-    decide(redis, taken.incident_id, "harmless", by="mo", deployment="local")
+    decide(redis, taken.incident_id, "harmless", by="mo", note="seen", deployment="local")
 
 
 def settled(redis: Redis, stream_id: str) -> dict | None:

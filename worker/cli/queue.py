@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from worker.cli.options import Json
+from worker.cli.queuehold import By, IncidentId
+from worker.cli.queuehold import app as hold
 from worker.printable import printable
 
 if TYPE_CHECKING:
     from redis import Redis
+    from rich.table import Table
     from rich.text import Text
 
     from config.settings import Settings
@@ -21,35 +25,39 @@ NOTHING_TO_TAKE = 3
 """Exit status of `queue next`."""
 _COLOURS = {"critical": "bold red", "high": "bold yellow", "review": "cyan"}
 
-By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; recorded with what you do.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout, and nothing else.")]
-
 
 @app.command("next")
 def next_(
     by: By,
     wait: Annotated[float, typer.Option(metavar="S", min=0, help="Seconds to wait for something to take.")] = 0.0,
+    another: Annotated[bool, typer.Option("--another", help="Take one more than you hold already.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Take the next incident: critical, then high, then review, of these the oldest.
+    """Take the next incident: critical, then high, then review.
 
-    It is held for you for 10 minutes. Status 3: there is nothing to take.
+    Of the same severity, what you hold already comes first, so that a lost terminal loses nothing; then the oldest.
+    What is more urgent than what you hold comes before it, and you hold both. It is yours for 10 minutes from now.
+    Status 3: there is nothing to take.
     """
     from worker.queue.taking import take_or_wait
 
-    taken = take_or_wait(_redis(), by, wait_seconds=wait)
+    taken = take_or_wait(queue_redis(), by, wait_seconds=wait, another=another)
     if taken is None:
         typer.echo("nothing to take", err=True)
         raise typer.Exit(NOTHING_TO_TAKE)
     if as_json:
         typer.echo(taken.event)
-    else:
-        _show_incident(json.loads(taken.event))
+        return
+    if taken.again:
+        typer.echo("you hold this one already\n")
+    _show_incident(json.loads(taken.event))
+    for other in taken.others:
+        typer.echo(f"you also hold {other}")
 
 
 @app.command()
 def decide(
-    incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="data.incident_id of its events.")],
+    incident: IncidentId,
     outcome: Annotated[
         str,
         typer.Argument(
@@ -58,18 +66,41 @@ def decide(
         ),
     ],
     by: By,
-    note: Annotated[str, typer.Option(metavar="TEXT", help="Why; up to 2,000 characters.")] = "",
+    note: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Why; up to 2,000 characters. Needed for a revision, and for harmless where a list is matched.",
+        ),
+    ] = "",
+    revise: Annotated[bool, typer.Option("--revise", help="Change a decision that was wrong.")] = False,
+    was: Annotated[
+        str | None, typer.Option(metavar="OUTCOME", help="With --revise: change it only if it is this now.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Record what you found, publish it, and close the incident for everybody."""
-    from worker import decisions
+    """Record what you found, publish it, and close the incident for everybody.
 
-    settings = _settings()
-    decision = decisions.decide(_redis(), incident, outcome, by=by, note=note, deployment=settings.deployment)
+    With --revise: change what was decided, and publish who does so and why. The incident stays closed. Changed to
+    anything but harmless, what the stream shows from then on raises an incident again.
+    """
+    from worker import decisions, revisions
+    from worker.queue.lookup import find_incident
+
+    if was is not None and not revise:
+        raise typer.BadParameter("goes with --revise", param_hint="--was")
+    deployment = _settings().deployment
+    redis = queue_redis()
+    incident_id = find_incident(redis, incident)
+    if revise:
+        decision = revisions.revise(redis, incident_id, outcome, by=by, note=note, deployment=deployment, was=was)
+    else:
+        decision = decisions.decide(redis, incident_id, outcome, by=by, note=note, deployment=deployment)
     if as_json:
         typer.echo(decision.event)
     else:
-        typer.echo(f"{decision.incident_id} on {decision.stream_id} ({decision.rule}): {decision.outcome}")
+        before = "" if decision.previous is None else f", was {decision.previous}"
+        typer.echo(f"{decision.incident_id} on {decision.stream_id} ({decision.rule}): {decision.outcome}{before}")
 
 
 @app.command()
@@ -83,7 +114,7 @@ def watch(
 
     console = Screen()
     try:
-        for entry in follow(_redis(), from_start=from_start):
+        for entry in follow(queue_redis(), from_start=from_start):
             if as_json:
                 typer.echo(entry.event)
             else:
@@ -103,7 +134,7 @@ def list_(as_json: Json = False) -> None:
     from worker.cli.screen import Screen, badge
     from worker.queue.taking import open_incidents
 
-    incidents = open_incidents(_redis())
+    incidents = open_incidents(queue_redis())
     if as_json:
         for incident in incidents:
             typer.echo(json.dumps(asdict(incident)))
@@ -117,11 +148,11 @@ def list_(as_json: Json = False) -> None:
     for heading in ("stream", "rule", "held by"):
         table.add_column(heading, overflow="fold")
     for incident in incidents:
-        held = f"{incident.holder} for {_span(incident.lease_seconds)}" if incident.holder else ""
+        held = f"{incident.holder} for {span(incident.lease_seconds)}" if incident.holder else ""
         table.add_row(
             _severity(incident.severity),
             incident.incident_id,
-            _span(incident.age_seconds),
+            span(incident.age_seconds),
             str(incident.hits),
             Text(incident.stream_id) + _others(incident.streams) + badge(incident.purpose),
             incident.rule,
@@ -130,13 +161,17 @@ def list_(as_json: Json = False) -> None:
     Screen().print(table)
 
 
+app.registered_commands += hold.registered_commands
+
+
 def _settings() -> "Settings":
     from config.environment import load_settings
 
     return load_settings(os.environ)
 
 
-def _redis() -> "Redis":
+def queue_redis() -> "Redis":
+    """The Redis that the settings name."""
     from worker.redisdb import connect
 
     return connect(_settings().redis_url.get_secret_value())
@@ -164,15 +199,16 @@ def _row(event: dict[str, Any]) -> "Text":
     )
 
 
-def _show_incident(event: dict[str, Any]) -> None:
-    """An incident as a person reads it: labels only, no picture."""
+def incident_table(data: dict[str, Any]) -> "Table":
+    """An incident as a person reads it, by the `data` of an escalation event: labels only, no picture."""
     from rich.table import Table
     from rich.text import Text
 
-    from worker.cli.screen import Screen, badge
+    from worker.cli.screen import badge
 
-    data = event["data"]
     table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row("incident", data["incident_id"])
     table.add_row("severity", _severity(data["severity"]))
     table.add_row("stream", Text(data["stream_id"]) + badge(data["purpose"]))
@@ -193,8 +229,17 @@ def _show_incident(event: dict[str, Any]) -> None:
     table.add_row("raised", times["raised"])
     if data["degraded"]:
         table.add_row("degraded", Text(printable(", ".join(data["degraded"])), style="yellow"))
+    return table
+
+
+def _show_incident(event: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    from worker.cli.screen import Screen
+
+    data = event["data"]
     console = Screen()
-    console.print(table)
+    console.print(incident_table(data))
     console.print(Text(f"\nlivewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))
 
 
@@ -224,5 +269,6 @@ def _others(streams: int) -> "Text":
     return Text() if streams == 1 else Text(f" and {streams - 1} more", style="bold")
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """A length of time, to the second."""
     return str(timedelta(seconds=int(seconds)))

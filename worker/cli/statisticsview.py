@@ -7,7 +7,7 @@ from rich.table import Table
 
 from worker.cli.screen import Screen
 from worker.streams.coverage import KINDS
-from worker.streams.totals import DayTotals
+from worker.streams.totals import COUNTED, DayTotals
 
 
 def print_totals(found: Sequence[DayTotals]) -> None:
@@ -27,7 +27,7 @@ def print_totals(found: Sequence[DayTotals]) -> None:
             f"{_count(one, 'decided'):,}",
         )
     screen.print(days)
-    for what, headings in (("raised", ("rule", "severity")), ("decided", ("rule", "severity", "outcome"))):
+    for what, headings in COUNTED.items():
         summed: Counter[tuple[str, ...]] = Counter()
         for one in found:
             for row in one.counts[what]:

@@ -292,3 +292,15 @@ def close(state: RuleState, *, now_ms: int) -> RuleState:
         recent=(incident.incident_id, *recent)[:MAX_RECENT],
     )
     return replace(state, incident=None, decided=decided)
+
+
+def end_silence(state: RuleState, incident_id: str, *, now_ms: int) -> RuleState:
+    """The decision on an incident was wrong: nothing rests on it any more from now on.
+
+    What was captured before (<) now stays the decided incident's; what is captured from now on is news. Unchanged: the
+    silence is over, or is that of another decision.
+    """
+    decided = state.decided
+    if decided is None or incident_id not in decided.incidents or decided.quiet_until_ms <= now_ms:
+        return state
+    return replace(state, decided=replace(decided, quiet_until_ms=now_ms))

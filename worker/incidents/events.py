@@ -35,6 +35,7 @@ class EventType(StrEnum):
     UPDATED = "livewarden.escalation.updated.v1"
     CLOSED = "livewarden.escalation.closed.v1"
     DECISION_MADE = "livewarden.decision.made.v1"
+    DECISION_REVISED = "livewarden.decision.revised.v1"
     INTERRUPT_REQUESTED = "livewarden.interrupt.requested.v1"
 
 
@@ -179,6 +180,30 @@ def decision_made(
     if named is not None:
         data |= named.to_data()
     return cloud_event(kind, DECISIONS, derived_id(kind, incident.incident_id), deployment, data, now_ms)
+
+
+def decision_revised(
+    before: Mapping[str, Any], *, revision: int, outcome: str, by: str, note: str, deployment: str, now_ms: int
+) -> Event:
+    """A person has changed a decision.
+
+    Args:
+        before: `data` of the event of the decision that is changed; what it tells of the incident still holds.
+        revision: counts from 1.
+    """
+    kind = EventType.DECISION_REVISED
+    times = before["times"]
+    data = dict(before) | {
+        "outcome": outcome,
+        "previous_outcome": before["outcome"],
+        "decided_by": by,
+        "note": note,
+        "revision": revision,
+        "previous": {"decided_by": before["decided_by"], "note": before["note"], "decided": times["decided"]},
+        "times": times | {"decided": rfc3339(now_ms), "first_decided": times.get("first_decided", times["decided"])},
+    }
+    event_id = derived_id(kind, data["incident_id"], revision)
+    return cloud_event(kind, DECISIONS, event_id, deployment, data, now_ms)
 
 
 def escalation_closed(

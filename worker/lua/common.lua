@@ -58,6 +58,23 @@ local function lease_within(key, field, now_ms, longest_ms)
   return until_ms
 end
 
+-- Why an incident is not a person's, as scripts answer; nil: he holds it, or nobody has taken it since he did.
+local function not_held_by(incident, person, now_ms, longest_ms)
+  local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder')
+  if not known[1] then
+    return {'unknown'}
+  elseif known[2] then
+    return {'already', known[2], known[3]}
+  elseif known[4] == person then
+    return nil
+  end
+  local lease_until_ms = lease_within(incident, 'lease_until_ms', now_ms, longest_ms) or 0
+  if known[4] and now_ms < lease_until_ms then
+    return {'held', known[4], math.ceil((lease_until_ms - now_ms) / 1000)}
+  end
+  return {'free'}
+end
+
 -- Keeps acts on the bank, given as JSON texts, in their stream; of very many the oldest go.
 local function note_acts(stream, acts, kept)
   for _, act in ipairs(acts) do
@@ -118,20 +135,42 @@ local function add_ledger_today(stream, increments)
   end
 end
 
--- Likewise, an incident that was raised or decided, as its event says: by rule and severity, and by each list.
+-- Likewise, an incident that was raised or decided, and a decision that was changed, as its event says: by rule and
+-- severity, and by each list.
 local function add_event_today(text)
   local ok, event = pcall(cjson.decode, text)
-  local data = ok and event.data
-  local raised = ok and event.type == 'livewarden.escalation.raised.v1'
-  if not raised and not (ok and event.type == 'livewarden.decision.made.v1') then
+  local what = ok and ({
+    ['livewarden.escalation.raised.v1'] = 'raised',
+    ['livewarden.decision.made.v1'] = 'decided',
+    ['livewarden.decision.revised.v1'] = 'revised',
+  })[event.type]
+  if not what then
     return
   end
-  local what, outcome = raised and 'raised' or 'decided', raised and '' or ' ' .. data.outcome
+  local data, outcome = event.data, ''
+  if what == 'decided' then
+    outcome = ' ' .. data.outcome
+  elseif what == 'revised' then
+    outcome = ' ' .. data.previous_outcome .. ' ' .. data.outcome
+  end
   local amounts = {[what .. ' ' .. data.rule .. ' ' .. data.severity .. outcome] = 1}
   for _, match in ipairs(type(data.matches) == 'table' and data.matches or {}) do
     amounts[what .. '-list ' .. match.list .. ' ' .. data.severity .. outcome] = 1
   end
   add_today(data.purpose, amounts)
+end
+
+-- Notes an incident's id with those that begin alike, for whoever types only its beginning (as long as the record); those whose record is gone go. What is damaged there stops nothing that matters more.
+local function note_id(id)
+  local alike = KEY.INCIDENT_IDS .. string.sub(id, 1, 4)
+  if redis.pcall('SADD', alike, id) == 1 then
+    for _, other in ipairs(redis.call('SMEMBERS', alike)) do
+      if other ~= id and redis.call('TYPE', KEY.INCIDENT .. other).ok == 'none' then
+        redis.call('SREM', alike, other)
+      end
+    end
+  end
+  redis.call('EXPIRE', alike, LIFE.INCIDENT_IDS)
 end
 
 -- Puts events [{stream, incident, text}] on their streams. An escalation's entry is noted with its incident: whoever
@@ -149,6 +188,7 @@ local function publish(events)
         local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
         redis.call('XACK', stream, 'moderators', id)
       end
+      note_id(event.incident)
     end
     add_event_today(event.text)
   end
@@ -169,8 +209,7 @@ local function write_incidents(key, states, incidents, events)
     if incident.queued ~= 'yes' then
       -- A canary's: nobody decides on it.
       redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)
-    end
-    if incident.queued == 'yes' then
+    else
       for _, severity in ipairs({'critical', 'high', 'review'}) do
         if severity ~= incident.severity then
           redis.call('ZREM', KEY.OPEN .. severity, incident.id)

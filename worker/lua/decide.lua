@@ -7,12 +7,12 @@
 --   groups that have streams to tell.
 -- ARGV: incident id, who decides, outcome, note, time in ms, version of the incidents, field of the rule's state, its
 --   new state, decision event, stream of the closing event, closing event, longest lease in ms, seconds that the
---   record is kept, token of the take that the caller knows of ('' if none), whether something worse than what was
---   shown is there (1 or 0); for a group's incident how many streams the caller knows of; where some joined since, as
+--   record is kept, token of the take that the caller knows of ('' if none), whether it is refused if nothing else
+--   refuses it (1 or 0: something worse than what was shown is there, or a note is missing); for a group's incident how many streams the caller knows of; where some joined since, as
 --   JSON: the incident that they become {id, severity, fields}, its events [{stream, incident, text}], its streams
 --   (stream to when it joined), and the group among those that have streams to tell.
--- Returns {'decided'}, {'unknown'}, {'already', outcome, who}, {'held', who, seconds left}, {'worse'}: refused, or
---   {'clash'}: read again.
+-- Returns {'decided'}, {'unknown'}, {'already', outcome, who}, {'held', who, seconds left}, {'refused'}, or {'clash'}:
+--   read again.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('HMGET', KEYS[1], 'raised_ms', 'outcome', 'decided_by', 'holder', 'take_token')
@@ -37,7 +37,7 @@ if KEYS[5] and redis.call('ZCARD', KEYS[5]) ~= tonumber(ARGV[16]) then
   return {'clash'}
 end
 if ARGV[15] == '1' then
-  return {'worse'}
+  return {'refused'}
 end
 redis.call('HINCRBY', KEYS[3], 'version', 1)
 redis.call('HSET', KEYS[3], ARGV[7], ARGV[8])
@@ -55,7 +55,9 @@ if KEYS[6] then
   end
   redis.call('ZREM', KEYS[7], ARGV[20])
 end
-redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5])
+redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5],
+  'decisions', ARGV[9])
+note_id(ARGV[1])
 for _, severity in ipairs({'critical', 'high', 'review'}) do
   redis.call('ZREM', KEY.OPEN .. severity, ARGV[1])
 end

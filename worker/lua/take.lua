@@ -1,10 +1,13 @@
 #!lua flags=allow-oom
 --@once
 -- Runs where Redis is full too (allow-oom): people decide, and what is decided makes room.
--- Takes an incident for a person: the most urgent first, of these the oldest.
--- KEYS: the open sets and then the queue's streams, each the most urgent first.
--- ARGV: who takes, lease in ms, entries drained per stream at most, token of this take, longest lease in ms.
--- Returns {incident, its newest event, end of the lease in ms}, or {} if there is nothing to take.
+-- Takes an incident for a person: the most urgent first; of these what he holds already, and of that what has changed
+-- since he was given it; then the oldest.
+-- KEYS: the open sets and then the queue's streams, each the most urgent first; ids of what the person holds.
+-- ARGV: who takes, lease in ms, entries drained per stream at most, token of this take, longest lease in ms, whether
+--   what he holds already is left out (1 or 0).
+-- Returns {incident, its newest event, end of the lease in ms, whether he held it already (1 or 0), ids of the others
+--   that he holds}, or {} if there is nothing to take.
 local GROUP, UNHELD = 'moderators', 'unheld'
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -48,37 +51,79 @@ local function readable(key)
   return ok and type(shown) == 'table'
 end
 
-local function deliver(incident, entries)
+-- What he holds; what is his no more goes out of the set.
+local held = {}
+local noted = redis.pcall('SMEMBERS', KEYS[7])
+for _, incident in ipairs(noted.err and {} or noted) do
+  local key = KEY.INCIDENT .. incident
+  local known = redis.pcall('HMGET', key, 'holder', 'outcome', 'event', 'shown')
+  if not known.err and known[1] == ARGV[1] and not known[2]
+    and now_ms < (lease_within(key, 'lease_until_ms', now_ms, ARGV[5]) or 0) then
+    table.insert(held, {id = incident, changed = known[3] ~= known[4]})
+  else
+    redis.call('SREM', KEYS[7], incident)
+  end
+end
+
+local function entries_of(incident)
+  local key = KEY.INCIDENT .. incident .. ':entries'
+  return redis.call('TYPE', key).ok == 'list' and redis.call('LRANGE', key, 0, -1) or {}
+end
+
+local function deliver(incident, again)
   local lease_until_ms = now_ms + ARGV[2]
   local key = KEY.INCIDENT .. incident
   local event = redis.call('HGET', key, 'event')
   -- `shown`: a decision is for what the holder was given, and for nothing that came since.
-  redis.call('HSET', key, 'holder', ARGV[1], 'lease_until_ms', lease_until_ms, 'delivered', #entries, 'take_token',
-    ARGV[4], 'shown', event or '')
-  for _, entry in ipairs(entries) do
+  redis.call('HSET', key, 'holder', ARGV[1], 'lease_until_ms', lease_until_ms, 'take_token', ARGV[4], 'shown', event or '')
+  redis.pcall('SADD', KEYS[7], incident)
+  redis.call('PEXPIRE', KEYS[7], ARGV[5])
+  note_id(incident)
+  for _, entry in ipairs(entries_of(incident)) do
     local stream, id = string.match(entry, '^(%S+) (%S+)$')
     -- FORCE: an entry beyond what was drained above has not been delivered to anybody yet.
     redis.call('XCLAIM', stream, GROUP, ARGV[1], 0, id, 'FORCE', 'JUSTID')
   end
-  return {incident, event, lease_until_ms}
+  local others = {}
+  for _, one in ipairs(held) do
+    if one.id ~= incident then
+      table.insert(others, one.id)
+    end
+  end
+  table.sort(others)
+  return {incident, event, lease_until_ms, again and 1 or 0, others}
+end
+
+local function sooner(one, other)
+  if one.changed ~= other.changed then
+    return one.changed
+  elseif one.raised_ms ~= other.raised_ms then
+    return one.raised_ms < other.raised_ms
+  end
+  return one.id < other.id
 end
 
 for i = 1, 3 do
+  local first
+  for _, one in ipairs(ARGV[6] == '1' and {} or held) do
+    one.raised_ms = tonumber(redis.call('ZSCORE', KEYS[i], one.id) or '')
+    if one.raised_ms and readable(KEY.INCIDENT .. one.id) and (not first or sooner(one, first)) then
+      first = one
+    end
+  end
+  if first then
+    return deliver(first.id, true)
+  end
   local from = 0
   repeat
     local incidents = redis.call('ZRANGE', KEYS[i], from, from + 99)
     for _, incident in ipairs(incidents) do
       local key = KEY.INCIDENT .. incident
-      local known = redis.pcall('HMGET', key, 'holder', 'delivered')
-      if not known.err then
-        local holder, delivered = known[1], tonumber(known[2] or '') or 0
+      local holder = redis.pcall('HGET', key, 'holder')
+      if type(holder) ~= 'table' then
         local free = not holder or now_ms >= (lease_within(key, 'lease_until_ms', now_ms, ARGV[5]) or 0)
-        local entries = {}
-        if (free or holder == ARGV[1]) and redis.call('TYPE', key .. ':entries').ok == 'list' then
-          entries = redis.call('LRANGE', key .. ':entries', 0, -1)
-        end
-        if (free or (holder == ARGV[1] and #entries > delivered)) and readable(key) then
-          return deliver(incident, entries)
+        if free and readable(key) then
+          return deliver(incident, false)
         end
       end
     end

@@ -4,6 +4,8 @@ lw:incidents:{stream}             hash: version (counts changes), rule:{purpose}
 lw:incident:{id}                  hash: what is known of an incident, who holds it, what was decided
 lw:incident:{id}:entries          list of "stream-key entry-id": its entries in the queue
 lw:incident:{id}:streams          sorted set: streams of a group's incident by when they joined it
+lw:ids:{first 4 of an id}         set: ids of incidents that begin so; 400 days from the last that came or was decided
+lw:held:{name}                    set: incidents that a person took; as long as the longest lease from the last
 lw:incidents:flood {purpose}      hash: as of a stream, rule:{group} -> the groups of streams that one hash made
 lw:windows:{stream}               hash: watch generation and epoch -> what rules that are judged in order remember
 lw:flood:{purpose}:{list}/{entry} sorted set: streams by when that hash last matched on them
@@ -22,6 +24,10 @@ DECISIONS: Final = rediskeys.DECISIONS.name
 FLOODS_DUE: Final = rediskeys.FLOODS_DUE.name
 GROUP: Final = "moderators"
 """The consumer group of the desk and of `livewarden queue` alike."""
+
+ALIKE: Final = 4
+"""Characters of an incident's id by which those that begin alike are kept together: 1 of 65,536 of all that are kept
+(`note_id` in worker/lua/common.lua)."""
 
 
 def incidents_key(owner: str) -> str:
@@ -57,6 +63,16 @@ def incident_key(incident_id: str) -> str:
 def entries_key(incident_id: str) -> str:
     """The entries of one incident."""
     return rediskeys.INCIDENT_ENTRIES.of(incident_id)
+
+
+def ids_key(beginning: str) -> str:
+    """Ids of incidents that have the same first `ALIKE` characters."""
+    return rediskeys.INCIDENT_IDS.of(beginning[:ALIKE])
+
+
+def held_key(name: str) -> str:
+    """What a person holds."""
+    return rediskeys.HELD.of(name)
 
 
 def open_key(severity: Severity) -> str:

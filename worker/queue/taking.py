@@ -6,7 +6,7 @@ What a person takes is an incident. It is held under a lease, so that one who go
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from worker.errors import QueueError
 from worker.queue.keys import (
     ESCALATION_KEYS,
     OPEN_KEYS,
+    held_key,
     incident_key,
     open_key,
 )
@@ -31,7 +32,8 @@ MAX_NAME_LENGTH = 100
 MAX_DRAINED = 1000
 """New entries that one take looks at per stream: bounds how long Redis is busy. The rest is looked at by the next."""
 BLOCK_SECONDS = 5.0
-"""How long one XREAD waits. An incident whose lease ends makes no entry, so it is found after at most this long."""
+"""How long one XREAD waits. An incident that is given back, or whose lease ends, makes no entry: it is found after at
+most this long."""
 assert BLOCK_SECONDS < ANSWER_SECONDS
 
 
@@ -44,6 +46,10 @@ class Taken:
     """Its newest CloudEvent, JSON on one line; with `lease_until` in its `data`, which what is published has not."""
     lease_until_ms: int
     """Redis's clock."""
+    again: bool = False
+    """Who took it held it already."""
+    others: tuple[str, ...] = ()
+    """Ids of the other incidents that he holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +101,15 @@ def check_name(by: str) -> str:
     return name
 
 
-def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS) -> Taken | None:
-    """Takes an incident for `by`: critical, then high, then review; the oldest first.
+def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS, another: bool = False) -> Taken | None:
+    """Takes an incident for `by`: critical, then high, then review.
 
-    One that he holds already is given to him again only if it has new entries.
+    Of the same severity it is one that he holds already, what has changed since he was given it first: who lost his
+    terminal gets back what was on it. Then the oldest that nobody holds.
 
     Args:
-        lease_seconds: up to LEASE_SECONDS.
+        lease_seconds: up to LEASE_SECONDS, from now on, also for what he held already.
+        another: one that he does not hold.
 
     Returns:
         None if there is nothing to take.
@@ -110,20 +118,30 @@ def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS) -> Take
         QueueError: `by` is no name.
         StoreError: Redis failed.
     """
+    name = check_name(by)
     with store_errors():
         answer = run_script(
             redis,
             "take",
-            keys=[*OPEN_KEYS, *ESCALATION_KEYS],
-            args=[check_name(by), round(lease_seconds * 1000), MAX_DRAINED, secrets.token_hex(16), LONGEST_LEASE_MS],
+            keys=[*OPEN_KEYS, *ESCALATION_KEYS, held_key(name)],
+            args=[
+                name,
+                round(lease_seconds * 1000),
+                MAX_DRAINED,
+                secrets.token_hex(16),
+                LONGEST_LEASE_MS,
+                int(another),
+            ],
         )
     if not answer:
         return None
-    incident_id, event, lease_until_ms = answer
+    incident_id, event, lease_until_ms, again, others = answer
     return Taken(
         incident_id=str(incident_id),
         event=with_lease(str(event), int(lease_until_ms)),
         lease_until_ms=int(lease_until_ms),
+        again=bool(again),
+        others=tuple(str(other) for other in others),
     )
 
 
@@ -135,13 +153,20 @@ def with_lease(event: str, lease_until_ms: int) -> str:
     return json.dumps(told)
 
 
-def take_or_wait(redis: Redis, by: str, *, wait_seconds: float, lease_seconds: float = LEASE_SECONDS) -> Taken | None:
+def take_or_wait(
+    redis: Redis,
+    by: str,
+    *,
+    wait_seconds: float,
+    lease_seconds: float = LEASE_SECONDS,
+    another: bool = False,
+) -> Taken | None:
     """As `take`, but waits up to `wait_seconds` for something to take; Redis wakes it, it does not poll."""
     deadline = time.monotonic() + wait_seconds
     while True:
         # Read before the take: what is published between the two ends the wait at once.
         seen = _last_ids(redis)
-        taken = take(redis, by, lease_seconds=lease_seconds)
+        taken = take(redis, by, lease_seconds=lease_seconds, another=another)
         left = deadline - time.monotonic()
         if taken is not None or left <= 0:
             return taken
@@ -205,22 +230,30 @@ def open_incidents(redis: Redis) -> list[OpenIncident]:
 
 def _open_incident(incident_id: str, severity: Severity, fields: dict[str, str], now: int) -> OpenIncident:
     """Of a damaged record what can be read; `severity`: that of the queue it is in."""
-
-    def number(field: str) -> int | None:
-        text = fields.get(field, "")
-        return int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else None
-
-    lease_ms = min(max(0, (number("lease_until_ms") or 0) - now), LONGEST_LEASE_MS)
-    raised_ms = number("raised_ms")
+    lease_ms = lease_left_ms(fields, now)
+    raised_ms = number_of(fields, "raised_ms")
     return OpenIncident(
         incident_id=incident_id,
         stream_id=fields.get("stream_id", UNREADABLE),
         rule=fields.get("rule", UNREADABLE),
         severity=severity,
         purpose=fields.get("purpose", UNREADABLE),
-        hits=number("hits") or 0,
+        hits=number_of(fields, "hits") or 0,
         age_seconds=0.0 if raised_ms is None else max(0, now - raised_ms) / 1000,
         holder=fields.get("holder") if lease_ms else None,
         lease_seconds=lease_ms / 1000,
-        streams=number("streams") or 1,
+        streams=number_of(fields, "streams") or 1,
     )
+
+
+def number_of(fields: Mapping[str, str], field: str) -> int | None:
+    """A number of a record; None: there is none that we wrote."""
+    text = fields.get(field, "")
+    return int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else None
+
+
+def lease_left_ms(fields: Mapping[str, str], now: int) -> int:
+    """How long the lease of an incident still lasts, by its record; 0: nobody holds it."""
+    if "holder" not in fields:
+        return 0
+    return min(max(0, (number_of(fields, "lease_until_ms") or 0) - now), LONGEST_LEASE_MS)

@@ -14,12 +14,13 @@ from config.facts import ListedHash, Place, SegmentFacts, Severity, StreamFacts,
 from config.judgement import OrderState, judge
 from config.policy import Policy
 from config.rules import Rule
-from worker.incidents.deciding import Decided, RuleState, StreamIncidents, advance, close
+from worker.decisions import Outcome
+from worker.incidents.deciding import Decided, RuleState, StreamIncidents, advance, close, end_silence
 from worker.incidents.events import Event, EventType
 from worker.incidents.findings import Extent, Finding, Incident, matches_of, nearest_of
 from worker.incidents.floods import sift
 from worker.incidents.occasion import Occasion, Versions
-from worker.replay.history import Told, WasIncident
+from worker.replay.history import Revision, Told, WasIncident
 from worker.verdictlog.outcomerows import milliseconds
 
 DEPLOYMENT = "replay"
@@ -72,6 +73,8 @@ class StreamCourse:
         self._rules: dict[str, dict[str, RuleState]] = {}
         """By purpose and rule."""
         self._order: dict[tuple[int, int], OrderState] = {}
+        self._decided_as: dict[str, str] = {}
+        """The incident that was decided then -> the one that this policy had open for the same rule."""
         self.raised: dict[str, WouldIncident] = {}
         """By their ids, in order; not those that were taken as they were."""
         self.hits: Counter[str] = Counter()
@@ -128,12 +131,21 @@ class StreamCourse:
             versions=Versions(policy=self._policy.version),
         )
 
-    def decide(self, rule: str, at_ms: int, *, purpose: str) -> None:
-        """A person decided on the rule's incident; nothing, if none is open."""
+    def decide(self, rule: str, at_ms: int, *, purpose: str, incident_id: str = "") -> None:
+        """A person decided on the rule's incident; nothing, if none is open. `incident_id`: that it had then."""
         rules = self._rules.setdefault(purpose, {})
         state = rules.get(rule)
         if state is not None and state.incident is not None:
+            self._decided_as[incident_id] = state.incident.incident_id
             rules[rule] = close(state, now_ms=at_ms)
+
+    def revise(self, incident: WasIncident, revision: Revision) -> None:
+        """A person changed the decision on an incident."""
+        rules = self._rules.setdefault(incident.purpose, {})
+        state = rules.get(incident.rule)
+        if state is not None:
+            decided_as = self._decided_as.get(incident.incident_id, incident.incident_id)
+            rules[incident.rule] = _revised(state, decided_as, revision)
 
     def give(self, incident: WasIncident, told: Told) -> None:
         """An incident was raised, or became worse, by what is not in the log; nothing, if there is no such rule."""
@@ -166,6 +178,7 @@ class StreamCourse:
         self.raised = {name: would for name, would in self.raised.items() if name in waited}
         self.hits.clear()
         self.problems.clear()
+        self._decided_as.clear()
         purposes = {*self._rules, *(incident.purpose for incident in before)}
         for purpose, rule in product(sorted(purposes), self._policy.rules):
             rules = self._rules.setdefault(purpose, {})
@@ -180,7 +193,7 @@ class StreamCourse:
                 state = replace(state, waiting=(), incident=given)
             decided = [incident for incident in mine if incident.decided_ms is not None and incident.decided_ms < at_ms]
             if decided:
-                state = replace(state, decided=_decided(decided, rule))
+                state = replace(state, decided=_decided(decided, rule, at_ms))
             rules[rule.name] = state
 
     def _rule(self, name: str) -> Rule | None:
@@ -190,16 +203,31 @@ class StreamCourse:
             return None
 
 
-def _decided(incidents: Iterable[WasIncident], rule: Rule) -> Decided:
+def _decided(incidents: Iterable[WasIncident], rule: Rule, at_ms: int) -> Decided:
+    """What was decided before (<) then."""
+    steps: list[tuple[int, WasIncident, Revision | None]] = []
+    for one in incidents:
+        assert one.decided_ms is not None
+        steps.append((one.decided_ms, one, None))
+        steps += [(revision.at_ms, one, revision) for revision in one.revisions if revision.at_ms < at_ms]
     state = RuleState()
     known = True
-    for one in sorted(incidents, key=lambda incident: incident.decided_ms or 0):
-        assert one.decided_ms is not None
-        extent = one.extent_at(one.decided_ms)
-        state = close(replace(state, incident=_given(one, rule, extent, one.raised_ms)), now_ms=one.decided_ms)
+    for then_ms, one, revision in sorted(steps, key=lambda step: step[0]):
+        if revision is not None:
+            state = _revised(state, one.incident_id, revision)
+            continue
+        extent = one.extent_at(then_ms)
+        state = close(replace(state, incident=_given(one, rule, extent, one.raised_ms)), now_ms=then_ms)
         known = extent.nearest is not None
     assert state.decided is not None
     return state.decided if known else replace(state.decided, nearest=None)
+
+
+def _revised(state: RuleState, incident_id: str, revision: Revision) -> RuleState:
+    """As `worker.revisions` does."""
+    if revision.outcome == Outcome.HARMLESS:
+        return state
+    return end_silence(state, incident_id, now_ms=revision.at_ms)
 
 
 def _given(incident: WasIncident, rule: Rule, extent: Extent, at_ms: int) -> Incident:

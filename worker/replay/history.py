@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE, Severity, most_urgent
 from worker.incidents.findings import Extent, Near
-from worker.verdictlog.outcomerows import DECIDED
+from worker.verdictlog.outcomerows import DECIDED, REVISED
 from worker.verdictlog.reading import read_log
 from worker.verdictlog.tables import OUTCOMES
 
@@ -24,6 +24,7 @@ _COLUMNS = (
     "captured_first_ms",
     "captured_last_ms",
     "outcome",
+    "decided_ms",
     "segment_key",
     "captured_ms",
     "streams",
@@ -51,6 +52,13 @@ class Told:
         return Extent(severity=self.severity, nearest=self.nearest)
 
 
+class Revision(NamedTuple):
+    """A change of the decision on an incident."""
+
+    at_ms: int
+    outcome: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class WasIncident:
     """An incident that was raised."""
@@ -75,7 +83,11 @@ class WasIncident:
     streams: int | None = None
     """Of a flood's incident."""
     decided_ms: int | None = None
+    """When it was decided first: what followed from that is what is gone through again."""
     outcome: str | None = None
+    """What people found, in the end."""
+    revisions: tuple[Revision, ...] = ()
+    """In their order."""
     told: tuple[Told, ...] = ()
     """Of each extent the first event, live and looking back apart: updates that say nothing new are many."""
 
@@ -121,12 +133,19 @@ class History:
         """Of rows of the outcomes, in any order, some of them twice."""
         known: dict[str, WasIncident] = {}
         told: dict[str, dict[tuple[Extent, bool], Told]] = {}
+        revised: dict[str, set[Revision]] = {}
         for row in rows:
             incident_id = row["incident_id"]
             before = known.get(incident_id)
-            if row["kind"] == DECIDED:
+            if row["kind"] in (DECIDED, REVISED):
                 now = _of(row) if before is None else before
-                known[incident_id] = replace(now, decided_ms=row["at_ms"], outcome=row["outcome"])
+                if row["kind"] == DECIDED:
+                    now = replace(now, decided_ms=row["at_ms"], outcome=row["outcome"])
+                else:
+                    # The log may reach back to the change of a decision, and not to the decision.
+                    now = replace(now, decided_ms=row["decided_ms"])
+                    revised.setdefault(incident_id, set()).add(Revision(row["at_ms"], row["outcome"]))
+                known[incident_id] = now
                 continue
             event = _told(row)
             events = told.setdefault(incident_id, {})
@@ -142,7 +161,11 @@ class History:
         for incident in known.values():
             events = told.get(incident.incident_id, {})
             in_order = sorted(events.values(), key=lambda event: (event.at_ms, event.severity.rank))
-            by_stream.setdefault(incident.stream_id, []).append(replace(incident, told=tuple(in_order)))
+            revisions = tuple(sorted(revised.get(incident.incident_id, ())))
+            outcome = revisions[-1].outcome if revisions else incident.outcome
+            by_stream.setdefault(incident.stream_id, []).append(
+                replace(incident, told=tuple(in_order), revisions=revisions, outcome=outcome)
+            )
         return cls(
             {
                 stream: tuple(sorted(incidents, key=lambda one: (one.raised_ms, one.incident_id)))

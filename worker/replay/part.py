@@ -111,7 +111,15 @@ class Replayer:
         others: list[tuple[int, Callable[[], None]]] = [(times.since_ms, partial(course.begin, was, times.since_ms))]
         for one in was:
             if one.decided_ms is not None and times.start_ms <= one.decided_ms < times.until_ms:
-                others.append((one.decided_ms, partial(course.decide, one.rule, one.decided_ms, purpose=one.purpose)))
+                decide = partial(
+                    course.decide, one.rule, one.decided_ms, purpose=one.purpose, incident_id=one.incident_id
+                )
+                others.append((one.decided_ms, decide))
+            others += [
+                (revision.at_ms, partial(course.revise, one, revision))
+                for revision in one.revisions
+                if times.start_ms <= revision.at_ms < times.until_ms
+            ]
             others += [
                 (told.at_ms, partial(course.give, one, told))
                 for told in one.told

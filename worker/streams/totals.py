@@ -7,7 +7,8 @@ A hash a day, which scripts add to (`add_today` in worker/lua/common.lua), of `<
     live ms moderated                    milliseconds added to ledgers, as `worker.streams.coverage` names them
     live raised RULE SEVERITY            incidents raised, by the severity that they had then
     live raised-list LIST SEVERITY       likewise, once for each list that they matched
-    live decided RULE SEVERITY OUTCOME   decisions; `decided-list` likewise
+    live decided RULE SEVERITY OUTCOME   decisions, as they were first made; `decided-list` likewise
+    live revised RULE SEVERITY FROM TO   decisions that were changed; `revised-list` likewise
 """
 
 from collections import Counter
@@ -25,11 +26,13 @@ from worker.streams.coverage import KINDS
 KEPT_DAYS = rediskeys.DAY_TOTALS.seconds // rediskeys.DAY
 
 _EPOCH = date(1970, 1, 1)
-_COLUMNS = {
+COUNTED: Mapping[str, tuple[str, ...]] = {
     "raised": ("rule", "severity"),
     "raised-list": ("list", "severity"),
     "decided": ("rule", "severity", "outcome"),
     "decided-list": ("list", "severity", "outcome"),
+    "revised": ("rule", "severity", "previous_outcome", "outcome"),
+    "revised-list": ("list", "severity", "previous_outcome", "outcome"),
 }
 
 
@@ -43,17 +46,17 @@ class DayTotals:
     seconds: Mapping[str, float]
     """`elapsed`, `moderated`, `unhashable`, and `<kind>: <reason>`."""
     counts: Mapping[str, tuple[Mapping[str, str | int], ...]]
-    """By `raised`, `raised-list`, `decided` and `decided-list`: what was counted, and `count`."""
+    """By `raised`, `decided`, `revised`, and each of these with `-list`: what was counted, and `count`."""
 
     @classmethod
     def of(cls, day: date, purpose: str, fields: Mapping[str, int]) -> Self:
         """Of the day's fields that begin with this purpose, which is left out. What is none of ours is passed over."""
         seconds = {name.removeprefix("ms "): ms / 1000 for name, ms in fields.items() if name.startswith("ms ")}
-        counts: dict[str, list[Mapping[str, str | int]]] = {what: [] for what in _COLUMNS}
+        counts: dict[str, list[Mapping[str, str | int]]] = {what: [] for what in COUNTED}
         for name, count in sorted(fields.items()):
             what, *parts = name.split(" ")
-            if what in _COLUMNS and len(parts) == len(_COLUMNS[what]):
-                counts[what].append(dict(zip(_COLUMNS[what], parts, strict=True)) | {"count": count})
+            if what in COUNTED and len(parts) == len(COUNTED[what]):
+                counts[what].append(dict(zip(COUNTED[what], parts, strict=True)) | {"count": count})
         return cls(
             day=day,
             purpose=purpose,

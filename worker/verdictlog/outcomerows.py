@@ -13,10 +13,15 @@ import pyarrow as pa
 
 from worker.incidents.events import EventType, extent_of
 
-RAISED, UPDATED, DECIDED = "raised", "updated", "decided"
+RAISED, UPDATED, DECIDED, REVISED = "raised", "updated", "decided", "revised"
 """Kinds of rows."""
 
-_KINDS = {EventType.RAISED: RAISED, EventType.UPDATED: UPDATED, EventType.DECISION_MADE: DECIDED}
+_KINDS = {
+    EventType.RAISED: RAISED,
+    EventType.UPDATED: UPDATED,
+    EventType.DECISION_MADE: DECIDED,
+    EventType.DECISION_REVISED: REVISED,
+}
 
 _NEAR = pa.struct([("list", pa.string()), ("entry", pa.string()), ("distance", pa.int32())])
 
@@ -34,7 +39,8 @@ SCHEMA = pa.schema(
         ("raised_ms", pa.int64()),
         ("captured_first_ms", pa.int64()),
         ("captured_last_ms", pa.int64()),
-        ("outcome", pa.string()),  # of a decision
+        ("outcome", pa.string()),  # of a decision, or of what it was changed to
+        ("decided_ms", pa.int64()),  # of a change: when the incident was decided first
         # Of what was raised or changed:
         ("segment_key", pa.string()),  # in which the cause was found; with "~" where it was found by looking back
         ("captured_ms", pa.int64()),  # the picture that gave cause
@@ -65,7 +71,7 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
     row = {
         "id": event["id"],
         "kind": kind,
-        "at_ms": milliseconds(times["decided" if kind == DECIDED else "published"]),
+        "at_ms": milliseconds(times["decided" if kind in (DECIDED, REVISED) else "published"]),
         "incident_id": data["incident_id"],
         "stream_id": data["stream_id"],
         "generation": data["generation"],
@@ -79,6 +85,8 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
     }
     if kind == DECIDED:
         return row | {"outcome": data["outcome"]}
+    if kind == REVISED:
+        return row | {"outcome": data["outcome"], "decided_ms": milliseconds(times["first_decided"])}
     versions = data["versions"]
     # Not every incident has a picture.
     cause = data.get("sample") or {"segment": "", "captured": data.get("gap", {}).get("since", times["captured_first"])}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from commandline import Ran, livewarden
 from scene import Scene
 
 from config.facts import ListMatch, Severity
@@ -82,7 +83,7 @@ def test_people_read_which_streams_a_flood_is_on(scene: Scene, run: Run) -> None
         assert part in listed
     assert [json.loads(line)["streams"] for line in run("list", "--json").stdout.splitlines()] == [1, 2]
     assert "cam-1" in run("next", "--by", "lea").stdout
-    text = run("next", "--by", "lea").stdout
+    text = run("next", "--by", "lea", "--another").stdout
     for part in ("2: cam-1, cam-2", "a lead", "hash-flood", "list known, entry 7, distance 4"):
         assert part in text
 
@@ -96,6 +97,61 @@ def test_decide_and_refuse(scene: Scene, run: Run) -> None:
     again = run("decide", incident, "csea_apparent", "--by", "bob")
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr == f"livewarden: incident {incident} was decided already: harmless, by ann\n"
+
+
+def test_two_terminals(scene: Scene, redis_url: str) -> None:
+    """A moderator could neither get back what was on a terminal that died, nor keep it, give it away, look it up or
+    correct it, but by typing 24 characters each time."""
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url}
+
+    def queue(*arguments: str, status: int = 0) -> Ran:
+        ran = livewarden("queue", *arguments, environment=environment)
+        assert ran.status == status, ran
+        return ran
+
+    incident, other = scene.raise_incident("cam-1"), scene.raise_incident("cam-2", Severity.REVIEW)
+    short = incident[:6]
+    queue("next", "--by", "ann")
+    again = queue("next", "--by", "ann").out
+    assert "you hold this one already" in again
+    assert incident in again
+    another = queue("next", "--by", "ann", "--another").out
+    assert other in another
+    assert f"you also hold {incident}" in another
+    queue("next", "--by", "ann", "--another", status=3)
+
+    (extended,) = queue("extend", short, "--by", "ann", "--json").records
+    assert (extended["incident_id"], extended["changed"]) == (incident, False)
+    assert f"{incident} is yours until 20" in queue("extend", short, "--by", "ann").out
+    assert "is held by ann for another" in queue("extend", short, "--by", "bob", status=2).message
+    (shown,) = queue("show", short, "--json").records
+    assert (shown["state"], shown["holder"]) == ("held", "ann")
+    page = queue("show", short).out
+    for part in (incident, "cam-1", "critical", "list known, entry 7, distance 4", "held by ann", "raised, critical"):
+        assert part in page
+
+    assert "1 entry of it waits for whoever takes it next" in queue("release", short, "--by", "ann").out
+    assert queue("release", other[:6], "--by", "ann", "--json").records == [
+        {"incident_id": other, "released": True, "entries": 1}
+    ]
+    assert incident in queue("next", "--by", "bob").out
+    assert "--note" in queue("decide", short, "harmless", "--by", "bob", status=2).message
+    queue("decide", short, "harmless", "--by", "bob", "--note", "a film\x1b[2J")
+    assert (
+        "was decided already: harmless, by bob" in queue("decide", short, "adult_tos", "--by", "ann", status=2).message
+    )
+    revision = ("decide", short, "adult_tos", "--by", "lea", "--revise")
+    assert "--note: a revision needs a reason" in queue(*revision, status=2).message
+    assert queue(*revision, "--note", "no film").out == f"{incident} on cam-1 (known): adult_tos, was harmless\n"
+    queue("decide", short, "csea_apparent", "--by", "lea", "--was", "adult_tos", "--note", "x", status=2)
+    page = queue("show", short).out
+    for part in (
+        "decided: adult_tos",
+        "harmless, by bob: a film\\u001b[2J",
+        "adult_tos, was harmless, by lea: no film",
+    ):
+        assert part in page
+    assert "expected its id, or at least the first 4" in queue("show", "12", status=2).message
 
 
 def test_list_shows_whole_ids(scene: Scene, run: Run) -> None:

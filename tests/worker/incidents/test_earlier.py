@@ -29,7 +29,7 @@ def test_who_looks_next_reads_what_was_decided(scene: Scene) -> None:
     decide(scene.redis, first, "adult_tos", by="ann", deployment="test")
     second = scene.raise_incident("cam-1")
     assert told(scene) == [("likely", "adult_tos", "ann")]
-    decide(scene.redis, second, "harmless", by="bob", deployment="test")
+    decide(scene.redis, second, "harmless", by="bob", note="a puppet", deployment="test")
     scene.settle("cam-1", scene.hits([later_ms(scene, 1)], lists=["known"]))
     assert told(scene) == [("known", "harmless", "bob"), ("likely", "adult_tos", "ann")]
     (newest, oldest) = scene.published(CRITICAL)[-1]["data"]["earlier_decisions"]
@@ -41,7 +41,7 @@ def test_what_was_decided_elsewhere_is_none_of_this_stream(scene: Scene) -> None
     """A drill's decision, or another stream's, would speak for what is live here."""
     for stream, purpose in (("cam-1", "drill"), ("cam-2", "live")):
         incident = scene.raise_incident(stream, purpose=purpose)
-        decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+        decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     scene.raise_incident("cam-1")
     assert told(scene) == []
 
@@ -50,7 +50,7 @@ def test_only_the_newest_are_told(scene: Scene) -> None:
     """Events would grow with each decision on a stream that runs for months."""
     for number in range(MAX_RECENT + 2):
         (event,) = scene.settle("cam-1", scene.hits([later_ms(scene, number)], lists=["known"])).events
-        decide(scene.redis, event.incident_id, "harmless", by=f"moderator {number}", deployment="test")
+        decide(scene.redis, event.incident_id, "harmless", by=f"moderator {number}", note="a puppet", deployment="test")
     scene.settle("cam-1", scene.hits([later_ms(scene, 30)], lists=["known"]))
     assert [by for _, _, by in told(scene)] == [f"moderator {number}" for number in range(6, 1, -1)]
 
@@ -59,7 +59,7 @@ def test_a_changed_or_damaged_record_stops_nothing(scene: Scene) -> None:
     """A decision that was changed would be told as it was, and one that cannot be read keep a segment from ending."""
     incidents = [scene.raise_incident("cam-1", severity) for severity in (Severity.HIGH, Severity.REVIEW)]
     for incident in incidents:
-        decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+        decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     scene.redis.hset(incident_key(incidents[0]), mapping={"outcome": "csea_apparent", "decided_by": "lea"})
     scene.redis.hset(incident_key(incidents[1]), "decided_ms", "9" * 30)
     scene.raise_incident("cam-1")
@@ -74,7 +74,7 @@ def test_a_changed_or_damaged_record_stops_nothing(scene: Scene) -> None:
 def test_state_of_version_0_1_0_knows_its_last_decision(scene: Scene) -> None:
     """After an upgrade, nobody would be told what was decided before it."""
     incident = scene.raise_incident("cam-1")
-    decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+    decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     field = "rule:live:known"
     state = str(scene.redis.hget(incidents_key("cam-1"), field))
     assert f'"recent":["{incident}"]' in state

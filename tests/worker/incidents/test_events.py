@@ -14,7 +14,14 @@ from config.rules import CoverageGap, Flood, Rule
 from config.schemas import SCHEMAS, check_event, schema
 from worker.cloudevent import rfc3339
 from worker.incidents.eventdata import EarlierDecision, flood_condition, gap_condition, rule_condition
-from worker.incidents.events import Event, decision_made, escalation, escalation_closed, interrupt_request
+from worker.incidents.events import (
+    Event,
+    decision_made,
+    decision_revised,
+    escalation,
+    escalation_closed,
+    interrupt_request,
+)
 from worker.incidents.findings import Finding, Incident
 from worker.incidents.occasion import Occasion, Versions
 from worker.verdictlog.outcomerows import outcome_row
@@ -68,21 +75,24 @@ def raised(*, of: Occasion = OCCASION, now_ms: int = NOW, earlier: tuple[Earlier
 
 def every_event() -> list[Event]:
     newest = json.loads(raised().text)
+    made = decision_made(
+        INCIDENT,
+        newest=newest,
+        stream_id="cam-1",
+        deployment="test",
+        outcome="harmless",
+        by="ann",
+        note="\n\x00",
+        now_ms=NOW,
+    )
+    before = json.loads(made.text)["data"]
     return [
         raised(),
         escalation(OCCASION, INCIDENT, HIT, previous_severity=Severity.HIGH, now_ms=NOW),
         escalation_closed(newest, outcome="harmless", deployment="test", now_ms=NOW),
         interrupt_request(OCCASION, INCIDENT, ("known",), NOW),
-        decision_made(
-            INCIDENT,
-            newest=newest,
-            stream_id="cam-1",
-            deployment="test",
-            outcome="harmless",
-            by="ann",
-            note="\n\x00",
-            now_ms=NOW,
-        ),
+        made,
+        decision_revised(before, revision=1, outcome="adult_tos", by="lea", note="x", deployment="test", now_ms=NOW),
     ]
 
 
@@ -244,7 +254,7 @@ def test_events_are_bounded() -> None:
     stream = StreamFacts(
         stream_id="s" * 200,
         metadata={"note": "n" * 15_980},
-        signals={f"{number:064}": -1.2345678901234567e-300 for number in range(60)},
+        signals={f"{number:064}": -1.2345678901234567e-300 for number in range(50)},
         state="unreachable",
     )
     rule = RULE.model_copy(update={"when": RULE.when.ljust(4096)})
@@ -310,7 +320,7 @@ def test_each_is_a_cloudevent_on_one_line(event: Event) -> None:
 
 def test_ids_are_told_apart() -> None:
     """Readers, who deduplicate by id, would drop one of two different events."""
-    assert len({json.loads(event.text)["id"] for event in every_event()}) == 5
+    assert len({json.loads(event.text)["id"] for event in every_event()}) == 6
 
 
 @pytest.mark.parametrize("named", [None, "urn:livewarden:schema:escalation.v1#/$defs/closed"])

@@ -82,10 +82,12 @@ class Town:
         return list(newest["streams"])
 
     def take_all(self, by: str) -> dict[str, str]:
-        """Takes whatever there is; gives the events, by incident."""
+        """Takes whatever there is, what he holds and has changed first; gives the events, by incident."""
         given = {}
-        while (taken := take(self.redis, by)) is not None:
+        taken = take(self.redis, by)
+        while taken is not None:
             given[taken.incident_id] = taken.event
+            taken = take(self.redis, by, another=True)
         return given
 
     def alone(self) -> list[str]:
@@ -310,14 +312,14 @@ class TestDecision:
         closed = town.events()[-1]
         assert (closed["type"], closed["streams"]) == ("livewarden.escalation.closed.v1", names)
         with pytest.raises(QueueError, match="decided already"):
-            decide(town.redis, group, "harmless", by="ann", deployment="test")
+            decide(town.redis, group, "harmless", by="ann", note="seen", deployment="test")
         assert take(town.redis, "lea") is not None  # the first three had incidents of their own
         assert [each.rule for each in open_incidents(town.redis)] == ["known"] * 3
 
     def test_covers_its_streams_and_no_others(self, town: Town) -> None:
         """A lead would be called again for what is decided, or never for a stream that nobody has decided on."""
         flood(town)
-        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", deployment="test")
+        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         flood(town, at=2000)
         assert len(town.groups()) == 1
         town.show("cam-9", "known/7")
@@ -327,7 +329,7 @@ class TestDecision:
         """A lead would be called back to what was decided minutes ago, whenever something else is shown everywhere."""
         flood(town)
         (first,) = town.groups()
-        decide(town.redis, first["incident_id"], "harmless", by="lea", deployment="test")
+        decide(town.redis, first["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         flood(town, "known/8")
         assert len(town.groups()) == 2
         town.show("cam-0", "known/7", at=2000)
@@ -340,12 +342,12 @@ class TestDecision:
         assert group in town.take_all("lea")
         town.show("cam-8", "known/7")
         town.show("cam-9", "known/7")
-        decide(town.redis, group, "harmless", by="lea", deployment="test")
+        decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
         (made,) = town.events("lw:decisions")
         assert (made["streams"], made["streams_total"]) == (names, 4)
         later = town.groups()[-1]
         assert (later["streams"], later["hits"], later["stream_id"]) == (["cam-8", "cam-9"], 2, "cam-8")
-        again = take(town.redis, "lea")
+        again = take(town.redis, "lea", another=True)
         assert again is not None
         assert (again.incident_id, json.loads(again.event)["data"]["streams"]) == (
             later["incident_id"],
@@ -356,9 +358,9 @@ class TestDecision:
         town.show("cam-7", "known/7")
         assert town.tell() == ["cam-8", "cam-9", "cam-7"]
         assert len(town.groups()) == 2
-        decide(town.redis, later["incident_id"], "harmless", by="lea", deployment="test")
+        decide(town.redis, later["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         assert town.groups()[-1]["streams"] == ["cam-7"]
-        decide(town.redis, town.groups()[-1]["incident_id"], "harmless", by="lea", deployment="test")
+        decide(town.redis, town.groups()[-1]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         for name in (*names, "cam-8", "cam-7"):
             town.show(name, "known/7", at=3000)
         assert len(town.groups()) == 3
@@ -373,16 +375,16 @@ class TestDecision:
         assert (newest["incident_id"], newest["type"]) == (group, "livewarden.escalation.updated.v1")
         assert {match["entry"]: match["distance"] for match in newest["matches"]} == {"1": 3, "7": 3}
         with pytest.raises(QueueError, match="a nearer match came since: take it again"):
-            decide(town.redis, group, "harmless", by="lea", deployment="test")
+            decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
         assert group in town.take_all("lea")
-        decide(town.redis, group, "harmless", by="lea", deployment="test")
+        decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
         town.show("cam-2", "known/7", at=2000)
         assert len(town.groups()) == 1
 
     def test_a_nearer_match_after_the_decision_is_another_incident(self, town: Town) -> None:
         """A decision on weak matches would silence an exact one."""
         flood(town, "other/1", "known/7")
-        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", deployment="test")
+        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         town.show("cam-2", "known/7")
         assert [group["streams"] for group in town.groups()][1:] == [["cam-2"]]
 
@@ -421,7 +423,7 @@ class TestDecision:
     def test_looking_back_is_not_covered(self, town: Town) -> None:
         """What a new hash finds in the past would be taken for decided on."""
         flood(town)
-        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", deployment="test")
+        decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         town.redis.hset("lw:pending:cam-0", "back", "{}")
         settle(
             town.redis,
@@ -444,7 +446,7 @@ class TestDecision:
 
         with ThreadPoolExecutor(4) as pool:
             joining = [pool.submit(show, number) for number in range(10, 50)]
-            decide(town.redis, group, "harmless", by="lea", deployment="test")
+            decide(town.redis, group, "harmless", by="lea", note="seen", deployment="test")
             for each in joining:
                 each.result()
         decided = set(town.events("lw:decisions")[0]["streams"])

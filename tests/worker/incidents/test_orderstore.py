@@ -139,7 +139,7 @@ def test_a_change_of_policy_does_not_break_what_waits(stream: Stream) -> None:
     )
     (event,) = stream.end(first, policy=other).events
     assert json.loads(event.text)["data"]["rule"] == "b"
-    decide(stream.redis, event.incident_id, outcome="harmless", by="ann", deployment="test")
+    decide(stream.redis, event.incident_id, outcome="harmless", by="ann", note="seen", deployment="test")
     assert stream.end(stream.admit(2), 0.9, policy=PLAIN).events
 
 

@@ -180,7 +180,7 @@ def test_a_decision_made_without_the_hash_does_not_cover_it(
     """A moderator who found a stream harmless did not know; the picture that is known now would never be looked at."""
     now = now_ms(redis)
     incident = scene.raise_incident("cam-1", capture_ms=now - 60_000)
-    decide(redis, incident, "harmless", by="kim", deployment="test")
+    decide(redis, incident, "harmless", by="kim", note="seen", deployment="test")
     write(store, [row(SHOWN, capture_ms=now - 50_000)], written_ms=now - 40_000)
     publish(redis, added("known", "case-7", SHOWN, at_ms=now))
     look(looking)

@@ -102,12 +102,60 @@ class TestTake:
         assert taken.count(None) == 4
         assert {incident for incident in taken if incident is not None} == raised
 
-    def test_held_incident_is_not_given_twice(self, scene: Scene) -> None:
-        """`next` would give a moderator the same incident for ever."""
+    def test_what_one_holds_is_given_again(self, scene: Scene) -> None:
+        """A moderator whose terminal died would be given something else, and his incident lie there for ten minutes."""
+        incident = scene.raise_incident("cam-1")
+        first = take(scene.redis, "ann")
+        scene.raise_incident("cam-2")
+        again = take(scene.redis, "ann")
+        assert first is not None
+        assert again is not None
+        assert (first.incident_id, first.again, again.incident_id, again.again) == (incident, False, incident, True)
+        assert json.loads(again.event)["id"] == json.loads(first.event)["id"]
+        assert taken_by(scene.redis, "bob") != incident
+        assert take(scene.redis, "cyd") is None
+
+    def test_giving_again_renews_the_lease(self, scene: Scene) -> None:
+        """Another would be given what somebody was shown a moment ago."""
         scene.raise_incident("cam-1")
+        take(scene.redis, "ann", lease_seconds=300)
         assert take(scene.redis, "ann") is not None
+        (only,) = open_incidents(scene.redis)
+        assert only.lease_seconds > 500
+
+    def test_another_on_purpose(self, scene: Scene) -> None:
+        """A lead who has to compare two streams could hold only one of them."""
+        raised = {scene.raise_incident("cam-1"), scene.raise_incident("cam-2")}
+        first = take(scene.redis, "ann", another=True)
+        second = take(scene.redis, "ann", another=True)
+        assert first is not None
+        assert second is not None
+        assert {first.incident_id, second.incident_id} == raised
+        assert (first.others, second.others) == ((), (first.incident_id,))
+        assert take(scene.redis, "ann", another=True) is None
+
+    def test_what_is_more_urgent_comes_before_what_one_holds(self, scene: Scene) -> None:
+        """Known material would wait until the only moderator has made up his mind about nudity."""
+        review = scene.raise_incident("cam-1", Severity.REVIEW)
+        assert taken_by(scene.redis, "ann") == review
+        critical = scene.raise_incident("cam-2")
+        taken = take(scene.redis, "ann")
+        assert taken is not None
+        assert (taken.incident_id, taken.others) == (critical, (review,))
+        decide(scene.redis, critical, "harmless", by="ann", note="seen", deployment="test")
+        assert taken_by(scene.redis, "ann") == review
+
+    def test_what_ended_is_not_given_as_held(self, scene: Scene) -> None:
+        """What another took since, or decided, would be shown as one's own."""
+        first, second = scene.raise_incident("cam-1"), scene.raise_incident("cam-2")
+        assert {taken_by(scene.redis, "ann"), taken_by(scene.redis, "bob")} == {first, second}
+        held = next(one.incident_id for one in open_incidents(scene.redis) if one.holder == "ann")
+        scene.redis.hset(f"lw:incident:{held}", "lease_until_ms", 1)
+        assert taken_by(scene.redis, "cyd") == held
+        third = scene.raise_incident("cam-3")
+        assert taken_by(scene.redis, "ann") == third
+        decide(scene.redis, third, "harmless", by="ann", note="seen", deployment="test")
         assert take(scene.redis, "ann") is None
-        assert take(scene.redis, "bob") is None
 
     def test_ended_lease_lets_another_take_it(self, scene: Scene) -> None:
         """An incident taken by someone who went home would never be looked at."""
@@ -126,7 +174,7 @@ class TestTake:
         again = take(scene.redis, "ann")
         assert again is not None
         assert json.loads(again.event)["data"]["severity"] == "high"
-        assert take(scene.redis, "ann") is None
+        assert take(scene.redis, "ann", another=True) is None
 
     def test_new_entry_waits_its_turn(self, scene: Scene) -> None:
         """News of something harmless would come before known material."""
@@ -134,7 +182,20 @@ class TestTake:
         assert taken_by(scene.redis, "ann") == risen
         scene.rise("cam-1", Severity.HIGH)
         critical = scene.raise_incident("cam-2")
-        assert [taken_by(scene.redis, "ann") for _ in range(3)] == [critical, risen, None]
+        assert [taken_by(scene.redis, "ann") for _ in range(2)] == [critical, critical]
+        decide(scene.redis, critical, "csea_apparent", by="ann", deployment="test")
+        assert taken_by(scene.redis, "ann") == risen
+
+    def test_news_comes_before_what_is_known(self, scene: Scene) -> None:
+        """Who holds two of one severity could not be shown what is worse of the second, and so never decide on it."""
+        one, other = (scene.raise_incident(f"cam-{number}", Severity.REVIEW) for number in range(2))
+        assert [taken_by(scene.redis, "ann")] == [one]
+        assert take(scene.redis, "ann", another=True) is not None
+        scene.rise("cam-0", Severity.HIGH)
+        scene.rise("cam-1", Severity.HIGH)
+        given = [taken_by(scene.redis, "ann") for _ in range(3)]
+        assert set(given) == {one, other}
+        assert given[0] != given[1]
 
     def test_entries_of_an_expired_lease_go_along(self, scene: Scene) -> None:
         """Part of an incident would stay with someone who has left, and could not be trimmed."""
@@ -169,7 +230,8 @@ class TestTake:
     def test_many_held_do_not_hide_one(self, scene: Scene) -> None:
         """With over a hundred incidents being worked on, the next would not be found."""
         raised = [scene.raise_incident(f"cam-{number}") for number in range(120)]
-        assert {taken_by(scene.redis, "ann") for _ in range(120)} == set(raised)
+        taken = [take(scene.redis, "ann", another=True) for _ in range(120)]
+        assert {one.incident_id for one in taken if one is not None} == set(raised)
         last = scene.raise_incident("cam-last")
         assert taken_by(scene.redis, "bob") == last
 
@@ -262,7 +324,7 @@ class TestOpenIncidents:
     def test_leaves_out_what_is_decided(self, scene: Scene) -> None:
         """Decided incidents would look as if they were waiting."""
         incident = scene.raise_incident("cam-1")
-        decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+        decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
         assert open_incidents(scene.redis) == []
 
 
@@ -272,7 +334,7 @@ class TestTrim:
         scene.redis.xgroup_create(CRITICAL, "platform", id="0", mkstream=True)
         for number in range(3):
             incident = scene.raise_incident(f"cam-{number}")
-            decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+            decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
         take(scene.redis, "ann")  # passes the decided over
         assert trim(scene.redis, held_from={}) == 0
         read = scene.redis.xreadgroup("platform", "p", {CRITICAL: ">"}, count=2)
@@ -297,7 +359,7 @@ class TestTrim:
 
     def test_decisions_nobody_reads_are_kept(self, scene: Scene) -> None:
         """A platform that connects late would miss decisions."""
-        decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", deployment="test")
+        decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
         assert trim(scene.redis, held_from={}) == 0
         assert scene.redis.xlen("lw:decisions") == 1
 

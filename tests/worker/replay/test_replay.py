@@ -5,6 +5,7 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from rich.console import Console
 
 from config.policy import Policy
 from worker.bank.keys import QUARANTINE
-from worker.errors import ReplayError
+from worker.errors import QueueError, ReplayError
+from worker.queue.keys import incident_key
 from worker.redisdb import now_ms
 from worker.replay.comparison import Change
 from worker.replay.replaying import ReplayResult
@@ -97,8 +99,9 @@ def test_the_policy_that_was_in_force_raises_what_was_raised(life: Life, seed: i
     assert_raises_what_was_raised(life)
 
 
-def live_variedly(life: Life, seed: int, *, first: int = 0, segments: int = 60) -> None:
-    """Streams change their purpose, matches are nearer and farther, and many decisions silence what follows."""
+def live_variedly(life: Life, seed: int, *, first: int = 0, segments: int = 60, revised: float = 0.0) -> None:
+    """Streams change their purpose, matches are nearer and farther, and many decisions silence what follows; of these
+    some are changed."""
     chance = random.Random(seed)
     for number in range(first, first + segments):
         stream, key = f"cam-{chance.randrange(2)}", f"1.1.sole.{number}.{seed:x}"
@@ -116,6 +119,9 @@ def live_variedly(life: Life, seed: int, *, first: int = 0, segments: int = 60) 
         life.settle(stream, key, number * 2000, found, purpose=chance.choice(["live", "live", "drill"]))
         if chance.random() < 0.6:
             life.decide(stream, chance.choice([rule.name for rule in life.policy.rules]))
+        if revised and chance.random() < revised:
+            with suppress(QueueError):  # it is open, or was decided so
+                life.revise(chance.choice(life.incidents()), chance.choice(["harmless", "csea_apparent"]))
 
 
 LONG_SILENCE = RULES.replace("cooldown_seconds: 0.05", "cooldown_seconds: 600")
@@ -144,6 +150,27 @@ def test_what_was_decided_before_the_time_looked_at_is_known_by_its_matches(
     result = life.replay(since_ms=since_ms)
     assert {one.change for one in result.compared} <= {Change.SAME, Change.SHADOW}
     assert sorted(one.was.incident_id for one in result.compared if one.was is not None) == after
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_changed_decisions_are_replayed(
+    redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path, seed: int
+) -> None:
+    """After each decision that somebody corrected, a replay would tell of incidents that nobody was called for."""
+    life = Life(redis=redis, policy=policy_of(LONG_SILENCE), folder=tmp_path / "store")
+    live_variedly(life, seed, revised=0.2)
+    since_ms = now_ms(redis) + 1
+    before = set(life.incidents())
+    live_variedly(life, seed + 10, first=60, revised=0.2)
+    assert_raises_what_was_raised(life)
+    result = life.replay(since_ms=since_ms)
+    assert {one.change for one in result.compared} <= {Change.SAME, Change.SHADOW}
+    same = [one.was for one in result.compared if one.was is not None]
+    assert {one.incident_id for one in same} == set(life.incidents()) - before
+    # What people found in the end is what is told.
+    for one in same:
+        assert one.outcome == redis.hget(incident_key(one.incident_id), "outcome")
+    assert any(one.was.revisions for one in life.replay().compared if one.was is not None)
 
 
 @pytest.mark.parametrize("seed", [22, 24])

@@ -79,7 +79,7 @@ def test_replaying_what_workers_did_gives_what_they_raised(
             for incident in raised(redis):
                 rule, outcome = redis.hmget(incident_key(incident), ["rule", "outcome"])
                 if outcome is None and (part == 0 or rule != "card"):
-                    decide(redis, incident, "harmless", by="ann", deployment="local")
+                    decide(redis, incident, "harmless", by="ann", note="seen", deployment="local")
         decisions = redis.xlen("lw:decisions")
         eventually(
             lambda: (

@@ -53,7 +53,7 @@ def test_what_comes_back_after_its_record_is_gone_is_escalated_anew_and_handed_o
     watch_and_moderate(process, origin)
     first = take(process.redis, "ann")
     assert first is not None
-    decide(process.redis, first.incident_id, "harmless", by="ann", deployment="test")
+    decide(process.redis, first.incident_id, "harmless", by="ann", note="seen", deployment="test")
     let_record_pass(process.redis, "s")
 
     watch_and_moderate(process, origin)
@@ -61,10 +61,11 @@ def test_what_comes_back_after_its_record_is_gone_is_escalated_anew_and_handed_o
     assert second is not None
     assert json.loads(second.event)["id"] != json.loads(first.event)["id"]
     assert second.incident_id != first.incident_id
-    assert take(process.redis, "ann") is None
+    assert take(process.redis, "ann", another=True) is None
+    assert take(process.redis, "bob") is None
     ids = [json.loads(fields["event"])["id"] for _, fields in process.redis.xrange(DRILLS)]
     assert len(ids) == len(set(ids)) == 3, "raised, closed, raised"
-    decide(process.redis, second.incident_id, "harmless", by="ann", deployment="test")
+    decide(process.redis, second.incident_id, "harmless", by="ann", note="seen", deployment="test")
     assert take(process.redis, "ann") is None
 
 

@@ -14,6 +14,7 @@ from worker.objectstore import ObjectStore
 from worker.queue.taking import take
 from worker.queue.trimming import trim
 from worker.redisdb import now_ms
+from worker.revisions import revise
 from worker.verdictlog import outcomes
 from worker.verdictlog.files import HOUR_MS, folder_of, folders
 from worker.verdictlog.keeping import MERGE_MS, keep_log
@@ -42,18 +43,25 @@ def test_what_was_raised_changed_and_decided_is_recorded(scene: Scene, store: Ob
     """Nobody could say what a new policy would have done otherwise."""
     incident = scene.raise_incident("cam-1", Severity.REVIEW, capture_ms=4000)
     scene.rise("cam-1", Severity.CRITICAL)
-    made = decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+    made = decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
+    again = revise(scene.redis, incident, "adult_tos", by="ann", note="seen again", deployment="test")
     scene.raise_incident("cam-2", purpose="canary")
     assert not record_outcomes(scene.redis, store)
-    raised, changed, decided, canary = sorted(recorded(url), key=lambda row: (row["stream_id"], row["at_ms"]))
-    assert {row["incident_id"] for row in (raised, changed, decided)} == {incident}
-    assert [row["kind"] for row in (raised, changed, decided, canary)] == ["raised", "updated", "decided", "raised"]
+    rows = sorted(recorded(url), key=lambda row: (row["stream_id"], row["at_ms"]))
+    raised, changed, decided, revised, canary = rows
+    assert {row["incident_id"] for row in rows[:4]} == {incident}
+    assert [row["kind"] for row in rows] == ["raised", "updated", "decided", "revised", "raised"]
     assert [row["severity"] for row in (raised, changed, decided)] == ["review", "critical", "critical"]
     assert (raised["stream_id"], raised["rule"], raised["segment_key"]) == ("cam-1", "nude", "segment-1")
     assert (raised["captured_first_ms"], raised["captured_last_ms"], raised["hits"]) == (4000, 4002, 3)
     assert raised["policy_version"] == scene.policy.version
     assert raised["raised_ms"] == raised["at_ms"] == changed["raised_ms"] <= changed["at_ms"]
     assert (decided["outcome"], decided["at_ms"]) == ("harmless", made.decided_ms)
+    assert (revised["outcome"], revised["at_ms"], revised["decided_ms"]) == (
+        "adult_tos",
+        again.decided_ms,
+        made.decided_ms,
+    )
     assert (canary["stream_id"], canary["purpose"]) == ("cam-2", "canary")
     assert not any("ann" in str(value) for row in recorded(url) for value in row.values())
 
@@ -80,7 +88,7 @@ def test_who_dies_between_file_and_note_leaves_a_copy_that_is_known(scene: Scene
 
 def test_what_is_not_recorded_yet_is_not_trimmed(scene: Scene, store: ObjectStore, url: str) -> None:
     """Readers are often quicker than the store: what they have read would be missing from every replay."""
-    decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", deployment="test")
+    decide(scene.redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
     take(scene.redis, "ann")  # passes the decided over: every group has read all of it
     assert trim(scene.redis, held_from=unrecorded_from(scene.redis)) == 0
     record_outcomes(scene.redis, store)

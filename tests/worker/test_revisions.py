@@ -1,0 +1,273 @@
+"""Decisions that are changed, in a real Valkey."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+from redis_between import before_the_script
+from scene import Scene
+
+from config.errors import SchemaError
+from config.facts import Hit, ListMatch, Severity
+from config.policy import Policy
+from config.schemas import check_event
+from worker.decisions import Decision, decide
+from worker.errors import QueueError
+from worker.queue.keys import incident_key, incidents_key
+from worker.queue.taking import open_incidents, take
+from worker.redisdb import now_ms
+from worker.revisions import MAX_REVISIONS, revise
+
+
+def decided(scene: Scene, outcome: str, stream: str = "cam-1") -> str:
+    incident = scene.raise_incident(stream)
+    decide(scene.redis, incident, outcome, by="ann", note="at first sight", deployment="test")
+    return incident
+
+
+def changed(redis: Redis, incident: str, outcome: str, *, by: str = "lea", was: str | None = None) -> Decision:
+    return revise(redis, incident, outcome, by=by, note="looked again", deployment="test", was=was)
+
+
+def seen_now(scene: Scene, *, after_ms: int = 0) -> tuple[Hit, ...]:
+    """The same match as before, live at this moment."""
+    return scene.hits([now_ms(scene.redis) + after_ms], lists=["known"])
+
+
+def nearest(scene: Scene, at_ms: int) -> tuple[Hit, ...]:
+    """The listed picture itself: worse than what was seen before."""
+    (hit,) = scene.hits([at_ms], lists=["known"])
+    return (replace(hit, matches=(ListMatch(list="known", entry="7", distance=0),)),)
+
+
+def test_a_revision_is_recorded_and_published(scene: Scene) -> None:
+    """A platform would go on acting on what somebody found to be wrong, or not know who changed it and why."""
+    incident = decided(scene, "harmless")
+    decision = changed(scene.redis, incident, "csea_apparent")
+    made, revised = scene.published("lw:decisions")
+    assert json.loads(decision.event) == revised
+    assert revised["type"] == "livewarden.decision.revised.v1"
+    assert revised["id"] != made["id"]
+    data = revised["data"]
+    new = ("outcome", "previous_outcome", "decided_by", "note", "revision", "previous", "times")
+    assert {name: data[name] for name in new if name != "times"} == {
+        "outcome": "csea_apparent",
+        "previous_outcome": "harmless",
+        "decided_by": "lea",
+        "note": "looked again",
+        "revision": 1,
+        "previous": {"decided_by": "ann", "note": "at first sight", "decided": made["data"]["times"]["decided"]},
+    }
+    assert data["times"]["first_decided"] == made["data"]["times"]["decided"] <= data["times"]["decided"]
+    assert {name: told for name, told in data.items() if name not in new} == {
+        name: told for name, told in made["data"].items() if name not in new
+    }
+    record = scene.redis.hgetall(incident_key(incident))
+    assert (record["outcome"], record["decided_by"], record["note"]) == ("csea_apparent", "lea", "looked again")
+    assert [json.loads(text) for text in record["decisions"].splitlines()] == [made, revised]
+    scene.redis.expire(incident_key(incident), 60)
+    again = json.loads(changed(scene.redis, incident, "harmless", by="ann").event)["data"]
+    assert (again["revision"], again["previous"]["decided_by"]) == (2, "lea")
+    assert again["times"]["first_decided"] == data["times"]["first_decided"]
+    assert scene.redis.ttl(incident_key(incident)) > 60
+
+
+class TestRefusals:
+    def test_texts(self, scene: Scene) -> None:
+        """A decision would change by a slip of the finger, without a reason, or behind somebody's back."""
+        incident = scene.raise_incident("cam-1")
+        with pytest.raises(QueueError, match="is not decided yet: there is nothing to revise"):
+            changed(scene.redis, incident, "harmless")
+        decide(scene.redis, incident, "adult_tos", by="ann", deployment="test")
+        for note in ("", " \n"):
+            with pytest.raises(QueueError, match="--note: a revision needs a reason"):
+                revise(scene.redis, incident, "harmless", by="lea", note=note, deployment="test")
+        with pytest.raises(QueueError, match="was decided as adult_tos already, by ann"):
+            changed(scene.redis, incident, "adult_tos")
+        with pytest.raises(QueueError, match="is not harmless: it was decided as adult_tos, by ann"):
+            changed(scene.redis, incident, "csea_apparent", was="harmless")
+        with pytest.raises(QueueError, match="is not known"):
+            changed(scene.redis, "0" * 24, "harmless")
+        assert scene.redis.xlen("lw:decisions") == 1
+
+    def test_no_end_of_revisions(self, scene: Scene) -> None:
+        """Two people who disagree by a script would fill Redis."""
+        incident = decided(scene, "harmless")
+        for number in range(MAX_REVISIONS):
+            changed(scene.redis, incident, ("csea_apparent", "harmless")[number % 2])
+        with pytest.raises(QueueError, match=f"was revised {MAX_REVISIONS} times"):
+            changed(scene.redis, incident, "csea_apparent")
+
+
+def test_of_those_who_change_the_same_decision_one_does(scene: Scene, redis_url: str) -> None:
+    """The second would overrule the first without having seen what he found."""
+    incident = decided(scene, "harmless")
+    with (
+        before_the_script(redis_url, lambda: changed(scene.redis, incident, "adult_tos", by="bob")) as redis,
+        pytest.raises(QueueError, match="was revised meanwhile: adult_tos, by bob"),
+    ):
+        changed(redis, incident, "csea_apparent")
+    assert len(scene.published("lw:decisions")) == 2
+
+
+def test_what_ends_meanwhile_is_not_lost(scene: Scene, redis_url: str) -> None:
+    """A worse match that comes with the change would be raised twice, or never be decided."""
+    incident = decided(scene, "harmless")
+    at_ms = now_ms(scene.redis) + 10_000
+    worse = nearest(scene, at_ms)
+    with before_the_script(redis_url, lambda: scene.settle("cam-1", worse)) as redis:
+        changed(redis, incident, "csea_apparent")
+    (raised,) = open_incidents(scene.redis)
+    assert scene.settle("cam-1", worse).events == ()
+    decide(scene.redis, raised.incident_id, "csea_apparent", by="ann", deployment="test")
+
+
+class TestSilence:
+    """What a decision silences after it rests on that decision."""
+
+    def test_ends_where_it_was_not_harmless(self, scene: Scene) -> None:
+        """What was called harmless by mistake could be shown for minutes more, and nobody would be called."""
+        incident = decided(scene, "harmless")
+        before = seen_now(scene)
+        assert scene.settle("cam-1", before).events == ()
+        changed(scene.redis, incident, "csea_apparent")
+        assert scene.settle("cam-1", before).events == (), "what was captured before belongs to what was revised"
+        (event,) = scene.settle("cam-1", seen_now(scene, after_ms=1000)).events
+        assert event.type == "livewarden.escalation.raised.v1"
+        assert event.incident_id != incident
+
+    def test_gets_no_longer_where_it_was_harmless(self, scene: Scene) -> None:
+        """A revision would hide what the stream shows by now, at which nobody has looked."""
+        incident = decided(scene, "csea_apparent")
+        state = scene.redis.hgetall(incidents_key("cam-1"))
+        changed(scene.redis, incident, "harmless")
+        assert scene.redis.hgetall(incidents_key("cam-1")) == state
+        assert scene.settle("cam-1", seen_now(scene)).events == ()
+
+    def test_of_a_later_decision_stays(self, scene: Scene) -> None:
+        """Who corrects what was decided last week would call everybody to what was decided a minute ago."""
+        first = decided(scene, "harmless")
+        later_ms = now_ms(scene.redis) + 86_400_000
+        (event,) = scene.settle("cam-1", scene.hits([later_ms], lists=["known"])).events
+        field = "rule:live:known"
+        state = json.loads(str(scene.redis.hget(incidents_key("cam-1"), field)))
+        state["decided"]["quiet_until_ms"] = 1  # that silence is long over
+        scene.redis.hset(incidents_key("cam-1"), field, json.dumps(state))
+        decide(scene.redis, event.incident_id, "harmless", by="ann", note="seen", deployment="test")
+        changed(scene.redis, first, "csea_apparent")
+        assert scene.settle("cam-1", seen_now(scene, after_ms=1000)).events == ()
+
+    def test_of_decisions_that_rest_on_one_another_ends(self, scene: Scene) -> None:
+        """The first of two decisions in a row would go on to silence what it was wrong about."""
+        first = decided(scene, "harmless")
+        (second,) = scene.settle("cam-1", nearest(scene, now_ms(scene.redis))).events
+        decide(scene.redis, second.incident_id, "harmless", by="ann", note="seen", deployment="test")
+        assert scene.settle("cam-1", seen_now(scene)).events == ()
+        changed(scene.redis, first, "csea_apparent")
+        assert len(scene.settle("cam-1", seen_now(scene, after_ms=1000)).events) == 1
+
+    def test_an_open_incident_stays_open(self, scene: Scene) -> None:
+        """By changing an old decision one would close what nobody has looked at."""
+        incident = decided(scene, "csea_apparent")
+        scene.redis.hset(incidents_key("cam-1"), "rule:live:known", "{}")
+        (event,) = scene.settle("cam-1", seen_now(scene)).events
+        for outcome in ("harmless", "csea_suspected"):
+            changed(scene.redis, incident, outcome)
+        assert [one.incident_id for one in open_incidents(scene.redis)] == [event.incident_id]
+        taken = take(scene.redis, "bob")
+        assert taken is not None
+        assert taken.incident_id == event.incident_id
+
+
+def test_a_group_is_called_again_and_its_streams_are_named(redis: Redis, policy_of: Callable[[str], Policy]) -> None:
+    """A platform would correct one stream of many, and a lead hear nothing of what goes on in all of them."""
+    flood = "flood: {streams: 2, within_seconds: 600}"
+    scene = Scene(
+        redis=redis,
+        policy=policy_of(
+            f"version: '1'\n{flood}\nrules: [{{name: known, when: matched(\"known\"), severity: critical}}]"
+        ),
+    )
+    for stream in ("cam-1", "cam-2"):
+        scene.settle(stream, seen_now(scene))
+    (group,) = (one.incident_id for one in open_incidents(redis) if one.rule == "hash-flood")
+    with pytest.raises(QueueError, match="it matches list known: `harmless` needs a note"):
+        decide(redis, group, "harmless", by="lea", deployment="test")
+    decide(redis, group, "harmless", by="lea", note="a title card", deployment="test")
+    scene.settle("cam-2", seen_now(scene))
+    assert not [one for one in open_incidents(redis) if one.rule == "hash-flood"]
+    changed(redis, group, "csea_suspected")
+    _, revised = scene.published("lw:decisions")
+    assert revised["data"]["streams"] == ["cam-1", "cam-2"]
+    scene.settle("cam-2", seen_now(scene, after_ms=1000))
+    (again,) = (one for one in open_incidents(redis) if one.rule == "hash-flood")
+    assert again.incident_id != group
+
+
+def test_a_stream_that_is_forgotten_stays_so(scene: Scene) -> None:
+    """A decision could not be corrected any more, or what was forgotten of the stream would begin to exist again."""
+    incident = decided(scene, "harmless")
+    scene.redis.delete(incidents_key("cam-1"))
+    changed(scene.redis, incident, "csea_apparent")
+    assert not scene.redis.exists(incidents_key("cam-1"))
+
+
+def test_what_an_older_version_decided_can_be_changed(scene: Scene) -> None:
+    """What was decided wrongly before an upgrade would stay so for ever."""
+    incident = decided(scene, "harmless")
+    (made,) = scene.published("lw:decisions")
+    scene.redis.hdel(incident_key(incident), "decisions")
+    changed(scene.redis, incident, "csea_apparent")
+    _, revised = scene.published("lw:decisions")
+    assert revised["data"]["previous"]["note"] == "at first sight"
+    assert revised["data"]["times"]["first_decided"] == made["data"]["times"]["decided"]
+
+
+class TestHarmless:
+    """Somebody has seen a listed picture before, and called it known material."""
+
+    @pytest.mark.parametrize("note", ["", "  \n\t"])
+    def test_needs_a_note_where_a_list_is_matched(self, scene: Scene, note: str) -> None:
+        """Known material would be waved through with one word, and nobody could say why."""
+        incident = scene.raise_incident("cam-1")
+        with pytest.raises(
+            QueueError, match=r"it matches list known: `harmless` needs a note that says why \(--note\)"
+        ):
+            decide(scene.redis, incident, "harmless", by="ann", note=note, deployment="test")
+        assert scene.redis.xlen("lw:decisions") == 0
+        decide(scene.redis, incident, "harmless", by="ann", note="a list's mistake", deployment="test")
+
+    def test_needs_none_elsewhere(self, scene: Scene) -> None:
+        """Moderators would type a reason for each picture of a beach."""
+        incident = scene.raise_incident("cam-1", Severity.REVIEW)
+        decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+        decide(scene.redis, scene.raise_incident("cam-2"), "csea_apparent", by="ann", deployment="test")
+
+    def test_the_holder_comes_first(self, scene: Scene) -> None:
+        """Somebody would write a note for what is not his to decide."""
+        incident = scene.raise_incident("cam-1")
+        take(scene.redis, "ann")
+        with pytest.raises(QueueError, match="is held by ann"):
+            decide(scene.redis, incident, "harmless", by="bob", deployment="test")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"note": ""},
+        {"previous_outcome": None},
+        {"revision": 0},
+        {"previous": {"decided_by": "ann"}},
+        {"type": "livewarden.decision.made.v1"},
+    ],
+)
+def test_the_schema_is_strict_about_revisions(scene: Scene, change: dict[str, object]) -> None:
+    """A platform would be told that something has changed, and not what, why and by whom."""
+    event = json.loads(changed(scene.redis, decided(scene, "harmless"), "csea_apparent").event)
+    check_event(event)
+    kind = change.get("type")
+    event |= {"type": kind} if kind else {"data": event["data"] | change}
+    with pytest.raises(SchemaError):
+        check_event(event)

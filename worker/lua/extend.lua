@@ -1,0 +1,19 @@
+#!lua flags=allow-oom
+--@once
+-- Runs where Redis is full too (allow-oom): a person is at it.
+-- Renews the lease of whoever holds an incident; also one that is over, if nobody has taken it since.
+-- KEYS: incident, ids of what the person holds. ARGV: incident id, who holds it, lease in ms, longest lease in ms.
+-- Returns {'extended', end of the lease in ms, whether it has changed since he was given it (1 or 0)}, {'unknown'},
+--   {'already', outcome, who decided}, {'held', who, seconds left} or {'free'}.
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local answer = not_held_by(KEYS[1], ARGV[2], now_ms, ARGV[4])
+if answer then
+  return answer
+end
+local lease_until_ms = now_ms + ARGV[3]
+redis.call('HSET', KEYS[1], 'lease_until_ms', lease_until_ms)
+redis.call('SADD', KEYS[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+local events = redis.call('HMGET', KEYS[1], 'event', 'shown')
+return {'extended', lease_until_ms, events[1] ~= events[2] and 1 or 0}

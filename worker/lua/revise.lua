@@ -1,0 +1,33 @@
+#!lua flags=allow-oom
+--@once
+-- Runs where Redis is full too (allow-oom): a platform may be acting on a decision that was wrong.
+-- Changes a decision, if it is still the one that the caller knows.
+-- KEYS: incident, decisions, incidents of the stream or of the groups; for a group's incident its streams.
+-- ARGV: incident id, who decides, outcome, note, time in ms, revisions that the caller knows of, version of the incidents
+--   ('' if their state stays as it is), field of the rule's state, its new state, event, seconds that the record is kept.
+-- Returns {'revised'}, {'undecided'}, {'changed', outcome, who}: somebody else was first, or {'clash'}: read again.
+local known = redis.call('HMGET', KEYS[1], 'outcome', 'decided_by', 'revisions', 'decisions')
+if not known[1] then
+  return {'undecided'}
+end
+if (known[3] or '0') ~= ARGV[6] then
+  return {'changed', known[1], known[2]}
+end
+if ARGV[7] ~= '' then
+  if (redis.call('HGET', KEYS[3], 'version') or '0') ~= ARGV[7] then
+    return {'clash'}
+  end
+  redis.call('HINCRBY', KEYS[3], 'version', 1)
+  redis.call('HSET', KEYS[3], ARGV[8], ARGV[9])
+end
+local decisions = known[4] and known[4] .. '\n' .. ARGV[10] or ARGV[10]
+redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5],
+  'revisions', ARGV[6] + 1, 'decisions', decisions)
+note_id(ARGV[1])
+redis.call('XADD', KEYS[2], '*', 'event', ARGV[10])
+add_event_today(ARGV[10])
+redis.call('EXPIRE', KEYS[1], ARGV[11])
+if KEYS[4] then
+  redis.call('EXPIRE', KEYS[4], ARGV[11])
+end
+return {'revised'}

@@ -1,0 +1,91 @@
+"""What a holder does with an incident besides deciding on it: giving it back, and asking for more time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis import Redis
+
+from worker.errors import QueueError
+from worker.queue.keys import entries_key, held_key, incident_key
+from worker.queue.taking import LEASE_SECONDS, LONGEST_LEASE_MS, check_name
+from worker.redisdb import run_script, store_errors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """A lease that was renewed."""
+
+    until_ms: int
+    """Redis's clock."""
+    changed: bool
+    """The incident has changed since its holder was given it: `take` gives it again."""
+
+
+def release(redis: Redis, incident_id: str, by: str) -> int:
+    """Gives an incident back before its lease ends; gives how many entries of it wait in the queue for the next.
+
+    What `by` was shown stays noted: as after a lease that has ended, a decision on what is worse is refused.
+
+    Raises:
+        QueueError: the incident is unknown, decided, or not his.
+        StoreError: Redis failed.
+    """
+    name = check_name(by)
+    with store_errors():
+        answer = run_script(
+            redis,
+            "release",
+            keys=[incident_key(incident_id), entries_key(incident_id)],
+            args=[name, LONGEST_LEASE_MS],
+        )
+    if answer[0] != "released":
+        raise not_held(incident_id, answer)
+    return int(answer[1])
+
+
+def extend(redis: Redis, incident_id: str, by: str) -> Lease:
+    """Has the lease of an incident end LEASE_SECONDS from now.
+
+    One that has ended already is renewed as well, if nobody has taken the incident since.
+
+    Raises:
+        QueueError: the incident is unknown, decided, or not his.
+        StoreError: Redis failed.
+    """
+    name = check_name(by)
+    with store_errors():
+        answer = run_script(
+            redis,
+            "extend",
+            keys=[incident_key(incident_id), held_key(name)],
+            args=[incident_id, name, round(LEASE_SECONDS * 1000), LONGEST_LEASE_MS],
+        )
+    if answer[0] != "extended":
+        raise not_held(incident_id, answer)
+    return Lease(until_ms=int(answer[1]), changed=bool(answer[2]))
+
+
+def not_held(incident_id: str, answer: Sequence[object]) -> QueueError:
+    """Why an incident is not somebody's, as a script answered."""
+    if answer[0] == "held":
+        return held_by_another(incident_id, answer[1], answer[2])
+    if answer[0] == "already":
+        return decided_already(incident_id, answer[1], answer[2])
+    if answer[0] == "free":
+        return QueueError(f"incident {incident_id} is held by nobody: `livewarden queue next` takes what waits")
+    return unknown(incident_id)
+
+
+def unknown(incident_id: str) -> QueueError:
+    """There is no incident of that id."""
+    return QueueError(f"incident {incident_id[:100]!r} is not known: `livewarden queue list` shows what is open")
+
+
+def held_by_another(incident_id: str, holder: object, seconds: object) -> QueueError:
+    """Somebody else holds it."""
+    return QueueError(f"incident {incident_id} is held by {holder} for another {seconds} s")
+
+
+def decided_already(incident_id: str, outcome: object, by: object) -> QueueError:
+    """A person has decided on it."""
+    return QueueError(f"incident {incident_id} was decided already: {outcome}, by {by}")

@@ -1,0 +1,131 @@
+"""What is known of one incident, put together for people and programs."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from worker.cloudevent import rfc3339
+from worker.queue.keys import entries_key, incident_key, named_key
+from worker.queue.leases import unknown
+from worker.queue.taking import UNREADABLE, lease_left_ms, number_of
+from worker.redisdb import store_errors
+
+MOST_PUBLISHED: Final = 50
+"""Of an incident that goes on for hours, the newest events."""
+MOST_STREAMS: Final = 10_000
+"""Of a group, as many as its events name."""
+_NOTHING: Final[tuple[Any, ...]] = ({}, [], 0, [], 0, -1)
+"""In place of what is of another kind, so damaged, or not for this user of Redis."""
+_NO_KEY: Final = -2
+"""What TTL answers where there is no such key."""
+
+
+def show(redis: Redis, incident_id: str) -> dict[str, Any]:
+    """The record of one incident, as `livewarden queue show ID --json` prints it; decided ones as long as Redis has it.
+
+    Takes nothing, and what it shows does not count as shown: a decision is for what `take` gave.
+
+    Raises:
+        QueueError: nothing is known of it.
+        StoreError: Redis failed.
+    """
+    key = incident_key(incident_id)
+    with store_errors():
+        with redis.pipeline(transaction=True) as pipe:
+            pipe.hgetall(key)
+            pipe.lrange(entries_key(incident_id), -MOST_PUBLISHED, -1)
+            pipe.llen(entries_key(incident_id))
+            pipe.zrange(named_key(incident_id), 0, MOST_STREAMS - 1)
+            pipe.zcard(named_key(incident_id))
+            pipe.ttl(key)
+            pipe.time()
+            *found, (seconds, microseconds) = pipe.execute(raise_on_error=False)
+        fields, entries, waiting, streams, streams_total, life_seconds = (
+            empty if isinstance(one, ResponseError) else one for one, empty in zip(found, _NOTHING, strict=True)
+        )
+        if life_seconds == _NO_KEY:
+            raise unknown(incident_id)
+        published = _published(redis, [str(entry) for entry in entries])
+    now = int(seconds) * 1000 + int(microseconds) // 1000
+    decided = "outcome" in fields
+    lease_ms = 0 if decided else lease_left_ms(fields, now)
+    purpose = fields.get("purpose", UNREADABLE)
+    record = {
+        "incident_id": incident_id,
+        "state": "decided" if decided else "held" if lease_ms else "open",
+        "stream_id": fields.get("stream_id", UNREADABLE),
+        "rule": fields.get("rule", UNREADABLE),
+        "severity": fields.get("severity", UNREADABLE),
+        "purpose": purpose,
+        "drill": purpose in ("drill", "canary"),
+        "hits": number_of(fields, "hits") or 0,
+        "raised": _time(number_of(fields, "raised_ms")),
+        "captured_last": _time(number_of(fields, "captured_last_ms")),
+        "holder": fields["holder"] if lease_ms else None,
+        "lease_seconds": lease_ms / 1000,
+        "lease_until": _time(now + lease_ms if lease_ms else None),
+        "changed": bool(lease_ms) and fields.get("event") != fields.get("shown"),
+        "entries": waiting,
+        "published": published,
+        "decisions": list(_decisions(fields)),
+        "kept_until": _time(now + life_seconds * 1000 if life_seconds > 0 else None),
+        "event": _object(fields.get("event")),
+    }
+    if streams_total:
+        record |= {"streams": streams, "streams_total": streams_total}
+    return record
+
+
+def _published(redis: Redis, entries: Sequence[str]) -> list[dict[str, Any]]:
+    """What was published of an incident that is not decided, oldest first."""
+    with redis.pipeline(transaction=False) as pipe:
+        for stream_key, _, entry_id in (entry.partition(" ") for entry in entries):
+            pipe.xrevrange(stream_key, entry_id, entry_id)
+        found = pipe.execute(raise_on_error=False)
+    texts = [entry[0][1].get("event") for entry in found if isinstance(entry, list) and entry]
+    events = [event for event in map(_object, texts) if event is not None]
+    return [
+        {
+            "type": event.get("type"),
+            "published": event["data"].get("times", {}).get("published"),
+            "severity": event["data"].get("severity"),
+        }
+        for event in events
+    ]
+
+
+def _decisions(fields: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """All that was decided, the first decision first; the last is in force."""
+    events = [event for event in map(_object, fields.get("decisions", "").split("\n")) if event is not None]
+    if not events:
+        if "outcome" in fields:  # version 0.1.0 decided, which kept no more
+            yield {
+                "outcome": fields["outcome"],
+                "previous_outcome": None,
+                "decided_by": fields.get("decided_by", UNREADABLE),
+                "note": fields.get("note", ""),
+                "decided": _time(number_of(fields, "decided_ms")),
+            }
+        return
+    first = events[0]["data"]
+    if first.get("previous"):
+        yield {"outcome": first["previous_outcome"], "previous_outcome": None, **first["previous"]}
+    for data in (event["data"] for event in events):
+        told = {name: data.get(name) for name in ("outcome", "previous_outcome", "decided_by", "note")}
+        yield told | {"decided": data["times"]["decided"]}
+
+
+def _object(text: str | None) -> dict[str, Any] | None:
+    """An event as it was kept; None: there is none, or it cannot be read."""
+    try:
+        event = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("data"), dict) else None
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else rfc3339(milliseconds)
