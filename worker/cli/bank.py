@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from config.counts import counted
 from worker.cli.bankpeople import app as people
 from worker.cli.banksession import format_named, print_json, session
-from worker.cli.bankview import print_import, print_table, progress_of, table_of
+from worker.cli.bankview import print_checks, print_import, print_lists, print_stats, progress_of
 from worker.cli.options import Json
-from worker.printable import printable
 
 app = typer.Typer(no_args_is_help=True, help="The hash bank: lists of known material.")
 app.registered_commands += people.registered_commands
@@ -31,22 +31,8 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         for record in records:
             print_json(record)
-        return
-    from rich.text import Text
-
-    table = table_of("list", "entries", "source", "category", "within", "quality", "variants", "notes")
-    for record in records:
-        table.add_row(
-            record["list"],
-            f"{record['entries']:,}",
-            Text(printable(record["source"])),
-            Text(printable(record["category"])),
-            str(record["max_distance"]),
-            f"{record['min_quality']}+",
-            " ".join(record["variants"]),
-            " ".join(["[bold red]stale[/]"] * record["stale"] + ["exportable"] * record["exportable"]),
-        )
-    print_table(table)
+    else:
+        print_lists(records)
 
 
 @app.command()
@@ -186,7 +172,7 @@ def export(
     if as_json and file is not None:
         print_json({"list": name, "format": layout, "file": str(file), "entries": count})
     elif file is not None:
-        typer.echo(f"{file}: {count:,} entries of {name}")
+        typer.echo(f"{file}: {counted(count, 'entry')} of {name}")
 
 
 @app.command()
@@ -233,15 +219,8 @@ def stats(as_json: Json = False) -> None:
         record = overview.stats(now.redis, now.in_force.bank, now.deployed)
     if as_json:
         print_json(record)
-        return
-    from rich.text import Text
-
-    table = table_of("", "")
-    for name, value in record.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list | dict) else value
-        told = f"{shown:,}" if isinstance(shown, int) else str(shown or "none")
-        table.add_row(name.replace("_", " "), Text(printable(told)))
-    print_table(table)
+    else:
+        print_stats(record)
 
 
 @app.command()
@@ -255,6 +234,5 @@ def verify(as_json: Json = False) -> None:
     if as_json:
         print_json({"ok": ok, "checks": [vars(check) for check in checks]})
     else:
-        for check in checks:
-            typer.echo(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.found}")
+        print_checks(checks)
     raise typer.Exit(int(not ok))

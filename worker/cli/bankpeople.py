@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from worker.cli.banksession import Session, print_json, session
+from worker.cli.bankview import print_quarantined
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -130,12 +131,12 @@ def quarantine(
     with session() as now:
         if name is None:
             found = people.quarantined(now.redis)
-            for one in found:
-                if as_json:
+            if as_json:
+                for one in found:
                     print_json(asdict(one))
-                else:
-                    typer.echo(f"{one.list} {one.entry} until {rfc3339(one.until_ms)} by {one.by}: {one.reason}")
-            if not found and not as_json:
+            elif found:
+                print_quarantined(found)
+            else:
                 typer.echo("nothing is in quarantine")
             return
         if entry is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.printable import printable
+from config.counts import counted
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -97,11 +97,11 @@ def list_(as_json: Json = False) -> None:
     """Show the incidents that nobody has decided, in the order in which they are taken."""
     from dataclasses import asdict
 
-    from rich.table import Table
     from rich.text import Text
 
     from worker.cli.screen import Screen, badge
     from worker.queue.taking import open_incidents
+    from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
     incidents = open_incidents(_redis())
     if as_json:
@@ -111,21 +111,26 @@ def list_(as_json: Json = False) -> None:
     if not incidents:
         typer.echo("no open incidents")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("severity", "incident", "age", "hits"):
-        table.add_column(heading, no_wrap=True)  # an incident's ID is typed by people: all of it
-    for heading in ("stream", "rule", "held by"):
-        table.add_column(heading, overflow="fold")
+    table = Listing(
+        fixed("severity"),
+        ids("incident"),
+        numbers("age"),
+        numbers("hits"),
+        ids("stream"),
+        ids("rule"),
+        texts("held by"),
+        left_out_first=("hits", "held by", "age", "rule"),
+    )
     for incident in incidents:
         held = f"{incident.holder} for {_span(incident.lease_seconds)}" if incident.holder else ""
-        table.add_row(
+        table.add(
             _severity(incident.severity),
             incident.incident_id,
             _span(incident.age_seconds),
             str(incident.hits),
             Text(incident.stream_id) + _others(incident.streams) + badge(incident.purpose),
             incident.rule,
-            Text(printable(held)),
+            held,
         )
     Screen().print(table)
 
@@ -166,33 +171,33 @@ def _row(event: dict[str, Any]) -> "Text":
 
 def _show_incident(event: dict[str, Any]) -> None:
     """An incident as a person reads it: labels only, no picture."""
-    from rich.table import Table
     from rich.text import Text
 
     from worker.cli.screen import Screen, badge
+    from worker.tables.facts import Facts
 
     data = event["data"]
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("incident", data["incident_id"])
-    table.add_row("severity", _severity(data["severity"]))
-    table.add_row("stream", Text(data["stream_id"]) + badge(data["purpose"]))
+    table = Facts()
+    table.add("incident", data["incident_id"])
+    table.add("severity", _severity(data["severity"]))
+    table.add("stream", Text(data["stream_id"]) + badge(data["purpose"]))
     if "streams" in data:
-        table.add_row("streams", Text(f"{data['streams_total']}: {', '.join(data['streams'])}"))
-    table.add_row("rule", Text(data["rule"]))
+        table.add("streams", f"{data['streams_total']}: {', '.join(data['streams'])}")
+    table.add("rule", data["rule"])
     if "needs_role" in data:
-        table.add_row("for", Text(f"a {data['needs_role']}", style="bold"))
+        table.add("for", Text(f"a {data['needs_role']}", style="bold"))
     for match in data["matches"]:
-        table.add_row("match", Text(printable(_match(match))))
+        table.add("match", _match(match))
     for name, score in data["scores"].items():
-        table.add_row("score", Text(f"{printable(name)} {score:.3f}"))
+        table.add("score", f"{name} {score:.3f}")
     times = data["times"]
     if "gap" in data:
-        table.add_row("not seen", Text(f"since {data['gap']['since']}: {printable(data['gap']['reason'])}"))
+        table.add("not seen", f"since {data['gap']['since']}: {data['gap']['reason']}")
     else:
-        table.add_row("seen", f"{times['captured_first']} to {times['captured_last']}, {data['hits']} pictures")
-    table.add_row("raised", times["raised"])
+        table.add("seen", f"{times['captured_first']} to {times['captured_last']}, {counted(data['hits'], 'picture')}")
+    table.add("raised", times["raised"])
     if data["degraded"]:
-        table.add_row("degraded", Text(printable(", ".join(data["degraded"])), style="yellow"))
+        table.add("degraded", Text(", ".join(data["degraded"]), style="yellow"))
     console = Screen()
     console.print(table)
     console.print(Text(f"\nlivewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from config.counts import counted
 from config.settings import Settings
 from worker.cli.options import Json, ProfileName, chosen_profile
 
@@ -92,21 +93,21 @@ def _summary(segment: "SampledSegment", samples: int, cpu_seconds: dict[str, flo
 
 
 def _print_table(records: list[dict[str, Any]], summary: dict[str, Any]) -> None:
-    from rich.table import Table
+    from rich.text import Text
 
     from worker.cli.screen import Screen
+    from worker.tables.lines import blocks
+    from worker.tables.listing import Listing, fixed, numbers
 
-    table = Table(title="Pictures taken", title_justify="left")
-    for heading in ("seconds", "reason", "keyframe", "size"):
-        table.add_column(heading, justify="right" if heading in {"seconds", "size"} else "left")
+    table = Listing(numbers("at"), fixed("reason"), fixed("keyframe"), numbers("size"), title="Pictures taken")
     for record in records:
         size = f"{record['width']}×{record['height']}"
-        table.add_row(f"{record['pts_seconds']:.3f}", record["reason"], "yes" if record["keyframe"] else "", size)
-    console = Screen()
-    console.print(table)
+        table.add(f"{record['pts_seconds']:.3f} s", record["reason"], "yes" if record["keyframe"] else "", size)
     share = summary["frames_decoded"] / summary["frames_total"]
-    console.print(
-        f"{summary['samples']} pictures of {summary['duration_seconds']:.2f} s, at most "
-        f"{summary['max_gap_seconds']:.2f} s apart; {summary['frames_decoded']} of {summary['frames_total']} frames "
-        f"decoded ({share:.0%}); CPU {summary['cpu_seconds']['total']:.3f} s"
+    told = (
+        f"{counted(summary['samples'], 'picture')} of {summary['duration_seconds']:.2f} s, at most "
+        f"{summary['max_gap_seconds']:.2f} s apart; {summary['frames_decoded']:,} of "
+        f"{counted(summary['frames_total'], 'frame')} decoded ({share:.0%}); CPU "
+        f"{summary['cpu_seconds']['total']:.3f} s"
     )
+    Screen().print(blocks(table, Text(told)))

@@ -1,6 +1,8 @@
 """Rich's console, through which only visible characters go."""
 
+import os
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -10,13 +12,26 @@ from worker.printable import printable_lines
 
 _UNSEEN = "\N{REPLACEMENT CHARACTER}"
 
+UNBOUNDED = 1_000_000
+"""Cells of a line that goes to no terminal: a script reads a record a line, and no id is folded."""
+
 
 class Screen(Console):
     """A console that shows texts of others without what steers a terminal.
 
     Rich hands control characters in texts on as they are. Here each becomes one visible character, so that tables keep
     their shape; whoever wants to show which one it was, calls `printable` before.
+
+    Output that is piped or goes to a file has no width, unless COLUMNS says one.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        told = os.environ.get("COLUMNS", "")  # as rich reads it
+        if "width" not in options and not self.is_terminal and not (told.isascii() and told.isdigit() and int(told)):
+            self.width = UNBOUNDED
+        elif self.width < 1:  # COLUMNS=0, as a shell without a terminal exports it
+            self.width = 80
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As rich's, with all but its own control codes made visible."""
@@ -33,4 +48,4 @@ def _visible(text: str) -> str:
 
 def badge(purpose: str) -> Text:
     """Stands behind a stream's ID: what is not real must not be taken for it."""
-    return Text() if purpose == "live" else Text.assemble(" ", (f" {purpose.upper()} ", "black on green"))
+    return Text() if purpose == "live" else Text.assemble(" ", (purpose.upper(), "black on green"))

@@ -1,0 +1,24 @@
+"""Numbers with their nouns."""
+
+import pytest
+
+from config.counts import counted
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "told"),
+    [
+        (1, "picture", "1 picture"),
+        (0, "picture", "0 pictures"),
+        (2, "new PDQ hash", "2 new PDQ hashes"),
+        (1, "new PDQ hash", "1 new PDQ hash"),
+        (1_204, "entry", "1,204 entries"),
+        (3, "day", "3 days"),
+        (2, "process", "2 processes"),
+        (1.0, "hour", "1 hour"),
+        (0.5, "hour", "0.5 hours"),
+    ],
+)
+def test_a_number_has_its_noun(number: float, noun: str, told: str) -> None:
+    """People read "1 pictures", and believe that the count is as careless."""
+    assert counted(number, noun) == told
