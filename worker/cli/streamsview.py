@@ -37,7 +37,8 @@ def stream_listing(records: Sequence[Mapping[str, Any]]) -> Listing:
 def _state(record: Mapping[str, Any]) -> Text:
     state = Text(f"{record['state']} {record['reason']}".strip())
     if record["unwatched_since"] is not None:
-        state.append(f" unwatched since {record['unwatched_since']}", "bold red")
+        to_the_minute = record["unwatched_since"][:16].replace("T", " ")
+        state.append(f" unwatched since {to_the_minute}", "bold red")
     if record["damaged"]:
         state.append(" damaged", "bold red")
     return state
@@ -76,7 +77,7 @@ def stream_facts(record: Mapping[str, Any]) -> Facts:
 def refused_listing(records: Sequence[Mapping[str, Any]]) -> Listing:
     """Messages that `intake` refused, the newest first."""
     table = Listing(
-        fixed("when, UTC"),
+        fixed("when (UTC)"),
         ids("reason"),
         texts("problem"),
         texts("task"),

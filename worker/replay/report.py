@@ -99,7 +99,7 @@ def _incidents(differing: list[Compared]) -> Iterator[RenderableType]:
     if not differing:
         return
     table = _listing(
-        fixed("captured, UTC"),
+        fixed("captured (UTC)"),
         fixed("change"),
         ids("stream"),
         ids("rule"),
@@ -107,7 +107,7 @@ def _incidents(differing: list[Compared]) -> Iterator[RenderableType]:
         texts("would be"),
         title="Incidents that differ",
         left_out=len(differing) - MAX_INCIDENTS,
-        left_out_first=("captured, UTC", "would be", "was"),
+        left_out_first=("captured (UTC)", "would be", "was"),
     )
     for one in differing[:MAX_INCIDENTS]:
         table.add(

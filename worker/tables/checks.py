@@ -50,10 +50,14 @@ class Checks:
 
 
 def shortened(text: str, room: int) -> str:
-    """`text`, or as many of its words as fit into `room` cells with "…" behind them: no name is cut in the middle."""
+    """`text`, or as much of it as fits into `room` cells with "…" behind: up to the end of a part or, where most of the
+    room would be left empty, of a word. No name is cut in the middle."""
     if cell_len(text) <= room:
         return text
     words = text.split(" ")
-    while words and cell_len(f"{' '.join(words)} …") > room:
-        words.pop()
-    return f"{' '.join(words)} …".lstrip()
+    fitting = [end for end in range(len(words)) if cell_len(f"{' '.join(words[:end])} …") <= room]
+    parts = [end for end in fitting if end and words[end - 1].endswith((",", ";"))]
+    end = max(fitting, default=0)
+    if parts and 2 * cell_len(" ".join(words[: parts[-1]])) >= room:
+        end = parts[-1]
+    return f"{' '.join(words[:end])} …".lstrip()
