@@ -9,6 +9,8 @@ from config.conditions.names import ConditionError
 from config.conditions.syntax import Call, Comprehension, Index, Name, Node, Operation, nodes
 
 _COMPARING: Final = frozenset({"<", "<=", ">", ">=", "==", "!="})
+_SWAPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+"""What is said of a number and a score, said of the score and the number."""
 _SHARES: Final = ("score", "max", "fraction")
 """What gives 0.0 to 1.0."""
 
@@ -22,6 +24,8 @@ class Comparison:
     name: str
     """Of the score, "<model>/<label>"; empty for `samples`."""
     value: float
+    operator: str
+    """As if the number stood on the right."""
     at: int
     """Where the number stands in the condition, in characters."""
     node: Node
@@ -34,12 +38,13 @@ def comparisons(tree: Node) -> Iterator[Comparison]:
     for node in nodes(tree):
         if not isinstance(node, Operation) or node.operator not in _COMPARING:
             continue
-        for asked, other in (node.operands, node.operands[::-1]):
+        swapped = _SWAPPED.get(node.operator, node.operator)
+        for operator, (asked, other) in ((node.operator, node.operands), (swapped, node.operands[::-1])):
             value, known = number(other), _asked(asked)
             if value is None or known is None or (bound and isinstance(asked, Index)):
                 continue
             of, name = known
-            yield Comparison(of=of, name=name, value=float(value), at=other.start, node=asked)
+            yield Comparison(of=of, name=name, value=float(value), operator=operator, at=other.start, node=asked)
 
 
 def _asked(node: Node) -> tuple[str, str] | None:

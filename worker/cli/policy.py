@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from config.counts import counted
 from config.documents.mistakes import Mistake
 from config.errors import PolicyError
 from config.settings import Settings
@@ -92,8 +93,7 @@ def _print_mistakes(error: PolicyError, name: str, *, as_json: bool) -> bool:
     if as_json:
         _print_json({"type": "policy", "file": name, "ok": False, "mistakes": len(mistakes)})
     else:
-        number = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        typer.echo(f"{number}: no worker takes this policy")
+        typer.echo(f"{counted(len(mistakes), 'mistake')}: no worker takes this policy")
     return True
 
 
@@ -139,7 +139,7 @@ def run_cases(
     if as_json:
         _print_json({"type": "summary", "cases": total, "failed": failed})
     else:
-        typer.echo(f"{total - failed} of {total} cases passed")
+        typer.echo(f"{total - failed} of {counted(total, 'case')} passed")
     raise typer.Exit(FOUND if failed else 0)
 
 
@@ -172,7 +172,6 @@ def replay(
     from worker.replay.oldpolicy import load_tried_policy
     from worker.replay.report import report
     from worker.replay.scoreplot import format_of, score_plot
-    from worker.replay.thresholds import thresholds
 
     settings = Settings.from_mapping(os.environ)
     now_ms = round(time.time() * 1000)
@@ -202,9 +201,8 @@ def replay(
 
         Screen().print(report(result))
     if plot is not None:
-        drawn = [threshold for rule in tried.rules for threshold in thresholds(rule)]
-        title = f"Policy {tried.version}, from {since} ago to {until} ago, {result.rows:,} pictures"
-        write_file(plot, score_plot(result.scores.counts, drawn, title=title, file_format=drawn_as))
+        title = f"Policy {tried.version}, from {since} ago to {until} ago, {counted(result.rows, 'picture')}"
+        write_file(plot, score_plot(result.scores, title=title, file_format=drawn_as))
 
 
 @contextmanager
