@@ -116,8 +116,8 @@ def print_explained(package: "ModelPackage", record: Mapping[str, Any]) -> None:
     tell(_one_line(f"source: {manifest.source}"))
     points("is for", manifest.intended_use)
     points("was measured on", manifest.validated_for)
-    points("cannot be taken for more: known limits", manifest.known_limits)
-    points("a picture comes to it", picture_steps(manifest))
+    points("known limits", manifest.known_limits)
+    points("preprocessing", picture_steps(manifest))
     points("scores", [f"{label['score']}: {label['category']}" for label in record["labels"]])
     for name, score in record.get("scores", {}).items():
         tell(f"{name} = {score:.4f}")

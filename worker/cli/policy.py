@@ -41,10 +41,10 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say all that is wrong with a policy, with line and column, or what it does.
+    """Report all mistakes of a policy, with line and column; without any, show what its rules do.
 
-    Status 1: it has mistakes, and no worker would take it. Else 0, also where a rule asks for a score that is always
-    0.0, which is told.
+    Status 1: it has mistakes, and no worker would take it. Else 0, also with warnings: a rule asks for a score that
+    is always 0.0.
     """
     from config.policy import policy_name, read_policy
     from worker.policy.judging import read_policy_and_models
@@ -100,12 +100,12 @@ def _print_mistakes(error: PolicyError, name: str, *, as_json: bool) -> bool:
 @app.command("test")
 def run_cases(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Cases in YAML; without any those shipped.")
+        list[Path] | None, typer.Argument(metavar="FILE", help="Cases in YAML; default: those that ship.")
     ] = None,
     policy: PolicyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Go through test cases of a policy: streams that are made up, and what is to be raised on them.
+    """Run the test cases of a policy: made-up streams, and what must be raised on them.
 
     Status 1: a case fails. Else 0.
     """
@@ -160,10 +160,10 @@ def replay(
     as_json: Json = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw how scores were distributed, and where rules cut: .png, .pdf, .webp …"),
+        typer.Option(metavar="FILE", help="Draw the distribution of scores, and where rules cut: .png, .pdf, .webp …"),
     ] = None,
 ) -> None:
-    """Say what a policy would have raised on what was seen, beside what was raised.
+    """Compare what a policy would have raised on logged pictures with what was raised.
 
     Reads the verdict log in LIVEWARDEN_STORE_URL only: it changes nothing, and calls nobody.
     """

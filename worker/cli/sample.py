@@ -26,7 +26,7 @@ def sample(
 ) -> None:
     """Print the sampling plan of MEDIA as it was executed: one line a picture, then a summary.
 
-    Status 2 if MEDIA cannot be looked at.
+    Status 2 if MEDIA cannot be decoded.
     """
     import secrets
     from time import process_time

@@ -30,10 +30,10 @@ def scan(
     as_json: Json = False,
     lists: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of hash lists, NAME.csv each.")] = None,
     contact_sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Write a picture sheet of the samples, grey and blurred.")
+        Path | None, typer.Option(metavar="FILE.png", help="Write a contact sheet of the samples, grey and blurred.")
     ] = None,
     clear: Annotated[
-        bool, typer.Option("--clear", help="Leave the sheet clear; refused if anything but the test card was found.")
+        bool, typer.Option("--clear", help="Do not blur the sheet; refused if anything but the test card was found.")
     ] = False,
     profile: ProfileName = None,
 ) -> None:

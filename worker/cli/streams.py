@@ -11,7 +11,7 @@ from config.environment import load_settings
 from worker.errors import RegistryError
 from worker.redisdb import connect, store_errors
 
-app = typer.Typer(no_args_is_help=True, help="Watch streams, and see what became of each second of them.")
+app = typer.Typer(no_args_is_help=True, help="Watch streams, and show what became of each second.")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, and nothing else.")]
 StreamId = Annotated[str, typer.Argument(metavar="ID", help="1 to 200 characters of A-Z a-z 0-9 . _ : -")]
@@ -24,14 +24,18 @@ def _print_json(record: dict[str, Any]) -> None:
 @app.command()
 def add(
     stream_id: StreamId,
-    url: Annotated[str | None, typer.Option(help="The HLS playlist; without it LIVEWARDEN_URL_TEMPLATE.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="URL of the HLS playlist; default: LIVEWARDEN_URL_TEMPLATE, filled in.")
+    ] = None,
     purpose: Annotated[str, typer.Option(help="live, drill or canary.")] = "live",
     audience: Annotated[str, typer.Option(help="public, limited or private.")] = "public",
-    risk_prior: Annotated[float, typer.Option(help="0 to 1: how much reason there is to worry beforehand.")] = 0.0,
-    metadata: Annotated[str, typer.Option(help="Your own notes, a JSON object; events carry them.")] = "{}",
+    risk_prior: Annotated[
+        float, typer.Option(help="0 to 1: the risk known beforehand; streams of 0.7 and above go first.")
+    ] = 0.0,
+    metadata: Annotated[str, typer.Option(help="Your own notes, a JSON object; carried in events.")] = "{}",
     as_json: Json = False,
 ) -> None:
-    """Begin to watch a stream; a stream that is watched already goes on with the new particulars."""
+    """Watch a stream; one that is watched already goes on with the new settings."""
     from worker.status import show
     from worker.streams.changes import Author
     from worker.streams.registration import register
@@ -64,7 +68,7 @@ def add(
 
 @app.command()
 def remove(stream_id: StreamId, as_json: Json = False) -> None:
-    """Stop watching a stream; what was admitted of it is still moderated."""
+    """Stop watching a stream; segments that were admitted are still moderated."""
     from worker.status import show
     from worker.streams.changes import Author
     from worker.streams.registration import check_stream_id
@@ -85,10 +89,10 @@ def remove(stream_id: StreamId, as_json: Json = False) -> None:
 @app.command()
 def signal(
     stream_id: StreamId,
-    signals: Annotated[list[str], typer.Argument(metavar="NAME=NUMBER…", help="Such as viewer-reports=3.")],
+    signals: Annotated[list[str], typer.Argument(metavar="NAME=NUMBER", help="Such as viewer-reports=3.")],
     as_json: Json = False,
 ) -> None:
-    """Report what you know of a stream while it is live; rules of the policy can look at it."""
+    """Report signals of a live stream, such as viewers' reports; rules of the policy can use them."""
     from worker.status import show
     from worker.streams.registration import check_stream_id
     from worker.streams.signals import check_signals, report_signals
