@@ -8,8 +8,9 @@ import typer
 
 from config.counts import counted
 from worker.cli.bankpeople import app as people
-from worker.cli.banksession import format_named, print_json, session
+from worker.cli.banksession import format_named, session
 from worker.cli.bankview import print_checks, print_import, print_lists, print_stats, progress_of
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
 
 app = typer.Typer(no_args_is_help=True, help="The hash bank: lists of known material.")

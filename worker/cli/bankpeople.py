@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.banksession import Session, print_json, session
+from worker.cli.banksession import Session, session
 from worker.cli.bankview import print_quarantined
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
 
 if TYPE_CHECKING:

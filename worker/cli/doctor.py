@@ -1,8 +1,6 @@
 """`livewarden doctor`: what a deployment needs, and what to do where it is missing."""
 
-import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ import typer
 
 from config.counts import counted
 from worker.cli.ending import end_where_stuck
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def doctor(as_json: Json = False) -> None:
     diagnoses = list(examine(os.environ, when_stuck=end_where_stuck))
     if as_json:
         for diagnosis in diagnoses:
-            sys.stdout.write(json.dumps({"type": "check", **vars(diagnosis)}) + "\n")
+            print_json({"type": "check", **vars(diagnosis)})
     else:
         _print_checks(diagnoses)
     raise typer.Exit(int(any(diagnosis.state == State.FAIL for diagnosis in diagnoses)))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.ending import end_where_stuck
-from worker.cli.modelview import print_benched, print_explained, print_json, print_list, progress, verify_line
+from worker.cli.jsonlines import print_json
+from worker.cli.modelview import print_benched, print_explained, print_list, progress, verify_line
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from models.classifier import Classifier, StuckRun
     from models.package import ModelPackage
     from models.shelf import Broken
+
+_print_json = partial(print_json, ascii_only=False, at_once=True)
 
 app = typer.Typer(no_args_is_help=True, help="Classifiers: list, verify, measure and explain them.")
 
@@ -154,7 +157,7 @@ def list_(as_json: Json = False) -> None:
     records += map(broken_record, known.broken)
     if as_json:
         for record in records:
-            print_json(record)
+            _print_json(record)
     else:
         print_list(records)
     if known.tell_refused() or known.broken:
@@ -172,7 +175,7 @@ def verify(models: NamesAndFolders = None, as_json: Json = False) -> None:
 
     def tell(record: dict[str, Any]) -> None:
         if as_json:
-            print_json(record)
+            _print_json(record)
         else:
             typer.echo(verify_line(record))
 
@@ -211,7 +214,7 @@ def bench(
                 records.append({"name": classifier.name} | timing.to_record())
                 advance()
                 if as_json:
-                    print_json(records[-1])
+                    _print_json(records[-1])
     if not as_json:
         print_benched(records)
 
@@ -233,7 +236,7 @@ def explain(
     if picture is not None:
         record["scores"] = _scores_of(known.classifier(package), picture)
     if as_json:
-        print_json(record)
+        _print_json(record)
     else:
         print_explained(package, record)
     known.tell_refused()

@@ -1,7 +1,5 @@
 """How `livewarden models` shows its records to people. What a manifest says is data, never markup."""
 
-import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -145,9 +143,3 @@ def progress(total: int) -> "Iterator[Any]":
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("measuring", total=total)
         yield lambda: bar.advance(task)
-
-
-def print_json(record: Mapping[str, Any]) -> None:
-    """One object on a line of its own, at once."""
-    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
-    sys.stdout.flush()

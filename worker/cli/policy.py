@@ -1,14 +1,12 @@
 """`livewarden policy`: what policy people do with a policy before it goes live."""
 
-import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,6 +15,7 @@ from config.documents.mistakes import Mistake
 from config.errors import PolicyError
 from config.settings import Settings
 from worker.cli.ago import seconds_of
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
 from worker.printable import printable
 
@@ -28,10 +27,6 @@ FOUND = 1
 PolicyFile = Annotated[
     Path | None, typer.Option("--policy", metavar="FILE", help="The policy to try; without it the one in force.")
 ]
-
-
-def _print_json(record: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(record) + "\n")
 
 
 @app.command()
@@ -63,9 +58,9 @@ def check(
     unknown = [(rule.name, score) for rule in policy.rules for score in sorted(rule.condition.scores - given)]
     if as_json:
         for rule_name, score in unknown:
-            _print_json({"type": "warning", "file": name, "rule": rule_name, "text": _always_0(score)})
+            print_json({"type": "warning", "file": name, "rule": rule_name, "text": _always_0(score)})
         rules = [{"rule": rule.name, "severity": rule.severity, "mode": rule.mode} for rule in policy.rules]
-        _print_json({"type": "policy", "file": name, "ok": True, "version": policy.version, "rules": rules})
+        print_json({"type": "policy", "file": name, "ok": True, "version": policy.version, "rules": rules})
     else:
         from worker.cli.screen import Screen
 
@@ -85,13 +80,13 @@ def _print_mistakes(error: PolicyError, name: str, *, as_json: bool) -> bool:
     mistakes = error.mistakes or (Mistake(text=str(error)),)
     for one in mistakes:
         if as_json:
-            _print_json({"type": "mistake", "file": name, **asdict(one)})
+            print_json({"type": "mistake", "file": name, **asdict(one)})
             continue
         place = ":".join(str(part) for part in (name, one.line, one.column) if part is not None)
         of = f"rule {one.rule!r}: " if one.rule else f"{one.field}: " if one.field else ""
         typer.echo(f"{place}: {of}{one.text}")
     if as_json:
-        _print_json({"type": "policy", "file": name, "ok": False, "mistakes": len(mistakes)})
+        print_json({"type": "policy", "file": name, "ok": False, "mistakes": len(mistakes)})
     else:
         typer.echo(f"{counted(len(mistakes), 'mistake')}: no worker takes this policy")
     return True
@@ -132,12 +127,12 @@ def run_cases(
             total += 1
             failed += not outcome.passed
             if as_json:
-                _print_json(case_record(outcome, str(path), tried.version))
+                print_json(case_record(outcome, str(path), tried.version))
             else:
                 for text in case_lines(outcome, str(path)):
                     typer.echo(text)
     if as_json:
-        _print_json({"type": "summary", "cases": total, "failed": failed})
+        print_json({"type": "summary", "cases": total, "failed": failed})
     else:
         typer.echo(f"{total - failed} of {counted(total, 'case')} passed")
     raise typer.Exit(FOUND if failed else 0)
@@ -145,7 +140,7 @@ def run_cases(
 
 def _print_doubtful(mistake: Mistake, name: str, *, as_json: bool) -> None:
     if as_json:
-        _print_json({"type": "warning", "file": name, **asdict(mistake)})
+        print_json({"type": "warning", "file": name, **asdict(mistake)})
     else:
         typer.echo(f"{name}:{mistake.line}:{mistake.column}: {mistake.text}")
 
@@ -195,7 +190,7 @@ def replay(
         result = replaying.replay(settings.store_url, tried, times, rows=rows, advance=advance)
     if as_json:
         for record in result.records():
-            _print_json(record)
+            print_json(record)
     else:
         from worker.cli.screen import Screen
 

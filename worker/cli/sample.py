@@ -1,8 +1,6 @@
 """`livewarden sample`: which pictures the sampler takes of a file, and why."""
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +8,7 @@ import typer
 
 from config.counts import counted
 from config.settings import Settings
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json, ProfileName, chosen_profile
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def sample(
     records.sort(key=lambda record: record["pts_seconds"])
     if as_json:
         for record in (*records, summary):
-            sys.stdout.write(json.dumps(record) + "\n")
+            print_json(record)
     else:
         _print_table(records, summary)
     if plot is not None:

@@ -1,9 +1,7 @@
 """`livewarden scan`: the pipeline on a file, a segment or a playlist, without Redis."""
 
-import json
 import os
 import secrets
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ import typer
 
 from config.environment import load_settings
 from worker.cli.ending import end_where_stuck
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json, ProfileName, chosen_profile
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ def _print(result: "ScanResult", findings: "Sequence[ScanFinding]", media: str, 
     records += [sample.to_record() for sample in result.samples]
     records += [finding.to_record() for finding in findings]
     for record in (*records, result.summary()):
-        sys.stdout.write(json.dumps(record) + "\n")
+        print_json(record)
     for line in unseen_lines(result.unseen):
         typer.echo(f"livewarden: {line}", err=True)
     for problem in sorted(result.degraded):

@@ -2,23 +2,19 @@
 
 import json
 import os
-import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from config.environment import load_settings
+from worker.cli.jsonlines import print_json
+from worker.cli.options import Json
 from worker.errors import RegistryError
 from worker.redisdb import connect, store_errors
 
 app = typer.Typer(no_args_is_help=True, help="Watch streams, and show what became of each second.")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, and nothing else.")]
 StreamId = Annotated[str, typer.Argument(metavar="ID", help="1 to 200 characters of A-Z a-z 0-9 . _ : -")]
-
-
-def _print_json(record: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(record) + "\n")
 
 
 @app.command()
@@ -61,7 +57,7 @@ def add(
         watch(redis, registration, author=Author(deployment=settings.deployment), max_streams=settings.max_streams)
         record = show(redis, registration.stream_id)
     if as_json:
-        _print_json(record)
+        print_json(record)
     else:
         typer.echo(f"{record['stream_id']} is watched ({record['purpose']}, generation {record['generation']})")
 
@@ -81,7 +77,7 @@ def remove(stream_id: StreamId, as_json: Json = False) -> None:
             raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
         record = show(redis, stream_id)
     if as_json:
-        _print_json(record)
+        print_json(record)
     else:
         typer.echo(f"{stream_id} is not watched any more")
 
@@ -103,7 +99,7 @@ def signal(
         report_signals(redis, check_stream_id(stream_id), reported)
         record = show(redis, stream_id)
     if as_json:
-        _print_json(record)
+        print_json(record)
     else:
         typer.echo(f"{stream_id}: {', '.join(f'{name} {number:g}' for name, number in record['signals'].items())}")
 
@@ -125,7 +121,7 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
     with store_errors():
         record = status.show(redis, stream_id)
     if as_json:
-        _print_json(record)
+        print_json(record)
         return
     from worker.cli.screen import Screen
     from worker.cli.streamsview import stream_facts
@@ -143,7 +139,7 @@ def list_streams(as_json: Json = False) -> None:
         records = status.show_all(redis)
     if as_json:
         for record in records:
-            _print_json(record)
+            print_json(record)
         return
     if not records:
         typer.echo("no streams on record")
@@ -167,7 +163,7 @@ def refused(
         records = refused_messages(redis, limit)
     if as_json:
         for record in records:
-            _print_json(record)
+            print_json(record)
         return
     if not records:
         typer.echo("no refused messages")
