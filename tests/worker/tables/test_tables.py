@@ -1,6 +1,8 @@
 """Tables on terminals of any width: what people copy from them is whole."""
 
+import ast
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from worker.tables.checks import Checks
 from worker.tables.facts import Facts
 from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
+ROOT = Path(__file__).parents[3]
 UUID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 INCIDENT = "0f1e2d3c4b5a69788796a5b4"
 LONGEST = "-".join(f"{number:03}" for number in range(50))
@@ -136,6 +139,21 @@ def test_brackets_of_others_are_no_markup() -> None:
     for each, told in ((table, ("[red]a[/]", "[/b]")), (facts, ("[bold]t", "[i]n", "[/]v")), (checks, ("[/]found",))):
         text = "\n".join(shown(each, 80))
         assert all(one in text for one in told)
+
+
+def test_the_order_in_which_columns_go_is_documented() -> None:
+    """An operator would look for a column at 80 columns and not know why it is not there."""
+    documented = (ROOT / "docs" / "tables.md").read_text()
+    orders = [
+        ", ".join(ast.literal_eval(keyword.value))
+        for path in sorted((ROOT / "worker").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "left_out_first" and isinstance(keyword.value, ast.Tuple)
+    ]
+    assert len(orders) >= 10
+    assert [order for order in orders if f"| {order} |" not in documented] == []
 
 
 class TestChecks:
