@@ -20,21 +20,16 @@ if TYPE_CHECKING:
 def progress_of(file: Path) -> "Iterator[Progress | None]":
     """A progress bar on stderr, if that is a terminal, in bytes of the file."""
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bar
 
-    from worker.cli.screen import Screen
+    from worker.cli.progressbar import progress_bar
 
-    console = Screen(stderr=True)
-    if not console.is_terminal or not file.is_file():
+    if not file.is_file():
         yield None
         return
     size = file.stat().st_size
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("reading", total=size)
-        yield lambda read_bytes: bar.update(
-            task, completed=read_bytes, description="reading" if read_bytes < size else "writing"
-        )
+    with progress_bar(*columns, description="reading", total=size) as update:
+        yield lambda read_bytes: update(completed=read_bytes, description="reading" if read_bytes < size else "writing")
 
 
 def print_import(done: "Imported", file: Path) -> None:

@@ -135,11 +135,7 @@ def _one_line(text: str) -> str:
 @contextmanager
 def progress(total: int) -> "Iterator[Any]":
     """A progress bar on stderr, if that is a terminal."""
-    from rich.progress import Progress
+    from worker.cli.progressbar import progress_bar
 
-    from worker.cli.screen import Screen
-
-    console = Screen(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("measuring", total=total)
-        yield lambda: bar.advance(task)
+    with progress_bar(description="measuring", total=total) as update:
+        yield lambda: update(advance=1)

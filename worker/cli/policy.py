@@ -203,12 +203,10 @@ def replay(
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr, if that is a terminal."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from worker.cli.screen import Screen
+    from worker.cli.progressbar import progress_bar
 
     columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = Screen(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda rows: progress.update(task, advance=rows)
+    with progress_bar(*columns, total=total) as update:
+        yield lambda rows: update(advance=rows)

@@ -101,9 +101,9 @@ def scan(
 def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
     """A progress bar on stderr, if that is a terminal; a file of unknown length gets one that only moves."""
     from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-    from worker.cli.screen import Screen
+    from worker.cli.progressbar import progress_bar
 
     columns = (
         TextColumn("{task.description}"),
@@ -111,11 +111,9 @@ def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
         TextColumn("{task.completed:.1f} s of video"),
         TimeElapsedColumn(),
     )
-    console = Screen(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        total_seconds = None if media.extinf_ms is None else media.extinf_ms / 1000
-        task = progress.add_task(escape(Path(media.name).name), total=total_seconds)
-        yield lambda sample: progress.update(task, completed=sample.pts_seconds)
+    total_seconds = None if media.extinf_ms is None else media.extinf_ms / 1000
+    with progress_bar(*columns, description=escape(Path(media.name).name), total=total_seconds) as update:
+        yield lambda sample: update(completed=sample.pts_seconds)
 
 
 def _print(result: "ScanResult", findings: "Sequence[ScanFinding]", media: str, *, as_json: bool) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -32,6 +32,19 @@ class Screen(Console):
             self.width = UNBOUNDED
         elif self.width < 1:  # COLUMNS=0, as a shell without a terminal exports it
             self.width = 80
+
+    @property
+    def file(self) -> IO[str]:
+        """Where it writes: a progress bar or a live table puts a proxy of rich's before our own (`PrintableStream`),
+        and rich looks behind one of them only; ours would escape what moves the cursor."""
+        file = super().file
+        while (behind := getattr(file, "rich_proxied_file", None)) is not None:
+            file = behind
+        return file
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        self._file = new_file
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As rich's, with all but its own control codes made visible."""
