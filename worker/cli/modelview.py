@@ -22,10 +22,10 @@ def print_list(records: Sequence[Mapping[str, Any]]) -> None:
     table = Listing(
         ids("model"),
         texts("version"),
+        texts("from"),
         texts("runs"),
         fixed("weights"),
         texts("scores"),
-        texts("from"),
         left_out_first=("from", "version"),
     )
     for record in records:
@@ -41,21 +41,21 @@ def print_list(records: Sequence[Mapping[str, Any]]) -> None:
 def _list_row(record: Mapping[str, Any]) -> "list[str | Text]":
     from rich.text import Text
 
-    origin, runs = record["from"], plain(record["runs"])
+    origin, runs = Text(printable(record["from"])), Text(printable(plain(record["runs"])))
     if record["replaces"] is not None:
-        origin += f" (in place of that from {record['replaces']})"
+        origin.append(f"\nin place of that from {printable(record['replaces'])}", style="dim")
     if record["use"] == "shadow":
-        runs += ", shadow rules only"
+        runs.append("\nshadow rules only", style="dim")
     if any(label["category"] == "minor" for label in record["labels"]):
-        runs += ", only where a cascade gives cause"
+        runs.append("\nonly where a cascade gives cause", style="dim")
     needed = record["weights"] != "there" and record["runs"] != "no"
     return [
         record["name"],
         record["version"],
+        origin,
         runs,
         Text(record["weights"], style="bold red" if needed else ""),
-        ", ".join(f"{label['score']} ({label['category']})" for label in record["labels"]),
-        origin,
+        Text("\n".join(f"{label['score']} ({label['category']})" for label in record["labels"])),
     ]
 
 

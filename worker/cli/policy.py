@@ -134,7 +134,7 @@ def run_cases(
     if as_json:
         print_json({"type": "summary", "cases": total, "failed": failed})
     else:
-        typer.echo(f"{total - failed} of {counted(total, 'case')} passed")
+        typer.echo(f"{total - failed} of {total} cases passed")
     raise typer.Exit(FOUND if failed else 0)
 
 

@@ -9,11 +9,9 @@ from rich.segment import Segment
 from rich.text import Text
 
 from worker.printable import printable_lines
+from worker.tables.lines import UNBOUNDED
 
 _UNSEEN = "\N{REPLACEMENT CHARACTER}"
-
-UNBOUNDED = 1_000_000
-"""Cells of a line that goes to no terminal: a script reads a record a line, and no id is folded."""
 
 
 class Screen(Console):

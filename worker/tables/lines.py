@@ -11,6 +11,9 @@ from worker.printable import printable, printable_lines
 GAP = 2
 """Cells between two columns."""
 
+UNBOUNDED = 1_000_000
+"""Cells of a line that goes to no terminal: a script reads a record a line, and no id is folded."""
+
 TITLE, HEADING, NAME, NOTE = "bold", "bold", "dim", "dim"
 """Styles: of a table's title, of its columns' headings, of names beside values, and of what stands below."""
 
@@ -24,6 +27,11 @@ def escaped(cell: Cell) -> Text:
         return Text(printable(cell))
     visible = printable_lines(cell.plain)
     return cell if visible == cell.plain else Text(visible, cell.style)
+
+
+def on_one_line(text: Text) -> Text:
+    """Its lines side by side."""
+    return Text(", ").join(text.split("\n")) if "\n" in text.plain else text
 
 
 def width_of(text: Text) -> int:

@@ -15,10 +15,12 @@ from worker.tables.lines import (
     HEADING,
     NOTE,
     TITLE,
+    UNBOUNDED,
     Cell,
     escaped,
     fold,
     folded_lines,
+    on_one_line,
     side_by_side,
     width_of,
 )
@@ -112,6 +114,8 @@ class Listing:
         width = options.max_width
         if self._title.plain:
             yield from folded_lines(console, Text.assemble(self._title, style=TITLE), width)
+        if width >= UNBOUNDED:
+            self._rows = [([on_one_line(cell) for cell in row], style) for row, style in self._rows]
         fit = self._fit(width)
         if fit is None:
             yield from self._one_by_one(console, width)
@@ -154,8 +158,7 @@ class Listing:
                 widths[at] = max(widths[at], widest)
             else:
                 wanted[at] = max(0, max(taken[at], default=0) - widths[at])
-        share = min(1.0, spare / sum(wanted)) if sum(wanted) else 0.0
-        return tuple(width + int(share * want) for width, want in zip(widths, wanted, strict=True))
+        return tuple(width + more for width, more in zip(widths, _shares(wanted, spare), strict=True))
 
     def _record(self, console: Console, row: Sequence[Text], fit: _Fit, room: int) -> Iterator[Text]:
         columns: list[list[Text]] = []
@@ -189,3 +192,12 @@ class Listing:
             for line in record.lines(console, room):
                 line.stylize_before(style)
                 yield line
+
+
+def _shares(wanted: Sequence[int], spare: int) -> list[int]:
+    """`spare` cells among columns that want some: each gets an equal share, or what it wants where that is less."""
+    shares = [0] * len(wanted)
+    for left, at in enumerate(sorted(range(len(wanted)), key=wanted.__getitem__)):
+        shares[at] = min(wanted[at], spare // (len(wanted) - left))
+        spare -= shares[at]
+    return shares

@@ -87,6 +87,10 @@ def test_into_a_file_each_record_is_one_line() -> None:
     assert [len(line.split("  ")) >= 6 for line in lines] == [True] * 3
     assert LONGEST in lines[2]
     assert not any(line.endswith(" ") for line in lines)
+    table = Listing(ids("model"), texts("scores"), fixed("weights"))
+    table.add("age", Text("minor\nadult"), "there")
+    assert shown(table)[1:] == ["age    minor, adult  there"]
+    assert [line.split() for line in shown(table, 80)[1:]] == [["age", "minor", "there"], ["adult"]]
 
 
 @pytest.mark.parametrize(("columns", "bounded"), [("60", True), ("0", False), ("", False), ("many", False)])
