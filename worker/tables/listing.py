@@ -114,15 +114,16 @@ class Listing:
         width = options.max_width
         if self._title.plain:
             yield from folded_lines(console, Text.assemble(self._title, style=TITLE), width)
+        rows = self._rows
         if width >= UNBOUNDED:
-            self._rows = [([on_one_line(cell) for cell in row], style) for row, style in self._rows]
-        fit = self._fit(width)
+            rows = [([on_one_line(cell) for cell in row], style) for row, style in rows]
+        fit = self._fit([row for row, _ in rows], width)
         if fit is None:
-            yield from self._one_by_one(console, width)
+            yield from self._one_by_one(console, rows, width)
         else:
             headings = [Text(self._columns[at].heading, HEADING) for at in fit.shown]
             yield self._line(headings, fit)
-            for row, style in self._rows:
+            for row, style in rows:
                 for line in self._record(console, row, fit, width):
                     line.stylize_before(style)
                     yield line
@@ -133,19 +134,19 @@ class Listing:
         if self._note.plain:
             yield from folded_lines(console, Text.assemble(self._note, style=NOTE), width)
 
-    def _fit(self, width: int) -> _Fit | None:
+    def _fit(self, rows: Sequence[list[Text]], width: int) -> _Fit | None:
         """None: not even the columns that are always shown have room."""
         for number in range(len(self._left_out_first) + 1):
             left_out = self._left_out_first[:number]
             shown = tuple(at for at, column in enumerate(self._columns) if column.heading not in left_out)
-            widths = self._widths(shown, width)
+            widths = self._widths(rows, shown, width)
             if widths is not None:
                 return _Fit(shown=shown, widths=widths, left_out=left_out)
         return None
 
-    def _widths(self, shown: Sequence[int], room: int) -> tuple[int, ...] | None:
+    def _widths(self, rows: Sequence[list[Text]], shown: Sequence[int], room: int) -> tuple[int, ...] | None:
         columns = [self._columns[at] for at in shown]
-        taken = [[width_of(row[at]) for row, _ in self._rows] for at in shown]
+        taken = [[width_of(row[at]) for row in rows] for at in shown]
         widths = [column.least(of) for column, of in zip(columns, taken, strict=True)]
         spare = room - sum(widths) - GAP * (len(widths) - 1)
         if spare < 0:
@@ -181,8 +182,8 @@ class Listing:
     def _line(self, cells: Sequence[Text], fit: _Fit) -> Text:
         return side_by_side(cells, fit.widths, [self._columns[at].to_right for at in fit.shown])
 
-    def _one_by_one(self, console: Console, room: int) -> Iterator[Text]:
-        for number, (row, style) in enumerate(self._rows):
+    def _one_by_one(self, console: Console, rows: Sequence[tuple[list[Text], str]], room: int) -> Iterator[Text]:
+        for number, (row, style) in enumerate(rows):
             if number:
                 yield Text()
             record = Facts()
