@@ -7,6 +7,7 @@ from typing import NamedTuple, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from config.conditions.windows import MAX_WINDOW_SAMPLES
+from config.counts import counted
 from config.facts import VideoFrame
 
 LATE_SECONDS = 120
@@ -50,7 +51,8 @@ class Persistence(BaseModel):
         if self.of_samples is not None and ("within_seconds" in given or self.video_frames is not None):
             raise ValueError("of_samples: expected it with `hits` alone: it stands in place of within_seconds")
         if self.of_samples is not None and self.hits > self.of_samples:
-            raise ValueError(f"hits: {self.hits} of {self.of_samples} samples: expected no more hits than samples")
+            of = counted(self.of_samples, "sample")
+            raise ValueError(f"hits: {self.hits} of {of}: expected no more hits than samples")
         return self
 
     def met_by(self, seen: Iterable[Seen]) -> int | None:
@@ -117,7 +119,7 @@ def _run_at(frames: Sequence[tuple[int, str]], needed: int, within_ms: int) -> i
     return None
 
 
-def _take_one(counted: Counter[_Key], key: _Key) -> None:
-    counted[key] -= 1
-    if not counted[key]:
-        del counted[key]
+def _take_one(left: Counter[_Key], key: _Key) -> None:
+    left[key] -= 1
+    if not left[key]:
+        del left[key]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from config.counts import counted
 from models.errors import ClassifierError, InferenceError, InferenceTimeoutError, ScoreError, WeightsError
 from models.faces import FaceFinder
 from models.fitting import check_fit, input_name, input_shape, output_name
@@ -175,7 +176,7 @@ class Classifier:
     def _read(self, output: Output, values: npt.NDArray[np.float64]) -> dict[str, float]:
         """Scores of one output's numbers."""
         if len(values) != output.width:
-            raise ScoreError(f"{self.name}: expected {output.width} numbers, found {len(values)}")
+            raise ScoreError(f"{self.name}: expected {counted(output.width, 'number')}, found {len(values)}")
         if not np.isfinite(values).all():
             raise ScoreError(f"{self.name}: a score is not a number, or infinite")
         if output.activation == "softmax":

@@ -8,6 +8,7 @@ from typing import Any
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_state
 
+from config.counts import counted
 from models.errors import WeightsError
 from models.manifest import Input, Output
 from models.onnxgraph import OnnxGraph, Tensor
@@ -93,7 +94,8 @@ def _check_output(package: ModelPackage, graph: OnnxGraph, place: int, wanted: O
         numbers = prod(size or 1 for size in found.shape)
         if numbers != wanted.width:
             raise WeightsError(
-                f"{package.place('outputs', place, 'labels')}: {wanted.width} columns: the graph gives {numbers}"
+                f"{package.place('outputs', place, 'labels')}: {counted(wanted.width, 'column')}: "
+                f"the graph gives {numbers}"
             )
 
 

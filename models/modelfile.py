@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from config.counts import counted
 from config.regularfile import open_regular
 from models.errors import UnreadableError
 
@@ -44,5 +45,5 @@ def read_model_file(path: Path, *, max_bytes: int, inside: Sequence[Path] | None
         except OSError as error:
             raise UnreadableError(str(error.strerror)) from error
     if len(data) != size:
-        raise UnreadableError(f"expected {size} bytes, as it says, found others: is it being written?")
+        raise UnreadableError(f"expected {counted(size, 'byte')}, as it says, found others: is it being written?")
     return data

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from config.counts import counted
 from models import pdq_reference
 from models.errors import HashFormatError, PictureError
 from models.pdq_reference import SAMPLES, cosine_matrix, sample_positions, window_bounds
@@ -64,7 +65,7 @@ class PdqHash:
 
     def __post_init__(self) -> None:
         if len(self.bits) != BITS // 8:
-            raise HashFormatError(f"a PDQ hash of {len(self.bits)} bytes: expected {BITS // 8}")
+            raise HashFormatError(f"a PDQ hash of {counted(len(self.bits), 'byte')}: expected {BITS // 8}")
         if not 0 <= self.quality <= 100:
             raise HashFormatError(f"a PDQ quality of {self.quality}: expected 0 to 100")
 
@@ -77,7 +78,9 @@ class PdqHash:
         """
         digits = BITS // 4
         if len(text) != digits:
-            raise HashFormatError(f"expected a PDQ hash of {digits} hex digits, found {len(text)} characters")
+            raise HashFormatError(
+                f"expected a PDQ hash of {digits} hex digits, found {counted(len(text), 'character')}"
+            )
         if not set(text) <= _HEX_DIGITS:
             place = next(place for place, letter in enumerate(text) if letter not in _HEX_DIGITS)
             raise HashFormatError(f"expected a PDQ hash of {digits} hex digits, found {text[place]!r} at {place + 1}")

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from config.counts import counted
 from sampler.errors import (
     AudioOnlyError,
     EmptyInputError,
@@ -49,7 +50,7 @@ def sniff(head: bytes) -> Container:
     if head.removeprefix(b"\xef\xbb\xbf").startswith(b"WEBVTT"):
         raise AudioOnlyError("the segment is WebVTT subtitles: there are no pictures in it")
     if head[0] == TS_SYNC and len(head) < TS_PACKET_BYTES:
-        raise TruncatedError(f"the segment ends after {len(head)} bytes, within its first TS packet")
+        raise TruncatedError(f"the segment ends after {counted(len(head), 'byte')}, within its first TS packet")
     if head.lstrip()[:1] == b"<":
         raise UnsupportedContainerError("the segment is HTML or XML: expected MPEG-TS or MP4")
     raise UnsupportedContainerError("the segment is not in a container that HLS carries: expected MPEG-TS or MP4")

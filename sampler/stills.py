@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from config.counts import counted
 from sampler.confine import has_room
 from sampler.errors import (
     DecoderMemoryError,
@@ -74,7 +75,7 @@ def still_size(data: bytes) -> tuple[int, int]:
     try:
         return reader(data)
     except (struct.error, IndexError) as error:
-        raise TruncatedError(f"the picture file ends after {len(data)} bytes, within its header") from error
+        raise TruncatedError(f"the picture file ends after {counted(len(data), 'byte')}, within its header") from error
 
 
 def _png(data: bytes) -> tuple[int, int]:

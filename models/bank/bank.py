@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from config.counts import counted
 from config.facts import ALLOW, SELFTEST
 from models.bank.builtin import ALLOW_DISTANCE, BUILT_IN_SPECS, SELFTEST_ENTRIES
 from models.bank.content import Content
@@ -138,7 +139,7 @@ class Bank:
             BankError: `value` is not as long as a hash of this kind.
         """
         if len(value) != kind.size_bytes:
-            raise BankError(f"a {kind} of {len(value)} bytes: expected {kind.size_bytes}")
+            raise BankError(f"a {kind} of {counted(len(value), 'byte')}: expected {kind.size_bytes}")
         rows: list[tuple[str, Entry]] = []
         if self.snapshot is not None:
             rows += [row for row in self.snapshot.find(kind, value) if not self._is_replaced(*row)]

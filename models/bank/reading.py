@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import ValidationError
 
+from config.counts import counted
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.flat import Words
 from models.bank.table import BLOCK, Run, Table
@@ -115,7 +116,7 @@ def open_snapshot(path: Path) -> Snapshot:
         for name, file in manifest["files"].items():
             found = (path / name).stat().st_size
             if found != file["bytes"]:
-                raise SnapshotError(f"{path / name}: expected {file['bytes']} bytes, found {found}")
+                raise SnapshotError(f"{path / name}: expected {counted(file['bytes'], 'byte')}, found {found}")
         lists = [
             (
                 ListSpec.of_record(of["spec"]),

@@ -8,6 +8,7 @@ from binascii import unhexlify
 from collections.abc import Iterable
 from typing import Final
 
+from config.counts import counted
 from models.bank.entries import LARGEST_ID, HashKind
 from models.errors import ListFormatError
 
@@ -43,7 +44,9 @@ def hash_value(text: str, kind: HashKind, place: str) -> bytes:
         return value
     digits = 2 * kind.size_bytes
     if len(text) != digits:
-        raise ListFormatError(place, f"expected {kind.value} of {digits} hex digits, found {len(text)} characters")
+        raise ListFormatError(
+            place, f"expected {kind.value} of {digits} hex digits, found {counted(len(text), 'character')}"
+        )
     wrong = next(at for at, letter in enumerate(text, start=1) if letter not in "0123456789abcdefABCDEF")
     raise ListFormatError(place, f"expected {kind.value} of {digits} hex digits, found another character at {wrong}")
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Final
 
+from config.counts import counted
 from models.bank.entries import Entry, HashKind
 from models.errors import ListFormatError
 from models.formats import fields
@@ -55,7 +56,9 @@ def read_pdq(source: Source, *, video: str) -> Iterator[Record]:
         elif len(found) == len(PDQ_HEADER):
             yield _frame(video, str(number), found[0], found[1], found[2], place)
         else:
-            raise ListFormatError(place, f"expected hash or hash,quality,timestamp, found {len(found)} fields")
+            raise ListFormatError(
+                place, f"expected hash or hash,quality,timestamp, found {counted(len(found), 'field')}"
+            )
 
 
 def read_vpdq(source: Source, *, video: str) -> Iterator[Record]:
@@ -66,7 +69,9 @@ def read_vpdq(source: Source, *, video: str) -> Iterator[Record]:
     """
     for _, place, found in _rows(source, VPDQ_HEADERS):
         if len(found) != len(VPDQ_HEADERS[0]):
-            raise ListFormatError(place, f"expected frame,quality,hash,timestamp_seconds, found {len(found)} fields")
+            raise ListFormatError(
+                place, f"expected frame,quality,hash,timestamp_seconds, found {counted(len(found), 'field')}"
+            )
         frame, quality, value, seconds = found
         yield _frame(video, str(fields.frame_number(frame, place)), value, quality, seconds, place)
 
@@ -81,7 +86,7 @@ def read_signals(source: Source, *, video: str) -> Iterator[Record]:
     """
     for number, place, found in _rows(source, SIGNAL_HEADERS):
         if len(found) != len(SIGNAL_HEADERS[0]):
-            raise ListFormatError(place, f"expected signal_type,value, found {len(found)} fields")
+            raise ListFormatError(place, f"expected signal_type,value, found {counted(len(found), 'field')}")
         name, text = found
         kind = _KINDS.get(name.lower())
         if kind is not None:
@@ -118,7 +123,7 @@ def _vpdq_signal(video: str, text: str, place: str) -> Iterator[Record]:
         found = frame.split(",")
         if len(found) != len(PDQ_HEADER):
             raise ListFormatError(
-                f"{place}, frame {number}", f"expected hash,quality,seconds, found {len(found)} fields"
+                f"{place}, frame {number}", f"expected hash,quality,seconds, found {counted(len(found), 'field')}"
             )
         yield _frame(video, str(number), found[0], found[1], found[2], f"{place}, frame {number}")
 

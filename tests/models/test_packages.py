@@ -120,7 +120,7 @@ def test_shipped_manifests_fit_the_schema() -> None:
         (mean_model("NHWC"), {}, r"input: NCHW \(1, 3, 8, 8\) by layout.*the graph takes \(1, 8, 8, 3\)"),
         (mean_model(), {"input__name": "image"}, "input.name: 'image': the graph's input is 'picture'"),
         (mean_model(), {"input__dtype": "float16"}, "input.dtype: float16: the graph takes float32"),
-        (mean_model(), {"outputs": [{"labels": labels("only")}]}, "outputs.*labels: 1 columns: the graph gives 3"),
+        (mean_model(), {"outputs": [{"labels": labels("only")}]}, "outputs.*labels: 1 column: the graph gives 3"),
         (
             mean_model(),
             {"outputs": [{"name": "logits", "labels": labels("a", "b", "c")}]},

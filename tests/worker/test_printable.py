@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
+from worker.cli.progressbar import progress_bar
 from worker.cli.screen import Screen
 from worker.logsetup import STREAM_LINES_A_MINUTE, PrintableFormatter, StreamLines, escape_records
 from worker.printable import PrintableStream, printable, printable_lines
@@ -120,6 +121,26 @@ def test_a_table_shows_no_steering() -> None:
     coloured = io.StringIO()
     Screen(file=coloured, force_terminal=True, width=80, color_system="standard").print("[bold]ours[/]")
     assert coloured.getvalue() == "\x1b[1mours\x1b[0m\n"
+
+
+class Terminal(io.StringIO):
+    """What standard error is for a person."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_progress_bar_moves_the_cursor_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for an import would see `\\u001b[2K` and never the bar, for our own escaping."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", PrintableStream(terminal))
+    with progress_bar(description="a\x1b[31m[red]", total=2) as update:
+        update(advance=2)
+        sys.stderr.write(f"b{HOSTILE}\n")
+    text = terminal.getvalue()
+    assert "\x1b[2K" in text
+    assert "\\u001b[2K" not in text
+    assert "\x1b[2J" not in text
 
 
 def test_what_nobody_catches_is_escaped() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from redis import Redis
 
+from config.counts import counted
 from models.bank.bank import Bank
 from models.bank.snapshot import Snapshot, current_snapshot, open_snapshot
 from models.bank.writing import PREFIX
@@ -52,7 +53,9 @@ class Deployed:
         """Why this is not all that is in force; empty: it is."""
         if self.missing or not self.unreadable:
             return self.missing
-        return f"{self.unreadable} changes cannot be read: is this version older than the one that made them?"
+        return (
+            f"{counted(self.unreadable, 'change')} cannot be read: is this version older than the one that made them?"
+        )
 
     @property
     def degraded(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from config.counts import counted
 from config.errors import LivewardenError
 from config.settings import PREFIX, Settings
 from worker.bank.deployed import Deployed, follow
@@ -45,7 +46,7 @@ def _snapshot(deployed: Deployed, *, stored: bool) -> Diagnosis:
     if deployed.behind:
         return Diagnosis(name="hash bank", state=State.FAIL, found=f"behind: {deployed.behind}", advice=_ADVICE)
     snapshot = deployed.pointer.name or "no snapshot yet"
-    found = f"{snapshot}, {deployed.changes:,} changes since"
+    found = f"{snapshot}, {counted(deployed.changes, 'change')} since"
     if deployed.changes > TOO_MANY_CHANGES:
         return Diagnosis(
             name="hash bank",
@@ -93,6 +94,7 @@ def _files(settings: Settings, deployed: Deployed) -> Iterator[Diagnosis]:
         yield Diagnosis(
             name="lists folder",
             state=State.WARN,
-            found=f"{len(folder.changes):,} hashes in files: each worker process holds a copy, and compares with each",
+            found=f"{counted(len(folder.changes), 'hash')} in files: each worker process holds a copy, and compares "
+            "with each",
             advice="bring them into the bank with `livewarden bank import`",
         )

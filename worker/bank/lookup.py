@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from config.counts import counted
 from models.bank.bank import Bank, Match
 from models.bank.entries import HashKind
 from models.pdq import PdqHash
@@ -36,7 +37,7 @@ def parse_hash(text: str, place: str, kind: HashKind | None = None) -> tuple[Has
     chosen = next((one for one in kinds if kind is None or one is kind), None)
     if chosen is None:
         expected = "32 (MD5), 40 (SHA-1) or 64 (PDQ, SHA-256)" if kind is None else str(2 * kind.size_bytes)
-        raise BankRequestError(f"{place}: expected {expected} hex digits, found {len(text)} characters")
+        raise BankRequestError(f"{place}: expected {expected} hex digits, found {counted(len(text), 'character')}")
     try:
         value = bytes.fromhex(text)
     except ValueError:

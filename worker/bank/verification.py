@@ -7,6 +7,7 @@ from pathlib import Path
 
 from redis import Redis
 
+from config.counts import counted
 from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.entries import Entry, HashKind
@@ -59,7 +60,11 @@ def _recall(bank: Bank, name: str) -> Check:
     for entry in _spread(bank, name):
         tried += 1
         missed += not _finds(bank, name, entry)
-    return Check(name=f"list {name}", ok=not missed, found=f"{tried - missed} of {tried} entries tried were found")
+    return Check(
+        name=f"list {name}",
+        ok=not missed,
+        found=f"{tried - missed} of {counted(tried, 'entry')} tried {'was' if tried == 1 else 'were'} found",
+    )
 
 
 def _spread(bank: Bank, name: str) -> Iterator[Entry]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from config.conditions.names import unknown
+from config.counts import counted
 from config.environment import load_settings
 from config.errors import LivewardenError, PolicyError
 from config.facts import ALLOW, SELFTEST
@@ -96,7 +97,7 @@ def _store(settings: Settings) -> Diagnosis:
             found=str(error),
             advice=f"set {PREFIX}STORE_URL to where this can be written: without it nothing can be looked back on",
         )
-    kept = f"{settings.verdict_log_hours:g} hours are kept and looked back on"
+    kept = f"{counted(settings.verdict_log_hours, 'hour', 'are')} kept and looked back on"
     return Diagnosis(name="verdict log", state=State.OK, found=f"can be written; {kept}")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from redis import Redis
 
+from config.counts import counted
 from config.settings import Settings
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
@@ -39,7 +40,7 @@ def examine_failing(settings: Settings) -> Iterator[Diagnosis]:
 
 
 def _told(names: Sequence[str]) -> str:
-    return f"1 stream ({names[0]})" if len(names) == 1 else f"{len(names)} streams ({names[0]}, …)"
+    return f"{counted(len(names), 'stream')} ({names[0]}{', …' if len(names) > 1 else ''})"
 
 
 def _streams_by_problem(redis: Redis) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from config.counts import counted
 from config.settings import Settings
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
@@ -38,14 +39,14 @@ def examine_intake(settings: Settings) -> Iterator[Diagnosis]:
         yield Diagnosis(
             name="queue celery",
             state=State.WARN,
-            found=f"{astray:,} messages wait in the queue `celery`, from which nobody reads",
+            found=f"{counted(astray, 'message', 'wait')} in the queue `celery`, from which nobody reads",
             advice='a platform sends without `queue="intake"`: have it name the queue and send these again, '
             f"then delete them (`DEL {CELERY_DEFAULT}`)",
         )
     told = ", ".join(f"{reason} {count:,}" for reason, count in counts.items())
-    found = f"{length:,} messages wait; {f'refused so far: {told}' if told else 'none was refused'}"
+    found = f"{counted(length, 'message', 'wait')}; {f'refused so far: {told}' if told else 'none was refused'}"
     if new:
-        found += f"; {new:,} streams wait for their first poll, or were never read"
+        found += f"; {counted(new, 'stream', 'wait')} for their first poll, or were never read"
     if new > MANY:
         advice = "see who registers so many streams, and whether their URLs can be read: `livewarden streams list`"
     elif length > MANY:

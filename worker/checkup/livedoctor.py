@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from config.counts import counted
 from config.settings import Settings
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
@@ -151,9 +152,11 @@ def _workers(seen: _Seen) -> Diagnosis:
             return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
         if not work:
             return Diagnosis(name=name, state=State.OK, found="none runs; nothing is to be watched")
-        found = f"none runs: {_count(seen.live, 'stream')} to be watched, {_count(seen.intake, 'message')} in intake"
+        found = f"none runs: {counted(seen.live, 'stream')} to be watched, {counted(seen.intake, 'message')} in intake"
         return Diagnosis(name=name, state=State.FAIL, found=found, advice=_START)
-    found = f"{_count(len(seen.workers), 'worker')} with {_count(_processes(seen), 'process')}: {_named(seen.workers)}"
+    found = (
+        f"{counted(len(seen.workers), 'worker')} with {counted(_processes(seen), 'process')}: {_named(seen.workers)}"
+    )
     missing = [queue for queue in QUEUES if not any(queue in worker.queues for worker in seen.workers)]
     if missing:
         return Diagnosis(
@@ -200,7 +203,7 @@ def _backlog(seen: _Seen) -> Diagnosis:
     lengths = ", ".join(f"{queue} {length:,}" for queue, length in {**seen.queued, "intake": seen.intake}.items())
     age_seconds = 0.0 if seen.oldest_pending_ms is None else max(0, seen.now_ms - seen.oldest_pending_ms) / 1000
     oldest = f", the oldest {age_seconds:.0f} s old" if seen.pending else ""
-    found = f"{_count(seen.pending, 'segment')} pending{oldest}, {seen.overdue:,} overdue; messages: {lengths}"
+    found = f"{counted(seen.pending, 'segment')} pending{oldest}, {seen.overdue:,} overdue; messages: {lengths}"
     if age_seconds <= OLD_PENDING_SECONDS:
         return Diagnosis(name=name, state=State.OK, found=found)
     return Diagnosis(
@@ -232,8 +235,3 @@ def _streams(seen: _Seen) -> Diagnosis:
 
 def _named(processes: Sequence[Presence]) -> str:
     return ", ".join(one.name for one in processes[:SHOWN]) + (", …" if len(processes) > SHOWN else "")
-
-
-def _count(number: int, of: str) -> str:
-    plural = f"{of}es" if of.endswith("s") else f"{of}s"
-    return f"{number:,} {of if number == 1 else plural}"

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from config.counts import counted
 from config.policy import Policy
 from config.settings import Settings
 from worker.diagnosis import Diagnosis, State
@@ -28,7 +29,7 @@ def examine_policies(settings: Settings, policy: Policy | None) -> Iterator[Diag
         return
     name = "policy in force"
     versions = Counter(report.version for report in reports)
-    found = ", ".join(f"{version} in {count} processes" for version, count in sorted(versions.items()))
+    found = ", ".join(f"{version} in {counted(count, 'process')}" for version, count in sorted(versions.items()))
     refused = sorted({report.problem for report in reports if report.problem})
     if refused:
         yield Diagnosis(

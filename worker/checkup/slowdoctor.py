@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from redis import Redis
 
+from config.counts import counted
 from config.settings import Settings
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
@@ -40,8 +41,7 @@ def examine_slow(settings: Settings) -> Iterator[Diagnosis]:
 
 def _named(names: list[str]) -> str:
     shown = ", ".join(names[:SHOWN_STREAMS])
-    count = "1 stream" if len(names) == 1 else f"{len(names)} streams"
-    return f"{count} ({shown}{', …' if len(names) > SHOWN_STREAMS else ''})"
+    return f"{counted(len(names), 'stream')} ({shown}{', …' if len(names) > SHOWN_STREAMS else ''})"
 
 
 def _slow_streams(redis: Redis, part: SlowPart) -> list[str]:

@@ -6,24 +6,25 @@ from typing import Annotated
 
 import typer
 
+from config.counts import counted
 from worker.cli.bankpeople import app as people
-from worker.cli.banksession import format_named, print_json, session
-from worker.cli.bankview import print_import, print_table, progress_of, table_of
+from worker.cli.banksession import format_named, session
+from worker.cli.bankview import print_checks, print_import, print_lists, print_stats, progress_of
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
-from worker.printable import printable
 
 app = typer.Typer(no_args_is_help=True, help="The hash bank: lists of known material.")
 app.registered_commands += people.registered_commands
 
 ListName = Annotated[str, typer.Argument(metavar="LIST", help="1 to 100 characters of A-Z a-z 0-9 . _ -")]
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; recorded with what you do.")]
-InRole = Annotated[str, typer.Option("--role", metavar="ROLE", help="As what you do it; recorded with it.")]
+InRole = Annotated[str, typer.Option("--role", metavar="ROLE", help="Your role; recorded with what you do.")]
 OPERATOR = "operator"
 
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """Show all lists: what they hold, where they are from, and how they are compared with."""
+    """Show all lists: their size, their source, and how pictures are compared with them."""
     from worker.bank.overview import list_records
 
     with session() as now:
@@ -31,53 +32,41 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         for record in records:
             print_json(record)
-        return
-    from rich.text import Text
-
-    table = table_of("list", "entries", "source", "category", "within", "quality", "variants", "notes")
-    for record in records:
-        table.add_row(
-            record["list"],
-            f"{record['entries']:,}",
-            Text(printable(record["source"])),
-            Text(printable(record["category"])),
-            str(record["max_distance"]),
-            f"{record['min_quality']}+",
-            " ".join(record["variants"]),
-            " ".join(["[bold red]stale[/]"] * record["stale"] + ["exportable"] * record["exportable"]),
-        )
-    print_table(table)
+    else:
+        print_lists(records)
 
 
 @app.command()
 def create(
     name: ListName,
     source: Annotated[
-        str | None, typer.Option(help="Who gives it: NCMEC, IWF …; without it the list is your own.")
+        str | None, typer.Option(help="Who provides it: NCMEC, IWF …; without it the list is your own.")
     ] = None,
-    category: Annotated[str | None, typer.Option(help="What is on it.")] = None,
-    max_distance: Annotated[int | None, typer.Option(help="PDQ distance that is a match, 0 to 31; else 31.")] = None,
+    category: Annotated[str | None, typer.Option(help="What kind of material is on it.")] = None,
+    max_distance: Annotated[
+        int | None, typer.Option(help="Largest PDQ distance that is a match, 0 to 31; default 31.")
+    ] = None,
     min_quality: Annotated[
-        int | None, typer.Option(help="PDQ quality from which a picture is compared, 0 to 100; else 50.")
+        int | None, typer.Option(help="Lowest PDQ quality of a picture that is compared, 0 to 100; default 50.")
     ] = None,
     variants: Annotated[
-        list[str] | None, typer.Option(help="Turned pictures that are compared too: mirror,rotate,crop.")
+        list[str] | None, typer.Option(help="Transformed pictures that are compared too: mirror,rotate,crop.")
     ] = None,
-    owner: Annotated[str | None, typer.Option(help="Whom to ask about it.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Whom to ask about the list.")] = None,
     exportable: Annotated[
-        bool | None, typer.Option("--exportable/--not-exportable", help="Its source lets you pass it on.")
+        bool | None, typer.Option("--exportable/--not-exportable", help="Its source allows you to pass it on.")
     ] = None,
     refresh_hours: Annotated[
-        float | None, typer.Option(help="How often you mean to import it anew; later than that it is stale.")
+        float | None, typer.Option(help="How often you plan to import it again; after that it is stale.")
     ] = None,
     change: Annotated[
-        bool, typer.Option("--change", help="Of a list that is there: change what is given; its entries stay.")
+        bool, typer.Option("--change", help="Change what is given here of an existing list; its entries stay.")
     ] = False,
     by: By = OPERATOR,
     role: InRole = "",
     as_json: Json = False,
 ) -> None:
-    """Make an empty list, or say more of one that is there."""
+    """Create an empty list, or change what is recorded of an existing one."""
     from worker.bank import edits
     from worker.bank.actor import Actor
 
@@ -101,7 +90,7 @@ def create(
     if as_json:
         print_json({"list": name, **spec.model_dump(mode="json", exclude={"name"})})
     else:
-        typer.echo(f"list {name} {'has changed' if change else 'is there, and empty'}")
+        typer.echo(f"list {name} {'is changed' if change else 'is created, and empty'}")
 
 
 @app.command("import")
@@ -116,19 +105,19 @@ def import_(
         typer.Option(
             "--category",
             metavar="TEXT",
-            help="Of VICS or NCMEC, what to take (else all); may be given more than once.",
+            help="Category of VICS or NCMEC to import (default: all); may be given more than once.",
         ),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="FILE is all of the list: withdraw what it does not have.")
+        bool, typer.Option("--replace", help="FILE is the whole list: withdraw the entries that it does not have.")
     ] = False,
     by: By = OPERATOR,
     role: InRole = "",
     as_json: Json = False,
 ) -> None:
-    """Take FILE into LIST, all of it or nothing; what LIST has stays, except for what FILE withdraws.
+    """Import FILE into LIST, all of it or nothing; entries of LIST stay, except for those that FILE withdraws.
 
-    A list that is not there is made. A malformed file is refused with its place and the reason.
+    A list that does not exist is created. A malformed file is refused, with the place and the reason.
     """
     from worker.bank.actor import Actor
     from worker.bank.importing import import_file
@@ -158,7 +147,7 @@ def import_(
 @app.command()
 def export(
     name: ListName,
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Without it: standard output.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Default: standard output.")] = None,
     layout: Annotated[str, typer.Option("--format", help="csv or threatexchange.")] = "csv",
     as_json: Json = False,
 ) -> None:
@@ -186,14 +175,14 @@ def export(
     if as_json and file is not None:
         print_json({"list": name, "format": layout, "file": str(file), "entries": count})
     elif file is not None:
-        typer.echo(f"{file}: {count:,} entries of {name}")
+        typer.echo(f"{file}: {counted(count, 'entry')} of {name}")
 
 
 @app.command()
 def match(
     hashes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[HASH]…", help="PDQ, MD5, SHA-1 or SHA-256, in hex; - or none: stdin."),
+        typer.Argument(metavar="HASH", help="PDQ, MD5, SHA-1 or SHA-256, in hex; - or none: standard input."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -233,20 +222,13 @@ def stats(as_json: Json = False) -> None:
         record = overview.stats(now.redis, now.in_force.bank, now.deployed)
     if as_json:
         print_json(record)
-        return
-    from rich.text import Text
-
-    table = table_of("", "")
-    for name, value in record.items():
-        shown = ", ".join(map(str, value)) if isinstance(value, list | dict) else value
-        told = f"{shown:,}" if isinstance(shown, int) else str(shown or "none")
-        table.add_row(name.replace("_", " "), Text(printable(told)))
-    print_table(table)
+    else:
+        print_stats(record)
 
 
 @app.command()
 def verify(as_json: Json = False) -> None:
-    """Read every byte of the snapshot, and look for entries of each list. Status 1: something is wrong."""
+    """Read every byte of the snapshot, and look up entries of each list. Status 1: something is wrong."""
     from worker.bank import verification
 
     with session() as now:
@@ -255,6 +237,5 @@ def verify(as_json: Json = False) -> None:
     if as_json:
         print_json({"ok": ok, "checks": [vars(check) for check in checks]})
     else:
-        for check in checks:
-            typer.echo(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.found}")
+        print_checks(checks)
     raise typer.Exit(int(not ok))

@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.banksession import Session, print_json, session
+from worker.cli.banksession import Session, session
+from worker.cli.bankview import print_quarantined
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -25,16 +27,16 @@ Hours = Annotated[float | None, typer.Option("--hours", metavar="H", help="For h
 def add(
     name: ListName,
     text: Annotated[str, typer.Argument(metavar="HASH", help="In hex: PDQ, MD5, SHA-1 or, by --kind, SHA-256.")],
-    kind: Annotated[str | None, typer.Option(help="pdq, md5, sha1 or sha256; else by length.")] = None,
+    kind: Annotated[str | None, typer.Option(help="pdq, md5, sha1 or sha256; default: by length.")] = None,
     entry: Annotated[
-        str | None, typer.Option("--id", "--entry", metavar="ID", help="Of the entry; else it is given one.")
+        str | None, typer.Option("--id", "--entry", metavar="ID", help="Id of the entry; by default it is given one.")
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="What is known of it; may be given more than once.")] = None,
-    video: Annotated[str | None, typer.Option(help="The video that it is a frame of.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="When in that video.")] = None,
+    video: Annotated[str | None, typer.Option(help="Video of which it is a frame.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time in that video, in seconds.")] = None,
     quality: Annotated[int | None, typer.Option(min=0, max=100, help="PDQ quality; `confirmed` needs it.")] = None,
     for_list: Annotated[
-        str | None, typer.Option("--for", metavar="LIST", help="`allow`: whose match to lower.")
+        str | None, typer.Option("--for", metavar="LIST", help="For `allow`: the list whose matches are lowered.")
     ] = None,
     hours: Hours = None,
     by: ByPerson = None,
@@ -85,8 +87,10 @@ def add(
 @app.command()
 def remove(
     name: ListName,
-    entries: Annotated[list[str] | None, typer.Argument(metavar="[ENTRY]…", help="Ids of entries.")] = None,
-    whole_list: Annotated[bool, typer.Option("--whole-list", help="The list itself, with all that is in it.")] = False,
+    entries: Annotated[list[str] | None, typer.Argument(metavar="ENTRY", help="Ids of entries.")] = None,
+    whole_list: Annotated[
+        bool, typer.Option("--whole-list", help="Withdraw the list itself, with all entries.")
+    ] = False,
     by: ByPerson = None,
     role: InRole = None,
     as_json: Json = False,
@@ -111,16 +115,16 @@ def remove(
 
 @app.command()
 def quarantine(
-    name: Annotated[str | None, typer.Argument(metavar="[LIST", help="Without it: show what is in quarantine.")] = None,
-    entry: Annotated[str | None, typer.Argument(metavar="ENTRY]", help="Id of the entry.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="LIST", help="Without it: show what is in quarantine.")] = None,
+    entry: Annotated[str | None, typer.Argument(metavar="ENTRY", help="Id of the entry.")] = None,
     hours: Annotated[float, typer.Option("--hours", metavar="H", help="For how long, at most 72.")] = 24.0,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why.")] = "",
-    lift: Annotated[bool, typer.Option("--lift", help="End it before its time.")] = False,
+    lift: Annotated[bool, typer.Option("--lift", help="End the quarantine before its time.")] = False,
     by: ByPerson = None,
     role: InRole = None,
     as_json: Json = False,
 ) -> None:
-    """Have an entry that floods raise nothing for a while; its matches are recorded all the same. A lead's."""
+    """Keep an entry that floods from raising incidents for a while; matches are still recorded. For leads."""
     from dataclasses import asdict
 
     from worker.bank import people
@@ -130,12 +134,12 @@ def quarantine(
     with session() as now:
         if name is None:
             found = people.quarantined(now.redis)
-            for one in found:
-                if as_json:
+            if as_json:
+                for one in found:
                     print_json(asdict(one))
-                else:
-                    typer.echo(f"{one.list} {one.entry} until {rfc3339(one.until_ms)} by {one.by}: {one.reason}")
-            if not found and not as_json:
+            elif found:
+                print_quarantined(found)
+            else:
                 typer.echo("nothing is in quarantine")
             return
         if entry is None:
@@ -156,7 +160,7 @@ def quarantine(
 
 @app.command()
 def history(
-    name: Annotated[str | None, typer.Argument(metavar="[LIST]", help="Without it: of all lists.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="LIST", help="Default: all lists.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 100,
     as_json: Json = False,
 ) -> None:

@@ -1,12 +1,10 @@
 """What each `livewarden bank` command works with: Redis, and the bank as it is now."""
 
-import json
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from config.environment import load_settings
 from config.settings import Settings
@@ -67,11 +65,6 @@ def _store(settings: Settings) -> "ObjectStore | None":
         return ObjectStore(settings.store_url)
     except ObjectStoreError:  # told by what needs it, and by `livewarden doctor`
         return None
-
-
-def print_json(record: dict[str, Any]) -> None:
-    """One object on a line of standard output."""
-    sys.stdout.write(json.dumps(record) + "\n")
 
 
 def format_named(name: str) -> "Format":

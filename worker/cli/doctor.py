@@ -1,13 +1,15 @@
 """`livewarden doctor`: what a deployment needs, and what to do where it is missing."""
 
-import json
 import os
-import sys
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
+from config.counts import counted
 from worker.cli.ending import end_where_stuck
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -25,23 +27,26 @@ def doctor(as_json: Json = False) -> None:
     diagnoses = list(examine(os.environ, when_stuck=end_where_stuck))
     if as_json:
         for diagnosis in diagnoses:
-            sys.stdout.write(json.dumps({"type": "check", **vars(diagnosis)}) + "\n")
+            print_json({"type": "check", **vars(diagnosis)})
     else:
-        _print_table(diagnoses)
+        _print_checks(diagnoses)
     raise typer.Exit(int(any(diagnosis.state == State.FAIL for diagnosis in diagnoses)))
 
 
-def _print_table(diagnoses: "list[Diagnosis]") -> None:
-    from rich.table import Table
+def _print_checks(diagnoses: "Sequence[Diagnosis]") -> None:
     from rich.text import Text
 
     from worker.cli.screen import Screen
+    from worker.diagnosis import State
+    from worker.tables.checks import Checks
+    from worker.tables.lines import blocks
 
-    styles = {"ok": "green", "warn": "yellow", "fail": "bold red"}
-    table = Table(show_lines=True)
-    for heading in ("", "check", "found", "what to do"):
-        table.add_column(heading)
-    for diagnosis in diagnoses:
-        state = str(diagnosis.state)
-        table.add_row(Text(state, styles[state]), Text(diagnosis.name), Text(diagnosis.found), Text(diagnosis.advice))
-    Screen().print(table)
+    styles = {State.OK: "green", State.WARN: "yellow", State.FAIL: "bold red"}
+    checks = Checks()
+    for one in diagnoses:
+        state = Text(str(one.state), styles[one.state])
+        checks.add(state, one.name, one.found, advice=one.advice, well=one.state == State.OK)
+    number = Counter(one.state for one in diagnoses)
+    warnings, failures = counted(number[State.WARN], "warning"), counted(number[State.FAIL], "failure")
+    told = f"{counted(len(diagnoses), 'check')}: {number[State.OK]} ok, {warnings}, {failures}"
+    Screen().print(blocks(checks, Text(told, "bold")))

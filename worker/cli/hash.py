@@ -11,12 +11,12 @@ from worker.printable import printable
 
 
 def hash_images(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Picture files: PNG, JPEG, WebP, BMP …")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Picture files: PNG, JPEG, WebP, BMP …")],
 ) -> None:
     """Print the PDQ hash, its quality and the path of each picture, one a line.
 
-    A picture that cannot be hashed is told on stderr; the others are printed, and the status is 2. A quality under 50
-    means that there is too little in the picture to be matched.
+    A picture that cannot be hashed is reported on stderr; the others are printed, and the status is 2. A quality under
+    50 means that there is too little in the picture to be matched.
     """
     from models.pdq import hash_rgb
     from sampler.decoder import Decoder

@@ -40,6 +40,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     help="Watches live streams for child sexual exploitation and abuse, and brings what it finds to people who decide.",
 )
 

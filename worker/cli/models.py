@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.ending import end_where_stuck
-from worker.cli.modelview import print_benched, print_explained, print_json, print_list, progress, verify_line
+from worker.cli.jsonlines import print_json
+from worker.cli.modelview import print_benched, print_explained, print_list, progress, verify_line
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from models.package import ModelPackage
     from models.shelf import Broken
 
-app = typer.Typer(no_args_is_help=True, help="Classifiers: which there are, what they are, and what they cost.")
+_print_json = partial(print_json, ascii_only=False, at_once=True)
+
+app = typer.Typer(no_args_is_help=True, help="Classifiers: list, verify, measure and explain them.")
 
 NOT_OK = 1
 """Exit status of `list` and `verify` where a manifest or the policy is not usable, or a model not what it should be."""
@@ -28,12 +31,12 @@ BENCH_SIZES = ((1280, 720), (640, 360))
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[MODEL…]", help="Names, or paths of manifests; default: the models that run."),
+    typer.Argument(metavar="MODEL", help="Names, or paths of manifests; default: the models that run."),
 ]
 NamesAndFolders = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[MODEL…]", help="Names, or paths of manifests and folders of them; default: the models that run."
+        metavar="MODEL", help="Names, or paths of manifests and folders of them; default: the models that run."
     ),
 ]
 
@@ -140,7 +143,7 @@ class _Known:
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """Show all classifiers: where they are from, what they score, and on which pictures they run.
+    """List all classifiers: where they come from, what they score, and on which pictures they run.
 
     Status 1: a manifest is not usable, or the policy asks of models what it may not; no worker starts then.
     """
@@ -154,7 +157,7 @@ def list_(as_json: Json = False) -> None:
     records += map(broken_record, known.broken)
     if as_json:
         for record in records:
-            print_json(record)
+            _print_json(record)
     else:
         print_list(records)
     if known.tell_refused() or known.broken:
@@ -163,7 +166,7 @@ def list_(as_json: Json = False) -> None:
 
 @app.command()
 def verify(models: NamesAndFolders = None, as_json: Json = False) -> None:
-    """Check digests, compare manifests with graphs, and let each model look at a black picture and the test card.
+    """Check digests, compare manifests with graphs, and run each model on a black picture and the test card.
 
     Status 1: a manifest is not usable, or a model is not what its manifest says, or takes longer than that allows.
     """
@@ -172,7 +175,7 @@ def verify(models: NamesAndFolders = None, as_json: Json = False) -> None:
 
     def tell(record: dict[str, Any]) -> None:
         if as_json:
-            print_json(record)
+            _print_json(record)
         else:
             typer.echo(verify_line(record))
 
@@ -198,7 +201,7 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, help="How often each is measured.")] = 30,
     as_json: Json = False,
 ) -> None:
-    """Measure what models take for a picture, beside the bare run of the network."""
+    """Measure the time that models take for a picture, beside the bare run of the network."""
     from worker.modelreport import time_model
 
     classifiers = _Known().classifiers(models)
@@ -211,7 +214,7 @@ def bench(
                 records.append({"name": classifier.name} | timing.to_record())
                 advance()
                 if as_json:
-                    print_json(records[-1])
+                    _print_json(records[-1])
     if not as_json:
         print_benched(records)
 
@@ -220,11 +223,11 @@ def bench(
 def explain(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Its name, or the path of its manifest.")],
     picture: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Let it look at a picture, and print its scores.")
+        Path | None, typer.Option(metavar="FILE", help="Run it on a picture, and print its scores.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a model is for, what it was measured on, what it cannot do, and how a picture comes to it."""
+    """Explain what a model is for, what it was measured on, its limits, and how pictures are preprocessed."""
     from worker.modelreport import explain_record, runs
 
     known = _Known()
@@ -233,7 +236,7 @@ def explain(
     if picture is not None:
         record["scores"] = _scores_of(known.classifier(package), picture)
     if as_json:
-        print_json(record)
+        _print_json(record)
     else:
         print_explained(package, record)
     known.tell_refused()

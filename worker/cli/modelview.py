@@ -1,7 +1,5 @@
 """How `livewarden models` shows its records to people. What a manifest says is data, never markup."""
 
-import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,30 +17,41 @@ def print_list(records: Sequence[Mapping[str, Any]]) -> None:
     from rich.text import Text
 
     from worker.cli.screen import Screen
+    from worker.tables.listing import Listing, fixed, ids, texts
 
-    rows = [_list_row(record) for record in records if record["ok"]]
+    table = Listing(
+        ids("model"),
+        texts("version"),
+        texts("from"),
+        texts("runs"),
+        fixed("weights"),
+        texts("scores"),
+        left_out_first=("from", "version"),
+    )
+    for record in records:
+        if record["ok"]:
+            table.add(*_list_row(record))
     console = Screen()
-    _print_table(("model", "version", "from", "runs", "weights", "scores"), rows)
+    console.print(table)
     for record in records:
         if not record["ok"]:
             console.print(Text(verify_line(record), style="bold red"))
 
 
-def _list_row(record: Mapping[str, Any]) -> "list[Text]":
+def _list_row(record: Mapping[str, Any]) -> "list[str | Text]":
     from rich.text import Text
 
-    origin = Text(printable(record["from"]))
+    origin, runs = Text(printable(record["from"])), Text(printable(plain(record["runs"])))
     if record["replaces"] is not None:
         origin.append(f"\nin place of that from {printable(record['replaces'])}", style="dim")
-    runs = Text(printable(plain(record["runs"])))
     if record["use"] == "shadow":
         runs.append("\nshadow rules only", style="dim")
     if any(label["category"] == "minor" for label in record["labels"]):
         runs.append("\nonly where a cascade gives cause", style="dim")
     needed = record["weights"] != "there" and record["runs"] != "no"
     return [
-        Text(record["name"]),
-        Text(printable(record["version"])),
+        record["name"],
+        record["version"],
         origin,
         runs,
         Text(record["weights"], style="bold red" if needed else ""),
@@ -65,20 +74,20 @@ def verify_line(record: Mapping[str, Any]) -> str:
 
 def print_benched(records: Sequence[Mapping[str, Any]]) -> None:
     """What pictures cost, in a table."""
-    from rich.text import Text
+    from worker.cli.screen import Screen
+    from worker.tables.listing import Listing, ids, numbers
 
-    rows = [
-        [
-            Text(record["name"]),
-            Text(record["size"]),
-            Text(f"{record['run_ms']:.2f}"),
-            Text(f"{record['picture_ms']:.2f}"),
-            Text(f"{record['ratio']:.2f}"),
-            Text(f"{record['pictures_per_second']:.0f}"),
-        ]
-        for record in records
-    ]
-    _print_table(("model", "picture", "network ms", "in all ms", "ratio", "a second"), rows)
+    table = Listing(ids("model"), *map(numbers, ("picture", "network", "in all", "ratio", "a second")))
+    for record in records:
+        table.add(
+            record["name"],
+            record["size"],
+            f"{record['run_ms']:.2f} ms",
+            f"{record['picture_ms']:.2f} ms",
+            f"{record['ratio']:.2f}",
+            f"{record['pictures_per_second']:.0f}",
+        )
+    Screen().print(table)
 
 
 def print_explained(package: "ModelPackage", record: Mapping[str, Any]) -> None:
@@ -105,8 +114,8 @@ def print_explained(package: "ModelPackage", record: Mapping[str, Any]) -> None:
     tell(_one_line(f"source: {manifest.source}"))
     points("is for", manifest.intended_use)
     points("was measured on", manifest.validated_for)
-    points("cannot be taken for more: known limits", manifest.known_limits)
-    points("a picture comes to it", picture_steps(manifest))
+    points("known limits", manifest.known_limits)
+    points("preprocessing", picture_steps(manifest))
     points("scores", [f"{label['score']}: {label['category']}" for label in record["labels"]])
     for name, score in record.get("scores", {}).items():
         tell(f"{name} = {score:.4f}")
@@ -126,29 +135,7 @@ def _one_line(text: str) -> str:
 @contextmanager
 def progress(total: int) -> "Iterator[Any]":
     """A progress bar on stderr, if that is a terminal."""
-    from rich.progress import Progress
+    from worker.cli.progressbar import progress_bar
 
-    from worker.cli.screen import Screen
-
-    console = Screen(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("measuring", total=total)
-        yield lambda: bar.advance(task)
-
-
-def _print_table(headings: Sequence[str], rows: "Sequence[Sequence[Text]]") -> None:
-    from rich import box
-    from rich.table import Table
-
-    from worker.cli.screen import Screen
-
-    table = Table(*headings, box=box.SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*row)
-    Screen().print(table)
-
-
-def print_json(record: Mapping[str, Any]) -> None:
-    """One object on a line of its own, at once."""
-    sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    with progress_bar(description="measuring", total=total) as update:
+        yield lambda: update(advance=1)

@@ -1,21 +1,21 @@
 """`livewarden policy`: what policy people do with a policy before it goes live."""
 
-import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from config.counts import counted
 from config.documents.mistakes import Mistake
 from config.errors import PolicyError
 from config.settings import Settings
 from worker.cli.ago import seconds_of
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
 from worker.printable import printable
 
@@ -29,10 +29,6 @@ PolicyFile = Annotated[
 ]
 
 
-def _print_json(record: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(record) + "\n")
-
-
 @app.command()
 def check(
     file: Annotated[
@@ -40,10 +36,10 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say all that is wrong with a policy, with line and column, or what it does.
+    """Report all mistakes of a policy, with line and column; without any, show what its rules do.
 
-    Status 1: it has mistakes, and no worker would take it. Else 0, also where a rule asks for a score that is always
-    0.0, which is told.
+    Status 1: it has mistakes, and no worker would take it. Else 0, also with warnings: a rule asks for a score that
+    is always 0.0.
     """
     from config.policy import policy_name, read_policy
     from worker.policy.judging import read_policy_and_models
@@ -62,9 +58,9 @@ def check(
     unknown = [(rule.name, score) for rule in policy.rules for score in sorted(rule.condition.scores - given)]
     if as_json:
         for rule_name, score in unknown:
-            _print_json({"type": "warning", "file": name, "rule": rule_name, "text": _always_0(score)})
+            print_json({"type": "warning", "file": name, "rule": rule_name, "text": _always_0(score)})
         rules = [{"rule": rule.name, "severity": rule.severity, "mode": rule.mode} for rule in policy.rules]
-        _print_json({"type": "policy", "file": name, "ok": True, "version": policy.version, "rules": rules})
+        print_json({"type": "policy", "file": name, "ok": True, "version": policy.version, "rules": rules})
     else:
         from worker.cli.screen import Screen
 
@@ -84,28 +80,27 @@ def _print_mistakes(error: PolicyError, name: str, *, as_json: bool) -> bool:
     mistakes = error.mistakes or (Mistake(text=str(error)),)
     for one in mistakes:
         if as_json:
-            _print_json({"type": "mistake", "file": name, **asdict(one)})
+            print_json({"type": "mistake", "file": name, **asdict(one)})
             continue
         place = ":".join(str(part) for part in (name, one.line, one.column) if part is not None)
         of = f"rule {one.rule!r}: " if one.rule else f"{one.field}: " if one.field else ""
         typer.echo(f"{place}: {of}{one.text}")
     if as_json:
-        _print_json({"type": "policy", "file": name, "ok": False, "mistakes": len(mistakes)})
+        print_json({"type": "policy", "file": name, "ok": False, "mistakes": len(mistakes)})
     else:
-        number = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        typer.echo(f"{number}: no worker takes this policy")
+        typer.echo(f"{counted(len(mistakes), 'mistake')}: no worker takes this policy")
     return True
 
 
 @app.command("test")
 def run_cases(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Cases in YAML; without any those shipped.")
+        list[Path] | None, typer.Argument(metavar="FILE", help="Cases in YAML; default: those that ship.")
     ] = None,
     policy: PolicyFile = None,
     as_json: Json = False,
 ) -> None:
-    """Go through test cases of a policy: streams that are made up, and what is to be raised on them.
+    """Run the test cases of a policy: made-up streams, and what must be raised on them.
 
     Status 1: a case fails. Else 0.
     """
@@ -132,12 +127,12 @@ def run_cases(
             total += 1
             failed += not outcome.passed
             if as_json:
-                _print_json(case_record(outcome, str(path), tried.version))
+                print_json(case_record(outcome, str(path), tried.version))
             else:
                 for text in case_lines(outcome, str(path)):
                     typer.echo(text)
     if as_json:
-        _print_json({"type": "summary", "cases": total, "failed": failed})
+        print_json({"type": "summary", "cases": total, "failed": failed})
     else:
         typer.echo(f"{total - failed} of {total} cases passed")
     raise typer.Exit(FOUND if failed else 0)
@@ -145,7 +140,7 @@ def run_cases(
 
 def _print_doubtful(mistake: Mistake, name: str, *, as_json: bool) -> None:
     if as_json:
-        _print_json({"type": "warning", "file": name, **asdict(mistake)})
+        print_json({"type": "warning", "file": name, **asdict(mistake)})
     else:
         typer.echo(f"{name}:{mistake.line}:{mistake.column}: {mistake.text}")
 
@@ -160,10 +155,10 @@ def replay(
     as_json: Json = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Draw how scores were distributed, and where rules cut: .png, .pdf, .webp …"),
+        typer.Option(metavar="FILE", help="Draw the distribution of scores, and where rules cut: .png, .pdf, .webp …"),
     ] = None,
 ) -> None:
-    """Say what a policy would have raised on what was seen, beside what was raised.
+    """Compare what a policy would have raised on logged pictures with what was raised.
 
     Reads the verdict log in LIVEWARDEN_STORE_URL only: it changes nothing, and calls nobody.
     """
@@ -172,7 +167,6 @@ def replay(
     from worker.replay.oldpolicy import load_tried_policy
     from worker.replay.report import report
     from worker.replay.scoreplot import format_of, score_plot
-    from worker.replay.thresholds import thresholds
 
     settings = Settings.from_mapping(os.environ)
     now_ms = round(time.time() * 1000)
@@ -196,26 +190,23 @@ def replay(
         result = replaying.replay(settings.store_url, tried, times, rows=rows, advance=advance)
     if as_json:
         for record in result.records():
-            _print_json(record)
+            print_json(record)
     else:
         from worker.cli.screen import Screen
 
         Screen().print(report(result))
     if plot is not None:
-        drawn = [threshold for rule in tried.rules for threshold in thresholds(rule)]
-        title = f"Policy {tried.version}, from {since} ago to {until} ago, {result.rows:,} pictures"
-        write_file(plot, score_plot(result.scores.counts, drawn, title=title, file_format=drawn_as))
+        title = f"Policy {tried.version}, from {since} ago to {until} ago, {counted(result.rows, 'picture')}"
+        write_file(plot, score_plot(result.scores, title=title, file_format=drawn_as))
 
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr, if that is a terminal."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from worker.cli.screen import Screen
+    from worker.cli.progressbar import progress_bar
 
     columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console = Screen(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda rows: progress.update(task, advance=rows)
+    with progress_bar(*columns, total=total) as update:
+        yield lambda rows: update(advance=rows)

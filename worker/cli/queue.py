@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from config.counts import counted
 from worker.cli.options import Json
 from worker.cli.queuehold import By, IncidentId
 from worker.cli.queuehold import app as hold
-from worker.printable import printable
 
 if TYPE_CHECKING:
     from redis import Redis
-    from rich.table import Table
     from rich.text import Text
 
     from config.settings import Settings
+    from worker.tables.facts import Facts
 
 app = typer.Typer(no_args_is_help=True, help="Take incidents, decide them, and follow the queue.")
 
@@ -128,11 +128,11 @@ def list_(as_json: Json = False) -> None:
     """Show the incidents that nobody has decided, in the order in which they are taken."""
     from dataclasses import asdict
 
-    from rich.table import Table
     from rich.text import Text
 
     from worker.cli.screen import Screen, badge
     from worker.queue.taking import open_incidents
+    from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
     incidents = open_incidents(queue_redis())
     if as_json:
@@ -142,21 +142,26 @@ def list_(as_json: Json = False) -> None:
     if not incidents:
         typer.echo("no open incidents")
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("severity", "incident", "age", "hits"):
-        table.add_column(heading, no_wrap=True)  # an incident's ID is typed by people: all of it
-    for heading in ("stream", "rule", "held by"):
-        table.add_column(heading, overflow="fold")
+    table = Listing(
+        fixed("severity"),
+        ids("incident"),
+        numbers("age"),
+        numbers("hits"),
+        ids("stream"),
+        ids("rule"),
+        texts("held by"),
+        left_out_first=("hits", "held by", "age", "rule"),
+    )
     for incident in incidents:
         held = f"{incident.holder} for {span(incident.lease_seconds)}" if incident.holder else ""
-        table.add_row(
+        table.add(
             _severity(incident.severity),
             incident.incident_id,
             span(incident.age_seconds),
             str(incident.hits),
             Text(incident.stream_id) + _others(incident.streams) + badge(incident.purpose),
             incident.rule,
-            Text(printable(held)),
+            held,
         )
     Screen().print(table)
 
@@ -199,36 +204,34 @@ def _row(event: dict[str, Any]) -> "Text":
     )
 
 
-def incident_table(data: dict[str, Any]) -> "Table":
+def incident_facts(data: dict[str, Any]) -> "Facts":
     """An incident as a person reads it, by the `data` of an escalation event: labels only, no picture."""
-    from rich.table import Table
     from rich.text import Text
 
     from worker.cli.screen import badge
+    from worker.tables.facts import Facts
 
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row("incident", data["incident_id"])
-    table.add_row("severity", _severity(data["severity"]))
-    table.add_row("stream", Text(data["stream_id"]) + badge(data["purpose"]))
+    table = Facts()
+    table.add("incident", data["incident_id"])
+    table.add("severity", _severity(data["severity"]))
+    table.add("stream", Text(data["stream_id"]) + badge(data["purpose"]))
     if "streams" in data:
-        table.add_row("streams", Text(f"{data['streams_total']}: {', '.join(data['streams'])}"))
-    table.add_row("rule", Text(data["rule"]))
+        table.add("streams", f"{data['streams_total']}: {', '.join(data['streams'])}")
+    table.add("rule", data["rule"])
     if "needs_role" in data:
-        table.add_row("for", Text(f"a {data['needs_role']}", style="bold"))
+        table.add("for", Text(f"a {data['needs_role']}", style="bold"))
     for match in data["matches"]:
-        table.add_row("match", Text(printable(_match(match))))
+        table.add("match", _match(match))
     for name, score in data["scores"].items():
-        table.add_row("score", Text(f"{printable(name)} {score:.3f}"))
+        table.add("score", f"{name} {score:.3f}")
     times = data["times"]
     if "gap" in data:
-        table.add_row("not seen", Text(f"since {data['gap']['since']}: {printable(data['gap']['reason'])}"))
+        table.add("not seen", f"since {data['gap']['since']}: {data['gap']['reason']}")
     else:
-        table.add_row("seen", f"{times['captured_first']} to {times['captured_last']}, {data['hits']} pictures")
-    table.add_row("raised", times["raised"])
+        table.add("seen", f"{times['captured_first']} to {times['captured_last']}, {counted(data['hits'], 'picture')}")
+    table.add("raised", times["raised"])
     if data["degraded"]:
-        table.add_row("degraded", Text(printable(", ".join(data["degraded"])), style="yellow"))
+        table.add("degraded", Text(", ".join(data["degraded"]), style="yellow"))
     return table
 
 
@@ -239,7 +242,7 @@ def _show_incident(event: dict[str, Any]) -> None:
 
     data = event["data"]
     console = Screen()
-    console.print(incident_table(data))
+    console.print(incident_facts(data))
     console.print(Text(f"\nlivewarden queue decide {data['incident_id']} OUTCOME --by NAME", style="dim"))
 
 

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.options import Json
-from worker.printable import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from worker.tables.facts import Facts
 
 app = typer.Typer()
 
@@ -84,26 +83,26 @@ def _print_page(record: dict[str, Any]) -> None:
     """An incident as a person reads it: labels only, no picture."""
     from rich.text import Text
 
-    from worker.cli.queue import incident_table, span
+    from worker.cli.queue import incident_facts, span
     from worker.cli.screen import Screen
 
     event = record["event"]
-    table = _plain_table(record) if event is None else incident_table(event["data"])
-    table.add_row("state", Text(printable(_state(record)), style="bold"))
+    table = _plain_facts(record) if event is None else incident_facts(event["data"])
+    table.add("state", Text(_state(record), style="bold"))
     if record["changed"]:
-        table.add_row("", Text(printable(f"changed since {record['holder']} was given it"), style="yellow"))
+        table.add("", Text(f"changed since {record['holder']} was given it", style="yellow"))
     if record["holder"] is not None:
-        table.add_row("lease", f"until {record['lease_until']}, another {span(record['lease_seconds'])}")
+        table.add("lease", f"until {record['lease_until']}, another {span(record['lease_seconds'])}")
     for one in record["published"]:
         kind = str(one["type"]).removeprefix("livewarden.escalation.").removesuffix(".v1")
-        table.add_row("published", Text(printable(f"{one['published']}  {kind}, {one['severity']}")))
+        table.add("published", f"{one['published']}  {kind}, {one['severity']}")
     for one in record["decisions"]:
         was = "" if one["previous_outcome"] is None else f", was {one['previous_outcome']}"
         note = f": {one['note']}" if one["note"] else ""
         told = f"{one['decided']}  {one['outcome']}{was}, by {one['decided_by']}{note}"
-        table.add_row("decided", Text(printable(told)))
+        table.add("decided", told)
     if record["kept_until"] is not None:
-        table.add_row("kept until", record["kept_until"])
+        table.add("kept until", record["kept_until"])
     Screen().print(table)
 
 
@@ -115,14 +114,11 @@ def _state(record: dict[str, Any]) -> str:
     return "open, held by nobody"
 
 
-def _plain_table(record: dict[str, Any]) -> "Table":
+def _plain_facts(record: dict[str, Any]) -> "Facts":
     """Where its newest event cannot be read."""
-    from rich.table import Table
-    from rich.text import Text
+    from worker.tables.facts import Facts
 
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    table = Facts()
     for heading in ("incident_id", "severity", "stream_id", "rule", "raised"):
-        table.add_row(heading.removesuffix("_id"), Text(printable(str(record[heading]))))
+        table.add(heading.removesuffix("_id"), str(record[heading]))
     return table

@@ -1,14 +1,14 @@
 """`livewarden sample`: which pictures the sampler takes of a file, and why."""
 
-import json
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from config.counts import counted
 from config.settings import Settings
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json, ProfileName, chosen_profile
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def sample(
 ) -> None:
     """Print the sampling plan of MEDIA as it was executed: one line a picture, then a summary.
 
-    Status 2 if MEDIA cannot be looked at.
+    Status 2 if MEDIA cannot be decoded.
     """
     import secrets
     from time import process_time
@@ -59,7 +59,7 @@ def sample(
     records.sort(key=lambda record: record["pts_seconds"])
     if as_json:
         for record in (*records, summary):
-            sys.stdout.write(json.dumps(record) + "\n")
+            print_json(record)
     else:
         _print_table(records, summary)
     if plot is not None:
@@ -92,21 +92,21 @@ def _summary(segment: "SampledSegment", samples: int, cpu_seconds: dict[str, flo
 
 
 def _print_table(records: list[dict[str, Any]], summary: dict[str, Any]) -> None:
-    from rich.table import Table
+    from rich.text import Text
 
     from worker.cli.screen import Screen
+    from worker.tables.lines import blocks
+    from worker.tables.listing import Listing, fixed, numbers
 
-    table = Table(title="Pictures taken", title_justify="left")
-    for heading in ("seconds", "reason", "keyframe", "size"):
-        table.add_column(heading, justify="right" if heading in {"seconds", "size"} else "left")
+    table = Listing(numbers("at"), fixed("reason"), fixed("keyframe"), numbers("size"), title="Pictures taken")
     for record in records:
         size = f"{record['width']}×{record['height']}"
-        table.add_row(f"{record['pts_seconds']:.3f}", record["reason"], "yes" if record["keyframe"] else "", size)
-    console = Screen()
-    console.print(table)
+        table.add(f"{record['pts_seconds']:.3f} s", record["reason"], "yes" if record["keyframe"] else "", size)
     share = summary["frames_decoded"] / summary["frames_total"]
-    console.print(
-        f"{summary['samples']} pictures of {summary['duration_seconds']:.2f} s, at most "
-        f"{summary['max_gap_seconds']:.2f} s apart; {summary['frames_decoded']} of {summary['frames_total']} frames "
-        f"decoded ({share:.0%}); CPU {summary['cpu_seconds']['total']:.3f} s"
+    told = (
+        f"{counted(summary['samples'], 'picture')} of {summary['duration_seconds']:.2f} s, at most "
+        f"{summary['max_gap_seconds']:.2f} s apart; {summary['frames_decoded']:,} of "
+        f"{counted(summary['frames_total'], 'frame')} decoded ({share:.0%}); CPU "
+        f"{summary['cpu_seconds']['total']:.3f} s"
     )
+    Screen().print(blocks(table, Text(told)))

@@ -1,9 +1,7 @@
 """`livewarden scan`: the pipeline on a file, a segment or a playlist, without Redis."""
 
-import json
 import os
 import secrets
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ import typer
 
 from config.environment import load_settings
 from worker.cli.ending import end_where_stuck
+from worker.cli.jsonlines import print_json
 from worker.cli.options import Json, ProfileName, chosen_profile
 
 if TYPE_CHECKING:
@@ -30,10 +29,10 @@ def scan(
     as_json: Json = False,
     lists: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of hash lists, NAME.csv each.")] = None,
     contact_sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.png", help="Write a picture sheet of the samples, grey and blurred.")
+        Path | None, typer.Option(metavar="FILE.png", help="Write a contact sheet of the samples, grey and blurred.")
     ] = None,
     clear: Annotated[
-        bool, typer.Option("--clear", help="Leave the sheet clear; refused if anything but the test card was found.")
+        bool, typer.Option("--clear", help="Do not blur the sheet; refused if anything but the test card was found.")
     ] = False,
     profile: ProfileName = None,
 ) -> None:
@@ -102,9 +101,9 @@ def scan(
 def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
     """A progress bar on stderr, if that is a terminal; a file of unknown length gets one that only moves."""
     from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-    from worker.cli.screen import Screen
+    from worker.cli.progressbar import progress_bar
 
     columns = (
         TextColumn("{task.description}"),
@@ -112,11 +111,9 @@ def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
         TextColumn("{task.completed:.1f} s of video"),
         TimeElapsedColumn(),
     )
-    console = Screen(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        total_seconds = None if media.extinf_ms is None else media.extinf_ms / 1000
-        task = progress.add_task(escape(Path(media.name).name), total=total_seconds)
-        yield lambda sample: progress.update(task, completed=sample.pts_seconds)
+    total_seconds = None if media.extinf_ms is None else media.extinf_ms / 1000
+    with progress_bar(*columns, description=escape(Path(media.name).name), total=total_seconds) as update:
+        yield lambda sample: update(completed=sample.pts_seconds)
 
 
 def _print(result: "ScanResult", findings: "Sequence[ScanFinding]", media: str, *, as_json: bool) -> None:
@@ -130,7 +127,7 @@ def _print(result: "ScanResult", findings: "Sequence[ScanFinding]", media: str, 
     records += [sample.to_record() for sample in result.samples]
     records += [finding.to_record() for finding in findings]
     for record in (*records, result.summary()):
-        sys.stdout.write(json.dumps(record) + "\n")
+        print_json(record)
     for line in unseen_lines(result.unseen):
         typer.echo(f"livewarden: {line}", err=True)
     for problem in sorted(result.degraded):

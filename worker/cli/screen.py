@@ -1,12 +1,15 @@
 """Rich's console, through which only visible characters go."""
 
+import os
 from collections.abc import Iterable
+from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
 from worker.printable import printable_lines
+from worker.tables.lines import UNBOUNDED
 
 _UNSEEN = "\N{REPLACEMENT CHARACTER}"
 
@@ -16,7 +19,30 @@ class Screen(Console):
 
     Rich hands control characters in texts on as they are. Here each becomes one visible character, so that tables keep
     their shape; whoever wants to show which one it was, calls `printable` before.
+
+    Output that is piped or goes to a file has no width, unless COLUMNS says one.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        told = os.environ.get("COLUMNS", "")  # as rich reads it
+        if "width" not in options and not self.is_terminal and not (told.isascii() and told.isdigit() and int(told)):
+            self.width = UNBOUNDED
+        elif self.width < 1:  # COLUMNS=0, as a shell without a terminal exports it
+            self.width = 80
+
+    @property
+    def file(self) -> IO[str]:
+        """Where it writes: a progress bar or a live table puts a proxy of rich's before our own (`PrintableStream`),
+        and rich looks behind one of them only; ours would escape what moves the cursor."""
+        file = super().file
+        while (behind := getattr(file, "rich_proxied_file", None)) is not None:
+            file = behind
+        return file
+
+    @file.setter
+    def file(self, new_file: IO[str]) -> None:
+        self._file = new_file
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As rich's, with all but its own control codes made visible."""
@@ -33,4 +59,4 @@ def _visible(text: str) -> str:
 
 def badge(purpose: str) -> Text:
     """Stands behind a stream's ID: what is not real must not be taken for it."""
-    return Text() if purpose == "live" else Text.assemble(" ", (f" {purpose.upper()} ", "black on green"))
+    return Text() if purpose == "live" else Text.assemble(" ", (purpose.upper(), "black on green"))

@@ -3,21 +3,27 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from worker.cli.screen import Screen
 from worker.streams.coverage import KINDS
 from worker.streams.totals import COUNTED, DayTotals
+from worker.tables.listing import Listing, fixed, ids, numbers
 
 
 def print_totals(found: Sequence[DayTotals]) -> None:
     """Each day in hours, then what was raised and decided in all of them."""
     screen = Screen()
-    days = Table("date", box=None, pad_edge=False)
-    for heading in ("streams", "hours", "moderated", *KINDS, "raised", "decided"):
-        days.add_column(heading, justify="right")
+    days = Listing(
+        fixed("date"),
+        numbers("streams"),
+        numbers("hours"),
+        numbers("moderated"),
+        *(numbers(kind) for kind in KINDS),
+        numbers("raised"),
+        numbers("decided"),
+        left_out_first=("streams", "decided", *KINDS),
+    )
     for one in found:
-        days.add_row(
+        days.add(
             one.day.isoformat(),
             f"{one.streams:,}",
             _hours(one.seconds.get("elapsed", 0.0)),
@@ -33,10 +39,13 @@ def print_totals(found: Sequence[DayTotals]) -> None:
             for row in one.counts[what]:
                 summed[tuple(str(row[heading]) for heading in headings)] += int(row["count"])
         if summed:
-            table = Table(*headings, box=None, pad_edge=False)
-            table.add_column(what, justify="right")
+            table = Listing(
+                *(ids(heading) for heading in headings),
+                numbers(what.removesuffix("-list")),
+                left_out_first=("severity",),
+            )
             for names, count in summed.most_common():
-                table.add_row(*names, f"{count:,}")
+                table.add(*names, f"{count:,}")
             screen.print()
             screen.print(table)
 

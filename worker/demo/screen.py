@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.padding import Padding
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
+
+from worker.tables.facts import Facts
 
 STATE_STYLES = {"live": "bold green", "waiting": "cyan", "ended": "dim", "removed": "dim"}
 SEVERITY_STYLES = {"critical": "bold white on red", "high": "bold red", "review": "yellow"}
@@ -13,29 +14,27 @@ BAR_CELLS = 24
 NOTHING_YET = "–"
 
 
-def stream_table(record: Mapping[str, Any] | None) -> Padding:
+def stream_table(record: Mapping[str, Any] | None) -> Group:
     """The record of `worker.status.show` as a table; None: the stream has not been registered yet."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim")
-    table.add_column()
+    table = Facts()
     if record is None:
-        table.add_row("State", Text("registering", style="cyan"))
+        table.add("state", Text("registering", style="cyan"))
         return _below(table)
     counts, state, lag_seconds = record["counts"], str(record["state"]), record["lag_seconds"]
     scores = sorted(record["last_scores"].items())
-    table.add_row("Stream", Text(record["stream_id"], style="bold"))
-    table.add_row("State", Text(state, style=STATE_STYLES.get(state, "bold yellow")))
-    table.add_row("Segments", str(counts.get("segments", 0)))
-    table.add_row("Samples", str(counts.get("samples", 0)))
-    table.add_row("Coverage", coverage(record))
-    table.add_row("Lag", NOTHING_YET if lag_seconds is None else f"{lag_seconds:.1f} s")
-    table.add_row("Last scores", "  ".join(f"{name} {score:.3f}" for name, score in scores) or NOTHING_YET)
+    table.add("stream", Text(record["stream_id"], style="bold"))
+    table.add("state", Text(state, style=STATE_STYLES.get(state, "bold yellow")))
+    table.add("segments", str(counts.get("segments", 0)))
+    table.add("samples", str(counts.get("samples", 0)))
+    table.add("coverage", coverage(record))
+    table.add("lag", NOTHING_YET if lag_seconds is None else f"{lag_seconds:.1f} s")
+    table.add("last scores", ", ".join(f"{name} {score:.3f}" for name, score in scores) or NOTHING_YET)
     return _below(table)
 
 
-def _below(table: Table) -> Padding:
+def _below(table: Facts) -> Group:
     """Keeps a line between the table and what was printed above it."""
-    return Padding(table, (1, 0, 0, 0))
+    return Group(Text(), table)
 
 
 def coverage(record: Mapping[str, Any]) -> Text:

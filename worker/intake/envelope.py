@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 
+from config.counts import counted
 from worker.errors import IntakeError
 from worker.streams.registration import nesting
 
@@ -141,7 +142,7 @@ def _parts(body: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
         return _array("args", body.get("args")), _object("kwargs", body.get("kwargs")), body
     parts = _array("body", body)
     if len(parts) != 3:
-        raise IntakeError(f"body: expected [args, kwargs, embed], got {len(parts)} parts", "malformed")
+        raise IntakeError(f"body: expected [args, kwargs, embed], got {counted(len(parts), 'part')}", "malformed")
     return _array("args", parts[0]), _object("kwargs", parts[1]), _object("embed", parts[2])
 
 

@@ -15,6 +15,7 @@ from typing import Self
 from redis import Redis
 from redis.exceptions import RedisError
 
+from config.counts import counted
 from config.errors import LivewardenError
 from config.policy import Policy
 from models.bank.bank import Bank
@@ -155,7 +156,8 @@ def search(looking: Lookback, lease: Lease, job: Job, changes: Sequence[Change])
     in_force = looking.bank()
     wanted = Sought.of(changes, in_force.bank.specs, in_force.versions)
     if wanted.size < len(changes):
-        _log.warning("%d hashes are of lists that are no more: not looked back for", len(changes) - wanted.size)
+        gone = counted(len(changes) - wanted.size, "hash", "are")
+        _log.warning("%s of lists that are no more: not looked back for", gone)
     if wanted.size:
         for step in scan(looking.store, files_left(looking.store, job), wanted, job, looking.pace):
             lease.check()
@@ -204,7 +206,9 @@ def _note(looking: Lookback, lease: Lease, before: Job, after: Job, groups: Sequ
             raise LeaseLostError(f"{lease.key}: another process looks back now")
         new += added
     if new:
-        _log.info("looking back found %d pictures of %d streams that new hashes match", new, len(groups))
+        _log.info(
+            "looking back found %s of %s that new hashes match", counted(new, "picture"), counted(len(groups), "stream")
+        )
     return new
 
 

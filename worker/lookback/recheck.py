@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from redis import Redis
 
+from config.counts import counted
 from config.facts import ALLOW, SELFTEST, ListMatch
 from models.bank.bank import Bank
 from models.bank.delta import Change
@@ -183,7 +184,8 @@ class Recheck:
         if added == _LEASE_LOST:
             raise LeaseLostError(f"{self.lease.key}: another process looks back now")
         if added > 0:
-            _log.info("%d logged pictures of %d streams match hashes that came meanwhile", added, len(groups))
+            seen, streams = counted(added, "logged picture"), counted(len(groups), "stream")
+            _log.info("%s of %s match hashes that came meanwhile", seen, streams)
         return max(0, added)
 
 

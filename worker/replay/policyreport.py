@@ -3,40 +3,48 @@
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
+from config.counts import counted
 from config.persistence import Persistence
 from config.policy import Policy
 from worker.replay.caseformat import Raise
 from worker.replay.cases import CaseOutcome, Found
+from worker.tables.lines import blocks
+from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
 
 def describe(policy: Policy, name: str) -> RenderableType:
     """A policy without mistakes: what each rule does."""
-    table = Table(title=Text(f"{name}, version {policy.version}", style="table.title"), title_justify="left")
-    for heading in ("rule", "severity", "mode", "persists with", "cooldown", "action"):
-        table.add_column(heading, overflow="fold")
+    table = Listing(
+        ids("rule"),
+        fixed("severity"),
+        fixed("mode"),
+        texts("persists with"),
+        numbers("cooldown"),
+        fixed("action"),
+        title=f"{name}, version {policy.version}",
+        left_out_first=("cooldown", "persists with"),
+    )
     for rule in policy.rules:
-        table.add_row(
-            Text(rule.name),
+        table.add(
+            rule.name,
             str(rule.severity),
             rule.mode,
             told_persistence(rule.persistence),
             f"{rule.cooldown_seconds:g} s",
             rule.action,
         )
-    rules = "1 rule" if len(policy.rules) == 1 else f"{len(policy.rules)} rules"
-    return Group(table, Text(f"No mistakes in {rules}.", style="green"))
+    return blocks(table, Text(f"No mistakes in {counted(len(policy.rules), 'rule')}.", style="green"))
 
 
 def told_persistence(persistence: Persistence) -> str:
     """In a few words."""
     if persistence.of_samples is not None:
-        return f"{persistence.hits} of {persistence.of_samples} pictures"
+        return f"{persistence.hits} of {counted(persistence.of_samples, 'picture')}"
     if persistence.video_frames is not None:
-        return f"{persistence.video_frames} frames of one video in {persistence.within_seconds:g} s"
+        return f"{counted(persistence.video_frames, 'frame')} of one video in {persistence.within_seconds:g} s"
     return "one picture" if persistence.hits == 1 else f"{persistence.hits} in {persistence.within_seconds:g} s"
 
 
@@ -55,7 +63,7 @@ def case_lines(outcome: CaseOutcome, name: str) -> Iterator[str]:
     for slug in outcome.degraded_missing:
         yield f"      - {slug}"
     for slug in outcome.degraded_unexpected:
-        yield f"      + {slug}  on {outcome.degraded[slug]} pictures"
+        yield f"      + {slug}  on {counted(outcome.degraded[slug], 'picture')}"
     if not (outcome.met or outcome.unexpected):
         yield "      nothing was raised"
 

@@ -22,6 +22,7 @@ from worker.replay.part import PartResult, Replayer, Times
 from worker.replay.rows import PART_SCHEMA
 from worker.replay.sieve import score_columns
 from worker.replay.spool import Spool
+from worker.replay.thresholds import Threshold, thresholds
 from worker.verdictlog.files import folders
 from worker.verdictlog.reading import count_rows, read_log
 from worker.verdictlog.tables import OUTCOMES, VERDICTS
@@ -38,9 +39,13 @@ Advance = Callable[[int], None]
 
 @dataclass(kw_only=True)
 class ScoreCounts:
-    """How often each score came, by "<model>/<label>": (BINS,) counts of [0, 0.01), … [0.99, 1]."""
+    """How often each score came, by "<model>/<label>", and on which side of what rules compare it with."""
 
+    thresholds: tuple[Threshold, ...] = ()
     counts: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    """(BINS,) counts of [0, 0.01), … [0.99, 1]."""
+    right: Counter[Threshold] = field(default_factory=Counter)
+    """Pictures with a score above a threshold, or just at it where its rule counts that as above."""
 
     def add(self, scores: pa.ChunkedArray) -> None:
         """Counts those of some rows."""
@@ -48,6 +53,10 @@ class ScoreCounts:
             finite = values[np.isfinite(values)]
             counted, _ = np.histogram(finite, bins=BINS, range=(0.0, 1.0))
             self.counts[name] = self.counts.get(name, np.zeros(BINS, np.int64)) + counted
+            for one in self.thresholds:
+                if one.score == name:
+                    over = finite > one.value if one.above else finite >= one.value
+                    self.right[one] += int(np.count_nonzero(over))
 
 
 def _names(scores: pa.ChunkedArray) -> tuple[str, ...]:
@@ -159,7 +168,7 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
         ReplayError: the disk has no room for the log.
     """
     history = History.read(store_url, until_ms=times.until_ms)
-    seen = _Seen()
+    seen = _Seen(scores=ScoreCounts(thresholds=tuple(one for rule in policy.rules for one in thresholds(rule))))
     replayer = Replayer(policy, times)
     parts: list[PartResult] = []
     with Spool(PART_SCHEMA, rows=rows) as spool:
@@ -196,7 +205,7 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
 class _Seen:
     """What was captured in the time looked at, without what is gone through before it."""
 
-    scores: ScoreCounts = field(default_factory=ScoreCounts)
+    scores: ScoreCounts
     policies: Counter[str] = field(default_factory=Counter)
     streams: set[str] = field(default_factory=set)
 

@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
+from config.counts import counted
 from worker.cloudevent import rfc3339
 from worker.replay.comparison import Change, Compared, RuleTally
 from worker.replay.replaying import ReplayResult
+from worker.tables.lines import blocks
+from worker.tables.listing import Column, Listing, fixed, ids, numbers, texts
 
 MAX_STREAMS, MAX_INCIDENTS = 15, 25
 """Rows of the tables of streams and of incidents: a screen each; all of them are in `--json`."""
@@ -22,32 +23,31 @@ _STYLES = {Change.NEW: "red", Change.GONE: "green", Change.MOVED: "yellow"}
 def report(result: ReplayResult) -> RenderableType:
     """Tables by rule, by stream and by incident, and what was gone through."""
     differing = [one for one in result.compared if one.change in _STYLES]
-    return Group(_rules(result), *_warnings(result), *_streams(differing), *_incidents(differing), *_summary(result))
-
-
-def _table(title: str, *, left_out: int = 0) -> Table:
-    caption = f"{left_out} more are left out; --json prints all" if left_out > 0 else None
-    return Table(
-        title=title,
-        title_justify="left",
-        caption=caption,
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-        collapse_padding=True,
-        pad_edge=False,
-        show_edge=False,
+    notes = [*_warnings(result)]
+    return blocks(
+        _rules(result),
+        *([Text("\n").join(notes)] if notes else []),
+        *_streams(differing),
+        *_incidents(differing),
+        Text("\n").join(_summary(result)),
     )
 
 
-def _rules(result: ReplayResult) -> Table:
-    table = _table("Incidents by rule")
-    table.add_column("rule", overflow="fold", min_width=22)
-    for heading in ("was", "would be", "same", "moved", "new", "gone", "streams", "hits"):
-        table.add_column(heading, justify="right", no_wrap=True)
+def _listing(*columns: Column, title: str, left_out: int = 0, left_out_first: tuple[str, ...] = ()) -> Listing:
+    note = f"{left_out:,} more are left out; --json prints all" if left_out > 0 else ""
+    return Listing(*columns, title=title, note=note, left_out_first=left_out_first)
+
+
+def _rules(result: ReplayResult) -> Listing:
+    table = _listing(
+        ids("rule"),
+        *map(numbers, ("was", "would be", "same", "moved", "new", "gone", "streams", "hits")),
+        title="Incidents by rule",
+        left_out_first=("hits", "streams", "same", "moved"),
+    )
     for tally in result.tallies:
         counts = [Text(str(tally.changes[change]), _shown(tally, change)) for change in (Change.SAME, *_ORDER)]
-        table.add_row(
+        table.add(
             _rule(tally),
             str(tally.was),
             Text(str(tally.would_be), "magenta" if tally.mode == "shadow" else "bold"),
@@ -83,31 +83,40 @@ def _streams(differing: list[Compared]) -> Iterator[RenderableType]:
     if not changed:
         return
     ranked = sorted(changed.items(), key=lambda item: (-item[1].total(), item[0]))
-    table = _table("Streams that differ most", left_out=len(ranked) - MAX_STREAMS)
-    table.add_column("stream", overflow="fold")
-    for change in _ORDER:
-        table.add_column(str(change), justify="right", no_wrap=True)
+    table = _listing(
+        ids("stream"),
+        *(numbers(str(change)) for change in _ORDER),
+        title="Streams that differ most",
+        left_out=len(ranked) - MAX_STREAMS,
+    )
     for stream, counts in ranked[:MAX_STREAMS]:
         cells = [Text(str(counts[change]), _STYLES[change] if counts[change] else "dim") for change in _ORDER]
-        table.add_row(Text(stream), *cells)
+        table.add(stream, *cells)
     yield table
 
 
 def _incidents(differing: list[Compared]) -> Iterator[RenderableType]:
     if not differing:
         return
-    table = _table("Incidents that differ", left_out=len(differing) - MAX_INCIDENTS)
-    table.add_column("captured, UTC", no_wrap=True)
-    for heading in ("stream", "rule", "was", "would be", ""):
-        table.add_column(heading, overflow="fold")
+    table = _listing(
+        fixed("captured (UTC)"),
+        fixed("change"),
+        ids("stream"),
+        ids("rule"),
+        texts("was"),
+        texts("would be"),
+        title="Incidents that differ",
+        left_out=len(differing) - MAX_INCIDENTS,
+        left_out_first=("captured (UTC)", "would be", "was"),
+    )
     for one in differing[:MAX_INCIDENTS]:
-        table.add_row(
+        table.add(
             rfc3339(one.captured_ms)[5:19].replace("T", " "),
-            Text(one.stream_id),
-            Text(one.rule),
+            Text(str(one.change), _STYLES[one.change]),
+            one.stream_id,
+            one.rule,
             _was(one),
             "" if one.would is None else str(one.would.severity),
-            Text(str(one.change), _STYLES[one.change]),
         )
     yield table
 
@@ -118,23 +127,23 @@ def _was(one: Compared) -> str:
     return str(one.was.severity) if one.was.outcome is None else f"{one.was.severity}, {one.was.outcome}"
 
 
-def _summary(result: ReplayResult) -> Iterator[RenderableType]:
+def _summary(result: ReplayResult) -> Iterator[Text]:
     if not result.rows:
         yield Text("Nothing was logged in that time.", style="yellow")
     elif not any(result.changes()[change] for change in _STYLES):
         yield Text("No incident differs.", style="bold green")
     times, changes = result.times, result.changes()
+    seen = ((result.rows, "picture"), (result.segments, "segment"), (result.streams, "stream"))
     yield Text(
-        f"Policy {result.policy.version} over {result.rows:,} pictures of {result.segments:,} segments of "
-        f"{result.streams:,} streams, settled from {rfc3339(times.since_ms)[:19]}Z to "
-        f"{rfc3339(times.until_ms)[:19]}Z."
+        f"Policy {result.policy.version} over {' of '.join(counted(*one) for one in seen)}, settled from "
+        f"{rfc3339(times.since_ms)[:19]}Z to {rfc3339(times.until_ms)[:19]}Z."
     )
     for version, pictures in sorted(result.policies.items()):
-        yield Text(f"In force then: {version}, for {pictures:,} pictures.")
-    if changes[Change.SHADOW]:
-        yield Text(f"{changes[Change.SHADOW]} incidents of rules in shadow would be raised if these were live.")
-    if changes[Change.GIVEN]:
+        yield Text(f"In force then: {version}, for {counted(pictures, 'picture')}.")
+    if shadow := changes[Change.SHADOW]:
+        yield Text(f"Raised if rules in shadow were live: {counted(shadow, 'incident')}.")
+    if given := changes[Change.GIVEN]:
         yield Text(
-            f"{changes[Change.GIVEN]} incidents are taken as they were: floods, coverage gaps, found by looking back, "
-            "or of pictures that are lost."
+            f"Taken as they were: {counted(given, 'incident')}, of floods, coverage gaps, looking back, or pictures "
+            "that are lost."
         )

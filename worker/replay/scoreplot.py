@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from config.counts import counted
 from worker.errors import ReplayError
+from worker.replay.replaying import ScoreCounts
 from worker.replay.thresholds import Threshold
 
 FORMATS: Final = {
@@ -26,8 +28,10 @@ FORMATS: Final = {
 """What a file's name may end in, and Pillow's name of what is written then."""
 
 WIDTH = 1200
-_PANEL, _TOP, _BOTTOM, _LEFT, _RIGHT = 320, 96, 52, 92, 1170
-"""Pixels: a panel's height, what is kept free above and below its plot, and where the plot begins and ends."""
+_PANEL, _BOTTOM, _LEFT, _RIGHT = 340, 72, 124, 1170
+"""Pixels: a panel's height, what is kept free below its plot, and where the plot begins and ends."""
+_FRAME = 12
+"""Kept free at the left and right edge."""
 _LABEL = 17
 """Between two labels of thresholds, one above the other."""
 
@@ -48,16 +52,14 @@ def format_of(path: Path) -> str:
         raise ReplayError(f"{path}: expected a name that ends in {', '.join(FORMATS)}") from error
 
 
-def score_plot(
-    counts: dict[str, npt.NDArray[np.int64]], thresholds: Sequence[Threshold], *, title: str, file_format: str = "PNG"
-) -> bytes:
+def score_plot(scores: ScoreCounts, *, title: str, file_format: str = "PNG") -> bytes:
     """Draws a panel for each score that a threshold asks for: bars of how many pictures had it, on a logarithmic
-    scale, and a line for each threshold. Gives a whole file.
+    scale, and a line for each threshold with how many pictures lie right of it. Gives a whole file.
 
     Args:
-        counts: by "<model>/<label>", over equal parts of 0 to 1.
         file_format: one of FORMATS.
     """
+    thresholds = scores.thresholds
     names = sorted({threshold.score for threshold in thresholds})
     rules = list(dict.fromkeys(threshold.rule for threshold in thresholds))
     colours = {rule: _COLOURS[number % len(_COLOURS)] for number, rule in enumerate(rules)}
@@ -70,7 +72,9 @@ def score_plot(
     top = 56
     for name in names:
         mine = _labels(name, thresholds)
-        _panel(draw, top, heights[name], name, counts.get(name, np.zeros(1, np.int64)), mine, colours)
+        labels = [(threshold, cut_label(threshold, scores.right[threshold])) for threshold in mine]
+        counts = scores.counts.get(name, np.zeros(1, np.int64))
+        _panel(image, top, heights[name], name, counts, labels, colours)
         top += heights[name]
     encoded = BytesIO()
     image.save(encoded, file_format)
@@ -88,16 +92,22 @@ def _goes_left(threshold: Threshold) -> bool:
     return threshold.value > 0.5
 
 
+def cut_label(threshold: Threshold, right: int) -> str:
+    """What stands beside a threshold's line; `right`: pictures on its right."""
+    return f"{threshold.rule}  {threshold.value:g}: {counted(right, 'picture')} right of it"
+
+
 def _panel(
-    draw: ImageDraw.ImageDraw,
+    image: Image.Image,
     top: int,
     height: int,
     name: str,
     counts: npt.NDArray[np.int64],
-    thresholds: Sequence[Threshold],
+    labels: Sequence[tuple[Threshold, str]],
     colours: dict[str, str],
 ) -> None:
-    floor, ceiling = top + height - _BOTTOM, top + 44 + _LABEL * len(thresholds)
+    draw = ImageDraw.Draw(image)
+    floor, ceiling = top + height - _BOTTOM, top + 44 + _LABEL * len(labels)
     decades = max(1, int(np.ceil(log10(max(int(counts.max(initial=0)), 1) + 1))))
 
     def x_of(score: float) -> float:
@@ -107,7 +117,9 @@ def _panel(
         # A single picture must be seen, and none must not.
         return floor - (floor - ceiling) * (log10(count) + 0.15) / (decades + 0.15)
 
-    draw.text((_LEFT, top + 8), f"{name}: {int(counts.sum()):,} pictures, on a logarithmic scale", _INK, _font(16))
+    draw.text((_LEFT, top + 8), f"{name}: {counted(int(counts.sum()), 'picture')}", _INK, _font(16))
+    draw.text(((_LEFT + _RIGHT) / 2, floor + 34), f"score {name}", _INK, _font(14), anchor="ma")
+    _upwards(image, (20, (floor + ceiling) // 2), "pictures (log scale)")
     for power in range(decades + 1):
         y = y_of(10.0**power)
         draw.line((_LEFT, y, _RIGHT, y), _GRID)
@@ -121,17 +133,31 @@ def _panel(
     for tenth in range(11):
         draw.line((x_of(tenth / 10), floor, x_of(tenth / 10), floor + 5), _INK)
         draw.text((x_of(tenth / 10), floor + 9), f"{tenth / 10:g}", _INK, _font(13), anchor="ma")
-    for number, threshold in enumerate(thresholds):
-        same = sum(one.value == threshold.value for one in thresholds[:number])
-        x, y = x_of(min(1.0, threshold.value)) - 3 * same, top + 38 + _LABEL * number
+    for number, (threshold, _) in enumerate(labels):
+        x, y = _line_place(labels, number, x_of(min(1.0, threshold.value)), top)
         draw.line((x, y + 2, x, floor), colours[threshold.rule], width=2)
-        draw.text(
-            (x - 8 if _goes_left(threshold) else x + 8, y),
-            f"{threshold.rule}  {threshold.value:g}",
-            colours[threshold.rule],
-            _font(14),
-            anchor="rm" if _goes_left(threshold) else "lm",
-        )
+    # After all lines, and on paper of their own: a label may be longer than the room to the next line.
+    for number, (threshold, label) in enumerate(labels):
+        x, y = _line_place(labels, number, x_of(min(1.0, threshold.value)), top)
+        length = draw.textlength(label, _font(14))
+        begin = min(max(_FRAME, x - 8 - length if _goes_left(threshold) else x + 8), WIDTH - _FRAME - length)
+        draw.rectangle((begin - 3, y - _LABEL / 2 + 1, begin + length + 3, y + _LABEL / 2 - 1), fill=_PAPER)
+        draw.text((begin, y), label, colours[threshold.rule], _font(14), anchor="lm")
+
+
+def _line_place(labels: Sequence[tuple[Threshold, str]], number: int, x: float, top: int) -> tuple[float, int]:
+    """Where a threshold's line begins; lines at one value stand side by side."""
+    same = sum(one.value == labels[number][0].value for one, _ in labels[:number])
+    return x - 3 * same, top + 38 + _LABEL * number
+
+
+def _upwards(image: Image.Image, centre: tuple[int, int], text: str) -> None:
+    """The title of an axis that stands upright, read from below."""
+    left, top, right, bottom = (round(edge) for edge in _font(14).getbbox(text))
+    written = Image.new("RGB", (right - left, bottom - top), _PAPER)
+    ImageDraw.Draw(written).text((-left, -top), text, _INK, _font(14))
+    turned = written.rotate(90, expand=True)
+    image.paste(turned, (centre[0] - turned.width // 2, centre[1] - turned.height // 2))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

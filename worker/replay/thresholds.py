@@ -18,16 +18,21 @@ class Threshold:
     rule: str
     behind: bool = False
     """It is about what lies behind a picture, in a window."""
+    above: bool = False
+    """The rule takes a score that is just `value` for one below it: it says `>` or `<=`."""
 
 
 def thresholds(rule: Rule) -> list[Threshold]:
     """All that the rule has, by score and value, each once."""
     counted = ("count", "fraction")
-    found = {(call.name, call.threshold, True) for call in rule.condition.windows if call.function in counted}
+    found = {(call.name, call.threshold, True, False) for call in rule.condition.windows if call.function in counted}
     for one in comparisons(rule.condition.tree):
         if one.of in ("score", "max"):
-            found.add((one.name, one.value, one.of == "max"))
-    return sorted(Threshold(score=score, value=value, rule=rule.name, behind=behind) for score, value, behind in found)
+            found.add((one.name, one.value, one.of == "max", one.operator in (">", "<=")))
+    return sorted(
+        Threshold(score=score, value=value, rule=rule.name, behind=behind, above=above)
+        for score, value, behind, above in found
+    )
 
 
 def only_compares(tree: Node) -> bool:

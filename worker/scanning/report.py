@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.console import RenderableType
 from rich.text import Text
 
+from config.counts import counted
 from config.facts import Severity
+from worker.printable import printable
 from worker.scanning.result import ScanFinding, ScanResult, Unseen
+from worker.tables.facts import Facts
+from worker.tables.lines import blocks
+from worker.tables.listing import Listing, fixed, ids, numbers, texts
 from worker.verdicts.verdict import SampleVerdict
 
 MAX_SAMPLES = 40
@@ -17,8 +21,14 @@ _STYLES = {Severity.CRITICAL: "bold red", Severity.HIGH: "red", Severity.REVIEW:
 
 
 def report(result: ScanResult, findings: Sequence[ScanFinding], media: str) -> RenderableType:
-    """Tables of samples and findings, what went unseen, and the summary. File names are data, never markup."""
-    return Group(_samples(result.samples), *_findings(findings), *_unseen(result), _summary(result, media))
+    """What was found, then what went unseen, the samples and the summary."""
+    unseen = list(_unseen(result))
+    return blocks(
+        _findings(findings),
+        *([Text("\n").join(unseen)] if unseen else []),
+        _samples(result.samples),
+        _summary(result, findings, media),
+    )
 
 
 def unseen_lines(unseen: Sequence[Unseen]) -> Iterator[str]:
@@ -32,25 +42,28 @@ def unseen_lines(unseen: Sequence[Unseen]) -> Iterator[str]:
         yield f"{part}: {f'{total:.2f} s ' if total else ''}unmoderated: {reason}{f' ({text})' if text else ''}"
 
 
-def _samples(samples: Sequence[SampleVerdict]) -> Table:
+def _samples(samples: Sequence[SampleVerdict]) -> Listing:
     shown = _shown(samples)
     left_out = len(samples) - len(shown)
-    caption = f"{left_out} more without a hit are left out; --json prints all" if left_out else None
-    table = Table(title="Samples", title_justify="left", caption=caption, caption_justify="left")
-    table.add_column("seconds", justify="right")
-    table.add_column("reason")
-    table.add_column("PDQ quality", justify="right")
-    table.add_column("matches")
-    table.add_column("scores")
+    table = Listing(
+        numbers("at"),
+        fixed("reason"),
+        numbers("PDQ quality"),
+        ids("matches"),
+        texts("scores"),
+        title="Samples",
+        note=f"{left_out:,} more without a hit are left out; --json prints all" if left_out else "",
+        left_out_first=("PDQ quality", "reason"),
+    )
     for sample in shown:
         notes = [str(sample.reason)]
         notes += [sample.flat] if sample.flat else []
         notes += ["repeated"] if sample.deduplicated else []
         matches = ", ".join(f"{match.list}/{match.entry} at {match.distance}" for match in sample.nearest)
-        scores = "  ".join(f"{name} {score:.3f}" for name, score in sample.scores.items())
+        scores = ", ".join(f"{name} {score:.3f}" for name, score in sample.scores.items())
         quality = str(sample.pdq_quality) if sample.pdq is not None else f"{sample.pdq_quality}, unhashable"
         style = "red" if sample.hits else ""
-        table.add_row(f"{sample.pts_seconds:.2f}", ", ".join(notes), quality, Text(matches), Text(scores), style=style)
+        table.add(f"{sample.pts_seconds:.2f} s", ", ".join(notes), quality, matches, scores, style=style)
     return table
 
 
@@ -60,42 +73,40 @@ def _shown(samples: Sequence[SampleVerdict]) -> list[SampleVerdict]:
     return [samples[index] for index in sorted(ranked[:MAX_SAMPLES])]
 
 
-def _findings(findings: Sequence[ScanFinding]) -> Iterator[RenderableType]:
+def _findings(findings: Sequence[ScanFinding]) -> RenderableType:
     if not findings:
-        yield Text("No findings.", style="bold green")
-        return
-    table = Table(title="Findings", title_justify="left")
-    table.add_column("seconds", justify="right")
-    table.add_column("severity")
-    table.add_column("rule")
+        return Text("No findings.", style="bold green")
+    table = Listing(numbers("at"), fixed("severity"), ids("rule"), title="Findings")
     for finding in findings:
-        table.add_row(
-            f"{finding.pts_seconds:.2f}", Text(str(finding.severity), _STYLES[finding.severity]), Text(finding.rule)
-        )
-    yield table
+        severity = Text(str(finding.severity), _STYLES[finding.severity])
+        table.add(f"{finding.pts_seconds:.2f} s", severity, finding.rule)
+    return table
 
 
-def _unseen(result: ScanResult) -> Iterator[RenderableType]:
+def _unseen(result: ScanResult) -> Iterator[Text]:
     for line in unseen_lines(result.unseen):
-        yield Text(f"Not moderated: {line}", style="yellow")
+        yield Text(printable(f"Not moderated: {line}"), style="yellow")
     for problem in sorted(result.degraded):
-        yield Text(f"Degraded: {problem}", style="yellow")
+        yield Text(printable(f"Degraded: {problem}"), style="yellow")
 
 
-def _summary(result: ScanResult, media: str) -> Table:
+def _summary(result: ScanResult, findings: Sequence[ScanFinding], media: str) -> Facts:
     summary = result.summary()
     cpu = summary["cpu_seconds"]
-    table = Table(show_header=False, title="Summary", title_justify="left")
-    table.add_row("media", Text(media))
+    table = Facts(title="Summary")
+    table.add("media", media)
+    table.add("findings", Text(f"{len(findings):,}", "bold red" if findings else ""))
     for match in result.file_matches:
-        table.add_row("this very file", Text(f"{match.list}/{match.entry}", style="bold red"))
-    table.add_row("duration", f"{summary['duration_seconds']:.2f} s")
-    table.add_row("unmoderated", f"{summary['unmoderated_seconds']:.2f} s")
-    table.add_row("pictures", f"{summary['frames_total']}, of which {summary['frames_decoded']} decoded")
-    table.add_row("samples", f"{summary['samples']}, at most {summary['max_gap_seconds']:.2f} s apart")
+        table.add("this very file", Text(f"{match.list}/{match.entry}", style="bold red"))
+    table.add("duration", f"{summary['duration_seconds']:.2f} s")
+    table.add("unmoderated", f"{summary['unmoderated_seconds']:.2f} s")
+    table.add("pictures", f"{summary['frames_total']:,}, of which {summary['frames_decoded']:,} decoded")
+    table.add("samples", f"{summary['samples']:,}, at most {summary['max_gap_seconds']:.2f} s apart")
     stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in cpu.items() if stage != "total")
     for model, turns in summary["models"].items():
-        told = f"looked at {turns['looked at']}, passed over {turns['passed over']}, {turns['cpu_ms']} ms"
-        table.add_row(model, told + (f", [bold red]failed on {turns['failed']}[/]" if turns["failed"] else ""))
-    table.add_row("CPU", f"{cpu['total']:.2f} s ({stages})")
+        told = Text(f"looked at {turns['looked at']:,}, passed over {turns['passed over']:,}, {turns['cpu_ms']} ms")
+        if turns["failed"]:
+            told.append(f", failed on {counted(turns['failed'], 'picture')}", "bold red")
+        table.add(model, told)
+    table.add("CPU", f"{cpu['total']:.2f} s ({stages})")
     return table

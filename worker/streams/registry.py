@@ -8,6 +8,7 @@ import secrets
 
 from redis import Redis
 
+from config.counts import counted
 from config.settings import DEFAULT_MAX_STREAMS
 from worker import rediskeys
 from worker.errors import RegistryError, StoreError
@@ -143,7 +144,8 @@ def watch(
         )
         if answer == "full":
             raise RegistryError(
-                f"stream_id: {stream_id}: {max_streams:,} streams are watched, as many as LIVEWARDEN_MAX_STREAMS allows"
+                f"stream_id: {stream_id}: {counted(max_streams, 'stream', 'are')} watched, "
+                "as many as LIVEWARDEN_MAX_STREAMS allows"
             )
         if answer != "changed":
             return int(answer)

@@ -233,7 +233,7 @@ def test_verify_finds_what_is_altered(bank: Bank, tmp_path: Path, redis: Redis) 
     assert (altered.status, altered.records[0]["ok"]) == (1, False)
     assert largest.name in altered.out
     redis.xadd(CHANGES, {"change": "{}", "by": "x"})
-    assert "1 changes cannot be read" in bank("verify").out
+    assert "1 change cannot be read" in bank("verify").out
 
 
 def test_without_redis_the_reason_is_told(tmp_path: Path) -> None:

@@ -187,11 +187,21 @@ def test_password_of_redis_is_not_shown() -> None:
     assert "s3cret" not in ran.out + ran.err
 
 
-def test_table_is_for_people(redis_url: str) -> None:
-    """Without --json an operator would see nothing."""
-    ran = livewarden("doctor", environment={"LIVEWARDEN_REDIS_URL": redis_url})
+def test_people_read_one_line_a_check_on_eighty_columns(redis_url: str) -> None:
+    """An operator in an incident would search screens of frames and blanks for what is wrong."""
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url, "COLUMNS": "80"}
+    ran = livewarden("doctor", environment=environment)
+    lines = ran.out.splitlines()
     assert ran.status == 0
+    assert max(map(len, lines)) <= 80
     assert "LIVEWARDEN_LISTS_DIR" in ran.out
+    _, checks = examine(redis_url)
+    for name, check in checks.items():
+        (at,) = [number for number, line in enumerate(lines) if line[6:].startswith(f"{name}  ")]
+        assert lines[at].split()[0] == check["state"]
+        following = lines[at + 1] if at + 1 < len(lines) else ""
+        assert (following[:5].strip() == "" and following != "") is (check["state"] != "ok")
+    assert lines[-1].startswith(f"{len(checks)} checks: ")
 
 
 def test_a_store_that_cannot_be_written_is_told(redis_url: str, tmp_path: Path) -> None:

@@ -125,6 +125,16 @@ def test_clean_media_ends_with_0(folder: Path) -> None:
     assert "No findings" in ran.out
 
 
+def test_what_was_found_is_said_first(folder: Path) -> None:
+    """Whoever scans an hour of video would look for the findings below forty samples."""
+    ran = livewarden("scan", folder / "card.mp4", environment={"COLUMNS": "80"})
+    first, heading, finding, *rest = ran.out.splitlines()
+    assert (ran.status, first, heading.split()) == (1, "Findings", ["at", "severity", "rule"])
+    assert finding.split()[2:] == ["high", "selftest"]
+    assert [line for line in rest if line in ("Samples", "Summary")] == ["Samples", "Summary"]
+    assert max(map(len, rest)) <= 80
+
+
 def test_black_media_ends_with_0_and_null_hashes(folder: Path) -> None:
     """A fade to black would make each film suspicious."""
     ran = livewarden("scan", folder / "black.ts", "--json")

@@ -9,7 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from redis import Redis
 from replayed import IN_ORDER, RULES, Life, sample
 from rich.console import Console
@@ -20,9 +22,11 @@ from worker.errors import QueueError, ReplayError
 from worker.queue.keys import incident_key
 from worker.redisdb import now_ms
 from worker.replay.comparison import Change
-from worker.replay.replaying import ReplayResult
+from worker.replay.replaying import BINS, ReplayResult, ScoreCounts
 from worker.replay.report import report
+from worker.replay.scoreplot import cut_label, score_plot
 from worker.replay.spool import PART_ROWS
+from worker.replay.thresholds import Threshold
 
 
 @pytest.fixture
@@ -260,6 +264,48 @@ def test_people_see_it_on_eighty_columns(simple: Life, policy_of: Callable[[str]
     assert rows["tried"] == ["(shadow)", "0", "2", "0", "0", "0", "0", "0→2", "6"]
     assert rows["likely"] == ["(not", "in", "it)", "1", "0", "0", "0", "0", "1", "1→0", "0"]
     assert rows["cam-b"] == ["0", "1", "1"]
+
+
+def test_the_plot_says_how_many_pictures_lie_right_of_each_cut(
+    simple: Life, policy_of: Callable[[str], Policy]
+) -> None:
+    """Whoever sets a threshold would count bars on a logarithmic scale; a score that is just it belongs where the rule
+    puts it."""
+    show(simple, "cam-a", [0.25, 0.5, 0.5, 0.75, 1.0])
+    show(simple, "cam-b", [0.92, None])
+    rules = {"over": "> 0.5", "from": ">= 0.5", "below": "< 0.5", "not-over": "<= 0.5", "over-half": "> 0.93"}
+    text = "".join(
+        f"  - {{name: {name}, when: 'score(\"m/nsfw\") {condition}', severity: review}}\n"
+        for name, condition in rules.items()
+    )
+    text += '  - {name: lasting, when: \'window.count("m/nsfw", 0.92, "30s") >= 3\', severity: review}\n'
+    text += "  - {name: swapped, when: '0.5 < score(\"m/nsfw\")', severity: review}\n"
+    result = simple.replay(policy_of(f'version: "9"\nrules:\n{text}'))
+    right = {one.rule: result.scores.right[one] for one in result.scores.thresholds}
+    assert right == {"over": 3, "from": 5, "below": 5, "not-over": 3, "over-half": 1, "lasting": 2, "swapped": 3}
+    hits = {tally.rule: tally.hits for tally in result.tallies}
+    assert (hits["over"], hits["from"], hits["swapped"]) == (3, 5, 3)
+    assert (hits["below"], hits["not-over"]) == (7 - 5, 7 - 3)  # a picture without a score has 0.0 to a rule
+    labels = {cut_label(one, right[one.rule]) for one in result.scores.thresholds}
+    assert {"over  0.5: 3 pictures right of it", "over-half  0.93: 1 picture right of it"} <= labels
+
+
+def test_the_plot_has_titles_on_both_axes() -> None:
+    """A picture that is passed on would not say what it counts, of which score."""
+    threshold = Threshold(score="m/nsfw", value=0.5, rule="nude")
+    plots = []
+    for right in (1, 22):
+        scores = ScoreCounts(thresholds=(threshold,), counts={"m/nsfw": np.ones(BINS, np.int64)})
+        scores.right[threshold] = right
+        with Image.open(io.BytesIO(score_plot(scores, title="t"))) as image:
+            plots.append(np.asarray(image.convert("L")).astype(int))
+    one, many = plots
+    floor = int(np.flatnonzero((one < 100).sum(axis=1) > 900)[-1])
+    assert (one[floor + 30 : floor + 60, 500:800] < 100).any()  # below the scale: the score
+    assert (one[100:floor, 5:35] < 100).any()  # beside the scale, left of its numbers: pictures
+    differing = np.flatnonzero((one != many).any(axis=1))
+    assert differing.size
+    assert differing.max() < floor - 200  # the label, and nothing else
 
 
 def test_what_people_decided_keeps_being_decided(simple: Life, policy_of: Callable[[str], Policy]) -> None:

@@ -1,0 +1,17 @@
+"""What `--json` prints: one object a line on standard output."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+
+def print_json(record: Mapping[str, Any], *, ascii_only: bool = True, at_once: bool = False) -> None:
+    """Prints an object.
+
+    Args:
+        at_once: a script acts on it while the command goes on for long.
+    """
+    sys.stdout.write(json.dumps(record, ensure_ascii=ascii_only) + "\n")
+    if at_once:
+        sys.stdout.flush()
