@@ -201,6 +201,11 @@ def replay(
         from worker.cli.screen import Screen
 
         Screen().print(report(result))
+    if result.damaged:
+        problem = next(iter(result.damaged.values()))
+        number = "1 file" if len(result.damaged) == 1 else f"{len(result.damaged):,} files"
+        told = f"{number} of the verdict log cannot be read, and what is in them is not looked at: {problem}"
+        typer.echo(f"livewarden: {printable(told)}", err=True)
     if plot is not None:
         drawn = [threshold for rule in tried.rules for threshold in thresholds(rule)]
         title = f"Policy {tried.version}, from {since} ago to {until} ago, {result.rows:,} pictures"
