@@ -17,12 +17,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from config.asking import Asked, most_telling
-from config.budget import over_budget
+from config.budget import excesses, over_budget
 from config.cascade import Stage
 from config.conditions.expressions import Context
 from config.conditions.names import ConditionError
 from config.conditions.windows import Windows
 from config.contradictions import contradictions
+from config.documents.loading import MAX_BYTES, MAX_TOKENS
 from config.documents.mistakes import Mistake, Problem, YamlText, mistake_at, mistakes_of, yaml_mistake
 from config.errors import PolicyError
 from config.facts import (
@@ -39,7 +40,7 @@ from config.regularfile import open_regular
 from config.rules import CoverageGap, Flood, Rule
 from config.sampling import SEEN, SamplingChoice
 
-MAX_POLICY_BYTES = 1_000_000
+MAX_POLICY_BYTES = MAX_BYTES
 """A policy is written by people; a larger file is a wrong path."""
 
 SLOW_SECONDS = 0.25
@@ -250,7 +251,7 @@ def parse_policy(
     except UnicodeDecodeError as error:
         raise _refused(name, Mistake(text=f"byte {error.start}: expected UTF-8 text")) from error
     try:
-        document = YamlText(text)
+        document = YamlText(text, max_tokens=MAX_TOKENS)
     except yaml.MarkedYAMLError as error:
         raise _refused(name, yaml_mistake(error, text)) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -258,6 +259,9 @@ def parse_policy(
     if not isinstance(document.value, dict):
         got = type(document.value).__name__
         raise _refused(name, Mistake(text=f"expected a mapping with version and rules, got {got}"))
+    excessive = [mistake_at(where, what, document) for where, what, _ in excesses(document.value)]
+    if excessive:
+        raise _refused(name, *excessive)
     context = {"scores": None if known_scores is None else frozenset(known_scores)}
     contrary = [mistake_at(where, what, document, at) for where, what, at in contradictions(document.value)]
     try:

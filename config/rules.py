@@ -15,6 +15,9 @@ from config.conditions.trial import compile_condition
 from config.facts import ALLOW, SELFTEST, Severity
 from config.persistence import Persistence
 
+MAX_CONDITION_CHARACTERS: Final = 4096
+"""People write less than a quarter of that."""
+
 _LIST_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 """As the hash bank takes them (models/bank/entries.py)."""
 
@@ -34,7 +37,7 @@ class Rule(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     """Small letters, digits and hyphens. An incident is open per stream and rule name: a new name is a new rule."""
-    when: str = Field(min_length=1, max_length=4096)
+    when: str = Field(min_length=1, max_length=MAX_CONDITION_CHARACTERS)
     """Condition in CEL over one sample and what lies behind it; docs/policy.md has the names."""
     severity: Severity
     """critical, high or review: the order in which people are called."""

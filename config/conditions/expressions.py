@@ -7,7 +7,7 @@ its rule is needed, so all parts of a condition are checked before, whatever hid
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import cel
@@ -164,6 +164,7 @@ def _one_text(function: str, arguments: tuple[Any, ...], misuse: list[str]) -> b
     return fits
 
 
+@lru_cache(maxsize=1_000)
 def parse_condition(text: str) -> Condition:
     """Compiles a condition and checks its names; `config.conditions.trial` tries it out as well.
 

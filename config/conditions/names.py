@@ -32,8 +32,18 @@ def check_texts(text: str) -> None:
         raise ConditionError("expected no comment: YAML has them, # on a line of its own", bare.index("//"))
 
 
+_SHOWN_CHARACTERS = 100
+"""Of a name: a key of a file may be all of it."""
+
+
+def shortened(name: str) -> str:
+    """A name as it is shown."""
+    return name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}…"
+
+
 def unknown(kind: str, name: str, known: Collection[str]) -> str:
     """What to tell of a name that does not exist: the nearest one that does, and all of them."""
+    name = shortened(name)
     near = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(name.lower(), known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"unknown {kind} {name!r}: {hint}known are {', '.join(sorted(known)) or 'none'}"

@@ -73,7 +73,7 @@ def _try_out(condition: Condition) -> None:
         stream = StreamFacts(
             stream_id="stream", purpose=purpose, signals=dict.fromkeys(condition.signals, score * 1_000)
         )
-        Context(stream, sample, _around(condition, score)).holds(condition)
+        Context(stream, sample, _around(condition, score), names=condition.names).holds(condition)
 
 
 def _around(condition: Condition, share: float) -> Surroundings:
@@ -106,7 +106,7 @@ def _check_cost(condition: Condition) -> None:
             matches=matches,
             scores=dict.fromkeys(names, share),
         )
-        context = Context(stream, sample, _around(condition, share))
+        context = Context(stream, sample, _around(condition, share), names=condition.names)
         if min(_seconds(condition, context) for _ in range(2)) > MAX_SECONDS:
             raise ConditionError(f"it costs over {MAX_SECONDS} s of CPU on one picture with {MAX_MATCHES} matches")
 
