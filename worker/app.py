@@ -9,6 +9,11 @@ import os
 import threading
 from typing import Any
 
+from worker.importpath import leave_out_current_folder
+
+# Before anything is imported that is not ours.
+leave_out_current_folder()
+
 from worker.threads import keep_numpy_to_one_thread
 
 # Before anything imports NumPy, whose BLAS reads this once.
