@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from config.conditions.expressions import Condition
-from config.conditions.names import ConditionError, unknown
+from config.conditions.names import ConditionError, together, unknown
 from config.conditions.trial import compile_condition
 from config.facts import ALLOW, SELFTEST, Severity
 from config.persistence import Persistence
@@ -60,11 +60,19 @@ class Rule(BaseModel):
     @field_validator("when")
     @classmethod
     def _compiles(cls, value: str, info: ValidationInfo) -> str:
-        condition = compile_condition(value)
+        mistakes: list[ConditionError] = []
+        try:
+            scores = compile_condition(value).scores
+        except ConditionError as error:
+            scores = error.scores
+            mistakes.append(error)
         known = None if info.context is None else info.context["scores"]
         if known is not None:
-            for name in sorted(condition.scores - known):
-                raise ConditionError(unknown("score", name, known), value.find(name))
+            mistakes += [
+                ConditionError(unknown("score", name, known), value.find(name)) for name in sorted(scores - known)
+            ]
+        if mistakes:
+            raise together(mistakes)
         return value
 
     @field_validator("lists")

@@ -9,7 +9,6 @@ from functools import lru_cache
 from time import thread_time
 from typing import Final
 
-from config.conditions.comparisons import check_comparisons
 from config.conditions.cost import MAX_MATCHES, MAX_SECONDS, Cost, cost_of
 from config.conditions.expressions import Condition, Context, parse_condition
 from config.conditions.names import ConditionError
@@ -30,7 +29,6 @@ def compile_condition(text: str) -> Condition:
             score; a score is compared with what none is; or it costs too much; with its place.
     """
     condition = parse_condition(text)
-    check_comparisons(condition.tree)
     cost = cost_of(condition.tree)
     if cost.seconds > MAX_SECONDS:
         raise ConditionError(_too_dear(text, cost), cost.dearest.start)

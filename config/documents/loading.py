@@ -44,7 +44,7 @@ class Loader(yaml.SafeLoader):
         self._depth += 1
         if self._depth > MAX_DEPTH:
             problem = f"values nested deeper than {MAX_DEPTH}"
-            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)
+            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         try:
             return super().compose_node(parent, index)
         finally:

@@ -1,7 +1,7 @@
 """Mistakes in a YAML file that an operator wrote, each with its place in the file: line, column, field, rule."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -114,10 +114,12 @@ def mistakes_of(error: ValidationError, document: YamlText, known_fields: Mappin
         known_fields: by the part of the file that has them, "" for the top.
     """
     problems = problems_of(error)
-    told = [_mistake(one, document, known_fields) for one in problems[:MAX_MISTAKES]]
-    if len(problems) > MAX_MISTAKES:
-        text = f"and {len(problems) - MAX_MISTAKES:,} mistakes more"
-        told.append(mistake_at(problems[MAX_MISTAKES]["loc"], text, document))
+    told: list[Mistake] = []
+    for number, one in enumerate(problems):
+        if len(told) >= MAX_MISTAKES:
+            told.append(mistake_at(one["loc"], f"and {len(problems) - number:,} fields more", document))
+            break
+        told += _mistakes(one, document, known_fields)
     return told
 
 
@@ -128,17 +130,22 @@ def problems_of(error: ValidationError) -> list[Mapping[str, Any]]:
     return [dict(one) for one in problems if one["type"] != "too_short" or one["loc"] not in around]
 
 
-def _mistake(problem: Mapping[str, Any], document: YamlText, known_fields: Mapping[str, Sequence[str]]) -> Mistake:
+def _mistakes(
+    problem: Mapping[str, Any], document: YamlText, known_fields: Mapping[str, Sequence[str]]
+) -> Iterator[Mistake]:
     location: tuple[str | int, ...] = problem["loc"]
-    text = str(problem["msg"]).removeprefix("Value error, ")
+    text, offset = str(problem["msg"]).removeprefix("Value error, "), None
     cause = problem.get("ctx", {}).get("error")
-    offset = cause.offset if isinstance(cause, ConditionError) else None
+    if isinstance(cause, ConditionError):
+        for one in cause.every[:MAX_MISTAKES]:
+            yield mistake_at(location, str(one), document, one.offset)
+        return
     if problem["type"] == "extra_forbidden":
         owner = next((part for part in reversed(location[:-1]) if part in known_fields), "")
         text = unknown("field", str(location[-1]), known_fields[str(owner)])
     elif problem["type"] in ("enum", "literal_error") and isinstance(problem["input"], str):
         text, offset = unknown(str(location[-1]), problem["input"], _QUOTED.findall(problem["ctx"]["expected"])), 0
-    return mistake_at(location, text, document, offset)
+    yield mistake_at(location, text, document, offset)
 
 
 def mistake_at(location: Location, text: str, document: YamlText, offset: int | None = None) -> Mistake:

@@ -30,7 +30,7 @@ BASE_60 = "1:" * (ROOM // 2) + "1"
 COSTLY = {
     "brackets": ("x: [" + "a," * (ROOM // 2) + "]", "over 40,000 keys, values and brackets"),
     "keys": (ONE + "".join(f"k{number}: 1\n" for number in range(ROOM // 11)), "over 40,000 keys, values and brackets"),
-    "some keys": (ONE + "".join(f"k{number}: 1\n" for number in range(9_000)), "and 8,900 mistakes more"),
+    "some keys": (ONE + "".join(f"k{number}: 1\n" for number in range(9_000)), "and 8,900 fields more"),
     "a key": (f"{ONE}? {'k' * (ROOM - 100)}\n: 1", "unknown field 'kkkkk"),
     "a number of base 60": (f"{ONE}x: {BASE_60}", "a number of"),
     "decimals of base 60": (f"{ONE}x: {BASE_60}.5", "a number of"),
@@ -45,7 +45,7 @@ COSTLY = {
         rules(250, lambda number: f'matches.exists(m, m.tags.exists(t, t == "{number}" || t.startsWith("{number}")))'),
         "the rules up to this one could cost 1 s of CPU on one picture",
     ),
-    "mistakes in rules": (rules(250, lambda _: "matchd(1) || " * 60 + "true"), "mistakes more"),
+    "mistakes in rules": (rules(250, lambda _: "matchd(1) || " * 60 + "true"), "fields more"),
 }
 
 
