@@ -24,7 +24,7 @@ from config.conditions.names import ConditionError
 from config.conditions.windows import Windows
 from config.contradictions import contradictions
 from config.documents.loading import MAX_BYTES, MAX_TOKENS
-from config.documents.mistakes import Mistake, Problem, YamlText, mistake_at, mistakes_of, yaml_mistake
+from config.documents.mistakes import Location, Mistake, Problem, YamlText, mistake_at, mistakes_of, yaml_mistake
 from config.errors import PolicyError
 from config.facts import (
     SELFTEST,
@@ -116,6 +116,10 @@ class Policy(BaseModel):
         context = Context(stream, nothing, names=SEEN)
         name = next((choice.profile for choice in self.sampling_for if choice.holds(context)), self.sampling)
         return (PROFILES | self.profiles)[name]
+
+    def placed(self, where: Location, text: str, offset: int | None = None) -> Mistake:
+        """What is to be told of a field, with its place in the file; `offset` is into its text, in characters."""
+        return mistake_at(where, text, self._document, offset)
 
     def refused(self, problems: Iterable[Problem]) -> PolicyError:
         """What is wrong with it for somebody who knows more than the file does."""

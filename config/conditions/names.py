@@ -65,9 +65,15 @@ def shortened(name: str) -> str:
     return name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}…"
 
 
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The name that was probably meant; None: none is near."""
+    found = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(name.lower(), known, n=1)
+    return found[0] if found else None
+
+
 def unknown(kind: str, name: str, known: Collection[str]) -> str:
     """What to tell of a name that does not exist: the nearest one that does, and all of them."""
     name = shortened(name)
-    near = difflib.get_close_matches(name, known, n=1) or difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(name, known)
+    hint = "" if near is None else f"did you mean {near!r}? "
     return f"unknown {kind} {name!r}: {hint}known are {', '.join(sorted(known)) or 'none'}"

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from redis import Redis
 
@@ -130,6 +130,8 @@ def tell_damaged(redis: Redis, *, deployment: str) -> bool:
     event_id = derived_id(LOG_DAMAGED, *sorted(new))
     tell_operators(redis, LOG_DAMAGED, event_id, subject="verdict-log", data=data, deployment=deployment, now_ms=now)
     with store_errors():
-        told = {path: Damage(since_ms=of.since_ms, problem=of.problem, told=True).to_json() for path, of in new.items()}
+        told: dict[Any, Any] = {
+            path: Damage(since_ms=of.since_ms, problem=of.problem, told=True).to_json() for path, of in new.items()
+        }
         redis.hset(DAMAGED, mapping=told)  # as large as before: nothing is refused for want of room
     return True
