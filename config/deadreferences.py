@@ -1,4 +1,4 @@
-"""What rules name and nobody has: a list that is nowhere, a score that no classifier gives.
+"""What rules name and nobody has: a list that is nowhere, a score that no classifier gives, a purpose of no stream.
 
 Such a rule, or its part that asks for that, never holds, and looks as good as others.
 """
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from config.conditions.names import nearest
-from config.conditions.neverholds import Nowhere
+from config.conditions.neverholds import Nowhere, stray_values
 from config.documents.mistakes import Mistake
 from config.policy import Policy
 from config.rules import Rule
+
+Kind = Literal["list", "score", "value"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,7 @@ class DeadReference:
 
     rule: str
     mode: str
-    kind: Literal["list", "score"]
+    kind: Kind
     name: str
     nearest: str | None
     """Nearest name that there is; None: none is near."""
@@ -50,13 +52,18 @@ def dead_references(policy: Policy, *, lists: Set[str] | None, scores: Set[str])
         for name in sorted(gone_scores):
             text = f"{name} is always 0.0: its classifier does not run where this policy is in force, see `cascade`"
             yield _dead(policy, number, "score", name, nearest(name, scores), text, never=never)
+        for stray in stray_values(rule.condition.tree):
+            near = nearest(stray.value, stray.known)
+            text = f"{stray.field} is never {stray.value!r}: {f'did you mean {near!r}? ' if near else ''}"
+            text += f"it is one of {', '.join(map(repr, stray.known))}"
+            yield _dead(policy, number, "value", stray.value, near, text, never=never)
 
 
 def _dead(
-    policy: Policy, number: int, kind: Literal["list", "score"], name: str, near: str | None, text: str, *, never: bool
+    policy: Policy, number: int, kind: Kind, name: str, near: str | None, text: str, *, never: bool
 ) -> DeadReference:
     rule = policy.rules[number]
-    text += "; this rule never fires" if never and kind == "list" else ""
+    text += "; this rule never fires" if never and kind != "score" else ""
     return DeadReference(
         rule=rule.name,
         mode=rule.mode,

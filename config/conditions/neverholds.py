@@ -1,12 +1,12 @@
-"""Conditions that cannot hold where some of what they name is nowhere."""
+"""Conditions that cannot hold: some of what they name is nowhere, or they compare with what never comes."""
 
 import operator
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Final
 
 from config.conditions.folding import constant, number
-from config.conditions.syntax import Call, Collection, Comprehension, Index, Name, Node, Operation, Select
+from config.conditions.syntax import Call, Collection, Comprehension, Index, Name, Node, Operation, Select, nodes
 
 _COMPARED: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
@@ -17,6 +17,48 @@ _COMPARED: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "!=": operator.ne,
 }
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+
+_VALUES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
+    ("stream", "purpose"): ("live", "drill", "canary"),
+    ("stream", "audience"): ("public", "limited", "private"),
+    ("sample", "reason"): ("keyframe", "cut", "gap", "audit"),
+    ("", "variant"): ("", "mirror", "rotate", "crop"),
+}
+"""What fields can be, by their owner; those of matches have any name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrayValue:
+    """A text with which a field is compared that it never is."""
+
+    field: str
+    value: str
+    known: tuple[str, ...]
+    at: int
+    """Where it stands in the condition, in characters."""
+
+
+def stray_values(tree: Node) -> Iterator[StrayValue]:
+    """From left to right."""
+    for node in nodes(tree):
+        if isinstance(node, Operation) and node.operator in ("==", "!=", "in") and len(node.operands) == 2:
+            yield from _strays(node)
+
+
+def _strays(node: Operation) -> Iterator[StrayValue]:
+    for asked, other in (node.operands, node.operands[::-1]):
+        yield from _stray(asked, other)
+
+
+def _stray(asked: Node, other: Node) -> Iterator[StrayValue]:
+    if not isinstance(asked, Select) or not isinstance(asked.owner, Name):
+        return
+    owner = asked.owner.name
+    known = _VALUES.get((owner, asked.field)) or _VALUES.get(("", asked.field))
+    for item in other.parts if isinstance(other, Collection) else (other,):
+        value = constant(item)
+        if known is not None and isinstance(value, str) and value not in known:
+            yield StrayValue(field=f"{owner}.{asked.field}", value=value, known=known, at=item.start)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +90,8 @@ class Nowhere:
         if len(node.operands) != 2:
             return False
         left, right = node.operands
+        if node.operator == "==" and any(_strays(node)):
+            return True
         if node.operator == "in":
             items = right.items if isinstance(right, Collection) and not right.mapping else ()
             return _is_list(left) and bool(items) and all(constant(item) in self.lists for item in items)

@@ -22,6 +22,8 @@ GONE = Nowhere(lists=frozenset(["gone", "away"]), scores=frozenset(["m/gone"]))
         'window.matched("gone", "30s") > 0',
         'window.max("m/gone", "30s") > 0.2 || window.count("m/gone", 0.2, "30s") >= 1',
         'stream.drill ? matched("gone") : matched("away")',
+        'stream.purpose == "Live" && matched("there")',
+        'matches.exists(m, m.variant == "mirrored")',
     ],
 )
 def test_cannot_fire(text: str) -> None:
@@ -46,6 +48,9 @@ def test_cannot_fire(text: str) -> None:
         'window.samples("30s") > 1',
         'stream.drill ? matched("gone") : matched("there")',
         'stream.id in ["gone"] || stream.id == "gone"',
+        'stream.purpose != "Live" && "Live" != stream.purpose',
+        'stream.metadata.purpose == "Live"',
+        'stream.metadata.variant == "mirrored" || sample.reason == "cut"',
     ],
 )
 def test_may_fire(text: str) -> None:
@@ -75,3 +80,20 @@ def test_each_name_is_told_with_its_place_and_the_nearest() -> None:
         "no list 'ncmecc' is in this deployment: did you mean 'ncmec'? there are ncmec, police, selftest"
     )
     assert [one.name for one in dead_references(policy, lists=None, scores=frozenset(["m/nsfw"]))] == ["m/nsfv"]
+
+
+@pytest.mark.parametrize(
+    ("when", "name", "nearest"),
+    [
+        ('stream.purpose == "Live"', "Live", "live"),
+        ('"publick" == stream.audience || stream.drill', "publick", "public"),
+        ('sample.reason in ["cut", "keyframes"]', "keyframes", "keyframe"),
+        ('matches.exists(m, m.distance < 9 && m.variant != "none")', "none", None),
+    ],
+)
+def test_what_a_field_never_is(when: str, name: str, nearest: str | None) -> None:
+    """A rule for drills only would be one for nothing, over a capital letter."""
+    policy = parse_policy(f"version: '1'\nrules: [{{name: a, severity: high, when: '{when}'}}]\n".encode(), "p.yaml")
+    (found,) = dead_references(policy, lists=None, scores=frozenset())
+    assert (found.kind, found.name, found.nearest) == ("value", name, nearest)
+    assert found.place.column == 42 + when.index(f'"{name}"') + 1
