@@ -5,7 +5,6 @@ the name says, row groups that no memory holds) would be found by whoever works 
 """
 
 import json
-from collections.abc import Set
 from functools import lru_cache
 from typing import Any, Final
 
@@ -25,7 +24,7 @@ class UnfitFileError(ValueError):
     """A Parquet file that is none of the log; the text says what was expected."""
 
 
-def check_directory(directory: Any, columns: Set[str], file: LogFile, of: LogTable) -> None:
+def check_directory(directory: Any, schema: pa.Schema, file: LogFile, of: LogTable) -> None:
     """Checks what a Parquet file says of itself (`pyarrow.parquet.FileMetaData`), before any row of it is read.
 
     Raises:
@@ -33,9 +32,9 @@ def check_directory(directory: Any, columns: Set[str], file: LogFile, of: LogTab
     """
     if directory.num_rows != file.rows:
         raise UnfitFileError(f"it has {directory.num_rows:,} rows: expected {file.rows:,}, as its name says")
-    missing = {path.partition(".")[0] for path in of.required} - columns
-    if missing:
-        raise UnfitFileError(f"it has no column {', '.join(sorted(missing))}")
+    for name in ("stream_id", of.time):
+        if name not in schema.names or schema.field(name).type != of.schema.field(name).type:
+            raise UnfitFileError(f"expected a column {name}: {of.schema.field(name).type}")
     for number in range(directory.num_row_groups):
         group = directory.row_group(number)
         if not 0 <= group.num_rows <= MAX_GROUP_ROWS or not 0 <= group.total_byte_size <= MAX_GROUP_BYTES:

@@ -168,8 +168,10 @@ def _held(store: ObjectStore, files: Sequence[LogFile], now_ms: int, left_out: L
             continue
         try:
             with LogReader(store, file) as reader:
-                if reader.merged_ms < now_ms - HELD_MS:
-                    held += [name for name in reader.holds if name in there and name != file.name]
+                of_file = [name for name in reader.holds if name in there and name != file.name]
+                if of_file and reader.merged_ms < now_ms - HELD_MS:
+                    reader.check()  # once: what it was merged from is whole, as long as it is there
+                    held += of_file
         except ObjectStoreError as error:
             if error.damaged:
                 left_out(file, error)

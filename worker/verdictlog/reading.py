@@ -138,9 +138,10 @@ class LogReader:
                 # Reading ahead is for stores that are far away. It is done by threads of Arrow's, which end the process
                 # by SIGABRT where they let go of what they read while the interpreter ends (apache/arrow#34314).
                 self._parquet = pq.ParquetFile(self._bytes, pre_buffer=not store.local)
-                self._columns = frozenset(self._parquet.schema_arrow.names)
-                check_directory(self._parquet.metadata, self._columns, file, table_in(file.folder))
-                told = self._parquet.schema_arrow.metadata or {}
+                schema = self._parquet.schema_arrow
+                check_directory(self._parquet.metadata, schema, file, table_in(file.folder))
+                self._columns = frozenset(schema.names)
+                told = schema.metadata or {}
                 # What cannot be read of it is found now, and not by whoever asks.
                 self.holds = [str(name) for name in json.loads(told.get(HOLDS, b"[]"))]
                 """Names of the files that it was merged from; none, if it was not."""

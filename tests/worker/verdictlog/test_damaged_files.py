@@ -26,7 +26,7 @@ from worker.operations import OPERATIONS
 from worker.redisdb import now_ms
 from worker.verdictlog.damaged import DAMAGED, noting
 from worker.verdictlog.files import LogFile, folders
-from worker.verdictlog.keeping import KEPT, MERGE_MS, keep_log, purge
+from worker.verdictlog.keeping import KEPT, MERGE_MS, _merge, keep_log, purge
 from worker.verdictlog.reading import HOLDS, read_log
 from worker.verdictlog.rows import SCHEMA, table_of
 
@@ -159,6 +159,27 @@ def test_damaged_files_cost_nothing_but_themselves(
 
 def paths(store: ObjectStore) -> list[str]:
     return [f"{folder}/{name}" for _, folder in folders(store) for name in store.all_names(folder)]
+
+
+def test_what_a_damaged_merged_file_holds_stays(store: ObjectStore, url: str) -> None:
+    """The last copy of what was judged would be removed, for another is there that nobody can read."""
+    now = 1_800_014_400_000
+    files = [write(store, [row(SHOWN, capture_ms=number)], written_ms=now + number) for number in range(3)]
+    _merge(store, files, now)
+    (merged,) = [path for path in paths(store) if path.endswith("-merged.parquet")]
+    path = Path(url) / merged
+    path.write_bytes(_flipped(path.read_bytes()))
+    left_out: list[str] = []
+    for _ in range(2):
+        assert purge(
+            store,
+            now_ms=now + HOUR,
+            hours=24,
+            until=monotonic() + 60,
+            left_out=lambda file, _: left_out.append(file.path),
+        )
+    assert left_out == [merged] * 2
+    assert {file.path for file in files} < set(paths(store))
 
 
 def test_folders_that_are_no_hours_are_passed_over(store: ObjectStore, url: str) -> None:
