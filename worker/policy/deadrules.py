@@ -6,6 +6,7 @@ from typing import Final
 from redis import Redis
 
 from config.deadreferences import DeadReference
+from worker import rediskeys
 from worker.cloudevent import derived_id
 from worker.operations import OPERATIONS, REMEMBERED_SECONDS, operations_event
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
@@ -46,5 +47,5 @@ def tell_dead(redis: Redis, dead: Sequence[DeadReference], *, version: str, file
         deployment=deployment,
         now_ms=now,
     )
-    keys = [f"lw:told:{derived_id(CANNOT_FIRE, version)}", OPERATIONS]
+    keys = [rediskeys.POLICIES_UNMET.of(version), OPERATIONS]
     return bool(run_script_to_disk(redis, "tell_new", keys=keys, args=[REMEMBERED_SECONDS, event, *names]))

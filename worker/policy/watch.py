@@ -16,6 +16,7 @@ from config.deadreferences import dead_references
 from config.errors import LivewardenError
 from config.policy import policy_name
 from config.settings import Settings
+from worker import rediskeys
 from worker.policy.deadrules import tell_dead
 from worker.policy.follower import LOOK_SECONDS, PolicyFollower
 from worker.policy.judging import Judging
@@ -24,7 +25,7 @@ from worker.redisdb import now_ms, store_errors, unless_full
 
 _log = logging.getLogger(__name__)
 
-IN_FORCE: Final = "lw:policies"
+IN_FORCE: Final = rediskeys.POLICIES.name
 """Hash: process, as host:pid, to JSON: what it judges by."""
 
 ListNames = Callable[[], Set[str] | None]

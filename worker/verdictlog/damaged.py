@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.cloudevent import derived_id
 from worker.errors import ObjectStoreError
 from worker.operations import tell_operators
@@ -22,7 +23,7 @@ from worker.verdictlog.reading import LeftOut
 
 _log = logging.getLogger(__name__)
 
-DAMAGED: Final = "lw:verdictlog:damaged"
+DAMAGED: Final = rediskeys.LOG_DAMAGED.name
 LOG_DAMAGED: Final = "livewarden.operations.verdict_log_damaged.v1"
 
 MOST_DAMAGED: Final = 1_000
