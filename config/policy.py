@@ -17,13 +17,14 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from config.asking import Asked, most_telling
-from config.budget import over_budget
+from config.budget import excesses, over_budget
 from config.cascade import Stage
 from config.conditions.expressions import Context
 from config.conditions.names import ConditionError
 from config.conditions.windows import Windows
 from config.contradictions import contradictions
-from config.documents.mistakes import Mistake, Problem, YamlText, mistake_at, mistakes_of, yaml_mistake
+from config.documents.loading import MAX_BYTES, MAX_TOKENS
+from config.documents.mistakes import Location, Mistake, Problem, YamlText, mistake_at, mistakes_of, yaml_mistake
 from config.errors import PolicyError
 from config.facts import (
     SELFTEST,
@@ -39,7 +40,7 @@ from config.regularfile import open_regular
 from config.rules import CoverageGap, Flood, Rule
 from config.sampling import SEEN, SamplingChoice
 
-MAX_POLICY_BYTES = 1_000_000
+MAX_POLICY_BYTES = MAX_BYTES
 """A policy is written by people; a larger file is a wrong path."""
 
 SLOW_SECONDS = 0.25
@@ -115,6 +116,10 @@ class Policy(BaseModel):
         context = Context(stream, nothing, names=SEEN)
         name = next((choice.profile for choice in self.sampling_for if choice.holds(context)), self.sampling)
         return (PROFILES | self.profiles)[name]
+
+    def placed(self, where: Location, text: str, offset: int | None = None) -> Mistake:
+        """What is to be told of a field, with its place in the file; `offset` is into its text, in characters."""
+        return mistake_at(where, text, self._document, offset)
 
     def refused(self, problems: Iterable[Problem]) -> PolicyError:
         """What is wrong with it for somebody who knows more than the file does."""
@@ -250,7 +255,7 @@ def parse_policy(
     except UnicodeDecodeError as error:
         raise _refused(name, Mistake(text=f"byte {error.start}: expected UTF-8 text")) from error
     try:
-        document = YamlText(text)
+        document = YamlText(text, max_tokens=MAX_TOKENS)
     except yaml.MarkedYAMLError as error:
         raise _refused(name, yaml_mistake(error, text)) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -258,6 +263,9 @@ def parse_policy(
     if not isinstance(document.value, dict):
         got = type(document.value).__name__
         raise _refused(name, Mistake(text=f"expected a mapping with version and rules, got {got}"))
+    excessive = [mistake_at(where, what, document) for where, what, _ in excesses(document.value)]
+    if excessive:
+        raise _refused(name, *excessive)
     context = {"scores": None if known_scores is None else frozenset(known_scores)}
     contrary = [mistake_at(where, what, document, at) for where, what, at in contradictions(document.value)]
     try:

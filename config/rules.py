@@ -10,10 +10,13 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from config.conditions.expressions import Condition
-from config.conditions.names import ConditionError, unknown
+from config.conditions.names import ConditionError, together, unknown
 from config.conditions.trial import compile_condition
 from config.facts import ALLOW, SELFTEST, Severity
 from config.persistence import Persistence
+
+MAX_CONDITION_CHARACTERS: Final = 4096
+"""People write less than a quarter of that."""
 
 _LIST_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 """As the hash bank takes them (models/bank/entries.py)."""
@@ -34,7 +37,7 @@ class Rule(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     """Small letters, digits and hyphens. An incident is open per stream and rule name: a new name is a new rule."""
-    when: str = Field(min_length=1, max_length=4096)
+    when: str = Field(min_length=1, max_length=MAX_CONDITION_CHARACTERS)
     """Condition in CEL over one sample and what lies behind it; docs/policy.md has the names."""
     severity: Severity
     """critical, high or review: the order in which people are called."""
@@ -57,11 +60,19 @@ class Rule(BaseModel):
     @field_validator("when")
     @classmethod
     def _compiles(cls, value: str, info: ValidationInfo) -> str:
-        condition = compile_condition(value)
+        mistakes: list[ConditionError] = []
+        try:
+            scores = compile_condition(value).scores
+        except ConditionError as error:
+            scores = error.scores
+            mistakes.append(error)
         known = None if info.context is None else info.context["scores"]
         if known is not None:
-            for name in sorted(condition.scores - known):
-                raise ConditionError(unknown("score", name, known), value.find(name))
+            mistakes += [
+                ConditionError(unknown("score", name, known), value.find(name)) for name in sorted(scores - known)
+            ]
+        if mistakes:
+            raise together(mistakes)
         return value
 
     @field_validator("lists")

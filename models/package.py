@@ -8,12 +8,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from config.documents.mistakes import YamlText, problems_of
+from config.documents.loading import MAX_BYTES, MAX_TOKENS
+from config.documents.mistakes import MAX_MISTAKES, YamlText, problems_of
 from models.errors import ManifestError, UnreadableError
 from models.manifest import Manifest
 from models.modelfile import read_model_file
 
-MAX_MANIFEST_BYTES = 1 << 20
+MAX_MANIFEST_BYTES = MAX_BYTES
 """A manifest is a page of text; anything larger is another file."""
 
 SUFFIXES = frozenset({".yaml", ".yml"})
@@ -54,7 +55,8 @@ def read_package(path: Path, *, origin: str) -> ModelPackage:
         ManifestError: `file, line N: field: what was expected`; of several mistakes, all.
     """
     try:
-        document = YamlText(read_model_file(path, max_bytes=MAX_MANIFEST_BYTES).decode("utf-8-sig"))
+        text = read_model_file(path, max_bytes=MAX_MANIFEST_BYTES).decode("utf-8-sig")
+        document = YamlText(text, max_tokens=MAX_TOKENS)
     except UnreadableError as error:
         raise ManifestError(f"{path}: the manifest cannot be read: {error}") from error
     except UnicodeDecodeError as error:
@@ -67,7 +69,8 @@ def read_package(path: Path, *, origin: str) -> ModelPackage:
     try:
         manifest = Manifest.model_validate(document.value)
     except ValidationError as error:
-        raise ManifestError("; ".join(_explain(problem, path, document) for problem in problems_of(error))) from error
+        told = [_explain(problem, path, document) for problem in problems_of(error)[:MAX_MISTAKES]]
+        raise ManifestError("; ".join(told)) from error
     return ModelPackage(manifest=manifest, path=path, origin=origin, document=document)
 
 

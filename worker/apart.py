@@ -13,11 +13,11 @@ _NICE = 10
 
 
 def run_apart(module: str, stopping: threading.Event) -> bool:
-    """Runs `python -m module` to its end, or until `stopping` is set; gives whether it went well.
+    """Runs `python -P -m module` to its end, or until `stopping` is set; gives whether it went well.
 
     It has this process's environment and log, and tells the log itself what fails.
     """
-    with subprocess.Popen([sys.executable, "-m", module]) as child:  # noqa: S603 - a module of ours
+    with subprocess.Popen([sys.executable, "-P", "-m", module]) as child:  # noqa: S603 - a module of ours
         while child.poll() is None:
             if stopping.wait(1.0):
                 child.terminate()

@@ -9,6 +9,11 @@ import os
 import threading
 from typing import Any
 
+from worker.importpath import leave_out_current_folder
+
+# Before anything is imported that is not ours.
+leave_out_current_folder()
+
 from worker.threads import keep_numpy_to_one_thread
 
 # Before anything imports NumPy, whose BLAS reads this once.
@@ -38,6 +43,7 @@ from config.errors import LivewardenError, SettingsError
 from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.keys import SNAPSHOT
+from worker.bank.listnames import followed_names
 from worker.bank.place import Place
 from worker.bank.restoring import keep_whole
 from worker.broker import TRANSPORT, bind_queues
@@ -236,7 +242,7 @@ def _watch(**_: Any) -> None:
     threading.Thread(
         target=watch_policy,
         # Of its own: a pool child that is forked later must not think that somebody follows for it.
-        args=(_watched_policies(), process.policies, process.redis, settings, _stopping),
+        args=(_watched_policies(), process.policies, process.redis, settings, _stopping, _list_names),
         name="livewarden-policy-watch",
         daemon=True,
     ).start()
@@ -269,6 +275,10 @@ def _give_signs(presence: Presence) -> None:
         name=_PRESENCE,
         daemon=True,
     ).start()
+
+
+def _list_names() -> frozenset[str] | None:
+    return followed_names(process.redis, process.bank)
 
 
 def _watched_policies() -> PolicyFollower[Judging]:

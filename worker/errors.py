@@ -61,10 +61,12 @@ class StoreError(WorkerError):
 class ObjectStoreError(WorkerError):
     """The store of whole files (LIVEWARDEN_STORE_URL) is away, full or not usable; the text says what it was for."""
 
-    def __init__(self, text: str, *, missing: bool = False) -> None:
+    def __init__(self, text: str, *, missing: bool = False, damaged: bool = False) -> None:
         super().__init__(text)
         self.missing = missing
         """There is no such file: it may have been purged meanwhile."""
+        self.damaged = damaged
+        """The store answered: it is what is in the file that cannot be used."""
 
 
 class QueueError(WorkerError):

@@ -4,11 +4,12 @@ Files are written once and never changed, and a reader sees a file whole or not 
 written.
 """
 
+import io
 import os
 import posixpath
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -71,6 +72,10 @@ class ObjectStore:
             try:
                 with self._files.open(unfinished, "wb") as file:
                     file.write(data)
+                    if self._local:
+                        # Else a machine that loses its power may keep the name and nothing of what it names.
+                        file.flush()
+                        os.fsync(file.fileno())
                 self._files.mv(unfinished, place)
             except BaseException:
                 self._forget(unfinished)
@@ -124,13 +129,18 @@ class ObjectStore:
             self._files.rm_file(place)
 
     def open(self, path: str) -> BinaryIO:
-        """Opens a file for reading and seeking.
+        """Opens a file for reading and seeking, which raise as this does.
 
         Raises:
-            ObjectStoreError: it cannot be read; its `missing` tells that there is none.
+            ObjectStoreError: it cannot be read; `missing` tells that there is none, `damaged` that it is no file.
         """
         with self._errors(f"reading {path}"):
-            return cast(BinaryIO, self._files.open(self._place(path), "rb"))
+            try:
+                opened = self._files.open(self._place(path), "rb")
+            except PermissionError as error:
+                # Elsewhere it is the whole store that refuses.
+                raise ObjectStoreError(f"store: reading {path}: {_told(error)}", damaged=self._local) from error
+        return cast(BinaryIO, _StoredFile(opened, lambda: self._errors(f"reading {path}")))
 
     def names(self, folder: str) -> list[str]:
         """Names of the files and folders in a folder, ascending, without those being written; none if there is none.
@@ -182,8 +192,48 @@ class ObjectStore:
             raise
         except FileNotFoundError as error:
             raise ObjectStoreError(f"store: {doing}: there is no such file", missing=True) from error
+        except IsADirectoryError as error:
+            raise ObjectStoreError(f"store: {doing}: it is a folder", damaged=True) from error
         except Exception as error:
             raise ObjectStoreError(f"store: {doing}: {_told(error)}") from error
+
+
+class _StoredFile(io.RawIOBase):
+    """A file of the store. What its library raises is told as ours: whatever else its reader meets is about what is in
+    the file."""
+
+    def __init__(self, file: Any, errors: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__()
+        self._file = file
+        self._errors = errors
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        with self._errors():
+            return cast(bytes, self._file.read(size))
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        with self._errors():
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        with self._errors():
+            return int(self._file.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
 
 
 def _linked(source: Path, place: str) -> bool:

@@ -348,6 +348,12 @@ LOOKBACK_BULK_REST = Key("lw:lookback:bulk-rest", "string", "likewise", "one", s
 # The verdict log
 LOG_LEASE = Key("lw:verdictlog:lease", "string", "lease of whoever merges and purges the log", "one", seconds=MINUTE)
 LOG_KEPT = Key("lw:verdictlog:kept", "string", "when that was last done", "a number")
+LOG_DAMAGED = Key(
+    "lw:verdictlog:damaged",
+    "hash",
+    "files of the log that cannot be read, and why",
+    "1,000 files, until they are purged or can be read",
+)
 OUTCOMES_POSITION = Key(
     "lw:outcomes:position", "hash", "up to which entry events were copied into the log", "one a stream"
 )
@@ -359,6 +365,13 @@ EPOCH = Key("lw:epoch", "hash", "by which a loss of Redis's state is noticed", "
 SEED = Key("lw:seed", "string", "secret from which the instants of samples are drawn", "one", read_by=WORKERS)
 SWEPT = Key("lw:swept", "string", "how far the search for keys without a life has come", "a number", read_by=WORKERS)
 POLICIES = Key("lw:policies", "hash", "which policy each process judges by", "living processes")
+POLICIES_UNMET = Key(
+    "lw:policies:unmet:{version}",
+    "set",
+    "names for which rules of a policy ask in vain, as they were published",
+    "250 rules' names",
+    seconds=30 * DAY,
+)
 POLICIES_REFUSING = Key("lw:policies:refusing", "hash", "which worker refuses the policy's file", "living workers")
 STUCK = Key("lw:stuck:{model}", "string", "there while a model is left out", "one", seconds=5 * MINUTE)
 REDIS_ROOM = Key("lw:redis:room", "hash", "what was published of Redis's room", "three fields")

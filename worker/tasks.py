@@ -1,11 +1,13 @@
 """The tasks. Each parses, calls and translates; the work is in plain modules."""
 
 import logging
+from functools import partial
 
 from celery import shared_task
 from redis.exceptions import OutOfMemoryError
 
 from worker.app import app, process, tick_now
+from worker.lookback.late import register_again
 from worker.lookback.looking import Lookback, look_back
 from worker.moderate import moderate_segment
 from worker.objectstore import ObjectStore
@@ -74,7 +76,13 @@ def look_back_task() -> None:
 def keep_log_task() -> None:
     """Purges and merges the verdict log, for a slice of time."""
     store = ObjectStore(process.settings.store_url)
-    if keeping.keep_log(process.redis, store, hours=process.settings.verdict_log_hours):
+    if keeping.keep_log(
+        process.redis,
+        store,
+        hours=process.settings.verdict_log_hours,
+        deployment=process.settings.deployment,
+        when_whole=partial(register_again, process.redis),
+    ):
         send_housekeeping("keep_log")
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from config.conditions import kinds
 from config.conditions.folding import constant
 from config.conditions.kinds import ANY, BOOL, DOUBLE, INT, NULL, UINT, Kind
-from config.conditions.names import ConditionError, unknown
+from config.conditions.names import ConditionError, together, unknown
 from config.conditions.syntax import (
     MACROS,
     Call,
@@ -25,6 +25,9 @@ from config.conditions.syntax import (
     Select,
 )
 
+MAX_MISTAKES: Final = 10
+"""Of one condition."""
+
 _RELATIONS: Final = frozenset({"<", "<=", ">", ">="})
 
 
@@ -33,27 +36,38 @@ def kinds_of(tree: Node, names: Mapping[str, Kind]) -> dict[Node, Kind]:
 
     Raises:
         ConditionError: a name, field or function does not exist, an operation is none for what it gets, or the whole
-            gives no bool; with its place.
+            gives no bool; with its place, and with all others (`further`).
     """
-    found: dict[Node, Kind] = {}
-    _expect_bool(_Checker(found).kind(tree, names), tree)
-    return found
-
-
-def _expect_bool(kind: Kind, node: Node) -> None:
-    if kind.name not in ("bool", "dyn"):
-        raise ConditionError(f"expected true or false, it gives {_a(kind)}", node.start)
+    checker = _Checker()
+    checker.expect_bool(checker.kind(tree, names), tree)
+    if checker.mistakes:
+        raise together(checker.mistakes)
+    return checker.found
 
 
 class _Checker:
     """Fills in the kinds of a tree's nodes. What is in scope goes down with the nodes."""
 
-    def __init__(self, found: dict[Node, Kind]) -> None:
-        self._found = found
+    def __init__(self) -> None:
+        self.found: dict[Node, Kind] = {}
+        self.mistakes: list[ConditionError] = []
 
     def kind(self, node: Node, scope: Mapping[str, Kind]) -> Kind:
-        kind = self._found[node] = self._kind(node, scope)
+        """Of what is wrong, anything: it makes no mistake of what it is in."""
+        if len(self.mistakes) >= MAX_MISTAKES:
+            return ANY  # each costs up to a millisecond, and more than that nobody reads
+        try:
+            kind = self._kind(node, scope)
+        except ConditionError as error:
+            self.mistakes.append(error)
+            kind = ANY
+        self.found[node] = kind
         return kind
+
+    def expect_bool(self, kind: Kind, node: Node) -> None:
+        """Notes what gives something else."""
+        if kind.name not in ("bool", "dyn"):
+            self.mistakes.append(ConditionError(f"expected true or false, it gives {_a(kind)}", node.start))
 
     def _kind(self, node: Node, scope: Mapping[str, Kind]) -> Kind:
         match node:
@@ -70,7 +84,7 @@ class _Checker:
             case Comprehension():
                 return self._gathered(node, scope)
             case Operation():
-                return _result(node, [self.kind(operand, scope) for operand in node.operands])
+                return self._result(node, [self.kind(operand, scope) for operand in node.operands])
             case Collection():
                 return self._collected(node, scope)
         raise AssertionError(node)
@@ -97,7 +111,7 @@ class _Checker:
         steps = [self.kind(step, inside) for step in node.steps]
         for kind, step in zip(steps, node.steps, strict=True):
             if node.macro != "map" or step is not node.steps[-1]:
-                _expect_bool(kind, step)
+                self.expect_bool(kind, step)
         if node.macro in ("map", "filter"):
             item = steps[-1] if node.macro == "map" else over.element
             most = max(1, len(over.fields)) if over.fields is not None else over.most
@@ -116,10 +130,10 @@ class _Checker:
     def _answer(self, node: Call, scope: Mapping[str, Kind]) -> Kind:
         name, target = node.function, node.target
         if node.of_window and target is not None:
-            self._found[target] = ANY
+            self.found[target] = ANY
             for argument in node.arguments:
                 self.kind(argument, scope)
-            return kinds.OF_WINDOWS[name]
+            return kinds.OF_WINDOWS.get(name, ANY)  # of another, config/conditions/windows.py tells
         if name == "has" and target is None:
             if len(node.arguments) == 1 and isinstance(node.arguments[0], Select):
                 self.kind(node.arguments[0], scope)
@@ -127,9 +141,25 @@ class _Checker:
         if name in MACROS or name == "has":
             form = "has(stream.metadata.x)" if name == "has" else f"matches.{name}(m, m.distance < 9)"
             raise ConditionError(f"{name}() is asked otherwise, as in {form}", node.function_at)
+        if name not in kinds.FUNCTIONS:
+            # What it is given is not gone into: it may be meant for another kind of function.
+            meant = _MEANT.get(name)
+            told = unknown("function", name, kinds.FUNCTIONS) if meant is None else f"{name}(): CEL writes `{meant}`"
+            raise ConditionError(told, node.function_at)
         on = None if target is None else self.kind(target, scope)
         given = [self.kind(argument, scope) for argument in node.arguments]
         return _called(node, on, given)
+
+    def _result(self, node: Operation, given: list[Kind]) -> Kind:
+        sign = node.operator
+        if sign in ("&&", "||", "!"):
+            for kind, operand in zip(given, node.operands, strict=True):
+                self.expect_bool(kind, operand)
+            return BOOL
+        if sign == "?":
+            self.expect_bool(given[0], node.operands[0])
+            return _common(given[1:])
+        return _result(node, given)
 
 
 def _called(node: Call, on: Kind | None, given: list[Kind]) -> Kind:
@@ -160,15 +190,18 @@ def _called(node: Call, on: Kind | None, given: list[Kind]) -> Kind:
     raise ConditionError(unknown("function", name, kinds.FUNCTIONS), at)
 
 
+_MEANT: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("len", "length", "count"), "size(x)"),
+    **dict.fromkeys(("any", "some"), "matches.exists(m, …)"),
+    "every": "matches.all(m, …)",
+    "includes": "x in y",
+    "has_key": "has(x.y)",
+}
+"""What other languages call what CEL has by another name."""
+
+
 def _result(node: Operation, given: list[Kind]) -> Kind:
     sign, at = node.operator, node.operator_at
-    if sign in ("&&", "||", "!"):
-        for kind, operand in zip(given, node.operands, strict=True):
-            _expect_bool(kind, operand)
-        return BOOL
-    if sign == "?":
-        _expect_bool(given[0], node.operands[0])
-        return _common(given[1:])
     if len(given) == 1:
         if given[0].name != "dyn" and given[0].name not in kinds.NEGATED:
             raise ConditionError(f"no such operation: -{given[0].name}", at)
@@ -183,6 +216,9 @@ def _result(node: Operation, given: list[Kind]) -> Kind:
             raise ConditionError(f"no such operation: {left.name} in {right.name}: expected a list or a map", at)
         return BOOL
     if sign in _RELATIONS:
+        first = node.operands[0]
+        if left.name == "bool" and isinstance(first, Operation) and first.operator in _RELATIONS:
+            raise ConditionError(f"CEL compares two values: `a {first.operator} b && b {sign} c`", at)
         if not _comparable(left.name, right.name):
             raise ConditionError(f"no such comparison: {left.name} {sign} {right.name}", at)
         return BOOL

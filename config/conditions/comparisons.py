@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.conditions.folding import constant, number
-from config.conditions.names import ConditionError
+from config.conditions.names import ConditionError, together
 from config.conditions.syntax import Call, Comprehension, Index, Name, Node, Operation, nodes
 
 _COMPARING: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
@@ -80,15 +80,22 @@ def check_comparisons(tree: Node) -> None:
     """Checks that a score can be above what it is compared with, or counted from.
 
     Raises:
-        ConditionError: it cannot: that is more than 1, as a percentage would be; with its place.
+        ConditionError: it cannot: that is more than 1, as a percentage would be; with its place, and with all others
+            (`further`).
     """
+    mistakes = list(_impossible(tree))
+    if mistakes:
+        raise together(mistakes)
+
+
+def _impossible(tree: Node) -> Iterator[ConditionError]:
     for found in comparisons(tree):
         if found.of in _SHARES and found.value > 1:
             what = "shares" if found.of == "fraction" else "scores"
-            raise ConditionError(f"{what} are 0.0 to 1.0: expected no {found.value:g} to compare one with", found.at)
+            yield ConditionError(f"{what} are 0.0 to 1.0: expected no {found.value:g} to compare one with", found.at)
     for node in nodes(tree):
         if isinstance(node, Call) and node.of_window and node.function in ("count", "fraction"):
             least = node.arguments[1]
             value = number(least)
             if value is not None and value > 1:
-                raise ConditionError(f"scores are 0.0 to 1.0: expected no {value:g} to count from", least.start)
+                yield ConditionError(f"scores are 0.0 to 1.0: expected no {value:g} to count from", least.start)

@@ -7,17 +7,19 @@ its rule is needed, so all parts of a condition are checked before, whatever hid
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import cel
 
 from config.conditions.checking import kinds_of
+from config.conditions.comparisons import check_comparisons
 from config.conditions.kinds import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
-from config.conditions.names import ConditionError, check_texts
+from config.conditions.names import ConditionError, check_texts, together
 from config.conditions.parsing import read_syntax
 from config.conditions.references import NOTES, NOTES_INSIDE, asked, asked_lists, asks_notes, used, with_notes_apart
-from config.conditions.syntax import Node, asks_matches, conjuncts
+from config.conditions.slips import corrected
+from config.conditions.syntax import Call, Node, asks_matches, conjuncts
 from config.conditions.windows import WindowCall, read_calls, with_variables
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
 
@@ -164,18 +166,35 @@ def _one_text(function: str, arguments: tuple[Any, ...], misuse: list[str]) -> b
     return fits
 
 
+@lru_cache(maxsize=1_000)
 def parse_condition(text: str) -> Condition:
     """Compiles a condition and checks its names; `config.conditions.trial` tries it out as well.
 
     Raises:
-        ConditionError: syntax, or an unknown name; with its place in the text.
+        ConditionError: syntax, an unknown name, what does not fit together, or a score that is compared with what none
+            is; with its place in the text, and with what else is wrong (`further`).
     """
+    try:
+        return _parsed(text)
+    except ConditionError as error:
+        meant = corrected(text)
+        if meant is None:
+            raise
+        mistakes, scores = list(meant.mistakes), error.scores
+    try:
+        scores |= _parsed(meant.text).scores
+    except ConditionError as error:
+        mistakes += map(meant.moved, error.every)
+        scores |= error.scores
+    raise together(mistakes, scores)
+
+
+def _parsed(text: str) -> Condition:
     check_texts(text)
     _compiled(text)  # what it says of syntax is what people find elsewhere, too
     tree = read_syntax(text)
-    calls = read_calls(tree)
+    calls = _checked(tree)
     windows = tuple(dict.fromkeys(calls.values()))
-    kinds_of(tree, names(Sizes(matches=1, tags=1)))
     plain, notes = with_notes_apart(with_variables(text, calls), tree)
     about_matches = [part for part in conjuncts(tree) if asks_matches(part)]
     scored = [call.name for call in windows if call.function not in ("matched", "samples")]
@@ -199,6 +218,28 @@ def parse_condition(text: str) -> Condition:
             *(used(part) & known | (notes if asks_notes(part) else frozenset()) for part in about_matches)
         ),
     )
+
+
+def _checked(tree: Node) -> dict[Call, WindowCall]:
+    """What it asks windows for.
+
+    Raises:
+        ConditionError: something is wrong with it; with all that is.
+    """
+    calls: dict[Call, WindowCall] = {}
+    mistakes: list[ConditionError] = []
+    try:
+        calls = read_calls(tree)
+        check_comparisons(tree)
+    except ConditionError as error:
+        mistakes.append(error)
+    try:
+        kinds_of(tree, names(Sizes(matches=1, tags=1)))
+    except ConditionError as error:
+        mistakes.append(error)
+    if mistakes:
+        raise together(mistakes, asked(tree, "score", "scores"))
+    return calls
 
 
 def _compiled(plain: str) -> Any:

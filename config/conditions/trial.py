@@ -9,7 +9,6 @@ from functools import lru_cache
 from time import thread_time
 from typing import Final
 
-from config.conditions.comparisons import check_comparisons
 from config.conditions.cost import MAX_MATCHES, MAX_SECONDS, Cost, cost_of
 from config.conditions.expressions import Condition, Context, parse_condition
 from config.conditions.names import ConditionError
@@ -30,7 +29,6 @@ def compile_condition(text: str) -> Condition:
             score; a score is compared with what none is; or it costs too much; with its place.
     """
     condition = parse_condition(text)
-    check_comparisons(condition.tree)
     cost = cost_of(condition.tree)
     if cost.seconds > MAX_SECONDS:
         raise ConditionError(_too_dear(text, cost), cost.dearest.start)
@@ -73,7 +71,7 @@ def _try_out(condition: Condition) -> None:
         stream = StreamFacts(
             stream_id="stream", purpose=purpose, signals=dict.fromkeys(condition.signals, score * 1_000)
         )
-        Context(stream, sample, _around(condition, score)).holds(condition)
+        Context(stream, sample, _around(condition, score), names=condition.names).holds(condition)
 
 
 def _around(condition: Condition, share: float) -> Surroundings:
@@ -106,7 +104,7 @@ def _check_cost(condition: Condition) -> None:
             matches=matches,
             scores=dict.fromkeys(names, share),
         )
-        context = Context(stream, sample, _around(condition, share))
+        context = Context(stream, sample, _around(condition, share), names=condition.names)
         if min(_seconds(condition, context) for _ in range(2)) > MAX_SECONDS:
             raise ConditionError(f"it costs over {MAX_SECONDS} s of CPU on one picture with {MAX_MATCHES} matches")
 

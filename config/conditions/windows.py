@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from config.conditions.folding import constant
-from config.conditions.names import ConditionError, unknown
+from config.conditions.names import ConditionError, together, unknown
 from config.conditions.syntax import Call, Node, nodes
 from config.facts import ListedHash, SampleFacts
 
@@ -109,9 +109,20 @@ def read_calls(tree: Node) -> dict[Call, WindowCall]:
     """What a condition asks windows for, by the part of it that does.
 
     Raises:
-        ConditionError: an unknown function, or arguments other than constants that fit; with its place.
+        ConditionError: an unknown function, or arguments other than constants that fit; with its place, and with all
+            others (`further`).
     """
-    return {node: _read(node) for node in nodes(tree) if isinstance(node, Call) and node.of_window}
+    calls: dict[Call, WindowCall] = {}
+    mistakes: list[ConditionError] = []
+    for node in nodes(tree):
+        if isinstance(node, Call) and node.of_window:
+            try:
+                calls[node] = _read(node)
+            except ConditionError as error:
+                mistakes.append(error)
+    if mistakes:
+        raise together(mistakes)
+    return calls
 
 
 def with_variables(text: str, calls: Mapping[Call, WindowCall]) -> str:

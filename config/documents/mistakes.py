@@ -1,20 +1,24 @@
 """Mistakes in a YAML file that an operator wrote, each with its place in the file: line, column, field, rule."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import yaml
 from pydantic import ValidationError
 
-from config.conditions.names import ConditionError, unknown
+from config.conditions.names import ConditionError, shortened, unknown
 from config.documents.aliases import check_aliases
+from config.documents.loading import Loader
 from config.documents.scalars import place_of
 
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _TAG: Final = re.compile(r"(?:^|when:)[ \t]*!(?=[^!\s])")
 """A value that begins with an exclamation mark; no tag has a meaning in our files, but `!!str` and its like."""
+
+MAX_MISTAKES: Final = 100
+"""Told of one file: each is looked for in it, and nobody reads more."""
 
 Location = Sequence[str | int]
 """Of a field: keys and places, from the top of the file."""
@@ -52,31 +56,17 @@ class Mistake:
         return ": ".join(part for part in (place, f"{self.field}{rule}", self.text) if part)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without repeated keys, of which the last would win silently, and without dates: versions look like them."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 (as the base class has it)
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} is given twice", key.start_mark)
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 class YamlText:
     """A YAML document, and where in its text each of its values stands."""
 
-    def __init__(self, text: str) -> None:
-        """Raises what PyYAML raises, ValueError and RecursionError among it."""
+    def __init__(self, text: str, *, max_tokens: int | None = None) -> None:
+        """Raises what PyYAML raises, ValueError and RecursionError among it.
+
+        Args:
+            max_tokens: keys, values and brackets that it may have; None: any number.
+        """
         self._text = text
-        loader = _Loader(text)
+        loader = Loader(text, max_tokens=max_tokens)
         try:
             self._node: yaml.Node | None = loader.get_single_node()
             if self._node is not None:
@@ -123,7 +113,14 @@ def mistakes_of(error: ValidationError, document: YamlText, known_fields: Mappin
     Args:
         known_fields: by the part of the file that has them, "" for the top.
     """
-    return [_mistake(one, document, known_fields) for one in problems_of(error)]
+    problems = problems_of(error)
+    told: list[Mistake] = []
+    for number, one in enumerate(problems):
+        if len(told) >= MAX_MISTAKES:
+            told.append(mistake_at(one["loc"], f"and {len(problems) - number:,} fields more", document))
+            break
+        told += _mistakes(one, document, known_fields)
+    return told
 
 
 def problems_of(error: ValidationError) -> list[Mapping[str, Any]]:
@@ -133,17 +130,22 @@ def problems_of(error: ValidationError) -> list[Mapping[str, Any]]:
     return [dict(one) for one in problems if one["type"] != "too_short" or one["loc"] not in around]
 
 
-def _mistake(problem: Mapping[str, Any], document: YamlText, known_fields: Mapping[str, Sequence[str]]) -> Mistake:
+def _mistakes(
+    problem: Mapping[str, Any], document: YamlText, known_fields: Mapping[str, Sequence[str]]
+) -> Iterator[Mistake]:
     location: tuple[str | int, ...] = problem["loc"]
-    text = str(problem["msg"]).removeprefix("Value error, ")
+    text, offset = str(problem["msg"]).removeprefix("Value error, "), None
     cause = problem.get("ctx", {}).get("error")
-    offset = cause.offset if isinstance(cause, ConditionError) else None
+    if isinstance(cause, ConditionError):
+        for one in cause.every[:MAX_MISTAKES]:
+            yield mistake_at(location, str(one), document, one.offset)
+        return
     if problem["type"] == "extra_forbidden":
         owner = next((part for part in reversed(location[:-1]) if part in known_fields), "")
         text = unknown("field", str(location[-1]), known_fields[str(owner)])
     elif problem["type"] in ("enum", "literal_error") and isinstance(problem["input"], str):
         text, offset = unknown(str(location[-1]), problem["input"], _QUOTED.findall(problem["ctx"]["expected"])), 0
-    return mistake_at(location, text, document, offset)
+    yield mistake_at(location, text, document, offset)
 
 
 def mistake_at(location: Location, text: str, document: YamlText, offset: int | None = None) -> Mistake:
@@ -153,7 +155,9 @@ def mistake_at(location: Location, text: str, document: YamlText, offset: int | 
         text=text,
         line=line,
         column=column,
-        field="".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).removeprefix("."),
+        field="".join(
+            f"[{part}]" if isinstance(part, int) else f".{shortened(part)}" for part in location
+        ).removeprefix("."),
         rule=_rule(location, document.value),
     )
 

@@ -86,6 +86,8 @@ class ListSpec(BaseModel):
     """Whether it may leave the bank: lists of others come with terms that forbid it."""
     refresh_seconds: Annotated[float, Field(gt=0)] | None = None
     """How often its source is to be read again; a list that was not is stale. None: it need not be."""
+    created_ms: Annotated[int, Field(ge=0)] | None = None
+    """When somebody made it, in milliseconds of Redis's clock. None: nobody knows, or it is built in."""
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Self:

@@ -128,7 +128,7 @@ def _write(
 
 
 def _version(spec: ListSpec, digests: Mapping[HashKind, ContentDigest]) -> str:
-    whole = hashlib.sha256(spec.model_dump_json().encode())
+    whole = hashlib.sha256(spec.model_dump_json(exclude={"created_ms"}).encode())
     for kind in HashKind:
         if kind in digests:
             whole.update(kind.encode() + digests[kind].digest())

@@ -374,6 +374,14 @@ class Stage:
         assert run_script(self.redis, "tell_once", keys=["lw:told:x", OPERATIONS], args=[60, "{}"])
         assert self.redis.xlen(OPERATIONS) == 1
 
+    def tell_new(self) -> None:
+        for names, told in ((["a"], 1), (["a", "b"], 1), (["b"], 0)):
+            answer = run_script(
+                self.redis, "tell_new", keys=["lw:policies:unmet:1", OPERATIONS], args=[60, "{}", *names]
+            )
+            assert answer == told
+        assert self.redis.xlen(OPERATIONS) == 2
+
     def redis_room(self) -> None:
         keys = ["lw:redis:room", OPERATIONS]
         for how in ("scarce", "room"):

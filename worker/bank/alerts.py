@@ -22,8 +22,8 @@ def tell_stale(redis: Redis, deployed: Deployed, *, deployment: str) -> int:
         now = now_ms(redis)
     told = 0
     for name in deployed.stale:
-        spec, refreshed_ms = deployed.bank.specs[name], deployed.refreshed_ms.get(name)
-        event_id = derived_id(STALE, name, refreshed_ms or 0)
+        spec, refreshed_ms = deployed.bank.specs[name], deployed.refreshed_ms.get(name) or None
+        event_id = derived_id(STALE, name, refreshed_ms or spec.created_ms or 0)
         data = {
             "list": spec.name,
             "source": spec.source,

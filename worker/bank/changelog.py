@@ -56,7 +56,7 @@ class News:
     position: str
     """Id of the last of them; of none: what was asked from."""
     refreshed_ms: dict[str, int]
-    """List -> when its source was last read."""
+    """List -> when its source was last read; 0: nobody can read when."""
     now_ms: int
     epoch: str = ""
     """Redis's (`worker.epoch`); empty: nobody has begun one yet."""
@@ -168,7 +168,9 @@ def read_news(redis: Redis, after: str) -> News:
         unreadable=unreadable,
         position=str(elements[-1][0]) if elements else after or START,
         # A list of which nobody can read when it was last refreshed is stale, if it is to be refreshed at all.
-        refreshed_ms={str(name): int(at_ms) for name, at_ms in refreshed.items() if _EDITION.fullmatch(str(at_ms))},
+        refreshed_ms={
+            str(name): int(at_ms) if _EDITION.fullmatch(str(at_ms)) else 0 for name, at_ms in refreshed.items()
+        },
         now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
         epoch=str(epoch or ""),
         lost=bank == BEHIND,

@@ -13,6 +13,7 @@ from models.bank.entries import BUILT_IN, Entry, ListSpec
 from worker.bank import changelog
 from worker.bank.actor import Actor, Role
 from worker.errors import BankRequestError
+from worker.redisdb import now_ms, store_errors
 
 OPERATOR = "operator"
 """Who is recorded where nobody said a name: whoever has this machine's command line."""
@@ -51,8 +52,10 @@ def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR, role
     """
     if spec.name in bank.specs:
         raise BankRequestError(f"list {spec.name}: there is one already; --change says more of it")
-    make(redis, [Change.put_list(spec, at_ms=0)], by=by, role=role)
-    return spec
+    with store_errors():
+        made = spec.model_copy(update={"created_ms": now_ms(redis)})
+    make(redis, [Change.put_list(made, at_ms=0)], by=by, role=role)
+    return made
 
 
 def change(

@@ -31,7 +31,8 @@ def list_records(bank: Bank, deployed: Deployed) -> list[dict[str, Any]]:
             "owner": spec.owner,
             "exportable": spec.exportable,
             "refresh_seconds": spec.refresh_seconds,
-            "refreshed_ms": deployed.refreshed_ms.get(name),
+            "refreshed_ms": deployed.refreshed_ms.get(name) or None,
+            "created_ms": spec.created_ms,
             "stale": name in deployed.stale,
         }
         for name, spec in bank.specs.items()

@@ -27,6 +27,7 @@ from worker.checkup.epochdoctor import examine_epoch
 from worker.checkup.failingdoctor import examine_failing
 from worker.checkup.intakedoctor import examine_intake
 from worker.checkup.livedoctor import examine_live
+from worker.checkup.logdoctor import examine_log_files
 from worker.checkup.origindoctor import examine_origins
 from worker.checkup.policydoctor import examine_policies
 from worker.checkup.readersdoctor import examine_readers
@@ -82,6 +83,7 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
     yield from examine_failing(settings)
     yield from examine_slow(settings)
     yield _store(settings)
+    yield from examine_log_files(settings)
 
 
 def _store(settings: Settings) -> Diagnosis:

@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from config.counts import counted
 from config.documents.mistakes import Mistake
-from config.errors import PolicyError
+from config.errors import LivewardenError, PolicyError
 from config.settings import Settings
 from worker.cli.ago import seconds_of
 from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
 from worker.printable import printable
+
+if TYPE_CHECKING:
+    from config.deadreferences import DeadReference
 
 app = typer.Typer(no_args_is_help=True, help="Check, test and try a policy before it goes live.")
 
@@ -39,8 +42,9 @@ def check(
     """Report all mistakes of a policy, with line and column; without any, show what its rules do.
 
     Status 1: it has mistakes, and no worker would take it. Else 0, also with warnings: a rule asks for a score that
-    is always 0.0.
+    is always 0.0, or for a list that is nowhere in the deployment.
     """
+    from config.deadreferences import dead_references
     from config.policy import policy_name, read_policy
     from worker.policy.judging import read_policy_and_models
     from worker.replay.policyreport import describe
@@ -54,23 +58,54 @@ def check(
         if not _print_mistakes(error, name, as_json=as_json):
             raise
         raise typer.Exit(FOUND) from error
+    lists, why_not = _list_names(settings)
     given = {key for classifier in classifiers for key in classifier.keys}
-    unknown = [(rule.name, score) for rule in policy.rules for score in sorted(rule.condition.scores - given)]
+    dead = list(dead_references(policy, lists=lists, scores=given))
     if as_json:
-        for rule_name, score in unknown:
-            print_json({"type": "warning", "file": name, "rule": rule_name, "text": _always_0(score)})
+        for one in dead:
+            print_json(_dead_record(one, name))
         rules = [{"rule": rule.name, "severity": rule.severity, "mode": rule.mode} for rule in policy.rules]
-        print_json({"type": "policy", "file": name, "ok": True, "version": policy.version, "rules": rules})
+        record = {"type": "policy", "file": name, "ok": True, "version": policy.version, "rules": rules}
+        print_json(record | {"lists_compared": lists is not None})
     else:
         from worker.cli.screen import Screen
 
         Screen().print(describe(policy, name))
-        for rule_name, score in unknown:
-            typer.echo(f"{name}: rule {rule_name!r}: {_always_0(score)}")
+        for one in dead:
+            # Of a score, programs may know the line as it always was.
+            at = "" if one.kind == "score" else f":{one.place.line}:{one.place.column}"
+            typer.echo(f"{name}{at}: rule {one.rule!r}: {one.place.text}")
+    if lists is None:
+        typer.echo(f"livewarden: {printable(f'lists that rules name were not compared: {why_not}')}", err=True)
 
 
-def _always_0(score: str) -> str:
-    return f"{score} is always 0.0: its classifier does not run where this policy is in force, see `cascade`"
+def _list_names(settings: Settings) -> tuple[frozenset[str] | None, str]:
+    """Of the deployment that the environment names; None: it cannot be reached, and why."""
+    from worker.bank.listnames import deployed_names
+    from worker.redisdb import connect
+
+    redis = connect(settings.redis_url.get_secret_value(), retries=0)
+    try:
+        return deployed_names(redis, settings), ""
+    except LivewardenError as error:
+        return None, str(error)
+    finally:
+        redis.close()
+
+
+def _dead_record(one: "DeadReference", name: str) -> dict[str, Any]:
+    return {
+        "type": "warning",
+        "file": name,
+        "rule": one.rule,
+        "text": one.place.text,
+        "line": one.place.line,
+        "column": one.place.column,
+        "kind": one.kind,
+        "name": one.name,
+        "nearest": one.nearest,
+        "never_fires": one.never_fires,
+    }
 
 
 def _print_mistakes(error: PolicyError, name: str, *, as_json: bool) -> bool:
@@ -195,6 +230,10 @@ def replay(
         from worker.cli.screen import Screen
 
         Screen().print(report(result))
+    if result.damaged:
+        problem = next(iter(result.damaged.values()))
+        told = f"{counted(len(result.damaged), 'file')} of the verdict log cannot be read, and what is in them is not looked at: {problem}"
+        typer.echo(f"livewarden: {printable(told)}", err=True)
     if plot is not None:
         title = f"Policy {tried.version}, from {since} ago to {until} ago, {counted(result.rows, 'picture')}"
         write_file(plot, score_plot(result.scores, title=title, file_format=drawn_as))

@@ -20,7 +20,7 @@ def print_totals(found: Sequence[DayTotals]) -> None:
         *(numbers(kind) for kind in KINDS),
         numbers("raised"),
         numbers("decided"),
-        left_out_first=("streams", "decided", *KINDS),
+        left_out_first=("streams", "decided", "skipped", "failed", "missed"),
     )
     for one in found:
         days.add(

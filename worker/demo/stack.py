@@ -108,7 +108,7 @@ class Stack:
     def _run(self, name: str, module: list[str], when_orphaned: signal.Signals = signal.SIGKILL) -> Child:
         return Child(
             name,
-            [sys.executable, "-m", *module],
+            [sys.executable, "-P", "-m", *module],
             folder=self._folder,
             environment=self._environment,
             when_orphaned=when_orphaned,

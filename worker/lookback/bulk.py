@@ -124,15 +124,15 @@ def _read(store: ObjectStore, job: Job) -> list[Change]:
     try:
         with store.open(_path(job.id)) as file:
             table = pq.read_table(file, schema=_SCHEMA)
+        table.validate(full=True)
+        return [change for batch in table.to_batches() for change in _changes(batch, job.arrived_ms)]
     except ObjectStoreError as error:
-        if not error.missing:
+        if not error.missing and not error.damaged:
             raise
         _log.error("a list is not looked back for: %s", error)
-        return []
-    except (pa.ArrowException, OSError) as error:
+    except Exception as error:  # of many kinds; the store's own are told as ours
         _log.error("a list is not looked back for: its hashes in the store are damaged: %s", error)
-        return []
-    return [change for batch in table.to_batches() for change in _changes(batch, job.arrived_ms)]
+    return []
 
 
 def _changes(batch: pa.RecordBatch, at_ms: int) -> Iterator[Change]:

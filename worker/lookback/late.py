@@ -22,6 +22,7 @@ from worker.bank.mark import BankMark
 from worker.errors import StoreError
 from worker.lookback.jobs import FILES, JUDGED, LONGEST_DUE_MS, UNCHECKED
 from worker.redisdb import now_ms, store_errors
+from worker.verdictlog.tables import VERDICTS
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +79,17 @@ def registered(redis: Redis, path: str, judged_by: BankMark) -> Iterator[None]:
         _try(redis, path, None)
         raise
     _try(redis, path, judged_by)
+
+
+def register_again(redis: Redis, path: str) -> None:
+    """Has a file that nobody could read until now compared with all that is in force; one of outcomes has no pictures.
+
+    Raises:
+        redis.exceptions.RedisError: Redis failed.
+    """
+    if path.startswith(f"{VERDICTS.root}/"):
+        now = now_ms(redis)
+        _put(redis, LateFile(path=path, due_ms=now, since_ms=now, judged_by=BankMark(edition=None, whole=False)))
 
 
 def _try(redis: Redis, path: str, judged_by: BankMark | None) -> None:

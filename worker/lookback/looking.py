@@ -44,6 +44,7 @@ from worker.lookback.scan import IN_A_TASK, Found, Pace, Sought, files_left, sca
 from worker.objectstore import ObjectStore
 from worker.process import Process
 from worker.redisdb import now_ms, run_script, store_errors
+from worker.verdictlog.damaged import noting
 
 _log = logging.getLogger(__name__)
 
@@ -159,7 +160,8 @@ def search(looking: Lookback, lease: Lease, job: Job, changes: Sequence[Change])
         gone = counted(len(changes) - wanted.size, "hash", "are")
         _log.warning("%s of lists that are no more: not looked back for", gone)
     if wanted.size:
-        for step in scan(looking.store, files_left(looking.store, job), wanted, job, looking.pace):
+        files, left_out = files_left(looking.store, job), noting(looking.redis)
+        for step in scan(looking.store, files, wanted, job, looking.pace, left_out=left_out):
             lease.check()
             found = _still_listed(step.found, wanted, looking.bank().bank) if job.bulk and step.found else step.found
             yield _note(looking, lease, job, step.job, groups_of(wanted.matched(found)))

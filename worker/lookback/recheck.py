@@ -33,6 +33,7 @@ from worker.lookback.late import LateFile, current_mark, take_place_of
 from worker.lookback.scan import COLUMNS, MOST_FRAMES, Sought, found_in, may_be_left_out
 from worker.objectstore import ObjectStore
 from worker.redisdb import now_ms, run_script
+from worker.verdictlog.damaged import noting
 from worker.verdictlog.files import LogFile
 from worker.verdictlog.reading import LogReader, files_in, held_by
 
@@ -138,7 +139,7 @@ class Recheck:
             if change.entry is not None and change.entry in bank.exact(change.list, change.entry.entry)
         ]
         wanted = Sought.of(there, bank.specs, in_force.versions)
-        return wanted.matched(found_in(self.store, file, wanted))
+        return wanted.matched(found_in(self.store, file, wanted, left_out=noting(self.redis)))
 
     def _with_all(self, file: LogFile, begin: int, bank: Bank) -> tuple[list[Matched], int]:
         """Rows of a file from `begin` on with all that is in force; up to which (<) it has come."""
@@ -148,7 +149,7 @@ class Recheck:
                 found = dict(_matches(reader, begin, end, bank))
                 rows = reader.rows(COLUMNS, sorted(found))
         except ObjectStoreError as error:
-            if not may_be_left_out(error):
+            if not may_be_left_out(file, error, noting(self.redis)):
                 raise
             return [], file.rows
         told: Counter[tuple[str, int]] = Counter()

@@ -1,6 +1,5 @@
 """The search of a look-back: files of the verdict log, from the newest on, for hashes that are sought."""
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from config.facts import ListMatch
 from models.bank.bank import MAX_MATCHES_A_LIST
@@ -24,10 +22,8 @@ from worker.objectstore import ObjectStore
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
 from worker.verdictlog.hashes import KINDS, LoggedHashes, read_hashes
 from worker.verdictlog.keeping import merged_with
-from worker.verdictlog.reading import LogReader, files_in
+from worker.verdictlog.reading import LeftOut, LogReader, files_in, log_left_out
 from worker.verdictlog.rows import SAMPLE_COLUMNS, STREAM_COLUMNS, Row
-
-_log = logging.getLogger(__name__)
 
 SWEPT = 2_000
 """Sought hashes up to which (<=) a sweep is faster than a join."""
@@ -183,11 +179,17 @@ def _is_done(job: Job, file: LogFile) -> bool:
 
 
 def scan(
-    store: ObjectStore, files: Iterable[LogFile], wanted: Sought, job: Job, pace: Pace = IN_A_TASK
+    store: ObjectStore,
+    files: Iterable[LogFile],
+    wanted: Sought,
+    job: Job,
+    pace: Pace = IN_A_TASK,
+    *,
+    left_out: LeftOut = log_left_out,
 ) -> Iterator[Step]:
     """Looks at files, in their order; what was found is told every so often, with how far the job has come.
 
-    A file that is damaged is left out and told in the log; one that was purged meanwhile is left out.
+    A file that is damaged is left out, of which `left_out` is told; one that was purged meanwhile is left out.
 
     Raises:
         ObjectStoreError: the store is away.
@@ -195,44 +197,47 @@ def scan(
     waiting: list[tuple[LogFile, LoggedHashes]] = []
     count, began = 0, monotonic()
     for file in files:
-        hashes = _hashes(store, file, wanted)
+        hashes = _hashes(store, file, wanted, left_out)
         waiting.append((file, hashes))
         count += len(hashes)
         job = replace(job, done_ms=file.written_ms, done_name=file.name)
         if count >= pace.hashes or monotonic() - began >= pace.seconds:
-            yield Step(job=job, found=tuple(_found(store, waiting, wanted)))
+            yield Step(job=job, found=tuple(_found(store, waiting, wanted, left_out)))
             waiting, count, began = [], 0, monotonic()
     if waiting:
-        yield Step(job=job, found=tuple(_found(store, waiting, wanted)))
+        yield Step(job=job, found=tuple(_found(store, waiting, wanted, left_out)))
 
 
-def found_in(store: ObjectStore, file: LogFile, wanted: Sought) -> list[Found]:
-    """What one file has. One that is damaged is left out and told in the log.
+def found_in(store: ObjectStore, file: LogFile, wanted: Sought, *, left_out: LeftOut = log_left_out) -> list[Found]:
+    """What one file has. One that is damaged is left out, of which `left_out` is told.
 
     Raises:
         ObjectStoreError: the store is away.
     """
-    return list(_found(store, [(file, _hashes(store, file, wanted))], wanted)) if wanted.size else []
+    if not wanted.size:
+        return []
+    return list(_found(store, [(file, _hashes(store, file, wanted, left_out))], wanted, left_out))
 
 
-def _hashes(store: ObjectStore, file: LogFile, wanted: Sought) -> LoggedHashes:
+def _hashes(store: ObjectStore, file: LogFile, wanted: Sought, left_out: LeftOut) -> LoggedHashes:
     try:
         return read_hashes(store, file, turned=bool(wanted.kinds[:, 1:].any()))
     except ObjectStoreError as error:
-        if not may_be_left_out(error):
+        if not may_be_left_out(file, error, left_out):
             raise
         return LoggedHashes.none()
 
 
-def may_be_left_out(error: ObjectStoreError) -> bool:
-    """Whether it is the file that is damaged, which is told in the log, or gone; else the store is away."""
-    if not error.missing and isinstance(error.__cause__, pa.ArrowException):
-        _log.error("a file of the verdict log is damaged, and left out: %s", error)
-        return True
-    return error.missing
+def may_be_left_out(file: LogFile, error: ObjectStoreError, left_out: LeftOut) -> bool:
+    """Whether it is the file that is damaged, of which `left_out` is told, or gone; else the store is away."""
+    if error.damaged:
+        left_out(file, error)
+    return error.damaged or error.missing
 
 
-def _found(store: ObjectStore, waiting: Sequence[tuple[LogFile, LoggedHashes]], wanted: Sought) -> Iterator[Found]:
+def _found(
+    store: ObjectStore, waiting: Sequence[tuple[LogFile, LoggedHashes]], wanted: Sought, left_out: LeftOut
+) -> Iterator[Found]:
     every = LoggedHashes.joined([hashes for _, hashes in waiting])
     near = wanted.near(every)
     ends = np.cumsum([len(hashes) for _, hashes in waiting])
@@ -250,7 +255,7 @@ def _found(store: ObjectStore, waiting: Sequence[tuple[LogFile, LoggedHashes]], 
             )
             for place in order.tolist()
         ]
-        yield from _with_rows(store, waiting[number][0], pairs, told)
+        yield from _with_rows(store, waiting[number][0], pairs, told, left_out)
 
 
 class _Pair(NamedTuple):
@@ -261,14 +266,14 @@ class _Pair(NamedTuple):
 
 
 def _with_rows(
-    store: ObjectStore, file: LogFile, pairs: Sequence[_Pair], told: Counter[tuple[str, int]]
+    store: ObjectStore, file: LogFile, pairs: Sequence[_Pair], told: Counter[tuple[str, int]], left_out: LeftOut
 ) -> Iterator[Found]:
     """The pairs of one file, nearest first, with their rows; `told` counts those of each watch in this step."""
     try:
         with LogReader(store, file) as reader:
             rows = reader.rows(COLUMNS, sorted({pair.row for pair in pairs}))
     except ObjectStoreError as error:
-        if not may_be_left_out(error):
+        if not may_be_left_out(file, error, left_out):
             raise
         return
     known: set[tuple[int, int]] = set()

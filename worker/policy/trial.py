@@ -33,7 +33,7 @@ def try_apart(policy: bytes) -> None:
         ClassifierError: one does not work; the text names it.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "worker.policy.trial"], input=policy, stdout=subprocess.PIPE, check=False
+        [sys.executable, "-P", "-m", "worker.policy.trial"], input=policy, stdout=subprocess.PIPE, check=False
     )
     if done.returncode == -signal.SIGALRM:
         raise ClassifierError(f"the models' sessions could not be built and tried within {TRIAL_SECONDS} s")

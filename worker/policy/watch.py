@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -12,9 +12,12 @@ from typing import Final
 from redis import Redis
 from redis.exceptions import RedisError
 
+from config.deadreferences import dead_references
 from config.errors import LivewardenError
+from config.policy import policy_name
 from config.settings import Settings
 from worker import rediskeys
+from worker.policy.deadrules import tell_dead
 from worker.policy.follower import LOOK_SECONDS, PolicyFollower
 from worker.policy.judging import Judging
 from worker.policy.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, tell_of_file
@@ -24,6 +27,9 @@ _log = logging.getLogger(__name__)
 
 IN_FORCE: Final = rediskeys.POLICIES.name
 """Hash: process, as host:pid, to JSON: what it judges by."""
+
+ListNames = Callable[[], Set[str] | None]
+"""Gives the names of all lists of the deployment; None: nobody knows now."""
 
 REPORT_SECONDS: Final = 10.0
 """How often a process says what it judges by, or finds, where that does not change."""
@@ -60,16 +66,19 @@ def watch_policy(
     redis: Redis,
     settings: Settings,
     stopping: threading.Event,
+    list_names: ListNames = lambda: None,
 ) -> None:
     """Looks at the policy's file every second, until `stopping` is set, for the process that forks those that
-    moderate, and has operators told when it breaks and when it is usable again.
+    moderate, and has operators told when it breaks and when it is usable again, and what rules ask for in vain.
 
     Args:
         follower: for this thread alone.
         heirs: what is forked begins with.
+        list_names: of all lists of the deployment; None: nobody knows now.
     """
     follower.followed = True
     told, told_at = "", float("-inf")
+    dead = _DeadRules(redis, settings, list_names)
     while not stopping.wait(LOOK_SECONDS):
         with _survived():
             follower.look()
@@ -78,6 +87,43 @@ def watch_policy(
                 told_at = time.monotonic()  # of what is no news: it is not tried each second while Redis is away
                 _tell(redis, settings, follower)
                 told = follower.refused
+        with _survived():
+            dead.look(follower.in_force)
+
+
+class _DeadRules:
+    """What rules ask for in vain: looked for as often as a process reports, and at once where the policy changes."""
+
+    def __init__(self, redis: Redis, settings: Settings, list_names: ListNames) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._list_names = list_names
+        self._version = ""
+        self._looked_at = float("-inf")
+        self._told: frozenset[tuple[str, str]] = frozenset()
+
+    def look(self, judging: Judging) -> None:
+        """Tells operators of what is new.
+
+        Raises:
+            LivewardenError: it is looked for again.
+        """
+        version = judging.policy.version
+        if version == self._version and time.monotonic() - self._looked_at <= REPORT_SECONDS:
+            return
+        if version != self._version:
+            self._told = frozenset()
+        self._version, self._looked_at = version, time.monotonic()
+        scores = {key for classifier in judging.classifiers for key in classifier.keys}
+        dead = list(dead_references(judging.policy, lists=self._list_names(), scores=scores))
+        found = frozenset((one.rule, one.name) for one in dead)
+        if found - self._told:
+            file, deployment = policy_name(self._settings.policy_file), self._settings.deployment
+            if tell_dead(self._redis, dead, version=version, file=file, deployment=deployment):
+                _log.warning(
+                    "policy %s: %s", version, "; ".join(f"rule {one.rule!r}: {one.place.text}" for one in dead)
+                )
+        self._told = found
 
 
 def _tell(redis: Redis, settings: Settings, follower: PolicyFollower[Judging]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE, Severity, most_urgent
 from worker.incidents.findings import Extent, Near
 from worker.verdictlog.outcomerows import DECIDED, REVISED
-from worker.verdictlog.reading import read_log
+from worker.verdictlog.reading import LeftOut, log_left_out, read_log
 from worker.verdictlog.tables import OUTCOMES
 
 _COLUMNS = (
@@ -118,15 +118,14 @@ class History:
     by_stream: Mapping[str, tuple[WasIncident, ...]]
 
     @classmethod
-    def read(cls, store_url: str, *, until_ms: int) -> Self:
-        """All that is on record until then (<).
+    def read(cls, store_url: str, *, until_ms: int, left_out: LeftOut = log_left_out) -> Self:
+        """All that is on record until then (<); `left_out` is told of files that are damaged.
 
         Raises:
-            ObjectStoreError: the store is away, or a file is damaged.
+            ObjectStoreError: the store is away.
         """
-        return cls.of(
-            row for batch in read_log(store_url, 0, until_ms, _COLUMNS, of=OUTCOMES) for row in batch.to_pylist()
-        )
+        batches = read_log(store_url, 0, until_ms, _COLUMNS, of=OUTCOMES, left_out=left_out)
+        return cls.of(row for batch in batches for row in batch.to_pylist())
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Self:

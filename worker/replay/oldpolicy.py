@@ -26,7 +26,7 @@ def load_tried_policy(
     Raises:
         PolicyError: it is not usable.
         models.errors.ManifestError: a manifest is not usable.
-        ObjectStoreError: the store is away, or a file is damaged.
+        ObjectStoreError: the store is away.
     """
     try:
         return load_checked_policy(path, settings), frozenset()

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from config.policy import Policy
 from config.profiles import PROFILES
 from worker.cloudevent import rfc3339
-from worker.errors import ReplayError
+from worker.errors import ObjectStoreError, ReplayError
 from worker.objectstore import ObjectStore
 from worker.replay.comparison import Change, Compared, RuleTally, compare, tally
 from worker.replay.history import History
@@ -23,7 +23,7 @@ from worker.replay.rows import PART_SCHEMA
 from worker.replay.sieve import score_columns
 from worker.replay.spool import Spool
 from worker.replay.thresholds import Threshold, thresholds
-from worker.verdictlog.files import folders
+from worker.verdictlog.files import LogFile, folders
 from worker.verdictlog.reading import count_rows, read_log
 from worker.verdictlog.tables import OUTCOMES, VERDICTS
 
@@ -79,6 +79,8 @@ class ReplayResult:
     segments: int
     policies: Mapping[str, int]
     """Version of the policy in force -> pictures that were judged by it."""
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    """Files of the log that were left out -> what is wrong with them."""
 
     def changes(self) -> Counter[Change]:
         """How many incidents of each kind."""
@@ -119,6 +121,7 @@ class ReplayResult:
             "rules_failed": {one.rule: one.failed for one in self.tallies if one.failed},
             "rules_slow": {one.rule: one.slow for one in self.tallies if one.slow},
             "policies_in_force": dict(self.policies),
+            "files_damaged": len(self.damaged),
         }
 
 
@@ -164,16 +167,21 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
         rows: as `rows_to_read` gave them.
 
     Raises:
-        ObjectStoreError: the store is away, or a file of the log is damaged.
+        ObjectStoreError: the store is away.
         ReplayError: the disk has no room for the log.
     """
-    history = History.read(store_url, until_ms=times.until_ms)
+    damaged: dict[str, str] = {}
+
+    def left_out(file: LogFile, error: ObjectStoreError) -> None:
+        damaged[file.path] = str(error)
+
+    history = History.read(store_url, until_ms=times.until_ms, left_out=left_out)
     seen = _Seen(scores=ScoreCounts(thresholds=tuple(one for rule in policy.rules for one in thresholds(rule))))
     replayer = Replayer(policy, times)
     parts: list[PartResult] = []
     with Spool(PART_SCHEMA, rows=rows) as spool:
         columns = [*PART_SCHEMA.names, "policy_version"]
-        for batch in read_log(store_url, times.start_ms - LATE_MS, times.until_ms, columns):
+        for batch in read_log(store_url, times.start_ms - LATE_MS, times.until_ms, columns, left_out=left_out):
             spool.add(batch.select(PART_SCHEMA.names))
             seen.add(batch, since_ms=times.since_ms)
             advance(batch.num_rows)
@@ -198,6 +206,7 @@ def replay(store_url: str, policy: Policy, times: Times, *, rows: int, advance: 
         streams=len(seen.streams),
         segments=sum(part.segments for part in parts),
         policies=seen.policies,
+        damaged=damaged,
     )
 
 

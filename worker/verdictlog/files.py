@@ -7,6 +7,7 @@ They lie by the hour in which they were written. Times are milliseconds of Redis
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -68,6 +69,7 @@ def folders(store: ObjectStore, root: str = ROOT) -> list[tuple[int, str]]:
             continue
         for hour in store.names(f"{root}/{date}"):
             if (clock := _HOUR.fullmatch(hour)) is not None:
-                begin = datetime.fromisoformat(f"{day[1]}T{clock[1]}:00:00+00:00")
-                found.append((round(begin.timestamp() * 1000), f"{root}/{date}/{hour}"))
+                with suppress(ValueError):  # the 30th of February: no folder of ours
+                    begin = datetime.fromisoformat(f"{day[1]}T{clock[1]}:00:00+00:00")
+                    found.append((round(begin.timestamp() * 1000), f"{root}/{date}/{hour}"))
     return sorted(found)

@@ -1,5 +1,6 @@
 """The hashes of one file of the verdict log, as arrays: those of the pictures, and of the pictures turned."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -84,14 +85,19 @@ def _turned(variants: pa.ListArray, rows: npt.NDArray[np.intp]) -> LoggedHashes:
     if not len(of_all):
         return LoggedHashes.none()
     lengths = variants.value_lengths().fill_null(0).to_numpy()
-    names = of_all.field("variant").to_pylist()
-    places = {kind: place for place, kind in enumerate(KINDS)}
+    kinds = np.array([_PLACES.get(name, _UNKNOWN) for name in of_all.field("variant").to_pylist()], np.uint8)
+    plain = _plain(of_all.field("pdq"), of_all.field("quality"), np.repeat(rows, lengths))
+    # Of a version that turns pictures in more ways: what was turned so is compared with nothing here.
     return LoggedHashes(
-        bits=_bits(of_all.field("pdq")),
-        qualities=of_all.field("quality").to_numpy(),
-        rows=np.repeat(rows, lengths),
-        kinds=np.array([places[Variant(name)] for name in names], np.uint8),
+        bits=plain.bits,
+        qualities=np.where(kinds == _UNKNOWN, 0, plain.qualities).astype(np.uint8),
+        rows=plain.rows,
+        kinds=np.where(kinds == _UNKNOWN, AS_IT_IS, kinds).astype(np.uint8),
     )
+
+
+_PLACES: Mapping[str, int] = {str(kind): place for place, kind in enumerate(KINDS) if kind is not None}
+_UNKNOWN = 255
 
 
 def _bits(pdq: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint8]:

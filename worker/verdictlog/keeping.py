@@ -6,7 +6,8 @@ over from then on, and are removed when every reader that saw them has long ende
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
+from functools import partial
 from itertools import groupby
 from time import monotonic
 
@@ -18,8 +19,9 @@ from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import Lease, leased
 from worker.objectstore import UNFINISHED, ObjectStore
 from worker.redisdb import now_ms, store_errors
+from worker.verdictlog.damaged import DAMAGED, look_again, noting, tell_damaged
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
-from worker.verdictlog.reading import LogReader, files_in, write_table
+from worker.verdictlog.reading import LeftOut, LogReader, files_in, log_left_out, write_table
 from worker.verdictlog.tables import TABLES, table_in
 
 _log = logging.getLogger(__name__)
@@ -59,19 +61,34 @@ def is_due(redis: Redis) -> bool:
         return not held and (kept is None or now_ms(redis) - int(kept) >= KEEP_EVERY_MS)
 
 
-def keep_log(redis: Redis, store: ObjectStore, *, hours: float, seconds: float = SLICE_SECONDS) -> bool:
-    """Does a slice of what is due, unless another process is at it. True: there is more to do at once."""
+def keep_log(
+    redis: Redis,
+    store: ObjectStore,
+    *,
+    hours: float,
+    deployment: str = "local",
+    when_whole: Callable[[str], None] = lambda _: None,
+    seconds: float = SLICE_SECONDS,
+) -> bool:
+    """Does a slice of what is due, unless another process is at it. True: there is more to do at once.
+
+    Args:
+        when_whole: is told the path of a file that was damaged, and can be read now.
+    """
     until = monotonic() + seconds
     try:
         with leased(redis, LEASE) as lease:
             if lease is None:
                 return False
             with store_errors():
-                now = now_ms(redis)
-            if not (
-                purge(store, now_ms=now, hours=hours, until=until) and merge(store, lease, now_ms=now, until=until)
-            ):
-                return True
+                now, left_out = now_ms(redis), noting(redis)
+                if not purge(store, now_ms=now, hours=hours, until=until, left_out=left_out):
+                    return True
+                look_again(redis, partial(_is_damaged, store), when_whole, until=(monotonic() + until) / 2)
+                damaged = frozenset(map(str, redis.hkeys(DAMAGED)))
+                if not merge(store, lease, now_ms=now, until=until, left_out=left_out, skipped=damaged):
+                    return True
+                tell_damaged(redis, deployment=deployment)
     except ObjectStoreError as error:
         _log.warning("the verdict log cannot be kept: %s", error)
     except LeaseLostError as error:
@@ -85,21 +102,44 @@ def keep_log(redis: Redis, store: ObjectStore, *, hours: float, seconds: float =
     return False
 
 
-def purge(store: ObjectStore, *, now_ms: int, hours: float, until: float) -> bool:
+def _is_damaged(store: ObjectStore, path: str) -> bool | None:
+    """Whether a file still is; None: it is gone."""
+    folder, _, name = path.rpartition("/")
+    file = LogFile.parse(folder, name)
+    if file is None or name not in store.names(folder):
+        return None
+    try:
+        with LogReader(store, file) as reader:
+            reader.check()
+    except ObjectStoreError as error:
+        if error.missing:
+            return None
+        if error.damaged:
+            return True
+        raise
+    return False
+
+
+def purge(store: ObjectStore, *, now_ms: int, hours: float, until: float, left_out: LeftOut = log_left_out) -> bool:
     """Removes what was written over `hours` ago, what merged files hold, and what dead writers left; False: there was
-    not enough time."""
+    not enough time.
+
+    Age is told by names and folders alone: a file that cannot be read is as old as one that can.
+    """
     oldest_ms = now_ms - round(hours * HOUR_MS)
     for begin_ms, folder in [partition for table in TABLES for partition in folders(store, table.root)]:
         names = store.all_names(folder)
         files = [file for name in names if (file := LogFile.parse(folder, name)) is not None]
-        gone = [file.name for file in files if file.written_ms < oldest_ms]
+        over = begin_ms + HOUR_MS <= oldest_ms
+        old = {file.name for file in files if over or file.written_ms < oldest_ms}
+        gone = sorted(old)
         gone += [name for name in names if name.endswith(UNFINISHED) and _written_ms(name) < now_ms - UNFINISHED_MS]
-        gone += _held(store, [file for file in files if file.written_ms >= oldest_ms], now_ms)
+        gone += _held(store, [file for file in files if file.name not in old], now_ms, left_out)
         for name in gone:
-            store.remove(f"{folder}/{name}")
+            _remove(store, f"{folder}/{name}")
             if monotonic() >= until:
                 return False
-        if begin_ms + HOUR_MS <= oldest_ms:
+        if over:
             store.remove_folder(folder)
             store.remove_folder(folder.rpartition("/")[0])
     return True
@@ -110,29 +150,61 @@ def _written_ms(name: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-def _held(store: ObjectStore, files: Iterable[LogFile], now_ms: int) -> list[str]:
+def _remove(store: ObjectStore, path: str) -> None:
+    """One that the store does not give up must not keep the others there."""
+    try:
+        store.remove(path)
+    except ObjectStoreError as error:
+        if not error.damaged and not isinstance(error.__cause__, PermissionError):
+            raise
+        _log.warning("not purged: %s", error)
+
+
+def _held(store: ObjectStore, files: Sequence[LogFile], now_ms: int, left_out: LeftOut) -> list[str]:
     """Names of those that merged ones hold, and that no reader has open any more."""
     there = {file.name for file in files}
     held: list[str] = []
     for file in files:
-        if file.merged and len(there) > 1:
+        if not file.merged or len(there) == 1:
+            continue
+        try:
             with LogReader(store, file) as reader:
-                if reader.merged_ms < now_ms - HELD_MS:
-                    held += [name for name in reader.holds if name in there]
+                of_file = [name for name in reader.holds if name in there and name != file.name]
+                if of_file and reader.merged_ms < now_ms - HELD_MS:
+                    reader.check()  # once: what it was merged from is whole, as long as it is there
+                    held += of_file
+        except ObjectStoreError as error:
+            if error.damaged:
+                left_out(file, error)
+            elif not error.missing:
+                raise
     return held
 
 
-def merge(store: ObjectStore, lease: Lease, *, now_ms: int, until: float) -> bool:
-    """Merges the small files of each ten minutes that are over; False: there was not enough time."""
+def merge(
+    store: ObjectStore,
+    lease: Lease,
+    *,
+    now_ms: int,
+    until: float,
+    left_out: LeftOut = log_left_out,
+    skipped: Set[str] = frozenset(),
+) -> bool:
+    """Merges the small files of each ten minutes that are over; False: there was not enough time.
+
+    Args:
+        left_out: is told of each file that is damaged.
+        skipped: paths of files that are known to be so.
+    """
     for _, folder in [partition for table in TABLES for partition in reversed(folders(store, table.root))]:
-        small = [file for file in files_in(store, folder) if not file.merged]
+        small = [file for file in files_in(store, folder) if not file.merged and file.path not in skipped]
         for number, of_ten_minutes in groupby(small, key=lambda file: merged_with(file.written_ms)):
             if (number + 1) * MERGE_MS + CLOSED_MS > now_ms:
                 continue
             for part in _parts(of_ten_minutes):
                 if len(part) > 1:
                     lease.check()
-                    _merge(store, part, now_ms)
+                    _merge(store, part, now_ms, left_out)
                 if monotonic() >= until:
                     return False
     return True
@@ -151,7 +223,7 @@ def _parts(files: Iterable[LogFile]) -> list[list[LogFile]]:
     return parts
 
 
-def _merge(store: ObjectStore, files: list[LogFile], now_ms: int) -> None:
+def _merge(store: ObjectStore, files: list[LogFile], now_ms: int, left_out: LeftOut = log_left_out) -> None:
     of = table_in(files[0].folder)
     batches: list[pa.RecordBatch] = []
     merged: list[LogFile] = []
@@ -160,10 +232,11 @@ def _merge(store: ObjectStore, files: list[LogFile], now_ms: int) -> None:
             with LogReader(store, file) as reader:
                 batches += list(reader.batches(of.schema.names))
         except ObjectStoreError as error:
-            if error.missing or isinstance(error.__cause__, pa.ArrowException):
-                _log.warning("not merged: %s", error)
-                continue
-            raise
+            if error.damaged:
+                left_out(file, error)
+            elif not error.missing:
+                raise
+            continue
         merged.append(file)
     if len(merged) > 1:
         table = pa.Table.from_batches(batches, schema=of.schema)

@@ -5,6 +5,7 @@ metadata which ones it holds, and those are passed over from then on.
 """
 
 import json
+import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,9 +16,12 @@ import pyarrow.parquet as pq
 
 from worker.errors import ObjectStoreError
 from worker.objectstore import ObjectStore
+from worker.verdictlog.checking import check_directory, check_rows
 from worker.verdictlog.files import HOUR_MS, LogFile, folder_of, folders
 from worker.verdictlog.rows import Row
 from worker.verdictlog.tables import VERDICTS, LogTable, table_in
+
+_log = logging.getLogger(__name__)
 
 ROW_GROUP_ROWS = 8_192
 """The least of which all columns are read, for a row that a look-back found: 2 ms."""
@@ -113,7 +117,7 @@ def held_by(store: ObjectStore, file: LogFile) -> list[str]:
         with LogReader(store, file) as reader:
             return reader.holds
     except ObjectStoreError as error:
-        if error.missing or isinstance(error.__cause__, pa.ArrowException):
+        if error.missing or error.damaged:
             return []
         raise
 
@@ -125,15 +129,24 @@ class LogReader:
         """Opens it and reads its directory.
 
         Raises:
-            ObjectStoreError: it cannot be read, or is no Parquet (then the cause is Arrow's); `missing` if it is gone.
+            ObjectStoreError: it cannot be read; `missing` if it is gone, `damaged` if it is no file of the log.
         """
         self._file = file
         self._bytes = store.open(file.path)
         try:
-            with _arrow_errors(file):
+            with _file_errors(file):
                 # Reading ahead is for stores that are far away. It is done by threads of Arrow's, which end the process
                 # by SIGABRT where they let go of what they read while the interpreter ends (apache/arrow#34314).
                 self._parquet = pq.ParquetFile(self._bytes, pre_buffer=not store.local)
+                schema = self._parquet.schema_arrow
+                check_directory(self._parquet.metadata, schema, file, table_in(file.folder))
+                self._columns = frozenset(schema.names)
+                told = schema.metadata or {}
+                # What cannot be read of it is found now, and not by whoever asks.
+                self.holds = [str(name) for name in json.loads(told.get(HOLDS, b"[]"))]
+                """Names of the files that it was merged from; none, if it was not."""
+                self.merged_ms = int(told.get(MERGED_MS, b"0"))
+                """When it was merged; 0, if it was not."""
         except BaseException:
             self._bytes.close()
             raise
@@ -145,20 +158,6 @@ class LogReader:
         self._parquet.close()
         self._bytes.close()
 
-    @property
-    def holds(self) -> list[str]:
-        """Names of the files that it was merged from; none, if it was not."""
-        return [str(name) for name in json.loads(self._told.get(HOLDS, b"[]"))]
-
-    @property
-    def merged_ms(self) -> int:
-        """When it was merged; 0, if it was not."""
-        return int(self._told.get(MERGED_MS, b"0"))
-
-    @property
-    def _told(self) -> dict[bytes, bytes]:
-        return self._parquet.schema_arrow.metadata or {}
-
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows, in order, at most `BATCH_ROWS` at a time, with those columns of the table's schema.
 
@@ -167,22 +166,32 @@ class LogReader:
         """
         yield from self._batches(columns, range(self._parquet.num_row_groups))
 
+    def check(self) -> None:
+        """Reads all of it.
+
+        Raises:
+            ObjectStoreError: as when it was opened.
+        """
+        for _ in self.batches(table_in(self._file.folder).schema.names):
+            pass
+
     def _batches(self, columns: Sequence[str], groups: Iterable[int]) -> Iterator[pa.RecordBatch]:
-        known = table_in(self._file.folder).schema
-        schema = pa.schema([known.field(name) for name in columns])
-        there = set(self._parquet.schema_arrow.names)
-        with _arrow_errors(self._file):
+        table = table_in(self._file.folder)
+        schema = pa.schema([table.schema.field(name) for name in columns])
+        with _file_errors(self._file):
             for batch in self._parquet.iter_batches(
                 batch_size=BATCH_ROWS,
                 row_groups=list(groups),
-                columns=[name for name in columns if name in there],
+                columns=[name for name in columns if name in self._columns],
                 use_threads=False,
             ):
                 arrays = [
-                    batch.column(field.name) if field.name in there else pa.nulls(batch.num_rows, field.type)
+                    batch.column(field.name) if field.name in self._columns else pa.nulls(batch.num_rows, field.type)
                     for field in schema
                 ]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+                read = pa.RecordBatch.from_arrays(arrays, schema=schema)
+                check_rows(read, table)
+                yield read
 
     def rows(self, columns: Sequence[str], places: Sequence[int]) -> dict[int, Row]:
         """Rows by their place in the file.
@@ -197,22 +206,32 @@ class LogReader:
             here = [place for place in places if begin <= place < end]
             if here:
                 batches = list(self._batches(columns, [group]))
-                taken = pa.Table.from_batches(batches).take([place - begin for place in here]).to_pylist()
+                with _file_errors(self._file):
+                    taken = pa.Table.from_batches(batches).take([place - begin for place in here]).to_pylist()
                 found.update(zip(here, taken, strict=True))
             begin = end
         return found
 
 
 @contextmanager
-def _arrow_errors(file: LogFile) -> Iterator[None]:
-    """Tells what Arrow and the store raise while a file is read as ours."""
+def _file_errors(file: LogFile) -> Iterator[None]:
+    """Translates what Arrow raises about a file's content; what the store raises is translated already."""
     try:
         yield
-    except FileNotFoundError as error:
-        raise ObjectStoreError(f"store: {file.path} is gone", missing=True) from error
-    except (pa.ArrowException, OSError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise ObjectStoreError(f"store: {file.path}: {told}") from error
+    except ObjectStoreError:
+        raise
+    except Exception as error:  # of many kinds: a file that is cut short, or made to be read by nobody
+        told = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ObjectStoreError(f"store: {file.path}: {told}", damaged=True) from error
+
+
+LeftOut = Callable[[LogFile, ObjectStoreError], None]
+"""Is told of a file that is damaged, and was left out."""
+
+
+def log_left_out(_: LogFile, error: ObjectStoreError) -> None:
+    """Where nobody else is told."""
+    _log.warning("a file of the verdict log is damaged, and left out: %s", error)
 
 
 def read_log(
@@ -222,15 +241,17 @@ def read_log(
     columns: Sequence[str] | None = None,
     *,
     of: LogTable = VERDICTS,
+    left_out: LeftOut = log_left_out,
 ) -> Iterator[pa.RecordBatch]:
     """What was captured in [`since_ms`, `until_ms`), in Redis's milliseconds, file by file as they were written; of
     outcomes what was published then.
 
     Args:
         columns: of the table's schema; None: all of them.
+        left_out: is told of each file that is damaged; of one that is so in its middle, what comes before was given.
 
     Raises:
-        ObjectStoreError: the store is away, or a file is damaged.
+        ObjectStoreError: the store is away.
     """
     store = ObjectStore(store_url)
     wanted = of.schema.names if columns is None else list(columns)
@@ -244,7 +265,9 @@ def read_log(
                         if within.num_rows:
                             yield within.select(wanted)
             except ObjectStoreError as error:
-                if not error.missing:  # else it was purged meanwhile
+                if error.damaged:
+                    left_out(file, error)
+                elif not error.missing:  # else it was purged meanwhile
                     raise
 
 

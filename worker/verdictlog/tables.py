@@ -17,10 +17,29 @@ class LogTable:
     schema: pa.Schema
     time: str
     """The column whose first and last value a file's name tells."""
+    required: tuple[str, ...]
+    """Columns, and by a dot what is in them, that every version has written in each row."""
 
 
-VERDICTS = LogTable(root=ROOT, schema=rows.SCHEMA, time="capture_ms")
-OUTCOMES = LogTable(root="outcomes", schema=outcomerows.SCHEMA, time="at_ms")
+VERDICTS = LogTable(
+    root=ROOT,
+    schema=rows.SCHEMA,
+    time="capture_ms",
+    required=(
+        *("stream_id", "generation", "segment_key", "capture_ms", "pts_seconds"),
+        *("purpose", "audience", "risk_prior", "metadata"),
+        *("matches", "matches.list", "matches.entry", "matches.distance", "matches.tags", "scores", "scores.value"),
+    ),
+)
+OUTCOMES = LogTable(
+    root="outcomes",
+    schema=outcomerows.SCHEMA,
+    time="at_ms",
+    required=(
+        *("id", "kind", "at_ms", "incident_id", "stream_id", "generation", "rule", "severity", "purpose"),
+        *("raised_ms", "captured_first_ms", "captured_last_ms"),
+    ),
+)
 
 TABLES = (VERDICTS, OUTCOMES)
 

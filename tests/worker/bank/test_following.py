@@ -18,6 +18,7 @@ from worker.bank import edits
 from worker.bank.alerts import tell_stale
 from worker.bank.deployed import follow
 from worker.bank.follower import UNFOLLOWED, Follower
+from worker.bank.freshness import stale_lists
 from worker.bank.importing import import_file
 from worker.bank.keys import CHANGES, SNAPSHOT
 from worker.bank.place import Place
@@ -223,9 +224,10 @@ def test_a_stale_list_is_told_and_stays_in_force(redis: Redis, place: Place, lis
     """A feed that broke months ago would look as good as new; and moderation must not stop for it."""
     known = secrets.token_hex(32)
     edits.create(redis, follow(redis, place).bank, ListSpec(name="feed", refresh_seconds=0.001))
+    eventually(lambda: follow(redis, place).stale == ("feed",), within_seconds=5, what="nothing is read into it")
     follower = Follower(redis, place, None)
     follower.look()
-    assert follower.in_force().degraded == ("stale-list:feed",)  # nothing was ever read into it
+    assert follower.in_force().degraded == ("stale-list:feed",)
     import_file(redis, place, "feed", list_file({"1": known}))
     eventually(lambda: follow(redis, place).stale == ("feed",), within_seconds=5, what="it ages")
     follower.look()
@@ -233,10 +235,28 @@ def test_a_stale_list_is_told_and_stays_in_force(redis: Redis, place: Place, lis
     assert finds(follower, known)
 
 
+def test_a_new_list_is_stale_once_its_first_import_is_late(redis: Redis, place: Place) -> None:
+    """Whoever makes a list and fetches its file next would be called at once, and events marked."""
+    for name, change in (("feed", {}), ("later", {"refresh_seconds": 3600.0})):
+        edits.create(redis, follow(redis, place).bank, ListSpec(name=name, refresh_seconds=None if change else 3600))
+        if change:
+            edits.change(redis, follow(redis, place).bank, name, change)
+    now = follow(redis, place)
+    assert now.stale == now.degraded == ()
+    assert tell_stale(redis, now, deployment="test") == 0
+    specs = now.bank.specs.values()
+    made_ms = [spec.created_ms for spec in specs if spec.name in ("feed", "later")]
+    assert stale_lists(specs, {}, now_ms=min(filter(None, made_ms)) + 3_600_000) == ()
+    assert stale_lists(specs, {}, now_ms=max(filter(None, made_ms)) + 3_600_001) == ("feed", "later")
+    compact(redis, place, changes=1)
+    assert follow(redis, place).stale == ()  # a snapshot remembers when a list was made
+
+
 def test_operators_are_told_of_a_stale_list_once(redis: Redis, place: Place, list_file: Callable[..., Path]) -> None:
     """Each worker would call them each minute; or nobody would, and the feed stay broken."""
     spec = ListSpec(name="feed", source="NCMEC", owner="trust@example.org", refresh_seconds=0.001)
     edits.create(redis, follow(redis, place).bank, spec)
+    eventually(lambda: follow(redis, place).stale, within_seconds=5, what="nothing is read into it")
     assert [tell_stale(redis, follow(redis, place), deployment="test") for _ in range(3)] == [1, 0, 0]
     import_file(redis, place, "feed", list_file(1))
     stale = eventually(lambda: (now := follow(redis, place)).stale and now, within_seconds=5, what="it ages once more")

@@ -1,14 +1,18 @@
 """`livewarden policy check` and `policy test`, as policy people run them."""
 
 import re
+import secrets
 from pathlib import Path
 
 import pytest
 from commandline import Ran, livewarden
 from jsonschema import Draft202012Validator
+from redis import Redis
 
 from config.policy import load_policy
 from config.schemas import schema
+from worker.bank.importing import import_file
+from worker.bank.place import Place
 from worker.errors import ReplayError
 from worker.replay.caseformat import CaseFile, read_cases
 
@@ -88,6 +92,52 @@ class TestCheck:
         assert ran.out.splitlines()[-1].startswith("policy.yaml: rule 'nude': safety-s/nsfw is always 0.0: ")
         warning, record = livewarden("policy", "check", "policy.yaml", "--json", folder=folder).records
         assert (warning["type"], warning["rule"], record["ok"]) == ("warning", "nude", True)
+
+    def test_a_list_that_is_nowhere_is_told_beside_a_deployment(
+        self, folder: Path, redis_url: str, redis: Redis
+    ) -> None:
+        """The rule for the worst material would hold for nothing, for ever, over one letter."""
+        (folder / "policy.yaml").write_text(POLICY.replace('matched("known")', 'matched("ncmecc")'))
+        (folder / "lists").mkdir()
+        (folder / "lists" / "police.csv").write_text(f"hash\n{secrets.token_hex(32)}\n")
+        ran = livewarden("policy", "check", "policy.yaml", folder=folder)
+        assert (ran.status, "ncmecc" in ran.out) == (0, False)
+        assert "lists that rules name were not compared: Redis: " in ran.err
+        assert ran.err.count("\n") == 1
+        environment = {
+            "LIVEWARDEN_REDIS_URL": redis_url,
+            "LIVEWARDEN_LISTS_DIR": "lists",
+            "LIVEWARDEN_BANK_DIR": "bank",
+        }
+        assert redis.ping()
+        place = Place(root=folder / "bank", shared=True)
+        for small_changes in (5_000, 0):  # in Redis, and in a snapshot
+            ran = livewarden("policy", "check", "policy.yaml", folder=folder, environment=environment)
+            assert (ran.status, ran.err) == (0, "")
+            told = ran.out.splitlines()[-1]
+            assert told.startswith("policy.yaml:4:35: rule 'known': no list 'ncmecc' is in this deployment: ")
+            assert ("did you mean 'ncmec'?" in told) == (small_changes == 0)
+            assert "police" in told
+            assert told.endswith("; this rule never fires")
+            import_file(redis, place, "ncmec", folder / "lists" / "police.csv", small_changes=small_changes)
+        ran = livewarden("policy", "check", "policy.yaml", "--json", folder=folder, environment=environment)
+        warning, record = ran.records
+        assert ran.status == 0
+        assert record["lists_compared"] is True
+        assert {name: warning[name] for name in ("type", "rule", "kind", "name", "nearest", "never_fires", "line")} == {
+            "type": "warning",
+            "rule": "known",
+            "kind": "list",
+            "name": "ncmecc",
+            "nearest": "ncmec",
+            "never_fires": True,
+            "line": 4,
+        }
+        import_file(redis, place, "ncmecc", folder / "lists" / "police.csv", small_changes=0)
+        (record,) = livewarden(
+            "policy", "check", "policy.yaml", "--json", folder=folder, environment=environment
+        ).records
+        assert record["ok"]
 
     def test_an_unknown_model_is_a_mistake_as_others_are(self, folder: Path) -> None:
         """Whoever mistypes a model's name would get no place and no hint, and a program no record."""

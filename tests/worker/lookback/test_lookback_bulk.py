@@ -1,5 +1,6 @@
 """Looking back for lists that came in whole, in a real Valkey and a real folder, by real processes."""
 
+import io
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hls_origin import eventually
 from live_stack import celery
@@ -152,11 +155,21 @@ def test_a_store_that_is_away_is_waited_for(redis: Redis, tmp_path: Path, policy
 
 
 @pytest.mark.expected_errors("is not looked back for")
-def test_a_job_without_its_file_ends(redis: Redis, store: ObjectStore, policy: Policy) -> None:
-    """A file that somebody removed would be asked for, for ever."""
+@pytest.mark.parametrize("left", [None, b"", b"PAR1 and not much more", "nulls"])
+def test_a_job_without_its_file_ends(
+    redis: Redis, store: ObjectStore, policy: Policy, left: bytes | str | None
+) -> None:
+    """A file that somebody removed, or that a full disk cut short, would be asked for, for ever."""
     enqueue(redis, store, "known", [entry_of(1)])
     (name,) = store.names("lookback")
-    store.remove(f"lookback/{name}")
+    if left is None:
+        store.remove(f"lookback/{name}")
+    elif isinstance(left, bytes):
+        store.write(f"lookback/{name}", left)
+    else:
+        data = io.BytesIO()
+        pq.write_table(pa.table({"list": ["known"], "pdq": pa.array([None], pa.binary(32))}), data)
+        store.write(f"lookback/{name}", data.getvalue())
     looking = looking_with(redis, store, policy, holding(ListSpec(name="known"), [entry_of(1)]))
     look_back_in_bulk(looking)
     let_settle(redis)

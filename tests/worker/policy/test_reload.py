@@ -109,6 +109,12 @@ def test_workers_take_a_good_policy_and_never_a_broken_one(
             eventually(lambda n=2 * times: redis.xlen("lw:operations") == n, within_seconds=30, what=worker.text)
         kinds = [json.loads(fields["event"])["type"].split(".")[2] for _, fields in redis.xrange("lw:operations")]
         assert kinds == ["policy_refused", "policy_recovered"] * 3
+        policy.write_text(rules("third", when='matched("selftestt")'))
+        eventually(lambda: redis.xlen("lw:operations") == 7, within_seconds=30, what=worker.text)
+        ((_, fields),) = redis.xrevrange("lw:operations", count=1)
+        event = json.loads(fields["event"])
+        assert event["type"] == "livewarden.operations.policy_rule_cannot_fire.v1"
+        assert [(one["rule"], one["nearest"]) for one in event["data"]["rules"]] == [("third", "selftest")]
         assert redis.hlen("lw:pending:in-flight") == 0
 
 

@@ -69,6 +69,18 @@ class TestWhatIsLookedAt:
         assert "Nothing was logged in that time." in ran.out
         assert "No incident differs." not in ran.out
 
+    def test_a_file_that_is_damaged(self, folder: Path) -> None:
+        """One file of many would keep a policy from being tried at all; or what it held be missing, and nobody know."""
+        begin_ms = round(time.time() * 1000) - 500_000
+        file = write(ObjectStore(str(folder / "store")), [row(capture_ms=begin_ms)], written_ms=begin_ms)
+        (folder / "store" / file.path).write_bytes(b"PAR1 and not much more")
+        ran = replay(folder, "--json")
+        assert ran.status == 0
+        (summary,) = ran.of_type("summary")
+        assert (summary["pictures"], summary["files_damaged"]) == (10, 1)
+        assert "1 file of the verdict log cannot be read" in " ".join(ran.err.split())
+        assert file.name in "".join(ran.err.split())
+
 
 class TestPlot:
     @pytest.mark.parametrize(

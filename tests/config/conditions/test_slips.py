@@ -1,0 +1,113 @@
+"""Conditions as people write them who know another language: each slip is told in its own words, and all of them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.conditions.expressions import parse_condition
+from config.conditions.names import ConditionError
+from config.conditions.slips import corrected
+from config.errors import PolicyError
+from config.policy import parse_policy
+
+
+def told(text: str) -> list[tuple[int | None, str]]:
+    with pytest.raises(ConditionError) as caught:
+        parse_condition(text)
+    return [(one.offset, str(one)) for one in caught.value.every]
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "expected"),
+    [
+        ('matched("a") and matched("b")', "and", "CEL writes `&&`, not `and`"),
+        ('matched("a") OR matched("b")', "OR", "CEL writes `||`, not `OR`"),
+        ('matched("a") & matched("b")', "&", "CEL writes `&&`, not `&`"),
+        ('matched("a") | matched("b")', "|", "CEL writes `||`, not `|`"),
+        ('not matched("a")', "not", "CEL writes `!`, not `not`"),
+        ('not(matched("a"))', "not", "CEL writes `!`, not `not`"),
+        ('stream.purpose = "live"', "= ", "CEL writes `==`, not `=`"),
+        ('stream.purpose === "live"', "===", "CEL writes `==`, not `===`"),
+        ('stream.purpose is "live"', "is", "CEL writes `==`, not `is`"),
+        ('stream.purpose  is  not "live"', "is", "CEL writes `!=`, not `is not`"),
+        ('stream.purpose <> "live"', "<>", "CEL writes `!=`, not `<>`"),
+        ('score("m/a") => 0.5', "=>", "CEL writes `>=`, not `=>`"),
+        ('score("m/a") =< 0.5', "=<", "CEL writes `<=`, not `=<`"),
+        ('score("m/a") ≥ 0.5', "≥", "CEL writes `>=`, not `≥`"),
+        ("stream.drill == True", "True", "CEL writes `true`, not `True`"),
+        ("stream.metadata.x == None", "None", "CEL writes `null`, not `None`"),
+        ('stream.id not in ["a"]', "not", "CEL writes `!(x in y)`, not `x not in y`"),
+        ("matched(“a”)", "“", 'CEL writes plain quotes, "…", not “'),
+        ('0.5 < score("m/a") < 0.9', "< 0.9", "CEL compares two values: `a < b && b < c`"),
+        ("len(matches) > 1", "len", "len(): CEL writes `size(x)`"),
+        ("matches.any(m, m.distance < 3)", "any", "any(): CEL writes `matches.exists(m, …)`"),
+    ],
+)
+def test_slips_are_told_in_their_own_words(text: str, at: str, expected: str) -> None:
+    """`extraneous input 'and' expecting <EOF>` sends a person of policy to somebody who writes parsers."""
+    assert told(text) == [(text.index(at), expected)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'stream.id == "x and not y = z | “q” is None"',
+        "stream.metadata.and == stream.metadata.not && stream.metadata.is != null",
+        "matches.exists(android, android.distance < 3) || !stream.drill && 1 <= 2 && 2 >= 1 && 1 != 2",
+    ],
+)
+def test_what_is_right_is_no_slip(text: str) -> None:
+    """A list that is called "cats and dogs" would be corrected."""
+    assert parse_condition(text).text == text
+    assert corrected(text) is None
+
+
+def test_all_of_a_condition_is_told() -> None:
+    """Who corrects one mistake and checks again comes upon the next, and the next."""
+    text = 'matchd("a") and score("m/x") = 90 or not (stream.idd == True && matches.exists(m, m.distanc < "a"))'
+    assert told(text) == sorted(
+        [
+            (text.index("matchd"), told('matchd("a")')[0][1]),
+            (text.index("and"), "CEL writes `&&`, not `and`"),
+            (text.index("= 90"), "CEL writes `==`, not `=`"),
+            (text.index("90"), "scores are 0.0 to 1.0: expected no 90 to compare one with"),
+            (text.index("or not"), "CEL writes `||`, not `or`"),
+            (text.index("not ("), "CEL writes `!`, not `not`"),
+            (text.index("idd"), told("stream.idd == 1")[0][1]),
+            (text.index("True"), "CEL writes `true`, not `True`"),
+            (text.index("distanc"), told("matches.exists(m, m.distanc == 1)")[0][1]),
+        ]
+    )
+
+
+def test_they_are_told_with_line_and_column_and_beside_unknown_scores() -> None:
+    """A condition of ten lines is searched for what is meant."""
+    policy = (
+        "version: '1'\nrules:\n  - name: a\n    severity: high\n    when: >-\n"
+        '      matchd("x") and\n      score("m/b") = 0.5 && window.cuont("m/b", 0.5, "9s") > 1\n'
+    )
+    with pytest.raises(PolicyError) as caught:
+        parse_policy(policy.encode(), "p.yaml", known_scores=["m/a"])
+    found = [(one.line, one.column, one.text.partition(":")[0]) for one in caught.value.mistakes]
+    assert found == [
+        (6, 7, "unknown function 'matchd'"),
+        (6, 19, "CEL writes `&&`, not `and`"),
+        (7, 14, "unknown score 'm/b'"),
+        (7, 20, "CEL writes `==`, not `=`"),
+        (7, 36, "unknown name 'window.cuont'"),
+    ]
+
+
+@given(st.text(alphabet='andornotis=<>|&! "“”m.x()≥\n', max_size=60))
+def test_what_is_corrected_keeps_its_places(text: str) -> None:
+    """A mistake would be told at a place where there is none, or end the reader."""
+    found = corrected(text)
+    if found is None:
+        return
+    assert len(found.origins) == len(found.text) + 1
+    assert list(found.origins) == sorted(found.origins)
+    assert found.origins[-1] == len(text)
+    assert all(one.offset is not None and 0 <= one.offset < len(text) for one in found.mistakes)
+    with pytest.raises(ConditionError) as caught:
+        parse_condition(text)
+    assert all(0 <= (one.offset or 0) <= len(text) for one in caught.value.every)

@@ -1,0 +1,138 @@
+"""Rules that ask for what is nowhere, told to operators by those who judge by them."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hls_origin import eventually
+from redis import Redis
+
+from config.settings import Settings
+from models.bank.entries import ListSpec
+from worker.bank import edits
+from worker.bank.deployed import follow
+from worker.bank.listnames import deployed_names, followed_names
+from worker.bank.place import Place
+from worker.operations import OPERATIONS
+from worker.policy.follower import PolicyFollower
+from worker.policy.watch import ListNames, watch_policy
+from worker.process import Process
+
+POLICY = """
+version: '{version}'
+rules:
+  - {{name: known, severity: critical, when: 'matched("{list}")'}}
+  - {{name: card, severity: high, when: 'matched("selftest") || score("age/minor") > 0.5'}}
+"""
+
+
+@pytest.fixture
+def settings(redis_url: str, tmp_path: Path) -> Settings:
+    path = tmp_path / "policy.yaml"
+    path.write_text(POLICY.format(version="1", list="ncmecc"))
+    return Settings.from_mapping(
+        {
+            "LIVEWARDEN_REDIS_URL": redis_url,
+            "LIVEWARDEN_POLICY_FILE": str(path),
+            "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank"),
+            "LIVEWARDEN_DEPLOYMENT": "test",
+        }
+    )
+
+
+@contextmanager
+def workers(settings: Settings, count: int, list_names: ListNames | None = None) -> Iterator[None]:
+    """So many that watch the policy, each with a bank and a connection of its own."""
+    stopping, threads, processes = threading.Event(), [], []
+    for _ in range(count):
+        process = Process(settings)
+        process.bank.look()
+        watching = PolicyFollower(settings.policy_file, process.judging_by)
+        watching.look()
+
+        def names(of: Process = process) -> frozenset[str] | None:
+            return followed_names(of.redis, of.bank)
+
+        arguments = (watching, process.policies, process.redis, settings, stopping, list_names or names)
+        threads.append(threading.Thread(target=watch_policy, args=arguments))
+        processes.append(process)
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        for thread in threads:
+            thread.join()
+        for process in processes:
+            process.close()
+
+
+def told(redis: Redis) -> list[dict[str, Any]]:
+    return [json.loads(fields["event"]) for _, fields in redis.xrange(OPERATIONS)]
+
+
+def test_operators_are_told_once_a_version(redis: Redis, settings: Settings) -> None:
+    """A rule that holds for nothing would be noticed on the night when it is needed; or fifty workers tell of it."""
+    assert settings.policy_file is not None
+    edits.create(redis, follow(redis, Place.of(settings)).bank, ListSpec(name="ncmec"))
+    with workers(settings, 3):
+        (event,) = eventually(lambda: told(redis), within_seconds=30, what="it is told")
+        assert event["type"] == "livewarden.operations.policy_rule_cannot_fire.v1"
+        data = event["data"]
+        assert data["policy"].startswith("1+")
+        assert data["rules"] == [
+            {
+                "rule": "known",
+                "mode": "live",
+                "kind": "list",
+                "name": "ncmecc",
+                "nearest": "ncmec",
+                "never_fires": True,
+            },
+            {
+                "rule": "card",
+                "mode": "live",
+                "kind": "score",
+                "name": "age/minor",
+                "nearest": None,
+                "never_fires": False,
+            },
+        ]
+        assert data["rules_total"] == 2
+        settings.policy_file.write_text(POLICY.format(version="2", list="ncmecc"))
+        _, again = eventually(lambda: len(told(redis)) > 1 and told(redis), within_seconds=30, what="it is told again")
+        assert again["data"]["policy"].startswith("2+")
+    bank = follow(redis, Place.of(settings)).bank
+    for step in (
+        lambda: edits.create(redis, bank, ListSpec(name="ncmecc")),
+        lambda: edits.drop(redis, follow(redis, Place.of(settings)).bank, "ncmecc"),
+    ):
+        step()
+        seen = list[object]()
+
+        def names(seen: list[object] = seen) -> frozenset[str]:
+            seen.append(1)
+            return deployed_names(redis, settings)
+
+        with workers(settings, 1, names):
+            eventually(seen.copy, within_seconds=30, what="it is looked for")
+    # It goes away when the list comes, and is known when that goes: what is told of a version is told once.
+    assert len(told(redis)) == 2
+
+
+def test_nothing_is_told_of_lists_that_nobody_can_see(redis: Redis, settings: Settings) -> None:
+    """While the bank cannot be read each list would seem to be gone."""
+    asked = threading.Event()
+
+    def unknown() -> None:
+        asked.set()
+
+    with workers(settings, 1, unknown):
+        assert asked.wait(30)
+        (event,) = eventually(lambda: told(redis), within_seconds=30, what="the score is told")
+    assert [rule["kind"] for rule in event["data"]["rules"]] == ["score"]

@@ -1,0 +1,264 @@
+"""Files of the verdict log that nobody can read: they cost what was in them, and nothing else."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from logged import a_hash, added, row, write
+from redis import Redis
+
+from config.settings import Settings
+from models.bank.entries import ListSpec
+from worker.checkup.logdoctor import examine_log_files
+from worker.diagnosis import State
+from worker.errors import ObjectStoreError
+from worker.lookback.jobs import Job
+from worker.lookback.late import next_late, register_again
+from worker.lookback.scan import Sought, files_left, scan
+from worker.objectstore import ObjectStore
+from worker.operations import OPERATIONS
+from worker.redisdb import now_ms
+from worker.verdictlog.damaged import DAMAGED, noting
+from worker.verdictlog.files import LogFile, folders
+from worker.verdictlog.keeping import KEPT, MERGE_MS, _merge, keep_log, purge
+from worker.verdictlog.reading import HOLDS, read_log
+from worker.verdictlog.rows import SCHEMA, table_of
+
+HOUR = 3_600_000
+SHOWN = a_hash(1)
+
+
+def _parquet(table: pa.Table, **told: bytes) -> bytes:
+    data = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({HOLDS: told["holds"]} if told else None), data)
+    return data.getvalue()
+
+
+def _changed(**fields: object) -> bytes:
+    return _parquet(table_of([row(SHOWN, **fields)]))
+
+
+def _with_column(name: str, column: pa.Array) -> bytes:
+    table = table_of([row(SHOWN)])
+    return _parquet(table.set_column(SCHEMA.get_field_index(name), name, column))
+
+
+def _flipped(data: bytes) -> bytes:
+    """In the middle of its pages, which have no checksum; the directory at its end is whole."""
+    return data[:4] + bytes(byte ^ 0x5A for byte in data[4:200]) + data[200:]
+
+
+RUINED: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "zeros": lambda data: bytes(len(data)),
+    "garbage": lambda _: b"PAR1" + a_hash(9) * 40 + b"\xff\xff\xff\x7fPAR1",
+    "cut short": lambda data: data[: len(data) // 2],
+    "without its beginning": lambda data: data[len(data) // 2 :],
+    "without its pages": lambda data: bytes(200) + data[200:],
+    "with other pages": _flipped,
+    "a directory that is damaged": lambda data: data[:-3000] + bytes(2900) + data[-100:],
+    "another schema": lambda _: _parquet(pa.table({"stream_id": [1.5], "capture_ms": ["noon"]})),
+    "nothing of ours": lambda _: _parquet(pa.table({"x": [1]})),
+    "other rows than its name says": lambda _: _parquet(table_of([row(SHOWN)] * 3)),
+    "no stream": lambda _: _changed(stream_id=None),
+    "no JSON": lambda _: _changed(metadata="{"),
+    "no mapping": lambda _: _changed(metadata="[]"),
+    "no distance": lambda _: _changed(matches=[{"list": "x", "entry": "1", "distance": None, "tags": []}]),
+    "no match": lambda _: _changed(matches=[None]),
+    "no score": lambda _: _changed(scores=[("m/nsfw", None)]),
+    "no text": lambda _: _with_column("segment_key", pa.array([b"\xff\xfe"]).view(pa.string())),
+    "holds a number": lambda data: _parquet(table_of([row(SHOWN)]), holds=b"5"),
+    "holds no JSON": lambda data: _parquet(table_of([row(SHOWN)]), holds=b"\xff["),
+}
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return str(tmp_path / "store")
+
+
+@pytest.fixture
+def store(url: str) -> ObjectStore:
+    return ObjectStore(url)
+
+
+def ruin(store: ObjectStore, url: str, *, at_ms: int, merged: bool = False) -> dict[str, str]:
+    """A file of each kind, written from `at_ms` on; what is wrong with it, by path."""
+    found = {}
+    for number, (name, damage) in enumerate(RUINED.items()):
+        file = write(store, [row(SHOWN, capture_ms=at_ms)], written_ms=at_ms + number)
+        path = Path(url) / file.path
+        path.write_bytes(damage(path.read_bytes()))
+        kept = file.path.replace(".parquet", "-merged.parquet") if merged else file.path
+        path.rename(Path(url) / kept)
+        found[kept] = name
+    end = "-merged.parquet" if merged else ".parquet"
+    folder = (Path(url) / kept).with_name(f"{at_ms + 99}-{at_ms}-{at_ms}-1-0123456789abcdef{end}")
+    folder.mkdir()
+    found[str(folder.relative_to(url))] = "a folder"
+    return found
+
+
+def told(redis: Redis) -> list[dict[str, Any]]:
+    return [json.loads(fields["event"]) for _, fields in redis.xrange(OPERATIONS)]
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    messages = [record.getMessage() for record in caplog.records]
+    return [message for message in messages if "left out" in message]
+
+
+@pytest.mark.expected_errors("damaged, and left out")
+@pytest.mark.parametrize("merged", [False, True])
+def test_damaged_files_cost_nothing_but_themselves(
+    redis: Redis, store: ObjectStore, url: str, merged: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One disk that was full for a minute: no hash would be looked back for any more, and nothing purged, for ever."""
+    now = now_ms(redis)
+    begin = (now - 2 * HOUR) // MERGE_MS * MERGE_MS
+    damaged = ruin(store, url, at_ms=begin, merged=merged)
+    good = [write(store, [row(SHOWN, capture_ms=begin)], written_ms=begin + 300 + number) for number in range(2)]
+    old = write(store, [row(SHOWN)], written_ms=now - 30 * HOUR)
+    for _ in range(3):
+        redis.delete(KEPT)
+        assert not keep_log(redis, store, hours=24, deployment="test", seconds=60)
+    assert redis.exists(KEPT)  # it came to its end
+    assert old.path not in paths(store)
+    merged_good = [path for path in paths(store) if path.endswith("-merged.parquet") and path not in damaged]
+    assert len(merged_good) == 1
+    noted = set(map(str, redis.hkeys(DAMAGED)))
+    # Of one that was merged only the directory was read so far: what it holds is not merged again.
+    assert noted < damaged.keys() if merged else noted == damaged.keys()
+    assert len(logged(caplog)) == len(noted)
+    (event,) = told(redis)
+    assert event["type"] == "livewarden.operations.verdict_log_damaged.v1"
+    assert event["data"]["files_new"] == event["data"]["files_total"] == len(noted)
+
+    left_out: list[str] = []
+    batches = read_log(url, 0, 2**62, left_out=lambda file, _: left_out.append(file.path))
+    assert sum(batch.num_rows for batch in batches) == len(good)
+    assert set(left_out) == damaged.keys()
+    job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
+    wanted = Sought.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
+    steps = list(scan(store, files_left(store, job), wanted, job, left_out=noting(redis)))
+    assert sum(len(step.found) for step in steps) == len(good)
+    noted = set(map(str, redis.hkeys(DAMAGED)))
+    assert noted == damaged.keys()
+    assert len(logged(caplog)) == len(noted)
+
+    later = now + 24 * HOUR
+    assert purge(store, now_ms=later, hours=24, until=monotonic() + 60)
+    assert [path for path in paths(store) if damaged.get(path) != "a folder"] == []
+
+
+def paths(store: ObjectStore) -> list[str]:
+    return [f"{folder}/{name}" for _, folder in folders(store) for name in store.all_names(folder)]
+
+
+def test_what_a_damaged_merged_file_holds_stays(store: ObjectStore, url: str) -> None:
+    """The last copy of what was judged would be removed, for another is there that nobody can read."""
+    now = 1_800_014_400_000
+    files = [write(store, [row(SHOWN, capture_ms=number)], written_ms=now + number) for number in range(3)]
+    _merge(store, files, now)
+    (merged,) = [path for path in paths(store) if path.endswith("-merged.parquet")]
+    path = Path(url) / merged
+    path.write_bytes(_flipped(path.read_bytes()))
+    left_out: list[str] = []
+    for _ in range(2):
+        assert purge(
+            store,
+            now_ms=now + HOUR,
+            hours=24,
+            until=monotonic() + 60,
+            left_out=lambda file, _: left_out.append(file.path),
+        )
+    assert left_out == [merged] * 2
+    assert {file.path for file in files} < set(paths(store))
+
+
+def test_folders_that_are_no_hours_are_passed_over(store: ObjectStore, url: str) -> None:
+    """A folder that somebody made by hand would end every reader of the log."""
+    write(store, [row(SHOWN)], written_ms=1_000_000)
+    for name in ("date=2026-02-30/hour=12", "date=2026-01-01/hour=99", "date=0000-01-01/hour=00"):
+        (Path(url) / "verdicts" / name).mkdir(parents=True)
+    assert [begin for begin, _ in folders(store)] == [0]
+
+
+@pytest.mark.expected_errors("damaged, and left out")
+def test_a_file_that_was_half_there_is_looked_back_on_once_it_is_whole(
+    redis: Redis, store: ObjectStore, url: str
+) -> None:
+    """A log that is copied to another disk: what was being copied when a hash came would never be compared with it."""
+    now = now_ms(redis)
+    file = write(store, [row(SHOWN, capture_ms=now - 9000)], written_ms=now - 5000)
+    path = Path(url) / file.path
+    whole = path.read_bytes()
+    path.write_bytes(whole[:300])
+    assert found(redis, store, now) == 0
+    assert not keep_log(redis, store, hours=24)
+    assert redis.hkeys(DAMAGED) == [file.path]
+    path.write_bytes(whole)
+    redis.delete(KEPT)
+    assert not keep_log(redis, store, hours=24, when_whole=lambda path: register_again(redis, path))
+    assert redis.hlen(DAMAGED) == 0
+    late = next_late(redis)
+    assert late is not None
+    assert late.path == file.path
+    assert late.judged_by.lacks_deployed(late.judged_by)  # compared with all that is in force
+    path.unlink()
+    noting(redis)(file, ObjectStoreError("gone by then", damaged=True))
+    redis.delete(KEPT)
+    assert not keep_log(redis, store, hours=24)
+    assert redis.hlen(DAMAGED) == 0
+
+
+def found(redis: Redis, store: ObjectStore, now: int) -> int:
+    job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
+    wanted = Sought.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
+    return sum(len(step.found) for step in scan(store, files_left(store, job), wanted, job, left_out=noting(redis)))
+
+
+def test_a_store_that_fails_is_no_damaged_file(
+    redis: Redis, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a disk cannot be read, each file would be taken for damaged, and a look-back be over that saw nothing."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN)], written_ms=now)
+    opened = store._files.open
+
+    def broken(*arguments: object, **options: object) -> object:
+        file = opened(*arguments, **options)
+        file.read = _fails
+        return file
+
+    monkeypatch.setattr(store._files, "open", broken)
+    with pytest.raises(ObjectStoreError, match="Input/output error") as caught:
+        found(redis, store, now)
+    assert not caught.value.damaged
+    assert redis.hlen(DAMAGED) == 0
+
+
+def _fails(*_: object) -> bytes:
+    raise OSError(5, "Input/output error")
+
+
+@pytest.mark.expected_errors("damaged, and left out")
+def test_doctor_names_damaged_files(environment: dict[str, str], redis: Redis, tmp_path: Path) -> None:
+    """Hours of the log would be gone, and the deployment look well."""
+    settings = environment | {"LIVEWARDEN_STORE_URL": str(tmp_path / "store")}
+    name = f"{now_ms(redis)}-1-1-1-0123456789abcdef.parquet"
+    file = LogFile.parse("verdicts/date=2026-11-26/hour=12", name)
+    assert file is not None
+    noting(redis)(file, ObjectStoreError(f"store: {file.path}: cut short", damaged=True))
+    (shown,) = examine_log_files(Settings.from_mapping(settings))
+    assert (shown.state, shown.name) == (State.WARN, "verdict log files")
+    assert "1 file cannot be read" in shown.found
+    assert "cut short" in shown.found
+    redis.delete(DAMAGED)
+    assert list(examine_log_files(Settings.from_mapping(settings))) == []

@@ -1,0 +1,82 @@
+"""What a file of the verdict log must be before anybody looks at its rows: whoever wrote it, and whatever cut it short.
+
+Arrow finds what is no Parquet. What is Parquet and none of ours (another schema, rows without a stream, other rows than
+the name says, row groups that no memory holds) would be found by whoever works with the rows, and stop that.
+"""
+
+import json
+from functools import lru_cache
+from typing import Any, Final
+
+import pyarrow as pa
+
+from worker.verdictlog.files import LogFile
+from worker.verdictlog.tables import LogTable
+
+MAX_GROUP_ROWS: Final = 1_048_576
+"""Of a row group, which is read whole for a row that a look-back found. Ours have 8,192."""
+MAX_GROUP_BYTES: Final = 1 << 30
+"""Of a row group, uncompressed, as its file says. Of 8,192 rows with as many notes and matches as can be it is some
+300 MB."""
+
+
+class UnfitFileError(ValueError):
+    """A Parquet file that is none of the log; the text says what was expected."""
+
+
+def check_directory(directory: Any, schema: pa.Schema, file: LogFile, of: LogTable) -> None:
+    """Checks what a Parquet file says of itself (`pyarrow.parquet.FileMetaData`), before any row of it is read.
+
+    Raises:
+        UnfitFileError: it is not what its name says, or too large to be read.
+    """
+    if directory.num_rows != file.rows:
+        raise UnfitFileError(f"it has {directory.num_rows:,} rows: expected {file.rows:,}, as its name says")
+    for name in ("stream_id", of.time):
+        if name not in schema.names or schema.field(name).type != of.schema.field(name).type:
+            raise UnfitFileError(f"expected a column {name}: {of.schema.field(name).type}")
+    for number in range(directory.num_row_groups):
+        group = directory.row_group(number)
+        if not 0 <= group.num_rows <= MAX_GROUP_ROWS or not 0 <= group.total_byte_size <= MAX_GROUP_BYTES:
+            told = f"{group.num_rows:,} rows and {group.total_byte_size:,} bytes"
+            raise UnfitFileError(
+                f"a row group of {told}: expected at most {MAX_GROUP_ROWS:,} rows, {MAX_GROUP_BYTES:,} bytes"
+            )
+
+
+def check_rows(batch: pa.RecordBatch, of: LogTable) -> None:
+    """Checks rows as they were read.
+
+    Raises:
+        UnfitFileError: a row lacks what every version has written.
+        pyarrow.ArrowInvalid: a text is no UTF-8, or parts do not fit together.
+    """
+    batch.validate(full=True)
+    names = set(batch.schema.names)
+    for path in of.required:
+        column, _, inner = path.partition(".")
+        if column in names and _part(batch.column(column), inner).null_count:
+            raise UnfitFileError(f"a row without {path}")
+    if "metadata" in names:
+        for text in batch.column("metadata").unique().to_pylist():
+            if not _is_mapping(text):
+                raise UnfitFileError("metadata: expected JSON of an object")
+
+
+def _part(array: pa.Array, inner: str) -> pa.Array:
+    """A column, or what its lists or maps hold."""
+    if not inner:
+        return array
+    if pa.types.is_map(array.type):
+        return array.items
+    items = array.flatten()
+    # A struct that is null has parts that are not.
+    return items if items.null_count else items.field(inner)
+
+
+@lru_cache(maxsize=4_096)
+def _is_mapping(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
