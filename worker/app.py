@@ -33,7 +33,6 @@ from celery.signals import (
 )
 from kombu import Exchange, Queue
 
-from config.environment import load_settings
 from config.errors import LivewardenError, SettingsError
 from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
@@ -42,6 +41,7 @@ from worker.bank.place import Place
 from worker.bank.restoring import keep_whole
 from worker.broker import TRANSPORT, bind_queues
 from worker.confinement import check_confinement, log_unconfined
+from worker.environment import log_unknown, settings_of_service
 from worker.epoch import EpochWatch
 from worker.heartbeat import touch_while_alive
 from worker.intake.keys import QUEUE as INTAKE_QUEUE
@@ -55,6 +55,7 @@ from worker.policy.trial import TRIAL_SECONDS, try_apart
 from worker.policy.watch import watch_policy
 from worker.polling.schedule import TICK_SECONDS, tick
 from worker.presence import Presence, Role, keep_present
+from worker.printable import printable
 from worker.process import Process, check_ready
 from worker.redisdb import connect
 from worker.timedtask import HARD_LIMIT_SECONDS, SOFT_LIMIT_SECONDS, TimedTask
@@ -68,10 +69,14 @@ VISIBILITY_SECONDS = 20
 _log = logging.getLogger(__name__)
 
 try:
-    settings = load_settings(os.environ)
+    settings = settings_of_service(os.environ)
 except SettingsError as error:
-    # One line: Celery would show the traceback of the import.
-    raise SystemExit(f"livewarden: nothing starts with these settings: {error}") from error
+    # A line each: Celery would show the traceback of the import.
+    raise SystemExit(
+        "\n".join(
+            f"livewarden: nothing starts with these settings: {printable(mistake)}" for mistake in error.mistakes
+        )
+    ) from error
 process = Process(settings)
 """Of the process that imports this; a pool child, being forked before anything in it is used, has one of its own."""
 
@@ -208,6 +213,7 @@ def _build(**_: Any) -> None:
 @worker_ready.connect
 def _watch(**_: Any) -> None:
     _stopping.clear()
+    log_unknown(os.environ)
     log_unconfined(_unconfined)  # not earlier: Celery sets logging up after `worker_init`
     threading.Thread(
         target=keep_in_order,
@@ -258,6 +264,7 @@ def _watch(**_: Any) -> None:
 
 @beat_init.connect
 def _beat(**_: Any) -> None:
+    log_unknown(os.environ)
     _give_signs(Presence.of_this_process(Role.BEAT))
 
 

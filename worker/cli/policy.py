@@ -14,9 +14,9 @@ import typer
 
 from config.documents.mistakes import Mistake
 from config.errors import PolicyError
-from config.settings import Settings
 from worker.cli.ago import seconds_of
 from worker.cli.options import Json
+from worker.environment import settings_of
 from worker.printable import printable
 
 app = typer.Typer(no_args_is_help=True, help="Check, test and try a policy before it goes live.")
@@ -49,7 +49,7 @@ def check(
     from worker.policy.judging import read_policy_and_models
     from worker.replay.policyreport import describe
 
-    settings = Settings.from_mapping(os.environ)
+    settings = settings_of(os.environ)
     path = settings.policy_file if file is None else file
     name = policy_name(path)
     try:
@@ -115,7 +115,7 @@ def run_cases(
     from worker.replay.cases import SHIPPED_CASES, run_case
     from worker.replay.policyreport import case_lines, case_record
 
-    settings = Settings.from_mapping(os.environ)
+    settings = settings_of(os.environ)
     given = None if policy is None else load_checked_policy(policy, settings)
     failed = total = 0
     for path in files or [SHIPPED_CASES]:
@@ -174,7 +174,7 @@ def replay(
     from worker.replay.scoreplot import format_of, score_plot
     from worker.replay.thresholds import thresholds
 
-    settings = Settings.from_mapping(os.environ)
+    settings = settings_of(os.environ)
     now_ms = round(time.time() * 1000)
     since_ms = now_ms - 1000 * seconds_of(since, "--since")
     until_ms = now_ms - 1000 * seconds_of(until, "--until")

@@ -131,9 +131,9 @@ def list_(as_json: Json = False) -> None:
 
 
 def _settings() -> "Settings":
-    from config.environment import load_settings
+    from worker.environment import settings_of
 
-    return load_settings(os.environ)
+    return settings_of(os.environ)
 
 
 def _redis() -> "Redis":
