@@ -66,6 +66,10 @@ from worker.workerend import WorkerEnd
 VISIBILITY_SECONDS = 20
 """Just above the hard limit: a message not acknowledged by then has lost its worker, and is delivered again."""
 
+CHILD_TASKS = 10_000
+"""After so many tasks a pool child is replaced: what leaks in libraries, a few kB a segment, never becomes more than some
+10 MB. `--max-tasks-per-child` of `celery worker` sets another number."""
+
 _log = logging.getLogger(__name__)
 
 try:
@@ -107,6 +111,7 @@ app.conf.update(
     task_default_queue=CONTROL,
     task_create_missing_queues=False,
     worker_prefetch_multiplier=1,
+    worker_max_tasks_per_child=CHILD_TASKS,
     # Celery's own limit is 4 s: a child that builds its sessions for longer is killed, and the next one, for ever.
     worker_proc_alive_timeout=TRIAL_SECONDS,
     worker_hijack_root_logger=True,
@@ -296,7 +301,7 @@ def _watched_policies() -> PolicyFollower[Judging]:
 @worker_process_shutdown.connect
 def _write_out(**_: Any) -> None:
     """In each pool child, after its last task."""
-    process.verdict_log.close()
+    process.leave()
 
 
 @worker_shutdown.connect
