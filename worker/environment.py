@@ -27,7 +27,8 @@ def settings_of(environment: Mapping[str, str], *, places: Iterable[str] = ()) -
     """The settings of a command.
 
     Args:
-        places: the files and folders that it needs, by field. Others are not tried: not everybody can reach all of them.
+        places: the files and folders that it needs, by field. Others are not tried: not everybody can reach all of
+            them.
 
     Raises:
         SettingsError: with every mistake.

@@ -53,7 +53,7 @@ class ObjectStore:
     @property
     def root(self) -> str:
         """The folder or prefix that its paths are relative to."""
-        return self._root
+        return str(self._root)
 
     @property
     def local(self) -> bool:

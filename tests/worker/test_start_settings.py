@@ -70,7 +70,7 @@ def test_a_store_that_is_no_folder_is_a_mistake_and_what_is_missing_is_made(tmp_
     """A worker would moderate for weeks before somebody notices that nothing can be looked back on."""
     (tmp_path / "file").touch()
     wrong = {"LIVEWARDEN_STORE_URL": str(tmp_path / "file")}
-    with pytest.raises(SettingsError, match="^LIVEWARDEN_STORE_URL: .*/file: expected a folder"):
+    with pytest.raises(SettingsError, match=r"^LIVEWARDEN_STORE_URL: .*/file: expected a folder"):
         settings_of_service(wrong)
     new = {"BANK_DIR": str(tmp_path / "new/bank"), "HEARTBEAT_FILE": str(tmp_path / "beats")}
     settings_of_service(environment_of(new))
@@ -79,7 +79,7 @@ def test_a_store_that_is_no_folder_is_a_mistake_and_what_is_missing_is_made(tmp_
 
 
 def test_a_command_tells_all_that_is_wrong_with_what_it_uses() -> None:
-    """A traceback, or a run for each mistake; or a moderator could not work where only a worker's folders are missing."""
+    """It would take a run for each mistake; or a moderator could not work where only a worker's folders are missing."""
     ran = livewarden("streams", "list", environment=environment_of(MISTAKES | PLACES))
     told = [line.removeprefix("livewarden: LIVEWARDEN_").partition(":")[0] for line in ran.err.splitlines()]
     assert (ran.status, sorted(told), ran.out) == (2, sorted(MISTAKES), "")

@@ -14,9 +14,11 @@ COPIED_BYTES: Final = 1 << 20
 
 
 def at_rest(source: BinaryIO, name: Path, folder: Path) -> BinaryIO:
-    """`source` itself if it is a regular file at its start, else a copy of all that comes from it; the caller closes it.
+    """`source` itself if it is a regular file at its start, else a copy of all that comes from it; the caller closes
+    it.
 
-    The copy is in `folder`, not in /tmp, which may be memory; nobody else can open it, and it is gone with this process.
+    The copy is in `folder`, not in /tmp, which may be memory. Nobody else can open it, and it is gone with this
+    process.
 
     Args:
         name: what `source` is called in an error.

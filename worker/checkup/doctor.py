@@ -170,7 +170,9 @@ def _names_fit(settings: Settings, policy: Policy, lists: Bank, classifiers: tup
         )
     running = {key for one in classifiers for key in one.keys}
     missing = [f"score {name} is always 0.0, its model does not run" for name in sorted(policy.asked_scores - running)]
-    missing += [unknown_name("list", name, lists.sizes) for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})]
+    missing += [
+        unknown_name("list", name, lists.sizes) for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})
+    ]
     if not missing:
         return Diagnosis(name="rules", state=State.OK, found="every score and list that rules name exists")
     return Diagnosis(
