@@ -7,13 +7,14 @@ from dataclasses import replace
 from redis import Redis
 
 from config.facts import Coverage, SegmentFacts, StreamFacts
+from worker import rediskeys
 from worker.incidents.occasion import Occasion
 from worker.incidents.settlement import Settled, settle
 from worker.policy.judging import Judging
 from worker.polling.due import no_video_mark
 from worker.polling.hls import rendition_of
 from worker.polling.outcome import SHORT_EXTINF
-from worker.polling.segments import SegmentRecord, series_of
+from worker.polling.segments import SegmentRecord, series_of, source_of
 from worker.process import Process
 from worker.redisdb import now_ms, run_script
 from worker.softlimit import soft_limit
@@ -27,13 +28,13 @@ from worker.verdicts.verdict import SegmentVerdict
 _NO_VIDEO_REASONS = frozenset({"no_video", "audio_only"})
 """After which the poll moves on to another rendition, if there is one."""
 
-GATE_KEPT_SECONDS = 300
+GATE_KEPT_SECONDS = rediskeys.GATE.seconds
 """Well above the 30 s for which the gate lets a picture pass for another."""
 
 
 def close_unseen(process: Process, judging: Judging, stream_id: str, record: SegmentRecord, reason: str) -> None:
     """Closes a segment of which nothing was seen."""
-    facts = stream_facts(process.redis, stream_id, purpose=record.purpose)
+    facts = stream_facts(process.redis, stream_id, purpose=record.purpose, generation=record.generation)
     share = LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={reason: record.duration_ms})
     mark = no_video_mark(record.generation, rendition_of(record.key)) if reason in _NO_VIDEO_REASONS else None
     _close(process, judging, record, share, _occasion(process, judging, facts, record), no_video=mark)
@@ -98,6 +99,7 @@ def _commit(
             series=series_of(record.generation, record.epoch),
             capture_ms=record.capture_ms,
             stream=occasion.stream,
+            source=occasion.source,
             samples=tuple(sample.facts for sample in samples),
             coverage=Coverage.of_ms(
                 segment_ms=record.duration_ms,
@@ -169,12 +171,13 @@ def _occasion(
         versions=process.versions(judging, lists, drill=facts.drill),
         degraded=degraded,
         listed_ms=record.admitted_ms or None,
+        source=source_of(record.key, record.url),
     )
 
 
 def gate_key(stream_id: str) -> str:
     """Hash: generation and epoch to the picture last classified."""
-    return f"lw:gate:{stream_id}"
+    return rediskeys.GATE.of(stream_id)
 
 
 def _keep_gate(redis: Redis, stream_id: str, record: SegmentRecord, gate: GateState) -> None:

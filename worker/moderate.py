@@ -145,7 +145,7 @@ def _moderate(
         _after_failed_fetch(process, judging, stream_id, begun, error)
         return
     _end_trial(process, stream_id, begun, pass_on, quick=True)
-    facts = stream_facts(process.redis, stream_id, purpose=record.purpose)
+    facts = stream_facts(process.redis, stream_id, purpose=record.purpose, generation=record.generation)
     gate, stuck, now = _before_judging(process.redis, stream_id, record, list(judging.models(drill=True)))
     try:
         with pace.decoding():

@@ -3,7 +3,9 @@ segments left on record (`worker.polling.lonegaps`): no picture comes that could
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from redis import Redis
@@ -11,7 +13,10 @@ from redis import Redis
 from config.facts import COVERAGE_GAP_RULE, StreamFacts
 from config.policy import Policy
 from config.rules import CoverageGap
+from worker import rediskeys
 from worker.incidents.deciding import RuleState, encode
+from worker.incidents.earlier import earlier_decisions
+from worker.incidents.eventdata import EarlierDecision, gap_condition
 from worker.incidents.events import Event, escalation
 from worker.incidents.findings import Finding, Incident
 from worker.incidents.occasion import Occasion, Versions, incident_id
@@ -30,7 +35,7 @@ from worker.redisdb import now_ms, run_script_to_disk, store_errors
 from worker.streams.registry import stream_key
 from worker.streams.signals import stream_facts
 
-COUNTED: Final = "lw:coverage-gaps:counted"
+COUNTED: Final = rediskeys.GAPS_COUNTED.name
 COUNTED_EVERY_MS: Final = 15_000
 """At most so often all streams are counted by origin: in an outage of 10,000 that takes 1.4 s of one process and 0.13 s
 of Redis, and as long as it lasts there is always something to ask about."""
@@ -67,13 +72,17 @@ def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy
     stream_id = lasting.stream_id
     for _ in rounds():
         with store_errors():
-            facts, now = stream_facts(redis, stream_id), now_ms(redis)
+            facts, now = stream_facts(redis, stream_id, generation=lasting.generation), now_ms(redis)
             incidents = read_incidents(redis, stream_id, facts.purpose)
         before = incidents.rules.get(COVERAGE_GAP_RULE, RuleState())
         occasion = _occasion(facts, lasting, deployment=deployment, policy=policy)
-        after, events = decide(
-            before, lasting.gap, occasion, rule=rule, update_seconds=policy.update_seconds, now_ms=now
+        with_earlier = partial(
+            decide, before, lasting.gap, occasion, rule=rule, update_seconds=policy.update_seconds, now_ms=now
         )
+        after, events = with_earlier()
+        if events:
+            earlier = earlier_decisions(redis, stream_id, facts.purpose, incidents.rules.values())
+            after, events = with_earlier(earlier=earlier)
         states = {} if after == before else {state_field(COVERAGE_GAP_RULE, facts.purpose): encode(after)}
         answer = run_script_to_disk(
             redis,
@@ -106,7 +115,14 @@ def _occasion(facts: StreamFacts, lasting: LastingGap, *, deployment: str, polic
 
 
 def decide(
-    before: RuleState, gap: Gap, occasion: Occasion, *, rule: CoverageGap, update_seconds: float, now_ms: int
+    before: RuleState,
+    gap: Gap,
+    occasion: Occasion,
+    *,
+    rule: CoverageGap,
+    update_seconds: float,
+    now_ms: int,
+    earlier: Sequence[EarlierDecision] = (),
 ) -> tuple[RuleState, list[Event]]:
     """What follows from a gap that lasts: a new incident, a further gap of the open one, or nothing where a person has
     decided after it began. Pure but for the check of the event's schema.
@@ -114,6 +130,7 @@ def decide(
     Raises:
         SchemaError: the event does not fit its schema.
     """
+    tell = partial(escalation, occasion, now_ms=now_ms, condition=gap_condition(rule), earlier=earlier)
     if before.decided is not None and before.decided.covers(gap.since_ms, rule.severity, ()):
         return before, []
     finding = Finding(
@@ -135,7 +152,7 @@ def decide(
             cooldown_ms=COOLDOWN_MS,
             worse_published=True,
         )
-        event = escalation(occasion, incident, gap, previous_severity=None, now_ms=now_ms)
+        event = tell(incident, gap, previous_severity=None)
         return replace(before, incident=incident), [event]
     was = before.incident
     incident = replace(was, finding=was.finding.merged(finding))
@@ -143,5 +160,5 @@ def decide(
     if not worse and now_ms - was.published_ms < update_seconds * 1000:
         return replace(before, incident=incident), []
     incident = replace(incident, published_ms=now_ms)
-    event = escalation(occasion, incident, gap, previous_severity=was.finding.severity, now_ms=now_ms)
+    event = tell(incident, gap, previous_severity=was.finding.severity)
     return replace(before, incident=incident), [event]

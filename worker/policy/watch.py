@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
 from config.settings import Settings
+from worker import rediskeys
 from worker.policy.follower import LOOK_SECONDS, PolicyFollower
 from worker.policy.judging import Judging
 from worker.policy.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, tell_of_file
@@ -21,7 +22,7 @@ from worker.redisdb import now_ms, store_errors, unless_full
 
 _log = logging.getLogger(__name__)
 
-IN_FORCE: Final = "lw:policies"
+IN_FORCE: Final = rediskeys.POLICIES.name
 """Hash: process, as host:pid, to JSON: what it judges by."""
 
 REPORT_SECONDS: Final = 10.0

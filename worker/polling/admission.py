@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from redis import Redis
 
+from worker.fetching.urls import without_query
 from worker.polling.announcements import announcements, next_poll_ms
 from worker.polling.due import DueStream
 from worker.polling.gaps import missing_member
@@ -84,6 +85,7 @@ def admit(redis: Redis, stream: DueStream, step: Advance, *, deployment: str = "
             ),
             json.dumps([asdict(one) for one in told]),
             MAX_EVENTS,
+            without_query(stream.url),
         ],
     )
     return records if written else []

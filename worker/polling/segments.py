@@ -13,15 +13,18 @@ from typing import Any, Self
 
 from redis import Redis
 
+from config.facts import SegmentSource
+from worker import rediskeys
 from worker.fetching.resource import ByteRange
+from worker.fetching.urls import without_query
 from worker.polling.outcome import NewSegment
 from worker.redisdb import run_script
 from worker.streams.coverage import KINDS, coverage_key
 from worker.streams.slowness import SlowPart, slow_key
 
-OVERDUE = "lw:overdue"
-PENDING_PREFIX = "lw:pending:"
-TRIES_PREFIX = "lw:tries:"
+OVERDUE = rediskeys.OVERDUE.name
+PENDING_PREFIX = rediskeys.PENDING.prefix
+TRIES_PREFIX = rediskeys.TRIES.prefix
 
 LEASE_MS = 20_000
 """How long a begun segment is left to its worker: above the hard time limit of a task (18 s), so that nobody else has
@@ -42,6 +45,9 @@ OVERDUE_CONSIDERED = 4_000
 TRIAL_MS = 3_000
 """The longest that a trial keeps the stream's other segments waiting: its fetch, `QUICK_SECONDS`, well over. A trial
 whose process died is over then, and what waited for it is sent again at its deadline."""
+
+MAX_URI_CHARACTERS = 1_000
+"""Of a segment's URI in events and in the log; playlists are hostile. A longer one ends with an ellipsis."""
 
 QUICK_KEPT_SECONDS = 600
 """Since a stream's trial. Another one costs nothing but that one segment is fetched before the others are."""
@@ -139,6 +145,19 @@ class SegmentRecord:
             )
 
 
+def source_of(key: str, url: str) -> SegmentSource | None:
+    """Where the segment of that key was fetched; None: the key is none of ours.
+
+    Args:
+        key: also of what looking back settled, which is named after a segment.
+        url: as the playlist had it; at most `MAX_URI_CHARACTERS` are kept. Empty: unknown.
+    """
+    of = _KEY.match(key)
+    if of is None:
+        return None
+    return SegmentSource(uri=without_query(url, most=MAX_URI_CHARACTERS), media_sequence=int(of[3]))
+
+
 _NUMBERS = ("generation", "epoch", "sequence", "duration_ms", "capture_ms", "admitted_ms")
 _KEY = re.compile(r"(\d{1,15})\.(\d{1,15})\..*\.(\d{1,15})\.[0-9a-f]+")
 """As `worker.polling.hls.segment_key` makes it."""
@@ -219,7 +238,7 @@ def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = Tr
 
 def _trial_keys(stream_id: str) -> list[str]:
     """The trial, the mark of a stream that is known to be quick, the segments that wait for the trial's end."""
-    return [f"lw:trial:{stream_id}", f"lw:quick:{stream_id}", f"lw:parked:{stream_id}"]
+    return [key.of(stream_id) for key in (rediskeys.TRIAL, rediskeys.QUICK, rediskeys.PARKED)]
 
 
 def end_trial(redis: Redis, stream_id: str, *, quick: bool) -> list[str]:

@@ -3,9 +3,10 @@
 What a person takes is an incident. It is held under a lease, so that one who goes away does not take it along.
 """
 
+import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,12 +14,10 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from config.facts import Severity
+from worker.cloudevent import rfc3339
 from worker.errors import QueueError
-from worker.operations import OPERATIONS
 from worker.queue.keys import (
-    DECISIONS,
     ESCALATION_KEYS,
-    GROUP,
     OPEN_KEYS,
     incident_key,
     open_key,
@@ -42,7 +41,7 @@ class Taken:
 
     incident_id: str
     event: str
-    """Its newest CloudEvent, JSON on one line."""
+    """Its newest CloudEvent, JSON on one line; with `lease_until` in its `data`, which what is published has not."""
     lease_until_ms: int
     """Redis's clock."""
 
@@ -121,7 +120,19 @@ def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS) -> Take
     if not answer:
         return None
     incident_id, event, lease_until_ms = answer
-    return Taken(incident_id=str(incident_id), event=str(event), lease_until_ms=int(lease_until_ms))
+    return Taken(
+        incident_id=str(incident_id),
+        event=with_lease(str(event), int(lease_until_ms)),
+        lease_until_ms=int(lease_until_ms),
+    )
+
+
+def with_lease(event: str, lease_until_ms: int) -> str:
+    """An escalation event as its holder is given it: the same, with the end of the lease."""
+    told = json.loads(event)
+    if isinstance(told, dict) and isinstance(told.get("data"), dict):
+        told["data"]["lease_until"] = rfc3339(lease_until_ms)
+    return json.dumps(told)
 
 
 def take_or_wait(redis: Redis, by: str, *, wait_seconds: float, lease_seconds: float = LEASE_SECONDS) -> Taken | None:
@@ -212,63 +223,4 @@ def _open_incident(incident_id: str, severity: Severity, fields: dict[str, str],
         holder=fields.get("holder") if lease_ms else None,
         lease_seconds=lease_ms / 1000,
         streams=number("streams") or 1,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupProgress:
-    """How far a consumer group has read a stream."""
-
-    last_delivered_id: str
-    oldest_pending_id: str | None
-    """Delivered and not acknowledged; None if there is none."""
-
-
-def trim_bound(groups: Sequence[GroupProgress]) -> str | None:
-    """The ID below (<) which every group has acknowledged everything; None if there is no group to say so."""
-    if not groups:
-        return None
-    return min((_acknowledged_below(group) for group in groups), key=_order)
-
-
-def _acknowledged_below(group: GroupProgress) -> str:
-    if group.oldest_pending_id is not None and _order(group.oldest_pending_id) <= _order(group.last_delivered_id):
-        return group.oldest_pending_id
-    milliseconds, sequence = _order(group.last_delivered_id)
-    return f"{milliseconds}-{sequence + 1}"
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence or 0)
-
-
-def trim(redis: Redis, *, held_from: Mapping[str, str]) -> int:
-    """Drops the entries that every registered group has acknowledged; gives how many.
-
-    A stream of the queue is left alone until the moderators' group is there; the others until any group is.
-
-    Args:
-        held_from: by stream, the ID from which on (>=) its entries stay in any case.
-    """
-    dropped = 0
-    with store_errors():
-        for key in (*ESCALATION_KEYS, DECISIONS, OPERATIONS):
-            if not redis.exists(key):
-                continue
-            groups: list[dict[str, Any]] = redis.xinfo_groups(key)
-            if key in ESCALATION_KEYS and GROUP not in [group["name"] for group in groups]:
-                continue
-            bound = trim_bound([_progress(redis, key, group) for group in groups])
-            if bound is not None:
-                bound = min(bound, held_from.get(key, bound), key=_order)
-                dropped += int(redis.xtrim(key, minid=bound, approximate=False))
-    return dropped
-
-
-def _progress(redis: Redis, key: str, group: dict[str, Any]) -> GroupProgress:
-    pending: dict[str, Any] = redis.xpending(key, group["name"])
-    oldest = pending["min"]
-    return GroupProgress(
-        last_delivered_id=str(group["last-delivered-id"]), oldest_pending_id=None if oldest is None else str(oldest)
     )
