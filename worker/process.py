@@ -2,6 +2,7 @@
 
 import hmac
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +34,9 @@ from worker.verdictlog.writer import VerdictWriter
 
 SEGMENT_LIMITS = Limits(wall_seconds=5.0)
 """With the fetches before it, decoding has to stay under the task's soft time limit."""
+
+LEAVE_SECONDS = 1.0
+"""For which a process that ends waits until it is forgotten in Redis."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,17 @@ class Process:
         )
         thread.start()
         self._threads.append(thread)
+
+    def leave(self) -> None:
+        """Writes the log before this process ends, and has others know at once that it is no more. Redis is not waited
+        for: what is known of a process is forgotten in time."""
+        self._stopping.set()
+        self.bank.stop()
+        self.verdict_log.close()
+        until = time.monotonic() + LEAVE_SECONDS
+        for thread in (*self._threads, *self.bank.threads):
+            thread.join(max(0.0, until - time.monotonic()))
+        self._decoder.close()
 
     def close(self) -> None:
         """Writes the log, ends the decoder child and the connections; what is used later is made anew by its owner."""

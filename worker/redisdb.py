@@ -33,6 +33,8 @@ ONCE_SECONDS = rediskeys.ONCE.seconds
 """How long a call is known by its token: longer than whoever made it can take to make it again. A client sends a
 script `RETRIES` times again, each time after `ANSWER_SECONDS` at most."""
 
+NOT_A_URL = "expected redis://, rediss:// or unix://, HOST:PORT/DATABASE"
+
 _log = logging.getLogger(__name__)
 
 _ONCE = "--@once\n"
@@ -59,7 +61,7 @@ def connect(url: str, *, retries: int = RETRIES) -> Redis:
         )
     except ValueError:
         # The URL may carry a password, and the error's text may quote it: what follows a colon is taken for a port.
-        raise StoreError("LIVEWARDEN_REDIS_URL: expected redis://, rediss:// or unix://, HOST:PORT/DATABASE") from None
+        raise StoreError(f"LIVEWARDEN_REDIS_URL: {NOT_A_URL}") from None
 
 
 @contextmanager

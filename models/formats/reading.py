@@ -63,7 +63,8 @@ def read(
         file: seekable, opened as binary.
         format: how it is laid out; None: recognised by its content.
         progress: told after each block how many bytes have been read; NCMEC's are read twice, and count half each time.
-        video: names the video that a file of frames (vPDQ, PDQ with timestamps) is of; the file's stem, say.
+        video: names the video that a file of frames (vPDQ, PDQ with timestamps) is of; the file's stem, say. Empty:
+            frames are refused.
         categories: VICS categories or NCMEC classifications to take; none: all.
 
     Raises:

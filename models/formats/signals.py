@@ -96,7 +96,7 @@ def read_signals(source: Source, *, video: str) -> Iterator[Record]:
             else:
                 yield Entry(entry=str(number), kind=kind, value=value)
         elif name.lower() in _VPDQ_NAMES:
-            yield from _vpdq_signal(f"{video}/{number}", text, place)
+            yield from _vpdq_signal(f"{video}/{number}" if video else "", text, place)
         elif _SIGNAL_NAME.fullmatch(name):
             yield Skip(place=place, reason=SkipReason.UNSUPPORTED_HASH)
         else:
@@ -129,6 +129,8 @@ def _vpdq_signal(video: str, text: str, place: str) -> Iterator[Record]:
 
 
 def _frame(video: str, name: str, value: str, quality: str, seconds: str, place: str) -> Record:
+    if not video:  # two files whose frames had the same ids would be taken for one video
+        raise ListFormatError(place, "expected to be given the name of the video that these frames are of")
     entry = Entry(
         entry=fields.entry_id(f"{video}#{name}", place),
         kind=HashKind.PDQ,

@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tinymodels import constant_model, install, labels
+
+from models import testcard as cards
+from models.pdq import hash_rgb
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "origin:8080"
@@ -24,8 +28,20 @@ from."""
 pytestmark = pytest.mark.timeout(900)
 
 
-def compose(*arguments: str, check: bool = True, timeout_seconds: float = 120) -> str:
-    """Runs `docker compose` on the project and our origin, and gives what it printed on stdout."""
+POLICY = """
+version: the-tests-own
+cascade:
+  - {model: open-nsfw}
+  - {model: brought-model}
+rules:
+  - {name: selftest, when: 'matched("selftest")', severity: high}
+  - {name: brought, when: 'matched("brought-list") && score("brought-model/flag") >= 0.5', severity: critical}
+"""
+
+
+def compose(*arguments: str, check: bool = True, timeout_seconds: float = 120, given: str | None = None) -> str:
+    """Runs `docker compose` on the project and our origin, with `given` on standard input, and gives what it printed on
+    stdout."""
     files = os.environ.get("COMPOSE_FILE", str(ROOT / "docker-compose.yml"))
     environment = {
         **os.environ,
@@ -36,6 +52,8 @@ def compose(*arguments: str, check: bool = True, timeout_seconds: float = 120) -
         ["docker", "compose", *arguments],
         cwd=ROOT,
         env=environment,
+        input=given,
+        stdin=subprocess.DEVNULL if given is None else None,
         capture_output=True,
         text=True,
         timeout=timeout_seconds,
@@ -47,8 +65,20 @@ def compose(*arguments: str, check: bool = True, timeout_seconds: float = 120) -
 
 
 @pytest.fixture(scope="module", autouse=True)
-def stack() -> Iterator[None]:
-    """The whole stack with three workers, watching one drill; its logs are printed where a test fails."""
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The whole stack with three workers and an operator's own policy, list and model, watching one drill; its logs are
+    printed where a test fails."""
+    brought = tmp_path_factory.mktemp("deployment")
+    for folder in ("lists", "manifests"):
+        (brought / folder).mkdir()
+    (brought / "policy.yaml").write_text(POLICY)
+    (brought / "lists/dropped.csv").write_text(f"hash,id\n{'5a' * 32},1\n")
+    outputs = [{"labels": labels("flag")}]
+    install(brought / "manifests", constant_model([0.9]), name="brought-model", outputs=outputs)
+    brought.parent.chmod(0o755)
+    brought.chmod(0o755)
+    os.environ["LIVEWARDEN_CONFIG_DIR"] = str(brought)
+    os.environ["LIVEWARDEN_POLICY_FILE"] = "/etc/livewarden/policy.yaml"
     try:
         compose("up", "-d", "--no-build", "--wait", "--scale", "worker=3", timeout_seconds=UP_SECONDS)
         yield
@@ -107,7 +137,7 @@ def test_what_a_stream_can_reach_is_little() -> None:
     script = """
         id -u
         grep CapEff /proc/self/status | cut -f2
-        touch /opt/livewarden/x /x 2>/dev/null && echo writable
+        touch /opt/livewarden/x /x /etc/livewarden/x 2>/dev/null && echo writable
         command -v gcc cc c++ pip
         true
     """
@@ -160,9 +190,9 @@ def test_redis_keeps_what_it_is_told() -> None:
     assert [check for check in checks if check["state"] == "fail"] == []
 
 
-def as_person(role: str, *arguments: str) -> str:
+def as_person(role: str, *arguments: str, given: str | None = None) -> str:
     """Runs the command line as an operator or a moderator does, with that role's password."""
-    return compose("run", "--rm", "-T", role, *arguments)
+    return compose("run", "--rm", "-T", role, *arguments, given=given)
 
 
 def as_platform(script: str) -> str:
@@ -242,6 +272,34 @@ def test_each_container_has_the_password_of_its_own_role_alone() -> None:
     assert password_of("worker") not in rules
     logs = compose("logs", "--no-color")
     assert [role for role in ("platform", "worker", "moderator", "operator") if password_of(role) in logs] == []
+
+
+def test_a_policy_a_list_and_a_model_of_the_operators_own_raise_an_escalation() -> None:
+    """An operator who follows README.md could bring in nothing: the deployment would find the test card and no more."""
+    card = hash_rgb(cards.testcard(640, 360)).bits.hex()
+    said = as_person("operator", "bank", "import", "brought-list", "-", "--json", given=f"hash,id\n{card},case-7\n")
+    assert json.loads(said)["accepted"] == 1
+    lists = [json.loads(line)["list"] for line in as_person("operator", "bank", "list", "--json").splitlines()]
+    assert {"brought-list", "dropped"} <= {*lists}
+    watch("drill-4")
+    for _ in range(8):  # of the rule `selftest` and of the other drills, too
+        found = next_escalation()["data"]
+        if found["rule"] == "brought":
+            break
+    assert found["rule"] == "brought"
+    assert found["severity"] == "critical"
+    assert "brought-list" in {match["list"] for match in found["matches"]}
+    assert found["versions"]["policy"].startswith("the-tests-own+")
+    assert found["versions"]["models"]["brought-model"]
+
+
+def test_logs_are_rotated() -> None:
+    """The engine's own log files would fill the disk."""
+    containers = compose("ps", "-q").split()
+    look = ["docker", "inspect", "-f", '{{index .HostConfig.LogConfig.Config "max-size"}}', *containers]
+    found = subprocess.run(look, check=True, capture_output=True, text=True, timeout=30).stdout.split()
+    # All but the origin, which is ours.
+    assert found.count("20m") == len(containers) - 1
 
 
 def password_of(role: str) -> str:

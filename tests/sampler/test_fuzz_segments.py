@@ -12,7 +12,7 @@ from config.profiles import VIGILANT
 from sampler.decoder import Decoder
 from sampler.errors import DecoderDiedError, DecoderTimeoutError, SamplerError
 
-ROUNDS = int(os.environ.get("LIVEWARDEN_FUZZ_ROUNDS", "150"))
+ROUNDS = int(os.environ.get("LIVEWARDEN_FUZZ_ROUNDS") or "150")
 """Bounded on every run; `make fuzz` goes further. A round's seed is its number, so any one can be run again."""
 FOUND = (75, 124, 238, 2737, 4965)
 """Rounds that did harm once: a track's number below 0, several new streams at once, parameters that open no decoder."""

@@ -36,7 +36,7 @@ from models.pdq import hash_rgb
 from worker.intake.refusals import refused_counts
 from worker.polling.segments import pending_ms
 
-SOAK_SECONDS = float(os.environ.get("LIVEWARDEN_SOAK_SECONDS", "120"))
+SOAK_SECONDS = float(os.environ.get("LIVEWARDEN_SOAK_SECONDS") or "120")
 KINDS = (
     "worker killed",
     "hostile redirect",

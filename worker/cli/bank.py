@@ -20,6 +20,8 @@ ListName = Annotated[str, typer.Argument(metavar="LIST", help="1 to 100 characte
 By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; recorded with what you do.")]
 InRole = Annotated[str, typer.Option("--role", metavar="ROLE", help="Your role; recorded with what you do.")]
 OPERATOR = "operator"
+STDIN = Path("standard input")
+"""What it is called in texts."""
 
 
 @app.command("list")
@@ -96,7 +98,9 @@ def create(
 @app.command("import")
 def import_(
     name: ListName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, PDQ, vPDQ, VICS, NCMEC or ThreatExchange.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV, PDQ, vPDQ, VICS, NCMEC or ThreatExchange; -: standard input.")
+    ],
     layout: Annotated[
         str | None, typer.Option("--format", help="csv, pdq, vpdq, vics, ncmec or threatexchange; else by content.")
     ] = None,
@@ -111,6 +115,9 @@ def import_(
     replace: Annotated[
         bool, typer.Option("--replace", help="FILE is the whole list: withdraw the entries that it does not have.")
     ] = False,
+    video: Annotated[
+        str | None, typer.Option(help="Of vPDQ: the video's name; else FILE's own, and standard input has none.")
+    ] = None,
     by: By = OPERATOR,
     role: InRole = "",
     as_json: Json = False,
@@ -124,6 +131,9 @@ def import_(
 
     role = Actor.of(by, role).role if role else ""
     chosen = None if layout is None else format_named(layout)
+    from_stdin = file == Path("-")
+    if from_stdin:
+        file = STDIN
     with session() as now, progress_of(file) as progress:
         done = import_file(
             now.redis,
@@ -137,6 +147,8 @@ def import_(
             role=role,
             progress=progress,
             store=now.store,
+            source=sys.stdin.buffer if from_stdin else None,
+            video=video,
         )
     if as_json:
         print_json(done.to_record())

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from config.environment import load_settings
 from config.settings import Settings
+from worker.environment import settings_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -48,7 +48,7 @@ def session() -> Iterator[Session]:
     from worker.bank.place import Place
     from worker.redisdb import connect, store_errors
 
-    settings = load_settings(os.environ)
+    settings = settings_of(os.environ, places=("bank_dir", "lists_dir"))
     place = Place.of(settings)
     with connect(settings.redis_url.get_secret_value()) as redis, store_errors():
         fetch_at_start(redis, place)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from config.errors import LivewardenError
+from config.errors import LivewardenError, SettingsError
 from worker.cli.bank import app as bank
 from worker.cli.demo import demo
 from worker.cli.doctor import doctor
@@ -27,6 +27,7 @@ from worker.cli.statistics import statistics
 from worker.cli.streams import app as streams
 from worker.cli.testcard import write_testcard
 from worker.coredumps import forbid_dumps
+from worker.environment import log_unknown
 from worker.errors import DemoError
 from worker.logsetup import set_up_logging
 from worker.printable import PrintableStream, printable
@@ -96,9 +97,14 @@ def main() -> None:
         # Subcommands print texts of streams, files and messages: what steers a terminal in them ends here.
         setattr(sys, name, PrintableStream(getattr(sys, name)))
     set_up_logging(logging.WARNING)
+    log_unknown(os.environ)
     _add_plugins()
     try:
         app()
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            sys.stderr.write(f"livewarden: {printable(mistake)}\n")
+        sys.exit(FAILED)
     except LivewardenError as error:
         text = str(error)
         # The one that has lines of its own: the end of a log.

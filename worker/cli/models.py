@@ -46,11 +46,11 @@ class _Known:
 
     def __init__(self) -> None:
         from config.policy import load_policy
-        from config.settings import Settings
         from models.manifest import Provider
         from models.shelf import look_through
+        from worker.environment import settings_of
 
-        settings = Settings.from_mapping(os.environ)
+        settings = settings_of(os.environ)
         self.policy: Policy = load_policy(settings.policy_file)
         shelf = look_through(settings.manifests_dir)
         self.packages: dict[str, ModelPackage] = shelf.packages

@@ -17,6 +17,7 @@ from config.settings import Settings
 from worker.cli.ago import seconds_of
 from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
+from worker.environment import settings_of
 from worker.printable import printable
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def check(
     from worker.policy.judging import read_policy_and_models
     from worker.replay.policyreport import describe
 
-    settings = Settings.from_mapping(os.environ)
+    settings = settings_of(os.environ)
     path = settings.policy_file if file is None else file
     name = policy_name(path)
     try:
@@ -145,7 +146,7 @@ def run_cases(
     from worker.replay.cases import SHIPPED_CASES, run_case
     from worker.replay.policyreport import case_lines, case_record
 
-    settings = Settings.from_mapping(os.environ)
+    settings = settings_of(os.environ)
     given = None if policy is None else load_checked_policy(policy, settings)
     failed = total = 0
     for path in files or [SHIPPED_CASES]:
@@ -203,7 +204,7 @@ def replay(
     from worker.replay.report import report
     from worker.replay.scoreplot import format_of, score_plot
 
-    settings = Settings.from_mapping(os.environ)
+    settings = settings_of(os.environ)
     now_ms = round(time.time() * 1000)
     since_ms = now_ms - 1000 * seconds_of(since, "--since")
     until_ms = now_ms - 1000 * seconds_of(until, "--until")
@@ -232,7 +233,8 @@ def replay(
         Screen().print(report(result))
     if result.damaged:
         problem = next(iter(result.damaged.values()))
-        told = f"{counted(len(result.damaged), 'file')} of the verdict log cannot be read, and what is in them is not looked at: {problem}"
+        number = counted(len(result.damaged), "file")
+        told = f"{number} of the verdict log cannot be read, and its pictures are left out: {problem}"
         typer.echo(f"livewarden: {printable(told)}", err=True)
     if plot is not None:
         title = f"Policy {tried.version}, from {since} ago to {until} ago, {counted(result.rows, 'picture')}"

@@ -170,9 +170,9 @@ app.registered_commands += hold.registered_commands
 
 
 def _settings() -> "Settings":
-    from config.environment import load_settings
+    from worker.environment import settings_of
 
-    return load_settings(os.environ)
+    return settings_of(os.environ)
 
 
 def queue_redis() -> "Redis":

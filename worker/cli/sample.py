@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from config.counts import counted
-from config.settings import Settings
 from worker.cli.jsonlines import print_json
 from worker.cli.options import Json, ProfileName, chosen_profile
+from worker.environment import settings_of
 
 if TYPE_CHECKING:
     from sampler.frames import SampledFrame, SampledSegment
@@ -38,7 +38,7 @@ def sample(
     from worker.localfile import open_file, write_file
     from worker.scanning.packetplot import packet_plot
 
-    chosen = chosen_profile(load_policy(Settings.from_mapping(os.environ).policy_file), profile)
+    chosen = chosen_profile(load_policy(settings_of(os.environ).policy_file), profile)
     records: list[dict[str, Any]] = []
     taken = []
 

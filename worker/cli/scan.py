@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from config.environment import load_settings
 from worker.cli.ending import end_where_stuck
 from worker.cli.jsonlines import print_json
 from worker.cli.options import Json, ProfileName, chosen_profile
+from worker.environment import settings_of
 
 if TYPE_CHECKING:
     from sampler.picture import Picture
@@ -55,7 +55,7 @@ def scan(
 
     if clear and contact_sheet is None:
         raise typer.BadParameter("goes with --contact-sheet FILE.png", param_hint="--clear")
-    settings = load_settings(os.environ)
+    settings = settings_of(os.environ)
     policy, classifiers = read_policy_and_models(read_policy(settings.policy_file), settings.policy_file, settings)
     origins = AllowedOrigins.parse(settings.allowed_origins)
     # The person named this host, so it is allowed for this run; hosts that its playlist names are not.

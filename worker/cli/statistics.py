@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from config.environment import load_settings
 from worker.cli.options import Json
+from worker.environment import settings_of
 from worker.redisdb import connect
 from worker.streams.totals import KEPT_DAYS, totals
 
@@ -21,7 +21,7 @@ def statistics(
     as_json: Json = False,
 ) -> None:
     """Show what was watched, raised and decided on each day (UTC), also of streams whose records are gone."""
-    settings = load_settings(os.environ)
+    settings = settings_of(os.environ)
     found = [one for one in totals(connect(settings.redis_url.get_secret_value()), days=days) if one.purpose == purpose]
     if as_json:
         for one in found:

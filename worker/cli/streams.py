@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from config.environment import load_settings
 from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
+from worker.environment import settings_of
 from worker.errors import RegistryError
 from worker.redisdb import connect, store_errors
 
@@ -37,7 +37,7 @@ def add(
     from worker.streams.registration import register
     from worker.streams.registry import watch
 
-    settings = load_settings(os.environ)
+    settings = settings_of(os.environ)
     try:
         notes = json.loads(metadata)
     except json.JSONDecodeError as error:
@@ -70,7 +70,7 @@ def remove(stream_id: StreamId, as_json: Json = False) -> None:
     from worker.streams.registration import check_stream_id
     from worker.streams.registry import unwatch
 
-    settings = load_settings(os.environ)
+    settings = settings_of(os.environ)
     redis = connect(settings.redis_url.get_secret_value())
     with store_errors():
         if not unwatch(redis, check_stream_id(stream_id), author=Author(deployment=settings.deployment)):
@@ -94,7 +94,7 @@ def signal(
     from worker.streams.signals import check_signals, report_signals
 
     reported = check_signals(dict(_named_number(text) for text in signals))
-    redis = connect(load_settings(os.environ).redis_url.get_secret_value())
+    redis = connect(settings_of(os.environ).redis_url.get_secret_value())
     with store_errors():
         report_signals(redis, check_stream_id(stream_id), reported)
         record = show(redis, stream_id)
@@ -117,7 +117,7 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
     """Show one stream: its state, and what became of each second."""
     from worker import status
 
-    redis = connect(load_settings(os.environ).redis_url.get_secret_value())
+    redis = connect(settings_of(os.environ).redis_url.get_secret_value())
     with store_errors():
         record = status.show(redis, stream_id)
     if as_json:
@@ -134,7 +134,7 @@ def list_streams(as_json: Json = False) -> None:
     """List all streams on record."""
     from worker import status
 
-    redis = connect(load_settings(os.environ).redis_url.get_secret_value())
+    redis = connect(settings_of(os.environ).redis_url.get_secret_value())
     with store_errors():
         records = status.show_all(redis)
     if as_json:
@@ -158,7 +158,7 @@ def refused(
     """Show the messages of platforms that were refused: when, why, and which sender they name."""
     from worker.intake.refusals import refused_messages
 
-    redis = connect(load_settings(os.environ).redis_url.get_secret_value())
+    redis = connect(settings_of(os.environ).redis_url.get_secret_value())
     with store_errors():
         records = refused_messages(redis, limit)
     if as_json:

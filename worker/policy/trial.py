@@ -56,8 +56,8 @@ def main() -> None:
     # The kernel's own end: while a session is built or runs, Python handles no signal.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(TRIAL_SECONDS)
-    settings = Settings.from_mapping(os.environ)
     try:
+        settings = Settings.from_mapping(os.environ)
         _, classifiers = read_policy_and_models(sys.stdin.buffer.read(), settings.policy_file, settings)
         for classifier in classifiers:
             classifier.prepare(when_stuck=_refuse)

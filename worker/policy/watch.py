@@ -58,6 +58,9 @@ def keep_policy(follower: PolicyFollower[Judging], redis: Redis, stopping: threa
             if state != reported or time.monotonic() - reported_at > REPORT_SECONDS:
                 _report(redis, *state)
                 reported, reported_at = state, time.monotonic()
+    if reported_at:
+        with _survived():
+            redis.hdel(IN_FORCE, process_name())
 
 
 def watch_policy(

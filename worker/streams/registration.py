@@ -104,6 +104,15 @@ def _check_url(url: object, stream_id: str, url_template: str) -> str:
         if not url_template:
             raise RegistryError(f"url: stream {stream_id} came without one, and LIVEWARDEN_URL_TEMPLATE is not set")
         url = url_template.replace("{stream_id}", quote(stream_id, safe=""))
+    return playlist_of(url)
+
+
+def playlist_of(url: object) -> str:
+    """Gives back a URL that a playlist may have.
+
+    Raises:
+        RegistryError: it is none, or too long.
+    """
     if not isinstance(url, str) or len(url) > MAX_URL_LENGTH or " " in url or not url.isprintable():
         raise RegistryError(
             f"url: {without_query(str(url))[:80]!r}: expected an http(s) URL of at most {MAX_URL_LENGTH} characters"

@@ -7,6 +7,7 @@ import secrets
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 from commandline import COMMAND, Ran, livewarden
@@ -89,6 +90,65 @@ def test_hashes_on_standard_input_are_looked_up_one_a_line(
     assert done.stderr.splitlines() == [
         "livewarden: line 3: expected 32 (MD5), 40 (SHA-1) or 64 (PDQ, SHA-256) hex digits, found 8 characters"
     ]
+
+
+@pytest.fixture
+def piped(redis: Redis, redis_url: str, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `livewarden bank …` with a text, or an open file, on standard input."""
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank")}
+
+    def run(*arguments: str, given: str | IO[bytes]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [COMMAND, "bank", *arguments],
+            env={**os.environ, **environment, "TMPDIR": "/nowhere"},
+            **({"input": given} if isinstance(given, str) else {"stdin": given}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return run
+
+
+def test_a_list_comes_in_by_standard_input_all_of_it_or_nothing(
+    bank: Bank, piped: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Nothing could be brought into a container without copying it there first; or half a list would be in force."""
+    many = "".join(f"{secrets.token_hex(32)},case-{number}\n" for number in range(20_000))  # more than a pipe holds
+    done = piped("import", "police", "-", "--json", given=f"hash,id\n{many}{HASH},case\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    assert (told["accepted"], told["format"], told["added"]) == (20_001, "csv", 20_001)
+    assert bank("match", HASH, "--json").records[0]["matches"][0]["entry"] == "case"
+    before = bank("list", "--json").records
+    for given, place in (
+        (f"hash,id\n{NEAR},a\n{NEAR[:-1]},b\n", "standard input, line 3: "),
+        ("", "standard input, line 1: expected a list of hashes, found an empty file"),
+        ("<queryResult><images>", "standard input, "),
+    ):
+        done = piped("import", "police", "-", given=given)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"livewarden: {place}")
+    assert bank("list", "--json").records == before
+    with (tmp_path / "list.csv").open("w+b") as file:
+        file.write(f"hash,id\n{NEAR},near\n".encode())
+        file.flush()
+        file.seek(0)
+        assert "standard input (csv) into own" in piped("import", "own", "-", given=file).stdout
+    assert [path.name for path in (tmp_path / "bank").iterdir() if path.is_file() and path.stat().st_size > 100] == []
+
+
+def test_frames_of_a_video_from_standard_input_need_its_name(
+    bank: Bank, piped: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """The frames of two videos would count together as one: strangers' frames would make a film."""
+    frames = f"0,100,{HASH},0.0\n1,100,{NEAR},1.0\n"
+    done = piped("import", "films", "-", given=frames)
+    assert (done.returncode, "name of the video" in done.stderr) == (2, True)
+    assert piped("import", "films", "-", "--video", "case-9", given=frames).returncode == 0
+    found = {match["entry"] for match in bank("match", HASH, "--json").records[0]["matches"]}
+    assert found == {"case-9#0", "case-9#1"}
 
 
 def test_a_malformed_file_is_named_with_its_place_and_nothing_has_changed(bank: Bank, tmp_path: Path) -> None:

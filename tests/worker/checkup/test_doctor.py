@@ -146,7 +146,7 @@ def test_one_run_tells_all_that_is_wrong(tmp_path: Path) -> None:
     assert "wehn" in checks["policy"]["found"]
     states = {name: check["state"] for name, check in checks.items()}
     assert states == {
-        "environment": "warn",
+        "environment": "fail",
         "origins": "warn",
         "policy": "fail",
         "hash lists": "fail",

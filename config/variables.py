@@ -1,0 +1,162 @@
+"""All variables `LIVEWARDEN_…`: what each sets, its default, and who reads it. README.md has the same table.
+
+A new setting is a field of `config.settings.Settings` and an entry here; tests compare both with README.md and with
+docker-compose.yml.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+PREFIX: Final = "LIVEWARDEN_"
+
+
+class Reader(StrEnum):
+    """Who reads a variable, in the words of README.md."""
+
+    ALL = "all processes"
+    """Worker, beat and command line."""
+    WORK = "worker, command line"
+    SERVICES = "worker, beat"
+    COMPOSE = "compose"
+    TESTS = "tests"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """One variable of the environment."""
+
+    name: str
+    sets: str
+    """In the words of README.md (Markdown)."""
+    default: str = ""
+    """As it would be written into the variable; empty: there is none."""
+    read_by: Reader = Reader.WORK
+
+    @property
+    def row(self) -> str:
+        """Its row of README.md's table."""
+        default = f"`{self.default}`" if self.default else ""
+        return f"| `{self.name}` | {self.sets} | {default} | {self.read_by} |"
+
+
+def _variable(name: str, sets: str, default: str = "", read_by: Reader = Reader.WORK) -> Variable:
+    return Variable(name=PREFIX + name, sets=sets, default=default, read_by=read_by)
+
+
+VARIABLES: Final = (
+    _variable("REDIS_URL", "state, queues and Celery's broker", "redis://127.0.0.1:6379/0", Reader.ALL),
+    _variable("REDIS_USERNAME", "Redis user, for a URL without one", read_by=Reader.ALL),
+    _variable("REDIS_PASSWORD_FILE", "file with that user's password", read_by=Reader.ALL),
+    _variable(
+        "ALLOWED_ORIGINS",
+        "names, addresses and networks that may be fetched from, see below; unset: public addresses only",
+    ),
+    _variable(
+        "BANK_DIR",
+        "folder of the hash bank's snapshots, on a local disk that all processes of a host share; unset: "
+        "`~/.local/state/livewarden/bank`, for one machine",
+    ),
+    _variable(
+        "STORE_URL",
+        "where the verdict log is kept, and snapshots for other hosts: a folder, or a URL of fsspec's",
+        "~/.local/state/livewarden/store",
+    ),
+    _variable(
+        "VERDICT_LOG_HOURS", "how long the verdict log is kept and looked back on: hours from 1 to 8,784 (a year)", "24"
+    ),
+    _variable(
+        "LISTS_DIR",
+        "folder of small hash lists besides: `NAME.csv` with the header `hash` or `hash,id` is the list NAME",
+    ),
+    _variable(
+        "POLICY_FILE",
+        "the moderation policy, which may be changed while workers run; unset: `config/policy.yaml`, which explains "
+        "itself",
+    ),
+    _variable(
+        "URL_TEMPLATE",
+        "playlist of a stream enqueued without a URL: `https://cdn.example/{stream_id}/index.m3u8`",
+    ),
+    _variable("DEPLOYMENT", "names the deployment in each event's `source`", "local", Reader.ALL),
+    _variable(
+        "RENDITION_HEIGHT_PIXELS",
+        "of a master playlist the smallest rendition at or above this that has pictures is watched",
+        "360",
+    ),
+    _variable("MANIFESTS_DIR", "folder of your own classifier manifests, beside those that ship"),
+    _variable("PROVIDER", "what computes scores: `cpu`, or `cuda` where onnxruntime-gpu is installed", "cpu"),
+    _variable(
+        "MAX_STREAMS", "how many streams may be watched at once (20 kB of Redis each at most), at least 1", "10000"
+    ),
+    _variable("LEGAL_BASIS", "documents the legal basis for private streams; unset: they are refused"),
+    _variable(
+        "REQUIRE_CONFINEMENT",
+        "1: a worker does not start where the decoder cannot be confined (compose sets it); 0: it logs that, and marks "
+        "events `degraded: decoder-unconfined`",
+        "0",
+    ),
+    _variable(
+        "HEARTBEAT_FILE",
+        "touched while a worker or beat is alive, for health checks (compose sets it)",
+        read_by=Reader.SERVICES,
+    ),
+    _variable(
+        "CONFIG_DIR",
+        "folder of the host that containers see as `/etc/livewarden`: policy, lists and manifests",
+        "./deployment",
+        Reader.COMPOSE,
+    ),
+    _variable("REDIS_MAXMEMORY", "what Redis may use", "1gb", Reader.COMPOSE),
+    _variable("REDIS_MEMORY_LIMIT", "what Redis's container may use: twice as much", "2gb", Reader.COMPOSE),
+    _variable(
+        "MODEL_PACKAGES",
+        "packages with weights of optional models that the image is built with ([docs/models.md](docs/models.md))",
+        read_by=Reader.COMPOSE,
+    ),
+    _variable("VERSION", "tag of the image that is built and run", "local", Reader.COMPOSE),
+    _variable("SOAK_SECONDS", "how long the soak test lasts", "120", Reader.TESTS),
+    _variable("FUZZ_ROUNDS", "how many mutated segments the fuzz test decodes", "150", Reader.TESTS),
+    _variable("TEST_SESSION", "marks the processes of a test run", read_by=Reader.TESTS),
+)
+
+KNOWN: Final = {variable.name: variable for variable in VARIABLES}
+
+
+def misspelt(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are set and one typo away from a known name, each with that name. Case counts as no typo
+    more: what differs in case alone is misspelt too."""
+    found = {}
+    for name, value in environment.items():
+        if value and name not in KNOWN:
+            meant = next((known for known in KNOWN if name.upper() == known or one_typo(name.upper(), known)), None)
+            if meant is not None:
+                found[name] = meant
+    return found
+
+
+def unknown(environment: Mapping[str, str]) -> dict[str, str | None]:
+    """The variables `LIVEWARDEN_…` that are set and that this version does not read, each with the nearest known name
+    if there is one; without those that are `misspelt`. They may be of a newer version."""
+    wrong = misspelt(environment)
+    names = sorted(name for name, value in environment.items() if value and name.startswith(PREFIX))
+    return {
+        name: next(iter(difflib.get_close_matches(name, KNOWN, n=1)), None)
+        for name in names
+        if name not in KNOWN and name not in wrong
+    }
+
+
+def one_typo(text: str, other: str) -> bool:
+    """Whether one character added, left out or replaced, or two neighbours swapped, make `other` of `text`
+    (a Damerau–Levenshtein distance of 1)."""
+    if text == other or abs(len(text) - len(other)) > 1:
+        return False
+    same = next((at for at, (one, two) in enumerate(zip(text, other, strict=False)) if one != two), None)
+    if same is None:  # one of them begins with the other
+        return True
+    text, other = text[same:], other[same:]
+    swapped = text[1::-1] == other[:2] and text[2:] == other[2:]
+    return swapped or text[1:] == other[1:] or text[1:] == other or text == other[1:]

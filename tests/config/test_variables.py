@@ -1,0 +1,96 @@
+"""The table of variables, against what reads them and what documents them."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.environment import load_settings
+from config.errors import SettingsError
+from config.settings import Settings, variable_of
+from config.variables import KNOWN, VARIABLES, Reader, misspelt, one_typo, unknown
+
+ROOT = Path(__file__).parents[2]
+OF_PROCESSES = [one for one in VARIABLES if one.read_by not in {Reader.COMPOSE, Reader.TESTS}]
+_TEXTS = st.text(alphabet="abc", max_size=6)
+
+
+def one_edit(text: str) -> set[str]:
+    """All texts that one edit makes of `text`."""
+    parts = [(text[:at], text[at:]) for at in range(len(text) + 1)]
+    added = {before + letter + after for before, after in parts for letter in "abc"}
+    replaced = {before + letter + after[1:] for before, after in parts for letter in "abc" if after}
+    left_out = {before + after[1:] for before, after in parts if after}
+    swapped = {before + after[1] + after[0] + after[2:] for before, after in parts if len(after) > 1}
+    return (added | replaced | left_out | swapped) - {text}
+
+
+@given(_TEXTS, _TEXTS)
+def test_one_typo_is_one_edit(text: str, other: str) -> None:
+    """A newer version's variable would stop a rollout, or a misspelt one go unnoticed."""
+    assert one_typo(text, other) == (other in one_edit(text))
+
+
+def test_every_setting_is_in_the_table_with_its_default() -> None:
+    """A setting would be undocumented, or its documented default another one than that in force."""
+    assert [one.name for one in OF_PROCESSES] == [one.name for one in VARIABLES[: len(OF_PROCESSES)]]
+    assert {one.name for one in OF_PROCESSES} == {variable_of(field) for field in Settings.model_fields}
+    assert load_settings({one.name: one.default for one in VARIABLES}) == load_settings({})
+
+
+def test_readme_has_the_table() -> None:
+    """An operator would look for a variable in README.md, and not find it, or find something else of it."""
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `LIVEWARDEN_")]
+    assert rows == [one.row for one in VARIABLES if one.read_by is not Reader.TESTS]
+
+
+def test_every_name_that_something_reads_is_known() -> None:
+    """A deployment that sets a documented variable would be told that it is unknown, or not start."""
+    folders = ("config", "desk", "models", "worker", "tests/compose", "tests/soak")
+    named = [path for folder in folders for path in (ROOT / folder).rglob("*.*") if path.suffix in {".py", ".yml"}]
+    named += [ROOT / name for name in ("docker-compose.yml", "Makefile", ".ci/run", "tests/conftest.py")]
+    found = {name for path in named for name in re.findall(r"LIVEWARDEN_[A-Z_]*[A-Z]", path.read_text())}
+    assert found - {"LIVEWARDEN_X"} <= KNOWN.keys()
+    assert len(found) > 20
+
+
+@pytest.mark.parametrize("name", ["LIVEWARDEN_REDIS_ULR", "LIVEWARDEN_MAX_STREAM", "LIVEWARDE_MAX_STREAMS"])
+def test_a_misspelt_variable_is_refused_with_the_name_that_was_meant(name: str) -> None:
+    """A worker would run for weeks with a default that nobody wanted."""
+    meant = "LIVEWARDEN_REDIS_URL" if "REDIS" in name else "LIVEWARDEN_MAX_STREAMS"
+    with pytest.raises(SettingsError, match=f"^{name}: unknown: did you mean {meant}\\?$"):
+        load_settings({name: "1"})
+    assert load_settings({name: ""}) == load_settings({})
+
+
+def test_a_variable_of_another_version_is_no_mistake() -> None:
+    """During a rollout workers of the older version would not start."""
+    environment = {"LIVEWARDEN_MAX_STREAMS_PER_ORIGIN": "7", "LIVEWARDEN_ZZZ": "", "PATH": "/bin"}
+    assert load_settings(environment) == load_settings({})
+    assert misspelt(environment) == {}
+    assert unknown(environment) == {"LIVEWARDEN_MAX_STREAMS_PER_ORIGIN": "LIVEWARDEN_MAX_STREAMS"}
+
+
+def test_all_mistakes_are_told_and_no_value_is_quoted() -> None:
+    """An operator would mend one a restart; or find a password in a log."""
+    wrong = {
+        "LIVEWARDEN_REDIS_URL": "redis://h/secret",
+        "LIVEWARDEN_REDIS_PASSWORD_FILE": "/nowhere",
+        "LIVEWARDEN_URL_TEMPLATE": "https://secret.example/",
+        "LIVEWARDEN_VERDICT_LOG_HOURS": "0",
+        "LIVEWARDEN_RENDITION_HEIGHT_PIXELS": "360p",
+        "LIVEWARDEN_MAX_STREAMS": "-3",
+        "LIVEWARDEN_DEPLOYMENT": "a secret",
+        "LIVEWARDEN_PROVIDER": "secret",
+        "LIVEWARDEN_REQUIRE_CONFINEMENT": "secret",
+    }
+    with pytest.raises(SettingsError) as caught:
+        load_settings(wrong, checks={"max_streams": lambda _: ["is wrong by itself"]})
+    assert {mistake.partition(": ")[0] for mistake in caught.value.mistakes} == wrong.keys()
+    assert len(caught.value.mistakes) == len(wrong)
+    text = str(caught.value)
+    assert "secret" not in text
+    assert "LIVEWARDEN_VERDICT_LOG_HOURS: expected at least 1;" in text
+    assert "LIVEWARDEN_RENDITION_HEIGHT_PIXELS: expected a whole number;" in text

@@ -1,0 +1,95 @@
+"""Pool children that are replaced after so many tasks: a real worker, in which it happens every few seconds."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hls_origin import LiveOrigin, eventually, segment_bytes
+from live_stack import CeleryProcess, celery
+from redis import Redis
+
+from models.bank.entries import ListSpec
+from worker.app import CHILD_TASKS, app
+from worker.bank import edits
+from worker.bank.keys import FOLLOWERS
+from worker.policy.watch import IN_FORCE
+from worker.polling.cursor import StreamState
+from worker.process import Process
+from worker.status import show
+from worker.streams.registration import register
+from worker.streams.registry import watch
+
+SEGMENTS = 12
+
+
+def left_behind(worker: CeleryProcess) -> list[str]:
+    """Processes of the worker's whose parent is gone: what a child did not take along."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            parent, session = int(fields[1]), int(fields[3])
+            if session == worker.process.pid and parent == 1:
+                found.append((entry / "cmdline").read_text())
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+def pool_children(worker: CeleryProcess) -> set[int]:
+    """Those that live now; what is forked to become another program is none."""
+    of_main = Path(f"/proc/{worker.process.pid}/cmdline").read_bytes()
+    found = set()
+    for pid in worker.children():
+        with suppress(OSError):
+            if Path(f"/proc/{pid}/cmdline").read_bytes() == of_main:
+                found.add(pid)
+    return found
+
+
+def processes(redis: Redis, key: str) -> set[int]:
+    """Process IDs that have told something of themselves."""
+    return {int(str(name).rpartition(":")[2]) for name in redis.hkeys(key)}
+
+
+@pytest.mark.timeout(180)
+def test_replaced_children_lose_no_segment_and_leave_nothing_behind(
+    redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Every few hours a segment would go unmoderated, be counted as a process's death, or a decoder stay behind."""
+    assert app.conf.worker_max_tasks_per_child == CHILD_TASKS > 1_000
+    for index in range(SEGMENTS):
+        origin.add(f"{index}.ts", segment_bytes(card=index == 9), window=SEGMENTS)
+    origin.ended = True
+    watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
+    seen: set[int] = set()
+    with celery("worker", environment, tmp_path, "--concurrency=2", "--max-tasks-per-child=3") as worker:
+
+        def settled() -> bool:
+            seen.update(pool_children(worker))
+            record = show(redis, "s")
+            return record["state"] == StreamState.ENDED and record["pending_seconds"] == 0
+
+        eventually(settled, within_seconds=120, what=worker.text)
+        record = show(redis, "s")
+        assert record["moderated_seconds"] == record["elapsed_seconds"] == 2 * SEGMENTS, record["reasons"]
+        assert record["reasons"] == {}
+        assert len(seen) >= 4, "children were replaced, and more than once"
+        eventually(lambda: not left_behind(worker), within_seconds=20, what=lambda: str(left_behind(worker)))
+        living = pool_children(worker)
+        eventually(lambda: processes(redis, IN_FORCE) <= living, within_seconds=20, what="who is gone is forgotten")
+        eventually(lambda: processes(redis, FOLLOWERS) - {worker.process.pid} <= living, within_seconds=20, what="too")
+    assert redis.xlen("lw:escalations:high") == 1
+    assert "Traceback" not in worker.text()
+    assert "WorkerLost" not in worker.text()
+
+
+def test_a_process_that_ends_is_forgotten_at_once(process: Process, redis: Redis) -> None:
+    """For a minute and a half after each replacement `bank stats` would name a process that lies behind, and `doctor` a
+    policy that nobody judges by."""
+    edits.create(redis, process.bank.in_force().bank, ListSpec(name="own"))
+    process.warm_up()
+    told = {FOLLOWERS, IN_FORCE}
+    eventually(lambda: all(redis.hlen(key) == 1 for key in told), within_seconds=20, what="it says what it follows")
+    process.leave()
+    assert {key for key in told if redis.exists(key)} == set()
