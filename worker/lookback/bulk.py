@@ -25,7 +25,7 @@ from worker.apart import give_way
 from worker.coredumps import forbid_dumps
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import leased
-from worker.logsetup import set_up_logging
+from worker.logsetup import log_format_of, set_up_logging
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, job_record, next_bulk_job
 from worker.lookback.looking import Lookback, search
 from worker.lookback.scan import IN_BULK
@@ -162,7 +162,7 @@ def _tidy(redis: Redis, store: ObjectStore) -> None:
 def main() -> None:
     """Looks back for all lists that wait, as the environment says."""
     forbid_dumps()
-    set_up_logging(logging.INFO)
+    set_up_logging(logging.INFO, log_format_of(os.environ))
     give_way()
     process = Process(load_settings(os.environ))
     try:
