@@ -15,7 +15,10 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
 
+from worker.trouble import Troubles
+
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 TRANSPORT: Final = "worker.broker.Transport"
 """For Celery's setting `broker_transport`."""
@@ -54,7 +57,7 @@ class QoS(redis.QoS):
         try:
             super().reject(delivery_tag, requeue=requeue)
         except OutOfMemoryError:
-            _log.warning("a message is not given back: Redis is full")
+            _trouble.met("full", "a message is not given back: Redis is full")
             super().reject(delivery_tag, requeue=False)
 
     def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:

@@ -28,8 +28,10 @@ from worker.bank.mark import BankMark
 from worker.bank.place import Place
 from worker.errors import StoreError
 from worker.redisdb import now_ms, unless_full
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 FOLLOW_SECONDS = (0.5, 1.5)
 """Between two looks at Redis: at random, so that many processes do not ask at once. A change is in force everywhere
@@ -185,9 +187,10 @@ class Follower:
                 deployed = follow(self._redis, self._place, self._deployed)
                 self._followed_at = time.monotonic()
             except (StoreError, OSError) as error:
-                _log.warning("the hash bank is not followed: %s", error)
+                _trouble.met("bank", "the hash bank is not followed: %s", error)
                 deployed = Deployed(bank=offline(self._place)) if self._deployed is None else self._deployed
             else:
+                _trouble.over("bank", "the hash bank is followed again")
                 self._hold(deployed)
                 self._deployed = deployed
             self._take_over(deployed, folder)
@@ -223,10 +226,11 @@ class Follower:
                 if position and (position != told or time.monotonic() - told_at > REPORT_SECONDS):
                     self._report(name, position)
                     told, told_at = position, time.monotonic()
+                _trouble.over("thread", "the hash bank is looked at again")
             except (LivewardenError, RedisError, OSError) as error:
-                _log.warning("the hash bank is not followed: %s", error)
+                _trouble.met("thread", "the hash bank is not followed: %s", error)
             except Exception:  # a thread that ended would leave the bank as it is, for ever
-                _log.exception("the hash bank is not followed")
+                _trouble.met("thread", "the hash bank is not followed", level=logging.ERROR, exc_info=True)
 
     def _report(self, name: str, position: str) -> None:
         now = now_ms(self._redis)

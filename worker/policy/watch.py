@@ -14,12 +14,15 @@ from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
 from config.settings import Settings
+from worker.logfields import fields
 from worker.policy.follower import LOOK_SECONDS, PolicyFollower
 from worker.policy.judging import Judging
 from worker.policy.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, tell_of_file
 from worker.redisdb import now_ms, store_errors, unless_full
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 IN_FORCE: Final = "lw:policies"
 """Hash: process, as host:pid, to JSON: what it judges by."""
@@ -46,7 +49,7 @@ def keep_policy(follower: PolicyFollower[Judging], redis: Redis, stopping: threa
     while not stopping.wait(LOOK_SECONDS):
         with _survived():
             if follower.look():
-                _log.info("policy %s is in force", follower.in_force.policy.version)
+                _log.debug("policy %s is in force in this process", follower.in_force.policy.version)
             state = (follower.in_force.policy.version, follower.problem)
             if state != reported or time.monotonic() - reported_at > REPORT_SECONDS:
                 _report(redis, *state)
@@ -68,10 +71,13 @@ def watch_policy(
         heirs: what is forked begins with.
     """
     follower.followed = True
-    told, told_at = "", float("-inf")
+    told, told_at, begun = "", float("-inf"), False
     while not stopping.wait(LOOK_SECONDS):
         with _survived():
-            follower.look()
+            if follower.look() and begun:
+                version = follower.in_force.policy.version
+                _log.info("policy %s is in force", version, extra=fields(policy=version))
+            begun = True  # with what the worker's own line has named
             heirs.good = follower.good
             if follower.refused != told or time.monotonic() - told_at > REPORT_SECONDS:
                 told_at = time.monotonic()  # of what is no news: it is not tried each second while Redis is away
@@ -96,10 +102,11 @@ def _survived() -> Iterator[None]:
     """A thread that ended would leave the policy as it is, for ever."""
     try:
         yield
+        _trouble.over("policy", "the policy is followed again")
     except (LivewardenError, RedisError, OSError) as error:
-        _log.warning("the policy is not followed: %s", error)
+        _trouble.met("policy", "the policy is not followed: %s", error)
     except Exception:
-        _log.exception("the policy is not followed")
+        _trouble.met("policy", "the policy is not followed", level=logging.ERROR, exc_info=True)
 
 
 def _report(redis: Redis, version: str, problem: str) -> None:

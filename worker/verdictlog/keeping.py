@@ -17,11 +17,13 @@ from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import Lease, leased
 from worker.objectstore import UNFINISHED, ObjectStore
 from worker.redisdb import now_ms, store_errors
+from worker.trouble import Troubles
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
 from worker.verdictlog.reading import LogReader, files_in, write_table
 from worker.verdictlog.tables import TABLES, table_in
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 LEASE = "lw:verdictlog:lease"
 KEPT = "lw:verdictlog:kept"
@@ -72,10 +74,12 @@ def keep_log(redis: Redis, store: ObjectStore, *, hours: float, seconds: float =
             ):
                 return True
     except ObjectStoreError as error:
-        _log.warning("the verdict log cannot be kept: %s", error)
+        _trouble.met("log", "the verdict log cannot be kept: %s", error)
     except LeaseLostError as error:
         _log.warning("keeping the verdict log: %s", error)
         return False
+    else:
+        _trouble.over("log", "the verdict log is kept again")
     finally:
         # Up to 60 MB that the next segments have no use for.
         pa.default_memory_pool().release_unused()
