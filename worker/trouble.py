@@ -41,6 +41,7 @@ class _Course:
 
     began_at: float
     logged_at: float
+    met_at: float
     window_at: float
     """When the first of `turns` was."""
     turns: int = 1
@@ -68,7 +69,7 @@ class Troubles:
     def met(
         self, name: str, text: str, *args: object, level: int = logging.WARNING, exc_info: bool = False, **more: Any
     ) -> None:
-        """It happened, now or again.
+        """It happened, now or again. What was not met for `REPEAT_SECONDS` begins anew, whether `over` said so or not.
 
         Args:
             name: tells one trouble from others of the kind.
@@ -78,10 +79,10 @@ class Troubles:
         """
         with _Lock.held:
             now, course, began = self._clock(), self._courses.get(name), False
-            if course is None or not course.lasts:
+            if course is None or not course.lasts or now - course.met_at >= REPEAT_SECONDS:
                 began, course = True, self._begin(name, course, now)
             self._courses.move_to_end(name)
-            course.times += 1
+            course.times, course.met_at = course.times + 1, now
             left_out = self._beginnings.next(now) if began and course.said else 0
             if left_out is None:
                 course.said, left_out = False, 0
@@ -123,7 +124,7 @@ class Troubles:
 
     def _begin(self, name: str, before: _Course | None, now: float) -> _Course:
         if before is None:
-            course = self._courses[name] = _Course(began_at=now, logged_at=now, window_at=now)
+            course = self._courses[name] = _Course(began_at=now, logged_at=now, met_at=now, window_at=now)
             while len(self._courses) > MOST_NAMES:
                 self._courses.popitem(last=False)
             return course
@@ -144,11 +145,12 @@ class _Lock:
 _all: WeakSet[Troubles] = WeakSet()
 
 
-def _after_fork() -> None:
+def forget_all() -> None:
+    """As in a process that has just begun."""
     # Another thread may have held it in the process that was forked.
     _Lock.held = threading.Lock()
     for troubles in list(_all):
         troubles.forget()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(after_in_child=forget_all)

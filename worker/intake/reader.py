@@ -21,6 +21,7 @@ from worker.intake.calls import Receiver, make
 from worker.intake.envelope import MAX_MESSAGE_BYTES, Call, parse
 from worker.intake.refusals import Refused, publish, refuse, refused_watch
 from worker.linelimit import LineLimit
+from worker.logfields import fields
 from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
@@ -162,7 +163,8 @@ class Reader:
                 name = one.shown.get("task", "").removeprefix("livewarden.") or "a message"
                 stream = f" of {one.shown['stream_id']}" if "stream_id" in one.shown else ""
                 before = f" (and {left_out} more were refused before)" if left_out else ""
-                _log.warning("%s%s refused: %s%s", name, stream, one.problem, before)
+                more = fields(task=name, stream_id=one.shown.get("stream_id"), reason=one.reason)
+                _log.warning("%s%s refused: %s%s", name, stream, one.problem, before, extra=more)
         refused.clear()
 
 

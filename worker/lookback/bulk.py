@@ -32,8 +32,10 @@ from worker.lookback.scan import IN_BULK
 from worker.objectstore import ObjectStore
 from worker.process import Process
 from worker.redisdb import now_ms, store_errors
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 FOLDER: Final = "lookback"
 """Of the store: a file a job."""
@@ -93,7 +95,7 @@ def look_back_in_bulk(looking: Lookback) -> None:
             if lease is not None:
                 _tidy(looking.redis, looking.store)
     except ObjectStoreError as error:
-        _log.warning("looking back for a whole list waits for the store: %s", error)
+        _trouble.met("store", "looking back for a whole list waits for the store: %s", error)
         with store_errors():
             looking.redis.set(BULK_REST, "1", px=REST_MS)
     except LeaseLostError as error:
