@@ -1,10 +1,11 @@
-"""Celery's own lines: in our format, and those about single tasks at debug.
+"""Celery's own lines: in our format, those about single tasks at debug, and that it cannot connect not at each try.
 
 Of 1,600 lines of a minute at info 1,540 said that a task was received, and that it succeeded.
 """
 
 import logging
 import os
+import time
 import warnings
 from typing import Any, Final
 
@@ -13,12 +14,16 @@ from celery.utils.log import get_multiprocessing_logger
 
 from worker.logformat import LogFormat
 from worker.logsetup import format_records, last_words
+from worker.trouble import REPEAT_SECONDS
 
 _OF_TASKS: Final = ("celery.worker.strategy", "celery.app.trace", "celery.worker.request")
 """Loggers whose lines at info are each about one task."""
 
 _OF_BEAT: Final = "celery.beat"
 _OF_A_TICK: Final = "Scheduler: Sending due task"
+
+_TRIES_WITHIN_SECONDS: Final = 90.0
+"""Of two tries to connect; Celery's longest pause is 32 s, and a try may take as long as a connection."""
 
 
 class _AtDebug(logging.Filter):
@@ -35,7 +40,31 @@ class _AtDebug(logging.Filter):
         return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
 
 
-_FILTERS: Final = {**dict.fromkeys(_OF_TASKS, _AtDebug("")), _OF_BEAT: _AtDebug(_OF_A_TICK)}
+class _OnceInAWhile(logging.Filter):
+    """Leaves out records that begin so, but for the first and one each `REPEAT_SECONDS`. That Celery is connected again
+    it says by itself."""
+
+    def __init__(self, begins: str) -> None:
+        super().__init__()
+        self._begins = begins
+        self._met_at = self._logged_at = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith(self._begins):
+            return True
+        now = time.monotonic()
+        goes_on, self._met_at = now - self._met_at < _TRIES_WITHIN_SECONDS, now
+        if goes_on and now - self._logged_at < REPEAT_SECONDS:
+            return False
+        self._logged_at = now
+        return True
+
+
+_FILTERS: Final = {
+    **dict.fromkeys(_OF_TASKS, _AtDebug("")),
+    _OF_BEAT: _AtDebug(_OF_A_TICK),
+    "celery.worker.consumer.consumer": _OnceInAWhile("consumer: Cannot connect to"),
+}
 """Once: a logger that is set up again gets none twice."""
 
 

@@ -6,6 +6,7 @@ formatters included, is wrapped here, so that no call of a logger has to think o
 
 import copy
 import logging
+import os
 import sys
 import threading
 import time
@@ -45,6 +46,10 @@ class StreamLines(logging.Filter):
         super().__init__()
         self._clock = clock
         self._limits: OrderedDict[str, LineLimit] = OrderedDict()
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """In a process that was forked: another thread of the other one may have held it."""
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
@@ -70,6 +75,7 @@ class StreamLines(logging.Filter):
 
 _stream_lines = StreamLines()
 """One for all handlers: a record goes to one of them."""
+os.register_at_fork(after_in_child=_stream_lines.renew_lock)
 
 
 def format_records(logger: logging.Logger, log_format: LogFormat = "console") -> None:

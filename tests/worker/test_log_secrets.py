@@ -125,5 +125,8 @@ def test_no_secret_no_query_and_no_control_byte_is_logged(log_format: str, tmp_p
         for raw in logs:
             for line in raw.splitlines():
                 assert {"time", "level", "logger", "process", "message"} <= json.loads(line).keys()
+        (start,) = [json.loads(line) for line in logs[0].splitlines() if b"the worker is ready" in line]
+        assert start["policy_file"] == "shipped"
+        assert start.keys() >= {"policy", "lists", "models", "confinement", "queues", "version"}
         of_good = [json.loads(line) for line in logs[0].splitlines() if b"settled" in line and b'"good"' in line]
         assert sorted(line["media_sequence"] for line in of_good) == [0, 1, 2]

@@ -3,6 +3,9 @@
 import io
 import json
 import logging
+import subprocess
+import sys
+import textwrap
 from datetime import datetime
 
 import pytest
@@ -78,6 +81,22 @@ def test_json_is_one_line_also_with_a_traceback_and_hostile_names() -> None:
     assert "s3cret" not in line
 
 
+def test_what_nobody_catches_is_json_too() -> None:
+    """The one line that says why a process ended would not be found by level."""
+    script = """
+        import logging
+        from worker.logsetup import log_format_of, set_up_logging
+        set_up_logging(logging.WARNING, log_format_of({"LIVEWARDEN_LOG_FORMAT": "json"}))
+        logging.getLogger("worker.x").warning("stream %s: no", "cam-1")
+        raise ValueError("at http://u:s3cret@h/")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, timeout=60, check=False)
+    warned, ended = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (warned["stream_id"], warned["level"]) == ("cam-1", "warning")
+    assert (ended["level"], ended["message"]) == ("critical", "ValueError: at http://**@h/")
+    assert "Traceback" in ended["exception"]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -127,6 +146,24 @@ def test_celerys_lines_about_single_tasks_are_at_debug(level: int) -> None:
     of_tasks = ["DEBUG Task a received", "DEBUG Task a succeeded", "DEBUG Scheduler: Sending due task tick"]
     others = ["ERROR Task a raised unexpected", "INFO beat: Starting..."]
     assert sorted(out.getvalue().splitlines()) == sorted(others + of_tasks * (level == logging.DEBUG))
+
+
+@pytest.mark.expected_errors("Cannot connect")
+@pytest.mark.expected_errors("another")
+def test_celery_says_once_that_it_cannot_connect() -> None:
+    """A night without Redis would be a thousand errors a worker."""
+    out = io.StringIO()
+    log = logging.getLogger("celery.worker.consumer.consumer")
+    handler = logging.StreamHandler(out)
+    log.addHandler(handler)
+    format_celery(log, "console")
+    try:
+        for seconds in range(100):
+            log.error("consumer: Cannot connect to %s: away. Trying again in %d seconds", "redis://:**@r", seconds)
+        log.error("another")
+    finally:
+        log.removeHandler(handler)
+    assert len(out.getvalue().splitlines()) == 2
 
 
 def test_a_degraded_mark_is_logged_when_it_comes_and_when_it_goes(caplog: pytest.LogCaptureFixture) -> None:
