@@ -6,6 +6,7 @@ _log.info("incident raised", extra=fields(incident_id=…, stream_id=…, rule=�
 import logging
 import re
 from collections.abc import Collection, Mapping
+from math import isfinite
 from typing import Any, Final
 
 from worker.redaction import loggable
@@ -60,6 +61,8 @@ def stream_of(record: logging.LogRecord) -> str | None:
 
 
 def _value(value: Value) -> Any:
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # JSON has no such numbers
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):

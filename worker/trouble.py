@@ -95,8 +95,8 @@ class Troubles:
         elif not began or times > 1:
             self._log.log(
                 level,
-                f"{text} (for %d s, %d times)",
-                *(*args, lasted_seconds, times),
+                f"{text} (for %d s, %s)",
+                *(*args, lasted_seconds, _counted(times)),
                 extra=fields(trouble="lasts", lasts_seconds=round(lasted_seconds), times=times, **more),
             )
         else:
@@ -117,8 +117,8 @@ class Troubles:
         if said:
             self._log.log(
                 level,
-                f"{text} (after %d s, %d times)",
-                *(*args, lasted_seconds, times),
+                f"{text} (after %d s, %s)",
+                *(*args, lasted_seconds, _counted(times)),
                 extra=fields(trouble="over", lasts_seconds=round(lasted_seconds), times=times, **more),
             )
 
@@ -134,6 +134,10 @@ class Troubles:
         before.began_at, before.times, before.lasts = now, 0, True
         before.said = before.turns <= MOST_TURNS
         return before
+
+
+def _counted(times: int) -> str:
+    return "once" if times == 1 else f"{times} times"
 
 
 class _Lock:

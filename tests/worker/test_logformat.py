@@ -70,7 +70,11 @@ def test_json_is_one_line_also_with_a_traceback_and_hostile_names() -> None:
     try:
         raise ValueError('x\n{"forged": 1}\x1b\x7f\u2028 http://h/p?token=s3cret')
     except ValueError:
-        written.log.exception("a\nb\x00\ud800 %s", "\x85", extra=fields(time="never", level="x\ny", name="\x1b]0;\x07"))
+        written.log.exception(
+            "a\nb\x00\ud800 %s",
+            "\x85",
+            extra=fields(time="never", score=float("nan"), level="x\ny", name="\x1b]0;\x07"),
+        )
     (line,) = written.text().splitlines()
     assert line.isascii()
     assert line.isprintable()

@@ -64,6 +64,16 @@ def test_what_comes_and_goes_is_not_logged_each_time(
     assert warned(caplog) == ["failed"]  # it is news again
 
 
+def test_what_was_not_met_for_long_begins_anew(
+    troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of what nothing says that it went well, a second failure next week would be said to have lasted a week."""
+    troubles.met("fetch", "failed")
+    clock.now += 7 * 24 * 3600
+    troubles.met("fetch", "failed")
+    assert warned(caplog) == ["failed", "failed"]
+
+
 def test_hostile_names_cost_neither_memory_nor_lines(
     troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
