@@ -181,6 +181,9 @@ def test_a_degraded_mark_is_logged_when_it_comes_and_when_it_goes(caplog: pytest
         return [record.getMessage() for record in caplog.records]
 
     assert judged("model-stuck:m") == ["verdicts are degraded: model-stuck:m"]
+    for marked in ((), ("model-stuck:m",)) * 3:  # not each segment asks each model
+        now[0] += GONE_SECONDS / 2
+        assert judged(*marked) == []
     for _ in range(100):
         now[0] += GONE_SECONDS / 2
         assert judged("model-stuck:m", *(["x"] if now[0] == GONE_SECONDS else [])) in (
