@@ -102,7 +102,7 @@ class Troubles:
         else:
             if left_out:
                 text, args = f"{text} (%d more that began are left out)", (*args, left_out)
-            self._log.log(level, text, *args, exc_info=exc_info, extra=fields(trouble="begins", **more))
+            self._log.log(level, text, *args, exc_info=exc_info or None, extra=fields(trouble="begins", **more))
 
     def over(self, name: str, text: str, *args: object, level: int = logging.WARNING, **more: Any) -> None:
         """It went well. Cheap where there was no trouble."""
