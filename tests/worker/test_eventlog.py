@@ -14,7 +14,8 @@ from config.policy import Policy
 from worker.decisions import decide
 from worker.eventlog import FIRST_MS, LOGGED, log_published
 from worker.logfields import all_fields
-from worker.operations import OPERATIONS
+from worker.operations import OPERATIONS, tell_operators
+from worker.policy.breaker import MODEL_STUCK
 from worker.streams.registration import register
 from worker.streams.registry import unwatch, watch
 from worker.upkeep import look_after, look_after_full
@@ -93,6 +94,15 @@ def test_who_takes_a_stream_out_of_sight_is_logged_without_tokens(redis: Redis, 
     ((said, told),) = logged()
     assert said == "a watched stream was changed"
     assert told == {"stream_id": "cam-1", "changed": ["unwatched"], "by": "command line", "purpose": "live"}
+
+
+def test_what_concerns_operators_is_logged(redis: Redis, logged: Logged) -> None:
+    """Who reads logs and no Redis stream would not learn that an origin is down, or a policy refused."""
+    data = {"model": "m", "version": "1", "sha256": "0" * 64, "time_limit_seconds": 5.0, "left_out_seconds": 300}
+    tell_operators(redis, MODEL_STUCK, "0" * 64, subject="m", data=data, deployment="test", now_ms=0)
+    ((said, told),) = logged()
+    assert said == "published to operators: model_stuck"
+    assert told == {"event": "model_stuck", **data}
 
 
 class Overtaken(Redis):
