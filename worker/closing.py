@@ -8,6 +8,7 @@ from dataclasses import replace
 from redis import Redis
 
 from config.facts import Coverage, SegmentFacts, StreamFacts
+from worker import rediskeys
 from worker.incidents.occasion import Occasion
 from worker.incidents.settlement import Settled, settle
 from worker.logfields import fields
@@ -31,7 +32,7 @@ _log = logging.getLogger(__name__)
 _NO_VIDEO_REASONS = frozenset({"no_video", "audio_only"})
 """After which the poll moves on to another rendition, if there is one."""
 
-GATE_KEPT_SECONDS = 300
+GATE_KEPT_SECONDS = rediskeys.GATE.seconds
 """Well above the 30 s for which the gate lets a picture pass for another."""
 
 
@@ -205,7 +206,7 @@ def _occasion(
 
 def gate_key(stream_id: str) -> str:
     """Hash: generation and epoch to the picture last classified."""
-    return f"lw:gate:{stream_id}"
+    return rediskeys.GATE.of(stream_id)
 
 
 def _keep_gate(redis: Redis, stream_id: str, record: SegmentRecord, gate: GateState) -> None:

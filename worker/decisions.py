@@ -9,6 +9,7 @@ from typing import Any
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.cloudevent import derived_id
 from worker.errors import QueueError, StoreError
 from worker.incidents.deciding import RuleState, close, encode
@@ -27,7 +28,7 @@ MAX_NOTE_LENGTH = 2000
 PATIENCE_SECONDS = 10.0
 """Of a person who decides while segments of the stream end all the time."""
 
-KEPT_SECONDS = 400 * 24 * 3600
+KEPT_SECONDS = rediskeys.INCIDENT.seconds
 """How long the record of a decided incident stays: the year for which the REPORT Act has reports preserved, and a month
 to look into it."""
 

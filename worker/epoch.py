@@ -15,18 +15,19 @@ from typing import Final, Self
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.cloudevent import derived_id, rfc3339
 from worker.operations import tell_operators
 from worker.redisdb import now_ms, run_script
 
 _log = logging.getLogger(__name__)
 
-EPOCH: Final = "lw:epoch"
+EPOCH: Final = rediskeys.EPOCH.name
 """Hash: id, begun_ms, alive_ms (newest sign of anybody); where a loss came before it: lost (the epoch before; `unknown`
 where nobody lived in it), since_ms (last instant at which a living process saw that one), found (`nothing` or
 `older_copy`), bank (`behind`, later `whole`)."""
 
-SEED: Final = "lw:seed"
+SEED: Final = rediskeys.SEED.name
 """Secret of this deployment from which audits are drawn. It lives in Redis so that a segment that is sent again, to
 another worker, has the same plan."""
 

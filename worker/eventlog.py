@@ -4,8 +4,6 @@ The streams are the truth, whoever published on them: workers, the command line 
 entries, each by the one worker that moves the position beyond it, and not where something is published: there a segment
 that is delivered again, or a script whose answer was lost, could log twice, and a decision would be on the terminal of
 whoever decided and nowhere else.
-
-lw:outcomes:logged   hash: stream key -> id of the last entry that is logged
 """
 
 import json
@@ -16,6 +14,7 @@ from typing import Any, Final
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.incidents.events import EventType
 from worker.logfields import Value, fields, media_sequence
 from worker.operations import OPERATIONS
@@ -25,7 +24,8 @@ from worker.streams.changes import CHANGED
 
 _log = logging.getLogger(__name__)
 
-LOGGED: Final = "lw:outcomes:logged"
+LOGGED: Final = rediskeys.OUTCOMES_LOGGED.name
+"""Hash: stream key to the id of the last entry that is logged."""
 STREAMS: Final = (*ESCALATION_KEYS, DECISIONS, OPERATIONS)
 
 MOST_ENTRIES: Final = 200

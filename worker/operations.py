@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.cloudevent import cloud_event
 from worker.redisdb import run_script_to_disk
 
-OPERATIONS: Final = "lw:operations"
+OPERATIONS: Final = rediskeys.OPERATIONS.name
 """Stream, one field `event`."""
 
 REMEMBERED_SECONDS = 30 * 24 * 3600
@@ -26,7 +27,7 @@ def tell_operators(
         StoreError: Redis failed, or did not confirm that it is on disk; it may have been told.
     """
     text = operations_event(kind, event_id, subject=subject, data=data, deployment=deployment, now_ms=now_ms)
-    keys = [f"lw:told:{event_id}", OPERATIONS]
+    keys = [rediskeys.TOLD.of(event_id), OPERATIONS]
     return bool(run_script_to_disk(redis, "tell_once", keys=keys, args=[REMEMBERED_SECONDS, text]))
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.cloudevent import derived_id
 from worker.operations import OPERATIONS, operations_event
 from worker.polling.poll import PollFailure
@@ -32,4 +33,4 @@ def tell_poll_failed(redis: Redis, failure: PollFailure, *, deployment: str) -> 
         deployment=deployment,
         now_ms=now,
     )
-    run_script(redis, "tell_once", keys=[f"lw:told:{told}", OPERATIONS], args=[TOLD_EVERY_SECONDS, event])
+    run_script(redis, "tell_once", keys=[rediskeys.TOLD.of(told), OPERATIONS], args=[TOLD_EVERY_SECONDS, event])

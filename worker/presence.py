@@ -18,6 +18,7 @@ from typing import Any, Self
 from redis import Redis
 from redis.exceptions import RedisError
 
+from worker import rediskeys
 from worker.errors import StoreError
 from worker.redisdb import now_ms, run_script
 from worker.trouble import Troubles
@@ -98,12 +99,12 @@ class Presence:
 
 def list_key(role: str) -> str:
     """Sorted set: names of processes by the time of their newest sign, in milliseconds of Redis's clock."""
-    return f"lw:present:{role}s"
+    return rediskeys.PRESENT.of(role)
 
 
 def sign_key(role: str, name: str) -> str:
     """A process's sign, JSON; gone when its life is over."""
-    return f"lw:present:{role}:{name}"
+    return rediskeys.PRESENT_SIGN.of(role, name)
 
 
 def give_sign(redis: Redis, presence: Presence) -> None:

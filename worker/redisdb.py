@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,9 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
 
+from worker import rediskeys
 from worker.errors import StoreError
+from worker.rediskeys import KEYS
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
@@ -26,7 +29,7 @@ RETRIES = 4
 """Tries again after a lost connection, over about 2 s: a restart of Redis on a small data set is ridden out."""
 DISK_MILLISECONDS = 5_000
 """How long WAITAOF waits. It answers in about 1 ms with `appendfsync always`, in up to 1 s with `everysec`."""
-ONCE_SECONDS = 120
+ONCE_SECONDS = rediskeys.ONCE.seconds
 """How long a call is known by its token: longer than whoever made it can take to make it again. A client sends a
 script `RETRIES` times again, each time after `ANSWER_SECONDS` at most."""
 
@@ -91,7 +94,7 @@ def drop_idle_connections(redis: Redis) -> None:
 
 def once_key(token: str) -> str:
     """Where it is noted what the call of that token gave."""
-    return f"lw:once:{token}"
+    return rediskeys.ONCE.of(token)
 
 
 class _Script(NamedTuple):
@@ -115,8 +118,17 @@ def _script(name: str) -> _Script:
     if once:
         own = f"local function act()\n{own}end\nreturn once(act, {ONCE_SECONDS})\n"
     # Scripts cannot call one another: what several of them do stands in front of each.
-    source = f"{flags}\n{common}{own}" if flags else common + own
+    source = with_names(f"{flags}\n{common}{own}" if flags else common + own)
     return _Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), once)
+
+
+def with_names(source: str) -> str:
+    """`KEY.X` and `LIFE.X` are the prefix and the life in seconds of the key X in `worker.rediskeys`."""
+    return re.sub(
+        r"\b(KEY|LIFE)\.([A-Z_]+)\b",
+        lambda found: f"'{KEYS[found[2]].prefix}'" if found[1] == "KEY" else str(KEYS[found[2]].seconds),
+        source,
+    )
 
 
 def run_script(

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.cloudevent import derived_id
 from worker.operations import OPERATIONS, operations_event
 from worker.redisdb import now_ms, run_script
@@ -25,7 +26,7 @@ ENOUGH: Final = 0.8
 TOLD_EVERY_MS: Final = 3_600_000
 """Between two events of one kind: that room is scarce, that Redis refuses."""
 
-TOLD: Final = "lw:redis:room"
+TOLD: Final = rediskeys.REDIS_ROOM.name
 """Hash: `open` while what was published is not over, `scarce` and `refuses` when that was published last, in ms."""
 
 

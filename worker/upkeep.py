@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from worker.bank.people import forget_past
 from worker.eventlog import log_published
 from worker.exceptionplace import place_of
 from worker.incidents.coveragegaps import raise_coverage_gaps
@@ -16,7 +17,8 @@ from worker.polling.gaps import tell_gaps
 from worker.polling.schedule import reconcile
 from worker.polling.streampoll import SendSegment
 from worker.process import Process
-from worker.queue.taking import trim
+from worker.queue.trimming import trim
+from worker.retention import give_lives
 from worker.streams.coverage import pay_owed
 from worker.streams.registry import forget_gone
 from worker.trouble import Troubles
@@ -35,9 +37,9 @@ HOUSEKEEPING = {
 
 
 def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
-    """Sends overdue segments again, brings ledgers up to date, forgets streams that are gone, publishes origins' gaps,
-    those of single streams and which streams joined groups, logs what was published, trims what every reader has
-    acknowledged, and sends housekeeping that is due.
+    """Sends overdue segments again, brings ledgers up to date, forgets what is over, publishes origins' gaps, those of
+    single streams and which streams joined groups, logs what was published, trims what is old or acknowledged, and
+    sends housekeeping that is due.
 
     A step that fails, over what one stream or somebody else left in Redis, is logged and costs no other step.
 
@@ -49,6 +51,8 @@ def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callab
         "overdue segments": lambda: reconcile(redis, send),
         "ledgers": lambda: pay_owed(redis),
         "streams that are gone": lambda: forget_gone(redis),
+        "lives of keys": lambda: give_lives(redis),
+        "what was put forward": lambda: forget_past(redis),
         "gaps of origins": lambda: tell_gaps(redis, deployment=deployment),
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "groups of streams": lambda: tell_due(redis, deployment=deployment, policy=process.policy),
@@ -81,7 +85,7 @@ def look_after_full(process: Process) -> None:
             "ledgers": lambda: pay_owed(redis),
             "streams that are gone": lambda: forget_gone(redis),
             "log of events": lambda: log_published(redis),
-            "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
+            "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis), full=True),
         }
     )
 

@@ -27,11 +27,22 @@ class ServerWithClock:
 
     def set_back(self, seconds: int) -> None:
         """Its clock is behind by so much from now on."""
+        self._set(-seconds)
+
+    def set_ahead(self, seconds: int) -> None:
+        """Its clock is ahead by so much from now on: what should be gone by then is."""
+        self._set(seconds)
+
+    def _set(self, offset_seconds: int) -> None:
         new = self.file.with_suffix(".new")
-        new.write_text(f"-{seconds}s\n")
+        new.write_text(f"{offset_seconds:+d}s\n")
         new.replace(self.file)
         with Redis.from_url(self.url) as redis:
-            eventually(lambda: time.time() - redis.time()[0] > seconds - 5, within_seconds=10, what="its clock is back")
+            eventually(
+                lambda: abs(redis.time()[0] - time.time() - offset_seconds) < 5,
+                within_seconds=10,
+                what="its clock is set",
+            )
 
 
 @contextmanager

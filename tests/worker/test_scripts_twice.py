@@ -15,7 +15,8 @@ from config.policy import load_policy
 from models.bank.delta import Change, ChangeOp
 from models.bank.entries import Entry, HashKind
 from worker.bank.changelog import append
-from worker.bank.keys import CHANGES, HISTORY, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
+from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
+from worker.bank.people import forget_past
 from worker.decisions import decide
 from worker.epoch import EPOCH, EpochWatch, read_epoch
 from worker.eventlog import log_published
@@ -38,8 +39,11 @@ from worker.polling.segments import Begun, begin, defer, end_trial, pending_key,
 from worker.polling.slowpolls import hand_over, set_apart
 from worker.polling.timeline import advance
 from worker.presence import Presence, Role, give_sign, present
+from worker.queue.keys import incidents_key
 from worker.queue.taking import take
-from worker.redisdb import connect, now_ms, once_key, run_script
+from worker.queue.trimming import TRIMMED
+from worker.redisdb import connect, now_ms, once_key, run_script, with_names
+from worker.retention import give_lives
 from worker.streams.coverage import coverage_key, pay_owed
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
 from worker.streams.registration import register
@@ -62,7 +66,7 @@ rules:
   - {name: known, when: 'matched("known")', severity: critical}
 """
 CHANGES_NOTHING = {"read_in_order"}
-ONLY_EXPIRY = {"lease_renew"}
+ONLY_EXPIRY = {"give_life", "lease_renew"}
 CLOCK_IN_ANSWER = {"intake_claim": 1}
 """Place in the answer at which Redis's time is, for the eyes of whoever asks."""
 
@@ -105,6 +109,26 @@ class Stage:
         self.redis.zadd(STREAMS, {"gone": 0})
         self.redis.hset(coverage_key("gone"), "elapsed", 1)
         assert forget_gone(self.redis) == 1
+
+    def give_life(self) -> None:
+        self.redis.hset(incidents_key("gone"), "version", 1)
+        assert give_lives(self.redis) == 1
+        assert self.redis.ttl(incidents_key("gone")) > 0
+
+    def bank_forget(self) -> None:
+        self.redis.hset(PROPOSED, "entry", json.dumps({"at_ms": 1}))
+        assert forget_past(self.redis) == 1
+
+    def drop_acknowledged(self) -> None:
+        for _ in range(3):
+            self.redis.xadd(OPERATIONS, {"event": "{}"})
+        self.redis.xgroup_create(OPERATIONS, "readers", id="0")
+        ((_, ((first, _), *_)),) = self.redis.xreadgroup("readers", "one", {OPERATIONS: ">"})
+        acknowledged = [entry for entry, _ in self.redis.xrange(OPERATIONS)][1:]
+        self.redis.xack(OPERATIONS, "readers", *acknowledged)
+        keys = [OPERATIONS, TRIMMED]
+        assert run_script(self.redis, "drop_acknowledged", keys=keys, args=["9999999999999-0", 10]) == 2
+        assert [entry for entry, _ in self.redis.xrange(OPERATIONS)] == [first]
 
     def gap_told(self) -> None:
         self.redis.zadd(MISSING, {missing_member(PLAYLIST.url, MissedReason.UNREACHABLE, "s"): 0})
@@ -380,7 +404,7 @@ def test_a_script_that_is_sent_twice_does_and_answers_what_it_does_once(name: st
     twice = ScriptsTwice(redis_url)
     with redis_between(redis_url, twice) as url, connect(url) as client:
         getattr(Stage(client, tmp_path), name)()
-    source = files("worker").joinpath("lua", f"{name}.lua").read_bytes()
+    source = with_names(files("worker").joinpath("lua", f"{name}.lua").read_text()).encode()
     # A script's flags stand before what all scripts have in front.
     flags, own = source.split(b"\n", 1) if source.startswith(b"#!") else (b"", source)
     runs = [sent for sent in twice.sent if own in sent.source and sent.source.startswith(flags)]

@@ -20,12 +20,14 @@ Changes hold hashes, like the lists do: treat Redis's disk as you treat the list
 
 from typing import Final
 
-BANK_ID: Final = "lw:bank:id"
-CHANGES: Final = "lw:bank:changes"
-SNAPSHOT: Final = "lw:bank:snapshot"
-WRITER: Final = "lw:bank:writer"
-REFRESHED: Final = "lw:bank:refreshed"
-HISTORY: Final = "lw:bank:history"
-FOLLOWERS: Final = "lw:bank:followers"
-PROPOSED: Final = "lw:bank:proposed"
-QUARANTINE: Final = "lw:bank:quarantine"
+from worker import rediskeys
+
+BANK_ID: Final = rediskeys.BANK_ID.name
+CHANGES: Final = rediskeys.BANK_CHANGES.name
+SNAPSHOT: Final = rediskeys.BANK_SNAPSHOT.name
+WRITER: Final = rediskeys.BANK_WRITER.name
+REFRESHED: Final = rediskeys.BANK_REFRESHED.name
+HISTORY: Final = rediskeys.BANK_HISTORY.name
+FOLLOWERS: Final = rediskeys.BANK_FOLLOWERS.name
+PROPOSED: Final = rediskeys.BANK_PROPOSED.name
+QUARANTINE: Final = rediskeys.BANK_QUARANTINE.name

@@ -23,7 +23,7 @@ from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.naming import entry_id
 from worker.errors import BankRequestError
-from worker.redisdb import now_ms, run_script_to_disk, store_errors
+from worker.redisdb import now_ms, run_script, run_script_to_disk, store_errors
 from worker.trouble import Troubles
 
 _trouble = Troubles(logging.getLogger(__name__))
@@ -197,6 +197,17 @@ def quarantined(redis: Redis) -> tuple[Quarantine, ...]:
         if until_ms > now:
             found.append(Quarantine(list=list_name, entry=entry, until_ms=until_ms, by=by, reason=reason))
     return tuple(sorted(found, key=lambda one: one.until_ms))
+
+
+def forget_past(redis: Redis) -> int:
+    """Drops what was put forward and never confirmed, and quarantines that are over; gives how many that were.
+
+    Raises:
+        RedisError: Redis failed.
+    """
+    ends = [(PROPOSED, "at_ms", PROPOSAL_HOURS * _HOUR_MS), (QUARANTINE, "until_ms", 0)]
+    args = [part for _, field, life_ms in ends for part in (field, life_ms)]
+    return int(run_script(redis, "bank_forget", keys=[key for key, _, _ in ends], args=args))
 
 
 def _check_hours(hours: float, most: float) -> None:

@@ -17,6 +17,7 @@ from config.errors import LivewardenError
 from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.entries import BUILT_IN
+from worker import rediskeys
 from worker.bank.changelog import START, read_news
 from worker.bank.deployed import Deployed
 from worker.bank.follower import Follower
@@ -35,7 +36,7 @@ _trouble = Troubles(_log)
 LOOK_SECONDS: Final = 1.0
 """Between two looks at the bank: a change that is older is in this process's memory when Redis loses it."""
 
-RESTORER: Final = "lw:bank:restorer"
+RESTORER: Final = rediskeys.BANK_RESTORER.name
 """Lease: one process at a time restores, and the others see that it is done."""
 
 HOLDERS_MS: Final = 600_000

@@ -28,6 +28,7 @@ from worker.checkup.intakedoctor import examine_intake
 from worker.checkup.livedoctor import examine_live
 from worker.checkup.origindoctor import examine_origins
 from worker.checkup.policydoctor import examine_policies
+from worker.checkup.readersdoctor import examine_readers
 from worker.checkup.redisdoctor import examine_redis
 from worker.checkup.slowdoctor import examine_slow
 from worker.checkup.stuckdoctor import examine_stuck
@@ -74,6 +75,7 @@ def examine(environment: Mapping[str, str], *, when_stuck: WhenStuck | None = No
     yield from examine_epoch(settings)
     yield from examine_live(settings)
     yield from examine_intake(settings)
+    yield from examine_readers(settings)
     yield from examine_bank(settings)
     yield from examine_policies(settings, policy)
     yield from examine_failing(settings)

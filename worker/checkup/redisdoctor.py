@@ -11,6 +11,7 @@ from typing import Any
 from redis import ConnectionPool, Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError, ResponseError
 
+from worker import rediskeys
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
 from worker.redisdb import DISK_MILLISECONDS, connect
@@ -176,7 +177,7 @@ def _disk(redis: Redis) -> Diagnosis:
     started = time.monotonic()
     try:
         with redis.pipeline(transaction=False) as pipe:
-            pipe.set(f"lw:doctor:{token_hex(8)}", 1, px=_PROBE_MILLISECONDS)
+            pipe.set(rediskeys.DOCTOR_PROBE.of(token_hex(8)), 1, px=_PROBE_MILLISECONDS)
             pipe.waitaof(1, 0, DISK_MILLISECONDS)
             _, confirmed = pipe.execute()
     except OutOfMemoryError:

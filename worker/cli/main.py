@@ -23,6 +23,7 @@ from worker.cli.queue import app as queue
 from worker.cli.redisusers import redis_users
 from worker.cli.sample import sample
 from worker.cli.scan import scan
+from worker.cli.statistics import statistics
 from worker.cli.streams import app as streams
 from worker.cli.testcard import write_testcard
 from worker.coredumps import forbid_dumps
@@ -65,6 +66,7 @@ app.command("sample")(sample)
 app.command("doctor")(doctor)
 app.command("demo")(demo)
 app.command("redis-users")(redis_users)
+app.command("statistics")(statistics)
 app.add_typer(streams, name="streams")
 app.add_typer(queue, name="queue")
 app.add_typer(bank, name="bank")

@@ -11,6 +11,7 @@ from redis import Redis
 from config.facts import COVERAGE_GAP_RULE, StreamFacts
 from config.policy import Policy
 from config.rules import CoverageGap
+from worker import rediskeys
 from worker.incidents.deciding import RuleState, encode
 from worker.incidents.events import Event, escalation
 from worker.incidents.findings import Finding, Incident
@@ -30,7 +31,7 @@ from worker.redisdb import now_ms, run_script_to_disk, store_errors
 from worker.streams.registry import stream_key
 from worker.streams.signals import stream_facts
 
-COUNTED: Final = "lw:coverage-gaps:counted"
+COUNTED: Final = rediskeys.GAPS_COUNTED.name
 COUNTED_EVERY_MS: Final = 15_000
 """At most so often all streams are counted by origin: in an outage of 10,000 that takes 1.4 s of one process and 0.13 s
 of Redis, and as long as it lasts there is always something to ask about."""

@@ -14,6 +14,7 @@ from redis import Redis
 
 from config.facts import Place
 from config.judgement import OrderState
+from worker import rediskeys
 from worker.incidents.deciding import StreamIncidents
 from worker.incidents.store import incidents_of
 from worker.polling.segments import SegmentRecord, pending_key
@@ -22,7 +23,7 @@ from worker.redisdb import run_script
 
 _log = logging.getLogger(__name__)
 
-KEPT_SECONDS: Final = 3_600
+KEPT_SECONDS: Final = rediskeys.WINDOWS.seconds
 """Well above what a window reaches; a stream that is silent for longer begins anew."""
 
 _STATE = TypeAdapter(OrderState)

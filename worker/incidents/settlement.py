@@ -12,6 +12,7 @@ from redis import Redis
 from config.facts import Hit, ListedHash, SegmentFacts
 from config.judgement import judge_in_order
 from config.policy import Policy
+from worker import rediskeys
 from worker.errors import StoreError
 from worker.incidents.deciding import Advance, advance, encode
 from worker.incidents.events import Event
@@ -267,11 +268,11 @@ def _write(
         redis,
         "settle",
         keys=[
-            f"lw:pending:{stream_id}",
-            "lw:overdue",
+            rediskeys.PENDING.of(stream_id),
+            rediskeys.OVERDUE.name,
             incidents_key(stream_id),
-            f"lw:coverage:{stream_id}",
-            f"lw:stream:{stream_id}",
+            rediskeys.COVERAGE.of(stream_id),
+            rediskeys.STREAM.of(stream_id),
             windows_key(stream_id),
             tries_key(stream_id, occasion.segment_key),
         ],

@@ -10,6 +10,7 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from worker import rediskeys
 from worker.errors import StoreError
 from worker.incidents.deciding import RuleState, StreamIncidents, decode
 from worker.incidents.events import Event
@@ -28,7 +29,7 @@ LONGEST_PAUSE_SECONDS: Final = 0.1
 _CHANCE: Final = random.SystemRandom()
 """Processes that were forked from one draw apart."""
 
-SET_ASIDE: Final = "lw:damaged:"
+SET_ASIDE: Final = rediskeys.DAMAGED.prefix
 """Prefix of what was no record of ours."""
 SET_ASIDE_SECONDS: Final = 7 * 24 * 3600
 """For whoever looks into where it came from."""

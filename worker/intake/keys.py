@@ -13,6 +13,8 @@ lw:intake:published:{reason} there while the last event is new
 
 from typing import Final
 
+from worker import rediskeys
+
 QUEUE: Final = "intake"
 
 _PRIORITY_STEPS: Final = ("", "\x06\x163", "\x06\x166", "\x06\x169")
@@ -25,15 +27,15 @@ def lists_of(queue: str) -> tuple[str, ...]:
 
 
 LISTS: Final = lists_of(QUEUE)
-CLAIM: Final = "lw:intake:claim"
-TAKEN: Final = "lw:intake:taken"
-REST: Final = "lw:intake:rest"
-COUNTS: Final = "lw:intake:counts"
-REFUSED: Final = "lw:intake:refused"
-NEWEST: Final = "lw:intake:newest"
-UNPUBLISHED: Final = "lw:intake:unpublished"
+CLAIM: Final = rediskeys.INTAKE_CLAIM.name
+TAKEN: Final = rediskeys.INTAKE_TAKEN.name
+REST: Final = rediskeys.INTAKE_REST.name
+COUNTS: Final = rediskeys.INTAKE_COUNTS.name
+REFUSED: Final = rediskeys.INTAKE_REFUSED.name
+NEWEST: Final = rediskeys.INTAKE_NEWEST.name
+UNPUBLISHED: Final = rediskeys.INTAKE_UNPUBLISHED.name
 
 
 def published_key(reason: str) -> str:
     """There while the last event of that reason is new."""
-    return f"lw:intake:published:{reason}"
+    return rediskeys.INTAKE_PUBLISHED.of(reason)

@@ -26,24 +26,25 @@ from config.facts import ALLOW, SELFTEST
 from models.bank.delta import Change, ChangeOp
 from models.bank.entries import HashKind
 from models.errors import ChangeError
+from worker import rediskeys
 from worker.bank.keys import CHANGES
 from worker.lease import LEASE_MS, expire_within
 from worker.redisdb import now_ms, run_script, store_errors
 
 _log = logging.getLogger(__name__)
 
-POSITION: Final = "lw:lookback:position"
-WAITING: Final = "lw:lookback:waiting"
-UNCHECKED: Final = "lw:lookback:unchecked"
-JUDGED: Final = "lw:lookback:judged"
-FILES: Final = "lw:lookback:files"
-JOBS: Final = "lw:lookback:jobs"
-FOUND: Final = "lw:lookback:found"
-TOLD: Final = "lw:lookback:told"
-LEASE: Final = "lw:lookback:lease"
-REST: Final = "lw:lookback:rest"
-BULK_LEASE: Final = "lw:lookback:bulk-lease"
-BULK_REST: Final = "lw:lookback:bulk-rest"
+POSITION: Final = rediskeys.LOOKBACK_POSITION.name
+WAITING: Final = rediskeys.LOOKBACK_WAITING.name
+UNCHECKED: Final = rediskeys.LOOKBACK_UNCHECKED.name
+JUDGED: Final = rediskeys.LOOKBACK_JUDGED.name
+FILES: Final = rediskeys.LOOKBACK_FILES.name
+JOBS: Final = rediskeys.LOOKBACK_JOBS.name
+FOUND: Final = rediskeys.LOOKBACK_FOUND.name
+TOLD: Final = rediskeys.LOOKBACK_TOLD.name
+LEASE: Final = rediskeys.LOOKBACK_LEASE.name
+REST: Final = rediskeys.LOOKBACK_REST.name
+BULK_LEASE: Final = rediskeys.LOOKBACK_BULK_LEASE.name
+BULK_REST: Final = rediskeys.LOOKBACK_BULK_REST.name
 
 LONGEST_DUE_MS: Final = 60_000
 """Ahead of Redis's clock that a late file of the log is due at most."""
@@ -97,7 +98,7 @@ class Job:
 
 def sought_key(job_id: str) -> str:
     """The changes that a job seeks."""
-    return f"lw:lookback:sought:{job_id}"
+    return rediskeys.LOOKBACK_SOUGHT.of(job_id)
 
 
 def is_sought(change: Change) -> bool:

@@ -6,7 +6,8 @@
 -- ARGV: stream id, poll token, delay to the next poll in ms (-1: none, the stream has ended), deadline of new segments
 --   in ms from now, seconds that an ended stream's record is kept, stream fields, coverage increments, new segments
 --   (key to record), keys whose validators are dropped, announcements [{field, mark, event}], of which each is published
---   once for its mark; the last five as JSON; then how many of platforms' events are kept.
+--   once for its mark; the last five as JSON; then how many of platforms' events are kept, and the URL that stays once
+--   the stream has ended.
 -- Returns 1, or 0 if the poll was overtaken and nothing was written. Sent twice it writes once.
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -25,8 +26,16 @@ end
 list_missing(KEYS[1])
 redis.call('HSET', KEYS[1], 'last_poll_ms', now_ms, 'polls_begun', 0)
 redis.call('HDEL', KEYS[1], 'poll_errors')
-for field, increment in pairs(cjson.decode(ARGV[7])) do
+local increments = cjson.decode(ARGV[7])
+for field, increment in pairs(increments) do
   redis.call('HINCRBY', KEYS[5], field, increment)
+end
+add_ledger_today(KEYS[1], increments)
+-- A stream counts once a day, when something of it is listed.
+local day = tostring(math.floor(time[1] / 86400))
+if next(increments) and redis.call('HGET', KEYS[1], 'counted_day') ~= day then
+  redis.call('HSET', KEYS[1], 'counted_day', day)
+  add_today(redis.call('HGET', KEYS[1], 'purpose') or 'live', {streams = 1})
 end
 for key, record in pairs(cjson.decode(ARGV[8])) do
   redis.call('HSET', KEYS[3], key, record)
@@ -46,9 +55,12 @@ redis.call('ZREM', KEYS[8], ARGV[1])
 if tonumber(ARGV[3]) >= 0 then
   redis.call('ZADD', KEYS[2], now_ms + ARGV[3], ARGV[1])
   redis.call('HSET', KEYS[1], 'next_poll_ms', now_ms + ARGV[3])
+  redis.call('PERSIST', KEYS[5])
 else
   redis.call('ZREM', KEYS[2], ARGV[1])
+  forget_details(KEYS[1], ARGV[12])
   redis.call('EXPIRE', KEYS[1], ARGV[5])
+  redis.call('EXPIRE', KEYS[5], ARGV[5])
 end
 redis.call('HSET', KEYS[1], 'polled_token', ARGV[2])
 return 1

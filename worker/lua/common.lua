@@ -80,10 +80,58 @@ local function note_found(told, found, now_ms, groups)
       new = new + #texts
       redis.call('HSET', found, group.name, cjson.encode({facts = group.facts, segment = group.segment, hits = texts}))
       -- What is settled has to be pending: so a group is raised once, whoever dies over it.
-      redis.call('HSET', 'lw:pending:' .. group.stream, group.segment, group.record)
+      redis.call('HSET', KEY.PENDING .. group.stream, group.segment, group.record)
     end
   end
   return new
+end
+
+-- Adds amounts (field to number) to the totals of today, which are kept for reports when all else is gone. Names come from
+-- policies and lists: however many there are, a day's totals stay small. What is no hash there stops nothing.
+local function add_today(purpose, amounts)
+  local key = KEY.DAY_TOTALS .. math.floor(redis.call('TIME')[1] / 86400)
+  local size = redis.pcall('HLEN', key)
+  if type(size) ~= 'number' then
+    return
+  end
+  for field, amount in pairs(amounts) do
+    local name = purpose .. ' ' .. field
+    if size >= 4000 and redis.call('HEXISTS', key, name) == 0 then
+      name = purpose .. ' ' .. string.match(field, '^%S+') .. ' (more)'
+    end
+    redis.pcall('HINCRBY', key, name, amount)
+  end
+  redis.call('EXPIRE', key, LIFE.DAY_TOTALS, 'NX')
+end
+
+-- Likewise, what was added to a stream's ledger, in milliseconds; its counts are left out.
+local function add_ledger_today(stream, increments)
+  local amounts = {}
+  for field, increment in pairs(increments) do
+    if string.sub(field, 1, 7) ~= 'count: ' then
+      amounts['ms ' .. field] = increment
+    end
+  end
+  if next(amounts) then
+    local purpose = redis.pcall('HGET', stream, 'purpose')
+    add_today(type(purpose) == 'string' and purpose or 'live', amounts)
+  end
+end
+
+-- Likewise, an incident that was raised or decided, as its event says: by rule and severity, and by each list.
+local function add_event_today(text)
+  local ok, event = pcall(cjson.decode, text)
+  local data = ok and event.data
+  local raised = ok and event.type == 'livewarden.escalation.raised.v1'
+  if not raised and not (ok and event.type == 'livewarden.decision.made.v1') then
+    return
+  end
+  local what, outcome = raised and 'raised' or 'decided', raised and '' or ' ' .. data.outcome
+  local amounts = {[what .. ' ' .. data.rule .. ' ' .. data.severity .. outcome] = 1}
+  for _, match in ipairs(type(data.matches) == 'table' and data.matches or {}) do
+    amounts[what .. '-list ' .. match.list .. ' ' .. data.severity .. outcome] = 1
+  end
+  add_today(data.purpose, amounts)
 end
 
 -- Puts events [{stream, incident, text}] on their streams. An escalation's entry is noted with its incident: whoever
@@ -91,12 +139,18 @@ end
 local function publish(events)
   for _, event in ipairs(events) do
     local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
-    if string.sub(event.stream, 1, 15) == 'lw:escalations:' then
+    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
       -- From 0, so that what was published before the group existed is delivered too; fails if it exists.
       redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
-      redis.call('HSET', 'lw:incident:' .. event.incident, 'event', event.text)
-      redis.call('RPUSH', 'lw:incident:' .. event.incident .. ':entries', event.stream .. ' ' .. entry)
+      redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
+      -- The newest tells all that those before it told: of very many the oldest are done.
+      local entries = KEY.INCIDENT .. event.incident .. ':entries'
+      if redis.call('RPUSH', entries, event.stream .. ' ' .. entry) > 100 then
+        local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
+        redis.call('XACK', stream, 'moderators', id)
+      end
     end
+    add_event_today(event.text)
   end
 end
 
@@ -104,20 +158,25 @@ end
 -- queued}], events [{stream, incident, text}].
 local function write_incidents(key, states, incidents, events)
   redis.call('HINCRBY', key, 'version', 1)
+  redis.call('PERSIST', key)
   for field, state in pairs(states) do
     redis.call('HSET', key, field, state)
   end
   for _, incident in ipairs(incidents) do
     for field, value in pairs(incident.fields) do
-      redis.call('HSET', 'lw:incident:' .. incident.id, field, value)
+      redis.call('HSET', KEY.INCIDENT .. incident.id, field, value)
+    end
+    if incident.queued ~= 'yes' then
+      -- A canary's: nobody decides on it.
+      redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)
     end
     if incident.queued == 'yes' then
       for _, severity in ipairs({'critical', 'high', 'review'}) do
         if severity ~= incident.severity then
-          redis.call('ZREM', 'lw:open:' .. severity, incident.id)
+          redis.call('ZREM', KEY.OPEN .. severity, incident.id)
         end
       end
-      redis.call('ZADD', 'lw:open:' .. incident.severity, incident.fields.raised_ms, incident.id)
+      redis.call('ZADD', KEY.OPEN .. incident.severity, incident.fields.raised_ms, incident.id)
     end
   end
   publish(events)
@@ -130,12 +189,23 @@ local function list_missing(stream)
   local member, listed = found[1] or '', found[3] or ''
   local since_ms = tonumber(found[4] or '') or tonumber(found[2] or '')
   if listed ~= '' and listed ~= member then
-    redis.call('ZREM', 'lw:streams:missing', listed)
+    redis.call('ZREM', KEY.STREAMS_MISSING, listed)
   end
   if member ~= '' and since_ms then
-    redis.call('ZADD', 'lw:streams:missing', since_ms, member)
+    redis.call('ZADD', KEY.STREAMS_MISSING, since_ms, member)
   end
   redis.call('HSET', stream, 'missing_listed', member)
+end
+
+-- Of a stream that is not watched any more, drops what may hold signed tokens, and the segments that it had listed: two
+-- thirds of a record. `url` is its URL without query.
+local function forget_details(stream, url)
+  redis.call('HSET', stream, 'url', url)
+  redis.call('HDEL', stream, 'media_url', 'tried', 'no_video')
+  local cursor = redis.call('HGET', stream, 'cursor')
+  if cursor then
+    redis.call('HSET', stream, 'cursor', (string.gsub(cursor, '"seen":%[%[.-%]%]', '"seen":[]')))
+  end
 end
 
 -- Ends what a stream misses because its watch ends: it is missed for good, or the broadcast is taken to have ended. Who
@@ -153,7 +223,7 @@ local function end_missing(stream, id, now_ms)
       local read_ms = math.max(tonumber(polls[3] or '') or 0, tonumber(polls[4] or '') or 0)
       if read_ms > 0 and read_ms < now_ms then
         redis.call('HINCRBY', stream, 'owed_missed_ms', string.format('%.0f', now_ms - read_ms))
-        redis.call('SADD', 'lw:streams:owing', id)
+        redis.call('SADD', KEY.STREAMS_OWING, id)
       end
     end
     return
@@ -164,7 +234,7 @@ local function end_missing(stream, id, now_ms)
     redis.call('HINCRBY', stream, 'owed_after_end', 1)
     redis.call('HINCRBY', stream, 'owed_missed_ms', string.format('%.0f', tonumber(found[4] or '') or 0))
   end
-  redis.call('SADD', 'lw:streams:owing', id)
+  redis.call('SADD', KEY.STREAMS_OWING, id)
   redis.call('HSET', stream, 'missing_member', '')
   list_missing(stream)
 end

@@ -45,9 +45,9 @@ redis.call('HDEL', KEYS[1], 'shown')
 if KEYS[6] then
   local incident = cjson.decode(ARGV[17])
   for field, value in pairs(incident.fields) do
-    redis.call('HSET', 'lw:incident:' .. incident.id, field, value)
+    redis.call('HSET', KEY.INCIDENT .. incident.id, field, value)
   end
-  redis.call('ZADD', 'lw:open:' .. incident.severity, incident.fields.raised_ms, incident.id)
+  redis.call('ZADD', KEY.OPEN .. incident.severity, incident.fields.raised_ms, incident.id)
   publish(cjson.decode(ARGV[18]))
   for stream, joined_ms in pairs(cjson.decode(ARGV[19])) do
     redis.call('ZREM', KEYS[5], stream)
@@ -57,9 +57,10 @@ if KEYS[6] then
 end
 redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5])
 for _, severity in ipairs({'critical', 'high', 'review'}) do
-  redis.call('ZREM', 'lw:open:' .. severity, ARGV[1])
+  redis.call('ZREM', KEY.OPEN .. severity, ARGV[1])
 end
 redis.call('XADD', KEYS[4], '*', 'event', ARGV[9])
+add_event_today(ARGV[9])
 -- Our own readers pass the closing event over, since the incident is decided; it tells the others.
 redis.call('XADD', ARGV[10], '*', 'event', ARGV[11])
 for _, entry in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do

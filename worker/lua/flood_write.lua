@@ -23,7 +23,7 @@ for stream, joined_ms in pairs(cjson.decode(ARGV[5])) do
   redis.call('ZADD', KEYS[2], 'NX', joined_ms, stream)
 end
 if ARGV[12] ~= '' then
-  local key = 'lw:incident:' .. ARGV[11]
+  local key = KEY.INCIDENT .. ARGV[11]
   local known = redis.call('HMGET', key, 'captured_first_ms', 'captured_last_ms')
   if known[1] and tonumber(ARGV[12]) < tonumber(known[1]) then
     redis.call('HSET', key, 'captured_first_ms', ARGV[12])
@@ -35,9 +35,9 @@ end
 if ARGV[6] ~= '' then
   local incident = cjson.decode(ARGV[6])
   for field, value in pairs(incident.fields) do
-    redis.call('HSET', 'lw:incident:' .. incident.id, field, value)
+    redis.call('HSET', KEY.INCIDENT .. incident.id, field, value)
   end
-  redis.call('ZADD', 'lw:open:' .. incident.severity, incident.fields.raised_ms, incident.id)
+  redis.call('ZADD', KEY.OPEN .. incident.severity, incident.fields.raised_ms, incident.id)
 end
 publish(cjson.decode(ARGV[7]))
 -- A stream that joined while the events were made is not in them, and stays to be told.

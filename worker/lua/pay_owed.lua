@@ -14,6 +14,7 @@ for _, id in ipairs(ids) do
     if owed[1] then
       redis.pcall('HINCRBY', ledger, 'elapsed', owed[1])
       redis.pcall('HINCRBY', ledger, ARGV[4], owed[1])
+      add_ledger_today(stream, {elapsed = owed[1], [ARGV[4]] = owed[1]})
     end
     if owed[2] then
       redis.pcall('HINCRBY', ledger, ARGV[5], owed[2])

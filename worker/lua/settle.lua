@@ -39,12 +39,14 @@ if not pending then
   redis.call('EXPIRE', KEYS[7], ARGV[14])
   return 'late'
 end
-for field, increment in pairs(cjson.decode(ARGV[7])) do
+local increments = cjson.decode(ARGV[7])
+for field, increment in pairs(increments) do
   redis.call('HINCRBY', KEYS[4], field, increment)
 end
+add_ledger_today(KEYS[5], increments)
 -- A stream most of whose newest segment could not be looked at, since when: its playlist goes on, and nobody sees it.
 local failed_ms, most_ms, moderated_ms, reason = 0, 0, 0, ''
-for field, increment in pairs(cjson.decode(ARGV[7])) do
+for field, increment in pairs(increments) do
   local why, ms = string.match(field, '^failed: (.+)$'), tonumber(increment)
   failed_ms = failed_ms + (why and ms or 0)
   moderated_ms = field == 'moderated' and ms or moderated_ms
@@ -58,10 +60,10 @@ if failed_ms > moderated_ms then
   local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
   redis.call('HSETNX', KEYS[5], 'blind_since_ms', now_ms)
   -- Each time: whoever reads the set takes out what was registered anew meanwhile.
-  redis.call('ZADD', 'lw:streams:blind', redis.call('HGET', KEYS[5], 'blind_since_ms'), id)
+  redis.call('ZADD', KEY.STREAMS_BLIND, redis.call('HGET', KEYS[5], 'blind_since_ms'), id)
   redis.call('HSET', KEYS[5], 'blind_reason', reason)
 elseif moderated_ms > 0 and redis.call('HDEL', KEYS[5], 'blind_since_ms', 'blind_reason') > 0 then
-  redis.call('ZREM', 'lw:streams:blind', id)
+  redis.call('ZREM', KEY.STREAMS_BLIND, id)
 end
 for field, value in pairs(cjson.decode(ARGV[8])) do
   -- Segments end in any order: how far the stream is seen never goes back.

@@ -26,7 +26,7 @@ for i = 4, 6 do
   redis.pcall('XGROUP', 'CREATE', KEYS[i], GROUP, '0', 'MKSTREAM')
   local read = redis.call('XREADGROUP', 'GROUP', GROUP, UNHELD, 'COUNT', ARGV[3], 'STREAMS', KEYS[i], '>')
   for _, entry in ipairs(read and read[1][2] or {}) do
-    local known = redis.pcall('HMGET', 'lw:incident:' .. incident_of(entry[2]), 'raised_ms', 'outcome', 'holder',
+    local known = redis.pcall('HMGET', KEY.INCIDENT .. incident_of(entry[2]), 'raised_ms', 'outcome', 'holder',
       'lease_until_ms')
     if known.err then
       -- Damaged: it stays as it is, and keeps nobody from the others.
@@ -50,7 +50,7 @@ end
 
 local function deliver(incident, entries)
   local lease_until_ms = now_ms + ARGV[2]
-  local key = 'lw:incident:' .. incident
+  local key = KEY.INCIDENT .. incident
   local event = redis.call('HGET', key, 'event')
   -- `shown`: a decision is for what the holder was given, and for nothing that came since.
   redis.call('HSET', key, 'holder', ARGV[1], 'lease_until_ms', lease_until_ms, 'delivered', #entries, 'take_token',
@@ -68,7 +68,7 @@ for i = 1, 3 do
   repeat
     local incidents = redis.call('ZRANGE', KEYS[i], from, from + 99)
     for _, incident in ipairs(incidents) do
-      local key = 'lw:incident:' .. incident
+      local key = KEY.INCIDENT .. incident
       local known = redis.pcall('HMGET', key, 'holder', 'delivered')
       if not known.err then
         local holder, delivered = known[1], tonumber(known[2] or '') or 0

@@ -6,7 +6,7 @@
 -- ARGV: id, seconds that its record is kept, seconds that the mark is kept, then what the caller found and made its
 -- event of: whether the stream is watched (1 or 0), its url, its purpose; operators' event, or '' if it was not watched;
 -- seconds that the record of a stream is kept of which no playlist was ever read; platforms' event, or ''; how many of
--- platforms' events are kept.
+-- platforms' events are kept; the URL that stays, without its query.
 -- Returns 1, 0 if it was not known, or 'changed' if what the caller found is so no more: nothing was written.
 local before = redis.call('GET', KEYS[4])
 if before then
@@ -25,6 +25,7 @@ else
   local time = redis.call('TIME')
   end_missing(KEYS[1], ARGV[1], time[1] * 1000 + math.floor(time[2] / 1000))
   redis.call('HSET', KEYS[1], 'state', 'removed')
+  forget_details(KEYS[1], ARGV[11])
   redis.call('ZREM', KEYS[2], ARGV[1])
   redis.call('ZREM', KEYS[6], ARGV[1])
   redis.call('ZREM', KEYS[7], ARGV[1])

@@ -12,6 +12,7 @@ from typing import Final
 from redis import Redis
 
 from models.classifier import StuckRun
+from worker import rediskeys
 from worker.cloudevent import derived_id
 from worker.operations import tell_operators
 from worker.redisdb import now_ms, store_errors
@@ -80,4 +81,4 @@ def tell_stuck(redis: Redis, run: StuckRun, *, deployment: str) -> None:
 
 def _key(model: str) -> str:
     """Until when it is left out, in milliseconds of Redis's clock."""
-    return f"lw:stuck:{model}"
+    return rediskeys.STUCK.of(model)

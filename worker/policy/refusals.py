@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.cloudevent import derived_id
 from worker.operations import OPERATIONS, operations_event
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
@@ -13,7 +14,7 @@ from worker.redisdb import now_ms, run_script_to_disk, store_errors
 REFUSED: Final = "livewarden.operations.policy_refused.v1"
 RECOVERED: Final = "livewarden.operations.policy_recovered.v1"
 
-REFUSING: Final = "lw:policies:refusing"
+REFUSING: Final = rediskeys.POLICIES_REFUSING.name
 """Hash: worker, as host:pid, to JSON: which file it refuses, and when it said so. Who refuses none is not there."""
 
 ALIVE_MS: Final = 60_000

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
 from config.settings import Settings
+from worker import rediskeys
 from worker.logfields import fields
 from worker.policy.follower import LOOK_SECONDS, PolicyFollower
 from worker.policy.judging import Judging
@@ -24,7 +25,7 @@ from worker.trouble import Troubles
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
-IN_FORCE: Final = "lw:policies"
+IN_FORCE: Final = rediskeys.POLICIES.name
 """Hash: process, as host:pid, to JSON: what it judges by."""
 
 REPORT_SECONDS: Final = 10.0

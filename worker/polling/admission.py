@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from redis import Redis
 
+from worker.fetching.urls import without_query
 from worker.logfields import fields
 from worker.polling.announcements import announcements, next_poll_ms
 from worker.polling.cursor import StreamState
@@ -97,6 +98,7 @@ def admit(
             ),
             json.dumps([asdict(one) for one in told]),
             MAX_EVENTS,
+            without_query(stream.url),
         ],
     )
     if not written:

@@ -8,6 +8,7 @@ from typing import Self
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.epoch import EPOCH
 from worker.polling.cursor import Cursor
 from worker.polling.gaps import missing_member
@@ -38,8 +39,8 @@ LONGEST_OFFER_SECONDS = 60.0
 REGISTERED_ANEW_MS = 600_000
 """After a loss of state: a stream that is registered for the first time within it was probably watched before."""
 
-_BATCHES = "lw:polls:"
-_PLACES = "lw:polls:places"
+_BATCHES = rediskeys.POLL_BATCH.prefix
+_PLACES = rediskeys.POLL_PLACES.name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.cloudevent import derived_id, rfc3339
 from worker.errors import FetchError
 from worker.fetching.urls import target_of
@@ -20,8 +21,8 @@ from worker.operations import OPERATIONS, operations_event
 from worker.polling.outcome import MissedReason
 from worker.redisdb import now_ms, run_script
 
-MISSING: Final = "lw:streams:missing"
-TOLD: Final = "lw:missing:told"
+MISSING: Final = rediskeys.STREAMS_MISSING.name
+TOLD: Final = rediskeys.ORIGIN_GAPS.name
 
 GAP: Final = "livewarden.operations.origin_gap.v1"
 RECOVERED: Final = "livewarden.operations.origin_recovered.v1"

@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.redisdb import run_script, unless_full
 from worker.streams.slowness import QUICK_SECONDS, SlowPart, slow_prefix
 from worker.turns import SEGMENTS, SEGMENTS_SLOW, URGENT
@@ -32,14 +33,14 @@ QUEUE_OF = {Lane.URGENT: URGENT, Lane.SHARED: SEGMENTS, Lane.SLOW: SEGMENTS_SLOW
 that they do not become more and more while the lane is never empty. What a lost message leaves behind is found when the
 next one is taken (`lacks_message`), or at a segment's deadline."""
 
-ORDER_PREFIX = "lw:lane:order:"
+ORDER_PREFIX = rediskeys.LANE_ORDER.prefix
 """Sorted set for each lane: stream by the time at which its turn begins, in milliseconds of process time that the
 lane's streams held."""
-CLOCK_PREFIX = "lw:lane:clock:"
+CLOCK_PREFIX = rediskeys.LANE_CLOCK.prefix
 """Where on that time the lane's last turn began."""
-_WAITING_PREFIX = "lw:lane:waiting:"
+_WAITING_PREFIX = rediskeys.LANE_WAITING.prefix
 """Sorted set for each stream: segment keys that wait, by when they came. Bounded by the stream's pending segments."""
-_HELD_PREFIX = "lw:lane:held:"
+_HELD_PREFIX = rediskeys.LANE_HELD.prefix
 """Hash for each stream that is not slow: `held_ms`, what it held a process for last, and `turn`, what it owes."""
 
 WAITING_KEPT_SECONDS = 3600

@@ -13,13 +13,14 @@ from typing import Final
 from redis import Redis
 
 from config.rules import CoverageGap
+from worker import rediskeys
 from worker.polling.cursor import StreamState
 from worker.polling.gaps import MISSING, origin_of
 from worker.polling.missing import GONE
 from worker.redisdb import now_ms
 from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, stream_key
 
-BLIND: Final = "lw:streams:blind"
+BLIND: Final = rediskeys.STREAMS_BLIND.name
 """Sorted set by since when, of streams most of whose segments cannot be looked at; `settle` keeps it."""
 
 MAX_MISSING_SHARE: Final = 0.25

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from redis import Redis
 from redis.exceptions import OutOfMemoryError, ResponseError
 
+from worker import rediskeys
 from worker.polling.due import offered
 from worker.polling.poll import BATCH_STREAMS
 from worker.polling.segments import take_overdue
@@ -16,8 +17,8 @@ from worker.trouble import Troubles
 
 _trouble = Troubles(logging.getLogger(__name__))
 
-TICK = "lw:tick"
-RECONCILED = "lw:reconciled"
+TICK = rediskeys.TICK.name
+RECONCILED = rediskeys.RECONCILED.name
 
 TICK_SECONDS = 1.0
 """How often beat ticks."""

@@ -13,15 +13,16 @@ from typing import Any, Self
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.fetching.resource import ByteRange
 from worker.polling.outcome import NewSegment
 from worker.redisdb import run_script
 from worker.streams.coverage import KINDS, coverage_key
 from worker.streams.slowness import SlowPart, slow_key
 
-OVERDUE = "lw:overdue"
-PENDING_PREFIX = "lw:pending:"
-TRIES_PREFIX = "lw:tries:"
+OVERDUE = rediskeys.OVERDUE.name
+PENDING_PREFIX = rediskeys.PENDING.prefix
+TRIES_PREFIX = rediskeys.TRIES.prefix
 
 LEASE_MS = 20_000
 """How long a begun segment is left to its worker: above the hard time limit of a task (18 s), so that nobody else has
@@ -219,7 +220,7 @@ def begin(redis: Redis, stream_id: str, segment_key: str, *, slow_too: bool = Tr
 
 def _trial_keys(stream_id: str) -> list[str]:
     """The trial, the mark of a stream that is known to be quick, the segments that wait for the trial's end."""
-    return [f"lw:trial:{stream_id}", f"lw:quick:{stream_id}", f"lw:parked:{stream_id}"]
+    return [key.of(stream_id) for key in (rediskeys.TRIAL, rediskeys.QUICK, rediskeys.PARKED)]
 
 
 def end_trial(redis: Redis, stream_id: str, *, quick: bool) -> list[str]:

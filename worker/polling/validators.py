@@ -6,12 +6,13 @@ from dataclasses import fields
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.fetching.resource import Validators
 from worker.polling.cursor import Cursor
 from worker.polling.outcome import Doubt
 from worker.redisdb import unless_full
 
-KEPT_SECONDS = 3_600
+KEPT_SECONDS = rediskeys.VALIDATORS.seconds
 """After the last segment of a stream; they are of use while it is listed."""
 
 MAX_CHARACTERS = 256
@@ -22,7 +23,7 @@ _NAMES = frozenset(field.name for field in fields(Validators))
 
 def validators_key(stream_id: str) -> str:
     """Hash: segment key to the validators that its bytes came with, for segments that may still be listed."""
-    return f"lw:validators:{stream_id}"
+    return rediskeys.VALIDATORS.of(stream_id)
 
 
 def keep_validators(redis: Redis, stream_id: str, segment_key: str, validators: Validators) -> None:

@@ -16,21 +16,22 @@ lw:decisions, lw:operations       streams, one field `event`
 from typing import Final
 
 from config.facts import ListedHash, Severity
+from worker import rediskeys
 
-DECISIONS: Final = "lw:decisions"
-FLOODS_DUE: Final = "lw:floods:due"
+DECISIONS: Final = rediskeys.DECISIONS.name
+FLOODS_DUE: Final = rediskeys.FLOODS_DUE.name
 GROUP: Final = "moderators"
 """The consumer group of the desk and of `livewarden queue` alike."""
 
 
 def incidents_key(owner: str) -> str:
     """State of all rules on one stream, or of what `groups_owner` names."""
-    return f"lw:incidents:{owner}"
+    return rediskeys.INCIDENTS.of(owner)
 
 
 def windows_key(stream_id: str) -> str:
     """What the rules that are judged in order remember of a stream."""
-    return f"lw:windows:{stream_id}"
+    return rediskeys.WINDOWS.of(stream_id)
 
 
 def groups_owner(purpose: str) -> str:
@@ -40,32 +41,32 @@ def groups_owner(purpose: str) -> str:
 
 def named_key(incident_id: str) -> str:
     """The streams of a group's incident."""
-    return f"lw:incident:{incident_id}:streams"
+    return rediskeys.INCIDENT_STREAMS.of(incident_id)
 
 
 def flood_key(purpose: str, listed: ListedHash) -> str:
     """The streams on which a hash matched lately."""
-    return f"lw:flood:{purpose}:{listed.list}/{listed.entry}"
+    return rediskeys.FLOOD.of(purpose, f"{listed.list}/{listed.entry}")
 
 
 def incident_key(incident_id: str) -> str:
     """One incident."""
-    return f"lw:incident:{incident_id}"
+    return rediskeys.INCIDENT.of(incident_id)
 
 
 def entries_key(incident_id: str) -> str:
     """The entries of one incident."""
-    return f"lw:incident:{incident_id}:entries"
+    return rediskeys.INCIDENT_ENTRIES.of(incident_id)
 
 
 def open_key(severity: Severity) -> str:
     """Undecided incidents of that severity."""
-    return f"lw:open:{severity}"
+    return rediskeys.OPEN.of(severity)
 
 
 def escalations_key(severity: Severity) -> str:
     """The queue's stream of that severity."""
-    return f"lw:escalations:{severity}"
+    return rediskeys.ESCALATIONS.of(severity)
 
 
 OPEN_KEYS: Final = tuple(open_key(severity) for severity in Severity)

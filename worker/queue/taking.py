@@ -5,7 +5,7 @@ What a person takes is an incident. It is held under a lease, so that one who go
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,11 +14,8 @@ from redis.exceptions import ResponseError
 
 from config.facts import Severity
 from worker.errors import QueueError
-from worker.operations import OPERATIONS
 from worker.queue.keys import (
-    DECISIONS,
     ESCALATION_KEYS,
-    GROUP,
     OPEN_KEYS,
     incident_key,
     open_key,
@@ -212,63 +209,4 @@ def _open_incident(incident_id: str, severity: Severity, fields: dict[str, str],
         holder=fields.get("holder") if lease_ms else None,
         lease_seconds=lease_ms / 1000,
         streams=number("streams") or 1,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupProgress:
-    """How far a consumer group has read a stream."""
-
-    last_delivered_id: str
-    oldest_pending_id: str | None
-    """Delivered and not acknowledged; None if there is none."""
-
-
-def trim_bound(groups: Sequence[GroupProgress]) -> str | None:
-    """The ID below (<) which every group has acknowledged everything; None if there is no group to say so."""
-    if not groups:
-        return None
-    return min((_acknowledged_below(group) for group in groups), key=_order)
-
-
-def _acknowledged_below(group: GroupProgress) -> str:
-    if group.oldest_pending_id is not None and _order(group.oldest_pending_id) <= _order(group.last_delivered_id):
-        return group.oldest_pending_id
-    milliseconds, sequence = _order(group.last_delivered_id)
-    return f"{milliseconds}-{sequence + 1}"
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence or 0)
-
-
-def trim(redis: Redis, *, held_from: Mapping[str, str]) -> int:
-    """Drops the entries that every registered group has acknowledged; gives how many.
-
-    A stream of the queue is left alone until the moderators' group is there; the others until any group is.
-
-    Args:
-        held_from: by stream, the ID from which on (>=) its entries stay in any case.
-    """
-    dropped = 0
-    with store_errors():
-        for key in (*ESCALATION_KEYS, DECISIONS, OPERATIONS):
-            if not redis.exists(key):
-                continue
-            groups: list[dict[str, Any]] = redis.xinfo_groups(key)
-            if key in ESCALATION_KEYS and GROUP not in [group["name"] for group in groups]:
-                continue
-            bound = trim_bound([_progress(redis, key, group) for group in groups])
-            if bound is not None:
-                bound = min(bound, held_from.get(key, bound), key=_order)
-                dropped += int(redis.xtrim(key, minid=bound, approximate=False))
-    return dropped
-
-
-def _progress(redis: Redis, key: str, group: dict[str, Any]) -> GroupProgress:
-    pending: dict[str, Any] = redis.xpending(key, group["name"])
-    oldest = pending["min"]
-    return GroupProgress(
-        last_delivered_id=str(group["last-delivered-id"]), oldest_pending_id=None if oldest is None else str(oldest)
     )

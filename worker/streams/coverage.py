@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.redisdb import run_script
 
 KINDS = ("skipped", "failed", "missed")
@@ -23,7 +24,7 @@ COUNT = "count: "
 
 def coverage_key(stream_id: str) -> str:
     """The stream's ledger in Redis."""
-    return f"lw:coverage:{stream_id}"
+    return rediskeys.COVERAGE.of(stream_id)
 
 
 def entry(kind: str, reason: str) -> str:
@@ -80,8 +81,8 @@ def _whole(fields: Mapping[str, str], field: str) -> int:
 
 def pay_owed(redis: Redis, most: int = 1_000) -> int:
     """Writes what was noted of up to `most` streams when their watch ended into their ledgers; gives their number."""
-    args: list[str | int] = [most, "lw:stream:", coverage_key(""), MISSED_UNREACHABLE, ENDED_UNSAID]
-    return int(run_script(redis, "pay_owed", keys=["lw:streams:owing"], args=args))
+    args: list[str | int] = [most, rediskeys.STREAM.prefix, coverage_key(""), MISSED_UNREACHABLE, ENDED_UNSAID]
+    return int(run_script(redis, "pay_owed", keys=[rediskeys.STREAMS_OWING.name], args=args))
 
 
 def summary(ledger: Mapping[str, str], pending_ms: int, provisional: Provisional | None = None) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
+from worker import rediskeys
 from worker.cloudevent import cloud_event, derived_id, rfc3339
 from worker.fetching.urls import without_query
 
-STREAM_EVENTS: Final = "lw:streams:events"
+STREAM_EVENTS: Final = rediskeys.STREAM_EVENTS.name
 """Stream, one field `event`."""
 
 MAX_EVENTS: Final = 20_000

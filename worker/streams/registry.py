@@ -9,7 +9,9 @@ import secrets
 from redis import Redis
 
 from config.settings import DEFAULT_MAX_STREAMS
+from worker import rediskeys
 from worker.errors import RegistryError, StoreError
+from worker.fetching.urls import without_query
 from worker.operations import OPERATIONS
 from worker.redisdb import ONCE_SECONDS, once_key, run_script
 from worker.streams.changes import Author, Found, change_event
@@ -17,17 +19,17 @@ from worker.streams.coverage import coverage_key
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS, EndReason, ended_event
 from worker.streams.registration import Registration
 
-STREAMS = "lw:streams"
-GENERATIONS = "lw:generations"
+STREAMS = rediskeys.STREAMS.name
+GENERATIONS = rediskeys.GENERATIONS.name
 """The newest watch generation of all streams. It begins at the Unix second of the deployment's first watch and rises by
 one with each, so that neither a stream ID that comes back after its record is gone nor a Redis that was set up anew
 repeats a generation, and with it the ids of events."""
-DUE = "lw:due"
+DUE = rediskeys.DUE.name
 """Sorted set: stream ID by the time of its next poll, in milliseconds of Redis's own clock."""
-DUE_SLOW = "lw:due.slow"
+DUE_SLOW = rediskeys.DUE_SLOW.name
 """Likewise, for streams whose playlists take long (`worker.polling.slowpolls`); a stream is in one of both."""
 
-DUE_NEW = "lw:due.new"
+DUE_NEW = rediskeys.DUE_NEW.name
 """Likewise, for streams whose playlist was never read, where more of them came at once than are polled at once: the
 tick moves some into `DUE`, so that however many are registered, those that are watched keep their polls."""
 
@@ -39,7 +41,7 @@ NEW_AT_ONCE = 25
 """Streams that were never read and are due without waiting in `DUE_NEW`; so many move from there with each tick: half
 a batch of polls, a third of a second of one core. A thousand that are registered at once are all polled in 40 s."""
 
-KEPT_AFTER_END_SECONDS = 7 * 24 * 3600
+KEPT_AFTER_END_SECONDS = rediskeys.STREAM.seconds
 """How long the record of an ended or removed stream can still be read."""
 
 NEVER_READ_KEPT_SECONDS = 600
@@ -58,17 +60,25 @@ REMOVED = "removed"
 """State of a stream that the platform has taken off."""
 
 _OVER = frozenset({REMOVED, "ended"})
+DUES = (DUE, DUE_SLOW, DUE_NEW)
+"""A stream that is watched is in one of them; so is one that has ended by ENDLIST, while its broadcaster may come
+back."""
 _BY_HAND = Author()
+
+
+def is_over(state: str) -> bool:
+    """Whether a stream of that state is not watched any more."""
+    return state in _OVER
 
 
 def stream_key(stream_id: str) -> str:
     """The stream's hash in Redis."""
-    return f"lw:stream:{stream_id}"
+    return rediskeys.STREAM.of(stream_id)
 
 
 def signals_key(stream_id: str) -> str:
     """The stream's signals in Redis: `worker.streams.signals`."""
-    return f"lw:signals:{stream_id}"
+    return rediskeys.SIGNALS.of(stream_id)
 
 
 def watch(
@@ -166,6 +176,7 @@ def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: s
                 NEVER_READ_KEPT_SECONDS,
                 _removal_event(stream_id, found, author),
                 MAX_EVENTS,
+                without_query(found.url),
             ],
         )
         if answer != "changed":

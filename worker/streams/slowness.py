@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from redis import Redis
 
+from worker import rediskeys
 from worker.redisdb import run_script
 
 QUICK_SECONDS = 1.0
@@ -71,7 +72,7 @@ def slow_key(part: SlowPart, stream_id: str) -> str:
 
 def slow_prefix(part: SlowPart) -> str:
     """What precedes the stream's ID in `slow_key`, for scripts."""
-    return f"lw:slow:{part}:"
+    return rediskeys.SLOW.of(part, "")
 
 
 def is_slow(redis: Redis, part: SlowPart, stream_id: str) -> bool:

@@ -13,6 +13,7 @@ from time import monotonic
 import pyarrow as pa
 from redis import Redis
 
+from worker import rediskeys
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import Lease, leased
 from worker.objectstore import UNFINISHED, ObjectStore
@@ -25,8 +26,8 @@ from worker.verdictlog.tables import TABLES, table_in
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
-LEASE = "lw:verdictlog:lease"
-KEPT = "lw:verdictlog:kept"
+LEASE = rediskeys.LOG_LEASE.name
+KEPT = rediskeys.LOG_KEPT.name
 """When the log was last kept, in ms."""
 
 KEEP_EVERY_MS = 300_000

@@ -18,6 +18,7 @@ from typing import Any, Final
 import pyarrow as pa
 from redis import Redis
 
+from worker import rediskeys
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import leased
 from worker.objectstore import ObjectStore
@@ -32,9 +33,9 @@ from worker.verdictlog.tables import OUTCOMES
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
-POSITION: Final = "lw:outcomes:position"
-RECORDED: Final = "lw:outcomes:recorded"
-LEASE: Final = "lw:outcomes:lease"
+POSITION: Final = rediskeys.OUTCOMES_POSITION.name
+RECORDED: Final = rediskeys.OUTCOMES_RECORDED.name
+LEASE: Final = rediskeys.OUTCOMES_LEASE.name
 
 STREAMS: Final = (*ESCALATION_KEYS, DECISIONS, OPERATIONS)
 

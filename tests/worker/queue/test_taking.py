@@ -14,16 +14,14 @@ from config.facts import Severity
 from worker.decisions import decide
 from worker.errors import QueueError, StoreError
 from worker.queue.taking import (
-    GroupProgress,
     Taken,
     check_name,
     follow,
     open_incidents,
     take,
     take_or_wait,
-    trim,
-    trim_bound,
 )
+from worker.queue.trimming import GroupProgress, trim, trim_bound
 from worker.redisdb import connect
 
 CRITICAL, HIGH, REVIEW = (f"lw:escalations:{severity}" for severity in Severity)

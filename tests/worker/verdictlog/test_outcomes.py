@@ -11,7 +11,8 @@ from config.facts import Severity
 from worker.decisions import decide
 from worker.lease import leased
 from worker.objectstore import ObjectStore
-from worker.queue.taking import take, trim
+from worker.queue.taking import take
+from worker.queue.trimming import trim
 from worker.redisdb import now_ms
 from worker.verdictlog import outcomes
 from worker.verdictlog.files import HOUR_MS, folder_of, folders

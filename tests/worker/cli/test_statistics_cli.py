@@ -1,0 +1,35 @@
+"""`livewarden statistics` as somebody types it who writes a transparency report."""
+
+from commandline import livewarden
+from redis import Redis
+from scene import Scene
+
+from config.policy import Policy
+from worker.decisions import decide
+from worker.queue.taking import open_incidents
+
+
+def test_what_was_raised_and_decided_is_counted_by_day(redis: Redis, redis_url: str, policy: Policy):
+    """A report of last quarter cannot be written from keys that are gone."""
+    environment = {"LIVEWARDEN_REDIS_URL": redis_url}
+    empty = livewarden("statistics", environment=environment)
+    assert (empty.status, empty.out) == (0, "Nothing was counted of live streams in 7 days.\n")
+    scene = Scene(redis=redis, policy=policy)
+    for stream_id in ("one", "two"):
+        scene.settle(stream_id, scene.hits([1_000], lists=["known"]))
+    incident, _ = open_incidents(redis)
+    decide(redis, incident.incident_id, "harmless", by="kim", note="a puppet", deployment="test")
+    (day,) = livewarden("statistics", "--json", environment=environment).records
+    assert (day["purpose"], day["streams"], day["moderated_seconds"]) == ("live", 0, 0.0)
+    assert day["raised"] == [{"rule": "known", "severity": "critical", "count": 2}]
+    assert day["raised_list"] == [{"list": "known", "severity": "critical", "count": 2}]
+    assert day["decided"] == [{"rule": "known", "severity": "critical", "outcome": "harmless", "count": 1}]
+    shown = livewarden("statistics", environment=environment)
+    assert day["date"] in shown.out
+    assert "harmless" in shown.out
+
+
+def test_days_beyond_those_that_are_kept_are_refused(redis_url: str):
+    """Whoever asks for two years must not take what comes for all of it."""
+    ran = livewarden("statistics", "--days", "401", environment={"LIVEWARDEN_REDIS_URL": redis_url})
+    assert ran.status == 2

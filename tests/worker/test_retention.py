@@ -1,0 +1,234 @@
+"""Nothing grows for ever: what streams leave behind is gone after its life, and what people need outlives it."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from hls_origin import LiveOrigin, segment_bytes
+from redis import Redis
+from redis_clock import ServerWithClock, server_with_clock
+from scene import Scene
+
+from config.facts import Severity
+from config.policy import Policy
+from worker.bank.people import forget_past
+from worker.decisions import decide
+from worker.fetching.fetch import Fetcher
+from worker.fetching.origins import AllowedOrigins
+from worker.operations import OPERATIONS
+from worker.polling.poll import poll_due
+from worker.polling.segments import pending_key
+from worker.queue.keys import DECISIONS, incident_key, incidents_key
+from worker.queue.taking import open_incidents
+from worker.queue.trimming import trim
+from worker.redisdb import connect
+from worker.rediskeys import DAY, DAY_TOTALS, ONCE, SWEPT, Key, key_of
+from worker.retention import give_lives
+from worker.status import show
+from worker.streams.coverage import coverage_key, pay_owed
+from worker.streams.events import STREAM_EVENTS
+from worker.streams.registration import register
+from worker.streams.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
+from worker.streams.totals import totals
+
+STREAMS_WATCHED = 1_000
+TOKEN = "signature=s3cret"
+
+
+@pytest.fixture
+def server(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> Iterator[ServerWithClock]:
+    with server_with_clock(tmp_path / "server", ci_or_skip) as running:
+        yield running
+
+
+def look_after(redis: Redis) -> None:
+    """All that upkeep does about what is over, for as long as there is something to do."""
+    while pay_owed(redis):
+        pass
+    for _ in range(2):  # what it gives a life in the first round may keep something else from one
+        while give_lives(redis) or redis.get(SWEPT.name) != "0":
+            pass
+    while redis.zcard(STREAMS) and forget_gone(redis):
+        pass
+    forget_past(redis)
+    trim(redis, held_from={})
+
+
+def all_keys(redis: Redis) -> dict[str, Key]:
+    """Every key, by the pattern of the table that it belongs to."""
+    names = [str(name) for name in redis.scan_iter(count=1_000)]
+    found = {name: key_of(name) for name in names}
+    assert not [name for name, key in found.items() if key is None]
+    return {name: key for name, key in found.items() if key is not None}
+
+
+def of_streams(redis: Redis) -> list[str]:
+    return sorted(name for name, key in all_keys(redis).items() if "{stream}" in key.pattern)
+
+
+@pytest.mark.timeout(240)
+def test_a_thousand_streams_leave_nothing_but_what_the_table_says(
+    server: ServerWithClock, origin: LiveOrigin, policy: Policy
+) -> None:
+    """10,000 streams a day would otherwise fill Redis within a year, and moderation would stop."""
+    origin.add("0.ts", segment_bytes(card=False))
+    every = ids = [f"s{number}" for number in range(STREAMS_WATCHED)]
+    for stream_id in ids:
+        origin.bodies[f"/live/{stream_id}.m3u8"] = origin.playlist_text()
+    fetcher = Fetcher(AllowedOrigins.parse([origin.host]))
+    with connect(server.url) as redis, closing(fetcher):
+
+        def poll_all(state: str) -> None:
+            while others := [one for one in ids if redis.hget(stream_key(one), "state") != state]:
+                redis.zrem(DUE_NEW, *others)
+                redis.zadd(DUE, dict.fromkeys(others, 0))
+                poll_due(redis, fetcher, height_pixels=360, send=lambda *_: None)
+
+        for stream_id in ids:
+            url = origin.url.replace("index.m3u8", f"{stream_id}.m3u8?{TOKEN}")
+            watch(redis, register(stream_id, url, url_template="", legal_basis=""))
+        poll_all("live")
+        scene = Scene(redis=redis, policy=policy)
+        for number, stream_id in enumerate(ids):
+            (key,) = redis.hkeys(pending_key(stream_id))
+            hits = scene.hits([1_000], lists=["known"]) if number < 30 else ()
+            scene.settle_pending(stream_id, str(key), hits)
+        opened = [one.incident_id for one in open_incidents(redis)]
+        for incident_id in opened[1:]:
+            decide(redis, incident_id, "csea_apparent", by="kim", deployment="test")
+        undecided = opened[0]
+        look_after(redis)
+        assert all(redis.exists(coverage_key(one), stream_key(one)) == 2 for one in ids)
+        assert all(redis.ttl(coverage_key(one)) == redis.ttl(stream_key(one)) == -1 for one in ids)
+
+        for stream_id in ids[::2]:
+            unwatch(redis, stream_id)
+        ids = ids[1::2]
+        for stream_id in ids:
+            origin.bodies[f"/live/{stream_id}.m3u8"] += b"#EXT-X-ENDLIST\n"
+        poll_all("ended")
+        server.set_ahead(600)
+        while redis.zcard(DUE):  # for five minutes after ENDLIST a broadcaster may come back
+            poll_due(redis, fetcher, height_pixels=360, send=lambda *_: None)
+        look_after(redis)
+        lasting = [
+            name
+            for name, key in all_keys(redis).items()
+            if key.seconds and not 0 < redis.ttl(name) <= key.seconds
+            if name not in {incident_key(undecided), incidents_key(redis.hget(incident_key(undecided), "stream_id"))}
+        ]
+        assert lasting == []
+        texts = [str(redis.hgetall(stream_key(stream_id))) for stream_id in ("s0", "s1")]
+        assert [TOKEN in text for text in texts] == [False, False]
+        assert all('"seen":[]' in text for text in texts)
+        kept_bytes = sum(redis.memory_usage(name) for name in (stream_key("s0"), coverage_key("s0")))
+        assert kept_bytes < 2_000  # 10,000 streams a day, of a week: 140 MB
+
+        elapsed_ms = sum(int(redis.hget(coverage_key(one), "elapsed")) for one in every)
+
+        server.set_ahead(31 * DAY)
+        look_after(redis)
+        owner = redis.hget(incident_key(undecided), "stream_id")
+        assert of_streams(redis) == [incidents_key(owner)]
+        assert not redis.exists(STREAMS)
+        kept = sorted(name for name in redis.scan_iter("lw:incident:*") if name.count(":") == 2)
+        assert kept == sorted(incident_key(one) for one in opened)
+        assert [redis.xlen(key) for key in (DECISIONS, OPERATIONS, STREAM_EVENTS)] == [0, 0, 0]
+        # What a report needs is there still.
+        (day,) = totals(redis, days=40)
+        assert (day.streams, day.seconds["elapsed"]) == (STREAMS_WATCHED, elapsed_ms / 1000)
+        assert day.counts["decided"] == (
+            {"rule": "known", "severity": "critical", "outcome": "csea_apparent", "count": len(opened) - 1},
+        )
+        assert sum(int(row["count"]) for row in day.counts["raised"]) == len(opened)
+
+        decide(redis, undecided, "harmless", by="kim", note="a puppet", deployment="test")
+        server.set_ahead(31 * DAY + 401 * DAY)
+        look_after(redis)
+        server.set_ahead(31 * DAY + 432 * DAY)
+        look_after(redis)
+        left = all_keys(redis)
+        assert [name for name, key in left.items() if key.seconds and key not in (DAY_TOTALS, ONCE)] == []
+
+
+def test_what_an_older_version_left_without_a_life_goes(redis: Redis) -> None:
+    """Deployments that are upgraded have years of it."""
+    redis.hset(coverage_key("gone"), "elapsed", 1)
+    redis.hset(stream_key("ended"), mapping={"state": "ended", "stream_id": "ended"})
+    redis.hset(coverage_key("watched"), "elapsed", 1)
+    watch(redis, register("watched", "https://origin.example/x.m3u8", url_template="", legal_basis=""))
+    redis.expire(coverage_key("watched"), 60)
+    look_after(redis)
+    assert redis.ttl(coverage_key("gone")) > 0
+    assert redis.ttl(stream_key("ended")) > 0
+    assert redis.ttl(coverage_key("watched")) == redis.ttl(stream_key("watched")) == -1
+
+
+def test_a_canary_that_nobody_decides_is_gone_in_a_month(redis: Redis, policy: Policy) -> None:
+    """A canary each minute would leave half a million incidents a year."""
+    watch(redis, register("canary", "https://origin.example/x.m3u8", purpose="canary", url_template="", legal_basis=""))
+    scene = Scene(redis=redis, policy=policy)
+    scene.settle("canary", scene.hits([1_000], lists=["known"], purpose="canary"), purpose="canary")
+    (incident,) = [name for name in redis.scan_iter("lw:incident:*") if name.count(":") == 2]
+    assert 0 < redis.ttl(incident) <= 30 * DAY
+    unwatch(redis, "canary")
+    look_after(redis)
+    assert 0 < redis.ttl(incidents_key("canary")) <= 30 * DAY
+
+
+def test_an_incident_that_goes_on_for_days_keeps_its_newest_entries(redis: Redis, policy: Policy) -> None:
+    """A stream that shows known material all day would add an entry each half minute, for ever."""
+    scene = Scene(redis=redis, policy=policy)
+    scene.raise_incident("s", Severity.REVIEW)
+    (incident,) = open_incidents(redis)
+    entries = f"{incident_key(incident.incident_id)}:entries"
+    for number in range(99):
+        redis.rpush(entries, f"lw:escalations:review 1-{number}")
+    scene.rise("s", Severity.CRITICAL)
+    assert redis.llen(entries) == 100
+    assert redis.lindex(entries, -1).startswith("lw:escalations:critical ")
+
+
+def test_entries_of_decided_incidents_go_while_an_older_one_waits(redis: Redis, policy: Policy) -> None:
+    """One incident that nobody can judge must not keep all that came after it in memory."""
+    scene = Scene(redis=redis, policy=policy)
+    for stream_id in ("waits", "decided"):
+        scene.settle(stream_id, scene.hits([1_000], lists=["known"]))
+    by_stream = {one.stream_id: one.incident_id for one in open_incidents(redis)}
+    key = "lw:escalations:critical"
+    redis.xreadgroup("moderators", "kim", {key: ">"})
+    decide(redis, by_stream["decided"], "csea_apparent", by="kim", deployment="test")
+    redis.xreadgroup("moderators", "kim", {key: ">"})
+    (closed,) = [entry for entry, fields in redis.xrange(key) if "closed.v1" in fields["event"]]
+    redis.xack(key, "moderators", closed)
+    trim(redis, held_from={})
+    left = [json.loads(fields["event"])["subject"] for _, fields in redis.xrange(key)]
+    assert left == ["waits"]
+
+
+def test_decisions_stay_for_a_month_whoever_has_read_them(server: ServerWithClock, policy: Policy) -> None:
+    """A platform whose reader was set up late, or lost what it read, finds them all."""
+    with connect(server.url) as redis:
+        scene = Scene(redis=redis, policy=policy)
+        scene.settle("s", scene.hits([1_000], lists=["known"]))
+        (incident,) = open_incidents(redis)
+        decide(redis, incident.incident_id, "csea_apparent", by="kim", deployment="test")
+        redis.xgroup_create(DECISIONS, "platform", id="0")
+        ((_, ((entry, _),)),) = redis.xreadgroup("platform", "one", {DECISIONS: ">"})
+        redis.xack(DECISIONS, "platform", entry)
+        for days, there in ((0, 1), (29, 1), (31, 0)):
+            server.set_ahead(days * DAY)
+            trim(redis, held_from={})
+            assert redis.xlen(DECISIONS) == there, days
+
+
+def test_a_url_without_its_token_is_what_an_ended_stream_shows(redis: Redis) -> None:
+    """Signed tokens outlive the stream, and whoever reads Redis's disk could use them."""
+    watch(redis, register("s", f"https://origin.example/x.m3u8?{TOKEN}", url_template="", legal_basis=""))
+    assert redis.hget(stream_key("s"), "url") == f"https://origin.example/x.m3u8?{TOKEN}"
+    unwatch(redis, "s")
+    assert redis.hget(stream_key("s"), "url") == "https://origin.example/x.m3u8"
+    assert show(redis, "s")["state"] == "removed"

@@ -1,0 +1,1 @@
+"""Generators of documents: each prints one, and a test holds the file to it."""

@@ -1,0 +1,50 @@
+"""Prints docs/redis-keys.md: `python -m tools.redis_keys > docs/redis-keys.md`."""
+
+from worker.rediskeys import DAY, HOUR, KEYS, MINUTE, Key
+
+HEAD = """\
+# What livewarden keeps in Redis
+
+Made from `worker/rediskeys.py` by `python -m tools.redis_keys`. A *life* is Redis's own (`EXPIRE`): it counts from when
+the key was last written, where nothing else is said. What has none is bounded otherwise. Keys of a stream have no life
+while it is watched. A worker walks over all keys, and gives a life to those that should have one: an older version's,
+or somebody else's.
+
+`read by` names the users of [redis-users.md](redis-users.md). Beside these keys there are Celery's: the queues
+`control`, `segments` and their like, `unacked*` and `_kombu.*`, all bounded by what waits, and `intake`, into which
+platforms write.
+
+No key holds a picture, or what a picture could be made from: of pictures there are PDQ hashes, and 16 block means of
+the last one (`lw:gate`). Pending segments and records of watched streams have URLs with their query, where signed
+tokens may be; it goes when the segment is settled and the watch ends. `lw:bank:*` has hashes of the lists: treat
+Redis's disk as you treat these.
+
+| key | type | holds | bound | life | read by |
+|---|---|---|---|---|---|
+"""
+
+
+def main() -> None:
+    print(document(), end="")
+
+
+def document() -> str:
+    """The whole document, as Markdown."""
+    return HEAD + "".join(f"{_row(key)}\n" for key in KEYS.values())
+
+
+def _row(key: Key) -> str:
+    life = " ".join(part for part in (_told(key.seconds), key.life) if part) if key.seconds else "-"
+    return f"| `{key.pattern}` | {key.type} | {key.holds} | {key.bound} | {life} | {', '.join(key.read_by)} |"
+
+
+def _told(seconds: int) -> str:
+    """A life in its largest whole unit."""
+    for unit, name in ((DAY, "days"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds % unit == 0:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""`livewarden statistics`: what was watched, raised and decided on each day."""
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from config.environment import load_settings
+from worker.cli.options import Json
+from worker.redisdb import connect
+from worker.streams.totals import KEPT_DAYS, totals
+
+
+def statistics(
+    days: Annotated[
+        int, typer.Option(min=1, max=KEPT_DAYS, help=f"How many days, with today; {KEPT_DAYS} are kept.")
+    ] = 7,
+    purpose: Annotated[str, typer.Option(help="live, drill or canary.")] = "live",
+    as_json: Json = False,
+) -> None:
+    """Show what was watched, raised and decided on each day (UTC), also of streams whose records are gone."""
+    settings = load_settings(os.environ)
+    found = [one for one in totals(connect(settings.redis_url.get_secret_value()), days=days) if one.purpose == purpose]
+    if as_json:
+        for one in found:
+            sys.stdout.write(json.dumps(one.to_data()) + "\n")
+        return
+    if not found:
+        typer.echo(f"Nothing was counted of {purpose} streams in {days} days.")
+        return
+    from worker.cli.statisticsview import print_totals
+
+    print_totals(found)

@@ -1,0 +1,95 @@
+"""What bounds the streams of events: what every group has acknowledged goes, and what is old goes in any case."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis import Redis
+
+from worker import rediskeys
+from worker.operations import OPERATIONS
+from worker.queue.keys import DECISIONS, ESCALATION_KEYS, GROUP
+from worker.redisdb import now_ms, run_script, store_errors
+from worker.streams.events import STREAM_EVENTS
+
+KEPT_DAYS: Final = 30
+"""Of events. An incident that waits longer stays, and so does its newest event; a group that has not read its entries
+by then has lost them, which `doctor` warns of long before."""
+
+MAX_OPERATIONS: Final = 50_000
+"""Events of operators, some 50 MB, of which the oldest go: what a stream does may be published often."""
+
+LOOKED_AT_TO_DROP: Final = 200
+"""Entries of each of the queue's streams, by each call, which comes every 2 s."""
+
+_NO_ENTRY: Final = f"{2**63}-0"
+"""Above every ID."""
+
+TRIMMED: Final = rediskeys.TRIMMED.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupProgress:
+    """How far a consumer group has read a stream."""
+
+    last_delivered_id: str
+    oldest_pending_id: str | None
+    """Delivered and not acknowledged; None if there is none."""
+
+
+def trim_bound(groups: Sequence[GroupProgress]) -> str | None:
+    """The ID below (<) which every group has acknowledged everything; None if there is no group to say so."""
+    if not groups:
+        return None
+    return min((_acknowledged_below(group) for group in groups), key=_order)
+
+
+def _acknowledged_below(group: GroupProgress) -> str:
+    if group.oldest_pending_id is not None and _order(group.oldest_pending_id) <= _order(group.last_delivered_id):
+        return group.oldest_pending_id
+    milliseconds, sequence = _order(group.last_delivered_id)
+    return f"{milliseconds}-{sequence + 1}"
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+def trim(redis: Redis, *, held_from: Mapping[str, str], full: bool = False) -> int:
+    """Drops what is older than `KEPT_DAYS`, and before that what every registered group has acknowledged; gives how
+    many entries that were.
+
+    A stream of the queue keeps its entries until the moderators' group is there; the others until any group is.
+    Decisions and platforms' events stay their time, whoever has read them, but where Redis is full decisions go too.
+
+    Args:
+        held_from: by stream, the ID from which on (>=) its entries stay in any case.
+        full: Redis has no room.
+    """
+    dropped = 0
+    with store_errors():
+        oldest = f"{now_ms(redis) - KEPT_DAYS * 24 * 3_600_000}-0"
+        for key in (*ESCALATION_KEYS, DECISIONS, OPERATIONS, STREAM_EVENTS):
+            if not redis.exists(key):
+                continue
+            groups: list[dict[str, Any]] = redis.xinfo_groups(key)
+            lacks_moderators = key in ESCALATION_KEYS and GROUP not in [group["name"] for group in groups]
+            stays = key == STREAM_EVENTS or (key == DECISIONS and not full)
+            bound = None if lacks_moderators or stays else trim_bound([_progress(redis, key, one) for one in groups])
+            bound = max(oldest, bound or oldest, key=_order)
+            held = held_from.get(key, _NO_ENTRY)
+            dropped += int(redis.xtrim(key, minid=min(bound, held, key=_order), approximate=False))
+            if key in ESCALATION_KEYS and not lacks_moderators:
+                args: list[str | int] = [held, LOOKED_AT_TO_DROP]
+                dropped += int(run_script(redis, "drop_acknowledged", keys=[key, TRIMMED], args=args))
+        dropped += int(redis.xtrim(OPERATIONS, maxlen=MAX_OPERATIONS, approximate=False))
+    return dropped
+
+
+def _progress(redis: Redis, key: str, group: dict[str, Any]) -> GroupProgress:
+    pending: dict[str, Any] = redis.xpending(key, group["name"])
+    oldest = pending["min"]
+    return GroupProgress(
+        last_delivered_id=str(group["last-delivered-id"]), oldest_pending_id=None if oldest is None else str(oldest)
+    )

@@ -1,0 +1,108 @@
+"""Totals of each day (UTC by Redis's clock), kept for 400 days: what a transparency report needs when streams, ledgers
+and incidents are long gone.
+
+A hash a day, which scripts add to (`add_today` in worker/lua/common.lua), of `<purpose> <what>` to numbers:
+
+    live streams                         streams of which something was listed that day, each once
+    live ms moderated                    milliseconds added to ledgers, as `worker.streams.coverage` names them
+    live raised RULE SEVERITY            incidents raised, by the severity that they had then
+    live raised-list LIST SEVERITY       likewise, once for each list that they matched
+    live decided RULE SEVERITY OUTCOME   decisions; `decided-list` likewise
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Self
+
+from redis import Redis
+
+from worker import rediskeys
+from worker.redisdb import now_ms, store_errors
+from worker.streams.coverage import KINDS
+
+KEPT_DAYS = rediskeys.DAY_TOTALS.seconds // rediskeys.DAY
+
+_EPOCH = date(1970, 1, 1)
+_COLUMNS = {
+    "raised": ("rule", "severity"),
+    "raised-list": ("list", "severity"),
+    "decided": ("rule", "severity", "outcome"),
+    "decided-list": ("list", "severity", "outcome"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayTotals:
+    """What was counted on one day of the streams of one purpose."""
+
+    day: date
+    purpose: str
+    streams: int
+    seconds: Mapping[str, float]
+    """`elapsed`, `moderated`, `unhashable`, and `<kind>: <reason>`."""
+    counts: Mapping[str, tuple[Mapping[str, str | int], ...]]
+    """By `raised`, `raised-list`, `decided` and `decided-list`: what was counted, and `count`."""
+
+    @classmethod
+    def of(cls, day: date, purpose: str, fields: Mapping[str, int]) -> Self:
+        """Of the day's fields that begin with this purpose, which is left out. What is none of ours is passed over."""
+        seconds = {name.removeprefix("ms "): ms / 1000 for name, ms in fields.items() if name.startswith("ms ")}
+        counts: dict[str, list[Mapping[str, str | int]]] = {what: [] for what in _COLUMNS}
+        for name, count in sorted(fields.items()):
+            what, *parts = name.split(" ")
+            if what in _COLUMNS and len(parts) == len(_COLUMNS[what]):
+                counts[what].append(dict(zip(_COLUMNS[what], parts, strict=True)) | {"count": count})
+        return cls(
+            day=day,
+            purpose=purpose,
+            streams=fields.get("streams", 0),
+            seconds=dict(sorted(seconds.items())),
+            counts={what: tuple(found) for what, found in counts.items()},
+        )
+
+    def kind_seconds(self, kind: str) -> float:
+        """All of `skipped`, `failed` or `missed`."""
+        return sum(value for name, value in self.seconds.items() if name.startswith(f"{kind}: "))
+
+    def to_data(self) -> dict[str, Any]:
+        """As `livewarden statistics --json` prints it."""
+        return {
+            "date": self.day.isoformat(),
+            "purpose": self.purpose,
+            "streams": self.streams,
+            "elapsed_seconds": self.seconds.get("elapsed", 0.0),
+            "moderated_seconds": self.seconds.get("moderated", 0.0),
+            **{f"{kind}_seconds": self.kind_seconds(kind) for kind in KINDS},
+            "reasons": {name: value for name, value in self.seconds.items() if name.startswith(KINDS)},
+            **{what.replace("-", "_"): list(found) for what, found in self.counts.items()},
+        }
+
+
+def totals(redis: Redis, *, days: int) -> Iterator[DayTotals]:
+    """The last `days` days with today, the newest first, of each purpose that has any.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        today = datetime.fromtimestamp(now_ms(redis) / 1000, UTC).date()
+        for ago in range(days):
+            day = today - timedelta(days=ago)
+            record = redis.hgetall(rediskeys.DAY_TOTALS.of(str((day - _EPOCH).days)))
+            for purpose in ("live", "drill", "canary"):
+                fields = _fields(record, f"{purpose} ")
+                if fields:
+                    yield DayTotals.of(day, purpose, fields)
+
+
+def _fields(record: Mapping[Any, Any], prefix: str) -> Counter[str]:
+    named = {str(name): str(value) for name, value in record.items()}
+    return Counter(
+        {
+            name.removeprefix(prefix): int(value)
+            for name, value in named.items()
+            if name.startswith(prefix) and value.removeprefix("-").isdecimal()
+        }
+    )
