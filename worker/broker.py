@@ -95,7 +95,9 @@ class Channel(redis.Channel):
             raise
         except Exception as error:
             # Without its text, which quotes what came.
-            _log.error("a message in Celery's queues is dropped: %s: expected one of our tasks", type(error).__name__)
+            kind = type(error).__name__
+            text = "a message in Celery's queues is dropped: %s: expected one of our tasks"
+            _trouble.met(f"dropped {kind}", text, kind, level=logging.ERROR)
             # Delivered, as far as kombu knows: it would hold one of the worker's places, and come again.
             for tag in self._unacknowledged():
                 if tag not in before:

@@ -43,6 +43,7 @@ from worker.verdicts.gate import GateState
 _log = logging.getLogger(__name__)
 _not_fetched, _decoder_died, _not_sampled = Troubles(_log), Troubles(_log), Troubles(_log)
 """Each by stream."""
+_full = Troubles(_log)
 
 MAX_LOSSES = 8
 """Beginnings that never ended, after which a segment is closed as `failed: worker_lost`: nothing loops for ever."""
@@ -196,7 +197,7 @@ def _unless_refused(stream_id: str) -> Iterator[None]:
     except (OutOfMemoryError, OperationalError) as error:
         if not isinstance(error, OutOfMemoryError) and not isinstance(error.__cause__, OutOfMemoryError):
             raise
-        _log.warning("stream %s: segments that waited are sent later: Redis is full", stream_id)
+        _full.met("full", "stream %s: segments that waited are sent later: Redis is full", stream_id)
 
 
 def _hand_over(process: Process, stream_id: str, begun: Begun, pass_on: PassOn) -> None:

@@ -210,7 +210,8 @@ class Follower:
             bank = in_force(deployed, folder).bank
             bank.match(_ANY)  # what is made at the first match is made here, so that no picture waits for it
         for name in set(deployed.stale) - set(self._stale):
-            _log.warning("hash list %s is stale: its source was not read again in time", name)
+            # In each process; operators have an event of it, which is logged once.
+            _log.debug("hash list %s is stale: its source was not read again in time", name)
         self._stale = deployed.stale
         self._base, self._folder = deployed.bank, folder
         degraded = (*deployed.degraded, *folder.degraded)

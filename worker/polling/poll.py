@@ -210,4 +210,5 @@ class _Batch:
         try:
             note_error(self._redis, taken)
         except ResponseError:
-            _log.warning("stream %s: its record cannot be written; it is polled again after its lease", taken.stream_id)
+            text = "stream %s: its record cannot be written; it is polled again after its lease"
+            _trouble.met(f"{taken.stream_id} record", text, taken.stream_id)
