@@ -67,6 +67,7 @@ class Asked:
             scores=dict(sample.scores),
             grounds=grounds,
             frames=frames,
+            pdq=sample.pdq,
         )
 
     def holds(self, condition: Condition) -> bool:

@@ -58,6 +58,15 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SegmentSource:
+    """Where a segment was fetched, for whoever looks for it at its origin or in a recording."""
+
+    uri: str
+    """Without user, query and fragment, where tokens are; empty: unknown."""
+    media_sequence: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ListMatch:
     """A picture is near one on a hash list."""
 
@@ -75,6 +84,12 @@ class ListMatch:
     """Of the list, when the match was found; empty where nobody said."""
     tags: tuple[str, ...] = ()
     """What the list's source says of the entry."""
+    source: str = ""
+    """Who gave the list, such as NCMEC; empty where nobody said."""
+    category: str = ""
+    """Of all that is on the list; likewise."""
+    max_distance: int | None = None
+    """Up to which (<=) the list matches; None where nobody said."""
     allowed: bool = False
     """A lead found this very picture harmless: the match calls for no more than a review, and interrupts nothing."""
 
@@ -103,6 +118,8 @@ class StreamFacts:
     """The platform's own notes: JSON values."""
     signals: Mapping[str, float] = field(default_factory=dict)
     """What the platform reports of it, by name: numbers such as viewers' reports, that change while it is live."""
+    state: str = ""
+    """As the registry had it: live, stalled, ended, and so on; empty: unknown. Rules do not see it."""
 
     @property
     def drill(self) -> bool:
@@ -127,6 +144,8 @@ class SampleFacts:
     """By "<model>/<label>"; empty where no classifier ran."""
     looked_at: bool = True
     """It had its classifier turn; those that had none do not thin out the shares that rules ask for."""
+    pdq: str = field(default="", repr=False)
+    """64 hex digits; empty: unhashable, or unknown. For events alone: rules do not see it, and logs must not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +195,8 @@ class SegmentFacts:
     coverage: Coverage = Coverage()
     silent: frozenset[ListedHash] = frozenset()
     """Hashes in quarantine when it ended, and such as flooded: windows do not count what matched them."""
+    source: SegmentSource | None = None
+    """None: unknown."""
 
     @property
     def place(self) -> Place:
@@ -204,6 +225,10 @@ class Hit:
     """Of a rule that is judged in order: key of the sample's segment, which may be another than the one that ended."""
     ordinal: int | None = None
     """Likewise: the sample's number in capture order. Only differences count; those of other epochs are far away."""
+    pdq: str = field(default="", repr=False)
+    """The sample's, 64 hex digits; empty: unhashable, or unknown."""
+    source: SegmentSource | None = None
+    """Of the sample's segment, if that may be another than the one that ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,7 +104,7 @@ def judge_in_order(
         for sample in sorted(one.samples, key=lambda sample: sample.capture_ms):
             around, ordinal = memory.next(sample, one)
             evaluation = policy.evaluate(one.stream, sample, around)
-            hits += [replace(hit, segment=one.key, ordinal=ordinal) for hit in evaluation.hits]
+            hits += [replace(hit, segment=one.key, source=one.source, ordinal=ordinal) for hit in evaluation.hits]
             problems.update(evaluation.problems)
     return Judgement(
         hits=tuple(hits),

@@ -16,7 +16,7 @@ from worker.policy.judging import Judging
 from worker.polling.due import no_video_mark
 from worker.polling.hls import rendition_of
 from worker.polling.outcome import SHORT_EXTINF
-from worker.polling.segments import SegmentRecord, series_of
+from worker.polling.segments import SegmentRecord, series_of, source_of
 from worker.process import Process
 from worker.redisdb import now_ms, run_script
 from worker.softlimit import soft_limit
@@ -38,7 +38,7 @@ GATE_KEPT_SECONDS = rediskeys.GATE.seconds
 
 def close_unseen(process: Process, judging: Judging, stream_id: str, record: SegmentRecord, reason: str) -> None:
     """Closes a segment of which nothing was seen."""
-    facts = stream_facts(process.redis, stream_id, purpose=record.purpose)
+    facts = stream_facts(process.redis, stream_id, purpose=record.purpose, generation=record.generation)
     share = LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={reason: record.duration_ms})
     mark = no_video_mark(record.generation, rendition_of(record.key)) if reason in _NO_VIDEO_REASONS else None
     _close(process, judging, record, share, _occasion(process, judging, facts, record), no_video=mark)
@@ -103,6 +103,7 @@ def _commit(
             series=series_of(record.generation, record.epoch),
             capture_ms=record.capture_ms,
             stream=occasion.stream,
+            source=occasion.source,
             samples=tuple(sample.facts for sample in samples),
             coverage=Coverage.of_ms(
                 segment_ms=record.duration_ms,
@@ -201,6 +202,7 @@ def _occasion(
         versions=process.versions(judging, lists, drill=facts.drill),
         degraded=degraded,
         listed_ms=record.admitted_ms or None,
+        source=source_of(record.key, record.url),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from config.schemas import check_event
+from config.schemas import check_event, data_schema
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -29,6 +29,7 @@ def cloud_event(
         "type": str(kind),
         "time": _instant(now_ms),
         "datacontenttype": "application/json",
+        "dataschema": data_schema(kind),
     }
     if subject is not None:
         attributes["subject"] = subject

@@ -83,6 +83,7 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
         closing = escalation_closed(found.newest, outcome=judged, deployment=deployment, now_ms=now, named=named)
         made = decision_made(
             incident,
+            newest=found.newest,
             stream_id=found.stream_id,
             deployment=deployment,
             outcome=judged,

@@ -150,7 +150,7 @@ def _moderate(
         return
     _not_fetched.over(stream_id, "stream %s: its segments can be fetched again", stream_id)
     _end_trial(process, stream_id, begun, pass_on, quick=True)
-    facts = stream_facts(process.redis, stream_id, purpose=record.purpose)
+    facts = stream_facts(process.redis, stream_id, purpose=record.purpose, generation=record.generation)
     gate, stuck, now = _before_judging(process.redis, stream_id, record, list(judging.models(drill=True)))
     try:
         with pace.decoding():

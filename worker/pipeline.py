@@ -236,6 +236,7 @@ class Pipeline:
             reason=str(frame.reason),
             pdq_quality=pdq.quality,
             matches=matches,
+            pdq=pdq.hex if pdq.hashable else "",
         )
         if frame.replaced:
             scores, looked_at = _NO_SCORES, False
@@ -257,7 +258,7 @@ class Pipeline:
             keyframe=frame.keyframe,
             width=frame.picture.width,
             height=frame.picture.height,
-            pdq=pdq.hex if pdq.hashable else None,
+            pdq=facts.pdq or None,
             pdq_quality=pdq.quality,
             variants=variants,
             matches=matches,

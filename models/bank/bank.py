@@ -18,6 +18,7 @@ from models.bank.content import Content
 from models.bank.delta import Delta
 from models.bank.entries import Entry, HashKind, ListSpec, Variant
 from models.bank.flat import Words, search, words_of
+from models.bank.index import MAX_DISTANCE
 from models.bank.snapshot import Snapshot
 from models.errors import BankError, UnhashableError
 from models.pdq import MIN_QUALITY, PdqHash
@@ -52,6 +53,12 @@ class Match:
     """When in that video."""
     variant: Variant | None = None
     """The transformed picture that matched; None: the picture as it is."""
+    source: str = ""
+    """Who gave the list."""
+    category: str = ""
+    """Of all that is on the list."""
+    max_distance: int = MAX_DISTANCE
+    """Up to which (<=) the list matches."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -217,6 +224,7 @@ class Bank:
                     break
 
     def _matched(self, name: str, entry: Entry, distance: int, variant: Variant | None) -> Match:
+        spec = self.specs[name]
         return Match(
             list=name,
             entry=entry.entry,
@@ -226,6 +234,9 @@ class Bank:
             video=entry.video,
             seconds=entry.seconds,
             variant=variant,
+            source=spec.source,
+            category=spec.category,
+            max_distance=spec.max_distance,
         )
 
     def _nearest(self, matches: Iterable[Match]) -> tuple[Match, ...]:

@@ -2,12 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
 
 from config.errors import SchemaError
-from config.schemas import SCHEMAS, check_event, schema
+from config.schemas import SCHEMAS, check_event, data_schema, objects, schema, strict
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -16,6 +18,40 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 def test_schema_is_one(name: str) -> None:
     """A platform could not use the schema to check what it reads."""
     Draft202012Validator.check_schema(schema(name))
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_readers_survive_added_fields_and_we_add_none_by_mistake(name: str) -> None:
+    """A platform's checks would refuse the events of the next version, or a mistake of ours reach a platform.
+
+    So a file closes no object (no `"additionalProperties": false`): what is published is closed by `strict`.
+    """
+    for_readers, ours = list(objects(schema(name))), list(objects(strict(schema(name))))
+    assert len(for_readers) == len(ours) > 1
+    assert not [part for part in for_readers if part.get("additionalProperties") is False]
+    assert not [part for part in ours if "additionalProperties" not in part]
+
+
+@pytest.mark.parametrize("kind", [kind for name in SCHEMAS for kind in schema(name)["properties"]["type"]["enum"]])
+def test_dataschema_leads_to_the_schema_of_data(kind: str) -> None:
+    """A reader could not find by `dataschema` what `data` is, or would check it against that of another type."""
+    documents = [schema(name) for name in SCHEMAS]
+    registry: Registry[Any] = Registry().with_resources(
+        (document["$id"], Resource.from_contents(document)) for document in documents
+    )
+    found = registry.resolver().lookup(data_schema(kind)).contents
+    assert found["description"]
+    (document,) = (one for one in documents if data_schema(kind).startswith(f"{one['$id']}#"))
+    (of_type,) = (one for one in document["allOf"] if one["if"]["properties"]["type"]["const"] == kind)
+    assert of_type["then"]["properties"]["data"] == {"$ref": data_schema(kind).removeprefix(document["$id"])}
+
+
+def test_what_several_files_describe_is_the_same() -> None:
+    """A match, or a time, would be one thing in an escalation and another in a decision."""
+    described: dict[str, Any] = {}
+    for name in ("escalation.v1", "decision.v1", "interrupt.v1"):
+        for part, text in schema(name)["$defs"].items():
+            assert described.setdefault(part, text) == text, f"{name}: {part}"
 
 
 @pytest.mark.parametrize("event", [{}, {"type": 5}, {"type": "livewarden.escalation.raised.v9"}])

@@ -73,6 +73,7 @@ def test_an_incident_is_logged_when_it_is_raised_and_when_it_is_decided_each_onc
         "rule": "known",
         "severity": "critical",
         "purpose": "live",
+        "lists": ["known"],
         "outcome": "harmless",
     }
     assert logged() == []

@@ -14,6 +14,8 @@ from redis_between import Command, Send, redis_between
 
 from config.settings import Settings
 from models.classifier import StuckRun
+from models.pdq import hash_rgb
+from models.testcard import testcard as card_picture
 from sampler.limits import Limits
 from worker.closing import gate_key
 from worker.decisions import decide
@@ -29,6 +31,7 @@ from worker.status import show
 from worker.streams.coverage import summary
 from worker.streams.registration import register
 from worker.streams.registry import DUE, watch
+from worker.streams.signals import report_signals
 from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"
@@ -129,6 +132,34 @@ def test_a_known_picture_is_escalated_once(process: Process, origin: LiveOrigin)
     assert record["pending_seconds"] == 0
     assert record["counts"]["segments"] == 2
     assert set(record["last_scores"]) == {"open-nsfw/nsfw", "open-nsfw/sfw", "testcard/card"}
+
+
+def test_an_escalation_leads_to_the_picture_and_to_what_is_known_of_its_stream(process: Process, origin: LiveOrigin):
+    """A platform could not find the segment in its recordings, or would find its tokens in events and logs."""
+    origin.add("8.ts", segment_bytes(card=False))
+    origin.media_sequence = 7
+    origin.add("9.ts", segment_bytes(card=True))
+    origin.playlist = origin.playlist_text().replace(b".ts", b".ts?token=s3cret")
+    admit(process, origin)
+    watch(process.redis, register("s", origin.url, purpose="drill", risk_prior=0.25, url_template="", legal_basis=""))
+    report_signals(process.redis, "s", {"viewer-reports": 3.0})
+    for key in process.redis.hkeys("lw:pending:s"):
+        moderate_segment(process, "s", key)
+    ((_, fields),) = process.redis.xrange(DRILLS)
+    data = json.loads(fields["event"])["data"]
+    assert data["segment"] == {"uri": f"http://{origin.host}/live/9.ts", "media_sequence": 8}
+    assert distance(data["sample"]["pdq"], hash_rgb(card_picture(320, 180)).hex) <= 10
+    known = {"source": "livewarden", "category": "test card", "max_distance": 31}
+    assert known.items() <= data["matches"][0].items()
+    assert (data["risk_prior"], data["signals"], data["stream_state"]) == (0.25, {"viewer-reports": 3.0}, "live")
+    assert data["condition"]["when"] == process.policy.rule(data["rule"]).when
+    assert data["earlier_decisions"] == []
+    assert "s3cret" not in fields["event"]
+
+
+def distance(one: str, other: str) -> int:
+    """Hamming distance of two hashes in hex."""
+    return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
 def test_fragmented_mp4_is_seen_with_its_initialisation_section(process: Process, origin: LiveOrigin):
@@ -407,10 +438,7 @@ def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third(
 
 def test_a_listed_hash_is_critical_on_any_stream(process: Process, origin: LiveOrigin, tmp_path: Path, redis_url: str):
     """The platform's own list, dropped into the folder, finds its picture on a live stream."""
-    from models.pdq import hash_rgb
-    from models.testcard import testcard
-
-    (tmp_path / "police.csv").write_text(f"hash,id\n{hash_rgb(testcard(320, 180)).hex},case-7\n")
+    (tmp_path / "police.csv").write_text(f"hash,id\n{hash_rgb(card_picture(320, 180)).hex},case-7\n")
     listed = Process(
         Settings.from_mapping(
             {
@@ -469,6 +497,8 @@ def test_rules_over_windows_wait_for_an_earlier_segment_and_for_none_that_is_los
     finally:
         process.close()
     assert (event["rule"], event["sample"]["segment"]) == ("shown", second)
+    assert event["segment"] == {"uri": f"http://{origin.host}/live/1.ts", "media_sequence": 1}
+    assert len(event["sample"]["pdq"]) == 64
     assert event["degraded"] == record["degraded"] == ["rule-failed:sum"]
     assert record["reasons"] == {"failed: lost": float(SEGMENT_SECONDS)}
     check_equation(record)
@@ -500,6 +530,7 @@ def test_what_was_judged_is_logged_once(process: Process, origin: LiveOrigin):
     shown = next(row for row in rows if row["hits"])
     assert (shown["matches"][0]["list"], shown["purpose"], shown["segment_ms"]) == ("selftest", "drill", 2000)
     assert shown["policy_version"] == process.policy.version
+    assert shown["segment_uri"] == f"http://{origin.host}/live/1.ts"
     assert "selftest" in dict(shown["list_versions"])
 
 

@@ -84,6 +84,9 @@ def as_list_match(match: Match) -> ListMatch:
         variant=None if match.variant is None else str(match.variant),
         version=match.version,
         tags=match.tags,
+        source=match.source,
+        category=match.category,
+        max_distance=match.max_distance,
     )
 
 

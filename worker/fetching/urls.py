@@ -124,21 +124,21 @@ def normal_host(host: str) -> str | None:
         return None
 
 
-def without_query(url: str) -> str:
+def without_query(url: str, *, most: int = MAX_SHOWN_CHARACTERS) -> str:
     """`url` as it may be logged: query, fragment and user are dropped, since signed tokens and passwords are there.
 
-    It is one line of visible characters, cut to `MAX_SHOWN_CHARACTERS`. Never fails.
+    It is one line of visible characters, cut to `most` of them. Never fails.
     """
     try:
         parts = split(url)
         if not parts.authority and "@" in parts.path:
             # Somebody forgot the scheme: all of it may be "user:password@host".
-            return _cut(parts.path.rpartition("@")[2])
+            return _cut(parts.path.rpartition("@")[2], most)
         named = (parts.scheme, parts.authority.rpartition("@")[2], parts.path, "", "")
         shown = _translated(lambda: urlunsplit(named), url)
     except FetchError:
         shown = _without_query_unparsed(url)
-    return _cut(shown)
+    return _cut(shown, most)
 
 
 def scheme_of(text: str) -> str:
@@ -216,9 +216,9 @@ def _without_query_unparsed(url: str) -> str:
     return f"{before if slashes else before.rpartition('@')[2]}{slashes}{rest.rpartition('@')[2]}"
 
 
-def _cut(shown: str) -> str:
-    text = printable(shown[: MAX_SHOWN_CHARACTERS + 1])
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…"
+def _cut(shown: str, most: int = MAX_SHOWN_CHARACTERS) -> str:
+    text = printable(shown[: most + 1])
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _refuse(url: str, expected: str) -> NoReturn:

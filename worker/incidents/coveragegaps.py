@@ -3,7 +3,9 @@ segments left on record (`worker.polling.lonegaps`): no picture comes that could
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from redis import Redis
@@ -13,6 +15,8 @@ from config.policy import Policy
 from config.rules import CoverageGap
 from worker import rediskeys
 from worker.incidents.deciding import RuleState, encode
+from worker.incidents.earlier import earlier_decisions
+from worker.incidents.eventdata import EarlierDecision, gap_condition
 from worker.incidents.events import Event, escalation
 from worker.incidents.findings import Finding, Incident
 from worker.incidents.occasion import Occasion, Versions, incident_id
@@ -68,13 +72,17 @@ def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy
     stream_id = lasting.stream_id
     for _ in rounds():
         with store_errors():
-            facts, now = stream_facts(redis, stream_id), now_ms(redis)
+            facts, now = stream_facts(redis, stream_id, generation=lasting.generation), now_ms(redis)
             incidents = read_incidents(redis, stream_id, facts.purpose)
         before = incidents.rules.get(COVERAGE_GAP_RULE, RuleState())
         occasion = _occasion(facts, lasting, deployment=deployment, policy=policy)
-        after, events = decide(
-            before, lasting.gap, occasion, rule=rule, update_seconds=policy.update_seconds, now_ms=now
+        with_earlier = partial(
+            decide, before, lasting.gap, occasion, rule=rule, update_seconds=policy.update_seconds, now_ms=now
         )
+        after, events = with_earlier()
+        if events:
+            earlier = earlier_decisions(redis, stream_id, facts.purpose, incidents.rules.values())
+            after, events = with_earlier(earlier=earlier)
         states = {} if after == before else {state_field(COVERAGE_GAP_RULE, facts.purpose): encode(after)}
         answer = run_script_to_disk(
             redis,
@@ -107,7 +115,14 @@ def _occasion(facts: StreamFacts, lasting: LastingGap, *, deployment: str, polic
 
 
 def decide(
-    before: RuleState, gap: Gap, occasion: Occasion, *, rule: CoverageGap, update_seconds: float, now_ms: int
+    before: RuleState,
+    gap: Gap,
+    occasion: Occasion,
+    *,
+    rule: CoverageGap,
+    update_seconds: float,
+    now_ms: int,
+    earlier: Sequence[EarlierDecision] = (),
 ) -> tuple[RuleState, list[Event]]:
     """What follows from a gap that lasts: a new incident, a further gap of the open one, or nothing where a person has
     decided after it began. Pure but for the check of the event's schema.
@@ -115,6 +130,7 @@ def decide(
     Raises:
         SchemaError: the event does not fit its schema.
     """
+    tell = partial(escalation, occasion, now_ms=now_ms, condition=gap_condition(rule), earlier=earlier)
     if before.decided is not None and before.decided.covers(gap.since_ms, rule.severity, ()):
         return before, []
     finding = Finding(
@@ -136,7 +152,7 @@ def decide(
             cooldown_ms=COOLDOWN_MS,
             worse_published=True,
         )
-        event = escalation(occasion, incident, gap, previous_severity=None, now_ms=now_ms)
+        event = tell(incident, gap, previous_severity=None)
         return replace(before, incident=incident), [event]
     was = before.incident
     incident = replace(was, finding=was.finding.merged(finding))
@@ -144,5 +160,5 @@ def decide(
     if not worse and now_ms - was.published_ms < update_seconds * 1000:
         return replace(before, incident=incident), []
     incident = replace(incident, published_ms=now_ms)
-    event = escalation(occasion, incident, gap, previous_severity=was.finding.severity, now_ms=now_ms)
+    event = tell(incident, gap, previous_severity=was.finding.severity)
     return replace(before, incident=incident), [event]

@@ -15,12 +15,16 @@ from config.facts import Hit, ListedHash, ListMatch, Severity
 from config.policy import Policy
 from config.rules import Rule
 from worker.errors import StoreError
+from worker.incidents.eventdata import EarlierDecision, rule_condition
 from worker.incidents.events import Event, escalation, interrupt_request
 from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Extent, Finding, Incident, Near, concluded, merge
 from worker.incidents.occasion import Occasion, incident_id
 
 MAX_EARLIER = 50
 """Decisions, one within the silence of the other, whose streams a group remembers: one each 6 s of its cooldown."""
+
+MAX_RECENT = 5
+"""Decided incidents of a rule that a stream remembers, to tell a person of them: who decides reads no more."""
 
 NONE_MUTED: Mapping[str, int] = MappingProxyType({})
 
@@ -39,6 +43,8 @@ class Decided:
     0.1.0 decided."""
     earlier: tuple[str, ...] = ()
     """Of the incidents so decided, the latest `MAX_EARLIER`, the last first."""
+    recent: tuple[str, ...] = ()
+    """Of all decided incidents, however long ago, the latest `MAX_RECENT`, the last first."""
 
     @property
     def incidents(self) -> tuple[str, ...]:
@@ -121,6 +127,7 @@ def advance(
     now_ms: int,
     policy: Policy,
     muted: Mapping[str, int] = NONE_MUTED,
+    earlier: Sequence[EarlierDecision] = (),
 ) -> Advance:
     """What follows from the hits found in one segment.
 
@@ -129,6 +136,7 @@ def advance(
             of rules that are judged in order.
         now_ms: Redis's clock.
         muted: by rule, how many hits are only to be counted.
+        earlier: decisions on the stream, for the events to tell.
     """
     rules: dict[str, RuleState] = {}
     events: list[Event] = []
@@ -139,7 +147,7 @@ def advance(
         told: list[Event] = []
         for segment, together in _steps(list(group)):
             of = replace(occasion, segment_key=segment) if segment else occasion
-            after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy)
+            after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy, earlier)
             told += more
         if after != before:
             rules[name] = after
@@ -164,11 +172,29 @@ def _steps(hits: list[Hit]) -> list[tuple[str, list[Hit]]]:
 
 
 def _advance_rule(
-    state: RuleState, hits: list[Hit], rule: Rule, occasion: Occasion, now_ms: int, policy: Policy
+    state: RuleState,
+    hits: list[Hit],
+    rule: Rule,
+    occasion: Occasion,
+    now_ms: int,
+    policy: Policy,
+    earlier: Sequence[EarlierDecision],
 ) -> tuple[RuleState, list[Event]]:
     if rule.mode == "shadow":
         return replace(state, shadow_hits=state.shadow_hits + len(hits)), []
     decided = None if occasion.looks_back else state.decided
+
+    def tell(incident: Incident, cause: Hit, previous: Severity | None) -> Event:
+        return escalation(
+            occasion,
+            incident,
+            cause,
+            previous_severity=previous,
+            now_ms=now_ms,
+            condition=rule_condition(rule),
+            earlier=earlier,
+        )
+
     both = [(hit, Finding.of(hit, rule.lists)) for hit in hits]
     if decided is not None:
         both = [
@@ -200,7 +226,7 @@ def _advance_rule(
             worse_published=True,
         )
         cause = _cause(hit for hit, _ in both)
-        events = [escalation(occasion, incident, cause, previous_severity=None, now_ms=now_ms)]
+        events = [tell(incident, cause, None)]
     else:
         incident = replace(state.incident, finding=concluded([state.incident.finding, *found]))
         previous = state.incident.finding.severity
@@ -214,7 +240,7 @@ def _advance_rule(
             incident = replace(incident, published_ms=now_ms, worse_published=True)
             causes = [hit for hit, each in both if before.surpassed_by(each.severity, each.matches)]
             cause = _cause(causes or [hit for hit, _ in both])
-            events = [escalation(occasion, incident, cause, previous_severity=previous, now_ms=now_ms)]
+            events = [tell(incident, cause, previous)]
     incident, requests = _request_interrupt(incident, rule, occasion, now_ms)
     return replace(state, waiting=(), incident=incident), requests + events
 
@@ -256,11 +282,13 @@ def close(state: RuleState, *, now_ms: int) -> RuleState:
     if before is not None and incident.raised_ms < before.quiet_until_ms:
         # Two matches that take turns would call a person for ever.
         extent, earlier = extent.joined(before.extent), before.incidents[:MAX_EARLIER]
+    recent = before.recent or tuple(filter(None, before.incidents)) if before is not None else ()
     decided = Decided(
         quiet_until_ms=now_ms + incident.cooldown_ms,
         severity=extent.severity,
         incident_id=incident.incident_id,
         nearest=extent.nearest,
         earlier=earlier,
+        recent=(incident.incident_id, *recent)[:MAX_RECENT],
     )
     return replace(state, incident=None, decided=decided)

@@ -6,11 +6,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from config.facts import Hit, ListMatch, Severity
+from config.facts import Hit, Severity
+from config.schemas import known_fields
 from worker import cloudevent
 from worker.cloudevent import derived_id, rfc3339
+from worker.incidents.eventdata import (
+    EarlierDecision,
+    cause_data,
+    decision_data,
+    matches_data,
+    stream_data,
+    versions_data,
+)
 from worker.incidents.findings import Extent, Incident, Near, near_of
-from worker.incidents.occasion import Occasion, Versions
+from worker.incidents.occasion import Occasion
 from worker.operations import OPERATIONS
 from worker.polling.lonegaps import Gap
 from worker.queue.keys import DECISIONS, escalations_key
@@ -69,12 +78,19 @@ def escalation(
     *,
     previous_severity: Severity | None,
     now_ms: int,
+    condition: Mapping[str, Any] | None = None,
+    earlier: Sequence[EarlierDecision] = (),
     named: NamedStreams | None = None,
 ) -> Event:
     """The incident was raised (`previous_severity` is None), or has changed.
 
+    Its id says nothing of what may differ when the same work is done again: times, state of the stream, signals, what
+    people decided.
+
     Args:
         cause: the sample that gave cause for this event, or the gap that did.
+        condition: what its rule asks for (`worker.incidents.eventdata`).
+        earlier: decisions on the stream, the newest first.
         named: of a group of streams, which a lead decides on.
 
     Raises:
@@ -87,7 +103,7 @@ def escalation(
         "degraded": list(occasion.degraded),
         "principles": list(finding.principles),
         "hits": finding.hits,
-        **_cause(cause, occasion),
+        **cause_data(cause, occasion),
         "times": {
             "captured_first": rfc3339(finding.captured_first_ms),
             "captured_last": rfc3339(finding.captured_last_ms),
@@ -96,9 +112,12 @@ def escalation(
         },
         "matches": matches_data(incident),
         "scores": dict(finding.scores),
-        "versions": _versions(occasion.versions),
-        "metadata": dict(occasion.stream.metadata),
+        "versions": versions_data(occasion.versions),
+        **stream_data(occasion),
+        "earlier_decisions": [decision.to_data() for decision in earlier],
     }
+    if condition is not None:
+        data["condition"] = dict(condition)
     if named is not None:
         data |= named.to_data() | {"needs_role": "lead"}
     return cloud_event(
@@ -111,19 +130,6 @@ def escalation(
     )
 
 
-def _cause(cause: Hit | Gap, occasion: Occasion) -> dict[str, Any]:
-    if isinstance(cause, Gap):
-        return {"gap": {"since": rfc3339(cause.since_ms), "reason": cause.reason}}
-    return {
-        "sample": {
-            "pts_seconds": cause.pts_seconds,
-            "reason": str(cause.reason),
-            "captured": rfc3339(cause.capture_ms),
-            "segment": occasion.segment_key,
-        }
-    }
-
-
 def interrupt_request(occasion: Occasion, incident: Incident, lists: tuple[str, ...], now_ms: int) -> Event:
     """The policy asks the platform to interrupt the stream."""
     kind = EventType.INTERRUPT_REQUESTED
@@ -132,7 +138,8 @@ def interrupt_request(occasion: Occasion, incident: Incident, lists: tuple[str, 
         "lists": list(lists),
         "frames": [rfc3339(capture_ms) for capture_ms in incident.finding.interrupt_frames_ms],
         "matches": matches_data(incident),
-        "versions": _versions(occasion.versions),
+        "versions": versions_data(occasion.versions),
+        "metadata": dict(occasion.stream.metadata),
         "times": {"raised": rfc3339(incident.raised_ms), "published": rfc3339(now_ms)},
     }
     return cloud_event(kind, DECISIONS, derived_id(kind, incident.incident_id), occasion.deployment, data, now_ms)
@@ -141,6 +148,7 @@ def interrupt_request(occasion: Occasion, incident: Incident, lists: tuple[str, 
 def decision_made(
     incident: Incident,
     *,
+    newest: Mapping[str, Any],
     stream_id: str,
     deployment: str,
     outcome: str,
@@ -149,13 +157,18 @@ def decision_made(
     now_ms: int,
     named: NamedStreams | None = None,
 ) -> Event:
-    """A person has decided the incident; of a group, for all its streams."""
+    """A person has decided the incident; of a group, for all its streams.
+
+    Args:
+        newest: the incident's newest escalation event.
+    """
     kind = EventType.DECISION_MADE
     data = _identity(stream_id, incident) | {
         "outcome": outcome,
         "previous_outcome": None,
         "decided_by": by,
         "note": note,
+        **decision_data(newest, incident),
         "times": {
             "captured_first": rfc3339(incident.finding.captured_first_ms),
             "captured_last": rfc3339(incident.finding.captured_last_ms),
@@ -177,10 +190,11 @@ def escalation_closed(
         newest: the incident's newest escalation event; what it says still holds.
     """
     kind = EventType.CLOSED
-    data = dict(newest["data"])
+    data = known_fields(kind, newest["data"])
     data["previous_severity"] = data["severity"]
     data["times"] = data["times"] | {"published": rfc3339(now_ms)}
     data["outcome"] = outcome
+    data.pop("stream_state", None)  # that was when it was found
     if named is not None:
         data |= named.to_data()
     key = queue_stream(data["purpose"], Severity(data["severity"]))
@@ -204,11 +218,6 @@ def _identity(stream_id: str, incident: Incident) -> dict[str, Any]:
     }
 
 
-def matches_data(incident: Incident) -> list[dict[str, Any]]:
-    """The matches of an incident as events have them."""
-    return [_match(match) for match in incident.finding.matches]
-
-
 def near_text(incident: Incident) -> str:
     """The matches of an incident, for an event's id: another match, or a nearer one, makes another event."""
     return json.dumps(near_of(incident.finding.matches))
@@ -218,24 +227,6 @@ def extent_of(data: Mapping[str, Any]) -> Extent:
     """The extent of an incident as the `data` of an escalation event shows it."""
     near = tuple(Near(match["list"], match["entry"], match["distance"]) for match in data["matches"])
     return Extent(severity=Severity(data["severity"]), nearest=near)
-
-
-def _match(match: ListMatch) -> dict[str, Any]:
-    """What is not known of a match is left out."""
-    known = {
-        "version": match.version,
-        "tags": list(match.tags),
-        "video": match.video,
-        "variant": match.variant,
-        "allowed": match.allowed,
-    }
-    told = {"list": match.list, "entry": match.entry, "distance": match.distance}
-    told |= {name: value for name, value in known.items() if value}
-    return told if match.seconds is None else told | {"seconds": match.seconds}
-
-
-def _versions(versions: Versions) -> dict[str, Any]:
-    return {"policy": versions.policy, "lists": dict(versions.lists), "models": dict(versions.models)}
 
 
 def cloud_event(

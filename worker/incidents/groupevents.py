@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from config.schemas import known_fields
 from worker.cloudevent import derived_id, rfc3339
-from worker.incidents.events import Event, EventType, NamedStreams, cloud_event, matches_data, near_text, queue_stream
+from worker.incidents.eventdata import OF_ONE_STREAM, matches_data
+from worker.incidents.events import Event, EventType, NamedStreams, cloud_event, near_text, queue_stream
 from worker.incidents.findings import Incident
 
 
@@ -18,7 +20,7 @@ def streams_joined(
     """
     kind = EventType.UPDATED
     finding = incident.finding
-    data = dict(newest["data"]) | named.to_data()
+    data = known_fields(kind, newest["data"]) | named.to_data()
     data["previous_severity"] = data["severity"]
     data["hits"] = finding.hits
     data["matches"] = matches_data(incident)
@@ -42,8 +44,9 @@ def joined_since(
         incident: that of the streams that joined.
     """
     kind = EventType.RAISED
-    left_out = ("incidents", "previous_severity")
-    data = {name: value for name, value in newest["data"].items() if name not in left_out} | named.to_data()
+    left_out = ("incidents", "previous_severity", *OF_ONE_STREAM)  # its first stream is another one
+    told = known_fields(kind, newest["data"])
+    data = {name: value for name, value in told.items() if name not in left_out} | named.to_data()
     data |= {
         "incident_id": incident.incident_id,
         "stream_id": named.streams[0],

@@ -19,6 +19,8 @@ from worker.bank.keys import QUARANTINE
 from worker.cloudevent import derived_id
 from worker.errors import StoreError
 from worker.incidents.deciding import Decided, RuleState, StreamIncidents
+from worker.incidents.earlier import earlier_decisions
+from worker.incidents.eventdata import flood_condition
 from worker.incidents.events import NamedStreams, escalation
 from worker.incidents.findings import Extent, Finding, Incident, nearest_of
 from worker.incidents.floods import Sifted, Suspect, sift, suspects
@@ -192,8 +194,18 @@ def _raise(
     )
     ordered = sorted(streams, key=lambda stream: (streams[stream], stream))
     named = replace(NamedStreams.of(ordered), incidents=tuple(_earlier(redis, ordered, hashes, purpose)))
-    event = escalation(occasion, incident, suspect.cause, previous_severity=None, now_ms=now, named=named)
     before = groups.rules.get(name, RuleState())
+    states = (before, *read_incidents(redis, stream_id, purpose).rules.values())
+    event = escalation(
+        occasion,
+        incident,
+        suspect.cause,
+        previous_severity=None,
+        now_ms=now,
+        condition=None if policy.flood is None else flood_condition(policy.flood),
+        earlier=earlier_decisions(redis, stream_id, purpose, states),
+        named=named,
+    )
     group = Group(purpose=purpose, name=name, state=replace(before, incident=incident, hashes=tuple(sorted(hashes))))
     return group.write(
         redis,

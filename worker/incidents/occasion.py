@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from config.facts import StreamFacts
+from config.facts import SegmentSource, StreamFacts
 from worker.cloudevent import derived_id
 from worker.polling.capture import LONGEST_BEHIND_MS
 
@@ -34,6 +34,9 @@ class Occasion:
     it asks for no interruption, since what was shown then may be over."""
     listed_ms: int | None = None
     """When the segment was first listed, in milliseconds of Redis's clock. None: its capture times are all there is."""
+
+    source: SegmentSource | None = None
+    """Where the segment was fetched; None: unknown."""
 
     def live_ms(self, capture_ms: int) -> int:
         """When a picture was live, for whether a decision covers it: by its capture time, and not longer before it was

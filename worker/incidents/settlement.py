@@ -14,7 +14,8 @@ from config.judgement import judge_in_order
 from config.policy import Policy
 from worker import rediskeys
 from worker.errors import StoreError
-from worker.incidents.deciding import Advance, advance, encode
+from worker.incidents.deciding import Advance, encode
+from worker.incidents.earlier import advance_knowing
 from worker.incidents.events import Event
 from worker.incidents.floods import Sifted
 from worker.incidents.groups import divert, quarantined
@@ -230,7 +231,7 @@ def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, s
     if segment is None:
         with store_errors():
             state, now = read_incidents(redis, stream_id, purpose), now_ms(redis)
-        step = advance(state, occasion=occasion, hits=at_once.hits, now_ms=now, policy=policy, muted=at_once.muted)
+        step = advance_knowing(redis, state, occasion, at_once, policy, now_ms=now)
         return _Round(version=state.version, now_ms=now, step=step, order=OrderChange(), silent=at_once.silent)
     with store_errors():
         read = read_in_order(redis, stream_id, segment.series, purpose=purpose, but=segment.key)
@@ -242,7 +243,7 @@ def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, s
     sifted = sifted.sifted(silent, policy)
     if judged.problems:
         occasion = replace(occasion, degraded=tuple(sorted({*occasion.degraded, *judged.problems})))
-    step = advance(read.incidents, occasion=occasion, hits=sifted.hits, now_ms=now, policy=policy, muted=sifted.muted)
+    step = advance_knowing(redis, read.incidents, occasion, sifted, policy, now_ms=now)
     return _Round(
         version=read.incidents.version,
         now_ms=now,

@@ -17,8 +17,9 @@ from worker.cloudevent import derived_id
 from worker.errors import StoreError
 from worker.incidents.occasion import Occasion, Versions
 from worker.incidents.settlement import settle
-from worker.polling.segments import SegmentRecord, pending_key
+from worker.polling.segments import SegmentRecord, pending_key, source_of
 from worker.redisdb import now_ms
+from worker.streams.signals import stream_facts
 from worker.verdictlog.rows import Row, match_record, sample_facts_of, stream_facts_of
 
 _log = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ def _group(members: Sequence[Matched]) -> Group:
 
 def _hit(row: Row, match: ListMatch) -> StoredHit:
     told = {column: value for column, value in row.items() if column not in _OF_WATCH}
+    told["pdq"] = sample_facts_of(row).pdq  # JSON has no bytes
     return StoredHit(
         id=derived_id(row["stream_id"], row["segment_key"], row["capture_ms"], match.list, match.entry),
         text=json.dumps({"row": told, "match": match_record(match)}),
@@ -135,8 +137,11 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
         _, matches = pictures.setdefault((row["segment_key"], row["capture_ms"]), (row, []))
         matches.append(_match(hit["match"]))
     first, _ = next(iter(pictures.values()))
+    stream = stream_facts_of(first)
+    # What was known of it when the picture was judged, but for whether it is live by now.
+    state = stream_facts(redis, stream.stream_id, generation=watch["generation"]).state
     occasion = Occasion(
-        stream=stream_facts_of(first),
+        stream=replace(stream, state=state),
         generation=watch["generation"],
         segment_key=group["segment"],
         deployment=deployment,
@@ -145,9 +150,9 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
     )
     now = now_ms(redis)
     hits = [
-        hit
+        replace(hit, source=source_of(row["segment_key"], row.get("segment_uri") or ""))
         for row, matches in pictures.values()
-        for hit in _new_hits(policy, stream_facts_of(row), sample_facts_of(row), tuple(matches), now_ms=now)
+        for hit in _new_hits(policy, stream_facts_of(row), _sample(row, in_force), _told(matches, in_force), now_ms=now)
     ]
     try:
         settle(redis, occasion=occasion, hits=hits, policy=policy, coverage_increments={}, stream_fields={})
@@ -166,6 +171,24 @@ def _match(record: dict[str, Any]) -> ListMatch:
     """As `match_record` made it, of another version too."""
     known = {name: value for name, value in record.items() if name in _OF_MATCH}
     return ListMatch(**known | {"tags": tuple(known.get("tags", ()))})
+
+
+def _sample(row: Row, in_force: InForce) -> SampleFacts:
+    sample = sample_facts_of(row)
+    return replace(sample, matches=_told(sample.matches, in_force))
+
+
+def _told(matches: Iterable[ListMatch], in_force: InForce) -> tuple[ListMatch, ...]:
+    """With what is known of their lists now, which the log does not keep."""
+    specs = in_force.bank.specs
+
+    def told(match: ListMatch) -> ListMatch:
+        spec = specs.get(match.list)
+        if spec is None:
+            return match
+        return replace(match, source=spec.source, category=spec.category, max_distance=spec.max_distance)
+
+    return tuple(map(told, matches))
 
 
 def _new_hits(

@@ -58,8 +58,8 @@ told 2,000 times. An incident shows the 20 nearest matches."""
 LATE_MS = 60_000
 """How much earlier than it becomes visible a file may say that it was written; the last pass begins so much earlier."""
 
-COLUMNS = (*STREAM_COLUMNS, *SAMPLE_COLUMNS, "generation", "segment_key", "model_versions")
-"""Of a row, what a rule could see, and where it belongs."""
+COLUMNS = (*STREAM_COLUMNS, *SAMPLE_COLUMNS, "pdq", "generation", "segment_key", "segment_uri", "model_versions")
+"""Of a row, what a rule could see and what events tell of the picture, and where it belongs."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

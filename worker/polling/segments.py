@@ -13,8 +13,10 @@ from typing import Any, Self
 
 from redis import Redis
 
+from config.facts import SegmentSource
 from worker import rediskeys
 from worker.fetching.resource import ByteRange
+from worker.fetching.urls import without_query
 from worker.polling.outcome import NewSegment
 from worker.redisdb import run_script
 from worker.streams.coverage import KINDS, coverage_key
@@ -43,6 +45,9 @@ OVERDUE_CONSIDERED = 4_000
 TRIAL_MS = 3_000
 """The longest that a trial keeps the stream's other segments waiting: its fetch, `QUICK_SECONDS`, well over. A trial
 whose process died is over then, and what waited for it is sent again at its deadline."""
+
+MAX_URI_CHARACTERS = 1_000
+"""Of a segment's URI in events and in the log; playlists are hostile. A longer one ends with an ellipsis."""
 
 QUICK_KEPT_SECONDS = 600
 """Since a stream's trial. Another one costs nothing but that one segment is fetched before the others are."""
@@ -138,6 +143,19 @@ class SegmentRecord:
                 admitted_ms=_number_in(text, "admitted_ms"),
                 damaged=True,
             )
+
+
+def source_of(key: str, url: str) -> SegmentSource | None:
+    """Where the segment of that key was fetched; None: the key is none of ours.
+
+    Args:
+        key: also of what looking back settled, which is named after a segment.
+        url: as the playlist had it; at most `MAX_URI_CHARACTERS` are kept. Empty: unknown.
+    """
+    of = _KEY.match(key)
+    if of is None:
+        return None
+    return SegmentSource(uri=without_query(url, most=MAX_URI_CHARACTERS), media_sequence=int(of[3]))
 
 
 _NUMBERS = ("generation", "epoch", "sequence", "duration_ms", "capture_ms", "admitted_ms")

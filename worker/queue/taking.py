@@ -3,6 +3,7 @@
 What a person takes is an incident. It is held under a lease, so that one who goes away does not take it along.
 """
 
+import json
 import secrets
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from config.facts import Severity
+from worker.cloudevent import rfc3339
 from worker.errors import QueueError
 from worker.queue.keys import (
     ESCALATION_KEYS,
@@ -39,7 +41,7 @@ class Taken:
 
     incident_id: str
     event: str
-    """Its newest CloudEvent, JSON on one line."""
+    """Its newest CloudEvent, JSON on one line; with `lease_until` in its `data`, which what is published has not."""
     lease_until_ms: int
     """Redis's clock."""
 
@@ -118,7 +120,19 @@ def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS) -> Take
     if not answer:
         return None
     incident_id, event, lease_until_ms = answer
-    return Taken(incident_id=str(incident_id), event=str(event), lease_until_ms=int(lease_until_ms))
+    return Taken(
+        incident_id=str(incident_id),
+        event=with_lease(str(event), int(lease_until_ms)),
+        lease_until_ms=int(lease_until_ms),
+    )
+
+
+def with_lease(event: str, lease_until_ms: int) -> str:
+    """An escalation event as its holder is given it: the same, with the end of the lease."""
+    told = json.loads(event)
+    if isinstance(told, dict) and isinstance(told.get("data"), dict):
+        told["data"]["lease_until"] = rfc3339(lease_until_ms)
+    return json.dumps(told)
 
 
 def take_or_wait(redis: Redis, by: str, *, wait_seconds: float, lease_seconds: float = LEASE_SECONDS) -> Taken | None:

@@ -79,9 +79,10 @@ def report_signals(redis: Redis, stream_id: str, signals: Mapping[str, float], *
 def _number(text: str) -> float | None:
     """None: there is none, or it is damaged."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None  # JSON has neither infinity nor NaN
 
 
 def _notes(text: str) -> dict[str, Any]:
@@ -93,23 +94,31 @@ def _notes(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def stream_facts(redis: Redis, stream_id: str, *, purpose: str = "") -> StreamFacts:
-    """What the policy may know of a stream.
+def _state(text: str, *, is_over: bool) -> str:
+    if not re.fullmatch(r"[a-z_]{1,20}", text):
+        return ""
+    return "ended" if is_over else text
+
+
+def stream_facts(redis: Redis, stream_id: str, *, purpose: str = "", generation: int | None = None) -> StreamFacts:
+    """What is known of a stream.
 
     Args:
         purpose: of the watch generation in question, which may be an earlier one; empty: the stream's purpose now.
+        generation: the watch generation in question; an earlier one has ended. None: the stream's now.
     """
-    names = ("purpose", "audience", "risk_prior", "metadata")
+    names = ("purpose", "audience", "risk_prior", "metadata", "state", "generation")
     with redis.pipeline(transaction=False) as pipe:
         pipe.hmget(stream_key(stream_id), names)
         pipe.hgetall(signals_key(stream_id))
         known, signals = pipe.execute()
-    purpose_now, audience, risk_prior, metadata = ("" if value is None else str(value) for value in known)
+    purpose_now, audience, risk_prior, metadata, state, now = ("" if value is None else str(value) for value in known)
     return StreamFacts(
         stream_id=stream_id,
         purpose=purpose or purpose_now or "live",
         audience=audience or "public",
-        risk_prior=_number(risk_prior) or 0.0,
+        risk_prior=min(max(_number(risk_prior) or 0.0, 0.0), 1.0),
         metadata=_notes(metadata),
         signals={str(name): number for name, text in signals.items() if (number := _number(str(text))) is not None},
+        state=_state(state, is_over=generation is not None and now not in ("", str(generation))),
     )

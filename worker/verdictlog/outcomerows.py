@@ -80,14 +80,12 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
     if kind == DECIDED:
         return row | {"outcome": data["outcome"]}
     versions = data["versions"]
-    # A coverage gap has no picture.
-    segment_key, captured = (
-        ("", data["gap"]["since"]) if "gap" in data else (data["sample"]["segment"], data["sample"]["captured"])
-    )
+    # Not every incident has a picture.
+    cause = data.get("sample") or {"segment": "", "captured": data.get("gap", {}).get("since", times["captured_first"])}
     return row | {
-        "segment_key": segment_key,
-        "captured_ms": milliseconds(captured),
-        "hits": data["hits"],
+        "segment_key": cause["segment"],
+        "captured_ms": milliseconds(cause["captured"]),
+        "hits": data.get("hits"),
         "policy_version": versions["policy"],
         "model_versions": list(versions["models"].items()),
         "list_versions": list(versions["lists"].items()),

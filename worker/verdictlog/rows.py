@@ -40,6 +40,7 @@ SCHEMA = pa.schema(
         ("generation", pa.int32()),
         ("epoch", pa.int32()),
         ("segment_key", pa.string()),
+        ("segment_uri", pa.string()),  # without query; null: unknown
         ("capture_ms", pa.int64()),  # Redis's clock
         ("pts_seconds", pa.float64()),
         ("reason", pa.string()),  # why it was taken; null: there is no picture
@@ -108,6 +109,7 @@ def rows_of(
         "generation": occasion.generation,
         "epoch": epoch,
         "segment_key": occasion.segment_key,
+        "segment_uri": None if occasion.source is None else occasion.source.uri,
         "purpose": stream.purpose,
         "audience": stream.audience,
         "risk_prior": stream.risk_prior,
@@ -191,7 +193,8 @@ def table_of(rows: Sequence[Row]) -> pa.Table:
 STREAM_COLUMNS = ("stream_id", "purpose", "audience", "risk_prior", "metadata", "signals")
 """What `stream_facts_of` reads."""
 SAMPLE_COLUMNS = ("capture_ms", "pts_seconds", "reason", "pdq_quality", "matches", "scores", "looked_at")
-"""What `sample_facts_of` reads. Who picks columns takes both, or rules would not see what they saw live."""
+"""What `sample_facts_of` reads. Who picks columns takes both, or rules would not see what they saw live. It reads
+`pdq` too, which is for events."""
 
 
 def stream_facts_of(row: Row) -> StreamFacts:
@@ -216,4 +219,10 @@ def sample_facts_of(row: Row) -> SampleFacts:
         matches=tuple(ListMatch(**{**match, "tags": tuple(match["tags"])}) for match in row["matches"]),
         scores=dict(row["scores"]),
         looked_at=row["looked_at"] is not False,
+        pdq=_hex(row.get("pdq")),
     )
+
+
+def _hex(pdq: bytes | str | None) -> str:
+    """As rows have it, or as they are written down as JSON."""
+    return pdq.hex() if isinstance(pdq, bytes) else pdq or ""

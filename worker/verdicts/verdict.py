@@ -83,6 +83,7 @@ class SampleVerdict:
             matches=self.matches,
             scores=self.scores,
             looked_at=self.looked_at,
+            pdq=self.pdq or "",
         )
 
     def to_record(self) -> dict[str, Any]:

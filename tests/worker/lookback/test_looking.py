@@ -39,9 +39,12 @@ from worker.lookback.looking import Lookback, look_back
 from worker.lookback.scan import MOST_FRAMES, Pace, Sought, files_left, scan
 from worker.objectstore import ObjectStore
 from worker.redisdb import now_ms, run_script
+from worker.streams.registry import stream_key
 from worker.verdictlog.keeping import MERGE_MS, keep_log
 
 CRITICAL = "lw:escalations:critical"
+SECOND = "1.0.v.2.0a"
+"""Key of a segment with media sequence number 2."""
 SHOWN = a_hash(1)
 
 
@@ -62,7 +65,7 @@ def looking(redis: Redis, store: ObjectStore, policy: Policy) -> Lookback:
         redis=redis,
         store=store,
         policy=policy,
-        bank=of_lists(ListSpec(name="known"), ListSpec(name="stop")),
+        bank=of_lists(ListSpec(name="known", source="NCMEC", category="A1"), ListSpec(name="stop")),
         deployment="test",
         hours=24,
     )
@@ -95,11 +98,18 @@ def test_a_stream_that_showed_it_is_escalated(redis: Redis, store: ObjectStore, 
     """A child is on a stream of an hour ago, and only now anybody knows: nobody would be called."""
     now = now_ms(redis)
     hour = 3_600_000
+    # By now it is watched anew, so that what was shown then is over.
+    redis.hset(stream_key("cam-1"), mapping={"state": "live", "generation": 2})
     write(
         store,
         [
             row(a_hash(5), capture_ms=now - hour),
-            row(near(SHOWN, 31), capture_ms=now - hour + 2000, segment_key="segment-2"),
+            row(
+                near(SHOWN, 31),
+                capture_ms=now - hour + 2000,
+                segment_key=SECOND,
+                segment_uri="https://cdn.example/2.ts",
+            ),
             row(near(SHOWN, 9), capture_ms=now - hour + 4000, segment_key="segment-3"),
             row(near(SHOWN, 32), capture_ms=now - hour + 6000, segment_key="segment-4"),
             row(None, capture_ms=now - hour + 8000),
@@ -117,7 +127,12 @@ def test_a_stream_that_showed_it_is_escalated(redis: Redis, store: ObjectStore, 
     assert (
         told["cam-1"]["matches"][0] | {"list": "known", "entry": "case-7", "distance": 9} == told["cam-1"]["matches"][0]
     )
-    assert told["cam-1"]["sample"]["segment"].startswith("segment-2~")
+    assert told["cam-1"]["sample"]["segment"].startswith(f"{SECOND}~")
+    assert told["cam-1"]["sample"]["pdq"] == near(SHOWN, 31).hex()
+    assert told["cam-1"]["segment"] == {"uri": "https://cdn.example/2.ts", "media_sequence": 2}
+    known = {"source": "NCMEC", "category": "A1", "max_distance": 31}
+    assert known.items() <= told["cam-1"]["matches"][0].items()
+    assert (told["cam-1"]["stream_state"], "stream_state" in told["cam-2"]) == ("ended", False)
     assert told["cam-1"]["metadata"] == {"room": "blue"}
     assert told["cam-1"]["versions"]["models"] == {"m": "1"}
     assert set(told["cam-1"]["versions"]["lists"]) >= {"known"}

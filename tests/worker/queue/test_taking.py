@@ -11,6 +11,7 @@ from redis import Redis
 from scene import Scene
 
 from config.facts import Severity
+from worker.cloudevent import rfc3339
 from worker.decisions import decide
 from worker.errors import QueueError, StoreError
 from worker.queue.taking import (
@@ -83,7 +84,9 @@ class TestTake:
         taken = take(scene.redis, "ann")
         assert taken is not None
         assert taken.incident_id == incident
-        assert json.loads(taken.event) == scene.published(CRITICAL)[-1]
+        event = json.loads(taken.event)
+        assert event["data"].pop("lease_until") == rfc3339(taken.lease_until_ms)
+        assert event == scene.published(CRITICAL)[-1], "what is published tells no lease"
         assert "\n" not in taken.event
 
     def test_two_at_once_get_different_incidents(self, scene: Scene, redis_url: str) -> None:

@@ -1,0 +1,96 @@
+"""Earlier decisions on a stream, as its events tell them, in a real Valkey."""
+
+from scene import Scene
+
+from config.facts import Severity
+from config.policy import Flood
+from worker.decisions import decide
+from worker.incidents.deciding import MAX_RECENT
+from worker.queue.keys import incident_key, incidents_key
+
+CRITICAL, HIGH = "lw:escalations:critical", "lw:escalations:high"
+
+
+def later_ms(scene: Scene, days: int) -> int:
+    """Long after whatever was decided by now."""
+    return (int(scene.redis.time()[0]) + 86_400 * days) * 1000
+
+
+def told(scene: Scene, key: str = CRITICAL) -> list[tuple[str, str, str]]:
+    """Of the newest event: rule, outcome, and who decided."""
+    decisions = scene.published(key)[-1]["data"]["earlier_decisions"]
+    return [(one["rule"], one["outcome"], one["decided_by"]) for one in decisions]
+
+
+def test_who_looks_next_reads_what_was_decided(scene: Scene) -> None:
+    """A moderator would decide the fifth time on a stream that colleagues know, without knowing that they do."""
+    first = scene.raise_incident("cam-1", Severity.HIGH)
+    assert told(scene, HIGH) == []
+    decide(scene.redis, first, "adult_tos", by="ann", deployment="test")
+    second = scene.raise_incident("cam-1")
+    assert told(scene) == [("likely", "adult_tos", "ann")]
+    decide(scene.redis, second, "harmless", by="bob", deployment="test")
+    scene.settle("cam-1", scene.hits([later_ms(scene, 1)], lists=["known"]))
+    assert told(scene) == [("known", "harmless", "bob"), ("likely", "adult_tos", "ann")]
+    (newest, oldest) = scene.published(CRITICAL)[-1]["data"]["earlier_decisions"]
+    assert (newest["incident_id"], oldest["incident_id"]) == (second, first)
+    assert newest["decided"] == scene.published("lw:decisions")[-1]["data"]["times"]["decided"]
+
+
+def test_what_was_decided_elsewhere_is_none_of_this_stream(scene: Scene) -> None:
+    """A drill's decision, or another stream's, would speak for what is live here."""
+    for stream, purpose in (("cam-1", "drill"), ("cam-2", "live")):
+        incident = scene.raise_incident(stream, purpose=purpose)
+        decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+    scene.raise_incident("cam-1")
+    assert told(scene) == []
+
+
+def test_only_the_newest_are_told(scene: Scene) -> None:
+    """Events would grow with each decision on a stream that runs for months."""
+    for number in range(MAX_RECENT + 2):
+        (event,) = scene.settle("cam-1", scene.hits([later_ms(scene, number)], lists=["known"])).events
+        decide(scene.redis, event.incident_id, "harmless", by=f"moderator {number}", deployment="test")
+    scene.settle("cam-1", scene.hits([later_ms(scene, 30)], lists=["known"]))
+    assert [by for _, _, by in told(scene)] == [f"moderator {number}" for number in range(6, 1, -1)]
+
+
+def test_a_changed_or_damaged_record_stops_nothing(scene: Scene) -> None:
+    """A decision that was changed would be told as it was, and one that cannot be read keep a segment from ending."""
+    incidents = [scene.raise_incident("cam-1", severity) for severity in (Severity.HIGH, Severity.REVIEW)]
+    for incident in incidents:
+        decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+    scene.redis.hset(incident_key(incidents[0]), mapping={"outcome": "csea_apparent", "decided_by": "lea"})
+    scene.redis.hset(incident_key(incidents[1]), "decided_ms", "9" * 30)
+    scene.raise_incident("cam-1")
+    assert told(scene) == [("likely", "csea_apparent", "lea")]
+    scene.redis.delete(incident_key(incidents[0]))
+    scene.redis.set(incident_key(incidents[0]), "somebody else's")
+    (event,) = scene.settle("cam-1", scene.hits([2000], lists=["stop"])).events
+    assert event.incident_id
+    assert told(scene) == []
+
+
+def test_state_of_version_0_1_0_knows_its_last_decision(scene: Scene) -> None:
+    """After an upgrade, nobody would be told what was decided before it."""
+    incident = scene.raise_incident("cam-1")
+    decide(scene.redis, incident, "harmless", by="ann", deployment="test")
+    field = "rule:live:known"
+    state = str(scene.redis.hget(incidents_key("cam-1"), field))
+    assert f'"recent":["{incident}"]' in state
+    scene.redis.hset(incidents_key("cam-1"), field, state.replace(f',"recent":["{incident}"]', ""))
+    scene.settle("cam-1", scene.hits([later_ms(scene, 1)], lists=["known"]))
+    assert told(scene) == [("known", "harmless", "ann")]
+
+
+def test_a_decision_on_a_group_is_one_on_its_streams(scene: Scene) -> None:
+    """A moderator would not know that a lead has decided on this very stream among others."""
+    scene.policy = scene.policy.model_copy(update={"flood": Flood(streams=2)})
+    scene.settle("cam-1", scene.hits([1000], lists=["known"]))
+    scene.settle("cam-2", scene.hits([1000], lists=["known"]))
+    (group,) = [one["data"] for one in scene.published(CRITICAL) if one["data"]["rule"] == "hash-flood"]
+    assert group["condition"] == {"streams": 2, "within_seconds": 600.0}
+    decide(scene.redis, group["incident_id"], "csea_apparent", by="lea", deployment="test")
+    for stream, expected in (("cam-2", [("hash-flood", "csea_apparent", "lea")]), ("cam-3", [])):
+        scene.settle(stream, scene.hits([1000], score=0.95))
+        assert told(scene, HIGH)[:1] == expected

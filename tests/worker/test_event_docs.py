@@ -1,0 +1,139 @@
+"""docs/events.md: its tables are those of the schemas, and its reader works as it stands there."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from scene import Scene
+
+from config.eventdocs import with_tables
+from config.schemas import SCHEMAS, schema
+from worker.decisions import decide
+from worker.streams.events import STREAM_EVENTS
+from worker.streams.registration import register
+from worker.streams.registry import unwatch, watch
+
+TEXT = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+(READER,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+STREAMS = ("lw:escalations:critical", "lw:decisions", STREAM_EVENTS)
+
+
+def test_tables_are_those_of_the_schemas() -> None:
+    """A platform would read of fields and types that are not there, or not of those that are.
+
+    Mend it with `python -m config.eventdocs docs/events.md`.
+    """
+    assert with_tables(TEXT) == TEXT
+    for name in SCHEMAS:
+        for kind in schema(name)["properties"]["type"]["enum"]:
+            assert f"\n### `{kind}`\n" in TEXT
+    assert "|  |\n" not in TEXT, "each field says what it is"
+    targets = {
+        heading.replace("`", "").replace(".", "") for heading in re.findall(r"^### (.*)$", TEXT, flags=re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([^)]*)\)", TEXT)) <= targets
+
+
+class Reader:
+    """The document's reader, in this process."""
+
+    def __init__(self, redis: Redis, folder: Path) -> None:
+        self.redis = redis
+        self.names: dict[str, Any] = {"__name__": "read_events"}
+        exec(READER, self.names)  # what the document says, and nothing else
+        self.db = self.names["open_database"](folder / "seen.sqlite")
+        self.names["make_groups"](redis, "mine", STREAMS)
+
+    def read(self, consumer: str = "one", **options: int) -> list[str]:
+        times = {"block_ms": 1} | options
+        return list(self.names["read"](self.redis, self.db, "mine", consumer, STREAMS, **times))
+
+    def close(self) -> None:
+        self.db.close()
+
+
+@pytest.fixture
+def reader(redis: Redis, tmp_path: Path) -> Any:
+    reader = Reader(redis, tmp_path)
+    yield reader
+    reader.close()
+
+
+def happen(scene: Scene) -> None:
+    """An event of each kind that the reader handles, really made."""
+    registered = register("cam-2", "https://cdn.example/2.m3u8", url_template="", legal_basis="")
+    watch(scene.redis, registered)
+    unwatch(scene.redis, "cam-2")
+    scene.settle("cam-1", scene.hits([1000, 2000], lists=["stop"], purpose="drill"), purpose="drill")
+    (incident,) = {event["data"]["incident_id"] for event in scene.published(STREAMS[0])}
+    decide(scene.redis, incident, "csea_suspected", by="ann", deployment="test")
+
+
+HAPPENED = {
+    "[drill] cam-1: critical: stop (segment unknown)",
+    "[drill] cam-1: closed: csea_suspected",
+    "[drill] cam-1: asked to interrupt: matches on stop",
+    "[drill] cam-1: decided: csea_suspected (rule stop, by ann)",
+    "cam-2: stream: removed",
+}
+
+
+def test_reader_handles_each_event_once(reader: Reader, scene: Scene) -> None:
+    """A platform that began with it would miss events, or interrupt a stream again and again."""
+    happen(scene)
+    assert sorted(reader.read()) == sorted(HAPPENED)
+    for name in STREAMS:
+        for _, fields in scene.redis.xrange(name):
+            scene.redis.xadd(name, fields)
+    assert reader.read() == [], "the same events again, as after a failover"
+    assert [scene.redis.xpending(name, "mine")["pending"] for name in STREAMS] == [0, 0, 0]
+
+
+def test_reader_survives_later_versions_and_dead_readers(reader: Reader, scene: Scene) -> None:
+    """It would stop at the first event of the next version, or leave out what a reader that died had taken."""
+    happen(scene)
+    for name in STREAMS:
+        scene.redis.xreadgroup("mine", "dead", {name: ">"})
+    for number, name in enumerate(STREAMS):
+        ((_, fields), *_) = scene.redis.xrange(name)
+        event = json.loads(fields["event"])
+        event["data"] |= {"of_a_later_version": {"a": 1}}
+        for later in ({"id": f"{number:064}", "more": 1}, {"id": "f" * 64, "type": "livewarden.stream.frozen.v1"}):
+            scene.redis.xadd(name, {"event": json.dumps(event | later)})
+    assert len(reader.read()) == 3, "those of a later version, without the types that nobody knows"
+    assert len(reader.read(idle_ms=0)) == 5
+    assert reader.read(idle_ms=0) == []
+
+
+def test_reader_makes_its_groups_again(reader: Reader, scene: Scene) -> None:
+    """After Redis lost its state, it would end, or read nothing any more."""
+    scene.redis.flushall()
+    happen(scene)
+    assert reader.read() == []
+    assert len(reader.read()) == 5
+
+
+def test_reader_runs_as_a_program(scene: Scene, redis_url: str, tmp_path: Path) -> None:
+    """Whoever copies it would copy a program that does not start, or that forgets with its end what it has handled."""
+    (tmp_path / "read_events.py").write_text(READER)
+    command = [sys.executable, "read_events.py", redis_url, "mine", "one", *STREAMS]
+
+    def lines(number: int) -> list[str]:
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as program:
+            assert program.stdout is not None
+            found = [program.stdout.readline().strip() for _ in range(number)]
+            program.terminate()
+        return found
+
+    happen(scene)
+    assert set(lines(5)) == HAPPENED
+    for name in STREAMS:
+        for _, fields in scene.redis.xrange(name):
+            scene.redis.xadd(name, fields)
+    scene.raise_incident("cam-9")
+    assert lines(1) == ["cam-9: critical: known (segment unknown)"]
