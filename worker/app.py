@@ -46,13 +46,14 @@ from worker.bank.listnames import followed_names
 from worker.bank.place import Place
 from worker.bank.restoring import keep_whole
 from worker.broker import TRANSPORT, bind_queues
+from worker.celerylog import format_celery, keep_to_lines
 from worker.confinement import check_confinement, log_unconfined
 from worker.environment import log_unknown, settings_of_service
 from worker.epoch import EpochWatch
 from worker.heartbeat import touch_while_alive
 from worker.intake.keys import QUEUE as INTAKE_QUEUE
 from worker.intake.reader import keep_reading
-from worker.logsetup import escape_records
+from worker.logsetup import last_words, log_format_of, log_to_stderr
 from worker.lookback.keeper import keep_looking_back
 from worker.occupancy import occupancy_of_this_worker, occupy
 from worker.policy.follower import PolicyFollower
@@ -61,9 +62,9 @@ from worker.policy.trial import TRIAL_SECONDS, try_apart
 from worker.policy.watch import watch_policy
 from worker.polling.schedule import TICK_SECONDS, tick
 from worker.presence import Presence, Role, keep_present
-from worker.printable import printable
-from worker.process import Process, check_ready
+from worker.process import Process, Ready, check_ready
 from worker.redisdb import connect
+from worker.startline import log_beat_start, log_worker_start
 from worker.timedtask import HARD_LIMIT_SECONDS, SOFT_LIMIT_SECONDS, TimedTask
 from worker.turns import CONTROL, CONTROL_SLOW, QUEUES
 from worker.watchdog import Watchdog
@@ -83,9 +84,8 @@ try:
     settings = settings_of_service(os.environ)
 except SettingsError as error:
     # A line each: Celery would show the traceback of the import.
-    raise SystemExit(
-        "\n".join(f"livewarden: nothing starts with these settings: {printable(mistake)}" for mistake in error.mistakes)
-    ) from error
+    told = "\n".join(f"nothing starts with these settings: {mistake}" for mistake in error.mistakes)
+    raise SystemExit(last_words(told, log_format_of(os.environ))) from error
 process = Process(settings)
 """Of the process that imports this; a pool child, being forked before anything in it is used, has one of its own."""
 
@@ -120,7 +120,7 @@ app.conf.update(
     # Celery's own limit is 4 s: a child that builds its sessions for longer is killed, and the next one, for ever.
     worker_proc_alive_timeout=TRIAL_SECONDS,
     worker_hijack_root_logger=True,
-    worker_log_color=False,  # colours are what `_escape_log` escapes
+    worker_log_color=False,  # colours are what `_format_log` escapes
     worker_cancel_long_running_tasks_on_connection_loss=True,
     worker_enable_remote_control=False,
     worker_send_task_events=False,
@@ -149,6 +149,8 @@ app.conf.update(
     beat_max_loop_interval=TICK_SECONDS,
 )
 
+if settings.log_format == "json":
+    keep_to_lines(app)
 if settings.heartbeat_file is not None:
     touch_while_alive(settings.heartbeat_file)
 
@@ -164,6 +166,7 @@ def tick_now() -> None:
 
 
 _stopping = threading.Event()
+_ready: Ready | None = None
 _unconfined: tuple[str, ...] = ()
 _INTAKE = "livewarden-intake"
 """Name of the thread that reads what platforms send."""
@@ -177,30 +180,32 @@ GIVE_BACK_SECONDS = 0.5
 
 @after_setup_logger.connect
 @after_setup_task_logger.connect
-def _escape_log(logger: logging.Logger, **_: Any) -> None:
+def _format_log(logger: logging.Logger, **_: Any) -> None:
     """In the worker, in each pool child and in beat, whenever Celery has set up a logger."""
-    escape_records(logger)
+    format_celery(logger, settings.log_format)
 
 
 @worker_init.connect
 def _check(sender: Any, **_: Any) -> None:
     """Before anything is forked: a worker that could not judge must not take work."""
-    global _unconfined
+    global _ready, _unconfined
     forbid_dumps()  # again: `--uid` has changed the user, which resets it
+    log_to_stderr(logging.WARNING, settings.log_format)  # until Celery sets logging up, after this
+    sender.quiet = sender.quiet or settings.log_format == "json"
     occupy(sender)
     # Nobody sends what workers would have to say to one another, and neither starts where Redis is full.
     sender.options |= {"without_mingle": True, "without_gossip": True}
     try:
         redis = connect(settings.redis_url.get_secret_value())
         fetch_at_start(redis, Place.of(settings))
-        bank, policy = check_ready(settings, redis)
+        _ready = check_ready(settings, redis)
         _unconfined = check_confinement(settings)
-        process.bank.inherit(bank)
-        process.policies.good = policy
+        process.bank.inherit(_ready.bank)
+        process.policies.good = _ready.policy
         _epochs.look(redis, SNAPSHOT)
         redis.close()
     except LivewardenError as error:
-        raise SystemExit(f"livewarden: this worker does not start: {error}") from error
+        raise SystemExit(last_words(f"this worker does not start: {error}", settings.log_format)) from error
 
 
 @worker_process_init.connect
@@ -262,20 +267,23 @@ def _watch(**_: Any) -> None:
     # Not through Celery: a message that it cannot take apart ends the worker, and the next one.
     threading.Thread(target=keep_reading, args=(process.redis, settings, _stopping), name=_INTAKE, daemon=True).start()
 
-    _give_signs(
-        Presence.of_this_process(
-            Role.WORKER,
-            processes=occupancy_of_this_worker().processes,
-            queues=tuple(app.amqp.queues.consume_from),
-            unconfined=_unconfined,
-        )
+    presence = Presence.of_this_process(
+        Role.WORKER,
+        processes=occupancy_of_this_worker().processes,
+        queues=tuple(app.amqp.queues.consume_from),
+        unconfined=_unconfined,
     )
+    assert _ready is not None
+    log_worker_start(settings, _ready, presence)
+    _give_signs(presence)
 
 
 @beat_init.connect
 def _beat(**_: Any) -> None:
     log_unknown(os.environ)
-    _give_signs(Presence.of_this_process(Role.BEAT))
+    presence = Presence.of_this_process(Role.BEAT)
+    log_beat_start(settings, presence)
+    _give_signs(presence)
 
 
 def _give_signs(presence: Presence) -> None:

@@ -15,7 +15,10 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
 
+from worker.trouble import Troubles
+
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 TRANSPORT: Final = "worker.broker.Transport"
 """For Celery's setting `broker_transport`."""
@@ -54,7 +57,7 @@ class QoS(redis.QoS):
         try:
             super().reject(delivery_tag, requeue=requeue)
         except OutOfMemoryError:
-            _log.warning("a message is not given back: Redis is full")
+            _trouble.met("full", "a message is not given back: Redis is full")
             super().reject(delivery_tag, requeue=False)
 
     def restore_visible(self, start: int = 0, num: int = 10, interval: int = 10) -> None:
@@ -92,7 +95,9 @@ class Channel(redis.Channel):
             raise
         except Exception as error:
             # Without its text, which quotes what came.
-            _log.error("a message in Celery's queues is dropped: %s: expected one of our tasks", type(error).__name__)
+            kind = type(error).__name__
+            text = "a message in Celery's queues is dropped: %s: expected one of our tasks"
+            _trouble.met(f"dropped {kind}", text, kind, level=logging.ERROR)
             # Delivered, as far as kombu knows: it would hold one of the worker's places, and come again.
             for tag in self._unacknowledged():
                 if tag not in before:

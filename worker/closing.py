@@ -1,6 +1,7 @@
 """The end of a segment: what was seen of it, or why nothing was, is published, in the ledger and in the log."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from config.facts import Coverage, SegmentFacts, StreamFacts
 from worker import rediskeys
 from worker.incidents.occasion import Occasion
 from worker.incidents.settlement import Settled, settle
+from worker.logfields import fields
 from worker.policy.judging import Judging
 from worker.polling.due import no_video_mark
 from worker.polling.hls import rendition_of
@@ -24,6 +26,8 @@ from worker.verdictlog.rows import rows_of
 from worker.verdicts.accounting import ROUNDING_MS, LedgerShare
 from worker.verdicts.gate import GateState
 from worker.verdicts.verdict import SegmentVerdict
+
+_log = logging.getLogger(__name__)
 
 _NO_VIDEO_REASONS = frozenset({"no_video", "audio_only"})
 """After which the poll moves on to another rendition, if there is one."""
@@ -111,9 +115,14 @@ def _commit(
     )
     if settled.outcome is not Settled.SETTLED:
         return
+    degraded = tuple(sorted({*occasion.degraded, *settled.problems}))
+    if verdict is not None:
+        stream_id = occasion.stream.stream_id
+        process.degraded_marks.note(degraded, stream_id=stream_id, segment_sequence=record.sequence)
+    _log_segment(record, share, replace(occasion, degraded=degraded), verdict)
     now = now_ms(process.redis)
     rows = rows_of(
-        replace(occasion, degraded=tuple(sorted({*occasion.degraded, *settled.problems}))),
+        replace(occasion, degraded=degraded),
         samples,
         share,
         epoch=record.epoch,
@@ -125,6 +134,28 @@ def _commit(
         silent=settled.silent,
     )
     process.verdict_log.add(rows, now_ms=now, judged_by=None if verdict is None else verdict.bank)
+
+
+def _log_segment(record: SegmentRecord, share: LedgerShare, occasion: Occasion, verdict: SegmentVerdict | None) -> None:
+    """At debug, a line a segment."""
+    if not _log.isEnabledFor(logging.DEBUG):
+        return
+    samples = () if verdict is None else verdict.samples
+    _log.debug(
+        "stream %s segment %s: settled",
+        occasion.stream.stream_id,
+        record.key,
+        extra=fields(
+            moderated_ms=share.moderated_ms,
+            unhashable_ms=share.unhashable_ms,
+            failed=[f"{reason}:{ms}ms" for reason, ms in share.failed_ms.items()],
+            samples=len(samples),
+            deduplicated=sum(sample.deduplicated for sample in samples),
+            rules=sorted({hit.rule for sample in samples for hit in sample.hits}),
+            cpu_ms=None if verdict is None else round(verdict.cpu_seconds.total * 1000),
+            degraded=occasion.degraded,
+        ),
+    )
 
 
 def _counts(record: SegmentRecord, verdict: SegmentVerdict) -> dict[str, int]:

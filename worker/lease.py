@@ -12,8 +12,9 @@ from redis.exceptions import RedisError
 
 from worker.errors import LeaseLostError
 from worker.redisdb import run_script, store_errors
+from worker.trouble import Troubles
 
-_log = logging.getLogger(__name__)
+_trouble = Troubles(logging.getLogger(__name__))
 
 LEASE_SECONDS = 20.0
 """How long a dead holder keeps others out."""
@@ -48,8 +49,9 @@ class Lease:
             try:
                 kept = run_script(self._redis, "lease_renew", keys=[self.key], args=[self.token, LEASE_MS])
             except (RedisError, OSError) as error:
-                _log.warning("lease %s is not renewed: %s", self.key, error)
+                _trouble.met(self.key, "lease %s is not renewed: %s", self.key, error)
                 continue
+            _trouble.over(self.key, "lease %s is renewed again", self.key)
             if not kept:
                 self._lost = True
                 return

@@ -37,9 +37,13 @@ from worker.process import Process
 from worker.redisdb import now_ms
 from worker.streams.signals import stream_facts
 from worker.streams.slowness import QUICK_SECONDS, SlowPart, note_slowness
+from worker.trouble import Troubles
 from worker.verdicts.gate import GateState
 
 _log = logging.getLogger(__name__)
+_not_fetched, _decoder_died, _not_sampled = Troubles(_log), Troubles(_log), Troubles(_log)
+"""Each by stream."""
+_full = Troubles(_log)
 
 MAX_LOSSES = 8
 """Beginnings that never ended, after which a segment is closed as `failed: worker_lost`: nothing loops for ever."""
@@ -136,14 +140,15 @@ def _moderate(
             data, init = _fetch(process, stream_id, record, within_seconds=None if pass_on is None else QUICK_SECONDS)
     except FetchError as error:
         if pass_on is not None and error.reason not in _FINAL_REASONS and pace.failed_slowly:
-            _log.info("stream %s segment %s: goes to the slow queue: %s", stream_id, record.key, error)
+            _log.debug("stream %s segment %s: goes to the slow queue: %s", stream_id, record.key, error)
             _hand_over(process, stream_id, begun, pass_on)
             _end_trial(process, stream_id, begun, pass_on, quick=False)
             return
         _end_trial(process, stream_id, begun, pass_on, quick=not pace.failed_slowly)
-        _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
+        _not_fetched.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error, reason=error.reason)
         _after_failed_fetch(process, judging, stream_id, begun, error)
         return
+    _not_fetched.over(stream_id, "stream %s: its segments can be fetched again", stream_id)
     _end_trial(process, stream_id, begun, pass_on, quick=True)
     facts = stream_facts(process.redis, stream_id, purpose=record.purpose, generation=record.generation)
     gate, stuck, now = _before_judging(process.redis, stream_id, record, list(judging.models(drill=True)))
@@ -159,16 +164,18 @@ def _moderate(
                 fresh=begun.deaths > 0,
             )
     except DecoderError as error:
-        _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
+        _decoder_died.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error)
         if begun.deaths + 1 >= MAX_DECODER_DEATHS:
             close_unseen(process, judging, stream_id, record, "quarantined")
         else:
             defer(process.redis, stream_id, begun, delay_ms=0, counts="deaths")
         return
     except SamplerError as error:
-        _log.warning("stream %s segment %s: %s", stream_id, record.key, error)
+        _not_sampled.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error, reason=error.reason)
         close_unseen(process, judging, stream_id, record, error.reason)
         return
+    _decoder_died.over(stream_id, "stream %s: its segments do not end the decoder any more", stream_id)
+    _not_sampled.over(stream_id, "stream %s: its segments can be sampled again", stream_id)
     close_seen(process, judging, facts, record, verdict)
 
 
@@ -190,7 +197,7 @@ def _unless_refused(stream_id: str) -> Iterator[None]:
     except (OutOfMemoryError, OperationalError) as error:
         if not isinstance(error, OutOfMemoryError) and not isinstance(error.__cause__, OutOfMemoryError):
             raise
-        _log.warning("stream %s: segments that waited are sent later: Redis is full", stream_id)
+        _full.met("full", "stream %s: segments that waited are sent later: Redis is full", stream_id)
 
 
 def _hand_over(process: Process, stream_id: str, begun: Begun, pass_on: PassOn) -> None:

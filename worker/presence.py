@@ -21,8 +21,9 @@ from redis.exceptions import RedisError
 from worker import rediskeys
 from worker.errors import StoreError
 from worker.redisdb import now_ms, run_script
+from worker.trouble import Troubles
 
-_log = logging.getLogger(__name__)
+_trouble = Troubles(logging.getLogger(__name__))
 
 LIFE_MS = 10_000
 """Of a sign. Who died is missed within 10 s, and who is only held up for some seconds is not."""
@@ -144,8 +145,9 @@ def keep_present(
                 presence = Presence(**vars(presence) | {"started_ms": now_ms(redis)})
             give_sign(redis, presence)
             after_each()
+            _trouble.over("sign", "signs of life are given again")
         except (RedisError, StoreError, OSError) as error:
-            _log.warning("no sign of life: %s", error)
+            _trouble.met("sign", "no sign of life: %s", error)
     with suppress(RedisError, OSError):
         take_leave(redis, presence)
 

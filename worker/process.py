@@ -16,6 +16,7 @@ from sampler.decoder import Decoder
 from sampler.limits import Limits
 from worker.bank.follower import Follower
 from worker.bank.place import Place
+from worker.degradedmarks import DegradedMarks
 from worker.epoch import SEED as SEED
 from worker.epoch import plant_seed
 from worker.fetching.fetch import Fetcher
@@ -73,9 +74,14 @@ class Process:
         )
 
     @cached_property
+    def degraded_marks(self) -> DegradedMarks:
+        """What this process's verdicts are marked with."""
+        return DegradedMarks()
+
+    @cached_property
     def policies(self) -> PolicyFollower[Judging]:
         """The way to the policy in force."""
-        return PolicyFollower(self.settings.policy_file, self.judging_by)
+        return PolicyFollower(self.settings.policy_file, self.judging_by, quiet=True)
 
     @property
     def judging(self) -> Judging:
@@ -209,19 +215,34 @@ class Process:
         return hmac.digest(str(secret).encode(), segment.encode(), "sha256")
 
 
-def check_ready(settings: Settings, redis: Redis) -> tuple[Follower, bytes]:
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """What a worker begins with; processes that are forked now go on with it."""
+
+    bank: Follower
+    policy: bytes
+    """As it was read."""
+    policy_version: str
+    models: Mapping[str, str]
+    """Name to version."""
+
+
+def check_ready(settings: Settings, redis: Redis) -> Ready:
     """Refuses to start with something that is missing, altered or does not work, and says which; builds no session in
     this process.
-
-    Gives the bank and the policy as they were read, for processes that are forked now.
 
     Raises:
         LivewardenError: the policy, a list, the bank, a model's manifest, its weights or its session are not usable.
     """
-    policy = read_policy(settings.policy_file)
-    read_policy_and_models(policy, settings.policy_file, settings)
-    try_apart(policy)
+    data = read_policy(settings.policy_file)
+    policy, classifiers = read_policy_and_models(data, settings.policy_file, settings)
+    try_apart(data)
     bank = Follower(redis, Place.of(settings), settings.lists_dir)
     bank.look()
     AllowedOrigins.parse(settings.allowed_origins)
-    return bank, policy
+    return Ready(
+        bank=bank,
+        policy=data,
+        policy_version=policy.version,
+        models={classifier.name: classifier.manifest.version for classifier in classifiers},
+    )

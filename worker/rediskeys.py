@@ -357,6 +357,7 @@ LOG_DAMAGED = Key(
 OUTCOMES_POSITION = Key(
     "lw:outcomes:position", "hash", "up to which entry events were copied into the log", "one a stream"
 )
+OUTCOMES_LOGGED = Key("lw:outcomes:logged", "hash", "up to which entry events were logged", "one a stream")
 OUTCOMES_RECORDED = Key("lw:outcomes:recorded", "string", "when that was last done", "a number")
 OUTCOMES_LEASE = Key("lw:outcomes:lease", "string", "lease of whoever does it", "one", seconds=MINUTE)
 

@@ -5,26 +5,20 @@ from typing import Any
 
 from celery.beat import Scheduler
 
-_log = logging.getLogger(__name__)
+from worker.trouble import Troubles
 
-LOGGED_EVERY = 60
-"""Ticks that could not be sent, so about a minute: Celery logs 10 kB for each, a gigabyte a day."""
+_trouble = Troubles(logging.getLogger(__name__))
 
 
 class QuietScheduler(Scheduler):
-    """Logs once a minute that ticks cannot be sent: Redis is away or full, which workers and `doctor` show too."""
-
-    _unsent = 0
+    """Logs that ticks cannot be sent as other trouble: Celery logs 10 kB for each, a gigabyte a day. Redis is away or
+    full then, which workers and `doctor` show too."""
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Sends what is due."""
         try:
             self.apply_async(entry, producer=producer, advance=False)
         except Exception as error:
-            if self._unsent % LOGGED_EVERY == 0:
-                _log.warning("%s", error)
-            self._unsent += 1
+            _trouble.met("ticks", "%s", error)
         else:
-            if self._unsent:
-                _log.warning("ticks are sent again, after %d that could not be", self._unsent)
-            self._unsent = 0
+            _trouble.over("ticks", "ticks are sent again")

@@ -16,11 +16,12 @@ from worker.polling.lanes import QUEUE_OF, Lane, add_waiting, holding, lacks_mes
 from worker.polling.poll import poll_due
 from worker.polling.schedule import URGENT_RISK_PRIOR, risk_prior_of
 from worker.streams.slowness import SlowPart, is_slow
+from worker.trouble import Troubles
 from worker.turns import CONTROL
 from worker.upkeep import look_after
 from worker.verdictlog import keeping, outcomes
 
-_log = logging.getLogger(__name__)
+_trouble = Troubles(logging.getLogger(__name__))
 
 HOUSEKEEPING_EXPIRES_SECONDS = 10
 """Two seconds apart they would pile up in a queue that nobody works off."""
@@ -56,7 +57,9 @@ def _poll(*, slow: bool) -> None:
             deployment=process.settings.deployment,
         )
     except OutOfMemoryError:
-        _log.warning("streams are polled again when Redis has room")
+        _trouble.met("full", "streams are polled again when Redis has room")
+    else:
+        _trouble.over("full", "streams are polled again")
 
 
 @shared_task(name="livewarden.reconcile")

@@ -9,9 +9,11 @@ from redis import exceptions
 
 from worker.errors import OutOfTimeError, StoreError
 from worker.softlimit import soft_limit
+from worker.trouble import Troubles
 from worker.turns import CONTROL
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 SOFT_LIMIT_SECONDS = 16
 HARD_LIMIT_SECONDS = 18
@@ -39,11 +41,13 @@ class TimedTask(Task[..., Any]):
         soft_limit.install()
         try:
             with soft_limit.task():
-                return self.run(*args, **kwargs)
+                answer = self.run(*args, **kwargs)
+            _trouble.over(self.name, "%s: goes on", self.name)
+            return answer
         except (StoreError, OperationalError, *_AWAY) as error:
             # No traceback: it is not the task's doing. What it had begun is begun again when its lease is over.
             self.recover()
-            _log.warning("%s: ended, since Redis is away or full: %s", self.name, error)
+            _trouble.met(self.name, "%s: ended, since Redis is away or full: %s", self.name, error)
             return None
         except OutOfTimeError:
             self.recover()

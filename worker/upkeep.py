@@ -7,6 +7,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.bank.people import forget_past
+from worker.eventlog import log_published
 from worker.exceptionplace import place_of
 from worker.incidents.coveragegaps import raise_coverage_gaps
 from worker.incidents.grouprecord import tell_due
@@ -20,9 +21,10 @@ from worker.queue.trimming import trim
 from worker.retention import give_lives
 from worker.streams.coverage import pay_owed
 from worker.streams.registry import forget_gone
+from worker.trouble import Troubles
 from worker.verdictlog import keeping, outcomes
 
-_log = logging.getLogger(__name__)
+_failures = Troubles(logging.getLogger(__name__))
 
 _AWAY = (RedisConnectionError, RedisTimeoutError)
 
@@ -36,8 +38,8 @@ HOUSEKEEPING = {
 
 def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
     """Sends overdue segments again, brings ledgers up to date, forgets what is over, publishes origins' gaps, those of
-    single streams and which streams joined groups, trims what is old or acknowledged, and sends housekeeping
-    that is due.
+    single streams and which streams joined groups, logs what was published, trims what is old or acknowledged, and
+    sends housekeeping that is due.
 
     A step that fails, over what one stream or somebody else left in Redis, is logged and costs no other step.
 
@@ -54,6 +56,7 @@ def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callab
         "gaps of origins": lambda: tell_gaps(redis, deployment=deployment),
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
         "groups of streams": lambda: tell_due(redis, deployment=deployment, policy=process.policy),
+        "log of events": lambda: log_published(redis),
         "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
     }
     for name, is_due in HOUSEKEEPING.items():
@@ -81,6 +84,7 @@ def look_after_full(process: Process) -> None:
             "outcomes": record,
             "ledgers": lambda: pay_owed(redis),
             "streams that are gone": lambda: forget_gone(redis),
+            "log of events": lambda: log_published(redis),
             "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis), full=True),
         }
     )
@@ -93,4 +97,6 @@ def _take(steps: Mapping[str, Callable[[], object]]) -> None:
         except Exception as error:
             if isinstance(error, _AWAY) or isinstance(error.__cause__, _AWAY):
                 raise
-            _log.warning("upkeep: %s failed: %s in %s", name, type(error).__name__, place_of(error))
+            _failures.met(name, "upkeep: %s failed: %s in %s", name, type(error).__name__, place_of(error))
+        else:
+            _failures.over(name, "upkeep: %s works again", name)

@@ -12,12 +12,13 @@ from worker.errors import StoreError
 from worker.polling.schedule import TICK_SECONDS, tick, tick_is_late
 from worker.process import Process
 from worker.redisroom import Room, tell_of_room
+from worker.trouble import Troubles
 from worker.upkeep import look_after_full
 
 LOOK_EVERY_SECONDS = 10.0
 """At Redis's memory, while it is not full: as soon as that operators hear of it."""
 
-_log = logging.getLogger(__name__)
+_trouble = Troubles(logging.getLogger(__name__))
 
 
 class Watchdog:
@@ -34,12 +35,13 @@ class Watchdog:
         while not stopping.wait(TICK_SECONDS):
             try:
                 self.step()
+                _trouble.over("tick", "the watchdog ticks again")
             except (RedisError, StoreError, OperationalError, OSError) as error:
                 # Redis is away or full: workers wait, and so does this. A full one is looked at next.
-                _log.warning("no tick: %s", error)
+                _trouble.met("tick", "no tick: %s", error)
                 self._look_at = 0.0
             except Exception:  # a thread that ended would leave it to others for ever
-                _log.exception("no tick")
+                _trouble.met("tick", "no tick", level=logging.ERROR, exc_info=True)
 
     def step(self) -> None:
         """Publishes how much room Redis has, now and then; ticks if nobody did. A full Redis takes no message, so there
@@ -62,10 +64,9 @@ class Watchdog:
 
     def _note(self, room: Room) -> None:
         self._look_at = monotonic() + LOOK_EVERY_SECONDS
-        if room.full and not self._full:
-            _log.warning(
-                "Redis is full (%d of %d bytes): nothing is polled until it has room", room.used_bytes, room.limit_bytes
-            )
-        elif self._full and not room.full:
-            _log.warning("Redis has room again")
+        if room.full:
+            text = "Redis is full (%d of %d bytes): nothing is polled until it has room"
+            _trouble.met("full", text, room.used_bytes, room.limit_bytes)
+        else:
+            _trouble.over("full", "Redis has room again")
         self._full = room.full

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from worker.cli.progressbar import progress_bar
 from worker.cli.screen import Screen
-from worker.logsetup import STREAM_LINES_A_MINUTE, PrintableFormatter, StreamLines, escape_records
+from worker.logformat import PrintableFormatter
+from worker.logsetup import STREAM_LINES_A_MINUTE, StreamLines, format_records
 from worker.printable import PrintableStream, printable, printable_lines
 
 HOSTILE = "\x1b[2J\x9b31m\x07\x7f\u202e\u2066\u200e\u200f\u061c\u2028\u2029\x85\ud800\udc9b\U000e0001\n\r\t"
@@ -61,8 +62,8 @@ def logged(record_level: int = logging.WARNING, *arguments: object, error: Excep
     handler.setFormatter(logging.Formatter("[%(levelname)s] %(message)s"))
     logger = logging.Logger("of a test")
     logger.addHandler(handler)
-    escape_records(logger)
-    escape_records(logger)
+    format_records(logger)
+    format_records(logger)
     logger.log(record_level, *arguments, exc_info=error)
     return out.getvalue()
 
@@ -192,7 +193,7 @@ def test_the_log_of_every_process_is_bounded_by_stream() -> None:
     logger = logging.Logger("bounded")
     logger.addHandler(logging.StreamHandler(out))
     for _ in range(2):
-        escape_records(logger)  # Celery sets loggers up more than once
+        format_records(logger)  # Celery sets loggers up more than once
     for _ in range(1000):
         logger.warning("stream %s segment %s: no", "floods", "k")
     assert len(out.getvalue().splitlines()) == STREAM_LINES_A_MINUTE

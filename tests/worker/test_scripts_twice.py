@@ -19,6 +19,7 @@ from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, 
 from worker.bank.people import forget_past
 from worker.decisions import decide
 from worker.epoch import EPOCH, EpochWatch, read_epoch
+from worker.eventlog import log_published
 from worker.incidents.coveragegaps import raise_coverage_gaps
 from worker.incidents.orderstore import read_in_order
 from worker.intake.batches import Batch, claim, done, give_back
@@ -144,6 +145,10 @@ class Stage:
         self.redis.zadd(MISSING, {missing_member(PLAYLIST.url, MissedReason.UNREACHABLE, "s"): since_ms})
         assert raise_coverage_gaps(self.redis, deployment="test", policy=self.scene.policy) == 1
         assert self.redis.xlen("lw:escalations:review") == 1
+
+    def events_logged(self) -> None:
+        self.scene.raise_incident("s")
+        assert log_published(self.redis) == 1
 
     def presence(self) -> None:
         give_sign(self.redis, Presence.of_this_process(Role.WORKER))

@@ -1,5 +1,6 @@
 """What a worker and beat say of settings with which they cannot start, or come into Redis."""
 
+import json
 import os
 from pathlib import Path
 
@@ -105,6 +106,26 @@ def test_a_variable_of_a_newer_version_is_logged(role: str, environment: dict[st
         return
     with celery(role, environment | NEWER, tmp_path) as process:
         eventually(lambda: said in process.text(), within_seconds=60, what=process.text)
+
+
+def test_what_keeps_a_worker_from_starting_is_a_line_of_json_too(tmp_path: Path) -> None:
+    """A collector that reads JSON would drop the only line that says why nothing works."""
+    (tmp_path / "policy.yaml").write_text("rules: 7")
+    environment = {"LIVEWARDEN_LOG_FORMAT": "json", "LIVEWARDEN_POLICY_FILE": str(tmp_path / "policy.yaml")}
+    for wrong in ({"LIVEWARDEN_MAX_STREAMS": "none"}, {}):
+        with celery("worker", environment | wrong, tmp_path) as process:
+            assert process.process.wait(60) == 1
+        *others, last = [json.loads(line) for line in process.text().splitlines()]
+        assert last["level"] == "error"
+        assert ("LIVEWARDEN_MAX_STREAMS" if wrong else "policy.yaml") in last["message"]
+        assert all("superuser" in other["message"] for other in others)
+
+
+def test_a_format_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    """An operator would wait for JSON, and get lines."""
+    with celery("beat", {"LIVEWARDEN_LOG_FORMAT": "xml"}, tmp_path) as process:
+        assert process.process.wait(40) == 1
+    assert "LIVEWARDEN_LOG_FORMAT: " in process.text()
 
 
 @pytest.mark.timeout(120)

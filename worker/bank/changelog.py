@@ -15,8 +15,9 @@ from worker.bank.history import KEPT_ACTS, acts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT
 from worker.epoch import BEHIND, EPOCH
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
+from worker.trouble import Troubles
 
-_log = logging.getLogger(__name__)
+_trouble = Troubles(logging.getLogger(__name__))
 
 START = "0-0"
 """Before every change."""
@@ -160,7 +161,7 @@ def read_news(redis: Redis, after: str) -> News:
         try:
             changes.append(Change.from_json((fields or {}).get("change", ""), id=str(change_id)))
         except ChangeError as error:
-            _log.warning("the bank cannot follow: %s", error)
+            _trouble.met("change", "the bank cannot follow: %s", error)
             unreadable += 1
     return News(
         pointer=_pointer(pointer),

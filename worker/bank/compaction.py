@@ -25,10 +25,12 @@ from worker.bank.place import Place
 from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes, store_again
 from worker.coredumps import forbid_dumps
 from worker.errors import BankRequestError
-from worker.logsetup import set_up_logging
+from worker.logsetup import log_format_of, set_up_logging
 from worker.redisdb import connect
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 LOOK_SECONDS = (5.0, 15.0)
 """Between two looks at how much has changed; at random, so that workers do not all start one."""
@@ -48,14 +50,15 @@ def keep_in_order(redis: Redis, bank: Follower, place: Place, deployment: str, s
             due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
             if due and not run_apart("worker.bank.compaction", stopping):
                 stopping.wait(REST_SECONDS)
+            _trouble.over("order", "the hash bank is kept in order again")
         except (LivewardenError, RedisError, OSError) as error:
-            _log.warning("the hash bank is not kept in order: %s", error)
+            _trouble.met("order", "the hash bank is not kept in order: %s", error)
 
 
 def main() -> None:
     """Compacts once, as the environment says."""
     forbid_dumps()
-    set_up_logging(logging.INFO)
+    set_up_logging(logging.INFO, log_format_of(os.environ))
     give_way()
     settings = load_settings(os.environ)
     try:

@@ -25,8 +25,10 @@ from worker.bank.changelog import read_pointer
 from worker.bank.place import Place
 from worker.bank.remote import fetch
 from worker.errors import BankRequestError, ObjectStoreError, StoreError
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 LOCK: Final = ".fetching"
 """In the folder: locked by the process that fetches."""
@@ -93,6 +95,7 @@ def fetch_at_start(redis: Redis, place: Place) -> None:
     while True:
         try:
             fetch_missing(redis, place, waits=not has_any)
+            _trouble.over("start", "the hash bank is fetched")
             return
         except StoreError:
             return
@@ -100,7 +103,7 @@ def fetch_at_start(redis: Redis, place: Place) -> None:
             _log.warning("the hash bank is not fetched: %s", error)
             return
         except ObjectStoreError as error:
-            _log.warning("the hash bank is not fetched: %s", error)
+            _trouble.met("start", "the hash bank is not fetched: %s", error)
             if error.missing or monotonic() >= until or has_any:
                 return
         waiting.wait(1.0)
@@ -108,17 +111,14 @@ def fetch_at_start(redis: Redis, place: Place) -> None:
 
 def keep_fetched(redis: Redis, place: Place, stopping: threading.Event) -> None:
     """Fetches whatever comes into force, until `stopping` is set: a thread of each worker's main process."""
-    told = ""
     while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
         try:
             fetch_missing(redis, place, stopping=stopping)
-            told = ""
+            _trouble.over("fetch", "the hash bank is fetched again")
         except StoreError:
             continue  # told by those who follow
         except (LivewardenError, RedisError, OSError) as error:
-            if str(error) != told:
-                _log.warning("the hash bank is not fetched, and tried again: %s", error)
-            told = str(error)
+            _trouble.met("fetch", "the hash bank is not fetched, and tried again: %s", error)
             stopping.wait(REST_SECONDS)
 
 

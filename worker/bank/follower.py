@@ -29,8 +29,10 @@ from worker.bank.mark import BankMark
 from worker.bank.place import Place
 from worker.errors import StoreError
 from worker.redisdb import now_ms, unless_full
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 FOLLOW_SECONDS = (0.5, 1.5)
 """Between two looks at Redis: at random, so that many processes do not ask at once. A change is in force everywhere
@@ -198,9 +200,10 @@ class Follower:
                 deployed = follow(self._redis, self._place, self._deployed)
                 self._followed_at = time.monotonic()
             except (StoreError, OSError) as error:
-                _log.warning("the hash bank is not followed: %s", error)
+                _trouble.met("bank", "the hash bank is not followed: %s", error)
                 deployed = Deployed(bank=offline(self._place)) if self._deployed is None else self._deployed
             else:
+                _trouble.over("bank", "the hash bank is followed again")
                 self._hold(deployed)
                 self._deployed = deployed
             self._take_over(deployed, folder)
@@ -220,7 +223,8 @@ class Follower:
             bank = in_force(deployed, folder).bank
             bank.match(_ANY)  # what is made at the first match is made here, so that no picture waits for it
         for name in set(deployed.stale) - set(self._stale):
-            _log.warning("hash list %s is stale: its source was not read again in time", name)
+            # In each process; operators have an event of it, which is logged once.
+            _log.debug("hash list %s is stale: its source was not read again in time", name)
         self._stale = deployed.stale
         self._base, self._folder = deployed.bank, folder
         degraded = (*deployed.degraded, *folder.degraded)
@@ -236,10 +240,11 @@ class Follower:
                 if position and (position != told or time.monotonic() - told_at > REPORT_SECONDS):
                     self._report(name, position)
                     told, told_at = position, time.monotonic()
+                _trouble.over("thread", "the hash bank is looked at again")
             except (LivewardenError, RedisError, OSError) as error:
-                _log.warning("the hash bank is not followed: %s", error)
+                _trouble.met("thread", "the hash bank is not followed: %s", error)
             except Exception:  # a thread that ended would leave the bank as it is, for ever
-                _log.exception("the hash bank is not followed")
+                _trouble.met("thread", "the hash bank is not followed", level=logging.ERROR, exc_info=True)
         if told:
             with suppress(RedisError, OSError):
                 # Else it would count as one that is behind until it is known to be gone.

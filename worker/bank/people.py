@@ -24,8 +24,9 @@ from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.naming import entry_id
 from worker.errors import BankRequestError
 from worker.redisdb import now_ms, run_script, run_script_to_disk, store_errors
+from worker.trouble import Troubles
 
-_log = logging.getLogger(__name__)
+_trouble = Troubles(logging.getLogger(__name__))
 
 CONFIRMED_QUALITY = 80
 """PDQ quality at or over which a picture may be confirmed: from there on implementations agree within 10 bits."""
@@ -190,7 +191,8 @@ def quarantined(redis: Redis) -> tuple[Quarantine, ...]:
             told = json.loads(str(text))
             until_ms, by, reason = int(told["until_ms"]), str(told.get("by", "")), str(told.get("reason", ""))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            _log.warning("the quarantine of %s/%s cannot be read: lift it, or set it again", list_name, entry)
+            text = "the quarantine of %s/%s cannot be read: lift it, or set it again"
+            _trouble.met(f"{list_name}/{entry}", text, list_name, entry)
             continue
         if until_ms > now:
             found.append(Quarantine(list=list_name, entry=entry, until_ms=until_ms, by=by, reason=reason))

@@ -28,8 +28,10 @@ from worker.bank.remote import keep_only, upload
 from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
 from worker.lease import Lease, leased
 from worker.redisdb import now_ms, run_script, run_script_to_disk, store_errors
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 COMPACT_CHANGES = 10_000
 """Changes since the snapshot from which (>=) a new one is written: they are kept by each process and searched flat, and
@@ -161,7 +163,7 @@ def _tidy_store(redis: Redis, place: Place, lease: Lease, names: set[str]) -> No
         if (store := place.open_store()) is not None:
             keep_only(store, place.bank_id(redis), names, still_ours=still_ours)
     except LivewardenError as error:
-        _log.warning("old snapshots of the hash bank stay in the store: %s", error)
+        _trouble.met("old", "old snapshots of the hash bank stay in the store: %s", error)
 
 
 def _tidy(redis: Redis, folder: Path) -> None:

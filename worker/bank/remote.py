@@ -13,8 +13,9 @@ from typing import Final
 from models.bank.snapshot import copy_snapshot, file_names, manifest_digest
 from worker.errors import ObjectStoreError
 from worker.objectstore import ObjectStore
+from worker.trouble import Troubles
 
-_log = logging.getLogger(__name__)
+_trouble = Troubles(logging.getLogger(__name__))
 
 FOLDER: Final = "bank"
 """Of the store: a folder for each bank (`lw:bank:id`), with one for each snapshot."""
@@ -68,7 +69,7 @@ def keep_only(store: ObjectStore, bank_id: str, names: Collection[str], *, still
                 store.remove(f"{folder}/{file}")
             store.remove_folder(folder)
     except ObjectStoreError as error:
-        _log.warning("old snapshots of the hash bank stay in the store: %s", error)
+        _trouble.met("old", "old snapshots of the hash bank stay in the store: %s", error)
 
 
 def _folder(bank_id: str, name: str) -> str:

@@ -28,8 +28,10 @@ from worker.epoch import BEHIND, EPOCH, Epoch, read_epoch
 from worker.errors import BankRequestError
 from worker.lease import leased
 from worker.redisdb import now_ms, run_script
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks at the bank: a change that is older is in this process's memory when Redis loses it."""
@@ -50,10 +52,11 @@ def keep_whole(redis: Redis, bank: Follower, place: Place, stopping: threading.E
         try:
             bank.look()
             make_whole(redis, bank, place)
+            _trouble.over("restore", "the hash bank can be restored again")
         except BankRequestError as error:
-            _log.info("the hash bank is not restored yet: %s", error)
+            _trouble.met("wait", "the hash bank is not restored yet: %s", error, level=logging.INFO)
         except (LivewardenError, RedisError, OSError) as error:
-            _log.warning("the hash bank is not restored, and tried again: %s", error)
+            _trouble.met("restore", "the hash bank is not restored, and tried again: %s", error)
             stopping.wait(REST_SECONDS)
 
 

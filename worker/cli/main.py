@@ -29,7 +29,7 @@ from worker.cli.testcard import write_testcard
 from worker.coredumps import forbid_dumps
 from worker.environment import log_unknown
 from worker.errors import DemoError
-from worker.logsetup import set_up_logging
+from worker.logsetup import log_format_of, set_up_logging
 from worker.printable import PrintableStream, printable
 from worker.threads import keep_numpy_to_one_thread
 
@@ -96,7 +96,7 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         # Subcommands print texts of streams, files and messages: what steers a terminal in them ends here.
         setattr(sys, name, PrintableStream(getattr(sys, name)))
-    set_up_logging(logging.WARNING)
+    set_up_logging(logging.WARNING, log_format_of(os.environ))
     log_unknown(os.environ)
     _add_plugins()
     try:

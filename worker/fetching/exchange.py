@@ -26,8 +26,10 @@ from worker.fetching.names import Names, NameServers, Resolve
 from worker.fetching.origins import AllowedOrigins
 from worker.fetching.resource import ByteRange, Validators
 from worker.fetching.urls import Target, join, parse, without_query
+from worker.trouble import Troubles
 
-_log = logging.getLogger(__name__)
+_unforeseen = Troubles(logging.getLogger(__name__))
+"""By kind and place."""
 
 MAX_REDIRECTS = 5
 """Hops followed by hand; content networks use one or two."""
@@ -151,12 +153,9 @@ class OriginSession:
         except Exception as error:
             # A mistake of ours or of a library's, brought about by what an origin sent: it is this fetch's alone. No
             # traceback, which whoever runs the origin could fill the log with.
-            _log.error(
-                "%s: a fetch failed in a way that nobody foresaw: %s in %s",
-                without_query(url),
-                type(error).__name__,
-                place_of(error),
-            )
+            kind, place = type(error).__name__, place_of(error)
+            text = "%s: a fetch failed in a way that nobody foresaw: %s in %s"
+            _unforeseen.met(f"{kind} {place}", text, without_query(url), kind, place, level=logging.ERROR)
             raise FetchError(f"{without_query(url)}: expected a fetch that works (see the log)", "internal") from None
 
     async def _follow(self, url: str, *, max_bytes: int, byte_range: ByteRange | None, method: Method) -> Fetched:

@@ -17,8 +17,10 @@ from worker.incidents.events import Event
 from worker.incidents.findings import Incident
 from worker.queue.keys import groups_owner, incidents_key, windows_key
 from worker.redisdb import store_errors
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 GIVE_UP_SECONDS: Final = 60.0
 """Above the time limit of any task: whatever many settle at once, a lost round means that another one's is done."""
@@ -86,7 +88,7 @@ def _read_state(field: str, text: str) -> RuleState | None:
     try:
         return decode(text)
     except StoreError as error:
-        _log.warning("%s: %s", field, error)
+        _trouble.met(field, "%s: %s", field, error)
         return None
 
 

@@ -21,8 +21,11 @@ from worker.intake.calls import Receiver, make
 from worker.intake.envelope import MAX_MESSAGE_BYTES, Call, parse
 from worker.intake.refusals import Refused, publish, refuse, refused_watch
 from worker.linelimit import LineLimit
+from worker.logfields import fields
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 LOOK_SECONDS: Final = (0.2, 0.4)
 """Between two looks at an empty queue, drawn, so that workers do not look all at once: a platform's stream is watched
@@ -55,12 +58,13 @@ def keep_reading(redis: Redis, settings: Settings, stopping: threading.Event) ->
     while not stopping.wait(pause):
         try:
             pause = reader.look()
+            _trouble.over("intake", "intake is read again")
         except (RedisError, StoreError, OSError) as error:
-            _log.warning("intake is not read: %s", error)
+            _trouble.met("intake", "intake is not read: %s", error)
             pause = TROUBLE_SECONDS
         except Exception:
             # A thread that ended would leave platforms' messages where they are, for ever.
-            _log.exception("intake is not read")
+            _trouble.met("intake", "intake is not read", level=logging.ERROR, exc_info=True)
             pause = TROUBLE_SECONDS
 
 
@@ -159,7 +163,8 @@ class Reader:
                 name = one.shown.get("task", "").removeprefix("livewarden.") or "a message"
                 stream = f" of {one.shown['stream_id']}" if "stream_id" in one.shown else ""
                 before = f" (and {left_out} more were refused before)" if left_out else ""
-                _log.warning("%s%s refused: %s%s", name, stream, one.problem, before)
+                more = fields(task=name, stream_id=one.shown.get("stream_id"), reason=one.reason)
+                _log.warning("%s%s refused: %s%s", name, stream, one.problem, before, extra=more)
         refused.clear()
 
 

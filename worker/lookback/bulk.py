@@ -25,15 +25,17 @@ from worker.apart import give_way
 from worker.coredumps import forbid_dumps
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import leased
-from worker.logsetup import set_up_logging
+from worker.logsetup import log_format_of, set_up_logging
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, job_record, next_bulk_job
 from worker.lookback.looking import Lookback, search
 from worker.lookback.scan import IN_BULK
 from worker.objectstore import ObjectStore
 from worker.process import Process
 from worker.redisdb import now_ms, store_errors
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 FOLDER: Final = "lookback"
 """Of the store: a file a job."""
@@ -93,7 +95,7 @@ def look_back_in_bulk(looking: Lookback) -> None:
             if lease is not None:
                 _tidy(looking.redis, looking.store)
     except ObjectStoreError as error:
-        _log.warning("looking back for a whole list waits for the store: %s", error)
+        _trouble.met("store", "looking back for a whole list waits for the store: %s", error)
         with store_errors():
             looking.redis.set(BULK_REST, "1", px=REST_MS)
     except LeaseLostError as error:
@@ -162,7 +164,7 @@ def _tidy(redis: Redis, store: ObjectStore) -> None:
 def main() -> None:
     """Looks back for all lists that wait, as the environment says."""
     forbid_dumps()
-    set_up_logging(logging.INFO)
+    set_up_logging(logging.INFO, log_format_of(os.environ))
     give_way()
     process = Process(load_settings(os.environ))
     try:

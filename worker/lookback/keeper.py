@@ -15,8 +15,9 @@ from worker.lookback.jobs import FILES, is_bulk_due
 from worker.objectstore import ObjectStore
 from worker.process import Process
 from worker.redisdb import now_ms, store_errors
+from worker.trouble import Troubles
 
-_log = logging.getLogger(__name__)
+_trouble = Troubles(logging.getLogger(__name__))
 
 LOOK_SECONDS = (2.0, 6.0)
 """Between two looks: at random, so that workers do not all start one."""
@@ -36,8 +37,9 @@ def keep_looking_back(process: Process, stopping: threading.Event) -> None:
             look_back_for_files(process.redis, store, process.bank.folder, hours=hours)
             if is_bulk_due(process.redis) and not run_apart("worker.lookback.bulk", stopping):
                 stopping.wait(REST_SECONDS)
+            _trouble.over("lists", "whole lists are looked back for again")
         except (LivewardenError, RedisError, OSError) as error:
-            _log.warning("whole lists are not looked back for: %s", error)
+            _trouble.met("lists", "whole lists are not looked back for: %s", error)
 
 
 def look_back_for_files(redis: Redis, store: ObjectStore, folder: FolderLists, *, hours: float) -> int:

@@ -22,9 +22,10 @@ from worker.bank.mark import BankMark
 from worker.errors import StoreError
 from worker.lookback.jobs import FILES, JUDGED, LONGEST_DUE_MS, UNCHECKED
 from worker.redisdb import now_ms, store_errors
+from worker.trouble import Troubles
 from worker.verdictlog.tables import VERDICTS
 
-_log = logging.getLogger(__name__)
+_trouble = Troubles(logging.getLogger(__name__))
 
 UNCONFIRMED_MS = 60_000
 """After which a file that was announced is looked for, whether its writer lives or not: most stores give up before."""
@@ -103,7 +104,7 @@ def _try(redis: Redis, path: str, judged_by: BankMark | None) -> None:
                 now = now_ms(redis)
                 _put(redis, LateFile(path=path, due_ms=now, since_ms=now, judged_by=judged_by))
     except (StoreError, RedisError) as error:
-        _log.warning("a file of the verdict log is compared with what came meanwhile only later: %s", error)
+        _trouble.met("file", "a file of the verdict log is compared with what came meanwhile only later: %s", error)
 
 
 def current_mark(redis: Redis) -> BankMark:

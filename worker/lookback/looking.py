@@ -44,9 +44,11 @@ from worker.lookback.scan import IN_A_TASK, Found, Pace, Sought, files_left, sca
 from worker.objectstore import ObjectStore
 from worker.process import Process
 from worker.redisdb import now_ms, run_script, store_errors
+from worker.trouble import Troubles
 from worker.verdictlog.damaged import noting
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 SLICE_SECONDS = 4.0
 """Of one task: with the step in hand well under the time limit of tasks."""
@@ -100,9 +102,11 @@ def look_back(looking: Lookback, *, seconds: float = SLICE_SECONDS) -> bool:
                 return False
             with store_errors():
                 take_up(looking.redis, hours=looking.hours)
-                return _go_on(looking, lease, until)
+                more = _go_on(looking, lease, until)
+            _trouble.over("log", "looking back goes on")
+            return more
     except ObjectStoreError as error:
-        _log.warning("looking back waits for the verdict log: %s", error)
+        _trouble.met("log", "looking back waits for the verdict log: %s", error)
         with store_errors():
             looking.redis.set(REST, "1", px=REST_MS)
     except LeaseLostError as error:

@@ -15,6 +15,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from config.errors import LivewardenError, PolicyError
 from config.policy import read_policy
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
 
@@ -41,13 +42,16 @@ class _Seen(NamedTuple):
 class PolicyFollower(Generic[T]):
     """Follows a policy file; `in_force` is what was built of the last good one."""
 
-    def __init__(self, path: Path | None, build: Callable[[bytes], T]) -> None:
+    def __init__(self, path: Path | None, build: Callable[[bytes], T], *, quiet: bool = False) -> None:
         """Reads nothing yet.
 
         Args:
             path: None: the policy that ships, which does not change.
             build: makes of its bytes what is judged by; raises LivewardenError where it is not usable.
+            quiet: another process of the same worker follows the same file, and logs what is wrong with it.
         """
+        self._quiet = quiet
+        self._trouble = Troubles(_log)
         self._path = path
         self._build = build
         self._lock = threading.Lock()
@@ -92,7 +96,15 @@ class PolicyFollower(Generic[T]):
                 self._begin()
             elif self._path is not None:
                 self._compare(self._path)
+            if not self._quiet:
+                self._log_refusal()
             return self._built is not before
+
+    def _log_refusal(self) -> None:
+        if self.refused:
+            self._trouble.met("file", "the policy in force stays: %s", self.problem, level=logging.ERROR)
+        else:
+            self._trouble.over("file", "the policy's file is usable again")
 
     def _begin(self) -> None:
         seen = _Seen(read_policy(None)) if self._path is None else _look_at(self._path)
@@ -133,7 +145,7 @@ class PolicyFollower(Generic[T]):
     def _refuse(self, seen: _Seen, problem: str) -> None:
         refused = UNREADABLE if seen.data is None else hashlib.sha256(seen.data).hexdigest()
         if refused != self.refused:
-            _log.error("the policy in force stays: %s", problem)
+            self._trouble.forget()
         self.refused, self.problem = refused, problem
 
 

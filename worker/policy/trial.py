@@ -16,7 +16,7 @@ from config.settings import Settings
 from models.classifier import StuckRun
 from models.errors import ClassifierError
 from worker.coredumps import forbid_dumps
-from worker.logsetup import set_up_logging
+from worker.logsetup import log_format_of, set_up_logging
 from worker.policy.judging import read_policy_and_models
 
 TRIAL_SECONDS: Final = 300
@@ -52,7 +52,7 @@ def _refuse(problem: LivewardenError | StuckRun) -> None:
 def main() -> None:
     """Reads a policy from standard input, and says on standard output what is wrong with its models."""
     forbid_dumps()
-    set_up_logging(logging.WARNING)
+    set_up_logging(logging.WARNING, log_format_of(os.environ))
     # The kernel's own end: while a session is built or runs, Python handles no signal.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(TRIAL_SECONDS)

@@ -17,13 +17,16 @@ from config.errors import LivewardenError
 from config.policy import policy_name
 from config.settings import Settings
 from worker import rediskeys
+from worker.logfields import fields
 from worker.policy.deadrules import tell_dead
 from worker.policy.follower import LOOK_SECONDS, PolicyFollower
 from worker.policy.judging import Judging
 from worker.policy.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, tell_of_file
 from worker.redisdb import now_ms, store_errors, unless_full
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 IN_FORCE: Final = rediskeys.POLICIES.name
 """Hash: process, as host:pid, to JSON: what it judges by."""
@@ -53,7 +56,7 @@ def keep_policy(follower: PolicyFollower[Judging], redis: Redis, stopping: threa
     while not stopping.wait(LOOK_SECONDS):
         with _survived():
             if follower.look():
-                _log.info("policy %s is in force", follower.in_force.policy.version)
+                _log.debug("policy %s is in force in this process", follower.in_force.policy.version)
             state = (follower.in_force.policy.version, follower.problem)
             if state != reported or time.monotonic() - reported_at > REPORT_SECONDS:
                 _report(redis, *state)
@@ -80,11 +83,14 @@ def watch_policy(
         list_names: of all lists of the deployment; None: nobody knows now.
     """
     follower.followed = True
-    told, told_at = "", float("-inf")
+    told, told_at, begun = "", float("-inf"), False
     dead = _DeadRules(redis, settings, list_names)
     while not stopping.wait(LOOK_SECONDS):
         with _survived():
-            follower.look()
+            if follower.look() and begun:
+                version = follower.in_force.policy.version
+                _log.info("policy %s is in force", version, extra=fields(policy=version))
+            begun = True  # with what the worker's own line has named
             heirs.good = follower.good
             if follower.refused != told or time.monotonic() - told_at > REPORT_SECONDS:
                 told_at = time.monotonic()  # of what is no news: it is not tried each second while Redis is away
@@ -146,10 +152,11 @@ def _survived() -> Iterator[None]:
     """A thread that ended would leave the policy as it is, for ever."""
     try:
         yield
+        _trouble.over("policy", "the policy is followed again")
     except (LivewardenError, RedisError, OSError) as error:
-        _log.warning("the policy is not followed: %s", error)
+        _trouble.met("policy", "the policy is not followed: %s", error)
     except Exception:
-        _log.exception("the policy is not followed")
+        _trouble.met("policy", "the policy is not followed", level=logging.ERROR, exc_info=True)
 
 
 def _report(redis: Redis, version: str, problem: str) -> None:

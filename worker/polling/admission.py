@@ -1,6 +1,7 @@
 """Writes down what a poll found: new segments become pending, time is counted, the cursor moves; in one step."""
 
 import json
+import logging
 import re
 from collections import Counter
 from dataclasses import asdict
@@ -8,7 +9,9 @@ from dataclasses import asdict
 from redis import Redis
 
 from worker.fetching.urls import without_query
+from worker.logfields import fields
 from worker.polling.announcements import announcements, next_poll_ms
+from worker.polling.cursor import StreamState
 from worker.polling.due import DueStream
 from worker.polling.gaps import missing_member
 from worker.polling.missing import Missing, missing
@@ -18,7 +21,11 @@ from worker.polling.validators import unlisted, validators_key
 from worker.redisdb import now_ms, run_script
 from worker.streams.coverage import COUNT, coverage_key, entry
 from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
-from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, KEPT_AFTER_END_SECONDS, stream_key
+from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, KEPT_AFTER_END_SECONDS, WAITING, stream_key
+
+_log = logging.getLogger(__name__)
+
+_FAILING = frozenset({StreamState.UNREACHABLE, StreamState.MALFORMED})
 
 _SEGMENT_KEY = re.compile(r"\d+\.\d+\..*\.\d+\.[0-9a-f]+", re.ASCII)
 """As `worker.polling.hls.segment_key` makes them. What looking back found is pending too, under other keys, and costs
@@ -34,9 +41,15 @@ def pending_now(redis: Redis, stream_id: str) -> tuple[int, int]:
     return int(seconds) * 1000 + int(microseconds) // 1000, sum(bool(_SEGMENT_KEY.fullmatch(str(key))) for key in keys)
 
 
-def admit(redis: Redis, stream: DueStream, step: Advance, *, deployment: str = "local") -> list[SegmentRecord]:
+def admit(
+    redis: Redis, stream: DueStream, step: Advance, *, deployment: str = "local", problem: str = ""
+) -> list[SegmentRecord]:
     """Writes down what a poll found; gives the segments whose tasks are to be sent, in their order; none if the poll
-    was overtaken."""
+    was overtaken.
+
+    Args:
+        problem: why there is no playlist, for the log.
+    """
     now = now_ms(redis)
     generation = step.cursor.generation
     records = [
@@ -88,7 +101,34 @@ def admit(redis: Redis, stream: DueStream, step: Advance, *, deployment: str = "
             without_query(stream.url),
         ],
     )
-    return records if written else []
+    if not written:
+        return []
+    _log_change(stream, step, problem)
+    return records
+
+
+def _log_change(stream: DueStream, step: Advance, problem: str) -> None:
+    """Once for a change of state, whoever polls: only a poll that was written comes this far. Why a stream cannot be
+    read is a change of its own; while it lasts, no poll that fails again is one."""
+    before, after = stream.cursor, step.cursor
+    first = before.last_read_ms is None and not before.failures
+    failing = after.state in _FAILING
+    if not first and before.state is after.state and (not failing or before.reason == after.reason):
+        return
+    _log.log(
+        logging.WARNING if failing or before.state in _FAILING else logging.INFO,
+        "stream %s is %s",
+        stream.stream_id,
+        after.state,
+        extra=fields(
+            state=after.state,
+            previous_state=WAITING if first else before.state,
+            reason=after.reason,
+            problem=problem,
+            generation=after.generation,
+            media_sequence=after.next_sequence,
+        ),
+    )
 
 
 def _member(stream: DueStream, lacking: Missing) -> str:

@@ -22,8 +22,10 @@ from worker.polling.due import Taken, note_error, offer, release, take_due
 from worker.polling.streampoll import Fetching, SendSegment, StreamPolls
 from worker.redisdb import drop_idle_connections
 from worker.streams.registry import DUE_SLOW
+from worker.trouble import Troubles
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 BATCH_STREAMS = 50
 """Polled at once by one task; their playlists are fetched at once."""
@@ -186,6 +188,7 @@ class _Batch:
                 request = poll.throw(answer)
         except StopIteration:
             self._polled += 1
+            _trouble.over(taken.stream_id, "stream %s: its polls work again", taken.stream_id)
         except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError):
             raise  # of no one stream; the leases bring all of them back
         except OutOfTimeError as error:
@@ -201,9 +204,11 @@ class _Batch:
     def _fail(self, taken: Taken, error: BaseException) -> None:
         self._polled += 1
         failure = PollFailure(stream_id=taken.stream_id, error=type(error).__name__, place=place_of(error))
-        _log.warning("stream %s: its poll failed: %s in %s", failure.stream_id, failure.error, failure.place)
+        text = "stream %s: its poll failed: %s in %s"
+        _trouble.met(failure.stream_id, text, failure.stream_id, failure.error, failure.place, reason=failure.error)
         self._failures.append(failure)
         try:
             note_error(self._redis, taken)
         except ResponseError:
-            _log.warning("stream %s: its record cannot be written; it is polled again after its lease", taken.stream_id)
+            text = "stream %s: its record cannot be written; it is polled again after its lease"
+            _trouble.met(f"{taken.stream_id} record", text, taken.stream_id)

@@ -13,8 +13,9 @@ from worker.polling.segments import take_overdue
 from worker.polling.slowpolls import slow_polls_due
 from worker.redisdb import now_ms, run_script
 from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, NEW_AT_ONCE, stream_key
+from worker.trouble import Troubles
 
-_log = logging.getLogger(__name__)
+_trouble = Troubles(logging.getLogger(__name__))
 
 TICK = rediskeys.TICK.name
 RECONCILED = rediskeys.RECONCILED.name
@@ -84,7 +85,8 @@ def reconcile(redis: Redis, send: Callable[[str, str, float], None]) -> int:
         except OutOfMemoryError:
             raise  # no other one could be sent either
         except ResponseError as error:
-            _log.warning("stream %s: a segment is not sent again: its keys in Redis are damaged: %s", stream_id, error)
+            text = "stream %s: a segment is not sent again: its keys in Redis are damaged: %s"
+            _trouble.met(stream_id, text, stream_id, error)
     return len(overdue)
 
 

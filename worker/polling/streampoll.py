@@ -71,12 +71,14 @@ class StreamPolls:
             now, pending = pending_now(self.redis, stream.stream_id) if changed is not None else (now, pending)
             step = advance(stream.cursor, playlist, now_ms=now, pending=pending, validators_changed=changed)
         else:
-            _log.warning("stream %s: %s", stream.stream_id, playlist)
+            _log.debug("stream %s: %s", stream.stream_id, playlist)
             step = failed_poll(stream.cursor, now_ms=now, reason=playlist.reason)
             if stream.cursor.last_read_ms is None:
                 # Back into line: however many there are that nobody can read, the others keep their polls.
                 stream = replace(stream, due=DUE_NEW)
-        self._admit(stream, step, at_once=not isinstance(playlist, MediaPlaylist) or not playlist.ended)
+        waits_its_turn = isinstance(playlist, MediaPlaylist) and playlist.ended
+        problem = "" if isinstance(playlist, MediaPlaylist) else str(playlist)
+        self._admit(stream, step, at_once=not waits_its_turn, problem=problem)
 
     def _read(
         self, stream: DueStream
@@ -137,8 +139,8 @@ class StreamPolls:
         )
         return replace(stream, due=due_after(self.redis, stream.stream_id, took_seconds=took_seconds))
 
-    def _admit(self, stream: DueStream, step: Advance, *, at_once: bool) -> None:
-        records = admit(self.redis, stream, step, deployment=self.deployment)
+    def _admit(self, stream: DueStream, step: Advance, *, at_once: bool, problem: str) -> None:
+        records = admit(self.redis, stream, step, deployment=self.deployment, problem=problem)
         if step.first and at_once:
             # At the start of a watch what is shown now goes before what was shown.
             records = [*records[-1:], *records[:-1]]

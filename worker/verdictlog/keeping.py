@@ -19,12 +19,14 @@ from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import Lease, leased
 from worker.objectstore import UNFINISHED, ObjectStore
 from worker.redisdb import now_ms, store_errors
+from worker.trouble import Troubles
 from worker.verdictlog.damaged import DAMAGED, look_again, noting, tell_damaged
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
 from worker.verdictlog.reading import LeftOut, LogReader, files_in, log_left_out, write_table
 from worker.verdictlog.tables import TABLES, table_in
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 LEASE = rediskeys.LOG_LEASE.name
 KEPT = rediskeys.LOG_KEPT.name
@@ -90,10 +92,12 @@ def keep_log(
                     return True
                 tell_damaged(redis, deployment=deployment)
     except ObjectStoreError as error:
-        _log.warning("the verdict log cannot be kept: %s", error)
+        _trouble.met("log", "the verdict log cannot be kept: %s", error)
     except LeaseLostError as error:
         _log.warning("keeping the verdict log: %s", error)
         return False
+    else:
+        _trouble.over("log", "the verdict log is kept again")
     finally:
         # Up to 60 MB that the next segments have no use for.
         pa.default_memory_pool().release_unused()

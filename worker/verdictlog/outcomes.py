@@ -25,11 +25,13 @@ from worker.objectstore import ObjectStore
 from worker.operations import OPERATIONS
 from worker.queue.keys import DECISIONS, ESCALATION_KEYS
 from worker.redisdb import now_ms, run_script, store_errors
+from worker.trouble import Troubles
 from worker.verdictlog.outcomerows import outcome_row
 from worker.verdictlog.reading import write_table
 from worker.verdictlog.tables import OUTCOMES
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 POSITION: Final = rediskeys.OUTCOMES_POSITION.name
 RECORDED: Final = rediskeys.OUTCOMES_RECORDED.name
@@ -93,10 +95,12 @@ def record_outcomes(redis: Redis, store: ObjectStore, *, seconds: float = SLICE_
                 if monotonic() >= until:
                     return True
     except ObjectStoreError as error:
-        _log.warning("what was raised and decided cannot be recorded: %s", error)
+        _trouble.met("outcomes", "what was raised and decided cannot be recorded: %s", error)
     except LeaseLostError as error:
         _log.warning("recording what was raised and decided: %s", error)
         return False
+    else:
+        _trouble.over("outcomes", "what was raised and decided is recorded again")
     with store_errors():
         _note(redis, recorded_ms=now_ms(redis))
     return False

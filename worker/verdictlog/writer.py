@@ -16,10 +16,12 @@ import pyarrow as pa
 from worker.bank.mark import BankMark
 from worker.errors import ObjectStoreError, StoreError
 from worker.objectstore import ObjectStore
+from worker.trouble import Troubles
 from worker.verdictlog.reading import write_table
 from worker.verdictlog.rows import SCHEMA, Row, table_of
 
 _log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
 
 FLUSH_SECONDS = 10.0
 """The oldest row waits no longer than this while the store answers."""
@@ -116,8 +118,7 @@ class VerdictWriter:
             except (ObjectStoreError, StoreError) as error:
                 self._keep(rows, judged_by, error)
                 return False
-        if self._failing:
-            _log.warning("the verdict log is written again; %d verdicts were lost meanwhile", self._dropped_rows)
+        _trouble.over("log", "the verdict log is written again; %d verdicts were lost meanwhile", self._dropped_rows)
         self._failing, self._dropped_rows = False, 0
         return True
 
@@ -140,11 +141,8 @@ class VerdictWriter:
             self._rows.extendleft(reversed(rows))
             self._judged_by = _older(self._judged_by, judged_by)
             self._due_at = monotonic() + RETRY_SECONDS
-        if self._failing:
-            _log.warning("the verdict log still cannot be written: %s", error)
-        else:
-            # Told once at this level, for it calls an operator.
-            _log.error("the verdict log cannot be written, so nothing seen now can be looked back on: %s", error)
+        text = "the verdict log cannot be written, so nothing seen now can be looked back on: %s"
+        _trouble.met("log", text, error, level=logging.ERROR)
         self._failing = True
 
     def close(self) -> None:

@@ -19,10 +19,13 @@ from models.errors import InferenceError, InferenceTimeoutError, ModelsError
 from models.manifest import Provider, Use
 from models.preprocess import Colours
 from models.shelf import known_packages, verified
+from worker.trouble import Troubles
 from worker.verdicts.inshadow import in_shadow
 from worker.verdicts.modelrules import packages_for
 
 _log = logging.getLogger(__name__)
+_cascade, _classifiers = Troubles(_log), Troubles(_log)
+"""Each by model."""
 
 STUCK = "model-stuck"
 """With the model's name: how verdicts tell (`degraded`) of one that was not asked, since its runs do not end."""
@@ -151,9 +154,11 @@ class SegmentStages:
         if stage is None:
             return not classifier.manifest.about_minors
         try:
-            return stage.due(stream, sample)
+            due = stage.due(stream, sample)
+            _cascade.over(classifier.name, "cascade: %s: its condition can be evaluated again", classifier.name)
+            return due
         except ConditionError as error:
-            _log.warning("cascade: %s: %s", classifier.name, error)
+            _cascade.met(classifier.name, "cascade: %s: %s", classifier.name, error, model=classifier.name)
             self._degraded.add(f"cascade-failed:{classifier.name}")
             # Looking too often costs time, looking too little may cost a child's safety. But nobody's age is estimated
             # without cause, and a failure is none.
@@ -166,10 +171,13 @@ class SegmentStages:
         if classifier.name in self._out_of_time:
             return None  # a second wait would take the time of the segments behind this one
         try:
-            return classifier.scores(picture)
+            scores = classifier.scores(picture)
+            _classifiers.over(classifier.name, "classifier %s works again", classifier.name, model=classifier.name)
+            return scores
         except ModelsError as error:
             # Only its text: an exception of a model may hold the picture in its traceback's frames.
-            _log.warning("classifier %s failed: %s", classifier.name, error)
+            text = "classifier %s failed: %s"
+            _classifiers.met(classifier.name, text, classifier.name, error, model=classifier.name)
             slug = error.slug if isinstance(error, InferenceError) else InferenceError.slug
             self._degraded.add(f"{slug}:{classifier.name}")
             if isinstance(error, InferenceTimeoutError):

@@ -1,0 +1,175 @@
+"""Incidents, decisions and changes of streams in the log: each once, whoever made them."""
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis import Redis
+from scene import Scene
+
+from config.facts import Severity
+from config.policy import Policy
+from worker.decisions import decide
+from worker.eventlog import FIRST_MS, LOGGED, log_published
+from worker.logfields import all_fields
+from worker.operations import OPERATIONS, tell_operators
+from worker.policy.breaker import MODEL_STUCK
+from worker.streams.registration import register
+from worker.streams.registry import unwatch, watch
+from worker.upkeep import look_after, look_after_full
+
+FLOODED = """
+version: "1"
+flood: {streams: 2, within_seconds: 600}
+rules:
+  - {name: known, when: 'matched("known")', severity: critical}
+"""
+
+Logged = Callable[[], list[tuple[str, dict[str, Any]]]]
+
+
+@pytest.fixture
+def logged(redis: Redis, caplog: pytest.LogCaptureFixture) -> Logged:
+    """Logs what was published since, as a worker does every two seconds; gives the lines at info with their fields."""
+    caplog.set_level(logging.INFO)
+
+    def log() -> list[tuple[str, dict[str, Any]]]:
+        caplog.clear()
+        log_published(redis)
+        return [(record.getMessage(), all_fields(record)) for record in caplog.records]
+
+    log()
+    return log
+
+
+def test_an_incident_is_logged_when_it_is_raised_and_when_it_is_decided_each_once(
+    redis: Redis, scene: Scene, logged: Logged
+) -> None:
+    """An operator who is called at night would find no trace of the incident in the log, or three of it."""
+    hits = scene.hits([1000], lists=["known"])
+    scene.settle("cam-1", hits, segment_key="1.0.sole.4711.00ff")
+    scene.settle_pending("cam-1", "1.0.sole.4711.00ff", hits)  # delivered again
+    ((said, raised),) = logged()
+    assert said == "incident raised"
+    incident_id = raised.pop("incident_id")
+    assert raised == {
+        "stream_id": "cam-1",
+        "rule": "known",
+        "severity": "critical",
+        "purpose": "live",
+        "lists": ["known"],
+        "media_sequence": 4711,
+        "reason": "keyframe",
+    }
+    assert logged() == []
+    decide(redis, incident_id, "harmless", by="kim", note="of the person", deployment="test")
+    ((said, decided),) = logged()
+    assert said == "incident closed by a decision"
+    assert decided == {
+        "incident_id": incident_id,
+        "stream_id": "cam-1",
+        "rule": "known",
+        "severity": "critical",
+        "purpose": "live",
+        "lists": ["known"],
+        "outcome": "harmless",
+    }
+    assert logged() == []
+
+
+def test_an_incident_that_becomes_more_urgent_is_logged(scene: Scene, logged: Logged) -> None:
+    """The log would go on calling critical what it calls review."""
+    scene.raise_incident("cam-1", Severity.REVIEW)
+    scene.rise("cam-1", Severity.CRITICAL)
+    (_, _), (said, told) = sorted(logged(), key=lambda line: "raised" not in line[0])
+    assert said == "incident is of another severity"
+    assert (told["previous_severity"], told["severity"]) == ("review", "critical")
+
+
+def test_who_takes_a_stream_out_of_sight_is_logged_without_tokens(redis: Redis, logged: Logged) -> None:
+    """The command line has no log: nobody would see that a stream was taken off, or its token would be read by all."""
+    watch(redis, register("cam-1", "http://o.example/1?token=s3cret", url_template="", legal_basis=""))
+    unwatch(redis, "cam-1")
+    ((said, told),) = logged()
+    assert said == "a watched stream was changed"
+    assert told == {"stream_id": "cam-1", "changed": ["unwatched"], "by": "command line", "purpose": "live"}
+
+
+def test_what_concerns_operators_is_logged(redis: Redis, logged: Logged) -> None:
+    """Who reads logs and no Redis stream would not learn that an origin is down, or a policy refused."""
+    data = {"model": "m", "version": "1", "sha256": "0" * 64, "time_limit_seconds": 5.0, "left_out_seconds": 300}
+    tell_operators(redis, MODEL_STUCK, "0" * 64, subject="m", data=data, deployment="test", now_ms=0)
+    ((said, told),) = logged()
+    assert said == "published to operators: model_stuck"
+    assert told == {"event": "model_stuck", **data}
+
+
+class Overtaken(Redis):
+    """A client that somebody else is quicker than, between what it reads and what it writes."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        if args[0] == "EVALSHA" and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return super().execute_command(*args, **options)
+
+
+def test_two_workers_log_an_event_once(redis: Redis, redis_url: str, scene: Scene, logged: Logged) -> None:
+    """Ten workers would log each incident ten times."""
+    scene.raise_incident("cam-1")
+    with Overtaken.from_url(redis_url, decode_responses=True) as overtaken:
+        counted = list[int]()
+        overtaken.meanwhile = lambda: counted.append(log_published(redis))
+        counted.append(log_published(overtaken))
+    assert counted == [1, 0]
+    assert logged() == []
+
+
+def test_the_incident_of_a_hash_that_floods_is_logged_once(
+    redis: Redis, policy_of: Callable[[str], Policy], logged: Logged
+) -> None:
+    """It is published for moderators and for operators: one flood would look like two."""
+    scene = Scene(redis=redis, policy=policy_of(FLOODED))
+    for number in range(2):
+        scene.settle(f"cam-{number}", scene.hits([1000], lists=["known"]))
+    raised = [told for said, told in logged() if said == "incident raised"]
+    assert [(told["rule"], told.get("streams")) for told in raised] == [("known", None), ("hash-flood", 2)]
+
+
+def test_what_others_put_on_a_stream_stops_nothing(redis: Redis, scene: Scene, logged: Logged) -> None:
+    """One malformed entry would end the log of all incidents."""
+    for event in ("", "null", "[]", '{"type": "livewarden.escalation.raised.v1"}', '{"type": 1, "data": {}}'):
+        redis.xadd(OPERATIONS, {"event": event})
+        redis.xadd("lw:escalations:critical", {"event": event})
+    redis.xadd("lw:escalations:critical", {"other": "x"})
+    scene.raise_incident("cam-1")
+    assert [said for said, _ in logged()] == ["incident raised"]
+
+
+def test_a_deployment_begins_with_what_is_new(redis: Redis, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """With its first start a new version would log a month of incidents, or none of those that come at once."""
+    scene.raise_incident("cam-1")
+    ((_, found),) = redis.xrange("lw:escalations:critical")
+    old = int(redis.time()[0]) * 1000 - 2 * FIRST_MS
+    redis.delete("lw:escalations:critical", LOGGED)
+    redis.xadd("lw:escalations:critical", found, id=f"{old}-0")
+    redis.xadd("lw:escalations:critical", {"event": json.dumps(json.loads(found["event"]))})
+    caplog.set_level(logging.INFO)
+    assert log_published(redis) == 1
+    assert redis.hlen(LOGGED) == 5
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_upkeep_logs_what_was_published(process: Any, scene: Scene, caplog: pytest.LogCaptureFixture, full: bool):
+    """Nobody would call it; or nothing would be logged as long as Redis is full."""
+    scene.raise_incident("cam-1")
+    caplog.set_level(logging.INFO)
+    if full:
+        look_after_full(process)
+    else:
+        look_after(process, send=lambda *_: None, send_housekeeping=lambda _: None)
+    assert "incident raised" in [record.getMessage() for record in caplog.records]

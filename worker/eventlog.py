@@ -1,0 +1,122 @@
+"""A line of the log for each event that operators search for: incidents, decisions, and what is on `lw:operations`.
+
+The streams are the truth, whoever published on them: workers, the command line or the desk. So lines are made of their
+entries, each by the one worker that moves the position beyond it, and not where something is published: there a segment
+that is delivered again, or a script whose answer was lost, could log twice, and a decision would be on the terminal of
+whoever decided and nowhere else.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from redis import Redis
+
+from worker import rediskeys
+from worker.incidents.events import EventType
+from worker.logfields import Value, fields, media_sequence
+from worker.operations import OPERATIONS
+from worker.queue.keys import DECISIONS, ESCALATION_KEYS
+from worker.redisdb import now_ms, run_script, store_errors
+from worker.streams.changes import CHANGED
+
+_log = logging.getLogger(__name__)
+
+LOGGED: Final = rediskeys.OUTCOMES_LOGGED.name
+"""Hash: stream key to the id of the last entry that is logged."""
+STREAMS: Final = (*ESCALATION_KEYS, DECISIONS, OPERATIONS)
+
+MOST_ENTRIES: Final = 200
+"""Of one stream in one go; the next comes 2 s later."""
+
+FIRST_MS: Final = 60_000
+"""How far back the first go of a deployment looks: what was published before is no news."""
+
+_MOST_OPERATIONS_FIELDS: Final = 12
+
+_CANARY: Final = "canary"
+
+
+def log_published(redis: Redis) -> int:
+    """Logs what was published since the last call of any worker; gives how many entries that were.
+
+    Raises:
+        StoreError: Redis failed; what was not logged is logged by the next call, or, if only the answer was lost, by
+            none.
+    """
+    with store_errors():
+        before = {str(key): str(position) for key, position in redis.hgetall(LOGGED).items()}
+        first = f"{max(0, now_ms(redis) - FIRST_MS)}-0"
+        with redis.pipeline(transaction=False) as pipe:
+            for key in STREAMS:
+                pipe.xrange(key, min=f"({before.get(key, first)}", count=MOST_ENTRIES)
+            read: dict[str, Any] = dict(zip(STREAMS, pipe.execute(), strict=True))
+        positions = [
+            (key, before.get(key, ""), str(found[-1][0]) if found else first)
+            for key, found in read.items()
+            if found or key not in before
+        ]
+        if not positions:
+            return 0
+        own = run_script(redis, "events_logged", keys=[LOGGED], args=[part for one in positions for part in one])
+    entries = [(key, str((found or {}).get("event", ""))) for key in map(str, own) for _, found in read[key]]
+    for key, text in entries:
+        with suppress(ValueError, KeyError, TypeError, AttributeError):  # what others put there must not stop the rest
+            _log_event(key, json.loads(text))
+    return len(entries)
+
+
+def _log_event(key: str, event: Mapping[str, Any]) -> None:
+    kind, data = str(event["type"]), event["data"]
+    if key == OPERATIONS and kind in tuple(EventType) and data["purpose"] != _CANARY:
+        return  # a copy for operators of a group's event, which is on the queue too
+    match kind:
+        case EventType.RAISED:
+            _log.info("incident raised", extra=fields(**_incident(data)))
+        case EventType.UPDATED:
+            worse = data["severity"] != data["previous_severity"]
+            text = "incident is of another severity" if worse else "incident updated"
+            more = fields(**_incident(data), previous_severity=data["previous_severity"])
+            _log.log(logging.INFO if worse else logging.DEBUG, text, extra=more)
+        case EventType.CLOSED:
+            pass  # by a decision, which is logged
+        case EventType.DECISION_MADE:
+            _log.info("incident closed by a decision", extra=fields(**_incident(data), outcome=data["outcome"]))
+        case EventType.INTERRUPT_REQUESTED:
+            _log.info("interruption of a stream requested", extra=fields(**_incident(data)))
+        case _ if kind.startswith("livewarden.decision."):
+            told = {name: data.get(name) for name in ("outcome", "previous_outcome")}
+            _log.info("decision changed", extra=fields(**_incident(data), **told))
+        case _ if kind == CHANGED:
+            told = {name: data[name] for name in ("stream_id", "changed", "by")}
+            _log.info("a watched stream was changed", extra=fields(**told, purpose=data["old"]["purpose"]))
+        case _ if kind.startswith("livewarden.operations."):
+            name = kind.removeprefix("livewarden.operations.").rpartition(".")[0]
+            _log.info("published to operators: %s", name, extra=fields(event=name, **dict(_scalars(data))))
+
+
+def _incident(data: Mapping[str, Any]) -> dict[str, Value]:
+    """What all lines about an incident have."""
+    matches: Sequence[Mapping[str, Any]] = data.get("matches", ())
+    gap, sample = data.get("gap", {}), data.get("sample", {})
+    return {
+        "incident_id": data["incident_id"],
+        "stream_id": data["stream_id"],
+        "streams": data.get("streams_total"),
+        "rule": data["rule"],
+        "severity": data["severity"],
+        "purpose": data["purpose"],
+        "lists": sorted({str(match["list"]) for match in matches}),
+        "media_sequence": media_sequence(str(sample.get("segment", ""))),
+        "reason": gap.get("reason") or sample.get("reason"),
+        "degraded": data.get("degraded"),
+    }
+
+
+def _scalars(data: Mapping[str, Any]) -> Iterator[tuple[str, Value]]:
+    """The plain values of an event: names, counts, reasons."""
+    found = ((str(name), value) for name, value in data.items() if isinstance(value, str | int | float | bool))
+    for _, one in zip(range(_MOST_OPERATIONS_FIELDS), found, strict=False):
+        yield one
