@@ -102,6 +102,7 @@ VARIABLES: Final = (
         "LOG_FORMAT",
         "how processes log: `console` or `json`, an object a line ([docs/logs.md](docs/logs.md))",
         "console",
+        Reader.ALL,
     ),
     _variable(
         "HEARTBEAT_FILE",
