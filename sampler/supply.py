@@ -10,9 +10,9 @@ from sampler.limits import Limits
 from sampler.zygote import Zygote, ZygoteError
 
 INPUTS_A_PROCESS = 5
-"""Until a fresh one takes its place: a decoder that was taken over can lie about what comes after. A fork costs 17 to
-19 ms of CPU, so that five inputs share some 4 ms each; a fresh one for each (`inputs_a_process=1`) would cost twice
-what decoding 2 s of 360p does (`python -m bench.child`)."""
+"""Until a fresh one takes its place: a decoder that was taken over can lie about what comes after. A fresh one for each
+(`inputs_a_process=1`) costs 10 to 16 ms of CPU an input over none, twice what decoding 2 s of 360p does; with five the
+way through the decoder costs 3 to 5 ms (`python -m bench.child` on a quiet machine; a busy one takes up to 19)."""
 
 
 class ProcessSupply:
