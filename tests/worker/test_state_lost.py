@@ -156,6 +156,8 @@ def test_workers_go_on_where_redis_lost_its_state(
             eventually(lambda: escalations(redis, "s"), within_seconds=90, what=logs)
             take_and_decide(redis)
             eventually(lambda: redis.hlen(FOLLOWERS) == 2, within_seconds=30, what=logs)
+            # Its numbers tell that it was live before the loss.
+            eventually(lambda: origin.media_sequence >= 2, within_seconds=30, what=logs)
         # What is under way when the state goes is judged by a bank that was whole.
         eventually(lambda: settled(redis, "s"), within_seconds=30, what=logs)
 
