@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "expected_errors(pattern): log records at ERROR and above that match are what the test is about"
     )
     os.environ[SESSION_VARIABLE] = secrets.token_hex(16)
+
+
+def pytest_collection_finish() -> None:
+    if "worker.app" in sys.modules:
+        # It forbids this process core files, and a test that needs them would be skipped from then on.
+        raise pytest.UsageError("a test imports worker.app into the suite's own process: start one for it")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
