@@ -197,6 +197,7 @@ INCIDENTS = Key(
     seconds=30 * DAY,
     life="after the watch, once nothing is undecided",
     read_by=MODERATORS,
+    of_stream=True,
 )
 GROUP_INCIDENTS = Key(
     "lw:incidents:flood {purpose}",

@@ -5,12 +5,15 @@ Scripts set most lives themselves. This walks over all keys of ours, some with e
 not think of stays for good.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from worker import rediskeys
+from worker.queue.keys import ids_key
 from worker.redisdb import run_script, unless_full
 from worker.rediskeys import Key, key_of
 from worker.streams.registry import DUES, is_over
@@ -32,7 +35,19 @@ def give_lives(redis: Redis, *, most: int = LOOKED_AT) -> int:
     with unless_full():
         redis.set(rediskeys.SWEPT.name, cursor)
     found = [(str(name), key) for name in names if (key := key_of(str(name))) is not None and key.seconds]
-    return sum(_give_life(redis, name, key, ttl) for name, key, ttl in _with_lives(redis, found))
+    _note_ids(redis, [name.removeprefix(key.prefix) for name, key in found if key is rediskeys.INCIDENT])
+    watched = _watched(redis, {name.removeprefix(key.prefix) for name, key in found if key.of_stream})
+    return sum(_give_life(redis, name, key, ttl, watched) for name, key, ttl in _with_lives(redis, found))
+
+
+def _note_ids(redis: Redis, incident_ids: Iterable[str]) -> None:
+    """Incidents that an older version raised are found by the beginning of their id too: else it could stand for
+    another."""
+    with unless_full(), redis.pipeline(transaction=False) as pipe:
+        for incident_id in incident_ids:
+            pipe.sadd(ids_key(incident_id), incident_id)
+            pipe.expire(ids_key(incident_id), rediskeys.INCIDENT_IDS.seconds)
+        pipe.execute()
 
 
 def _with_lives(redis: Redis, found: list[tuple[str, Key]]) -> Iterator[tuple[str, Key, int]]:
@@ -43,13 +58,9 @@ def _with_lives(redis: Redis, found: list[tuple[str, Key]]) -> Iterator[tuple[st
     return ((name, key, int(life)) for (name, key), life in zip(found, lives, strict=True))
 
 
-def _give_life(redis: Redis, name: str, key: Key, ttl: int) -> bool:
-    if key.of_stream:
-        watched = _is_watched(redis, name.removeprefix(key.prefix))
-        if watched and ttl != _FOR_EVER:
-            return bool(redis.persist(name))
-        if watched:
-            return False
+def _give_life(redis: Redis, name: str, key: Key, ttl: int, watched: AbstractSet[str]) -> bool:
+    if key.of_stream and name.removeprefix(key.prefix) in watched:
+        return ttl != _FOR_EVER and bool(redis.persist(name))
     if ttl != _FOR_EVER:
         return False
     if key in _UNDECIDED:
@@ -66,13 +77,20 @@ _UNDECIDED: Final[dict[Key, tuple[str, ...]]] = {
 """What stays while a person has yet to decide, and how a script knows."""
 
 
-def _is_watched(redis: Redis, stream_id: str) -> bool:
+def _watched(redis: Redis, stream_ids: Iterable[str]) -> AbstractSet[str]:
+    """Those of the streams that are watched; asked about all at once, for there may be a thousand."""
+    ids = sorted(stream_ids)
     with redis.pipeline(transaction=False) as pipe:
-        pipe.type(rediskeys.STREAM.of(stream_id))
-        for due in DUES:
-            pipe.zscore(due, stream_id)
-        kind, *scores = pipe.execute()
-    if any(score is not None for score in scores):
-        return True
-    state: Any = redis.hget(rediskeys.STREAM.of(stream_id), "state") if kind == "hash" else None
-    return state is not None and not is_over(str(state))
+        for stream_id in ids:
+            for due in DUES:
+                pipe.zscore(due, stream_id)
+            pipe.hget(rediskeys.STREAM.of(stream_id), "state")
+        found: list[Any] = pipe.execute(raise_on_error=False)
+    each = len(DUES) + 1
+    return {stream_id for place, stream_id in enumerate(ids) if _is_watched(*found[each * place : each * (place + 1)])}
+
+
+def _is_watched(*found: object) -> bool:
+    """By its scores in the due sets and its state. What cannot be read, being of another kind, says nothing."""
+    *scores, state = (None if isinstance(one, ResponseError) else one for one in found)
+    return any(score is not None for score in scores) or (state is not None and not is_over(str(state)))

@@ -318,6 +318,34 @@ def test_what_scripts_wrote_is_there_after_a_restart(program: str, tmp_path: Pat
             nobody.ping()
 
 
+OLDER_MODERATOR = """
+  +ping +hello +select +client|setinfo +client|setname +multi +exec +discard +time +waitaof
+  (-@all +eval +evalsha ~lw:incident:* ~lw:incidents:* ~lw:open:* ~lw:escalations:* ~lw:decisions
+    ~lw:floods:due ~lw:once:*)
+  (-@all +get +set +expire ~lw:once:*)
+  (-@all +type +hget +hmget +hgetall +hset +hdel +hincrby +expire ~lw:incident:* ~lw:incidents:*)
+  (-@all +llen +lrange +rpush +del ~lw:incident:*:entries)
+  (-@all +zcard +zrange +zadd +zrem +expire ~lw:open:* ~lw:incident:*:streams)
+  (-@all +xgroup|create +xreadgroup +xclaim +xack +xadd +xread +xrevrange ~lw:escalations:*)
+  (-@all +xadd ~lw:decisions)
+"""
+"""The rules before there were sets of ids and totals of days."""
+
+
+def test_a_decision_is_whole_where_redis_still_has_older_rules(server: ServerWithUsers, policy: Policy) -> None:
+    """In an update that Redis has not followed yet it would be recorded, and never published."""
+    rules = " ".join(OLDER_MODERATOR.split()).replace("(", "\n(").replace(")", ")\n").split("\n")
+    words = [part.strip() if part.startswith("(") else part.split() for part in rules if part.strip()]
+    flat = [word for part in words for word in ([part] if isinstance(part, str) else part)]
+    with server.client(ADMIN) as admin:
+        incident = Scene(redis=admin, policy=policy).raise_incident("s")
+        admin.execute_command("ACL", "SETUSER", "older", "on", "nopass", "resetkeys", "-@all", *flat)
+        with Redis.from_url(f"redis://older:x@127.0.0.1:{server.port}/0", decode_responses=True) as moderator:
+            decide(moderator, incident, "csea_apparent", by="ann", deployment="test")
+        assert admin.xlen("lw:decisions") == 1
+        assert not admin.zcard("lw:open:critical")
+
+
 @pytest.mark.timeout(60)
 def test_a_platform_sends_tasks_by_celery_and_reads_decisions(server: ServerWithUsers) -> None:
     """A platform could not enqueue a stream, at any priority, or would not hear what was decided."""

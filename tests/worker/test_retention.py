@@ -21,7 +21,8 @@ from worker.fetching.origins import AllowedOrigins
 from worker.operations import OPERATIONS
 from worker.polling.poll import poll_due
 from worker.polling.segments import pending_key
-from worker.queue.keys import DECISIONS, incident_key, incidents_key
+from worker.queue.keys import DECISIONS, ids_key, incident_key, incidents_key
+from worker.queue.lookup import find_incident
 from worker.queue.taking import open_incidents
 from worker.queue.trimming import trim
 from worker.redisdb import connect
@@ -223,6 +224,31 @@ def test_decisions_stay_for_a_month_whoever_has_read_them(server: ServerWithCloc
             server.set_ahead(days * DAY)
             trim(redis, held_from={})
             assert redis.xlen(DECISIONS) == there, days
+
+
+def test_an_incident_of_an_older_version_is_found_by_its_beginning(redis: Redis, policy: Policy) -> None:
+    """A moderator would decide another incident, the only one that is noted under what was typed."""
+    incident_id = Scene(redis=redis, policy=policy).raise_incident("s")
+    redis.delete(ids_key(incident_id))
+    look_after(redis)
+    assert find_incident(redis, incident_id[:6]) == incident_id
+
+
+def test_what_is_remembered_of_a_stream_stays_as_long_as_it_is_watched(redis: Redis, policy: Policy) -> None:
+    """Of a stream that is watched for months a moderator would not see what was decided in the first."""
+    watch(redis, register("s", "https://origin.example/x.m3u8", url_template="", legal_basis=""))
+    incident_id = Scene(redis=redis, policy=policy).raise_incident("s")
+    decide(redis, incident_id, "csea_apparent", by="kim", deployment="test")
+    look_after(redis)
+    assert redis.ttl(incidents_key("s")) == -1
+
+
+def test_totals_are_of_the_purpose_that_a_segment_was_admitted_for(redis: Redis, policy: Policy) -> None:
+    """A drill that becomes a live stream would flatter what was moderated of live ones."""
+    watch(redis, register("s", "https://origin.example/x.m3u8", url_template="", legal_basis=""))
+    Scene(redis=redis, policy=policy).settle("s", (), purpose="drill")
+    (day,) = totals(redis, days=1)
+    assert day.purpose == "drill"
 
 
 def test_a_url_without_its_token_is_what_an_ended_stream_shows(redis: Redis) -> None:

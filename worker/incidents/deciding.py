@@ -45,6 +45,8 @@ class Decided:
     """Of the incidents so decided, the latest `MAX_EARLIER`, the last first."""
     recent: tuple[str, ...] = ()
     """Of all decided incidents, however long ago, the latest `MAX_RECENT`, the last first."""
+    ended: bool = False
+    """A person has changed the decision: nothing that comes later may rest on it."""
 
     @property
     def incidents(self) -> tuple[str, ...]:
@@ -279,7 +281,7 @@ def close(state: RuleState, *, now_ms: int) -> RuleState:
     assert incident is not None
     extent, earlier = Extent.of(incident.finding), tuple[str, ...]()
     before = state.decided
-    if before is not None and incident.raised_ms < before.quiet_until_ms:
+    if before is not None and incident.raised_ms < before.quiet_until_ms and not before.ended:
         # Two matches that take turns would call a person for ever.
         extent, earlier = extent.joined(before.extent), before.incidents[:MAX_EARLIER]
     recent = before.recent or tuple(filter(None, before.incidents)) if before is not None else ()
@@ -297,10 +299,10 @@ def close(state: RuleState, *, now_ms: int) -> RuleState:
 def end_silence(state: RuleState, incident_id: str, *, now_ms: int) -> RuleState:
     """The decision on an incident was wrong: nothing rests on it any more from now on.
 
-    What was captured before (<) now stays the decided incident's; what is captured from now on is news. Unchanged: the
-    silence is over, or is that of another decision.
+    What was captured before (<) now stays the decided incident's; what is captured from now on is news, also where an
+    incident that was raised within the silence is decided later. Unchanged: the silence is that of another decision.
     """
     decided = state.decided
-    if decided is None or incident_id not in decided.incidents or decided.quiet_until_ms <= now_ms:
+    if decided is None or incident_id not in decided.incidents:
         return state
-    return replace(state, decided=replace(decided, quiet_until_ms=now_ms))
+    return replace(state, decided=replace(decided, quiet_until_ms=min(decided.quiet_until_ms, now_ms), ended=True))

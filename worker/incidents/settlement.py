@@ -295,6 +295,7 @@ def _write(
             json.dumps(attempt.hits),
             KNOWN_SECONDS,
             attempt.after,
+            occasion.stream.purpose,
         ],
     )
     return str(answer)

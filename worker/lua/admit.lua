@@ -30,12 +30,13 @@ local increments = cjson.decode(ARGV[7])
 for field, increment in pairs(increments) do
   redis.call('HINCRBY', KEYS[5], field, increment)
 end
-add_ledger_today(KEYS[1], increments)
--- A stream counts once a day, when something of it is listed.
-local day = tostring(math.floor(time[1] / 86400))
+local purpose = redis.call('HGET', KEYS[1], 'purpose') or 'live'
+add_ledger_today(purpose, increments)
+-- A stream counts once a day and purpose, when something of it is listed.
+local day = math.floor(time[1] / 86400) .. ' ' .. purpose
 if next(increments) and redis.call('HGET', KEYS[1], 'counted_day') ~= day then
   redis.call('HSET', KEYS[1], 'counted_day', day)
-  add_today(redis.call('HGET', KEYS[1], 'purpose') or 'live', {streams = 1})
+  add_today(purpose, {streams = 1})
 end
 for key, record in pairs(cjson.decode(ARGV[8])) do
   redis.call('HSET', KEYS[3], key, record)

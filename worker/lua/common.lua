@@ -113,16 +113,17 @@ local function add_today(purpose, amounts)
   end
   for field, amount in pairs(amounts) do
     local name = purpose .. ' ' .. field
-    if size >= 4000 and redis.call('HEXISTS', key, name) == 0 then
+    if size >= 4000 and redis.pcall('HEXISTS', key, name) == 0 then
       name = purpose .. ' ' .. string.match(field, '^%S+') .. ' (more)'
     end
     redis.pcall('HINCRBY', key, name, amount)
   end
-  redis.call('EXPIRE', key, LIFE.DAY_TOTALS, 'NX')
+  redis.pcall('EXPIRE', key, LIFE.DAY_TOTALS, 'NX')
 end
 
--- Likewise, what was added to a stream's ledger, in milliseconds; its counts are left out.
-local function add_ledger_today(stream, increments)
+-- Likewise, what was added to the ledger of a stream that is or was watched for this purpose, in milliseconds; its counts
+-- are left out.
+local function add_ledger_today(purpose, increments)
   local amounts = {}
   for field, increment in pairs(increments) do
     if string.sub(field, 1, 7) ~= 'count: ' then
@@ -130,7 +131,6 @@ local function add_ledger_today(stream, increments)
     end
   end
   if next(amounts) then
-    local purpose = redis.pcall('HGET', stream, 'purpose')
     add_today(type(purpose) == 'string' and purpose or 'live', amounts)
   end
 end
@@ -164,13 +164,14 @@ end
 local function note_id(id)
   local alike = KEY.INCIDENT_IDS .. string.sub(id, 1, 4)
   if redis.pcall('SADD', alike, id) == 1 then
-    for _, other in ipairs(redis.call('SMEMBERS', alike)) do
-      if other ~= id and redis.call('TYPE', KEY.INCIDENT .. other).ok == 'none' then
-        redis.call('SREM', alike, other)
+    local others = redis.pcall('SMEMBERS', alike)
+    for _, other in ipairs(others.err and {} or others) do
+      if other ~= id and redis.pcall('TYPE', KEY.INCIDENT .. other).ok == 'none' then
+        redis.pcall('SREM', alike, other)
       end
     end
   end
-  redis.call('EXPIRE', alike, LIFE.INCIDENT_IDS)
+  redis.pcall('EXPIRE', alike, LIFE.INCIDENT_IDS)
 end
 
 -- Puts events [{stream, incident, text}] on their streams. An escalation's entry is noted with its incident: whoever
@@ -190,7 +191,10 @@ local function publish(events)
       end
       note_id(event.incident)
     end
-    add_event_today(event.text)
+    -- What is copied to operators besides is counted where people work.
+    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
+      add_event_today(event.text)
+    end
   end
 end
 
@@ -252,6 +256,8 @@ end
 -- polled in time, all being dead or Redis full, is missed since the last poll (10 s: LATE_POLL_MS in
 -- worker/streams/attention.py).
 local function end_missing(stream, id, now_ms)
+  -- For whom it counts, should the stream be watched for another purpose by the time that it is paid.
+  redis.call('HSET', stream, 'owed_purpose', redis.call('HGET', stream, 'purpose') or 'live')
   local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_kept', 'missing_certain_ms')
   local since_ms = tonumber(found[2] or '')
   if (found[1] or '') == '' or not since_ms then

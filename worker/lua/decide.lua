@@ -57,12 +57,10 @@ if KEYS[6] then
 end
 redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5],
   'decisions', ARGV[9])
-note_id(ARGV[1])
 for _, severity in ipairs({'critical', 'high', 'review'}) do
   redis.call('ZREM', KEY.OPEN .. severity, ARGV[1])
 end
 redis.call('XADD', KEYS[4], '*', 'event', ARGV[9])
-add_event_today(ARGV[9])
 -- Our own readers pass the closing event over, since the incident is decided; it tells the others.
 redis.call('XADD', ARGV[10], '*', 'event', ARGV[11])
 for _, entry in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
@@ -74,4 +72,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[13])
 if KEYS[5] then
   redis.call('EXPIRE', KEYS[5], ARGV[13])
 end
+-- Last: what may fail here, of rights that an older Redis gives or of damaged keys, must not leave half a decision.
+note_id(ARGV[1])
+add_event_today(ARGV[9])
 return {'decided'}

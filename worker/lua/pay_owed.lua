@@ -9,17 +9,17 @@ local ids = redis.call('SRANDMEMBER', KEYS[1], ARGV[1])
 for _, id in ipairs(ids) do
   local stream, ledger = ARGV[2] .. id, ARGV[3] .. id
   -- What is no hash, or no number, is left out: it must not stop the others.
-  local owed = redis.pcall('HMGET', stream, 'owed_missed_ms', 'owed_after_end')
+  local owed = redis.pcall('HMGET', stream, 'owed_missed_ms', 'owed_after_end', 'owed_purpose')
   if not owed.err then
     if owed[1] then
       redis.pcall('HINCRBY', ledger, 'elapsed', owed[1])
       redis.pcall('HINCRBY', ledger, ARGV[4], owed[1])
-      add_ledger_today(stream, {elapsed = owed[1], [ARGV[4]] = owed[1]})
+      add_ledger_today(owed[3], {elapsed = owed[1], [ARGV[4]] = owed[1]})
     end
     if owed[2] then
       redis.pcall('HINCRBY', ledger, ARGV[5], owed[2])
     end
-    redis.call('HDEL', stream, 'owed_missed_ms', 'owed_after_end')
+    redis.call('HDEL', stream, 'owed_missed_ms', 'owed_after_end', 'owed_purpose')
   end
   redis.call('SREM', KEYS[1], id)
 end

@@ -23,11 +23,11 @@ end
 local decisions = known[4] and known[4] .. '\n' .. ARGV[10] or ARGV[10]
 redis.call('HSET', KEYS[1], 'outcome', ARGV[3], 'decided_by', ARGV[2], 'note', ARGV[4], 'decided_ms', ARGV[5],
   'revisions', ARGV[6] + 1, 'decisions', decisions)
-note_id(ARGV[1])
 redis.call('XADD', KEYS[2], '*', 'event', ARGV[10])
-add_event_today(ARGV[10])
 redis.call('EXPIRE', KEYS[1], ARGV[11])
 if KEYS[4] then
   redis.call('EXPIRE', KEYS[4], ARGV[11])
 end
+note_id(ARGV[1])
+add_event_today(ARGV[10])
 return {'revised'}

@@ -10,7 +10,8 @@
 --   large ones as 1.7e+12. Then what rules judged in order remember: series ('' if nothing changes), its state ('' if
 --   there is none any more), series that are over as JSON, seconds that it is kept; hits of the segment that
 --   are published by now with these as JSON, seconds that they are known. Then, from whoever found something in a segment
---   that another had ended meanwhile, the hits that were published by then ('' from others).
+--   that another had ended meanwhile, the hits that were published by then ('' from others); the purpose for
+--   which the segment was admitted.
 -- Returns 'settled', 'late' (the segment was ended before; what follows from hits is written, its account stays as it was),
 --   'ended' (likewise, and nothing was written) or 'clash' (read again).
 local pending = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
@@ -43,7 +44,7 @@ local increments = cjson.decode(ARGV[7])
 for field, increment in pairs(increments) do
   redis.call('HINCRBY', KEYS[4], field, increment)
 end
-add_ledger_today(KEYS[5], increments)
+add_ledger_today(ARGV[16], increments)
 -- A stream most of whose newest segment could not be looked at, since when: its playlist goes on, and nobody sees it.
 local failed_ms, most_ms, moderated_ms, reason = 0, 0, 0, ''
 for field, increment in pairs(increments) do

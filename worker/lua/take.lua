@@ -52,7 +52,7 @@ local function readable(key)
 end
 
 -- What he holds; what is his no more goes out of the set.
-local held = {}
+local held, is_held = {}, {}
 local noted = redis.pcall('SMEMBERS', KEYS[7])
 for _, incident in ipairs(noted.err and {} or noted) do
   local key = KEY.INCIDENT .. incident
@@ -60,6 +60,7 @@ for _, incident in ipairs(noted.err and {} or noted) do
   if not known.err and known[1] == ARGV[1] and not known[2]
     and now_ms < (lease_within(key, 'lease_until_ms', now_ms, ARGV[5]) or 0) then
     table.insert(held, {id = incident, changed = known[3] ~= known[4]})
+    is_held[incident] = true
   else
     redis.call('SREM', KEYS[7], incident)
   end
@@ -119,11 +120,14 @@ for i = 1, 3 do
     local incidents = redis.call('ZRANGE', KEYS[i], from, from + 99)
     for _, incident in ipairs(incidents) do
       local key = KEY.INCIDENT .. incident
-      local holder = redis.pcall('HGET', key, 'holder')
-      if type(holder) ~= 'table' then
+      local known = redis.pcall('HMGET', key, 'holder', 'outcome', 'event', 'shown')
+      if not known.err and not known[2] then
+        local holder = known[1]
         local free = not holder or now_ms >= (lease_within(key, 'lease_until_ms', now_ms, ARGV[5]) or 0)
-        if free and readable(key) then
-          return deliver(incident, false)
+        -- Version 0.1.0 kept no set of what he holds: what is worse since he was given it is his first.
+        local his = holder == ARGV[1] and not free and ARGV[6] ~= '1' and known[3] ~= known[4] and not is_held[incident]
+        if (free or his) and readable(key) then
+          return deliver(incident, his)
         end
       end
     end

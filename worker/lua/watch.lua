@@ -26,9 +26,13 @@ if not watched and redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[7]) +
   return 'full'
 end
 
+local generation = tonumber(found[4])
+if not goes_on and found[1] then
+  -- Under the particulars that it had.
+  end_missing(KEYS[1], ARGV[1], now_ms)
+end
 redis.call('HSET', KEYS[1], 'stream_id', ARGV[1], 'url', ARGV[2], 'purpose', ARGV[3], 'audience', ARGV[4],
   'risk_prior', ARGV[5], 'metadata', ARGV[6])
-local generation = tonumber(found[4])
 if not goes_on then
   -- As `worker.polling.cursor` writes it.
   local was_read = string.find(redis.call('HGET', KEYS[1], 'cursor') or '', '"last_read_ms":%d')
@@ -37,7 +41,6 @@ if not goes_on then
   end
   -- A poll still under way for the generation before holds another token: what it read is thrown away.
   redis.call('HINCRBY', KEYS[1], 'poll_token', 1)
-  end_missing(KEYS[1], ARGV[1], now_ms)
   redis.call('HDEL', KEYS[1], 'cursor', 'reason', 'media_url', 'tried', 'no_video', 'polls_begun', 'poll_errors',
     'lag_ms', 'settled_until_ms', 'blind_since_ms', 'blind_reason')
   redis.call('DEL', KEYS[4])

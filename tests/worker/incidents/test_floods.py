@@ -26,6 +26,7 @@ from worker.incidents.settlement import Settled, settle
 from worker.queue.keys import entries_key, groups_owner, incident_key, incidents_key, named_key
 from worker.queue.taking import open_incidents, take
 from worker.redisdb import connect, run_script
+from worker.streams.totals import totals
 
 CRITICAL = "lw:escalations:critical"
 RULES = """
@@ -141,6 +142,13 @@ class TestGroup:
         town.tell()
         newest = [event for event in town.events() if event["rule"] == "hash-flood"][-1]
         assert newest["incidents"] == group["incidents"]
+
+    def test_a_group_counts_once_in_the_totals_of_the_day(self, town: Town) -> None:
+        """A report would have twice as many of the gravest incidents as there were."""
+        flood(town, "a")
+        (day,) = totals(town.redis, days=1)
+        raised = [row for row in day.counts["raised"] if row["rule"] == "flood" or "flood" in str(row["rule"])]
+        assert [row["count"] for row in raised] == [1]
 
     def test_operators_are_told(self, town: Town) -> None:
         """Those who run lists would not learn that one of them is at fault."""

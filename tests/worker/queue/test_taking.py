@@ -39,6 +39,22 @@ def taken_by(redis: Redis, by: str) -> str | None:
 
 
 class TestTake:
+    def test_what_a_holder_had_before_the_upgrade_is_given_again_where_it_became_worse(self, scene: Scene) -> None:
+        """He would be sent to take it again, and be given another."""
+        incident = scene.raise_incident("cam-1", Severity.REVIEW)
+        assert taken_by(scene.redis, "ann") == incident
+        scene.redis.delete(*scene.redis.keys("lw:held:*"))
+        scene.raise_incident("cam-2", Severity.CRITICAL)
+        scene.rise("cam-1", Severity.CRITICAL)
+        scene.redis.zadd("lw:open:critical", {incident: 0})
+        assert taken_by(scene.redis, "ann") == incident
+
+    def test_what_is_decided_is_given_to_nobody(self, scene: Scene) -> None:
+        """A record that somebody has damaged would come back to the head of the queue for ever."""
+        decided, sound = scene.raise_incident("cam-1"), scene.raise_incident("cam-2", Severity.HIGH)
+        scene.redis.hset(f"lw:incident:{decided}", "outcome", "harmless")
+        assert taken_by(scene.redis, "ann") == sound
+
     @pytest.mark.parametrize(
         "damage",
         [
