@@ -7,10 +7,11 @@ over from then on, and are removed when every reader that saw them has long ende
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from itertools import groupby
 from time import monotonic
+from types import MappingProxyType
 
 import pyarrow as pa
 from redis import Redis
@@ -23,7 +24,7 @@ from worker.redisdb import now_ms, store_errors
 from worker.trouble import Troubles
 from worker.verdictlog.damaged import DAMAGED, look_again, noting, tell_damaged
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
-from worker.verdictlog.reading import LeftOut, LogReader, files_in, log_left_out, write_table
+from worker.verdictlog.reading import LeftOut, LogReader, files_and_replaced, log_left_out, write_table
 from worker.verdictlog.tables import TABLES, table_in
 
 _log = logging.getLogger(__name__)
@@ -242,10 +243,13 @@ def merge(
         oldest_ms: what was written earlier (<) is due to be removed, and not merged.
     """
     for _, folder in [partition for table in TABLES for partition in reversed(folders(store, table.root))]:
+        files, replaced = files_and_replaced(store, folder)
+        for name in replaced:
+            if (file := LogFile.parse(folder, name)) is not None:
+                problem = f"store: {file.path}: its content is damaged; what it was merged from is read in its place"
+                left_out(file, ObjectStoreError(problem, damaged=True))
         small = [
-            file
-            for file in files_in(store, folder)
-            if not file.merged and file.path not in skipped and file.written_ms >= oldest_ms
+            file for file in files if not file.merged and file.path not in skipped and file.written_ms >= oldest_ms
         ]
         for number, of_ten_minutes in groupby(small, key=lambda file: merged_with(file.written_ms)):
             if (number + 1) * MERGE_MS + CLOSED_MS > now_ms:
@@ -253,7 +257,7 @@ def merge(
             for part in _parts(of_ten_minutes):
                 if len(part) > 1:
                     lease.check()
-                    _merge(store, part, now_ms, left_out)
+                    _merge(store, part, now_ms, left_out, replaced)
                 if monotonic() >= until:
                     return False
     return True
@@ -272,7 +276,14 @@ def _parts(files: Iterable[LogFile]) -> list[list[LogFile]]:
     return parts
 
 
-def _merge(store: ObjectStore, files: list[LogFile], now_ms: int, left_out: LeftOut = log_left_out) -> None:
+def _merge(
+    store: ObjectStore,
+    files: list[LogFile],
+    now_ms: int,
+    left_out: LeftOut = log_left_out,
+    replaced: Mapping[str, frozenset[str]] = MappingProxyType({}),
+) -> None:
+    """Merges files into one; it holds as well those of `replaced`, damaged merged files, whose rows it has."""
     of = table_in(files[0].folder)
     batches: list[pa.RecordBatch] = []
     merged: list[LogFile] = []
@@ -292,4 +303,5 @@ def _merge(store: ObjectStore, files: list[LogFile], now_ms: int, left_out: Left
         # The time of the last of them: what is purged with it is at most ten minutes older.
         written_ms = max(file.written_ms for file in merged)
         names = [file.name for file in merged]
+        names += [name for name, of_file in replaced.items() if not of_file.isdisjoint(names)]
         write_table(store, table, written_ms=written_ms, of=of, holds=names, merged_ms=now_ms)

@@ -183,6 +183,29 @@ def test_what_a_damaged_merged_file_holds_stays(store: ObjectStore, url: str) ->
 
 
 @pytest.mark.expected_errors("damaged, and left out")
+def test_what_a_damaged_merged_file_holds_is_read_and_merged_again(redis: Redis, store: ObjectStore, url: str) -> None:
+    """Rows that are whole on the disk would be seen by no look-back and no replay."""
+    now = now_ms(redis)
+    begin = (now - 2 * HOUR) // MERGE_MS * MERGE_MS
+    files = [write(store, [row(SHOWN, capture_ms=begin + number)], written_ms=begin + number) for number in range(3)]
+    _merge(store, files, now)
+    (merged,) = [path for path in paths(store) if path.endswith("-merged.parquet")]
+    path = Path(url) / merged
+    path.write_bytes(_flipped(path.read_bytes()))
+    assert captures(url) == [begin, begin + 1, begin + 2]
+    assert not keep_log(redis, store, hours=24, seconds=60)
+    assert captures(url) == [begin, begin + 1, begin + 2]
+    assert purge(store, now_ms=now + HOUR, hours=24, until=monotonic() + 60)
+    (left,) = paths(store)
+    assert left != merged
+    assert captures(url) == [begin, begin + 1, begin + 2]
+
+
+def captures(url: str) -> list[int]:
+    return sorted(time for batch in read_log(url, 0, 2**62) for time in batch["capture_ms"].to_pylist())
+
+
+@pytest.mark.expected_errors("damaged, and left out")
 def test_each_damaged_file_is_read_again_in_the_end(redis: Redis) -> None:
     """A disk that came back: files behind a few slow ones would be left out for ever, though they are whole."""
     names = [f"{number}-1-1-1-0123456789abcdef.parquet" for number in range(1, 9)]
