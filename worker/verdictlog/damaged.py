@@ -6,6 +6,7 @@ lw:verdictlog:damaged   hash: path -> JSON: since when, why, and whether operato
 
 import json
 import logging
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -88,12 +89,21 @@ def damaged_files(redis: Redis) -> Mapping[str, Damage]:
 
 
 def look_again(
-    redis: Redis, is_damaged: Callable[[str], bool | None], when_whole: Callable[[str], None], *, until: float
+    redis: Redis,
+    is_listed: Callable[[str], bool],
+    is_damaged: Callable[[str], bool | None],
+    when_whole: Callable[[str], None],
+    *,
+    until: float,
 ) -> None:
     """Forgets files that are gone or whole by now, as far as there is time: one that another program copied there is
     first seen half.
 
+    What is gone is forgotten first, for that needs no reading. The order is random, so that each file gets its turn
+    where there is no time for all.
+
     Args:
+        is_listed: of a path: whether there is such a file; raises what `is_damaged` does.
         is_damaged: of a path; None: there is no such file any more.
         when_whole: is told of a file before it is forgotten: nothing was looked for in it meanwhile.
 
@@ -101,7 +111,18 @@ def look_again(
         StoreError: Redis failed.
         Whatever `is_damaged` and `when_whole` raise.
     """
-    for path in damaged_files(redis):
+    paths = list(damaged_files(redis))
+    random.shuffle(paths)
+    there = []
+    for path in paths:
+        if monotonic() >= until:
+            return
+        if is_listed(path):
+            there.append(path)
+        else:
+            with store_errors():
+                redis.hdel(DAMAGED, path)
+    for path in there:
         if monotonic() >= until:
             return
         still = is_damaged(path)

@@ -6,10 +6,12 @@ over from then on, and are removed when every reader that saw them has long ende
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence, Set
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from itertools import groupby
 from time import monotonic
+from types import MappingProxyType
 
 import pyarrow as pa
 from redis import Redis
@@ -22,7 +24,7 @@ from worker.redisdb import now_ms, store_errors
 from worker.trouble import Troubles
 from worker.verdictlog.damaged import DAMAGED, look_again, noting, tell_damaged
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
-from worker.verdictlog.reading import LeftOut, LogReader, files_in, log_left_out, write_table
+from worker.verdictlog.reading import LeftOut, LogReader, files_and_replaced, log_left_out, write_table
 from worker.verdictlog.tables import TABLES, table_in
 
 _log = logging.getLogger(__name__)
@@ -46,6 +48,9 @@ MERGED_ROWS = 65_536
 
 HELD_MS = 600_000
 """How long the files that a merged one holds stay, for readers that listed them before."""
+
+MOST_REFUSED = 3
+"""Removals that the store refuses in a folder, before the next folder is purged: a folder's rights go for all in it."""
 
 UNFINISHED_MS = HOUR_MS
 """After which a file that is still being written has lost its writer."""
@@ -84,13 +89,19 @@ def keep_log(
                 return False
             with store_errors():
                 now, left_out = now_ms(redis), noting(redis)
-                if not purge(store, now_ms=now, hours=hours, until=until, left_out=left_out):
-                    return True
-                look_again(redis, partial(_is_damaged, store), when_whole, until=(monotonic() + until) / 2)
+                half = (monotonic() + until) / 2
+                purged = purge(store, now_ms=now, hours=hours, until=half, left_out=left_out)
+                half = (monotonic() + until) / 2
+                look_again(redis, _listing(store), partial(_is_damaged, store), when_whole, until=half)
                 damaged = frozenset(map(str, redis.hkeys(DAMAGED)))
-                if not merge(store, lease, now_ms=now, until=until, left_out=left_out, skipped=damaged):
+                oldest = now - round(hours * HOUR_MS)
+                if not merge(
+                    store, lease, now_ms=now, until=until, left_out=left_out, skipped=damaged, oldest_ms=oldest
+                ):
                     return True
                 tell_damaged(redis, deployment=deployment)
+                if not purged:
+                    return True
     except ObjectStoreError as error:
         _trouble.met("log", "the verdict log cannot be kept: %s", error)
     except LeaseLostError as error:
@@ -104,6 +115,19 @@ def keep_log(
     with store_errors():
         redis.set(KEPT, now)
     return False
+
+
+def _listing(store: ObjectStore) -> Callable[[str], bool]:
+    """Whether there is a file of that path, of folders that are listed once each."""
+    names: dict[str, frozenset[str]] = {}
+
+    def is_listed(path: str) -> bool:
+        folder, _, name = path.rpartition("/")
+        if folder not in names:
+            names[folder] = frozenset(store.names(folder))
+        return name in names[folder]
+
+    return is_listed
 
 
 def _is_damaged(store: ObjectStore, path: str) -> bool | None:
@@ -126,12 +150,16 @@ def _is_damaged(store: ObjectStore, path: str) -> bool | None:
 
 def purge(store: ObjectStore, *, now_ms: int, hours: float, until: float, left_out: LeftOut = log_left_out) -> bool:
     """Removes what was written over `hours` ago, what merged files hold, and what dead writers left; False: there was
-    not enough time.
+    not enough time, though files were removed.
 
-    Age is told by names and folders alone: a file that cannot be read is as old as one that can.
+    Age is told by names and folders alone: a file that cannot be read is as old as one that can. The order is random:
+    files that the store refuses to remove are passed over, and must not use up the time of the same others each time.
     """
     oldest_ms = now_ms - round(hours * HOUR_MS)
-    for begin_ms, folder in [partition for table in TABLES for partition in folders(store, table.root)]:
+    removed = refused = 0
+    partitions = [partition for table in TABLES for partition in folders(store, table.root)]
+    random.shuffle(partitions)
+    for begin_ms, folder in partitions:
         names = store.all_names(folder)
         files = [file for name in names if (file := LogFile.parse(folder, name)) is not None]
         over = begin_ms + HOUR_MS <= oldest_ms
@@ -139,13 +167,23 @@ def purge(store: ObjectStore, *, now_ms: int, hours: float, until: float, left_o
         gone = sorted(old)
         gone += [name for name in names if name.endswith(UNFINISHED) and _written_ms(name) < now_ms - UNFINISHED_MS]
         gone += _held(store, [file for file in files if file.name not in old], now_ms, left_out)
+        random.shuffle(gone)
+        refused_here = 0
         for name in gone:
-            _remove(store, f"{folder}/{name}")
+            if _remove(store, f"{folder}/{name}"):
+                removed += 1
+            else:
+                refused_here += 1
             if monotonic() >= until:
-                return False
+                return not removed
+            if refused_here >= MOST_REFUSED:
+                break
+        refused += refused_here
         if over:
             store.remove_folder(folder)
             store.remove_folder(folder.rpartition("/")[0])
+    if not refused:
+        _trouble.over("purge", "all that is due is purged from the verdict log again")
     return True
 
 
@@ -154,14 +192,16 @@ def _written_ms(name: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-def _remove(store: ObjectStore, path: str) -> None:
-    """One that the store does not give up must not keep the others there."""
+def _remove(store: ObjectStore, path: str) -> bool:
+    """Removes a file; False: the store refuses to, which must not keep the others there."""
     try:
         store.remove(path)
     except ObjectStoreError as error:
         if not error.damaged and not isinstance(error.__cause__, PermissionError):
             raise
-        _log.warning("not purged: %s", error)
+        _trouble.met("purge", "not purged: %s", error)
+        return False
+    return True
 
 
 def _held(store: ObjectStore, files: Sequence[LogFile], now_ms: int, left_out: LeftOut) -> list[str]:
@@ -193,22 +233,31 @@ def merge(
     until: float,
     left_out: LeftOut = log_left_out,
     skipped: Set[str] = frozenset(),
+    oldest_ms: int = 0,
 ) -> bool:
     """Merges the small files of each ten minutes that are over; False: there was not enough time.
 
     Args:
         left_out: is told of each file that is damaged.
         skipped: paths of files that are known to be so.
+        oldest_ms: what was written earlier (<) is due to be removed, and not merged.
     """
     for _, folder in [partition for table in TABLES for partition in reversed(folders(store, table.root))]:
-        small = [file for file in files_in(store, folder) if not file.merged and file.path not in skipped]
+        files, replaced = files_and_replaced(store, folder)
+        for name in replaced:
+            if (file := LogFile.parse(folder, name)) is not None:
+                problem = f"store: {file.path}: its content is damaged; what it was merged from is read in its place"
+                left_out(file, ObjectStoreError(problem, damaged=True))
+        small = [
+            file for file in files if not file.merged and file.path not in skipped and file.written_ms >= oldest_ms
+        ]
         for number, of_ten_minutes in groupby(small, key=lambda file: merged_with(file.written_ms)):
             if (number + 1) * MERGE_MS + CLOSED_MS > now_ms:
                 continue
             for part in _parts(of_ten_minutes):
                 if len(part) > 1:
                     lease.check()
-                    _merge(store, part, now_ms, left_out)
+                    _merge(store, part, now_ms, left_out, replaced)
                 if monotonic() >= until:
                     return False
     return True
@@ -227,7 +276,14 @@ def _parts(files: Iterable[LogFile]) -> list[list[LogFile]]:
     return parts
 
 
-def _merge(store: ObjectStore, files: list[LogFile], now_ms: int, left_out: LeftOut = log_left_out) -> None:
+def _merge(
+    store: ObjectStore,
+    files: list[LogFile],
+    now_ms: int,
+    left_out: LeftOut = log_left_out,
+    replaced: Mapping[str, frozenset[str]] = MappingProxyType({}),
+) -> None:
+    """Merges files into one; it holds as well those of `replaced`, damaged merged files, whose rows it has."""
     of = table_in(files[0].folder)
     batches: list[pa.RecordBatch] = []
     merged: list[LogFile] = []
@@ -247,4 +303,5 @@ def _merge(store: ObjectStore, files: list[LogFile], now_ms: int, left_out: Left
         # The time of the last of them: what is purged with it is at most ten minutes older.
         written_ms = max(file.written_ms for file in merged)
         names = [file.name for file in merged]
+        names += [name for name, of_file in replaced.items() if not of_file.isdisjoint(names)]
         write_table(store, table, written_ms=written_ms, of=of, holds=names, merged_ms=now_ms)

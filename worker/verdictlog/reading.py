@@ -7,8 +7,10 @@ metadata which ones it holds, and those are passed over from then on.
 import json
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import monotonic
 from typing import Any, Self
 
 import pyarrow as pa
@@ -100,15 +102,58 @@ def _paths(name: str, kind: pa.DataType) -> list[str]:
 def files_in(store: ObjectStore, folder: str) -> list[LogFile]:
     """The files of a partition, the earliest written first, without those that a merged one holds.
 
+    A merged file whose content is damaged is left out itself, as long as files that it holds are there.
+
+    Raises:
+        ObjectStoreError: the store is away.
+    """
+    return files_and_replaced(store, folder)[0]
+
+
+def files_and_replaced(store: ObjectStore, folder: str) -> tuple[list[LogFile], dict[str, frozenset[str]]]:
+    """What `files_in` gives; and the names of merged files that are damaged, with those that are read in their place.
+
     Raises:
         ObjectStoreError: the store is away.
     """
     every = sorted(file for name in store.names(folder) if (file := LogFile.parse(folder, name)) is not None)
+    there = {file.name for file in every}
     held: set[str] = set()
+    replaced: dict[str, frozenset[str]] = {}
     for file in every:
-        if file.merged:
-            held.update(held_by(store, file))
-    return [file for file in every if file.name not in held]
+        if not file.merged:
+            continue
+        of_file = there.intersection(held_by(store, file)) - {file.name}
+        if of_file and not _is_whole(store, file):
+            replaced[file.name] = frozenset(of_file)
+        else:
+            held |= of_file
+    return [file for file in every if file.name not in held and file.name not in replaced], replaced
+
+
+_whole: OrderedDict[tuple[str, str], float] = OrderedDict()
+"""Merged files whose content was read, and when, by `monotonic`; MOST_WHOLE at most."""
+
+MOST_WHOLE = 256
+WHOLE_SECONDS = 60.0
+"""How long a merged file that was read is taken for whole: reading all of it takes about 0.1 s."""
+
+
+def _is_whole(store: ObjectStore, file: LogFile) -> bool:
+    key = (store.root, file.path)
+    if monotonic() - _whole.get(key, -WHOLE_SECONDS) < WHOLE_SECONDS:
+        return True
+    try:
+        with LogReader(store, file) as reader:
+            reader.check()
+    except ObjectStoreError as error:
+        if error.missing or error.damaged:
+            return False
+        raise
+    _whole[key] = monotonic()
+    while len(_whole) > MOST_WHOLE:
+        _whole.popitem(last=False)
+    return True
 
 
 def held_by(store: ObjectStore, file: LogFile) -> list[str]:

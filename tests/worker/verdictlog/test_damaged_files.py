@@ -24,9 +24,9 @@ from worker.lookback.scan import Sought, files_left, scan
 from worker.objectstore import ObjectStore
 from worker.operations import OPERATIONS
 from worker.redisdb import now_ms
-from worker.verdictlog.damaged import DAMAGED, noting
+from worker.verdictlog.damaged import DAMAGED, look_again, noting
 from worker.verdictlog.files import LogFile, folders
-from worker.verdictlog.keeping import KEPT, MERGE_MS, _merge, keep_log, purge
+from worker.verdictlog.keeping import KEPT, MERGE_MS, MOST_REFUSED, _merge, keep_log, purge
 from worker.verdictlog.reading import HOLDS, read_log
 from worker.verdictlog.rows import SCHEMA, table_of
 
@@ -180,6 +180,94 @@ def test_what_a_damaged_merged_file_holds_stays(store: ObjectStore, url: str) ->
         )
     assert left_out == [merged] * 2
     assert {file.path for file in files} < set(paths(store))
+
+
+@pytest.mark.expected_errors("damaged, and left out")
+def test_what_a_damaged_merged_file_holds_is_read_and_merged_again(redis: Redis, store: ObjectStore, url: str) -> None:
+    """Rows that are whole on the disk would be seen by no look-back and no replay."""
+    now = now_ms(redis)
+    begin = (now - 2 * HOUR) // MERGE_MS * MERGE_MS
+    files = [write(store, [row(SHOWN, capture_ms=begin + number)], written_ms=begin + number) for number in range(3)]
+    _merge(store, files, now)
+    (merged,) = [path for path in paths(store) if path.endswith("-merged.parquet")]
+    path = Path(url) / merged
+    path.write_bytes(_flipped(path.read_bytes()))
+    assert captures(url) == [begin, begin + 1, begin + 2]
+    assert not keep_log(redis, store, hours=24, seconds=60)
+    assert captures(url) == [begin, begin + 1, begin + 2]
+    assert purge(store, now_ms=now + HOUR, hours=24, until=monotonic() + 60)
+    (left,) = paths(store)
+    assert left != merged
+    assert captures(url) == [begin, begin + 1, begin + 2]
+
+
+def captures(url: str) -> list[int]:
+    return sorted(time for batch in read_log(url, 0, 2**62) for time in batch["capture_ms"].to_pylist())
+
+
+@pytest.mark.expected_errors("damaged, and left out")
+def test_each_damaged_file_is_read_again_in_the_end(redis: Redis) -> None:
+    """A disk that came back: files behind a few slow ones would be left out for ever, though they are whole."""
+    names = [f"{number}-1-1-1-0123456789abcdef.parquet" for number in range(1, 9)]
+    for name in names:
+        file = LogFile.parse("verdicts/date=2026-11-26/hour=12", name)
+        assert file is not None
+        noting(redis)(file, ObjectStoreError("cut short", damaged=True))
+    first = min(map(str, redis.hkeys(DAMAGED)))
+    gone = max(map(str, redis.hkeys(DAMAGED)))
+    clock = [monotonic() - 1]
+    for _ in range(500):
+        read: list[str] = []
+
+        def is_damaged(path: str, read: list[str] = read) -> bool:
+            read.append(path)
+            while monotonic() < clock[0]:
+                pass  # one takes all the time there is
+            return path == first
+
+        clock[0] = monotonic() + 0.02
+        look_again(redis, lambda path: path != gone, is_damaged, lambda _: None, until=clock[0])
+        assert gone not in redis.hkeys(DAMAGED)
+        assert len(read) <= 1
+        if redis.hlen(DAMAGED) == 1:
+            break
+    assert redis.hkeys(DAMAGED) == [first]
+
+
+class Refusing:
+    """A store that refuses, slowly, to remove some files."""
+
+    def __init__(self, store: ObjectStore, refused: set[str], until: Callable[[], float]) -> None:
+        self._remove, self._refused, self._until = store.remove, refused, until
+        self.asked: list[str] = []
+
+    def remove(self, path: str) -> None:
+        self.asked.append(path)
+        if path in self._refused:
+            while monotonic() < self._until():
+                pass
+            raise ObjectStoreError("store: refused") from PermissionError(13, "Permission denied")
+        self._remove(path)
+
+
+def test_files_that_cannot_be_removed_do_not_end_merging(
+    redis: Redis, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One folder with other rights: small files would never be merged again, and the task be sent without a pause."""
+    now = now_ms(redis)
+    refused = {write(store, [row(SHOWN)], written_ms=now - 30 * HOUR + number).path for number in range(5)}
+    begin = (now - 2 * HOUR) // MERGE_MS * MERGE_MS
+    for number in range(2):
+        write(store, [row(SHOWN, capture_ms=begin)], written_ms=begin + number)
+    slice_begins = monotonic()
+    stubborn = Refusing(store, refused, lambda: slice_begins + 2.0)
+    monkeypatch.setattr(store, "remove", stubborn.remove)
+    assert not keep_log(redis, store, hours=24, seconds=3)
+    assert redis.exists(KEPT)
+    assert len([path for path in paths(store) if path.endswith("-merged.parquet")]) == 1  # no new copy of what is due
+    stubborn.asked.clear()
+    assert purge(store, now_ms=now, hours=24, until=monotonic() + 60)
+    assert len(stubborn.asked) == MOST_REFUSED
 
 
 def test_folders_that_are_no_hours_are_passed_over(store: ObjectStore, url: str) -> None:
