@@ -21,7 +21,6 @@ _PARTS: Final = {
 }
 """What may stand in the place of a name in braces; for other names anything."""
 
-EVERYBODY: Final = ("platform", "worker", "moderator", "operator")
 WORKERS: Final = ("worker",)
 OPERATORS: Final = ("worker", "operator")
 MODERATORS: Final = ("worker", "moderator", "operator")

@@ -51,7 +51,9 @@ class Reader:
 
     def read(self, consumer: str = "one", **options: int) -> list[str]:
         times = {"block_ms": 1} | options
-        return list(self.names["read"](self.redis, self.db, "mine", consumer, STREAMS, **times))
+        acted: list[str] = []
+        self.names["read"](self.redis, self.db, "mine", consumer, STREAMS, acted.append, **times)
+        return acted
 
     def close(self) -> None:
         self.db.close()
@@ -116,6 +118,39 @@ def test_reader_makes_its_groups_again(reader: Reader, scene: Scene) -> None:
     happen(scene)
     assert reader.read() == []
     assert len(reader.read()) == 5
+
+
+def test_reader_acts_again_when_killed_before_its_note(reader: Reader, scene: Scene) -> None:
+    """An event would never be acted on whose reader was killed between its note and the effect."""
+    happen(scene)
+
+    def killed(line: str) -> None:
+        raise KeyboardInterrupt(line)
+
+    with pytest.raises(KeyboardInterrupt):
+        reader.names["read"](scene.redis, reader.db, "mine", "one", STREAMS, killed, block_ms=1)
+    assert sorted(reader.read("two", idle_ms=0)) == sorted(HAPPENED)
+
+
+def test_reader_goes_on_after_bad_entries(reader: Reader, scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    """One bad entry would end every reader that takes it, and nothing behind it would ever be read."""
+    bad: tuple[dict[Any, Any], ...] = (
+        {"other": "secret"},
+        {"event": "{secret"},
+        {"event": json.dumps({"source": "s", "id": "i", "type": "livewarden.decision.made.v1", "data": {}})},
+    )
+    happen(scene)
+    for name in STREAMS:
+        good = [fields for _, fields in scene.redis.xrange(name)]
+        scene.redis.xtrim(name, maxlen=0, approximate=False)
+        for fields in (*bad, *good):
+            scene.redis.xadd(name, fields)
+    assert sorted(reader.read()) == sorted(HAPPENED)
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == len(bad) * len(STREAMS)
+    assert "secret" not in said
+    assert [scene.redis.xpending(name, "mine")["pending"] for name in STREAMS] == [len(bad)] * len(STREAMS)
+    assert reader.read(idle_ms=0) == []
 
 
 def test_reader_runs_as_a_program(scene: Scene, redis_url: str, tmp_path: Path) -> None:

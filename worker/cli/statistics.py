@@ -10,6 +10,7 @@ import typer
 from worker.cli.options import Json
 from worker.environment import settings_of
 from worker.redisdb import connect
+from worker.streams.registration import Purpose
 from worker.streams.totals import KEPT_DAYS, totals
 
 
@@ -21,6 +22,8 @@ def statistics(
     as_json: Json = False,
 ) -> None:
     """Show what was watched, raised and decided on each day (UTC), also of streams whose records are gone."""
+    if purpose not in tuple(Purpose):  # Python 3.11 has no "str in StrEnum"
+        raise typer.BadParameter(f"{purpose!r} is none of {', '.join(Purpose)}", param_hint="--purpose")
     settings = settings_of(os.environ)
     found = [one for one in totals(connect(settings.redis_url.get_secret_value()), days=days) if one.purpose == purpose]
     if as_json:

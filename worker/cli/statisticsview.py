@@ -42,7 +42,6 @@ def print_totals(found: Sequence[DayTotals]) -> None:
             table = Listing(
                 *(ids(heading) for heading in headings),
                 numbers(what.removesuffix("-list")),
-                left_out_first=("severity",),
             )
             for names, count in summed.most_common():
                 table.add(*names, f"{count:,}")

@@ -33,3 +33,9 @@ def test_days_beyond_those_that_are_kept_are_refused(redis_url: str):
     """Whoever asks for two years must not take what comes for all of it."""
     ran = livewarden("statistics", "--days", "401", environment={"LIVEWARDEN_REDIS_URL": redis_url})
     assert ran.status == 2
+
+
+def test_unknown_purposes_are_refused(redis_url: str):
+    """A typo would read as a week in which nothing was raised."""
+    ran = livewarden("statistics", "--purpose", "lvie", environment={"LIVEWARDEN_REDIS_URL": redis_url})
+    assert ran.status == 2
