@@ -9,6 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from worker.linelimit import LineLimit
@@ -24,36 +25,50 @@ LINES_A_MINUTE: Final = 60
 _log = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True)
+class _Mark:
+    seen_at: float
+    logged: bool
+    """That it came was logged, so that it goes is."""
+
+
 class DegradedMarks:
     """Of one process."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._seen_at: OrderedDict[str, float] = OrderedDict()
-        """The one that was seen longest ago first."""
+        self._marks: OrderedDict[str, _Mark] = OrderedDict()
+        """The one that was seen longest ago first; at most `MOST_MARKS`."""
         self._lines = LineLimit(LINES_A_MINUTE)
 
     def note(self, marks: Iterable[str], *, stream_id: str, segment_sequence: int) -> None:
         """Those of a segment that was judged."""
+        lines: list[tuple[str, bool, int]] = []
         with self._lock:
             now = self._clock()
-            came = [mark for mark in marks if mark not in self._seen_at]
-            for mark in marks:
-                self._seen_at[mark] = now
-                self._seen_at.move_to_end(mark)
-            gone = []
-            while self._seen_at:
-                mark, seen_at = next(iter(self._seen_at.items()))
-                if now - seen_at <= GONE_SECONDS and len(self._seen_at) <= MOST_MARKS:
+            for name in marks:
+                mark = self._marks.get(name)
+                if mark is None:
+                    left_out = self._lines.next(now)
+                    mark = self._marks[name] = _Mark(seen_at=now, logged=left_out is not None)
+                    if left_out is not None:
+                        lines.append((name, True, left_out))
+                mark.seen_at = now
+                self._marks.move_to_end(name)
+            while self._marks:
+                name, mark = next(iter(self._marks.items()))
+                is_gone = now - mark.seen_at > GONE_SECONDS
+                if not is_gone and len(self._marks) <= MOST_MARKS:
                     break
-                del self._seen_at[mark]
-                gone.append(mark)
-            lines = [(mark, True) for mark in came] + [(mark, False) for mark in gone]
-            lines = [line for line in lines if self._lines.next(now) is not None]
-        for mark, comes in lines:
-            if comes:
-                more = fields(mark=mark, degraded="comes", stream_id=stream_id, media_sequence=segment_sequence)
-                _log.warning("verdicts are degraded: %s", mark, extra=more)
-            else:
-                _log.warning("verdicts are not degraded any more: %s", mark, extra=fields(mark=mark, degraded="goes"))
+                del self._marks[name]
+                # A mark that only makes room may last, and nobody read of one whose coming was left out.
+                if is_gone and mark.logged and (left_out := self._lines.next(now)) is not None:
+                    lines.append((name, False, left_out))
+        for name, comes, left_out in lines:
+            text = "verdicts are degraded: %s" if comes else "verdicts are not degraded any more: %s"
+            args: tuple[object, ...] = (name,)
+            if left_out:
+                text, args = f"{text} (%d more lines are left out)", (name, left_out)
+            of_segment = {"stream_id": stream_id, "media_sequence": segment_sequence} if comes else {}
+            _log.warning(text, *args, extra=fields(mark=name, degraded="comes" if comes else "goes", **of_segment))

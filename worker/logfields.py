@@ -75,4 +75,4 @@ def _value(value: Value) -> Any:
 
 
 def _text(value: str) -> str:
-    return loggable(value if len(value) <= MAX_VALUE_CHARACTERS else f"{value[:MAX_VALUE_CHARACTERS]}…")
+    return loggable(value, MAX_VALUE_CHARACTERS)

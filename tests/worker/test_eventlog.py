@@ -173,3 +173,18 @@ def test_upkeep_logs_what_was_published(process: Any, scene: Scene, caplog: pyte
     else:
         look_after(process, send=lambda *_: None, send_housekeeping=lambda _: None)
     assert "incident raised" in [record.getMessage() for record in caplog.records]
+
+
+def test_a_clock_that_was_ahead_does_not_silence_the_log(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a deployment whose first go saw next year's time nothing would be logged until then."""
+    caplog.set_level(logging.INFO)
+    with monkeypatch.context() as ahead:
+        ahead.setattr("worker.eventlog.now_ms", lambda _: 4_000_000_000_000)
+        log_published(redis)
+    event = {"type": "livewarden.operations.test.v1", "data": {"name": "x"}}
+    redis.xadd(OPERATIONS, {"event": json.dumps(event)})
+    caplog.clear()
+    log_published(redis)
+    assert "published to operators: test" in [record.getMessage() for record in caplog.records]
