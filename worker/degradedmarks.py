@@ -70,5 +70,7 @@ class DegradedMarks:
             args: tuple[object, ...] = (name,)
             if left_out:
                 text, args = f"{text} (%d more lines are left out)", (name, left_out)
-            of_segment = {"stream_id": stream_id, "media_sequence": segment_sequence} if comes else {}
+            of_segment: dict[str, str | int] = (
+                {"stream_id": stream_id, "media_sequence": segment_sequence} if comes else {}
+            )
             _log.warning(text, *args, extra=fields(mark=name, degraded="comes" if comes else "goes", **of_segment))

@@ -34,6 +34,9 @@ longest ago is forgotten."""
 BEGINNINGS_A_MINUTE: Final = 60
 """Of all troubles of one kind: where thousands of streams fail at once, these say so."""
 
+OTHERS_A_MINUTE: Final = 60
+"""Likewise of lines that trouble lasts or is over."""
+
 
 @dataclass(kw_only=True)
 class _Course:
@@ -65,6 +68,7 @@ class Troubles:
         """Begins anew; a process that was forked from one in trouble has had none yet."""
         self._courses: OrderedDict[str, _Course] = OrderedDict()
         self._beginnings = LineLimit(BEGINNINGS_A_MINUTE)
+        self._others = LineLimit(OTHERS_A_MINUTE)
 
     def met(
         self, name: str, text: str, *args: object, level: int = logging.WARNING, exc_info: bool = False, **more: Any
@@ -90,9 +94,12 @@ class Troubles:
             if told:
                 course.said, course.logged_at = True, now
             times, lasted_seconds = course.times, now - course.began_at
+            others = self._others.next(now) if told and (not began or times > 1) else 0
+            told = told and others is not None
         if not told:
             self._log.debug(text, *args, extra=fields(**more))
         elif not began or times > 1:
+            text, args = _with_left_out(text, args, others)
             self._log.log(
                 level,
                 f"{text} (for %d s, %s)",
@@ -113,8 +120,11 @@ class Troubles:
             if course is None or not course.lasts:
                 return
             course.lasts = False
-            said, times, lasted_seconds = course.said, course.times, self._clock() - course.began_at
-        if said:
+            now = self._clock()
+            said, times, lasted_seconds = course.said, course.times, now - course.began_at
+            others = self._others.next(now) if said else None
+        if others is not None:
+            text, args = _with_left_out(text, args, others)
             self._log.log(
                 level,
                 f"{text} (after %d s, %s)",
@@ -134,6 +144,10 @@ class Troubles:
         before.began_at, before.times, before.lasts = now, 0, True
         before.said = before.turns <= MOST_TURNS
         return before
+
+
+def _with_left_out(text: str, args: tuple[object, ...], left_out: int | None) -> tuple[str, tuple[object, ...]]:
+    return (f"{text} (%d more lines are left out)", (*args, left_out)) if left_out else (text, args)
 
 
 def _counted(times: int) -> str:

@@ -98,3 +98,20 @@ def test_a_process_that_is_forked_in_trouble_has_none_yet(troubles: Troubles, ca
         ]
         os._exit(len(begins))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
+
+
+def test_lines_that_trouble_lasts_or_is_over_are_bounded(
+    troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An outage of a thousand streams, each logged at first, would end in a thousand lines at once."""
+    for number in range(180):
+        troubles.met(f"cam-{number}", "no")
+        clock.now += 1
+    warned(caplog)
+    for number in range(180):
+        troubles.over(f"cam-{number}", "again")
+    assert len(warned(caplog)) == 60
+    clock.now += 61
+    troubles.met("one more", "no")
+    troubles.over("one more", "again")
+    assert warned(caplog) == ["no", "again (120 more lines are left out) (after 0 s, once)"]
