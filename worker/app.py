@@ -1,7 +1,6 @@
 """The Celery app: `celery -A worker.app worker` and `celery -A worker.app beat` need no further argument.
 
-Celery's messages are hints; what counts is in Redis (`worker.polling.segments`). Hence no result backend; most settings
-below are about how soon a hint comes again.
+What each process of Celery's does at its start and end; how Celery is set up is in `worker.celeryconfiguration`.
 """
 
 import logging
@@ -36,7 +35,6 @@ from celery.signals import (
     worker_ready,
     worker_shutdown,
 )
-from kombu import Exchange, Queue
 
 from config.errors import LivewardenError, SettingsError
 from worker.bank.compaction import keep_in_order
@@ -45,7 +43,8 @@ from worker.bank.keys import SNAPSHOT
 from worker.bank.listnames import followed_names
 from worker.bank.place import Place
 from worker.bank.restoring import keep_whole
-from worker.broker import TRANSPORT, bind_queues
+from worker.broker import bind_queues
+from worker.celeryconfiguration import CONFIGURATION
 from worker.celerylog import format_celery, keep_to_lines
 from worker.confinement import check_confinement, log_unconfined
 from worker.environment import log_unknown, settings_of_service
@@ -58,25 +57,17 @@ from worker.lookback.keeper import keep_looking_back
 from worker.occupancy import occupancy_of_this_worker, occupy
 from worker.policy.follower import PolicyFollower
 from worker.policy.judging import Judging
-from worker.policy.trial import TRIAL_SECONDS, try_apart
+from worker.policy.trial import try_apart
 from worker.policy.watch import watch_policy
-from worker.polling.schedule import TICK_SECONDS, tick
+from worker.polling.schedule import tick
 from worker.presence import Presence, Role, keep_present
 from worker.process import Process, Ready, check_ready
 from worker.redisdb import connect
 from worker.startline import log_beat_start, log_worker_start
-from worker.timedtask import HARD_LIMIT_SECONDS, SOFT_LIMIT_SECONDS, TimedTask
+from worker.timedtask import TimedTask
 from worker.turns import CONTROL, CONTROL_SLOW, QUEUES
 from worker.watchdog import Watchdog
 from worker.workerend import WorkerEnd
-
-VISIBILITY_SECONDS = 20
-"""Just above the hard limit: a message not acknowledged by then has lost its worker, and is delivered again."""
-
-CHILD_TASKS = 10_000
-"""After so many tasks a pool child is replaced, so that what leaks in libraries does not grow for ever: every three
-hours at a task a second. Until the next child has its models a place is empty for some 3 s, at 0.7 s of CPU (measured
-with one process and `--max-tasks-per-child=3` against none, on two busy cores). That option sets another number."""
 
 _log = logging.getLogger(__name__)
 
@@ -101,53 +92,7 @@ class _Task(TimedTask):
 
 
 app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"], task_cls=_Task)
-app.conf.update(
-    broker_transport=TRANSPORT,
-    accept_content=["json"],
-    task_serializer="json",
-    task_ignore_result=True,
-    task_acks_late=True,
-    task_acks_on_timeout=False,
-    # A killed pool child's message comes back at once, and for ever; `worker.polling.segments` counts, and ends it.
-    task_reject_on_worker_lost=True,
-    task_soft_time_limit=SOFT_LIMIT_SECONDS,
-    task_time_limit=HARD_LIMIT_SECONDS,
-    task_queues=[Queue(name, Exchange(name), routing_key=name) for name in QUEUES],
-    task_default_queue=CONTROL,
-    task_create_missing_queues=False,
-    worker_prefetch_multiplier=1,
-    worker_max_tasks_per_child=CHILD_TASKS,
-    # Celery's own limit is 4 s: a child that builds its sessions for longer is killed, and the next one, for ever.
-    worker_proc_alive_timeout=TRIAL_SECONDS,
-    worker_hijack_root_logger=True,
-    worker_log_color=False,  # colours are what `_format_log` escapes
-    worker_cancel_long_running_tasks_on_connection_loss=True,
-    worker_enable_remote_control=False,
-    worker_send_task_events=False,
-    broker_connection_retry_on_startup=True,
-    broker_connection_max_retries=None,
-    broker_transport_options={
-        "visibility_timeout": VISIBILITY_SECONDS,
-        "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
-        "unacked_mutex_expire": 10,
-        "queue_order_strategy": "worker.turns.WeightedTurns",
-        "socket_timeout": 15,
-        "socket_connect_timeout": 5,
-        "health_check_interval": 25,
-    },
-    beat_schedule={
-        "tick": {
-            "task": "livewarden.tick",
-            "schedule": TICK_SECONDS,
-            # A tick that nobody took in time is of no use: the next one counts what is due anew.
-            "options": {"queue": CONTROL, "expires": 2.0},
-        }
-    },
-    # Its schedule is kept in memory: there is nothing in ours to remember, and no file to write.
-    beat_scheduler="worker.schedules:QuietScheduler",
-    beat_max_loop_interval=TICK_SECONDS,
-)
+app.conf.update(CONFIGURATION)
 
 if settings.log_format == "json":
     keep_to_lines(app)
