@@ -23,8 +23,8 @@ from worker.lookback.bulk import PART
 from worker.lookback.jobs import Job
 from worker.lookback.scan import IN_A_TASK, IN_BULK, NEAREST, SWEPT, Sought, files_left, scan
 from worker.objectstore import ObjectStore
+from worker.verdictlog.filewriting import write_table
 from worker.verdictlog.keeping import MERGED_ROWS
-from worker.verdictlog.reading import write_table
 from worker.verdictlog.rows import SCHEMA, table_of
 
 SMALL_FILES = 600

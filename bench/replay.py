@@ -31,8 +31,9 @@ from bench.lookback import ROW
 from worker.objectstore import ObjectStore
 from worker.replay.rows import PART_SCHEMA
 from worker.replay.spool import Spool
+from worker.verdictlog.filewriting import write_table
 from worker.verdictlog.keeping import MERGED_ROWS
-from worker.verdictlog.reading import read_log, write_table
+from worker.verdictlog.reading import read_log
 from worker.verdictlog.rows import SCHEMA, table_of
 
 STREAMS = 1_000

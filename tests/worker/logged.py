@@ -9,7 +9,7 @@ from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind
 from worker.objectstore import ObjectStore
 from worker.verdictlog.files import LogFile
-from worker.verdictlog.reading import write_table
+from worker.verdictlog.filewriting import write_table
 from worker.verdictlog.rows import SCHEMA, table_of
 
 

@@ -24,7 +24,8 @@ from worker.redisdb import now_ms, store_errors
 from worker.trouble import Troubles
 from worker.verdictlog.damaged import DAMAGED, look_again, noting, tell_damaged
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
-from worker.verdictlog.reading import LeftOut, LogReader, files_and_replaced, log_left_out, write_table
+from worker.verdictlog.filewriting import write_table
+from worker.verdictlog.reading import LeftOut, LogReader, files_and_replaced, log_left_out
 from worker.verdictlog.tables import TABLES, table_in
 
 _log = logging.getLogger(__name__)

@@ -26,8 +26,8 @@ from worker.operations import OPERATIONS
 from worker.queue.keys import DECISIONS, ESCALATION_KEYS
 from worker.redisdb import now_ms, run_script, store_errors
 from worker.trouble import Troubles
+from worker.verdictlog.filewriting import write_table
 from worker.verdictlog.outcomerows import outcome_row
-from worker.verdictlog.reading import write_table
 from worker.verdictlog.tables import OUTCOMES
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from worker.bank.mark import BankMark
 from worker.errors import ObjectStoreError, StoreError
 from worker.objectstore import ObjectStore
 from worker.trouble import Troubles
-from worker.verdictlog.reading import write_table
+from worker.verdictlog.filewriting import write_table
 from worker.verdictlog.rows import SCHEMA, Row, table_of
 
 _log = logging.getLogger(__name__)

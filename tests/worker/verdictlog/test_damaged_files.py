@@ -26,8 +26,9 @@ from worker.operations import OPERATIONS
 from worker.redisdb import now_ms
 from worker.verdictlog.damaged import DAMAGED, look_again, noting
 from worker.verdictlog.files import LogFile, folders
+from worker.verdictlog.filewriting import HOLDS
 from worker.verdictlog.keeping import KEPT, MERGE_MS, MOST_REFUSED, _merge, keep_log, purge
-from worker.verdictlog.reading import HOLDS, read_log
+from worker.verdictlog.reading import read_log
 from worker.verdictlog.rows import SCHEMA, table_of
 
 HOUR = 3_600_000
