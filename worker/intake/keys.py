@@ -1,14 +1,8 @@
-"""Names in Redis of what comes in.
+"""Names in Redis of what comes in; what each holds, and for how long, is in `worker.rediskeys`.
 
 intake, intake\\x06\\x163 …    lists: messages, as kombu writes them, by priority
-lw:intake:claim             hash: batch, token, until_ms, taken_ms, claims, tries, total: who has the batch
-lw:intake:taken             list: the batch, in the order in which it is applied
-lw:intake:rest              while it is there nobody takes a batch
-lw:intake:counts            hash: read, refused:{reason} -> how many, ever
-lw:intake:refused           list: JSON records of refused messages, the newest first
-lw:intake:newest            hash: reason -> the newest of these
-lw:intake:unpublished       hash: reason -> how many were refused since the last event
-lw:intake:published:{reason} there while the last event is new
+lw:intake:claim             batch, token, until_ms, taken_ms, claims, tries, total: who has the batch
+lw:intake:counts            read, refused:{reason} -> how many, ever
 """
 
 from typing import Final

@@ -1,16 +1,9 @@
 """What is still to be looked back on, in Redis: hashes that wait, jobs and how far each has come.
 
-lw:lookback:position   id of the last change of the bank that was taken up
-lw:lookback:waiting    list of changes (`models.bank.delta.Change`, JSON): hashes that came one by one
-lw:lookback:unchecked  sorted set: files of the log that are to be compared with what came meanwhile, by when (ms)
-lw:lookback:judged     hash: those files -> JSON: since when, and by which state of the lists they were judged
-lw:lookback:files      sorted set: "LIST VERSION" of lists of files that were looked back for, by when last seen
-lw:lookback:jobs       hash: id -> `Job` as JSON
-lw:lookback:sought:ID  list of the changes that a job seeks; those of a list that came in whole are in the store
-lw:lookback:found      hash: group -> JSON: what was found and is not raised yet
-lw:lookback:told       sorted set: ids of hits that were found, by the time at which they were; none is told twice
-lw:lookback:lease      of the one process that looks back; :bulk-lease of the one that does so for whole lists
-lw:lookback:rest       there while a look-back that failed waits for its next try; :bulk-rest likewise
+What each key holds, and for how long, is in `worker.rediskeys`. Of their values: `lw:lookback:waiting` and
+`lw:lookback:sought:ID` have changes (`models.bank.delta.Change`, JSON; those of a list that came in whole are in the
+store), `lw:lookback:files` has "LIST VERSION", `lw:lookback:jobs` a `Job` as JSON by its id, and `lw:lookback:judged`
+by file JSON: since when, and by which state of the lists.
 """
 
 import json

@@ -1,18 +1,9 @@
-"""Names in Redis of incidents and the queue.
+"""Names in Redis of incidents and the queue; what each holds, and for how long, is in `worker.rediskeys`.
 
-lw:incidents:{stream}             hash: version (counts changes), rule:{purpose}:{rule} -> JSON state
-lw:incident:{id}                  hash: what is known of an incident, who holds it, what was decided
-lw:incident:{id}:entries          list of "stream-key entry-id": its entries in the queue
-lw:incident:{id}:streams          sorted set: streams of a group's incident by when they joined it
-lw:ids:{first 4 of an id}         set: ids of incidents that begin so; 400 days from the last that came or was decided
-lw:held:{name}                    set: incidents that a person took; as long as the longest lease from the last
-lw:incidents:flood {purpose}      hash: as of a stream, rule:{group} -> the groups of streams that one hash made
-lw:windows:{stream}               hash: watch generation and epoch -> what rules that are judged in order remember
-lw:flood:{purpose}:{list}/{entry} sorted set: streams by when that hash last matched on them
-lw:floods:due                     sorted set: groups by when they are to tell which streams have joined
-lw:open:{severity}                sorted set: undecided incidents by the millisecond they were raised
-lw:escalations:{severity}         stream, one field `event`; consumer group `moderators`
-lw:decisions, lw:operations       streams, one field `event`
+lw:incidents:{stream}        version (counts changes), rule:{purpose}:{rule} -> JSON state of that rule
+lw:incidents:flood {purpose} likewise, rule:{group} -> the groups of streams that one hash made
+lw:windows:{stream}          watch generation and epoch -> what rules that are judged in order remember
+lw:incident:{id}:entries     "stream-key entry-id" of each of its entries in the queue
 """
 
 from typing import Final

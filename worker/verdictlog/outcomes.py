@@ -3,10 +3,6 @@
 The streams are the truth, whoever publishes on them; they are trimmed once everybody has read them. So one worker at a
 time copies what is new, and notes how far it came when the file is there: an entry may be copied twice, and is told
 apart by its event's id.
-
-lw:outcomes:position   hash: stream key -> id of the last entry that was copied
-lw:outcomes:recorded   when that was last done, in ms
-lw:outcomes:lease      of the one process that does it
 """
 
 import logging
