@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from config.conditions.cost import MAX_MATCHES
 from config.conditions.expressions import Condition, Context
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 from config.conditions.references import NOTES, NOTES_INSIDE
 from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts, Surroundings, VideoFrame
 from config.rules import Rule

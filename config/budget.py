@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from config.conditions.cost import MAX_SECONDS, cost_of
 from config.conditions.expressions import parse_condition
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 from config.documents.mistakes import Problem
 from config.rules import MAX_CONDITION_CHARACTERS, Rule
 

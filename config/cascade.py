@@ -5,7 +5,7 @@ from functools import cached_property
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from config.conditions.expressions import Condition, Context
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 from config.conditions.trial import compile_condition
 from config.facts import SampleFacts, StreamFacts
 

@@ -4,9 +4,10 @@ with a part by itself, and not only once all of them are right."""
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from config.conditions.names import ConditionError, unknown
+from config.conditions.mistakes import ConditionError
 from config.conditions.trial import compile_condition
 from config.documents.mistakes import Problem
+from config.documents.names import unknown
 from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE
 from config.profiles import PROFILES
 

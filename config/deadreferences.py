@@ -7,9 +7,9 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from config.conditions.names import nearest
 from config.conditions.neverholds import Nowhere, stray_values
 from config.documents.mistakes import Mistake
+from config.documents.names import nearest
 from config.policy import Policy
 from config.rules import Rule
 

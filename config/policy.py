@@ -20,7 +20,7 @@ from config.asking import Asked, most_telling
 from config.budget import excesses, over_budget
 from config.cascade import Stage
 from config.conditions.expressions import Context
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 from config.conditions.windows import Windows
 from config.contradictions import contradictions
 from config.documents.loading import MAX_BYTES, MAX_TOKENS

@@ -10,8 +10,9 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from config.conditions.expressions import Condition
-from config.conditions.names import ConditionError, together, unknown
+from config.conditions.mistakes import ConditionError, together
 from config.conditions.trial import compile_condition
+from config.documents.names import unknown
 from config.facts import ALLOW, SELFTEST, Severity
 from config.persistence import Persistence
 

@@ -11,7 +11,7 @@ from typing import Final
 from config.conditions import kinds
 from config.conditions.folding import constant
 from config.conditions.kinds import ANY, BOOL, DOUBLE, INT, NULL, UINT, Kind
-from config.conditions.names import ConditionError, together, unknown
+from config.conditions.mistakes import ConditionError, together
 from config.conditions.syntax import (
     MACROS,
     Call,
@@ -24,6 +24,7 @@ from config.conditions.syntax import (
     Operation,
     Select,
 )
+from config.documents.names import unknown
 
 MAX_MISTAKES: Final = 10
 """Of one condition."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.conditions.folding import constant, number
-from config.conditions.names import ConditionError, together
+from config.conditions.mistakes import ConditionError, together
 from config.conditions.syntax import Call, Comprehension, Index, Name, Node, Operation, nodes
 
 _COMPARING: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}

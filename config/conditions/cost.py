@@ -13,7 +13,7 @@ from config.conditions.checking import kinds_of
 from config.conditions.expressions import MAX_TAGS
 from config.conditions.folding import constant
 from config.conditions.kinds import ANY, NOTES_IN, Kind, Sizes, names
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 from config.conditions.patterns import pattern_cost
 from config.conditions.references import asks_notes
 from config.conditions.syntax import (

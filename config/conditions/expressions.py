@@ -15,7 +15,7 @@ import cel
 from config.conditions.checking import kinds_of
 from config.conditions.comparisons import check_comparisons
 from config.conditions.kinds import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
-from config.conditions.names import ConditionError, check_texts, together
+from config.conditions.mistakes import ConditionError, check_texts, together
 from config.conditions.parsing import read_syntax
 from config.conditions.references import NOTES, NOTES_INSIDE, asked, asked_lists, asks_notes, used, with_notes_apart
 from config.conditions.slips import corrected

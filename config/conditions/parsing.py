@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lark import Lark, Token, Transformer, UnexpectedInput
 
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 from config.conditions.syntax import (
     MACROS,
     Call,

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 import cel
 
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 
 _TRIED_CHARACTERS: Final = 1_000
 _MATCHES: Final = cel.compile("text.matches(pattern)")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from config.conditions.names import ConditionError, without_texts
+from config.conditions.mistakes import ConditionError, without_texts
 
 _WORDS: Final[Mapping[str, str]] = {
     "and": "&&",

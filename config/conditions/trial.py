@@ -11,7 +11,7 @@ from typing import Final
 
 from config.conditions.cost import MAX_MATCHES, MAX_SECONDS, Cost, cost_of
 from config.conditions.expressions import Condition, Context, parse_condition
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 from config.conditions.syntax import Comprehension, nodes
 from config.facts import Coverage, ListMatch, SampleFacts, StreamFacts, Surroundings
 

@@ -14,8 +14,9 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from config.conditions.folding import constant
-from config.conditions.names import ConditionError, together, unknown
+from config.conditions.mistakes import ConditionError, together
 from config.conditions.syntax import Call, Node, nodes
+from config.documents.names import unknown
 from config.facts import ListedHash, SampleFacts
 
 MAX_WINDOW_SECONDS: Final = 600

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 import yaml
 from pydantic import ValidationError
 
-from config.conditions.names import ConditionError, shortened, unknown
 from config.documents.aliases import check_aliases
 from config.documents.loading import Loader
+from config.documents.names import shortened, unknown
 from config.documents.scalars import place_of
 
 _QUOTED: Final = re.compile(r"'([^']*)'")
@@ -21,6 +21,24 @@ MAX_MISTAKES: Final = 100
 """Told of one file: each is looked for in it, and nobody reads more."""
 
 Location = Sequence[str | int]
+
+
+class PlacedError(ValueError):
+    """A value that is not usable; the text says what was expected."""
+
+    def __init__(self, text: str, offset: int | None = None) -> None:
+        super().__init__(text)
+        self.offset = offset
+        """Of the mistake in the value, in characters; None: it has no place of its own."""
+        self.further: tuple[Self, ...] = ()
+        """What else is wrong with it, from left to right."""
+
+    @property
+    def every(self) -> "tuple[Self, ...]":
+        """All that is wrong with the value."""
+        return (self, *self.further)
+
+
 """Of a field: keys and places, from the top of the file."""
 
 
@@ -136,7 +154,7 @@ def _mistakes(
     location: tuple[str | int, ...] = problem["loc"]
     text, offset = str(problem["msg"]).removeprefix("Value error, "), None
     cause = problem.get("ctx", {}).get("error")
-    if isinstance(cause, ConditionError):
+    if isinstance(cause, PlacedError):
         for one in cause.every[:MAX_MISTAKES]:
             yield mistake_at(location, str(one), document, one.offset)
         return

@@ -312,7 +312,7 @@ class TestConditions:
     def test_any_text_is_refused_or_usable(self, text: str) -> None:
         """A typing error could end the worker with something other than a message."""
         from config.conditions.expressions import Context
-        from config.conditions.names import ConditionError
+        from config.conditions.mistakes import ConditionError
         from config.conditions.trial import compile_condition
 
         try:

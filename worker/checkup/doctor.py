@@ -6,8 +6,8 @@ A check never ends the others: an operator wants the whole list at once.
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from config.conditions.names import unknown as unknown_name
 from config.counts import counted
+from config.documents.names import unknown as unknown_name
 from config.environment import load_settings
 from config.errors import LivewardenError, PolicyError
 from config.facts import ALLOW, SELFTEST

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from config.conditions.names import unknown
 from config.conditions.references import texts
 from config.documents.mistakes import Location, Mistake, YamlText, mistake_at
+from config.documents.names import unknown
 from config.facts import ALLOW, SELFTEST
 from config.policy import Policy
 from worker.errors import ReplayError

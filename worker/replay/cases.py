@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import config
-from config.conditions.names import unknown
+from config.documents.names import unknown
 from config.errors import PolicyError
 from config.facts import Coverage, ListMatch, SampleFacts, SegmentFacts, Severity, StreamFacts
 from config.policy import Policy

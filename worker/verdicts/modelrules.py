@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from config.cascade import Stage
 from config.conditions.expressions import Condition
 from config.conditions.formulas import atoms, begin, floor, needs_match, unnamed_scores, unproved
-from config.conditions.names import unknown
 from config.conditions.references import texts
 from config.conditions.syntax import Node
 from config.documents.mistakes import Problem
+from config.documents.names import unknown
 from config.policy import Policy
 from models.manifest import Category, Manifest, Use
 from models.package import ModelPackage

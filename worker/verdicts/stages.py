@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from time import thread_time
 
 from config.cascade import Stage
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 from config.facts import SELFTEST, SampleFacts, StreamFacts
 from config.policy import Policy
 from config.settings import Settings

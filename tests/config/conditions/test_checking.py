@@ -9,7 +9,7 @@ import pytest
 from config.conditions import kinds
 from config.conditions.checking import kinds_of
 from config.conditions.kinds import Kind, Sizes, names
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 from config.conditions.parsing import read_syntax
 from config.conditions.trial import compile_condition
 

@@ -7,7 +7,7 @@ import pytest
 
 from config.budget import MAX_POLICY_SECONDS
 from config.conditions.cost import MAX_MATCHES, MAX_SECONDS, cost_of
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 from config.conditions.parsing import read_syntax
 from config.conditions.trial import compile_condition
 from config.errors import PolicyError

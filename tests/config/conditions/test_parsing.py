@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.conditions.names import ConditionError, check_texts
+from config.conditions.mistakes import ConditionError, check_texts
 from config.conditions.parsing import MAX_DEPTH, read_syntax
 from config.conditions.syntax import Comprehension, Node, Operation, nodes
 

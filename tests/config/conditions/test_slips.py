@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.conditions.expressions import parse_condition
-from config.conditions.names import ConditionError
+from config.conditions.mistakes import ConditionError
 from config.conditions.slips import corrected
 from config.errors import PolicyError
 from config.policy import parse_policy
