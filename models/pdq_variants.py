@@ -12,10 +12,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from models.bank.entries import Variant
 from models.letterbox import without_bars
 from models.pdq import FloatArray, PdqHash, Picture, check_luma, hash_luma, hash_samples, sampling_matrix
 from models.pdq_reference import SAMPLES
+from models.pdq_variant_kinds import Variant
 
 Variants = dict[Variant, tuple[PdqHash, ...]]
 

@@ -20,13 +20,12 @@ import av
 from config.profiles import SamplingProfile
 from sampler import wire
 from sampler.answers import MAX_PIXEL_ASPECT
-from sampler.confine import has_room
 from sampler.coverage import spoken_for_until
 from sampler.demux import Demuxer, Window
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.execute import Executor, Taken
 from sampler.libav import translate
-from sampler.limits import Limits
+from sampler.limits import Limits, has_room
 from sampler.outbox import Outbox
 from sampler.plan import plan
 from sampler.planes import StoredPicture, store

@@ -6,7 +6,6 @@ leaves nothing missing.
 """
 
 import ctypes
-import mmap
 import os
 import platform
 import resource
@@ -158,18 +157,6 @@ def landlock_version(*, restrict: bool = False) -> int:
     refused = libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0, 0)
     os.close(ruleset)
     return 0 if refused else version
-
-
-def has_room(count: int) -> bool:
-    """Whether `count` more bytes can be had.
-
-    Libraries that are refused memory often call the picture damaged; asked afterwards, this tells one from the other.
-    """
-    try:
-        mmap.mmap(-1, max(count, 1)).close()
-    except OSError:
-        return False
-    return True
 
 
 def _prepare() -> _Prepared:

@@ -1,5 +1,6 @@
 """What one input may cost: bytes, pixels, frames, streams, seconds and memory."""
 
+import mmap
 from dataclasses import dataclass
 from typing import Self
 
@@ -57,3 +58,15 @@ class Limits:
     def for_files(cls) -> Self:
         """Bounds for a file that a person names: hours of video, worked through in windows."""
         return cls(input_bytes=1 << 41, frames=4_000_000, wall_seconds=6 * 3600.0)
+
+
+def has_room(count: int) -> bool:
+    """Whether `count` more bytes can be had.
+
+    Libraries that are refused memory often call the picture damaged; asked afterwards, this tells one from the other.
+    """
+    try:
+        mmap.mmap(-1, max(count, 1)).close()
+    except OSError:
+        return False
+    return True

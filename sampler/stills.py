@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.counts import counted
-from sampler.confine import has_room
 from sampler.errors import (
     DecoderMemoryError,
     EmptyInputError,
@@ -18,7 +17,7 @@ from sampler.errors import (
     UndecodableError,
     UnsupportedContainerError,
 )
-from sampler.limits import Limits
+from sampler.limits import Limits, has_room
 
 DECODING_BYTES = 8
 """Of memory for each pixel, while it is decoded: RGB, and as much again within libjpeg, libwebp or the GIF reader."""

@@ -8,9 +8,7 @@ from sampler.decoder import Decoder
 from sampler.errors import SamplerError
 from worker.cardfile import card_png
 from worker.errors import ConfinementError
-
-UNCONFINED = "decoder-unconfined"
-"""In `degraded` of events: pictures were decoded by a process that could do more than decode."""
+from worker.pipeline import UNCONFINED
 
 ADVICE = "let containers set seccomp filters of their own (prctl PR_SET_SECCOMP) and resource limits, as Docker does"
 

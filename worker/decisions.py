@@ -10,9 +10,10 @@ from worker.errors import QueueError, StoreError
 from worker.incidents.deciding import close, encode
 from worker.incidents.events import decision_made, escalation_closed
 from worker.incidents.store import rounds
+from worker.people.actor import check_name
 from worker.queue.keys import DECISIONS, FLOODS_DUE, entries_key, incident_key, incidents_key, named_key
 from worker.queue.leases import not_held
-from worker.queue.taking import LONGEST_LEASE_MS, check_name
+from worker.queue.taking import LONGEST_LEASE_MS
 from worker.redisdb import run_script_to_disk, store_errors
 from worker.undecided import Undecided
 

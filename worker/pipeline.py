@@ -25,12 +25,14 @@ from sampler.frames import SampledFrame, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.bank.allowance import marked
 from worker.bank.follower import BankSource, InForce, as_list_match
-from worker.confinement import UNCONFINED
 from worker.verdicts.gate import Fingerprint, GateState, GateView, view
 from worker.verdicts.sight import CLASSIFIER_FAILED, Sight
 from worker.verdicts.stageclock import StageClock
 from worker.verdicts.stages import SegmentStages, Stages
 from worker.verdicts.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
+
+UNCONFINED = "decoder-unconfined"
+"""In `degraded` of events: pictures were decoded by a process that could do more than decode."""
 
 Observer = Callable[[Picture, SampleVerdict], None]
 """Is shown each picture with its verdict, once that is complete; must not keep the picture."""

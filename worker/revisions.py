@@ -23,8 +23,8 @@ from worker.incidents.deciding import RuleState, encode, end_silence
 from worker.incidents.events import NamedStreams, decision_revised
 from worker.incidents.grouprecord import streams_of
 from worker.incidents.store import rounds
+from worker.people.actor import check_name
 from worker.queue.keys import DECISIONS, incident_key, incidents_key, named_key
-from worker.queue.taking import check_name
 from worker.redisdb import now_ms, run_script_to_disk, store_errors
 from worker.undecided import Kept, read_record
 

@@ -17,12 +17,13 @@ from config.facts import ALLOW, SELFTEST
 from models.bank.builtin import ALLOW_DISTANCE, BUILT_IN_SPECS, SELFTEST_ENTRIES
 from models.bank.content import Content
 from models.bank.delta import Delta
-from models.bank.entries import Entry, HashKind, ListSpec, Variant
+from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.flat import Words, search, words_of
 from models.bank.index import MAX_DISTANCE
 from models.bank.snapshot import Snapshot
 from models.errors import BankError, UnhashableError
 from models.pdq import MIN_QUALITY, PdqHash
+from models.pdq_variant_kinds import Variant
 
 MAX_MATCHES_A_LIST = 16
 """Nearest entries told of one list; more of one picture are near-duplicates in the list and tell nothing new."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from config.facts import ALLOW, SELFTEST
+from models.pdq_variant_kinds import Variant
 
 CONFIRMED: Final = "confirmed"
 """The platform's own list: pictures that a second person confirmed."""
@@ -37,16 +38,6 @@ class HashKind(StrEnum):
 
 
 _SIZES_BYTES: Final = {"pdq": 32, "md5": 16, "sha1": 20, "sha256": 32}
-
-
-class Variant(StrEnum):
-    """Transformed pictures that a list is searched for as well; their hashes come from the transformed picture."""
-
-    MIRROR = "mirror"
-    ROTATE = "rotate"
-    """By 90, 180 and 270 degrees."""
-    CROP = "crop"
-    """Without the black bars of letterboxing and pillarboxing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

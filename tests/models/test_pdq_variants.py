@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.bank.entries import Variant
 from models.errors import PictureError
 from models.pdq import MIN_QUALITY, PdqHash, hash_luma
+from models.pdq_variant_kinds import Variant
 from models.pdq_variants import hash_variants, hash_with_variants
 
 Array = npt.NDArray[np.uint8]

@@ -19,8 +19,6 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.classifier import StuckRun
 from models.pdq import PdqHash
 from worker.bank import edits
-from worker.bank.actor import Actor
-from worker.bank.actor import Role as ActorRole
 from worker.bank.deployed import follow
 from worker.bank.keys import WRITER
 from worker.bank.people import allow
@@ -35,6 +33,8 @@ from worker.lookback import jobs as look_back_jobs
 from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due
 from worker.lookback.late import next_late
 from worker.moderate import moderate_segment
+from worker.people.actor import Actor
+from worker.people.actor import Role as ActorRole
 from worker.pipeline import Origin
 from worker.policy.breaker import leave_out, stuck_models
 from worker.polling.due import POLL_LEASE_MS, offer, offered, take_due

@@ -18,8 +18,9 @@ from config.facts import ALLOW, ListMatch, StreamFacts
 from config.policy import load_policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
-from models.bank.entries import Entry, HashKind, ListSpec, Variant
+from models.bank.entries import Entry, HashKind, ListSpec
 from models.classifier import Classifier
+from models.pdq_variant_kinds import Variant
 from models.shelf import load_classifiers
 from sampler.decoder import Decoder
 from sampler.errors import DecoderDiedError, SamplerError

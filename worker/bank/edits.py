@@ -11,8 +11,8 @@ from models.bank.bank import Bank
 from models.bank.delta import Change
 from models.bank.entries import BUILT_IN, Entry, ListSpec
 from worker.bank import changelog
-from worker.bank.actor import Actor, Role
 from worker.errors import BankRequestError
+from worker.people.actor import Actor, Role
 from worker.redisdb import now_ms, store_errors
 
 OPERATOR = "operator"

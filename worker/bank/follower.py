@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 from config.errors import LivewardenError
 from config.facts import ListMatch
 from models.bank.bank import EMPTY, Bank, Match
-from models.bank.entries import Variant
 from models.pdq import PdqHash
+from models.pdq_variant_kinds import Variant
 from worker.bank.deployed import Deployed, follow, offline, went_back
 from worker.bank.folder import FolderLists, load_folder, read_again
 from worker.bank.following import Following, told_by

@@ -9,8 +9,9 @@ from functools import cached_property
 from types import MappingProxyType
 
 from models.bank.bank import EMPTY, Bank, Match
-from models.bank.entries import BUILT_IN, Entry, HashKind, ListSpec, Variant
+from models.bank.entries import BUILT_IN, Entry, HashKind, ListSpec
 from models.pdq import PdqHash
+from models.pdq_variant_kinds import Variant
 
 _NO_VARIANTS: Mapping[Variant, Sequence[PdqHash]] = MappingProxyType({})
 

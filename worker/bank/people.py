@@ -16,13 +16,13 @@ from models.bank.bank import Bank
 from models.bank.delta import Change
 from models.bank.entries import BUILT_IN, CONFIRMED, Entry, HashKind
 from models.pdq import PdqHash
-from worker.bank.actor import Actor, Role
 from worker.bank.allowance import allow_tags
 from worker.bank.edits import make
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.naming import entry_id
 from worker.errors import BankRequestError
+from worker.people.actor import Actor, Role
 from worker.redisdb import now_ms, run_script, run_script_to_disk, store_errors
 from worker.trouble import Troubles
 

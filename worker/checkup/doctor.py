@@ -34,10 +34,11 @@ from worker.checkup.readersdoctor import examine_readers
 from worker.checkup.redisdoctor import examine_redis
 from worker.checkup.slowdoctor import examine_slow
 from worker.checkup.stuckdoctor import examine_stuck
-from worker.confinement import ADVICE, UNCONFINED
+from worker.confinement import ADVICE
 from worker.diagnosis import Diagnosis, State
 from worker.errors import ObjectStoreError
 from worker.objectstore import ObjectStore
+from worker.pipeline import UNCONFINED
 from worker.policy.judging import known_scores
 from worker.verdicts.stages import classifiers_for
 

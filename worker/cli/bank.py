@@ -70,7 +70,7 @@ def create(
 ) -> None:
     """Create an empty list, or change what is recorded of an existing one."""
     from worker.bank import edits
-    from worker.bank.actor import Actor
+    from worker.people.actor import Actor
 
     role = Actor.of(by, role).role if role else ""
     given = {
@@ -126,8 +126,8 @@ def import_(
 
     A list that does not exist is created. A malformed file is refused, with the place and the reason.
     """
-    from worker.bank.actor import Actor
     from worker.bank.importing import import_file
+    from worker.people.actor import Actor
 
     role = Actor.of(by, role).role if role else ""
     chosen = None if layout is None else format_named(layout)

@@ -10,7 +10,7 @@ from worker.cli.jsonlines import print_json
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
-    from worker.bank.actor import Actor
+    from worker.people.actor import Actor
 
 app = typer.Typer()
 
@@ -184,7 +184,7 @@ def history(
 
 
 def _actor(by: str | None, role: str | None) -> "Actor":
-    from worker.bank.actor import Actor
+    from worker.people.actor import Actor
 
     return Actor.of(by, role)
 

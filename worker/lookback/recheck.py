@@ -17,10 +17,10 @@ from config.counts import counted
 from config.facts import ALLOW, SELFTEST, ListMatch
 from models.bank.bank import Bank
 from models.bank.delta import Change
-from models.bank.entries import Variant
 from models.bank.sweep import HASH_BYTES
 from models.errors import ChangeError
 from models.pdq import PdqHash
+from models.pdq_variant_kinds import Variant
 from worker.bank.changelog import position, read_pointer
 from worker.bank.follower import BankSource, InForce, as_list_match
 from worker.bank.keys import CHANGES

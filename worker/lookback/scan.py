@@ -12,10 +12,11 @@ import numpy.typing as npt
 from config.facts import ListMatch
 from models.bank.bank import MAX_MATCHES_A_LIST
 from models.bank.delta import Change
-from models.bank.entries import Entry, ListSpec, Variant
+from models.bank.entries import Entry, ListSpec
 from models.bank.join import join
 from models.bank.sweep import HASH_BYTES, Near, sweep
 from models.pdq import MIN_QUALITY
+from models.pdq_variant_kinds import Variant
 from worker.errors import ObjectStoreError
 from worker.lookback.jobs import Job
 from worker.objectstore import ObjectStore

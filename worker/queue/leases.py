@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from redis import Redis
 
 from worker.errors import QueueError
+from worker.people.actor import check_name
 from worker.queue.keys import entries_key, held_key, incident_key
-from worker.queue.taking import LEASE_SECONDS, LONGEST_LEASE_MS, check_name
+from worker.queue.taking import LEASE_SECONDS, LONGEST_LEASE_MS
 from worker.redisdb import run_script, store_errors
 
 

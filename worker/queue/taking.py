@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from config.facts import Severity
 from worker.cloudevent import rfc3339
-from worker.errors import QueueError
+from worker.people.actor import check_name
 from worker.queue.keys import (
     ESCALATION_KEYS,
     OPEN_KEYS,
@@ -28,7 +28,6 @@ from worker.redisdb import ANSWER_SECONDS, now_ms, run_script, store_errors
 LEASE_SECONDS = 600.0
 LONGEST_LEASE_MS = round(LEASE_SECONDS * 1000)
 """What lasts longer was taken before Redis's clock went back; it lasts so long from then on."""
-MAX_NAME_LENGTH = 100
 MAX_DRAINED = 1000
 """New entries that one take looks at per stream: bounds how long Redis is busy. The rest is looked at by the next."""
 BLOCK_SECONDS = 5.0
@@ -85,20 +84,6 @@ UNREADABLE: Final = "unreadable"
 
 LONGEST_NUMBER: Final = 19
 """Digits of a number that we store: what is longer is none of ours."""
-
-
-def check_name(by: str) -> str:
-    """Gives back the name of a person, without white space around it.
-
-    Raises:
-        QueueError: it is empty, over `MAX_NAME_LENGTH` characters, or has some that do not print: controls, lone
-            surrogates, marks that turn the direction of the text.
-    """
-    name = by.strip()
-    if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
-        expected = f"expected a name of 1 to {MAX_NAME_LENGTH} printable characters"
-        raise QueueError(f"--by: {by[:MAX_NAME_LENGTH]!r}: {expected}")
-    return name
 
 
 def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS, another: bool = False) -> Taken | None:

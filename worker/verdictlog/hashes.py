@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.bank.entries import Variant
 from models.bank.sweep import HASH_BYTES
+from models.pdq_variant_kinds import Variant
 from worker.objectstore import ObjectStore
 from worker.verdictlog.files import LogFile
 from worker.verdictlog.reading import LogReader

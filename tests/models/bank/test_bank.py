@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from models.bank.bank import MAX_MATCHES_A_LIST, Bank, Match
 from models.bank.delta import Change, Delta
-from models.bank.entries import Entry, HashKind, ListSpec, Variant
+from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.snapshot import open_snapshot, write_snapshot
 from models.errors import BankError, UnhashableError
 from models.pdq import PdqHash, hash_rgb
+from models.pdq_variant_kinds import Variant
 from models.testcard import testcard as draw_card
 
 A = bytes(range(32))

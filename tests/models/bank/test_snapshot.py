@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from models.bank.bank import Bank
-from models.bank.entries import Entry, HashKind, ListSpec, Variant
+from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.snapshot import (
     current_snapshot,
     make_current,
@@ -27,6 +27,7 @@ from models.bank.snapshot import (
 )
 from models.errors import SnapshotError
 from models.pdq import PdqHash
+from models.pdq_variant_kinds import Variant
 
 OWN = ListSpec(name="own", source="platform", category="A", max_distance=20, variants=(Variant.CROP,), owner="me")
 Crowded = Callable[..., npt.NDArray[np.uint8]]

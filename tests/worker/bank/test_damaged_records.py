@@ -17,7 +17,6 @@ from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq import PdqHash
 from worker.bank import edits, people
-from worker.bank.actor import Actor, Role
 from worker.bank.changelog import read_pointer
 from worker.bank.deployed import follow
 from worker.bank.doctor import examine_bank
@@ -33,6 +32,7 @@ from worker.errors import BankRequestError
 from worker.lookback.jobs import FOUND, JOBS, is_due, sought_key
 from worker.lookback.looking import Lookback, look_back
 from worker.objectstore import ObjectStore
+from worker.people.actor import Actor, Role
 from worker.redisdb import now_ms
 
 PATHS = ["../../x", "..", "", "a/b", "a\\b", "a" * 65, "x\n", "\0", "ü"]

@@ -13,7 +13,6 @@ from models.bank.bank import Bank
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq import PdqHash
 from worker.bank import edits
-from worker.bank.actor import Actor, Role
 from worker.bank.allowance import allow_tags, evaluate
 from worker.bank.deployed import follow
 from worker.bank.follower import as_list_match
@@ -23,6 +22,7 @@ from worker.bank.place import Place
 from worker.bank.publication import compact
 from worker.errors import BankRequestError, QueueError
 from worker.incidents.findings import Finding
+from worker.people.actor import Actor, Role
 
 ALICE = Actor(name="alice", role=Role.MODERATOR)
 BOB = Actor(name="bob", role=Role.MODERATOR)

@@ -15,7 +15,6 @@ from config.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import Entry, HashKind
-from worker.bank.actor import Actor, Role
 from worker.bank.allowance import allow_tags, evaluate
 from worker.bank.people import lift_quarantine, quarantine
 from worker.decisions import decide
@@ -23,6 +22,7 @@ from worker.errors import QueueError
 from worker.incidents.grouprecord import tell_due
 from worker.incidents.groups import divert
 from worker.incidents.settlement import Settled, settle
+from worker.people.actor import Actor, Role
 from worker.queue.keys import entries_key, groups_owner, incident_key, incidents_key, named_key
 from worker.queue.taking import open_incidents, take
 from worker.redisdb import connect, run_script

@@ -15,7 +15,8 @@ from scene import Scene
 
 from config.policy import Policy
 from models.bank.delta import Change
-from models.bank.entries import Entry, HashKind, ListSpec, Variant
+from models.bank.entries import Entry, HashKind, ListSpec
+from models.pdq_variant_kinds import Variant
 from worker.bank.changelog import append
 from worker.bank.follower import Follower, InForce
 from worker.bank.importing import import_file

@@ -19,7 +19,8 @@ from config.facts import ALLOW
 from config.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
-from models.bank.entries import ListSpec, Variant
+from models.bank.entries import ListSpec
+from models.pdq_variant_kinds import Variant
 from worker.bank.follower import BankSource, InForce, always
 from worker.bank.keys import CHANGES, QUARANTINE
 from worker.decisions import decide

@@ -14,14 +14,8 @@ from config.facts import Severity
 from worker.cloudevent import rfc3339
 from worker.decisions import decide
 from worker.errors import QueueError, StoreError
-from worker.queue.taking import (
-    Taken,
-    check_name,
-    follow,
-    open_incidents,
-    take,
-    take_or_wait,
-)
+from worker.people.actor import check_name
+from worker.queue.taking import Taken, follow, open_incidents, take, take_or_wait
 from worker.queue.trimming import GroupProgress, trim, trim_bound
 from worker.redisdb import connect
 

@@ -15,8 +15,9 @@ from config.facts import Hit, StreamFacts
 from config.policy import load_policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
-from models.bank.entries import Entry, HashKind, ListSpec, Variant
+from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq import MIN_QUALITY, PdqHash, hash_luma, hash_rgb
+from models.pdq_variant_kinds import Variant
 from sampler.decoder import Decoder
 from worker.bank.follower import InForce, always
 from worker.pipeline import Origin, Pipeline, list_matches

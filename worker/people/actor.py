@@ -1,10 +1,11 @@
-"""Who does something with the bank, and whether the role allows it. Who asks us has authenticated both."""
+"""Who asks for something, and whether the role allows it. The caller has authenticated both."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from worker.errors import BankRequestError
-from worker.queue.taking import check_name
+from worker.errors import BankRequestError, QueueError
+
+MAX_NAME_LENGTH = 100
 
 
 class Role(StrEnum):
@@ -15,6 +16,20 @@ class Role(StrEnum):
     LEAD = "lead"
     OPERATOR = "operator"
     AUDITOR = "auditor"
+
+
+def check_name(by: str) -> str:
+    """Gives back the name of a person, without white space around it.
+
+    Raises:
+        QueueError: it is empty, over `MAX_NAME_LENGTH` characters, or has some that do not print: controls, lone
+            surrogates, marks that turn the direction of the text.
+    """
+    name = by.strip()
+    if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
+        expected = f"expected a name of 1 to {MAX_NAME_LENGTH} printable characters"
+        raise QueueError(f"--by: {by[:MAX_NAME_LENGTH]!r}: {expected}")
+    return name
 
 
 @dataclass(frozen=True, kw_only=True)

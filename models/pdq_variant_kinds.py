@@ -1,0 +1,13 @@
+"""The ways in which a picture is turned before it is hashed."""
+
+from enum import StrEnum
+
+
+class Variant(StrEnum):
+    """Transformed pictures that a list is searched for as well; their hashes come from the transformed picture."""
+
+    MIRROR = "mirror"
+    ROTATE = "rotate"
+    """By 90, 180 and 270 degrees."""
+    CROP = "crop"
+    """Without the black bars of letterboxing and pillarboxing."""
