@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -27,6 +28,7 @@ from worker.bank.follower import Follower
 from worker.bank.importing import import_file
 from worker.bank.place import Place
 from worker.demo.valkey import PERSISTENCE
+from worker.lookback.bulk import enqueue
 from worker.objectstore import ObjectStore
 from worker.redisdb import connect
 
@@ -73,7 +75,7 @@ def measure_import(url: str, place: Place, folder: Path, count: int) -> Imported
     path = write_csv(folder, count)
     with connect(url) as redis:
         started = monotonic()
-        done = import_file(redis, place, LIST, path, store=ObjectStore(place.store_url))
+        done = import_file(redis, place, LIST, path, look_back=partial(enqueue, redis, ObjectStore(place.store_url)))
         seconds = monotonic() - started
     if done.entries != count:
         raise SystemExit(f"expected {count} entries imported, found {done.entries}")

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Final
@@ -18,6 +19,7 @@ from typing import Final
 from bench.deployment import LIST, deployment, write_csv
 from worker.bank.importing import import_file
 from worker.bank.place import Place
+from worker.lookback.bulk import enqueue
 from worker.objectstore import ObjectStore
 from worker.redisdb import connect
 
@@ -73,7 +75,11 @@ def _one(url: str, folder: Path, file: Path) -> Cost:
         looking.start()
         began, cpu = monotonic(), process_time()
         imported = import_file(
-            redis, Place(root=folder / "bank", shared=True, store_url=store), LIST, file, store=ObjectStore(store)
+            redis,
+            Place(root=folder / "bank", shared=True, store_url=store),
+            LIST,
+            file,
+            look_back=partial(enqueue, redis, ObjectStore(store)),
         )
         seconds, cpu = monotonic() - began, process_time() - cpu
         done.set()

@@ -6,6 +6,7 @@ What each process of Celery's does at its start and end; how Celery is set up is
 import logging
 import os
 import threading
+from functools import partial
 from typing import Any
 
 from worker.importpath import leave_out_current_folder
@@ -37,6 +38,7 @@ from celery.signals import (
 )
 
 from config.errors import LivewardenError, SettingsError
+from worker.apart import run_apart
 from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.keys import SNAPSHOT
@@ -195,7 +197,8 @@ def _watch(**_: Any) -> None:
     ).start()
     threading.Thread(
         target=keep_looking_back,
-        args=(process, _stopping),
+        args=(process.redis, process.bank, settings.store_url, _stopping),
+        kwargs={"hours": settings.verdict_log_hours, "search": partial(run_apart, "worker.bulklookback")},
         name="livewarden-lookback-keeper",
         daemon=True,
     ).start()

@@ -14,7 +14,7 @@ from config.policy import Policy, read_policy
 from config.settings import Settings
 from sampler.decoder import Decoder
 from sampler.limits import Limits
-from worker.bank.follower import Follower
+from worker.bank.follower import Follower, InForce
 from worker.bank.place import Place
 from worker.degradedmarks import DegradedMarks
 from worker.epoch import SEED as SEED
@@ -24,6 +24,8 @@ from worker.fetching.origins import AllowedOrigins
 from worker.incidents.occasion import Versions
 from worker.lastwords import LastWords
 from worker.lookback.late import registered
+from worker.lookback.looking import Lookback
+from worker.lookback.scan import IN_A_TASK, Pace
 from worker.objectstore import ObjectStore
 from worker.pipeline import Pipeline
 from worker.policy.follower import PolicyFollower
@@ -97,6 +99,23 @@ class Process:
     def bank(self) -> Follower:
         """The hash lists in force."""
         return Follower(self.redis, Place.of(self.settings), self.settings.lists_dir)
+
+    def lookback(self, *, pace: Pace = IN_A_TASK) -> Lookback:
+        """What a look-back works with."""
+
+        def bank() -> InForce:
+            self.bank.look()
+            return self.bank.in_force()
+
+        return Lookback(
+            redis=self.redis,
+            store=ObjectStore(self.settings.store_url),
+            policy=self.policy,
+            bank=bank,
+            deployment=self.settings.deployment,
+            hours=self.settings.verdict_log_hours,
+            pace=pace,
+        )
 
     def versions(self, judging: Judging, lists: Mapping[str, str] | None = None, *, drill: bool) -> Versions:
         """Of everything that a verdict rests on; every event names them. `lists`: those that it was found with.

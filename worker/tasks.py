@@ -8,7 +8,7 @@ from redis.exceptions import OutOfMemoryError
 
 from worker.app import app, process, tick_now
 from worker.lookback.late import register_again
-from worker.lookback.looking import Lookback, look_back
+from worker.lookback.looking import look_back
 from worker.moderate import moderate_segment
 from worker.objectstore import ObjectStore
 from worker.pollfailures import tell_poll_failed
@@ -71,7 +71,7 @@ def reconcile_task() -> None:
 @shared_task(name="livewarden.look_back")
 def look_back_task() -> None:
     """Searches the verdict log, for a slice of time, for hashes that have come."""
-    if look_back(Lookback.of(process)):
+    if look_back(process.lookback()):
         send_housekeeping("look_back")
 
 

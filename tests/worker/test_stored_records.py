@@ -21,7 +21,7 @@ from worker.bank.place import Place
 from worker.closing import gate_key
 from worker.incidents.orderstore import read_in_order
 from worker.incidents.store import read_groups, read_incidents, state_field
-from worker.lookback.jobs import JOBS, next_bulk_job, next_job
+from worker.lookback.jobs import JOBS, look_backs, next_bulk_job, next_job
 from worker.moderate import moderate_segment
 from worker.policy.refusals import REFUSING, tell_of_file
 from worker.policy.watch import IN_FORCE, policy_reports
@@ -171,7 +171,7 @@ def test_reports_of_processes_are_read_beside_damaged_ones(redis: Redis, tmp_pat
     assert [report.process for report in policy_reports(redis)] == ["e"]
     redis.hset(FOLLOWERS, mapping=damaged | {"e": json.dumps({"at_ms": now, "position": "5-0"})})
     deployed = follow(redis, Place(root=tmp_path / "bank", shared=True))
-    assert stats(redis, deployed.bank, deployed)["processes"] == 1
+    assert stats(redis, deployed.bank, deployed, look_backs=look_backs(redis))["processes"] == 1
     redis.hset(QUARANTINE, mapping={f"known/{name}": text for name, text in damaged.items()})
     assert quarantined(redis) == ()
 

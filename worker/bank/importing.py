@@ -4,7 +4,7 @@ A small file becomes changes, which every worker follows; a large one is written
 neither Redis nor the workers have to carry it.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
@@ -31,8 +31,6 @@ from worker.bank.publication import Contents, publish
 from worker.bank.spool import at_rest
 from worker.errors import BankRequestError
 from worker.localfile import open_file
-from worker.lookback.bulk import enqueue
-from worker.objectstore import ObjectStore
 
 SMALL_CHANGES = 5_000
 """Up to (<=) which an import is made of changes. More would fill Redis and be searched flat for long."""
@@ -42,6 +40,10 @@ WRITER_SECONDS = 600.0
 
 UNKNOWN_SOURCE = "unknown"
 """Source of a list that nobody created before something was imported into it: not the platform's own."""
+
+
+LookBack = Callable[[str, Iterable[Entry]], int]
+"""Has the verdict log searched for new entries of the list of that name; gives for how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ def import_file(
     role: str = "",
     progress: Progress | None = None,
     small_changes: int = SMALL_CHANGES,
-    store: ObjectStore | None = None,
+    look_back: LookBack | None = None,
     source: BinaryIO | None = None,
     video: str | None = None,
 ) -> Imported:
@@ -106,7 +108,7 @@ def import_file(
         categories: of VICS, or classifications of NCMEC, that are taken; none: all.
         replace: the file is all of the list; else what the list has stays, except for what the file withdraws.
         progress: told how many bytes have been read.
-        store: where what is new waits to be looked back for, if it is much; None: much is not looked back for.
+        look_back: called with what is new, if it is much; None: much is not looked back for.
         source: what is read in place of `path`, such as standard input; `path` says what it is called. A pipe is kept
             beside the snapshots meanwhile, in a file without a name.
         video: names the video that a file of frames is of; None: as the file is named, and frames from `source` are
@@ -151,7 +153,7 @@ def import_file(
                 act=Act(did="import", list=name, by=by, role=role),
             )
             after, added, removed = Bank(snapshot=snapshot), merge.new, merge.removed
-            looked_back, why_not = _look_back(redis, store, name, merge.only_new(snapshot.entries(name)))
+            looked_back, why_not = _look_back(look_back, name, merge.only_new(snapshot.entries(name)))
         report = count.report()
     return Imported(
         list=name,
@@ -220,12 +222,12 @@ def _rewrite(
     return snapshot, merge
 
 
-def _look_back(redis: Redis, store: ObjectStore | None, name: str, new: Iterable[Entry]) -> tuple[int, str]:
+def _look_back(look_back: LookBack | None, name: str, new: Iterable[Entry]) -> tuple[int, str]:
     """How many will be looked back for, and why others will not: the list is in force, whatever comes of it."""
-    if store is None:
+    if look_back is None:
         return 0, "no store"
     try:
-        return enqueue(redis, store, name, new), ""
+        return look_back(name, new), ""
     except LivewardenError as error:
         return 0, str(error)
 

@@ -23,4 +23,6 @@ REFRESHED: Final = rediskeys.BANK_REFRESHED.name
 HISTORY: Final = rediskeys.BANK_HISTORY.name
 FOLLOWERS: Final = rediskeys.BANK_FOLLOWERS.name
 PROPOSED: Final = rediskeys.BANK_PROPOSED.name
+FILES: Final = rediskeys.LOOKBACK_FILES.name
+"""Lists of LIVEWARDEN_LISTS_DIR, by when a worker saw them last."""
 QUARANTINE: Final = rediskeys.BANK_QUARANTINE.name

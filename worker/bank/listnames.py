@@ -10,10 +10,10 @@ from worker.bank.changelog import NO_SNAPSHOT, START, read_news
 from worker.bank.deployed import BEHIND
 from worker.bank.folder import load_folder
 from worker.bank.follower import UNFOLLOWED, Follower
+from worker.bank.keys import FILES
 from worker.bank.place import Place
 from worker.epoch import STATE_LOST
 from worker.errors import BankRequestError
-from worker.lookback.jobs import FILES
 from worker.redisdb import now_ms, store_errors
 
 _SEEN_MS = 60_000

@@ -1,5 +1,6 @@
 """What the bank is, in figures: for `livewarden bank list` and `stats`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from redis import Redis
@@ -9,7 +10,6 @@ from worker.bank.changelog import position
 from worker.bank.deployed import Deployed
 from worker.bank.following import told_by
 from worker.bank.keys import FOLLOWERS
-from worker.lookback.jobs import JOBS, read_job
 from worker.redisdb import now_ms, store_errors
 
 FOLLOWING_MS = 90_000
@@ -39,15 +39,14 @@ def list_records(bank: Bank, deployed: Deployed) -> list[dict[str, Any]]:
     ]
 
 
-def stats(redis: Redis, bank: Bank, deployed: Deployed) -> dict[str, Any]:
-    """The whole bank, how far the processes that follow it have come, and how many look-backs are under way.
+def stats(redis: Redis, bank: Bank, deployed: Deployed, *, look_backs: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole bank, and how far the processes that follow it have come; `look_backs` is shown beside it.
 
     Raises:
         StoreError: Redis failed.
     """
     with store_errors():
         now = now_ms(redis)
-        jobs = {str(job_id): read_job(text) for job_id, text in redis.hgetall(JOBS).items()}
         told = {str(name): told_by(text) for name, text in redis.hgetall(FOLLOWERS).items()}
     unreadable = [name for name, one in told.items() if one is None]
     followers = {name: one for name, one in told.items() if one is not None and now - one.at_ms <= FOLLOWING_MS}
@@ -62,7 +61,6 @@ def stats(redis: Redis, bank: Bank, deployed: Deployed) -> dict[str, Any]:
         "processes": len(followers),
         "processes_behind": sorted(late),
         "processes_unreadable": sorted(unreadable),
-        "look_backs": len(jobs),
-        "look_backs_unreadable": sorted(job_id for job_id, job in jobs.items() if job is None),
+        **look_backs,
         "degraded": list(deployed.degraded),
     }

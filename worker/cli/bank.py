@@ -1,6 +1,7 @@
 """`livewarden bank`: the lists of known material, brought in, looked into and changed by hand."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -127,6 +128,7 @@ def import_(
     A list that does not exist is created. A malformed file is refused, with the place and the reason.
     """
     from worker.bank.importing import import_file
+    from worker.lookback.bulk import enqueue
     from worker.people.actor import Actor
 
     role = Actor.of(by, role).role if role else ""
@@ -146,7 +148,7 @@ def import_(
             by=by,
             role=role,
             progress=progress,
-            store=now.store,
+            look_back=None if now.store is None else partial(enqueue, now.redis, now.store),
             source=sys.stdin.buffer if from_stdin else None,
             video=video,
         )
@@ -229,9 +231,10 @@ def match(
 def stats(as_json: Json = False) -> None:
     """Show how large the bank is, what has changed since its snapshot, and whether every process follows."""
     from worker.bank import overview
+    from worker.lookback.jobs import look_backs
 
     with session() as now:
-        record = overview.stats(now.redis, now.in_force.bank, now.deployed)
+        record = overview.stats(now.redis, now.in_force.bank, now.deployed, look_backs=look_backs(now.redis))
     if as_json:
         print_json(record)
     else:

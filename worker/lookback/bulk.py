@@ -1,15 +1,13 @@
 """Looking back for lists that came in whole: imports too large for the stream of changes, and files of lists.
 
-Their hashes wait in the store, not in Redis, PART of them a job. A process of its own searches for them (`python -m
-worker.lookback.bulk`, started by a worker's main process), since comparing with so many takes longer than a task may.
+Their hashes wait in the store, not in Redis, PART of them a job. A process of its own searches for them, since
+comparing with so many takes longer than a task may.
 What it finds is raised by the tasks that raise what is found for single hashes, which do not wait for it.
 """
 
 import logging
-import os
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
 from typing import Final
 
@@ -17,20 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from redis import Redis
 
-from config.environment import load_settings
-from config.errors import LivewardenError
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind
-from worker.apart import give_way
-from worker.coredumps import forbid_dumps
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import leased
-from worker.logsetup import log_format_of, set_up_logging
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, job_record, next_bulk_job
 from worker.lookback.looking import Lookback, search
-from worker.lookback.scan import IN_BULK
 from worker.objectstore import ObjectStore
-from worker.process import Process
 from worker.redisdb import now_ms, store_errors
 from worker.trouble import Troubles
 
@@ -159,22 +150,3 @@ def _tidy(redis: Redis, store: ObjectStore) -> None:
         written = name.partition("-")[0]
         if name not in jobs and written.isdecimal() and int(written) < oldest_ms:
             store.remove(_path(name))
-
-
-def main() -> None:
-    """Looks back for all lists that wait, as the environment says."""
-    forbid_dumps()
-    set_up_logging(logging.INFO, log_format_of(os.environ))
-    give_way()
-    process = Process(load_settings(os.environ))
-    try:
-        look_back_in_bulk(replace(Lookback.of(process), pace=IN_BULK))
-    except LivewardenError as error:
-        _log.warning("looking back for a whole list: %s", error)
-        raise SystemExit(1) from error
-    finally:
-        process.redis.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from typing import Final
+from typing import Any, Final
 
 from redis import Redis
 
@@ -30,7 +30,6 @@ POSITION: Final = rediskeys.LOOKBACK_POSITION.name
 WAITING: Final = rediskeys.LOOKBACK_WAITING.name
 UNCHECKED: Final = rediskeys.LOOKBACK_UNCHECKED.name
 JUDGED: Final = rediskeys.LOOKBACK_JUDGED.name
-FILES: Final = rediskeys.LOOKBACK_FILES.name
 JOBS: Final = rediskeys.LOOKBACK_JOBS.name
 FOUND: Final = rediskeys.LOOKBACK_FOUND.name
 TOLD: Final = rediskeys.LOOKBACK_TOLD.name
@@ -272,3 +271,17 @@ def read_job(text: object) -> Job | None:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def look_backs(redis: Redis) -> dict[str, Any]:
+    """How many look-backs are under way, and which of their records cannot be read: for `livewarden bank stats`.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        jobs = {str(job_id): read_job(text) for job_id, text in redis.hgetall(JOBS).items()}
+    return {
+        "look_backs": len(jobs),
+        "look_backs_unreadable": sorted(job_id for job_id, job in jobs.items() if job is None),
+    }

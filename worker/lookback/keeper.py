@@ -3,17 +3,18 @@
 import logging
 import random
 import threading
+from collections.abc import Callable
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
-from worker.apart import run_apart
 from worker.bank.folder import FolderLists
+from worker.bank.follower import Follower
+from worker.bank.keys import FILES
 from worker.lookback.bulk import enqueue
-from worker.lookback.jobs import FILES, is_bulk_due
+from worker.lookback.jobs import is_bulk_due
 from worker.objectstore import ObjectStore
-from worker.process import Process
 from worker.redisdb import now_ms, store_errors
 from worker.trouble import Troubles
 
@@ -26,16 +27,27 @@ REST_SECONDS = 60.0
 """After a search that failed."""
 
 
-def keep_looking_back(process: Process, stopping: threading.Event) -> None:
+def keep_looking_back(
+    redis: Redis,
+    bank: Follower,
+    store_url: str,
+    stopping: threading.Event,
+    *,
+    hours: float,
+    search: Callable[[threading.Event], bool],
+) -> None:
     """Looks back for what lists of files bring, and has whole lists searched for wherever nobody is at it, until
-    `stopping` is set."""
-    hours = process.settings.verdict_log_hours
+    `stopping` is set.
+
+    Args:
+        search: searches for whole lists until it is done or the event is set; gives whether it succeeded.
+    """
     store: ObjectStore | None = None
     while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
         try:
-            store = ObjectStore(process.settings.store_url) if store is None else store
-            look_back_for_files(process.redis, store, process.bank.folder, hours=hours)
-            if is_bulk_due(process.redis) and not run_apart("worker.lookback.bulk", stopping):
+            store = ObjectStore(store_url) if store is None else store
+            look_back_for_files(redis, store, bank.folder, hours=hours)
+            if is_bulk_due(redis) and not search(stopping):
                 stopping.wait(REST_SECONDS)
             _trouble.over("lists", "whole lists are looked back for again")
         except (LivewardenError, RedisError, OSError) as error:

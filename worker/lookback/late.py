@@ -17,10 +17,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.bank.changelog import position, read_pointer
-from worker.bank.keys import CHANGES
+from worker.bank.keys import CHANGES, FILES
 from worker.bank.mark import BankMark
 from worker.errors import StoreError
-from worker.lookback.jobs import FILES, JUDGED, LONGEST_DUE_MS, UNCHECKED
+from worker.lookback.jobs import JUDGED, LONGEST_DUE_MS, UNCHECKED
 from worker.redisdb import now_ms, store_errors
 from worker.trouble import Troubles
 from worker.verdictlog.tables import VERDICTS

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Self
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -20,7 +19,7 @@ from config.errors import LivewardenError
 from config.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import Change
-from worker.bank.follower import BankSource, InForce
+from worker.bank.follower import BankSource
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import Lease, leased
 from worker.lookback.found import Group, groups_of, in_parts, raise_group
@@ -42,7 +41,6 @@ from worker.lookback.late import next_late
 from worker.lookback.recheck import Recheck
 from worker.lookback.scan import IN_A_TASK, Found, Pace, Sought, files_left, scan
 from worker.objectstore import ObjectStore
-from worker.process import Process
 from worker.redisdb import now_ms, run_script, store_errors
 from worker.trouble import Troubles
 from worker.verdictlog.damaged import noting
@@ -70,23 +68,6 @@ class Lookback:
     hours: float
     """How far back."""
     pace: Pace = IN_A_TASK
-
-    @classmethod
-    def of(cls, process: Process) -> Self:
-        """That of a worker."""
-
-        def bank() -> InForce:
-            process.bank.look()
-            return process.bank.in_force()
-
-        return cls(
-            redis=process.redis,
-            store=ObjectStore(process.settings.store_url),
-            policy=process.policy,
-            bank=bank,
-            deployment=process.settings.deployment,
-            hours=process.settings.verdict_log_hours,
-        )
 
 
 def look_back(looking: Lookback, *, seconds: float = SLICE_SECONDS) -> bool:

@@ -29,7 +29,7 @@ from worker.bank.overview import stats
 from worker.bank.place import Place
 from worker.diagnosis import State
 from worker.errors import BankRequestError
-from worker.lookback.jobs import FOUND, JOBS, is_due, sought_key
+from worker.lookback.jobs import FOUND, JOBS, is_due, look_backs, sought_key
 from worker.lookback.looking import Lookback, look_back
 from worker.objectstore import ObjectStore
 from worker.people.actor import Actor, Role
@@ -125,7 +125,7 @@ def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redi
     deployed = follow(redis, place)
     assert deployed.stale == ("fresh",)
     assert "later" in deployed.bank.specs
-    told = stats(redis, deployed.bank, deployed)
+    told = stats(redis, deployed.bank, deployed, look_backs=look_backs(redis))
     assert told["processes_unreadable"] == ["a:1", "b:1"]
     assert told["processes_behind"] == ["c:1"]
     assert told["look_backs_unreadable"] == ["damaged"]

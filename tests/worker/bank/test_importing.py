@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -31,6 +32,7 @@ from worker.bank.place import Place
 from worker.bank.publication import compact, publish
 from worker.errors import BankRequestError, LeaseLostError, LocalFileError
 from worker.lease import leased
+from worker.lookback.bulk import enqueue
 from worker.lookback.jobs import JOBS
 from worker.objectstore import ObjectStore
 
@@ -76,11 +78,11 @@ def test_a_large_list_is_brought_in_again(
     store = ObjectStore(str(tmp_path / "store"))
     path = list_file(40_000)
     lines = path.read_text().splitlines()
-    assert import_file(redis, place, "own", path, store=store).added == 40_000
+    assert import_file(redis, place, "own", path, look_back=partial(enqueue, redis, store)).added == 40_000
     path.write_text("\n".join([*lines[:30_001], *(f"{secrets.token_hex(32)},x{n}" for n in range(500)), lines[1]]))
-    done = import_file(redis, place, "own", path, store=store)
+    done = import_file(redis, place, "own", path, look_back=partial(enqueue, redis, store))
     assert (done.added, done.withdrawn, done.looked_back, done.report.duplicates) == (500, 0, 500, 1)
-    done = import_file(redis, place, "own", path, store=store, replace=True)
+    done = import_file(redis, place, "own", path, look_back=partial(enqueue, redis, store), replace=True)
     assert (done.added, done.withdrawn, done.looked_back, done.entries) == (0, 10_000, 0, 30_501)
     snapshot = follow(redis, place).bank.snapshot
     assert snapshot is not None
@@ -319,15 +321,15 @@ def test_new_hashes_of_a_large_file_are_looked_back_for(
 ) -> None:
     """Streams that showed the material an hour ago would not be told of; or all of a list be sought again each day."""
     store = ObjectStore(str(tmp_path / "store"))
-    import_file(redis, place, "own", list_file(20), small_changes=0, store=store)
+    import_file(redis, place, "own", list_file(20), small_changes=0, look_back=partial(enqueue, redis, store))
     redis.delete(JOBS)
     path = list_file(20)
     path.write_text(path.read_text() + f"{'5a' * 32},new\n")
-    done = import_file(redis, place, "own", path, small_changes=0, store=store)
+    done = import_file(redis, place, "own", path, small_changes=0, look_back=partial(enqueue, redis, store))
     assert (done.added, done.looked_back, done.not_looked_back) == (21, 21, "")
     redis.delete(JOBS)
     path.write_text(path.read_text() + f"{'a5' * 32},newer\n")
-    done = import_file(redis, place, "own", path, small_changes=0, store=store)
+    done = import_file(redis, place, "own", path, small_changes=0, look_back=partial(enqueue, redis, store))
     assert (done.added, done.looked_back) == (1, 1)
     (job,) = redis.hkeys(JOBS)
     assert pq.read_table(tmp_path / "store" / "lookback" / f"{job}.parquet")["entry"].to_pylist() == ["newer"]
@@ -351,7 +353,14 @@ def test_a_store_that_is_away_is_told_and_holds_no_import_up(
 ) -> None:
     """Known material would wait for a disk that has nothing to do with it, or an operator believe it was looked for."""
     (tmp_path / "store").write_text("no folder")
-    done = import_file(redis, place, "own", list_file(20), small_changes=0, store=ObjectStore(str(tmp_path / "store")))
+    done = import_file(
+        redis,
+        place,
+        "own",
+        list_file(20),
+        small_changes=0,
+        look_back=partial(enqueue, redis, ObjectStore(str(tmp_path / "store"))),
+    )
     assert (done.entries, done.looked_back) == (20, 0)
     assert done.not_looked_back.startswith("store: ")
     assert done.to_record()["not_looked_back"] == done.not_looked_back

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -22,7 +23,7 @@ from worker.bank.follower import Follower, InForce
 from worker.bank.importing import import_file
 from worker.bank.place import Place
 from worker.bank.publication import compact
-from worker.lookback.bulk import look_back_in_bulk
+from worker.lookback.bulk import enqueue, look_back_in_bulk
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
 from worker.lookback.keeper import look_back_for_files
 from worker.lookback.late import registered
@@ -195,7 +196,7 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
     there = Follower(redis, other, None)
     there.look()
     path = list_file({"case-7": SHOWN.hex(), "another": secrets.token_hex(32)})
-    import_file(redis, one, "known", path, small_changes=0, store=store)
+    import_file(redis, one, "known", path, small_changes=0, look_back=partial(enqueue, redis, store))
     look(looking_from(redis, store, policy, one))
     there.look()
     assert there.in_force().degraded == ("bank-behind",)
