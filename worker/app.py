@@ -61,13 +61,13 @@ from worker.policy.follower import PolicyFollower
 from worker.policy.judging import Judging
 from worker.policy.trial import try_apart
 from worker.policy.watch import watch_policy
+from worker.polling.queues import CONTROL, CONTROL_SLOW, QUEUES
 from worker.polling.schedule import tick
 from worker.presence import Presence, Role, keep_present
 from worker.process import Process, Ready, check_ready
 from worker.redisdb import connect
 from worker.startline import log_beat_start, log_worker_start
 from worker.timedtask import TimedTask
-from worker.turns import CONTROL, CONTROL_SLOW, QUEUES
 from worker.watchdog import Watchdog
 from worker.workerend import WorkerEnd
 

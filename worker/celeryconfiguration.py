@@ -9,9 +9,9 @@ from kombu import Exchange, Queue
 
 from worker.broker import TRANSPORT
 from worker.policy.trial import TRIAL_SECONDS
+from worker.polling.queues import CONTROL, QUEUES
 from worker.polling.schedule import TICK_SECONDS
 from worker.timedtask import HARD_LIMIT_SECONDS, SOFT_LIMIT_SECONDS
-from worker.turns import CONTROL, QUEUES
 
 VISIBILITY_SECONDS = 20
 """Just above the hard limit: a message not acknowledged by then has lost its worker, and is delivered again."""

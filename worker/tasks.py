@@ -14,10 +14,10 @@ from worker.objectstore import ObjectStore
 from worker.pollfailures import tell_poll_failed
 from worker.polling.lanes import QUEUE_OF, Lane, add_waiting, holding, lacks_message, take_waiting
 from worker.polling.poll import poll_due
+from worker.polling.queues import CONTROL
 from worker.polling.schedule import URGENT_RISK_PRIOR, risk_prior_of
 from worker.streams.slowness import SlowPart, is_slow
 from worker.trouble import Troubles
-from worker.turns import CONTROL
 from worker.upkeep import look_after
 from worker.verdictlog import keeping, outcomes
 

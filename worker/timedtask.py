@@ -8,9 +8,9 @@ from kombu.exceptions import OperationalError
 from redis import exceptions
 
 from worker.errors import OutOfTimeError, StoreError
+from worker.polling.queues import CONTROL
 from worker.softlimit import soft_limit
 from worker.trouble import Troubles
-from worker.turns import CONTROL
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)

@@ -11,19 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from worker.occupancy import Occupancy, occupancy_of_this_worker
-
-CONTROL = "control"
-URGENT = "segments.urgent"
-SEGMENTS = "segments"
-CONTROL_SLOW = "control.slow"
-"""Polls of streams whose playlists took long."""
-SEGMENTS_SLOW = "segments.slow"
-"""Segments of streams whose last one took long, urgent ones too."""
-
-SLOW_QUEUES = (CONTROL_SLOW, SEGMENTS_SLOW)
-
-QUEUES = (URGENT, CONTROL, SEGMENTS, *SLOW_QUEUES)
-"""By priority."""
+from worker.polling.queues import CONTROL, QUEUES, SEGMENTS, SEGMENTS_SLOW, SLOW_QUEUES, URGENT
 
 SLOW = "slow"
 """The slot of both slow queues; they take it in turns."""

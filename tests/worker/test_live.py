@@ -15,12 +15,12 @@ from worker.fetching.fetch import Fetcher
 from worker.fetching.origins import AllowedOrigins
 from worker.polling.lanes import Lane, add_waiting
 from worker.polling.poll import poll_due
+from worker.polling.queues import SEGMENTS
 from worker.polling.segments import OVERDUE
 from worker.redisdb import connect
 from worker.status import show
 from worker.streams.registration import register
 from worker.streams.registry import watch
-from worker.turns import SEGMENTS
 
 DRILLS = "lw:escalations:high"
 VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}

@@ -8,17 +8,8 @@ from hypothesis import strategies as st
 from kombu import Connection, Exchange, Message, Queue
 
 from worker.occupancy import Occupancy
-from worker.turns import (
-    CONTROL,
-    CONTROL_SLOW,
-    QUEUES,
-    SEGMENTS,
-    SEGMENTS_SLOW,
-    SLOW_QUEUES,
-    URGENT,
-    WHEEL,
-    WeightedTurns,
-)
+from worker.polling.queues import CONTROL, CONTROL_SLOW, QUEUES, SEGMENTS, SEGMENTS_SLOW, SLOW_QUEUES, URGENT
+from worker.turns import WHEEL, WeightedTurns
 
 CONSUMED = tuple(queue for queue in QUEUES if queue != "intake")
 IDLE = Occupancy(processes=8, slow=0)

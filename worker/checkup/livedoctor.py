@@ -13,13 +13,13 @@ from config.settings import Settings
 from worker.diagnosis import Diagnosis, State
 from worker.errors import StoreError
 from worker.intake.batches import waiting
+from worker.polling.queues import QUEUES
 from worker.polling.schedule import TICK
 from worker.polling.segments import OVERDUE, pending_key
 from worker.presence import LIFE_MS, Presence, Role, present
 from worker.redisdb import connect, now_ms, store_errors
 from worker.streams.attention import FIELDS, Attention
 from worker.streams.registry import stream_ids, stream_key
-from worker.turns import QUEUES
 
 STREAMS_AT_ONCE = 1_000
 """Of which Redis is asked in one go: some ms."""

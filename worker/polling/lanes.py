@@ -15,9 +15,9 @@ from enum import StrEnum
 from redis import Redis
 
 from worker import rediskeys
+from worker.polling.queues import SEGMENTS, SEGMENTS_SLOW, URGENT
 from worker.redisdb import run_script, unless_full
 from worker.streams.slowness import QUICK_SECONDS, SlowPart, slow_prefix
-from worker.turns import SEGMENTS, SEGMENTS_SLOW, URGENT
 
 
 class Lane(StrEnum):

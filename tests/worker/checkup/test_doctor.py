@@ -21,6 +21,7 @@ from worker.diagnosis import Diagnosis, State
 from worker.intake.reader import Reader
 from worker.operations import OPERATIONS
 from worker.polling.lanes import Lane, add_waiting
+from worker.polling.queues import QUEUES
 from worker.polling.schedule import TICK
 from worker.polling.segments import OVERDUE
 from worker.presence import Presence, Role, give_sign, sign_key
@@ -29,7 +30,6 @@ from worker.redisdb import now_ms
 from worker.streams.registration import register
 from worker.streams.registry import stream_key, watch
 from worker.streams.slowness import SlowPart, note_slowness
-from worker.turns import QUEUES
 
 NOBODY = "redis://127.0.0.1:1/0"
 

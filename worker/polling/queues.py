@@ -1,0 +1,14 @@
+"""Names of Celery's queues."""
+
+CONTROL = "control"
+URGENT = "segments.urgent"
+SEGMENTS = "segments"
+CONTROL_SLOW = "control.slow"
+"""Polls of streams whose playlists took long."""
+SEGMENTS_SLOW = "segments.slow"
+"""Segments of streams whose last one took long, urgent ones too."""
+
+SLOW_QUEUES = (CONTROL_SLOW, SEGMENTS_SLOW)
+
+QUEUES = (URGENT, CONTROL, SEGMENTS, *SLOW_QUEUES)
+"""By priority."""
