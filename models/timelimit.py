@@ -19,7 +19,7 @@ IDLE_SECONDS = 5.0
 
 STUCK_SECONDS = 3.0
 """How long a run may go on after it was told to stop. A node takes a part of a picture's time, so one that goes on for
-this long will not end soon; a task's time limit (`worker.app`) leaves room for it."""
+this long will not end soon; a task's time limit (`worker.timedtask`) leaves room for it."""
 
 
 @dataclass(kw_only=True)

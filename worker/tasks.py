@@ -6,7 +6,7 @@ from functools import partial
 from celery import shared_task
 from redis.exceptions import OutOfMemoryError
 
-from worker.app import app, process, tick_now
+from worker.celeryapp import app, process, tick_now
 from worker.lookback.late import register_again
 from worker.lookback.looking import look_back
 from worker.moderate import moderate_segment

@@ -1,0 +1,51 @@
+"""The Celery app, and what its tasks work with."""
+
+import os
+
+from celery import Celery
+
+from config.errors import SettingsError
+from worker.celeryconfiguration import CONFIGURATION
+from worker.celerylog import keep_to_lines
+from worker.environment import settings_of_service
+from worker.heartbeat import touch_while_alive
+from worker.logsetup import last_words, log_format_of
+from worker.polling.queues import CONTROL, CONTROL_SLOW
+from worker.polling.schedule import tick
+from worker.process import Process
+from worker.timedtask import TimedTask
+
+try:
+    settings = settings_of_service(os.environ)
+except SettingsError as error:
+    # A line each: Celery would show the traceback of the import.
+    told = "\n".join(f"nothing starts with these settings: {mistake}" for mistake in error.mistakes)
+    raise SystemExit(last_words(told, log_format_of(os.environ))) from error
+process = Process(settings)
+"""Of the process that imports this; a pool child, being forked before anything in it is used, has one of its own."""
+
+
+class _Task(TimedTask):
+    abstract = True
+
+    def recover(self) -> None:
+        process.drop_connections()
+
+
+app = Celery("livewarden", broker=settings.redis_url.get_secret_value(), include=["worker.tasks"], task_cls=_Task)
+app.conf.update(CONFIGURATION)
+
+if settings.log_format == "json":
+    keep_to_lines(app)
+if settings.heartbeat_file is not None:
+    touch_while_alive(settings.heartbeat_file)
+
+
+def tick_now() -> None:
+    """Sends the polls that are due, and a reconciliation where it is time."""
+    tick(
+        process.redis,
+        waiting_polls=process.redis.llen(CONTROL),
+        waiting_slow_polls=process.redis.llen(CONTROL_SLOW),
+        send=lambda name: app.send_task(f"livewarden.{name}", queue=CONTROL_SLOW if name == "slow_poll" else CONTROL),
+    )
