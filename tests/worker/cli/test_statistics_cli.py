@@ -39,3 +39,21 @@ def test_unknown_purposes_are_refused(redis_url: str):
     """A typo would read as a week in which nothing was raised."""
     ran = livewarden("statistics", "--purpose", "lvie", environment={"LIVEWARDEN_REDIS_URL": redis_url})
     assert ran.status == 2
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+def test_severity_stays_at_any_width(redis: Redis, redis_url: str, policy: Policy, columns: int):
+    """What is critical and what is to be reviewed would read alike in a narrow terminal, or on half a screen."""
+    scene = Scene(redis=redis, policy=policy)
+    for stream_id, severity in (("one", Severity.CRITICAL), ("two", Severity.REVIEW)):
+        incident = scene.raise_incident(stream_id, severity)
+        decide(redis, incident, "harmless", by="kim", note="a puppet", deployment="test")
+        revise(redis, incident, "adult_tos", by="kim", note="seen again", deployment="test")
+    shown = livewarden("statistics", environment={"LIVEWARDEN_REDIS_URL": redis_url, "COLUMNS": str(columns)})
+    (day,) = totals(redis, days=1)
+    for what, headings in COUNTED.items():
+        if day.counts[what]:
+            (table,) = [one for one in shown.out.split("\n\n") if heading_of(one, what)]
+            for row in day.counts[what]:
+                assert str(row["severity"]) in table, (what, shown.out)
+    assert max(map(len, shown.out.splitlines())) <= columns
