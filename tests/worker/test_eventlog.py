@@ -201,3 +201,14 @@ def test_a_position_beyond_its_stream_does_not_silence_the_log(redis: Redis, log
     for _ in range(2):
         redis.xadd(OPERATIONS, {"event": json.dumps(event)})
         assert [said for said, _ in logged()] == ["published to operators: test"]
+
+
+def test_a_request_to_interrupt_is_logged_once(scene: Scene, logged: Logged) -> None:
+    """Whoever asks at night why a stream was cut off would find no trace of it."""
+    scene.settle("cam-1", scene.hits([1_000, 2_000], lists=["stop"]))
+    found = dict(logged())
+    asked, raised = found["interruption of a stream requested"], found["incident raised"]
+    assert {name: asked[name] for name in ("incident_id", "stream_id", "rule", "severity", "purpose")} == {
+        name: raised[name] for name in ("incident_id", "stream_id", "rule", "severity", "purpose")
+    }
+    assert logged() == []
