@@ -20,6 +20,7 @@ from worker.logfields import Value, fields, media_sequence
 from worker.operations import OPERATIONS
 from worker.queue.keys import DECISIONS, ESCALATION_KEYS
 from worker.redisdb import now_ms, run_script, store_errors
+from worker.streampositions import beyond_the_end
 from worker.streams.changes import CHANGED
 
 _log = logging.getLogger(__name__)
@@ -48,22 +49,25 @@ def log_published(redis: Redis) -> int:
     """
     with store_errors():
         before = {str(key): str(position) for key, position in redis.hgetall(LOGGED).items()}
+        lost = beyond_the_end(redis, before)
         first = f"{max(0, now_ms(redis) - FIRST_MS)}-0"
         last: dict[str, str] = {}
         for key in STREAMS:
-            if key not in before:  # read before its entries are, so that one that comes between is news
+            if key not in before or key in lost:  # read before its entries are, so that one that comes between is news
                 newest: Any = redis.xrevrange(key, count=1)
                 last[key] = str(newest[0][0]) if newest else "0-0"
         with redis.pipeline(transaction=False) as pipe:
             for key in STREAMS:
-                pipe.xrange(key, min=f"({before.get(key, first)}", count=MOST_ENTRIES)
+                after = first if key in lost else before.get(key, first)
+                pipe.xrange(key, min=f"({after}", count=MOST_ENTRIES)
             read: dict[str, Any] = dict(zip(STREAMS, pipe.execute(), strict=True))
-        # A stream that has no news begins at its start, not at the time of a clock that may be ahead and would silence
-        # it until then; what the first go skipped is skipped by its last ID.
+        # One whose position lies beyond its end begins anew too. A stream that has no news begins at its start, not at
+        # the time of a clock that may be ahead and would silence it until then; what the first go skipped is skipped by
+        # its last ID.
         positions = [
             (key, before.get(key, ""), str(found[-1][0]) if found else last[key])
             for key, found in read.items()
-            if found or key not in before
+            if found or key not in before or key in lost
         ]
         if not positions:
             return 0

@@ -292,6 +292,7 @@ TOLD = Key("lw:told:{event}", "string", "there while an event is not published a
 DAMAGED = Key(
     "lw:damaged:{key}", "any", "what was found under a name of ours and was none of ours", "as it was", seconds=7 * DAY
 )
+AGE_CLOCK = Key("lw:clock", "hash", "the time by which things are deleted for their age", "three numbers")
 TRIMMED = Key("lw:trimmed", "hash", "up to which entry acknowledged ones were dropped, by stream", "one a stream")
 
 # What platforms send

@@ -188,3 +188,27 @@ def test_a_clock_that_was_ahead_does_not_silence_the_log(
     caplog.clear()
     log_published(redis)
     assert "published to operators: test" in [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_position_beyond_its_stream_does_not_silence_the_log(redis: Redis, logged: Logged, is_there: bool) -> None:
+    """An older version noted the time of a clock that was ahead, or the stream is new: the log would be silent."""
+    if is_there:
+        redis.xadd(OPERATIONS, {"event": "{}"})
+    redis.hset(LOGGED, OPERATIONS, "4000000000000-0")
+    assert logged() == []
+    event = {"type": "livewarden.operations.test.v1", "data": {"name": "x"}}
+    for _ in range(2):
+        redis.xadd(OPERATIONS, {"event": json.dumps(event)})
+        assert [said for said, _ in logged()] == ["published to operators: test"]
+
+
+def test_a_request_to_interrupt_is_logged_once(scene: Scene, logged: Logged) -> None:
+    """Whoever asks at night why a stream was cut off would find no trace of it."""
+    scene.settle("cam-1", scene.hits([1_000, 2_000], lists=["stop"]))
+    found = dict(logged())
+    asked, raised = found["interruption of a stream requested"], found["incident raised"]
+    assert {name: asked[name] for name in ("incident_id", "stream_id", "rule", "severity", "purpose")} == {
+        name: raised[name] for name in ("incident_id", "stream_id", "rule", "severity", "purpose")
+    }
+    assert logged() == []

@@ -14,6 +14,7 @@ from scene import Scene
 from config.policy import load_policy
 from models.bank.delta import Change, ChangeOp
 from models.bank.entries import Entry, HashKind
+from worker.ageclock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.bank.changelog import append
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.people import forget_past
@@ -120,6 +121,12 @@ class Stage:
     def bank_forget(self) -> None:
         self.redis.hset(PROPOSED, "entry", json.dumps({"at_ms": 1}))
         assert forget_past(self.redis) == 1
+
+    def age_clock(self) -> None:
+        first = age_ms(self.redis)
+        self.redis.hset(AGE_CLOCK, "counts_ms", first - AHEAD_MS - 60_000)
+        for _ in range(2):
+            assert age_ms(self.redis) == first - AHEAD_MS - 60_000
 
     def drop_acknowledged(self) -> None:
         for _ in range(3):

@@ -7,9 +7,11 @@ from typing import Any, Final
 from redis import Redis
 
 from worker import rediskeys
+from worker.ageclock import age_ms
 from worker.operations import OPERATIONS
 from worker.queue.keys import DECISIONS, ESCALATION_KEYS, GROUP
-from worker.redisdb import now_ms, run_script, store_errors
+from worker.redisdb import run_script, store_errors
+from worker.streampositions import entry_order
 from worker.streams.events import STREAM_EVENTS
 
 KEPT_DAYS: Final = 30
@@ -41,19 +43,14 @@ def trim_bound(groups: Sequence[GroupProgress]) -> str | None:
     """The ID below (<) which every group has acknowledged everything; None if there is no group to say so."""
     if not groups:
         return None
-    return min((_acknowledged_below(group) for group in groups), key=_order)
+    return min((_acknowledged_below(group) for group in groups), key=entry_order)
 
 
 def _acknowledged_below(group: GroupProgress) -> str:
-    if group.oldest_pending_id is not None and _order(group.oldest_pending_id) <= _order(group.last_delivered_id):
+    milliseconds, sequence = entry_order(group.last_delivered_id)
+    if group.oldest_pending_id is not None and entry_order(group.oldest_pending_id) <= (milliseconds, sequence):
         return group.oldest_pending_id
-    milliseconds, sequence = _order(group.last_delivered_id)
     return f"{milliseconds}-{sequence + 1}"
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence or 0)
 
 
 def trim(redis: Redis, *, held_from: Mapping[str, str], full: bool = False) -> int:
@@ -69,7 +66,7 @@ def trim(redis: Redis, *, held_from: Mapping[str, str], full: bool = False) -> i
     """
     dropped = 0
     with store_errors():
-        oldest = f"{now_ms(redis) - KEPT_DAYS * 24 * 3_600_000}-0"
+        oldest = f"{age_ms(redis) - KEPT_DAYS * 24 * 3_600_000}-0"
         for key in (*ESCALATION_KEYS, DECISIONS, OPERATIONS, STREAM_EVENTS):
             if not redis.exists(key):
                 continue
@@ -77,9 +74,9 @@ def trim(redis: Redis, *, held_from: Mapping[str, str], full: bool = False) -> i
             lacks_moderators = key in ESCALATION_KEYS and GROUP not in [group["name"] for group in groups]
             stays = key == STREAM_EVENTS or (key == DECISIONS and not full)
             bound = None if lacks_moderators or stays else trim_bound([_progress(redis, key, one) for one in groups])
-            bound = max(oldest, bound or oldest, key=_order)
+            bound = max(oldest, bound or oldest, key=entry_order)
             held = held_from.get(key, _NO_ENTRY)
-            dropped += int(redis.xtrim(key, minid=min(bound, held, key=_order), approximate=False))
+            dropped += int(redis.xtrim(key, minid=min(bound, held, key=entry_order), approximate=False))
             if key in ESCALATION_KEYS and not lacks_moderators:
                 args: list[str | int] = [held, LOOKED_AT_TO_DROP]
                 dropped += int(run_script(redis, "drop_acknowledged", keys=[key, TRIMMED], args=args))

@@ -27,7 +27,7 @@ from worker.redisdb import now_ms
 from worker.verdictlog.damaged import DAMAGED, look_again, noting
 from worker.verdictlog.files import LogFile, folders
 from worker.verdictlog.filewriting import HOLDS
-from worker.verdictlog.keeping import KEPT, MERGE_MS, MOST_REFUSED, _merge, keep_log, purge
+from worker.verdictlog.keeping import KEPT, MERGE_MS, _merge, keep_log, purge
 from worker.verdictlog.reading import read_log
 from worker.verdictlog.rows import SCHEMA, table_of
 
@@ -266,9 +266,21 @@ def test_files_that_cannot_be_removed_do_not_end_merging(
     assert not keep_log(redis, store, hours=24, seconds=3)
     assert redis.exists(KEPT)
     assert len([path for path in paths(store) if path.endswith("-merged.parquet")]) == 1  # no new copy of what is due
-    stubborn.asked.clear()
-    assert purge(store, now_ms=now, hours=24, until=monotonic() + 60)
-    assert len(stubborn.asked) == MOST_REFUSED
+
+
+def test_a_folder_that_refuses_does_not_use_up_the_time_of_others(
+    redis: Redis, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that takes 0.2 s to refuse each of a thousand files: nothing else would be purged with that slice."""
+    hour = now_ms(redis) // HOUR * HOUR
+    refused = {write(store, [row(SHOWN)], written_ms=hour - 30 * HOUR + number).path for number in range(20)}
+    due = {write(store, [row(SHOWN)], written_ms=hour - hours * HOUR).path for hours in range(31, 41)}
+    stubborn = Refusing(store, refused, lambda: began + 0.2 * (1 + len(refused.intersection(stubborn.asked))))
+    monkeypatch.setattr(store, "remove", stubborn.remove)
+    began = monotonic()
+    assert purge(store, now_ms=hour, hours=24, until=began + 3)
+    assert set(paths(store)) == refused
+    assert len(refused.intersection(stubborn.asked)) == len(stubborn.asked) - len(due) == 3
 
 
 def test_folders_that_are_no_hours_are_passed_over(store: ObjectStore, url: str) -> None:

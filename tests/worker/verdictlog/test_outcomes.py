@@ -155,3 +155,19 @@ def test_files_are_merged_and_purged_like_verdicts(scene: Scene, store: ObjectSt
     assert sorted(row["id"] for row in recorded(url)) == sorted(row["id"] for row in rows)
     assert not keep_log(scene.redis, store, hours=1, seconds=60)
     assert folders(store, OUTCOMES.root) == []
+
+
+def test_a_position_beyond_its_stream_stops_nothing(scene: Scene, store: ObjectStore, url: str) -> None:
+    """A stream that was made anew once the clock was right again: nothing of it would be copied for a month, and what
+    is not copied would be trimmed."""
+    scene.redis.hset(POSITION, CRITICAL, "4000000000000-0")
+    scene.raise_incident("cam-1", Severity.CRITICAL)
+    take(scene.redis, "ann")
+    (entry_id, _), *_ = scene.redis.xrange(CRITICAL)
+    held = unrecorded_from(scene.redis)[CRITICAL]
+    assert tuple(map(int, held.split("-"))) <= tuple(map(int, entry_id.split("-")))
+    assert outcomes.is_due(scene.redis)
+    record_outcomes(scene.redis, store)
+    scene.redis.delete(RECORDED)
+    assert not outcomes.is_due(scene.redis)
+    assert [row["stream_id"] for row in recorded(url)] == ["cam-1"]
