@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from worker.streams.registration import register
 from worker.streams.registry import unwatch, watch
 
 TEXT = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 (READER,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 STREAMS = ("lw:escalations:critical", "lw:decisions", STREAM_EVENTS)
 
@@ -151,6 +153,18 @@ def test_reader_goes_on_after_bad_entries(reader: Reader, scene: Scene, capsys: 
     assert "secret" not in said
     assert [scene.redis.xpending(name, "mine")["pending"] for name in STREAMS] == [len(bad)] * len(STREAMS)
     assert reader.read(idle_ms=0) == []
+
+
+def test_readers_outlast_a_quiet_stream(reader: Reader, redis_url: str) -> None:
+    """A platform's reader would end with a traceback once nothing happens for five seconds, and miss what comes then."""
+    client = reader.names["connect"](redis_url)
+    block_seconds = signature(reader.names["read"]).parameters["block_ms"].default / 1000
+    assert client.get_connection_kwargs()["socket_timeout"] > block_seconds
+    client.close()
+    (short,) = [text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "xreadgroup" in text]
+    (timeout,) = re.findall(r"socket_timeout=(\d+)", short)
+    (block_ms,) = re.findall(r"block=(\d+)", short)
+    assert int(timeout) > int(block_ms) / 1000
 
 
 def test_reader_runs_as_a_program(scene: Scene, redis_url: str, tmp_path: Path) -> None:
