@@ -156,7 +156,7 @@ def test_reader_goes_on_after_bad_entries(reader: Reader, scene: Scene, capsys: 
 
 
 def test_readers_outlast_a_quiet_stream(reader: Reader, redis_url: str) -> None:
-    """A platform's reader would end with a traceback once nothing happens for five seconds, and miss what comes then."""
+    """A platform's reader would end with a traceback after five quiet seconds, and miss what comes then."""
     client = reader.names["connect"](redis_url)
     block_seconds = signature(reader.names["read"]).parameters["block_ms"].default / 1000
     assert client.get_connection_kwargs()["socket_timeout"] > block_seconds
