@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from time import process_time
 from typing import NoReturn
 
 import pytest
@@ -26,8 +27,8 @@ from worker.queue.lookup import find_incident
 from worker.queue.taking import open_incidents
 from worker.queue.trimming import trim
 from worker.redisdb import connect
-from worker.rediskeys import DAY, DAY_TOTALS, ONCE, SWEPT, Key, key_of
-from worker.retention import give_lives
+from worker.rediskeys import COVERAGE, DAY, DAY_TOTALS, ONCE, SWEPT, Key, key_of
+from worker.retention import LOOKED_AT, give_lives
 from worker.status import show
 from worker.streams.coverage import coverage_key, pay_owed
 from worker.streams.events import STREAM_EVENTS
@@ -166,6 +167,38 @@ def test_what_an_older_version_left_without_a_life_goes(redis: Redis) -> None:
     assert redis.ttl(coverage_key("gone")) > 0
     assert redis.ttl(stream_key("ended")) > 0
     assert redis.ttl(coverage_key("watched")) == redis.ttl(stream_key("watched")) == -1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ("SET", incidents_key("odd"), "x"),
+        ("SET", ids_key("abcd-1"), "x"),
+        ("SET", SWEPT.name, "x"),
+        ("SET", SWEPT.name, b"\xff"),
+        ("HSET", SWEPT.name, "x", 1),
+        ("SET", b"lw:coverage:\xff", "x"),
+        ("SET", "lw:incident:abcd-2:streams", "x"),
+    ],
+    ids=repr,
+)
+def test_a_damaged_key_costs_no_other_its_life(redis: Redis, damage: tuple[str | bytes | int, ...]) -> None:
+    """All that lies beside it would stay for good, and nothing but a line of the log says so."""
+    redis.hset(coverage_key("gone"), "elapsed", 1)
+    redis.hset(incident_key("abcd-1"), mapping={"raised_ms": 1, "outcome": "harmless"})
+    redis.execute_command(*damage)
+    look_after(redis)
+    assert redis.ttl(coverage_key("gone")) > 0
+    assert redis.ttl(incident_key("abcd-1")) > 0
+
+
+def test_the_names_of_one_call_are_told_apart_quickly(redis: Redis) -> None:
+    """It comes every two seconds: half a second of each call once took a third of a processor."""
+    names = [coverage_key(f"s{number}") for number in range(LOOKED_AT)]
+    key_of(names[0])
+    began = process_time()
+    assert {key_of(name) for name in names} == {COVERAGE}
+    assert process_time() - began < 0.25
 
 
 def test_a_canary_that_nobody_decides_is_gone_in_a_month(redis: Redis, policy: Policy) -> None:
