@@ -20,7 +20,7 @@ from worker.lease import leased
 from worker.objectstore import ObjectStore
 from worker.operations import OPERATIONS
 from worker.queue.keys import DECISIONS, ESCALATION_KEYS
-from worker.redisdb import now_ms, run_script, store_errors
+from worker.redisdb import is_recent, now_ms, run_script, store_errors
 from worker.trouble import Troubles
 from worker.verdictlog.filewriting import write_table
 from worker.verdictlog.outcomerows import outcome_row
@@ -54,8 +54,8 @@ def is_due(redis: Redis) -> bool:
             pipe.get(RECORDED)
             pipe.hgetall(POSITION)
             pipe.time()
-            held, recorded, position, (seconds, _) = pipe.execute()
-        if held or (recorded is not None and int(seconds) * 1000 - int(recorded) < RECORD_EVERY_MS):
+            held, recorded, position, (seconds, microseconds) = pipe.execute()
+        if held or is_recent(recorded, int(seconds) * 1000 + int(microseconds) // 1000, RECORD_EVERY_MS):
             return False
         after: dict[Any, Any] = {key: position.get(key, "0-0") for key in STREAMS}
         return bool(redis.xread(after, count=1))
