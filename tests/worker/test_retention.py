@@ -17,12 +17,13 @@ from config.facts import Severity
 from config.policy import Policy
 from worker.bank.people import forget_past
 from worker.decisions import decide
+from worker.errors import StoreError
 from worker.fetching.fetch import Fetcher
 from worker.fetching.origins import AllowedOrigins
 from worker.operations import OPERATIONS
 from worker.polling.poll import poll_due
 from worker.polling.segments import pending_key
-from worker.queue.keys import DECISIONS, ids_key, incident_key, incidents_key
+from worker.queue.keys import DECISIONS, ESCALATION_KEYS, ids_key, incident_key, incidents_key
 from worker.queue.lookup import find_incident
 from worker.queue.taking import open_incidents
 from worker.queue.trimming import trim
@@ -257,6 +258,16 @@ def test_decisions_stay_for_a_month_whoever_has_read_them(server: ServerWithCloc
             server.set_ahead(days * DAY)
             trim(redis, held_from={})
             assert redis.xlen(DECISIONS) == there, days
+
+
+def test_what_is_no_stream_keeps_no_other_from_being_trimmed(redis: Redis) -> None:
+    """Redis would fill up over one damaged key."""
+    redis.set(ESCALATION_KEYS[0], "x")
+    redis.set(DECISIONS, "x")
+    redis.xadd(OPERATIONS, {"event": "{}"}, id="1-1")
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        trim(redis, held_from={})
+    assert redis.xlen(OPERATIONS) == 0
 
 
 def test_an_incident_of_an_older_version_is_found_by_its_beginning(redis: Redis, policy: Policy) -> None:
