@@ -7,6 +7,8 @@ from scene import Scene
 from config.policy import Policy
 from worker.decisions import decide
 from worker.queue.taking import open_incidents
+from worker.redisdb import now_ms
+from worker.rediskeys import DAY_TOTALS
 
 
 def test_what_was_raised_and_decided_is_counted_by_day(redis: Redis, redis_url: str, policy: Policy):
@@ -39,3 +41,12 @@ def test_unknown_purposes_are_refused(redis_url: str):
     """A typo would read as a week in which nothing was raised."""
     ran = livewarden("statistics", "--purpose", "lvie", environment={"LIVEWARDEN_REDIS_URL": redis_url})
     assert ran.status == 2
+
+
+def test_what_others_wrote_into_a_day_ends_no_report(redis: Redis, redis_url: str):
+    """Moderators may write to totals: a password that leaked would cost the report of all 400 days."""
+    today = DAY_TOTALS.of(str(now_ms(redis) // 86_400_000))
+    redis.hset(today, mapping={"live streams": 3, "live raised r high": "9" * 5_000, "live ms elapsed": "x"})
+    redis.execute_command("HINCRBY", today, b"live \xff", 1)
+    (day,) = livewarden("statistics", "--json", environment={"LIVEWARDEN_REDIS_URL": redis_url}).records
+    assert (day["streams"], day["raised"], day["elapsed_seconds"]) == (3, [], 0.0)
