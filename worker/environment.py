@@ -124,6 +124,9 @@ def _store_url(url: str) -> Iterator[str]:
 def _touchable_file(path: Path) -> Iterator[str]:
     from worker.localfile import expect_writable
 
+    if path.exists() and not path.is_file():  # opening a pipe waits for whoever reads it
+        yield f"{path}: expected a regular file, or a place for one"
+        return
     try:
         expect_writable(path)
     except LivewardenError as error:

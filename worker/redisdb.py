@@ -93,6 +93,13 @@ def now_ms(redis: Redis) -> int:
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
+def is_recent(noted_ms: object, now: int, within_ms: int) -> bool:
+    """Whether a time that was noted lies in (`now` - `within_ms`, `now`], in ms. What lies ahead, since Redis's clock
+    went back, is not recent: what is due would wait until the clock is there again. Neither is what is no time."""
+    noted = str(noted_ms)
+    return noted.isascii() and noted.isdecimal() and 0 <= now - int(noted) < within_ms
+
+
 def drop_idle_connections(redis: Redis) -> None:
     """After something broke in at any place: a connection on which an answer is still to come would give it to whoever
     asks next. Those that other threads use stay."""

@@ -6,6 +6,7 @@ worker/lua stands for the prefix), and `worker.retention` gives a life to what h
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 MINUTE: Final = 60
@@ -66,6 +67,7 @@ class Key:
         return _expression(self.pattern).fullmatch(name) is not None
 
 
+@cache
 def _expression(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"{(\w+)}", pattern)
     return re.compile(

@@ -14,9 +14,9 @@ def entry_order(entry_id: str) -> tuple[int, int]:
 
 
 def beyond_the_end(redis: Redis, positions: Mapping[str, str]) -> frozenset[str]:
-    """The streams whose positions lie ahead (>) of the last ID that they ever gave: no entry of theirs is at such a
-    position, and those that come would not be read for as long as the clock was ahead that it was taken from, or that a
-    stream had which was here before.
+    """The streams whose positions lie ahead (>) of the last ID that they ever gave, or are no positions: no entry of
+    theirs is at such a position, and those that come would not be read for as long as the clock was ahead that it was
+    taken from, or that a stream had which was here before.
 
     Args:
         positions: by stream, read before this is called: what comes meanwhile makes none of them wrong.
@@ -31,8 +31,15 @@ def beyond_the_end(redis: Redis, positions: Mapping[str, str]) -> frozenset[str]
     return frozenset(
         stream
         for (stream, position), about in zip(positions.items(), found, strict=True)
-        if entry_order(position) > _last(about)
+        if not _is_before(position, _last(about))
     )
+
+
+def _is_before(position: str, last: tuple[int, int]) -> bool:
+    try:
+        return entry_order(position) <= last
+    except ValueError:  # it is none: an earlier version's, or a hand's
+        return False
 
 
 def _last(about: Any) -> tuple[int, int]:

@@ -12,10 +12,12 @@ from scene import Scene
 from config.facts import Severity
 from config.policy import Policy
 from worker.decisions import decide
+from worker.errors import StoreError
 from worker.eventlog import FIRST_MS, LOGGED, log_published
 from worker.logfields import all_fields
 from worker.operations import OPERATIONS, tell_operators
 from worker.policy.breaker import MODEL_STUCK
+from worker.queue.keys import DECISIONS
 from worker.streams.registration import register
 from worker.streams.registry import unwatch, watch
 from worker.upkeep import look_after, look_after_full
@@ -148,6 +150,29 @@ def test_what_others_put_on_a_stream_stops_nothing(redis: Redis, scene: Scene, l
     redis.xadd("lw:escalations:critical", {"other": "x"})
     scene.raise_incident("cam-1")
     assert [said for said, _ in logged()] == ["incident raised"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [("SET", OPERATIONS, "x"), ("SET", DECISIONS, "x"), ("HSET", LOGGED, OPERATIONS, "x")],
+    ids=repr,
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_damaged_stream_does_not_silence_the_others(
+    redis: Redis, scene: Scene, caplog: pytest.LogCaptureFixture, damage: tuple[str, ...], first: bool
+) -> None:
+    """No incident would be logged any more."""
+    caplog.set_level(logging.INFO)
+    if not first:
+        log_published(redis)
+    scene.raise_incident("cam-1")
+    redis.xadd(OPERATIONS, {"event": ""})
+    if damage[0] == "SET":
+        redis.delete(damage[1])
+    redis.execute_command(*damage)
+    with pytest.raises(StoreError):
+        log_published(redis)
+    assert "incident raised" in [record.getMessage() for record in caplog.records]
 
 
 def test_a_deployment_begins_with_what_is_new(redis: Redis, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:

@@ -79,6 +79,19 @@ def test_a_store_that_is_no_folder_is_a_mistake_and_what_is_missing_is_made(tmp_
     assert not (tmp_path / "beats").exists(), "a health check would find a worker alive that has not begun"
 
 
+def test_a_pipe_for_the_heartbeat_is_a_mistake(tmp_path: Path) -> None:
+    """The worker would wait for ever for somebody who reads it, and say nothing."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SettingsError, match=r"^LIVEWARDEN_HEARTBEAT_FILE: .*/pipe: expected a regular file"):
+        settings_of_service(environment_of({"HEARTBEAT_FILE": str(tmp_path / "pipe")}))
+
+
+def test_a_blank_variable_is_not_set() -> None:
+    """A space that a template left would be the legal basis for watching private streams, or a folder's name."""
+    settings = settings_of_service(environment_of({"LEGAL_BASIS": "  ", "DEPLOYMENT": " \t"}))
+    assert (settings.legal_basis, settings.deployment) == ("", "local")
+
+
 def test_a_command_tells_all_that_is_wrong_with_what_it_uses() -> None:
     """It would take a run for each mistake; or a moderator could not work where only a worker's folders are missing."""
     ran = livewarden("streams", "list", environment=environment_of(MISTAKES | PLACES))

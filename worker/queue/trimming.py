@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from worker import rediskeys
 from worker.ageclock import age_ms
@@ -63,24 +64,37 @@ def trim(redis: Redis, *, held_from: Mapping[str, str], full: bool = False) -> i
     Args:
         held_from: by stream, the ID from which on (>=) its entries stay in any case.
         full: Redis has no room.
+
+    Raises:
+        StoreError: Redis failed, or one of them is no stream; the others were trimmed.
     """
-    dropped = 0
+    dropped, failure = 0, None
     with store_errors():
         oldest = f"{age_ms(redis) - KEPT_DAYS * 24 * 3_600_000}-0"
         for key in (*ESCALATION_KEYS, DECISIONS, OPERATIONS, STREAM_EVENTS):
-            if not redis.exists(key):
-                continue
-            groups: list[dict[str, Any]] = redis.xinfo_groups(key)
-            lacks_moderators = key in ESCALATION_KEYS and GROUP not in [group["name"] for group in groups]
-            stays = key == STREAM_EVENTS or (key == DECISIONS and not full)
-            bound = None if lacks_moderators or stays else trim_bound([_progress(redis, key, one) for one in groups])
-            bound = max(oldest, bound or oldest, key=entry_order)
-            held = held_from.get(key, _NO_ENTRY)
-            dropped += int(redis.xtrim(key, minid=min(bound, held, key=entry_order), approximate=False))
-            if key in ESCALATION_KEYS and not lacks_moderators:
-                args: list[str | int] = [held, LOOKED_AT_TO_DROP]
-                dropped += int(run_script(redis, "drop_acknowledged", keys=[key, TRIMMED], args=args))
-        dropped += int(redis.xtrim(OPERATIONS, maxlen=MAX_OPERATIONS, approximate=False))
+            try:
+                dropped += _trim(redis, key, oldest=oldest, held=held_from.get(key, _NO_ENTRY), full=full)
+            except ResponseError as error:  # what is no stream must not keep the others from being trimmed
+                failure = error
+        if failure is not None:
+            raise failure
+    return dropped
+
+
+def _trim(redis: Redis, key: str, *, oldest: str, held: str, full: bool) -> int:
+    if not redis.exists(key):
+        return 0
+    groups: list[dict[str, Any]] = redis.xinfo_groups(key)
+    lacks_moderators = key in ESCALATION_KEYS and GROUP not in [group["name"] for group in groups]
+    stays = key == STREAM_EVENTS or (key == DECISIONS and not full)
+    bound = None if lacks_moderators or stays else trim_bound([_progress(redis, key, one) for one in groups])
+    bound = max(oldest, bound or oldest, key=entry_order)
+    dropped = int(redis.xtrim(key, minid=min(bound, held, key=entry_order), approximate=False))
+    if key in ESCALATION_KEYS and not lacks_moderators:
+        args: list[str | int] = [held, LOOKED_AT_TO_DROP]
+        dropped += int(run_script(redis, "drop_acknowledged", keys=[key, TRIMMED], args=args))
+    if key == OPERATIONS:
+        dropped += int(redis.xtrim(key, maxlen=MAX_OPERATIONS, approximate=False))
     return dropped
 
 

@@ -21,7 +21,7 @@ from worker.ageclock import age_ms
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import Lease, leased
 from worker.objectstore import UNFINISHED, ObjectStore
-from worker.redisdb import now_ms, store_errors
+from worker.redisdb import is_recent, now_ms, store_errors
 from worker.trouble import Troubles
 from worker.verdictlog.damaged import DAMAGED, look_again, noting, tell_damaged
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
@@ -67,7 +67,7 @@ def is_due(redis: Redis) -> bool:
     """Whether it is time again, and nobody is at it."""
     with store_errors():
         held, kept = redis.exists(LEASE), redis.get(KEPT)
-        return not held and (kept is None or not 0 <= now_ms(redis) - int(kept) < KEEP_EVERY_MS)
+        return not held and not is_recent(kept, now_ms(redis), KEEP_EVERY_MS)
 
 
 def keep_log(

@@ -21,7 +21,7 @@ from worker.lease import leased
 from worker.objectstore import ObjectStore
 from worker.operations import OPERATIONS
 from worker.queue.keys import DECISIONS, ESCALATION_KEYS
-from worker.redisdb import now_ms, run_script, store_errors
+from worker.redisdb import is_recent, now_ms, run_script, store_errors
 from worker.streampositions import beyond_the_end, entry_order
 from worker.trouble import Troubles
 from worker.verdictlog.filewriting import write_table
@@ -56,9 +56,7 @@ def is_due(redis: Redis) -> bool:
             pipe.get(RECORDED)
             pipe.time()
             held, recorded, (seconds, microseconds) = pipe.execute()
-        # One that lies ahead was before Redis's clock went back.
-        now = int(seconds) * 1000 + int(microseconds) // 1000
-        if held or (recorded is not None and 0 <= now - int(recorded) < RECORD_EVERY_MS):
+        if held or is_recent(recorded, int(seconds) * 1000 + int(microseconds) // 1000, RECORD_EVERY_MS):
             return False
         after: dict[Any, Any] = dict(_positions(redis))
         return bool(redis.xread(after, count=1))

@@ -11,6 +11,8 @@ from config.facts import Severity
 from config.policy import Policy
 from worker.decisions import decide
 from worker.queue.taking import open_incidents
+from worker.redisdb import now_ms
+from worker.rediskeys import DAY_TOTALS
 from worker.revisions import revise
 from worker.streams.totals import COUNTED, totals
 
@@ -62,3 +64,12 @@ def test_severity_stays_at_any_width(redis: Redis, redis_url: str, policy: Polic
     words = Counter(shown.out.split())
     assert {severity: words[severity] for severity in severities} == severities, shown.out
     assert max(map(len, shown.out.splitlines())) <= columns
+
+
+def test_what_others_wrote_into_a_day_ends_no_report(redis: Redis, redis_url: str):
+    """Moderators may write to totals: a password that leaked would cost the report of all 400 days."""
+    today = DAY_TOTALS.of(str(now_ms(redis) // 86_400_000))
+    redis.hset(today, mapping={"live streams": 3, "live raised r high": "9" * 5_000, "live ms elapsed": "x"})
+    redis.execute_command("HINCRBY", today, b"live \xff", 1)
+    (day,) = livewarden("statistics", "--json", environment={"LIVEWARDEN_REDIS_URL": redis_url}).records
+    assert (day["streams"], day["raised"], day["elapsed_seconds"]) == (3, [], 0.0)

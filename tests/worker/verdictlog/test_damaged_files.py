@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -281,6 +282,22 @@ def test_a_folder_that_refuses_does_not_use_up_the_time_of_others(
     assert purge(store, now_ms=hour, hours=24, until=began + 3)
     assert set(paths(store)) == refused
     assert len(refused.intersection(stubborn.asked)) == len(stubborn.asked) - len(due) == 3
+
+
+def test_what_is_no_file_is_one_damaged_file(redis: Redis, store: ObjectStore, url: str) -> None:
+    """A pipe would be waited for for ever, and a link that leads to itself be taken for a store that is away."""
+    now = now_ms(redis)
+    whole = write(store, [row(SHOWN, capture_ms=now)], written_ms=now)
+    pipe, loop = (whole.path.replace("-1-", f"-{number}-", 1) for number in (2, 3))
+    os.mkfifo(f"{url}/{pipe}")
+    for link in (loop, f"{whole.folder}/loop.parquet"):
+        Path(url, link).symlink_to("loop.parquet")
+    left_out: list[str] = []
+    batches = read_log(url, 0, now + HOUR, left_out=lambda file, _: left_out.append(file.path))
+    assert [batch.num_rows for batch in batches] == [1]
+    assert sorted(left_out) == sorted([pipe, loop])
+    assert purge(store, now_ms=now + 48 * HOUR, hours=24, until=monotonic() + 10)
+    assert paths(store) == [f"{whole.folder}/loop.parquet"]
 
 
 def test_folders_that_are_no_hours_are_passed_over(store: ObjectStore, url: str) -> None:
