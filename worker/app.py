@@ -232,7 +232,8 @@ def _watch(**_: Any) -> None:
 
 
 @beat_init.connect
-def _beat(**_: Any) -> None:
+def _beat(sender: Any, **_: Any) -> None:
+    sender.scheduler.end_on_signals()
     log_unknown(os.environ)
     presence = Presence.of_this_process(Role.BEAT)
     log_beat_start(settings, presence)
