@@ -23,6 +23,7 @@ from worker.coredumps import forbid_dumps
 # Before the settings are read, which may hold a password; pool children are forked from this process.
 forbid_dumps()
 
+import click
 import cv2
 from celery import Celery
 from celery.signals import (
@@ -47,7 +48,7 @@ from worker.broker import bind_queues
 from worker.celeryconfiguration import CONFIGURATION
 from worker.celerylog import format_celery, keep_to_lines
 from worker.confinement import check_confinement, log_unconfined
-from worker.environment import log_unknown, settings_of_service
+from worker.environment import log_unknown, settings_of_beat, settings_of_worker
 from worker.epoch import EpochWatch
 from worker.heartbeat import touch_while_alive
 from worker.intake.keys import QUEUE as INTAKE_QUEUE
@@ -71,8 +72,15 @@ from worker.workerend import WorkerEnd
 
 _log = logging.getLogger(__name__)
 
+
+def _is_beat() -> bool:
+    """Celery imports this while it reads its command line, before any signal tells what is started."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.invoked_subcommand == "beat"
+
+
 try:
-    settings = settings_of_service(os.environ)
+    settings = settings_of_beat(os.environ) if _is_beat() else settings_of_worker(os.environ)
 except SettingsError as error:
     # A line each: Celery would show the traceback of the import.
     told = "\n".join(f"nothing starts with these settings: {mistake}" for mistake in error.mistakes)
@@ -224,7 +232,8 @@ def _watch(**_: Any) -> None:
 
 
 @beat_init.connect
-def _beat(**_: Any) -> None:
+def _beat(sender: Any, **_: Any) -> None:
+    sender.scheduler.end_on_signals()
     log_unknown(os.environ)
     presence = Presence.of_this_process(Role.BEAT)
     log_beat_start(settings, presence)

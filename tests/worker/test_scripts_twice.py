@@ -42,7 +42,7 @@ from worker.polling.timeline import advance
 from worker.presence import Presence, Role, give_sign, present
 from worker.queue import leases
 from worker.queue.keys import incident_key, incidents_key
-from worker.queue.taking import take
+from worker.queue.taking import anything_free, take
 from worker.queue.trimming import TRIMMED
 from worker.redisdb import connect, now_ms, once_key, run_script, with_names
 from worker.retention import give_lives
@@ -68,7 +68,7 @@ flood: {streams: 2, within_seconds: 600}
 rules:
   - {name: known, when: 'matched("known")', severity: critical}
 """
-CHANGES_NOTHING = {"read_in_order"}
+CHANGES_NOTHING = {"anything_free", "read_in_order"}
 ONLY_EXPIRY = {"give_life", "lease_renew"}
 CLOCK_IN_ANSWER = {"intake_claim": 1}
 """Place in the answer at which Redis's time is, for the eyes of whoever asks."""
@@ -279,6 +279,10 @@ class Stage:
     def take(self) -> None:
         self.settle()
         assert take(self.redis, "mo") is not None
+
+    def anything_free(self) -> None:
+        self.settle()
+        assert anything_free(self.redis)
 
     def decide(self) -> None:
         self.settle()
