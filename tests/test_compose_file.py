@@ -17,7 +17,7 @@ from config.environment import load_settings
 from config.settings import Settings
 from config.variables import KNOWN, PREFIX, VARIABLES, Reader
 from models.shelf import known_packages
-from worker.environment import settings_of_service
+from worker.environment import settings_of_worker
 
 COMPOSE = Path(__file__).parents[1] / "docker-compose.yml"
 _DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")
@@ -99,7 +99,7 @@ def test_the_operators_folder_as_it_ships_lets_a_worker_start() -> None:
     """`docker compose up` on a fresh clone would bring up workers that end at once."""
     shipped = COMPOSE.parent / "deployment"
     environment = {f"{PREFIX}LISTS_DIR": str(shipped / "lists"), f"{PREFIX}MANIFESTS_DIR": str(shipped / "manifests")}
-    settings = settings_of_service(environment)
+    settings = settings_of_worker(environment)
     assert known_packages(settings.manifests_dir)
 
 
