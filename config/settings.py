@@ -143,7 +143,7 @@ class Settings(BaseModel):
 
     @classmethod
     def from_mapping(cls, environment: Mapping[str, str]) -> Self:
-        """Reads the settings from `environment`; an empty variable counts as not set, and unknown ones are left out.
+        """Reads the settings from `environment`; an empty or blank variable is not set, and unknown ones are left out.
 
         Raises:
             SettingsError: naming every variable that is wrong.
@@ -159,7 +159,7 @@ class Settings(BaseModel):
         values = {
             name.removeprefix(PREFIX).lower(): value
             for name, value in environment.items()
-            if name.startswith(PREFIX) and value
+            if name.startswith(PREFIX) and value.strip()
         }
         try:
             return cls.model_validate(values), {}

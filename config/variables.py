@@ -148,11 +148,13 @@ def unknown(environment: Mapping[str, str]) -> dict[str, str | None]:
     if there is one; without those that are `misspelt`. They may be of a newer version."""
     wrong = misspelt(environment)
     names = sorted(name for name, value in environment.items() if value and name.startswith(PREFIX))
-    return {
-        name: next(iter(difflib.get_close_matches(name, KNOWN, n=1)), None)
-        for name in names
-        if name not in KNOWN and name not in wrong
-    }
+    return {name: _nearest(name) for name in names if name not in KNOWN and name not in wrong}
+
+
+def _nearest(name: str) -> str | None:
+    """The known name whose part behind the prefix is near: with the prefix, any two names would be alike."""
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), [known.removeprefix(PREFIX) for known in KNOWN], n=1)
+    return PREFIX + near[0] if near else None
 
 
 def one_typo(text: str, other: str) -> bool:

@@ -46,7 +46,8 @@ def look_through(folder: Path | None) -> Shelf:
     """All classifiers. The operator's replace others of their name; a distribution's may not.
 
     Args:
-        folder: the operator's manifests, *.yaml; None: there are none.
+        folder: the operator's manifests, *.yaml; None: there are none. It may be empty, as `deployment/manifests` is,
+            which compose mounts, until somebody puts one there.
     """
     broken: list[Broken] = []
     known: dict[str, ModelPackage] = {}
@@ -54,7 +55,7 @@ def look_through(folder: Path | None) -> Shelf:
         _put(package, known, broken)
     if folder is not None:
         own: dict[str, ModelPackage] = {}
-        for package in _read_folder(folder, str(folder), broken.append):
+        for package in _read_folder(folder, str(folder), broken.append, may_be_empty=True):
             replaced = known.get(package.manifest.name)
             _put(replace(package, replaces=None if replaced is None else replaced.origin), own, broken)
         known |= own
@@ -74,7 +75,7 @@ def known_packages(folder: Path | None) -> dict[str, ModelPackage]:
     """All classifiers by name, as `look_through` finds them; a worker has all of them or does not start.
 
     Raises:
-        ManifestError: the folder cannot be read or holds no manifest, a manifest is not usable, or two have one name
+        ManifestError: the folder cannot be read, a manifest is not usable, or two have one name
             of which none may replace the other.
     """
     shelf = look_through(folder)
@@ -158,9 +159,11 @@ def _put(package: ModelPackage, known: dict[str, ModelPackage], broken: list[Bro
     broken.append(Broken(path=str(package.path), origin=package.origin, error=error))
 
 
-def _read_folder(folder: Path, origin: str, tell: Callable[[Broken], None]) -> Iterator[ModelPackage]:
+def _read_folder(
+    folder: Path, origin: str, tell: Callable[[Broken], None], *, may_be_empty: bool = False
+) -> Iterator[ModelPackage]:
     try:
-        paths = _manifests_in(folder)
+        paths = _manifests_in(folder, may_be_empty=may_be_empty)
     except ManifestError as error:
         tell(Broken(path=str(folder), origin=origin, error=error))
         return
@@ -173,12 +176,12 @@ def _read_folder(folder: Path, origin: str, tell: Callable[[Broken], None]) -> I
             yield package
 
 
-def _manifests_in(folder: Path) -> list[Path]:
+def _manifests_in(folder: Path, *, may_be_empty: bool) -> list[Path]:
     try:
         paths = sorted(path for path in folder.iterdir() if is_manifest(path))
     except OSError as error:
         raise ManifestError(f"{folder}: expected a folder of classifier manifests: {error.strerror}") from error
-    if not paths:
+    if not paths and not may_be_empty:
         raise ManifestError(f"{folder}: expected at least one classifier manifest, *.yaml")
     return paths
 

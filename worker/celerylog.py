@@ -14,7 +14,7 @@ from celery.utils.log import get_multiprocessing_logger
 
 from worker.logformat import LogFormat
 from worker.logsetup import format_records, last_words
-from worker.trouble import REPEAT_SECONDS
+from worker.troublecourses import REPEAT_SECONDS
 
 _OF_TASKS: Final = ("celery.worker.strategy", "celery.app.trace", "celery.worker.request")
 """Loggers whose lines at info are each about one task."""

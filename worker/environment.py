@@ -36,13 +36,22 @@ def settings_of(environment: Mapping[str, str], *, places: Iterable[str] = ()) -
     return load_settings(environment, checks={**_TEXTS, **{field: _PLACES[field] for field in places}})
 
 
-def settings_of_service(environment: Mapping[str, str]) -> Settings:
-    """The settings of a worker or beat, which are started alike: files and folders are tried too, and made.
+def settings_of_worker(environment: Mapping[str, str]) -> Settings:
+    """The settings of a worker: all files and folders are tried, too, and made.
 
     Raises:
         SettingsError: with every mistake.
     """
     return settings_of(environment, places=_PLACES)
+
+
+def settings_of_beat(environment: Mapping[str, str]) -> Settings:
+    """The settings of beat. It shares a worker's environment, and need not reach the folders of workers.
+
+    Raises:
+        SettingsError: with every mistake.
+    """
+    return settings_of(environment, places=("heartbeat_file",))
 
 
 def log_unknown(environment: Mapping[str, str]) -> None:
@@ -124,6 +133,9 @@ def _store_url(url: str) -> Iterator[str]:
 def _touchable_file(path: Path) -> Iterator[str]:
     from worker.localfile import expect_writable
 
+    if path.exists() and not path.is_file():  # opening a pipe waits for whoever reads it
+        yield f"{path}: expected a regular file, or a place for one"
+        return
     try:
         expect_writable(path)
     except LivewardenError as error:

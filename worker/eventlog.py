@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from worker import rediskeys
 from worker.incidents.events import EventType
@@ -20,6 +21,7 @@ from worker.logfields import Value, fields, media_sequence
 from worker.operations import OPERATIONS
 from worker.queue.keys import DECISIONS, ESCALATION_KEYS
 from worker.redisdb import now_ms, run_script, store_errors
+from worker.streampositions import beyond_the_end
 from worker.streams.changes import CHANGED
 
 _log = logging.getLogger(__name__)
@@ -48,30 +50,42 @@ def log_published(redis: Redis) -> int:
     """
     with store_errors():
         before = {str(key): str(position) for key, position in redis.hgetall(LOGGED).items()}
+        lost = beyond_the_end(redis, before)
         first = f"{max(0, now_ms(redis) - FIRST_MS)}-0"
         last: dict[str, str] = {}
         for key in STREAMS:
-            if key not in before:  # read before its entries are, so that one that comes between is news
-                newest: Any = redis.xrevrange(key, count=1)
-                last[key] = str(newest[0][0]) if newest else "0-0"
+            # Read before its entries are, so that one that comes between is news.
+            if key not in before or key in lost:
+                with suppress(ResponseError):
+                    newest: Any = redis.xrevrange(key, count=1)
+                    last[key] = str(newest[0][0]) if newest else "0-0"
         with redis.pipeline(transaction=False) as pipe:
             for key in STREAMS:
-                pipe.xrange(key, min=f"({before.get(key, first)}", count=MOST_ENTRIES)
-            read: dict[str, Any] = dict(zip(STREAMS, pipe.execute(), strict=True))
-        # A stream that has no news begins at its start, not at the time of a clock that may be ahead and would silence
-        # it until then; what the first go skipped is skipped by its last ID.
+                after = first if key in lost else before.get(key, first)
+                pipe.xrange(key, min=f"({after}", count=MOST_ENTRIES)
+            answers = pipe.execute(raise_on_error=False)
+        # What is no stream must not silence the others.
+        failures = [answer for answer in answers if isinstance(answer, ResponseError)]
+        read: dict[str, Any] = {
+            key: answer for key, answer in zip(STREAMS, answers, strict=True) if not isinstance(answer, ResponseError)
+        }
+        # One whose position lies beyond its end begins anew too. A stream that has no news begins at its start, not at
+        # the time of a clock that may be ahead and would silence it until then; what the first go skipped is skipped by
+        # its last ID.
         positions = [
             (key, before.get(key, ""), str(found[-1][0]) if found else last[key])
             for key, found in read.items()
-            if found or key not in before
+            if found or key not in before or key in lost
         ]
-        if not positions:
-            return 0
-        own = run_script(redis, "events_logged", keys=[LOGGED], args=[part for one in positions for part in one])
+        args = [part for one in positions for part in one]
+        own = run_script(redis, "events_logged", keys=[LOGGED], args=args) if args else ()
     entries = [(key, str((found or {}).get("event", ""))) for key in map(str, own) for _, found in read[key]]
     for key, text in entries:
         with suppress(ValueError, KeyError, TypeError, AttributeError):  # what others put there must not stop the rest
             _log_event(key, json.loads(text))
+    with store_errors():
+        if failures:
+            raise failures[0]
     return len(entries)
 
 

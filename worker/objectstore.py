@@ -4,10 +4,12 @@ Files are written once and never changed, and a reader sees a file whole or not 
 written.
 """
 
+import errno
 import io
 import os
 import posixpath
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -140,6 +142,8 @@ class ObjectStore:
             ObjectStoreError: it cannot be read; `missing` tells that there is none, `damaged` that it is no file.
         """
         with self._errors(f"reading {path}"):
+            if self._local and _is_no_file(self._place(path)):
+                raise ObjectStoreError(f"store: reading {path}: expected a regular file", damaged=True)
             try:
                 opened = self._files.open(self._place(path), "rb")
             except PermissionError as error:
@@ -239,6 +243,16 @@ class _StoredFile(io.RawIOBase):
         if not self.closed:
             self._file.close()
         super().close()
+
+
+def _is_no_file(place: str) -> bool:
+    """Whether there is something else: whoever opens a pipe waits for a writer, and a link that leads to itself is one
+    file's damage. What is missing is left to who opens it."""
+    try:
+        mode = Path(place).stat().st_mode
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return not stat.S_ISREG(mode)
 
 
 def _linked(source: Path, place: str) -> bool:

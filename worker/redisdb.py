@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.client import NEVER_DECODE
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
 
 from worker import rediskeys
@@ -69,6 +69,11 @@ def store_errors() -> Iterator[None]:
     """Translates what Redis or the way to it raises into `StoreError`."""
     try:
         yield
+    except NoPermissionError as error:
+        raise StoreError(
+            f"Redis: {error}: this needs another role (LIVEWARDEN_REDIS_USERNAME) or, after an upgrade, this version's "
+            "rules: see docs/redis-users.md"
+        ) from error
     except RedisError as error:
         raise StoreError(f"Redis: {error}") from error
 
@@ -86,6 +91,13 @@ def now_ms(redis: Redis) -> int:
     """Redis's own time in milliseconds: the only clock that times in Redis are compared with."""
     seconds, microseconds = redis.time()
     return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def is_recent(noted_ms: object, now: int, within_ms: int) -> bool:
+    """Whether a time that was noted lies in (`now` - `within_ms`, `now`], in ms. What lies ahead, since Redis's clock
+    went back, is not recent: what is due would wait until the clock is there again. Neither is what is no time."""
+    noted = str(noted_ms)
+    return noted.isascii() and noted.isdecimal() and 0 <= now - int(noted) < within_ms
 
 
 def drop_idle_connections(redis: Redis) -> None:

@@ -6,6 +6,7 @@ worker/lua stands for the prefix), and `worker.retention` gives a life to what h
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
 
 MINUTE: Final = 60
@@ -66,6 +67,7 @@ class Key:
         return _expression(self.pattern).fullmatch(name) is not None
 
 
+@cache
 def _expression(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"{(\w+)}", pattern)
     return re.compile(
@@ -292,6 +294,7 @@ TOLD = Key("lw:told:{event}", "string", "there while an event is not published a
 DAMAGED = Key(
     "lw:damaged:{key}", "any", "what was found under a name of ours and was none of ours", "as it was", seconds=7 * DAY
 )
+AGE_CLOCK = Key("lw:clock", "hash", "the time by which things are deleted for their age", "three numbers")
 TRIMMED = Key("lw:trimmed", "hash", "up to which entry acknowledged ones were dropped, by stream", "one a stream")
 
 # What platforms send

@@ -5,11 +5,12 @@ Scripts set most lives themselves. This walks over all keys of ours, some with e
 not think of stays for good.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from redis import Redis
+from redis.client import NEVER_DECODE
 from redis.exceptions import ResponseError
 
 from worker import rediskeys
@@ -31,23 +32,36 @@ def give_lives(redis: Redis, *, most: int = LOOKED_AT) -> int:
     Raises:
         RedisError: Redis failed.
     """
-    cursor, names = redis.scan(int(redis.get(rediskeys.SWEPT.name) or 0), match="lw:*", count=most)
+    cursor, names = _scan(redis, most)
     with unless_full():
         redis.set(rediskeys.SWEPT.name, cursor)
-    found = [(str(name), key) for name in names if (key := key_of(str(name))) is not None and key.seconds]
+    found = [(name, key) for name in names if (key := key_of(name)) is not None and key.seconds]
     _note_ids(redis, [name.removeprefix(key.prefix) for name, key in found if key is rediskeys.INCIDENT])
     watched = _watched(redis, {name.removeprefix(key.prefix) for name, key in found if key.of_stream})
-    return sum(_give_life(redis, name, key, ttl, watched) for name, key, ttl in _with_lives(redis, found))
+    return _give(redis, _with_lives(redis, found), watched)
+
+
+def _scan(redis: Redis, most: int) -> tuple[int, list[str]]:
+    """The next names and where to go on. A name that is no UTF-8 is none of ours; a cursor that is none begins anew."""
+    options = {NEVER_DECODE: True}
+    scan = ("MATCH", "lw:*", "COUNT", most)
+    execute: Callable[..., Any] = redis.execute_command
+    try:
+        cursor, names = execute("SCAN", redis.get(rediskeys.SWEPT.name) or 0, *scan, **options)
+    except (ResponseError, UnicodeDecodeError):
+        cursor, names = execute("SCAN", 0, *scan, **options)
+    return int(cursor), [name.decode(errors="replace") for name in names]
 
 
 def _note_ids(redis: Redis, incident_ids: Iterable[str]) -> None:
     """Incidents that an older version raised are found by the beginning of their id too: else it could stand for
     another."""
-    with unless_full(), redis.pipeline(transaction=False) as pipe:
+    with redis.pipeline(transaction=False) as pipe:
         for incident_id in incident_ids:
             pipe.sadd(ids_key(incident_id), incident_id)
             pipe.expire(ids_key(incident_id), rediskeys.INCIDENT_IDS.seconds)
-        pipe.execute()
+        # Redis may be full, or a set be damaged: it costs a beginning, and no other key its life.
+        pipe.execute(raise_on_error=False)
 
 
 def _with_lives(redis: Redis, found: list[tuple[str, Key]]) -> Iterator[tuple[str, Key, int]]:
@@ -58,15 +72,23 @@ def _with_lives(redis: Redis, found: list[tuple[str, Key]]) -> Iterator[tuple[st
     return ((name, key, int(life)) for (name, key), life in zip(found, lives, strict=True))
 
 
-def _give_life(redis: Redis, name: str, key: Key, ttl: int, watched: AbstractSet[str]) -> bool:
-    if key.of_stream and name.removeprefix(key.prefix) in watched:
-        return ttl != _FOR_EVER and bool(redis.persist(name))
-    if ttl != _FOR_EVER:
-        return False
-    if key in _UNDECIDED:
+def _give(redis: Redis, lives: Iterable[tuple[str, Key, int]], watched: AbstractSet[str]) -> int:
+    """All at once: with `appendfsync always` Redis waits for its disk after each command that comes by itself."""
+    undecided: list[tuple[str, Key]] = []
+    with redis.pipeline(transaction=False) as pipe:
+        for name, key, ttl in lives:
+            if key.of_stream and name.removeprefix(key.prefix) in watched:
+                if ttl != _FOR_EVER:
+                    pipe.persist(name)
+            elif ttl == _FOR_EVER and key in _UNDECIDED:
+                undecided.append((name, key))
+            elif ttl == _FOR_EVER:
+                pipe.expire(name, key.seconds)
+        given = sum(map(bool, pipe.execute()))
+    for name, key in undecided:
         # In one step: an incident may be raised meanwhile.
-        return bool(run_script(redis, "give_life", keys=[name], args=[key.seconds, *_UNDECIDED[key]]))
-    return bool(redis.expire(name, key.seconds))
+        given += int(run_script(redis, "give_life", keys=[name], args=[key.seconds, *_UNDECIDED[key]]))
+    return given
 
 
 _UNDECIDED: Final[dict[Key, tuple[str, ...]]] = {

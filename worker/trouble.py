@@ -4,55 +4,26 @@
     _away.met("redis", "intake is not read: %s", error)     # at each failure
     _away.over("redis", "intake is read again")             # at each success; says something after a failure only
 
-What is not said so is logged at debug.
+What is not said so is logged at debug. Of more names than are remembered each ten minutes' number is logged.
 """
 
 import logging
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakSet
 
 from worker.linelimit import LineLimit
 from worker.logfields import fields
-
-REPEAT_SECONDS: Final = 600.0
-"""Between two lines about a trouble that lasts."""
-
-MOST_TURNS: Final = 3
-"""How often within `REPEAT_SECONDS` the same trouble is logged as new: one that comes and goes each second is not
-logged each second."""
-
-MOST_NAMES: Final = 1_024
-"""Troubles that are remembered, some 400 bytes each: names of streams are hostile and many. The one that was met
-longest ago is forgotten."""
+from worker.troublecourses import REPEAT_SECONDS, Course, Courses
 
 BEGINNINGS_A_MINUTE: Final = 60
 """Of all troubles of one kind: where thousands of streams fail at once, these say so."""
 
 OTHERS_A_MINUTE: Final = 60
 """Likewise of lines that trouble lasts or is over."""
-
-
-@dataclass(kw_only=True)
-class _Course:
-    """Of one trouble."""
-
-    began_at: float
-    logged_at: float
-    met_at: float
-    window_at: float
-    """When the first of `turns` was."""
-    turns: int = 1
-    times: int = 0
-    """Met since it began."""
-    lasts: bool = True
-    said: bool = True
-    """That it began was logged, so its end is."""
 
 
 class Troubles:
@@ -66,7 +37,7 @@ class Troubles:
 
     def forget(self) -> None:
         """Begins anew; a process that was forked from one in trouble has had none yet."""
-        self._courses: OrderedDict[str, _Course] = OrderedDict()
+        self._courses = Courses()
         self._beginnings = LineLimit(BEGINNINGS_A_MINUTE)
         self._others = LineLimit(OTHERS_A_MINUTE)
 
@@ -82,11 +53,12 @@ class Troubles:
             more: fields.
         """
         with _Lock.held:
-            now, course, began = self._clock(), self._courses.get(name), False
-            if course is None or not course.lasts or now - course.met_at >= REPEAT_SECONDS:
-                began, course = True, self._begin(name, course, now)
-            self._courses.move_to_end(name)
-            course.times, course.met_at = course.times + 1, now
+            now = self._clock()
+            met = self._courses.met(name, now)
+            beyond = self._courses.beyond.ended(now) if met is None else 0
+            course, began = met or (Course(began_at=now, logged_at=now, met_at=now, window_at=now, times=1), True)
+            if met is None:
+                course.said = self._courses.beyond.add(name, now) and not beyond
             left_out = self._beginnings.next(now) if began and course.said else 0
             if left_out is None:
                 course.said, left_out = False, 0
@@ -96,7 +68,10 @@ class Troubles:
             times, lasted_seconds = course.times, now - course.began_at
             others = self._others.next(now) if told and (not began or times > 1) else 0
             told = told and others is not None
-        if not told:
+        if beyond:
+            text, args = f"{text} (one of about %d more in trouble, not all of which are logged)", (*args, beyond)
+            self._log.log(level, text, *args, extra=fields(trouble="more", names=beyond, **more))
+        elif not told:
             self._log.debug(text, *args, extra=fields(**more))
         elif not began or times > 1:
             text, args = _with_left_out(text, args, others)
@@ -116,10 +91,9 @@ class Troubles:
         if name not in self._courses:
             return
         with _Lock.held:
-            course = self._courses.get(name)
-            if course is None or not course.lasts:
+            course = self._courses.over(name)
+            if course is None:
                 return
-            course.lasts = False
             now = self._clock()
             said, times, lasted_seconds = course.said, course.times, now - course.began_at
             others = self._others.next(now) if said else None
@@ -131,19 +105,6 @@ class Troubles:
                 *(*args, lasted_seconds, _counted(times)),
                 extra=fields(trouble="over", lasts_seconds=round(lasted_seconds), times=times, **more),
             )
-
-    def _begin(self, name: str, before: _Course | None, now: float) -> _Course:
-        if before is None:
-            course = self._courses[name] = _Course(began_at=now, logged_at=now, met_at=now, window_at=now)
-            while len(self._courses) > MOST_NAMES:
-                self._courses.popitem(last=False)
-            return course
-        if now - before.window_at >= REPEAT_SECONDS:
-            before.window_at, before.turns = now, 0
-        before.turns += 1
-        before.began_at, before.times, before.lasts = now, 0, True
-        before.said = before.turns <= MOST_TURNS
-        return before
 
 
 def _with_left_out(text: str, args: tuple[object, ...], left_out: int | None) -> tuple[str, tuple[object, ...]]:

@@ -4,7 +4,7 @@ corrected, so that what else is wrong with a condition is told at once."""
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from config.conditions.mistakes import ConditionError, without_texts
 
@@ -46,6 +46,12 @@ _FOUND: Final = re.compile(
     r"|===|!==|:=|<>|=>|=<|(?<![=!<>:])=(?!=)|(?<!&)&(?!&)|(?<!\|)\|(?!\|)|[≥≤≠−–]",
     re.IGNORECASE,
 )
+_COMPARING: Final = re.compile(
+    r"(?<![\w.])(?:not\s+in|in|is\s+not|is)(?!\w)|[=!<>:]*[=<>][=!<>]*|[≥≤≠]|[()\[\]{}]", re.IGNORECASE
+)
+"""What compares, by us or by others, and brackets."""
+_BETWEEN: Final = re.compile(r"[()\[\]{},?]|:(?!=)|&+|\|+|(?<![\w.])(?:and|or)(?!\w)", re.IGNORECASE)
+"""What stands between conditions, and brackets around them."""
 _TYPOGRAPHIC: Final = re.compile("[“”„‟«»‘’‚]")
 
 
@@ -68,27 +74,96 @@ class Corrected:
 def corrected(text: str) -> Corrected | None:
     """None: nothing of the kind is in it."""
     plain, mistakes = _with_plain_quotes(text)
-    parts: list[str] = []
-    origins: list[int] = []
-    at = 0
-    for found in _FOUND.finditer(without_texts(plain)):
+    bare = without_texts(plain)
+    edits: list[_Edit] = []
+    for found in _FOUND.finditer(bare):
         written, meant = found[0], _meant(found[0])
         if meant == written:
             continue
-        told = f"`!(x in y)`, not `x {_NOT_IN} y`" if meant == "in" else f"`{meant}`, not `{' '.join(written.split())}`"
+        told = f"`{meant}`, not `{' '.join(written.split())}`"
+        edit = _Edit(found.start(), found.end(), meant)
+        if meant == "in":
+            told = f"`!(x in y)`, not `x {_NOT_IN} y`"
+            edits += _negated(bare, _begin(bare, found.start()), edit)
+        elif meant == "!" and (compared := _compared(bare, found.end())):
+            told = f"`!(x {compared} y)`, not `not x {compared} y`"
+            edits += _negated(bare, found.start(), edit._replace(text=""))
+        else:
+            edits.append(edit)
         mistakes.append(ConditionError(f"CEL writes {told}", found.start()))
-        parts += [plain[at : found.start()], meant]
-        origins += [*range(at, found.start()), *[found.start()] * len(meant)]
-        at = found.end()
-    if not mistakes:
-        return None
+    return _edited(plain, edits, mistakes) if mistakes else None
+
+
+class _Edit(NamedTuple):
+    """`text` in the place of what is in [start, end)."""
+
+    start: int
+    end: int
+    text: str
+
+
+def _edited(plain: str, edits: list[_Edit], mistakes: list[ConditionError]) -> Corrected:
+    parts: list[str] = []
+    origins: list[int] = []
+    at = 0
+    for start, end, text in sorted(edits, key=lambda edit: edit[:2]):  # what is put in before what is replaced
+        parts += [plain[at:start], text]
+        origins += [*range(at, start), *[start] * len(text)]
+        at = end
     parts.append(plain[at:])
     return Corrected(text="".join(parts), mistakes=tuple(mistakes), origins=(*origins, *range(at, len(plain) + 1)))
 
 
+def _negated(bare: str, begin: int, edit: _Edit) -> list[_Edit]:
+    """The edit, and `!(…)` around the comparison that it is of. Where nothing follows there is none."""
+    end = _end(bare, edit.end)
+    if not bare[edit.end : end].strip():
+        return [edit]
+    return [_Edit(begin, begin, "!("), edit, _Edit(end, end, ")")]
+
+
+def _compared(bare: str, start: int) -> str | None:
+    """The first operator by which what begins at `start` compares: `not` is of all that, and `!` of its first value."""
+    end, depth = _end(bare, start), 0
+    for found in _COMPARING.finditer(bare, start, end):
+        if found[0] in "([{":
+            depth += 1
+        elif found[0] in ")]}":
+            depth -= 1
+        elif not depth:
+            return _meant(found[0])
+    return None
+
+
+def _begin(bare: str, at: int) -> int:
+    """Where the condition begins that `at` is in."""
+    begins = [0]
+    for found in _BETWEEN.finditer(bare, 0, at):
+        if found[0] in "([{":
+            begins.append(found.end())
+        elif found[0] in ")]}":
+            del begins[max(1, len(begins) - 1) :]
+        else:
+            begins[-1] = found.end()
+    return begins[-1]
+
+
+def _end(bare: str, at: int) -> int:
+    """Where the condition ends that `at` is in."""
+    depth = 0
+    for found in _BETWEEN.finditer(bare, at):
+        if found[0] in "([{":
+            depth += 1
+        elif not depth:
+            return found.start()
+        elif found[0] in ")]}":
+            depth -= 1
+    return len(bare)
+
+
 def _meant(written: str) -> str:
     word = " ".join(written.lower().split())
-    return "in" if word == _NOT_IN else _WORDS.get(word) or _SIGNS[written]
+    return "in" if word == _NOT_IN else _WORDS.get(word) or _SIGNS.get(written, word)
 
 
 def _with_plain_quotes(text: str) -> tuple[str, list[ConditionError]]:

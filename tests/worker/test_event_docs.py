@@ -4,11 +4,14 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
+from redis_between import Command, Send, redis_between
 from scene import Scene
 
 from config.eventdocs import with_tables
@@ -19,6 +22,7 @@ from worker.streams.registration import register
 from worker.streams.registry import unwatch, watch
 
 TEXT = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
+README = (Path(__file__).parents[2] / "README.md").read_text()
 (READER,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 STREAMS = ("lw:escalations:critical", "lw:decisions", STREAM_EVENTS)
 
@@ -153,6 +157,67 @@ def test_reader_goes_on_after_bad_entries(reader: Reader, scene: Scene, capsys: 
     assert reader.read(idle_ms=0) == []
 
 
+def test_readers_outlast_a_quiet_stream(reader: Reader, redis_url: str) -> None:
+    """A platform's reader would end with a traceback after five quiet seconds, and miss what comes then."""
+    client = reader.names["connect"](redis_url)
+    block_seconds = signature(reader.names["read"]).parameters["block_ms"].default / 1000
+    assert client.get_connection_kwargs()["socket_timeout"] > block_seconds
+    client.close()
+    (short,) = [text for text in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if "xreadgroup" in text]
+    (timeout,) = re.findall(r"socket_timeout=(\d+)", short)
+    (block_ms,) = re.findall(r"block=(\d+)", short)
+    assert int(timeout) > int(block_ms) / 1000
+
+
+def test_reader_sets_apart_what_it_never_handles(
+    reader: Reader, scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An entry that cannot be handled would be tried for ever; or be acknowledged, and nobody could look at it."""
+    reader.names["MOST_DELIVERIES"] = 3
+    scene.redis.xadd("lw:decisions", {"event": "{secret"})
+    for _ in range(3):
+        assert reader.read(idle_ms=0) == []
+        assert scene.redis.xpending("lw:decisions", "mine")["pending"] == 1
+    reader.read(idle_ms=0)
+    assert scene.redis.xpending("lw:decisions", "mine")["pending"] == 0
+    ((name, fields),) = reader.db.execute("SELECT stream, fields FROM set_apart").fetchall()
+    assert (name, json.loads(fields)) == ("lw:decisions", {"event": "{secret"})
+    said = capsys.readouterr().err
+    assert [line.rpartition(": ")[2] for line in said.splitlines()] == ["JSONDecodeError"] * 3 + ["set apart"]
+    assert "secret" not in said
+
+
+def test_an_entry_that_ends_its_reader_is_set_apart_alone(reader: Reader, scene: Scene) -> None:
+    """One entry that ends every process which takes it would have those around it set apart, too, without a try."""
+    reader.names["MOST_DELIVERIES"] = 3
+    happen(scene)
+    acted: list[str] = []
+
+    def act(line: str) -> None:
+        if "closed" in line:
+            raise SystemExit
+        acted.append(line)
+
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            reader.names["read"](scene.redis, reader.db, "mine", "one", STREAMS, act, block_ms=1, idle_ms=0)
+    reader.names["read"](scene.redis, reader.db, "mine", "one", STREAMS, act, block_ms=1, idle_ms=0)
+    assert len(reader.db.execute("SELECT 1 FROM set_apart").fetchall()) == 1
+    assert sorted(acted) == sorted(HAPPENED - {"[drill] cam-1: closed: csea_suspected"})
+
+
+def test_entries_that_cannot_be_handled_hide_none_behind_them(reader: Reader, scene: Scene) -> None:
+    """What a reader that died had taken would never be handled behind a hundred entries that nobody can handle."""
+    happen(scene)
+    for name in STREAMS:
+        good = [fields for _, fields in scene.redis.xrange(name)]
+        scene.redis.xtrim(name, maxlen=0, approximate=False)
+        for fields in ({"event": "{"},) * 150 + tuple(good):
+            scene.redis.xadd(name, fields)
+        scene.redis.xreadgroup("mine", "dead", {name: ">"})
+    assert sorted(reader.read(idle_ms=0)) == sorted(HAPPENED)
+
+
 def test_reader_runs_as_a_program(scene: Scene, redis_url: str, tmp_path: Path) -> None:
     """Whoever copies it would copy a program that does not start, or that forgets with its end what it has handled."""
     (tmp_path / "read_events.py").write_text(READER)
@@ -172,3 +237,35 @@ def test_reader_runs_as_a_program(scene: Scene, redis_url: str, tmp_path: Path) 
             scene.redis.xadd(name, fields)
     scene.raise_incident("cam-9")
     assert lines(1) == ["cam-9: critical: known (segment unknown)"]
+
+
+def test_reader_goes_on_when_redis_comes_back(scene: Scene, redis_url: str, tmp_path: Path) -> None:
+    """A platform's reader would end with each restart of Redis, and read no decision until somebody noticed."""
+    (tmp_path / "read_events.py").write_text(READER)
+    away = threading.Event()
+
+    def between(_command: Command, send: Send) -> bytes | None:
+        return None if away.is_set() else send()
+
+    with (
+        redis_between(redis_url, between) as url,
+        subprocess.Popen(
+            [sys.executable, "read_events.py", url, "mine", "one", *STREAMS],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as program,
+    ):
+        assert program.stdout is not None
+        assert program.stderr is not None
+        try:
+            scene.raise_incident("cam-8")
+            assert program.stdout.readline() == "cam-8: critical: known (segment unknown)\n"
+            away.set()
+            scene.raise_incident("cam-9")
+            assert program.stderr.readline() == "Redis: ConnectionError\n"
+            away.clear()
+            assert program.stdout.readline() == "cam-9: critical: known (segment unknown)\n"
+        finally:
+            program.terminate()

@@ -12,10 +12,12 @@ from scene import Scene
 from config.facts import Severity
 from config.policy import Policy
 from worker.decisions import decide
-from worker.eventlog import FIRST_MS, LOGGED, log_published
+from worker.errors import StoreError
+from worker.eventlog import FIRST_MS, LOGGED, STREAMS, log_published
 from worker.logfields import all_fields
 from worker.operations import OPERATIONS, tell_operators
 from worker.policy.breaker import MODEL_STUCK
+from worker.queue.keys import DECISIONS
 from worker.streams.registration import register
 from worker.streams.registry import unwatch, watch
 from worker.upkeep import look_after, look_after_full
@@ -150,6 +152,39 @@ def test_what_others_put_on_a_stream_stops_nothing(redis: Redis, scene: Scene, l
     assert [said for said, _ in logged()] == ["incident raised"]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [("SET", OPERATIONS, "x"), ("SET", DECISIONS, "x")],
+    ids=repr,
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_damaged_stream_does_not_silence_the_others(
+    redis: Redis, scene: Scene, caplog: pytest.LogCaptureFixture, damage: tuple[str, ...], first: bool
+) -> None:
+    """No incident would be logged any more."""
+    caplog.set_level(logging.INFO)
+    if not first:
+        log_published(redis)
+    scene.raise_incident("cam-1")
+    redis.xadd(OPERATIONS, {"event": ""})
+    redis.delete(damage[1])
+    redis.execute_command(*damage)
+    with pytest.raises(StoreError):
+        log_published(redis)
+    assert "incident raised" in [record.getMessage() for record in caplog.records]
+
+
+def test_a_damaged_position_silences_no_stream(redis: Redis, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """No event of that stream would be logged any more."""
+    caplog.set_level(logging.INFO)
+    log_published(redis)
+    for key in STREAMS:
+        redis.hset(LOGGED, key, "x")
+    scene.raise_incident("cam-1")
+    log_published(redis)
+    assert "incident raised" in [record.getMessage() for record in caplog.records]
+
+
 def test_a_deployment_begins_with_what_is_new(redis: Redis, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     """With its first start a new version would log a month of incidents, or none of those that come at once."""
     scene.raise_incident("cam-1")
@@ -188,3 +223,27 @@ def test_a_clock_that_was_ahead_does_not_silence_the_log(
     caplog.clear()
     log_published(redis)
     assert "published to operators: test" in [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_position_beyond_its_stream_does_not_silence_the_log(redis: Redis, logged: Logged, is_there: bool) -> None:
+    """An older version noted the time of a clock that was ahead, or the stream is new: the log would be silent."""
+    if is_there:
+        redis.xadd(OPERATIONS, {"event": "{}"})
+    redis.hset(LOGGED, OPERATIONS, "4000000000000-0")
+    assert logged() == []
+    event = {"type": "livewarden.operations.test.v1", "data": {"name": "x"}}
+    for _ in range(2):
+        redis.xadd(OPERATIONS, {"event": json.dumps(event)})
+        assert [said for said, _ in logged()] == ["published to operators: test"]
+
+
+def test_a_request_to_interrupt_is_logged_once(scene: Scene, logged: Logged) -> None:
+    """Whoever asks at night why a stream was cut off would find no trace of it."""
+    scene.settle("cam-1", scene.hits([1_000, 2_000], lists=["stop"]))
+    found = dict(logged())
+    asked, raised = found["interruption of a stream requested"], found["incident raised"]
+    assert {name: asked[name] for name in ("incident_id", "stream_id", "rule", "severity", "purpose")} == {
+        name: raised[name] for name in ("incident_id", "stream_id", "rule", "severity", "purpose")
+    }
+    assert logged() == []

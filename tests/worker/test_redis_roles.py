@@ -290,6 +290,21 @@ def test_doctor_tells_a_wrong_user_or_password_from_a_redis_that_is_away(
     assert "LIVEWARDEN_REDIS_PASSWORD_FILE" in found["advice"]
 
 
+@pytest.mark.parametrize(
+    ("role", "command"),
+    [("moderator", ("streams", "list")), ("moderator", ("bank", "list")), ("platform", ("queue", "list"))],
+)
+def test_a_command_of_another_role_says_what_it_needs(
+    server: ServerWithUsers, role: str, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A moderator would read of keys and pipelines, and not learn that somebody else may do this."""
+    ran = livewarden(*command, environment=server.environment(role) | {"HOME": str(tmp_path)})
+    assert ran.status == 2
+    assert ran.message.startswith("Redis: ")
+    assert "LIVEWARDEN_REDIS_USERNAME" in ran.message
+    assert "docs/redis-users.md" in ran.message
+
+
 def test_nobody_comes_in_without_a_name_and_its_password(server: ServerWithUsers) -> None:
     """Whoever reaches the port would be a worker."""
     with server.client(None) as nobody, pytest.raises(AuthenticationError):

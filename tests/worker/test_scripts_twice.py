@@ -14,6 +14,7 @@ from scene import Scene
 from config.policy import load_policy
 from models.bank.delta import Change, ChangeOp
 from models.bank.entries import Entry, HashKind
+from worker.ageclock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.bank.changelog import append
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.people import forget_past
@@ -41,7 +42,7 @@ from worker.polling.timeline import advance
 from worker.presence import Presence, Role, give_sign, present
 from worker.queue import leases
 from worker.queue.keys import incident_key, incidents_key
-from worker.queue.taking import take
+from worker.queue.taking import anything_free, take
 from worker.queue.trimming import TRIMMED
 from worker.redisdb import connect, now_ms, once_key, run_script, with_names
 from worker.retention import give_lives
@@ -67,7 +68,7 @@ flood: {streams: 2, within_seconds: 600}
 rules:
   - {name: known, when: 'matched("known")', severity: critical}
 """
-CHANGES_NOTHING = {"read_in_order"}
+CHANGES_NOTHING = {"anything_free", "read_in_order"}
 ONLY_EXPIRY = {"give_life", "lease_renew"}
 CLOCK_IN_ANSWER = {"intake_claim": 1}
 """Place in the answer at which Redis's time is, for the eyes of whoever asks."""
@@ -120,6 +121,12 @@ class Stage:
     def bank_forget(self) -> None:
         self.redis.hset(PROPOSED, "entry", json.dumps({"at_ms": 1}))
         assert forget_past(self.redis) == 1
+
+    def age_clock(self) -> None:
+        first = age_ms(self.redis)
+        self.redis.hset(AGE_CLOCK, "counts_ms", first - AHEAD_MS - 60_000)
+        for _ in range(2):
+            assert age_ms(self.redis) == first - AHEAD_MS - 60_000
 
     def drop_acknowledged(self) -> None:
         for _ in range(3):
@@ -272,6 +279,10 @@ class Stage:
     def take(self) -> None:
         self.settle()
         assert take(self.redis, "mo") is not None
+
+    def anything_free(self) -> None:
+        self.settle()
+        assert anything_free(self.redis)
 
     def decide(self) -> None:
         self.settle()

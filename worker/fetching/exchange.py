@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Literal, Self
@@ -38,6 +39,7 @@ _KEEP_ALIVE_SECONDS = 15.0
 """Above the longest poll delay, so that a stream's playlist keeps its connection."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_STATUSES = frozenset(HTTPStatus)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 _NUMBER = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")
 """A host that a resolver may take for an IPv4 address (WHATWG URL, "ends in a number"): 2130706433, 127.1 and 0x7f.1
@@ -219,7 +221,9 @@ async def _read(
     shown = without_query(url)
     status = response.status
     if status != 200 and (status != 206 or byte_range is None):
-        raise FetchError(f"{shown}: expected status 200, the origin answered {status}", f"http_{status}")
+        # Reasons are fields of ledgers and of each day's totals: a thousand of an origin's own would bury the others.
+        known = f"{status}" if status in _STATUSES else f"{status // 100}xx"
+        raise FetchError(f"{shown}: expected status 200, the origin answered {status}", f"http_{known}")
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     length_bytes = response.content_length if encoding == "identity" else None
     if method == "HEAD":

@@ -42,6 +42,14 @@ class Call:
     kwargs: Mapping[str, Any]
 
 
+class UnmadeCallError(IntakeError):
+    """A call that is understood and not made, for the way in which it was sent."""
+
+    def __init__(self, error: IntakeError, call: Call) -> None:
+        super().__init__(error.text, error.reason)
+        self.call = call
+
+
 def parse(message: bytes, *, now_ms: int) -> Call:
     """The call that a message asks for.
 
@@ -49,6 +57,7 @@ def parse(message: bytes, *, now_ms: int) -> Call:
         now_ms: the time by which a message may be too late, in milliseconds since 1970.
 
     Raises:
+        UnmadeCallError: the call is one of ours, and may not be made as it was sent.
         IntakeError: with the reason; the text quotes nothing of the message but what it says of itself.
     """
     outer = _object("the message", _loads("the message", message))
@@ -67,12 +76,20 @@ def parse(message: bytes, *, now_ms: int) -> Call:
     task = told.get("task")
     if task not in TASKS:
         raise IntakeError(f"task: expected one of {', '.join(TASKS)}", "unknown_task")
+    call = Call(task=task, args=args, kwargs=kwargs)
+    try:
+        _check_sending(told, more, now_ms)
+    except IntakeError as error:
+        raise UnmadeCallError(error, call) from None
+    return call
+
+
+def _check_sending(told: Mapping[str, Any], more: Mapping[str, Any], now_ms: int) -> None:
     if told.get("eta") is not None:
         raise IntakeError("eta: expected none: send without `eta` and `countdown`", "delayed")
     if any(more.get(name) for name in _MORE_WORK):
         raise IntakeError(f"{', '.join(_MORE_WORK)}: expected none: send each call by itself", "workflow")
     _check_expiry(told.get("expires"), now_ms)
-    return Call(task=task, args=args, kwargs=kwargs)
 
 
 def _loads(name: str, data: bytes) -> Any:

@@ -18,7 +18,7 @@ from worker.errors import IntakeError, StoreError
 from worker.exceptionplace import place_of
 from worker.intake.batches import Batch, claim, done, give_back, length_if_too_long
 from worker.intake.calls import Receiver, make
-from worker.intake.envelope import MAX_MESSAGE_BYTES, Call, parse
+from worker.intake.envelope import MAX_MESSAGE_BYTES, Call, UnmadeCallError, parse
 from worker.intake.refusals import Refused, publish, refuse, refused_watch
 from worker.linelimit import LineLimit
 from worker.logfields import fields
@@ -140,6 +140,8 @@ class Reader:
                 raise IntakeError(f"{size_bytes} bytes: expected at most {MAX_MESSAGE_BYTES}", "too_large")
             call = parse(message, now_ms=batch.taken_ms)
             make(call, Receiver(redis=self._redis, settings=self._settings, token=token))
+        except UnmadeCallError as error:
+            refused[token] = self._refused(batch, token, message, error, size_bytes, error.call)
         except IntakeError as error:
             refused[token] = self._refused(batch, token, message, error, size_bytes, call)
         except Exception as error:

@@ -9,6 +9,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
+from worker.ageclock import age_ms
 from worker.bank.folder import FolderLists
 from worker.bank.follower import Follower
 from worker.bank.keys import FILES
@@ -71,5 +72,5 @@ def look_back_for_files(redis: Redis, store: ObjectStore, folder: FolderLists, *
             if redis.zscore(FILES, seen) is None:
                 enqueued += enqueue(redis, store, name, entries)
             redis.zadd(FILES, {seen: now})
-        redis.zremrangebyscore(FILES, "-inf", now - round(hours * 3_600_000))
+        redis.zremrangebyscore(FILES, "-inf", age_ms(redis) - round(hours * 3_600_000))
     return enqueued

@@ -19,6 +19,7 @@ from config.errors import LivewardenError
 from config.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import Change
+from worker.ageclock import age_ms
 from worker.bank.follower import BankSource
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import Lease, leased
@@ -156,7 +157,7 @@ def search(looking: Lookback, lease: Lease, job: Job, changes: Sequence[Change])
         return
     lease.check()
     finish(looking.redis, job)
-    oldest_ms = now_ms(looking.redis) - round(looking.hours * 3_600_000) - TOLD_SPARE_MS
+    oldest_ms = age_ms(looking.redis) - round(looking.hours * 3_600_000) - TOLD_SPARE_MS
     looking.redis.zremrangebyscore(TOLD, "-inf", oldest_ms)
 
 

@@ -2,17 +2,17 @@
 --@once
 -- Runs where Redis is full too (allow-oom): it frees.
 -- Drops fields whose time is over. What cannot be read stays: it is logged by whoever reads it.
--- KEYS: hashes of JSON records. ARGV: for each the record's field with a time in ms, and how long after it the record stays.
+-- KEYS: hashes of JSON records. ARGV: the time in ms, then for each the record's field with a time in ms, and how long after
+--   it the record stays.
 -- Returns how many were dropped.
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_ms = tonumber(ARGV[1])
 local dropped = 0
 for place, key in ipairs(KEYS) do
   local all = redis.call('HGETALL', key)
   for i = 1, #all, 2 do
     local ok, record = pcall(cjson.decode, all[i + 1])
-    local at_ms = ok and type(record) == 'table' and tonumber(record[ARGV[2 * place - 1]])
-    if at_ms and at_ms + ARGV[2 * place] < now_ms then
+    local at_ms = ok and type(record) == 'table' and tonumber(record[ARGV[2 * place]])
+    if at_ms and at_ms + ARGV[2 * place + 1] < now_ms then
       dropped = dropped + redis.call('HDEL', key, all[i])
     end
   end

@@ -58,6 +58,16 @@ local function lease_within(key, field, now_ms, longest_ms)
   return until_ms
 end
 
+-- Whether an incident has something to show; what is damaged is passed over, and `queue list` shows it.
+local function readable(incident)
+  local event = redis.pcall('HGET', incident, 'event')
+  if type(event) ~= 'string' then
+    return false
+  end
+  local ok, shown = pcall(cjson.decode, event)
+  return ok and type(shown) == 'table'
+end
+
 -- Why an incident is not a person's, as scripts answer; nil: he holds it, or nobody has taken it since he did.
 local function not_held_by(incident, person, now_ms, longest_ms)
   local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder')

@@ -15,7 +15,8 @@ if ARGV[2] == 'streams' and not decided((string.gsub(KEYS[1], ':streams$', '')))
   return 0
 end
 if ARGV[2] == 'states' then
-  for _, text in ipairs(redis.call('HVALS', KEYS[1])) do
+  -- What is no hash holds nothing that is undecided.
+  for _, text in ipairs(redis.pcall('HVALS', KEYS[1])) do
     local ok, state = pcall(cjson.decode, text)
     local open = ok and type(state) == 'table' and state.incident
     if type(open) == 'table' and not decided(KEY.INCIDENT .. tostring(open.incident_id)) then

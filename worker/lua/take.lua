@@ -41,16 +41,6 @@ for i = 4, 6 do
   end
 end
 
--- Whether there is something to show; what is damaged is passed over, and `queue list` shows it.
-local function readable(key)
-  local event = redis.pcall('HGET', key, 'event')
-  if type(event) ~= 'string' then
-    return false
-  end
-  local ok, shown = pcall(cjson.decode, event)
-  return ok and type(shown) == 'table'
-end
-
 -- What he holds; what is his no more goes out of the set.
 local held, is_held = {}, {}
 local noted = redis.pcall('SMEMBERS', KEYS[7])

@@ -31,9 +31,11 @@ LONGEST_LEASE_MS = round(LEASE_SECONDS * 1000)
 MAX_DRAINED = 1000
 """New entries that one take looks at per stream: bounds how long Redis is busy. The rest is looked at by the next."""
 BLOCK_SECONDS = 5.0
-"""How long one XREAD waits. An incident that is given back, or whose lease ends, makes no entry: it is found after at
-most this long."""
+"""How long one XREAD waits."""
 assert BLOCK_SECONDS < ANSWER_SECONDS
+RECHECK_SECONDS = 0.8
+"""How often who waits looks for what makes no entry: an incident that is given back, or whose lease ends. That is to be
+seen within a second. A look writes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,10 @@ def take_or_wait(
     lease_seconds: float = LEASE_SECONDS,
     another: bool = False,
 ) -> Taken | None:
-    """As `take`, but waits up to `wait_seconds` for something to take; Redis wakes it, it does not poll."""
+    """As `take`, but waits up to `wait_seconds` for something to take.
+
+    Redis wakes it for what is published. What is free again it sees after RECHECK_SECONDS at most.
+    """
     deadline = time.monotonic() + wait_seconds
     while True:
         # Read before the take: what is published between the two ends the wait at once.
@@ -155,7 +160,15 @@ def take_or_wait(
         left = deadline - time.monotonic()
         if taken is not None or left <= 0:
             return taken
-        _read(redis, seen, min(left, BLOCK_SECONDS))
+        # A take is a write, and each write goes to the disk: while nothing is free, who waits only reads.
+        while left > 0 and not _read(redis, seen, min(left, RECHECK_SECONDS)) and not anything_free(redis):
+            left = deadline - time.monotonic()
+
+
+def anything_free(redis: Redis) -> bool:
+    """Whether there is an undecided incident that nobody holds."""
+    with store_errors():
+        return bool(run_script(redis, "anything_free", keys=OPEN_KEYS, args=[LONGEST_LEASE_MS]))
 
 
 def follow(redis: Redis, *, from_start: bool) -> Iterator[Entry]:

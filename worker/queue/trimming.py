@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from worker import rediskeys
+from worker.ageclock import age_ms
 from worker.operations import OPERATIONS
 from worker.queue.keys import DECISIONS, ESCALATION_KEYS, GROUP
-from worker.redisdb import now_ms, run_script, store_errors
+from worker.redisdb import run_script, store_errors
+from worker.streampositions import entry_order
 from worker.streams.events import STREAM_EVENTS
 
 KEPT_DAYS: Final = 30
@@ -41,19 +44,14 @@ def trim_bound(groups: Sequence[GroupProgress]) -> str | None:
     """The ID below (<) which every group has acknowledged everything; None if there is no group to say so."""
     if not groups:
         return None
-    return min((_acknowledged_below(group) for group in groups), key=_order)
+    return min((_acknowledged_below(group) for group in groups), key=entry_order)
 
 
 def _acknowledged_below(group: GroupProgress) -> str:
-    if group.oldest_pending_id is not None and _order(group.oldest_pending_id) <= _order(group.last_delivered_id):
+    milliseconds, sequence = entry_order(group.last_delivered_id)
+    if group.oldest_pending_id is not None and entry_order(group.oldest_pending_id) <= (milliseconds, sequence):
         return group.oldest_pending_id
-    milliseconds, sequence = _order(group.last_delivered_id)
     return f"{milliseconds}-{sequence + 1}"
-
-
-def _order(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence or 0)
 
 
 def trim(redis: Redis, *, held_from: Mapping[str, str], full: bool = False) -> int:
@@ -66,24 +64,37 @@ def trim(redis: Redis, *, held_from: Mapping[str, str], full: bool = False) -> i
     Args:
         held_from: by stream, the ID from which on (>=) its entries stay in any case.
         full: Redis has no room.
+
+    Raises:
+        StoreError: Redis failed, or one of them is no stream; the others were trimmed.
     """
-    dropped = 0
+    dropped, failure = 0, None
     with store_errors():
-        oldest = f"{now_ms(redis) - KEPT_DAYS * 24 * 3_600_000}-0"
+        oldest = f"{age_ms(redis) - KEPT_DAYS * 24 * 3_600_000}-0"
         for key in (*ESCALATION_KEYS, DECISIONS, OPERATIONS, STREAM_EVENTS):
-            if not redis.exists(key):
-                continue
-            groups: list[dict[str, Any]] = redis.xinfo_groups(key)
-            lacks_moderators = key in ESCALATION_KEYS and GROUP not in [group["name"] for group in groups]
-            stays = key == STREAM_EVENTS or (key == DECISIONS and not full)
-            bound = None if lacks_moderators or stays else trim_bound([_progress(redis, key, one) for one in groups])
-            bound = max(oldest, bound or oldest, key=_order)
-            held = held_from.get(key, _NO_ENTRY)
-            dropped += int(redis.xtrim(key, minid=min(bound, held, key=_order), approximate=False))
-            if key in ESCALATION_KEYS and not lacks_moderators:
-                args: list[str | int] = [held, LOOKED_AT_TO_DROP]
-                dropped += int(run_script(redis, "drop_acknowledged", keys=[key, TRIMMED], args=args))
-        dropped += int(redis.xtrim(OPERATIONS, maxlen=MAX_OPERATIONS, approximate=False))
+            try:
+                dropped += _trim(redis, key, oldest=oldest, held=held_from.get(key, _NO_ENTRY), full=full)
+            except ResponseError as error:  # what is no stream must not keep the others from being trimmed
+                failure = error
+        if failure is not None:
+            raise failure
+    return dropped
+
+
+def _trim(redis: Redis, key: str, *, oldest: str, held: str, full: bool) -> int:
+    if not redis.exists(key):
+        return 0
+    groups: list[dict[str, Any]] = redis.xinfo_groups(key)
+    lacks_moderators = key in ESCALATION_KEYS and GROUP not in [group["name"] for group in groups]
+    stays = key == STREAM_EVENTS or (key == DECISIONS and not full)
+    bound = None if lacks_moderators or stays else trim_bound([_progress(redis, key, one) for one in groups])
+    bound = max(oldest, bound or oldest, key=entry_order)
+    dropped = int(redis.xtrim(key, minid=min(bound, held, key=entry_order), approximate=False))
+    if key in ESCALATION_KEYS and not lacks_moderators:
+        args: list[str | int] = [held, LOOKED_AT_TO_DROP]
+        dropped += int(run_script(redis, "drop_acknowledged", keys=[key, TRIMMED], args=args))
+    if key == OPERATIONS:
+        dropped += int(redis.xtrim(key, maxlen=MAX_OPERATIONS, approximate=False))
     return dropped
 
 

@@ -18,6 +18,7 @@ MAX_EVENTS: Final = 20_000
 """The oldest go: some 12 MB, so that a platform that sends the same mistake in a loop does not fill Redis."""
 
 _REFUSABLE: Final = frozenset({"stream_id", "url", "metadata", "purpose", "audience", "risk_prior"})
+_REASONS: Final = frozenset({"arguments", "internal", "refused"})
 _GIVEN_CHARACTERS: Final = 80
 _PROBLEM_CHARACTERS: Final = 300
 
@@ -47,13 +48,15 @@ def refused_event(
     Args:
         stream_id: as it was sent, if it can be one.
         given: what was sent for it otherwise, on one line and without secrets; cut here.
-        reason: `arguments`, `internal`, or `refused` by the registry, whose `problem` begins with the argument's name.
+        reason: `arguments`, `internal`, or `refused` by the registry, whose `problem` begins with the argument's name;
+            any other, for the way in which it was sent, is published as `refused`.
         token: names the message.
 
     Raises:
         SchemaError: it does not fit its schema.
     """
     field = problem.partition(":")[0]
+    reason = reason if reason in _REASONS else "refused"
     data = {
         "stream_id": stream_id,
         "given": "" if stream_id is not None else given[:_GIVEN_CHARACTERS],

@@ -11,6 +11,7 @@ A hash a day, which scripts add to (`add_today` in worker/lua/common.lua), of `<
     live revised RULE SEVERITY FROM TO   decisions that were changed; `revised-list` likewise
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Self
 
 from redis import Redis
+from redis.client import NEVER_DECODE
 
 from worker import rediskeys
 from worker.redisdb import now_ms, store_errors
@@ -26,6 +28,7 @@ from worker.streams.coverage import KINDS
 KEPT_DAYS = rediskeys.DAY_TOTALS.seconds // rediskeys.DAY
 
 _EPOCH = date(1970, 1, 1)
+_COUNT = re.compile(r"-?[0-9]{1,19}")
 COUNTED: Mapping[str, tuple[str, ...]] = {
     "raised": ("rule", "severity"),
     "raised-list": ("list", "severity"),
@@ -93,19 +96,21 @@ def totals(redis: Redis, *, days: int) -> Iterator[DayTotals]:
         today = datetime.fromtimestamp(now_ms(redis) / 1000, UTC).date()
         for ago in range(days):
             day = today - timedelta(days=ago)
-            record = redis.hgetall(rediskeys.DAY_TOTALS.of(str((day - _EPOCH).days)))
+            key = rediskeys.DAY_TOTALS.of(str((day - _EPOCH).days))
+            record = redis.execute_command("HGETALL", key, **{NEVER_DECODE: True})  # type: ignore[no-untyped-call]
             for purpose in ("live", "drill", "canary"):
                 fields = _fields(record, f"{purpose} ")
                 if fields:
                     yield DayTotals.of(day, purpose, fields)
 
 
-def _fields(record: Mapping[Any, Any], prefix: str) -> Counter[str]:
-    named = {str(name): str(value) for name, value in record.items()}
+def _fields(record: Mapping[bytes, bytes], prefix: str) -> Counter[str]:
+    """What is no text, or no number that Redis counts with, is none of ours: moderators may write to this hash."""
+    named = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in record.items()}
     return Counter(
         {
             name.removeprefix(prefix): int(value)
             for name, value in named.items()
-            if name.startswith(prefix) and value.removeprefix("-").isdecimal()
+            if name.startswith(prefix) and _COUNT.fullmatch(value)
         }
     )

@@ -17,10 +17,11 @@ import pyarrow as pa
 from redis import Redis
 
 from worker import rediskeys
+from worker.ageclock import age_ms
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import Lease, leased
 from worker.objectstore import UNFINISHED, ObjectStore
-from worker.redisdb import now_ms, store_errors
+from worker.redisdb import is_recent, now_ms, store_errors
 from worker.trouble import Troubles
 from worker.verdictlog.damaged import DAMAGED, look_again, noting, tell_damaged
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
@@ -66,7 +67,7 @@ def is_due(redis: Redis) -> bool:
     """Whether it is time again, and nobody is at it."""
     with store_errors():
         held, kept = redis.exists(LEASE), redis.get(KEPT)
-        return not held and (kept is None or now_ms(redis) - int(kept) >= KEEP_EVERY_MS)
+        return not held and not is_recent(kept, now_ms(redis), KEEP_EVERY_MS)
 
 
 def keep_log(
@@ -89,15 +90,15 @@ def keep_log(
             if lease is None:
                 return False
             with store_errors():
-                now, left_out = now_ms(redis), noting(redis)
+                now, aged, left_out = now_ms(redis), age_ms(redis), noting(redis)
                 half = (monotonic() + until) / 2
-                purged = purge(store, now_ms=now, hours=hours, until=half, left_out=left_out)
+                purged = purge(store, now_ms=aged, hours=hours, until=half, left_out=left_out)
                 half = (monotonic() + until) / 2
                 look_again(redis, _listing(store), partial(_is_damaged, store), when_whole, until=half)
                 damaged = frozenset(map(str, redis.hkeys(DAMAGED)))
-                oldest = now - round(hours * HOUR_MS)
+                oldest = aged - round(hours * HOUR_MS)
                 if not merge(
-                    store, lease, now_ms=now, until=until, left_out=left_out, skipped=damaged, oldest_ms=oldest
+                    store, lease, now_ms=aged, until=until, left_out=left_out, skipped=damaged, oldest_ms=oldest
                 ):
                     return True
                 tell_damaged(redis, deployment=deployment)

@@ -15,12 +15,14 @@ import pyarrow as pa
 from redis import Redis
 
 from worker import rediskeys
+from worker.ageclock import age_ms
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lease import leased
 from worker.objectstore import ObjectStore
 from worker.operations import OPERATIONS
 from worker.queue.keys import DECISIONS, ESCALATION_KEYS
-from worker.redisdb import now_ms, run_script, store_errors
+from worker.redisdb import is_recent, now_ms, run_script, store_errors
+from worker.streampositions import beyond_the_end, entry_order
 from worker.trouble import Troubles
 from worker.verdictlog.filewriting import write_table
 from worker.verdictlog.outcomerows import outcome_row
@@ -52,27 +54,34 @@ def is_due(redis: Redis) -> bool:
         with redis.pipeline(transaction=False) as pipe:
             pipe.exists(LEASE)
             pipe.get(RECORDED)
-            pipe.hgetall(POSITION)
             pipe.time()
-            held, recorded, position, (seconds, _) = pipe.execute()
-        if held or (recorded is not None and int(seconds) * 1000 - int(recorded) < RECORD_EVERY_MS):
+            held, recorded, (seconds, microseconds) = pipe.execute()
+        if held or is_recent(recorded, int(seconds) * 1000 + int(microseconds) // 1000, RECORD_EVERY_MS):
             return False
-        after: dict[Any, Any] = {key: position.get(key, "0-0") for key in STREAMS}
+        after: dict[Any, Any] = dict(_positions(redis))
         return bool(redis.xread(after, count=1))
 
 
 def unrecorded_from(redis: Redis) -> dict[str, str]:
     """For each stream, the id from which on its entries must stay: they are not copied yet, and not too old."""
     with store_errors():
-        position = redis.hgetall(POSITION)
-        oldest = (now_ms(redis) - HELD_MS, 0)
-    held = {key: max(oldest, _next(str(position.get(key, "0-0")))) for key in STREAMS}
+        positions = _positions(redis)
+        oldest = (age_ms(redis) - HELD_MS, 0)
+    held = {key: max(oldest, _next(position)) for key, position in positions.items()}
     return {key: f"{milliseconds}-{sequence}" for key, (milliseconds, sequence) in held.items()}
 
 
+def _positions(redis: Redis) -> dict[str, str]:
+    """Of each stream the last entry that is copied. One that lies beyond its stream begins anew: it may be copied
+    twice."""
+    found = {str(key): str(position) for key, position in redis.hgetall(POSITION).items()}
+    lost = beyond_the_end(redis, found)
+    return {key: "0-0" if key in lost else found.get(key, "0-0") for key in STREAMS}
+
+
 def _next(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence or 0) + 1
+    milliseconds, sequence = entry_order(entry_id)
+    return milliseconds, sequence + 1
 
 
 def record_outcomes(redis: Redis, store: ObjectStore, *, seconds: float = SLICE_SECONDS) -> bool:
@@ -105,10 +114,10 @@ def record_outcomes(redis: Redis, store: ObjectStore, *, seconds: float = SLICE_
 def _copy(redis: Redis, store: ObjectStore) -> bool:
     """Writes one file of what is new; False: nothing was."""
     with store_errors():
-        position = redis.hgetall(POSITION)
+        positions = _positions(redis)
         now = now_ms(redis)
         read: dict[str, Any] = {
-            key: redis.xrange(key, min="(" + str(position.get(key, "0-0")), count=MOST_ENTRIES) for key in STREAMS
+            key: redis.xrange(key, min=f"({position}", count=MOST_ENTRIES) for key, position in positions.items()
         }
     found = {key: entries for key, entries in read.items() if entries}
     if not found:

@@ -37,6 +37,8 @@ def told(text: str) -> list[tuple[int | None, str]]:
         ("stream.drill == True", "True", "CEL writes `true`, not `True`"),
         ("stream.metadata.x == None", "None", "CEL writes `null`, not `None`"),
         ('stream.id not in ["a"]', "not", "CEL writes `!(x in y)`, not `x not in y`"),
+        ('not stream.id in ["a"]', "not", "CEL writes `!(x in y)`, not `not x in y`"),
+        ('matched("a") && (not stream.id == "a")', "not", "CEL writes `!(x == y)`, not `not x == y`"),
         ("matched(“a”)", "“", 'CEL writes plain quotes, "…", not “'),
         ('0.5 < score("m/a") < 0.9', "< 0.9", "CEL compares two values: `a < b && b < c`"),
         ("len(matches) > 1", "len", "len(): CEL writes `size(x)`"),
@@ -46,6 +48,34 @@ def told(text: str) -> list[tuple[int | None, str]]:
 def test_slips_are_told_in_their_own_words(text: str, at: str, expected: str) -> None:
     """`extraneous input 'and' expecting <EOF>` sends a person of policy to somebody who writes parsers."""
     assert told(text) == [(text.index(at), expected)]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ('stream.id not in ["a"] and matched("b")', '!(stream.id in ["a"]) && matched("b")'),
+        ('matched("b") && stream.id not in ["a", "b"]', 'matched("b") && !(stream.id in ["a", "b"])'),
+        ('matches.exists(m, m.list not in ["a"])', 'matches.exists(m, !(m.list in ["a"]))'),
+        ('not stream.id in ["a"] or matched("b")', '!(stream.id in ["a"]) || matched("b")'),
+        ('not stream.id not in ["a"]', '!(!(stream.id in ["a"]))'),
+        ('not matched("b") && stream.drill', '! matched("b") && stream.drill'),
+        ("stream.id not in", "stream.id in"),
+    ],
+)
+def test_what_is_searched_for_more_mistakes_says_the_same(text: str, meant: str) -> None:
+    """Mistakes would be told of the opposite condition, and of parts that stand elsewhere than people put them."""
+    found = corrected(text)
+    assert found is not None
+    assert found.text.replace(" ", "") == meant.replace(" ", "")
+
+
+def test_both_are_told_of_one_condition() -> None:
+    """Half of the comparison that follows would be told to be no condition."""
+    text = 'not score("m/a") => 0.5'
+    assert told(text) == [
+        (0, "CEL writes `!(x >= y)`, not `not x >= y`"),
+        (text.index("=>"), "CEL writes `>=`, not `=>`"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,20 @@
 """`livewarden statistics` as somebody types it who writes a transparency report."""
 
+from collections import Counter
+
+import pytest
 from commandline import livewarden
 from redis import Redis
 from scene import Scene
 
+from config.facts import Severity
 from config.policy import Policy
 from worker.decisions import decide
 from worker.queue.taking import open_incidents
+from worker.redisdb import now_ms
+from worker.rediskeys import DAY_TOTALS
+from worker.revisions import revise
+from worker.streams.totals import COUNTED, totals
 
 
 def test_what_was_raised_and_decided_is_counted_by_day(redis: Redis, redis_url: str, policy: Policy):
@@ -39,3 +47,29 @@ def test_unknown_purposes_are_refused(redis_url: str):
     """A typo would read as a week in which nothing was raised."""
     ran = livewarden("statistics", "--purpose", "lvie", environment={"LIVEWARDEN_REDIS_URL": redis_url})
     assert ran.status == 2
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+def test_severity_stays_at_any_width(redis: Redis, redis_url: str, policy: Policy, columns: int):
+    """What is critical and what is to be reviewed would read alike in a narrow terminal, or on half a screen."""
+    scene = Scene(redis=redis, policy=policy)
+    for stream_id, severity in (("one", Severity.CRITICAL), ("two", Severity.REVIEW)):
+        incident = scene.raise_incident(stream_id, severity)
+        decide(redis, incident, "harmless", by="kim", note="a puppet", deployment="test")
+        revise(redis, incident, "adult_tos", by="kim", note="seen again", deployment="test")
+    shown = livewarden("statistics", environment={"LIVEWARDEN_REDIS_URL": redis_url, "COLUMNS": str(columns)})
+    (day,) = totals(redis, days=1)
+    assert all(day.counts[what] for what in COUNTED if what not in ("decided-list", "revised-list")), day.counts
+    severities = Counter(str(row["severity"]) for what in COUNTED for row in day.counts[what])
+    words = Counter(shown.out.split())
+    assert {severity: words[severity] for severity in severities} == severities, shown.out
+    assert max(map(len, shown.out.splitlines())) <= columns
+
+
+def test_what_others_wrote_into_a_day_ends_no_report(redis: Redis, redis_url: str):
+    """Moderators may write to totals: a password that leaked would cost the report of all 400 days."""
+    today = DAY_TOTALS.of(str(now_ms(redis) // 86_400_000))
+    redis.hset(today, mapping={"live streams": 3, "live raised r high": "9" * 5_000, "live ms elapsed": "x"})
+    redis.execute_command("HINCRBY", today, b"live \xff", 1)
+    (day,) = livewarden("statistics", "--json", environment={"LIVEWARDEN_REDIS_URL": redis_url}).records
+    assert (day["streams"], day["raised"], day["elapsed_seconds"]) == (3, [], 0.0)

@@ -74,6 +74,10 @@ class Handler(BaseHTTPRequestHandler):
     def answer_gone(self) -> None:
         self.reply(410)
 
+    def answer_status_of_its_own(self) -> None:
+        self.connection.sendall(b"HTTP/1.1 777 x\r\nContent-Length: 0\r\n\r\n")
+        self.close_connection = True
+
     def answer_broken(self) -> None:
         self.reply(503)
 
@@ -287,6 +291,7 @@ def test_connections_are_kept_and_carry_nothing_over(
         ("missing", "http_404"),
         ("gone", "http_410"),
         ("broken", "http_503"),
+        ("status-of-its-own", "http_7xx"),
         ("unasked-part", "http_206"),
         ("endless", "too_large"),
         ("endless-chunks", "too_large"),

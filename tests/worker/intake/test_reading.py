@@ -23,6 +23,7 @@ from worker.intake.refusals import KEPT, Refused, publish, refuse, refused_count
 from worker.linelimit import LineLimit
 from worker.redisdb import connect, run_script
 from worker.status import show
+from worker.streams.events import STREAM_EVENTS
 from worker.streams.registry import GENERATIONS, stream_ids
 
 SETTINGS = Settings(deployment="d")
@@ -316,6 +317,23 @@ def test_a_flood_of_refused_messages_is_bounded_wherever_it_is_told(redis: Redis
     reader(redis).look()
     assert [one["data"]["count"] for one in events(redis)] == [told, KEPT + 300 - told]
     assert len(caplog.records) <= 2 * LOGGED_PER_MINUTE
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [({"eta": "2030-01-01T00:00:00"}, "eta: "), ({"expires": "2020-01-01T00:00:00"}, "expires: ")],
+)
+def test_a_platform_learns_that_a_stream_sent_in_a_wrong_way_is_not_watched(
+    redis: Redis, changes: dict[str, str], problem: str
+) -> None:
+    """A platform that sends with a countdown, or too late, would believe that its stream is watched."""
+    send(redis, message(["s", URL], headers=changes), message(["s"], task="livewarden.unwatch_stream", headers=changes))
+    read_all(redis)
+    ((_, fields),) = redis.xrange(STREAM_EVENTS)
+    event = json.loads(fields["event"])
+    check_event(event)
+    assert (event["data"]["stream_id"], event["data"]["reason"]) == ("s", "refused")
+    assert event["data"]["problem"].startswith(problem)
 
 
 def test_lines_that_were_left_out_are_counted() -> None:

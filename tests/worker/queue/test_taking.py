@@ -2,7 +2,11 @@
 
 import json
 import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -15,11 +19,22 @@ from worker.cloudevent import rfc3339
 from worker.decisions import decide
 from worker.errors import QueueError, StoreError
 from worker.people.actor import check_name
-from worker.queue.taking import Taken, follow, open_incidents, take, take_or_wait
+from worker.queue.leases import release
+from worker.queue.taking import (
+    RECHECK_SECONDS,
+    Taken,
+    anything_free,
+    follow,
+    open_incidents,
+    take,
+    take_or_wait,
+)
 from worker.queue.trimming import GroupProgress, trim, trim_bound
 from worker.redisdb import connect
 
 CRITICAL, HIGH, REVIEW = (f"lw:escalations:{severity}" for severity in Severity)
+LATE_SECONDS = RECHECK_SECONDS + 2.0
+"""By which a wait that is looked at again in time has ended on a busy machine; one that is not waits for 5 s."""
 
 
 def pending(redis: Redis, key: str) -> dict[str, str]:
@@ -257,22 +272,82 @@ class TestTake:
         assert len(pending(scene.redis, CRITICAL)) == 1
 
 
-class TestWait:
-    def test_wakes_when_something_is_published(self, scene: Scene, redis_url: str) -> None:
-        """A waiting moderator would not be called."""
-        taken: list[Taken | None] = []
+@dataclass(kw_only=True)
+class Waiting:
+    """Somebody who waits for something to take, on a connection of his own."""
+
+    taken: list[Taken | None]
+    ended: float = 0.0
+    """When the wait ended, by the monotonic clock."""
+
+
+@pytest.fixture
+def waiting(redis: Redis, redis_url: str) -> Callable[[], AbstractContextManager[Waiting]]:
+    """Begins to wait as bob. The block is entered when Redis holds his read; when it is left the wait must end."""
+
+    @contextmanager
+    def begin() -> Iterator[Waiting]:
+        who = Waiting(taken=[])
 
         def wait() -> None:
-            with connect(redis_url) as redis:
-                taken.append(take_or_wait(redis, "ann", wait_seconds=60))
+            with connect(redis_url) as client:
+                who.taken.append(take_or_wait(client, "bob", wait_seconds=60))
+            who.ended = time.monotonic()
 
-        waiting = threading.Thread(target=wait)
-        waiting.start()
-        while not any(client["cmd"] == "xread" for client in scene.redis.client_list()):
-            assert waiting.is_alive()
-        incident = scene.raise_incident("cam-1", Severity.HIGH)
-        waiting.join(30)
-        assert [one.incident_id for one in taken if one is not None] == [incident]
+        thread = threading.Thread(target=wait)
+        thread.start()
+        while not any(client["cmd"] == "xread" for client in redis.client_list()):
+            assert thread.is_alive()
+        yield who
+        thread.join(30)
+
+    return begin
+
+
+class TestWait:
+    def test_wakes_when_something_is_published(
+        self, scene: Scene, waiting: Callable[[], AbstractContextManager[Waiting]]
+    ) -> None:
+        """A waiting moderator would not be called."""
+        with waiting() as bob:
+            incident = scene.raise_incident("cam-1", Severity.HIGH)
+        assert [one.incident_id for one in bob.taken if one is not None] == [incident]
+
+    def test_sees_what_is_given_back(
+        self, scene: Scene, waiting: Callable[[], AbstractContextManager[Waiting]]
+    ) -> None:
+        """An urgent incident would lie for five seconds beside somebody who waits for it."""
+        incident = scene.raise_incident("cam-1")
+        take(scene.redis, "ann")
+        with waiting() as bob:
+            release(scene.redis, incident, "ann")
+            released = time.monotonic()
+        assert [one.incident_id for one in bob.taken if one is not None] == [incident]
+        assert bob.ended - released < LATE_SECONDS
+
+    def test_sees_what_a_lease_has_ended_for(
+        self, scene: Scene, waiting: Callable[[], AbstractContextManager[Waiting]]
+    ) -> None:
+        """Likewise, where who held it went away; and each wait would write to Redis's disk once a second."""
+        incident = scene.raise_incident("cam-1")
+        lease_seconds = 1.5
+        take(scene.redis, "ann", lease_seconds=lease_seconds)
+        over = time.monotonic() + lease_seconds
+        calls = len(scene.redis.keys("lw:once:*"))
+        with waiting() as bob:
+            pass
+        assert [one.incident_id for one in bob.taken if one is not None] == [incident]
+        assert bob.ended - over < LATE_SECONDS
+        assert len(scene.redis.keys("lw:once:*")) - calls == 2, "the first look, and the one that takes"
+
+    @pytest.mark.parametrize("damage", [{"event": "{"}, {"outcome": "harmless"}])
+    def test_is_not_woken_by_what_nobody_can_take(self, scene: Scene, damage: dict[str, str]) -> None:
+        """One damaged record would have every waiting moderator write to Redis's disk without end."""
+        incident = scene.raise_incident("cam-1")
+        assert anything_free(scene.redis)
+        scene.redis.hset(f"lw:incident:{incident}", mapping=damage)
+        assert not anything_free(scene.redis)
+        assert take(scene.redis, "bob") is None
 
     def test_ends_with_nothing(self, redis: Redis) -> None:
         """`next --wait` would hang on a quiet night."""

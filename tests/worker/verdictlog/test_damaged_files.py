@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -27,7 +28,7 @@ from worker.redisdb import now_ms
 from worker.verdictlog.damaged import DAMAGED, look_again, noting
 from worker.verdictlog.files import LogFile, folders
 from worker.verdictlog.filewriting import HOLDS
-from worker.verdictlog.keeping import KEPT, MERGE_MS, MOST_REFUSED, _merge, keep_log, purge
+from worker.verdictlog.keeping import KEPT, MERGE_MS, _merge, keep_log, purge
 from worker.verdictlog.reading import read_log
 from worker.verdictlog.rows import SCHEMA, table_of
 
@@ -266,9 +267,37 @@ def test_files_that_cannot_be_removed_do_not_end_merging(
     assert not keep_log(redis, store, hours=24, seconds=3)
     assert redis.exists(KEPT)
     assert len([path for path in paths(store) if path.endswith("-merged.parquet")]) == 1  # no new copy of what is due
-    stubborn.asked.clear()
-    assert purge(store, now_ms=now, hours=24, until=monotonic() + 60)
-    assert len(stubborn.asked) == MOST_REFUSED
+
+
+def test_a_folder_that_refuses_does_not_use_up_the_time_of_others(
+    redis: Redis, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that takes 0.2 s to refuse each of a thousand files: nothing else would be purged with that slice."""
+    hour = now_ms(redis) // HOUR * HOUR
+    refused = {write(store, [row(SHOWN)], written_ms=hour - 30 * HOUR + number).path for number in range(20)}
+    due = {write(store, [row(SHOWN)], written_ms=hour - hours * HOUR).path for hours in range(31, 41)}
+    stubborn = Refusing(store, refused, lambda: began + 0.2 * (1 + len(refused.intersection(stubborn.asked))))
+    monkeypatch.setattr(store, "remove", stubborn.remove)
+    began = monotonic()
+    assert purge(store, now_ms=hour, hours=24, until=began + 3)
+    assert set(paths(store)) == refused
+    assert len(refused.intersection(stubborn.asked)) == len(stubborn.asked) - len(due) == 3
+
+
+def test_what_is_no_file_is_one_damaged_file(redis: Redis, store: ObjectStore, url: str) -> None:
+    """A pipe would be waited for for ever, and a link that leads to itself be taken for a store that is away."""
+    now = now_ms(redis)
+    whole = write(store, [row(SHOWN, capture_ms=now)], written_ms=now)
+    pipe, loop = (whole.path.replace("-1-", f"-{number}-", 1) for number in (2, 3))
+    os.mkfifo(f"{url}/{pipe}")
+    for link in (loop, f"{whole.folder}/loop.parquet"):
+        Path(url, link).symlink_to("loop.parquet")
+    left_out: list[str] = []
+    batches = read_log(url, 0, now + HOUR, left_out=lambda file, _: left_out.append(file.path))
+    assert [batch.num_rows for batch in batches] == [1]
+    assert sorted(left_out) == sorted([pipe, loop])
+    assert purge(store, now_ms=now + 48 * HOUR, hours=24, until=monotonic() + 10)
+    assert paths(store) == [f"{whole.folder}/loop.parquet"]
 
 
 def test_folders_that_are_no_hours_are_passed_over(store: ObjectStore, url: str) -> None:

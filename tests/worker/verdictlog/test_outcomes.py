@@ -15,9 +15,9 @@ from worker.queue.taking import take
 from worker.queue.trimming import trim
 from worker.redisdb import now_ms
 from worker.revisions import revise
-from worker.verdictlog import outcomes
+from worker.verdictlog import keeping, outcomes
 from worker.verdictlog.files import HOUR_MS, folder_of, folders
-from worker.verdictlog.keeping import MERGE_MS, keep_log
+from worker.verdictlog.keeping import KEPT, MERGE_MS, keep_log
 from worker.verdictlog.outcomes import HELD_MS, LEASE, POSITION, RECORDED, record_outcomes, unrecorded_from
 from worker.verdictlog.reading import files_in, read_log
 from worker.verdictlog.tables import OUTCOMES
@@ -135,6 +135,18 @@ def test_it_is_due_when_something_is_new(scene: Scene, store: ObjectStore) -> No
     assert not outcomes.is_due(scene.redis)  # not so soon
 
 
+@pytest.mark.parametrize("noted", ["9999999999999", "x", "\u0663"])
+def test_what_is_due_does_not_wait_for_a_clock_that_went_back(scene: Scene, noted: str) -> None:
+    """The log of a deployment whose clock was a year ahead would be neither written nor purged for a year."""
+    scene.raise_incident("cam-1")
+    scene.redis.set(RECORDED, noted)
+    assert outcomes.is_due(scene.redis)
+    scene.redis.set(KEPT, noted)
+    assert keeping.is_due(scene.redis)
+    scene.redis.set(KEPT, now_ms(scene.redis))
+    assert not keeping.is_due(scene.redis)
+
+
 def test_files_are_merged_and_purged_like_verdicts(scene: Scene, store: ObjectStore, url: str) -> None:
     """A day would be thousands of files, and they would stay for ever."""
     for number in range(3):
@@ -155,3 +167,19 @@ def test_files_are_merged_and_purged_like_verdicts(scene: Scene, store: ObjectSt
     assert sorted(row["id"] for row in recorded(url)) == sorted(row["id"] for row in rows)
     assert not keep_log(scene.redis, store, hours=1, seconds=60)
     assert folders(store, OUTCOMES.root) == []
+
+
+def test_a_position_beyond_its_stream_stops_nothing(scene: Scene, store: ObjectStore, url: str) -> None:
+    """A stream that was made anew once the clock was right again: nothing of it would be copied for a month, and what
+    is not copied would be trimmed."""
+    scene.redis.hset(POSITION, CRITICAL, "4000000000000-0")
+    scene.raise_incident("cam-1", Severity.CRITICAL)
+    take(scene.redis, "ann")
+    (entry_id, _), *_ = scene.redis.xrange(CRITICAL)
+    held = unrecorded_from(scene.redis)[CRITICAL]
+    assert tuple(map(int, held.split("-"))) <= tuple(map(int, entry_id.split("-")))
+    assert outcomes.is_due(scene.redis)
+    record_outcomes(scene.redis, store)
+    scene.redis.delete(RECORDED)
+    assert not outcomes.is_due(scene.redis)
+    assert [row["stream_id"] for row in recorded(url)] == ["cam-1"]

@@ -1,0 +1,28 @@
+"""Beat, as an operator starts and ends it."""
+
+from pathlib import Path
+
+from hls_origin import eventually
+from live_stack import celery
+from redis import Redis
+
+
+def test_beat_ends_when_asked_while_it_sends_a_tick(redis: Redis, environment: dict[str, str], tmp_path: Path) -> None:
+    """One stop in fifty or so would go unheard, and the supervisor kill beat when its patience is over."""
+    with celery("beat", environment, tmp_path, "--loglevel=INFO") as beat:
+        eventually(lambda: redis.llen("control"), within_seconds=60, what=beat.text)
+        redis.client_pause(20_000, all=False)
+        eventually(
+            lambda: any(
+                "b" in one["flags"] and one["cmd"] in {"exec", "lpush", "multi"} for one in redis.client_list()
+            ),
+            within_seconds=10,
+            what=lambda: f"a tick is under way: {redis.client_list()}",
+        )
+        beat.process.terminate()
+        try:
+            assert beat.process.wait(10) == 0
+        finally:
+            redis.client_unpause()
+    assert "Traceback" not in beat.text()
+    assert "trouble" not in beat.text()
