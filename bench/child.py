@@ -16,14 +16,14 @@ import typer
 from bench.clips import ENCODERS, make_clean_clip
 from bench.material import Reel
 from config.profiles import BALANCED
-from sampler.decoder import Decoder
-from sampler.demux import Demuxer
-from sampler.execute import Executor
+from sampler.child.decoder import Decoder
+from sampler.child.supply import INPUTS_A_PROCESS
+from sampler.child.zygote import KEPT_MEMORY
+from sampler.decode.execute import Executor
+from sampler.demux.packet_reader import Demuxer
+from sampler.demux.source import Source
 from sampler.limits import Limits
-from sampler.plan import plan
-from sampler.source import Source
-from sampler.supply import INPUTS_A_PROCESS
-from sampler.zygote import KEPT_MEMORY
+from sampler.plan.plan import plan
 
 SIZES = ((640, 360), (1280, 720))
 SEGMENT_SECONDS = (2, 4)

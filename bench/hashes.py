@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.material import NATURAL, Reel
-from models.pdq import hash_luma
+from models.pdq.pdq import hash_luma
 
 Hashes = NDArray[np.uint8]
 """uint8, (n, 32)."""

@@ -20,8 +20,8 @@ from bench.deployment import LIST, deployment, write_csv
 from worker.bank.importing import import_file
 from worker.bank.place import Place
 from worker.lookback.bulk import enqueue
-from worker.objectstore import ObjectStore
-from worker.redisdb import connect
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import connect
 
 FULL: Final = (10**5, 10**6, 10**7)
 QUICK: Final = (10**5, 10**6)

@@ -6,8 +6,8 @@ from itertools import cycle
 from statistics import median
 
 from config.facts import ListMatch, SampleFacts, SegmentFacts, StreamFacts
-from config.judgement import OrderState, judge
-from config.policy import Policy, parse_policy
+from config.policy.evaluation import OrderState, judge
+from config.policy.policy import Policy, parse_policy
 
 RULES = 20
 SAMPLES = 2_000

@@ -20,11 +20,11 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.join import join
 from models.bank.sweep import sweep
 from worker.lookback.bulk import PART
+from worker.lookback.file_search import IN_A_TASK, IN_BULK, NEAREST, SWEPT, Sought, files_left, scan
 from worker.lookback.jobs import Job
-from worker.lookback.scan import IN_A_TASK, IN_BULK, NEAREST, SWEPT, Sought, files_left, scan
-from worker.objectstore import ObjectStore
-from worker.verdictlog.filewriting import write_table
-from worker.verdictlog.keeping import MERGED_ROWS
+from worker.store.object_store import ObjectStore
+from worker.verdictlog.file_writing import write_table
+from worker.verdictlog.retention import MERGED_ROWS
 from worker.verdictlog.rows import SCHEMA, table_of
 
 SMALL_FILES = 600

@@ -13,27 +13,27 @@ from numpy.typing import NDArray
 
 from bench.clips import ENCODERS, Clip, make_clean_clip
 from bench.material import Reel
-from config.cascade import Stage
 from config.facts import SampleFacts, StreamFacts
-from config.policy import load_policy
+from config.policy.cascade import Stage
+from config.policy.policy import load_policy
 from config.profiles import BALANCED
 from models.bank.bank import Bank
-from models.classifier import Classifier
+from models.classifiers.classifier import Classifier
+from models.classifiers.package import ModelPackage
+from models.classifiers.registry import DEFAULT, known_packages
 from models.errors import WeightsError
-from models.package import ModelPackage
-from models.pdq import hash_luma
-from models.shelf import DEFAULT, known_packages
-from sampler.decoder import Decoder
-from sampler.demux import Demuxer
-from sampler.execute import Executor
+from models.pdq.pdq import hash_luma
+from sampler.child.decoder import Decoder
+from sampler.decode.execute import Executor
+from sampler.demux.packet_reader import Demuxer
+from sampler.demux.source import Source
 from sampler.limits import Limits
 from sampler.picture import Picture
-from sampler.plan import plan
-from sampler.source import Source
+from sampler.plan.plan import plan
 from worker.bank.follower import InForce, always
-from worker.pipeline import Origin, Pipeline
-from worker.verdicts.stages import Stages, Turns
-from worker.verdicts.verdict import SampleVerdict, SegmentVerdict
+from worker.moderation.pipeline import Origin, Pipeline
+from worker.moderation.stages import Stages, Turns
+from worker.moderation.verdict import SampleVerdict, SegmentVerdict
 
 WIDTH, HEIGHT = 640, 360
 """Of the cheapest rendition that platforms send."""

@@ -9,9 +9,9 @@ import numpy as np
 import skimage
 from numpy.typing import NDArray
 
-from models.classifier import Classifier
-from models.preprocess import RgbPicture
-from models.shelf import DEFAULT, known_packages
+from models.classifiers.classifier import Classifier
+from models.classifiers.preprocess import RgbPicture
+from models.classifiers.registry import DEFAULT, known_packages
 from sampler.picture import Picture
 
 WIDTH, HEIGHT = 1280, 720

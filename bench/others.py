@@ -23,7 +23,7 @@ from bench.sampling import (
 from bench.score import Results, judge
 from bench.ways import Livewarden, VideoCapture, Way
 from config.profiles import BALANCED
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 
 CAPPED = "bitrate={kbits}:vbv-maxrate={kbits}:vbv-bufsize={kbits}"
 

@@ -9,7 +9,7 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
-from models.pdq import PdqHash, hash_luma, hash_rgb
+from models.pdq.pdq import PdqHash, hash_luma, hash_rgb
 
 PICTURES = ("astronaut", "chelsea", "coffee", "rocket")
 SIZES = ((512, 512), (1280, 720))

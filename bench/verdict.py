@@ -21,11 +21,11 @@ from bench.judging import RULES, microseconds_alone, microseconds_in_order
 from bench.material import NATURAL
 from bench.moderating import CAUSE, SEGMENT_SECONDS, PipelineCost, measure_cascade, measure_pipeline
 from bench.ordering import Moved, measure_order
-from models.classifier import Classifier
+from models.classifiers.classifier import Classifier
+from models.classifiers.registry import DEFAULT, known_packages
 from models.errors import ClassifierError
-from models.shelf import DEFAULT, known_packages
-from worker.modelreport import time_model
-from worker.threads import BLAS_VARIABLES
+from worker.cli.model_report import time_model
+from worker.processes.threads import BLAS_VARIABLES
 
 PICTURES = ((1280, 720, 1.20), (640, 360, 1.12))
 """Width and height in pixels, and the goal."""

@@ -15,8 +15,8 @@ import cv2
 
 from bench.clips import FRAMES_PER_SECOND, Clip, as_mp4, seconds
 from config.profiles import SamplingProfile
-from sampler.decoder import Decoder
-from sampler.demux import OPEN_OPTIONS
+from sampler.child.decoder import Decoder
+from sampler.demux.packet_reader import OPEN_OPTIONS
 from sampler.errors import InputError
 from sampler.frames import SampledFrame, SampledSegment
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import SecretStr
 
 from config.errors import SettingsError
-from config.passwordfile import read_password
+from config.password_file import read_password
 from config.settings import Settings, variable_of
 from config.variables import misspelt
 

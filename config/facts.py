@@ -174,7 +174,7 @@ class Surroundings:
     """What is known around a sample once its segment and all before it have ended."""
 
     answers: Mapping[str, int | float] = field(default_factory=dict)
-    """Of windows, by the variable of the call (config/conditions/windows.py)."""
+    """Of windows, by the variable of the call (config/policy/cel/windows.py)."""
     coverage: Coverage = Coverage()
     """Of the sample's segment."""
 

@@ -16,7 +16,8 @@ class SamplingProfile(BaseModel):
     keyframe_spacing_seconds: float = Field(ge=0, le=60, strict=True)
     """Keyframes nearer than this to the sample before are passed over, unless their packets tell of new content."""
     cut_doublings: float = Field(ge=-4, le=16, strict=True)
-    """Evidence from which a packet counts as a hidden cut, in doublings of its size (sampler/evidence.py). Lower sees
+    """Evidence from which a packet counts as a hidden cut, in doublings of its size (sampler/plan/cut_score.py). Lower
+    sees
     more and decodes more."""
     cuts_per_second: float = Field(ge=0, strict=True)
     """Bound on pictures taken for cuts, the strongest first: a stream of nothing but cuts costs no more."""
@@ -24,7 +25,7 @@ class SamplingProfile(BaseModel):
     """Pictures taken at random instants. Each costs half a GOP of decoding on the average."""
     exact_pictures: bool = False
     """Whether the loop filter always runs. Else it is left out where most pictures must be decoded, which moves PDQ
-    by 2 to 4 bits in the mean (sampler/execute.py)."""
+    by 2 to 4 bits in the mean (sampler/decode/execute.py)."""
 
 
 ECONOMY: Final = SamplingProfile(

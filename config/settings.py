@@ -76,7 +76,8 @@ class Settings(BaseModel):
 
     allowed_origins: tuple[str, ...] = ()
     """Names, addresses and networks (CIDR), each with `:port` or for 80 and 443, that may be fetched from; a name at
-    public addresses, and at those on the list. Empty: public addresses only. `worker.fetching.origins` reads them."""
+    public addresses, and at those on the list. Empty: public addresses only. `worker.ingest.http.origins` reads
+    them."""
 
     legal_basis: str = ""
     """Documented legal basis for watching private streams. Empty: streams of audience `private` are refused."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import PictureError
-from models.pdq import MIN_SIDE_PIXELS
+from models.pdq.pdq import MIN_SIDE_PIXELS
 
 TITLE = "LIVEWARDEN TEST CARD"
 SUBTITLE = "A harmless generated picture that tests child-safety alarms"

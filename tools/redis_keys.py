@@ -1,14 +1,14 @@
 """Prints docs/redis-keys.md: `python -m tools.redis_keys > docs/redis-keys.md`."""
 
-from worker.rediskeys import DAY, HOUR, KEYS, MINUTE, Key
+from worker.store.redis_keys import DAY, HOUR, KEYS, MINUTE, Key
 
 HEAD = """\
 # What livewarden keeps in Redis
 
-Made from `worker/rediskeys.py` by `python -m tools.redis_keys`. A *life* is Redis's own (`EXPIRE`): it counts from when
-the key was last written, where nothing else is said. What has none is bounded otherwise. Keys of a stream have no life
-while it is watched. A worker walks over all keys, and gives a life to those that should have one: an older version's,
-or somebody else's.
+Made from `worker/store/redis_keys.py` by `python -m tools.redis_keys`. A *life* is Redis's own (`EXPIRE`): it counts
+from when the key was last written, where nothing else is said. What has none is bounded otherwise. Keys of a stream
+have no life while it is watched. A worker walks over all keys, and gives a life to those that should have one: an older
+version's, or somebody else's.
 
 `read by` names the users of [redis-users.md](redis-users.md). Beside these keys there are Celery's: the queues
 `control`, `segments` and their like, `unacked*` and `_kombu.*`, all bounded by what waits, and `intake`, into which

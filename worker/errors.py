@@ -25,7 +25,7 @@ from config.errors import LivewardenError
 
 
 class OutOfTimeError(BaseException):
-    """The task's soft time limit struck (`worker.softlimit`).
+    """The task's soft time limit struck (`worker.processes.soft_limit`).
 
     It comes from a signal handler, anywhere, and means neither what was being done nor what it was done to: no
     `Exception`, for nothing but the task may take it.

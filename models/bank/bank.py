@@ -22,8 +22,8 @@ from models.bank.flat import Words, search, words_of
 from models.bank.index import MAX_DISTANCE
 from models.bank.snapshot import Snapshot
 from models.errors import BankError, UnhashableError
-from models.pdq import MIN_QUALITY, PdqHash
-from models.pdq_variant_kinds import Variant
+from models.pdq.pdq import MIN_QUALITY, PdqHash
+from models.pdq.variant_kinds import Variant
 
 MAX_MATCHES_A_LIST = 16
 """Nearest entries told of one list; more of one picture are near-duplicates in the list and tell nothing new."""

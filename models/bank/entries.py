@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from config.facts import ALLOW, SELFTEST
-from models.pdq_variant_kinds import Variant
+from models.pdq.variant_kinds import Variant
 
 CONFIRMED: Final = "confirmed"
 """The platform's own list: pictures that a second person confirmed."""

@@ -16,11 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bank.arrays import SUFFIX, map_array, read_ahead
-from models.bank.digests import (
-    SortedKeys,
-    prefix_of_text,
-    rows_of,
-)
+from models.bank.digests import SortedKeys, prefix_of_text, rows_of
 from models.bank.entries import Entry, HashKind
 from models.bank.flat import Distances, Rows, Words, search
 from models.bank.index import SMALLEST, MultiIndex

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from models.bank.arrays import ArrayFile, map_array
 from models.bank.digests import Prefixes, keys_of, prefix_of_text, prefixes_in_rows, prefixes_of_digests
 from models.bank.entries import Entry, HashKind
+from models.bank.external_sort import SortedRuns
 from models.bank.index import SMALLEST, build_parts
 from models.bank.table import Run, Table, more_of, table_path
-from models.runs import SortedRuns
 
 WINDOW: Final = 1 << 20
 """Rows of which the prefixes are made together: each time all keys of a table are looked at, 20 ms at 10^7."""

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bank.entries import Entry
+from models.bank.external_sort import SortedRuns
 from models.formats.records import Record, Removal, Skip, SkipReason
-from models.runs import SortedRuns
 
 Hashes = npt.NDArray[np.uint64]
 

@@ -15,7 +15,7 @@ from models.errors import ListFormatError
 from models.formats import fields
 from models.formats.records import Record, Skip, SkipReason
 from models.formats.source import Source
-from models.pdq import MIN_QUALITY
+from models.pdq.pdq import MIN_QUALITY
 
 PDQ_HEADER: Final = ["hash", "quality", "timestamp"]
 VPDQ_HEADERS: Final = (["frame", "quality", "hash", "timestamp_seconds"], ["frame", "quality", "hash", "timestamp"])

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from bench.replay import EACH, STREAMS, TWENTY, measure, parting_seconds, write_log
-from worker.objectstore import ObjectStore
+from worker.store.object_store import ObjectStore
 
 ROWS = 8 * STREAMS
 

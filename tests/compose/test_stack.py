@@ -16,7 +16,7 @@ import pytest
 from tinymodels import constant_model, install, labels
 
 from models import testcard as cards
-from models.pdq import hash_rgb
+from models.pdq.pdq import hash_rgb
 
 ROOT = Path(__file__).parents[2]
 ORIGIN = "origin:8080"
@@ -150,7 +150,7 @@ def test_workers_refuse_to_decode_unconfined_and_are_confined() -> None:
     that can do more than decode."""
     confined = """
         from config.environment import load_settings
-        from worker.confinement import check_confinement
+        from worker.runtime.confinement import check_confinement
         import os
         settings = load_settings(os.environ)
         print(settings.require_confinement, check_confinement(settings))

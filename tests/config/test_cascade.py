@@ -6,7 +6,7 @@ import pytest
 
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, StreamFacts
-from config.policy import Policy, load_policy
+from config.policy.policy import Policy, load_policy
 
 LIVE = StreamFacts(stream_id="s")
 RULES = "rules: [{name: a, when: 'matched(\"l\")', severity: high}]\n"

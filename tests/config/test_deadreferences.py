@@ -2,10 +2,10 @@
 
 import pytest
 
-from config.conditions.expressions import parse_condition
-from config.conditions.neverholds import Nowhere
-from config.deadreferences import dead_references
-from config.policy import parse_policy
+from config.policy.cel.expressions import parse_condition
+from config.policy.cel.never_holds import Nowhere
+from config.policy.dead_references import dead_references
+from config.policy.policy import parse_policy
 
 GONE = Nowhere(lists=frozenset(["gone", "away"]), scores=frozenset(["m/gone"]))
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from config.conditions.cost import MAX_MATCHES
-from config.conditions.windows import MAX_KEPT_SAMPLES
 from config.errors import PolicyError
 from config.facts import Coverage, Hit, ListMatch, Place, SampleFacts, SegmentFacts, Severity, StreamFacts
-from config.judgement import MAX_WAITING_SAMPLES, Judgement, OrderState, judge, judge_alone
-from config.persistence import LATE_SECONDS
-from config.policy import Policy, load_policy, parse_policy
+from config.policy.cel.cost import MAX_MATCHES
+from config.policy.cel.windows import MAX_KEPT_SAMPLES
+from config.policy.evaluation import MAX_WAITING_SAMPLES, Judgement, OrderState, judge, judge_alone
+from config.policy.persistence import LATE_SECONDS
+from config.policy.policy import Policy, load_policy, parse_policy
 
 LIVE = StreamFacts(stream_id="cam-1")
 SECOND = 1_000

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, Severity, StreamFacts, Surroundings
-from config.persistence import Persistence, Seen
-from config.policy import Policy, load_policy
+from config.policy.persistence import Persistence, Seen
+from config.policy.policy import Policy, load_policy
 from config.profiles import BALANCED, VIGILANT
 
 SAMPLE = SampleFacts(capture_ms=1000, pts_seconds=1.0, reason="keyframe", pdq_quality=90)
@@ -311,9 +311,9 @@ class TestConditions:
     @given(st.text(max_size=60))
     def test_any_text_is_refused_or_usable(self, text: str) -> None:
         """A typing error could end the worker with something other than a message."""
-        from config.conditions.expressions import Context
-        from config.conditions.mistakes import ConditionError
-        from config.conditions.trial import compile_condition
+        from config.policy.cel.expressions import Context
+        from config.policy.cel.mistakes import ConditionError
+        from config.policy.cel.trial import compile_condition
 
         try:
             condition = compile_condition(text)

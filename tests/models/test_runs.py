@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import runs
+from models.bank import external_sort
+from models.bank.external_sort import SortedRuns
 from models.errors import SnapshotError
-from models.runs import SortedRuns
 
 
 @pytest.mark.parametrize("rows", [0, 1, 1_000, 5_000, 23_456])
@@ -18,7 +18,7 @@ def test_all_rows_come_back_in_the_order_of_their_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, spread: int
 ) -> None:
     """An entry that got lost here could not be looked up, or would be told as new each day."""
-    monkeypatch.setattr(runs, "RUN_ROWS", 5_000)
+    monkeypatch.setattr(external_sort, "RUN_ROWS", 5_000)
     random = np.random.default_rng(rows)
     keys = random.integers(0, spread, rows, np.uint64, endpoint=spread < 1 << 64) if rows else np.empty(0, np.uint64)
     with SortedRuns(2, tmp_path) as sorted_runs:
@@ -62,4 +62,4 @@ def test_few_never_reach_the_disk() -> None:
 def test_a_disk_that_takes_nothing_is_told() -> None:
     """A person would see a traceback, and not know that it is the disk."""
     with SortedRuns(1, Path("/proc/nowhere")) as sorted_runs, pytest.raises(SnapshotError, match="cannot be written"):
-        sorted_runs.append(np.zeros(runs.RUN_ROWS, np.uint64))
+        sorted_runs.append(np.zeros(external_sort.RUN_ROWS, np.uint64))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from models.errors import PictureError
-from models.pdq import MATCH_DISTANCE, PdqHash, hash_luma, hash_rgb
+from models.pdq.pdq import MATCH_DISTANCE, PdqHash, hash_luma, hash_rgb
 from models.testcard import TESTCARD_HASHES
 from models.testcard import testcard as draw_card
 

@@ -6,11 +6,11 @@ import numpy.typing as npt
 import pytest
 from onnx import load_model_from_string, numpy_helper
 
-from models.classifier import Classifier
-from models.manifest import Use
-from models.shelf import load_classifiers
+from models.classifiers.classifier import Classifier
+from models.classifiers.manifest import Use
+from models.classifiers.registry import load_classifiers
 from models.testcard import testcard as draw_card
-from models.testcardmodel import FILE, build
+from tools.testcard_model import FILE, build
 
 PictureArray = npt.NDArray[np.uint8]
 

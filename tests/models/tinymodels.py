@@ -9,8 +9,8 @@ import numpy as np
 import yaml
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from models.classifier import Classifier
-from models.package import ModelPackage, read_package
+from models.classifiers.classifier import Classifier
+from models.classifiers.package import ModelPackage, read_package
 
 SIDE = 8
 OPSET = [helper.make_opsetid("", 18)]

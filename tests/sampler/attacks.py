@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from sampler.confine import confine_decoder, confine_zygote, landlock_version
+from sampler.child.confine import confine_decoder, confine_zygote, landlock_version
 
 NOBODY = 65534
 COLUMN = {"x86_64": 0, "aarch64": 1}.get(platform.machine(), 0)

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sampler import wire
-from sampler.child import answer
+from sampler.child import wire
+from sampler.child.outbox import Outbox
+from sampler.child.prepared import prepare
+from sampler.child.process import answer
+from sampler.demux.timeline import JUMP_SECONDS
 from sampler.limits import Limits
-from sampler.outbox import Outbox
-from sampler.prepared import prepare
-from sampler.timeline import JUMP_SECONDS
 
 STAND_IN = (sys.executable, __file__)
 LIE = b"lie: "

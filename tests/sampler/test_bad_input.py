@@ -21,12 +21,12 @@ from hostile_media import (
 )
 
 from config.profiles import BALANCED
-from sampler.decoder import Decoder
-from sampler.demux import Demuxer
+from sampler.child.decoder import Decoder
+from sampler.demux.packet_reader import Demuxer
+from sampler.demux.source import Source
 from sampler.errors import InputError, NoVideoError, TooLargeError, TooSmallError, UndecodableError
 from sampler.frames import SampledSegment, Stretch
 from sampler.limits import Limits
-from sampler.source import Source
 
 VTT = b"WEBVTT\n\n00:00.000 --> 00:01.000\nHello\n"
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile:///etc/hostname\n"

@@ -20,7 +20,8 @@ import pytest
 from hostile_media import bomb_png, many_pictures, segment
 
 from config.profiles import BALANCED, VIGILANT
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
+from sampler.child.zygote import ENVIRONMENT, PROGRAM
 from sampler.errors import (
     DecoderDiedError,
     DecoderMemoryError,
@@ -30,7 +31,6 @@ from sampler.errors import (
 )
 from sampler.frames import SampledFrame, SampledSegment
 from sampler.limits import MIB, Limits
-from sampler.zygote import ENVIRONMENT, PROGRAM
 
 REPOSITORY = Path(__file__).parents[2]
 END_SECONDS = 20
@@ -241,7 +241,7 @@ def test_close_may_be_called_twice_and_ends_all(decoder: Decoder) -> None:
 PARENT = """
 import sys
 from config.profiles import VIGILANT
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 decoder = Decoder()
 def stay(_frame):
     print(decoder.zygote_pid, decoder.child_pid, flush=True)
@@ -277,7 +277,7 @@ FORKED = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
 from config.profiles import BALANCED
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 data = sys.stdin.buffer.read()
 decoder = Decoder()
 def look():
@@ -357,7 +357,7 @@ def test_child_is_filtered_or_says_that_it_is_not(decoder: Decoder) -> None:
 
 PROBE = """
 import json, os, socket, sys
-from sampler.confine import confine_decoder, confine_zygote
+from sampler.child.confine import confine_decoder, confine_zygote
 ours, _ = socket.socketpair()
 missing = confine_zygote(parent=os.getppid(), descriptors=32)
 missing += confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)

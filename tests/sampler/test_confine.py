@@ -17,10 +17,9 @@ from typing import Any
 import pytest
 from attacks import NOBODY
 
-from sampler.confine import FILE_BYTES, landlock_version
-from sampler.limits import Limits
-from sampler.outbox import BATCH_BYTES
-from sampler.syscalls import (
+from sampler.child.confine import FILE_BYTES, landlock_version
+from sampler.child.outbox import BATCH_BYTES
+from sampler.child.syscalls import (
     ALLOW,
     AUDIT_ARCH,
     DECODER_CALLS,
@@ -30,6 +29,7 @@ from sampler.syscalls import (
     Role,
     filter_program,
 )
+from sampler.limits import Limits
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {"PYTHONPATH": f"{HERE.parents[1]}:{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -131,7 +131,7 @@ def test_landlock_alone_holds_files_and_signals() -> None:
 FORKING = """
 import json, mmap, os, socket, sys, warnings
 warnings.simplefilter("error")
-from sampler.confine import confine_decoder, confine_zygote
+from sampler.child.confine import confine_decoder, confine_zygote
 ours, theirs = socket.socketpair()
 shared = mmap.mmap(-1, 8)
 memory = os.memfd_create("m")
@@ -177,7 +177,7 @@ def test_the_prepared_process_forks_confined_decoders_and_reaps_them() -> None:
 
 CROWDING = """
 import errno, os
-from sampler.confine import confine_decoder, confine_zygote
+from sampler.child.confine import confine_decoder, confine_zygote
 given = os.memfd_create("given by the parent")
 confine_zygote(parent=os.getppid(), descriptors=64, file_bytes=1 << 20)
 confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)
@@ -204,10 +204,10 @@ def test_what_a_decoder_writes_to_memory_files_is_bounded() -> None:
 
 FILLING = """
 import os, socket, sys
-from sampler.confine import confine_decoder, confine_zygote
+from sampler.child.confine import confine_decoder, confine_zygote
 from sampler.errors import DecoderMemoryError
-from sampler.outbox import Outbox
-from sampler.planes import StoredPicture
+from sampler.child.outbox import Outbox
+from sampler.decode.planes import StoredPicture
 files = [os.memfd_create("a"), os.memfd_create("b")]
 confine_zygote(parent=os.getppid(), descriptors=64, file_bytes=1 << 20)
 confine_decoder(parent=os.getppid(), memory_bytes=1 << 30)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from media import CLOCK, encode, x264
 
 from config.profiles import BALANCED, ECONOMY, VIGILANT, SamplingProfile
-from sampler.coverage import spoken_for_until, unseen_stretches
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 from sampler.frames import Stretch
+from sampler.plan.coverage import spoken_for_until, unseen_stretches
 
 FRAME_SECONDS = 1 / RATE
 ROUNDING_SECONDS = 1e-6

@@ -10,9 +10,9 @@ from media import FRAME_SECONDS, Recipe, encode, encode_pictures, number_in, pai
 from numpy.typing import NDArray
 
 from config.profiles import BALANCED
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
+from sampler.decode.scenes import BURST_CUTS
 from sampler.frames import SampledSegment, SampleReason
-from sampler.scenes import BURST_CUTS
 
 GOP = 100
 INSERT = 13

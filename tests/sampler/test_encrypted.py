@@ -7,7 +7,7 @@ import pytest
 from hostile_media import init_and_fragments, scrambled, segment
 
 from config.profiles import BALANCED
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 from sampler.errors import EncryptedError
 
 ENTRIES = {"libx264": b"avc1", "libx265": b"hev1", "libsvtav1": b"av01", "libvpx-vp9": b"vp09"}

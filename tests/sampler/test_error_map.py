@@ -8,8 +8,8 @@ import pytest
 
 from config.errors import LivewardenError
 from sampler import errors
+from sampler.demux.libav import translate
 from sampler.errors import SamplerError
-from sampler.libav import translate
 
 EXPECTED = {
     av.error.MemoryError: "out_of_memory",

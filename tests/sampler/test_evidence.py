@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.profiles import BALANCED, ECONOMY, VIGILANT
-from sampler.evidence import find_cuts
-from sampler.packets import VideoPacket
+from sampler.demux.packets import VideoPacket
+from sampler.plan.cut_score import find_cuts
 
 KEYFRAME_BYTES = 20_000
 QUIET = [KEYFRAME_BYTES, *[800, 900, 700, 850] * 12]

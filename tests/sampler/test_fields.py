@@ -8,7 +8,7 @@ from fields import field_coded
 from media import FRAME_SECONDS, RATE, level_error, number_in
 
 from config.profiles import PROFILES, SamplingProfile
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 
 PICTURES = 120
 

@@ -9,7 +9,7 @@ import pytest
 from hostile_media import TS_PACKET_BYTES, growing, init_and_fragments, segment, still
 
 from config.profiles import VIGILANT
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 from sampler.errors import DecoderDiedError, DecoderTimeoutError, SamplerError
 
 ROUNDS = int(os.environ.get("LIVEWARDEN_FUZZ_ROUNDS") or "150")

@@ -8,7 +8,7 @@ from kinds import SAME, clip, distance, reference
 from media import CLOCK, FRAME_SECONDS, Recipe, cut, encode, keyframes, number_in, steady, x264
 
 from config.profiles import BALANCED, ECONOMY, PROFILES, VIGILANT, SamplingProfile
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 from sampler.frames import SampledSegment, SampleReason
 from sampler.limits import Limits
 

@@ -14,7 +14,7 @@ from hostile_media import segment
 from stand_in import LIE, LIES, SLOW, STAND_IN, TRUTHS
 
 from config.profiles import BALANCED
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 from sampler.errors import DecoderDiedError, DecoderTimeoutError, UndecodableError
 from sampler.limits import MIB, Limits
 
@@ -93,7 +93,7 @@ INTERRUPTED = """
 import gc, os, signal, sys, time, warnings
 from pathlib import Path
 from config.profiles import BALANCED
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 from sampler.errors import SamplerError
 from worker.errors import OutOfTimeError
 

@@ -22,7 +22,7 @@ from media import (
 )
 
 from config.profiles import BALANCED, VIGILANT, SamplingProfile
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 from sampler.errors import UndecodableError
 from sampler.frames import SampledFrame, SampledSegment
 

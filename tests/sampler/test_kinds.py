@@ -19,8 +19,8 @@ from media import (
 )
 
 from config.profiles import BALANCED
-from models.pdq import hash_luma
-from sampler.decoder import Decoder
+from models.pdq.pdq import hash_luma
+from sampler.child.decoder import Decoder
 from sampler.picture import Picture
 
 MP4_TICK_SECONDS = 0.001

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sampler.decode.planes import store
 from sampler.picture import MATRICES, Picture, Plane
-from sampler.planes import store
 
 COLOURS = {
     "black": (0, 0, 0),

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.profiles import BALANCED, ECONOMY, PROFILES, VIGILANT, SamplingProfile
+from sampler.demux.packets import VideoPacket, runs
 from sampler.frames import SampleReason
-from sampler.packets import VideoPacket, runs
-from sampler.plan import Target, plan
+from sampler.plan.plan import Target, plan
 
 STEPS_SECONDS = [1 / 60, 1 / 25, 0.1, 1.0, 3.0]
 SIZES = [0, 40, 300, 1000, 4000, 60_000]

@@ -12,10 +12,10 @@ from kinds import x265
 from media import FRAME_SECONDS, Recipe, encode, encode_pictures, in_mp4, steady, x264
 from numpy.typing import NDArray
 
-from sampler.demux import Demuxer, Window
+from sampler.decode.probe import Prober, prober
+from sampler.demux.packet_reader import Demuxer, Window
+from sampler.demux.source import Source
 from sampler.limits import Limits
-from sampler.probe import Prober, prober
-from sampler.source import Source
 
 PICTURES = 60
 START, STOP = 20, 33

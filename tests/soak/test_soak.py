@@ -32,9 +32,9 @@ from soak_findings import (
 from soak_origin import Origin, Planted, Trouble, listed_picture, segment_with, serving
 from soak_stack import Deployment, deployed
 
-from models.pdq import hash_rgb
-from worker.intake.refusals import refused_counts
-from worker.polling.segments import pending_ms
+from models.pdq.pdq import hash_rgb
+from worker.ingest.messages.refusals import refused_counts
+from worker.ingest.pending.segments import pending_ms
 
 SOAK_SECONDS = float(os.environ.get("LIVEWARDEN_SOAK_SECONDS") or "120")
 KINDS = (

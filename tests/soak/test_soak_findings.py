@@ -35,7 +35,12 @@ def found(folder: Path, *lines: str, kind: str = REDIS_KILLED, killed: tuple[int
         (REDIS_KILLED, (stamped("WARNING", "consumer: Connection to broker lost."), TRACE, CELERYS, AWAY)),
         (
             REDIS_KILLED,
-            (stamped("ERROR", "consumer: Cannot connect to worker.broker.Transport://:**@127.0.0.1:1/0: Error 111."),),
+            (
+                stamped(
+                    "ERROR",
+                    "consumer: Cannot connect to worker.runtime.broker.Transport://:**@127.0.0.1:1/0: Error 111.",
+                ),
+            ),
         ),
         (REDIS_KILLED, (stamped("CRITICAL", "Couldn't ack 'b19a', reason:ConnectionError()"), TRACE, CELERYS, AWAY)),
         (REDIS_KILLED, (stamped("ERROR", "beat: Connection error: Error 111. Trying again in 2.0 seconds..."),)),

@@ -83,7 +83,7 @@ def serve(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    from worker.threads import keep_numpy_to_one_thread
+    from worker.processes.threads import keep_numpy_to_one_thread
 
     keep_numpy_to_one_thread(os.environ)
     import av  # noqa: F401
@@ -92,7 +92,7 @@ if __name__ == "__main__":
     import pyarrow.parquet  # noqa: F401
 
     import worker.replay.replaying
-    import worker.scanning.scan
+    import worker.scan.scan
     import worker.verdictlog.reading  # noqa: F401
     from worker.cli.main import main
 

@@ -10,9 +10,9 @@ from hls_origin import LiveOrigin, serving
 from redis import Redis
 from scene import Scene
 
-from config.policy import Policy, load_policy
+from config.policy.policy import Policy, load_policy
 from config.settings import Settings
-from worker.process import SEED, Process
+from worker.runtime.worker_process import SEED, Process
 
 RULES = """
 version: "1"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from worker.errors import FetchError
-from worker.fetching.fetch import Fetched, Fetcher, FetchRequest
-from worker.polling.poll import BATCH_STREAMS
+from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest
+from worker.ingest.poll.poll import BATCH_STREAMS
 
 
 def fetch_as_they_come(fetcher: Fetcher, requests: Sequence[FetchRequest]) -> dict[int, Fetched | FetchError]:

@@ -7,9 +7,9 @@ import numpy as np
 
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind
-from worker.objectstore import ObjectStore
+from worker.store.object_store import ObjectStore
+from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.files import LogFile
-from worker.verdictlog.filewriting import write_table
 from worker.verdictlog.rows import SCHEMA, table_of
 
 

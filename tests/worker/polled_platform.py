@@ -9,15 +9,15 @@ from hls_origin import LiveOrigin, serving
 from redis import Redis
 
 from config.schemas import check_event
-from worker.fetching.fetch import Fetcher
-from worker.fetching.origins import AllowedOrigins
-from worker.operations import OPERATIONS
-from worker.polling.gaps import tell_gaps
-from worker.polling.poll import poll_due
-from worker.polling.segments import pending_key
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import DUE, DUE_NEW, stream_key, watch
+from worker.events.operations import OPERATIONS
+from worker.ingest.http.fetch import Fetcher
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.pending.segments import pending_key
+from worker.ingest.poll.gaps import tell_gaps
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, DUE_NEW, stream_key, watch
+from worker.ingest.status import show
 
 
 class Platform:

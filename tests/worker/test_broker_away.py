@@ -4,7 +4,7 @@ import pytest
 from kombu import Connection
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from worker.broker import TRANSPORT
+from worker.runtime.broker import TRANSPORT
 
 
 def test_a_channel_that_closes_after_its_transport_raises_what_celery_expects(redis_url: str):

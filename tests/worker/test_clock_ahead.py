@@ -12,19 +12,19 @@ from redis_clock import ServerWithClock, let_clock_count, server_with_clock
 from scene import Scene
 
 from config.facts import Severity
-from config.policy import Policy
-from worker.ageclock import AGE_CLOCK, STEP_MS, age_ms
+from config.policy.policy import Policy
 from worker.bank.keys import PROPOSED
 from worker.bank.people import forget_past
-from worker.decisions import decide
-from worker.objectstore import ObjectStore
-from worker.operations import OPERATIONS
-from worker.queue.keys import DECISIONS
-from worker.queue.taking import take
+from worker.events.operations import OPERATIONS
+from worker.incidents.keys import DECISIONS
+from worker.queue.claims import take
+from worker.queue.decisions import decide
 from worker.queue.trimming import KEPT_DAYS, trim
-from worker.redisdb import connect, now_ms
-from worker.rediskeys import DAY, HOUR
-from worker.verdictlog import keeping, outcomes
+from worker.store.age_clock import AGE_CLOCK, STEP_MS, age_ms
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import connect, now_ms
+from worker.store.redis_keys import DAY, HOUR
+from worker.verdictlog import outcomes, retention
 from worker.verdictlog.files import folders
 from worker.verdictlog.outcomes import record_outcomes, unrecorded_from
 from worker.verdictlog.tables import OUTCOMES
@@ -82,7 +82,7 @@ def test_a_clock_that_goes_on_from_there_counts(
         assert upkeep(redis) == 0
     let_clock_count(redis)
     assert upkeep(redis) == 1
-    lines = [(one.levelname, one.getMessage()) for one in caplog.records if one.name == "worker.ageclock"]
+    lines = [(one.levelname, one.getMessage()) for one in caplog.records if one.name == "worker.store.age_clock"]
     assert [level for level, _ in lines] == ["WARNING", "INFO"]
     assert lines[0][1] == (
         "Redis's clock is 744.0 h ahead of when it was last seen; nothing is deleted for its age for an hour"
@@ -126,12 +126,12 @@ def test_the_verdict_log_outlives_it(server: ServerWithClock, redis: Redis, scen
     store = ObjectStore(str(tmp_path / "store"))
     scene.raise_incident("cam-1")
     record_outcomes(redis, store)
-    assert not keeping.keep_log(redis, store, hours=72)
+    assert not retention.keep_log(redis, store, hours=72)
     server.set_ahead(AHEAD_SECONDS)
-    assert not keeping.keep_log(redis, store, hours=72)
+    assert not retention.keep_log(redis, store, hours=72)
     assert len(folders(store, OUTCOMES.root)) == 1
     server.set_ahead(0)
-    assert keeping.is_due(redis), "nothing would be purged for a month"
+    assert retention.is_due(redis), "nothing would be purged for a month"
 
 
 def test_proposals_outlive_it(server: ServerWithClock, redis: Redis) -> None:

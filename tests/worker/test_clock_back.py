@@ -13,35 +13,23 @@ from redis_clock import ServerWithClock, server_with_clock
 from scene import Scene
 
 from config.facts import StreamFacts
-from config.policy import Policy
+from config.policy.policy import Policy
 from config.settings import Settings
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.classifier import StuckRun
-from models.pdq import PdqHash
+from models.classifiers.classifier import StuckRun
+from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.deployed import follow
 from worker.bank.keys import WRITER
 from worker.bank.people import allow
 from worker.bank.place import Place
-from worker.decisions import decide
 from worker.errors import QueueError
+from worker.health.presence import Presence, Role, give_sign, present
 from worker.incidents.events import EventType
-from worker.intake.batches import claim
-from worker.intake.keys import LISTS
-from worker.lease import LEASE_SECONDS, leased
-from worker.lookback import jobs as look_back_jobs
-from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due
-from worker.lookback.late import next_late
-from worker.moderate import moderate_segment
-from worker.people.actor import Actor
-from worker.people.actor import Role as ActorRole
-from worker.pipeline import Origin
-from worker.policy.breaker import leave_out, stuck_models
-from worker.polling.due import POLL_LEASE_MS, offer, offered, take_due
-from worker.polling.pace import LONGEST_IDLE_DELAY_MS
-from worker.polling.poll import poll_due
-from worker.polling.schedule import tick, tick_is_late
-from worker.polling.segments import (
+from worker.incidents.keys import incident_key
+from worker.ingest.messages.batches import claim
+from worker.ingest.messages.keys import LISTS
+from worker.ingest.pending.segments import (
     LEASE_MS,
     OVERDUE,
     Begun,
@@ -52,18 +40,30 @@ from worker.polling.segments import (
     pending_key,
     take_overdue,
 )
-from worker.polling.slowpolls import set_apart, slow_polls_due
-from worker.presence import Presence, Role, give_sign, present
-from worker.process import SEED, Process
-from worker.queue.keys import incident_key
-from worker.queue.taking import LEASE_SECONDS as HOLD_SECONDS
-from worker.queue.taking import open_incidents, take
-from worker.redisdb import connect, now_ms
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, watch
-from worker.streams.slowness import SlowPart, note_slowness
-from worker.timedtask import HARD_LIMIT_SECONDS
+from worker.ingest.playlist.poll_pace import LONGEST_IDLE_DELAY_MS
+from worker.ingest.poll.due import POLL_LEASE_MS, offer, offered, take_due
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.poll.schedule import tick, tick_is_late
+from worker.ingest.poll.slow_polls import set_apart, slow_polls_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, watch
+from worker.ingest.registry.slowness import SlowPart, note_slowness
+from worker.ingest.status import show
+from worker.lookback import jobs as look_back_jobs
+from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due
+from worker.lookback.late import next_late
+from worker.moderation.pipeline import Origin
+from worker.people.actor import Actor
+from worker.people.actor import Role as ActorRole
+from worker.policyload.breaker import leave_out, stuck_models
+from worker.queue.claims import LEASE_SECONDS as HOLD_SECONDS
+from worker.queue.claims import open_incidents, take
+from worker.queue.decisions import decide
+from worker.runtime.segment_task import moderate_segment
+from worker.runtime.timed_task import HARD_LIMIT_SECONDS
+from worker.runtime.worker_process import SEED, Process
+from worker.store.lease import LEASE_SECONDS, leased
+from worker.store.redis_client import connect, now_ms
 
 BACK_SECONDS = 600
 RECORD = SegmentRecord(

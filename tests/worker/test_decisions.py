@@ -8,11 +8,11 @@ from redis import Redis
 from scene import Scene
 
 from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts
-from worker.decisions import Outcome, decide
 from worker.errors import QueueError
-from worker.queue.keys import incident_key
-from worker.queue.taking import take
-from worker.redisdb import connect, once_key
+from worker.incidents.keys import incident_key
+from worker.queue.claims import take
+from worker.queue.decisions import Outcome, decide
+from worker.store.redis_client import connect, once_key
 
 KEYS = tuple(f"lw:escalations:{severity}" for severity in Severity)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.degradedmarks import GONE_SECONDS, LINES_A_MINUTE, MOST_MARKS, DegradedMarks
+from worker.runtime.degraded_marks import GONE_SECONDS, LINES_A_MINUTE, MOST_MARKS, DegradedMarks
 
 
 def test_a_mark_is_logged_as_gone_only_if_it_is_gone_and_was_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,13 +13,13 @@ from redis_clock import server_with_clock
 
 from config.schemas import check_event
 from worker.bank.keys import SNAPSHOT
-from worker.broker import bind_queues
-from worker.checkup.epochdoctor import diagnose
-from worker.diagnosis import State
-from worker.epoch import EPOCH, FORGIVEN_MS, SEED, Epoch, EpochWatch, read_epoch
-from worker.operations import OPERATIONS
-from worker.process import Process
-from worker.redisdb import connect
+from worker.doctor.diagnosis import State
+from worker.doctor.epoch import diagnose
+from worker.events.operations import OPERATIONS
+from worker.health.epoch import EPOCH, FORGIVEN_MS, SEED, Epoch, EpochWatch, read_epoch
+from worker.runtime.broker import bind_queues
+from worker.runtime.worker_process import Process
+from worker.store.redis_client import connect
 
 
 class Living:

@@ -14,12 +14,12 @@ from redis import Redis
 from redis_between import Command, Send, redis_between
 from scene import Scene
 
-from config.eventdocs import with_tables
 from config.schemas import SCHEMAS, schema
-from worker.decisions import decide
-from worker.streams.events import STREAM_EVENTS
-from worker.streams.registration import register
-from worker.streams.registry import unwatch, watch
+from tools.event_docs import with_tables
+from worker.ingest.registry.platform_events import STREAM_EVENTS
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import unwatch, watch
+from worker.queue.decisions import decide
 
 TEXT = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -30,7 +30,7 @@ STREAMS = ("lw:escalations:critical", "lw:decisions", STREAM_EVENTS)
 def test_tables_are_those_of_the_schemas() -> None:
     """A platform would read of fields and types that are not there, or not of those that are.
 
-    Mend it with `python -m config.eventdocs docs/events.md`.
+    Mend it with `python -m tools.event_docs docs/events.md`.
     """
     assert with_tables(TEXT) == TEXT
     for name in SCHEMAS:

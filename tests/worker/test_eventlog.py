@@ -10,17 +10,17 @@ from redis import Redis
 from scene import Scene
 
 from config.facts import Severity
-from config.policy import Policy
-from worker.decisions import decide
+from config.policy.policy import Policy
 from worker.errors import StoreError
-from worker.eventlog import FIRST_MS, LOGGED, STREAMS, log_published
-from worker.logfields import all_fields
-from worker.operations import OPERATIONS, tell_operators
-from worker.policy.breaker import MODEL_STUCK
-from worker.queue.keys import DECISIONS
-from worker.streams.registration import register
-from worker.streams.registry import unwatch, watch
-from worker.upkeep import look_after, look_after_full
+from worker.events.operations import OPERATIONS, tell_operators
+from worker.incidents.keys import DECISIONS
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import unwatch, watch
+from worker.logs.fields import all_fields
+from worker.policyload.breaker import MODEL_STUCK
+from worker.queue.decisions import decide
+from worker.runtime.event_log import FIRST_MS, LOGGED, STREAMS, log_published
+from worker.runtime.upkeep import look_after, look_after_full
 
 FLOODED = """
 version: "1"
@@ -216,7 +216,7 @@ def test_a_clock_that_was_ahead_does_not_silence_the_log(
     """Of a deployment whose first go saw next year's time nothing would be logged until then."""
     caplog.set_level(logging.INFO)
     with monkeypatch.context() as ahead:
-        ahead.setattr("worker.eventlog.now_ms", lambda _: 4_000_000_000_000)
+        ahead.setattr("worker.runtime.event_log.now_ms", lambda _: 4_000_000_000_000)
         log_published(redis)
     event = {"type": "livewarden.operations.test.v1", "data": {"name": "x"}}
     redis.xadd(OPERATIONS, {"event": json.dumps(event)})

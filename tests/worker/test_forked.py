@@ -7,7 +7,7 @@ import threading
 from hls_origin import Gate, eventually
 from redis import Redis
 
-from worker.process import Process
+from worker.runtime.worker_process import Process
 
 
 def test_a_child_does_not_wait_for_locks_of_the_process_that_it_was_forked_from(process: Process, redis: Redis):

@@ -20,10 +20,10 @@ from loopback_http import http_server
 from redis import Redis
 from test_slow_origins import check_equation, escalated
 
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import watch
-from worker.streams.slowness import SlowPart, slow_key
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.registry.slowness import SlowPart, slow_key
+from worker.ingest.status import show
 
 SEGMENTS, PRIVATE = 3, 6
 """Segments listed of each stream; of the one whose segments redirect, each to another place."""

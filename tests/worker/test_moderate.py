@@ -13,25 +13,25 @@ from redis import Redis
 from redis_between import Command, Send, redis_between
 
 from config.settings import Settings
-from models.classifier import StuckRun
-from models.pdq import hash_rgb
+from models.classifiers.classifier import StuckRun
+from models.pdq.pdq import hash_rgb
 from models.testcard import testcard as card_picture
 from sampler.limits import Limits
-from worker.closing import gate_key
-from worker.decisions import decide
 from worker.errors import StoreError
-from worker.moderate import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
-from worker.policy.breaker import STUCK_SECONDS, leave_out
-from worker.polling.poll import poll_due
-from worker.polling.segments import pending_key
-from worker.process import SEED, Process
-from worker.queue.taking import take
-from worker.redisdb import run_script
-from worker.status import show
-from worker.streams.coverage import summary
-from worker.streams.registration import register
-from worker.streams.registry import DUE, watch
-from worker.streams.signals import report_signals
+from worker.ingest.coverage.ledger import summary
+from worker.ingest.pending.segments import pending_key
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, watch
+from worker.ingest.registry.signals import report_signals
+from worker.ingest.status import show
+from worker.policyload.breaker import STUCK_SECONDS, leave_out
+from worker.queue.claims import take
+from worker.queue.decisions import decide
+from worker.runtime.segment_end import gate_key
+from worker.runtime.segment_task import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
+from worker.runtime.worker_process import SEED, Process
+from worker.store.redis_client import run_script
 from worker.verdictlog.reading import read_log
 
 CRITICAL = "lw:escalations:critical"

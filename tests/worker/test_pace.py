@@ -11,15 +11,22 @@ from redis import Redis
 from slow_origin import DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
 
 from config.settings import Settings
-from worker.moderate import FETCH_TIMEOUT_SECONDS, moderate_segment
-from worker.pace import QUICK_FAILURE_SECONDS, Pace
-from worker.polling.poll import poll_due
-from worker.polling.segments import OVERDUE, TRIAL_MS, begin, member
-from worker.process import SEED, Process
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import DUE, watch
-from worker.streams.slowness import QUICK_DECODE_SECONDS, QUICK_SECONDS, SlowPart, is_slow, note_slowness, slow_key
+from worker.ingest.pending.segments import OVERDUE, TRIAL_MS, begin, member
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, watch
+from worker.ingest.registry.slowness import (
+    QUICK_DECODE_SECONDS,
+    QUICK_SECONDS,
+    SlowPart,
+    is_slow,
+    note_slowness,
+    slow_key,
+)
+from worker.ingest.status import show
+from worker.runtime.segment_pace import QUICK_FAILURE_SECONDS, Pace
+from worker.runtime.segment_task import FETCH_TIMEOUT_SECONDS, moderate_segment
+from worker.runtime.worker_process import SEED, Process
 
 WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}
 

@@ -15,22 +15,22 @@ from stand_in import LATER, LIE, STAND_IN
 from tinymodels import classifier, mean_model
 
 from config.facts import ALLOW, ListMatch, StreamFacts
-from config.policy import load_policy
+from config.policy.policy import load_policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.classifier import Classifier
-from models.pdq_variant_kinds import Variant
-from models.shelf import load_classifiers
-from sampler.decoder import Decoder
+from models.classifiers.classifier import Classifier
+from models.classifiers.registry import load_classifiers
+from models.pdq.variant_kinds import Variant
+from sampler.child.decoder import Decoder
 from sampler.errors import DecoderDiedError, SamplerError
 from sampler.limits import Limits
 from sampler.picture import Picture
 from worker.bank.allowance import allow_tags
 from worker.bank.follower import InForce, always
-from worker.pipeline import Origin, Pipeline
-from worker.verdicts.sight import CLASSIFIER_FAILED
-from worker.verdicts.verdict import SampleVerdict
+from worker.moderation.pipeline import Origin, Pipeline
+from worker.moderation.sight import CLASSIFIER_FAILED
+from worker.moderation.verdict import SampleVerdict
 
 DRILL = Origin(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)
 LIVE = Origin(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)

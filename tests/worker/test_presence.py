@@ -10,10 +10,10 @@ from hls_origin import LiveOrigin, eventually, segment_bytes, serving
 from live_stack import celery
 from redis import Redis
 
-from worker.status import show
-from worker.streams.events import STREAM_EVENTS
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.ingest.registry.platform_events import STREAM_EVENTS
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.status import show
 
 
 @pytest.fixture

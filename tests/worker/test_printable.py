@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from worker.cli.progressbar import progress_bar
+from worker.cli.progress_bar import progress_bar
 from worker.cli.screen import Screen
-from worker.logformat import PrintableFormatter
-from worker.logsetup import STREAM_LINES_A_MINUTE, StreamLines, format_records
-from worker.printable import PrintableStream, printable, printable_lines
+from worker.logs.format import PrintableFormatter
+from worker.logs.printable import PrintableStream, printable, printable_lines
+from worker.logs.setup import STREAM_LINES_A_MINUTE, StreamLines, format_records
 
 HOSTILE = "\x1b[2J\x9b31m\x07\x7f\u202e\u2066\u200e\u200f\u061c\u2028\u2029\x85\ud800\udc9b\U000e0001\n\r\t"
 texts = st.text(st.characters())
@@ -148,7 +148,7 @@ def test_what_nobody_catches_is_escaped() -> None:
     """An error that nobody foresaw prints what a stream sent, traceback and all."""
     script = """
         import logging, threading
-        from worker.logsetup import set_up_logging
+        from worker.logs.setup import set_up_logging
         set_up_logging(logging.WARNING)
         def fail():
             raise ValueError("\\x1b[2J\\x9b\\u202e")

@@ -14,12 +14,12 @@ from redis import Redis
 from models.bank.entries import ListSpec
 from worker.bank import edits
 from worker.bank.keys import FOLLOWERS
-from worker.policy.watch import IN_FORCE
-from worker.polling.cursor import StreamState
-from worker.process import Process
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.ingest.playlist.cursor import StreamState
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.status import show
+from worker.policyload.watch import IN_FORCE
+from worker.runtime.worker_process import Process
 
 SEGMENTS = 12
 
@@ -31,7 +31,7 @@ def left_behind(worker: CeleryProcess) -> list[str]:
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             parent, session = int(fields[1]), int(fields[3])
-            if session == worker.process.pid and parent == 1:
+            if session == worker.runtime.worker_process.pid and parent == 1:
                 found.append((entry / "cmdline").read_text())
         except (OSError, IndexError):
             continue
@@ -40,7 +40,7 @@ def left_behind(worker: CeleryProcess) -> list[str]:
 
 def pool_children(worker: CeleryProcess) -> set[int]:
     """Those that live now; what is forked to become another program is none."""
-    of_main = Path(f"/proc/{worker.process.pid}/cmdline").read_bytes()
+    of_main = Path(f"/proc/{worker.runtime.worker_process.pid}/cmdline").read_bytes()
     found = set()
     for pid in worker.children():
         with suppress(OSError):
@@ -87,7 +87,11 @@ def test_replaced_children_lose_no_segment_and_leave_nothing_behind(
         eventually(lambda: not left_behind(worker), within_seconds=20, what=lambda: str(left_behind(worker)))
         living = pool_children(worker)
         eventually(lambda: processes(redis, IN_FORCE) <= living, within_seconds=20, what="who is gone is forgotten")
-        eventually(lambda: processes(redis, FOLLOWERS) - {worker.process.pid} <= living, within_seconds=20, what="too")
+        eventually(
+            lambda: processes(redis, FOLLOWERS) - {worker.runtime.worker_process.pid} <= living,
+            within_seconds=20,
+            what="too",
+        )
     assert redis.xlen("lw:escalations:high") == 1
     assert "Traceback" not in worker.text()
     assert "WorkerLost" not in worker.text()

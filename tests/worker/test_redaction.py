@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.logfields import fields, given_fields
-from worker.redaction import loggable
+from worker.logs.fields import fields, given_fields
+from worker.logs.redaction import loggable
 
 SECRET = "s3cr3t"
 FILLING = st.one_of(st.integers(0, 400), st.integers(3_900, 4_100), st.integers(15_900, 16_100), st.integers(0, 20_000))

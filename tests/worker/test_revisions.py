@@ -11,14 +11,14 @@ from scene import Scene
 
 from config.errors import SchemaError
 from config.facts import Hit, ListMatch, Severity
-from config.policy import Policy
+from config.policy.policy import Policy
 from config.schemas import check_event
-from worker.decisions import Decision, decide
 from worker.errors import QueueError
-from worker.queue.keys import incident_key, incidents_key
-from worker.queue.taking import open_incidents, take
-from worker.redisdb import now_ms
-from worker.revisions import MAX_REVISIONS, revise
+from worker.incidents.keys import incident_key, incidents_key
+from worker.queue.claims import open_incidents, take
+from worker.queue.decisions import Decision, decide
+from worker.queue.revisions import MAX_REVISIONS, revise
+from worker.store.redis_client import now_ms
 
 
 def decided(scene: Scene, outcome: str, stream: str = "cam-1") -> str:

@@ -11,48 +11,48 @@ from redis import Redis
 from redis_between import ScriptsTwice, SentTwice, redis_between
 from scene import Scene
 
-from config.policy import load_policy
+from config.policy.policy import load_policy
 from models.bank.delta import Change, ChangeOp
 from models.bank.entries import Entry, HashKind
-from worker.ageclock import AGE_CLOCK, AHEAD_MS, age_ms
 from worker.bank.changelog import append
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.people import forget_past
-from worker.decisions import decide
-from worker.epoch import EPOCH, EpochWatch, read_epoch
-from worker.eventlog import log_published
-from worker.incidents.coveragegaps import raise_coverage_gaps
-from worker.incidents.orderstore import read_in_order
-from worker.intake.batches import Batch, claim, done, give_back
-from worker.intake.keys import COUNTS, LISTS, NEWEST, REFUSED, UNPUBLISHED, published_key
-from worker.lease import LEASE_SECONDS, leased
+from worker.events.operations import OPERATIONS
+from worker.health.epoch import EPOCH, EpochWatch, read_epoch
+from worker.health.presence import Presence, Role, give_sign, present
+from worker.incidents.coverage_gaps import raise_coverage_gaps
+from worker.incidents.keys import incident_key, incidents_key
+from worker.incidents.order_store import read_in_order
+from worker.ingest.coverage.ledger import coverage_key, pay_owed
+from worker.ingest.messages.batches import Batch, claim, done, give_back
+from worker.ingest.messages.keys import COUNTS, LISTS, NEWEST, REFUSED, UNPUBLISHED, published_key
+from worker.ingest.pending.lanes import Lane, add_waiting, take_waiting
+from worker.ingest.pending.segments import Begun, begin, defer, end_trial, pending_key, take_overdue
+from worker.ingest.playlist.hls import MediaPlaylist, Segment
+from worker.ingest.playlist.outcome import MissedReason
+from worker.ingest.playlist.timeline import advance
+from worker.ingest.poll.admission import admit
+from worker.ingest.poll.due import DueStream, Taken, note_error, release, take_due
+from worker.ingest.poll.gaps import MISSING, missing_member, tell_gaps
+from worker.ingest.poll.schedule import tick
+from worker.ingest.poll.slow_polls import hand_over, set_apart
+from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
+from worker.ingest.registry.signals import report_signals
+from worker.ingest.registry.slowness import SlowPart, note_slowness
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, WAITING, next_job
-from worker.operations import OPERATIONS
-from worker.policy.refusals import tell_of_file
-from worker.polling.admission import admit
-from worker.polling.due import DueStream, Taken, note_error, release, take_due
-from worker.polling.gaps import MISSING, missing_member, tell_gaps
-from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.lanes import Lane, add_waiting, take_waiting
-from worker.polling.outcome import MissedReason
-from worker.polling.schedule import tick
-from worker.polling.segments import Begun, begin, defer, end_trial, pending_key, take_overdue
-from worker.polling.slowpolls import hand_over, set_apart
-from worker.polling.timeline import advance
-from worker.presence import Presence, Role, give_sign, present
+from worker.policyload.refusals import tell_of_file
 from worker.queue import leases
-from worker.queue.keys import incident_key, incidents_key
-from worker.queue.taking import anything_free, take
+from worker.queue.claims import anything_free, take
+from worker.queue.decisions import decide
+from worker.queue.revisions import revise
 from worker.queue.trimming import TRIMMED
-from worker.redisdb import connect, now_ms, once_key, run_script, with_names
-from worker.retention import give_lives
-from worker.revisions import revise
-from worker.streams.coverage import coverage_key, pay_owed
-from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
-from worker.streams.registration import register
-from worker.streams.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
-from worker.streams.signals import report_signals
-from worker.streams.slowness import SlowPart, note_slowness
+from worker.runtime.event_log import log_published
+from worker.runtime.key_retention import give_lives
+from worker.store.age_clock import AGE_CLOCK, AHEAD_MS, age_ms
+from worker.store.lease import LEASE_SECONDS, leased
+from worker.store.redis_client import connect, now_ms, once_key, run_script, with_names
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",
@@ -441,7 +441,7 @@ class Stage:
 def test_a_script_that_is_sent_twice_does_and_answers_what_it_does_once(name: str, redis_url: str, tmp_path: Path):
     """Whatever a lost answer doubles is wrong for good: time, tries, log rows, events, holds."""
     step: Callable[[], object] | None = getattr(Stage, name, None)
-    assert step is not None, f"worker/lua/{name}.lua: write a step of Stage that runs it"
+    assert step is not None, f"worker/store/lua/{name}.lua: write a step of Stage that runs it"
     twice = ScriptsTwice(redis_url)
     with redis_between(redis_url, twice) as url, connect(url) as client:
         getattr(Stage(client, tmp_path), name)()

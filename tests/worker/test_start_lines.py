@@ -11,7 +11,7 @@ from live_stack import CeleryProcess, celery
 from redis import Redis
 from scene import Scene
 
-from worker.eventlog import LOGGED
+from worker.runtime.event_log import LOGGED
 
 
 def lines_of(process: CeleryProcess, message: str) -> list[dict[str, Any]]:

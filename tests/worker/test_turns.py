@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Connection, Exchange, Message, Queue
 
-from worker.occupancy import Occupancy
-from worker.polling.queues import CONTROL, CONTROL_SLOW, QUEUES, SEGMENTS, SEGMENTS_SLOW, SLOW_QUEUES, URGENT
-from worker.turns import WHEEL, WeightedTurns
+from worker.ingest.pending.queues import CONTROL, CONTROL_SLOW, QUEUES, SEGMENTS, SEGMENTS_SLOW, SLOW_QUEUES, URGENT
+from worker.runtime.occupancy import Occupancy
+from worker.runtime.queue_order import WHEEL, WeightedTurns
 
 CONSUMED = tuple(queue for queue in QUEUES if queue != "intake")
 IDLE = Occupancy(processes=8, slow=0)
@@ -118,7 +118,7 @@ def test_a_worker_with_one_process_gives_slow_streams_a_quarter_of_its_time():
 def test_a_worker_started_for_slow_queues_alone_gives_them_all_it_has():
     """An operator whose origins are slow adds processes for them with `-Q segments.slow`."""
     worker = Worker(processes=2)
-    worker.turns.update([SEGMENTS_SLOW])
+    worker.runtime.queue_order.update([SEGMENTS_SLOW])
     worker.slow = 1
     assert worker.take({SEGMENTS_SLOW}) == SEGMENTS_SLOW
 
@@ -131,7 +131,7 @@ def test_the_wheel_names_each_queue():
 
 def test_kombu_takes_messages_in_this_order(redis_url: str):
     """An order that the broker's client does not ask for is none."""
-    options = {"queue_order_strategy": "worker.turns.WeightedTurns"}
+    options = {"queue_order_strategy": "worker.runtime.queue_order.WeightedTurns"}
     taken: list[str] = []
     with Connection(redis_url, transport_options=options) as connection:
         queues = [Queue(name, Exchange(name), routing_key=name) for name in (CONTROL, URGENT, SEGMENTS)]

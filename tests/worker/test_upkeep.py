@@ -7,9 +7,9 @@ import pytest
 from redis import Redis
 
 from config.settings import Settings
-from worker.polling.gaps import TOLD
-from worker.process import Process
-from worker.upkeep import look_after
+from worker.ingest.poll.gaps import TOLD
+from worker.runtime.upkeep import look_after
+from worker.runtime.worker_process import Process
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from redis import Redis
 
 from worker.bank.deployed import Deployed
-from worker.cloudevent import derived_id, rfc3339
-from worker.operations import tell_operators
-from worker.redisdb import now_ms, store_errors
+from worker.events.cloudevent import derived_id, rfc3339
+from worker.events.operations import tell_operators
+from worker.store.redis_client import now_ms, store_errors
 
 STALE = "livewarden.operations.list_stale.v1"
 

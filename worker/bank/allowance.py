@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from config.facts import ALLOW, Evaluation, ListMatch, SampleFacts, StreamFacts
-from config.judgement import judge_alone
-from config.policy import Policy
+from config.policy.evaluation import judge_alone
+from config.policy.policy import Policy
 
 _FOR = "for:"
 _UNTIL = "until:"

@@ -16,18 +16,18 @@ from redis.exceptions import RedisError
 
 from config.environment import load_settings
 from config.errors import LivewardenError
-from worker.apart import give_way, run_apart
 from worker.bank.alerts import tell_stale
 from worker.bank.fetching import fetch_at_start
 from worker.bank.follower import Follower
 from worker.bank.keys import WRITER
 from worker.bank.place import Place
 from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes, store_again
-from worker.coredumps import forbid_dumps
 from worker.errors import BankRequestError
-from worker.logsetup import log_format_of, set_up_logging
-from worker.redisdb import connect
-from worker.trouble import Troubles
+from worker.logs.setup import log_format_of, set_up_logging
+from worker.logs.trouble import Troubles
+from worker.processes.core_dumps import forbid_dumps
+from worker.processes.subprocess_job import give_way, run_apart
+from worker.store.redis_client import connect
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)

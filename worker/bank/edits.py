@@ -13,7 +13,7 @@ from models.bank.entries import BUILT_IN, Entry, ListSpec
 from worker.bank import changelog
 from worker.errors import BankRequestError
 from worker.people.actor import Actor, Role
-from worker.redisdb import now_ms, store_errors
+from worker.store.redis_client import now_ms, store_errors
 
 OPERATOR = "operator"
 """Who is recorded where nobody said a name: whoever has this machine's command line."""

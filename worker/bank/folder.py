@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from config.regularfile import open_regular
+from config.regular_file import open_regular
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import BUILT_IN, LIST_NAME, Entry, ListSpec

@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 from config.errors import LivewardenError
 from config.facts import ListMatch
 from models.bank.bank import EMPTY, Bank, Match
-from models.pdq import PdqHash
-from models.pdq_variant_kinds import Variant
+from models.pdq.pdq import PdqHash
+from models.pdq.variant_kinds import Variant
 from worker.bank.deployed import Deployed, follow, offline, went_back
 from worker.bank.folder import FolderLists, load_folder, read_again
 from worker.bank.following import Following, told_by
@@ -28,8 +28,8 @@ from worker.bank.layered import BankWithFiles
 from worker.bank.mark import BankMark
 from worker.bank.place import Place
 from worker.errors import StoreError
-from worker.redisdb import now_ms, unless_full
-from worker.trouble import Troubles
+from worker.logs.trouble import Troubles
+from worker.store.redis_client import now_ms, unless_full
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)

@@ -13,7 +13,7 @@ from redis import Redis
 
 from models.bank.delta import Change
 from worker.bank.keys import HISTORY
-from worker.redisdb import store_errors
+from worker.store.redis_client import store_errors
 
 KEPT_ACTS: Final = 100_000
 """About 30 MB of Redis's memory; the oldest go, and what must stay for longer is to be read out before

@@ -30,7 +30,7 @@ from worker.bank.place import Place
 from worker.bank.publication import Contents, publish
 from worker.bank.spool import at_rest
 from worker.errors import BankRequestError
-from worker.localfile import open_file
+from worker.store.local_file import open_file
 
 SMALL_CHANGES = 5_000
 """Up to (<=) which an import is made of changes. More would fill Redis and be searched flat for long."""

@@ -1,10 +1,10 @@
-"""Names in Redis of the hash bank; what each holds, and for how long, is in `worker.rediskeys`.
+"""Names in Redis of the hash bank; what each holds, and for how long, is in `worker.store.redis_keys`.
 
 lw:bank:changes      `change` -> JSON (`models.bank.delta.Change`), `by` -> who made it
 lw:bank:snapshot     name, watermark, previous (watermark of the snapshot before), at_ms: what is in force;
                      changes: how many there are since; edition: how many snapshots brought what no change tells;
                      stored, digest: name and manifest's SHA-256 of the snapshot that is in the store;
-                     adopted: taken from the folder, for Redis named none; until `worker.epoch` has noted it
+                     adopted: taken from the folder, for Redis named none; until `worker.health.epoch` has noted it
 lw:bank:quarantine   list/entry -> JSON {until_ms, by, reason}
 lw:bank:history      `act` -> JSON (`worker.bank.history.Act`); not trimmed with the changes
 
@@ -13,16 +13,16 @@ Changes hold hashes, like the lists do: treat Redis's disk as you treat the list
 
 from typing import Final
 
-from worker import rediskeys
+from worker.store import redis_keys
 
-BANK_ID: Final = rediskeys.BANK_ID.name
-CHANGES: Final = rediskeys.BANK_CHANGES.name
-SNAPSHOT: Final = rediskeys.BANK_SNAPSHOT.name
-WRITER: Final = rediskeys.BANK_WRITER.name
-REFRESHED: Final = rediskeys.BANK_REFRESHED.name
-HISTORY: Final = rediskeys.BANK_HISTORY.name
-FOLLOWERS: Final = rediskeys.BANK_FOLLOWERS.name
-PROPOSED: Final = rediskeys.BANK_PROPOSED.name
-FILES: Final = rediskeys.LOOKBACK_FILES.name
+BANK_ID: Final = redis_keys.BANK_ID.name
+CHANGES: Final = redis_keys.BANK_CHANGES.name
+SNAPSHOT: Final = redis_keys.BANK_SNAPSHOT.name
+WRITER: Final = redis_keys.BANK_WRITER.name
+REFRESHED: Final = redis_keys.BANK_REFRESHED.name
+HISTORY: Final = redis_keys.BANK_HISTORY.name
+FOLLOWERS: Final = redis_keys.BANK_FOLLOWERS.name
+PROPOSED: Final = redis_keys.BANK_PROPOSED.name
+FILES: Final = redis_keys.LOOKBACK_FILES.name
 """Lists of LIVEWARDEN_LISTS_DIR, by when a worker saw them last."""
-QUARANTINE: Final = rediskeys.BANK_QUARANTINE.name
+QUARANTINE: Final = redis_keys.BANK_QUARANTINE.name

@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 from models.bank.bank import EMPTY, Bank, Match
 from models.bank.entries import BUILT_IN, Entry, HashKind, ListSpec
-from models.pdq import PdqHash
-from models.pdq_variant_kinds import Variant
+from models.pdq.pdq import PdqHash
+from models.pdq.variant_kinds import Variant
 
 _NO_VARIANTS: Mapping[Variant, Sequence[PdqHash]] = MappingProxyType({})
 

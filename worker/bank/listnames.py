@@ -12,9 +12,9 @@ from worker.bank.folder import load_folder
 from worker.bank.follower import UNFOLLOWED, Follower
 from worker.bank.keys import FILES
 from worker.bank.place import Place
-from worker.epoch import STATE_LOST
 from worker.errors import BankRequestError
-from worker.redisdb import now_ms, store_errors
+from worker.health.epoch import STATE_LOST
+from worker.store.redis_client import now_ms, store_errors
 
 _SEEN_MS = 60_000
 """For which a list of files counts that no worker sees any more; each looks every few seconds."""

@@ -7,7 +7,7 @@ from typing import Any
 from config.counts import counted
 from models.bank.bank import Bank, Match
 from models.bank.entries import HashKind
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 from worker.errors import BankRequestError
 
 _KINDS_BY_DIGITS = {32: (HashKind.MD5,), 40: (HashKind.SHA1,), 64: (HashKind.PDQ, HashKind.SHA256)}

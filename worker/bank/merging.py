@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bank.entries import Entry, HashKind
+from models.bank.external_sort import Columns, SortedRuns
 from models.formats import Removal
-from models.runs import Columns, SortedRuns
 
 BATCH_ENTRIES: Final = 8192
 

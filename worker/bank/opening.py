@@ -12,7 +12,7 @@ from worker.bank.folder import load_folder
 from worker.bank.follower import UNFOLLOWED, InForce, in_force
 from worker.bank.place import Place
 from worker.errors import StoreError
-from worker.redisdb import connect
+from worker.store.redis_client import connect
 
 
 def open_bank(redis: Redis, settings: Settings) -> InForce:

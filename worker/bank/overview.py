@@ -10,7 +10,7 @@ from worker.bank.changelog import position
 from worker.bank.deployed import Deployed
 from worker.bank.following import told_by
 from worker.bank.keys import FOLLOWERS
-from worker.redisdb import now_ms, store_errors
+from worker.store.redis_client import now_ms, store_errors
 
 FOLLOWING_MS = 90_000
 """A process that has told nothing for longer (>) has ended."""

@@ -15,17 +15,17 @@ from config.facts import ALLOW
 from models.bank.bank import Bank
 from models.bank.delta import Change
 from models.bank.entries import BUILT_IN, CONFIRMED, Entry, HashKind
-from models.pdq import PdqHash
-from worker.ageclock import age_ms
+from models.pdq.pdq import PdqHash
 from worker.bank.allowance import allow_tags
 from worker.bank.edits import make
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.naming import entry_id
 from worker.errors import BankRequestError
+from worker.logs.trouble import Troubles
 from worker.people.actor import Actor, Role
-from worker.redisdb import now_ms, run_script, run_script_to_disk, store_errors
-from worker.trouble import Troubles
+from worker.store.age_clock import age_ms
+from worker.store.redis_client import now_ms, run_script, run_script_to_disk, store_errors
 
 _trouble = Troubles(logging.getLogger(__name__))
 

@@ -10,8 +10,8 @@ from redis import Redis
 from config.settings import Settings
 from worker.bank.keys import BANK_ID
 from worker.errors import BankRequestError
-from worker.objectstore import ObjectStore
-from worker.redisdb import store_errors
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import store_errors
 
 USERS_OWN = "~/.local/state/livewarden/bank"
 """Where nobody named a folder: fit for a deployment on one machine, under one user."""

@@ -26,9 +26,9 @@ from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.place import Place
 from worker.bank.remote import keep_only, upload
 from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
-from worker.lease import Lease, leased
-from worker.redisdb import now_ms, run_script, run_script_to_disk, store_errors
-from worker.trouble import Troubles
+from worker.logs.trouble import Troubles
+from worker.store.lease import Lease, leased
+from worker.store.redis_client import now_ms, run_script, run_script_to_disk, store_errors
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)

@@ -17,18 +17,18 @@ from config.errors import LivewardenError
 from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.entries import BUILT_IN
-from worker import rediskeys
 from worker.bank.changelog import START, read_news
 from worker.bank.deployed import Deployed
 from worker.bank.follower import Follower
 from worker.bank.keys import REFRESHED
 from worker.bank.place import Place
 from worker.bank.publication import Contents, publish
-from worker.epoch import BEHIND, EPOCH, Epoch, read_epoch
 from worker.errors import BankRequestError
-from worker.lease import leased
-from worker.redisdb import now_ms, run_script
-from worker.trouble import Troubles
+from worker.health.epoch import BEHIND, EPOCH, Epoch, read_epoch
+from worker.logs.trouble import Troubles
+from worker.store import redis_keys
+from worker.store.lease import leased
+from worker.store.redis_client import now_ms, run_script
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
@@ -36,7 +36,7 @@ _trouble = Troubles(_log)
 LOOK_SECONDS: Final = 1.0
 """Between two looks at the bank: a change that is older is in this process's memory when Redis loses it."""
 
-RESTORER: Final = rediskeys.BANK_RESTORER.name
+RESTORER: Final = redis_keys.BANK_RESTORER.name
 """Lease: one process at a time restores, and the others see that it is done."""
 
 HOLDERS_MS: Final = 600_000

@@ -13,7 +13,7 @@ from models.bank.bank import Bank
 from models.bank.entries import Entry, HashKind
 from models.bank.snapshot import verify_snapshot
 from models.errors import SnapshotError
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 from worker.bank.deployed import follow
 from worker.bank.place import Place
 

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from config.counts import counted
-from worker.cli.bankpeople import app as people
-from worker.cli.banksession import format_named, session
-from worker.cli.bankview import print_checks, print_import, print_lists, print_stats, progress_of
-from worker.cli.jsonlines import print_json
+from worker.cli.bank_people import app as people
+from worker.cli.bank_session import format_named, session
+from worker.cli.bank_view import print_checks, print_import, print_lists, print_stats, progress_of
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json
 
 app = typer.Typer(no_args_is_help=True, help="The hash bank: lists of known material.")

@@ -9,11 +9,11 @@ import typer
 
 from config.counts import counted
 from worker.cli.ending import end_where_stuck
-from worker.cli.jsonlines import print_json
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
-    from worker.diagnosis import Diagnosis
+    from worker.doctor.diagnosis import Diagnosis
 
 
 def doctor(as_json: Json = False) -> None:
@@ -21,8 +21,8 @@ def doctor(as_json: Json = False) -> None:
 
     Status 1 if something fails; warnings leave it at 0.
     """
-    from worker.checkup.doctor import examine
-    from worker.diagnosis import State
+    from worker.doctor.diagnosis import State
+    from worker.doctor.doctor import examine
 
     diagnoses = list(examine(os.environ, when_stuck=end_where_stuck))
     if as_json:
@@ -37,7 +37,7 @@ def _print_checks(diagnoses: "Sequence[Diagnosis]") -> None:
     from rich.text import Text
 
     from worker.cli.screen import Screen
-    from worker.diagnosis import State
+    from worker.doctor.diagnosis import State
     from worker.tables.checks import Checks
     from worker.tables.lines import blocks
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from models.classifier import StuckRun
+    from models.classifiers.classifier import StuckRun
 
 FAILED = 2
 """Exit status after an error that the text explains, as after a usage error."""

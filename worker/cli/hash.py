@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from config.errors import LivewardenError
-from worker.printable import printable
+from worker.logs.printable import printable
 
 
 def hash_images(
@@ -18,10 +18,10 @@ def hash_images(
     A picture that cannot be hashed is reported on stderr; the others are printed, and the status is 2. A quality under
     50 means that there is too little in the picture to be matched.
     """
-    from models.pdq import hash_rgb
-    from sampler.decoder import Decoder
+    from models.pdq.pdq import hash_rgb
+    from sampler.child.decoder import Decoder
     from sampler.limits import Limits
-    from worker.localfile import read_file
+    from worker.store.local_file import read_file
 
     limits = Limits()
     failed = False

@@ -20,18 +20,18 @@ from worker.cli.hash import hash_images
 from worker.cli.models import app as models
 from worker.cli.policy import app as policy
 from worker.cli.queue import app as queue
-from worker.cli.redisusers import redis_users
+from worker.cli.redis_users import redis_users
 from worker.cli.sample import sample
 from worker.cli.scan import scan
 from worker.cli.statistics import statistics
 from worker.cli.streams import app as streams
 from worker.cli.testcard import write_testcard
-from worker.coredumps import forbid_dumps
-from worker.environment import log_unknown
 from worker.errors import DemoError
-from worker.logsetup import log_format_of, set_up_logging
-from worker.printable import PrintableStream, printable
-from worker.threads import keep_numpy_to_one_thread
+from worker.logs.printable import PrintableStream, printable
+from worker.logs.setup import log_format_of, set_up_logging
+from worker.processes.core_dumps import forbid_dumps
+from worker.processes.threads import keep_numpy_to_one_thread
+from worker.runtime.environment import log_unknown
 
 PLUGIN_GROUP = "livewarden.commands"
 """Entry points of other packages: each names a `typer.Typer` or a function, and becomes the subcommand of its name."""

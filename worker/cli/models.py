@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.ending import end_where_stuck
-from worker.cli.jsonlines import print_json
-from worker.cli.modelview import print_benched, print_explained, print_list, progress, verify_line
+from worker.cli.json_lines import print_json
+from worker.cli.model_view import print_benched, print_explained, print_list, progress, verify_line
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
-    from config.policy import Policy
-    from models.classifier import Classifier, StuckRun
-    from models.package import ModelPackage
-    from models.shelf import Broken
+    from config.policy.policy import Policy
+    from models.classifiers.classifier import Classifier, StuckRun
+    from models.classifiers.package import ModelPackage
+    from models.classifiers.registry import Broken
 
 _print_json = partial(print_json, ascii_only=False, at_once=True)
 
@@ -45,10 +45,10 @@ class _Known:
     """The models that there are, and those that the policy in force lets run."""
 
     def __init__(self) -> None:
-        from config.policy import load_policy
-        from models.manifest import Provider
-        from models.shelf import look_through
-        from worker.environment import settings_of
+        from config.policy.policy import load_policy
+        from models.classifiers.manifest import Provider
+        from models.classifiers.registry import look_through
+        from worker.runtime.environment import settings_of
 
         settings = settings_of(os.environ)
         self.policy: Policy = load_policy(settings.policy_file)
@@ -63,7 +63,7 @@ class _Known:
         Raises:
             PolicyError: the cascade names one that there is none of.
         """
-        from worker.verdicts.modelrules import check_cascade_models
+        from worker.moderation.model_rules import check_cascade_models
 
         if not self.broken:  # else the cascade may mean one of those, which have no name
             check_cascade_models(self.policy, self.packages)
@@ -71,7 +71,7 @@ class _Known:
 
     def there(self) -> "dict[str, Classifier]":
         """Likewise, of a policy that workers refuse too: those of its cascade that there are."""
-        from models.shelf import chosen_packages
+        from models.classifiers.registry import chosen_packages
 
         names = self.policy.cascade_models
         if names is not None:
@@ -81,8 +81,8 @@ class _Known:
     def tell_refused(self) -> bool:
         """Says on stderr what of the policy does not fit the models; whether there is something."""
         from config.errors import PolicyError
-        from worker.printable import printable
-        from worker.verdicts.modelrules import packages_for
+        from worker.logs.printable import printable
+        from worker.moderation.model_rules import packages_for
 
         if self.broken:
             return False  # that is told, and the cascade may mean one of those
@@ -94,7 +94,7 @@ class _Known:
         return False
 
     def classifier(self, package: "ModelPackage") -> "Classifier":
-        from models.classifier import Classifier
+        from models.classifiers.classifier import Classifier
 
         return Classifier(package, provider=self._provider)
 
@@ -108,8 +108,8 @@ class _Known:
 
     def package(self, name: str) -> "ModelPackage":
         """By name, or by the path of its manifest."""
+        from models.classifiers.package import is_manifest, read_package
         from models.errors import ManifestError
-        from models.package import is_manifest, read_package
 
         if name in self.packages:
             return self.packages[name]
@@ -120,9 +120,9 @@ class _Known:
 
     def found(self, names: Sequence[str] | None) -> "Iterator[Classifier | Broken]":
         """As `classifiers`, and what a folder has; what is not usable among it, for that is to be told too."""
+        from models.classifiers.package import is_manifest
+        from models.classifiers.registry import Broken, read_shelf
         from models.errors import ManifestError
-        from models.package import is_manifest
-        from models.shelf import Broken, read_shelf
 
         if not names:
             yield from self.active().values()
@@ -147,7 +147,7 @@ def list_(as_json: Json = False) -> None:
 
     Status 1: a manifest is not usable, or the policy asks of models what it may not; no worker starts then.
     """
-    from worker.modelreport import broken_record, list_record, runs
+    from worker.cli.model_report import broken_record, list_record, runs
 
     known = _Known()
     active = known.there()
@@ -170,8 +170,8 @@ def verify(models: NamesAndFolders = None, as_json: Json = False) -> None:
 
     Status 1: a manifest is not usable, or a model is not what its manifest says, or takes longer than that allows.
     """
-    from models.shelf import Broken
-    from worker.modelreport import broken_record, refused_record, verify_record
+    from models.classifiers.registry import Broken
+    from worker.cli.model_report import broken_record, refused_record, verify_record
 
     def tell(record: dict[str, Any]) -> None:
         if as_json:
@@ -202,7 +202,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure the time that models take for a picture, beside the bare run of the network."""
-    from worker.modelreport import time_model
+    from worker.cli.model_report import time_model
 
     classifiers = _Known().classifiers(models)
     records = []
@@ -228,7 +228,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Explain what a model is for, what it was measured on, its limits, and how pictures are preprocessed."""
-    from worker.modelreport import explain_record, runs
+    from worker.cli.model_report import explain_record, runs
 
     known = _Known()
     package = known.package(model)
@@ -244,9 +244,9 @@ def explain(
 
 def _scores_of(classifier: "Classifier", path: Path) -> dict[str, float]:
     """The picture goes through the decoder child, as from a stream."""
-    from sampler.decoder import Decoder
+    from sampler.child.decoder import Decoder
     from sampler.limits import Limits
-    from worker.localfile import read_file
+    from worker.store.local_file import read_file
 
     limits = Limits()
     classifier.prepare(when_stuck=end_where_stuck)

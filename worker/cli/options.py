@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from config.errors import PolicyError
-from config.policy import Policy
+from config.policy.policy import Policy
 from config.profiles import PROFILES, SamplingProfile
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, and nothing else.")]

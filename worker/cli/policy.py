@@ -15,13 +15,13 @@ from config.documents.mistakes import Mistake
 from config.errors import LivewardenError, PolicyError
 from config.settings import Settings
 from worker.cli.ago import seconds_of
-from worker.cli.jsonlines import print_json
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json
-from worker.environment import settings_of
-from worker.printable import printable
+from worker.logs.printable import printable
+from worker.runtime.environment import settings_of
 
 if TYPE_CHECKING:
-    from config.deadreferences import DeadReference
+    from config.policy.dead_references import DeadReference
 
 app = typer.Typer(no_args_is_help=True, help="Check, test and try a policy before it goes live.")
 
@@ -45,10 +45,10 @@ def check(
     Status 1: it has mistakes, and no worker would take it. Else 0, also with warnings: a rule asks for a score that
     is always 0.0, or for a list that is nowhere in the deployment.
     """
-    from config.deadreferences import dead_references
-    from config.policy import policy_name, read_policy
-    from worker.policy.judging import read_policy_and_models
-    from worker.replay.policyreport import describe
+    from config.policy.dead_references import dead_references
+    from config.policy.policy import policy_name, read_policy
+    from worker.policyload.active_policy import read_policy_and_models
+    from worker.policytests.report import describe
 
     settings = settings_of(os.environ)
     path = settings.policy_file if file is None else file
@@ -83,7 +83,7 @@ def check(
 def _list_names(settings: Settings) -> tuple[frozenset[str] | None, str]:
     """Of the deployment that the environment names; None: it cannot be reached, and why."""
     from worker.bank.listnames import deployed_names
-    from worker.redisdb import connect
+    from worker.store.redis_client import connect
 
     redis = connect(settings.redis_url.get_secret_value(), retries=0)
     try:
@@ -140,11 +140,11 @@ def run_cases(
 
     Status 1: a case fails. Else 0.
     """
-    from worker.policy.judging import known_scores, load_checked_policy
-    from worker.replay.caseformat import lines_of, read_cases
-    from worker.replay.casenames import check_names
-    from worker.replay.cases import SHIPPED_CASES, run_case
-    from worker.replay.policyreport import case_lines, case_record
+    from worker.policyload.active_policy import known_scores, load_checked_policy
+    from worker.policytests.case_format import lines_of, read_cases
+    from worker.policytests.case_names import check_names
+    from worker.policytests.cases import SHIPPED_CASES, run_case
+    from worker.policytests.report import case_lines, case_record
 
     settings = settings_of(os.environ)
     given = None if policy is None else load_checked_policy(policy, settings)
@@ -198,11 +198,11 @@ def replay(
 
     Reads the verdict log in LIVEWARDEN_STORE_URL only: it changes nothing, and calls nobody.
     """
-    from worker.localfile import expect_writable, write_file
     from worker.replay import replaying
-    from worker.replay.oldpolicy import load_tried_policy
+    from worker.replay.old_policy import load_tried_policy
     from worker.replay.report import report
-    from worker.replay.scoreplot import format_of, score_plot
+    from worker.replay.score_plot import format_of, score_plot
+    from worker.store.local_file import expect_writable, write_file
 
     settings = settings_of(os.environ)
     now_ms = round(time.time() * 1000)
@@ -246,7 +246,7 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr, if that is a terminal."""
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from worker.cli.progressbar import progress_bar
+    from worker.cli.progress_bar import progress_bar
 
     columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with progress_bar(*columns, total=total) as update:

@@ -9,8 +9,8 @@ import typer
 
 from config.counts import counted
 from worker.cli.options import Json
-from worker.cli.queuehold import By, IncidentId
-from worker.cli.queuehold import app as hold
+from worker.cli.queue_hold import By, IncidentId
+from worker.cli.queue_hold import app as hold
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -39,7 +39,7 @@ def next_(
     What is more urgent than what you hold comes before it, and you hold both. It is yours for 10 minutes from now.
     Status 3: there is nothing to take.
     """
-    from worker.queue.taking import take_or_wait
+    from worker.queue.claims import take_or_wait
 
     taken = take_or_wait(queue_redis(), by, wait_seconds=wait, another=another)
     if taken is None:
@@ -84,7 +84,7 @@ def decide(
     With --revise: change what was decided, and publish who does so and why. The incident stays closed. Changed to
     anything but harmless, what the stream shows from then on raises an incident again.
     """
-    from worker import decisions, revisions
+    from worker.queue import decisions, revisions
     from worker.queue.lookup import find_incident
 
     if was is not None and not revise:
@@ -110,7 +110,7 @@ def watch(
 ) -> None:
     """Follow what is published, without taking anything, until Ctrl-C."""
     from worker.cli.screen import Screen
-    from worker.queue.taking import follow
+    from worker.queue.claims import follow
 
     console = Screen()
     try:
@@ -131,7 +131,7 @@ def list_(as_json: Json = False) -> None:
     from rich.text import Text
 
     from worker.cli.screen import Screen, badge
-    from worker.queue.taking import open_incidents
+    from worker.queue.claims import open_incidents
     from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
     incidents = open_incidents(queue_redis())
@@ -170,14 +170,14 @@ app.registered_commands += hold.registered_commands
 
 
 def _settings() -> "Settings":
-    from worker.environment import settings_of
+    from worker.runtime.environment import settings_of
 
     return settings_of(os.environ)
 
 
 def queue_redis() -> "Redis":
     """The Redis that the settings name."""
-    from worker.redisdb import connect
+    from worker.store.redis_client import connect
 
     return connect(_settings().redis_url.get_secret_value())
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from config.counts import counted
-from worker.cli.jsonlines import print_json
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json, ProfileName, chosen_profile
-from worker.environment import settings_of
+from worker.runtime.environment import settings_of
 
 if TYPE_CHECKING:
     from sampler.frames import SampledFrame, SampledSegment
@@ -30,13 +30,13 @@ def sample(
     import secrets
     from time import process_time
 
-    from config.policy import load_policy
-    from sampler.decoder import Decoder
+    from config.policy.policy import load_policy
+    from sampler.child.decoder import Decoder
     from sampler.errors import SamplerError
     from sampler.limits import Limits
     from worker.errors import ScanError
-    from worker.localfile import open_file, write_file
-    from worker.scanning.packetplot import packet_plot
+    from worker.scan.packet_plot import packet_plot
+    from worker.store.local_file import open_file, write_file
 
     chosen = chosen_profile(load_policy(settings_of(os.environ).policy_file), profile)
     records: list[dict[str, Any]] = []

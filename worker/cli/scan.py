@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from worker.cli.ending import end_where_stuck
-from worker.cli.jsonlines import print_json
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json, ProfileName, chosen_profile
-from worker.environment import settings_of
+from worker.runtime.environment import settings_of
 
 if TYPE_CHECKING:
     from sampler.picture import Picture
-    from worker.scanning.contactsheet import ContactSheet
-    from worker.scanning.mediasource import Media
-    from worker.scanning.result import ScanFinding, ScanResult
-    from worker.verdicts.verdict import SampleVerdict
+    from worker.moderation.verdict import SampleVerdict
+    from worker.scan.contact_sheet import ContactSheet
+    from worker.scan.media_source import Media
+    from worker.scan.result import ScanFinding, ScanResult
 
 SEED_BYTES = 16
 
@@ -40,18 +40,18 @@ def scan(
 
     Status 1: there is a finding. Else 2: nothing could be opened, or over one frame's time went unmoderated. Else 0.
     """
-    from config.policy import read_policy
-    from sampler.decoder import Decoder
+    from config.policy.policy import read_policy
+    from sampler.child.decoder import Decoder
     from sampler.limits import Limits
     from worker.bank.follower import always
     from worker.bank.opening import open_what_is_there
-    from worker.fetching.fetch import Fetcher
-    from worker.fetching.origins import AllowedOrigins
-    from worker.pipeline import Pipeline
-    from worker.policy.judging import read_policy_and_models
-    from worker.scanning.contactsheet import ContactSheet
-    from worker.scanning.mediasource import MediaOpener, is_url
-    from worker.scanning.scan import Scan
+    from worker.ingest.http.fetch import Fetcher
+    from worker.ingest.http.origins import AllowedOrigins
+    from worker.moderation.pipeline import Pipeline
+    from worker.policyload.active_policy import read_policy_and_models
+    from worker.scan.contact_sheet import ContactSheet
+    from worker.scan.media_source import MediaOpener, is_url
+    from worker.scan.scan import Scan
 
     if clear and contact_sheet is None:
         raise typer.BadParameter("goes with --contact-sheet FILE.png", param_hint="--clear")
@@ -103,7 +103,7 @@ def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
     from rich.markup import escape
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-    from worker.cli.progressbar import progress_bar
+    from worker.cli.progress_bar import progress_bar
 
     columns = (
         TextColumn("{task.description}"),
@@ -118,7 +118,7 @@ def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
 
 def _print(result: "ScanResult", findings: "Sequence[ScanFinding]", media: str, *, as_json: bool) -> None:
     from worker.cli.screen import Screen
-    from worker.scanning.report import report, unseen_lines
+    from worker.scan.report import report, unseen_lines
 
     if not as_json:
         Screen().print(report(result, findings, media))
@@ -143,7 +143,7 @@ def _write_sheet(
     title: str,
     clear: bool,
 ) -> None:
-    from worker.localfile import write_file
+    from worker.store.local_file import write_file
 
     refused = clear and not result.only_selftest(findings)
     write_file(path, sheet.png(title, clear=clear and not refused))

@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from worker.printable import printable_lines
+from worker.logs.printable import printable_lines
 from worker.tables.lines import UNBOUNDED
 
 _UNSEEN = "\N{REPLACEMENT CHARACTER}"

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from worker.cli.options import Json
-from worker.environment import settings_of
-from worker.redisdb import connect
-from worker.streams.registration import Purpose
-from worker.streams.totals import KEPT_DAYS, totals
+from worker.ingest.coverage.totals import KEPT_DAYS, totals
+from worker.ingest.registry.registration import Purpose
+from worker.runtime.environment import settings_of
+from worker.store.redis_client import connect
 
 
 def statistics(
@@ -33,6 +33,6 @@ def statistics(
     if not found:
         typer.echo(f"Nothing was counted of {purpose} streams in {days} days.")
         return
-    from worker.cli.statisticsview import print_totals
+    from worker.cli.statistics_view import print_totals
 
     print_totals(found)

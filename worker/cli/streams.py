@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.jsonlines import print_json
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json
-from worker.environment import settings_of
 from worker.errors import RegistryError
-from worker.redisdb import connect, store_errors
+from worker.runtime.environment import settings_of
+from worker.store.redis_client import connect, store_errors
 
 app = typer.Typer(no_args_is_help=True, help="Watch streams, and show what became of each second.")
 
@@ -32,10 +32,10 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Watch a stream; one that is watched already goes on with the new settings."""
-    from worker.status import show
-    from worker.streams.changes import Author
-    from worker.streams.registration import register
-    from worker.streams.registry import watch
+    from worker.ingest.registry.changes import Author
+    from worker.ingest.registry.registration import register
+    from worker.ingest.registry.registry import watch
+    from worker.ingest.status import show
 
     settings = settings_of(os.environ)
     try:
@@ -65,10 +65,10 @@ def add(
 @app.command()
 def remove(stream_id: StreamId, as_json: Json = False) -> None:
     """Stop watching a stream; segments that were admitted are still moderated."""
-    from worker.status import show
-    from worker.streams.changes import Author
-    from worker.streams.registration import check_stream_id
-    from worker.streams.registry import unwatch
+    from worker.ingest.registry.changes import Author
+    from worker.ingest.registry.registration import check_stream_id
+    from worker.ingest.registry.registry import unwatch
+    from worker.ingest.status import show
 
     settings = settings_of(os.environ)
     redis = connect(settings.redis_url.get_secret_value())
@@ -89,9 +89,9 @@ def signal(
     as_json: Json = False,
 ) -> None:
     """Report signals of a live stream, such as viewers' reports; rules of the policy can use them."""
-    from worker.status import show
-    from worker.streams.registration import check_stream_id
-    from worker.streams.signals import check_signals, report_signals
+    from worker.ingest.registry.registration import check_stream_id
+    from worker.ingest.registry.signals import check_signals, report_signals
+    from worker.ingest.status import show
 
     reported = check_signals(dict(_named_number(text) for text in signals))
     redis = connect(settings_of(os.environ).redis_url.get_secret_value())
@@ -115,7 +115,7 @@ def _named_number(text: str) -> tuple[str, float]:
 @app.command()
 def show(stream_id: StreamId, as_json: Json = False) -> None:
     """Show one stream: its state, and what became of each second."""
-    from worker import status
+    from worker.ingest import status
 
     redis = connect(settings_of(os.environ).redis_url.get_secret_value())
     with store_errors():
@@ -124,7 +124,7 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
         print_json(record)
         return
     from worker.cli.screen import Screen
-    from worker.cli.streamsview import stream_facts
+    from worker.cli.streams_view import stream_facts
 
     Screen().print(stream_facts(record))
 
@@ -132,7 +132,7 @@ def show(stream_id: StreamId, as_json: Json = False) -> None:
 @app.command(name="list")
 def list_streams(as_json: Json = False) -> None:
     """List all streams on record."""
-    from worker import status
+    from worker.ingest import status
 
     redis = connect(settings_of(os.environ).redis_url.get_secret_value())
     with store_errors():
@@ -145,7 +145,7 @@ def list_streams(as_json: Json = False) -> None:
         typer.echo("no streams on record")
         return
     from worker.cli.screen import Screen
-    from worker.cli.streamsview import stream_listing
+    from worker.cli.streams_view import stream_listing
 
     Screen().print(stream_listing(records))
 
@@ -156,7 +156,7 @@ def refused(
     as_json: Json = False,
 ) -> None:
     """Show the messages of platforms that were refused: when, why, and which sender they name."""
-    from worker.intake.refusals import refused_messages
+    from worker.ingest.messages.refusals import refused_messages
 
     redis = connect(settings_of(os.environ).redis_url.get_secret_value())
     with store_errors():
@@ -169,6 +169,6 @@ def refused(
         typer.echo("no refused messages")
         return
     from worker.cli.screen import Screen
-    from worker.cli.streamsview import refused_listing
+    from worker.cli.streams_view import refused_listing
 
     Screen().print(refused_listing(records))

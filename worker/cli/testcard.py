@@ -16,9 +16,9 @@ def write_testcard(
     Show it on a stream of purpose `drill` to try the whole way to the moderators' queue.
     """
     from models.testcard import testcard
-    from worker.cardfile import card_mp4, card_png
     from worker.errors import LocalFileError
-    from worker.localfile import write_file
+    from worker.moderation.card_file import card_mp4, card_png
+    from worker.store.local_file import write_file
 
     makers = {".png": card_png, ".mp4": card_mp4}
     make = makers.get(file.suffix.lower())

@@ -15,9 +15,9 @@ from rich.live import Live
 from worker.demo.screen import escalation_line, stream_table
 from worker.demo.stack import Interrupted, Stack
 from worker.errors import DemoError, RegistryError
-from worker.queue.keys import ESCALATION_KEYS
-from worker.redisdb import connect, store_errors
-from worker.status import show
+from worker.incidents.keys import ESCALATION_KEYS
+from worker.ingest.status import show
+from worker.store.redis_client import connect, store_errors
 
 STREAM_ID = "demo"
 GROUP = CONSUMER = "demo"

@@ -15,8 +15,8 @@ from typing import Self
 
 from worker.demo.processes import Child
 from worker.errors import DemoError
-from worker.fetching.origins import entry_for
-from worker.fetching.urls import target_of
+from worker.ingest.http.origins import entry_for
+from worker.ingest.http.urls import target_of
 
 START_SECONDS = 30.0
 """How long a process may take until it says that it is ready; on an idle laptop it is under 5 s, most of it the

@@ -8,9 +8,10 @@ from typing import Any
 
 from config.facts import Hit, Severity
 from config.schemas import known_fields
-from worker import cloudevent
-from worker.cloudevent import derived_id, rfc3339
-from worker.incidents.eventdata import (
+from worker.events import cloudevent
+from worker.events.cloudevent import derived_id, rfc3339
+from worker.events.operations import OPERATIONS
+from worker.incidents.event_data import (
     EarlierDecision,
     cause_data,
     decision_data,
@@ -19,10 +20,9 @@ from worker.incidents.eventdata import (
     versions_data,
 )
 from worker.incidents.findings import Extent, Incident, Near, near_of
-from worker.incidents.occasion import Occasion
-from worker.operations import OPERATIONS
-from worker.polling.lonegaps import Gap
-from worker.queue.keys import DECISIONS, escalations_key
+from worker.incidents.keys import DECISIONS, escalations_key
+from worker.incidents.segment_context import Occasion
+from worker.ingest.poll.lone_gaps import Gap
 
 MAX_NAMED = 10_000
 """Streams named in one event: some 200 kB. `streams_total` tells if there are more."""
@@ -90,7 +90,7 @@ def escalation(
 
     Args:
         cause: the sample that gave cause for this event, or the gap that did.
-        condition: what its rule asks for (`worker.incidents.eventdata`).
+        condition: what its rule asks for (`worker.incidents.event_data`).
         earlier: decisions on the stream, the newest first.
         named: of a group of streams, which a lead decides on.
 

@@ -10,7 +10,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from config.facts import Hit, ListedHash, ListMatch, Severity, VideoFrame, most_urgent
-from config.persistence import Seen
+from config.policy.persistence import Seen
 
 MAX_MATCHES = 20
 """Nearest matches that an incident keeps, and of each list the nearest: bounds its size, and a person reads no more."""

@@ -10,14 +10,14 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from worker import rediskeys
 from worker.errors import StoreError
-from worker.incidents.deciding import RuleState, StreamIncidents, decode
 from worker.incidents.events import Event
 from worker.incidents.findings import Incident
-from worker.queue.keys import groups_owner, incidents_key, windows_key
-from worker.redisdb import store_errors
-from worker.trouble import Troubles
+from worker.incidents.incident_rules import RuleState, StreamIncidents, decode
+from worker.incidents.keys import groups_owner, incidents_key, windows_key
+from worker.logs.trouble import Troubles
+from worker.store import redis_keys
+from worker.store.redis_client import store_errors
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
@@ -29,7 +29,7 @@ LONGEST_PAUSE_SECONDS: Final = 0.1
 _CHANCE: Final = random.SystemRandom()
 """Processes that were forked from one draw apart."""
 
-SET_ASIDE: Final = rediskeys.DAMAGED.prefix
+SET_ASIDE: Final = redis_keys.DAMAGED.prefix
 """Prefix of what was no record of ours."""
 SET_ASIDE_SECONDS: Final = 7 * 24 * 3600
 """For whoever looks into where it came from."""

@@ -18,12 +18,12 @@ from redis import Redis
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.lease import leased
+from worker.logs.trouble import Troubles
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, job_record, next_bulk_job
-from worker.lookback.looking import Lookback, search
-from worker.objectstore import ObjectStore
-from worker.redisdb import now_ms, store_errors
-from worker.trouble import Troubles
+from worker.lookback.search import Lookback, search
+from worker.store.lease import leased
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import now_ms, store_errors
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)

@@ -10,16 +10,16 @@ from redis import Redis
 
 from config.errors import LivewardenError
 from config.facts import ALLOW, Hit, ListMatch, SampleFacts, StreamFacts
-from config.policy import Policy
+from config.policy.policy import Policy
 from worker.bank.allowance import evaluate
 from worker.bank.follower import InForce
-from worker.cloudevent import derived_id
 from worker.errors import StoreError
-from worker.incidents.occasion import Occasion, Versions
-from worker.incidents.settlement import settle
-from worker.polling.segments import SegmentRecord, pending_key, source_of
-from worker.redisdb import now_ms
-from worker.streams.signals import stream_facts
+from worker.events.cloudevent import derived_id
+from worker.incidents.commit import settle
+from worker.incidents.segment_context import Occasion, Versions
+from worker.ingest.pending.segments import SegmentRecord, pending_key, source_of
+from worker.ingest.registry.signals import stream_facts
+from worker.store.redis_client import now_ms
 from worker.verdictlog.rows import Row, match_record, sample_facts_of, stream_facts_of
 
 _log = logging.getLogger(__name__)

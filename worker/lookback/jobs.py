@@ -1,6 +1,6 @@
 """What is still to be looked back on, in Redis: hashes that wait, jobs and how far each has come.
 
-What each key holds, and for how long, is in `worker.rediskeys`. Of their values: `lw:lookback:waiting` and
+What each key holds, and for how long, is in `worker.store.redis_keys`. Of their values: `lw:lookback:waiting` and
 `lw:lookback:sought:ID` have changes (`models.bank.delta.Change`, JSON; those of a list that came in whole are in the
 store), `lw:lookback:files` has "LIST VERSION", `lw:lookback:jobs` a `Job` as JSON by its id, and `lw:lookback:judged`
 by file JSON: since when, and by which state of the lists.
@@ -19,24 +19,24 @@ from config.facts import ALLOW, SELFTEST
 from models.bank.delta import Change, ChangeOp
 from models.bank.entries import HashKind
 from models.errors import ChangeError
-from worker import rediskeys
 from worker.bank.keys import CHANGES
-from worker.lease import LEASE_MS, expire_within
-from worker.redisdb import now_ms, run_script, store_errors
+from worker.store import redis_keys
+from worker.store.lease import LEASE_MS, expire_within
+from worker.store.redis_client import now_ms, run_script, store_errors
 
 _log = logging.getLogger(__name__)
 
-POSITION: Final = rediskeys.LOOKBACK_POSITION.name
-WAITING: Final = rediskeys.LOOKBACK_WAITING.name
-UNCHECKED: Final = rediskeys.LOOKBACK_UNCHECKED.name
-JUDGED: Final = rediskeys.LOOKBACK_JUDGED.name
-JOBS: Final = rediskeys.LOOKBACK_JOBS.name
-FOUND: Final = rediskeys.LOOKBACK_FOUND.name
-TOLD: Final = rediskeys.LOOKBACK_TOLD.name
-LEASE: Final = rediskeys.LOOKBACK_LEASE.name
-REST: Final = rediskeys.LOOKBACK_REST.name
-BULK_LEASE: Final = rediskeys.LOOKBACK_BULK_LEASE.name
-BULK_REST: Final = rediskeys.LOOKBACK_BULK_REST.name
+POSITION: Final = redis_keys.LOOKBACK_POSITION.name
+WAITING: Final = redis_keys.LOOKBACK_WAITING.name
+UNCHECKED: Final = redis_keys.LOOKBACK_UNCHECKED.name
+JUDGED: Final = redis_keys.LOOKBACK_JUDGED.name
+JOBS: Final = redis_keys.LOOKBACK_JOBS.name
+FOUND: Final = redis_keys.LOOKBACK_FOUND.name
+TOLD: Final = redis_keys.LOOKBACK_TOLD.name
+LEASE: Final = redis_keys.LOOKBACK_LEASE.name
+REST: Final = redis_keys.LOOKBACK_REST.name
+BULK_LEASE: Final = redis_keys.LOOKBACK_BULK_LEASE.name
+BULK_REST: Final = redis_keys.LOOKBACK_BULK_REST.name
 
 LONGEST_DUE_MS: Final = 60_000
 """Ahead of Redis's clock that a late file of the log is due at most."""
@@ -90,7 +90,7 @@ class Job:
 
 def sought_key(job_id: str) -> str:
     """The changes that a job seeks."""
-    return rediskeys.LOOKBACK_SOUGHT.of(job_id)
+    return redis_keys.LOOKBACK_SOUGHT.of(job_id)
 
 
 def is_sought(change: Change) -> bool:

@@ -9,15 +9,15 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
-from worker.ageclock import age_ms
 from worker.bank.folder import FolderLists
 from worker.bank.follower import Follower
 from worker.bank.keys import FILES
+from worker.logs.trouble import Troubles
 from worker.lookback.bulk import enqueue
 from worker.lookback.jobs import is_bulk_due
-from worker.objectstore import ObjectStore
-from worker.redisdb import now_ms, store_errors
-from worker.trouble import Troubles
+from worker.store.age_clock import age_ms
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import now_ms, store_errors
 
 _trouble = Troubles(logging.getLogger(__name__))
 

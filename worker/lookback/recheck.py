@@ -19,20 +19,20 @@ from models.bank.bank import Bank
 from models.bank.delta import Change
 from models.bank.sweep import HASH_BYTES
 from models.errors import ChangeError
-from models.pdq import PdqHash
-from models.pdq_variant_kinds import Variant
+from models.pdq.pdq import PdqHash
+from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import position, read_pointer
 from worker.bank.follower import BankSource, InForce, as_list_match
 from worker.bank.keys import CHANGES
 from worker.bank.mark import BankMark
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.lease import Lease
+from worker.lookback.file_search import COLUMNS, MOST_FRAMES, Sought, found_in, may_be_left_out
 from worker.lookback.found import Matched, groups_of
 from worker.lookback.jobs import FOUND, JUDGED, TOLD, UNCHECKED, is_sought
 from worker.lookback.late import LateFile, current_mark, take_place_of
-from worker.lookback.scan import COLUMNS, MOST_FRAMES, Sought, found_in, may_be_left_out
-from worker.objectstore import ObjectStore
-from worker.redisdb import now_ms, run_script
+from worker.store.lease import Lease
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import now_ms, run_script
 from worker.verdictlog.damaged import noting
 from worker.verdictlog.files import LogFile
 from worker.verdictlog.reading import LogReader, files_in, held_by

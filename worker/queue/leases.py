@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from redis import Redis
 
 from worker.errors import QueueError
+from worker.incidents.keys import entries_key, held_key, incident_key
 from worker.people.actor import check_name
-from worker.queue.keys import entries_key, held_key, incident_key
-from worker.queue.taking import LEASE_SECONDS, LONGEST_LEASE_MS
-from worker.redisdb import run_script, store_errors
+from worker.queue.claims import LEASE_SECONDS, LONGEST_LEASE_MS
+from worker.store.redis_client import run_script, store_errors
 
 
 @dataclass(frozen=True, kw_only=True)

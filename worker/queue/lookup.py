@@ -7,8 +7,8 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from worker.errors import QueueError
-from worker.queue.keys import ALIKE, ids_key, incident_key
-from worker.redisdb import store_errors
+from worker.incidents.keys import ALIKE, ids_key, incident_key
+from worker.store.redis_client import store_errors
 
 ID_LENGTH: Final = 24
 MOST_NAMED: Final = 5

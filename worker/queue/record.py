@@ -7,11 +7,11 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from worker.cloudevent import rfc3339
-from worker.queue.keys import entries_key, incident_key, named_key
+from worker.events.cloudevent import rfc3339
+from worker.incidents.keys import entries_key, incident_key, named_key
+from worker.queue.claims import UNREADABLE, lease_left_ms, number_of
 from worker.queue.leases import unknown
-from worker.queue.taking import UNREADABLE, lease_left_ms, number_of
-from worker.redisdb import store_errors
+from worker.store.redis_client import store_errors
 
 MOST_PUBLISHED: Final = 50
 """Of an incident that goes on for hours, the newest events."""

@@ -7,13 +7,13 @@ from typing import Any, Final
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from worker import rediskeys
-from worker.ageclock import age_ms
-from worker.operations import OPERATIONS
-from worker.queue.keys import DECISIONS, ESCALATION_KEYS, GROUP
-from worker.redisdb import run_script, store_errors
-from worker.streampositions import entry_order
-from worker.streams.events import STREAM_EVENTS
+from worker.events.operations import OPERATIONS
+from worker.incidents.keys import DECISIONS, ESCALATION_KEYS, GROUP
+from worker.ingest.registry.platform_events import STREAM_EVENTS
+from worker.store import redis_keys
+from worker.store.age_clock import age_ms
+from worker.store.redis_client import run_script, store_errors
+from worker.store.stream_positions import entry_order
 
 KEPT_DAYS: Final = 30
 """Of events. An incident that waits longer stays, and so does its newest event; a group that has not read its entries
@@ -28,7 +28,7 @@ LOOKED_AT_TO_DROP: Final = 200
 _NO_ENTRY: Final = f"{2**63}-0"
 """Above every ID."""
 
-TRIMMED: Final = rediskeys.TRIMMED.name
+TRIMMED: Final = redis_keys.TRIMMED.name
 
 
 @dataclass(frozen=True, kw_only=True)

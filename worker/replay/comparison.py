@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from config.policy import Policy
-from worker.cloudevent import rfc3339
-from worker.replay.course import WouldIncident
+from config.policy.policy import Policy
+from worker.events.cloudevent import rfc3339
 from worker.replay.history import LOOKED_BACK, WasIncident
+from worker.replay.stream_replay import WouldIncident
 
 
 class Change(StrEnum):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Self
 
 from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE, Severity, most_urgent
 from worker.incidents.findings import Extent, Near
-from worker.verdictlog.outcomerows import DECIDED, REVISED
+from worker.verdictlog.outcome_rows import DECIDED, REVISED
 from worker.verdictlog.reading import LeftOut, log_left_out, read_log
 from worker.verdictlog.tables import OUTCOMES
 

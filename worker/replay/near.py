@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from config.policy import Policy
+from config.policy.policy import Policy
 
 Mask = npt.NDArray[np.bool_]
 """(n,)."""

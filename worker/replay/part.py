@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from config.facts import Place
-from config.policy import Policy
+from config.policy.policy import Policy
 from worker.replay.comparison import Compared, compare, is_given
-from worker.replay.course import SettledSegment, StreamCourse, to_be_tried
 from worker.replay.history import WasIncident
+from worker.replay.prefilter import Sieve
 from worker.replay.rows import begin_ms, settled_segment, with_all_columns
-from worker.replay.sieve import Sieve
+from worker.replay.stream_replay import SettledSegment, StreamCourse, to_be_tried
 
 SEGMENTS_AT_ONCE = 2_000
 """Of which rows are made Python objects: 30 MB."""

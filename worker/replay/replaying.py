@@ -10,19 +10,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from config.policy import Policy
+from config.policy.policy import Policy
 from config.profiles import PROFILES
-from worker.cloudevent import rfc3339
 from worker.errors import ObjectStoreError, ReplayError
-from worker.objectstore import ObjectStore
+from worker.events.cloudevent import rfc3339
 from worker.replay.comparison import Change, Compared, RuleTally, compare, tally
 from worker.replay.history import History
 from worker.replay.near import Reach
 from worker.replay.part import PartResult, Replayer, Times
+from worker.replay.prefilter import score_columns
 from worker.replay.rows import PART_SCHEMA
-from worker.replay.sieve import score_columns
 from worker.replay.spool import Spool
 from worker.replay.thresholds import Threshold, thresholds
+from worker.store.object_store import ObjectStore
 from worker.verdictlog.files import LogFile, folders
 from worker.verdictlog.reading import count_rows, read_log
 from worker.verdictlog.tables import OUTCOMES, VERDICTS

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from config.counts import counted
-from worker.cloudevent import rfc3339
+from worker.events.cloudevent import rfc3339
 from worker.replay.comparison import Change, Compared, RuleTally
 from worker.replay.replaying import ReplayResult
 from worker.tables.lines import blocks

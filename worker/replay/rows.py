@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 from config.facts import Coverage, ListedHash, SampleFacts, SegmentFacts
 from worker.bank.allowance import marked
-from worker.polling.segments import series_of
-from worker.replay.course import SettledSegment
+from worker.ingest.pending.segments import series_of
+from worker.replay.stream_replay import SettledSegment
 from worker.verdictlog.rows import (
     SAMPLE_COLUMNS,
     SCHEMA,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from math import floor
 
-from config.conditions.comparisons import comparisons
-from config.conditions.syntax import Call, Index, Name, Node, nodes
-from config.rules import Rule
+from config.policy.cel.comparisons import comparisons
+from config.policy.cel.syntax import Call, Index, Name, Node, nodes
+from config.policy.rules import Rule
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

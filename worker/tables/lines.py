@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from worker.printable import printable, printable_lines
+from worker.logs.printable import printable, printable_lines
 
 GAP = 2
 """Cells between two columns."""

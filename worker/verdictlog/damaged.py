@@ -14,17 +14,17 @@ from typing import Any, Final, Self
 
 from redis import Redis
 
-from worker import rediskeys
-from worker.cloudevent import derived_id
 from worker.errors import ObjectStoreError
-from worker.operations import tell_operators
-from worker.redisdb import now_ms, store_errors, unless_full
+from worker.events.cloudevent import derived_id
+from worker.events.operations import tell_operators
+from worker.store import redis_keys
+from worker.store.redis_client import now_ms, store_errors, unless_full
 from worker.verdictlog.files import LogFile
 from worker.verdictlog.reading import LeftOut
 
 _log = logging.getLogger(__name__)
 
-DAMAGED: Final = rediskeys.LOG_DAMAGED.name
+DAMAGED: Final = redis_keys.LOG_DAMAGED.name
 LOG_DAMAGED: Final = "livewarden.operations.verdict_log_damaged.v1"
 
 MOST_DAMAGED: Final = 1_000

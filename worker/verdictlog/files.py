@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from worker.objectstore import ObjectStore
+from worker.store.object_store import ObjectStore
 
 ROOT = "verdicts"
 

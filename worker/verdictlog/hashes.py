@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.bank.sweep import HASH_BYTES
-from models.pdq_variant_kinds import Variant
-from worker.objectstore import ObjectStore
+from models.pdq.variant_kinds import Variant
+from worker.store.object_store import ObjectStore
 from worker.verdictlog.files import LogFile
 from worker.verdictlog.reading import LogReader
 

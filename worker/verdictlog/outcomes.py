@@ -14,26 +14,26 @@ from typing import Any, Final
 import pyarrow as pa
 from redis import Redis
 
-from worker import rediskeys
-from worker.ageclock import age_ms
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.lease import leased
-from worker.objectstore import ObjectStore
-from worker.operations import OPERATIONS
-from worker.queue.keys import DECISIONS, ESCALATION_KEYS
-from worker.redisdb import is_recent, now_ms, run_script, store_errors
-from worker.streampositions import beyond_the_end, entry_order
-from worker.trouble import Troubles
-from worker.verdictlog.filewriting import write_table
-from worker.verdictlog.outcomerows import outcome_row
+from worker.events.operations import OPERATIONS
+from worker.incidents.keys import DECISIONS, ESCALATION_KEYS
+from worker.logs.trouble import Troubles
+from worker.store import redis_keys
+from worker.store.age_clock import age_ms
+from worker.store.lease import leased
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import is_recent, now_ms, run_script, store_errors
+from worker.store.stream_positions import beyond_the_end, entry_order
+from worker.verdictlog.file_writing import write_table
+from worker.verdictlog.outcome_rows import outcome_row
 from worker.verdictlog.tables import OUTCOMES
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
-POSITION: Final = rediskeys.OUTCOMES_POSITION.name
-RECORDED: Final = rediskeys.OUTCOMES_RECORDED.name
-LEASE: Final = rediskeys.OUTCOMES_LEASE.name
+POSITION: Final = redis_keys.OUTCOMES_POSITION.name
+RECORDED: Final = redis_keys.OUTCOMES_RECORDED.name
+LEASE: Final = redis_keys.OUTCOMES_LEASE.name
 
 STREAMS: Final = (*ESCALATION_KEYS, DECISIONS, OPERATIONS)
 

@@ -1,6 +1,6 @@
 """The verdict log's files: what each sampled picture was judged to be, in Parquet, one row a picture.
 
-Small files are merged into larger ones in the background (`worker.verdictlog.keeping`): a merged file says in its
+Small files are merged into larger ones in the background (`worker.verdictlog.retention`): a merged file says in its
 metadata which ones it holds, and those are passed over from then on.
 """
 
@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worker.errors import ObjectStoreError
-from worker.objectstore import ObjectStore
+from worker.store.object_store import ObjectStore
 from worker.verdictlog.checking import check_directory, check_rows
+from worker.verdictlog.file_writing import HOLDS, MERGED_MS
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
-from worker.verdictlog.filewriting import HOLDS, MERGED_MS
 from worker.verdictlog.rows import Row
 from worker.verdictlog.tables import VERDICTS, LogTable, table_in
 

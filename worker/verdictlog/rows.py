@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 
 from config.facts import ListedHash, ListMatch, SampleFacts, StreamFacts
-from worker.incidents.occasion import Occasion
-from worker.verdicts.accounting import LedgerShare
-from worker.verdicts.verdict import SampleVerdict
+from worker.incidents.segment_context import Occasion
+from worker.moderation.accounting import LedgerShare
+from worker.moderation.verdict import SampleVerdict
 
 _MATCH = pa.struct(
     [

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from worker.verdictlog import outcomerows, rows
+from worker.verdictlog import outcome_rows, rows
 from worker.verdictlog.files import ROOT
 
 
@@ -33,7 +33,7 @@ VERDICTS = LogTable(
 )
 OUTCOMES = LogTable(
     root="outcomes",
-    schema=outcomerows.SCHEMA,
+    schema=outcome_rows.SCHEMA,
     time="at_ms",
     required=(
         *("id", "kind", "at_ms", "incident_id", "stream_id", "generation", "rule", "severity", "purpose"),

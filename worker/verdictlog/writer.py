@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from worker.bank.mark import BankMark
 from worker.errors import ObjectStoreError, StoreError
-from worker.objectstore import ObjectStore
-from worker.trouble import Troubles
-from worker.verdictlog.filewriting import write_table
+from worker.logs.trouble import Troubles
+from worker.store.object_store import ObjectStore
+from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.rows import SCHEMA, Row, table_of
 
 _log = logging.getLogger(__name__)

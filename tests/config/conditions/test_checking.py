@@ -1,4 +1,4 @@
-"""config/conditions/checking.py: what can never work is found behind any guard; what can is let through."""
+"""config/policy/cel/checking.py: what can never work is found behind any guard; what can is let through."""
 
 from itertools import product
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import cel
 import pytest
 
-from config.conditions import kinds
-from config.conditions.checking import kinds_of
-from config.conditions.kinds import Kind, Sizes, names
-from config.conditions.mistakes import ConditionError
-from config.conditions.parsing import read_syntax
-from config.conditions.trial import compile_condition
+from config.policy.cel import types
+from config.policy.cel.checking import kinds_of
+from config.policy.cel.mistakes import ConditionError
+from config.policy.cel.parsing import read_syntax
+from config.policy.cel.trial import compile_condition
+from config.policy.cel.types import Kind, Sizes, names
 
 NAMES = names(Sizes(matches=64, tags=50))
 GUARDS = [
@@ -88,11 +88,11 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "duration": ('duration("1s")',),
 }
 BINARY = [f"{{}} {sign} {{}}" for sign in ("+", "-", "*", "/", "%", "<", "<=", ">", ">=", "==", "!=", "in")]
-BINARY += [f"({{}}).{name}({{}})" for name in kinds.OF_TEXTS] + [f"{name}({{}}, {{}})" for name in kinds.OF_TEXTS]
+BINARY += [f"({{}}).{name}({{}})" for name in types.OF_TEXTS] + [f"{name}({{}}, {{}})" for name in types.OF_TEXTS]
 UNARY = ["-({})", "!({})", "({}) ? 1 : 2", "({}).all(x, true)", "({}).map(x, x)", "({})[0]", '({})["a"]', "({}).a"]
 UNARY += ["[1].all(x, {})", "[1].filter(x, {})", "[1].exists_one(x, {})", "{{{}: 1}}", "has(({}).a)"]
-UNARY += [f"{name}({{}})" for name in kinds.FUNCTIONS if name not in (*kinds.OF_NAMES, "has")]
-UNARY += [f"({{}}).{name}()" for name in kinds.FUNCTIONS if name not in kinds.OF_NAMES]
+UNARY += [f"{name}({{}})" for name in types.FUNCTIONS if name not in (*types.OF_NAMES, "has")]
+UNARY += [f"({{}}).{name}()" for name in types.FUNCTIONS if name not in types.OF_NAMES]
 
 
 def _runs(text: str) -> bool:
@@ -162,8 +162,8 @@ def test_what_may_work_is_let_through(condition: str) -> None:
 
 def test_fields_are_those_that_conditions_see() -> None:
     """A field could be asked for that is not there, or not be asked for though it is."""
-    from config.conditions.expressions import _match, _sample, _stream
     from config.facts import Coverage, ListMatch, SampleFacts, StreamFacts
+    from config.policy.cel.expressions import _match, _sample, _stream
 
     match = ListMatch(list="x", entry="1", distance=3, tags=("a",))
     sample = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="cut", pdq_quality=90)

@@ -3,8 +3,8 @@
 import gc
 from weakref import ref
 
-from config.conditions.expressions import Context
 from config.facts import SampleFacts, StreamFacts
+from config.policy.cel.expressions import Context
 
 
 def test_nothing_is_left_of_a_sample_that_was_judged() -> None:

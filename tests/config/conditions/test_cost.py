@@ -1,18 +1,18 @@
-"""config/conditions/cost.py: no condition can stop a worker, whatever hides its cost from a trial."""
+"""config/policy/cel/cost.py: no condition can stop a worker, whatever hides its cost from a trial."""
 
 from dataclasses import replace
 from time import thread_time
 
 import pytest
 
-from config.budget import MAX_POLICY_SECONDS
-from config.conditions.cost import MAX_MATCHES, MAX_SECONDS, cost_of
-from config.conditions.mistakes import ConditionError
-from config.conditions.parsing import read_syntax
-from config.conditions.trial import compile_condition
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, StreamFacts
-from config.policy import Policy, parse_policy
+from config.policy.budget import MAX_POLICY_SECONDS
+from config.policy.cel.cost import MAX_MATCHES, MAX_SECONDS, cost_of
+from config.policy.cel.mistakes import ConditionError
+from config.policy.cel.parsing import read_syntax
+from config.policy.cel.trial import compile_condition
+from config.policy.policy import Policy, parse_policy
 
 CROWD = tuple(
     ListMatch(

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.conditions.expressions import Context
-from config.conditions.formulas import atoms, begin, floor, needs_match, unnamed_scores, unproved
-from config.conditions.parsing import read_syntax
-from config.conditions.syntax import Node, Operation
-from config.conditions.trial import compile_condition
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
+from config.policy.cel.expressions import Context
+from config.policy.cel.monotonicity import atoms, begin, floor, needs_match, unnamed_scores, unproved
+from config.policy.cel.parsing import read_syntax
+from config.policy.cel.syntax import Node, Operation
+from config.policy.cel.trial import compile_condition
 
 STREAM = StreamFacts(stream_id="s")
 MATCHED = (ListMatch(list="l", entry="1", distance=0),)

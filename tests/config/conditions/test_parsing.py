@@ -1,4 +1,4 @@
-"""config/conditions/parsing.py: CEL's grammar, beside the engine's own parser."""
+"""config/policy/cel/parsing.py: CEL's grammar, beside the engine's own parser."""
 
 import re
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.conditions.mistakes import ConditionError, check_texts
-from config.conditions.parsing import MAX_DEPTH, read_syntax
-from config.conditions.syntax import Comprehension, Node, Operation, nodes
+from config.policy.cel.mistakes import ConditionError, check_texts
+from config.policy.cel.parsing import MAX_DEPTH, read_syntax
+from config.policy.cel.syntax import Comprehension, Node, Operation, nodes
 
 ROOT = Path(__file__).parents[3]
 _IN_YAML = re.compile(r"\bwhen: *(?:>-?|\|-?)\n((?: +.*\n)+)|\bwhen: *(.+)")

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.conditions.expressions import parse_condition
-from config.conditions.mistakes import ConditionError
-from config.conditions.slips import corrected
 from config.errors import PolicyError
-from config.policy import parse_policy
+from config.policy.cel.expressions import parse_condition
+from config.policy.cel.mistakes import ConditionError
+from config.policy.cel.slips import corrected
+from config.policy.policy import parse_policy
 
 
 def told(text: str) -> list[tuple[int | None, str]]:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, Severity, StreamFacts, VideoFrame
-from config.persistence import Persistence, Seen
-from config.policy import Policy, load_policy
+from config.policy.persistence import Persistence, Seen
+from config.policy.policy import Policy, load_policy
 
 LIVE = StreamFacts(stream_id="cam-1")
 SAMPLE = SampleFacts(capture_ms=1000, pts_seconds=1.0, reason="keyframe", pdq_quality=90)

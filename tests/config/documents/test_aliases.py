@@ -8,7 +8,7 @@ import yaml
 from config.documents.aliases import MAX_ALIASED_VALUES
 from config.documents.mistakes import YamlText
 from config.errors import PolicyError
-from config.policy import parse_policy
+from config.policy.policy import parse_policy
 
 LEVELS = 9
 

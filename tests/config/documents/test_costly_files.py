@@ -9,8 +9,8 @@ import pytest
 
 from config.documents.loading import MAX_BYTES
 from config.errors import LivewardenError, PolicyError
-from config.policy import load_policy, parse_policy
-from models.package import read_package
+from config.policy.policy import load_policy, parse_policy
+from models.classifiers.package import read_package
 
 MOST_SECONDS = 2.0
 """Of CPU, on a slow machine; without its bound each of the files takes from three seconds to a quarter of an hour."""

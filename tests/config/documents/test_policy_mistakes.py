@@ -6,9 +6,9 @@ import pytest
 
 from config.documents.mistakes import YamlText
 from config.errors import PolicyError
-from config.policy import parse_policy
+from config.policy.policy import parse_policy
 from worker.errors import ReplayError
-from worker.replay.caseformat import read_cases
+from worker.policytests.case_format import read_cases
 
 RULE = "{name: a, severity: high, when: 'true'}"
 

@@ -11,7 +11,7 @@ from models.bank.bank import Bank
 from models.bank.delta import Delta
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.snapshot import make_current, open_snapshot, write_snapshot
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 
 Hashes = npt.NDArray[np.uint8]
 

@@ -10,14 +10,7 @@ import sys
 from pathlib import Path
 
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.bank.snapshot import (
-    current_snapshot,
-    make_current,
-    open_snapshot,
-    prune,
-    verify_snapshot,
-    write_snapshot,
-)
+from models.bank.snapshot import current_snapshot, make_current, open_snapshot, prune, verify_snapshot, write_snapshot
 
 FILE_EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree", "fcntl.flock"}
 """Of Python's audit events (PEP 578): each is told before it is done."""

@@ -13,8 +13,8 @@ from models.bank.delta import Change, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.snapshot import open_snapshot, write_snapshot
 from models.errors import BankError, UnhashableError
-from models.pdq import PdqHash, hash_rgb
-from models.pdq_variant_kinds import Variant
+from models.pdq.pdq import PdqHash, hash_rgb
+from models.pdq.variant_kinds import Variant
 from models.testcard import testcard as draw_card
 
 A = bytes(range(32))

@@ -8,8 +8,8 @@ from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.errors import ChangeError
-from models.pdq import PdqHash
-from models.pdq_variant_kinds import Variant
+from models.pdq.pdq import PdqHash
+from models.pdq.variant_kinds import Variant
 
 VALUE = bytes(range(32))
 ENTRY = Entry(entry="a, b", kind=HashKind.PDQ, value=VALUE, tags=("A", "ü"), video="v1", seconds=1.5)

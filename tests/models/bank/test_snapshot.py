@@ -26,8 +26,8 @@ from models.bank.snapshot import (
     write_snapshot,
 )
 from models.errors import SnapshotError
-from models.pdq import PdqHash
-from models.pdq_variant_kinds import Variant
+from models.pdq.pdq import PdqHash
+from models.pdq.variant_kinds import Variant
 
 OWN = ListSpec(name="own", source="platform", category="A", max_distance=20, variants=(Variant.CROP,), owner="me")
 Crowded = Callable[..., npt.NDArray[np.uint8]]

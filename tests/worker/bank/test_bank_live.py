@@ -15,8 +15,8 @@ from worker.bank.changelog import position
 from worker.bank.keys import FOLLOWERS, SNAPSHOT
 from worker.bank.place import Place
 from worker.bank.publication import COMPACT_CHANGES
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
 
 CRITICAL = "lw:escalations:critical"
 CARD = TESTCARD_HASHES["testcard-16x9"]
@@ -85,7 +85,7 @@ def test_a_worker_without_the_bank_does_not_start(redis: Redis, environment: dic
     """It would take segments and call them harmless."""
     redis.hset(SNAPSHOT, mapping={"name": "snapshot-elsewhere", "watermark": "1-0"})
     with celery("worker", environment, tmp_path) as worker:
-        assert worker.process.wait(40) != 0
+        assert worker.runtime.worker_process.wait(40) != 0
         assert "snapshot-elsewhere" in worker.text()
         assert "LIVEWARDEN_BANK_DIR" in worker.text()
         assert "Traceback" not in worker.text()

@@ -11,15 +11,14 @@ from redis import Redis
 from scene import Scene
 
 from config.errors import LivewardenError
-from config.policy import Policy
+from config.policy.policy import Policy
 from config.settings import Settings
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 from worker.bank import edits, people
 from worker.bank.changelog import read_pointer
 from worker.bank.deployed import follow
-from worker.bank.doctor import examine_bank
 from worker.bank.fetching import fetch_at_start, fetch_missing
 from worker.bank.follower import Follower
 from worker.bank.history import UNREADABLE, read_history
@@ -27,13 +26,14 @@ from worker.bank.importing import import_file
 from worker.bank.keys import BANK_ID, CHANGES, FOLLOWERS, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT
 from worker.bank.overview import stats
 from worker.bank.place import Place
-from worker.diagnosis import State
+from worker.doctor.bank import examine_bank
+from worker.doctor.diagnosis import State
 from worker.errors import BankRequestError
 from worker.lookback.jobs import FOUND, JOBS, is_due, look_backs, sought_key
-from worker.lookback.looking import Lookback, look_back
-from worker.objectstore import ObjectStore
+from worker.lookback.search import Lookback, look_back
 from worker.people.actor import Actor, Role
-from worker.redisdb import now_ms
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import now_ms
 
 PATHS = ["../../x", "..", "", "a/b", "a\\b", "a" * 65, "x\n", "\0", "ü"]
 

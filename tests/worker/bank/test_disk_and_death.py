@@ -15,7 +15,7 @@ from hls_origin import eventually
 from redis import Redis
 
 from models.errors import SnapshotError
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 from worker.bank.changelog import read_pointer
 from worker.bank.deployed import follow
 from worker.bank.fetching import fetch_missing

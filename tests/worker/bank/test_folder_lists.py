@@ -10,7 +10,7 @@ from models.bank.bank import Bank, Match
 from models.bank.delta import Change, Delta
 from models.bank.entries import Entry, HashKind
 from models.errors import HashListError
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 from models.testcard import TESTCARD_HASHES
 from worker.bank.deployed import Deployed
 from worker.bank.folder import FolderLists, load_folder, read_again
@@ -19,7 +19,7 @@ from worker.bank.layered import BankWithFiles
 from worker.errors import ObjectStoreError
 from worker.lookback.jobs import JOBS
 from worker.lookback.keeper import look_back_for_files
-from worker.objectstore import ObjectStore
+from worker.store.object_store import ObjectStore
 
 A = "0123456789abcdef" * 4
 B = "f" * 64

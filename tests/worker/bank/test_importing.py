@@ -17,12 +17,11 @@ import pytest
 from hls_origin import eventually
 from redis import Redis
 
-from models import runs
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.snapshot import verify_snapshot
 from models.errors import SnapshotError
 from models.formats import Format
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.deployed import follow
 from worker.bank.history import read_history
@@ -31,10 +30,10 @@ from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.place import Place
 from worker.bank.publication import compact, publish
 from worker.errors import BankRequestError, LeaseLostError, LocalFileError
-from worker.lease import leased
 from worker.lookback.bulk import enqueue
 from worker.lookback.jobs import JOBS
-from worker.objectstore import ObjectStore
+from worker.store.lease import leased
+from worker.store.object_store import ObjectStore
 
 AS_CHANGES, AS_SNAPSHOT = 5_000, 0
 """`small_changes`: what is imported becomes changes, or a snapshot."""
@@ -74,7 +73,7 @@ def test_a_large_list_is_brought_in_again(
     redis: Redis, place: Place, list_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What waits on disk would be compared wrongly: entries twice in the list, or all of it sought again each day."""
-    monkeypatch.setattr(runs, "RUN_ROWS", 1_000)
+    monkeypatch.setattr(external_sort, "RUN_ROWS", 1_000)
     store = ObjectStore(str(tmp_path / "store"))
     path = list_file(40_000)
     lines = path.read_text().splitlines()

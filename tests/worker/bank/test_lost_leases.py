@@ -19,8 +19,8 @@ from worker.bank.importing import import_file
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.place import Place
 from worker.bank.publication import store_again
-from worker.objectstore import ObjectStore
-from worker.redisdb import run_script
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import run_script
 
 
 @dataclass(frozen=True, kw_only=True)

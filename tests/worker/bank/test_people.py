@@ -8,10 +8,10 @@ import pytest
 from redis import Redis
 
 from config.facts import ListMatch, SampleFacts, Severity, StreamFacts
-from config.policy import Policy
+from config.policy.policy import Policy
 from models.bank.bank import Bank
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.pdq import PdqHash
+from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.allowance import allow_tags, evaluate
 from worker.bank.deployed import follow

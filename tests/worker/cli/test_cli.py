@@ -11,7 +11,7 @@ from clips import RATE, card, clip, held, photo
 from commandline import COMMAND, SECONDS, livewarden
 from PIL import Image
 
-from models.pdq import hash_rgb
+from models.pdq.pdq import hash_rgb
 
 SUBCOMMANDS = ("scan", "hash", "testcard", "sample", "doctor", "demo", "streams", "queue")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from commandline import livewarden
 
-from config.policy import read_policy
+from config.policy.policy import read_policy
 
 
 def test_a_policy_in_a_folder_with_brackets(tmp_path: Path) -> None:

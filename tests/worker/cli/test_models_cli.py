@@ -13,7 +13,7 @@ import yaml
 from commandline import livewarden
 from tinymodels import constant_model, endless_model, install, labels, manifest, mean_model, one_node_model
 
-from models.shelf import SHIPPED
+from models.classifiers.registry import SHIPPED
 from models.testcard import testcard as draw_card
 
 CASCADE = """version: "1"

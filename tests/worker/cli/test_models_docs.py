@@ -11,9 +11,9 @@ from commandline import livewarden
 from onnx import TensorProto, helper
 from tinymodels import build, install, mean_model, package
 
-from config.policy import parse_policy
-from models.classifier import Classifier
-from models.shelf import known_packages
+from config.policy.policy import parse_policy
+from models.classifiers.classifier import Classifier
+from models.classifiers.registry import known_packages
 
 TEXT = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
 MANIFEST, POLICY = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)

@@ -9,12 +9,12 @@ from commandline import Ran, livewarden
 from jsonschema import Draft202012Validator
 from redis import Redis
 
-from config.policy import load_policy
+from config.policy.policy import load_policy
 from config.schemas import schema
 from worker.bank.importing import import_file
 from worker.bank.place import Place
 from worker.errors import ReplayError
-from worker.replay.caseformat import CaseFile, read_cases
+from worker.policytests.case_format import CaseFile, read_cases
 
 POLICY = """
 version: "7"

@@ -13,7 +13,7 @@ from commandline import Ran, livewarden
 from scene import Scene
 
 from config.facts import ListMatch, Severity
-from config.policy import Flood
+from config.policy.policy import Flood
 from config.schemas import check_event
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

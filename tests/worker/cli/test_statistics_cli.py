@@ -8,13 +8,13 @@ from redis import Redis
 from scene import Scene
 
 from config.facts import Severity
-from config.policy import Policy
-from worker.decisions import decide
-from worker.queue.taking import open_incidents
-from worker.redisdb import now_ms
-from worker.rediskeys import DAY_TOTALS
-from worker.revisions import revise
-from worker.streams.totals import COUNTED, totals
+from config.policy.policy import Policy
+from worker.ingest.coverage.totals import COUNTED, totals
+from worker.queue.claims import open_incidents
+from worker.queue.decisions import decide
+from worker.queue.revisions import revise
+from worker.store.redis_client import now_ms
+from worker.store.redis_keys import DAY_TOTALS
 
 
 def test_what_was_raised_and_decided_is_counted_by_day(redis: Redis, redis_url: str, policy: Policy):

@@ -9,12 +9,12 @@ from envelopes import message
 from redis import Redis
 
 from config.settings import Settings
-from worker.checkup.livedoctor import examine_live
-from worker.diagnosis import State
-from worker.intake.reader import Reader
-from worker.status import show_all
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.doctor.diagnosis import State
+from worker.doctor.live import examine_live
+from worker.ingest.messages.reader import Reader
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.status import show_all
 
 URL = "https://cdn.example/a/index.m3u8"
 LEDGER = ("elapsed", "moderated", "skipped", "failed", "missed", "pending", "unhashable")

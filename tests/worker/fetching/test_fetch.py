@@ -21,10 +21,10 @@ import pytest
 from fetch_all import fetch_all
 
 from worker.errors import FetchError
-from worker.fetching.fetch import Fetched, Fetcher, FetchRequest
-from worker.fetching.names import Address
-from worker.fetching.origins import AllowedOrigins
-from worker.fetching.resource import ByteRange, Validators
+from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest
+from worker.ingest.http.names import Address
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resource import ByteRange, Validators
 
 BODY = bytes(range(256)) * 40
 TOKEN = "sig=SECRET%2Fb+c%3D"
@@ -503,9 +503,9 @@ def test_a_fetcher_used_before_a_fork_works_after_it(origin: Origin) -> None:
     script = textwrap.dedent(
         """
         import os, sys
-        from worker.fetching.fetch import Fetcher
-        from worker.fetching.origins import AllowedOrigins
-        from worker.fetching.urls import target_of
+        from worker.ingest.http.fetch import Fetcher
+        from worker.ingest.http.origins import AllowedOrigins
+        from worker.ingest.http.urls import target_of
 
         fetcher = Fetcher(AllowedOrigins.parse([str(target_of(sys.argv[1]))]))
         def length():

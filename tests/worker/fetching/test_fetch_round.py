@@ -7,8 +7,8 @@ import pytest
 from hls_origin import LiveOrigin, eventually
 
 from worker.errors import FetchError
-from worker.fetching.fetch import Fetched, Fetcher, FetchRequest
-from worker.fetching.origins import Address, AllowedOrigins
+from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest
+from worker.ingest.http.origins import Address, AllowedOrigins
 
 
 async def resolve(host: str, port: int) -> Sequence[Address]:

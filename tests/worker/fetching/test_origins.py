@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.errors import FetchError, OriginEntryError
-from worker.fetching.origins import AllowedOrigins, entry_for, is_public
-from worker.fetching.urls import Target, target_of
+from worker.ingest.http.origins import AllowedOrigins, entry_for, is_public
+from worker.ingest.http.urls import Target, target_of
 
 PUBLIC = ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822", "2002:5db8:d822::1", "::ffff:93.184.216.34"]
 NOT_PUBLIC = [

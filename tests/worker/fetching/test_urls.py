@@ -11,13 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.errors import FetchError, PlaylistError, RegistryError
-from worker.fetching.fetch import Fetched, Fetcher, FetchRequest
-from worker.fetching.names import Address
-from worker.fetching.origins import AllowedOrigins
-from worker.fetching.urls import MAX_SHOWN_CHARACTERS, join, parse, path_of, scheme_of, split, without_query
-from worker.polling.hls import Segment
-from worker.polling.playlist import parse_playlist
-from worker.streams.registration import register
+from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest
+from worker.ingest.http.names import Address
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.urls import MAX_SHOWN_CHARACTERS, join, parse, path_of, scheme_of, split, without_query
+from worker.ingest.playlist.hls import Segment
+from worker.ingest.playlist.parsing import parse_playlist
+from worker.ingest.registry.registration import register
 
 HOSTS = [
     *(

@@ -15,19 +15,19 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from config.facts import COVERAGE_GAP_RULE, Severity
-from config.policy import Policy, load_policy, parse_policy
+from config.policy.policy import Policy, load_policy, parse_policy
 from config.schemas import check_event
 from worker.cli.queue import app as queue
-from worker.decisions import decide
-from worker.incidents.coveragegaps import COUNTED, raise_coverage_gaps
-from worker.incidents.occasion import Occasion, Versions
-from worker.incidents.settlement import settle
-from worker.operations import OPERATIONS
-from worker.polling.lonegaps import BLIND, Gap, LastingGap, Watched, alone_among
-from worker.queue.taking import open_incidents, take
-from worker.streams.registry import stream_key, unwatch
-from worker.streams.signals import stream_facts
-from worker.verdictlog.outcomerows import outcome_row
+from worker.events.operations import OPERATIONS
+from worker.incidents.commit import settle
+from worker.incidents.coverage_gaps import COUNTED, raise_coverage_gaps
+from worker.incidents.segment_context import Occasion, Versions
+from worker.ingest.poll.lone_gaps import BLIND, Gap, LastingGap, Watched, alone_among
+from worker.ingest.registry.registry import stream_key, unwatch
+from worker.ingest.registry.signals import stream_facts
+from worker.queue.claims import open_incidents, take
+from worker.queue.decisions import decide
+from worker.verdictlog.outcome_rows import outcome_row
 
 MINUTE_MS = 60_000
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.facts import Hit, ListMatch, Severity, StreamFacts, VideoFrame
-from config.persistence import Persistence, Seen
-from config.policy import Policy
-from config.rules import Rule
+from config.policy.persistence import Persistence, Seen
+from config.policy.policy import Policy
+from config.policy.rules import Rule
 from worker.errors import StoreError
-from worker.incidents.deciding import RuleState, StreamIncidents, advance, close, decode, encode
 from worker.incidents.events import Event, EventType, extent_of
-from worker.incidents.occasion import Occasion, Versions
+from worker.incidents.incident_rules import RuleState, StreamIncidents, advance, close, decode, encode
+from worker.incidents.segment_context import Occasion, Versions
 
 T0 = 1_800_000_000_000
 

@@ -3,10 +3,10 @@
 from scene import Scene
 
 from config.facts import Severity
-from config.policy import Flood
-from worker.decisions import decide
-from worker.incidents.deciding import MAX_RECENT
-from worker.queue.keys import incident_key, incidents_key
+from config.policy.policy import Flood
+from worker.incidents.incident_rules import MAX_RECENT
+from worker.incidents.keys import incident_key, incidents_key
+from worker.queue.decisions import decide
 
 CRITICAL, HIGH = "lw:escalations:critical", "lw:escalations:high"
 

@@ -10,10 +10,10 @@ from jsonschema import Draft202012Validator
 
 from config.errors import SchemaError
 from config.facts import Hit, ListMatch, SegmentSource, Severity, StreamFacts
-from config.rules import CoverageGap, Flood, Rule
+from config.policy.rules import CoverageGap, Flood, Rule
 from config.schemas import SCHEMAS, check_event, schema
-from worker.cloudevent import rfc3339
-from worker.incidents.eventdata import EarlierDecision, flood_condition, gap_condition, rule_condition
+from worker.events.cloudevent import rfc3339
+from worker.incidents.event_data import EarlierDecision, flood_condition, gap_condition, rule_condition
 from worker.incidents.events import (
     Event,
     decision_made,
@@ -23,8 +23,8 @@ from worker.incidents.events import (
     interrupt_request,
 )
 from worker.incidents.findings import Finding, Incident
-from worker.incidents.occasion import Occasion, Versions
-from worker.verdictlog.outcomerows import outcome_row
+from worker.incidents.segment_context import Occasion, Versions
+from worker.verdictlog.outcome_rows import outcome_row
 
 HIT = Hit(
     rule="known",

@@ -11,22 +11,22 @@ from redis import Redis
 from scene import Scene
 
 from config.facts import Hit, ListMatch, SampleFacts, StreamFacts
-from config.policy import Policy
+from config.policy.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import Entry, HashKind
 from worker.bank.allowance import allow_tags, evaluate
 from worker.bank.people import lift_quarantine, quarantine
-from worker.decisions import decide
 from worker.errors import QueueError
-from worker.incidents.grouprecord import tell_due
-from worker.incidents.groups import divert
-from worker.incidents.settlement import Settled, settle
+from worker.incidents.commit import Settled, settle
+from worker.incidents.hash_flood_groups import divert
+from worker.incidents.hash_flood_record import tell_due
+from worker.incidents.keys import entries_key, groups_owner, incident_key, incidents_key, named_key
+from worker.ingest.coverage.totals import totals
 from worker.people.actor import Actor, Role
-from worker.queue.keys import entries_key, groups_owner, incident_key, incidents_key, named_key
-from worker.queue.taking import open_incidents, take
-from worker.redisdb import connect, run_script
-from worker.streams.totals import totals
+from worker.queue.claims import open_incidents, take
+from worker.queue.decisions import decide
+from worker.store.redis_client import connect, run_script
 
 CRITICAL = "lw:escalations:critical"
 RULES = """

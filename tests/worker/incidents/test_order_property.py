@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from config.facts import Coverage, ListMatch, SampleFacts, SegmentFacts, StreamFacts
-from config.judgement import OrderState, judge
-from config.policy import Policy, parse_policy
-from worker.decisions import decide
+from config.policy.evaluation import OrderState, judge
+from config.policy.policy import Policy, parse_policy
 from worker.errors import QueueError
-from worker.incidents.deciding import StreamIncidents, advance
-from worker.incidents.occasion import Occasion, Versions
-from worker.incidents.settlement import settle
-from worker.polling.segments import SegmentRecord, pending_key
-from worker.queue.keys import OPEN_KEYS, windows_key
-from worker.queue.taking import take
-from worker.redisdb import connect
+from worker.incidents.commit import settle
+from worker.incidents.incident_rules import StreamIncidents, advance
+from worker.incidents.keys import OPEN_KEYS, windows_key
+from worker.incidents.segment_context import Occasion, Versions
+from worker.ingest.pending.segments import SegmentRecord, pending_key
+from worker.queue.claims import take
+from worker.queue.decisions import decide
+from worker.store.redis_client import connect
 
 PROCESSES = 8
 SEGMENT_MS = 4_000

@@ -7,15 +7,15 @@ import pytest
 from redis import Redis
 
 from config.facts import ListMatch, SampleFacts, SegmentFacts, StreamFacts
-from config.policy import Policy, parse_policy
+from config.policy.policy import Policy, parse_policy
 from worker.bank.keys import QUARANTINE
-from worker.decisions import decide
-from worker.incidents.occasion import Occasion, Versions
-from worker.incidents.orderstore import KEPT_SECONDS
-from worker.incidents.settlement import SettleResult, settle
-from worker.polling.segments import SegmentRecord, pending_key, series_of
-from worker.queue.keys import windows_key
-from worker.redisdb import now_ms
+from worker.incidents.commit import SettleResult, settle
+from worker.incidents.keys import windows_key
+from worker.incidents.order_store import KEPT_SECONDS
+from worker.incidents.segment_context import Occasion, Versions
+from worker.ingest.pending.segments import SegmentRecord, pending_key, series_of
+from worker.queue.decisions import decide
+from worker.store.redis_client import now_ms
 
 COUNTED = parse_policy(
     b'version: 1\nrules: [{name: a, severity: high, when: \'window.count("m/a", 0.5, "60s") >= 2\'}]', "policy.yaml"

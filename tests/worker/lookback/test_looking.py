@@ -16,32 +16,23 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from scene import Scene
 
 from config.facts import ALLOW
-from config.policy import Policy
+from config.policy.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import ListSpec
-from models.pdq_variant_kinds import Variant
+from models.pdq.variant_kinds import Variant
 from worker.bank.follower import BankSource, InForce, always
 from worker.bank.keys import CHANGES, QUARANTINE
-from worker.decisions import decide
 from worker.errors import ObjectStoreError, StoreError
+from worker.ingest.registry.registry import stream_key
+from worker.lookback.file_search import MOST_FRAMES, Pace, Sought, files_left, scan
 from worker.lookback.found import PART_HITS
-from worker.lookback.jobs import (
-    FOUND,
-    JOBS,
-    LEASE,
-    REST,
-    TOLD,
-    WAITING,
-    Job,
-    is_due,
-)
-from worker.lookback.looking import Lookback, look_back
-from worker.lookback.scan import MOST_FRAMES, Pace, Sought, files_left, scan
-from worker.objectstore import ObjectStore
-from worker.redisdb import now_ms, run_script
-from worker.streams.registry import stream_key
-from worker.verdictlog.keeping import MERGE_MS, keep_log
+from worker.lookback.jobs import FOUND, JOBS, LEASE, REST, TOLD, WAITING, Job, is_due
+from worker.lookback.search import Lookback, look_back
+from worker.queue.decisions import decide
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import now_ms, run_script
+from worker.verdictlog.retention import MERGE_MS, keep_log
 
 CRITICAL = "lw:escalations:critical"
 SECOND = "1.0.v.2.0a"
@@ -350,9 +341,9 @@ RUN = """
     from models.bank.delta import Delta
     from models.bank.entries import ListSpec
     from worker.bank.follower import InForce, always
-    from worker.lookback.looking import Lookback, look_back
-    from worker.objectstore import ObjectStore
-    from worker.redisdb import connect
+    from worker.lookback.search import Lookback, look_back
+    from worker.store.object_store import ObjectStore
+    from worker.store.redis_client import connect
 
     policy = load_policy(Path(sys.argv[3]))
     looking = Lookback(

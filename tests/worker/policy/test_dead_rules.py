@@ -17,10 +17,10 @@ from worker.bank import edits
 from worker.bank.deployed import follow
 from worker.bank.listnames import deployed_names, followed_names
 from worker.bank.place import Place
-from worker.operations import OPERATIONS
-from worker.policy.follower import PolicyFollower
-from worker.policy.watch import ListNames, watch_policy
-from worker.process import Process
+from worker.events.operations import OPERATIONS
+from worker.policyload.follower import PolicyFollower
+from worker.policyload.watch import ListNames, watch_policy
+from worker.runtime.worker_process import Process
 
 POLICY = """
 version: '{version}'

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from config.errors import PolicyError
-from config.policy import Policy, parse_policy
-from worker.policy.follower import PolicyFollower
+from config.policy.policy import Policy, parse_policy
+from worker.policyload.follower import PolicyFollower
 
 refuses = pytest.mark.expected_errors("the policy in force stays")
 

@@ -8,7 +8,7 @@ from tinymodels import constant_model, install
 
 from config.errors import PolicyError
 from config.settings import Settings
-from worker.policy.judging import load_checked_policy, read_policy_and_models
+from worker.policyload.active_policy import load_checked_policy, read_policy_and_models
 
 RULES = "rules: [{name: a, when: 'score(\"guess/minor\") > 0.5', severity: high}]\n"
 PLAIN = f'version: "1"\n{RULES}'

@@ -8,8 +8,8 @@ from itertools import repeat
 import pytest
 from redis import Redis
 
-from worker.policy.refusals import ALIVE_MS, REFUSING, tell_of_file
-from worker.redisdb import now_ms
+from worker.policyload.refusals import ALIVE_MS, REFUSING, tell_of_file
+from worker.store.redis_client import now_ms
 
 
 @dataclass

@@ -14,14 +14,14 @@ from live_stack import celery
 from redis import Redis
 from tinymodels import constant_model, install, mean_model
 
-from config.policy import load_policy
+from config.policy.policy import load_policy
 from config.settings import Settings
-from worker.moderate import moderate_segment
-from worker.policy.watch import PolicyReport, policy_reports
-from worker.polling.poll import poll_due
-from worker.process import SEED, Process
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.policyload.watch import PolicyReport, policy_reports
+from worker.runtime.segment_task import moderate_segment
+from worker.runtime.worker_process import SEED, Process
 
 PROCESSES = 2
 

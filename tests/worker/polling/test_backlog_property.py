@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from worker.polling.cursor import Cursor, StreamState
-from worker.polling.hls import MediaPlaylist
-from worker.polling.outcome import MissedReason, Reading
-from worker.polling.pace import SHORTEST_DELAY_MS, pending_cap
-from worker.polling.playlist import parse_playlist
-from worker.polling.timeline import SEEN_SEGMENTS, advance, failed_poll
+from worker.ingest.playlist.cursor import Cursor, StreamState
+from worker.ingest.playlist.hls import MediaPlaylist
+from worker.ingest.playlist.outcome import MissedReason, Reading
+from worker.ingest.playlist.parsing import parse_playlist
+from worker.ingest.playlist.poll_pace import SHORTEST_DELAY_MS, pending_cap
+from worker.ingest.playlist.timeline import SEEN_SEGMENTS, advance, failed_poll
 
 T0 = 1_700_000_000_000
 MOST = 40

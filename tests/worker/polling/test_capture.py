@@ -7,11 +7,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.polling.cursor import Cursor
-from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.outcome import Advance
-from worker.polling.segments import SegmentRecord
-from worker.polling.timeline import advance
+from worker.ingest.pending.segments import SegmentRecord
+from worker.ingest.playlist.cursor import Cursor
+from worker.ingest.playlist.hls import MediaPlaylist, Segment
+from worker.ingest.playlist.outcome import Advance
+from worker.ingest.playlist.timeline import advance
 
 T0 = 1_700_000_000_000
 HOUR_MS = 3_600_000

@@ -5,21 +5,16 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
-from worker.epoch import EPOCH
-from worker.polling.admission import admit
-from worker.polling.cursor import Cursor
-from worker.polling.due import POLL_LEASE_MS, REGISTERED_ANEW_MS, DueStream, Taken, note_error, release, take_due
-from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.segments import (
-    OVERDUE,
-    SegmentRecord,
-    pending_key,
-    take_overdue,
-)
-from worker.polling.timeline import advance
-from worker.redisdb import now_ms, run_script
-from worker.streams.registration import register
-from worker.streams.registry import DUE, stream_key, watch
+from worker.health.epoch import EPOCH
+from worker.ingest.pending.segments import OVERDUE, SegmentRecord, pending_key, take_overdue
+from worker.ingest.playlist.cursor import Cursor
+from worker.ingest.playlist.hls import MediaPlaylist, Segment
+from worker.ingest.playlist.timeline import advance
+from worker.ingest.poll.admission import admit
+from worker.ingest.poll.due import POLL_LEASE_MS, REGISTERED_ANEW_MS, DueStream, Taken, note_error, release, take_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, stream_key, watch
+from worker.store.redis_client import now_ms, run_script
 
 PLAYLIST = MediaPlaylist(
     url="http://o.example/live.m3u8",

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.errors import PlaylistError
-from worker.polling.excerpt import MAX_RENDITIONS
-from worker.polling.hls import MasterPlaylist, MediaPlaylist
-from worker.polling.playlist import parse_playlist
+from worker.ingest.playlist.excerpt import MAX_RENDITIONS
+from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist
+from worker.ingest.playlist.parsing import parse_playlist
 
 URL = "https://cdn.example/live/index.m3u8"
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n"

@@ -9,19 +9,19 @@ from hls_origin import LiveOrigin, eventually, serving
 from redis import Redis
 
 from worker.errors import OutOfTimeError
-from worker.fetching.fetch import Fetcher
-from worker.fetching.origins import AllowedOrigins
-from worker.fetching.resource import Validators
-from worker.pollfailures import tell_poll_failed
-from worker.polling.due import offered
-from worker.polling.excerpt import MAX_RENDITIONS
-from worker.polling.poll import BUDGET_SECONDS, PollFailure, poll_due
-from worker.polling.segments import pending_key
-from worker.polling.validators import keep_validators
-from worker.redisdb import now_ms
-from worker.status import show, show_all
-from worker.streams.registration import register
-from worker.streams.registry import DUE, LONGEST_DUE_MS, stream_key, watch
+from worker.ingest.http.fetch import Fetcher
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resource import Validators
+from worker.ingest.pending.segments import pending_key
+from worker.ingest.playlist.excerpt import MAX_RENDITIONS
+from worker.ingest.poll.due import offered
+from worker.ingest.poll.failures import tell_poll_failed
+from worker.ingest.poll.poll import BUDGET_SECONDS, PollFailure, poll_due
+from worker.ingest.poll.validators import keep_validators
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, LONGEST_DUE_MS, stream_key, watch
+from worker.ingest.status import show, show_all
+from worker.store.redis_client import now_ms
 
 HOSTILE = [f"hostile-{number}" for number in range(8)]
 HONEST = [f"honest-{number}" for number in range(4)]

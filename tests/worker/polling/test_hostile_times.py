@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.polling.cursor import Cursor, StreamState
-from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.missing import missing
-from worker.polling.outcome import Advance, MissedReason
-from worker.polling.pace import RESETS_AT_ONCE
-from worker.polling.timeline import advance, failed_poll
+from worker.ingest.playlist.cursor import Cursor, StreamState
+from worker.ingest.playlist.hls import MediaPlaylist, Segment
+from worker.ingest.playlist.missing import missing
+from worker.ingest.playlist.outcome import Advance, MissedReason
+from worker.ingest.playlist.poll_pace import RESETS_AT_ONCE
+from worker.ingest.playlist.timeline import advance, failed_poll
 
 T0 = 1_700_000_000_000
 

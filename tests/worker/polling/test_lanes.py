@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from worker.polling.lanes import (
+from worker.ingest.pending.lanes import (
     QUEUE_OF,
     Lane,
     _held_prefix,
@@ -18,10 +18,10 @@ from worker.polling.lanes import (
     waiting_key,
     waiting_streams,
 )
-from worker.polling.schedule import reconcile
-from worker.polling.segments import OVERDUE, pending_key
-from worker.streams.registry import stream_key
-from worker.streams.slowness import SlowPart, note_slowness
+from worker.ingest.pending.segments import OVERDUE, pending_key
+from worker.ingest.poll.schedule import reconcile
+from worker.ingest.registry.registry import stream_key
+from worker.ingest.registry.slowness import SlowPart, note_slowness
 
 
 @pytest.fixture(params=Lane)
@@ -139,7 +139,7 @@ def test_turns_are_even_after_years(redis: Redis, lane: Lane):
 
 
 class Messages:
-    """A lane's queue as kombu keeps it, with workers that take from it as `worker.tasks` does."""
+    """A lane's queue as kombu keeps it, with workers that take from it as `worker.runtime.tasks` does."""
 
     def __init__(self, redis: Redis, lane: Lane) -> None:
         self.redis, self.lane = redis, lane

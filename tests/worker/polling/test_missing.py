@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from worker.polling.cursor import Cursor, StreamState
-from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.missing import missing
-from worker.polling.outcome import Advance, MissedReason, Reading
-from worker.polling.pace import LOOKED_AT_AGAIN_MS
-from worker.polling.relating import doubts
-from worker.polling.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
+from worker.ingest.playlist.cursor import Cursor, StreamState
+from worker.ingest.playlist.hls import MediaPlaylist, Segment
+from worker.ingest.playlist.missing import missing
+from worker.ingest.playlist.outcome import Advance, MissedReason, Reading
+from worker.ingest.playlist.poll_pace import LOOKED_AT_AGAIN_MS
+from worker.ingest.playlist.relating import doubts
+from worker.ingest.playlist.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
 
 T0 = 1_700_000_000_000
 SEGMENT_MS = 4_000

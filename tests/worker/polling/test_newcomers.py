@@ -7,14 +7,13 @@ from hls_origin import LiveOrigin, serving
 from redis import Redis
 
 from worker.errors import RegistryError
-from worker.fetching.fetch import Fetcher
-from worker.fetching.origins import AllowedOrigins
-from worker.polling.poll import poll_due
-from worker.polling.schedule import TICK, tick
-from worker.redisdb import now_ms
-from worker.streams.coverage import coverage_key
-from worker.streams.registration import register
-from worker.streams.registry import (
+from worker.ingest.coverage.ledger import coverage_key
+from worker.ingest.http.fetch import Fetcher
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.poll.schedule import TICK, tick
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import (
     DUE,
     DUE_NEW,
     KEPT_AFTER_END_SECONDS,
@@ -26,6 +25,7 @@ from worker.streams.registry import (
     unwatch,
     watch,
 )
+from worker.store.redis_client import now_ms
 
 HONEST = [f"honest-{number}" for number in range(4)]
 MANY = 4 * NEW_AT_ONCE

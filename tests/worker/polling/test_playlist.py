@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.errors import PlaylistError
-from worker.fetching.resource import ByteRange
-from worker.polling.excerpt import MAX_SEGMENTS
-from worker.polling.hls import (
+from worker.ingest.http.resource import ByteRange
+from worker.ingest.playlist.excerpt import MAX_SEGMENTS
+from worker.ingest.playlist.hls import (
     InitSection,
     MasterPlaylist,
     MediaPlaylist,
@@ -20,7 +20,7 @@ from worker.polling.hls import (
     choose_rendition,
     segment_key,
 )
-from worker.polling.playlist import MAX_PLAYLIST_BYTES, parse_playlist
+from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
 
 URL = "https://cdn.example/live/one/index.m3u8?token=SECRET"
 

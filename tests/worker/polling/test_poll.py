@@ -8,16 +8,16 @@ import pytest
 from hls_origin import LiveOrigin
 from redis import Redis
 
-from worker.fetching.fetch import Fetcher
-from worker.fetching.origins import AllowedOrigins
-from worker.fetching.resource import Validators
-from worker.polling.poll import poll_due
-from worker.polling.segments import pending_key
-from worker.polling.validators import keep_validators
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import DUE, stream_key, unwatch, watch
-from worker.streams.signals import stream_facts
+from worker.ingest.http.fetch import Fetcher
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resource import Validators
+from worker.ingest.pending.segments import pending_key
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.poll.validators import keep_validators
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, stream_key, unwatch, watch
+from worker.ingest.registry.signals import stream_facts
+from worker.ingest.status import show
 
 
 class Poller:

@@ -2,12 +2,12 @@
 
 from redis import Redis
 
-from worker.polling.due import offer
-from worker.polling.poll import BATCH_STREAMS
-from worker.polling.schedule import RECONCILED, TICK, polls_needed, reconcile, tick, tick_is_late
-from worker.polling.segments import OVERDUE, pending_key
-from worker.streams.registration import register
-from worker.streams.registry import DUE, watch
+from worker.ingest.pending.segments import OVERDUE, pending_key
+from worker.ingest.poll.due import offer
+from worker.ingest.poll.poll import BATCH_STREAMS
+from worker.ingest.poll.schedule import RECONCILED, TICK, polls_needed, reconcile, tick, tick_is_late
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, watch
 
 
 def test_two_beats_send_no_poll_twice(redis: Redis):

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from worker.fetching.resource import ByteRange
-from worker.polling.segments import (
+from worker.ingest.http.resource import ByteRange
+from worker.ingest.pending.segments import (
     OVERDUE,
     Begun,
     SegmentRecord,

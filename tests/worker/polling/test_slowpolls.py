@@ -8,15 +8,15 @@ from hls_origin import LiveOrigin, serving
 from redis import Redis
 from slow_origin import DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
 
-from worker.fetching.fetch import Fetcher
-from worker.fetching.origins import AllowedOrigins
-from worker.polling.poll import poll_due
-from worker.polling.schedule import TICK, tick
-from worker.polling.streampoll import PLAYLIST_TIMEOUT_SECONDS
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import DUE, DUE_NEW, DUE_SLOW, unwatch, watch
-from worker.streams.slowness import SlowPart, is_slow, note_slowness, slow_key
+from worker.ingest.http.fetch import Fetcher
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.poll.schedule import TICK, tick
+from worker.ingest.poll.stream_poll import PLAYLIST_TIMEOUT_SECONDS
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, unwatch, watch
+from worker.ingest.registry.slowness import SlowPart, is_slow, note_slowness, slow_key
+from worker.ingest.status import show
 
 WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}
 

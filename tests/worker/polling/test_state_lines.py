@@ -6,12 +6,12 @@ import pytest
 from hls_origin import LiveOrigin
 from redis import Redis
 
-from worker.fetching.fetch import Fetcher
-from worker.fetching.origins import AllowedOrigins
-from worker.logfields import all_fields
-from worker.polling.poll import poll_due
-from worker.streams.registration import register
-from worker.streams.registry import DUE, DUE_NEW, watch
+from worker.ingest.http.fetch import Fetcher
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, DUE_NEW, watch
+from worker.logs.fields import all_fields
 
 
 def test_a_stream_s_changes_of_state_are_logged_each_once(

@@ -10,19 +10,19 @@ from redis import Redis
 
 from config.schemas import check_event
 from config.settings import Settings
-from worker.fetching.fetch import Fetcher
-from worker.fetching.origins import AllowedOrigins
-from worker.intake.batches import claim, done
-from worker.intake.keys import CLAIM, QUEUE, REST
-from worker.intake.reader import Reader
-from worker.polling.cursor import Cursor
-from worker.polling.poll import poll_due
-from worker.redisdb import now_ms
-from worker.status import show
-from worker.streams.changes import Author
-from worker.streams.events import MAX_EVENTS, STREAM_EVENTS
-from worker.streams.registration import register
-from worker.streams.registry import DUE, DUE_NEW, stream_key, unwatch, watch
+from worker.ingest.http.fetch import Fetcher
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.messages.batches import claim, done
+from worker.ingest.messages.keys import CLAIM, QUEUE, REST
+from worker.ingest.messages.reader import Reader
+from worker.ingest.playlist.cursor import Cursor
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.changes import Author
+from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, DUE_NEW, stream_key, unwatch, watch
+from worker.ingest.status import show
+from worker.store.redis_client import now_ms
 
 Poll = Callable[[], dict]
 

@@ -4,12 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from worker.polling.cursor import Cursor, StreamState
-from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.outcome import Advance, Missed, MissedReason, Reading
-from worker.polling.pace import MAX_PENDING_SEGMENTS, RECORDING_DELAY_MS, SHORTEST_DELAY_MS
-from worker.polling.relating import doubts
-from worker.polling.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, SEEN_SEGMENTS, advance, failed_poll
+from worker.ingest.playlist.cursor import Cursor, StreamState
+from worker.ingest.playlist.hls import MediaPlaylist, Segment
+from worker.ingest.playlist.outcome import Advance, Missed, MissedReason, Reading
+from worker.ingest.playlist.poll_pace import MAX_PENDING_SEGMENTS, RECORDING_DELAY_MS, SHORTEST_DELAY_MS
+from worker.ingest.playlist.relating import doubts
+from worker.ingest.playlist.timeline import (
+    ENDED_AFTER_FAILING_MS,
+    ENDED_AFTER_STALL_MS,
+    SEEN_SEGMENTS,
+    advance,
+    failed_poll,
+)
 
 T0 = 1_700_000_000_000
 SEGMENT_MS = 4_000

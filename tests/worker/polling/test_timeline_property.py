@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.polling.cursor import Cursor, StreamState
-from worker.polling.hls import MediaPlaylist, Segment
-from worker.polling.missing import missing
-from worker.polling.outcome import Advance, MissedReason
-from worker.polling.relating import doubts
-from worker.polling.timeline import LEAST_MEAN_MS, advance, failed_poll
+from worker.ingest.playlist.cursor import Cursor, StreamState
+from worker.ingest.playlist.hls import MediaPlaylist, Segment
+from worker.ingest.playlist.missing import missing
+from worker.ingest.playlist.outcome import Advance, MissedReason
+from worker.ingest.playlist.relating import doubts
+from worker.ingest.playlist.timeline import LEAST_MEAN_MS, advance, failed_poll
 
 T0 = 1_700_000_000_000
 STALE_BY_SEGMENTS = 4

@@ -11,11 +11,11 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from worker.cli.streams import app
-from worker.epoch import EPOCH
-from worker.polling.gaps import tell_gaps
-from worker.redisdb import now_ms
-from worker.streams.coverage import pay_owed
-from worker.streams.registry import stream_key, unwatch
+from worker.health.epoch import EPOCH
+from worker.ingest.coverage.ledger import pay_owed
+from worker.ingest.poll.gaps import tell_gaps
+from worker.ingest.registry.registry import stream_key, unwatch
+from worker.store.redis_client import now_ms
 
 MINUTE_MS = 60_000
 

@@ -11,15 +11,15 @@ from redis_between import before_the_script
 from scene import Scene
 
 from config.facts import Severity
-from worker.decisions import decide
 from worker.errors import QueueError
-from worker.queue.keys import entries_key, held_key, incident_key
+from worker.incidents.keys import entries_key, held_key, incident_key
+from worker.queue.claims import Taken, open_incidents, take
+from worker.queue.decisions import decide
 from worker.queue.leases import extend, release
 from worker.queue.lookup import find_incident
 from worker.queue.record import show
-from worker.queue.taking import Taken, open_incidents, take
-from worker.redisdb import connect, now_ms
-from worker.revisions import revise
+from worker.queue.revisions import revise
+from worker.store.redis_client import connect, now_ms
 
 QUEUES = tuple(f"lw:escalations:{severity}" for severity in Severity)
 

@@ -15,22 +15,14 @@ from redis import Redis
 from scene import Scene
 
 from config.facts import Severity
-from worker.cloudevent import rfc3339
-from worker.decisions import decide
 from worker.errors import QueueError, StoreError
+from worker.events.cloudevent import rfc3339
 from worker.people.actor import check_name
+from worker.queue.claims import RECHECK_SECONDS, Taken, anything_free, follow, open_incidents, take, take_or_wait
+from worker.queue.decisions import decide
 from worker.queue.leases import release
-from worker.queue.taking import (
-    RECHECK_SECONDS,
-    Taken,
-    anything_free,
-    follow,
-    open_incidents,
-    take,
-    take_or_wait,
-)
 from worker.queue.trimming import GroupProgress, trim, trim_bound
-from worker.redisdb import connect
+from worker.store.redis_client import connect
 
 CRITICAL, HIGH, REVIEW = (f"lw:escalations:{severity}" for severity in Severity)
 LATE_SECONDS = RECHECK_SECONDS + 2.0

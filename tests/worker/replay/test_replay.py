@@ -16,17 +16,17 @@ from redis import Redis
 from replayed import IN_ORDER, RULES, Life, sample
 from rich.console import Console
 
-from config.policy import Policy
+from config.policy.policy import Policy
 from worker.bank.keys import QUARANTINE
 from worker.errors import QueueError, ReplayError
-from worker.queue.keys import incident_key
-from worker.redisdb import now_ms
+from worker.incidents.keys import incident_key
 from worker.replay.comparison import Change
 from worker.replay.replaying import BINS, ReplayResult, ScoreCounts
 from worker.replay.report import report
-from worker.replay.scoreplot import cut_label, score_plot
+from worker.replay.score_plot import cut_label, score_plot
 from worker.replay.spool import PART_ROWS
 from worker.replay.thresholds import Threshold
+from worker.store.redis_client import now_ms
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from logged import row, write
 from PIL import Image
 from replayed import sample
 
-from worker.objectstore import ObjectStore
+from worker.store.object_store import ObjectStore
 
 POLICY = """
 version: "7"

@@ -10,11 +10,11 @@ from live_stack import celery
 from PIL import Image
 from redis import Redis
 
-from worker.decisions import decide
-from worker.queue.keys import incident_key
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import watch
+from worker.incidents.keys import incident_key
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import watch
+from worker.ingest.status import show
+from worker.queue.decisions import decide
 from worker.verdictlog.reading import read_log
 from worker.verdictlog.tables import OUTCOMES
 

@@ -12,22 +12,22 @@ from hypothesis import strategies as st
 from logged import row
 from replayed import IN_ORDER, RULES, sample
 
-from config.conditions.parsing import read_syntax
 from config.facts import Coverage, ListedHash, ListMatch, SampleFacts, SegmentFacts, Severity, StreamFacts
-from config.policy import Policy
-from config.rules import Rule
+from config.policy.cel.parsing import read_syntax
+from config.policy.policy import Policy
+from config.policy.rules import Rule
 from sampler.frames import SampleReason, Stretch
 from worker.bank.allowance import allow_tags, marked
-from worker.incidents.occasion import Occasion, Versions
-from worker.polling.segments import series_of
-from worker.replay.course import SettledSegment, StreamCourse
+from worker.incidents.segment_context import Occasion, Versions
+from worker.ingest.pending.segments import series_of
+from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 from worker.replay.history import WasIncident
 from worker.replay.part import PartResult, Replayer, Times
+from worker.replay.prefilter import Sieve
 from worker.replay.rows import PART_SCHEMA, settled_segment
-from worker.replay.sieve import Sieve
+from worker.replay.stream_replay import SettledSegment, StreamCourse
 from worker.replay.thresholds import only_compares, sample_counts, thresholds
 from worker.verdictlog.rows import rows_of, table_of
-from worker.verdicts.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
 
 @given(

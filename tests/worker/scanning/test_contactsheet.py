@@ -9,11 +9,11 @@ from clips import HEIGHT, WIDTH, Rgb, photo
 from PIL import Image
 
 from config.facts import Hit, ListMatch, Severity
-from models.pdq import hash_luma
+from models.pdq.pdq import hash_luma
 from sampler.frames import SampleReason
 from sampler.picture import Picture
-from worker.scanning.contactsheet import COLUMNS, MAX_CELLS, THUMB_HEIGHT, THUMB_WIDTH, ContactSheet, blurred
-from worker.verdicts.verdict import SampleVerdict
+from worker.moderation.verdict import SampleVerdict
+from worker.scan.contact_sheet import COLUMNS, MAX_CELLS, THUMB_HEIGHT, THUMB_WIDTH, ContactSheet, blurred
 
 
 def picture(rgb: Rgb) -> Picture:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sampler.frames import PacketSummary, SampleReason
-from worker.scanning.packetplot import HEIGHT, WIDTH, packet_plot
+from worker.scan.packet_plot import HEIGHT, WIDTH, packet_plot
 
 COLOURS = {SampleReason.KEYFRAME: (0x1A, 0x7F, 0x37), SampleReason.CUT: (0xC1, 0x12, 0x1F)}
 

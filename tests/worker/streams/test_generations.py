@@ -5,16 +5,16 @@ import json
 from hls_origin import LiveOrigin, segment_bytes
 from redis import Redis
 
-from worker.decisions import decide
-from worker.moderate import moderate_segment
-from worker.polling.poll import poll_due
-from worker.process import Process
-from worker.queue.keys import incidents_key
-from worker.queue.taking import take
-from worker.redisdb import now_ms
-from worker.status import show
-from worker.streams.registration import register
-from worker.streams.registry import DUE, GENERATIONS, KEPT_AFTER_END_SECONDS, STREAMS, stream_key, watch
+from worker.incidents.keys import incidents_key
+from worker.ingest.poll.poll import poll_due
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, GENERATIONS, KEPT_AFTER_END_SECONDS, STREAMS, stream_key, watch
+from worker.ingest.status import show
+from worker.queue.claims import take
+from worker.queue.decisions import decide
+from worker.runtime.segment_task import moderate_segment
+from worker.runtime.worker_process import Process
+from worker.store.redis_client import now_ms
 
 DRILLS = "lw:escalations:high"
 

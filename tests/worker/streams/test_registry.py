@@ -9,10 +9,10 @@ from redis import Redis
 
 from config.schemas import check_event
 from worker.errors import RegistryError
-from worker.status import show
-from worker.streams.changes import Author
-from worker.streams.registration import register
-from worker.streams.registry import DUE, stream_ids, unwatch, watch
+from worker.ingest.registry.changes import Author
+from worker.ingest.registry.registration import register
+from worker.ingest.registry.registry import DUE, stream_ids, unwatch, watch
+from worker.ingest.status import show
 
 URL = "https://cdn.example/a.m3u8"
 

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from worker.cli.screen import Screen
-from worker.printable import printable
+from worker.logs.printable import printable
 from worker.tables.checks import Checks
 from worker.tables.facts import Facts
 from worker.tables.listing import Listing, fixed, ids, numbers, texts

@@ -16,20 +16,20 @@ from redis import Redis
 
 from config.settings import Settings
 from models.bank.entries import ListSpec
-from worker.checkup.logdoctor import examine_log_files
-from worker.diagnosis import State
+from worker.doctor.diagnosis import State
+from worker.doctor.verdict_log import examine_log_files
 from worker.errors import ObjectStoreError
+from worker.events.operations import OPERATIONS
+from worker.lookback.file_search import Sought, files_left, scan
 from worker.lookback.jobs import Job
 from worker.lookback.late import next_late, register_again
-from worker.lookback.scan import Sought, files_left, scan
-from worker.objectstore import ObjectStore
-from worker.operations import OPERATIONS
-from worker.redisdb import now_ms
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import now_ms
 from worker.verdictlog.damaged import DAMAGED, look_again, noting
+from worker.verdictlog.file_writing import HOLDS
 from worker.verdictlog.files import LogFile, folders
-from worker.verdictlog.filewriting import HOLDS
-from worker.verdictlog.keeping import KEPT, MERGE_MS, _merge, keep_log, purge
 from worker.verdictlog.reading import read_log
+from worker.verdictlog.retention import KEPT, MERGE_MS, _merge, keep_log, purge
 from worker.verdictlog.rows import SCHEMA, table_of
 
 HOUR = 3_600_000

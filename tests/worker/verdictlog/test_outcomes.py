@@ -8,18 +8,18 @@ import pytest
 from scene import Scene
 
 from config.facts import Severity
-from worker.decisions import decide
-from worker.lease import leased
-from worker.objectstore import ObjectStore
-from worker.queue.taking import take
+from worker.queue.claims import take
+from worker.queue.decisions import decide
+from worker.queue.revisions import revise
 from worker.queue.trimming import trim
-from worker.redisdb import now_ms
-from worker.revisions import revise
-from worker.verdictlog import keeping, outcomes
+from worker.store.lease import leased
+from worker.store.object_store import ObjectStore
+from worker.store.redis_client import now_ms
+from worker.verdictlog import outcomes, retention
 from worker.verdictlog.files import HOUR_MS, folder_of, folders
-from worker.verdictlog.keeping import KEPT, MERGE_MS, keep_log
 from worker.verdictlog.outcomes import HELD_MS, LEASE, POSITION, RECORDED, record_outcomes, unrecorded_from
 from worker.verdictlog.reading import files_in, read_log
+from worker.verdictlog.retention import KEPT, MERGE_MS, keep_log
 from worker.verdictlog.tables import OUTCOMES
 
 CRITICAL = "lw:escalations:critical"
@@ -142,9 +142,9 @@ def test_what_is_due_does_not_wait_for_a_clock_that_went_back(scene: Scene, note
     scene.redis.set(RECORDED, noted)
     assert outcomes.is_due(scene.redis)
     scene.redis.set(KEPT, noted)
-    assert keeping.is_due(scene.redis)
+    assert retention.is_due(scene.redis)
     scene.redis.set(KEPT, now_ms(scene.redis))
-    assert not keeping.is_due(scene.redis)
+    assert not retention.is_due(scene.redis)
 
 
 def test_files_are_merged_and_purged_like_verdicts(scene: Scene, store: ObjectStore, url: str) -> None:

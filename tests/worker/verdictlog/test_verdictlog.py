@@ -19,11 +19,11 @@ from redis import Redis
 
 from worker.bank.mark import BankMark
 from worker.errors import ObjectStoreError, StoreError
-from worker.objectstore import UNFINISHED, ObjectStore
-from worker.redisdb import now_ms
+from worker.store.object_store import UNFINISHED, ObjectStore
+from worker.store.redis_client import now_ms
 from worker.verdictlog.files import ROOT, folder_of, folders
-from worker.verdictlog.keeping import KEPT, LEASE, MERGE_MS, _merge, keep_log, purge
 from worker.verdictlog.reading import files_in, read_log
+from worker.verdictlog.retention import KEPT, LEASE, MERGE_MS, _merge, keep_log, purge
 from worker.verdictlog.rows import SCHEMA, sample_facts_of, stream_facts_of
 from worker.verdictlog.writer import FAILING, FLUSH_ROWS, MOST_WAITING_ROWS, VerdictWriter
 
@@ -229,7 +229,7 @@ def test_one_row_that_cannot_be_kept_costs_no_other(writer: VerdictWriter, url: 
 
 DYING = """
 import os, sys
-from worker.objectstore import ObjectStore
+from worker.store.object_store import ObjectStore
 store = ObjectStore(sys.argv[1])
 store._files.mv = lambda *_: os._exit(9)
 store.write(sys.argv[2], b"PAR1 half")
@@ -237,7 +237,7 @@ store.write(sys.argv[2], b"PAR1 half")
 
 FULL = """
 import resource, sys
-from worker.objectstore import ObjectStore
+from worker.store.object_store import ObjectStore
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 ObjectStore(sys.argv[1]).write(sys.argv[2], bytes(5000))
 """

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sampler.frames import Stretch
-from worker.verdicts.accounting import account, length, longest_gap, reach, without
+from worker.moderation.accounting import account, length, longest_gap, reach, without
 
 SECONDS = st.floats(min_value=0, max_value=60, allow_nan=False)
 INSTANTS = st.lists(SECONDS, max_size=20)

@@ -10,11 +10,11 @@ import pytest
 import skimage
 from tinymodels import SIDE, classifier, mean_model
 
-from models.classifier import Classifier
-from models.preprocess import RgbPicture, network_input
-from models.shelf import load_classifiers
+from models.classifiers.classifier import Classifier
+from models.classifiers.preprocess import RgbPicture, network_input
+from models.classifiers.registry import load_classifiers
 from sampler.picture import Picture
-from worker.modelreport import card_picture
+from worker.cli.model_report import card_picture
 
 Plane = npt.NDArray[np.uint8]
 DATA = Path(skimage.__file__).parent / "data"

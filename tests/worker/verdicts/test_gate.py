@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from clips import HEIGHT, WIDTH, Rgb, photo, shade
 
-from models.pdq import hash_luma
-from worker.verdicts.gate import MAX_SKIP_MS, Fingerprint, GateState, view
+from models.pdq.pdq import hash_luma
+from worker.moderation.gate import MAX_SKIP_MS, Fingerprint, GateState, view
 
 SCENES = ("astronaut", "coffee", "chelsea", "rocket", "camera", "coins", "brick", "moon")
 WINDOW_WIDTH, WINDOW_HEIGHT = round(WIDTH * 0.1**0.5), round(HEIGHT * 0.1**0.5)

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from tinymodels import manifest as tiny
 from tinymodels import mean_model
 
-from config.conditions.expressions import Context
-from config.conditions.trial import compile_condition
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
-from config.policy import Policy, parse_policy
-from models.manifest import Manifest, Use
-from models.shelf import known_packages
-from worker.verdicts.modelrules import check_models
+from config.policy.cel.expressions import Context
+from config.policy.cel.trial import compile_condition
+from config.policy.policy import Policy, parse_policy
+from models.classifiers.manifest import Manifest, Use
+from models.classifiers.registry import known_packages
+from worker.moderation.model_rules import check_models
 
 LOOKS = "score('open-nsfw/nsfw') >= 0.15"
 SAMPLE = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="keyframe", pdq_quality=100)

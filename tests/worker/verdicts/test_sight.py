@@ -3,8 +3,8 @@
 import pytest
 
 from sampler.frames import SampledSegment, SampleReason
-from worker.verdicts.sight import CLASSIFIER_FAILED, Sight
-from worker.verdicts.verdict import SampleVerdict
+from worker.moderation.sight import CLASSIFIER_FAILED, Sight
+from worker.moderation.verdict import SampleVerdict
 
 
 def sample(seconds: float, *, looked_at: bool, hashed: bool) -> tuple[float, SampleVerdict]:

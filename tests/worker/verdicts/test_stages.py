@@ -13,20 +13,20 @@ from tinymodels import classifier, constant_model, endless_model, labels, mean_m
 
 from config.errors import PolicyError
 from config.facts import SampleFacts, StreamFacts
-from config.policy import Policy, load_policy
+from config.policy.policy import Policy, load_policy
 from config.settings import Settings
 from models.bank.bank import Bank
-from models.classifier import Classifier
-from models.shelf import load_classifiers
-from sampler.decoder import Decoder
+from models.classifiers.classifier import Classifier
+from models.classifiers.registry import load_classifiers
+from sampler.child.decoder import Decoder
 from worker.bank.follower import InForce, always
-from worker.pipeline import Origin, Pipeline
-from worker.policy.judging import read_policy_and_models
-from worker.verdicts.accounting import LedgerShare
-from worker.verdicts.inshadow import in_shadow
-from worker.verdicts.modelrules import check_models
-from worker.verdicts.sight import CLASSIFIER_FAILED
-from worker.verdicts.verdict import SegmentVerdict
+from worker.moderation.accounting import LedgerShare
+from worker.moderation.model_rules import check_models
+from worker.moderation.pipeline import Origin, Pipeline
+from worker.moderation.shadow_models import in_shadow
+from worker.moderation.sight import CLASSIFIER_FAILED
+from worker.moderation.verdict import SegmentVerdict
+from worker.policyload.active_policy import read_policy_and_models
 
 LIVE = Origin(stream=StreamFacts(stream_id="s"), capture_ms=1_000_000)
 DRILL = Origin(stream=StreamFacts(stream_id="s", purpose="drill"), capture_ms=1_000_000)

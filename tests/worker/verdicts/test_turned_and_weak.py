@@ -12,15 +12,15 @@ from redis import Redis
 from scene import Scene
 
 from config.facts import Hit, StreamFacts
-from config.policy import load_policy
+from config.policy.policy import load_policy
 from models.bank.bank import Bank
 from models.bank.delta import Change, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
-from models.pdq import MIN_QUALITY, PdqHash, hash_luma, hash_rgb
-from models.pdq_variant_kinds import Variant
-from sampler.decoder import Decoder
+from models.pdq.pdq import MIN_QUALITY, PdqHash, hash_luma, hash_rgb
+from models.pdq.variant_kinds import Variant
+from sampler.child.decoder import Decoder
 from worker.bank.follower import InForce, always
-from worker.pipeline import Origin, Pipeline, list_matches
+from worker.moderation.pipeline import Origin, Pipeline, list_matches
 
 LIVE = Origin(stream=StreamFacts(stream_id="cam-1"), capture_ms=1_000_000)
 PHOTOS = ("coffee", "chelsea", "astronaut", "rocket")

@@ -1,0 +1,42 @@
+"""The cascade: which classifier looks at which picture. A dear or sensitive one only where a cheap one gave cause."""
+
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from config.facts import SampleFacts, StreamFacts
+from config.policy.cel.expressions import Condition, Context
+from config.policy.cel.mistakes import ConditionError
+from config.policy.cel.trial import compile_condition
+
+
+class Stage(BaseModel):
+    """One classifier of the cascade, and what has to hold before it looks at a picture."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    model: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    """Name in its manifest."""
+    when: str | None = Field(default=None, min_length=1, max_length=4096)
+    """Condition in CEL over the scores of the stages before, `matches`, `stream` and `sample`. None: always."""
+
+    @field_validator("when")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        if value is not None and compile_condition(value).looks_around:
+            raise ConditionError("a model's condition sees one picture: window and coverage are known later")
+        return value
+
+    @cached_property
+    def condition(self) -> Condition | None:
+        return None if self.when is None else compile_condition(self.when)
+
+    def due(self, stream: StreamFacts, sample: SampleFacts) -> bool:
+        """Whether the classifier is to look at `sample`, whose scores are those of the stages before.
+
+        Raises:
+            ConditionError: the condition cannot be evaluated on it.
+        """
+        if self.condition is None:
+            return True
+        return Context(stream, sample, names=self.condition.names).holds(self.condition)

@@ -1,0 +1,298 @@
+"""Conditions of rules: CEL, compiled once, checked when the policy is loaded, evaluated once a sample.
+
+CEL finds an unknown name only when it comes across it. A policy that is wrong must not be found out on the night when
+its rule is needed, so all parts of a condition are checked before, whatever hides them from a sample.
+"""
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import cel
+
+from config.facts import ListMatch, SampleFacts, StreamFacts, Surroundings
+from config.policy.cel.checking import kinds_of
+from config.policy.cel.comparisons import check_comparisons
+from config.policy.cel.mistakes import ConditionError, check_texts, together
+from config.policy.cel.parsing import read_syntax
+from config.policy.cel.references import NOTES, NOTES_INSIDE, asked, asked_lists, asks_notes, used, with_notes_apart
+from config.policy.cel.slips import corrected
+from config.policy.cel.syntax import Call, Node, asks_matches, conjuncts
+from config.policy.cel.types import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
+from config.policy.cel.windows import WindowCall, read_calls, with_variables
+
+MAX_TAGS = 50
+"""Of a match, that conditions see, each cut at MAX_NAME_CHARACTERS: what a list's source says of an entry has no
+bound."""
+
+_POSITION = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """A compiled condition. Equal if its text is."""
+
+    text: str
+    tree: Node
+    scores: frozenset[str]
+    """Scores that the text names, "<model>/<label>"."""
+    signals: frozenset[str]
+    """Signals that the text names."""
+    lists: frozenset[str]
+    """Hash lists that the text names."""
+    names: frozenset[str]
+    """Of variables and of our functions, that it uses; NOTES and NOTES_INSIDE among them."""
+    windows: tuple[WindowCall, ...]
+    """What it asks of the samples before."""
+    uses_matches: bool
+    uses_scores: bool
+    uses_coverage: bool
+    program: Any
+    matches_program: Any
+    """Of what is joined by `&&`, the parts that are about the matches of the picture."""
+    matches_names: frozenset[str]
+    """What these use."""
+
+    @cached_property
+    def of_matches(self) -> "Condition":
+        """What decides whether it holds for part of a picture's matches too, where it holds for all of them."""
+        return replace(self, program=self.matches_program, names=self.matches_names)
+
+    @property
+    def looks_around(self) -> bool:
+        """Whether one sample by itself does not answer it."""
+        return bool(self.windows) or self.uses_coverage
+
+
+class Context:
+    """The names that conditions see, for one sample; several rules share it. With all of them it costs 36 µs."""
+
+    def __init__(
+        self,
+        stream: StreamFacts,
+        sample: SampleFacts,
+        around: Surroundings | None = None,
+        *,
+        names: Collection[str] = (*FIELDS, NOTES, NOTES_INSIDE),
+    ) -> None:
+        """Without `around`, conditions that look around cannot be evaluated.
+
+        Args:
+            names: those that the conditions use; others are not there.
+        """
+        lists = set[str]()
+        scores = {name: float(score) for name, score in sample.scores.items()}
+        signals = {name: float(number) for name, number in stream.signals.items()}
+        self._misuse = misuse = list[str]()
+
+        # None of them holds `self`: cel.Context holds them, and a cycle through it is never collected, 5 kB a sample.
+        def matched(*arguments: Any) -> bool:
+            return _one_text("matched", arguments, misuse) and arguments[0] in lists
+
+        def score(*arguments: Any) -> float:
+            return scores.get(arguments[0], 0.0) if _one_text("score", arguments, misuse) else 0.0
+
+        def signal(*arguments: Any) -> float:
+            return signals.get(arguments[0], 0.0) if _one_text("signal", arguments, misuse) else 0.0
+
+        variables: dict[str, Any] = {} if around is None else {**around.answers}
+        if "scores" in names:
+            variables["scores"] = scores
+        if "signals" in names:
+            variables["signals"] = signals
+        if "stream" in names:
+            variables["stream"] = _stream(stream, with_metadata=NOTES_INSIDE in names)
+        if NOTES in names:
+            variables[NOTES] = dict(stream.metadata)
+        if "sample" in names:
+            variables["sample"] = _sample(sample)
+        if "coverage" in names and around is not None:
+            variables["coverage"] = vars(around.coverage)
+        self._context = cel.Context(
+            variables=variables, functions={"matched": matched, "score": score, "signal": signal}
+        )
+        self._lists = lists
+        self._tells_matches = "matches" in names
+        self.look_at(sample.matches)
+
+    def look_at(self, matches: Iterable[ListMatch]) -> None:
+        """From now on, conditions see these matches: much less work than another context, where a stream has notes."""
+        told = tuple(matches)
+        self._lists.clear()
+        self._lists.update(match.list for match in told)
+        if self._tells_matches:
+            self._context.add_variable("matches", [_match(match) for match in told])
+
+    def holds(self, condition: Condition) -> bool:
+        """Whether the condition holds. One that asks for a score, signal or metadata key that is not there does not.
+
+        Raises:
+            ConditionError: it cannot be evaluated on this sample.
+        """
+        try:
+            return self.evaluate(condition)
+        except KeyError:
+            return False
+
+    def evaluate(self, condition: Condition) -> bool:
+        """As `holds`, but a missing key is told.
+
+        Raises:
+            KeyError: a map lacks a key that the condition asks for.
+            ConditionError: it cannot be evaluated on this sample.
+        """
+        self._misuse.clear()
+        try:
+            result = condition.program.execute(self._context)
+        except KeyError:
+            raise
+        except Exception as error:
+            raise ConditionError(str(error).partition(". ")[0]) from error
+        if self._misuse:
+            raise ConditionError(self._misuse[0])
+        if not isinstance(result, bool):
+            kind = type(result).__name__
+            raise ConditionError(f"expected true or false, it gives {'an' if kind[0] in 'aeiou' else 'a'} {kind}")
+        return result
+
+
+def _one_text(function: str, arguments: tuple[Any, ...], misuse: list[str]) -> bool:
+    """A function that raises makes the CEL binding write to stderr, so wrong calls are noted here instead."""
+    fits = len(arguments) == 1 and isinstance(arguments[0], str)
+    if not fits:
+        misuse.append(f'{function}() takes one text, as in {function}("NAME")')
+    return fits
+
+
+@lru_cache(maxsize=1_000)
+def parse_condition(text: str) -> Condition:
+    """Compiles a condition and checks its names; `config.policy.cel.trial` tries it out as well.
+
+    Raises:
+        ConditionError: syntax, an unknown name, what does not fit together, or a score that is compared with what none
+            is; with its place in the text, and with what else is wrong (`further`).
+    """
+    try:
+        return _parsed(text)
+    except ConditionError as error:
+        meant = corrected(text)
+        if meant is None:
+            raise
+        mistakes, scores = list(meant.mistakes), error.scores
+    try:
+        scores |= _parsed(meant.text).scores
+    except ConditionError as error:
+        mistakes += map(meant.moved, error.every)
+        scores |= error.scores
+    raise together(mistakes, scores)
+
+
+def _parsed(text: str) -> Condition:
+    check_texts(text)
+    _compiled(text)  # what it says of syntax is what people find elsewhere, too
+    tree = read_syntax(text)
+    calls = _checked(tree)
+    windows = tuple(dict.fromkeys(calls.values()))
+    plain, notes = with_notes_apart(with_variables(text, calls), tree)
+    about_matches = [part for part in conjuncts(tree) if asks_matches(part)]
+    scored = [call.name for call in windows if call.function not in ("matched", "samples")]
+    matched = [call.name for call in windows if call.function == "matched"]
+    uses = used(tree)
+    known = {*FIELDS, *OF_NAMES}
+    return Condition(
+        text=text,
+        tree=tree,
+        scores=asked(tree, "score", "scores").union(scored),
+        signals=asked(tree, "signal", "signals"),
+        lists=asked_lists(tree).union(matched),
+        names=(uses & known) | notes,
+        windows=windows,
+        uses_matches=bool(matched or about_matches),
+        uses_scores=bool(scored) or not uses.isdisjoint(("score", "scores")),
+        uses_coverage="coverage" in uses,
+        program=_compiled(plain),
+        matches_program=_compiled(" && ".join(plain[part.start : part.end] for part in about_matches) or "true"),
+        matches_names=frozenset[str]().union(
+            *(used(part) & known | (notes if asks_notes(part) else frozenset()) for part in about_matches)
+        ),
+    )
+
+
+def _checked(tree: Node) -> dict[Call, WindowCall]:
+    """What it asks windows for.
+
+    Raises:
+        ConditionError: something is wrong with it; with all that is.
+    """
+    calls: dict[Call, WindowCall] = {}
+    mistakes: list[ConditionError] = []
+    try:
+        calls = read_calls(tree)
+        check_comparisons(tree)
+    except ConditionError as error:
+        mistakes.append(error)
+    try:
+        kinds_of(tree, names(Sizes(matches=1, tags=1)))
+    except ConditionError as error:
+        mistakes.append(error)
+    if mistakes:
+        raise together(mistakes, asked(tree, "score", "scores"))
+    return calls
+
+
+def _compiled(plain: str) -> Any:
+    try:
+        return cel.compile(plain)
+    except ValueError as error:
+        position = _POSITION.search(str(error))
+        if position is None:
+            raise ConditionError(str(error)) from error
+        line, column, what = position.groups()
+        raise ConditionError(what.partition(" expecting ")[0], _offset(plain, int(line), int(column))) from error
+
+
+def _offset(text: str, line: int, column: int) -> int:
+    """Of a line and column, both from 1."""
+    return sum(len(one) + 1 for one in text.split("\n")[: line - 1]) + column - 1
+
+
+def _stream(stream: StreamFacts, *, with_metadata: bool) -> dict[str, Any]:
+    return {
+        "id": stream.stream_id,
+        "purpose": stream.purpose,
+        "audience": stream.audience,
+        "risk_prior": float(stream.risk_prior),
+        "drill": stream.drill,
+        **({"metadata": dict(stream.metadata)} if with_metadata else {}),
+    }
+
+
+def _sample(sample: SampleFacts) -> dict[str, Any]:
+    return {
+        "capture_ms": sample.capture_ms,
+        "pts_seconds": float(sample.pts_seconds),
+        "reason": str(sample.reason),
+        "quality": sample.pdq_quality,
+    }
+
+
+def _match(match: ListMatch) -> dict[str, Any]:
+    return {
+        "list": match.list,
+        "entry": _text(match.entry),
+        "distance": match.distance,
+        "video": _text(match.video or ""),
+        "variant": match.variant or "",
+        "tags": [_text(tag[:MAX_NAME_CHARACTERS]) for tag in match.tags[:MAX_TAGS]],
+    }
+
+
+def _text(text: str) -> str:
+    """As CEL can hold it: without the lone surrogates that a list made from JSON may have."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="replace").decode()
+    return text

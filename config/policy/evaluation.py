@@ -1,0 +1,165 @@
+"""The judge: which rules hold, segment by segment. Live moderation, scans and replay all ask this one.
+
+Pure: what has to be remembered of a stream is handed in and given back. Most rules look at one sample, and are asked
+at once. Those that look at a window, at coverage, or at N of M samples are asked in capture order, so that the same is
+raised in whatever order segments end: a segment waits until no earlier one is still to come.
+"""
+
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from typing import Final
+
+from config.facts import Evaluation, Hit, Place, SampleFacts, SegmentFacts, StreamFacts, Surroundings
+from config.policy.cel.windows import Behind
+from config.policy.persistence import LATE_SECONDS
+from config.policy.policy import Policy
+from config.policy.sample_evaluation import most_telling
+
+MAX_WAITING_SAMPLES: Final = 2_000
+"""Of segments that wait for an earlier one; of more, the oldest are judged without it. LATE_SECONDS of a stream that is
+sampled as densely as can be have about as many."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderState:
+    """What is remembered of one watch generation and epoch of a stream, for the rules that are judged in order."""
+
+    past: tuple[Behind, ...] = ()
+    """Samples that were judged and that windows can still reach, by capture time."""
+    ordinal: int | None = None
+    """Of the newest sample that was judged, among those that were looked at. The first one's is its capture time in
+    milliseconds, so that what is forgotten and begun again lies far from what was before. None: there was none."""
+    waiting: tuple[SegmentFacts, ...] = ()
+    """Segments that have ended and are not judged yet, by place: an earlier one may still come."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What follows from one more segment."""
+
+    hits: tuple[Hit, ...]
+    """Of its own samples, and of those that had waited for it; before persistence, shadow rules among them."""
+    state: OrderState
+    problem_samples: Mapping[str, int] = field(default_factory=dict)
+    """By slug for `degraded`: of how many samples. A rule that could not be evaluated is told once a sample."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Slugs for `degraded`, sorted: rules that could not be evaluated."""
+        return tuple(sorted(self.problem_samples))
+
+
+def judge(
+    policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: Place | None = None
+) -> Judgement:
+    """Judges one more segment by all rules, whichever of its stream ends next.
+
+    Args:
+        state: of the segment's watch generation and epoch; `OrderState()` before the first.
+        segment: also one of which nothing was seen: others may have waited for it.
+        earliest_pending: place of the earliest segment of the same epoch that is still to come; None: there is none,
+            and what comes later is later.
+    """
+    evaluations = [policy.evaluate(segment.stream, sample) for sample in segment.samples]
+    later = judge_in_order(policy, state, segment, earliest_pending=earliest_pending)
+    return Judgement(
+        hits=(*(hit for evaluation in evaluations for hit in evaluation.hits), *later.hits),
+        state=later.state,
+        problem_samples=Counter(one for each in evaluations for one in each.problems) + Counter(later.problem_samples),
+    )
+
+
+def judge_alone(policy: Policy, stream: StreamFacts, sample: SampleFacts) -> Evaluation:
+    """Judges one sample by all rules, as if nothing lay around it: for looking back, where nobody reads all again.
+
+    A window then holds the sample alone, and N of M samples are counted as if they were in a row.
+    """
+    windows = policy.windows
+    around = Surroundings(answers=windows.answers((), windows.of(sample)))
+    found = [policy.evaluate(stream, sample)]
+    if policy.in_order:
+        found.append(policy.evaluate(stream, sample, around))
+    return Evaluation(
+        hits=tuple(hit for each in found for hit in each.hits),
+        problems=tuple(dict.fromkeys(problem for each in found for problem in each.problems)),
+    )
+
+
+def judge_in_order(
+    policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: Place | None = None
+) -> Judgement:
+    """As `judge`, by the rules alone that are judged in order: the others were asked when the samples were taken."""
+    if not policy.in_order:
+        return Judgement(hits=(), state=OrderState())
+    waiting = sorted([*state.waiting, segment] if segment.samples else state.waiting, key=lambda one: one.place)
+    ripe = _ripe(waiting, max(segment.capture_ms, *(one.capture_ms for one in waiting), 0), earliest_pending)
+    memory = _Memory(policy, state)
+    hits: list[Hit] = []
+    problems: Counter[str] = Counter()
+    for one in waiting[:ripe]:
+        for sample in sorted(one.samples, key=lambda sample: sample.capture_ms):
+            around, ordinal = memory.next(sample, one)
+            evaluation = policy.evaluate(one.stream, sample, around)
+            hits += [replace(hit, segment=one.key, source=one.source, ordinal=ordinal) for hit in evaluation.hits]
+            problems.update(evaluation.problems)
+    return Judgement(
+        hits=tuple(hits),
+        state=OrderState(
+            past=tuple(memory.past), ordinal=memory.ordinal, waiting=tuple(_kept(one) for one in waiting[ripe:])
+        ),
+        problem_samples=problems,
+    )
+
+
+class _Memory:
+    """What is remembered, going on sample by sample."""
+
+    def __init__(self, policy: Policy, state: OrderState) -> None:
+        self._windows = policy.windows
+        self.past = list(state.past)
+        self.ordinal = state.ordinal
+
+    def next(self, sample: SampleFacts, segment: SegmentFacts) -> tuple[Surroundings, int]:
+        """What lies around a sample, and its number; that of a late one is the number of the one before it."""
+        now = self._windows.of(sample, segment.silent)
+        around = Surroundings(answers=self._windows.answers(self.past, now), coverage=segment.coverage)
+        if self.ordinal is None:
+            self.ordinal = sample.capture_ms
+        elif sample.looked_at:
+            self.ordinal += 1
+        self.past = self._windows.keep(self.past, now)
+        later = bisect_right(self.past, sample.capture_ms, key=lambda one: one.capture_ms)
+        return around, self.ordinal - sum(one.looked_at for one in self.past[later:])
+
+
+def _kept(segment: SegmentFacts) -> SegmentFacts:
+    """Without what rules do not see: it may have to wait in Redis, JSON has no NaN, and some pictures match a crowd."""
+    return replace(
+        segment,
+        samples=tuple(
+            replace(
+                sample,
+                matches=most_telling(sample.matches),
+                scores={name: score for name, score in sample.scores.items() if math.isfinite(score)},
+            )
+            for sample in segment.samples
+        ),
+    )
+
+
+def _ripe(waiting: Sequence[SegmentFacts], newest_ms: int, earliest_pending: Place | None) -> int:
+    """How many of the segments, by place, need not wait any longer."""
+    if earliest_pending is None:
+        return len(waiting)
+    # Nothing waits for ever: what is as late as this is judged when it comes, by what is then remembered.
+    late_ms = newest_ms - LATE_SECONDS * 1000
+    ripe = sum(1 for _ in takewhile(lambda one: one.place < earliest_pending or one.capture_ms < late_ms, waiting))
+    left = sum(len(one.samples) for one in waiting[ripe:])
+    while left > MAX_WAITING_SAMPLES:
+        left -= len(waiting[ripe].samples)
+        ripe += 1
+    return ripe

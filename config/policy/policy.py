@@ -1,0 +1,293 @@
+"""The moderation policy: which findings a person must see, how soon, and what follows.
+
+A YAML file of rules; `config/policy.yaml` is the one that ships, and explains itself to an operator.
+"""
+
+import hashlib
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+
+from config.documents.loading import MAX_BYTES, MAX_TOKENS
+from config.documents.mistakes import Location, Mistake, Problem, YamlText, mistake_at, mistakes_of, yaml_mistake
+from config.errors import PolicyError
+from config.facts import SELFTEST, Evaluation, Hit, SampleFacts, StreamFacts, Surroundings
+from config.policy.budget import excesses, over_budget
+from config.policy.cascade import Stage
+from config.policy.cel.expressions import Context
+from config.policy.cel.mistakes import ConditionError
+from config.policy.cel.windows import Windows
+from config.policy.contradictions import contradictions
+from config.policy.persistence import Persistence
+from config.policy.rules import CoverageGap, Flood, Rule
+from config.policy.sample_evaluation import Asked, most_telling
+from config.policy.sampling import SEEN, SamplingChoice
+from config.profiles import PROFILES, SamplingProfile
+from config.regular_file import open_regular
+
+MAX_POLICY_BYTES = MAX_BYTES
+"""A policy is written by people; a larger file is a wrong path."""
+
+SLOW_SECONDS = 0.25
+"""A rule that takes longer (>) for one sample is told as `rule-slow`. What is tried when it is loaded allows a fifth of
+that, so it meets what nobody thought of."""
+
+
+class Policy(BaseModel):
+    """What an operator has decided. Frozen; `load_policy` makes one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    stated_version: str = Field(alias="version", pattern=r"^[A-Za-z0-9._-]{1,64}$", coerce_numbers_to_str=True)
+    """Yours to choose; events name it with the file's digest."""
+    sampling: str = "balanced"
+    """Name of the sampling profile."""
+    sampling_for: tuple[SamplingChoice, ...] = ()
+    """Other profiles for some streams; the first that holds counts."""
+    profiles: dict[str, SamplingProfile] = Field(default_factory=dict)
+    """The operator's own profiles, and changed built-in ones."""
+    update_seconds: float = Field(default=30.0, ge=1, le=3600, strict=True)
+    """Further hits of an open incident are published at most this often; a rise in severity at once."""
+    flood: Flood | None = None
+    """None: each stream has its own incident, however many there are."""
+    coverage_gap: CoverageGap | None = CoverageGap()
+    """When a stream that alone cannot be seen is an incident. `null`: never; operators hear of it all the same."""
+    cascade: tuple[Stage, ...] | None = None
+    """Which classifier looks at which picture, in order. None: all of them at all pictures."""
+    rules: tuple[Rule, ...]
+    _digest: str = PrivateAttr(default="")
+    """SHA-256 of the file, hex."""
+    _shadow_scores: frozenset[str] = PrivateAttr(default=frozenset())
+    """Scores that nobody is to be shown: they are measured in shadow rules only."""
+    _name: str = PrivateAttr(default="policy")
+    _document: YamlText = PrivateAttr(default_factory=lambda: YamlText(""))
+    """The file itself: mistakes that show only beside the models are told with their place too."""
+
+    @field_validator("profiles", mode="before")
+    @classmethod
+    def _fill_in(cls, value: object) -> object:
+        """A profile says what differs from the built-in one of its name, or from `balanced`."""
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: {**PROFILES.get(name, PROFILES["balanced"]).model_dump(), **given, "name": name}
+            if isinstance(given, dict)
+            else given
+            for name, given in value.items()
+        }
+
+    @field_validator("rules")
+    @classmethod
+    def _calls_somebody(cls, value: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        if not value:
+            raise ValueError("at least one is needed: without any, nobody is ever called")
+        return value
+
+    @property
+    def version(self) -> str:
+        """The stated version with the file's digest: two files that state the same are told apart."""
+        return f"{self.stated_version}+{self._digest[:12]}"
+
+    @property
+    def profile(self) -> SamplingProfile:
+        """The sampling profile of streams for which no other one is named."""
+        return (PROFILES | self.profiles)[self.sampling]
+
+    def profile_for(self, stream: StreamFacts) -> SamplingProfile:
+        """The sampling profile of a stream."""
+        if not self.sampling_for:
+            return self.profile
+        nothing = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="", pdq_quality=0)
+        context = Context(stream, nothing, names=SEEN)
+        name = next((choice.profile for choice in self.sampling_for if choice.holds(context)), self.sampling)
+        return (PROFILES | self.profiles)[name]
+
+    def placed(self, where: Location, text: str, offset: int | None = None) -> Mistake:
+        """What is to be told of a field, with its place in the file; `offset` is into its text, in characters."""
+        return mistake_at(where, text, self._document, offset)
+
+    def refused(self, problems: Iterable[Problem]) -> PolicyError:
+        """What is wrong with it for somebody who knows more than the file does."""
+        return _refused(self._name, *(mistake_at(where, text, self._document, at) for where, text, at in problems))
+
+    def rule(self, name: str) -> Rule:
+        """The rule of that name; KeyError if there is none."""
+        return self._rules[name]
+
+    @cached_property
+    def _rules(self) -> dict[str, Rule]:
+        return {rule.name: rule for rule in self.rules}
+
+    @cached_property
+    def windows(self) -> Windows:
+        """What rules ask of the samples before."""
+        return Windows(call for rule in self.rules for call in rule.condition.windows)
+
+    @cached_property
+    def at_once(self) -> tuple[Rule, ...]:
+        """Rules that one sample answers."""
+        return tuple(rule for rule in self.rules if not rule.in_order)
+
+    @cached_property
+    def in_order(self) -> tuple[Rule, ...]:
+        """Rules that are judged in capture order, when all that came before is known."""
+        return tuple(rule for rule in self.rules if rule.in_order)
+
+    @cached_property
+    def _names(self) -> tuple[frozenset[str], frozenset[str]]:
+        """That the rules asked at once use, and those that are judged in order."""
+        at_once, in_order = (
+            frozenset().union(*(rule.condition.names for rule in rules)) for rules in (self.at_once, self.in_order)
+        )
+        return at_once, in_order
+
+    @property
+    def cascade_models(self) -> list[str] | None:
+        """Names of the models in the cascade, in order; None: there is no cascade."""
+        return None if self.cascade is None else [stage.model for stage in self.cascade]
+
+    @property
+    def asked_scores(self) -> frozenset[str]:
+        """Scores that rules name; one that no classifier gives is always 0.0, and probably a typing error."""
+        return frozenset().union(*(rule.condition.scores for rule in self.rules))
+
+    @property
+    def asked_lists(self) -> frozenset[str]:
+        """Hash lists that rules name."""
+        return frozenset().union(*(rule.condition.lists | set(rule.lists) for rule in self.rules))
+
+    def evaluate(self, stream: StreamFacts, sample: SampleFacts, around: Surroundings | None = None) -> Evaluation:
+        """Which rules hold for a sample. Never raises: a rule that cannot be evaluated is a problem, not the end.
+
+        A rule that holds only because of matches that a lead allowed asks for no more than a review.
+
+        Args:
+            around: what rules that are judged in order look at: these are asked then. None: the others are.
+        """
+        # The test card is nothing to a live stream, whatever the rules say: showing it gains a broadcaster nothing.
+        matches = most_telling([match for match in sample.matches if stream.drill or match.list != SELFTEST])
+        scores = {name: score for name, score in sample.scores.items() if math.isfinite(score)}
+        problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
+        if matches != sample.matches or problems:
+            sample = replace(sample, matches=matches, scores=scores)
+        asked = Asked(stream, sample, around, self._names[around is not None])
+        problems += asked.problems
+        hits: list[Hit] = []
+        for rule in self.at_once if around is None else self.in_order:
+            started = perf_counter()
+            try:
+                hit = asked.hit(rule)
+            except ConditionError:
+                problems.append(f"rule-failed:{rule.name}")
+                continue
+            if perf_counter() - started > SLOW_SECONDS:
+                problems.append(f"rule-slow:{rule.name}")
+            if hit is not None:
+                hits.append(hit if rule.mode == "shadow" else self._told(hit))
+        return Evaluation(hits=tuple(hits), problems=tuple(problems))
+
+    def _told(self, hit: Hit) -> Hit:
+        """A live rule's hit, which people may come to see: without scores that are for shadow rules."""
+        if not self._shadow_scores & hit.scores.keys():
+            return hit
+        return replace(hit, scores={name: of for name, of in hit.scores.items() if name not in self._shadow_scores})
+
+
+def load_policy(path: Path | None = None, *, known_scores: Collection[str] | None = None) -> Policy:
+    """Reads and checks a policy; None reads the one that ships with livewarden.
+
+    Args:
+        known_scores: "<model>/<label>" of all classifiers there are; a rule may name no other. None: any.
+
+    Raises:
+        PolicyError: naming the file, line, column, field, rule, and what was expected; of several mistakes, all.
+    """
+    return parse_policy(read_policy(path), policy_name(path), known_scores=known_scores)
+
+
+def policy_name(path: Path | None) -> str:
+    """What a policy's file is called where it is spoken of."""
+    return "config/policy.yaml" if path is None else str(path)
+
+
+def read_policy(path: Path | None) -> bytes:
+    """A policy's bytes; None: of the one that ships.
+
+    Raises:
+        PolicyError: they cannot be read, or there are too many of them.
+    """
+    if path is None:
+        return files("config").joinpath("policy.yaml").read_bytes()
+    try:
+        with open_regular(path) as file:
+            data = file.read(MAX_POLICY_BYTES + 1)
+    except OSError as error:
+        raise PolicyError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > MAX_POLICY_BYTES:
+        raise PolicyError(f"{path}: over {MAX_POLICY_BYTES} bytes: expected a policy")
+    return data
+
+
+def parse_policy(
+    data: bytes, name: str, *, known_scores: Collection[str] | None = None, shadow_scores: Collection[str] = ()
+) -> Policy:
+    """Checks a policy that was read from a file called `name`; raises as `load_policy`.
+
+    `shadow_scores`: of those, the ones that no hit of a live rule is to carry.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _refused(name, Mistake(text=f"byte {error.start}: expected UTF-8 text")) from error
+    try:
+        document = YamlText(text, max_tokens=MAX_TOKENS)
+    except yaml.MarkedYAMLError as error:
+        raise _refused(name, yaml_mistake(error, text)) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _refused(name, Mistake(text=f"{' '.join(str(error).split())}: expected YAML")) from error
+    if not isinstance(document.value, dict):
+        got = type(document.value).__name__
+        raise _refused(name, Mistake(text=f"expected a mapping with version and rules, got {got}"))
+    excessive = [mistake_at(where, what, document) for where, what, _ in excesses(document.value)]
+    if excessive:
+        raise _refused(name, *excessive)
+    context = {"scores": None if known_scores is None else frozenset(known_scores)}
+    contrary = [mistake_at(where, what, document, at) for where, what, at in contradictions(document.value)]
+    try:
+        policy = Policy.model_validate(document.value, context=context)
+    except ValidationError as error:
+        raise _refused(name, *mistakes_of(error, document, _KNOWN_FIELDS), *contrary) from error
+    if contrary:
+        raise _refused(name, *contrary)
+    policy._digest = hashlib.sha256(data).hexdigest()
+    policy._name, policy._document = name, document
+    policy._shadow_scores = frozenset(shadow_scores)
+    dear = over_budget(policy.rules)
+    if dear is not None:
+        raise policy.refused([dear])
+    return policy
+
+
+def _refused(name: str, *found: Mistake) -> PolicyError:
+    mistakes = sorted(found, key=lambda mistake: (mistake.line or 0, mistake.column or 0))
+    return PolicyError(f"{name}: {'; '.join(map(str, mistakes))}", mistakes=mistakes)
+
+
+_KNOWN_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "": tuple(field.alias or name for name, field in Policy.model_fields.items()),
+    "rules": tuple(Rule.model_fields),
+    "sampling_for": tuple(SamplingChoice.model_fields),
+    "persistence": tuple(Persistence.model_fields),
+    "flood": tuple(Flood.model_fields),
+    "coverage_gap": tuple(CoverageGap.model_fields),
+    "cascade": tuple(Stage.model_fields),
+    "profiles": tuple(SamplingProfile.model_fields),
+}

@@ -1,0 +1,43 @@
+"""Which streams are looked at more closely than others, or less."""
+
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from config.policy.cel.expressions import Condition, Context
+from config.policy.cel.mistakes import ConditionError
+from config.policy.cel.references import NOTES, NOTES_INSIDE
+from config.policy.cel.trial import compile_condition
+
+SEEN = frozenset({"stream", NOTES, NOTES_INSIDE, "signals", "signal"})
+"""Names of what is known before a picture is looked at."""
+
+
+class SamplingChoice(BaseModel):
+    """A sampling profile for some streams."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    profile: str
+    """Name of a sampling profile."""
+    when: str = Field(min_length=1, max_length=4096)
+    """Condition in CEL over `stream` and `signals`: it is asked before a picture is looked at."""
+
+    @field_validator("when")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        condition = compile_condition(value)
+        if condition.looks_around or not condition.names <= SEEN:
+            raise ConditionError("it is asked before a picture is looked at: expected only stream and signals")
+        return value
+
+    @cached_property
+    def _condition(self) -> Condition:
+        return compile_condition(self.when)
+
+    def holds(self, context: Context) -> bool:
+        """Whether a stream is looked at by this profile; not where the condition cannot be evaluated."""
+        try:
+            return context.holds(self._condition)
+        except ConditionError:
+            return False

@@ -1,0 +1,1 @@
+"""Classifiers: model packages, their manifests and weights, and scores of pictures."""

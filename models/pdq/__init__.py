@@ -1,0 +1,1 @@
+"""PDQ, the perceptual hash: of a picture, and of the picture turned."""

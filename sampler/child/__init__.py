@@ -1,0 +1,1 @@
+"""The process that demuxes and decodes, confined, and the handle on it."""

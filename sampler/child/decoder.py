@@ -1,0 +1,304 @@
+"""The worker's handle on its decoder."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from config.profiles import BALANCED, SamplingProfile
+from sampler import errors
+from sampler.child import wire
+from sampler.child.answers import Bounds, Seen, read_frames, read_segment, read_text
+from sampler.child.exchange import Exchange
+from sampler.child.inputs import input_size
+from sampler.child.supply import INPUTS_A_PROCESS, ProcessSupply
+from sampler.child.zygote import PROGRAM
+from sampler.errors import (
+    DecoderDiedError,
+    DecoderMemoryError,
+    DecoderUnavailableError,
+    TooLargeError,
+    UndecodableError,
+)
+from sampler.frames import SampledFrame, SampledSegment
+from sampler.limits import Limits
+from sampler.picture import Picture
+
+REASONS = {
+    error.__name__: error
+    for error in vars(errors).values()
+    if isinstance(error, type)
+    and issubclass(error, errors.InputError | DecoderMemoryError)
+    and hasattr(error, "reason")
+}
+"""Errors that the decoder may name: not those of its own death."""
+NONSENSE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+"""What Python raises where an answer is not what it should be."""
+
+
+class Decoder:
+    """Decodes inputs in processes that are forked from a prepared one.
+
+    The prepared process is started at first use (so after any fork of ours) and again after it died. What it forks
+    works on `inputs_a_process` inputs at most, each in fresh memory, and is gone when a call raises, whatever it
+    raises: a decoder that is late touches no other input, one that is taken over or leaks only those few.
+
+    Not for several threads at once: one decoder a thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        inputs_a_process: int = INPUTS_A_PROCESS,
+        program: Sequence[str] = PROGRAM,
+    ) -> None:
+        """Starts nothing yet.
+
+        Args:
+            limits: on inputs and on what decoding them may cost.
+            inputs_a_process: at most; 1: each has a process of its own.
+            program: starts the prepared process; for tests.
+        """
+        self.limits = limits if limits is not None else Limits()
+        self.shared = False
+        """The process that worked on the last input had had others before, of which any may have taken it over."""
+        self._supply = ProcessSupply(limits=self.limits, inputs_a_process=inputs_a_process, program=program)
+        self._exchange: Exchange | None = None
+        self._number = 0
+        self._described: tuple[SamplingProfile, str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def unconfined(self) -> tuple[str, ...]:
+        """What this machine could not take from the decoder, in words; known once it is started."""
+        return self._supply.unconfined
+
+    @property
+    def zygote_pid(self) -> int | None:
+        """Process id of the prepared process, None while there is none."""
+        return self._supply.zygote_pid
+
+    @property
+    def child_pid(self) -> int | None:
+        """Process id of the process that decodes, None while there is none."""
+        return self._supply.process.pid if self._supply.process is not None else None
+
+    def sample(
+        self,
+        data: bytes | BinaryIO,
+        *,
+        init: bytes = b"",
+        profile: SamplingProfile,
+        seed: bytes,
+        packets: bool = False,
+        consume: Callable[[SampledFrame], None] | None = None,
+        fresh: bool = False,
+    ) -> SampledSegment:
+        """Takes the pictures worth looking at from one segment or file.
+
+        Args:
+            data: its bytes, or a file open for reading, which is handed to the decoder as it is and not read here.
+            init: the media initialisation section (EXT-X-MAP), b"" without one.
+            profile: how closely to look.
+            seed: secret of the deployment with the segment's identity: from it come the instants of audits.
+            packets: whether the result carries the table of all packets.
+            consume: is given each picture as it comes, in the order of `frames`, which then stays empty: so that a
+                file of any length is worked through in bounded memory. It must not keep the picture, whose memory is
+                written again.
+            fresh: in a process that has worked on no other input.
+
+        Raises:
+            InputError: nothing could be looked at; its `reason` is for the ledger.
+            DecoderError: the decoder died, took too long, spoke nonsense or cannot be started.
+        """
+        request = {"operation": "sample", "seed": seed.hex(), "packets": packets}
+        bounds = Bounds(limits=self.limits, size_bytes=input_size(data, init, self.limits), packets=packets)
+        frames: list[SampledFrame] = []
+        seen: list[Seen] = []
+        held_bytes = 0
+        transfer_seconds = 0.0
+        try:
+            exchange = self._begin(request, profile, data, init, bounds, fresh=fresh)
+            while True:
+                message = self._receive(exchange)
+                paused, began = time.monotonic(), time.thread_time()
+                with self._nonsense_is_death():
+                    received = read_frames(message, exchange.memory, bounds, kept=consume is None)
+                    _hold(len(seen) + len(received) <= bounds.pictures, "more pictures than there can be")
+                for frame, until_seconds in received:
+                    seen.append(Seen(frame.pts_seconds, until_seconds, frame.concealed))
+                    if consume is not None:
+                        consume(frame)
+                        continue
+                    frames.append(frame)
+                    held_bytes += sum(plane.nbytes for plane in frame.picture.planes)
+                    if held_bytes > self.limits.output_bytes:
+                        raise TooLargeError(f"the pictures are over {self.limits.output_bytes} bytes: expected fewer")
+                transfer_seconds += time.thread_time() - began
+                if message["type"] == "done":
+                    break
+                self._go_on(exchange, paused)
+            self._close_exchange()
+        except BaseException:
+            self._end()
+            raise
+        if not seen:
+            raise UndecodableError("no picture of the segment could be decoded")
+        with self._nonsense_is_death():
+            return read_segment(
+                message,
+                frames,
+                seen,
+                profile,
+                bounds,
+                transfer_seconds=transfer_seconds,
+                elapsed_seconds=time.monotonic() - exchange.began,
+            )
+
+    def picture(self, data: bytes, *, fresh: bool = False) -> Picture:
+        """Decodes a still picture: PNG, JPEG, WebP, GIF (its first picture), BMP or TIFF.
+
+        Args:
+            data: its bytes.
+            fresh: as for `sample`.
+
+        Raises:
+            InputError, DecoderError: as `sample`.
+        """
+        bounds = Bounds(limits=self.limits, size_bytes=input_size(data, b"", self.limits), packets=False)
+        try:
+            exchange = self._begin({"operation": "still"}, BALANCED, data, b"", bounds, fresh=fresh)
+            frames: list[tuple[SampledFrame, float]] = []
+            while True:
+                message = self._receive(exchange)
+                with self._nonsense_is_death():
+                    frames += read_frames(message, exchange.memory, bounds, kept=True)
+                    ((frame, _),) = frames
+                if message["type"] == "done":
+                    break
+                self._go_on(exchange, time.monotonic())
+            self._close_exchange()
+        except BaseException:
+            self._end()
+            raise
+        return frame.picture
+
+    def close(self) -> None:
+        """Ends the prepared process. May be called twice, and in a forked process, where it leaves the other's be."""
+        self._end()
+        self._supply.close()
+
+    def _begin(
+        self,
+        request: dict[str, Any],
+        profile: SamplingProfile,
+        data: bytes | BinaryIO,
+        init: bytes,
+        bounds: Bounds,
+        *,
+        fresh: bool,
+    ) -> Exchange:
+        """Has a process begin to work on a request."""
+        self.shared = False
+        if self._supply.inherited:
+            self._exchange = None
+            self._supply.disown()
+        if self._exchange is not None:
+            self._end()  # the request before was interrupted
+        process = self._supply.take(fresh=fresh)
+        self.shared = process.requests > 0
+        process.requests += 1
+        self._number += 1
+        # Known to us before anything of it is there, so that whatever interrupts us can end it.
+        self._exchange = Exchange(process, self._number, bounds)
+        try:
+            self._exchange.begin(request | {"settings": self._settings(profile)}, data, init)
+        except TimeoutError as error:
+            raise self._supply.timed_out() from error
+        except OSError as error:
+            raise DecoderUnavailableError("there is no memory for a decoder") from error
+        return self._exchange
+
+    def _receive(self, exchange: Exchange) -> dict[str, Any]:
+        """The next message; an error that it names is raised."""
+        try:
+            message = exchange.receive()
+        except TimeoutError as error:
+            raise self._supply.timed_out() from error
+        except (wire.ClosedError, OSError) as error:
+            raise self._died() from error
+        except wire.WireError as error:
+            raise self._spoke_nonsense() from error
+        if message["type"] == "error":
+            with self._nonsense_is_death():
+                error_type, text = REASONS[message["error"]], read_text(message["text"])
+            raise error_type(text)
+        return message
+
+    def _go_on(self, exchange: Exchange, paused: float) -> None:
+        """Lets the decoder go on, for which we paused since then."""
+        try:
+            exchange.go_on(paused_seconds=time.monotonic() - paused)
+        except TimeoutError as error:
+            raise self._supply.timed_out() from error
+        except OSError as error:
+            raise self._died() from error
+
+    def _close_exchange(self) -> None:
+        """Ends a request that was answered whole."""
+        if self._exchange is not None:
+            self._exchange.close()
+        self._exchange = None
+        self._supply.give_back()
+
+    def _end(self) -> None:
+        """Ends the process that decodes, if there is one, and its request."""
+        self._supply.end()
+        if self._exchange is not None:
+            self._exchange.close()
+        self._exchange = None
+
+    def _settings(self, profile: SamplingProfile) -> str:
+        """Limits and profile as the decoder reads them, made once for many requests."""
+        if self._described is None or self._described[0] is not profile:
+            text = json.dumps({"limits": vars(self.limits), "profile": profile.model_dump()})
+            self._described = profile, text
+        return self._described[1]
+
+    def _died(self) -> DecoderDiedError:
+        """What became of a process that fell silent."""
+        process = self._supply.process
+        self._end()
+        status = None if process is None else process.exit_status
+        if status is None:
+            status = -signal.SIGKILL
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        return DecoderDiedError(f"the decoder child ended ({how})", exit_status=status)
+
+    def _spoke_nonsense(self) -> DecoderDiedError:
+        self._end()
+        return DecoderDiedError("the decoder child spoke nonsense and was stopped", exit_status=0)
+
+    @contextmanager
+    def _nonsense_is_death(self) -> Iterator[None]:
+        """For reading what the decoder answered: nonsense is taken for its death."""
+        try:
+            yield
+        except NONSENSE as error:
+            raise self._spoke_nonsense() from error
+
+
+def _hold(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)

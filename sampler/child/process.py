@@ -1,0 +1,190 @@
+"""The process that decodes: bytes go in, pictures come out.
+
+All of FFmpeg and OpenCV that touches hostile bytes runs here, in a process without network, files, keys or lists, which
+is forked for a few requests. `python -m sampler.child DESCRIPTOR PARENT MEMORY_BYTES` is the prepared
+process ("zygote") that forks it (sampler/child/prepared.py).
+"""
+
+import gc
+import json
+import os
+import socket
+import sys
+import time
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import av
+
+from config.profiles import SamplingProfile
+from sampler.child import wire
+from sampler.child.answers import MAX_PIXEL_ASPECT
+from sampler.child.outbox import Outbox
+from sampler.child.prepared import prepare
+from sampler.decode.execute import Executor, Taken
+from sampler.decode.planes import StoredPicture, store
+from sampler.decode.stills import decode_still
+from sampler.demux.libav import translate
+from sampler.demux.packet_reader import Demuxer, Window
+from sampler.demux.source import Source
+from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
+from sampler.limits import Limits, has_room
+from sampler.plan.coverage import spoken_for_until
+from sampler.plan.plan import plan
+
+DECODING_BYTES = 12
+"""Of memory for each pixel that decoding takes, in H.264 at its leanest: eight pictures of 4:2:0."""
+
+
+def _settings(text: str) -> tuple[Limits, SamplingProfile]:
+    read = json.loads(text)
+    return Limits(**read["limits"]), SamplingProfile.model_validate(read["profile"])
+
+
+def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str, object]:
+    """Works one video input through; pictures go into the outbox, the summary is returned."""
+    limits, profile = _settings(request["settings"])
+    # Boxes can name the same bytes again and again; the parent believes in one picture a byte.
+    limits = replace(limits, frames=min(limits.frames, request["size"]))
+    seed = bytes.fromhex(request["seed"])
+    started = time.process_time()
+    decode_seconds = 0.0
+    with closing(Demuxer(Source(descriptor, request["size"]), limits, init_bytes=request["init_size"])) as demuxer:
+        executor = Executor(demuxer.codec_context, limits, profile)
+        packets: list[tuple[float, int, bool]] = []
+        for window in demuxer.windows():
+            end_seconds = _end_seconds(window, demuxer)
+            targets = plan(
+                window.packets,
+                profile=profile,
+                seed=seed,
+                end_seconds=end_seconds,
+                asked=executor.asks,
+                watched=not executor.asks,
+            )
+            shown = sorted(packet.seconds for packet in window.packets if packet.shown)
+            before = time.process_time()
+            for taken in executor.run(window, targets):
+                until = spoken_for_until(
+                    shown,
+                    window.packets[taken.index].seconds,
+                    end_seconds=end_seconds,
+                    max_gap_seconds=profile.max_gap_seconds,
+                )
+                _hand_over(taken, until, window, demuxer, outbox)
+            decode_seconds += time.process_time() - before
+            gc.collect()
+            if request["packets"]:
+                packets += [
+                    (packet.seconds - demuxer.origin_seconds, packet.size_bytes, packet.keyframe)
+                    for packet in window.packets
+                ]
+        if executor.damaged and not has_room(DECODING_BYTES * demuxer.picture_pixels):
+            raise DecoderMemoryError("the decoder came so near to its memory bound that damage tells nothing")
+    notes = list(demuxer.notes)
+    notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
+    notes += ["damaged"] * bool(executor.damaged)
+    return {
+        "type": "done",
+        "duration_seconds": demuxer.duration_seconds,
+        "before_seconds": demuxer.before_seconds,
+        "frame_seconds": demuxer.timeline.frame_seconds,
+        "frames_total": demuxer.frames_total,
+        "frames_decoded": executor.frames_decoded,
+        "notes": notes,
+        "packets": sorted(packets),
+        "demux_seconds": time.process_time() - started - decode_seconds,
+        "decode_seconds": decode_seconds,
+    }
+
+
+def _end_seconds(window: Window, demuxer: Demuxer) -> float:
+    """Where the last picture of the window ends, or the next window's keyframe is shown, if that is later."""
+    end_seconds = max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
+    following = window.next_keyframe_seconds
+    return end_seconds if following is None else max(end_seconds, following)
+
+
+def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, outbox: Outbox) -> None:
+    frame = taken.frame
+    side = demuxer.limits.picture_side_pixels
+    if min(frame.width, frame.height) < side:
+        raise TooSmallError(f"the video is {frame.width}×{frame.height}: expected at least {side} a side")
+    if frame.width * frame.height > demuxer.limits.picture_pixels:
+        raise TooLargeError(f"the video is {frame.width}×{frame.height}, over {demuxer.limits.picture_pixels} pixels")
+    aspect = float(demuxer.codec_context.sample_aspect_ratio or 1)
+    stored, planes = store(frame, pixel_aspect=aspect if 1 / MAX_PIXEL_ASPECT <= aspect <= MAX_PIXEL_ASPECT else 1.0)
+    packet = window.packets[taken.index]
+    outbox.add(
+        stored,
+        planes,
+        {
+            "pts_seconds": packet.seconds - demuxer.origin_seconds,
+            "late_seconds": demuxer.before_seconds,
+            "until_seconds": until - demuxer.origin_seconds,
+            "reason": taken.target.reason.value,
+            "keyframe": packet.keyframe,
+            "concealed": taken.concealed,
+            "replaced": taken.replaced,
+        },
+    )
+
+
+def still(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str, object]:
+    """Decodes one still picture."""
+    started = time.process_time()
+    pixels = decode_still(os.pread(descriptor, request["size"], 0), _settings(request["settings"])[0])
+    height, width, _ = pixels.shape
+    stored = StoredPicture(
+        layout="rgb", columns=(width,), rows=(height,), strides=(3 * width,), full_range=True, matrix="bt601"
+    )
+    outbox.add(
+        stored,
+        (pixels.reshape(-1),),
+        {"pts_seconds": 0.0, "until_seconds": 0.0, "reason": "keyframe", "keyframe": True, "concealed": False},
+    )
+    return {"type": "done", "decode_seconds": time.process_time() - started}
+
+
+OPERATIONS = {"sample": sample, "still": still}
+
+
+def answer(request: dict[str, Any], descriptor: int, outbox: Outbox) -> None:
+    """Answers a request: `more` with pictures as often as it takes, then `done` with the last ones, or `error`.
+
+    With the last message the parent may stop this process until its next request, so nothing is left to do after it
+    but to close what the parent made for this one.
+    """
+    try:
+        reply = OPERATIONS[request["operation"]](request, descriptor, outbox)
+    except SamplerError as error:
+        reply = _failure(error)
+    except (MemoryError, av.error.MemoryError):
+        reply = _failure(DecoderMemoryError("the decoder hit its memory bound"))
+    except av.error.FFmpegError as error:
+        reply = _failure(translate(error))
+    if reply["type"] == "error":
+        outbox.drop()
+    outbox.send(reply)
+
+
+def _failure(error: SamplerError) -> dict[str, object]:
+    return {"type": "error", "error": type(error).__name__, "text": str(error)}
+
+
+def serve(sock: socket.socket) -> None:
+    """Answers requests until the parent ends this process or closes the socket."""
+    while True:
+        try:
+            request, (descriptor, *files) = wire.receive_request(sock)
+        except wire.ClosedError:
+            return
+        answer(request, descriptor, Outbox(sock, files, request["number"]))
+        for opened in (descriptor, *files):
+            os.close(opened)
+        gc.collect()
+
+
+if __name__ == "__main__":
+    prepare(serve, sys.argv[1:])

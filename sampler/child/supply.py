@@ -1,0 +1,111 @@
+"""Which process works on the next input: the one of the input before, or a fresh one from the prepared process."""
+
+import os
+import time
+from collections.abc import Sequence
+
+from sampler.child.exchange import Process
+from sampler.child.zygote import Zygote, ZygoteError
+from sampler.errors import DecoderTimeoutError, DecoderUnavailableError
+from sampler.limits import Limits
+
+INPUTS_A_PROCESS = 5
+"""Until a fresh one takes its place: a decoder that was taken over can lie about what comes after. A fresh one for each
+(`inputs_a_process=1`) costs 10 to 16 ms of CPU an input over none, twice what decoding 2 s of 360p does; with five the
+way through the decoder costs 3 to 5 ms (`python -m bench.child` on a quiet machine; a busy one takes up to 19)."""
+
+
+class ProcessSupply:
+    """Forks a process for so many inputs, and ends it after them, or as soon as one of them fails.
+
+    The prepared process is started at first use (so after any fork of ours) and again after it died.
+    """
+
+    def __init__(self, *, limits: Limits, inputs_a_process: int, program: Sequence[str]) -> None:
+        """Starts nothing yet; arguments as of `sampler.child.decoder.Decoder`."""
+        self.process: Process | None = None
+        """What works now, or worked last and may go on."""
+        self.unconfined: tuple[str, ...] = ()
+        """What this machine could not take from the decoder, in words; known once it is started."""
+        self._zygote = Zygote(memory_bytes=limits.memory_bytes, program=program)
+        self._limits = limits
+        self._inputs_a_process = inputs_a_process
+        self._number = 0
+        self._owner = os.getpid()
+
+    @property
+    def zygote_pid(self) -> int | None:
+        """Process id of the prepared process, None while there is none."""
+        return self._zygote.pid
+
+    @property
+    def inherited(self) -> bool:
+        """It is our parent's, as the prepared process is: this process was forked since it was used."""
+        return self._owner != os.getpid()
+
+    def disown(self) -> None:
+        """Leaves a parent's processes to it."""
+        self.process = None
+        self._zygote.close()
+        self._owner = os.getpid()
+
+    def take(self, *, fresh: bool) -> Process:
+        """The process for one more input.
+
+        Args:
+            fresh: one that has worked on no other input.
+
+        Raises:
+            DecoderError: none can be had.
+        """
+        process = self.process
+        if not fresh and process is not None and process.fit and process.requests < self._inputs_a_process:
+            process.go_on()
+            return process
+        try:
+            try:
+                return self._fork()
+            except ZygoteError:
+                # It was killed while nothing was decoded, so the input has no part in it.
+                return self._fork()
+        except TimeoutError as error:
+            raise self.timed_out() from error
+        except ZygoteError as error:
+            raise DecoderUnavailableError("the decoder's prepared process ends again and again") from error
+        except OSError as error:
+            raise DecoderUnavailableError("there is no socket for a decoder") from error
+
+    def give_back(self) -> None:
+        """After an answer that was whole: the process waits, stopped, for the next input, or has had its number."""
+        if self.process is None:
+            return
+        if self.process.requests >= self._inputs_a_process:
+            self.end()
+        else:
+            self.process.pause()
+
+    def end(self) -> None:
+        """Ends the process, if there is one and it is ours."""
+        if self.process is not None and not self.inherited:
+            self.process.end()
+        self.process = None
+
+    def close(self) -> None:
+        """Ends the prepared process too. May be called twice; a fork of ours leaves its parent's alone."""
+        self.end()
+        self._zygote.close()
+
+    def timed_out(self) -> DecoderTimeoutError:
+        """The error of an answer that took too long, for which the process is ended."""
+        self.end()
+        return DecoderTimeoutError(f"decoding took over {self._limits.wall_seconds} s and was stopped")
+
+    def _fork(self) -> Process:
+        self.end()
+        self._zygote.start()
+        self.unconfined = self._zygote.unconfined
+        self._number += 1
+        # Known to us before it is there, so that whatever interrupts us can end it.
+        self.process = Process(self._zygote, self._number)
+        self.process.fork(time.monotonic() + self._limits.wall_seconds)
+        return self.process

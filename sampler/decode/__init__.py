@@ -1,0 +1,1 @@
+"""Pictures decoded as a plan asks for them."""

@@ -1,0 +1,244 @@
+"""Decodes what a plan asks for and no more. Runs in the decoder child."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import av
+from av.codec.context import Flags
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from config.profiles import SamplingProfile
+from sampler.decode.probe import TELL_PREDICTION, is_predicted, prober
+from sampler.decode.scenes import SceneWatch
+from sampler.demux.packet_reader import Window
+from sampler.demux.packets import Run
+from sampler.errors import DecoderMemoryError
+from sampler.frames import SampleReason
+from sampler.limits import ROOM, Limits
+from sampler.plan.plan import SAME_INSTANT_SECONDS, RunPlan, Target
+
+THRIFTY_SHARE = 0.5
+"""If more of the pictures than this must be decoded, the loop filter is left out on all but keyframes. That saves a
+sixth of decoding. Over GOPs of 2 s it moved PDQ by 2 bits in the mean and 10 at the most, of a distance of 31; of 10 s,
+at a bit rate so low that pictures are coarse, by 4 and 18."""
+DAMAGE_BUDGET = 32
+"""Packets that FFmpeg may refuse in one run before the run is given up: a second of damage. Each costs little, but a
+hostile segment could hold thousands."""
+NO_PICTURE = -1
+"""In place of a packet's index: what comes of it is no picture of the window."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """A decoded picture and the target that it answers."""
+
+    frame: VideoFrame
+    index: int
+    """Of its packet in the window: the target's own, or the next one shown, where that one was damaged."""
+    target: Target
+    concealed: bool
+    """Whether it leans on pictures that were made up."""
+    replaced: bool
+    """Concealed, and taken for nothing but time, while a picture that is right follows within the gap."""
+
+
+class Executor:
+    """One decoder, run over one window after another."""
+
+    def __init__(self, context: VideoCodecContext, limits: Limits, profile: SamplingProfile) -> None:
+        """Takes over the stream's own context, which knows the container's parameters.
+
+        Args:
+            context: not yet opened.
+            limits: on pictures.
+            profile: how exact pictures must be, and how long a gap may be.
+        """
+        self._context = context
+        self._profile = profile
+        self._max_pixels = ROOM * limits.picture_pixels
+        self._tell_prediction = TELL_PREDICTION.get(context.name, {})
+        self._prober = prober(context, max_pixels=self._max_pixels)
+        self._scenes = SceneWatch(cuts_per_second=profile.cuts_per_second)
+        self.frames_decoded = 0
+        self.damaged = 0
+
+    @property
+    def asks(self) -> bool:
+        """Whether a suspected cut's own packet is asked before all up to it is decoded; else all is decoded, and
+        pictures are compared."""
+        return self._prober is not None
+
+    def run(self, window: Window, plan: tuple[RunPlan, ...]) -> Iterator[Taken]:
+        """The targets of the plan that could be decoded and whose cuts are proven, by presentation time in each run."""
+        parts = [(part.run, *self._probed(window, part.run, part.targets)) for part in plan]
+        if not self._context.is_open:
+            needed = sum(len(_needed(window, run, targets)) for run, targets, _ in parts)
+            self._open(thrifty=not self._profile.exact_pictures and needed > THRIFTY_SHARE * len(window.packets))
+        for run, targets, refuted in parts:
+            if self.asks:
+                yield from self._run(window, run, targets, refuted)
+            else:
+                yield from self._watch(window, run, targets)
+
+    def _open(self, *, thrifty: bool) -> None:
+        """Sets the decoder up; what the first window needs decides for all."""
+        options = {"max_pixels": str(self._max_pixels)} | self._tell_prediction
+        if thrifty:
+            options["skip_loop_filter"] = "nokey"
+        self._context.thread_count = 1
+        self._context.options = options
+
+    def _probed(self, window: Window, run: Run, targets: tuple[Target, ...]) -> tuple[tuple[Target, ...], set[int]]:
+        """The targets up to the last one that is sure, or whose cut its own packet proves; and the suspects after that.
+
+        All before that is decoded anyway, and each cut there proves itself in passing: asking costs a picture.
+        """
+        if self._prober is None:
+            return targets, set()
+        sure = max((target.index for target in targets if not target.proofs), default=-1)
+        refuted: set[int] = set()
+        keyframe = window.payloads[run.start]
+        before = self._prober.frames_decoded
+        suspects = {proof for target in targets for proof in target.proofs if proof.packet > sure}
+        for suspect in sorted(suspects, reverse=True):
+            if self._prober.is_new_content(window.payloads[suspect.packet], keyframe, suspect.predicted_share):
+                break
+            refuted.add(suspect.packet)
+        self.frames_decoded += self._prober.frames_decoded - before
+        return tuple(target for target in targets if not _is_refuted(target, refuted)), refuted
+
+    def _run(self, window: Window, run: Run, targets: tuple[Target, ...], refuted: set[int]) -> Iterator[Taken]:
+        """Decodes one run; adds the suspects that turn out to be no cuts to those that did already."""
+        # Pictures that lean on made-up ones are given, and marked, in headless runs only.
+        self._context.flags = Flags.output_corrupt if run.headless else 0
+        pending = list(targets)
+        suspects = dict(proof for target in targets for proof in target.proofs)
+        held: list[Taken] = []
+        sound_from = run.start if run.recovered is None else run.recovered
+        needed = _needed(window, run, targets)
+        if run.headless and needed and self._context.name == "h264":
+            self._prime(window.payloads[needed[0]])
+        for index, frame in self._decode(window, needed, sound_from):
+            if index in suspects and is_predicted(frame, suspects[index]):
+                refuted.add(index)
+            # Pictures come in presentation order, so one that is shown at or after a target answers it: the target's
+            # own picture, if it is not damaged, comes first.
+            seconds = window.packets[index].seconds
+            while pending and window.packets[pending[0].index].seconds <= seconds:
+                held.append(self._taken(window, run, index, frame, pending.pop(0)))
+            # A picture before a cut waits for the cut's own.
+            while held and all(window.packets[proof.packet].seconds <= seconds for proof in held[0].target.proofs):
+                taken = held.pop(0)
+                if not _is_refuted(taken.target, refuted):
+                    yield taken
+        yield from (taken for taken in held if not _is_refuted(taken.target, refuted))
+
+    def _watch(self, window: Window, run: Run, targets: tuple[Target, ...]) -> Iterator[Taken]:
+        """Decodes all of a run, and takes the pictures on both sides of each cut besides the targets."""
+        self._context.flags = Flags.output_corrupt if run.headless else 0
+        pending = list(targets)
+        sound_from = run.start if run.recovered is None else run.recovered
+        before: tuple[int, VideoFrame] | None = None
+        for index, frame in self._decode(window, range(run.start, run.stop), sound_from):
+            packet = window.packets[index]
+            if not packet.shown or packet.seconds < run.clean_from_seconds:
+                continue
+            is_cut = self._scenes.is_cut(frame, packet.seconds)
+            if is_cut and before is not None:
+                yield self._taken(window, run, *before, Target(index=before[0], reason=SampleReason.CUT))
+            answers = [target for target in pending if window.packets[target.index].seconds <= packet.seconds]
+            yield from (self._taken(window, run, index, frame, target) for target in answers)
+            pending = pending[len(answers) :]
+            if is_cut and not answers:
+                yield self._taken(window, run, index, frame, Target(index=index, reason=SampleReason.CUT))
+            before = None if is_cut or answers else (index, frame)
+
+    def _prime(self, payload: "Packet[VideoStream]") -> None:
+        """Decodes a headless run's first packet once more than it is there, so that it has something to lean on.
+
+        Where frame_num begins at 0, FFmpeg sees no gap that it would fill with grey, refuses a first picture without
+        references, and with it loses the first columns of an intra refresh; all that leans on them stays wrong, and is
+        called right.
+        """
+        payload.pts = NO_PICTURE
+        self.frames_decoded += 1
+        with suppress(av.error.FFmpegError, ValueError):
+            self._context.decode(payload)
+
+    def _taken(self, window: Window, run: Run, index: int, frame: VideoFrame, target: Target) -> Taken:
+        concealed = frame.is_corrupt or (run.headless and run.recovered is None)
+        replaced = False
+        if concealed and run.recovered is not None and target.reason is not SampleReason.CUT:
+            wait_seconds = window.packets[run.recovered].seconds - window.packets[index].seconds
+            replaced = 0 < wait_seconds <= self._profile.max_gap_seconds + SAME_INSTANT_SECONDS
+        return Taken(frame=frame, index=index, target=target, concealed=concealed, replaced=replaced)
+
+    def _decode(self, window: Window, indices: Iterable[int], sound_from: int) -> Iterator[tuple[int, VideoFrame]]:
+        """Decodes packets from a run's beginning on, and gives each picture with the index of its packet.
+
+        That index takes the time stamp's place in the decoder, so that a picture is told by it whatever the
+        broadcaster's time stamps are: missing, doubled, wrapped. Packets before `sound_from`, in a run without a
+        keyframe, may well be refused: their parameter sets were in an earlier segment.
+        """
+        damage = 0
+        try:
+            for index in indices:
+                payload = window.payloads[index]
+                payload.pts = index
+                self.frames_decoded += not window.packets[index].completes
+                try:
+                    frames = self._context.decode(payload)
+                except av.error.MemoryError as error:
+                    raise DecoderMemoryError("the decoder hit its memory bound") from error
+                except (av.error.FFmpegError, ValueError):
+                    # ValueError: of PyAV 19, on the second packet, if the container's parameters open no decoder.
+                    damage += index >= sound_from
+                    if damage > DAMAGE_BUDGET:
+                        break
+                    continue
+                yield from self._told(frames, window)
+            yield from self._told(self._drain(), window)
+        finally:
+            self.damaged += damage
+            self._context.flush_buffers()
+
+    def _drain(self) -> list[VideoFrame]:
+        """What the decoder still holds back for reordering."""
+        try:
+            return self._context.decode(None)
+        except (av.error.FFmpegError, ValueError):
+            self.damaged += 1
+            return []
+
+    def _told(self, frames: list[VideoFrame], window: Window) -> list[tuple[int, VideoFrame]]:
+        """The pictures with their packets' indices; damage can make FFmpeg give one without."""
+        return [
+            (frame.pts, frame) for frame in frames if frame.pts is not None and 0 <= frame.pts < len(window.packets)
+        ]
+
+
+def _needed(window: Window, run: Run, targets: tuple[Target, ...]) -> list[int]:
+    """Packets to be decoded for the targets, in decoding order: up to the last one, without those none leans on."""
+    if not targets:
+        return []
+    wanted = {target.index for target in targets}
+    needed: list[int] = []
+    # A picture of two fields is given once both are there.
+    for index, packet in enumerate(window.packets[run.start : max(wanted) + 2], run.start):
+        if packet.completes:
+            if needed and needed[-1] == index - 1:
+                needed.append(index)
+        elif index in wanted or (
+            index <= max(wanted) and packet.reference and packet.seconds >= run.clean_from_seconds
+        ):
+            needed.append(index)
+    return needed
+
+
+def _is_refuted(target: Target, refuted: set[int]) -> bool:
+    """Whether all cuts that called for it turned out to be none."""
+    return bool(target.proofs) and all(proof.packet in refuted for proof in target.proofs)

@@ -1,0 +1,196 @@
+"""What a plan needs of H.264 and H.265 packets: how much of them is picture, whether others lean on it, where decoding
+may begin, QP.
+
+Nothing here is trusted, and a packet is believed before its container: where the bits make no sense the answer is
+"needed by others, and no place to begin at". Sections are those of ITU-T H.264 and H.265.
+"""
+
+from enum import Enum
+from typing import NamedTuple
+
+from sampler.demux.h264 import PPS, SLICE_HEAD_BYTES, SPS, QuantiserReader, slice_kind
+
+START_CODE = b"\x00\x00\x01"
+H264_SLICE, H264_IDR, H264_SEI = 1, 5, 6
+H264_PICTURE = frozenset([H264_SLICE, H264_IDR])
+SEI_RECOVERY_POINT = 6
+HEVC_SPS = 33
+HEVC_SLICES = range(32)
+HEVC_IRAP = range(16, 24)
+"""BLA, IDR and CRA pictures, and reserved ones (H.265, table 7-1)."""
+HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
+"""TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
+AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE = 4, 21
+"""Where avcC and hvcC tell the size of NAL unit lengths (ISO/IEC 14496-15)."""
+PADDING = b"\x00\x03"
+"""Bytes that the end of a slice may be padded with (cabac_zero_word, H.264 7.3.2.8, and trailing zeros)."""
+LARGEST_UNITS = 512
+"""NAL units of one packet that are looked at: slices cut to fit into network packets are under 200 in a keyframe."""
+UNITS_A_PICTURE = 48
+"""The same in the mean of all packets so far, so that a segment of nothing but tiny units costs under a second."""
+LARGEST_MESSAGES = 64
+"""SEI messages of one NAL unit that are looked at."""
+
+
+class NalCodec(Enum):
+    """Codecs whose packets are NAL units."""
+
+    H264 = "h264"
+    HEVC = "hevc"
+
+
+class PictureHead(NamedTuple):
+    """What a packet tells of its picture. A tuple, for one is made of every packet."""
+
+    size_bytes: int
+    """Of its slices. Filler and messages are not picture: with them a broadcaster could make all packets alike."""
+    reference: bool
+    """Whether other pictures may be predicted from this one."""
+    begins: bool
+    """Whether decoding may begin here, by the picture's own coding: all of it is intra."""
+    recovery_frames: int | None = None
+    """Of a recovery point SEI (H.264 D.2.8): so many pictures later all is right."""
+    quantiser: int | None = None
+    """QP that the first slice begins with; H.264 only."""
+    completes: bool = False
+    """Whether it is the second field of the picture whose first one the packet before holds; H.264 only."""
+
+
+class NalReader:
+    """Reads the packets of one stream, in order."""
+
+    def __init__(self, codec: NalCodec, extradata: bytes) -> None:
+        """`extradata` is the container's: avcC or hvcC in MP4, start codes or nothing in MPEG-TS."""
+        self._length_bytes = 0
+        self._units_left = LARGEST_UNITS
+        self._sublayers: int | None = None
+        self._quantisers = QuantiserReader()
+        self._first_field: tuple[int, bool] | None = None
+        self._read = self._read_h264 if codec is NalCodec.H264 else self._read_hevc
+        place = AVCC_LENGTH_BYTE if codec is NalCodec.H264 else HVCC_LENGTH_BYTE
+        if extradata[:1] == b"\x01" and len(extradata) > place:
+            self._length_bytes = (extradata[place] & 3) + 1
+            if codec is NalCodec.HEVC:
+                self._sublayers = extradata[place] >> 3 & 7
+            else:
+                for unit in _avcc_units(extradata):
+                    self._quantisers.learn(unit)
+
+    @property
+    def picture_pixels(self) -> int:
+        """Size of the largest pictures that H.264 parameter sets have told of, else 0."""
+        return self._quantisers.picture_pixels
+
+    def read(self, packet: bytes, *, flagged: bool) -> PictureHead:
+        """What a packet tells of its picture.
+
+        Args:
+            packet: all of it.
+            flagged: whether the container calls it a keyframe. That alone is not believed: a broadcaster who flags
+                predicted pictures would have us begin at them and see garbage, while players go on from before.
+        """
+        self._units_left = min(self._units_left + UNITS_A_PICTURE, LARGEST_UNITS)
+        return self._read(packet, flagged)
+
+    def _read_h264(self, packet: bytes, flagged: bool) -> PictureHead:
+        size, first, intra, recovery = 0, b"", True, None
+        for unit in self._units(packet):
+            kind = unit[0] & 0x1F
+            if kind in H264_PICTURE:
+                size += len(unit) if unit[-1] not in PADDING else len(unit.rstrip(PADDING))
+                first = first or unit[:SLICE_HEAD_BYTES]
+                if flagged and kind == H264_SLICE and slice_kind(unit[:SLICE_HEAD_BYTES]) != "I":
+                    intra = False
+            elif kind in (SPS, PPS):
+                self._quantisers.learn(unit)
+            elif kind == H264_SEI:
+                recovery = _recovery_frames(unit[1:], recovery)
+        if not first:
+            return PictureHead(len(packet), reference=True, begins=False)
+        idr = first[0] & 0x1F == H264_IDR
+        quantiser = self._quantisers.read(first)
+        field = self._quantisers.field
+        completes = (field is not None or self._first_field is not None) and self._completes(field)
+        begins = intra and not completes and (idr or (flagged and not recovery))
+        # By position, which takes half the time.
+        return PictureHead(size, first[0] & 0x60 != 0, begins, None if idr else recovery, quantiser, completes)
+
+    def _completes(self, field: tuple[int, bool] | None) -> bool:
+        """Whether a field belongs to the one before: it has its frame_num, and the other parity (H.264, 7.4.1.2.4)."""
+        first, self._first_field = self._first_field, field
+        if field is None or first is None or first != (field[0], not field[1]):
+            return False
+        self._first_field = None
+        return True
+
+    def _read_hevc(self, packet: bytes, _flagged: bool) -> PictureHead:
+        size, first = 0, b""
+        for unit in self._units(packet):
+            kind = unit[0] >> 1 & 0x3F
+            if kind in HEVC_SLICES:
+                size += len(unit.rstrip(PADDING))
+                first = first or unit[:2]
+            elif kind == HEVC_SPS and len(unit) > 2:
+                self._sublayers = (unit[2] >> 1 & 7) + 1
+        if not first:
+            return PictureHead(size_bytes=len(packet), reference=True, begins=False)
+        kind = first[0] >> 1 & 0x3F
+        # No picture of its sub-layer leans on this one, and there is no sub-layer above.
+        leaf = kind in HEVC_SUBLAYER_NON_REFERENCE and first[1] & 7 == self._sublayers
+        return PictureHead(size_bytes=size, reference=not leaf, begins=kind in HEVC_IRAP)
+
+    def _units(self, packet: bytes) -> list[bytes]:
+        """The NAL units of at least two bytes; one of Annex B may have a byte of the next start code at its end."""
+        units = self._measured_units(packet) if self._length_bytes else packet.split(START_CODE, self._units_left)[1:]
+        self._units_left -= len(units)
+        return [unit for unit in units if len(unit) > 1]
+
+    def _measured_units(self, packet: bytes) -> list[bytes]:
+        """Each has its length in front (ISO/IEC 14496-15)."""
+        units: list[bytes] = []
+        end = 0
+        while len(units) < self._units_left:
+            begin = end + self._length_bytes
+            if begin + 1 >= len(packet):
+                break
+            end = begin + int.from_bytes(packet[begin - self._length_bytes : begin], "big")
+            units.append(packet[begin:end])
+        return units
+
+
+def _avcc_units(extradata: bytes) -> list[bytes]:
+    """The parameter sets in an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1)."""
+    units = []
+    position = AVCC_LENGTH_BYTE + 1
+    for mask in (0x1F, 0xFF):
+        count = extradata[position] & mask if position < len(extradata) else 0
+        position += 1
+        for _ in range(count):
+            size = int.from_bytes(extradata[position : position + 2], "big")
+            units.append(extradata[position + 2 : position + 2 + size])
+            position += 2 + size
+    return [unit for unit in units if unit]
+
+
+def _recovery_frames(payload: bytes, known: int | None) -> int | None:
+    """recovery_frame_cnt of the SEI messages in `payload` (H.264 7.3.2.3.1, D.1.8)."""
+    position = 0
+    for _ in range(LARGEST_MESSAGES):
+        if position + 2 >= len(payload):
+            return known
+        kind, size = payload[position], payload[position + 1]
+        if 0xFF in (kind, size):
+            return known
+        if kind == SEI_RECOVERY_POINT:
+            return _golomb(payload[position + 2 : position + 2 + size])
+        position += 2 + size
+    return known
+
+
+def _golomb(data: bytes) -> int:
+    """The unsigned Exp-Golomb code (H.264 9.1) that `data` begins with; 0 if it is cut off."""
+    bits = len(data) * 8
+    value = int.from_bytes(data, "big")
+    zeros = bits - value.bit_length()
+    length = 2 * zeros + 1
+    return (value >> (bits - length)) - 1 if length <= bits else 0

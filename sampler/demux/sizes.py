@@ -1,0 +1,208 @@
+"""How large pictures will be, told from the heads of coded pictures before anything is decoded.
+
+A container may tell another size than its stream, MPEG-TS tells none, and the stream may go over to another size in
+its middle. The decoder refuses pictures that are far too large, in words that do not tell that from damage. Runs in
+the decoder child. Nothing here is trusted: a head that makes no sense tells nothing (0), and every loop ends.
+"""
+
+from collections.abc import Callable, Iterator
+
+from sampler.limits import ROOM
+
+HEVC_SPS = 33
+HVCC_LENGTH_BYTE, HVCC_ARRAYS = 21, 22
+"""Where hvcC tells the size of NAL unit lengths, and the number of its arrays (ISO/IEC 14496-15, 8.3.2)."""
+UNITS = 64
+"""NAL units, and OBUs, of one packet that are looked at: parameter sets come before the slices."""
+HEAD_BYTES = 512
+"""As much of each is read."""
+HEVC_PROFILE_BITS, HEVC_LEVEL_BITS = 88, 8
+HEVC_CHROMA_SHIFTS = {0: (0, 0), 1: (1, 1), 2: (1, 0), 3: (0, 0)}
+"""By chroma_format_idc: log2 of SubWidthC and SubHeightC (H.265, table 6-1)."""
+MPEG2_SEQUENCE = b"\x00\x00\x01\xb3"
+AV1_SEQUENCE_HEADER = 1
+AV1C_BYTES = 4
+"""Of an av1C box, before its OBUs (AV1 Codec ISO Media File Format Binding, 2.3)."""
+VP9_SYNC_CODE = 0x498342
+VP9_RGB = 7
+
+
+class _Bits:
+    """Reads bits, the most significant first; ValueError at the end."""
+
+    def __init__(self, data: bytes) -> None:
+        data = data[:HEAD_BYTES]
+        self._value = int.from_bytes(data, "big")
+        self._left = 8 * len(data)
+
+    def take(self, count: int) -> int:
+        """The next `count` bits."""
+        self._left -= count
+        if self._left < 0:
+            raise ValueError("the head ends")
+        return self._value >> self._left & (1 << count) - 1
+
+    def code(self) -> int:
+        """An unsigned Exp-Golomb code (ue(v) of H.265, 9.2; uvlc() of AV1, 4.10.3)."""
+        zeros = 0
+        while not self.take(1):
+            zeros += 1
+        return (1 << zeros) - 1 + self.take(zeros)
+
+
+def told_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
+    """Pixels of the largest picture that a keyframe's packet tells of; 0: it does not tell.
+
+    Where the decoder works on more than is shown, 1 / `ROOM` of that counts, if it is more.
+
+    Args:
+        codec: name of the decoder.
+        packet: all of it, or `extradata` itself.
+        extradata: the container's parameters, which tell how packets are laid out.
+    """
+    read = READERS.get(codec)
+    if read is None:
+        return 0
+    try:
+        return max(read(packet, extradata), default=0)
+    except ValueError:
+        return 0
+
+
+def _hevc(packet: bytes, extradata: bytes) -> Iterator[int]:
+    """H.265, 7.3.2.2 and 7.3.3."""
+    for unit in _parameter_sets(packet) if packet is extradata else _units(packet, extradata):
+        if len(unit) < 3 or unit[0] >> 1 & 0x3F != HEVC_SPS:
+            continue
+        bits = _Bits(unit[2:].replace(b"\x00\x00\x03", b"\x00\x00"))
+        bits.take(4)
+        sublayers = bits.take(3)
+        bits.take(1 + HEVC_PROFILE_BITS + HEVC_LEVEL_BITS)
+        present = [(bits.take(1), bits.take(1)) for _ in range(sublayers)]
+        bits.take(2 * (8 - sublayers) if sublayers else 0)
+        for profile, level in present:
+            bits.take(HEVC_PROFILE_BITS * profile + HEVC_LEVEL_BITS * level)
+        bits.code()
+        chroma = bits.code()
+        bits.take(chroma == 3)
+        width, height = bits.code(), bits.code()
+        left, right, top, bottom = (bits.code() for _ in range(4)) if bits.take(1) else (0, 0, 0, 0)
+        across, down = HEVC_CHROMA_SHIFTS.get(chroma, (0, 0))
+        shown = max(width - (left + right << across), 0) * max(height - (top + bottom << down), 0)
+        yield max(shown, width * height // ROOM)
+
+
+def _units(packet: bytes, extradata: bytes) -> Iterator[bytes]:
+    """The first NAL units, each from its header on."""
+    length_bytes = position = 0
+    if extradata[:1] == b"\x01" and len(extradata) > HVCC_LENGTH_BYTE:
+        length_bytes = (extradata[HVCC_LENGTH_BYTE] & 3) + 1
+    for _ in range(UNITS):
+        if length_bytes:
+            size = int.from_bytes(packet[position : position + length_bytes], "big")
+            begin, position = position + length_bytes, position + length_bytes + size
+        else:
+            begin = packet.find(b"\x00\x00\x01", position) + 3
+            size, position = HEAD_BYTES, begin
+            if begin < 3:
+                return
+        yield packet[begin : begin + min(size, HEAD_BYTES)]
+        if position >= len(packet):
+            return
+
+
+def _parameter_sets(hvcc: bytes) -> Iterator[bytes]:
+    """The NAL units in an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.2)."""
+    position = HVCC_ARRAYS + 1
+    for _ in range(hvcc[HVCC_ARRAYS] if len(hvcc) > HVCC_ARRAYS else 0):
+        count = int.from_bytes(hvcc[position + 1 : position + 3], "big")
+        position += 3
+        for _ in range(min(count, UNITS)):
+            size = int.from_bytes(hvcc[position : position + 2], "big")
+            yield hvcc[position + 2 : position + 2 + size]
+            position += 2 + size
+
+
+def _av1(packet: bytes, _extradata: bytes) -> Iterator[int]:
+    """AV1 bitstream specification, 5.3 and 5.5: the largest frames of each sequence header."""
+    position = AV1C_BYTES if packet[:1] == b"\x81" else 0
+    for _ in range(UNITS):
+        if position >= len(packet):
+            return
+        header = packet[position]
+        position += 2 if header & 4 else 1
+        size = len(packet) - position
+        if header & 2:
+            size, position = _leb128(packet, position)
+        if header >> 3 & 15 == AV1_SEQUENCE_HEADER:
+            yield _av1_sequence(_Bits(packet[position : position + min(size, HEAD_BYTES)]))
+        position += size
+
+
+def _leb128(data: bytes, position: int) -> tuple[int, int]:
+    """(value, position after it); AV1, 4.10.5."""
+    value = 0
+    for place, octet in enumerate(data[position : position + 8]):
+        value |= (octet & 0x7F) << 7 * place
+        if not octet & 0x80:
+            return value, position + place + 1
+    raise ValueError("a size without end")
+
+
+def _av1_sequence(bits: _Bits) -> int:
+    """Up to max_frame_height_minus_1; AV1, 5.5.1."""
+    bits.take(4)
+    if bits.take(1):
+        bits.take(5)
+    else:
+        delay_bits = 0
+        if bits.take(1):
+            bits.take(64)
+            if bits.take(1):
+                bits.code()
+            if bits.take(1):
+                delay_bits = bits.take(5) + 1
+                bits.take(42)
+        delays = bits.take(1)
+        for _ in range(bits.take(5) + 1):
+            bits.take(12)
+            bits.take(bits.take(5) > 7)
+            if delay_bits and bits.take(1):
+                bits.take(2 * delay_bits + 1)
+            if delays and bits.take(1):
+                bits.take(4)
+    wide, high = bits.take(4) + 1, bits.take(4) + 1
+    return (bits.take(wide) + 1) * (bits.take(high) + 1)
+
+
+def _vp9(packet: bytes, _extradata: bytes) -> Iterator[int]:
+    """VP9 bitstream specification, 6.2, of a keyframe."""
+    bits = _Bits(packet)
+    bits.take(2)
+    profile = bits.take(1) | bits.take(1) << 1
+    bits.take(profile == 3)
+    if bits.take(2) or bits.take(26) & 0xFFFFFF != VP9_SYNC_CODE:
+        return
+    bits.take(profile >= 2)
+    odd = profile % 2
+    bits.take(odd if bits.take(3) == VP9_RGB else 1 + 3 * odd)
+    yield (bits.take(16) + 1) * (bits.take(16) + 1)
+
+
+def _mpeg2(packet: bytes, _extradata: bytes) -> Iterator[int]:
+    """ISO/IEC 13818-2, 6.2.2.1."""
+    start = packet.find(MPEG2_SEQUENCE, 0, HEAD_BYTES)
+    if start >= 0:
+        bits = _Bits(packet[start + len(MPEG2_SEQUENCE) :])
+        yield bits.take(12) * bits.take(12)
+
+
+READERS: dict[str, Callable[[bytes, bytes], Iterator[int]]] = {
+    "hevc": _hevc,
+    "av1": _av1,
+    "libdav1d": _av1,
+    "vp9": _vp9,
+    "libvpx-vp9": _vp9,
+    "mpeg2video": _mpeg2,
+}
+"""By decoder. H.264's parameter sets are read where its packets are (sampler/demux/nal.py)."""

@@ -1,0 +1,1 @@
+"""Which pictures are worth decoding, decided from packets alone."""

@@ -1,0 +1,233 @@
+"""`livewarden bank add|remove|quarantine`: what people do to single entries."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from worker.cli.bank_session import Session, session
+from worker.cli.bank_view import print_quarantined
+from worker.cli.json_lines import print_json
+from worker.cli.options import Json
+
+if TYPE_CHECKING:
+    from worker.people.actor import Actor
+
+app = typer.Typer()
+
+OPERATOR = "operator"
+ListName = Annotated[str, typer.Argument(metavar="LIST", help="Name of the list.")]
+ByPerson = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Who you are; recorded.")]
+InRole = Annotated[
+    str | None, typer.Option("--role", metavar="ROLE", help="platform, moderator, lead, operator or auditor.")
+]
+Hours = Annotated[float | None, typer.Option("--hours", metavar="H", help="For how long.")]
+
+
+@app.command()
+def add(
+    name: ListName,
+    text: Annotated[str, typer.Argument(metavar="HASH", help="In hex: PDQ, MD5, SHA-1 or, by --kind, SHA-256.")],
+    kind: Annotated[str | None, typer.Option(help="pdq, md5, sha1 or sha256; default: by length.")] = None,
+    entry: Annotated[
+        str | None, typer.Option("--id", "--entry", metavar="ID", help="Id of the entry; by default it is given one.")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="What is known of it; may be given more than once.")] = None,
+    video: Annotated[str | None, typer.Option(help="Video of which it is a frame.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time in that video, in seconds.")] = None,
+    quality: Annotated[int | None, typer.Option(min=0, max=100, help="PDQ quality; `confirmed` needs it.")] = None,
+    for_list: Annotated[
+        str | None, typer.Option("--for", metavar="LIST", help="For `allow`: the list whose matches are lowered.")
+    ] = None,
+    hours: Hours = None,
+    by: ByPerson = None,
+    role: InRole = None,
+    as_json: Json = False,
+) -> None:
+    """Add one hash to LIST: in force on every worker within seconds.
+
+    LIST `confirmed` takes a picture of quality 80 or more once a second person gives the same command. LIST `allow`
+    takes a picture that a lead found harmless: it lowers the matches of --for LIST to `review`, for --hours.
+    """
+    from config.facts import ALLOW
+    from models.bank.entries import CONFIRMED, Entry, HashKind
+    from worker.bank import edits
+    from worker.bank.lookup import parse_hash
+    from worker.bank.naming import check_entry, entry_id
+    from worker.errors import BankRequestError
+
+    try:
+        wanted = None if kind is None else HashKind(kind)
+    except ValueError:
+        raise BankRequestError(f"--kind {kind!r}: expected one of {', '.join(HashKind)}") from None
+    chosen, value = parse_hash(text, "HASH", wanted)
+    with session() as now:
+        if name == CONFIRMED:
+            _confirm(now, value, quality, entry, _actor(by, role), as_json=as_json)
+            return
+        if name == ALLOW:
+            _allow(now, value, quality, for_list, hours, _actor(by, role), as_json=as_json)
+            return
+        added = check_entry(
+            Entry(
+                entry=entry_id(name, chosen, value) if entry is None else entry,
+                kind=chosen,
+                value=value,
+                tags=tuple(tag or ()),
+                video=video,
+                seconds=seconds,
+            )
+        )
+        edits.add(now.redis, now.deployed.bank, name, [added], by=by or OPERATOR, role=role or "")
+    if as_json:
+        print_json({"list": name, "entry": added.entry, "kind": str(chosen)})
+    else:
+        typer.echo(f"{name}: entry {added.entry}")
+
+
+@app.command()
+def remove(
+    name: ListName,
+    entries: Annotated[list[str] | None, typer.Argument(metavar="ENTRY", help="Ids of entries.")] = None,
+    whole_list: Annotated[
+        bool, typer.Option("--whole-list", help="Withdraw the list itself, with all entries.")
+    ] = False,
+    by: ByPerson = None,
+    role: InRole = None,
+    as_json: Json = False,
+) -> None:
+    """Withdraw entries of LIST, or LIST itself: out of force on every worker within seconds."""
+    from worker.bank import edits
+    from worker.errors import BankRequestError
+
+    if bool(entries) is whole_list:
+        raise BankRequestError("name the entries to be withdrawn, or give --whole-list")
+    actor = None if by is None or role is None else _actor(by, role)
+    with session() as now:
+        if whole_list:
+            edits.drop(now.redis, now.deployed.bank, name, by=by or OPERATOR, role=role or "")
+        else:
+            edits.remove(now.redis, now.deployed.bank, name, entries or [], by=by or OPERATOR, actor=actor)
+    if as_json:
+        print_json({"list": name, "removed": entries or [], "whole_list": whole_list})
+    else:
+        typer.echo(f"{name}: {'withdrawn' if whole_list else f'{len(entries or [])} withdrawn'}")
+
+
+@app.command()
+def quarantine(
+    name: Annotated[str | None, typer.Argument(metavar="LIST", help="Without it: show what is in quarantine.")] = None,
+    entry: Annotated[str | None, typer.Argument(metavar="ENTRY", help="Id of the entry.")] = None,
+    hours: Annotated[float, typer.Option("--hours", metavar="H", help="For how long, at most 72.")] = 24.0,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why.")] = "",
+    lift: Annotated[bool, typer.Option("--lift", help="End the quarantine before its time.")] = False,
+    by: ByPerson = None,
+    role: InRole = None,
+    as_json: Json = False,
+) -> None:
+    """Keep an entry that floods from raising incidents for a while; matches are still recorded. For leads."""
+    from dataclasses import asdict
+
+    from worker.bank import people
+    from worker.errors import BankRequestError
+    from worker.events.cloudevent import rfc3339
+
+    with session() as now:
+        if name is None:
+            found = people.quarantined(now.redis)
+            if as_json:
+                for one in found:
+                    print_json(asdict(one))
+            elif found:
+                print_quarantined(found)
+            else:
+                typer.echo("nothing is in quarantine")
+            return
+        if entry is None:
+            raise BankRequestError("name the list and the entry")
+        actor = _actor(by, role)
+        if lift:
+            people.lift_quarantine(now.redis, name, entry, actor=actor)
+            told = {"list": name, "entry": entry, "lifted": True}
+            text = f"{name} {entry} raises again"
+        else:
+            made = people.quarantine(now.redis, now.in_force.bank, name, entry, hours=hours, reason=reason, actor=actor)
+            told, text = asdict(made), f"{name} {entry} raises nothing until {rfc3339(made.until_ms)}"
+    if as_json:
+        print_json(told)
+    else:
+        typer.echo(text)
+
+
+@app.command()
+def history(
+    name: Annotated[str | None, typer.Argument(metavar="LIST", help="Default: all lists.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Show who did what to LIST, and when."""
+    from itertools import islice
+
+    from worker.bank.history import read_history
+    from worker.events.cloudevent import rfc3339
+
+    with session() as now:
+        for act in islice(read_history(now.redis, list_name=name), limit):
+            if as_json:
+                print_json(act.to_record())
+                continue
+            who = f"{act.by} ({act.role})" if act.role else act.by
+            more = ", ".join(f"{what} {told}" for what, told in act.more.items())
+            named = " ".join(act.entries)
+            typer.echo(
+                f"{rfc3339(act.at_ms)} {who}: {act.did} {act.list} {named}{f' ({more})' if more else ''}".rstrip()
+            )
+
+
+def _actor(by: str | None, role: str | None) -> "Actor":
+    from worker.people.actor import Actor
+
+    return Actor.of(by, role)
+
+
+def _confirm(
+    now: Session, value: bytes, quality: int | None, entry: str | None, actor: "Actor", *, as_json: bool
+) -> None:
+    from models.pdq.pdq import PdqHash
+    from worker.bank import people
+    from worker.errors import BankRequestError
+
+    if quality is None:
+        raise BankRequestError("--quality: give the picture's PDQ quality, as `livewarden hash` prints it")
+    done = people.confirm(now.redis, PdqHash(bits=value, quality=quality), actor=actor, entry=entry)
+    if as_json:
+        print_json(
+            {"list": "confirmed", "entry": done.entry, "confirmed": done.confirmed, "proposed_by": done.proposed_by}
+        )
+    elif done.confirmed:
+        typer.echo(f"confirmed: entry {done.entry}, put forward by {done.proposed_by}")
+    else:
+        typer.echo(f"entry {done.entry} waits for a second person to give the same command")
+
+
+def _allow(
+    now: Session,
+    value: bytes,
+    quality: int | None,
+    for_list: str | None,
+    hours: float | None,
+    actor: "Actor",
+    *,
+    as_json: bool,
+) -> None:
+    from models.pdq.pdq import PdqHash
+    from worker.bank import people
+    from worker.errors import BankRequestError
+
+    if for_list is None or hours is None:
+        raise BankRequestError(f"give --for LIST and --hours H, at most {people.MAX_ALLOW_HOURS}")
+    pdq = PdqHash(bits=value, quality=100 if quality is None else quality)
+    made = people.allow(now.redis, now.in_force.bank, pdq, list_name=for_list, hours=hours, actor=actor)
+    if as_json:
+        print_json({"list": "allow", "entry": made.entry, "for": for_list, "tags": list(made.tags)})
+    else:
+        typer.echo(f"allow: entry {made.entry} lowers {for_list} to review for {hours:g} h")

@@ -1,0 +1,82 @@
+"""What each `livewarden bank` command works with: Redis, and the bank as it is now."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from config.settings import Settings
+from worker.runtime.environment import settings_of
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from models.formats import Format
+    from worker.bank.deployed import Deployed
+    from worker.bank.follower import InForce
+    from worker.bank.place import Place
+    from worker.store.object_store import ObjectStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The bank, as one command sees it."""
+
+    redis: "Redis"
+    place: "Place"
+    deployed: "Deployed"
+    """Without the lists of LIVEWARDEN_LISTS_DIR: what can be changed."""
+    in_force: "InForce"
+    """With them: what workers compare with."""
+    store: "ObjectStore | None"
+    """None: LIVEWARDEN_STORE_URL is not usable here."""
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """Opens the bank for one command.
+
+    Raises:
+        StoreError: Redis is away.
+        HashListError, BankRequestError: nothing usable is there.
+    """
+    from worker.bank.deployed import follow
+    from worker.bank.fetching import fetch_at_start
+    from worker.bank.folder import load_folder
+    from worker.bank.follower import in_force
+    from worker.bank.place import Place
+    from worker.store.redis_client import connect, store_errors
+
+    settings = settings_of(os.environ, places=("bank_dir", "lists_dir"))
+    place = Place.of(settings)
+    with connect(settings.redis_url.get_secret_value()) as redis, store_errors():
+        fetch_at_start(redis, place)
+        deployed = follow(redis, place)
+        now = in_force(deployed, load_folder(settings.lists_dir))
+        yield Session(redis=redis, place=place, deployed=deployed, in_force=now, store=_store(settings))
+
+
+def _store(settings: Settings) -> "ObjectStore | None":
+    from worker.errors import ObjectStoreError
+    from worker.store.object_store import ObjectStore
+
+    try:
+        return ObjectStore(settings.store_url)
+    except ObjectStoreError:  # told by what needs it, and by `livewarden doctor`
+        return None
+
+
+def format_named(name: str) -> "Format":
+    """A file's layout by its name.
+
+    Raises:
+        BankRequestError: there is none of that name.
+    """
+    from models.formats import Format
+    from worker.errors import BankRequestError
+
+    try:
+        return Format(name)
+    except ValueError:
+        raise BankRequestError(f"--format {name[:40]!r}: expected one of {', '.join(Format)}") from None

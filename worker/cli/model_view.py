@@ -1,0 +1,141 @@
+"""How `livewarden models` shows its records to people. What a manifest says is data, never markup."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from worker.logs.printable import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from models.classifiers.package import ModelPackage
+
+
+def print_list(records: Sequence[Mapping[str, Any]]) -> None:
+    """All models in a table, and below it what is not usable."""
+    from rich.text import Text
+
+    from worker.cli.screen import Screen
+    from worker.tables.listing import Listing, fixed, ids, texts
+
+    table = Listing(
+        ids("model"),
+        texts("version"),
+        texts("from"),
+        texts("runs"),
+        fixed("weights"),
+        texts("scores"),
+        left_out_first=("from", "version"),
+    )
+    for record in records:
+        if record["ok"]:
+            table.add(*_list_row(record))
+    console = Screen()
+    console.print(table)
+    for record in records:
+        if not record["ok"]:
+            console.print(Text(verify_line(record), style="bold red"))
+
+
+def _list_row(record: Mapping[str, Any]) -> "list[str | Text]":
+    from rich.text import Text
+
+    origin, runs = Text(printable(record["from"])), Text(printable(plain(record["runs"])))
+    if record["replaces"] is not None:
+        origin.append(f"\nin place of that from {printable(record['replaces'])}", style="dim")
+    if record["use"] == "shadow":
+        runs.append("\nshadow rules only", style="dim")
+    if any(label["category"] == "minor" for label in record["labels"]):
+        runs.append("\nonly where a cascade gives cause", style="dim")
+    needed = record["weights"] != "there" and record["runs"] != "no"
+    return [
+        record["name"],
+        record["version"],
+        origin,
+        runs,
+        Text(record["weights"], style="bold red" if needed else ""),
+        Text("\n".join(f"{label['score']} ({label['category']})" for label in record["labels"])),
+    ]
+
+
+def verify_line(record: Mapping[str, Any]) -> str:
+    """What became of one model, in a line."""
+    if record["name"] is None:
+        return printable(f"not usable: {record['problem']}")
+    name = f"{record['name']} {record['version']}"
+    if not record["ok"]:
+        return printable(f"{name}: {record['problem']}")
+    return printable(
+        f"{name}: ok, runs on {record['provider']}, {record['seconds']:.3f} s for a picture, "
+        f"of {record['time_limit_seconds']:g} s that it may take"
+    )
+
+
+def print_benched(records: Sequence[Mapping[str, Any]]) -> None:
+    """What pictures cost, in a table."""
+    from worker.cli.screen import Screen
+    from worker.tables.listing import Listing, ids, numbers
+
+    table = Listing(ids("model"), *map(numbers, ("picture", "network", "in all", "ratio", "a second")))
+    for record in records:
+        table.add(
+            record["name"],
+            record["size"],
+            f"{record['run_ms']:.2f} ms",
+            f"{record['picture_ms']:.2f} ms",
+            f"{record['ratio']:.2f}",
+            f"{record['pictures_per_second']:.0f}",
+        )
+    Screen().print(table)
+
+
+def print_explained(package: "ModelPackage", record: Mapping[str, Any]) -> None:
+    """All that a manifest says, and the scores of a picture if one was asked for."""
+    from rich.text import Text
+
+    from worker.cli.model_report import picture_steps
+    from worker.cli.screen import Screen
+
+    def tell(*parts: str | tuple[str, str]) -> None:
+        console.print(Text.assemble(*parts))
+
+    def points(title: str, lines: Sequence[str]) -> None:
+        tell((title, "bold"))
+        for line in lines:
+            tell(f"  - {_one_line(line)}")
+
+    console = Screen()
+    manifest = package.manifest
+    replaced = "" if package.replaces is None else f", in place of that from {package.replaces}"
+    tell((_one_line(f"{manifest.name} {manifest.version}"), "bold"), _one_line(f" from {package.origin}{replaced}"))
+    tell(_one_line(f"runs: {plain(record['runs'])}; weights: {record['weights']}"))
+    tell(_one_line(f"licence: {manifest.licence}"))
+    tell(_one_line(f"source: {manifest.source}"))
+    points("is for", manifest.intended_use)
+    points("was measured on", manifest.validated_for)
+    points("known limits", manifest.known_limits)
+    points("preprocessing", picture_steps(manifest))
+    points("scores", [f"{label['score']}: {label['category']}" for label in record["labels"]])
+    for name, score in record.get("scores", {}).items():
+        tell(f"{name} = {score:.4f}")
+
+
+def plain(when: str) -> str:
+    """When a model runs, as people say it."""
+    return {"always": "every picture"}.get(when, when)
+
+
+def _one_line(text: str) -> str:
+    """Manifests break long texts into lines."""
+    leading = text[: len(text) - len(text.lstrip())]
+    return leading + printable(" ".join(text.split()))
+
+
+@contextmanager
+def progress(total: int) -> "Iterator[Any]":
+    """A progress bar on stderr, if that is a terminal."""
+    from worker.cli.progress_bar import progress_bar
+
+    with progress_bar(description="measuring", total=total) as update:
+        yield lambda: update(advance=1)

@@ -1,0 +1,124 @@
+"""`livewarden queue show|release|extend`: one incident, by its id or the beginning of it."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli.options import Json
+
+if TYPE_CHECKING:
+    from worker.tables.facts import Facts
+
+app = typer.Typer()
+
+By = Annotated[str, typer.Option("--by", metavar="NAME", help="Who you are; recorded with what you do.")]
+IncidentId = Annotated[
+    str, typer.Argument(metavar="INCIDENT", help="data.incident_id of its events, or at least the first 4 characters.")
+]
+
+
+@app.command()
+def show(incident: IncidentId, as_json: Json = False) -> None:
+    """Show all that is known of an incident, whoever holds it; a decided one as long as it is kept.
+
+    Nothing is taken, and no lease renewed.
+    """
+    from worker.cli.queue import queue_redis
+    from worker.queue.lookup import find_incident
+    from worker.queue.record import show as record_of
+
+    redis = queue_redis()
+    record = record_of(redis, find_incident(redis, incident))
+    if as_json:
+        typer.echo(json.dumps(record))
+    else:
+        _print_page(record)
+
+
+@app.command()
+def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
+    """Give back an incident that you hold: whoever calls `next` may have it at once.
+
+    What was published of it waits for that person. `next` may give it to you again.
+    """
+    from worker.cli.queue import queue_redis
+    from worker.queue.leases import release as give_back
+    from worker.queue.lookup import find_incident
+
+    redis = queue_redis()
+    incident_id = find_incident(redis, incident)
+    entries = give_back(redis, incident_id, by)
+    if as_json:
+        typer.echo(json.dumps({"incident_id": incident_id, "released": True, "entries": entries}))
+    else:
+        wait = "1 entry of it waits" if entries == 1 else f"{entries} entries of it wait"
+        typer.echo(f"{incident_id} is held by nobody: {wait} for whoever takes it next")
+
+
+@app.command()
+def extend(incident: IncidentId, by: By, as_json: Json = False) -> None:
+    """Hold an incident that you have for another ten minutes from now.
+
+    Also when your ten minutes are over, as long as nobody else has taken it.
+    """
+    from worker.cli.queue import queue_redis
+    from worker.events.cloudevent import rfc3339
+    from worker.queue.leases import extend as renew
+    from worker.queue.lookup import find_incident
+
+    redis = queue_redis()
+    incident_id = find_incident(redis, incident)
+    lease = renew(redis, incident_id, by)
+    until = rfc3339(lease.until_ms)
+    if as_json:
+        typer.echo(json.dumps({"incident_id": incident_id, "lease_until": until, "changed": lease.changed}))
+        return
+    typer.echo(f"{incident_id} is yours until {until}")
+    if lease.changed:
+        typer.echo("it has changed since you were given it: `livewarden queue next` gives it again")
+
+
+def _print_page(record: dict[str, Any]) -> None:
+    """An incident as a person reads it: labels only, no picture."""
+    from rich.text import Text
+
+    from worker.cli.queue import incident_facts, span
+    from worker.cli.screen import Screen
+
+    event = record["event"]
+    table = _plain_facts(record) if event is None else incident_facts(event["data"])
+    table.add("state", Text(_state(record), style="bold"))
+    if record["changed"]:
+        table.add("", Text(f"changed since {record['holder']} was given it", style="yellow"))
+    if record["holder"] is not None:
+        table.add("lease", f"until {record['lease_until']}, another {span(record['lease_seconds'])}")
+    for one in record["published"]:
+        kind = str(one["type"]).removeprefix("livewarden.escalation.").removesuffix(".v1")
+        table.add("published", f"{one['published']}  {kind}, {one['severity']}")
+    for one in record["decisions"]:
+        was = "" if one["previous_outcome"] is None else f", was {one['previous_outcome']}"
+        note = f": {one['note']}" if one["note"] else ""
+        told = f"{one['decided']}  {one['outcome']}{was}, by {one['decided_by']}{note}"
+        table.add("decided", told)
+    if record["kept_until"] is not None:
+        table.add("kept until", record["kept_until"])
+    Screen().print(table)
+
+
+def _state(record: dict[str, Any]) -> str:
+    if record["decisions"]:
+        return f"decided: {record['decisions'][-1]['outcome']}"
+    if record["holder"] is not None:
+        return f"held by {record['holder']}"
+    return "open, held by nobody"
+
+
+def _plain_facts(record: dict[str, Any]) -> "Facts":
+    """Where its newest event cannot be read."""
+    from worker.tables.facts import Facts
+
+    table = Facts()
+    for heading in ("incident_id", "severity", "stream_id", "rule", "raised"):
+        table.add(heading.removesuffix("_id"), str(record[heading]))
+    return table

@@ -1,0 +1,237 @@
+"""Whether somebody works, and keeps up: `livewarden doctor`'s rows for workers, beat, backlog and streams."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from config.counts import counted
+from config.settings import Settings
+from worker.doctor.diagnosis import Diagnosis, State
+from worker.errors import StoreError
+from worker.health.presence import LIFE_MS, Presence, Role, present
+from worker.ingest.messages.batches import waiting
+from worker.ingest.pending.queues import QUEUES
+from worker.ingest.pending.segments import OVERDUE, pending_key
+from worker.ingest.poll.schedule import TICK
+from worker.ingest.registry.attention import FIELDS, Attention
+from worker.ingest.registry.registry import stream_ids, stream_key
+from worker.store.redis_client import connect, now_ms, store_errors
+
+STREAMS_AT_ONCE = 1_000
+"""Of which Redis is asked in one go: some ms."""
+
+SHOWN = 3
+"""Streams or processes named in a line."""
+
+MOST_PENDING = 4_000
+"""Segments of which the oldest is looked for: some 20 ms."""
+
+OLD_PENDING_SECONDS = 30.0
+"""A segment is moderated within seconds, and one whose worker was killed within 30 s."""
+
+_START = (
+    "start workers (`docker compose up -d`, or `celery -A worker.app worker`), and see in their logs why they ended"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What is on record of a deployment at work."""
+
+    now_ms: int
+    workers: Sequence[Presence]
+    beats: Sequence[Presence]
+    tick_ms: int
+    """0: nobody has ever ticked."""
+    live: int
+    unwatched: Sequence[tuple[str, int]]
+    """Stream, and since when."""
+    queued: dict[str, int]
+    intake: int
+    pending: int
+    overdue: int
+    oldest_pending_ms: int | None
+    """When the oldest of them was admitted."""
+
+    @property
+    def tick_age_ms(self) -> int:
+        return self.now_ms - self.tick_ms
+
+    @property
+    def anybody_works(self) -> bool:
+        # Workers of version 0.1.0 give no sign, but tick.
+        return bool(self.workers) or self.tick_age_ms <= LIFE_MS
+
+
+def examine_live(settings: Settings) -> Iterator[Diagnosis]:
+    """Four rows; nothing where Redis is away: another check shows that."""
+    try:
+        with connect(settings.redis_url.get_secret_value(), retries=0) as redis, store_errors():
+            seen = _look(redis)
+    except StoreError:
+        return
+    yield _workers(seen)
+    yield _beat(seen)
+    yield _backlog(seen)
+    yield _streams(seen)
+
+
+def _look(redis: Redis) -> _Seen:
+    workers, beats = present(redis, Role.WORKER), present(redis, Role.BEAT)
+    now, tick = now_ms(redis), int(redis.get(TICK) or 0)
+    live, unwatched = _attention(redis, now, anybody_works=bool(workers) or now - tick <= LIFE_MS)
+    with redis.pipeline(transaction=False) as pipe:
+        for queue in QUEUES:
+            pipe.llen(queue)
+        pipe.zcard(OVERDUE)
+        pipe.zcount(OVERDUE, "-inf", now)
+        *lengths, pending, overdue = (int(number) for number in pipe.execute())
+    return _Seen(
+        now_ms=now,
+        workers=workers,
+        beats=beats,
+        tick_ms=tick,
+        live=live,
+        unwatched=unwatched,
+        queued=dict(zip(QUEUES, lengths, strict=True)),
+        intake=waiting(redis),
+        pending=pending,
+        overdue=overdue,
+        oldest_pending_ms=_oldest_pending_ms(redis),
+    )
+
+
+def _attention(redis: Redis, now: int, *, anybody_works: bool) -> tuple[int, list[tuple[str, int]]]:
+    """How many streams are live, and which of them nobody polls."""
+    live, unwatched = 0, []
+    every = stream_ids(redis)
+    for begin in range(0, len(every), STREAMS_AT_ONCE):
+        some = every[begin : begin + STREAMS_AT_ONCE]
+        with redis.pipeline(transaction=False) as pipe:
+            for stream_id in some:
+                pipe.hmget(stream_key(stream_id), FIELDS)
+            rows = pipe.execute(raise_on_error=False)
+        for stream_id, row in zip(some, rows, strict=True):
+            if isinstance(row, ResponseError):  # damaged: nobody can poll it
+                live += 1
+                unwatched.append((stream_id, now))
+                continue
+            stream = {name: str(value) for name, value in zip(FIELDS, row, strict=True) if value is not None}
+            if not stream:
+                continue  # its record's time is over
+            attention = Attention.of(stream, now_ms=now, anybody_works=anybody_works)
+            live += attention.watched
+            if attention.unwatched_since_ms is not None:
+                unwatched.append((stream_id, attention.unwatched_since_ms))
+    return live, unwatched
+
+
+def _oldest_pending_ms(redis: Redis) -> int | None:
+    members = [str(member).partition(" ") for member in redis.zrange(OVERDUE, 0, MOST_PENDING - 1)]
+    with redis.pipeline(transaction=False) as pipe:
+        for stream_id, _, key in members:
+            pipe.hget(pending_key(stream_id), key)
+        records = pipe.execute(raise_on_error=False)
+    admitted = []
+    for record in records:
+        with suppress(ValueError, TypeError, KeyError):  # settled meanwhile, or damaged
+            admitted.append(int(json.loads(record)["admitted_ms"]))
+    return min(admitted, default=None)
+
+
+def _workers(seen: _Seen) -> Diagnosis:
+    name, work = "workers", seen.live or seen.intake
+    if not seen.workers:
+        if seen.anybody_works:
+            found = f"none gives a sign of life; the last tick was {seen.tick_age_ms / 1000:.0f} s ago"
+            advice = f"{_START}; workers of version 0.1.0 tick and give no sign: update them"
+            return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
+        if not work:
+            return Diagnosis(name=name, state=State.OK, found="none runs; nothing is to be watched")
+        found = f"none runs: {counted(seen.live, 'stream')} to be watched, {counted(seen.intake, 'message')} in intake"
+        return Diagnosis(name=name, state=State.FAIL, found=found, advice=_START)
+    found = (
+        f"{counted(len(seen.workers), 'worker')} with {counted(_processes(seen), 'process')}: {_named(seen.workers)}"
+    )
+    missing = [queue for queue in QUEUES if not any(queue in worker.queues for worker in seen.workers)]
+    if missing:
+        return Diagnosis(
+            name=name,
+            state=State.FAIL if work else State.WARN,
+            found=f"{found}; none takes {', '.join(missing)}",
+            advice="start a worker without `-Q`, or with the queues that are missing",
+        )
+    unconfined = [worker for worker in seen.workers if worker.unconfined]
+    versions = sorted({worker.version for worker in seen.workers})
+    if unconfined:
+        return Diagnosis(
+            name=name,
+            state=State.WARN,
+            found=f"{found}; decoders are not confined on {_named(unconfined)}: {'; '.join(unconfined[0].unconfined)}",
+            advice="set LIVEWARDEN_REQUIRE_CONFINEMENT=1, so that such a worker does not start",
+        )
+    if len(versions) > 1:
+        found = f"{found}; of versions {', '.join(versions)}"
+        return Diagnosis(name=name, state=State.WARN, found=found, advice="bring all workers to one version")
+    return Diagnosis(name=name, state=State.OK, found=found)
+
+
+def _processes(seen: _Seen) -> int:
+    return sum(worker.processes for worker in seen.workers)
+
+
+def _beat(seen: _Seen) -> Diagnosis:
+    name = "beat"
+    last = f"the last tick was {seen.tick_age_ms / 1000:.0f} s ago" if seen.tick_ms else "nobody has ever ticked"
+    if seen.tick_age_ms > LIFE_MS and seen.live:
+        advice = "start beat (`celery -A worker.app beat`); while none runs any worker ticks, so look at workers first"
+        return Diagnosis(name=name, state=State.FAIL, found=f"{last}: no stream is polled", advice=advice)
+    if seen.beats:
+        return Diagnosis(name=name, state=State.OK, found=f"{_named(seen.beats)}; {last}")
+    if seen.workers:
+        advice = "start `celery -A worker.app beat`: workers tick in its place, a second later"
+        return Diagnosis(name=name, state=State.WARN, found=f"none runs; {last}, by a worker", advice=advice)
+    return Diagnosis(name=name, state=State.OK, found="none runs; nothing is to be polled")
+
+
+def _backlog(seen: _Seen) -> Diagnosis:
+    name = "backlog"
+    lengths = ", ".join(f"{queue} {length:,}" for queue, length in {**seen.queued, "intake": seen.intake}.items())
+    age_seconds = 0.0 if seen.oldest_pending_ms is None else max(0, seen.now_ms - seen.oldest_pending_ms) / 1000
+    oldest = f", the oldest {age_seconds:.0f} s old" if seen.pending else ""
+    found = f"{counted(seen.pending, 'segment')} pending{oldest}, {seen.overdue:,} overdue; messages: {lengths}"
+    if age_seconds <= OLD_PENDING_SECONDS:
+        return Diagnosis(name=name, state=State.OK, found=found)
+    return Diagnosis(
+        name=name,
+        state=State.WARN,
+        found=found,
+        advice="see that workers run; where they are all busy, start more (`--scale worker=N`)",
+    )
+
+
+def _streams(seen: _Seen) -> Diagnosis:
+    name = "streams"
+    if not seen.unwatched:
+        return Diagnosis(
+            name=name, state=State.OK, found=f"{seen.live:,} to be watched{', all polled in time' * bool(seen.live)}"
+        )
+    oldest = sorted(seen.unwatched, key=lambda one: one[1])
+    told = ", ".join(f"{stream_id} for {(seen.now_ms - ms) / 1000:.0f} s" for stream_id, ms in oldest[:SHOWN])
+    more = ", …" if len(oldest) > SHOWN else ""
+    return Diagnosis(
+        name=name,
+        state=State.FAIL if len(seen.unwatched) == seen.live else State.WARN,
+        found=f"{len(seen.unwatched):,} of {seen.live:,} unwatched: {told}{more}",
+        advice=_START
+        if not seen.anybody_works
+        else "see whether workers are all busy, or stuck: their logs, `backlog`",
+    )
+
+
+def _named(processes: Sequence[Presence]) -> str:
+    return ", ".join(one.name for one in processes[:SHOWN]) + (", …" if len(processes) > SHOWN else "")

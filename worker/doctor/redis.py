@@ -1,0 +1,220 @@
+"""Whether Redis keeps what it is told (DESIGN.md, "The queue"): reachable, recent, closed to strangers, durable, never
+evicting, on time."""
+
+import re
+import time
+from collections.abc import Iterator
+from ipaddress import ip_address
+from secrets import token_hex
+from typing import Any
+
+from redis import ConnectionPool, Redis
+from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemoryError, RedisError, ResponseError
+
+from worker.doctor.diagnosis import Diagnosis, State
+from worker.errors import StoreError
+from worker.health.redis_room import Room
+from worker.store import redis_keys
+from worker.store.redis_client import DISK_MILLISECONDS, connect
+
+OLDEST_VERSION = (7, 2)
+"""WAITAOF came with Redis 7.2."""
+
+MAX_SKEW_SECONDS = 2.0
+"""Between this machine's clock and Redis's, <=. Times in Redis are its own; signed URLs and logs go by ours."""
+
+SLOW_DISK_SECONDS = 0.25
+"""A WAITAOF that takes longer (>) holds up every segment: 1 ms with `appendfsync always`, 0.8 s with `everysec`
+(measured on Redis 8)."""
+
+FULL = 0.75
+"""Share of Redis's memory above which (>) an operator is warned: a rewrite of the append-only file takes some too."""
+
+MEGABYTE = 1_000_000
+
+_PROBE_MILLISECONDS = 10_000
+"""Life of the key that is written to try the disk."""
+
+
+def examine_redis(url: str) -> Iterator[Diagnosis]:
+    """Checks the server; if it cannot be reached, that is all."""
+    try:
+        redis = connect(url)
+        server = redis.info("server")
+    except (AuthenticationError, NoPermissionError) as error:
+        yield Diagnosis(
+            name="redis",
+            state=State.FAIL,
+            found=f"refuses this user: {error}",
+            advice=(
+                "set LIVEWARDEN_REDIS_USERNAME and LIVEWARDEN_REDIS_PASSWORD_FILE to a role that may run `doctor`, "
+                "operator or worker (docs/redis-users.md); Redis reads changed users when it restarts"
+            ),
+        )
+        return
+    except (RedisError, StoreError) as error:
+        yield Diagnosis(
+            name="redis",
+            state=State.FAIL,
+            found=f"cannot be reached: {error}",
+            advice="start Redis 7.2 or later, and set LIVEWARDEN_REDIS_URL to it",
+        )
+        return
+    with redis:
+        yield _version(server)
+        yield _door(redis)
+        yield _append_only(redis)
+        yield _fsync(redis)
+        yield _eviction(redis)
+        yield _memory(redis)
+        yield _disk(redis)
+        yield _clock(redis)
+
+
+def _version(server: dict[str, Any]) -> Diagnosis:
+    told = str(server.get("redis_version", "?"))
+    name = f"Valkey {server['valkey_version']} as Redis {told}" if "valkey_version" in server else f"Redis {told}"
+    numbers = tuple(int(number) for number in re.findall(r"\d+", told)[:2])
+    if numbers >= OLDEST_VERSION:
+        return Diagnosis(name="redis", state=State.OK, found=name)
+    return Diagnosis(name="redis", state=State.FAIL, found=name, advice="WAITAOF needs Redis 7.2 or later: upgrade")
+
+
+def _door(redis: Redis) -> Diagnosis:
+    """Comes without a name, as anybody who reaches the server may."""
+    name = "redis users"
+    pool = redis.connection_pool
+    nobody = {**pool.connection_kwargs, "username": None, "password": None, "retry": None}
+    try:
+        with Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **nobody)) as stranger:
+            stranger.ping()
+    except AuthenticationError:
+        return Diagnosis(name=name, state=State.OK, found="nobody comes in without a password")
+    except RedisError as error:
+        return Diagnosis(name=name, state=State.OK, found=f"nobody comes in without a password: {error}")
+    host = str(nobody.get("host", "localhost"))  # a socket has none
+    if _is_this_machine(host):
+        return Diagnosis(name=name, state=State.OK, found=f"no password is asked for on {host}")
+    return Diagnosis(
+        name=name,
+        state=State.WARN,
+        found=f"whoever reaches {host} comes in without a password, and may do anything",
+        advice="give Redis a user for each role: `livewarden redis-users FOLDER`, and `aclfile` (README.md)",
+    )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _append_only(redis: Redis) -> Diagnosis:
+    name, advice = "redis appendonly", "set `appendonly yes`, with the data on a volume that outlives the container"
+    try:
+        enabled = redis.info("persistence").get("aof_enabled")
+    except RedisError as error:
+        return _unknown(name, error, advice)
+    if enabled:
+        return Diagnosis(name=name, state=State.OK, found="yes")
+    return Diagnosis(name=name, state=State.FAIL, found="no: escalations are lost when Redis restarts", advice=advice)
+
+
+def _fsync(redis: Redis) -> Diagnosis:
+    name, advice = "redis appendfsync", "set `appendfsync always`: 1 ms a segment where `everysec` takes 0.8 s"
+    try:
+        found = redis.config_get("appendfsync").get("appendfsync")
+    except RedisError as error:
+        return _unknown(name, error, advice)
+    if found == "always":
+        return Diagnosis(name=name, state=State.OK, found=found)
+    state = State.WARN if found == "everysec" else State.FAIL
+    return Diagnosis(name=name, state=state, found=str(found), advice=advice)
+
+
+def _eviction(redis: Redis) -> Diagnosis:
+    name, advice = "redis maxmemory-policy", "set `maxmemory-policy noeviction`: a full Redis must refuse, not forget"
+    try:
+        found = redis.info("memory").get("maxmemory_policy")
+    except RedisError as error:
+        return _unknown(name, error, advice)
+    if found == "noeviction":
+        return Diagnosis(name=name, state=State.OK, found=found)
+    return Diagnosis(name=name, state=State.FAIL, found=f"{found}: what is pending may be evicted", advice=advice)
+
+
+def _memory(redis: Redis) -> Diagnosis:
+    """A full Redis refuses what takes room: no stream is polled any more."""
+    name, advice = (
+        "redis memory",
+        "see what fills it (`redis-cli --bigkeys`, `livewarden streams list`), or give it more",
+    )
+    try:
+        memory, room = redis.info("memory"), Room.read(redis)
+    except RedisError as error:
+        return _unknown(name, error, advice)
+    if room.full:
+        found = (
+            f"full, so that it refuses all that takes room: {room.used_bytes / MEGABYTE:,.0f} MB of "
+            f"{room.limit_bytes / MEGABYTE:,.0f} MB that `maxmemory` allows; no stream is polled"
+        )
+        return Diagnosis(name=name, state=State.FAIL, found=found, advice=advice)
+    used, limit = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))
+    machine = int(memory.get("total_system_memory", 0))
+    most = limit or machine
+    of = f"of {most / MEGABYTE:,.0f} MB that " + ("`maxmemory` allows" if limit else "its machine has (no `maxmemory`)")
+    found = f"{used / MEGABYTE:,.0f} MB {of}" if most else f"{used / MEGABYTE:,.0f} MB"
+    if most and used > FULL * most:
+        return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
+    return Diagnosis(name=name, state=State.OK, found=found)
+
+
+def _disk(redis: Redis) -> Diagnosis:
+    """Writes a key that expires by itself, and waits until it is on disk."""
+    name = "redis disk"
+    advice = "set `appendonly yes` and `appendfsync always`, and look at the disk under Redis"
+    started = time.monotonic()
+    try:
+        with redis.pipeline(transaction=False) as pipe:
+            pipe.set(redis_keys.DOCTOR_PROBE.of(token_hex(8)), 1, px=_PROBE_MILLISECONDS)
+            pipe.waitaof(1, 0, DISK_MILLISECONDS)
+            _, confirmed = pipe.execute()
+    except OutOfMemoryError:
+        return Diagnosis(name=name, state=State.WARN, found="not tried: Redis is full", advice="give Redis room first")
+    except ResponseError as error:
+        return Diagnosis(name=name, state=State.FAIL, found=f"WAITAOF was refused: {error}", advice=advice)
+    except RedisError as error:
+        return _unknown(name, error, advice)
+    seconds = time.monotonic() - started
+    if int(confirmed[0]) < 1:
+        found = f"a write was not on disk within {DISK_MILLISECONDS} ms"
+        return Diagnosis(name=name, state=State.FAIL, found=found, advice=advice)
+    found = f"a write was on disk after {seconds * 1000:.0f} ms"
+    if seconds > SLOW_DISK_SECONDS:
+        return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
+    return Diagnosis(name=name, state=State.OK, found=found)
+
+
+def _clock(redis: Redis) -> Diagnosis:
+    name, advice = "clock", "run a time service (NTP) on both machines"
+    try:
+        before = time.time()
+        seconds, microseconds = redis.time()
+        after = time.time()
+    except RedisError as error:
+        return _unknown(name, error, advice)
+    skew_seconds = int(seconds) + int(microseconds) / 1e6 - (before + after) / 2
+    # Half of the round trip is what nobody can know.
+    doubt_seconds = (after - before) / 2
+    found = f"{abs(skew_seconds):.2f} s apart from Redis's (give or take {doubt_seconds:.2f} s)"
+    if abs(skew_seconds) - doubt_seconds <= MAX_SKEW_SECONDS:
+        return Diagnosis(name=name, state=State.OK, found=found)
+    return Diagnosis(name=name, state=State.WARN, found=found, advice=advice)
+
+
+def _unknown(name: str, error: RedisError, advice: str) -> Diagnosis:
+    """Managed servers forbid some commands; then the operator has to look there."""
+    return Diagnosis(
+        name=name, state=State.WARN, found=f"Redis does not say: {error}", advice=f"check by hand: {advice}"
+    )

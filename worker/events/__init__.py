@@ -1,0 +1,1 @@
+"""CloudEvents, and the notices to operators among them."""

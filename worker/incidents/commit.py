@@ -1,0 +1,301 @@
+"""The end of a segment: incidents, escalations, ledger and the pending record, in one step that is on disk."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import partial
+from typing import Final
+
+from redis import Redis
+
+from config.facts import Hit, ListedHash, SegmentFacts
+from config.policy.evaluation import judge_in_order
+from config.policy.policy import Policy
+from worker.errors import StoreError
+from worker.incidents.earlier_decisions import advance_knowing
+from worker.incidents.events import Event
+from worker.incidents.hash_flood import Sifted
+from worker.incidents.hash_flood_groups import divert, quarantined
+from worker.incidents.incident_rules import Advance, encode
+from worker.incidents.keys import incidents_key, windows_key
+from worker.incidents.order_store import KEPT_SECONDS, OrderChange, read_in_order
+from worker.incidents.segment_context import Occasion
+from worker.incidents.store import (
+    event_record,
+    incident_record,
+    is_wrong_kind,
+    read_incidents,
+    rounds,
+    set_aside,
+    state_field,
+)
+from worker.ingest.pending.segments import tries_key
+from worker.store import redis_keys
+from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
+
+
+class Settled(StrEnum):
+    """What became of a segment."""
+
+    SETTLED = "settled"
+    """Written now."""
+    ENDED = "ended"
+    """It was not pending any more: somebody else has ended it, and nothing was written."""
+    LATE = "late"
+    """Likewise, but its hits were not known, and are published now; its account is the other's."""
+
+
+KNOWN_SECONDS: Final = 120
+"""How long it is known which hits of a segment are published: well above the time for which a task may run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    """One to settle a segment, as others see it."""
+
+    hits: tuple[str, ...]
+    """What is published of the segment once this is written, ascending."""
+    after: str = ""
+    """What was published before, as Redis has it, of a segment that another has ended; empty: it is pending."""
+
+    @classmethod
+    def new(cls, hits: Sequence[Hit]) -> "_Attempt":
+        return cls(hits=tuple(sorted({_name(hit) for hit in hits})))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettleResult:
+    """What `settle` did."""
+
+    outcome: Settled
+    events: tuple[Event, ...] = ()
+    """Published with it."""
+    settled_ms: int | None = None
+    """Redis's clock when it was decided; what is settled later on the stream has no earlier one. None: there was
+    nothing to decide."""
+    version: int = 0
+    """Of the stream's incidents, that was decided on: tells the order within one millisecond."""
+    silent: frozenset[ListedHash] = frozenset()
+    """Hashes that raised nothing here, since they were in quarantine or flooded."""
+    problems: tuple[str, ...] = ()
+    """Slugs for `degraded`: rules judged in order that could not be evaluated."""
+
+
+def settle(
+    redis: Redis,
+    *,
+    occasion: Occasion,
+    hits: Sequence[Hit],
+    policy: Policy,
+    coverage_increments: Mapping[str, int],
+    stream_fields: Mapping[str, str],
+    segment: SegmentFacts | None = None,
+) -> SettleResult:
+    """Ends a pending segment, once, whatever is redelivered or dies on the way.
+
+    Decides optimistically: reads what is remembered of the stream, decides here, and writes by one script if nothing
+    has changed meanwhile; else it reads again. Two workers may have had the segment: the first has its account, and
+    what only the second has found is published too. When this returns, what it tells is on Redis's disk.
+    Hits that rest on hashes in quarantine, or on those that flood, are only counted; in a flood the stream has joined a
+    group's incident.
+
+    Args:
+        hits: as `policy.evaluate` gave them for the segment's samples; none for a segment that was skipped or failed.
+        coverage_increments: field of `lw:coverage:{id}` to milliseconds or count.
+        stream_fields: field of `lw:stream:{id}` to its new value.
+        segment: for rules that are judged in order, also where nothing was seen of it: others may have waited for it.
+            None: looking back, they are not asked.
+
+    Raises:
+        StoreError: Redis failed, or did not confirm that it is on disk; the segment may have been settled. Call again.
+    """
+    again = partial(
+        _settle,
+        redis,
+        occasion=occasion,
+        hits=hits,
+        policy=policy,
+        coverage_increments=coverage_increments,
+        stream_fields=stream_fields,
+        segment=segment,
+    )
+    try:
+        return again()
+    except StoreError as error:
+        # What cannot be remembered of the stream must not keep what is found on it from being published.
+        if not is_wrong_kind(error) or not set_aside(redis, occasion.stream.stream_id):
+            raise
+        return again()
+
+
+def _settle(
+    redis: Redis,
+    *,
+    occasion: Occasion,
+    hits: Sequence[Hit],
+    policy: Policy,
+    coverage_increments: Mapping[str, int],
+    stream_fields: Mapping[str, str],
+    segment: SegmentFacts | None,
+) -> SettleResult:
+    sifted = divert(redis, occasion=occasion, hits=hits, policy=policy)
+    in_order = None
+    if segment is not None and policy.in_order:
+        in_order = replace(segment, silent=sifted.silent | _silent_in_windows(redis, segment, policy))
+    attempt = _Attempt.new(sifted.hits)
+    if not sifted.hits and not sifted.muted and in_order is None:
+        nothing = Advance(rules={}, incidents=(), events=())
+        outcome = _write(redis, occasion, None, nothing, coverage_increments, stream_fields, OrderChange(), attempt)
+        return SettleResult(outcome=Settled(outcome))
+    for _ in rounds():
+        round_ = _decide(redis, occasion, sifted, policy, in_order)
+        told = {}
+        if round_.problems:
+            told["degraded"] = json.dumps(sorted({*occasion.degraded, *round_.problems}))
+        fields = {**stream_fields, **told}
+        outcome = _write(
+            redis, occasion, round_.version, round_.step, coverage_increments, fields, round_.order, attempt
+        )
+        if outcome == "ended" and segment is not None and sifted.hits:
+            return _settle_late(redis, occasion, sifted, policy, attempt)
+        if outcome != "clash":
+            done = Settled(outcome)
+            return SettleResult(
+                outcome=done,
+                events=round_.step.events if done is Settled.SETTLED else (),
+                settled_ms=round_.now_ms,
+                version=round_.version,
+                silent=round_.silent,
+                problems=round_.problems,
+            )
+    raise _clashed(occasion)
+
+
+def _settle_late(redis: Redis, occasion: Occasion, sifted: Sifted, policy: Policy, attempt: _Attempt) -> SettleResult:
+    """Publishes hits that nobody knew of when another worker ended the segment."""
+    for _ in rounds():
+        with store_errors():
+            before = str(redis.hget(tries_key(occasion.stream.stream_id, occasion.segment_key), "hits") or "[]")
+        known = frozenset(json.loads(before))
+        new = tuple(hit for hit in sifted.hits if _name(hit) not in known)
+        if not new:
+            return SettleResult(outcome=Settled.ENDED)
+        round_ = _decide(redis, occasion, Sifted(hits=new, silent=sifted.silent), policy, None)
+        now_known = _Attempt(hits=tuple(sorted(known.union(attempt.hits))), after=before)
+        if _write(redis, occasion, round_.version, round_.step, {}, {}, OrderChange(), now_known) == "late":
+            return SettleResult(
+                outcome=Settled.LATE,
+                events=round_.step.events,
+                settled_ms=round_.now_ms,
+                version=round_.version,
+                silent=round_.silent,
+            )
+    raise _clashed(occasion)
+
+
+def _name(hit: Hit) -> str:
+    """The same for the same picture, rule and matches, whoever found it."""
+    listed = " ".join(sorted(f"{match.list}/{match.entry}" for match in hit.matches))
+    return f"{hit.rule} {hit.capture_ms} {listed}"
+
+
+def _clashed(occasion: Occasion) -> StoreError:
+    return StoreError(f"stream {occasion.stream.stream_id}: incidents changed all the time while one was decided on")
+
+
+def _silent_in_windows(redis: Redis, segment: SegmentFacts, policy: Policy) -> frozenset[ListedHash]:
+    """Of the hashes that windows would count: those in quarantine, whether a rule holds for them alone or not."""
+    matches = (match for sample in segment.samples for match in sample.matches)
+    listed = sorted({match.listed for match in matches if match.list in policy.windows.lists})
+    if not listed or segment.stream.purpose == "canary":
+        return frozenset()
+    with store_errors():
+        return quarantined(redis, listed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Round:
+    """What is decided on one state of the stream."""
+
+    version: int
+    now_ms: int
+    step: Advance
+    order: OrderChange
+    silent: frozenset[ListedHash]
+    problems: tuple[str, ...] = ()
+
+
+def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, segment: SegmentFacts | None) -> _Round:
+    stream_id, purpose = occasion.stream.stream_id, occasion.stream.purpose
+    if segment is None:
+        with store_errors():
+            state, now = read_incidents(redis, stream_id, purpose), now_ms(redis)
+        step = advance_knowing(redis, state, occasion, at_once, policy, now_ms=now)
+        return _Round(version=state.version, now_ms=now, step=step, order=OrderChange(), silent=at_once.silent)
+    with store_errors():
+        read = read_in_order(redis, stream_id, segment.series, purpose=purpose, but=segment.key)
+        now = now_ms(redis)
+    judged = judge_in_order(policy, read.order, segment, earliest_pending=read.earliest_pending)
+    sifted = at_once.joined(divert(redis, occasion=occasion, hits=judged.hits, policy=policy))
+    silent = sifted.silent | segment.silent
+    # Whichever of its hits it was that a hash was found silent by, none names it: so it is logged, and replayed.
+    sifted = sifted.sifted(silent, policy)
+    if judged.problems:
+        occasion = replace(occasion, degraded=tuple(sorted({*occasion.degraded, *judged.problems})))
+    step = advance_knowing(redis, read.incidents, occasion, sifted, policy, now_ms=now)
+    return _Round(
+        version=read.incidents.version,
+        now_ms=now,
+        step=step,
+        order=OrderChange.of(segment.series, judged.state, read.over),
+        silent=silent,
+        problems=judged.problems,
+    )
+
+
+def _write(
+    redis: Redis,
+    occasion: Occasion,
+    version: int | None,
+    step: Advance,
+    coverage_increments: Mapping[str, int],
+    stream_fields: Mapping[str, str],
+    order: OrderChange,
+    attempt: _Attempt,
+) -> str:
+    stream_id = occasion.stream.stream_id
+    answer = run_script_to_disk(
+        redis,
+        "settle",
+        keys=[
+            redis_keys.PENDING.of(stream_id),
+            redis_keys.OVERDUE.name,
+            incidents_key(stream_id),
+            redis_keys.COVERAGE.of(stream_id),
+            redis_keys.STREAM.of(stream_id),
+            windows_key(stream_id),
+            tries_key(stream_id, occasion.segment_key),
+        ],
+        args=[
+            occasion.segment_key,
+            f"{stream_id} {occasion.segment_key}",
+            "" if version is None else version,
+            json.dumps(
+                {state_field(name, occasion.stream.purpose): encode(state) for name, state in step.rules.items()}
+            ),
+            json.dumps([incident_record(stream_id, incident) for incident in step.incidents]),
+            json.dumps([event_record(event) for event in step.events]),
+            json.dumps({name: str(increment) for name, increment in coverage_increments.items()}),
+            json.dumps(dict(stream_fields)),
+            order.series,
+            order.text,
+            json.dumps(order.over),
+            KEPT_SECONDS,
+            json.dumps(attempt.hits),
+            KNOWN_SECONDS,
+            attempt.after,
+            occasion.stream.purpose,
+        ],
+    )
+    return str(answer)

@@ -1,0 +1,92 @@
+"""Earlier decisions on a stream, for whoever decides next."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from redis import Redis
+
+from config.policy.policy import Policy
+from worker.incidents.event_data import EarlierDecision
+from worker.incidents.hash_flood import Sifted
+from worker.incidents.incident_rules import MAX_RECENT, Advance, RuleState, StreamIncidents, advance
+from worker.incidents.keys import incident_key, named_key
+from worker.incidents.segment_context import Occasion
+from worker.incidents.store import read_groups
+from worker.store.redis_client import store_errors
+
+_FIELDS = ("rule", "outcome", "decided_by", "decided_ms")
+_LONGEST_TEXT = 100
+_LATEST_MS = 10**14
+"""Thousands of years from now: what is later (>=) is no time of ours."""
+
+
+def advance_knowing(
+    redis: Redis, state: StreamIncidents, occasion: Occasion, sifted: Sifted, policy: Policy, *, now_ms: int
+) -> Advance:
+    """What follows from hits; if that is an event, it names the earlier decisions on the stream.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    of = partial(advance, state, occasion=occasion, hits=sifted.hits, now_ms=now_ms, policy=policy, muted=sifted.muted)
+    step = of()
+    if not step.events:
+        return step
+    stream = occasion.stream
+    earlier = earlier_decisions(redis, stream.stream_id, stream.purpose, state.rules.values())
+    return of(earlier=earlier) if earlier else step
+
+
+def earlier_decisions(
+    redis: Redis, stream_id: str, purpose: str, states: Iterable[RuleState]
+) -> tuple[EarlierDecision, ...]:
+    """The latest `MAX_RECENT` decisions, as they stand now, the last first.
+
+    It takes up to three round trips, so it is for where there is an event to publish.
+
+    Args:
+        states: of the stream's rules.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        ids = [*_decided(states), *_of_groups(redis, stream_id, purpose)]
+        if not ids:
+            return ()
+        with redis.pipeline(transaction=False) as pipe:
+            for incident_id in ids:
+                pipe.hmget(incident_key(incident_id), _FIELDS)
+            records = pipe.execute(raise_on_error=False)
+    found = [_read(incident_id, record) for incident_id, record in zip(ids, records, strict=True)]
+    known = sorted((one for one in found if one is not None), key=lambda one: (-one.decided_ms, one.incident_id))
+    return tuple(known[:MAX_RECENT])
+
+
+def _decided(states: Iterable[RuleState]) -> list[str]:
+    """Ids of decided incidents, each once."""
+    decided = (state.decided for state in states if state.decided is not None)
+    return list(dict.fromkeys(one for each in decided for one in each.recent or each.incidents if one))
+
+
+def _of_groups(redis: Redis, stream_id: str, purpose: str) -> list[str]:
+    """Those of groups of streams that the stream was in."""
+    ids = _decided(read_groups(redis, purpose).rules.values())
+    if not ids:
+        return []
+    with redis.pipeline(transaction=False) as pipe:
+        for incident_id in ids:
+            pipe.zscore(named_key(incident_id), stream_id)
+        joined = pipe.execute()
+    return [incident_id for incident_id, score in zip(ids, joined, strict=True) if score is not None]
+
+
+def _read(incident_id: str, record: object) -> EarlierDecision | None:
+    """None: it is gone, or damaged."""
+    if not isinstance(record, list) or not all(record):
+        return None
+    rule, outcome, by, decided = (str(value)[:_LONGEST_TEXT] for value in record)
+    decided_ms = int(decided) if decided.isdecimal() else _LATEST_MS
+    if decided_ms >= _LATEST_MS:
+        return None
+    return EarlierDecision(incident_id=incident_id, rule=rule, outcome=outcome, decided_ms=decided_ms, by=by)

@@ -1,0 +1,155 @@
+"""Parts of what events carry as `data`. What is unknown is left out."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from config.facts import Hit, ListMatch, SegmentSource
+from config.policy.cel.comparisons import stated
+from config.policy.rules import CoverageGap, Flood, Rule
+from worker.events.cloudevent import rfc3339
+from worker.incidents.findings import Incident
+from worker.incidents.segment_context import Occasion, Versions
+from worker.ingest.pending.segments import source_of
+from worker.ingest.poll.lone_gaps import Gap
+from worker.ingest.registry.signals import MAX_SIGNALS
+
+MAX_THRESHOLDS: Final = 50
+"""Of one condition, which has 4,096 characters at most; all of them are in its text."""
+
+MAX_LIST_NOTE_CHARACTERS: Final = 200
+"""Of who gave a list, and of what is on it: operators write both, and each match carries them."""
+
+MAX_TAG_CHARACTERS: Final = 1_000
+"""Of all tags of a match. A list may bring 6,400, and an event 20 matches and more; what is beyond is in the bank."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlierDecision:
+    """What a person decided on a stream before."""
+
+    incident_id: str
+    rule: str
+    outcome: str
+    decided_ms: int
+    """Redis's clock."""
+    by: str
+
+    def to_data(self) -> dict[str, Any]:
+        """As events tell it."""
+        return {
+            "incident_id": self.incident_id,
+            "rule": self.rule,
+            "outcome": self.outcome,
+            "decided": rfc3339(self.decided_ms),
+            "decided_by": self.by,
+        }
+
+
+def rule_condition(rule: Rule) -> dict[str, Any]:
+    """What a rule of the policy asks for before a person is called."""
+    thresholds = [
+        {"of": one.of, "name": one.name, "operator": one.operator, "value": one.value}
+        for one in stated(rule.condition.tree)
+    ]
+    persistence = rule.persistence
+    counted: dict[str, Any] = {"hits": persistence.hits}
+    if persistence.video_frames is not None:
+        counted = {"video_frames": persistence.video_frames}
+    if persistence.of_samples is None:
+        counted["within_seconds"] = persistence.within_seconds
+    else:
+        counted["of_samples"] = persistence.of_samples
+    return {"when": rule.when, "thresholds": thresholds[:MAX_THRESHOLDS], "persistence": counted}
+
+
+def flood_condition(flood: Flood) -> dict[str, Any]:
+    """When a hash floods."""
+    return {"streams": flood.streams, "within_seconds": flood.within_seconds}
+
+
+def gap_condition(rule: CoverageGap) -> dict[str, Any]:
+    """When a stream that is not seen is an incident."""
+    return {"after_seconds": rule.after_seconds}
+
+
+def cause_data(cause: Hit | Gap, occasion: Occasion) -> dict[str, Any]:
+    """The sample with its segment, or the gap, that gave cause for an event."""
+    if isinstance(cause, Gap):
+        return {"gap": {"since": rfc3339(cause.since_ms), "reason": cause.reason}}
+    sample = {
+        "pts_seconds": cause.pts_seconds,
+        "reason": str(cause.reason),
+        "captured": rfc3339(cause.capture_ms),
+        "segment": occasion.segment_key,
+    }
+    if cause.pdq:
+        sample["pdq"] = cause.pdq
+    source = cause.source
+    if source is None:
+        # Of another segment than the one that ended, version 0.1.0 kept no more than the key.
+        source = source_of(cause.segment, "") if cause.segment else occasion.source
+    return {"sample": sample} if source is None else {"sample": sample, "segment": _segment(source)}
+
+
+def _segment(source: SegmentSource) -> dict[str, Any]:
+    told: dict[str, Any] = {"media_sequence": source.media_sequence}
+    return told | {"uri": source.uri} if source.uri else told
+
+
+def stream_data(occasion: Occasion) -> dict[str, Any]:
+    """What is known of the stream itself."""
+    stream = occasion.stream
+    # A record with more signals than are taken is damaged, and must not keep what was found from being published.
+    signals = dict(islice(stream.signals.items(), MAX_SIGNALS))
+    told = {"risk_prior": stream.risk_prior, "signals": signals, "metadata": dict(stream.metadata)}
+    return told | {"stream_state": stream.state} if stream.state else told
+
+
+OF_ONE_STREAM: Final = ("segment", "risk_prior", "signals", "stream_state", "earlier_decisions")
+"""Of what an event carries, what speaks of its stream alone."""
+
+
+def matches_data(incident: Incident) -> list[dict[str, Any]]:
+    """The matches of an incident."""
+    return [_match(match) for match in incident.finding.matches]
+
+
+def _match(match: ListMatch) -> dict[str, Any]:
+    known = {
+        "version": match.version,
+        "tags": list(_first(match.tags, MAX_TAG_CHARACTERS)),
+        "source": match.source[:MAX_LIST_NOTE_CHARACTERS],
+        "category": match.category[:MAX_LIST_NOTE_CHARACTERS],
+        "video": match.video,
+        "variant": match.variant,
+        "allowed": match.allowed,
+    }
+    told = {"list": match.list, "entry": match.entry, "distance": match.distance}
+    told |= {name: value for name, value in known.items() if value}
+    numbers = {"max_distance": match.max_distance, "seconds": match.seconds}
+    return told | {name: number for name, number in numbers.items() if number is not None}
+
+
+def _first(tags: Iterable[str], characters: int) -> Iterator[str]:
+    """The tags that have at most so many characters together."""
+    for tag in tags:
+        characters -= len(tag)
+        if characters < 0:
+            return
+        yield tag
+
+
+def versions_data(versions: Versions) -> dict[str, Any]:
+    """What a finding rests on."""
+    return {"policy": versions.policy, "lists": dict(versions.lists), "models": dict(versions.models)}
+
+
+def decision_data(newest: Mapping[str, Any], incident: Incident) -> dict[str, Any]:
+    """What is known of an incident when it is decided, from its newest escalation event, for whoever acts on that."""
+    return {
+        "principles": list(incident.finding.principles),
+        "matches": matches_data(incident),
+        "metadata": newest["data"].get("metadata", {}),
+    }

@@ -1,0 +1,94 @@
+"""Hashes that raise nothing by themselves: those in quarantine, and those that match many streams at once.
+
+What floods is one incident for a lead, and not one a stream (`worker.incidents.hash_flood_groups` keeps it). What is in
+quarantine is counted, and the verdict log has it. Either way the rest of what a picture matched goes its usual way.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+
+from config.facts import ALLOW, SELFTEST, Hit, ListedHash, ListMatch
+from config.policy.policy import Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspect:
+    """A sampled picture that listed hashes alone make a rule hold for."""
+
+    cause: Hit
+    """The most urgent hit of the picture."""
+    matches: tuple[ListMatch, ...]
+    """Those hashes, each once."""
+    principles: tuple[int, ...]
+    """Of all hits of the picture."""
+
+    @property
+    def hashes(self) -> frozenset[ListedHash]:
+        return frozenset(match.listed for match in self.matches)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sifted:
+    """Hits, without what raises nothing."""
+
+    hits: tuple[Hit, ...]
+    muted: Mapping[str, int] = field(default_factory=dict)
+    """By rule: how many hits rested on nothing else."""
+    silent: frozenset[ListedHash] = frozenset()
+    """What was left out."""
+
+    def sifted(self, silent: Set[ListedHash], policy: Policy) -> "Sifted":
+        """Without these, in any of the hits."""
+        return replace(self, hits=()).joined(sift(self.hits, silent, policy)) if silent else self
+
+    def joined(self, other: "Sifted") -> "Sifted":
+        """Both together."""
+        return Sifted(
+            hits=(*self.hits, *other.hits),
+            muted=dict(Counter(self.muted) + Counter(other.muted)),
+            silent=self.silent | other.silent,
+        )
+
+
+def suspects(hits: Sequence[Hit], policy: Policy) -> list[Suspect]:
+    """The pictures whose hashes may flood, by capture time.
+
+    Neither what only shadow rules saw, nor the test card, nor what a lead allowed: they call nobody as they are.
+    """
+    pictures: dict[int, list[Hit]] = {}
+    for hit in hits:
+        if policy.rule(hit.rule).mode == "live" and _known(hit):
+            pictures.setdefault(hit.capture_ms, []).append(hit)
+    return [
+        Suspect(
+            cause=min(together, key=lambda hit: hit.severity.rank),
+            matches=tuple({match.listed: match for hit in together for match in _known(hit)}.values()),
+            principles=tuple(sorted({number for hit in together for number in hit.principles})),
+        )
+        for _, together in sorted(pictures.items())
+    ]
+
+
+def _known(hit: Hit) -> list[ListMatch]:
+    return [match for match in hit.grounds if match.list not in (SELFTEST, ALLOW) and not match.allowed]
+
+
+def sift(hits: Sequence[Hit], silent: Set[ListedHash], policy: Policy) -> Sifted:
+    """Takes `silent` hashes out of hits; one that rested on nothing else is only counted.
+
+    What is left of a hit does not even name them, so that they cannot interrupt a stream.
+    """
+    kept: list[Hit] = []
+    muted: Counter[str] = Counter()
+    for hit in hits:
+        grounds = tuple(match for match in hit.grounds if match.listed not in silent)
+        if policy.rule(hit.rule).mode == "shadow":
+            kept.append(hit)
+        elif hit.grounds and not grounds:
+            muted[hit.rule] += 1
+        else:
+            matches = tuple(match for match in hit.matches if match.listed not in silent)
+            frames = tuple(frame for frame in hit.frames if ListedHash(frame.list, frame.entry) not in silent)
+            kept.append(replace(hit, grounds=grounds, matches=matches, frames=frames))
+    return Sifted(hits=tuple(kept), muted=dict(muted), silent=frozenset(silent))

@@ -1,0 +1,263 @@
+"""Group incidents: one hash that matches many streams is one incident, which names them all.
+
+Whether a hash floods is told by a set that every match on it touches, so by a step that knows no order. The incident is
+decided on optimistically, like those of a stream; that a stream joins it changes no state but its set of streams, so
+that a thousand streams at once do not wait for one another.
+"""
+
+import json
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
+
+from redis import Redis
+
+from config.facts import FLOOD_RULE, Hit, ListedHash, ListMatch, Severity
+from config.policy.policy import Policy
+from config.policy.rules import Flood
+from models.bank.index import MAX_DISTANCE
+from worker.bank.keys import QUARANTINE
+from worker.errors import StoreError
+from worker.events.cloudevent import derived_id
+from worker.events.operations import OPERATIONS
+from worker.incidents.earlier_decisions import earlier_decisions
+from worker.incidents.event_data import flood_condition
+from worker.incidents.events import NamedStreams, escalation
+from worker.incidents.findings import Extent, Finding, Incident, nearest_of
+from worker.incidents.hash_flood import Sifted, Suspect, sift, suspects
+from worker.incidents.hash_flood_record import Group, streams_of, tell, update_ms
+from worker.incidents.incident_rules import Decided, RuleState, StreamIncidents
+from worker.incidents.keys import flood_key, named_key
+from worker.incidents.segment_context import Occasion
+from worker.incidents.store import read_groups, read_incidents, rounds
+from worker.store.redis_client import now_ms, run_script, store_errors
+
+MAX_EARLIER = 100
+"""Streams of which incidents are looked for; a flood is told from about ten on."""
+
+COOLDOWN_MS = 300_000
+"""After a lead's decision, what its streams showed until so much later is decided: as with rules by default."""
+
+
+def divert(redis: Redis, *, occasion: Occasion, hits: Sequence[Hit], policy: Policy) -> Sifted:
+    """Takes out of a segment's hits what is in quarantine or floods, after the stream has joined the group incident.
+
+    May be called again for the same segment: a stream joins once.
+
+    Raises:
+        StoreError: Redis failed; the stream may have joined.
+    """
+    seen = suspects(hits, policy)
+    purpose = occasion.stream.purpose
+    if not seen or purpose == "canary":
+        return Sifted(hits=tuple(hits))
+    listed = sorted({one for suspect in seen for one in suspect.hashes})
+    with store_errors():
+        silent = quarantined(redis, listed)
+        if policy.flood is not None:
+            flooding = _flooding(redis, occasion, listed, policy.flood) - silent
+            silent = silent | flooding
+            for suspect, hashes in _distinct(seen, flooding):
+                _join(redis, occasion, suspect, hashes, policy)
+    return sift(hits, silent, policy) if silent else Sifted(hits=tuple(hits))
+
+
+def quarantined(redis: Redis, listed: Sequence[ListedHash]) -> frozenset[ListedHash]:
+    """Those of at least one hash that a lead has put in quarantine."""
+    notes = redis.hmget(QUARANTINE, [f"{one.list}/{one.entry}" for one in listed])
+    if not any(notes):
+        return frozenset()
+    now = now_ms(redis)
+    return frozenset(
+        one for one, note in zip(listed, notes, strict=True) if note is not None and _until_ms(str(note)) > now
+    )
+
+
+def _until_ms(note: str) -> int:
+    """Until when a hash is in quarantine; what cannot be read silences nothing."""
+    try:
+        return int(json.loads(note)["until_ms"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return 0
+
+
+def _flooding(redis: Redis, occasion: Occasion, listed: Sequence[ListedHash], flood: Flood) -> frozenset[ListedHash]:
+    """Those that match many streams now, and those that have an open group."""
+    purpose = occasion.stream.purpose
+    _, *counts = run_script(
+        redis,
+        "flood_touch",
+        keys=[flood_key(purpose, one) for one in listed],
+        args=[occasion.stream.stream_id, round(flood.within_seconds * 1000)],
+    )
+    groups = read_groups(redis, purpose).rules.values()
+    grouped = {one for state in groups if state.incident is not None for one in state.hashes}
+    return frozenset(
+        one for one, count in zip(listed, counts, strict=True) if int(count) >= flood.streams or one in grouped
+    )
+
+
+def _distinct(seen: Sequence[Suspect], flooding: Set[ListedHash]) -> list[tuple[Suspect, frozenset[ListedHash]]]:
+    """The first picture of each set of hashes that flood together."""
+    first: dict[frozenset[ListedHash], Suspect] = {}
+    for suspect in seen:
+        hashes = suspect.hashes & flooding
+        if hashes:
+            first.setdefault(hashes, suspect)
+    return [(suspect, hashes) for hashes, suspect in first.items()]
+
+
+def _join(redis: Redis, occasion: Occasion, suspect: Suspect, hashes: frozenset[ListedHash], policy: Policy) -> None:
+    """The stream is one of a group's; without a group there is one now."""
+    for _ in rounds():
+        groups = read_groups(redis, occasion.stream.purpose)
+        joined = [(name, state) for name, state in groups.rules.items() if hashes & set(state.hashes)]
+        decided = [state.decided for _, state in joined if state.decided is not None]
+        if not occasion.looks_back and _is_decided(redis, occasion, suspect, hashes, decided):
+            return
+        opened = sorted((each for each in joined if each[1].incident is not None), key=lambda each: each[0])
+        if opened:
+            done = _join_open(redis, occasion, suspect, hashes, groups, opened[0], policy)
+        else:
+            done = _raise(redis, occasion, suspect, hashes, groups, decided, policy)
+        if done:
+            return
+    raise StoreError(f"stream {occasion.stream.stream_id}: groups changed all the time while one was decided on")
+
+
+def _is_decided(
+    redis: Redis, occasion: Occasion, suspect: Suspect, hashes: Set[ListedHash], decided: Sequence[Decided]
+) -> bool:
+    """Whether a person has decided on such a picture of this stream already."""
+    live_ms, matches = occasion.live_ms(suspect.cause.capture_ms), _among(suspect, hashes)
+    return any(
+        redis.zscore(named_key(incident_id), occasion.stream.stream_id) is not None
+        for one in decided
+        if one.covers(live_ms, Severity.CRITICAL, matches)
+        for incident_id in one.incidents
+    )
+
+
+def _matched_lately(
+    redis: Redis, purpose: str, one: ListedHash, capture_ms: int, decided: Sequence[Decided]
+) -> dict[str, int]:
+    """Streams on which the hash matched, by when; without those for which a person has decided on it."""
+    streams = streams_of(redis, flood_key(purpose, one))
+    farthest = (ListMatch(list=one.list, entry=one.entry, distance=MAX_DISTANCE),)
+    for each in decided:
+        # How near it came on them nobody noted: where it came nearer than was decided on, they join by themselves.
+        if each.covers(capture_ms, Severity.CRITICAL, farthest):
+            for incident_id in each.incidents:
+                for stream in streams_of(redis, named_key(incident_id)):
+                    streams.pop(stream, None)
+    return streams
+
+
+def _among(suspect: Suspect, hashes: Set[ListedHash]) -> tuple[ListMatch, ...]:
+    return nearest_of(match for match in suspect.matches if match.listed in hashes)
+
+
+def _raise(
+    redis: Redis,
+    occasion: Occasion,
+    suspect: Suspect,
+    hashes: frozenset[ListedHash],
+    groups: StreamIncidents,
+    decided: Sequence[Decided],
+    policy: Policy,
+) -> bool:
+    purpose, stream_id = occasion.stream.purpose, occasion.stream.stream_id
+    now = now_ms(redis)
+    matches = _among(suspect, hashes)
+    nearest = matches[0].listed
+    name = f"{nearest.list}/{nearest.entry}"
+    streams = {stream_id: now}
+    for one in sorted(hashes):
+        matched = _matched_lately(redis, purpose, one, occasion.live_ms(suspect.cause.capture_ms), decided)
+        streams = matched | streams
+    incident = Incident(
+        incident_id=derived_id("incident", purpose, name, stream_id, occasion.generation, occasion.segment_key)[:24],
+        generation=occasion.generation,
+        rule=FLOOD_RULE,
+        purpose=purpose,
+        finding=Finding(
+            hits=len(streams),
+            severity=Severity.CRITICAL,
+            captured_first_ms=suspect.cause.capture_ms,
+            captured_last_ms=suspect.cause.capture_ms,
+            principles=suspect.principles,
+            matches=matches,
+        ),
+        raised_ms=now,
+        published_ms=now,
+        cooldown_ms=COOLDOWN_MS,
+        worse_published=True,
+    )
+    ordered = sorted(streams, key=lambda stream: (streams[stream], stream))
+    named = replace(NamedStreams.of(ordered), incidents=tuple(_earlier(redis, ordered, hashes, purpose)))
+    before = groups.rules.get(name, RuleState())
+    states = (before, *read_incidents(redis, stream_id, purpose).rules.values())
+    event = escalation(
+        occasion,
+        incident,
+        suspect.cause,
+        previous_severity=None,
+        now_ms=now,
+        condition=None if policy.flood is None else flood_condition(policy.flood),
+        earlier=earlier_decisions(redis, stream_id, purpose, states),
+        named=named,
+    )
+    group = Group(purpose=purpose, name=name, state=replace(before, incident=incident, hashes=tuple(sorted(hashes))))
+    return group.write(
+        redis,
+        groups,
+        streams=streams,
+        events=[event, replace(event, stream_key=OPERATIONS)],
+        told=len(streams),
+        due_ms=now + update_ms(policy),
+    )
+
+
+def _earlier(redis: Redis, streams: Sequence[str], hashes: Set[ListedHash], purpose: str) -> Iterator[str]:
+    """Open incidents of single streams that these hashes raised, before they were found on many.
+
+    They are not closed: other matches may be among their grounds, and nobody has decided.
+    """
+    for stream in streams[:MAX_EARLIER]:
+        for state in read_incidents(redis, stream, purpose).rules.values():
+            incident = state.incident
+            if incident is not None and hashes & {match.listed for match in incident.finding.matches}:
+                yield incident.incident_id
+
+
+def _join_open(
+    redis: Redis,
+    occasion: Occasion,
+    suspect: Suspect,
+    hashes: frozenset[ListedHash],
+    groups: StreamIncidents,
+    opened: tuple[str, RuleState],
+    policy: Policy,
+) -> bool:
+    name, state = opened
+    assert state.incident is not None
+    more = hashes - set(state.hashes)
+    finding, matches = state.incident.finding, _among(suspect, hashes)
+    worse = Extent.of(finding).surpassed_by(finding.severity, matches)
+    known = redis.zscore(named_key(state.incident.incident_id), occasion.stream.stream_id)
+    if known is not None and not more and not worse:
+        return True
+    group = Group(purpose=occasion.stream.purpose, name=name, state=state)
+    if more or worse:
+        finding = replace(finding, matches=nearest_of((*finding.matches, *matches)))
+        incident = replace(state.incident, finding=finding)
+        group = replace(
+            group, state=replace(state, incident=incident, hashes=tuple(sorted({*state.hashes, *more}))), changed=True
+        )
+    now = now_ms(redis)
+    due_ms = now if worse else state.incident.published_ms + update_ms(policy)
+    streams = {occasion.stream.stream_id: now}
+    if not group.write(redis, groups, streams=streams, due_ms=due_ms, captured_ms=suspect.cause.capture_ms):
+        return False
+    if due_ms <= now:
+        tell(redis, group.purpose, name, deployment=occasion.deployment, policy=policy)
+    return True

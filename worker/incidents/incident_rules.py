@@ -1,0 +1,308 @@
+"""From hits to incidents: pure functions over what is remembered of each rule on a stream.
+
+One incident is open per (stream, purpose, rule). Persistence and cooldown are counted by capture time, so that segments
+may end in any order: a late one may raise an incident, and never withdraws one.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from types import MappingProxyType
+
+from pydantic import TypeAdapter, ValidationError
+
+from config.facts import Hit, ListedHash, ListMatch, Severity
+from config.policy.policy import Policy
+from config.policy.rules import Rule
+from worker.errors import StoreError
+from worker.incidents.event_data import EarlierDecision, rule_condition
+from worker.incidents.events import Event, escalation, interrupt_request
+from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Extent, Finding, Incident, Near, concluded, merge
+from worker.incidents.segment_context import Occasion, incident_id
+
+MAX_EARLIER = 50
+"""Decisions, one within the silence of the other, whose streams a group remembers: one each 6 s of its cooldown."""
+
+MAX_RECENT = 5
+"""Decided incidents of a rule that a stream remembers, to tell a person of them: who decides reads no more."""
+
+NONE_MUTED: Mapping[str, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """The last decision on a rule's incident."""
+
+    quiet_until_ms: int
+    """What was captured before (<) this belongs to the decided incident, unless it is worse."""
+    severity: Severity
+    incident_id: str = ""
+    """The decided one."""
+    nearest: tuple[Near, ...] | None = None
+    """The matches that were decided on, also by decisions within whose silence the incident was raised. None: version
+    0.1.0 decided."""
+    earlier: tuple[str, ...] = ()
+    """Of the incidents so decided, the latest `MAX_EARLIER`, the last first."""
+    recent: tuple[str, ...] = ()
+    """Of all decided incidents, however long ago, the latest `MAX_RECENT`, the last first."""
+    ended: bool = False
+    """A person has changed the decision: nothing that comes later may rest on it."""
+
+    @property
+    def incidents(self) -> tuple[str, ...]:
+        """All that were decided, the last first."""
+        return (self.incident_id, *self.earlier)
+
+    @property
+    def extent(self) -> Extent:
+        """What was decided on."""
+        return Extent(severity=self.severity, nearest=self.nearest)
+
+    def covers(self, capture_ms: int, severity: Severity, matches: Iterable[ListMatch]) -> bool:
+        """Whether a person has, in effect, decided on a hit already."""
+        return capture_ms < self.quiet_until_ms and not self.extent.surpassed_by(severity, matches)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleState:
+    """What is remembered of one rule on one stream."""
+
+    waiting: tuple[Finding, ...] = ()
+    """Hits that do not yet persist, one a capture instant, in that order. At most those that persistence remembers."""
+    incident: Incident | None = None
+    """The open one."""
+    decided: Decided | None = None
+    shadow_hits: int = 0
+    """Hits of the rule in shadow mode: it calls nobody."""
+    muted_hits: int = 0
+    """Hits that rested on hashes in quarantine, or on such as flood, alone."""
+    hashes: tuple[ListedHash, ...] = ()
+    """Of a group of streams: the hashes that made it one."""
+
+
+_STATE = TypeAdapter(RuleState)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamIncidents:
+    """What is remembered of all rules on one stream that is watched for one purpose."""
+
+    version: int = 0
+    """Counts changes in Redis; what is decided on this state is written only if it still holds there."""
+    rules: Mapping[str, RuleState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advance:
+    """What a segment's hits change."""
+
+    rules: Mapping[str, RuleState]
+    """New states, of the rules that have changed only."""
+    incidents: tuple[Incident, ...]
+    """Open incidents that are new or have changed."""
+    events: tuple[Event, ...]
+    """To be published, in this order; requests to interrupt come first."""
+
+
+def encode(state: RuleState) -> str:
+    """As it is kept in Redis."""
+    return _STATE.dump_json(state).decode()
+
+
+def decode(text: str) -> RuleState:
+    """Of what `encode` gave.
+
+    Raises:
+        StoreError: it is something else.
+    """
+    try:
+        return _STATE.validate_json(text)
+    except ValidationError as error:
+        raise StoreError(f"incident state in Redis: {text[:100]!r}: expected what livewarden writes") from error
+
+
+def advance(
+    state: StreamIncidents,
+    *,
+    occasion: Occasion,
+    hits: Sequence[Hit],
+    now_ms: int,
+    policy: Policy,
+    muted: Mapping[str, int] = NONE_MUTED,
+    earlier: Sequence[EarlierDecision] = (),
+) -> Advance:
+    """What follows from the hits found in one segment.
+
+    Args:
+        hits: of the segment's samples in any order, as `policy.evaluate` gave them; and, as `judge_in_order` gave them,
+            of rules that are judged in order.
+        now_ms: Redis's clock.
+        muted: by rule, how many hits are only to be counted.
+        earlier: decisions on the stream, for the events to tell.
+    """
+    rules: dict[str, RuleState] = {}
+    events: list[Event] = []
+    incidents: list[Incident] = []
+    ordered = sorted(hits, key=lambda hit: (hit.rule, 0 if hit.segment else hit.capture_ms))
+    for name, group in groupby(ordered, key=lambda hit: hit.rule):
+        before = after = state.rules.get(name, RuleState())
+        told: list[Event] = []
+        for segment, together in _steps(list(group)):
+            of = replace(occasion, segment_key=segment) if segment else occasion
+            after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy, earlier)
+            told += more
+        if after != before:
+            rules[name] = after
+            events += told
+            if after.incident is not None:
+                incidents.append(after.incident)
+    for name, count in muted.items():
+        before = rules.get(name, state.rules.get(name, RuleState()))
+        rules[name] = replace(before, muted_hits=before.muted_hits + count)
+    return Advance(rules=rules, incidents=tuple(incidents), events=tuple(events))
+
+
+def _steps(hits: list[Hit]) -> list[tuple[str, list[Hit]]]:
+    """The hits of a rule that are looked at together, with the segment they are of if it is not the one that ended.
+
+    Of a rule that is judged in order it is one after the other, for which segment's end brings them is chance: so what
+    is raised is the same whichever it was.
+    """
+    if any(hit.segment for hit in hits):
+        return [(hit.segment, [hit]) for hit in hits]
+    return [("", hits)]
+
+
+def _advance_rule(
+    state: RuleState,
+    hits: list[Hit],
+    rule: Rule,
+    occasion: Occasion,
+    now_ms: int,
+    policy: Policy,
+    earlier: Sequence[EarlierDecision],
+) -> tuple[RuleState, list[Event]]:
+    if rule.mode == "shadow":
+        return replace(state, shadow_hits=state.shadow_hits + len(hits)), []
+    decided = None if occasion.looks_back else state.decided
+
+    def tell(incident: Incident, cause: Hit, previous: Severity | None) -> Event:
+        return escalation(
+            occasion,
+            incident,
+            cause,
+            previous_severity=previous,
+            now_ms=now_ms,
+            condition=rule_condition(rule),
+            earlier=earlier,
+        )
+
+    both = [(hit, Finding.of(hit, rule.lists)) for hit in hits]
+    if decided is not None:
+        both = [
+            (hit, finding)
+            for hit, finding in both
+            if not decided.covers(occasion.live_ms(hit.capture_ms), finding.severity, finding.matches)
+        ]
+    if not both:
+        return state, []
+    found = [finding for _, finding in both]
+    if state.incident is None:
+        # All are asked before the oldest are forgotten: who looks back brings some that are older than what waits.
+        gathered = _by_instant([*state.waiting, *found])
+        # Worse than what was decided on: the rule has persisted already.
+        worse = decided is not None and any(
+            occasion.live_ms(each.captured_first_ms) < decided.quiet_until_ms for each in found
+        )
+        if not worse and rule.persistence.met_by(each.seen for each in gathered) is None:
+            return replace(state, waiting=_remembered(gathered, rule)), []
+        incident = Incident(
+            incident_id=incident_id(occasion, rule.name),
+            generation=occasion.generation,
+            rule=rule.name,
+            purpose=occasion.stream.purpose,
+            finding=concluded(gathered),
+            raised_ms=now_ms,
+            published_ms=now_ms,
+            cooldown_ms=round(rule.cooldown_seconds * 1000),
+            worse_published=True,
+        )
+        cause = _cause(hit for hit, _ in both)
+        events = [tell(incident, cause, None)]
+    else:
+        incident = replace(state.incident, finding=concluded([state.incident.finding, *found]))
+        previous = state.incident.finding.severity
+        before = Extent.of(state.incident.finding)
+        worse = bool(before.surpassed_by(incident.finding.severity, incident.finding.matches))
+        # What was published in the future was so before Redis's clock went back.
+        due = not 0 <= now_ms - incident.published_ms < policy.update_seconds * 1000
+        events = []
+        # Whatever makes it worse is published at once: who decides has been shown all of it, or is refused.
+        if due or worse or not incident.worse_published:
+            incident = replace(incident, published_ms=now_ms, worse_published=True)
+            causes = [hit for hit, each in both if before.surpassed_by(each.severity, each.matches)]
+            cause = _cause(causes or [hit for hit, _ in both])
+            events = [tell(incident, cause, previous)]
+    incident, requests = _request_interrupt(incident, rule, occasion, now_ms)
+    return replace(state, waiting=(), incident=incident), requests + events
+
+
+def _cause(hits: Iterable[Hit]) -> Hit:
+    """The most urgent, then the earliest, stands for the segment."""
+    return min(hits, key=lambda hit: (hit.severity.rank, hit.capture_ms))
+
+
+def _by_instant(findings: Iterable[Finding]) -> list[Finding]:
+    """One a capture instant, in that order."""
+    ordered = sorted(findings, key=lambda finding: finding.captured_first_ms)
+    return [merge(same) for _, same in groupby(ordered, key=lambda finding: finding.captured_first_ms)]
+
+
+def _remembered(findings: Sequence[Finding], rule: Rule) -> tuple[Finding, ...]:
+    """Without those too old to count with any that may still come."""
+    newest = findings[-1].seen
+    return tuple(finding for finding in findings if rule.persistence.remembers(finding.seen, newest))
+
+
+def _request_interrupt(incident: Incident, rule: Rule, occasion: Occasion, now_ms: int) -> tuple[Incident, list[Event]]:
+    """Once an incident, if the rule says so and two frames matched one of its lists; never for a canary, nor looking
+    back."""
+    enough = len(incident.finding.interrupt_frames_ms) >= MIN_INTERRUPT_FRAMES
+    barred = incident.purpose == "canary" or occasion.looks_back
+    if rule.action != "interrupt" or incident.interrupt_requested or not enough or barred:
+        return incident, []
+    event = interrupt_request(occasion, incident, rule.lists, now_ms)
+    return replace(incident, interrupt_requested=True), [event]
+
+
+def close(state: RuleState, *, now_ms: int) -> RuleState:
+    """The rule's open incident has been decided."""
+    incident = state.incident
+    assert incident is not None
+    extent, earlier = Extent.of(incident.finding), tuple[str, ...]()
+    before = state.decided
+    if before is not None and incident.raised_ms < before.quiet_until_ms and not before.ended:
+        # Two matches that take turns would call a person for ever.
+        extent, earlier = extent.joined(before.extent), before.incidents[:MAX_EARLIER]
+    recent = before.recent or tuple(filter(None, before.incidents)) if before is not None else ()
+    decided = Decided(
+        quiet_until_ms=now_ms + incident.cooldown_ms,
+        severity=extent.severity,
+        incident_id=incident.incident_id,
+        nearest=extent.nearest,
+        earlier=earlier,
+        recent=(incident.incident_id, *recent)[:MAX_RECENT],
+    )
+    return replace(state, incident=None, decided=decided)
+
+
+def end_silence(state: RuleState, incident_id: str, *, now_ms: int) -> RuleState:
+    """The decision on an incident was wrong: nothing rests on it any more from now on.
+
+    What was captured before (<) now stays the decided incident's; what is captured from now on is news, also where an
+    incident that was raised within the silence is decided later. Unchanged: the silence is that of another decision.
+    """
+    decided = state.decided
+    if decided is None or incident_id not in decided.incidents:
+        return state
+    return replace(state, decided=replace(decided, quiet_until_ms=min(decided.quiet_until_ms, now_ms), ended=True))

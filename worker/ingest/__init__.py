@@ -1,0 +1,1 @@
+"""From registered streams to pending segments: registry, HTTP, playlists, polls, coverage."""

@@ -1,0 +1,116 @@
+"""Totals of each day (UTC by Redis's clock), kept for 400 days: what a transparency report needs when streams, ledgers
+and incidents are long gone.
+
+A hash a day, which scripts add to (`add_today` in worker/store/lua/common.lua), of `<purpose> <what>` to numbers:
+
+    live streams                         streams of which something was listed that day, each once
+    live ms moderated                    milliseconds added to ledgers, as `worker.ingest.coverage.ledger` names them
+    live raised RULE SEVERITY            incidents raised, by the severity that they had then
+    live raised-list LIST SEVERITY       likewise, once for each list that they matched
+    live decided RULE SEVERITY OUTCOME   decisions, as they were first made; `decided-list` likewise
+    live revised RULE SEVERITY FROM TO   decisions that were changed; `revised-list` likewise
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Self
+
+from redis import Redis
+from redis.client import NEVER_DECODE
+
+from worker.ingest.coverage.ledger import KINDS
+from worker.store import redis_keys
+from worker.store.redis_client import now_ms, store_errors
+
+KEPT_DAYS = redis_keys.DAY_TOTALS.seconds // redis_keys.DAY
+
+_EPOCH = date(1970, 1, 1)
+_COUNT = re.compile(r"-?[0-9]{1,19}")
+COUNTED: Mapping[str, tuple[str, ...]] = {
+    "raised": ("rule", "severity"),
+    "raised-list": ("list", "severity"),
+    "decided": ("rule", "severity", "outcome"),
+    "decided-list": ("list", "severity", "outcome"),
+    "revised": ("rule", "severity", "previous_outcome", "outcome"),
+    "revised-list": ("list", "severity", "previous_outcome", "outcome"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayTotals:
+    """What was counted on one day of the streams of one purpose."""
+
+    day: date
+    purpose: str
+    streams: int
+    seconds: Mapping[str, float]
+    """`elapsed`, `moderated`, `unhashable`, and `<kind>: <reason>`."""
+    counts: Mapping[str, tuple[Mapping[str, str | int], ...]]
+    """By `raised`, `decided`, `revised`, and each of these with `-list`: what was counted, and `count`."""
+
+    @classmethod
+    def of(cls, day: date, purpose: str, fields: Mapping[str, int]) -> Self:
+        """Of the day's fields that begin with this purpose, which is left out. What is none of ours is passed over."""
+        seconds = {name.removeprefix("ms "): ms / 1000 for name, ms in fields.items() if name.startswith("ms ")}
+        counts: dict[str, list[Mapping[str, str | int]]] = {what: [] for what in COUNTED}
+        for name, count in sorted(fields.items()):
+            what, *parts = name.split(" ")
+            if what in COUNTED and len(parts) == len(COUNTED[what]):
+                counts[what].append(dict(zip(COUNTED[what], parts, strict=True)) | {"count": count})
+        return cls(
+            day=day,
+            purpose=purpose,
+            streams=fields.get("streams", 0),
+            seconds=dict(sorted(seconds.items())),
+            counts={what: tuple(found) for what, found in counts.items()},
+        )
+
+    def kind_seconds(self, kind: str) -> float:
+        """All of `skipped`, `failed` or `missed`."""
+        return sum(value for name, value in self.seconds.items() if name.startswith(f"{kind}: "))
+
+    def to_data(self) -> dict[str, Any]:
+        """As `livewarden statistics --json` prints it."""
+        return {
+            "date": self.day.isoformat(),
+            "purpose": self.purpose,
+            "streams": self.streams,
+            "elapsed_seconds": self.seconds.get("elapsed", 0.0),
+            "moderated_seconds": self.seconds.get("moderated", 0.0),
+            **{f"{kind}_seconds": self.kind_seconds(kind) for kind in KINDS},
+            "reasons": {name: value for name, value in self.seconds.items() if name.startswith(KINDS)},
+            **{what.replace("-", "_"): list(found) for what, found in self.counts.items()},
+        }
+
+
+def totals(redis: Redis, *, days: int) -> Iterator[DayTotals]:
+    """The last `days` days with today, the newest first, of each purpose that has any.
+
+    Raises:
+        StoreError: Redis failed.
+    """
+    with store_errors():
+        today = datetime.fromtimestamp(now_ms(redis) / 1000, UTC).date()
+        for ago in range(days):
+            day = today - timedelta(days=ago)
+            key = redis_keys.DAY_TOTALS.of(str((day - _EPOCH).days))
+            record = redis.execute_command("HGETALL", key, **{NEVER_DECODE: True})  # type: ignore[no-untyped-call]
+            for purpose in ("live", "drill", "canary"):
+                fields = _fields(record, f"{purpose} ")
+                if fields:
+                    yield DayTotals.of(day, purpose, fields)
+
+
+def _fields(record: Mapping[bytes, bytes], prefix: str) -> Counter[str]:
+    """What is no text, or no number that Redis counts with, is none of ours: moderators may write to this hash."""
+    named = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in record.items()}
+    return Counter(
+        {
+            name.removeprefix(prefix): int(value)
+            for name, value in named.items()
+            if name.startswith(prefix) and _COUNT.fullmatch(value)
+        }
+    )

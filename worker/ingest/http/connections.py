@@ -1,0 +1,68 @@
+"""Connections to origins: only to addresses that were judged, and reused only if clean."""
+
+import socket
+from ipaddress import IPv6Address
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+from worker.errors import FetchError
+from worker.ingest.http.names import Address, Names
+from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.urls import Target
+
+
+def _family_of(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves once, and gives only addresses that may be connected to."""
+
+    def __init__(self, origins: AllowedOrigins, names: Names) -> None:
+        self._origins = origins
+        self._names = names
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        addresses = await self._names.addresses(host, port)
+        target = Target(host=host.lower().removesuffix("."), port=port)
+        permitted = [address for address in addresses if self._origins.permits(target, address)]
+        if not permitted:
+            # Not an OSError, which aiohttp would take for a name server's failure.
+            raise FetchError(self._origins.refusal(target, addresses), "refused_origin")
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=_family_of(address),
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in permitted
+            if family in {socket.AF_UNSPEC, _family_of(address)}
+        ]
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
+class CleanConnector(aiohttp.TCPConnector):
+    """Reuses a connection only if nothing has come on it that was not asked for.
+
+    aiohttp looks at that when it gives a connection back, which is too early where bytes follow the declared length in
+    the same read: the body's end gives the connection back before the rest is parsed. The rest would be taken for the
+    answer to the next request, which may be another stream's.
+    """
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        while (connection := await super()._get(key, traces)) is not None:
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        return None

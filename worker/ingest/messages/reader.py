@@ -1,0 +1,179 @@
+"""Reads `intake`: a thread of each worker's main process, of which one at a time has messages.
+
+It runs beside the pool and not in it, so that no segment waits for a message. What it may cost is bounded: batches by
+messages and bytes, and after each one all readers rest.
+"""
+
+import logging
+import random
+import threading
+import time
+from typing import Final
+
+from redis import Redis
+from redis.exceptions import DataError, RedisError, ResponseError
+
+from config.settings import Settings
+from worker.errors import IntakeError, StoreError
+from worker.ingest.messages.batches import Batch, claim, done, give_back, length_if_too_long
+from worker.ingest.messages.calls import Receiver, make
+from worker.ingest.messages.envelope import MAX_MESSAGE_BYTES, Call, UnmadeCallError, parse
+from worker.ingest.messages.refusals import Refused, publish, refuse, refused_watch
+from worker.logs.exception_place import place_of
+from worker.logs.fields import fields
+from worker.logs.line_limit import LineLimit
+from worker.logs.trouble import Troubles
+
+_log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
+
+LOOK_SECONDS: Final = (0.2, 0.4)
+"""Between two looks at an empty queue, drawn, so that workers do not look all at once: a platform's stream is watched
+within a second."""
+
+REST_BY_CPU: Final = 3.0
+REST_BY_TIME: Final = 0.5
+"""Times the CPU and the time that a batch took, whichever is longer, for which all readers rest: under any flood they
+take a quarter of one core, of all, and leave Redis's disk to others for a third of the time."""
+
+A_LITTLE_SECONDS: Final = 0.005
+"""Over the rest, so that it is over by then."""
+
+RENEW_SECONDS: Final = 1.0
+"""Between two messages, after which the lease is renewed."""
+
+MAX_TRIES: Final = 3
+"""Of a message during which its readers died; then it is refused unread."""
+
+TROUBLE_SECONDS: Final = 1.0
+"""Pause while Redis is away."""
+
+LOGGED_PER_MINUTE: Final = 20
+"""Lines about refused messages, of one worker."""
+
+
+def keep_reading(redis: Redis, settings: Settings, stopping: threading.Event) -> None:
+    """Reads until `stopping` is set; what it has by then goes to another reader."""
+    reader, pause = Reader(redis, settings, stopping), 0.0
+    while not stopping.wait(pause):
+        try:
+            pause = reader.look()
+            _trouble.over("intake", "intake is read again")
+        except (RedisError, StoreError, OSError) as error:
+            _trouble.met("intake", "intake is not read: %s", error)
+            pause = TROUBLE_SECONDS
+        except Exception:
+            # A thread that ended would leave platforms' messages where they are, for ever.
+            _trouble.met("intake", "intake is not read", level=logging.ERROR, exc_info=True)
+            pause = TROUBLE_SECONDS
+
+
+class Reader:
+    """Reads batch by batch."""
+
+    def __init__(self, redis: Redis, settings: Settings, stopping: threading.Event) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._stopping = stopping
+        self._lines = LineLimit(LOGGED_PER_MINUTE)
+
+    def look(self) -> float:
+        """Applies the next batch if there is one for this reader; gives for how many seconds it is to pause.
+
+        Raises:
+            RedisError, StoreError: Redis failed; what is left of the batch will be taken up again.
+        """
+        look = claim(self._redis)
+        pause = random.uniform(*LOOK_SECONDS)  # noqa: S311 - jitter, no secret
+        if look.batch is not None:
+            pause = self._apply(look.batch)
+        if look.unpublished:
+            publish(self._redis, deployment=self._settings.deployment)
+        return pause
+
+    def _apply(self, batch: Batch) -> float:
+        """Applies the batch message by message, until it is done, another has it, or this process ends."""
+        began = renewed = time.monotonic()
+        cpu_began = time.thread_time()
+        refused: dict[str, Refused] = {}
+        place = batch.first
+        try:
+            for place, message in enumerate(batch.messages, batch.first):
+                if self._stopping.is_set():
+                    self._give_back(batch, place, refused)
+                    return 0.0
+                # A batch that had another reader may have ended it: then each message is done as soon as it is applied.
+                careful = batch.claims > 1 or time.monotonic() - renewed > RENEW_SECONDS
+                if careful and place > batch.first:
+                    self._refuse(refused)
+                    if not done(self._redis, batch, place):
+                        return 0.0
+                    renewed = time.monotonic()
+                self._read(batch, place, message, refused)
+        except (RedisError, StoreError, OSError):
+            self._give_back(batch, place, refused)
+            raise
+        self._refuse(refused)
+        rest = max(REST_BY_CPU * (time.thread_time() - cpu_began), REST_BY_TIME * (time.monotonic() - began))
+        done(self._redis, batch, batch.first + len(batch.messages), rest_seconds=rest)
+        return rest + A_LITTLE_SECONDS
+
+    def _give_back(self, batch: Batch, place: int, refused: dict[str, Refused]) -> None:
+        self._refuse(refused)
+        give_back(self._redis, batch, place)
+
+    def _read(self, batch: Batch, place: int, message: bytes, refused: dict[str, Refused]) -> None:
+        """Applies one message, or puts it into `refused`, by its token.
+
+        Raises:
+            RedisError, StoreError, OSError: Redis is in trouble; it may have been applied.
+        """
+        token = batch.call_token(place)
+        size_bytes = len(message)
+        call: Call | None = None
+        try:
+            if place == batch.first and batch.tries > MAX_TRIES:
+                raise IntakeError(f"{MAX_TRIES} readers ended while they read it", "internal")
+            too_long = length_if_too_long(message)
+            if too_long is not None:
+                size_bytes, message = too_long
+                raise IntakeError(f"{size_bytes} bytes: expected at most {MAX_MESSAGE_BYTES}", "too_large")
+            call = parse(message, now_ms=batch.taken_ms)
+            make(call, Receiver(redis=self._redis, settings=self._settings, token=token))
+        except UnmadeCallError as error:
+            refused[token] = self._refused(batch, token, message, error, size_bytes, error.call)
+        except IntakeError as error:
+            refused[token] = self._refused(batch, token, message, error, size_bytes, call)
+        except Exception as error:
+            if isinstance(error, OSError | StoreError) or _redis_is_in_trouble(error):
+                raise
+            # Where, and of what kind: its text may quote what nobody else may read.
+            internal = IntakeError(f"{type(error).__name__} at {place_of(error)}", "internal")
+            refused[token] = self._refused(batch, token, message, internal, size_bytes, call)
+
+    def _refused(
+        self, batch: Batch, token: str, message: bytes, error: IntakeError, size_bytes: int, call: Call | None
+    ) -> Refused:
+        event = refused_watch(call, error, token=token, deployment=self._settings.deployment, now_ms=batch.taken_ms)
+        return Refused.of(message, error, call=call, size_bytes=size_bytes, at_ms=batch.taken_ms, event=event)
+
+    def _refuse(self, refused: dict[str, Refused]) -> None:
+        """Counts and keeps them, and empties `refused`."""
+        for one in refuse(self._redis, refused):
+            left_out = self._lines.next(time.monotonic())
+            if left_out is not None:
+                name = one.shown.get("task", "").removeprefix("livewarden.") or "a message"
+                stream = f" of {one.shown['stream_id']}" if "stream_id" in one.shown else ""
+                before = f" (and {left_out} more were refused before)" if left_out else ""
+                more = fields(task=name, stream_id=one.shown.get("stream_id"), reason=one.reason)
+                _log.warning("%s%s refused: %s%s", name, stream, one.problem, before, extra=more)
+        refused.clear()
+
+
+def _redis_is_in_trouble(error: Exception) -> bool:
+    """Others are about what Redis was asked to do, so about the message."""
+    if not isinstance(error, ResponseError):
+        return isinstance(error, RedisError) and not isinstance(error, DataError)
+    # Such as OOM, MISCONF, READONLY, NOPERM, BUSY; the client takes ERR off, and some of these to a class of their own.
+    code = str(error).partition(" ")[0]
+    return type(error) is not ResponseError or (code.isupper() and code != "WRONGTYPE")

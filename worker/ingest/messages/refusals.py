@@ -1,0 +1,221 @@
+"""Messages that are refused: counted, kept for people, published and logged, each of it bounded, and none of it with
+what may be a password, a token or somebody's notes."""
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis import Redis
+
+from worker.errors import IntakeError, RegistryError
+from worker.events.cloudevent import derived_id
+from worker.events.operations import OPERATIONS, operations_event
+from worker.ingest.messages.envelope import WATCH, Call
+from worker.ingest.messages.keys import COUNTS, NEWEST, REFUSED, UNPUBLISHED, published_key
+from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS, refused_event
+from worker.ingest.registry.registration import check_stream_id
+from worker.logs.printable import printable
+from worker.store.redis_client import ONCE_SECONDS, now_ms, once_key, run_script
+
+REFUSED_EVENT: Final = "livewarden.operations.intake_refused.v1"
+
+KEPT: Final = 1_000
+"""Refused messages of which there is a record."""
+
+PUBLISHED_SECONDS: Final = 60
+"""Between two events of one reason, at least: whoever floods the queue does not flood operators."""
+
+_MAX_SHOWN: Final = 200
+"""Characters of a text that a message says of itself."""
+_MAX_PROBLEM: Final = 300
+
+_HEAD_CHARACTERS: Final = 64
+"""Shown of a message that is no JSON."""
+
+_SHOWN_HEADERS: Final = ("task", "id", "origin", "lang", "eta", "expires", "compression")
+"""`argsrepr` and `kwargsrepr` are not among them: the whole call is in there."""
+_SHOWN_OUTER: Final = ("content-type", "content-encoding")
+
+_SECRET: Final = re.compile(r"(?<=//)[^/\s\"']*@|(?<=[?#])[^\s\"']+")
+_BODY: Final = re.compile(r"[A-Za-z0-9+/=_-]{16,}")
+"""Where a password or a signature may be in a text, and what a whole call may be hidden in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """What is kept of a message that was refused."""
+
+    at_ms: int
+    """When it was taken out of the queue."""
+    reason: str
+    """As in `worker.errors.IntakeError`."""
+    problem: str
+    size_bytes: int
+    shown: Mapping[str, str]
+    """What it says of itself, or its `head` where it is no JSON object."""
+    event: str = ""
+    """For its platform: the stream that is not watched now; empty: it is about none."""
+
+    def to_json(self) -> str:
+        """At most some 2 kB."""
+        return json.dumps(
+            {
+                "at_ms": self.at_ms,
+                "reason": self.reason,
+                "problem": self.problem,
+                "size_bytes": self.size_bytes,
+                "shown": dict(self.shown),
+            }
+        )
+
+    @classmethod
+    def of(
+        cls, message: bytes, error: IntakeError, *, call: Call | None, size_bytes: int, at_ms: int, event: str = ""
+    ) -> "Refused":
+        """What may be kept of a message that was refused by `error`; `call` is None where it is none."""
+        stream_id = _stream_id(call)
+        return cls(
+            at_ms=at_ms,
+            reason=error.reason,
+            problem=_shown_text(error.text, limit=_MAX_PROBLEM),
+            size_bytes=size_bytes,
+            shown=_shown(message) | ({} if stream_id is None else {"stream_id": stream_id}),
+            event=event,
+        )
+
+
+def _shown(message: bytes) -> dict[str, str]:
+    outer = None
+    with suppress(ValueError, RecursionError):
+        outer = json.loads(message)
+    if not isinstance(outer, dict):
+        text = _BODY.sub("…", message.decode(errors="replace"))
+        return {"head": _shown_text(text, limit=_HEAD_CHARACTERS)}
+    headers = outer.get("headers")
+    told = {name: outer.get(name) for name in _SHOWN_OUTER}
+    told |= {name: headers.get(name) for name in _SHOWN_HEADERS} if isinstance(headers, dict) else {}
+    return {name: _shown_text(text, limit=_MAX_SHOWN) for name, text in told.items() if isinstance(text, str)}
+
+
+def _shown_text(text: str, *, limit: int) -> str:
+    return printable(_SECRET.sub("…", text))[:limit]
+
+
+def refused_watch(call: Call | None, error: IntakeError, *, token: str, deployment: str, now_ms: int) -> str:
+    """The event for the platform whose `watch_stream` was refused; empty if it was no such call.
+
+    Raises:
+        SchemaError: it does not fit its schema.
+    """
+    if call is None or call.task != WATCH:
+        return ""
+    given = _given_id(call)
+    return refused_event(
+        _stream_id(call),
+        given=_shown_text(given if isinstance(given, str) else type(given).__name__, limit=_MAX_SHOWN),
+        reason=error.reason,
+        problem=_shown_text(error.text, limit=_MAX_PROBLEM),
+        token=token,
+        deployment=deployment,
+        now_ms=now_ms,
+    )
+
+
+def _given_id(call: Call) -> object:
+    return call.args[0] if call.args else call.kwargs.get("stream_id", "")
+
+
+def _stream_id(call: Call | None) -> str | None:
+    """Of the stream that a call is about; None where what was given can be no stream's."""
+    try:
+        return None if call is None else check_stream_id(_given_id(call))
+    except RegistryError:
+        return None
+
+
+def refuse(redis: Redis, refused: Mapping[str, Refused]) -> list[Refused]:
+    """Counts and keeps messages that are refused; gives those that were not counted before.
+
+    Args:
+        refused: by the token that names each message.
+
+    Raises:
+        RedisError: Redis failed; they may have been counted.
+    """
+    if not refused:
+        return []
+    # One call, and so one write to disk, however many come at once.
+    new = run_script(
+        redis,
+        "intake_refuse",
+        keys=[COUNTS, REFUSED, UNPUBLISHED, NEWEST, STREAM_EVENTS, *map(once_key, refused)],
+        args=[
+            ONCE_SECONDS,
+            KEPT,
+            MAX_EVENTS,
+            *(part for one in refused.values() for part in (one.reason, one.to_json(), one.event)),
+        ],
+    )
+    return [one for one, counted in zip(refused.values(), new, strict=True) if counted]
+
+
+def publish(redis: Redis, *, deployment: str) -> int:
+    """Publishes what was refused and is not published yet, each reason once in PUBLISHED_SECONDS; gives how many
+    events that were.
+
+    Raises:
+        RedisError: Redis failed; what was not published is published at the next call.
+    """
+    published = 0
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.hgetall(UNPUBLISHED)
+        pipe.hgetall(COUNTS)
+        pipe.hgetall(NEWEST)
+        waiting, counts, newest = pipe.execute()
+    for reason, count in sorted(waiting.items()):
+        if redis.exists(published_key(reason)):
+            continue
+        event = _event(reason, int(count), int(counts[f"refused:{reason}"]), newest[reason], deployment, now_ms(redis))
+        keys = [published_key(reason), UNPUBLISHED, OPERATIONS]
+        args = [PUBLISHED_SECONDS, reason, count, event]
+        published += int(run_script(redis, "intake_publish", keys=keys, args=args))
+    return published
+
+
+def _event(reason: str, count: int, total: int, newest: str, deployment: str, now: int) -> str:
+    record = json.loads(newest)
+    data = {
+        "reason": reason,
+        "count": count,
+        "total": total,
+        "newest": {
+            "problem": record.get("problem", ""),
+            "task": record.get("shown", {}).get("task", ""),
+            "origin": record.get("shown", {}).get("origin", ""),
+        },
+    }
+    event_id = derived_id(REFUSED_EVENT, deployment, reason, total, now)
+    return operations_event(REFUSED_EVENT, event_id, subject="intake", data=data, deployment=deployment, now_ms=now)
+
+
+def refused_messages(redis: Redis, limit: int = KEPT) -> list[dict[str, Any]]:
+    """The records of the newest refused messages, the newest first.
+
+    Raises:
+        RedisError: Redis failed.
+    """
+    return [dict(json.loads(text)) for text in redis.lrange(REFUSED, 0, limit - 1)]
+
+
+def refused_counts(redis: Redis) -> dict[str, int]:
+    """How many messages were refused, ever, by reason.
+
+    Raises:
+        RedisError: Redis failed.
+    """
+    prefix = "refused:"
+    counts = {str(name): int(count) for name, count in redis.hgetall(COUNTS).items()}
+    return {name.removeprefix(prefix): counts[name] for name in sorted(counts) if name.startswith(prefix)}

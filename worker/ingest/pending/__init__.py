@@ -1,0 +1,1 @@
+"""Segments that are pending, and which of them is next."""

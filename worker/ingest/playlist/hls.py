@@ -1,0 +1,182 @@
+"""What a playlist says, as values (RFC 8216): media and master playlists, segments, renditions, and what they are told
+apart by."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from worker.errors import PlaylistError
+from worker.ingest.http.resource import ByteRange
+from worker.ingest.http.urls import path_of, without_query
+
+_VIDEO_CODECS = ("avc", "hvc", "hev", "dvh", "dva", "av01", "vp8", "vp08", "vp9", "vp09", "mp4v", "mp2v")
+"""How the names of video codecs start in CODECS (RFC 6381)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitSection:
+    """What a decoder needs before the segment (EXT-X-MAP)."""
+
+    uri: str
+    """As `Segment.uri`."""
+    byte_range: ByteRange | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """One entry of a media playlist."""
+
+    sequence: int
+    """Media sequence number, >= 0."""
+    uri: str
+    """Absolute http or https URL; or an absolute path, if the playlist is a file of this machine."""
+    duration_ms: int
+    """EXTINF in whole milliseconds, >= 0, so that sums of them are exact."""
+    byte_range: ByteRange | None = None
+    init: InitSection | None = None
+    discontinuity: bool = False
+    """An attribute, not part of the segment's identity: servers write it without its sequence number."""
+    program_date_time: datetime | None = None
+    """Wall clock of the first picture as the origin has it; it may be wrong or missing."""
+    encryption: str | None = None
+    """EXT-X-KEY's METHOD, such as AES-128 or SAMPLE-AES; None: in the clear."""
+    gap: bool = False
+    """The origin says that it does not have this segment (EXT-X-GAP)."""
+    long_extinf: bool = False
+    """EXTINF was above what the playlist promises, and is counted as that (`worker.ingest.playlist.capture`)."""
+
+    @property
+    def duration_seconds(self) -> float:
+        return self.duration_ms / 1000
+
+    @property
+    def name(self) -> str:
+        """32 hexadecimal digits that name the bytes meant: path and byte range, without host and query.
+
+        Content networks change hosts, and signed URLs change their query, from one poll to the next.
+        """
+        part = "" if self.byte_range is None else f"\n{self.byte_range.offset}+{self.byte_range.length}"
+        return hashlib.sha256(f"{path_of(self.uri)}{part}".encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaPlaylist:
+    """A list of segments."""
+
+    url: str
+    """Where it was read from; for a file, its folder."""
+    target_duration_seconds: float
+    """Upper bound of the segments' durations, as promised; > 0."""
+    segments: tuple[Segment, ...]
+    """Those that were parsed, without a gap between them."""
+    ended: bool
+    """EXT-X-ENDLIST: nothing will be added."""
+    earlier: int = 0
+    """Segments listed before `segments`, which were counted and not parsed."""
+    later: int = 0
+    """Segments listed after `segments`, likewise; of a recording."""
+
+    @property
+    def listed(self) -> int:
+        """Number of all that is listed."""
+        return self.earlier + len(self.segments) + self.later
+
+    @property
+    def first_sequence(self) -> int:
+        """Media sequence number of the first that is listed; there is one."""
+        return self.segments[0].sequence - self.earlier
+
+    @property
+    def last_sequence(self) -> int:
+        """Media sequence number of the last that is listed; there is one."""
+        return self.segments[-1].sequence + self.later
+
+    @property
+    def parsed_ms(self) -> int:
+        """Durations of `segments`."""
+        return sum(segment.duration_ms for segment in self.segments)
+
+    def mean_times(self, count: int) -> int:
+        """The mean duration of `segments` times `count`, in milliseconds rounded down."""
+        return self.parsed_ms * count // len(self.segments) if self.segments else 0
+
+    @property
+    def window_ms(self) -> int:
+        """Durations of all that is listed, at the mean where it was not parsed."""
+        return self.parsed_ms + self.mean_times(self.earlier + self.later)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendition:
+    """A media playlist that a master playlist offers."""
+
+    uri: str
+    bandwidth: int
+    """Peak bits per second; 0 where not told."""
+    width_pixels: int | None = None
+    height_pixels: int | None = None
+    codecs: str = ""
+    namesake: int = 1
+    """Its place among those that would have the same name, from 1."""
+
+    @property
+    def name(self) -> str:
+        """Names it in segment keys, and among the renditions of its master playlist."""
+        size = f"{self.bandwidth}bps" if self.height_pixels is None else f"{self.width_pixels}x{self.height_pixels}"
+        return size if self.namesake == 1 else f"{size}~{self.namesake}"
+
+    @property
+    def audio_only(self) -> bool:
+        """Its CODECS are told, and none of them is video."""
+        codecs = [codec.strip().lower() for codec in self.codecs.split(",") if codec.strip()]
+        return self.height_pixels is None and bool(codecs) and not any(c.startswith(_VIDEO_CODECS) for c in codecs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MasterPlaylist:
+    """A list of renditions, those of keyframes only (EXT-X-I-FRAME-STREAM-INF) left out."""
+
+    url: str
+    renditions: tuple[Rendition, ...]
+
+
+def choose_rendition(
+    master: MasterPlaylist, height_pixels: int, *, tried: Mapping[str, int] = MappingProxyType({})
+) -> Rendition:
+    """The smallest rendition at or above `height_pixels`; else the highest; else, without any RESOLUTION, the one of
+    the lowest bandwidth. Of equal ones the cheapest.
+
+    Args:
+        tried: name to the time at which the rendition proved to be of no use. Others go before them; where all were
+            tried, it is the turn of the one tried first.
+
+    Raises:
+        PlaylistError: all of them are audio only.
+    """
+    candidates = [rendition for rendition in master.renditions if not rendition.audio_only]
+    if not candidates:
+        raise PlaylistError(f"{without_query(master.url)}: expected a rendition with video, got audio only")
+    return min(candidates, key=lambda one: (tried.get(one.name, -1), *_cost(one, height_pixels)))
+
+
+def _cost(rendition: Rendition, height_pixels: int) -> tuple[int, int, int]:
+    """Renditions sort by it, the preferred first."""
+    height = rendition.height_pixels
+    if height is None:
+        return 2, 0, rendition.bandwidth
+    return (0, height, rendition.bandwidth) if height >= height_pixels else (1, -height, rendition.bandwidth)
+
+
+def segment_key(*, generation: int, epoch: int, rendition: str, segment: Segment) -> str:
+    """Identity of a segment within its stream; the same key is never moderated twice.
+
+    `generation` counts the times that the stream was watched anew, `epoch` the times that its origin started over.
+    """
+    return f"{generation}.{epoch}.{rendition}.{segment.sequence}.{segment.name}"
+
+
+def rendition_of(key: str) -> str:
+    """The name of the rendition in what `segment_key` gave."""
+    return key.split(".", 2)[2].rsplit(".", 2)[0]

@@ -1,0 +1,282 @@
+"""The text of a playlist, which is hostile, into values; m3u8 splits the tags, and sees only those that are used."""
+
+import json
+import math
+import re
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import m3u8
+
+from worker.errors import FetchError, PlaylistError
+from worker.ingest.http.resource import ByteRange
+from worker.ingest.http.urls import join, split, without_query
+from worker.ingest.playlist.excerpt import Excerpt, excerpt
+from worker.ingest.playlist.hls import InitSection, MasterPlaylist, MediaPlaylist, Rendition, Segment
+
+MAX_PLAYLIST_BYTES = 2 * 2**20
+"""20,000 segments of 100 bytes each; a live playlist has some 2 KB."""
+
+_MAX_SEGMENT_SECONDS = 3600.0
+"""Far above any target duration in use (2 to 10 s); keeps sums and dates in range."""
+
+_MAX_SEQUENCE = 2**53 - 1
+"""The largest integer that JSON and Lua keep exactly."""
+
+_MAX_URI_CHARACTERS = 4096
+"""A signed URL has up to 2,000."""
+
+_MAX_STORED_CHARACTERS = 2 * _MAX_URI_CHARACTERS
+"""Of an absolute URI as records have it, where one character beyond ASCII is up to twelve: a stream with 64 pending
+segments and their initialisation sections keeps 1 MB in Redis, where it could have kept 10."""
+
+_MAX_BANDWIDTH = 10**12
+"""Bits per second; what is told beyond is a mistake. It is part of segment keys."""
+
+_NOT_FOR_M3U8 = frozenset({"#EXTM3U", "#EXT-X-TARGETDURATION", "#EXT-X-KEY", "#EXT-X-SKIP", "#EXT-X-I-FRAMES-ONLY"})
+"""Tags that are read here. m3u8 compares each key with all before it, which takes seconds for some thousands."""
+
+_QUOTED = re.compile(r'"[^"]*"')
+
+_M3U8_ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What m3u8 6.0 raises, bare, on text that it did not expect."""
+
+Base = str | Path
+
+
+def parse_playlist(
+    content: bytes | str, base: Base, *, most: int | None = None, from_sequence: int | None = None
+) -> MediaPlaylist | MasterPlaylist:
+    """Parses a playlist whose URIs are relative to `base`: the URL it was read from, or the folder of a local file.
+
+    Args:
+        most: entries that are parsed, as `excerpt` chooses them; None: all.
+        from_sequence: where to begin in a recording.
+
+    Raises:
+        PlaylistError: what was expected, and on which line where that is known.
+    """
+    shown = without_query(base) if isinstance(base, str) else str(base)
+    part = excerpt(_checked_text(content, shown), shown=shown, most=most, from_sequence=from_sequence)
+    tags = _TagReader(shown, part)
+    try:
+        parsed: dict[str, Any] = m3u8.parse("\n".join(part.lines), custom_tags_parser=tags)
+    except _M3U8_ERRORS as error:
+        raise PlaylistError(f"{shown}: line {tags.line_number}: expected a well-formed tag ({error})") from error
+    _check_names(part, shown)
+    if parsed["is_variant"]:
+        return _master(parsed, base, shown)
+    if not tags.target_duration_seconds:
+        raise PlaylistError(f"{shown}: expected #EXT-X-TARGETDURATION, which every media playlist has")
+    return MediaPlaylist(
+        url=str(base),
+        target_duration_seconds=tags.target_duration_seconds,
+        segments=_segments(parsed, part, most, base, shown),
+        ended=parsed["is_endlist"],
+        earlier=part.earlier,
+        later=part.later,
+    )
+
+
+class _TagReader:
+    """Called by m3u8 with each tag before it parses it: checks numbers, and reads what m3u8 need not."""
+
+    def __init__(self, shown: str, part: Excerpt) -> None:
+        self.line_number = 0
+        self.target_duration_seconds = 0.0
+        self._shown = shown
+        self._numbers = part.numbers
+
+    def __call__(self, line: str, line_number: int, _data: dict[str, Any], state: dict[str, Any]) -> bool:
+        """Gives True if m3u8 shall pass over the line."""
+        self.line_number = self._numbers[line_number - 1]
+        name, _, value = line.partition(":")
+        match name:
+            case "#EXTINF":
+                self._seconds(name, value.partition(",")[0])
+            case "#EXT-X-TARGETDURATION":
+                self.target_duration_seconds = self._seconds(name, value)
+            case "#EXT-X-MEDIA-SEQUENCE":
+                if not (value.strip().isascii() and value.strip().isdigit() and int(value) <= _MAX_SEQUENCE):
+                    raise self._error(f"{name} from 0 to {_MAX_SEQUENCE}", value)
+            case "#EXT-X-PROGRAM-DATE-TIME":
+                return not _is_date(value)  # an extra: a wrong clock is no reason not to watch
+            case "#EXT-X-KEY":
+                state["current_key"] = {"method": self._method(value)}
+            case "#EXT-X-SKIP":
+                raise self._error("a whole playlist, not an update to an earlier one", line)
+            case "#EXT-X-I-FRAMES-ONLY":
+                raise self._error("a playlist of whole segments, not of keyframes", line)
+        return name in _NOT_FOR_M3U8
+
+    def _method(self, attributes: str) -> str:
+        for attribute in _QUOTED.sub('""', attributes).split(","):
+            name, equals, value = attribute.partition("=")
+            if name.strip().upper() == "METHOD" and equals:
+                return value.strip().strip("\"'") or "unknown"
+        raise self._error("a well-formed tag with METHOD", attributes)
+
+    def _seconds(self, name: str, value: str) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds <= _MAX_SEGMENT_SECONDS:
+            raise self._error(f"{name} from 0 to {_MAX_SEGMENT_SECONDS:g} seconds", value)
+        return seconds
+
+    def _error(self, expected: str, got: str) -> PlaylistError:
+        return PlaylistError(f"{self._shown}: line {self.line_number}: expected {expected}, got {got.strip()[:80]!r}")
+
+
+def _is_date(value: str) -> bool:
+    try:
+        # Far from both ends of what datetime holds, for m3u8 adds the durations that follow.
+        return 1970 <= datetime.fromisoformat(value.strip()).year < 3000
+    except ValueError:
+        return False
+
+
+def _checked_text(content: bytes | str, shown: str) -> str:
+    if len(content) > MAX_PLAYLIST_BYTES:
+        raise PlaylistError(f"{shown}: expected a playlist of at most {MAX_PLAYLIST_BYTES} bytes, got {len(content)}")
+    try:
+        text = content if isinstance(content, str) else content.decode()
+    except UnicodeDecodeError as error:
+        raise PlaylistError(f"{shown}: expected a playlist in UTF-8, got binary data at byte {error.start}") from error
+    text = text.removeprefix("\ufeff").strip()
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    if not text:
+        raise PlaylistError(f"{shown}: expected a playlist, got nothing")
+    if text.startswith("<"):
+        raise PlaylistError(f"{shown}: expected a playlist, got a web page or XML")
+    if not text.startswith("#EXTM3U"):
+        raise PlaylistError(f"{shown}: line 1: expected #EXTM3U, got {text.splitlines()[0][:80]!r}")
+    return text
+
+
+def _check_names(part: Excerpt, shown: str) -> None:
+    """Refuses URIs that no tag announced, which m3u8 drops without a word, and announced ones that do not come."""
+    announced_on = 0
+    for line_number, line in zip(part.numbers, part.lines, strict=True):
+        if line.startswith(("#EXTINF:", "#EXT-X-STREAM-INF:")):
+            if announced_on:
+                raise PlaylistError(f"{shown}: line {line_number}: expected the URI that line {announced_on} announced")
+            announced_on = line_number
+        elif not line.startswith("#"):
+            if not announced_on:
+                raise PlaylistError(
+                    f"{shown}: line {line_number}: expected #EXTINF before a URI, got {without_query(line)[:80]!r}"
+                )
+            announced_on = 0
+    if announced_on:
+        raise PlaylistError(f"{shown}: expected the URI that line {announced_on} announced, the playlist stops short")
+
+
+def _segments(parsed: dict[str, Any], part: Excerpt, most: int | None, base: Base, shown: str) -> tuple[Segment, ...]:
+    segments: list[Segment] = []
+    first = parsed["media_sequence"] + part.earlier
+    ended: tuple[str, int] | None = None
+    """Absolute URI and end of the byte range of the entry before."""
+    if part.ended_range is not None:
+        ended = (_resolved(part.ended_range.uri, base, f"{shown}: media sequence {first - 1}"), part.ended_range.end)
+    for sequence, entry in enumerate(parsed["segments"], first):
+        where = f"{shown}: media sequence {sequence}"
+        if "uri" not in entry:  # m3u8 makes a segment of tags at the end
+            raise PlaylistError(f"{where}: expected a URI after its tags, the playlist stops short")
+        uri = _resolved(entry["uri"], base, where)
+        method = entry.get("key", {}).get("method", "NONE").upper()[:40]
+        byte_range = _byte_range(entry.get("byterange"), ended, uri, where)
+        ended = None if byte_range is None else (uri, byte_range.end)
+        segments.append(
+            Segment(
+                sequence=sequence,
+                uri=uri,
+                duration_ms=round(entry["duration"] * 1000),
+                byte_range=byte_range,
+                init=_init(entry.get("init_section"), base, where),
+                discontinuity=bool(entry["discontinuity"]),
+                program_date_time=entry.get("current_program_date_time"),
+                encryption=None if method == "NONE" else method,
+                gap=bool(entry["gap_tag"]),
+            )
+        )
+    if (part.earlier or part.later) and len(segments) != most:
+        raise PlaylistError(f"{shown}: expected a URI after each #EXTINF")
+    return tuple(segments)
+
+
+def _init(section: dict[str, str] | None, base: Base, where: str) -> InitSection | None:
+    if section is None:
+        return None
+    if not section.get("uri"):
+        raise PlaylistError(f"{where}: expected EXT-X-MAP with a URI")
+    uri = _resolved(section["uri"], base, where)
+    return InitSection(uri=uri, byte_range=_byte_range(section.get("byterange"), None, uri, where, default_offset=0))
+
+
+def _byte_range(
+    text: str | None, ended: tuple[str, int] | None, uri: str, where: str, *, default_offset: int | None = None
+) -> ByteRange | None:
+    """Reads `length[@offset]`; without an offset it goes on where the range before, of the same resource, ended."""
+    if text is None:
+        return None
+    length, at, offset = text.strip().partition("@")
+    start = default_offset
+    if at:
+        start = int(offset) if offset.isascii() and offset.isdigit() and len(offset) < 16 else None
+    elif ended is not None and ended[0] == uri:
+        start = ended[1]
+    if start is None or not (length.isascii() and length.isdigit() and len(length) < 16 and int(length)):
+        raise PlaylistError(f"{where}: expected a byte range length@offset, got {text[:40]!r}")
+    return ByteRange(offset=start, length=int(length))
+
+
+def _master(parsed: dict[str, Any], base: Base, shown: str) -> MasterPlaylist:
+    if parsed["segments"]:
+        raise PlaylistError(f"{shown}: expected segments or renditions, got both")
+    renditions: list[Rendition] = []
+    names: Counter[str] = Counter()
+    for entry in parsed["playlists"]:
+        info = entry["stream_info"]
+        width, _, height = info.get("resolution", "").strip('"').lower().partition("x")
+        sized = (
+            width.isascii() and width.isdigit() and height.isascii() and height.isdigit() and len(width + height) < 12
+        )
+        rendition = Rendition(
+            uri=_resolved(entry["uri"], base, shown),
+            bandwidth=min(max(info.get("bandwidth", 0), 0), _MAX_BANDWIDTH),
+            width_pixels=int(width) if sized else None,
+            height_pixels=int(height) if sized else None,
+            codecs=info.get("codecs", ""),
+        )
+        names[rendition.name] += 1
+        renditions.append(replace(rendition, namesake=names[rendition.name]))
+    return MasterPlaylist(url=str(base), renditions=tuple(renditions))
+
+
+def _resolved(uri: str, base: Base, where: str) -> str:
+    """`uri` as absolute http or https URL, or as a path below the folder `base`."""
+    if len(uri) > _MAX_URI_CHARACTERS:
+        raise PlaylistError(f"{where}: expected a URI of at most {_MAX_URI_CHARACTERS} characters, got {len(uri)}")
+    shown_uri = without_query(uri)[:200]
+    try:
+        if isinstance(base, Path) and not split(uri).scheme:
+            path = (base / unquote(split(uri).path)).resolve()
+            if not path.is_relative_to(base.resolve()):
+                raise PlaylistError(f"{where}: expected a file below the playlist's folder, got {shown_uri!r}")
+            return str(path)
+        absolute = join(base, uri) if isinstance(base, str) else uri
+        parts = split(absolute)
+    except (FetchError, ValueError, OSError, RuntimeError) as error:  # a bad IPv6 host, a NUL, a loop of links
+        raise PlaylistError(f"{where}: expected a URI, got {shown_uri!r}") from error
+    if parts.scheme not in {"http", "https"} or not parts.authority:
+        raise PlaylistError(f"{where}: expected an http or https URI, got {shown_uri!r}")
+    if len(json.dumps(absolute)) > _MAX_STORED_CHARACTERS:  # a base that a redirect made long, or not ASCII
+        raise PlaylistError(f"{where}: expected a URI of at most {_MAX_URI_CHARACTERS} characters")
+    return absolute

@@ -1,0 +1,283 @@
+"""What a newly read playlist adds to a stream: new segments, elapsed and missed time, and when to look again. Pure.
+
+Elapsed time is counted here and nowhere else, in whole milliseconds: the duration of each segment when it is first
+listed, the mean duration for each media sequence number jumped over, and of an outage after which the sequence did not
+go on, the wall-clock time that the new playlist does not cover.
+
+Of a long playlist only a part is parsed (`worker.ingest.playlist.excerpt`), and of one stream only so much may be
+pending (`worker.ingest.playlist.poll_pace`). Numbers before all that is listed were jumped over: missed. Numbers that
+are listed and were not parsed are skipped, and so are new segments beyond what may be pending, the oldest first; both
+elapse like the rest. At the start of a watch what was not parsed has not elapsed, for the stream was not watched then.
+A recording waits instead: its cursor stands at the first segment that was not admitted, and its segments elapse as they
+are admitted.
+"""
+
+from dataclasses import replace
+
+from worker.ingest.playlist.capture import program_times, starts, within_clock, within_target
+from worker.ingest.playlist.cursor import Cursor, Seen, StreamState
+from worker.ingest.playlist.hls import MediaPlaylist, Segment
+from worker.ingest.playlist.missing import GONE, after_failure, after_reading, at_end, before_first, unshown, waits
+from worker.ingest.playlist.outcome import LONG_EXTINF, Advance, Missed, MissedReason, NewSegment, Reading
+from worker.ingest.playlist.poll_pace import ENDLIST, RESETS_AT_ONCE, again_ms, backoff_ms, delay_ms, pending_cap
+from worker.ingest.playlist.relating import key_of, lost_to_outage, note_outage, relate
+
+SEEN_SEGMENTS = 32
+"""Kept to tell an old playlist from another one: five times a usual window, two minutes of 4 s segments."""
+
+STALLED_AFTER_TARGET_DURATIONS = 3
+"""A playlist is renewed within 1.5 target durations (RFC 8216 section 6.2.1); doubled for a slow edge."""
+
+ENDED_AFTER_STALL_MS = 30 * 60_000
+"""A broadcaster who reconnects does so within minutes; longer pauses are enqueued anew by the platform."""
+
+LEAST_MEAN_MS = 100
+"""Mean duration of a playlist's segments up to (<=) which it is not believed: pictures of three frames each."""
+
+STALLED = "stalled"
+"""Reason of a stream that ended so."""
+
+ENDED_AFTER_FAILING_MS = 10 * 60_000
+"""Without one good poll. Restarts and deployments of an origin take less; many origins answer 404 for what is over."""
+
+
+def advance(
+    cursor: Cursor,
+    playlist: MediaPlaylist,
+    *,
+    now_ms: int,
+    pending: int = 0,
+    validators_changed: bool | None = None,
+) -> Advance:
+    """What `playlist`, read at `now_ms`, adds.
+
+    Args:
+        pending: segments of the stream that are admitted and not settled.
+        validators_changed: answers `doubts`; None: it could not be told.
+    """
+    playlist = within_target(playlist)
+    before = cursor
+    reading = relate(cursor, playlist, now_ms, validators_changed)
+    if playlist.segments and not playlist.ended and reading is not Reading.RESET:
+        # It is no recording any more: what was listed as one must not hold off the clock, or hide outages.
+        cursor = replace(cursor, listed_until=0)
+    cursor = note_outage(cursor, now_ms)
+    missed: list[Missed] = []
+    skipped_ms = 0
+    waits_its_turn = waits(cursor)
+    if reading in {Reading.FIRST, Reading.RESET}:
+        new = playlist.segments
+        missed += before_first(cursor, playlist, now_ms) if reading is Reading.FIRST else ()
+        capture_ms = now_ms - playlist.parsed_ms - playlist.mean_times(playlist.later)
+        if reading is Reading.RESET:
+            window_start_ms = capture_ms - playlist.mean_times(playlist.earlier)
+            missed += [*_never_admitted(cursor), *lost_to_outage(cursor, window_start_ms)]
+            if cursor.resets >= RESETS_AT_ONCE and cursor.outage_from_ms is None:
+                missed += _between_restarts(cursor, window_start_ms)
+            cursor = replace(cursor, epoch=cursor.epoch + 1, seen=(), listed_until=0, resets=cursor.resets + 1)
+            if playlist.ended and playlist.earlier:
+                # Parsed from where the sequence before had come to; the next poll begins at this one's start.
+                new, capture_ms = (), window_start_ms
+            else:
+                skipped_ms = playlist.mean_times(playlist.earlier)
+            # Where a recording begins for which there is no room yet.
+            cursor = replace(cursor, next_sequence=playlist.first_sequence, next_capture_ms=capture_ms)
+    else:
+        next_sequence = cursor.next_sequence or 0
+        new = tuple(segment for segment in playlist.segments if segment.sequence >= next_sequence)
+        capture_ms = cursor.next_capture_ms
+        if reading is Reading.MOVED:
+            cursor = replace(cursor, resets=0)
+            missed += _jumped_over(cursor, playlist, now_ms)
+            unparsed = playlist.segments[0].sequence - max(next_sequence, playlist.first_sequence)
+            skipped_ms = playlist.mean_times(max(0, unparsed))
+            capture_ms += sum(stretch.duration_ms for stretch in missed) + skipped_ms
+            # What was jumped over or skipped is counted once, also where there is no room yet for what follows.
+            next_sequence = max(next_sequence, playlist.segments[0].sequence)
+            if not waits_its_turn:
+                new_ms = sum(segment.duration_ms for segment in new) + playlist.mean_times(playlist.later)
+                if cursor.state in {StreamState.STALLED, StreamState.ENDED} or cursor.outage_ms:
+                    # What comes after a pause was not taken right after what came before it.
+                    capture_ms = max(capture_ms, now_ms - new_ms)
+                capture_ms = within_clock(
+                    capture_ms,
+                    new_ms=new_ms,
+                    playlist=playlist,
+                    now_ms=now_ms,
+                    not_before_ms=cursor.next_capture_ms,
+                )
+            cursor = replace(cursor, next_sequence=next_sequence, next_capture_ms=capture_ms)
+    room = max(0, pending_cap(cursor, playlist) - pending)
+    taken = _first_playable(new, room) if playlist.ended else new
+    passed_over = set() if playlist.ended else {segment.sequence for segment in _beyond(new, room)}
+    segments: list[NewSegment] = []
+    # Also what a recording lists had ended by now: who adds ENDLIST must not get ahead of the clock.
+    *captured, next_capture_ms = starts(taken, capture_ms=capture_ms, until_ms=now_ms)
+    for segment, capture_ms, program_ms in zip(taken, captured, program_times(taken, captured), strict=True):
+        if segment.gap:
+            missed.append(Missed(reason=MissedReason.GAP, duration_ms=segment.duration_ms, capture_ms=capture_ms))
+        elif segment.sequence in passed_over:
+            skipped_ms += segment.duration_ms
+        else:
+            key = key_of(cursor, cursor.epoch, segment)
+            segments.append(
+                NewSegment(key=key, epoch=cursor.epoch, capture_ms=capture_ms, segment=segment, program_ms=program_ms)
+            )
+    cursor = _after_read(cursor, playlist, taken, now_ms=now_ms, capture_ms=next_capture_ms)
+    counts = {LONG_EXTINF: sum(segment.long_extinf for segment in taken)}
+    complete = not playlist.segments or not playlist.ended or (cursor.next_sequence or 0) > playlist.last_sequence
+    on_hold = not complete and (bool(taken) or not room or reading is Reading.RESET)
+    cursor = _with_state(cursor, playlist, reading, now_ms=now_ms, on_hold=on_hold, complete=complete)
+    if cursor.state is StreamState.ENDED:
+        missed += _never_admitted(cursor)
+        if cursor.reason == STALLED:
+            still = StreamState.STARTING if cursor.next_sequence is None else StreamState.STALLED
+            ended = at_end(after_reading(replace(cursor, state=still), now_ms), now_ms)
+            missed, counts = missed + ended[0], counts | ended[1]
+        cursor = replace(cursor, listed_until=0, outage_from_ms=None, outage_ms=0)
+    cursor = after_reading(cursor, now_ms)
+    missed = [stretch for stretch in missed if stretch.duration_ms]
+    elapsed_ms = (
+        sum(stretch.duration_ms for stretch in missed) + skipped_ms + sum(one.segment.duration_ms for one in segments)
+    )
+    remembered, more = unshown(before, now_ms, shown_ms=elapsed_ms)
+    cursor, counts = replace(cursor, unseen_ms=remembered.unseen_ms), counts | more
+    return Advance(
+        cursor=cursor,
+        reading=reading,
+        segments=tuple(segments),
+        missed=tuple(missed),
+        skipped_ms=skipped_ms,
+        counts={name: count for name, count in counts.items() if count},
+        elapsed_ms=elapsed_ms,
+        next_poll_in_ms=delay_ms(cursor, playlist, now_ms, complete=complete),
+    )
+
+
+def _first_playable(new: tuple[Segment, ...], room: int) -> tuple[Segment, ...]:
+    """A recording's next segments, with at most `room` that can be moderated."""
+    for place, segment in enumerate(new):
+        if not segment.gap:
+            if not room:
+                return new[:place]
+            room -= 1
+    return new
+
+
+def _beyond(new: tuple[Segment, ...], room: int) -> tuple[Segment, ...]:
+    """Those that can be moderated and for which there is no room, the oldest."""
+    playable = tuple(segment for segment in new if not segment.gap)
+    return playable[: max(0, len(playable) - room)]
+
+
+def _never_admitted(cursor: Cursor) -> list[Missed]:
+    """What a recording listed, and took back or replaced before its turn."""
+    count = cursor.listed_until - (cursor.next_sequence or 0)
+    if count <= 0:
+        return []
+    duration_ms = count * cursor.mean_ms
+    return [Missed(reason=MissedReason.LEFT_WINDOW, duration_ms=duration_ms, capture_ms=cursor.next_capture_ms)]
+
+
+def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> Advance:
+    """What a poll without a playlist changes; `reason` is that of the error, `malformed` for what is no playlist."""
+    failures = cursor.failures + 1
+    if cursor.state is StreamState.ENDED:
+        # It was only looked at again: what is over and gone is no failure.
+        return Advance(cursor=replace(cursor, failures=failures), next_poll_in_ms=again_ms(cursor, now_ms))
+    # What began in the future began before Redis's clock went back.
+    failing_since_ms = now_ms if cursor.failing_since_ms is None else min(cursor.failing_since_ms, now_ms)
+    cursor = replace(
+        cursor,
+        state=StreamState.MALFORMED if reason == "malformed" else StreamState.UNREACHABLE,
+        reason=reason,
+        failures=failures,
+        failing_since_ms=failing_since_ms,
+        gone_since_ms=(now_ms if cursor.gone_since_ms is None else cursor.gone_since_ms) if reason in GONE else None,
+    )
+    cursor = after_failure(cursor, now_ms)
+    if now_ms - failing_since_ms < ENDED_AFTER_FAILING_MS:
+        return Advance(cursor=cursor, next_poll_in_ms=backoff_ms(failures, cursor.window_ms))
+    missed, counts = at_end(cursor, now_ms)
+    missed = [stretch for stretch in (*_never_admitted(cursor), *missed) if stretch.duration_ms]
+    return Advance(
+        cursor=replace(cursor, state=StreamState.ENDED, missing_since_ms=None),
+        missed=tuple(missed),
+        counts=counts,
+        elapsed_ms=sum(stretch.duration_ms for stretch in missed),
+    )
+
+
+def _between_restarts(cursor: Cursor, window_start_ms: int) -> list[Missed]:
+    """Since the last reading, of a stream that starts over at each: its numbers say nothing of what was between."""
+    if cursor.last_read_ms is None or window_start_ms <= cursor.last_read_ms:
+        return []
+    lost_ms = window_start_ms - cursor.last_read_ms
+    return [Missed(reason=MissedReason.OUTAGE, duration_ms=lost_ms, capture_ms=cursor.last_read_ms)]
+
+
+def _jumped_over(cursor: Cursor, playlist: MediaPlaylist, now_ms: int) -> list[Missed]:
+    assert cursor.next_sequence is not None
+    count = playlist.first_sequence - cursor.next_sequence
+    if count <= 0:
+        return []
+    duration_ms, target_ms = playlist.mean_times(count), round(playlist.target_duration_seconds * 1000)
+    if playlist.mean_times(1) <= LEAST_MEAN_MS and cursor.last_new_ms is not None:
+        # Durations of nothing would make nothing of what is jumped over: it took what the clock says, at most.
+        by_clock_ms = now_ms - cursor.last_new_ms - playlist.window_ms
+        duration_ms = max(duration_ms, min(count * target_ms, by_clock_ms))
+    return [Missed(reason=MissedReason.LEFT_WINDOW, duration_ms=duration_ms, capture_ms=cursor.next_capture_ms)]
+
+
+def _after_read(
+    cursor: Cursor, playlist: MediaPlaylist, taken: tuple[Segment, ...], *, now_ms: int, capture_ms: int
+) -> Cursor:
+    cursor = replace(
+        cursor,
+        last_read_ms=now_ms,
+        last_new_ms=now_ms if taken or cursor.last_new_ms is None else min(cursor.last_new_ms, now_ms),
+        failures=0,
+        failing_since_ms=None,
+        gone_since_ms=None,
+    )
+    if not playlist.segments:
+        return cursor
+    cursor = replace(cursor, window_ms=playlist.window_ms, mean_ms=playlist.mean_times(1))
+    if playlist.ended:
+        cursor = replace(cursor, listed_until=max(cursor.listed_until, playlist.last_sequence + 1))
+        if cursor.next_sequence is None:
+            cursor = replace(cursor, next_sequence=playlist.first_sequence, next_capture_ms=capture_ms)
+    if not taken:
+        return cursor
+    newest = taken[-SEEN_SEGMENTS:]
+    return replace(
+        cursor,
+        seen=(*cursor.seen, *(Seen(sequence=segment.sequence, name=segment.name) for segment in newest))[
+            -SEEN_SEGMENTS:
+        ],
+        next_sequence=taken[-1].sequence + 1,
+        next_capture_ms=capture_ms,
+        outage_from_ms=None,
+        outage_ms=0,
+    )
+
+
+def _with_state(
+    cursor: Cursor, playlist: MediaPlaylist, reading: Reading, *, now_ms: int, on_hold: bool, complete: bool
+) -> Cursor:
+    idle_ms = now_ms - (now_ms if cursor.last_new_ms is None else cursor.last_new_ms)
+    stalled_after_ms = STALLED_AFTER_TARGET_DURATIONS * playlist.target_duration_seconds * 1000
+    state, reason = StreamState.LIVE, ""
+    if on_hold:
+        pass  # a recording stands still until it is its turn
+    elif playlist.ended and complete:
+        state, reason = StreamState.ENDED, ENDLIST
+    elif idle_ms >= ENDED_AFTER_STALL_MS:
+        state, reason = StreamState.ENDED, STALLED
+    elif reading is Reading.RESET:
+        state = StreamState.RESET
+    elif cursor.next_sequence is None:
+        state = StreamState.STARTING
+    elif idle_ms >= stalled_after_ms:
+        state = StreamState.STALLED
+    return replace(cursor, state=state, reason=reason)

@@ -1,0 +1,135 @@
+"""Writes down what a poll found: new segments become pending, time is counted, the cursor moves; in one step."""
+
+import json
+import logging
+import re
+from collections import Counter
+from dataclasses import asdict
+
+from redis import Redis
+
+from worker.ingest.coverage.ledger import COUNT, coverage_key, entry
+from worker.ingest.http.urls import without_query
+from worker.ingest.pending.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
+from worker.ingest.playlist.announcements import announcements, next_poll_ms
+from worker.ingest.playlist.cursor import StreamState
+from worker.ingest.playlist.missing import Missing, missing
+from worker.ingest.playlist.outcome import STREAM_BACKLOG, Advance
+from worker.ingest.poll.due import DueStream
+from worker.ingest.poll.gaps import missing_member
+from worker.ingest.poll.validators import unlisted, validators_key
+from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
+from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, KEPT_AFTER_END_SECONDS, WAITING, stream_key
+from worker.logs.fields import fields
+from worker.store.redis_client import now_ms, run_script
+
+_log = logging.getLogger(__name__)
+
+_FAILING = frozenset({StreamState.UNREACHABLE, StreamState.MALFORMED})
+
+_SEGMENT_KEY = re.compile(r"\d+\.\d+\..*\.\d+\.[0-9a-f]+", re.ASCII)
+"""As `worker.ingest.playlist.hls.segment_key` makes them. What looking back found is pending too, under other keys, and
+costs no fetch."""
+
+
+def pending_now(redis: Redis, stream_id: str) -> tuple[int, int]:
+    """Redis's time in milliseconds, and how many segments of the stream are pending."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.time()
+        pipe.hkeys(pending_key(stream_id))
+        (seconds, microseconds), keys = pipe.execute()
+    return int(seconds) * 1000 + int(microseconds) // 1000, sum(bool(_SEGMENT_KEY.fullmatch(str(key))) for key in keys)
+
+
+def admit(
+    redis: Redis, stream: DueStream, step: Advance, *, deployment: str = "local", problem: str = ""
+) -> list[SegmentRecord]:
+    """Writes down what a poll found; gives the segments whose tasks are to be sent, in their order; none if the poll
+    was overtaken.
+
+    Args:
+        problem: why there is no playlist, for the log.
+    """
+    now = now_ms(redis)
+    generation = step.cursor.generation
+    records = [
+        SegmentRecord.of(new, generation=generation, purpose=stream.purpose, admitted_ms=now) for new in step.segments
+    ]
+    increments: Counter[str] = Counter({"elapsed": step.elapsed_ms, entry("skipped", STREAM_BACKLOG): step.skipped_ms})
+    for missed in step.missed:
+        increments[entry("missed", missed.reason)] += missed.duration_ms
+    increments.update({COUNT + name: count for name, count in step.counts.items()})
+    lacking = missing(step.cursor)
+    told = announcements(stream.stream_id, stream.url, stream.cursor, step, deployment=deployment, now_ms=now)
+    next_poll_in_ms = next_poll_ms(step, now)
+    written = run_script(
+        redis,
+        "admit",
+        keys=[
+            stream_key(stream.stream_id),
+            stream.due,
+            pending_key(stream.stream_id),
+            OVERDUE,
+            coverage_key(stream.stream_id),
+            validators_key(stream.stream_id),
+            *(due for due in (DUE, DUE_SLOW, DUE_NEW) if due != stream.due),
+            STREAM_EVENTS,
+        ],
+        args=[
+            stream.stream_id,
+            stream.token,
+            -1 if next_poll_in_ms is None else next_poll_in_ms,
+            FIRST_DEADLINE_MS,
+            KEPT_AFTER_END_SECONDS,
+            json.dumps(
+                {
+                    "state": step.cursor.state,
+                    "reason": step.cursor.reason,
+                    "cursor": step.cursor.to_json(),
+                    "media_url": stream.media_url,
+                    "tried": json.dumps(stream.tried) if stream.tried else "",
+                }
+                | ({"missing_member": ""} if lacking is None else lacking.as_fields(_member(stream, lacking)))
+            ),
+            json.dumps({field: ms for field, ms in increments.items() if ms}),
+            json.dumps({record.key: record.to_json() for record in records}),
+            json.dumps(
+                [] if step.cursor.seen == stream.cursor.seen else unlisted(redis, stream.stream_id, step.cursor)
+            ),
+            json.dumps([asdict(one) for one in told]),
+            MAX_EVENTS,
+            without_query(stream.url),
+        ],
+    )
+    if not written:
+        return []
+    _log_change(stream, step, problem)
+    return records
+
+
+def _log_change(stream: DueStream, step: Advance, problem: str) -> None:
+    """Once for a change of state, whoever polls: only a poll that was written comes this far. Why a stream cannot be
+    read is a change of its own; while it lasts, no poll that fails again is one."""
+    before, after = stream.cursor, step.cursor
+    first = before.last_read_ms is None and not before.failures
+    failing = after.state in _FAILING
+    if not first and before.state is after.state and (not failing or before.reason == after.reason):
+        return
+    _log.log(
+        logging.WARNING if failing or before.state in _FAILING else logging.INFO,
+        "stream %s is %s",
+        stream.stream_id,
+        after.state,
+        extra=fields(
+            state=after.state,
+            previous_state=WAITING if first else before.state,
+            reason=after.reason,
+            problem=problem,
+            generation=after.generation,
+            media_sequence=after.next_sequence,
+        ),
+    )
+
+
+def _member(stream: DueStream, lacking: Missing) -> str:
+    return missing_member(stream.url, lacking.reason, stream.stream_id)

@@ -1,0 +1,214 @@
+"""The poll: reads a batch of playlists and admits what is new in them. Each stream of a batch stands for itself.
+
+A stream's poll is a generator that asks for fetches and is given what came of them; the batch runs all of them at once,
+and each goes on when its own answer is there. So a slow origin costs the others nothing, and whatever one stream
+raises is its own failed poll.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from worker.errors import FetchError, OutOfTimeError
+from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest, FetchRound
+from worker.ingest.poll.due import Taken, note_error, offer, release, take_due
+from worker.ingest.poll.stream_poll import Fetching, SendSegment, StreamPolls
+from worker.ingest.registry.registry import DUE_SLOW
+from worker.logs.exception_place import place_of
+from worker.logs.trouble import Troubles
+from worker.store.redis_client import drop_idle_connections
+
+_log = logging.getLogger(__name__)
+_trouble = Troubles(_log)
+
+BATCH_STREAMS = 50
+"""Polled at once by one task; their playlists are fetched at once."""
+
+BUDGET_SECONDS = 12.0
+"""For all fetches of a batch, so that it ends before a task's soft time limit (16 s). A master playlist and a rendition
+that each take their whole time fit; a comparison that does not is given up, and the stream admitted."""
+
+_TAKE_EVERY_SECONDS = 1.0
+"""While a batch waits for slow origins it takes other streams that are due: the process has nothing else to do, and no
+other process has to wait with it."""
+
+_TAKE_LEAST_SECONDS = 1.0
+"""Of the budget, left for what is taken then. Who is not done by the end is due again at once."""
+
+ENDS_ITS_PROCESS = 4
+"""Polls of a stream in a row that never ended: by then it is polled alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PollFailure:
+    """A poll that something unexpected ended."""
+
+    stream_id: str
+    error: str
+    """Name of the exception's type, or `worker_lost`: the poll's process ended."""
+    place: str
+    """File, line and function that raised it; no text of the exception, which may hold what a stream sent."""
+
+
+Report = Callable[[PollFailure], None]
+
+
+def poll_due(
+    redis: Redis,
+    fetcher: Fetcher,
+    *,
+    height_pixels: int,
+    send: SendSegment,
+    report: Report = lambda _: None,
+    slow: bool = False,
+    deployment: str = "local",
+    budget_seconds: float = BUDGET_SECONDS,
+) -> int:
+    """Polls one batch of the streams that are due; gives their number.
+
+    What a poll found is written before a message about it is sent; a poll that somebody overtook writes nothing.
+
+    Args:
+        report: is given polls that something unexpected ended, after all others are admitted.
+        slow: polls those whose playlists take long, with their full time; an ordinary poll leaves them to it.
+        deployment: in the `source` of events.
+        budget_seconds: for all fetches of the batch.
+    """
+    failures: list[PollFailure] = []
+    with fetcher.begin_round(most=BATCH_STREAMS) as fetches:
+        polls = StreamPolls(redis=redis, height_pixels=height_pixels, send=send, slow=slow, deployment=deployment)
+        batch = _Batch(polls, fetches, failures, budget_seconds)
+        polled = batch.run()
+    for failure in failures:
+        try:
+            report(failure)
+        except Exception as error:  # of no use to the streams, which are polled
+            _log.warning("stream %s: its failure was not reported: %s", failure.stream_id, type(error).__name__)
+    return polled
+
+
+@dataclass
+class _Underway:
+    taken: Taken
+    poll: Fetching
+    request: FetchRequest
+
+
+class _Batch:
+    """Streams that are polled at once by one task."""
+
+    def __init__(
+        self, polls: StreamPolls, fetches: FetchRound, failures: list[PollFailure], budget_seconds: float
+    ) -> None:
+        self._polls = polls
+        self._slow = polls.slow
+        self._redis = polls.redis
+        self._fetches = fetches
+        self._failures = failures
+        self._budget_seconds = budget_seconds
+        self._waiting: list[Taken] = []
+        """Taken, and not begun."""
+        self._underway: dict[str, _Underway] = {}
+        self._polled = 0
+
+    def run(self) -> int:
+        """Polls until all is done or the budget is used up; what was not reached is due again at once.
+
+        Raises:
+            OutOfTimeError: the task's time limit struck.
+        """
+        try:
+            self._run()
+        except OutOfTimeError:
+            drop_idle_connections(self._redis)
+            self._give_back()
+            raise
+        self._give_back()
+        return self._polled
+
+    def _give_back(self) -> None:
+        if not self._slow:
+            offer(self._redis, 0)
+        release(self._redis, [*self._waiting, *(one.taken for one in self._underway.values())])
+
+    def _run(self) -> None:
+        until = monotonic() + self._budget_seconds
+        take_at = monotonic()
+        while True:
+            now = monotonic()
+            if now >= take_at and until - now >= _TAKE_LEAST_SECONDS:
+                # A slow poll takes once: slow segments share its process.
+                take_at = until if self._slow else now + _TAKE_EVERY_SECONDS
+                self._take(BATCH_STREAMS - len(self._underway))
+            if not self._underway:
+                return
+            if now >= until:
+                self._give_up_comparing()
+                return
+            answered = self._fetches.answer(within_seconds=min(until - now, _TAKE_EVERY_SECONDS))
+            if answered is not None and answered[0] in self._underway:
+                self._go_on(*answered)
+
+    def _take(self, most: int) -> None:
+        if self._slow:
+            self._waiting = take_due(self._redis, most, due=DUE_SLOW)
+        elif most:
+            self._waiting = take_due(self._redis, most)
+            offer(self._redis, most - len(self._waiting), within_seconds=2 * _TAKE_EVERY_SECONDS)
+        while self._waiting:
+            stream = self._waiting.pop(0)
+            if stream.begun > ENDS_ITS_PROCESS:
+                self._failures.append(PollFailure(stream_id=stream.stream_id, error="worker_lost", place="poll"))
+            self._step(stream, self._polls.begin(stream), None)
+
+    def _go_on(self, stream_id: str, answer: Fetched | Exception) -> None:
+        underway = self._underway.pop(stream_id)
+        self._step(underway.taken, underway.poll, answer)
+
+    def _give_up_comparing(self) -> None:
+        """What only waits for a comparison has its playlist: it is admitted."""
+        for stream_id, underway in list(self._underway.items()):
+            if underway.request.method == "HEAD":
+                self._go_on(stream_id, FetchError(f"{stream_id}: the batch's time is over", "not_reached"))
+
+    def _step(self, taken: Taken, poll: Fetching, answer: Fetched | Exception | None) -> None:
+        """Runs a stream's poll up to its next fetch, or its end."""
+        try:
+            if answer is None:
+                request = next(poll)
+            elif isinstance(answer, Fetched | FetchError):
+                request = poll.send(answer)
+            else:
+                request = poll.throw(answer)
+        except StopIteration:
+            self._polled += 1
+            _trouble.over(taken.stream_id, "stream %s: its polls work again", taken.stream_id)
+        except (RedisConnectionError, RedisTimeoutError, OutOfMemoryError):
+            raise  # of no one stream; the leases bring all of them back
+        except OutOfTimeError as error:
+            drop_idle_connections(self._redis)
+            self._fail(taken, error)
+            raise
+        except Exception as error:
+            self._fail(taken, error)
+        else:
+            self._underway[taken.stream_id] = _Underway(taken, poll, request)
+            self._fetches.ask(taken.stream_id, request)
+
+    def _fail(self, taken: Taken, error: BaseException) -> None:
+        self._polled += 1
+        failure = PollFailure(stream_id=taken.stream_id, error=type(error).__name__, place=place_of(error))
+        text = "stream %s: its poll failed: %s in %s"
+        _trouble.met(failure.stream_id, text, failure.stream_id, failure.error, failure.place, reason=failure.error)
+        self._failures.append(failure)
+        try:
+            note_error(self._redis, taken)
+        except ResponseError:
+            text = "stream %s: its record cannot be written; it is polled again after its lease"
+            _trouble.met(f"{taken.stream_id} record", text, taken.stream_id)

@@ -1,0 +1,98 @@
+"""The tick, and what it sets off. Redis's clock decides what is due; beat is only one of those who may tick."""
+
+import logging
+from collections.abc import Callable
+
+from redis import Redis
+from redis.exceptions import OutOfMemoryError, ResponseError
+
+from worker.ingest.pending.segments import take_overdue
+from worker.ingest.poll.due import offered
+from worker.ingest.poll.poll import BATCH_STREAMS
+from worker.ingest.poll.slow_polls import slow_polls_due
+from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, NEW_AT_ONCE, stream_key
+from worker.logs.trouble import Troubles
+from worker.store import redis_keys
+from worker.store.redis_client import now_ms, run_script
+
+_trouble = Troubles(logging.getLogger(__name__))
+
+TICK = redis_keys.TICK.name
+RECONCILED = redis_keys.RECONCILED.name
+
+TICK_SECONDS = 1.0
+"""How often beat ticks."""
+
+SHORTEST_TICK_MS = 500
+"""Ticks closer together than this are one: two beats do no harm."""
+
+LATE_TICK_MS = 2_000
+"""A tick older than this is late: any worker ticks then, so that beat is no single point of failure."""
+
+_NEW_WHILE_SLOW_BEHIND = 5
+"""New streams that become due with a tick while slow polls are behind: about as many as these are through with."""
+
+RECONCILE_EVERY_MS = 2_000
+
+RECONCILE_BATCH_SEGMENTS = 200
+
+URGENT_RISK_PRIOR = 0.7
+"""Streams at or above it have their segments in the urgent queue."""
+
+
+def tick(redis: Redis, *, waiting_polls: int, send: Callable[[str], object], waiting_slow_polls: int = 0) -> int:
+    """Sends as many polls as the due streams need, and a reconciliation where it is time; gives the polls sent.
+
+    Args:
+        send: sends the task of that name, `poll`, `slow_poll` or `reconcile`.
+        waiting_polls: how many messages wait in the control queue: polls that nobody has begun are not sent again.
+        waiting_slow_polls: likewise, of slow ones; more than one never waits.
+    """
+    due, reconcile = run_script(
+        redis,
+        "tick",
+        keys=[TICK, DUE, RECONCILED, DUE_NEW, DUE_SLOW],
+        args=[SHORTEST_TICK_MS, RECONCILE_EVERY_MS, LONGEST_DUE_MS, NEW_AT_ONCE, _NEW_WHILE_SLOW_BEHIND],
+    )
+    if reconcile:
+        send("reconcile")
+    polls = max(0, polls_needed(int(due) - offered(redis)) - waiting_polls)
+    for _ in range(polls):
+        send("poll")
+    if due >= 0 and waiting_slow_polls == 0 and slow_polls_due(redis):
+        send("slow_poll")
+    return polls
+
+
+def polls_needed(due_streams: int) -> int:
+    """Batches that hold `due_streams`; 0 if another one ticked (-1)."""
+    return -(-max(0, due_streams) // BATCH_STREAMS)
+
+
+def tick_is_late(redis: Redis) -> bool:
+    """Whether nobody has ticked for `LATE_TICK_MS`."""
+    last = redis.get(TICK)
+    # One that lies ahead was before Redis's clock went back.
+    return last is None or not 0 <= now_ms(redis) - int(last) <= LATE_TICK_MS
+
+
+def reconcile(redis: Redis, send: Callable[[str, str, float], None]) -> int:
+    """Sends the segments again whose deadline has passed: their message was lost, or their worker was."""
+    overdue = take_overdue(redis, RECONCILE_BATCH_SEGMENTS)
+    for stream_id, key in overdue:
+        try:
+            send(stream_id, key, risk_prior_of(redis, stream_id))
+        except OutOfMemoryError:
+            raise  # no other one could be sent either
+        except ResponseError as error:
+            text = "stream %s: a segment is not sent again: its keys in Redis are damaged: %s"
+            _trouble.met(stream_id, text, stream_id, error)
+    return len(overdue)
+
+
+def risk_prior_of(redis: Redis, stream_id: str) -> float:
+    """The stream's risk prior; 0 if its record is gone or damaged."""
+    try:
+        return float(redis.hget(stream_key(stream_id), "risk_prior") or 0.0)
+    except (ValueError, ResponseError):
+        return 0.0

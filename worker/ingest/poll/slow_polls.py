@@ -1,0 +1,44 @@
+"""Polls of streams whose playlists take long: apart from all others, so that nobody waits for them.
+
+A stream that is marked (`worker.ingest.registry.slowness`) is due in a set of its own, from which only slow polls take,
+and they share what slow work has of the processes. It comes back with the poll that unmarks it.
+"""
+
+from redis import Redis
+
+from worker.ingest.registry.registry import DUE, DUE_SLOW, LONGEST_DUE_MS, stream_key
+from worker.ingest.registry.slowness import QUICK_PLAYLIST_SECONDS, SlowPart, note_slowness, slow_prefix
+from worker.store.redis_client import now_ms, run_script
+
+LOOKED_AT_STREAMS = 500
+"""Of those that are due, before each batch is taken; ten batches' worth."""
+
+
+def set_apart(redis: Redis) -> int:
+    """Moves due streams that are marked to where slow polls take them; gives their number. Precedes ordinary takes."""
+    moved = run_script(
+        redis,
+        "slow_set_apart",
+        keys=[DUE, DUE_SLOW],
+        args=[slow_prefix(SlowPart.PLAYLIST), LOOKED_AT_STREAMS, LONGEST_DUE_MS],
+    )
+    return int(moved)
+
+
+def hand_over(redis: Redis, stream_id: str, poll_token: str) -> None:
+    """Leaves a stream that an ordinary poll has under its lease to a slow poll: no failed poll, and due at once."""
+    note_slowness(redis, SlowPart.PLAYLIST, stream_id, slow=True, held_seconds=QUICK_PLAYLIST_SECONDS)
+    run_script(redis, "slow_hand_over", keys=[stream_key(stream_id), DUE, DUE_SLOW], args=[stream_id, poll_token])
+
+
+def due_after(redis: Redis, stream_id: str, *, took_seconds: float) -> str:
+    """The due set to which a stream belongs after a slow poll whose longest fetch took that long."""
+    slow = took_seconds > QUICK_PLAYLIST_SECONDS
+    still = note_slowness(redis, SlowPart.PLAYLIST, stream_id, slow=slow, held_seconds=took_seconds)
+    return DUE_SLOW if still else DUE
+
+
+def slow_polls_due(redis: Redis) -> bool:
+    """Whether there is something for a slow poll to do."""
+    now = now_ms(redis)
+    return bool(redis.zcount(DUE_SLOW, "-inf", now) or redis.zcount(DUE_SLOW, f"({now + LONGEST_DUE_MS}", "+inf"))

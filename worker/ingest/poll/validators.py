@@ -1,0 +1,60 @@
+"""What segments' bytes came with, kept for the polls to tell a restarted origin by."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+
+from redis import Redis
+
+from worker.ingest.http.resource import Validators
+from worker.ingest.playlist.cursor import Cursor
+from worker.ingest.playlist.outcome import Doubt
+from worker.store import redis_keys
+from worker.store.redis_client import unless_full
+
+KEPT_SECONDS = redis_keys.VALIDATORS.seconds
+"""After the last segment of a stream; they are of use while it is listed."""
+
+MAX_CHARACTERS = 256
+"""Of one validator; a longer one is not kept. Entity tags have some 40."""
+
+_NAMES = frozenset(field.name for field in fields(Validators))
+
+
+def validators_key(stream_id: str) -> str:
+    """Hash: segment key to the validators that its bytes came with, for segments that may still be listed."""
+    return redis_keys.VALIDATORS.of(stream_id)
+
+
+def keep_validators(redis: Redis, stream_id: str, segment_key: str, validators: Validators) -> None:
+    """Remembers what a segment's bytes came with, for the polls to compare."""
+    known = {
+        name: value
+        for name, value in vars(validators).items()
+        if value is not None and len(str(value)) <= MAX_CHARACTERS
+    }
+    if known:
+        with unless_full(), redis.pipeline(transaction=False) as pipe:
+            pipe.hset(validators_key(stream_id), segment_key, json.dumps(known))
+            pipe.expire(validators_key(stream_id), KEPT_SECONDS)
+            pipe.execute()
+
+
+def first_comparable(redis: Redis, stream_id: str, doubts: Sequence[Doubt]) -> tuple[Doubt, Validators] | None:
+    """The first of `doubts` whose validators are known."""
+    if not doubts:
+        return None
+    for doubt, stored in zip(
+        doubts, redis.hmget(validators_key(stream_id), [doubt.key for doubt in doubts]), strict=True
+    ):
+        if stored is not None:
+            known = {name: value for name, value in json.loads(stored).items() if name in _NAMES}
+            return doubt, Validators(**known)
+    return None
+
+
+def unlisted(redis: Redis, stream_id: str, cursor: Cursor) -> list[str]:
+    """Segment keys whose validators are of no more use: no segment that the cursor remembers has them."""
+    names = {seen.name for seen in cursor.seen}
+    kept = [str(key) for key in redis.hkeys(validators_key(stream_id))]
+    return [key for key in kept if key.rpartition(".")[2] not in names]

@@ -1,0 +1,68 @@
+"""Whether somebody still looks at a stream, and how far behind he is, by the clock. Pure.
+
+What is stored tells how things were when somebody last wrote it; whether it is still so only the clock can tell.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from worker.ingest.registry.registry import REMOVED
+
+LATE_POLL_MS = 10_000
+"""After the time of its next poll a stream is not watched. Under load polls come a second or two late, and a slow poll
+takes 5 s."""
+
+UNKNOWN_DELAY_MS = 10_000
+"""Between two polls, for a record of version 0.1.0, which does not have the time of the next one: the longest that a
+stream is left alone."""
+
+FIELDS = ("state", "registered_ms", "last_poll_ms", "next_poll_ms")
+"""Of a stream's hash that `Attention.of` reads."""
+
+_OVER = frozenset({REMOVED, "ended"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention:
+    """How a stream stands with those who poll it."""
+
+    watched: bool
+    """It should be polled: it is neither over nor taken off."""
+    last_poll_ms: int | None
+    """In Redis's clock; None: never."""
+    unwatched_since_ms: int | None
+    """None: it is polled in time, or need not be polled."""
+
+    @classmethod
+    def of(cls, stream: Mapping[str, str], *, now_ms: int, anybody_works: bool) -> "Attention":
+        """Of a stream's hash."""
+        last_ms = _number(stream, "last_poll_ms")
+        watched = stream.get("state") not in _OVER
+        since_ms = last_ms if last_ms is not None else _number(stream, "registered_ms")
+        registered_ms = _number(stream, "registered_ms")
+        if since_ms is not None and registered_ms is not None:
+            since_ms = max(since_ms, registered_ms)  # the last poll may be of the watch before
+        next_ms = _number(stream, "next_poll_ms")
+        if next_ms is None:
+            next_ms = None if since_ms is None else since_ms + UNKNOWN_DELAY_MS
+        late = next_ms is not None and now_ms - next_ms > LATE_POLL_MS
+        unwatched = watched and (late or not anybody_works)
+        return cls(
+            watched=watched,
+            last_poll_ms=last_ms,
+            unwatched_since_ms=(now_ms if since_ms is None else since_ms) if unwatched else None,
+        )
+
+
+def lag_ms(stream: Mapping[str, str], *, now_ms: int, watched: bool) -> int | None:
+    """How far what was looked at lies behind the clock; of a stream that is over, how far it lay at last. None: nothing
+    was looked at yet."""
+    settled_until_ms = _number(stream, "settled_until_ms")
+    if watched and settled_until_ms is not None:
+        return max(0, now_ms - settled_until_ms)
+    return _number(stream, "lag_ms")
+
+
+def _number(stream: Mapping[str, str], field: str) -> int | None:
+    text = stream.get(field, "")
+    return int(text) if text.isdecimal() else None

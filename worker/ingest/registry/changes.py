@@ -1,0 +1,93 @@
+"""What is changed of a stream that is watched, by whomever: published, since an unwatch or another purpose is also how
+a stream would be taken out of sight."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from redis import Redis
+
+from worker.events.cloudevent import derived_id
+from worker.events.operations import operations_event
+from worker.ingest.http.urls import without_query
+
+CHANGED: Final = "livewarden.operations.stream_changed.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Author:
+    """Who changes something, for the event that tells of it."""
+
+    deployment: str = "local"
+    by: str = "command line"
+    """The way it came by: `command line` or `intake`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A stream's record as it was found, of which an event can be made; a script checks that it is still so."""
+
+    watched: bool
+    url: str
+    purpose: str
+    generation: int
+    now_ms: int
+    """Redis's time when it was read."""
+
+    @classmethod
+    def read(cls, redis: Redis, key: str, over: frozenset[str]) -> Self:
+        """The record in the hash `key`; `over`: states in which a stream is not watched."""
+        with redis.pipeline(transaction=False) as pipe:
+            pipe.hmget(key, "state", "url", "purpose", "generation")
+            pipe.time()
+            (state, url, purpose, generation), (seconds, microseconds) = pipe.execute()
+        return cls(
+            watched=state is not None and str(state) not in over,
+            url=str(url or ""),
+            purpose=str(purpose or ""),
+            generation=int(generation or 0),
+            now_ms=int(seconds) * 1000 + int(microseconds) // 1000,
+        )
+
+    def as_args(self) -> list[str]:
+        """As the scripts take it."""
+        return ["1" if self.watched else "0", self.url, self.purpose]
+
+
+def change_event(
+    stream_id: str, found: Found, author: Author, *, token: str, url: str | None = None, purpose: str | None = None
+) -> str:
+    """The event, as JSON, that tells of a watched stream's new URL and purpose, or without them that it is unwatched;
+    empty if there is nothing to tell.
+
+    Raises:
+        SchemaError: it does not fit its schema.
+    """
+    if not found.watched:
+        return ""
+    changed = _changed(found, url, purpose)
+    if not changed:
+        return ""
+    data: dict[str, Any] = {
+        "stream_id": stream_id,
+        "generation": found.generation,
+        "changed": changed,
+        "old": {"url": without_query(found.url), "purpose": found.purpose},
+        "new": None if url is None or purpose is None else {"url": without_query(url), "purpose": purpose},
+        "by": author.by,
+    }
+    event_id = derived_id(CHANGED, token)
+    return operations_event(
+        CHANGED, event_id, subject=stream_id, data=data, deployment=author.deployment, now_ms=found.now_ms
+    )
+
+
+def _changed(found: Found, url: str | None, purpose: str | None) -> list[str]:
+    if url is None or purpose is None:
+        return ["unwatched"]
+    changed = []
+    if url != found.url:
+        # A platform that signs its URLs anew changes nothing else: whoever reads these events may pass over it.
+        changed.append("query" if without_query(url) == without_query(found.url) else "url")
+    if purpose != found.purpose:
+        changed.append("purpose")
+    return changed

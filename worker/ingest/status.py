@@ -1,0 +1,107 @@
+"""What is on record of a stream, put together for people and programs."""
+
+import json
+import math
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from worker.errors import RegistryError
+from worker.events.cloudevent import rfc3339
+from worker.health.presence import LIFE_MS, Role, list_key, newest_sign_ms
+from worker.ingest.coverage.ledger import Provisional, coverage_key, summary, with_owed
+from worker.ingest.pending.segments import pending_key, pending_ms
+from worker.ingest.poll.schedule import TICK
+from worker.ingest.registry.attention import Attention, lag_ms
+from worker.ingest.registry.registration import check_stream_id
+from worker.ingest.registry.registry import signals_key, stream_ids, stream_key
+from worker.ingest.registry.slowness import SlowMark, SlowPart, slow_key
+
+UNKNOWN: Final = "unknown"
+"""What a damaged record does not say."""
+
+_Kind = TypeVar("_Kind", dict[str, Any], list[Any])
+
+
+def show(redis: Redis, stream_id: str) -> dict[str, Any]:
+    """The record of one stream, as `livewarden streams show ID --json` prints it.
+
+    Raises:
+        RegistryError: there is none.
+    """
+    check_stream_id(stream_id)
+    # In one transaction: a segment settled between two reads would be counted twice or not at all.
+    keys = [key(stream_id) for key in (stream_key, coverage_key, pending_key, signals_key)]
+    keys += [slow_key(part, stream_id) for part in SlowPart]
+    with redis.pipeline(transaction=True) as pipe:
+        for key in keys:
+            pipe.hgetall(key)
+        pipe.time()
+        pipe.get(TICK)
+        pipe.zrange(list_key(Role.WORKER), -1, -1, withscores=True)
+        *found, (seconds, microseconds), tick, signs = pipe.execute(raise_on_error=False)
+    damaged = [key for key, hash_ in zip(keys, found, strict=True) if isinstance(hash_, ResponseError)]
+    stream, ledger, pending, signals, *marks = ({} if isinstance(hash_, ResponseError) else hash_ for hash_ in found)
+    tick = tick if isinstance(tick, str) and tick.isdecimal() else 0
+    signs = [] if isinstance(signs, ResponseError) else signs
+    if not stream and not damaged:
+        raise RegistryError(f"stream_id: {stream_id}: no such stream is on record")
+    now_ms = int(seconds) * 1000 + int(microseconds) // 1000
+    provisional = Provisional.of(stream, now_ms)
+    cursor = _object(stream.get("cursor"))
+    last_sign_ms = max(newest_sign_ms(signs), int(tick))
+    attention = Attention.of(stream, now_ms=now_ms, anybody_works=now_ms - last_sign_ms <= LIFE_MS)
+    lag = lag_ms(stream, now_ms=now_ms, watched=attention.watched or bool(pending))
+    return {
+        "stream_id": stream_id,
+        "state": stream.get("state", UNKNOWN),
+        "reason": stream.get("reason", ""),
+        "url": stream.get("url", ""),
+        "purpose": stream.get("purpose", UNKNOWN),
+        "audience": stream.get("audience", UNKNOWN),
+        "risk_prior": _number(stream.get("risk_prior")),
+        "metadata": _object(stream.get("metadata")),
+        "signals": {name: _number(number) for name, number in sorted(signals.items())},
+        "generation": int(_number(stream.get("generation"))),
+        "epoch": cursor.get("epoch", 0),
+        "rendition": cursor.get("rendition", ""),
+        **summary(with_owed(ledger, stream), pending_ms(pending), provisional),
+        "lag_seconds": None if lag is None else lag / 1000,
+        "last_polled_seconds_ago": (
+            None if attention.last_poll_ms is None else max(0, now_ms - attention.last_poll_ms) / 1000
+        ),
+        "unwatched_since": None if attention.unwatched_since_ms is None else rfc3339(attention.unwatched_since_ms),
+        "last_scores": {name: _number(score) for name, score in _object(stream.get("last_scores")).items()},
+        "still": stream.get("still", ""),
+        "slow": [str(part) for part, mark in zip(SlowPart, marks, strict=True) if SlowMark.of(mark) is not None],
+        "degraded": [str(problem) for problem in _parsed(stream.get("degraded"), list)],
+        "damaged": damaged,
+    }
+
+
+def _parsed(text: str | None, kind: type[_Kind]) -> _Kind:
+    """Empty where there is none, or a damaged one, which the poll reports."""
+    with suppress(ValueError, RecursionError):
+        found = json.loads(text or "null")
+        if isinstance(found, kind):
+            return found
+    return kind()
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    return _parsed(text, dict)
+
+
+def _number(value: Any) -> float:
+    """0 where there is none, or none that can be shown."""
+    with suppress(ValueError, TypeError):
+        number = float(value)
+        return number if math.isfinite(number) else 0.0
+    return 0.0
+
+
+def show_all(redis: Redis) -> list[dict[str, Any]]:
+    """The records of all streams, in the order in which they were registered; ones whose time is over are left out."""
+    return [show(redis, stream_id) for stream_id in stream_ids(redis) if redis.exists(stream_key(stream_id))]

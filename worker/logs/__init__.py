@@ -1,0 +1,1 @@
+"""Log lines: their format, their bounds, and what is removed from them."""

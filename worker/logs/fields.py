@@ -1,0 +1,78 @@
+"""Fields of a log record: what an operator searches for, as `name=value` behind the message or as keys of JSON.
+
+_log.info("incident raised", extra=fields(incident_id=…, stream_id=…, rule=…))
+"""
+
+import logging
+import re
+from collections.abc import Collection, Mapping
+from math import isfinite
+from typing import Any, Final
+
+from worker.logs.redaction import loggable
+
+MAX_VALUE_CHARACTERS: Final = 300
+MAX_ITEMS: Final = 50
+"""Of a list or mapping, such as the lists in force; how many more there are is said."""
+
+OF_A_STREAM: Final = "stream %s"
+"""How the texts of records begin that are about one stream, which is their first argument."""
+
+_OF_A_SEGMENT: Final = f"{OF_A_STREAM} segment %s"
+_ATTRIBUTE: Final = "livewarden_fields"
+_SEQUENCE = re.compile(r"\.(\d+)\.[^.]*$")
+"""In a segment's key (`worker.ingest.playlist.hls.segment_key`)."""
+
+Value = str | int | float | bool | None | Collection[str] | Mapping[str, str]
+
+
+def fields(**values: Value) -> dict[str, Any]:
+    """For a logger's `extra`; what is None or empty is left out."""
+    return {_ATTRIBUTE: {name: value for name, value in values.items() if value not in (None, "", (), [], {})}}
+
+
+def media_sequence(segment_key: str) -> int | None:
+    """The media sequence number in a segment's key; None: it is of another kind."""
+    found = _SEQUENCE.search(segment_key)
+    return None if found is None else int(found[1][:20])
+
+
+def given_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """The fields that a record was given, as they may be logged."""
+    given: dict[str, Value] = getattr(record, _ATTRIBUTE, {})
+    return {name: _value(value) for name, value in given.items()}
+
+
+def all_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Likewise, with those that its text has anyway."""
+    found: dict[str, Value] = {}
+    if stream_of(record) is not None and isinstance(record.args, tuple):
+        found["stream_id"] = stream_of(record)
+        if str(record.msg).startswith(_OF_A_SEGMENT) and len(record.args) > 1:
+            key = str(record.args[1])
+            found |= {"segment": key, "media_sequence": media_sequence(key)}
+    return {name: _value(value) for name, value in found.items() if value is not None} | given_fields(record)
+
+
+def stream_of(record: logging.LogRecord) -> str | None:
+    """The stream that a record is about; None: about none, or several."""
+    about_one = isinstance(record.msg, str) and record.msg.startswith(OF_A_STREAM)
+    return str(record.args[0]) if about_one and isinstance(record.args, tuple) and record.args else None
+
+
+def _value(value: Value) -> Any:
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # JSON has no such numbers
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, Mapping):
+        shown: Any = {_text(str(name)): _text(str(one)) for name, one in list(value.items())[:MAX_ITEMS]}
+        return shown | ({"…": f"{len(value) - MAX_ITEMS} more"} if len(value) > MAX_ITEMS else {})
+    shown = [_text(str(one)) for one in list(value)[:MAX_ITEMS]]
+    return shown + ([f"… {len(value) - MAX_ITEMS} more"] if len(value) > MAX_ITEMS else [])
+
+
+def _text(value: str) -> str:
+    return loggable(value, MAX_VALUE_CHARACTERS)

@@ -1,0 +1,109 @@
+"""From what was seen of a segment to what the coverage ledger says of it.
+
+The ledger counts integer milliseconds of EXTINF, so that its equation is exact; what was decoded is measured in
+seconds of presentation time. Intervals here are (start, end) in seconds from the segment's first picture; they are
+lists in ascending order that do not overlap.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from sampler.frames import Stretch
+
+Interval = tuple[float, float]
+
+SHORT = "short"
+"""Ledger reason: the segment holds less than its EXTINF promised."""
+
+ROUNDING_MS = 500
+"""By how much, <=, a segment may fall short of its EXTINF without a loss: up to protocol version 2 EXTINF is rounded to
+whole seconds (RFC 8216, section 4.3.2.1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerShare:
+    """What one segment adds to the ledger: `moderated_ms` and all of `failed_ms` sum to its EXTINF."""
+
+    moderated_ms: int
+    failed_ms: Mapping[str, int]
+    """By reason; none is 0."""
+    unhashable_ms: int
+    """Of `moderated_ms`: where the hash lists could say nothing."""
+
+
+def reach(instants: Iterable[float], reach_seconds: float, duration_seconds: float) -> list[Interval]:
+    """The parts of [0, `duration_seconds`] that one of `instants` speaks for, as sampler/plan/coverage.py has it: each
+    for
+    `reach_seconds` after it, the first one for as long before it as well.
+    """
+    found: list[Interval] = []
+    for place, instant in enumerate(sorted(instants)):
+        start, end = instant - (0.0 if place else reach_seconds), instant + reach_seconds
+        start, end = max(0.0, start), min(duration_seconds, end)
+        if end <= start:
+            continue
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+def without(intervals: Sequence[Interval], holes: Sequence[Interval]) -> list[Interval]:
+    """`intervals` less `holes`."""
+    left: list[Interval] = []
+    for start, end in intervals:
+        at = start
+        for hole_start, hole_end in holes:
+            if hole_end <= at or hole_start >= end:
+                continue
+            if hole_start > at:
+                left.append((at, hole_start))
+            at = max(at, hole_end)
+        if at < end:
+            left.append((at, end))
+    return left
+
+
+def length(intervals: Iterable[Interval]) -> float:
+    """Seconds in all."""
+    return sum(end - start for start, end in intervals)
+
+
+def longest_gap(instants: Iterable[float], duration_seconds: float) -> float:
+    """The longest stretch of [0, `duration_seconds`] without one of `instants`, both ends included."""
+    marks = [0.0, *sorted(instants), duration_seconds]
+    return max(0.0, *(after - before for before, after in pairwise(marks)))
+
+
+def account(
+    extinf_ms: int, *, duration_seconds: float, unmoderated: Sequence[Stretch], unhashable_seconds: float
+) -> LedgerShare:
+    """Shares out a segment's `extinf_ms` by what was seen of it.
+
+    A segment that is shorter than promised by over `ROUNDING_MS` lacks the difference: for the reasons of the stretches
+    before its first picture (there was sound, and no picture yet), and for what they leave as `failed: short`.
+    Otherwise EXTINF and the measured duration mean the same stretch, and the parts are scaled to it.
+    """
+    measured_ms = round(duration_seconds * 1000)
+    failed: dict[str, int] = {}
+    left_ms = extinf_ms
+    if measured_ms <= 0 or extinf_ms - measured_ms > ROUNDING_MS:
+        left_ms = min(extinf_ms, max(0, measured_ms))
+        lacking_ms = extinf_ms - left_ms
+        for stretch in (stretch for stretch in unmoderated if stretch.end_seconds <= 0):
+            part_ms = min(lacking_ms, round(stretch.seconds * 1000))
+            failed[stretch.reason] = failed.get(stretch.reason, 0) + part_ms
+            lacking_ms -= part_ms
+        failed[SHORT] = lacking_ms
+    scale = left_ms / measured_ms if left_ms else 0.0
+    for stretch in (stretch for stretch in unmoderated if stretch.end_seconds > 0):
+        part_ms = min(left_ms, round(stretch.seconds * 1000 * scale))
+        failed[stretch.reason] = failed.get(stretch.reason, 0) + part_ms
+        left_ms -= part_ms
+    return LedgerShare(
+        moderated_ms=left_ms,
+        failed_ms={reason: part_ms for reason, part_ms in failed.items() if part_ms},
+        unhashable_ms=min(left_ms, round(unhashable_seconds * 1000 * scale)),
+    )

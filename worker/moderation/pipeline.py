@@ -1,0 +1,288 @@
+"""The pipeline that joins sampler, models and policy: the bytes of a segment in, a verdict out.
+
+No Celery, no Redis and no network in it: `livewarden scan` runs the same on a file as a worker on a live segment.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from time import thread_time, time
+from types import MappingProxyType
+from typing import BinaryIO
+
+import cv2
+
+from config.facts import ListMatch, SampleFacts, StreamFacts
+from config.policy.policy import Policy
+from config.profiles import SamplingProfile
+from models.bank.bank import Bank
+from models.classifiers.classifier import Classifier, WhenStuck
+from models.pdq.pdq import PdqHash
+from models.pdq.variants import Variants, hash_with_variants
+from sampler.child.decoder import Decoder
+from sampler.errors import SamplerError
+from sampler.frames import SampledFrame, SampleReason, Stretch
+from sampler.picture import Picture
+from worker.bank.allowance import marked
+from worker.bank.follower import BankSource, InForce, as_list_match
+from worker.moderation.gate import Fingerprint, GateState, GateView, view
+from worker.moderation.sight import CLASSIFIER_FAILED, Sight
+from worker.moderation.stage_clock import StageClock
+from worker.moderation.stages import SegmentStages, Stages
+from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
+
+UNCONFINED = "decoder-unconfined"
+"""In `degraded` of events: pictures were decoded by a process that could do more than decode."""
+
+Observer = Callable[[Picture, SampleVerdict], None]
+"""Is shown each picture with its verdict, once that is complete; must not keep the picture."""
+
+
+_NO_SCORES: Mapping[str, float] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a segment belongs."""
+
+    stream: StreamFacts
+    capture_ms: int
+    """When its first picture was live, in milliseconds of Redis's clock; for a file, of its own timeline."""
+    offset_seconds: float = 0.0
+    """Of its first picture from that of the whole input; 0 for a live segment."""
+    judged_ms: int | None = None
+    """When it is judged, in milliseconds of Redis's clock, by which allowances end. None: by this machine's clock."""
+
+
+class Pipeline:
+    """Moderates segments; built once a worker process, after the fork, and again when lists or policy change."""
+
+    def __init__(
+        self,
+        *,
+        decoder: Decoder,
+        bank: BankSource,
+        classifiers: Sequence[Classifier],
+        policy: Policy,
+        profile: SamplingProfile | None = None,
+    ) -> None:
+        """`bank` is asked once a segment. `profile`: instead of those that the policy names."""
+        self._decoder = decoder
+        self._bank = bank
+        self._stages = Stages(classifiers, policy.cascade)
+        self._policy = policy
+        self._profile = profile
+        cv2.setNumThreads(1)  # of this process: its CPU is counted by the thread that works
+
+    def warm_up(self, *, when_stuck: WhenStuck | None = None) -> None:
+        """Builds what the first picture would have to wait for.
+
+        Args:
+            when_stuck: is told of a model's run that does not end.
+
+        Raises:
+            models.errors.ClassifierError: weights are missing, altered or not what their manifest says.
+        """
+        self._stages.prepare(when_stuck=when_stuck)
+
+    def moderate(
+        self,
+        data: bytes | BinaryIO,
+        *,
+        origin: Origin,
+        seed: bytes,
+        init: bytes = b"",
+        gate: GateState | None = None,
+        stuck: Collection[str] = (),
+        observe: Observer | None = None,
+        fresh: bool = False,
+    ) -> SegmentVerdict:
+        """Judges each picture that the sampler takes of one segment, as it comes.
+
+        Decoding that fails in a process that had other streams' inputs before is tried again, at once, in a process of
+        the segment's own: a decoder that another stream took over would else have this one called undecodable, or
+        quarantined.
+
+        Args:
+            data: the segment's bytes, or a file open for reading; `init`: the bytes of its EXT-X-MAP.
+            seed: secret; decides where audits look.
+            gate: the picture last classified of the same stream and epoch.
+            stuck: models that are not to be asked; pictures are hashed and matched all the same.
+            observe: is shown each picture; where it is, nothing is tried again.
+            fresh: in a process of its own from the beginning.
+
+        Raises:
+            sampler.errors.SamplerError: nothing could be looked at; its `reason` goes to the ledger.
+        """
+        moderate = partial(
+            self._moderate, data, origin=origin, seed=seed, init=init, gate=gate, stuck=stuck, observe=observe
+        )
+        try:
+            return moderate(fresh=fresh)
+        except SamplerError:
+            if not self._decoder.shared or observe is not None:
+                raise
+        return moderate(fresh=True)
+
+    def _moderate(
+        self,
+        data: bytes | BinaryIO,
+        *,
+        origin: Origin,
+        seed: bytes,
+        init: bytes,
+        gate: GateState | None,
+        stuck: Collection[str],
+        observe: Observer | None,
+        fresh: bool,
+    ) -> SegmentVerdict:
+        started = thread_time()
+        clock = StageClock()
+        in_force = self._bank()
+        degraded: set[str] = set(in_force.degraded)
+        stages = self._stages.segment(degraded, stuck)
+        profile = self._policy.profile_for(origin.stream) if self._profile is None else self._profile
+        samples: list[SampleVerdict] = []
+
+        def look(frame: SampledFrame) -> None:
+            nonlocal gate
+            sample, gate = self._look(frame, origin, in_force, gate, clock, stages, degraded)
+            samples.append(sample)
+            if observe is not None:
+                observe(frame.picture, sample)
+
+        segment = self._decoder.sample(data, init=init, profile=profile, seed=seed, consume=look, fresh=fresh)
+        self._mark_unconfined(degraded)
+        # Concealed pictures speak for nothing, as the sampler told already.
+        instants = [(sample.pts_seconds - origin.offset_seconds, sample) for sample in samples if not sample.concealed]
+        sight = Sight(segment=segment, reach_seconds=profile.max_gap_seconds, instants=instants)
+        child = {stage: segment.cpu_seconds[stage] for stage in ("demux", "decode")}
+        return SegmentVerdict(
+            samples=tuple(sorted(samples, key=lambda sample: sample.pts_seconds)),
+            duration_seconds=segment.duration_seconds,
+            unmoderated=sight.unmoderated(),
+            unhashable_seconds=sight.unhashable_seconds(),
+            frames_total=segment.frames_total,
+            frames_decoded=segment.frames_decoded,
+            max_gap_seconds=segment.max_gap_seconds,
+            cpu_seconds=CpuSeconds(**child, **clock.spent, total=thread_time() - started + sum(child.values())),
+            gate=gate,
+            turns=stages.turns,
+            list_versions=in_force.versions,
+            bank=in_force.mark,
+            degraded=tuple(sorted(degraded)),
+            notes=segment.notes,
+        )
+
+    def moderate_picture(self, data: bytes, *, origin: Origin, observe: Observer | None = None) -> SegmentVerdict:
+        """Judges one still picture: PNG, JPEG, WebP, GIF, BMP or TIFF.
+
+        Raises:
+            sampler.errors.SamplerError: it cannot be looked at.
+        """
+        started = thread_time()
+        clock = StageClock()
+        in_force = self._bank()
+        degraded: set[str] = set(in_force.degraded)
+        stages = self._stages.segment(degraded)
+        picture = self._decoder.picture(data)
+        self._mark_unconfined(degraded)
+        frame = SampledFrame(pts_seconds=0.0, reason=SampleReason.KEYFRAME, keyframe=True, picture=picture, flat=None)
+        sample, _ = self._look(frame, origin, in_force, None, clock, stages, degraded)
+        if observe is not None:
+            observe(picture, sample)
+        unseen = Stretch(start_seconds=0.0, end_seconds=0.0, reason=CLASSIFIER_FAILED)
+        return SegmentVerdict(
+            samples=(sample,),
+            duration_seconds=0.0,
+            unmoderated=() if sample.looked_at else (unseen,),
+            unhashable_seconds=0.0,
+            frames_total=1,
+            frames_decoded=1,
+            max_gap_seconds=0.0,
+            cpu_seconds=CpuSeconds(**clock.spent, total=thread_time() - started),
+            gate=None,
+            turns=stages.turns,
+            list_versions=in_force.versions,
+            bank=in_force.mark,
+            degraded=tuple(sorted(degraded)),
+        )
+
+    def _mark_unconfined(self, degraded: set[str]) -> None:
+        """After decoding, when the child is known that did it: it may have been started anew."""
+        if self._decoder.unconfined:
+            degraded.add(UNCONFINED)
+
+    def _look(
+        self,
+        frame: SampledFrame,
+        origin: Origin,
+        in_force: InForce,
+        gate: GateState | None,
+        clock: StageClock,
+        stages: SegmentStages,
+        degraded: set[str],
+    ) -> tuple[SampleVerdict, GateState | None]:
+        """The order matters: known material is looked for before any other model or store sees the picture."""
+        with clock.stage("hash"):
+            luma = frame.picture.luma()
+            pdq, variants = hash_with_variants(luma, in_force.variants)
+        with clock.stage("match"):
+            judged_ms = round(time() * 1000) if origin.judged_ms is None else origin.judged_ms
+            matches = marked(list_matches(in_force.bank, pdq, variants), now_ms=judged_ms)
+        capture_ms = origin.capture_ms + round((frame.late_seconds + frame.pts_seconds) * 1000)
+        seen = view(gate, Fingerprint.of(luma, pdq), capture_ms=capture_ms, flat=frame.flat is not None)
+        facts = SampleFacts(
+            capture_ms=capture_ms,
+            pts_seconds=origin.offset_seconds + frame.pts_seconds,
+            reason=str(frame.reason),
+            pdq_quality=pdq.quality,
+            matches=matches,
+            pdq=pdq.hex if pdq.hashable else "",
+        )
+        if frame.replaced:
+            scores, looked_at = _NO_SCORES, False
+        elif seen.repeated is not None:
+            scores, looked_at = seen.repeated.scores, True
+        else:
+            with clock.stage("classify"):
+                looked = stages.look(frame.picture, origin.stream, facts)
+            scores, looked_at = looked.scores, looked.complete
+            gate = _next_state(gate, seen, scores) if looked_at else gate
+        facts = replace(facts, scores=scores, looked_at=looked_at)
+        evaluation = self._policy.evaluate(origin.stream, facts)
+        if not frame.replaced:
+            degraded.update(evaluation.problems)
+        sample = SampleVerdict(
+            pts_seconds=facts.pts_seconds,
+            capture_ms=capture_ms,
+            reason=frame.reason,
+            keyframe=frame.keyframe,
+            width=frame.picture.width,
+            height=frame.picture.height,
+            pdq=facts.pdq or None,
+            pdq_quality=pdq.quality,
+            variants=variants,
+            matches=matches,
+            scores=scores,
+            deduplicated=seen.repeated is not None and not frame.replaced,
+            concealed=frame.concealed,
+            looked_at=looked_at,
+            flat=frame.flat,
+            frozen=seen.frozen,
+            hits=evaluation.hits,
+        )
+        return sample, gate
+
+
+def list_matches(bank: Bank, pdq: PdqHash, variants: Variants) -> tuple[ListMatch, ...]:
+    """What a picture matches; nothing where neither it nor a variant of it can be hashed."""
+    if not pdq.hashable and not any(turned.hashable for several in variants.values() for turned in several):
+        return ()
+    return tuple(as_list_match(match) for match in bank.match(pdq, variants=variants))
+
+
+def _next_state(gate: GateState | None, seen: GateView, scores: Mapping[str, float]) -> GateState:
+    """A picture older than the one last classified does not become it: states keep to capture time."""
+    after = seen.classified(scores)
+    return gate if gate is not None and gate.capture_ms > after.capture_ms else after

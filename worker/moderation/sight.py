@@ -1,0 +1,43 @@
+"""How much of a segment its samples speak for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sampler.frames import SampledSegment, Stretch
+from worker.moderation.accounting import Interval, length, reach, without
+from worker.moderation.verdict import SampleVerdict
+
+CLASSIFIER_FAILED = "classifier_failed"
+"""Ledger reason: pictures were hashed and matched, and a classifier did not work on them."""
+
+Instant = tuple[float, SampleVerdict]
+"""Seconds from the segment's first picture, and what was taken there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """How much of a segment its samples speak for."""
+
+    segment: SampledSegment
+    reach_seconds: float
+    """The profile's `max_gap_seconds`."""
+    instants: Sequence[Instant]
+
+    def unmoderated(self) -> tuple[Stretch, ...]:
+        """The sampler's stretches, and those that only samples without their classifier turn speak for."""
+        told = list(self.segment.unmoderated)
+        if not all(sample.looked_at for _, sample in self.instants):
+            decoded = self._reach([instant for instant, _ in self.instants])
+            seen = self._reach([instant for instant, sample in self.instants if sample.looked_at])
+            dark = without(without(decoded, seen), [(stretch.start_seconds, stretch.end_seconds) for stretch in told])
+            told += [Stretch(start_seconds=start, end_seconds=end, reason=CLASSIFIER_FAILED) for start, end in dark]
+        return tuple(sorted(told, key=lambda stretch: stretch.start_seconds))
+
+    def unhashable_seconds(self) -> float:
+        looked_at = [(instant, sample) for instant, sample in self.instants if sample.looked_at]
+        moderated = self._reach([instant for instant, _ in looked_at])
+        hashed = self._reach([instant for instant, sample in looked_at if sample.pdq is not None])
+        return length(without(moderated, hashed))
+
+    def _reach(self, instants: Sequence[float]) -> list[Interval]:
+        return reach(instants, self.reach_seconds, self.segment.duration_seconds)

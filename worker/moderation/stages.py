@@ -1,0 +1,185 @@
+"""The classifiers' turn: who looks at a picture, in which order, and what becomes of those that fail.
+
+One model that fails, hangs or gives nonsense takes its own scores away and no others, and the verdict says why
+(`degraded`). The picture then counts as not moderated, unless only shadow rules ask that model.
+"""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import thread_time
+
+from config.facts import SELFTEST, SampleFacts, StreamFacts
+from config.policy.cascade import Stage
+from config.policy.cel.mistakes import ConditionError
+from config.policy.policy import Policy
+from config.settings import Settings
+from models.classifiers.classifier import Classifier, WhenStuck
+from models.classifiers.manifest import Provider, Use
+from models.classifiers.preprocess import Colours
+from models.classifiers.registry import known_packages, verified
+from models.errors import InferenceError, InferenceTimeoutError, ModelsError
+from worker.logs.trouble import Troubles
+from worker.moderation.model_rules import packages_for
+from worker.moderation.shadow_models import in_shadow
+
+_log = logging.getLogger(__name__)
+_cascade, _classifiers = Troubles(_log), Troubles(_log)
+"""Each by model."""
+
+STUCK = "model-stuck"
+"""With the model's name: how verdicts tell (`degraded`) of one that was not asked, since its runs do not end."""
+
+
+@dataclass(kw_only=True)
+class Turns:
+    """What one classifier did on the pictures of one segment; deduplicated ones are not among them."""
+
+    looked: int = 0
+    passed_over: int = 0
+    """The cascade gave no cause to look."""
+    failed: int = 0
+    """Pictures without its scores: it failed, had run out of time on one before, or is stuck."""
+    cpu_seconds: float = 0.0
+    """Of this thread, its conditions among them; what a model computes on threads of its own or on a GPU is not."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """For the stream's record."""
+        return {
+            "looked at": self.looked,
+            "passed over": self.passed_over,
+            "failed": self.failed,
+            "cpu_ms": round(self.cpu_seconds * 1000),
+        }
+
+    def add(self, more: "Turns") -> None:
+        """Counts another segment's too."""
+        self.looked += more.looked
+        self.passed_over += more.passed_over
+        self.failed += more.failed
+        self.cpu_seconds += more.cpu_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What the classifiers say of one picture."""
+
+    scores: Mapping[str, float]
+    complete: bool
+    """Every classifier that live rules may ask, and that had cause to look, gave its scores."""
+
+
+def classifiers_for(policy: Policy | None, settings: Settings) -> tuple[Classifier, ...]:
+    """Loads and verifies the classifiers that `policy` is about, in the order of its cascade. None: as without one.
+
+    Raises:
+        models.errors.ClassifierError: one is not usable.
+        config.errors.PolicyError: the cascade names a model that there is none of, or a rule or the cascade asks of a
+            model what it may not be asked.
+    """
+    packages = packages_for(policy, known_packages(settings.manifests_dir))
+    return verified(packages, Provider(settings.provider))
+
+
+class Stages:
+    """The classifiers in the order of the policy's cascade; without one, all of them look at all pictures."""
+
+    def __init__(self, classifiers: Sequence[Classifier], cascade: Sequence[Stage] | None) -> None:
+        self._classifiers = tuple(classifiers)
+        self._conditions = {stage.model: stage for stage in cascade or () if stage.when is not None}
+        self._in_shadow = in_shadow([classifier.manifest for classifier in classifiers], cascade)
+
+    def prepare(self, *, when_stuck: WhenStuck | None = None) -> None:
+        """Builds the sessions, 0.1 s and more each: before the first picture has to wait for them.
+
+        Args:
+            when_stuck: is told of a run that does not end.
+
+        Raises:
+            models.errors.ClassifierError: weights are missing, altered or not what their manifest says.
+        """
+        for classifier in self._classifiers:
+            classifier.prepare(when_stuck=when_stuck)
+
+    def segment(self, degraded: set[str], stuck: Collection[str] = ()) -> "SegmentStages":
+        """For the pictures of one segment.
+
+        Args:
+            degraded: what fails is told in it.
+            stuck: models that are not to be asked: their runs do not end.
+        """
+        return SegmentStages(self._classifiers, self._conditions, self._in_shadow, degraded, frozenset(stuck))
+
+
+@dataclass
+class SegmentStages:
+    """The stages' way through the pictures of one segment."""
+
+    _classifiers: tuple[Classifier, ...]
+    _conditions: Mapping[str, Stage]
+    _in_shadow: frozenset[str]
+    """Models that may fail without a loss to live rules."""
+    _degraded: set[str]
+    _stuck: frozenset[str]
+    turns: dict[str, Turns] = field(default_factory=dict)
+    """By model, of those that had a turn or could have had one."""
+    _out_of_time: set[str] = field(default_factory=set)
+
+    def look(self, picture: Colours, stream: StreamFacts, sample: SampleFacts) -> Looked:
+        """Lets each classifier look at the picture that has cause to; `sample` has no scores yet."""
+        if not stream.drill:
+            # The test card is nothing to a live stream: showing it gains a broadcaster nothing.
+            sample = replace(sample, matches=tuple(match for match in sample.matches if match.list != SELFTEST))
+        scores: dict[str, float] = {}
+        complete = True
+        for classifier in self._classifiers:
+            if classifier.manifest.use is Use.SELFTEST and not stream.drill:
+                continue
+            turns = self.turns.setdefault(classifier.name, Turns())
+            started = thread_time()
+            if not self._due(classifier, stream, replace(sample, scores=scores)):
+                turns.passed_over += 1
+            elif (found := self._scores(classifier, picture)) is not None:
+                turns.looked += 1
+                scores.update(found)
+            else:
+                turns.failed += 1
+                complete = complete and classifier.name in self._in_shadow
+            turns.cpu_seconds += thread_time() - started
+        return Looked(scores=scores, complete=complete)
+
+    def _due(self, classifier: Classifier, stream: StreamFacts, sample: SampleFacts) -> bool:
+        stage = self._conditions.get(classifier.name)
+        if stage is None:
+            return not classifier.manifest.about_minors
+        try:
+            due = stage.due(stream, sample)
+            _cascade.over(classifier.name, "cascade: %s: its condition can be evaluated again", classifier.name)
+            return due
+        except ConditionError as error:
+            _cascade.met(classifier.name, "cascade: %s: %s", classifier.name, error, model=classifier.name)
+            self._degraded.add(f"cascade-failed:{classifier.name}")
+            # Looking too often costs time, looking too little may cost a child's safety. But nobody's age is estimated
+            # without cause, and a failure is none.
+            return not classifier.manifest.about_minors
+
+    def _scores(self, classifier: Classifier, picture: Colours) -> Mapping[str, float] | None:
+        if classifier.name in self._stuck:
+            self._degraded.add(f"{STUCK}:{classifier.name}")
+            return None
+        if classifier.name in self._out_of_time:
+            return None  # a second wait would take the time of the segments behind this one
+        try:
+            scores = classifier.scores(picture)
+            _classifiers.over(classifier.name, "classifier %s works again", classifier.name, model=classifier.name)
+            return scores
+        except ModelsError as error:
+            # Only its text: an exception of a model may hold the picture in its traceback's frames.
+            text = "classifier %s failed: %s"
+            _classifiers.met(classifier.name, text, classifier.name, error, model=classifier.name)
+            slug = error.slug if isinstance(error, InferenceError) else InferenceError.slug
+            self._degraded.add(f"{slug}:{classifier.name}")
+            if isinstance(error, InferenceTimeoutError):
+                self._out_of_time.add(classifier.name)
+            return None

@@ -1,0 +1,85 @@
+"""What a process judges by: a policy, the classifiers that it is about, and the pipeline that joins them.
+
+They belong together: a segment is judged and settled by one of them, whatever policy comes into force meanwhile.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.policy.policy import Policy, parse_policy, policy_name, read_policy
+from config.settings import Settings
+from models.classifiers.classifier import Classifier
+from models.classifiers.manifest import Manifest, Use
+from models.classifiers.package import ModelPackage
+from models.classifiers.registry import known_packages
+from worker.moderation.model_rules import packages_for
+from worker.moderation.pipeline import Pipeline
+from worker.moderation.stages import classifiers_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """A policy that is ready to be judged by."""
+
+    policy: Policy
+    classifiers: tuple[Classifier, ...]
+    pipeline: Pipeline
+
+    def models(self, *, drill: bool) -> Mapping[str, str]:
+        """Version of each model that looks; for drills, of those for self-tests too."""
+        return {
+            classifier.name: classifier.manifest.version
+            for classifier in self.classifiers
+            if drill or classifier.manifest.use is not Use.SELFTEST
+        }
+
+
+def read_policy_and_models(data: bytes, path: Path | None, settings: Settings) -> tuple[Policy, tuple[Classifier, ...]]:
+    """Checks a policy's bytes, and what it asks of which model; builds no session yet.
+
+    Args:
+        path: where they were read; None: the policy that ships.
+
+    Raises:
+        LivewardenError: the policy is not usable, or a model that it is about.
+    """
+    policy = _parsed(data, path, known_packages(settings.manifests_dir))
+    return policy, classifiers_for(policy, settings)
+
+
+def load_checked_policy(path: Path | None, settings: Settings) -> Policy:
+    """A policy as workers take it, for what tries it out and runs no model: no weights are read.
+
+    Raises:
+        PolicyError: no worker would take it.
+        models.errors.ManifestError: a manifest is not usable.
+    """
+    known = known_packages(settings.manifests_dir)
+    policy = _parsed(read_policy(path), path, known)
+    packages_for(policy, known)
+    return policy
+
+
+def _parsed(data: bytes, path: Path | None, known: Mapping[str, ModelPackage]) -> Policy:
+    """A rule may name a score of a model that does not run: it is 0.0 then."""
+    manifests = [package.manifest for package in known.values()]
+    return parse_policy(
+        data,
+        policy_name(path),
+        known_scores=_scores(manifests),
+        shadow_scores=_scores(manifest for manifest in manifests if manifest.use is Use.SHADOW),
+    )
+
+
+def _scores(manifests: Iterable[Manifest]) -> frozenset[str]:
+    return frozenset(manifest.key(label) for manifest in manifests for label in manifest.labels)
+
+
+def known_scores(settings: Settings) -> frozenset[str]:
+    """Of all classifiers there are, "<model>/<label>".
+
+    Raises:
+        models.errors.ManifestError: a manifest is not usable.
+    """
+    return _scores(package.manifest for package in known_packages(settings.manifests_dir).values())

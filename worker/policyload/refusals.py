@@ -1,0 +1,61 @@
+"""Operators are told when the policy's file becomes unusable, and when it is usable again; once, whoever sees it."""
+
+import os
+import socket
+from typing import Any, Final
+
+from redis import Redis
+
+from worker.events.cloudevent import derived_id
+from worker.events.operations import OPERATIONS, operations_event
+from worker.store import redis_keys
+from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
+
+REFUSED: Final = "livewarden.operations.policy_refused.v1"
+RECOVERED: Final = "livewarden.operations.policy_recovered.v1"
+
+REFUSING: Final = redis_keys.POLICIES_REFUSING.name
+"""Hash: worker, as host:pid, to JSON: which file it refuses, and when it said so. Who refuses none is not there."""
+
+ALIVE_MS: Final = 60_000
+"""A process that has said nothing for longer (>) is not there any more."""
+
+MAX_PROBLEM_LENGTH: Final = 2_000
+"""Of what is told of a broken file: a person reads the first mistakes, and `livewarden policy check` tells all."""
+
+
+def process_name() -> str:
+    """Of this process, among all of a deployment."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def tell_of_file(
+    redis: Redis, *, worker: str, file: str, refused: str, problem: str, in_force: str, deployment: str
+) -> bool:
+    """Says what a worker finds; to be said again before ALIVE_MS are over, refused or not. Gives whether it was news.
+
+    Each time the file becomes unusable is news, for whichever worker sees it first, also where the same was told
+    before; so is the end of it, when the last worker has seen that, or is gone.
+
+    Args:
+        refused: the file's digest, or a word for why it cannot be read; empty: it is usable.
+
+    Raises:
+        StoreError: Redis failed, or did not confirm that it is on disk; it may have been told.
+    """
+    with store_errors():
+        now = now_ms(redis)
+    kind, data = RECOVERED, dict[str, Any](file=file, in_force=in_force)
+    if refused:
+        kind, data = REFUSED, data | {"problem": problem[:MAX_PROBLEM_LENGTH], "refused": refused}
+    event = operations_event(
+        kind,
+        derived_id(kind, file, refused, in_force, now),
+        subject="policy",
+        data=data,
+        deployment=deployment,
+        now_ms=now,
+    )
+    what = derived_id(file, refused) if refused else ""
+    args: list[str | int | float] = [worker, what, now, ALIVE_MS, event]
+    return bool(run_script_to_disk(redis, "policy_said", keys=[REFUSING, OPERATIONS], args=args))

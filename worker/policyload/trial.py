@@ -1,0 +1,69 @@
+"""Whether the models of a policy work: tried in a process of its own, before it comes into force.
+
+A worker's main process must build no session: its pool children are forked from it. And a graph may hold whatever tries
+it, for ever, or crash it.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from typing import Final
+
+from config.errors import LivewardenError
+from config.settings import Settings
+from models.classifiers.classifier import StuckRun
+from models.errors import ClassifierError
+from worker.logs.setup import log_format_of, set_up_logging
+from worker.policyload.active_policy import read_policy_and_models
+from worker.processes.core_dumps import forbid_dumps
+
+TRIAL_SECONDS: Final = 300
+"""How long sessions may take to be built and tried, all together; on a GPU each is compiled."""
+
+_REFUSED: Final = 2
+"""Exit status where the text on standard output says what is wrong."""
+
+
+def try_apart(policy: bytes) -> None:
+    """Builds and tries the sessions that a policy needs, by the settings that this process's environment has.
+
+    Raises:
+        ClassifierError: one does not work; the text names it.
+    """
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "worker.policyload.trial"], input=policy, stdout=subprocess.PIPE, check=False
+    )
+    if done.returncode == -signal.SIGALRM:
+        raise ClassifierError(f"the models' sessions could not be built and tried within {TRIAL_SECONDS} s")
+    if done.returncode == _REFUSED:
+        raise ClassifierError(done.stdout.decode(errors="replace").strip())
+    if done.returncode:
+        raise ClassifierError(f"the process that tried the models' sessions ended with status {done.returncode}")
+
+
+def _refuse(problem: LivewardenError | StuckRun) -> None:
+    sys.stdout.write(f"{problem}\n")
+    sys.stdout.flush()
+    os._exit(_REFUSED)  # at once: another thread may be computing, for ever
+
+
+def main() -> None:
+    """Reads a policy from standard input, and says on standard output what is wrong with its models."""
+    forbid_dumps()
+    set_up_logging(logging.WARNING, log_format_of(os.environ))
+    # The kernel's own end: while a session is built or runs, Python handles no signal.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(TRIAL_SECONDS)
+    try:
+        settings = Settings.from_mapping(os.environ)
+        _, classifiers = read_policy_and_models(sys.stdin.buffer.read(), settings.policy_file, settings)
+        for classifier in classifiers:
+            classifier.prepare(when_stuck=_refuse)
+    except LivewardenError as error:
+        _refuse(error)
+
+
+if __name__ == "__main__":
+    main()

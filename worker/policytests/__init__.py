@@ -1,0 +1,1 @@
+"""Test cases of a policy: streams made up in YAML, and what a policy raises on them."""

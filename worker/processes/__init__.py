@@ -1,0 +1,1 @@
+"""The operating system's process: threads, core dumps, time limits, subprocesses."""

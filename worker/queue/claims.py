@@ -1,0 +1,251 @@
+"""The moderators' queue: taking incidents, following what is published, and trimming what everybody has read.
+
+What a person takes is an incident. It is held under a lease, so that one who goes away does not take it along.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from config.facts import Severity
+from worker.events.cloudevent import rfc3339
+from worker.incidents.keys import ESCALATION_KEYS, OPEN_KEYS, held_key, incident_key, open_key
+from worker.people.actor import check_name
+from worker.store.redis_client import ANSWER_SECONDS, now_ms, run_script, store_errors
+
+LEASE_SECONDS = 600.0
+LONGEST_LEASE_MS = round(LEASE_SECONDS * 1000)
+"""What lasts longer was taken before Redis's clock went back; it lasts so long from then on."""
+MAX_DRAINED = 1000
+"""New entries that one take looks at per stream: bounds how long Redis is busy. The rest is looked at by the next."""
+BLOCK_SECONDS = 5.0
+"""How long one XREAD waits."""
+assert BLOCK_SECONDS < ANSWER_SECONDS
+RECHECK_SECONDS = 0.8
+"""How often who waits looks for what makes no entry: an incident that is given back, or whose lease ends. That is to be
+seen within a second. A look writes nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """An incident that is now held by who took it."""
+
+    incident_id: str
+    event: str
+    """Its newest CloudEvent, JSON on one line; with `lease_until` in its `data`, which what is published has not."""
+    lease_until_ms: int
+    """Redis's clock."""
+    again: bool = False
+    """Who took it held it already."""
+    others: tuple[str, ...] = ()
+    """Ids of the other incidents that he holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An entry of a stream."""
+
+    stream_key: str
+    entry_id: str
+    event: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenIncident:
+    """An undecided incident as `queue list` shows it."""
+
+    incident_id: str
+    stream_id: str
+    rule: str
+    severity: Severity
+    purpose: str
+    hits: int
+    age_seconds: float
+    """Since it was raised."""
+    holder: str | None
+    lease_seconds: float
+    """Until the holder's lease ends; 0 without one."""
+    streams: int = 1
+    """More than one: one hash raised it on so many, and it is for a lead; `stream_id` is one of them."""
+
+
+UNREADABLE: Final = "unreadable"
+"""What a damaged record does not say."""
+
+LONGEST_NUMBER: Final = 19
+"""Digits of a number that we store: what is longer is none of ours."""
+
+
+def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS, another: bool = False) -> Taken | None:
+    """Takes an incident for `by`: critical, then high, then review.
+
+    Of the same severity it is one that he holds already, what has changed since he was given it first: who lost his
+    terminal gets back what was on it. Then the oldest that nobody holds.
+
+    Args:
+        lease_seconds: up to LEASE_SECONDS, from now on, also for what he held already.
+        another: one that he does not hold.
+
+    Returns:
+        None if there is nothing to take.
+
+    Raises:
+        QueueError: `by` is no name.
+        StoreError: Redis failed.
+    """
+    name = check_name(by)
+    with store_errors():
+        answer = run_script(
+            redis,
+            "take",
+            keys=[*OPEN_KEYS, *ESCALATION_KEYS, held_key(name)],
+            args=[
+                name,
+                round(lease_seconds * 1000),
+                MAX_DRAINED,
+                secrets.token_hex(16),
+                LONGEST_LEASE_MS,
+                int(another),
+            ],
+        )
+    if not answer:
+        return None
+    incident_id, event, lease_until_ms, again, others = answer
+    return Taken(
+        incident_id=str(incident_id),
+        event=with_lease(str(event), int(lease_until_ms)),
+        lease_until_ms=int(lease_until_ms),
+        again=bool(again),
+        others=tuple(str(other) for other in others),
+    )
+
+
+def with_lease(event: str, lease_until_ms: int) -> str:
+    """An escalation event as its holder is given it: the same, with the end of the lease."""
+    told = json.loads(event)
+    if isinstance(told, dict) and isinstance(told.get("data"), dict):
+        told["data"]["lease_until"] = rfc3339(lease_until_ms)
+    return json.dumps(told)
+
+
+def take_or_wait(
+    redis: Redis,
+    by: str,
+    *,
+    wait_seconds: float,
+    lease_seconds: float = LEASE_SECONDS,
+    another: bool = False,
+) -> Taken | None:
+    """As `take`, but waits up to `wait_seconds` for something to take.
+
+    Redis wakes it for what is published. What is free again it sees after RECHECK_SECONDS at most.
+    """
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        # Read before the take: what is published between the two ends the wait at once.
+        seen = _last_ids(redis)
+        taken = take(redis, by, lease_seconds=lease_seconds, another=another)
+        left = deadline - time.monotonic()
+        if taken is not None or left <= 0:
+            return taken
+        # A take is a write, and each write goes to the disk: while nothing is free, who waits only reads.
+        while left > 0 and not _read(redis, seen, min(left, RECHECK_SECONDS)) and not anything_free(redis):
+            left = deadline - time.monotonic()
+
+
+def anything_free(redis: Redis) -> bool:
+    """Whether there is an undecided incident that nobody holds."""
+    with store_errors():
+        return bool(run_script(redis, "anything_free", keys=OPEN_KEYS, args=[LONGEST_LEASE_MS]))
+
+
+def follow(redis: Redis, *, from_start: bool) -> Iterator[Entry]:
+    """Follows the queue's streams for ever without taking anything; from now on, or from the oldest entry kept."""
+    seen = dict.fromkeys(ESCALATION_KEYS, "0-0") if from_start else _last_ids(redis)
+    while True:
+        for entry in _read(redis, seen, BLOCK_SECONDS):
+            seen[entry.stream_key] = entry.entry_id
+            yield entry
+
+
+def _last_ids(redis: Redis) -> dict[str, str]:
+    """The newest entry's ID of each of the queue's streams."""
+    with store_errors(), redis.pipeline(transaction=False) as pipe:
+        for key in ESCALATION_KEYS:
+            pipe.xrevrange(key, count=1)
+        newest = pipe.execute()
+    return {key: entries[0][0] if entries else "0-0" for key, entries in zip(ESCALATION_KEYS, newest, strict=True)}
+
+
+def _read(redis: Redis, seen: dict[str, str], block_seconds: float) -> list[Entry]:
+    with store_errors():
+        after: dict[Any, Any] = {**seen}
+        answer: Any = redis.xread(after, count=100, block=max(1, round(block_seconds * 1000)))
+    streams = answer.items() if isinstance(answer, dict) else answer or ()
+    return [
+        Entry(stream_key=key, entry_id=entry_id, event=fields["event"])
+        for key, entries in streams
+        for entry_id, fields in entries
+        if "event" in fields
+    ]
+
+
+def open_incidents(redis: Redis) -> list[OpenIncident]:
+    """All undecided incidents, in the order in which they are taken."""
+    with store_errors():
+        now = now_ms(redis)
+        with redis.pipeline(transaction=False) as pipe:
+            for severity in Severity:
+                pipe.zrange(open_key(severity), 0, -1)
+            queued = [
+                (severity, str(incident_id))
+                for severity, found in zip(Severity, pipe.execute(), strict=True)
+                for incident_id in found
+            ]
+        with redis.pipeline(transaction=False) as pipe:
+            for _, incident_id in queued:
+                pipe.hgetall(incident_key(incident_id))
+            records = pipe.execute(raise_on_error=False)
+    # Between the two reads one may have been decided.
+    return [
+        _open_incident(incident_id, severity, {} if isinstance(fields, ResponseError) else fields, now)
+        for (severity, incident_id), fields in zip(queued, records, strict=True)
+        if isinstance(fields, ResponseError) or "outcome" not in fields
+    ]
+
+
+def _open_incident(incident_id: str, severity: Severity, fields: dict[str, str], now: int) -> OpenIncident:
+    """Of a damaged record what can be read; `severity`: that of the queue it is in."""
+    lease_ms = lease_left_ms(fields, now)
+    raised_ms = number_of(fields, "raised_ms")
+    return OpenIncident(
+        incident_id=incident_id,
+        stream_id=fields.get("stream_id", UNREADABLE),
+        rule=fields.get("rule", UNREADABLE),
+        severity=severity,
+        purpose=fields.get("purpose", UNREADABLE),
+        hits=number_of(fields, "hits") or 0,
+        age_seconds=0.0 if raised_ms is None else max(0, now - raised_ms) / 1000,
+        holder=fields.get("holder") if lease_ms else None,
+        lease_seconds=lease_ms / 1000,
+        streams=number_of(fields, "streams") or 1,
+    )
+
+
+def number_of(fields: Mapping[str, str], field: str) -> int | None:
+    """A number of a record; None: there is none that we wrote."""
+    text = fields.get(field, "")
+    return int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else None
+
+
+def lease_left_ms(fields: Mapping[str, str], now: int) -> int:
+    """How long the lease of an incident still lasts, by its record; 0: nobody holds it."""
+    if "holder" not in fields:
+        return 0
+    return min(max(0, (number_of(fields, "lease_until_ms") or 0) - now), LONGEST_LEASE_MS)

@@ -1,0 +1,179 @@
+"""Decisions: people judge incidents, once each, whoever asks for it and from where."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from redis import Redis
+
+from worker.errors import QueueError, StoreError
+from worker.incidents.events import decision_made, escalation_closed
+from worker.incidents.incident_rules import close, encode
+from worker.incidents.keys import DECISIONS, FLOODS_DUE, entries_key, incident_key, incidents_key, named_key
+from worker.incidents.store import rounds
+from worker.people.actor import check_name
+from worker.queue.claims import LONGEST_LEASE_MS
+from worker.queue.leases import not_held
+from worker.queue.undecided import Undecided
+from worker.store import redis_keys
+from worker.store.redis_client import run_script_to_disk, store_errors
+
+MAX_NOTE_LENGTH = 2000
+"""Characters. A note explains a decision; it is no place for a report."""
+
+PATIENCE_SECONDS = 10.0
+"""Of a person who decides while segments of the stream end all the time."""
+
+KEPT_SECONDS = redis_keys.INCIDENT.seconds
+"""How long the record of a decided incident stays: the year for which the REPORT Act has reports preserved, and a month
+to look into it."""
+
+
+class Outcome(StrEnum):
+    """What a person found."""
+
+    CSEA_APPARENT = "csea_apparent"
+    CSEA_SUSPECTED = "csea_suspected"
+    CHILD_AT_RISK = "child_at_risk"
+    ADULT_TOS = "adult_tos"
+    """Adult content against the platform's terms."""
+    OTHER_HARM = "other_harm"
+    HARMLESS = "harmless"
+    CANNOT_JUDGE = "cannot_judge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A decision as it was recorded."""
+
+    incident_id: str
+    stream_id: str
+    rule: str
+    outcome: Outcome
+    by: str
+    decided_ms: int
+    """Redis's clock."""
+    event: str
+    """The CloudEvent that was published, JSON on one line."""
+    previous: Outcome | None = None
+    """What was decided before, of a revision."""
+
+
+def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str = "", deployment: str) -> Decision:
+    """Records a decision, publishes it, and acknowledges every entry of the incident; it is then on Redis's disk.
+
+    Of a group's incident it is for the streams that were shown; those that joined since become an incident of their
+    own. What nobody ever took counts as shown.
+
+    Raises:
+        QueueError: the incident is unknown, decided already, held by another, or worse than it was when it was last
+            taken; or `outcome`, `by` or `note` is not usable, or a match on a list is called harmless without a note.
+            Nothing was written.
+        StoreError: Redis failed, or did not confirm that it is on disk; the decision may have been recorded.
+    """
+    judged, name = check_outcome(outcome), check_name(by)
+    check_note(note)
+    for _ in rounds(PATIENCE_SECONDS):
+        with store_errors():
+            found = Undecided.read(redis, incident_id)
+        if found is None:
+            continue
+        incident, named, now = found.incident, found.named, found.now_ms
+        closing = escalation_closed(found.newest, outcome=judged, deployment=deployment, now_ms=now, named=named)
+        made = decision_made(
+            incident,
+            newest=found.newest,
+            stream_id=found.stream_id,
+            deployment=deployment,
+            outcome=judged,
+            by=name,
+            note=note,
+            now_ms=now,
+            named=named,
+        )
+        left = found.left(deployment)
+        after = close(found.before, now_ms=now)
+        if left is not None:
+            after = replace(after, incident=left.incident)
+        refusal = _refusal(found, judged, note)
+        answer = run_script_to_disk(
+            redis,
+            "decide",
+            keys=[
+                incident_key(incident_id),
+                entries_key(incident_id),
+                incidents_key(found.kept.owner),
+                DECISIONS,
+                *([] if named is None else [named_key(incident_id)]),
+                *([] if left is None else [named_key(left.incident.incident_id), FLOODS_DUE]),
+            ],
+            args=[
+                incident_id,
+                name,
+                judged,
+                note,
+                now,
+                found.kept.version,
+                found.kept.field,
+                encode(after),
+                made.text,
+                closing.stream_key,
+                closing.text,
+                LONGEST_LEASE_MS,
+                KEPT_SECONDS,
+                found.fields.get("take_token", ""),
+                int(bool(refusal)),
+                *([] if named is None else [len(found.streams)]),
+                *([] if left is None else left.as_args()),
+            ],
+        )
+        if answer[0] == "decided":
+            return Decision(
+                incident_id=incident_id,
+                stream_id=found.stream_id,
+                rule=found.fields["rule"],
+                outcome=judged,
+                by=name,
+                decided_ms=now,
+                event=made.text,
+            )
+        if answer[0] == "refused":
+            raise QueueError(f"incident {incident_id}: {refusal}")
+        if answer[0] != "clash":
+            raise not_held(incident_id, answer)
+    raise StoreError(f"incident {incident_id}: its stream's incidents change all the time: try again")
+
+
+def _refusal(found: Undecided, outcome: Outcome, note: str) -> str:
+    """Why this decision cannot be made, by whomever; empty: it can."""
+    if found.worse:
+        return f"{found.worse} came since: take it again"
+    if outcome is Outcome.HARMLESS and found.listed and not note.strip():
+        # Somebody has seen that picture before, and called it known material.
+        return f"it matches list {', '.join(found.listed)}: `harmless` needs a note that says why (--note)"
+    return ""
+
+
+def check_outcome(outcome: str) -> Outcome:
+    """Gives the outcome of that name.
+
+    Raises:
+        QueueError: there is none.
+    """
+    try:
+        return Outcome(outcome)
+    except ValueError:
+        raise QueueError(f"outcome {outcome[:100]!r}: expected one of {', '.join(Outcome)}") from None
+
+
+def check_note(note: str) -> None:
+    """Sees that a note can be kept.
+
+    Raises:
+        QueueError: it is too long, or no text.
+    """
+    if len(note) > MAX_NOTE_LENGTH:
+        raise QueueError(f"--note: {len(note)} characters: expected at most {MAX_NOTE_LENGTH}")
+    try:
+        note.encode()
+    except UnicodeEncodeError as error:
+        raise QueueError(f"--note: character {error.start + 1}: expected UTF-8 text") from error

@@ -1,0 +1,157 @@
+"""Revisions: a decision that was wrong is changed, by whomever, with a reason that is published with it.
+
+A revision changes what is known of the incident, and reopens nothing. What it does to the silence that the first
+decision brought, in which more of the same raised nothing:
+
+- To `harmless`: nothing. Nobody has looked at what the stream shows by now, so the silence gets no longer.
+- To anything else: the silence ends. It was granted for what turned out otherwise, so what the stream shows from now on
+  raises an incident again. What it showed in between stays part of the revised incident, and is in the verdict log.
+
+Incidents that were raised since are decisions of their own, and stay as they are.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from redis import Redis
+
+from worker.errors import QueueError, StoreError
+from worker.events.cloudevent import rfc3339
+from worker.incidents.events import NamedStreams, decision_revised
+from worker.incidents.hash_flood_record import streams_of
+from worker.incidents.incident_rules import RuleState, encode, end_silence
+from worker.incidents.keys import DECISIONS, incident_key, incidents_key, named_key
+from worker.incidents.store import rounds
+from worker.people.actor import check_name
+from worker.queue.decisions import KEPT_SECONDS, PATIENCE_SECONDS, Decision, Outcome, check_note, check_outcome
+from worker.queue.undecided import Kept, read_record
+from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
+
+MAX_REVISIONS: Final = 20
+"""Of one incident. Each is kept with its record, with a note of up to 2,000 characters."""
+
+_OF_THE_INCIDENT: Final = ("incident_id", "stream_id", "generation", "rule", "severity", "drill", "purpose")
+
+
+def revise(
+    redis: Redis,
+    incident_id: str,
+    outcome: str,
+    *,
+    by: str,
+    note: str,
+    deployment: str,
+    was: str | None = None,
+) -> Decision:
+    """Changes the decision on an incident, and publishes who did and why; it is then on Redis's disk.
+
+    Args:
+        note: the reason; it is required.
+        was: the outcome that is to be changed; None: whichever it is.
+
+    Raises:
+        QueueError: the incident is unknown or not decided, its outcome is the same already, is not `was`, or was
+            changed by somebody else meanwhile; or an argument is not usable. Nothing was written.
+        StoreError: Redis failed, or did not confirm that it is on disk; the revision may have been recorded.
+    """
+    judged, name = check_outcome(outcome), check_name(by)
+    expected = None if was is None else check_outcome(was)
+    check_note(note)
+    if not note.strip():
+        raise QueueError("--note: a revision needs a reason")
+    for _ in rounds(PATIENCE_SECONDS):
+        with store_errors():
+            record = read_record(redis, incident_id)
+            previous = _previous(incident_id, record, judged, expected)
+            kept, now = Kept.read(redis, record), now_ms(redis)
+            named = None
+            if "kept_under" in record:
+                named = NamedStreams.of(list(streams_of(redis, named_key(incident_id))))
+        revision = int(record.get("revisions", 0)) + 1
+        if revision > MAX_REVISIONS:
+            raise QueueError(f"incident {incident_id} was revised {MAX_REVISIONS} times: expected no more")
+        event = decision_revised(
+            _last_decision(record, named),
+            revision=revision,
+            outcome=judged,
+            by=name,
+            note=note,
+            deployment=deployment,
+            now_ms=now,
+        )
+        before = RuleState() if kept.state is None else kept.state
+        after = before if judged is Outcome.HARMLESS else end_silence(before, incident_id, now_ms=now)
+        answer = run_script_to_disk(
+            redis,
+            "revise",
+            keys=[
+                incident_key(incident_id),
+                DECISIONS,
+                incidents_key(kept.owner),
+                *([named_key(incident_id)] if "kept_under" in record else []),
+            ],
+            args=[
+                incident_id,
+                name,
+                judged,
+                note,
+                now,
+                revision - 1,
+                "" if after == before else kept.version,
+                kept.field,
+                encode(after),
+                event.text,
+                KEPT_SECONDS,
+            ],
+        )
+        if answer[0] == "revised":
+            return Decision(
+                incident_id=incident_id,
+                stream_id=record["stream_id"],
+                rule=record["rule"],
+                outcome=judged,
+                by=name,
+                decided_ms=now,
+                event=event.text,
+                previous=previous,
+            )
+        if answer[0] == "changed":
+            raise QueueError(f"incident {incident_id} was revised meanwhile: {answer[1]}, by {answer[2]}")
+    raise StoreError(f"incident {incident_id}: its stream's incidents change all the time: try again")
+
+
+def _previous(incident_id: str, record: Mapping[str, str], judged: Outcome, expected: Outcome | None) -> Outcome:
+    if "outcome" not in record:
+        raise QueueError(f"incident {incident_id} is not decided yet: there is nothing to revise")
+    previous = Outcome(record["outcome"])
+    if expected not in (None, previous):
+        raise QueueError(
+            f"incident {incident_id} is not {expected}: it was decided as {previous}, by {record['decided_by']}"
+        )
+    if previous is judged:
+        raise QueueError(f"incident {incident_id} was decided as {previous} already, by {record['decided_by']}")
+    return previous
+
+
+def _last_decision(record: Mapping[str, str], named: NamedStreams | None) -> Mapping[str, Any]:
+    """`data` of the event of the decision that is in force.
+
+    Version 0.1.0 kept none: then it is made of the newest escalation event, and of a group's streams.
+    """
+    try:
+        if "decisions" in record:
+            kept: Mapping[str, Any] = json.loads(record["decisions"].rpartition("\n")[2])["data"]
+            return kept
+        shown = json.loads(record["event"])["data"]
+        data = {name: shown[name] for name in _OF_THE_INCIDENT} | ({} if named is None else named.to_data())
+        times = {name: shown["times"][name] for name in ("captured_first", "captured_last", "raised")}
+        return data | {
+            "outcome": record["outcome"],
+            "previous_outcome": None,
+            "decided_by": record["decided_by"],
+            "note": record.get("note", ""),
+            "times": times | {"decided": rfc3339(int(record["decided_ms"]))},
+        }
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError("the record of the decision cannot be read") from error

@@ -1,0 +1,179 @@
+"""An incident that nobody has decided on, with all that a decision on it needs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from redis import Redis
+
+from config.facts import ALLOW
+from worker.events.cloudevent import derived_id
+from worker.incidents.events import Event, NamedStreams, extent_of
+from worker.incidents.findings import Incident
+from worker.incidents.hash_flood_events import joined_since
+from worker.incidents.hash_flood_record import due_member, group_record, streams_of
+from worker.incidents.incident_rules import RuleState
+from worker.incidents.keys import incident_key, named_key
+from worker.incidents.store import event_record, group_field, read_groups, read_incidents, state_field
+from worker.queue.leases import decided_already, unknown
+from worker.store.redis_client import now_ms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """What is remembered where an incident is or was kept: of its rule on its stream, or of its group of streams."""
+
+    owner: str
+    """Whose incidents it is kept with."""
+    field: str
+    version: int
+    """Of those incidents."""
+    state: RuleState | None
+    """None: nothing is remembered."""
+
+    @classmethod
+    def read(cls, redis: Redis, record: Mapping[str, str]) -> "Kept":
+        """Reads it for the incident of that record."""
+        if "kept_under" in record:
+            # A group of streams is kept apart from the one that its record names.
+            state = read_groups(redis, record["purpose"])
+            owner, name, field = record["kept_under"], record["kept_as"], group_field(record["kept_as"])
+        else:
+            state = read_incidents(redis, record["stream_id"], record["purpose"])
+            owner, name = record["stream_id"], record["rule"]
+            field = state_field(name, record["purpose"])
+        return cls(owner=owner, field=field, version=state.version, state=state.rules.get(name))
+
+
+def read_record(redis: Redis, incident_id: str) -> dict[str, str]:
+    """What is known of an incident.
+
+    Raises:
+        QueueError: nothing is.
+    """
+    record = {str(name): str(value) for name, value in redis.hgetall(incident_key(incident_id)).items()}
+    if "stream_id" not in record:
+        raise unknown(incident_id)
+    return record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undecided:
+    """An undecided incident as it is read before a decision."""
+
+    fields: Mapping[str, str]
+    """Its record."""
+    kept: Kept
+    before: RuleState
+    streams: Mapping[str, int]
+    """Of a group, by when they joined."""
+    now_ms: int
+
+    @classmethod
+    def read(cls, redis: Redis, incident_id: str) -> "Undecided | None":
+        """Reads an incident; None: it was decided meanwhile, read again.
+
+        Raises:
+            QueueError: it is unknown or decided.
+        """
+        fields = read_record(redis, incident_id)
+        if "outcome" in fields:
+            raise decided_already(incident_id, fields["outcome"], fields["decided_by"])
+        kept = Kept.read(redis, fields)
+        before = kept.state
+        if before is None or before.incident is None or before.incident.incident_id != incident_id:
+            return None
+        streams = streams_of(redis, named_key(incident_id)) if "kept_under" in fields else {}
+        return cls(fields=fields, kept=kept, before=before, streams=streams, now_ms=now_ms(redis))
+
+    @property
+    def incident(self) -> Incident:
+        assert self.before.incident is not None
+        return self.before.incident
+
+    @property
+    def stream_id(self) -> str:
+        return self.fields["stream_id"]
+
+    @property
+    def newest(self) -> Mapping[str, Any]:
+        """Its newest escalation event."""
+        event: Mapping[str, Any] = json.loads(self.fields["event"])
+        return event
+
+    @property
+    def shown(self) -> Mapping[str, Any] | None:
+        """`data` of the event that its holder was given last; None: nobody took it."""
+        text = self.fields.get("shown")
+        return json.loads(text)["data"] if text else None
+
+    @property
+    def worse(self) -> str:
+        """What came since it was shown and is worse; empty: nothing."""
+        if self.shown is None:
+            return ""
+        if not self.incident.worse_published and self.fields["shown"] == self.fields["event"]:
+            return ""  # version 0.1.0 left it unpublished: taking it again would show no more
+        finding = self.incident.finding
+        return extent_of(self.shown).surpassed_by(finding.severity, finding.matches)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The lists that it matches, but for the one of pictures that a lead found harmless."""
+        return tuple(sorted({match.list for match in self.incident.finding.matches} - {ALLOW}))
+
+    @cached_property
+    def _joined_since(self) -> tuple[str, ...]:
+        seen = self.streams if self.shown is None else set(self.shown.get("streams", ()))
+        return tuple(stream for stream in self.streams if stream not in seen)
+
+    @property
+    def named(self) -> NamedStreams | None:
+        """Of a group, the streams that are decided on."""
+        if "kept_under" not in self.fields:
+            return None
+        since = set(self._joined_since)
+        return NamedStreams.of([stream for stream in self.streams if stream not in since])
+
+    def left(self, deployment: str) -> "JoinedSince | None":
+        """What becomes of the streams that joined a group since it was shown."""
+        if not self._joined_since:
+            return None
+        incident = replace(
+            self.incident,
+            incident_id=derived_id("incident", self.incident.incident_id, "joined since")[:24],
+            finding=replace(self.incident.finding, hits=len(self._joined_since)),
+            raised_ms=self.now_ms,
+            published_ms=self.now_ms,
+        )
+        named = NamedStreams.of(self._joined_since)
+        event = joined_since(self.newest, incident, named, deployment=deployment, now_ms=self.now_ms)
+        return JoinedSince(
+            incident=incident,
+            event=event,
+            name=self.fields["kept_as"],
+            streams={stream: self.streams[stream] for stream in self._joined_since},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinedSince:
+    """The incident of streams that joined a group after it was shown."""
+
+    incident: Incident
+    event: Event
+    name: str
+    """The group's."""
+    streams: Mapping[str, int]
+    """By when they joined."""
+
+    def as_args(self) -> list[str]:
+        """As the script takes it."""
+        return [
+            json.dumps(group_record(self.incident.purpose, self.name, self.incident, self.event)),
+            json.dumps([event_record(self.event)]),
+            json.dumps({stream: str(joined_ms) for stream, joined_ms in self.streams.items()}),
+            due_member(self.incident.purpose, self.name),
+        ]

@@ -1,0 +1,251 @@
+"""One stream, gone through again: its segments and the decisions on it, in the order in which they came.
+
+The same functions decide as live: the judge says which rules hold, and `worker.incidents.incident_rules` what follows.
+Only what came from outside is taken as it was: hashes that were silent, what looking back found, and what people
+decided.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import product
+
+from config.facts import ListedHash, Place, SegmentFacts, Severity, StreamFacts, most_urgent
+from config.policy.evaluation import OrderState, judge
+from config.policy.policy import Policy
+from config.policy.rules import Rule
+from worker.incidents.events import Event, EventType
+from worker.incidents.findings import Extent, Finding, Incident, matches_of, nearest_of
+from worker.incidents.hash_flood import sift
+from worker.incidents.incident_rules import Decided, RuleState, StreamIncidents, advance, close, end_silence
+from worker.incidents.segment_context import Occasion, Versions
+from worker.queue.decisions import Outcome
+from worker.replay.history import Revision, Told, WasIncident
+from worker.verdictlog.outcome_rows import milliseconds
+
+DEPLOYMENT = "replay"
+
+SELDOM_SECONDS = 3600
+"""Between two updates of an incident: the most that a policy may say."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettledSegment:
+    """A segment as it was settled."""
+
+    facts: SegmentFacts
+    generation: int
+    epoch: int
+    settled_ms: int
+    silent: frozenset[ListedHash] = frozenset()
+    """Hashes that raised nothing then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WouldIncident:
+    """An incident that a policy would have raised."""
+
+    incident: Incident
+    """As it was in the end."""
+    severity: Severity
+    """With which it was raised."""
+    segment_key: str
+    """In which its cause was found."""
+    captured_ms: int
+    """When the picture that gave cause was live."""
+
+
+def to_be_tried(policy: Policy) -> Policy:
+    """The same policy with all rules live, for what its shadow rules would raise if they were; and with as few updates
+    as can be, which raise nothing and cost a millisecond each."""
+    document = policy.model_dump(by_alias=True, exclude_unset=True)
+    document["rules"] = [{**rule, "mode": "live"} for rule in document["rules"]]
+    return type(policy).model_validate({**document, "update_seconds": SELDOM_SECONDS})
+
+
+class StreamCourse:
+    """What a policy makes of one stream."""
+
+    def __init__(self, policy: Policy, stream_id: str) -> None:
+        """Nothing was seen yet. `policy`: without shadow rules (`to_be_tried`), else those are counted only."""
+        self._policy = policy
+        self._stream_id = stream_id
+        self._rules: dict[str, dict[str, RuleState]] = {}
+        """By purpose and rule."""
+        self._order: dict[tuple[int, int], OrderState] = {}
+        self._decided_as: dict[str, str] = {}
+        """The incident that was decided then -> the one that this policy had open for the same rule."""
+        self.raised: dict[str, WouldIncident] = {}
+        """By their ids, in order; not those that were taken as they were."""
+        self.hits: Counter[str] = Counter()
+        """Pictures that each rule held for."""
+        self.problems: Counter[str] = Counter()
+        """Pictures that rules could not be evaluated on, or only slowly, by slug as in `degraded`."""
+
+    def settle(self, segment: SettledSegment, *, earliest_pending: Place | None = None) -> None:
+        """Goes through the next segment; `earliest_pending`: of its epoch, the earliest that comes after it."""
+        watch = (segment.generation, segment.epoch)
+        judgement = judge(
+            self._policy,
+            self._order.get(watch, OrderState()),
+            segment.facts,
+            earliest_pending=earliest_pending,
+        )
+        self._order[watch] = judgement.state
+        self.problems.update(judgement.problem_samples)
+        if not judgement.hits:
+            return
+        self.hits.update(hit.rule for hit in judgement.hits)
+        sifted = sift(judgement.hits, segment.silent, self._policy)
+        rules = self._rules.setdefault(segment.facts.stream.purpose, {})
+        step = advance(
+            StreamIncidents(rules=rules),
+            occasion=self._occasion(segment.facts.stream, segment.generation, segment.facts.key),
+            hits=sifted.hits,
+            now_ms=segment.settled_ms,
+            policy=self._policy,
+        )
+        rules.update(step.rules)
+        causes = {event.incident_id: event for event in step.events if event.type is EventType.RAISED}
+        for incident in step.incidents:
+            self._note(incident, causes.get(incident.incident_id))
+
+    def _note(self, incident: Incident, raised: Event | None) -> None:
+        if raised is not None:
+            told = json.loads(raised.text)["data"]
+            self.raised[incident.incident_id] = WouldIncident(
+                incident=incident,
+                severity=Severity(told["severity"]),
+                segment_key=told["sample"]["segment"],
+                captured_ms=milliseconds(told["sample"]["captured"]),
+            )
+        elif incident.incident_id in self.raised:
+            self.raised[incident.incident_id] = replace(self.raised[incident.incident_id], incident=incident)
+
+    def _occasion(self, stream: StreamFacts, generation: int, segment_key: str) -> Occasion:
+        return Occasion(
+            stream=stream,
+            generation=generation,
+            segment_key=segment_key,
+            deployment=DEPLOYMENT,
+            versions=Versions(policy=self._policy.version),
+        )
+
+    def decide(self, rule: str, at_ms: int, *, purpose: str, incident_id: str = "") -> None:
+        """A person decided on the rule's incident; nothing, if none is open. `incident_id`: that it had then."""
+        rules = self._rules.setdefault(purpose, {})
+        state = rules.get(rule)
+        if state is not None and state.incident is not None:
+            self._decided_as[incident_id] = state.incident.incident_id
+            rules[rule] = close(state, now_ms=at_ms)
+
+    def revise(self, incident: WasIncident, revision: Revision) -> None:
+        """A person changed the decision on an incident."""
+        rules = self._rules.setdefault(incident.purpose, {})
+        state = rules.get(incident.rule)
+        if state is not None:
+            decided_as = self._decided_as.get(incident.incident_id, incident.incident_id)
+            rules[incident.rule] = _revised(state, decided_as, revision)
+
+    def give(self, incident: WasIncident, told: Told) -> None:
+        """An incident was raised, or became worse, by what is not in the log; nothing, if there is no such rule."""
+        rule = self._rule(incident.rule)
+        if rule is None:
+            return
+        rules = self._rules.setdefault(incident.purpose, {})
+        state = rules.get(incident.rule, RuleState())
+        if state.incident is None:
+            given = _given(incident, rule, told.extent, told.at_ms)
+            rules[incident.rule] = replace(state, waiting=(), incident=given)
+            return
+        finding = state.incident.finding
+        worse = replace(
+            finding,
+            severity=most_urgent(finding.severity, told.severity),
+            matches=nearest_of((*finding.matches, *matches_of(told.nearest or ()))),
+        )
+        rules[incident.rule] = replace(state, incident=replace(state.incident, finding=worse))
+
+    def begin(self, incidents: Iterable[WasIncident], at_ms: int) -> None:
+        """From here on it counts: of what went before, only the incidents that were open then, and what was decided,
+        are held to.
+
+        An incident that was raised later, and is open here already, had waited for a segment that the log has lost: it
+        counts.
+        """
+        before = list(incidents)
+        waited = {incident.incident_id for incident in before if incident.raised_ms >= at_ms}
+        self.raised = {name: would for name, would in self.raised.items() if name in waited}
+        self.hits.clear()
+        self.problems.clear()
+        self._decided_as.clear()
+        purposes = {*self._rules, *(incident.purpose for incident in before)}
+        for purpose, rule in product(sorted(purposes), self._policy.rules):
+            rules = self._rules.setdefault(purpose, {})
+            mine = [one for one in before if (one.purpose, one.rule) == (purpose, rule.name)]
+            state = rules.get(rule.name, RuleState())
+            was_open = next((incident for incident in mine if incident.is_open_at(at_ms)), None)
+            known = state.incident
+            if was_open is None and known is not None and known.incident_id not in waited:
+                state = replace(state, incident=None)
+            elif was_open is not None and (known is None or known.incident_id != was_open.incident_id):
+                given = _given(was_open, rule, was_open.extent_at(at_ms), was_open.raised_ms)
+                state = replace(state, waiting=(), incident=given)
+            decided = [incident for incident in mine if incident.decided_ms is not None and incident.decided_ms < at_ms]
+            if decided:
+                state = replace(state, decided=_decided(decided, rule, at_ms))
+            rules[rule.name] = state
+
+    def _rule(self, name: str) -> Rule | None:
+        try:
+            return self._policy.rule(name)
+        except KeyError:
+            return None
+
+
+def _decided(incidents: Iterable[WasIncident], rule: Rule, at_ms: int) -> Decided:
+    """What was decided before (<) then."""
+    steps: list[tuple[int, WasIncident, Revision | None]] = []
+    for one in incidents:
+        assert one.decided_ms is not None
+        steps.append((one.decided_ms, one, None))
+        steps += [(revision.at_ms, one, revision) for revision in one.revisions if revision.at_ms < at_ms]
+    state = RuleState()
+    known = True
+    for then_ms, one, revision in sorted(steps, key=lambda step: step[0]):
+        if revision is not None:
+            state = _revised(state, one.incident_id, revision)
+            continue
+        extent = one.extent_at(then_ms)
+        state = close(replace(state, incident=_given(one, rule, extent, one.raised_ms)), now_ms=then_ms)
+        known = extent.nearest is not None
+    assert state.decided is not None
+    return state.decided if known else replace(state.decided, nearest=None)
+
+
+def _revised(state: RuleState, incident_id: str, revision: Revision) -> RuleState:
+    """As `worker.queue.revisions` does."""
+    if revision.outcome == Outcome.HARMLESS:
+        return state
+    return end_silence(state, incident_id, now_ms=revision.at_ms)
+
+
+def _given(incident: WasIncident, rule: Rule, extent: Extent, at_ms: int) -> Incident:
+    return Incident(
+        incident_id=incident.incident_id,
+        generation=incident.generation,
+        rule=rule.name,
+        purpose=incident.purpose,
+        finding=Finding(
+            hits=1,
+            severity=extent.severity,
+            captured_first_ms=incident.captured_first_ms,
+            captured_last_ms=incident.captured_last_ms,
+            principles=(5,),
+            matches=matches_of(extent.nearest or ()),
+        ),
+        raised_ms=incident.raised_ms,
+        published_ms=at_ms,
+        cooldown_ms=round(rule.cooldown_seconds * 1000),
+    )

@@ -1,0 +1,1 @@
+"""Celery, and the task that moderates a segment: queues, limits, upkeep, shutdown."""

@@ -1,0 +1,158 @@
+"""The settings of a process, read from its environment and tried: all that is wrong is told at once, before anything
+is begun.
+"""
+
+import errno
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from config.environment import Check, load_settings
+from config.errors import LivewardenError
+from config.regular_file import open_regular
+from config.settings import Settings
+from config.variables import unknown
+
+_log = logging.getLogger(__name__)
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""A disk without room is no mistake in a setting: moderation goes on, and says so."""
+
+
+def settings_of(environment: Mapping[str, str], *, places: Iterable[str] = ()) -> Settings:
+    """The settings of a command.
+
+    Args:
+        places: the files and folders that it needs, by field. Others are not tried: not everybody can reach all of
+            them.
+
+    Raises:
+        SettingsError: with every mistake.
+    """
+    return load_settings(environment, checks={**_TEXTS, **{field: _PLACES[field] for field in places}})
+
+
+def settings_of_worker(environment: Mapping[str, str]) -> Settings:
+    """The settings of a worker: all files and folders are tried, too, and made.
+
+    Raises:
+        SettingsError: with every mistake.
+    """
+    return settings_of(environment, places=_PLACES)
+
+
+def settings_of_beat(environment: Mapping[str, str]) -> Settings:
+    """The settings of beat. It shares a worker's environment, and need not reach the folders of workers.
+
+    Raises:
+        SettingsError: with every mistake.
+    """
+    return settings_of(environment, places=("heartbeat_file",))
+
+
+def log_unknown(environment: Mapping[str, str]) -> None:
+    """Logs each variable that this version does not know: a rollout may carry those of a newer one."""
+    for name, near in unknown(environment).items():
+        _log.warning("%s is not read by this version%s", name, f" (did you mean {near}?)" if near else "")
+
+
+def _redis_url(url: SecretStr) -> Iterator[str]:
+    from worker.store.redis_client import NOT_A_URL, connect
+
+    try:
+        connect(url.get_secret_value()).close()
+    except LivewardenError:
+        yield NOT_A_URL
+
+
+def _url_template(template: str) -> Iterator[str]:
+    from worker.ingest.registry.registration import MAX_URL_LENGTH, playlist_of
+
+    filled = template.replace("{stream_id}", "stream")
+    if "{" in filled or "}" in filled:
+        yield "expected no other { } than those of {stream_id}"
+        return
+    try:
+        playlist_of(filled)
+    except LivewardenError:
+        yield (
+            f"expected http://host/… or https://host/… with {{stream_id}} in it, without a user, of at most "
+            f"{MAX_URL_LENGTH} characters"
+        )
+
+
+def _allowed_origins(entries: Iterable[str]) -> Iterator[str]:
+    from worker.ingest.http.origins import AllowedOrigins
+
+    for entry in entries:
+        try:
+            AllowedOrigins.parse([entry])
+        except LivewardenError as error:
+            yield str(error)
+
+
+def _readable_file(path: Path) -> Iterator[str]:
+    try:
+        open_regular(path).close()
+    except OSError as error:
+        yield f"{path}: {error.strerror}"
+
+
+def _readable_folder(path: Path) -> Iterator[str]:
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        yield f"{path}: {error.strerror}"
+
+
+def _own_folder(path: Path, mode: int = 0o777) -> Iterator[str]:
+    """Makes it where it is missing. That it takes no files now is no mistake: disks fill up and are mended."""
+    try:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno not in _FULL:
+            yield f"{path}: expected a folder, or a place for one: {error.strerror}"
+
+
+def _store_url(url: str) -> Iterator[str]:
+    from worker.store.object_store import ObjectStore
+
+    try:
+        store = ObjectStore(url)
+    except LivewardenError as error:
+        yield str(error).partition(": ")[2]
+        return
+    if store.local:
+        yield from _own_folder(Path(store.root), 0o700)  # as the store itself makes it
+
+
+def _touchable_file(path: Path) -> Iterator[str]:
+    from worker.store.local_file import expect_writable
+
+    if path.exists() and not path.is_file():  # opening a pipe waits for whoever reads it
+        yield f"{path}: expected a regular file, or a place for one"
+        return
+    try:
+        expect_writable(path)
+    except LivewardenError as error:
+        yield str(error)
+
+
+_TEXTS: Final[Mapping[str, Check]] = {
+    "redis_url": _redis_url,
+    "url_template": _url_template,
+    "allowed_origins": _allowed_origins,
+}
+
+_PLACES: Final[Mapping[str, Check]] = {
+    "bank_dir": _own_folder,
+    "store_url": _store_url,
+    "lists_dir": _readable_folder,
+    "policy_file": _readable_file,
+    "manifests_dir": _readable_folder,
+    "heartbeat_file": _touchable_file,
+}

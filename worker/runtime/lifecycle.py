@@ -1,0 +1,222 @@
+"""The start and the end of each of Celery's processes: worker, pool child, beat."""
+
+import logging
+import os
+import threading
+from functools import partial
+from typing import Any
+
+import cv2
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    beat_init,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+)
+
+from config.errors import LivewardenError
+from worker.bank.compaction import keep_in_order
+from worker.bank.fetching import fetch_at_start, keep_fetched
+from worker.bank.keys import SNAPSHOT
+from worker.bank.listnames import followed_names
+from worker.bank.place import Place
+from worker.bank.restoring import keep_whole
+from worker.health.epoch import EpochWatch
+from worker.health.presence import Presence, Role, keep_present
+from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
+from worker.ingest.messages.reader import keep_reading
+from worker.ingest.pending.queues import QUEUES
+from worker.logs.setup import last_words, log_to_stderr
+from worker.lookback.keeper import keep_looking_back
+from worker.policyload.active_policy import Judging
+from worker.policyload.follower import PolicyFollower
+from worker.policyload.trial import try_apart
+from worker.policyload.watch import watch_policy
+from worker.processes.core_dumps import forbid_dumps
+from worker.processes.subprocess_job import run_apart
+from worker.runtime.broker import bind_queues
+from worker.runtime.celery_app import app, process, settings, tick_now
+from worker.runtime.celery_log import format_celery
+from worker.runtime.confinement import check_confinement, log_unconfined
+from worker.runtime.environment import log_unknown
+from worker.runtime.occupancy import occupancy_of_this_worker, occupy
+from worker.runtime.shutdown import WorkerEnd
+from worker.runtime.start_line import log_beat_start, log_worker_start
+from worker.runtime.watchdog import Watchdog
+from worker.runtime.worker_process import Process, Ready, check_ready
+from worker.store.redis_client import connect
+
+_log = logging.getLogger(__name__)
+
+_end = WorkerEnd()
+_epochs = EpochWatch(deployment=settings.deployment, begin=lambda redis: bind_queues(redis, (*QUEUES, INTAKE_QUEUE)))
+
+_stopping = threading.Event()
+_ready: Ready | None = None
+_unconfined: tuple[str, ...] = ()
+_INTAKE = "livewarden-intake"
+"""Name of the thread that reads what platforms send."""
+
+_PRESENCE = "livewarden-presence"
+"""Likewise, that gives signs of life."""
+
+GIVE_BACK_SECONDS = 0.5
+"""For which a worker that ends waits for it: else other workers wait until its lease is over."""
+
+
+@after_setup_logger.connect
+@after_setup_task_logger.connect
+def _format_log(logger: logging.Logger, **_: Any) -> None:
+    """In the worker, in each pool child and in beat, whenever Celery has set up a logger."""
+    format_celery(logger, settings.log_format)
+
+
+@worker_init.connect
+def _check(sender: Any, **_: Any) -> None:
+    """Before anything is forked: a worker that could not judge must not take work."""
+    global _ready, _unconfined
+    forbid_dumps()  # again: `--uid` has changed the user, which resets it
+    log_to_stderr(logging.WARNING, settings.log_format)  # until Celery sets logging up, after this
+    sender.quiet = sender.quiet or settings.log_format == "json"
+    occupy(sender)
+    # Nobody sends what workers would have to say to one another, and neither starts where Redis is full.
+    sender.options |= {"without_mingle": True, "without_gossip": True}
+    try:
+        redis = connect(settings.redis_url.get_secret_value())
+        fetch_at_start(redis, Place.of(settings))
+        _ready = check_ready(settings, redis)
+        _unconfined = check_confinement(settings)
+        process.bank.inherit(_ready.bank)
+        process.policies.good = _ready.policy
+        _epochs.look(redis, SNAPSHOT)
+        redis.close()
+    except LivewardenError as error:
+        raise SystemExit(last_words(f"this worker does not start: {error}", settings.log_format)) from error
+
+
+@worker_process_init.connect
+def _build(**_: Any) -> None:
+    """In each pool child, before its first task. What fails here was well when the worker started: weights may have
+    been changed since."""
+    cv2.setNumThreads(1)
+    process.forked()
+    try:
+        process.warm_up()
+    except LivewardenError as error:
+        _log.error("this worker ends, since a process of it cannot judge: %s", error)
+        _end.ask()
+    except Exception:
+        # Celery would log it, and go on.
+        _log.exception("this worker ends, since a process of it cannot judge")
+        _end.ask()
+
+
+@worker_ready.connect
+def _watch(**_: Any) -> None:
+    _stopping.clear()
+    log_unknown(os.environ)
+    log_unconfined(_unconfined)  # not earlier: Celery sets logging up after `worker_init`
+    threading.Thread(
+        target=keep_in_order,
+        args=(process.redis, process.bank, Place.of(settings), settings.deployment, _stopping),
+        name="livewarden-bank-keeper",
+        daemon=True,
+    ).start()
+    threading.Thread(
+        target=keep_whole,
+        args=(process.redis, process.bank, Place.of(settings), _stopping),
+        name="livewarden-bank-restorer",
+        daemon=True,
+    ).start()
+    threading.Thread(
+        target=keep_fetched,
+        args=(process.redis, Place.of(settings), _stopping),
+        name="livewarden-bank-fetcher",
+        daemon=True,
+    ).start()
+    threading.Thread(
+        target=keep_looking_back,
+        args=(process.redis, process.bank, settings.store_url, _stopping),
+        kwargs={"hours": settings.verdict_log_hours, "search": partial(run_apart, "worker.runtime.bulk_look_back")},
+        name="livewarden-lookback-keeper",
+        daemon=True,
+    ).start()
+    threading.Thread(
+        target=watch_policy,
+        # Of its own: a pool child that is forked later must not think that somebody follows for it.
+        args=(_watched_policies(), process.policies, process.redis, settings, _stopping, _list_names),
+        name="livewarden-policy-watch",
+        daemon=True,
+    ).start()
+    threading.Thread(
+        target=Watchdog(process, tick_now).run, args=(_stopping,), name="livewarden-watchdog", daemon=True
+    ).start()
+    # Not through Celery: a message that it cannot take apart ends the worker, and the next one.
+    threading.Thread(target=keep_reading, args=(process.redis, settings, _stopping), name=_INTAKE, daemon=True).start()
+
+    presence = Presence.of_this_process(
+        Role.WORKER,
+        processes=occupancy_of_this_worker().processes,
+        queues=tuple(app.amqp.queues.consume_from),
+        unconfined=_unconfined,
+    )
+    assert _ready is not None
+    log_worker_start(settings, _ready, presence)
+    _give_signs(presence)
+
+
+@beat_init.connect
+def _beat(**_: Any) -> None:
+    log_unknown(os.environ)
+    presence = Presence.of_this_process(Role.BEAT)
+    log_beat_start(settings, presence)
+    _give_signs(presence)
+
+
+def _give_signs(presence: Presence) -> None:
+    threading.Thread(
+        target=keep_present,
+        args=(process.redis, presence, _stopping),
+        kwargs={"after_each": lambda: _epochs.look(process.redis, SNAPSHOT)},
+        name=_PRESENCE,
+        daemon=True,
+    ).start()
+
+
+def _list_names() -> frozenset[str] | None:
+    return followed_names(process.redis, process.bank)
+
+
+def _watched_policies() -> PolicyFollower[Judging]:
+    """A policy whose models do not work is refused, and not given to those who are forked later."""
+    watching, tried = Process(settings), process.policies.good
+
+    def build(data: bytes) -> Judging:
+        judging = watching.judging_by(data)
+        if data != tried:
+            try_apart(data)
+        return judging
+
+    policies = PolicyFollower(settings.policy_file, build)
+    policies.good = tried
+    return policies
+
+
+@worker_process_shutdown.connect
+def _write_out(**_: Any) -> None:
+    """In each pool child, after its last task."""
+    process.leave()
+
+
+@worker_shutdown.connect
+def _stop(**_: Any) -> None:
+    _stopping.set()
+    for thread in threading.enumerate():
+        if thread.name in {_INTAKE, _PRESENCE}:
+            thread.join(GIVE_BACK_SECONDS)
+    process.verdict_log.close()  # where tasks run in this process: pools `solo` and `threads`
+    _end.exit_if_asked()

@@ -1,0 +1,178 @@
+"""What a person asks to be scanned: a file, a segment or a playlist, here or on an origin, as a row of parts."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from config.regular_file import open_regular
+from worker.errors import PlaylistError
+from worker.ingest.http.fetch import Fetched, Fetcher
+from worker.ingest.http.resource import ByteRange
+from worker.ingest.http.urls import path_of, scheme_of, without_query
+from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, Segment, choose_rendition
+from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
+from worker.store.local_file import open_file, read_file, read_range
+
+MAX_FETCHED_BYTES = 2 << 30
+"""Of a media file on an origin, which is held in memory."""
+
+MAX_SEGMENT_BYTES = 64 << 20
+"""A segment of 10 s at 50 Mbit/s, the top of what platforms take in, is 60 MiB."""
+
+FILE_SECONDS = 3600.0
+"""For a media file to arrive; a person watches the progress bar and may stop it."""
+
+SEGMENT_SECONDS = 60.0
+"""For a segment or playlist to arrive; without a live window to keep up with, slow origins get their time."""
+
+_PLAYLIST_ENDINGS = (".m3u8", ".m3u")
+_PLAYLIST_HEAD = b"#EXTM3U"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payload:
+    """The bytes of a part."""
+
+    data: bytes | BinaryIO
+    """A file of this machine is handed on as it is, so that it may be of any length."""
+    init: bytes = b""
+    """Of the part's EXT-X-MAP."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What is decoded at once: a segment of a playlist, or a whole file."""
+
+    name: str
+    """For messages: the path, or the URL without its query."""
+    extinf_ms: int | None
+    """What the playlist promises; None: a file promises nothing."""
+    load: Callable[[], AbstractContextManager[Payload]]
+    """Gets the bytes; raises FetchError or LocalFileError."""
+    refused: str | None = None
+    """Ledger reason why loading it is no use."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Media:
+    """What was named, opened."""
+
+    name: str
+    parts: tuple[Part, ...]
+
+    @property
+    def extinf_ms(self) -> int | None:
+        """What the playlist promises in all; None for a file."""
+        told = [part.extinf_ms for part in self.parts if part.extinf_ms is not None]
+        return sum(told) if told else None
+
+
+def is_url(media: str) -> bool:
+    """Whether `media` is meant as a URL; else it is a path."""
+    return scheme_of(media) in {"http", "https"}
+
+
+class MediaOpener:
+    """Opens what a person names, through the guarded `fetcher`."""
+
+    def __init__(self, *, fetcher: Fetcher, rendition_height_pixels: int) -> None:
+        self._fetcher = fetcher
+        self._height_pixels = rendition_height_pixels
+
+    def open(self, media: str) -> Media:
+        """Opens a URL or a path. Of a master playlist it takes the smallest rendition at or above the set height; of a
+        live playlist what is listed now.
+
+        Raises:
+            FetchError, PlaylistError, LocalFileError: it cannot be had, or is not what its name says.
+        """
+        if is_url(media):
+            return self._open_url(media)
+        path = Path(media)
+        if _looks_like_playlist(path.name, _head(path)):
+            content = read_file(path, max_bytes=MAX_PLAYLIST_BYTES)
+            return self._of_playlist(str(path), parse_playlist(content, path.absolute().parent))
+        return Media(name=str(path), parts=(Part(name=str(path), extinf_ms=None, load=lambda: _opened(path)),))
+
+    def _open_url(self, url: str) -> Media:
+        shown = without_query(url)
+        fetched = self._get(url, max_bytes=MAX_FETCHED_BYTES, timeout_seconds=FILE_SECONDS)
+        if _looks_like_playlist(path_of(url), fetched.body[:16]):
+            return self._of_playlist(shown, parse_playlist(fetched.body, fetched.url))
+        payload = Payload(data=fetched.body)
+        return Media(name=shown, parts=(Part(name=shown, extinf_ms=None, load=lambda: nullcontext(payload)),))
+
+    def _of_playlist(self, name: str, playlist: MediaPlaylist | MasterPlaylist) -> Media:
+        if isinstance(playlist, MasterPlaylist):
+            uri = choose_rendition(playlist, self._height_pixels).uri
+            playlist = self._rendition(uri)
+        if not playlist.segments:
+            raise PlaylistError(f"{name}: expected at least one segment, the playlist lists none")
+        inits = _Latest(self._bytes_of)
+        return Media(name=name, parts=tuple(self._part(segment, inits) for segment in playlist.segments))
+
+    def _rendition(self, uri: str) -> MediaPlaylist:
+        if is_url(uri):
+            fetched = self._get(uri, max_bytes=MAX_PLAYLIST_BYTES, timeout_seconds=SEGMENT_SECONDS)
+            playlist = parse_playlist(fetched.body, fetched.url)
+        else:
+            playlist = parse_playlist(read_file(Path(uri), max_bytes=MAX_PLAYLIST_BYTES), Path(uri).parent)
+        if isinstance(playlist, MasterPlaylist):
+            raise PlaylistError(f"{without_query(uri)}: expected a media playlist, a master playlist names another one")
+        return playlist
+
+    def _part(self, segment: Segment, inits: "_Latest") -> Part:
+        @contextmanager
+        def load() -> Iterator[Payload]:
+            init = b"" if segment.init is None else inits.get(segment.init.uri, segment.init.byte_range)
+            yield Payload(data=self._bytes_of(segment.uri, segment.byte_range), init=init)
+
+        refused = "encrypted" if segment.encryption is not None else "origin_gap" if segment.gap else None
+        return Part(name=without_query(segment.uri), extinf_ms=segment.duration_ms, load=load, refused=refused)
+
+    def _bytes_of(self, uri: str, byte_range: ByteRange | None) -> bytes:
+        if is_url(uri):
+            return self._get(
+                uri, max_bytes=MAX_SEGMENT_BYTES, timeout_seconds=SEGMENT_SECONDS, byte_range=byte_range
+            ).body
+        if byte_range is None:
+            return read_file(Path(uri), max_bytes=MAX_SEGMENT_BYTES)
+        return read_range(Path(uri), offset=byte_range.offset, length=byte_range.length)
+
+    def _get(self, url: str, *, max_bytes: int, timeout_seconds: float, byte_range: ByteRange | None = None) -> Fetched:
+        return self._fetcher.fetch_sync(
+            url, max_bytes=max_bytes, timeout_seconds=timeout_seconds, byte_range=byte_range
+        )
+
+
+class _Latest:
+    """Remembers the one init section that was read last: neighbouring segments share it."""
+
+    def __init__(self, read: Callable[[str, ByteRange | None], bytes]) -> None:
+        self._read = read
+        self._kept: tuple[tuple[str, ByteRange | None], bytes] | None = None
+
+    def get(self, uri: str, byte_range: ByteRange | None) -> bytes:
+        if self._kept is None or self._kept[0] != (uri, byte_range):
+            self._kept = ((uri, byte_range), self._read(uri, byte_range))
+        return self._kept[1]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Payload]:
+    with open_file(path) as file:
+        yield Payload(data=file)
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open_regular(path) as file:
+            return file.read(16)
+    except OSError:
+        return b""  # told when it is read
+
+
+def _looks_like_playlist(name: str, head: bytes) -> bool:
+    return name.lower().endswith(_PLAYLIST_ENDINGS) or head.removeprefix(b"\xef\xbb\xbf").startswith(_PLAYLIST_HEAD)

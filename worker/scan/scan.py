@@ -1,0 +1,160 @@
+"""A scan: the pipeline over a file or a playlist, without Redis."""
+
+from dataclasses import replace
+from time import process_time
+
+from config.facts import Coverage, Hit, SegmentFacts
+from config.policy.evaluation import OrderState, judge_in_order
+from config.policy.policy import Policy
+from models.bank.bank import Bank
+from sampler.errors import SamplerError
+from sampler.frames import Stretch
+from worker.errors import FetchError, LocalFileError, ScanError
+from worker.moderation.accounting import SHORT, account
+from worker.moderation.gate import GateState
+from worker.moderation.pipeline import Observer, Origin, Pipeline
+from worker.moderation.stages import Turns
+from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
+from worker.scan.file_digests import match_file
+from worker.scan.media_source import Media, Part, Payload
+from worker.scan.result import SCANNED, ScanResult, Unseen
+from worker.scan.still_file import is_picture, picture_bytes
+
+
+class Scan:
+    """Runs the pipeline over the parts of a medium, in order."""
+
+    def __init__(
+        self, *, pipeline: Pipeline, policy: Policy, bank: Bank, seed: bytes, observe: Observer | None = None
+    ) -> None:
+        """`bank`: where whole files are looked up; the pipeline has one for their pictures, and judges by `policy`."""
+        self._pipeline = pipeline
+        self._policy = policy
+        self._order = OrderState()
+        self._bank = bank
+        self._seed = seed
+        self._observe = observe
+        self._gate: GateState | None = None
+        self.result = ScanResult()
+
+    def run(self, media: Media) -> ScanResult:
+        """Scans all parts; a part that cannot be looked at is told in `unseen`, and the next one is tried.
+
+        Raises:
+            ScanError: nothing at all could be looked at; the text has the first reason.
+        """
+        started = process_time()
+        for number, part in enumerate(media.parts):
+            # Each part has a seed of its own: else audits would look at the same instant of every segment.
+            self._scan(part, self._seed + number.to_bytes(4))
+        child = self.result.cpu_seconds.demux + self.result.cpu_seconds.decode
+        self.result.cpu_seconds = CpuSeconds(
+            **{**vars(self.result.cpu_seconds), "total": process_time() - started + child}
+        )
+        if not self.result.frames_total and not self.result.file_matches:
+            first = self.result.unseen[0]
+            text = first.detail or f"nothing can be looked at: {first.stretch.reason}"
+            raise ScanError(text if text.startswith(first.part) else f"{first.part}: {text}")
+        return self.result
+
+    def _scan(self, part: Part, seed: bytes) -> None:
+        if part.refused is not None:
+            self._lose(part, part.refused, "")
+            return
+        origin = Origin(
+            stream=SCANNED,
+            capture_ms=round(self.result.duration_seconds * 1000),
+            offset_seconds=self.result.duration_seconds,
+        )
+        try:
+            with part.load() as payload:
+                if part.extinf_ms is None:
+                    self.result.file_matches += match_file(self._bank, payload.data)
+                verdict = self._judge(part, payload, origin, seed)
+        except (FetchError, SamplerError) as error:
+            self._lose(part, error.reason, str(error))
+        except LocalFileError as error:
+            self._lose(part, "unreadable", str(error))
+        else:
+            self._add(part, verdict)
+
+    def _judge(self, part: Part, payload: Payload, origin: Origin, seed: bytes) -> SegmentVerdict:
+        data, observe = payload.data, self._observe
+        if part.extinf_ms is None and is_picture(data):
+            return self._pipeline.moderate_picture(picture_bytes(data), origin=origin, observe=observe)
+        return self._pipeline.moderate(
+            data, init=payload.init, origin=origin, seed=seed, gate=self._gate, observe=observe
+        )
+
+    def _add(self, part: Part, verdict: SegmentVerdict) -> None:
+        result = self.result
+        offset = result.duration_seconds
+        self._gate = verdict.gate
+        result.samples += self._judged_in_order(part, verdict)
+        result.degraded.update(verdict.degraded)
+        result.frames_total += verdict.frames_total
+        result.frames_decoded += verdict.frames_decoded
+        result.cpu_seconds += verdict.cpu_seconds
+        for model, turns in verdict.turns.items():
+            result.turns.setdefault(model, Turns()).add(turns)
+        result.pictures_seconds += verdict.duration_seconds
+        result.duration_seconds += verdict.duration_seconds
+        result.unseen += [
+            Unseen(
+                part=part.name,
+                stretch=Stretch(
+                    start_seconds=offset + stretch.start_seconds,
+                    end_seconds=offset + stretch.end_seconds,
+                    reason=stretch.reason,
+                ),
+            )
+            for stretch in verdict.unmoderated
+        ]
+        if part.extinf_ms is not None:
+            before = [stretch for stretch in verdict.unmoderated if stretch.end_seconds <= 0]
+            share = account(
+                part.extinf_ms, duration_seconds=verdict.duration_seconds, unmoderated=before, unhashable_seconds=0
+            )
+            self._skip(part, SHORT, "", share.failed_ms.get(SHORT, 0) / 1000)
+
+    def _judged_in_order(self, part: Part, verdict: SegmentVerdict) -> list[SampleVerdict]:
+        """The samples, with the hits of rules that are judged in order: here parts come in theirs."""
+        measured_ms = round(verdict.duration_seconds * 1000)
+        segment_ms = measured_ms if part.extinf_ms is None else part.extinf_ms
+        share = verdict.ledger_share(segment_ms)
+        segment = SegmentFacts(
+            key=part.name,
+            capture_ms=round(self.result.duration_seconds * 1000),
+            stream=SCANNED,
+            samples=tuple(sample.facts for sample in verdict.samples),
+            coverage=Coverage.of_ms(
+                segment_ms=segment_ms,
+                moderated_ms=share.moderated_ms,
+                unhashable_ms=share.unhashable_ms,
+                failed_ms=sum(share.failed_ms.values()),
+            ),
+        )
+        judged = judge_in_order(self._policy, self._order, segment)
+        self._order = judged.state
+        self.result.degraded.update(judged.problems)
+        hits: dict[int, list[Hit]] = {}
+        for hit in judged.hits:
+            hits.setdefault(hit.capture_ms, []).append(hit)
+        return [replace(sample, hits=(*sample.hits, *hits.pop(sample.capture_ms, ()))) for sample in verdict.samples]
+
+    def _lose(self, part: Part, reason: str, detail: str) -> None:
+        self._skip(part, reason, detail, (part.extinf_ms or 0) / 1000, even_if_empty=True)
+
+    def _skip(self, part: Part, reason: str, detail: str, seconds: float, *, even_if_empty: bool = False) -> None:
+        """Time that the playlist promises and that holds no pictures for us: the input's timeline goes on over it."""
+        if not seconds and not even_if_empty:
+            return
+        start = self.result.duration_seconds
+        self.result.duration_seconds += seconds
+        self.result.unseen.append(
+            Unseen(
+                part=part.name,
+                detail=detail,
+                stretch=Stretch(start_seconds=start, end_seconds=start + seconds, reason=reason),
+            )
+        )

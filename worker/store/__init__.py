@@ -1,0 +1,1 @@
+"""Redis and the object store: clients, keys, scripts, leases."""

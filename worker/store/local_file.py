@@ -1,0 +1,75 @@
+"""Reading and writing the files that a person names on the command line."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from config.regular_file import open_regular
+from worker.errors import LocalFileError
+
+
+def open_file(path: Path) -> BinaryIO:
+    """`path`, open for reading; the caller closes it.
+
+    Raises:
+        LocalFileError: it is missing, no regular file, or not readable.
+    """
+    try:
+        return open_regular(path)
+    except OSError as error:
+        raise LocalFileError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def read_file(path: Path, *, max_bytes: int) -> bytes:
+    """The content of `path`.
+
+    Raises:
+        LocalFileError: as `open_file`; or it is longer than `max_bytes`.
+    """
+    # One byte more than allowed is asked for, and no size is trusted: a pipe or a growing file has none.
+    data = read_range(path, offset=0, length=max_bytes + 1)
+    if len(data) > max_bytes:
+        raise LocalFileError(f"{path}: expected at most {max_bytes} bytes")
+    return data
+
+
+def read_range(path: Path, *, offset: int, length: int) -> bytes:
+    """Up to `length` bytes of `path` from `offset` on.
+
+    Raises:
+        LocalFileError: as `open_file`.
+    """
+    with open_file(path) as file:
+        try:
+            if offset:
+                file.seek(offset)
+            return file.read(length)
+        except OSError as error:
+            raise LocalFileError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def expect_writable(path: Path) -> None:
+    """Tries whether `path` can be written, before the work whose result is to be there; leaves it as it was.
+
+    Raises:
+        LocalFileError: it cannot be written.
+    """
+    try:
+        is_new = not (path.exists() or path.is_symlink())
+        with path.open("ab"):
+            pass
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise LocalFileError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes `data` to `path`, over what is there.
+
+    Raises:
+        LocalFileError: it cannot be written.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise LocalFileError(f"{path}: cannot be written: {error.strerror}") from error

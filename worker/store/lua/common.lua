@@ -1,0 +1,295 @@
+-- What stands in front of every script.
+
+-- Runs a script whose first line is `--@once`. A client whose connection breaks before the answer comes sends the same
+-- again: the first answer is kept under the last key, which names this call, and nothing is done a second time.
+local function once(act, kept_seconds)
+  local call = table.remove(KEYS)
+  local before = redis.call('GET', call)
+  if before then
+    -- A write, so that WAITAOF after it waits for what was done.
+    redis.call('EXPIRE', call, kept_seconds)
+    return cmsgpack.unpack(before)
+  end
+  local answer = act()
+  -- What was done stands, also where Redis has no room for the answer.
+  redis.pcall('SET', call, cmsgpack.pack(answer), 'EX', kept_seconds)
+  return answer
+end
+
+-- Whether a time in ms lies ahead, and no further than it was ever set: then Redis's clock went back since.
+local function still_to_come(at_ms, now_ms, longest_ms)
+  local left_ms = (tonumber(at_ms or 0) or 0) - now_ms
+  return left_ms > 0 and left_ms <= tonumber(longest_ms)
+end
+
+-- Of a sorted set of times in ms, the members whose time has come, the earliest first, and after them those that lie
+-- further ahead than any is ever set.
+local function due_members(set, now_ms, longest_ms, most)
+  local members = redis.call('ZRANGE', set, '-inf', now_ms, 'BYSCORE', 'LIMIT', 0, most)
+  if #members < tonumber(most) then
+    local beyond = string.format('(%.0f', now_ms + longest_ms)
+    for _, member in ipairs(redis.call('ZRANGE', set, beyond, '+inf', 'BYSCORE', 'LIMIT', 0, most - #members)) do
+      table.insert(members, member)
+    end
+  end
+  return members
+end
+
+-- How many members `due_members` would give, had it no limit.
+local function count_due(set, now_ms, longest_ms)
+  return redis.call('ZCOUNT', set, '-inf', now_ms)
+    + redis.call('ZCOUNT', set, string.format('(%.0f', now_ms + longest_ms), '+inf')
+end
+
+-- Shortens the life of a key that would stay longer than it is ever set for: expiry follows the clock.
+local function expire_within(key, longest_ms)
+  if redis.call('PTTL', key) > tonumber(longest_ms) then
+    redis.call('PEXPIRE', key, longest_ms)
+  end
+end
+
+-- Likewise, of the end of a lease in ms that a hash keeps. Returns the end; nil: there is none.
+local function lease_within(key, field, now_ms, longest_ms)
+  local until_ms = tonumber(redis.call('HGET', key, field) or '')
+  if until_ms and until_ms - now_ms > tonumber(longest_ms) then
+    until_ms = now_ms + longest_ms
+    redis.call('HSET', key, field, until_ms)
+  end
+  return until_ms
+end
+
+-- Whether an incident has something to show; what is damaged is passed over, and `queue list` shows it.
+local function readable(incident)
+  local event = redis.pcall('HGET', incident, 'event')
+  if type(event) ~= 'string' then
+    return false
+  end
+  local ok, shown = pcall(cjson.decode, event)
+  return ok and type(shown) == 'table'
+end
+
+-- Why an incident is not a person's, as scripts answer; nil: he holds it, or nobody has taken it since he did.
+local function not_held_by(incident, person, now_ms, longest_ms)
+  local known = redis.call('HMGET', incident, 'raised_ms', 'outcome', 'decided_by', 'holder')
+  if not known[1] then
+    return {'unknown'}
+  elseif known[2] then
+    return {'already', known[2], known[3]}
+  elseif known[4] == person then
+    return nil
+  end
+  local lease_until_ms = lease_within(incident, 'lease_until_ms', now_ms, longest_ms) or 0
+  if known[4] and now_ms < lease_until_ms then
+    return {'held', known[4], math.ceil((lease_until_ms - now_ms) / 1000)}
+  end
+  return {'free'}
+end
+
+-- Keeps acts on the bank, given as JSON texts, in their stream; of very many the oldest go.
+local function note_acts(stream, acts, kept)
+  for _, act in ipairs(acts) do
+    redis.call('XADD', stream, 'MAXLEN', '~', kept, '*', 'act', act)
+  end
+end
+
+-- Writes down what a look-back found, [{name, stream, segment, record, facts, hits: [{id, text}]}], but for what was told
+-- before; gives how many hits are new. Texts are not read here: Lua would write large numbers as 1.7e+12.
+local function note_found(told, found, now_ms, groups)
+  local new = 0
+  for _, group in ipairs(groups) do
+    local texts = {}
+    for _, hit in ipairs(group.hits) do
+      if redis.call('ZADD', told, 'NX', now_ms, hit.id) == 1 then
+        table.insert(texts, hit.text)
+      end
+    end
+    if #texts > 0 then
+      new = new + #texts
+      redis.call('HSET', found, group.name, cjson.encode({facts = group.facts, segment = group.segment, hits = texts}))
+      -- What is settled has to be pending: so a group is raised once, whoever dies over it.
+      redis.call('HSET', KEY.PENDING .. group.stream, group.segment, group.record)
+    end
+  end
+  return new
+end
+
+-- Adds amounts (field to number) to the totals of today, which are kept for reports when all else is gone. Names come from
+-- policies and lists: however many there are, a day's totals stay small. What is no hash there stops nothing.
+local function add_today(purpose, amounts)
+  local key = KEY.DAY_TOTALS .. math.floor(redis.call('TIME')[1] / 86400)
+  local size = redis.pcall('HLEN', key)
+  if type(size) ~= 'number' then
+    return
+  end
+  for field, amount in pairs(amounts) do
+    local name = purpose .. ' ' .. field
+    if size >= 4000 and redis.pcall('HEXISTS', key, name) == 0 then
+      name = purpose .. ' ' .. string.match(field, '^%S+') .. ' (more)'
+    end
+    redis.pcall('HINCRBY', key, name, amount)
+  end
+  redis.pcall('EXPIRE', key, LIFE.DAY_TOTALS, 'NX')
+end
+
+-- Likewise, what was added to the ledger of a stream that is or was watched for this purpose, in milliseconds; its counts
+-- are left out.
+local function add_ledger_today(purpose, increments)
+  local amounts = {}
+  for field, increment in pairs(increments) do
+    if string.sub(field, 1, 7) ~= 'count: ' then
+      amounts['ms ' .. field] = increment
+    end
+  end
+  if next(amounts) then
+    add_today(type(purpose) == 'string' and purpose or 'live', amounts)
+  end
+end
+
+-- Likewise, an incident that was raised or decided, and a decision that was changed, as its event says: by rule and
+-- severity, and by each list.
+local function add_event_today(text)
+  local ok, event = pcall(cjson.decode, text)
+  local what = ok and ({
+    ['livewarden.escalation.raised.v1'] = 'raised',
+    ['livewarden.decision.made.v1'] = 'decided',
+    ['livewarden.decision.revised.v1'] = 'revised',
+  })[event.type]
+  if not what then
+    return
+  end
+  local data, outcome = event.data, ''
+  if what == 'decided' then
+    outcome = ' ' .. data.outcome
+  elseif what == 'revised' then
+    outcome = ' ' .. data.previous_outcome .. ' ' .. data.outcome
+  end
+  local amounts = {[what .. ' ' .. data.rule .. ' ' .. data.severity .. outcome] = 1}
+  for _, match in ipairs(type(data.matches) == 'table' and data.matches or {}) do
+    amounts[what .. '-list ' .. match.list .. ' ' .. data.severity .. outcome] = 1
+  end
+  add_today(data.purpose, amounts)
+end
+
+-- Notes an incident's id with those that begin alike, for whoever types only its beginning (as long as the record); those whose record is gone go. What is damaged there stops nothing that matters more.
+local function note_id(id)
+  local alike = KEY.INCIDENT_IDS .. string.sub(id, 1, 4)
+  if redis.pcall('SADD', alike, id) == 1 then
+    local others = redis.pcall('SMEMBERS', alike)
+    for _, other in ipairs(others.err and {} or others) do
+      if other ~= id and redis.pcall('TYPE', KEY.INCIDENT .. other).ok == 'none' then
+        redis.pcall('SREM', alike, other)
+      end
+    end
+  end
+  redis.pcall('EXPIRE', alike, LIFE.INCIDENT_IDS)
+end
+
+-- Puts events [{stream, incident, text}] on their streams. An escalation's entry is noted with its incident: whoever
+-- decides acknowledges all of them.
+local function publish(events)
+  for _, event in ipairs(events) do
+    local entry = redis.call('XADD', event.stream, '*', 'event', event.text)
+    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
+      -- From 0, so that what was published before the group existed is delivered too; fails if it exists.
+      redis.pcall('XGROUP', 'CREATE', event.stream, 'moderators', '0')
+      redis.call('HSET', KEY.INCIDENT .. event.incident, 'event', event.text)
+      -- The newest tells all that those before it told: of very many the oldest are done.
+      local entries = KEY.INCIDENT .. event.incident .. ':entries'
+      if redis.call('RPUSH', entries, event.stream .. ' ' .. entry) > 100 then
+        local stream, id = string.match(redis.call('LPOP', entries), '^(%S+) (%S+)$')
+        redis.call('XACK', stream, 'moderators', id)
+      end
+      note_id(event.incident)
+    end
+    -- What is copied to operators besides is counted where people work.
+    if string.sub(event.stream, 1, #KEY.ESCALATIONS) == KEY.ESCALATIONS then
+      add_event_today(event.text)
+    end
+  end
+end
+
+-- Writes what was decided on a stream's incidents: states of rules (field to JSON), incidents [{id, severity, fields,
+-- queued}], events [{stream, incident, text}].
+local function write_incidents(key, states, incidents, events)
+  redis.call('HINCRBY', key, 'version', 1)
+  redis.call('PERSIST', key)
+  for field, state in pairs(states) do
+    redis.call('HSET', key, field, state)
+  end
+  for _, incident in ipairs(incidents) do
+    for field, value in pairs(incident.fields) do
+      redis.call('HSET', KEY.INCIDENT .. incident.id, field, value)
+    end
+    if incident.queued ~= 'yes' then
+      -- A canary's: nobody decides on it.
+      redis.call('EXPIRE', KEY.INCIDENT .. incident.id, LIFE.INCIDENTS)
+    else
+      for _, severity in ipairs({'critical', 'high', 'review'}) do
+        if severity ~= incident.severity then
+          redis.call('ZREM', KEY.OPEN .. severity, incident.id)
+        end
+      end
+      redis.call('ZADD', KEY.OPEN .. incident.severity, incident.fields.raised_ms, incident.id)
+    end
+  end
+  publish(events)
+end
+
+-- Keeps the set of streams that are not seen, by since when it is called a gap, as the stream's hash has it:
+-- `missing_member` is what stands for the stream now ('' if it is seen), `missing_listed` what stood for it before.
+local function list_missing(stream)
+  local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_listed', 'missing_from_ms')
+  local member, listed = found[1] or '', found[3] or ''
+  local since_ms = tonumber(found[4] or '') or tonumber(found[2] or '')
+  if listed ~= '' and listed ~= member then
+    redis.call('ZREM', KEY.STREAMS_MISSING, listed)
+  end
+  if member ~= '' and since_ms then
+    redis.call('ZADD', KEY.STREAMS_MISSING, since_ms, member)
+  end
+  redis.call('HSET', stream, 'missing_listed', member)
+end
+
+-- Of a stream that is not watched any more, drops what may hold signed tokens, and the segments that it had listed: two
+-- thirds of a record. `url` is its URL without query.
+local function forget_details(stream, url)
+  redis.call('HSET', stream, 'url', url)
+  redis.call('HDEL', stream, 'media_url', 'tried', 'no_video')
+  local cursor = redis.call('HGET', stream, 'cursor')
+  if cursor then
+    redis.call('HSET', stream, 'cursor', (string.gsub(cursor, '"seen":%[%[.-%]%]', '"seen":[]')))
+  end
+end
+
+-- Ends what a stream misses because its watch ends: it is missed for good, or the broadcast is taken to have ended. Who
+-- ends a watch may be an operator, who must not write ledgers: it is noted in the stream's hash, for workers. What nobody
+-- polled in time, all being dead or Redis full, is missed since the last poll (10 s: LATE_POLL_MS in
+-- worker/ingest/registry/attention.py).
+local function end_missing(stream, id, now_ms)
+  -- For whom it counts, should the stream be watched for another purpose by the time that it is paid.
+  redis.call('HSET', stream, 'owed_purpose', redis.call('HGET', stream, 'purpose') or 'live')
+  local found = redis.call('HMGET', stream, 'missing_member', 'missing_since_ms', 'missing_kept', 'missing_certain_ms')
+  local since_ms = tonumber(found[2] or '')
+  if (found[1] or '') == '' or not since_ms then
+    local polls = redis.call('HMGET', stream, 'state', 'next_poll_ms', 'last_poll_ms', 'registered_ms')
+    local due_ms = tonumber(polls[2] or '')
+    local over = not polls[1] or polls[1] == 'ended' or polls[1] == 'removed'
+    if not over and due_ms and now_ms - due_ms > 10000 then
+      local read_ms = math.max(tonumber(polls[3] or '') or 0, tonumber(polls[4] or '') or 0)
+      if read_ms > 0 and read_ms < now_ms then
+        redis.call('HINCRBY', stream, 'owed_missed_ms', string.format('%.0f', now_ms - read_ms))
+        redis.call('SADD', KEY.STREAMS_OWING, id)
+      end
+    end
+    return
+  end
+  if found[3] == '1' then
+    redis.call('HINCRBY', stream, 'owed_missed_ms', math.max(0, now_ms - since_ms))
+  else
+    redis.call('HINCRBY', stream, 'owed_after_end', 1)
+    redis.call('HINCRBY', stream, 'owed_missed_ms', string.format('%.0f', tonumber(found[4] or '') or 0))
+  end
+  redis.call('SADD', KEY.STREAMS_OWING, id)
+  redis.call('HSET', stream, 'missing_member', '')
+  list_missing(stream)
+end

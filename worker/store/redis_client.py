@@ -1,0 +1,194 @@
+"""Redis: one way to connect, one way to run our scripts, and one way to know that what they wrote is on disk."""
+
+import hashlib
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from redis import Redis
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.client import NEVER_DECODE
+from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.retry import Retry
+
+from worker.errors import StoreError
+from worker.store import redis_keys
+from worker.store.redis_keys import KEYS
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 15.0
+"""How long an answer may take. Longer than any BLOCK that is asked for, and than a disk that stalls for a moment."""
+HEALTH_CHECK_SECONDS = 30
+"""A connection idle for longer is tried with PING before it is used: proxies and NAT drop idle ones silently."""
+RETRIES = 4
+"""Tries again after a lost connection, over about 2 s: a restart of Redis on a small data set is ridden out."""
+DISK_MILLISECONDS = 5_000
+"""How long WAITAOF waits. It answers in about 1 ms with `appendfsync always`, in up to 1 s with `everysec`."""
+ONCE_SECONDS = redis_keys.ONCE.seconds
+"""How long a call is known by its token: longer than whoever made it can take to make it again. A client sends a
+script `RETRIES` times again, each time after `ANSWER_SECONDS` at most."""
+
+NOT_A_URL = "expected redis://, rediss:// or unix://, HOST:PORT/DATABASE"
+
+_log = logging.getLogger(__name__)
+
+_ONCE = "--@once\n"
+"""First line, after that with flags, of a script that is not safe to be sent twice by itself (`once` in
+worker/store/lua/common.lua)."""
+
+
+def connect(url: str, *, retries: int = RETRIES) -> Redis:
+    """A client that gives text, survives a restart of the server, and does not wait for ever. Connects at first use.
+
+    `retries` after a lost connection; 0: whoever asks can do without Redis, and does not wait for it.
+
+    Raises:
+        StoreError: `url` is none that Redis has.
+    """
+    try:
+        return Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=ANSWER_SECONDS,
+            health_check_interval=HEALTH_CHECK_SECONDS,
+            retry=Retry(ExponentialWithJitterBackoff(base=0.1, cap=1.0), retries),
+        )
+    except ValueError:
+        # The URL may carry a password, and the error's text may quote it: what follows a colon is taken for a port.
+        raise StoreError(f"LIVEWARDEN_REDIS_URL: {NOT_A_URL}") from None
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Translates what Redis or the way to it raises into `StoreError`."""
+    try:
+        yield
+    except NoPermissionError as error:
+        raise StoreError(
+            f"Redis: {error}: this needs another role (LIVEWARDEN_REDIS_USERNAME) or, after an upgrade, this version's "
+            "rules: see docs/redis-users.md"
+        ) from error
+    except RedisError as error:
+        raise StoreError(f"Redis: {error}") from error
+
+
+@contextmanager
+def unless_full() -> Iterator[None]:
+    """Leaves out what a Redis without room refuses (OutOfMemoryError), for what is of use and not needed."""
+    try:
+        yield
+    except OutOfMemoryError as error:
+        _log.debug("left out: %s", error)
+
+
+def now_ms(redis: Redis) -> int:
+    """Redis's own time in milliseconds: the only clock that times in Redis are compared with."""
+    seconds, microseconds = redis.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def is_recent(noted_ms: object, now: int, within_ms: int) -> bool:
+    """Whether a time that was noted lies in (`now` - `within_ms`, `now`], in ms. What lies ahead, since Redis's clock
+    went back, is not recent: what is due would wait until the clock is there again. Neither is what is no time."""
+    noted = str(noted_ms)
+    return noted.isascii() and noted.isdecimal() and 0 <= now - int(noted) < within_ms
+
+
+def drop_idle_connections(redis: Redis) -> None:
+    """After something broke in at any place: a connection on which an answer is still to come would give it to whoever
+    asks next. Those that other threads use stay."""
+    redis.connection_pool.disconnect(inuse_connections=False)
+
+
+def once_key(token: str) -> str:
+    """Where it is noted what the call of that token gave."""
+    return redis_keys.ONCE.of(token)
+
+
+class _Script(NamedTuple):
+    source: str
+    sha1: str
+    once: bool
+
+    def keys(self, keys: Sequence[str]) -> Sequence[str]:
+        """With one that names this call, if the script wants it; made once, however often the client sends it."""
+        return [*keys, once_key(secrets.token_hex(16))] if self.once else keys
+
+
+@cache
+def _script(name: str) -> _Script:
+    common, own = (
+        files("worker.store").joinpath("lua", f"{part}.lua").read_text(encoding="utf-8") for part in ("common", name)
+    )
+    # Redis reads a script's flags from the first line of all.
+    flags, own = own.split("\n", 1) if own.startswith("#!") else ("", own)
+    once = own.startswith(_ONCE)
+    if once:
+        own = f"local function act()\n{own}end\nreturn once(act, {ONCE_SECONDS})\n"
+    # Scripts cannot call one another: what several of them do stands in front of each.
+    source = with_names(f"{flags}\n{common}{own}" if flags else common + own)
+    return _Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), once)
+
+
+def with_names(source: str) -> str:
+    """`KEY.X` and `LIFE.X` are the prefix and the life in seconds of the key X in `worker.store.redis_keys`."""
+    return re.sub(
+        r"\b(KEY|LIFE)\.([A-Z_]+)\b",
+        lambda found: f"'{KEYS[found[2]].prefix}'" if found[1] == "KEY" else str(KEYS[found[2]].seconds),
+        source,
+    )
+
+
+def run_script(
+    redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float], as_bytes: bool = False
+) -> Any:
+    """Runs `worker/store/lua/<name>.lua` by its digest; a server that does not know it (restarted, flushed) is told it.
+
+    `as_bytes`: texts in the answer are bytes, for what others wrote need not be UTF-8.
+    """
+    script = _script(name)
+    keys = script.keys(keys)
+    options = {NEVER_DECODE: True} if as_bytes else {}
+    execute: Callable[..., Any] = redis.execute_command
+    try:
+        return execute("EVALSHA", script.sha1, len(keys), *keys, *args, **options)
+    except NoScriptError:
+        return execute("EVAL", script.source, len(keys), *keys, *args, **options)
+
+
+def run_script_to_disk(redis: Redis, name: str, *, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
+    """Runs a script and returns when what it wrote is on the server's disk.
+
+    WAITAOF follows the script in one pipeline, so on one connection, since it waits for that connection's writes;
+    inside the script it would not wait.
+
+    Raises:
+        StoreError: the script failed, or was not confirmed to be on disk in time. It may have been applied.
+    """
+    script = _script(name)
+    keys = script.keys(keys)
+    with store_errors():
+        answer, confirmed = _in_one_pipeline(redis, lambda pipe: pipe.evalsha(script.sha1, len(keys), *keys, *args))
+        if isinstance(answer, NoScriptError):
+            answer, confirmed = _in_one_pipeline(redis, lambda pipe: pipe.eval(script.source, len(keys), *keys, *args))
+        if isinstance(answer, Exception):
+            raise answer
+    if isinstance(confirmed, ResponseError):
+        raise StoreError(f"Redis keeps nothing on disk ({confirmed}): set appendonly yes, appendfsync always")
+    if isinstance(confirmed, Exception) or int(confirmed[0]) < 1:
+        raise StoreError(f"Redis did not confirm within {DISK_MILLISECONDS} ms that {name} is on disk")
+    return answer
+
+
+def _in_one_pipeline(redis: Redis, command: Callable[[Any], Any]) -> tuple[Any, Any]:
+    with redis.pipeline(transaction=False) as pipe:
+        command(pipe)
+        pipe.waitaof(1, 0, DISK_MILLISECONDS)
+        answer, confirmed = pipe.execute(raise_on_error=False)
+    return answer, confirmed
