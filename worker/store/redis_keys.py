@@ -1,7 +1,8 @@
 """All names in Redis: what each holds, what bounds it, how long it lives and who may read it.
 
 docs/redis-keys.md is made from this table (`python -m tools.redis_keys`), Lua takes its names from it (`KEY.STREAM` in
-worker/lua stands for the prefix), and `worker.runtime.key_retention` gives a life to what has none though it should.
+worker/store/lua stands for the prefix), and `worker.runtime.key_retention` gives a life to what has none though it
+should.
 """
 
 import re

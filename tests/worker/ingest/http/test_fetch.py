@@ -523,7 +523,7 @@ def test_a_fetcher_used_before_a_fork_works_after_it(origin: Origin) -> None:
     )
     ran = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, f"{origin.url}/body"],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[4])},
         capture_output=True,
         text=True,
         timeout=60,

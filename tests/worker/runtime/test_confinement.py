@@ -23,7 +23,7 @@ from worker.ingest.registry.registry import watch
 from worker.ingest.status import show
 from worker.runtime.worker_process import SEED, Process
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 WITHOUT_SECCOMP = (sys.executable, str(HERE / "without.py"), "seccomp")
 WITHOUT_DECODER = (sys.executable, str(HERE / "without.py"), "decoder")
 NO_DECODER = "it does not work: there is no socket for a decoder"

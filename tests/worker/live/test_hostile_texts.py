@@ -13,6 +13,7 @@ from commandline import COMMAND, SECONDS
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
 from live_stack import celery
 from redis import Redis
+from steering import STEERING, steering_in
 
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
@@ -22,8 +23,6 @@ from worker.ingest.registry.registry import watch
 from worker.ingest.status import show
 
 BAD_HOST = "http://[v1.::1]:8080/x"
-STEERING = "\x1b[2J\x1b]0;owned\x07\x7f\x9b31m\u202egnp\u2066\u200f\u061c"
-"""Clears a screen, names a window, colours by C1, turns the direction of writing."""
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n"
 
 
@@ -57,11 +56,6 @@ def watch_all(redis: Redis, origin: LiveOrigin) -> None:
         url = f"http://{origin.host}/{name}.m3u8"
         watch(redis, register(name, url, purpose="drill", url_template="", legal_basis=""))
     watch(redis, register("honest", origin.url, purpose="drill", url_template="", legal_basis=""))
-
-
-def steering_in(raw: bytes) -> list[str]:
-    """What of a log or a terminal's text is neither a visible character nor the end of a line; UTF-8 or it fails."""
-    return [character for character in raw.decode() if not character.isprintable() and character != "\n"]
 
 
 def test_hostile_urls_cost_no_other_stream_of_their_batch_its_poll(redis: Redis, origin: LiveOrigin) -> None:

@@ -345,7 +345,7 @@ def operations(redis: Redis) -> list[dict[str, object]]:
 
 def test_each_script_says_whether_it_runs_where_redis_is_full() -> None:
     """A new script would be refused where it must go on, or add to what is full, and nobody would have decided so."""
-    for entry in files("worker").joinpath("lua").iterdir():
+    for entry in files("worker.store").joinpath("lua").iterdir():
         if not entry.name.endswith(".lua") or entry.name == "common.lua":
             continue
         lines = entry.read_text(encoding="utf-8").splitlines()

@@ -15,10 +15,10 @@ import av
 import numpy as np
 import pytest
 from hls_origin import LiveOrigin, eventually, fragmented_mp4, segment_bytes, serving
+from ledgers import check_equation, escalated
 from live_stack import celery
 from loopback_http import http_server
 from redis import Redis
-from test_slow_origins import check_equation, escalated
 
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch

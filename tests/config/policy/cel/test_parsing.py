@@ -12,7 +12,7 @@ from config.policy.cel.mistakes import ConditionError, check_texts
 from config.policy.cel.parsing import MAX_DEPTH, read_syntax
 from config.policy.cel.syntax import Comprehension, Node, Operation, nodes
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 _IN_YAML = re.compile(r"\bwhen: *(?:>-?|\|-?)\n((?: +.*\n)+)|\bwhen: *(.+)")
 
 

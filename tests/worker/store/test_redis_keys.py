@@ -14,7 +14,7 @@ from tools import redis_keys
 from worker.store.redis_keys import KEYS, Key, key_of
 from worker.store.redis_users import ROLES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 READS = {
     "string": ["GET"],
     "hash": ["HGETALL"],
@@ -37,7 +37,7 @@ def test_no_name_is_written_anywhere_else():
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("lw:")
         if "\n" not in node.value and node.value != "lw:*"
     ]
-    scripts = [entry for entry in files("worker").joinpath("lua").iterdir() if entry.name.endswith(".lua")]
+    scripts = [entry for entry in files("worker.store").joinpath("lua").iterdir() if entry.name.endswith(".lua")]
     found += [f"{one.name}: {name}" for one in scripts for name in re.findall(r"['\"]lw:[^'\"]*", one.read_text())]
     assert not found
 

@@ -32,7 +32,7 @@ from sampler.errors import (
 from sampler.frames import SampledFrame, SampledSegment
 from sampler.limits import MIB, Limits
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 END_SECONDS = 20
 """For the kernel to end a process on a loaded machine."""
 
