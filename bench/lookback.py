@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.join import join
 from models.bank.sweep import sweep
@@ -95,7 +95,7 @@ def measure(logged: int, sought_count: int) -> dict[str, float]:
     near = sweep(hashes, sought, limits) if few else join(hashes, sought, limits, nearest=NEAREST)
     compared = perf_counter() - began
     changes = [
-        Change.add("known", Entry(entry=str(place), kind=HashKind.PDQ, value=value.tobytes()), at_ms=NOW_MS)
+        BankChange.add("known", Entry(entry=str(place), kind=HashKind.PDQ, value=value.tobytes()), at_ms=NOW_MS)
         for place, value in enumerate(sought)
     ]
     job = Job(id="1", bulk=False, since_ms=NOW_MS - DAY_MS, arrived_ms=NOW_MS, begun_ms=NOW_MS)

@@ -26,7 +26,7 @@ from models.pdq.pdq import hash_luma
 from sampler.child.decoder import Decoder
 from sampler.decode.execute import Executor
 from sampler.demux.packet_reader import Demuxer
-from sampler.demux.source import Source
+from sampler.demux.source import InputFile
 from sampler.limits import Limits
 from sampler.picture import Picture
 from sampler.plan.plan import plan
@@ -179,7 +179,7 @@ def _demuxer(segment: bytes) -> Demuxer:
     descriptor = os.memfd_create("segment")
     try:
         os.write(descriptor, segment)
-        return Demuxer(Source(os.dup(descriptor), len(segment)), Limits())
+        return Demuxer(InputFile(os.dup(descriptor), len(segment)), Limits())
     finally:
         os.close(descriptor)
 

@@ -50,7 +50,7 @@ class VideoFrame(NamedTuple):
     entry: str
 
 
-class Place(NamedTuple):
+class SegmentPlace(NamedTuple):
     """A segment's place among those of one watch and epoch of a stream: smaller is earlier."""
 
     capture_ms: int
@@ -199,9 +199,9 @@ class SegmentFacts:
     """None: unknown."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SegmentPlace:
         """Orders the segments of one watch and epoch; two never have the same."""
-        return Place(self.capture_ms, self.key)
+        return SegmentPlace(self.capture_ms, self.key)
 
 
 @dataclass(frozen=True, kw_only=True)

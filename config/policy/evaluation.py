@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Final
 
-from config.facts import Evaluation, Hit, Place, SampleFacts, SegmentFacts, StreamFacts, Surroundings
+from config.facts import Evaluation, Hit, SampleFacts, SegmentFacts, SegmentPlace, StreamFacts, Surroundings
 from config.policy.cel.windows import Behind
 from config.policy.persistence import LATE_SECONDS
 from config.policy.policy import Policy
@@ -54,7 +54,7 @@ class Judgement:
 
 
 def judge(
-    policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: Place | None = None
+    policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: SegmentPlace | None = None
 ) -> Judgement:
     """Judges one more segment by all rules, whichever of its stream ends next.
 
@@ -90,7 +90,7 @@ def judge_alone(policy: Policy, stream: StreamFacts, sample: SampleFacts) -> Eva
 
 
 def judge_in_order(
-    policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: Place | None = None
+    policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: SegmentPlace | None = None
 ) -> Judgement:
     """As `judge`, by the rules alone that are judged in order: the others were asked when the samples were taken."""
     if not policy.in_order:
@@ -151,7 +151,7 @@ def _kept(segment: SegmentFacts) -> SegmentFacts:
     )
 
 
-def _ripe(waiting: Sequence[SegmentFacts], newest_ms: int, earliest_pending: Place | None) -> int:
+def _ripe(waiting: Sequence[SegmentFacts], newest_ms: int, earliest_pending: SegmentPlace | None) -> int:
     """How many of the segments, by place, need not wait any longer."""
     if earliest_pending is None:
         return len(waiting)

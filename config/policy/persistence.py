@@ -17,7 +17,7 @@ is seldom longer. It bounds what is remembered of a rule that does not yet persi
 _Key = TypeVar("_Key", int, str)
 
 
-class Seen(NamedTuple):
+class RuleHeld(NamedTuple):
     """A capture time at which a rule held."""
 
     capture_ms: int
@@ -55,7 +55,7 @@ class Persistence(BaseModel):
             raise ValueError(f"hits: {self.hits} of {of}: expected no more hits than samples")
         return self
 
-    def met_by(self, seen: Iterable[Seen]) -> int | None:
+    def met_by(self, seen: Iterable[RuleHeld]) -> int | None:
         """The capture time at which the rule first persists, whichever it counts; None if it does not."""
         if self.video_frames is None:
             return self._met_at(sorted({one.capture_ms: one for one in seen}.values(), key=lambda one: one.capture_ms))
@@ -66,14 +66,14 @@ class Persistence(BaseModel):
         met = (_run_at(sorted(frames), self.video_frames, self.within_ms) for frames in videos.values())
         return min((at for at in met if at is not None), default=None)
 
-    def _met_at(self, seen: Sequence[Seen]) -> int | None:
+    def _met_at(self, seen: Sequence[RuleHeld]) -> int | None:
         """Of distinct instants, by capture time."""
         for first, last in zip(seen, seen[self.hits - 1 :], strict=False):
             if self.reach(first, last):
                 return last.capture_ms
         return None
 
-    def reach(self, first: Seen, last: Seen) -> bool:
+    def reach(self, first: RuleHeld, last: RuleHeld) -> bool:
         """Whether what was seen at `last` still counts with `first`.
 
         Looking back, nobody counts the samples between: what is near in time counts then, so that a person looks rather
@@ -90,7 +90,7 @@ class Persistence(BaseModel):
         """`within_seconds` in whole milliseconds."""
         return round(self.within_seconds * 1000)
 
-    def remembers(self, seen: Seen, newest: Seen) -> bool:
+    def remembers(self, seen: RuleHeld, newest: RuleHeld) -> bool:
         """Whether it may still make the rule persist, with one that is to come."""
         if self.of_samples is None:
             return seen.capture_ms >= newest.capture_ms - self.remembered_ms

@@ -28,7 +28,7 @@ from config.policy.cel.windows import Windows
 from config.policy.contradictions import contradictions
 from config.policy.persistence import Persistence
 from config.policy.rules import CoverageGap, Flood, Rule
-from config.policy.sample_evaluation import Asked, most_telling
+from config.policy.sample_evaluation import SampleEvaluator, most_telling
 from config.policy.sampling import SEEN, SamplingChoice
 from config.profiles import PROFILES, SamplingProfile
 from config.regular_file import open_regular
@@ -178,7 +178,7 @@ class Policy(BaseModel):
         problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
         if matches != sample.matches or problems:
             sample = replace(sample, matches=matches, scores=scores)
-        asked = Asked(stream, sample, around, self._names[around is not None])
+        asked = SampleEvaluator(stream, sample, around, self._names[around is not None])
         problems += asked.problems
         hits: list[Hit] = []
         for rule in self.at_once if around is None else self.in_order:

@@ -11,7 +11,7 @@ from config.policy.cel.references import NOTES, NOTES_INSIDE
 from config.policy.rules import Rule
 
 
-class Asked:
+class SampleEvaluator:
     """The sample as conditions see it, and parts of its matches, where a rule asks for them."""
 
     def __init__(

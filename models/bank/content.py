@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from models.bank.entries import Entry, HashKind
 from models.bank.reading import Snapshot
-from models.bank.table import Run
+from models.bank.table import TableRun
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,7 +23,7 @@ class Content:
             yield from run.table.entries(run.start, run.end)
         yield from self.added
 
-    def runs(self) -> Iterator[Run]:
+    def runs(self) -> Iterator[TableRun]:
         """What lies in the snapshot."""
         if self.stored is not None:
             yield from self.stored.runs(self.name, self.left_out)

@@ -35,7 +35,7 @@ class ChangeOp(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class BankChange:
     """One change of the bank. Make one with `put_list`, `drop_list`, `add` or `remove`."""
 
     op: ChangeOp
@@ -52,22 +52,22 @@ class Change:
     """Of REMOVE."""
 
     @classmethod
-    def put_list(cls, spec: ListSpec, *, at_ms: int, id: str = "") -> "Change":  # noqa: A002 - the field's name
+    def put_list(cls, spec: ListSpec, *, at_ms: int, id: str = "") -> "BankChange":  # noqa: A002 - the field's name
         """Creates the list `spec.name`, or gives it this spec."""
         return cls(op=ChangeOp.PUT_LIST, list=spec.name, spec=spec, at_ms=at_ms, id=id)
 
     @classmethod
-    def drop_list(cls, name: str, *, at_ms: int, id: str = "") -> "Change":  # noqa: A002
+    def drop_list(cls, name: str, *, at_ms: int, id: str = "") -> "BankChange":  # noqa: A002
         """Takes the list away."""
         return cls(op=ChangeOp.DROP_LIST, list=name, at_ms=at_ms, id=id)
 
     @classmethod
-    def add(cls, name: str, entry: Entry, *, at_ms: int, id: str = "") -> "Change":  # noqa: A002
+    def add(cls, name: str, entry: Entry, *, at_ms: int, id: str = "") -> "BankChange":  # noqa: A002
         """Adds an entry to the list `name`."""
         return cls(op=ChangeOp.ADD, list=name, entry=entry, at_ms=at_ms, id=id)
 
     @classmethod
-    def remove(cls, name: str, entry_id: str, *, at_ms: int, id: str = "") -> "Change":  # noqa: A002
+    def remove(cls, name: str, entry_id: str, *, at_ms: int, id: str = "") -> "BankChange":  # noqa: A002
         """Takes away what the list `name` has under `entry_id`."""
         return cls(op=ChangeOp.REMOVE, list=name, entry_id=entry_id, at_ms=at_ms, id=id)
 
@@ -83,7 +83,7 @@ class Change:
         return json.dumps(record, separators=(",", ":"))
 
     @classmethod
-    def from_json(cls, text: str | bytes, *, id: str = "") -> "Change":  # noqa: A002
+    def from_json(cls, text: str | bytes, *, id: str = "") -> "BankChange":  # noqa: A002
         """Reads what `to_json` wrote.
 
         Raises:
@@ -127,7 +127,7 @@ class Delta:
     watermark: str = ""
     """Id of the last change in it; empty: there is none."""
 
-    def applied(self, *changes: Change) -> "Delta":
+    def applied(self, *changes: BankChange) -> "Delta":
         """This and then `changes`, in their order. Costs a copy of the delta: give changes that came together at once.
 
         An entry for a list that nobody put is kept: a hash that is known must not be lost to an order of events. What
@@ -141,15 +141,15 @@ class Delta:
                 continue
             last[change.list] = change.id
             match change:
-                case Change(op=ChangeOp.PUT_LIST, spec=ListSpec() as spec):
+                case BankChange(op=ChangeOp.PUT_LIST, spec=ListSpec() as spec):
                     specs[spec.name] = spec
-                case Change(op=ChangeOp.ADD, entry=Entry() as entry):
+                case BankChange(op=ChangeOp.ADD, entry=Entry() as entry):
                     of_list = added.setdefault(change.list, {})
                     of_list[entry.entry] = (*_others(of_list.get(entry.entry, ()), entry), entry)
-                case Change(op=ChangeOp.REMOVE, entry_id=str() as entry_id):
+                case BankChange(op=ChangeOp.REMOVE, entry_id=str() as entry_id):
                     added.get(change.list, {}).pop(entry_id, None)
                     removed.add((change.list, entry_id))
-                case Change(op=ChangeOp.DROP_LIST):
+                case BankChange(op=ChangeOp.DROP_LIST):
                     specs.pop(change.list, None)
                     added.pop(change.list, None)
                     removed = {gone for gone in removed if gone[0] != change.list}

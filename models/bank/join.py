@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from models.bank.flat import WORDS, Words, distances, search
 from models.bank.index import LARGEST_CHUNK_BITS, MAX_DISTANCE, chunk_keys, chunk_shares
-from models.bank.sweep import Near
+from models.bank.sweep import NearPairs
 
 BLOCK: Final = 4096
 """Hashes looked up at once: their places, 800 KB, stay in a core's second cache."""
@@ -50,7 +50,7 @@ def join(
     max_distances: npt.NDArray[np.uint8],
     *,
     nearest: int,
-) -> Near:
+) -> NearPairs:
     """Of each of `hashes` the `nearest` of `sought` within their distance (<=): exact.
 
     Args:
@@ -61,12 +61,12 @@ def join(
     words = np.ascontiguousarray(hashes).view(np.uint64).reshape(-1, WORDS)
     wanted = np.ascontiguousarray(sought).view(np.uint64).reshape(-1, WORDS)
     if not len(words) or not len(wanted):
-        return Near.none()
+        return NearPairs.none()
     reach = int(max_distances.max())
     if reach > MAX_DISTANCE:
         raise ValueError(f"a distance of {reach}: expected at most {MAX_DISTANCE}")
     joining = _Join(wanted=wanted, max_distances=max_distances, reach=reach, nearest=nearest)
-    found = Near.none()
+    found = NearPairs.none()
     crowded = np.zeros(len(words), np.bool_)
     for chunk, share in enumerate(chunk_shares(reach)):
         if share == 0:
@@ -76,7 +76,7 @@ def join(
         for start in range(0, len(words), BLOCK):
             block = slice(start, start + BLOCK)
             parts.append(joining.near(words[block], chunk, listed, crowded[block]).moved(start))
-        found = _distinct(Near.joined(parts), nearest)
+        found = _distinct(NearPairs.joined(parts), nearest)
     return found
 
 
@@ -109,7 +109,7 @@ class _Join:
         np.cumsum(counts, out=starts[1:])
         return _Chunk(there=counts > 0, starts=starts, rows=pairs.astype(np.uint32), flips=theirs.astype(np.int64))
 
-    def near(self, block: Words, chunk: int, listed: _Chunk, crowded: npt.NDArray[np.bool_]) -> Near:
+    def near(self, block: Words, chunk: int, listed: _Chunk, crowded: npt.NDArray[np.bool_]) -> NearPairs:
         """Pairs of a block that meet in this chunk.
 
         `crowded`, (BLOCK,), tells which hashes are done for all chunks; more are marked in it.
@@ -128,21 +128,21 @@ class _Join:
         parts = [self._of_one(block, int(row)) for row in np.flatnonzero(many)]
         kept = np.flatnonzero(~many[hashes])
         parts += self._of_candidates(block, hashes[kept], listed.rows, first[kept], lengths[kept])
-        return _distinct(Near.joined([Near.none(), *parts]), self.nearest)
+        return _distinct(NearPairs.joined([NearPairs.none(), *parts]), self.nearest)
 
-    def _of_one(self, block: Words, row: int) -> Near:
+    def _of_one(self, block: Words, row: int) -> NearPairs:
         """The pairs of one hash, by a look at every sought one."""
         rows, apart = search(self.wanted, block[row], max_distance=self.reach)
         within = apart <= self.max_distances[rows]
         rows, apart = rows[within], apart[within]
         order = np.argsort(apart, kind="stable")[: self.nearest]
-        return Near(
+        return NearPairs(
             hashes=np.full(len(order), row, np.intp), sought=rows[order], distances=apart[order].astype(np.intp)
         )
 
     def _of_candidates(
         self, block: Words, hashes: Places, rows: npt.NDArray[np.uint32], first: Places, lengths: Places
-    ) -> Iterator[Near]:
+    ) -> Iterator[NearPairs]:
         """Of the candidates `rows[first : first + length]` of each of `hashes` those within their distance."""
         ends = np.cumsum(lengths)
         begin = 0
@@ -155,7 +155,7 @@ class _Join:
             listed += np.arange(len(listed))
             yield self._compared(block, np.repeat(hashes[part], lengths[part]), rows.take(listed))
 
-    def _compared(self, block: Words, hashes: Places, sought: npt.NDArray[np.uint32]) -> Near:
+    def _compared(self, block: Words, hashes: Places, sought: npt.NDArray[np.uint32]) -> NearPairs:
         """Of pairs those within their distance; two words of four tell most of them off."""
         half = np.bitwise_count(block[:, 0].take(hashes) ^ self.wanted[:, 0].take(sought))
         half += np.bitwise_count(block[:, 1].take(hashes) ^ self.wanted[:, 1].take(sought))
@@ -163,10 +163,10 @@ class _Join:
         hashes, places = hashes[possible], sought[possible].astype(np.intp)
         apart = distances(block[hashes], self.wanted[places])
         near = apart <= self.max_distances[places]
-        return Near(hashes=hashes[near], sought=places[near], distances=apart[near].astype(np.intp))
+        return NearPairs(hashes=hashes[near], sought=places[near], distances=apart[near].astype(np.intp))
 
 
-def _distinct(pairs: Near, nearest: int) -> Near:
+def _distinct(pairs: NearPairs, nearest: int) -> NearPairs:
     """Each pair once, and of each hash the `nearest` ones; ordered by hash, then by distance."""
     order = np.lexsort((pairs.sought, pairs.distances, pairs.hashes))
     pairs = pairs.taken(order)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from config.counts import counted
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.flat import Words
-from models.bank.table import BLOCK, Run, Table
+from models.bank.table import BLOCK, Table, TableRun
 from models.errors import SnapshotError
 
 FORMAT: Final = 1
@@ -92,13 +92,13 @@ class Snapshot:
         for run in self.runs(name):
             yield from run.table.entries(run.start, run.end)
 
-    def runs(self, name: str, left_out: Set[tuple[HashKind, int]] = frozenset()) -> Iterator[Run]:
+    def runs(self, name: str, left_out: Set[tuple[HashKind, int]] = frozenset()) -> Iterator[TableRun]:
         """The rows of a list, kind by kind, without those `left_out`, given as (kind, row)."""
         for kind, (start, end) in self.ranges.get(name, {}).items():
             first = start
             for gone in (*sorted(row for of, row in left_out if of is kind), end):
                 for block in range(first, gone, BLOCK):
-                    yield Run(table=self.tables[kind], start=block, end=min(gone, block + BLOCK))
+                    yield TableRun(table=self.tables[kind], start=block, end=min(gone, block + BLOCK))
                 first = gone + 1
 
     def _list_of(self, kind: HashKind, row: int) -> str:

@@ -18,7 +18,7 @@ _BLOCK_HASHES = 32_768
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Near:
+class NearPairs:
     """Pairs within the distance that was asked for; all three are (pairs,)."""
 
     hashes: npt.NDArray[np.intp]
@@ -51,7 +51,9 @@ class Near:
         return replace(self, hashes=self.hashes + by)
 
 
-def sweep(hashes: npt.NDArray[np.uint8], sought: npt.NDArray[np.uint8], max_distances: npt.NDArray[np.uint8]) -> Near:
+def sweep(
+    hashes: npt.NDArray[np.uint8], sought: npt.NDArray[np.uint8], max_distances: npt.NDArray[np.uint8]
+) -> NearPairs:
     """Every pair of `hashes` and `sought` within its distance (<=): exact.
 
     Args:
@@ -59,7 +61,7 @@ def sweep(hashes: npt.NDArray[np.uint8], sought: npt.NDArray[np.uint8], max_dist
     """
     words = np.ascontiguousarray(hashes).view(np.uint64).reshape(-1, HASH_BYTES // 8)
     wanted = np.ascontiguousarray(sought).view(np.uint64).reshape(-1, HASH_BYTES // 8)
-    found = [Near.none()]
+    found = [NearPairs.none()]
     for start in range(0, len(words), _BLOCK_HASHES):
         block = words[start : start + _BLOCK_HASHES]
         first, second = np.ascontiguousarray(block[:, 0]), np.ascontiguousarray(block[:, 1])
@@ -79,5 +81,5 @@ def sweep(hashes: npt.NDArray[np.uint8], sought: npt.NDArray[np.uint8], max_dist
             if kept.any():
                 near_rows = start + rows[kept]
                 of = np.full(len(near_rows), place, np.intp)
-                found.append(Near(hashes=near_rows, sought=of, distances=distances[kept]))
-    return Near.joined(found)
+                found.append(NearPairs(hashes=near_rows, sought=of, distances=distances[kept]))
+    return NearPairs.joined(found)

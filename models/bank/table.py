@@ -130,7 +130,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class TableRun:
     """Rows of a table that follow each other."""
 
     table: Table

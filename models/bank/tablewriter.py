@@ -17,7 +17,7 @@ from models.bank.digests import Prefixes, keys_of, prefix_of_text, prefixes_in_r
 from models.bank.entries import Entry, HashKind
 from models.bank.external_sort import SortedRuns
 from models.bank.index import SMALLEST, build_parts
-from models.bank.table import Run, Table, more_of, table_path
+from models.bank.table import Table, TableRun, more_of, table_path
 
 WINDOW: Final = 1 << 20
 """Rows of which the prefixes are made together: each time all keys of a table are looked at, 20 ms at 10^7."""
@@ -79,7 +79,7 @@ class TableWriter:
             digest,
         )
 
-    def copy(self, run: "Run", digest: ContentDigest) -> None:
+    def copy(self, run: "TableRun", digest: ContentDigest) -> None:
         """Appends entries as they lie in another table: fifty times as fast as one by one."""
         table, rows = run.table, slice(run.start, run.end)
         offsets = table.offsets[run.start : run.end + 1]
@@ -100,7 +100,7 @@ class TableWriter:
         self._records.append(records)
         self._ids.append(keys_of(prefixes, self._values.count - len(prefixes)))
 
-    def _prefixes_of(self, run: "Run") -> Prefixes:
+    def _prefixes_of(self, run: "TableRun") -> Prefixes:
         """Runs come in the order of their rows, so those of many are made at once."""
         source = self._source
         if source is None or source.table is not run.table or not source.start <= run.start <= run.end <= source.end:

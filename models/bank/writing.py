@@ -17,7 +17,7 @@ from config.facts import SELFTEST
 from models.bank.content import Content
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.reading import FORMAT, MANIFEST, digest_of_file
-from models.bank.table import BLOCK, Run
+from models.bank.table import BLOCK, TableRun
 from models.bank.tablewriter import LARGEST_TABLE, ContentDigest, TableWriter
 from models.errors import SnapshotError
 
@@ -104,7 +104,7 @@ def _write(
                         if kind not in writers:
                             writers[kind] = TableWriter(writing, kind)
                             files.callback(writers[kind].abandon)
-                        if isinstance(part, Run):
+                        if isinstance(part, TableRun):
                             writers[kind].copy(part, digests[kind])
                         else:
                             writers[kind].append(part, digests[kind])
@@ -135,7 +135,7 @@ def _version(spec: ListSpec, digests: Mapping[HashKind, ContentDigest]) -> str:
     return whole.hexdigest()[:_VERSION_DIGITS]
 
 
-def _blocks(entries: Iterable[Entry]) -> Iterator[list[Entry] | Run]:
+def _blocks(entries: Iterable[Entry]) -> Iterator[list[Entry] | TableRun]:
     if isinstance(entries, Content):
         yield from entries.runs()
         entries = entries.added
@@ -144,8 +144,8 @@ def _blocks(entries: Iterable[Entry]) -> Iterator[list[Entry] | Run]:
         yield block
 
 
-def _by_kind(block: list[Entry] | Run) -> Iterator[tuple[HashKind, list[Entry] | Run]]:
-    if isinstance(block, Run):
+def _by_kind(block: list[Entry] | TableRun) -> Iterator[tuple[HashKind, list[Entry] | TableRun]]:
+    if isinstance(block, TableRun):
         yield block.table.kind, block
         return
     kinds = {entry.kind for entry in block}

@@ -34,7 +34,7 @@ class Broken:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelf:
+class ModelRegistry:
     """All that was found, whether it is usable or not."""
 
     packages: dict[str, ModelPackage]
@@ -42,7 +42,7 @@ class Shelf:
     broken: tuple[Broken, ...]
 
 
-def look_through(folder: Path | None) -> Shelf:
+def look_through(folder: Path | None) -> ModelRegistry:
     """All classifiers. The operator's replace others of their name; a distribution's may not.
 
     Args:
@@ -59,16 +59,16 @@ def look_through(folder: Path | None) -> Shelf:
             replaced = known.get(package.manifest.name)
             _put(replace(package, replaces=None if replaced is None else replaced.origin), own, broken)
         known |= own
-    return Shelf(packages=dict(sorted(known.items())), broken=tuple(broken))
+    return ModelRegistry(packages=dict(sorted(known.items())), broken=tuple(broken))
 
 
-def read_shelf(folder: Path) -> Shelf:
+def read_shelf(folder: Path) -> ModelRegistry:
     """The classifiers of one folder alone, as `look_through` gives them."""
     broken: list[Broken] = []
     known: dict[str, ModelPackage] = {}
     for package in _read_folder(folder, str(folder), broken.append):
         _put(package, known, broken)
-    return Shelf(packages=known, broken=tuple(broken))
+    return ModelRegistry(packages=known, broken=tuple(broken))
 
 
 def known_packages(folder: Path | None) -> dict[str, ModelPackage]:

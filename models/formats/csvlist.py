@@ -10,7 +10,7 @@ from models.bank.entries import Entry, HashKind
 from models.errors import ListFormatError
 from models.formats import fields
 from models.formats.records import Record, Skip, SkipReason
-from models.formats.source import Source
+from models.formats.source import ListSource
 
 COLUMNS: Final = ("hash", "id", "kind", "tags", "video", "seconds")
 """In the order that we write them; any after `hash` may be left out, in any order."""
@@ -26,7 +26,7 @@ def is_header(line: str) -> bool:
     return names[0] == "hash" and set(names) <= set(COLUMNS) and len(set(names)) == len(names)
 
 
-def read_csv(source: Source) -> Iterator[Record]:
+def read_csv(source: ListSource) -> Iterator[Record]:
     """Reads one of our lists.
 
     Raises:

@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any, Final, NoReturn
 
 from models.errors import ListFormatError
-from models.formats.source import Source
+from models.formats.source import ListSource
 
 LARGEST_ELEMENT: Final = 4 << 20
 """Characters of one element, or of another value: media with hundreds of Exif properties have some 100,000."""
@@ -40,7 +40,7 @@ class Element:
     """As JSON has them."""
 
 
-def read_elements(source: Source, lists_cases: Callable[[object], bool]) -> Iterator[Element]:
+def read_elements(source: ListSource, lists_cases: Callable[[object], bool]) -> Iterator[Element]:
     """Gives the media of a file.
 
     Args:
@@ -93,7 +93,7 @@ def _media(text: "_Text", path: str, case: int | None) -> Iterator[Element]:
 class _Text:
     """The file's text from where it has been read to, and the place that a refusal names."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ListSource) -> None:
         self.place = "start of file"
         self._blocks = source.blocks()
         self._decoder = codecs.getincrementaldecoder("utf-8")()

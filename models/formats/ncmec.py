@@ -16,7 +16,7 @@ from models.bank.entries import Entry, HashKind
 from models.formats import fields
 from models.formats.ncmecxml import Item, read_items
 from models.formats.records import Progress, Record, Removal, Skip, SkipReason
-from models.formats.source import Source
+from models.formats.source import ListSource
 
 _KINDS: Final = {kind.value: kind for kind in HashKind}
 
@@ -30,9 +30,9 @@ def read_ncmec(file: BinaryIO, progress: Progress | None, *, categories: Collect
     start = file.tell()
     size = file.seek(0, 2) - start
     file.seek(start)
-    newest = _newest(Source(file, None if progress is None else lambda done: progress(done // 2)))
+    newest = _newest(ListSource(file, None if progress is None else lambda done: progress(done // 2)))
     file.seek(start)
-    for item in read_items(Source(file, None if progress is None else lambda done: progress((size + done) // 2))):
+    for item in read_items(ListSource(file, None if progress is None else lambda done: progress((size + done) // 2))):
         last = newest.get(hash(item.key))
         if last is not None and last != _word(item):
             yield Skip(place=item.place, reason=SkipReason.SUPERSEDED)
@@ -68,7 +68,7 @@ def _word(item: Item) -> int:
     return 2 * item.timestamp_micros + item.deleted
 
 
-def _newest(source: Source) -> Mapping[int, int]:
+def _newest(source: ListSource) -> Mapping[int, int]:
     """The newest word on every id of which the file tells more than once, by the id's hash.
 
     16 bytes an item until then: ids told once, nearly all, need no more room.

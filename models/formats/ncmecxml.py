@@ -10,7 +10,7 @@ from typing import Final
 from xml.parsers import expat
 
 from models.errors import ListFormatError
-from models.formats.source import Source
+from models.formats.source import ListSource
 
 NAMESPACE: Final = "https://hashsharing.ncmec.org/hashsharing/v2"
 ROOT: Final = "queryResult"
@@ -58,7 +58,7 @@ class Item:
         return f"{self.member}-{self.identity}"
 
 
-def read_items(source: Source) -> Iterator[Item]:
+def read_items(source: ListSource) -> Iterator[Item]:
     """Gives the items of a file.
 
     Raises:

@@ -8,7 +8,7 @@ from models.formats import signals
 from models.formats.csvlist import is_header, read_csv
 from models.formats.ncmec import read_ncmec
 from models.formats.records import Format, Progress, Record
-from models.formats.source import Source, state, without_mark
+from models.formats.source import ListSource, state, without_mark
 from models.formats.vics import read_vics
 
 HEAD_BYTES: Final = 4096
@@ -90,15 +90,15 @@ def _read(
 ) -> Iterator[Record]:
     match format:
         case Format.CSV:
-            return read_csv(Source(file, progress))
+            return read_csv(ListSource(file, progress))
         case Format.PDQ:
-            return signals.read_pdq(Source(file, progress), video=video)
+            return signals.read_pdq(ListSource(file, progress), video=video)
         case Format.VPDQ:
-            return signals.read_vpdq(Source(file, progress), video=video)
+            return signals.read_vpdq(ListSource(file, progress), video=video)
         case Format.THREATEXCHANGE:
-            return signals.read_signals(Source(file, progress), video=video)
+            return signals.read_signals(ListSource(file, progress), video=video)
         case Format.VICS:
-            return read_vics(Source(file, progress), categories=categories)
+            return read_vics(ListSource(file, progress), categories=categories)
         case Format.NCMEC:
             return read_ncmec(file, progress, categories=categories)
     assert_never(format)

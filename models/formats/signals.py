@@ -14,7 +14,7 @@ from models.bank.entries import Entry, HashKind
 from models.errors import ListFormatError
 from models.formats import fields
 from models.formats.records import Record, Skip, SkipReason
-from models.formats.source import Source
+from models.formats.source import ListSource
 from models.pdq.pdq import MIN_QUALITY
 
 PDQ_HEADER: Final = ["hash", "quality", "timestamp"]
@@ -44,7 +44,7 @@ def is_signal_name(text: str) -> bool:
     return text.lower() in _KINDS or text.lower() in _VPDQ_NAMES
 
 
-def read_pdq(source: Source, *, video: str) -> Iterator[Record]:
+def read_pdq(source: ListSource, *, video: str) -> Iterator[Record]:
     """Reads lines `hash` (a picture) or `hash,quality,timestamp` (a frame of `video`), with or without a header.
 
     Raises:
@@ -61,7 +61,7 @@ def read_pdq(source: Source, *, video: str) -> Iterator[Record]:
             )
 
 
-def read_vpdq(source: Source, *, video: str) -> Iterator[Record]:
+def read_vpdq(source: ListSource, *, video: str) -> Iterator[Record]:
     """Reads the frames of `video`: lines `frame,quality,hash,timestamp_seconds`, with or without a header.
 
     Raises:
@@ -76,7 +76,7 @@ def read_vpdq(source: Source, *, video: str) -> Iterator[Record]:
         yield _frame(video, str(fields.frame_number(frame, place)), value, quality, seconds, place)
 
 
-def read_signals(source: Source, *, video: str) -> Iterator[Record]:
+def read_signals(source: ListSource, *, video: str) -> Iterator[Record]:
     """Reads lines `signal_type,value`, with or without a header; ids are line numbers.
 
     The frames of a vPDQ signal belong to the video `VIDEO/LINE`.
@@ -103,7 +103,7 @@ def read_signals(source: Source, *, video: str) -> Iterator[Record]:
             raise ListFormatError(place, "expected the name of a signal type")
 
 
-def _rows(source: Source, headers: Collection[list[str]]) -> Iterator[tuple[int, str, list[str]]]:
+def _rows(source: ListSource, headers: Collection[list[str]]) -> Iterator[tuple[int, str, list[str]]]:
     """Number, place and fields of each line but the header, if there is one."""
     for number, line in source.lines():
         place = f"line {number}"

@@ -18,7 +18,7 @@ _UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HEAD_BYTES: Final = 4
 
 
-class Source:
+class ListSource:
     """A file, read once from where it stands to its end."""
 
     def __init__(self, file: BinaryIO, progress: Progress | None = None) -> None:

@@ -14,7 +14,7 @@ from models.errors import ListFormatError
 from models.formats import fields
 from models.formats.jsonelements import read_elements
 from models.formats.records import Record, Skip, SkipReason
-from models.formats.source import Source
+from models.formats.source import ListSource
 
 _CONTEXT: Final = re.compile(r"/DataModels/(\d+\.\d+)\.xml[^#]*#(Media|Cases)", re.IGNORECASE)
 _VERSIONS: Final = ("1.2", "1.3", "2.0")
@@ -32,7 +32,7 @@ _FLAGS: Final = {
 _TAG_SEPARATORS: Final = re.compile(r"[,;|]")
 
 
-def read_vics(source: Source, *, categories: Collection[str] = ()) -> Iterator[Record]:
+def read_vics(source: ListSource, *, categories: Collection[str] = ()) -> Iterator[Record]:
     """Reads a file of media; ids are `MediaID`, with the case's number before it in a file of cases.
 
     Args:

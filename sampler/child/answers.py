@@ -39,7 +39,7 @@ Memory = dict[int, mmap.mmap]
 """By file, each mapped once pictures are in it."""
 
 
-class Seen(NamedTuple):
+class PictureSummary(NamedTuple):
     """What is kept of a picture when the picture itself is gone."""
 
     seconds: float
@@ -154,7 +154,7 @@ def _picture(
 def read_segment(
     done: dict[str, Any],
     frames: list[SampledFrame],
-    seen: list[Seen],
+    seen: list[PictureSummary],
     profile: SamplingProfile,
     bounds: Bounds,
     *,

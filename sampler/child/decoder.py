@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Self
 from config.profiles import BALANCED, SamplingProfile
 from sampler import errors
 from sampler.child import wire
-from sampler.child.answers import Bounds, Seen, read_frames, read_segment, read_text
+from sampler.child.answers import Bounds, PictureSummary, read_frames, read_segment, read_text
 from sampler.child.exchange import Exchange
 from sampler.child.inputs import input_size
 from sampler.child.supply import INPUTS_A_PROCESS, ProcessSupply
@@ -125,7 +125,7 @@ class Decoder:
         request = {"operation": "sample", "seed": seed.hex(), "packets": packets}
         bounds = Bounds(limits=self.limits, size_bytes=input_size(data, init, self.limits), packets=packets)
         frames: list[SampledFrame] = []
-        seen: list[Seen] = []
+        seen: list[PictureSummary] = []
         held_bytes = 0
         transfer_seconds = 0.0
         try:
@@ -137,7 +137,7 @@ class Decoder:
                     received = read_frames(message, exchange.memory, bounds, kept=consume is None)
                     _hold(len(seen) + len(received) <= bounds.pictures, "more pictures than there can be")
                 for frame, until_seconds in received:
-                    seen.append(Seen(frame.pts_seconds, until_seconds, frame.concealed))
+                    seen.append(PictureSummary(frame.pts_seconds, until_seconds, frame.concealed))
                     if consume is not None:
                         consume(frame)
                         continue

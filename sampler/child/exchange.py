@@ -19,7 +19,7 @@ TYPES = frozenset(["more", "done", "error"])
 """Of messages that answer a request."""
 
 
-class Process:
+class DecoderProcess:
     """A process that decodes, with a socket that no other one has had or will have."""
 
     def __init__(self, zygote: Zygote, number: int) -> None:
@@ -102,7 +102,7 @@ class Exchange:
     """A request and its answer, in memory that no other one has had or will have: so nothing has to be known of the
     requests before for this one's pictures to be its own."""
 
-    def __init__(self, process: Process, number: int, bounds: Bounds) -> None:
+    def __init__(self, process: DecoderProcess, number: int, bounds: Bounds) -> None:
         """Nothing happens yet."""
         self.memory: Memory = {}
         self.began = time.monotonic()

@@ -22,12 +22,12 @@ from sampler.child import wire
 from sampler.child.answers import MAX_PIXEL_ASPECT
 from sampler.child.outbox import Outbox
 from sampler.child.prepared import prepare
-from sampler.decode.execute import Executor, Taken
+from sampler.decode.execute import DecodedTarget, Executor
 from sampler.decode.planes import StoredPicture, store
 from sampler.decode.stills import decode_still
 from sampler.demux.libav import translate
-from sampler.demux.packet_reader import Demuxer, Window
-from sampler.demux.source import Source
+from sampler.demux.packet_reader import Demuxer, PacketWindow
+from sampler.demux.source import InputFile
 from sampler.errors import DecoderMemoryError, SamplerError, TooLargeError, TooSmallError
 from sampler.limits import Limits, has_room
 from sampler.plan.coverage import spoken_for_until
@@ -50,7 +50,7 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
     seed = bytes.fromhex(request["seed"])
     started = time.process_time()
     decode_seconds = 0.0
-    with closing(Demuxer(Source(descriptor, request["size"]), limits, init_bytes=request["init_size"])) as demuxer:
+    with closing(Demuxer(InputFile(descriptor, request["size"]), limits, init_bytes=request["init_size"])) as demuxer:
         executor = Executor(demuxer.codec_context, limits, profile)
         packets: list[tuple[float, int, bool]] = []
         for window in demuxer.windows():
@@ -99,14 +99,14 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
     }
 
 
-def _end_seconds(window: Window, demuxer: Demuxer) -> float:
+def _end_seconds(window: PacketWindow, demuxer: Demuxer) -> float:
     """Where the last picture of the window ends, or the next window's keyframe is shown, if that is later."""
     end_seconds = max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
     following = window.next_keyframe_seconds
     return end_seconds if following is None else max(end_seconds, following)
 
 
-def _hand_over(taken: Taken, until: float, window: Window, demuxer: Demuxer, outbox: Outbox) -> None:
+def _hand_over(taken: DecodedTarget, until: float, window: PacketWindow, demuxer: Demuxer, outbox: Outbox) -> None:
     frame = taken.frame
     side = demuxer.limits.picture_side_pixels
     if min(frame.width, frame.height) < side:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from sampler.child.exchange import Process
+from sampler.child.exchange import DecoderProcess
 from sampler.child.zygote import Zygote, ZygoteError
 from sampler.errors import DecoderTimeoutError, DecoderUnavailableError
 from sampler.limits import Limits
@@ -23,7 +23,7 @@ class ProcessSupply:
 
     def __init__(self, *, limits: Limits, inputs_a_process: int, program: Sequence[str]) -> None:
         """Starts nothing yet; arguments as of `sampler.child.decoder.Decoder`."""
-        self.process: Process | None = None
+        self.process: DecoderProcess | None = None
         """What works now, or worked last and may go on."""
         self.unconfined: tuple[str, ...] = ()
         """What this machine could not take from the decoder, in words; known once it is started."""
@@ -49,7 +49,7 @@ class ProcessSupply:
         self._zygote.close()
         self._owner = os.getpid()
 
-    def take(self, *, fresh: bool) -> Process:
+    def take(self, *, fresh: bool) -> DecoderProcess:
         """The process for one more input.
 
         Args:
@@ -100,12 +100,12 @@ class ProcessSupply:
         self.end()
         return DecoderTimeoutError(f"decoding took over {self._limits.wall_seconds} s and was stopped")
 
-    def _fork(self) -> Process:
+    def _fork(self) -> DecoderProcess:
         self.end()
         self._zygote.start()
         self.unconfined = self._zygote.unconfined
         self._number += 1
         # Known to us before it is there, so that whatever interrupts us can end it.
-        self.process = Process(self._zygote, self._number)
+        self.process = DecoderProcess(self._zygote, self._number)
         self.process.fork(time.monotonic() + self._limits.wall_seconds)
         return self.process

@@ -108,7 +108,7 @@ _ALL_BITS = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class ArgumentCheck:
     """What an argument has to be. The kernel reads 32 bits of those that are checked here, so the others say nothing;
     only of pointers both halves count."""
 
@@ -124,21 +124,21 @@ class Check:
     """[first, end)."""
 
 
-CHECKS: Final[Mapping[str, tuple[Check, ...]]] = {
+CHECKS: Final[Mapping[str, tuple[ArgumentCheck, ...]]] = {
     # No new code: PyAV, OpenCV and NumPy make none, and all that is imported is mapped before.
-    "mmap": (Check(argument=2, without=_PROT_EXEC),),
-    "mprotect": (Check(argument=2, without=_PROT_EXEC),),
-    "madvise": (Check(argument=2, among=_MADVISE),),
-    "futex": (Check(argument=1, among=_FUTEX, ignoring=_FUTEX_FLAGS),),
+    "mmap": (ArgumentCheck(argument=2, without=_PROT_EXEC),),
+    "mprotect": (ArgumentCheck(argument=2, without=_PROT_EXEC),),
+    "madvise": (ArgumentCheck(argument=2, among=_MADVISE),),
+    "futex": (ArgumentCheck(argument=1, among=_FUTEX, ignoring=_FUTEX_FLAGS),),
     # SETFL would make the parent's own writes to the input append; SETOWN sends signals.
-    "fcntl": (Check(argument=1, among=_FCNTL),),
-    "sendto": (Check(argument=4, null=True),),
-    "clone": (Check(argument=0, among=_FORKS),),
+    "fcntl": (ArgumentCheck(argument=1, among=_FCNTL),),
+    "sendto": (ArgumentCheck(argument=4, null=True),),
+    "clone": (ArgumentCheck(argument=0, among=_FORKS),),
     # A filter sees no relation between processes. One process, not a group nor all; Landlock, where it is there, keeps
     # it to our own children.
-    "kill": (Check(argument=0, from_to=(2, 1 << 31)), Check(argument=1, among=(_SIGKILL,))),
-    "prctl": (Check(argument=0, among=_PRCTL),),
-    "prlimit64": (Check(argument=0, among=(0,)), Check(argument=1, among=_RLIMITS)),
+    "kill": (ArgumentCheck(argument=0, from_to=(2, 1 << 31)), ArgumentCheck(argument=1, among=(_SIGKILL,))),
+    "prctl": (ArgumentCheck(argument=0, among=_PRCTL),),
+    "prlimit64": (ArgumentCheck(argument=0, among=(0,)), ArgumentCheck(argument=1, among=_RLIMITS)),
 }
 
 _LOAD, _AND, _JUMP, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x05, 0x15, 0x35, 0x45, 0x06
@@ -187,7 +187,7 @@ def _tree(calls: Sequence[tuple[int, str]]) -> _Lines:
     return [_line(_AT_LEAST, pivot, false=1), _line(_JUMP, len(left)), *left, *right]
 
 
-def _checked(checks: Iterable[Check]) -> _Lines:
+def _checked(checks: Iterable[ArgumentCheck]) -> _Lines:
     lines: _Lines = []
     for check in checks:
         low = _ARGUMENTS_AT + 8 * check.argument

@@ -14,12 +14,12 @@ from av.video.stream import VideoStream
 from config.profiles import SamplingProfile
 from sampler.decode.probe import TELL_PREDICTION, is_predicted, prober
 from sampler.decode.scenes import SceneWatch
-from sampler.demux.packet_reader import Window
-from sampler.demux.packets import Run
+from sampler.demux.packet_reader import PacketWindow
+from sampler.demux.packets import PacketRun
 from sampler.errors import DecoderMemoryError
 from sampler.frames import SampleReason
 from sampler.limits import ROOM, Limits
-from sampler.plan.plan import SAME_INSTANT_SECONDS, RunPlan, Target
+from sampler.plan.plan import SAME_INSTANT_SECONDS, PlannedPicture, RunPlan
 
 THRIFTY_SHARE = 0.5
 """If more of the pictures than this must be decoded, the loop filter is left out on all but keyframes. That saves a
@@ -33,13 +33,13 @@ NO_PICTURE = -1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
+class DecodedTarget:
     """A decoded picture and the target that it answers."""
 
     frame: VideoFrame
     index: int
     """Of its packet in the window: the target's own, or the next one shown, where that one was damaged."""
-    target: Target
+    target: PlannedPicture
     concealed: bool
     """Whether it leans on pictures that were made up."""
     replaced: bool
@@ -72,7 +72,7 @@ class Executor:
         pictures are compared."""
         return self._prober is not None
 
-    def run(self, window: Window, plan: tuple[RunPlan, ...]) -> Iterator[Taken]:
+    def run(self, window: PacketWindow, plan: tuple[RunPlan, ...]) -> Iterator[DecodedTarget]:
         """The targets of the plan that could be decoded and whose cuts are proven, by presentation time in each run."""
         parts = [(part.run, *self._probed(window, part.run, part.targets)) for part in plan]
         if not self._context.is_open:
@@ -92,7 +92,9 @@ class Executor:
         self._context.thread_count = 1
         self._context.options = options
 
-    def _probed(self, window: Window, run: Run, targets: tuple[Target, ...]) -> tuple[tuple[Target, ...], set[int]]:
+    def _probed(
+        self, window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...]
+    ) -> tuple[tuple[PlannedPicture, ...], set[int]]:
         """The targets up to the last one that is sure, or whose cut its own packet proves; and the suspects after that.
 
         All before that is decoded anyway, and each cut there proves itself in passing: asking costs a picture.
@@ -111,13 +113,15 @@ class Executor:
         self.frames_decoded += self._prober.frames_decoded - before
         return tuple(target for target in targets if not _is_refuted(target, refuted)), refuted
 
-    def _run(self, window: Window, run: Run, targets: tuple[Target, ...], refuted: set[int]) -> Iterator[Taken]:
+    def _run(
+        self, window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...], refuted: set[int]
+    ) -> Iterator[DecodedTarget]:
         """Decodes one run; adds the suspects that turn out to be no cuts to those that did already."""
         # Pictures that lean on made-up ones are given, and marked, in headless runs only.
         self._context.flags = Flags.output_corrupt if run.headless else 0
         pending = list(targets)
         suspects = dict(proof for target in targets for proof in target.proofs)
-        held: list[Taken] = []
+        held: list[DecodedTarget] = []
         sound_from = run.start if run.recovered is None else run.recovered
         needed = _needed(window, run, targets)
         if run.headless and needed and self._context.name == "h264":
@@ -137,7 +141,9 @@ class Executor:
                     yield taken
         yield from (taken for taken in held if not _is_refuted(taken.target, refuted))
 
-    def _watch(self, window: Window, run: Run, targets: tuple[Target, ...]) -> Iterator[Taken]:
+    def _watch(
+        self, window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...]
+    ) -> Iterator[DecodedTarget]:
         """Decodes all of a run, and takes the pictures on both sides of each cut besides the targets."""
         self._context.flags = Flags.output_corrupt if run.headless else 0
         pending = list(targets)
@@ -149,12 +155,12 @@ class Executor:
                 continue
             is_cut = self._scenes.is_cut(frame, packet.seconds)
             if is_cut and before is not None:
-                yield self._taken(window, run, *before, Target(index=before[0], reason=SampleReason.CUT))
+                yield self._taken(window, run, *before, PlannedPicture(index=before[0], reason=SampleReason.CUT))
             answers = [target for target in pending if window.packets[target.index].seconds <= packet.seconds]
             yield from (self._taken(window, run, index, frame, target) for target in answers)
             pending = pending[len(answers) :]
             if is_cut and not answers:
-                yield self._taken(window, run, index, frame, Target(index=index, reason=SampleReason.CUT))
+                yield self._taken(window, run, index, frame, PlannedPicture(index=index, reason=SampleReason.CUT))
             before = None if is_cut or answers else (index, frame)
 
     def _prime(self, payload: "Packet[VideoStream]") -> None:
@@ -169,15 +175,19 @@ class Executor:
         with suppress(av.error.FFmpegError, ValueError):
             self._context.decode(payload)
 
-    def _taken(self, window: Window, run: Run, index: int, frame: VideoFrame, target: Target) -> Taken:
+    def _taken(
+        self, window: PacketWindow, run: PacketRun, index: int, frame: VideoFrame, target: PlannedPicture
+    ) -> DecodedTarget:
         concealed = frame.is_corrupt or (run.headless and run.recovered is None)
         replaced = False
         if concealed and run.recovered is not None and target.reason is not SampleReason.CUT:
             wait_seconds = window.packets[run.recovered].seconds - window.packets[index].seconds
             replaced = 0 < wait_seconds <= self._profile.max_gap_seconds + SAME_INSTANT_SECONDS
-        return Taken(frame=frame, index=index, target=target, concealed=concealed, replaced=replaced)
+        return DecodedTarget(frame=frame, index=index, target=target, concealed=concealed, replaced=replaced)
 
-    def _decode(self, window: Window, indices: Iterable[int], sound_from: int) -> Iterator[tuple[int, VideoFrame]]:
+    def _decode(
+        self, window: PacketWindow, indices: Iterable[int], sound_from: int
+    ) -> Iterator[tuple[int, VideoFrame]]:
         """Decodes packets from a run's beginning on, and gives each picture with the index of its packet.
 
         That index takes the time stamp's place in the decoder, so that a picture is told by it whatever the
@@ -214,14 +224,14 @@ class Executor:
             self.damaged += 1
             return []
 
-    def _told(self, frames: list[VideoFrame], window: Window) -> list[tuple[int, VideoFrame]]:
+    def _told(self, frames: list[VideoFrame], window: PacketWindow) -> list[tuple[int, VideoFrame]]:
         """The pictures with their packets' indices; damage can make FFmpeg give one without."""
         return [
             (frame.pts, frame) for frame in frames if frame.pts is not None and 0 <= frame.pts < len(window.packets)
         ]
 
 
-def _needed(window: Window, run: Run, targets: tuple[Target, ...]) -> list[int]:
+def _needed(window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture, ...]) -> list[int]:
     """Packets to be decoded for the targets, in decoding order: up to the last one, without those none leans on."""
     if not targets:
         return []
@@ -239,6 +249,6 @@ def _needed(window: Window, run: Run, targets: tuple[Target, ...]) -> list[int]:
     return needed
 
 
-def _is_refuted(target: Target, refuted: set[int]) -> bool:
+def _is_refuted(target: PlannedPicture, refuted: set[int]) -> bool:
     """Whether all cuts that called for it turned out to be none."""
     return bool(target.proofs) and all(proof.packet in refuted for proof in target.proofs)

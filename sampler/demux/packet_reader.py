@@ -17,7 +17,7 @@ from sampler.demux.libav import translate
 from sampler.demux.nal import NalCodec, NalReader, PictureHead
 from sampler.demux.packets import VideoPacket
 from sampler.demux.sizes import told_pixels
-from sampler.demux.source import Source
+from sampler.demux.source import InputFile
 from sampler.demux.timeline import JUMP_SECONDS, Timeline
 from sampler.errors import (
     EncryptedError,
@@ -58,7 +58,7 @@ RATE_PICTURES = 8
 
 
 @dataclass(kw_only=True, slots=True)
-class Window:
+class PacketWindow:
     """Packets that are planned and decoded together: whole GOPs, where there are keyframes to part them."""
 
     packets: list[VideoPacket] = field(default_factory=list)
@@ -76,7 +76,7 @@ _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.
 class Demuxer:
     """An opened input. Its notes and counts are whole once `windows` is exhausted."""
 
-    def __init__(self, source: Source, limits: Limits, *, init_bytes: int = 0) -> None:
+    def __init__(self, source: InputFile, limits: Limits, *, init_bytes: int = 0) -> None:
         """Opens the input, which begins with `init_bytes` of an initialisation section (EXT-X-MAP).
 
         Raises:
@@ -178,13 +178,13 @@ class Demuxer:
             return True
         return is_scrambled(self._head, chosen.id)
 
-    def windows(self) -> Iterator[Window]:
+    def windows(self) -> Iterator[PacketWindow]:
         """All video packets, in windows of bounded size.
 
         Raises:
             InputError: no picture, or over a limit.
         """
-        window = Window()
+        window = PacketWindow()
         limits = self.limits
         context = self.codec_context
         nal = CODECS[context.name]
@@ -218,7 +218,7 @@ class Demuxer:
             if window.packets and (full or (long and packet.keyframe)):
                 window.next_keyframe_seconds = packet.seconds if packet.keyframe else None
                 yield self._close(window)
-                window = Window()
+                window = PacketWindow()
             if not window.packets:
                 began = seconds
             window.packets.append(packet)
@@ -228,7 +228,7 @@ class Demuxer:
             raise NoVideoError("the segment declares video and holds no picture")
         yield self._close(window)
 
-    def _close(self, window: Window) -> Window:
+    def _close(self, window: PacketWindow) -> PacketWindow:
         """Counts a full window's times from the origin, and judges its rate."""
         seconds = [packet.seconds for packet in window.packets]
         # Pictures that an edit list hides are not on a player's timeline.

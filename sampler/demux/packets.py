@@ -28,7 +28,7 @@ class VideoPacket(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
+class PacketRun:
     """Packets [start, stop) that are decoded from `start` on, without what came before."""
 
     start: int
@@ -42,7 +42,7 @@ class Run:
     """Of a headless run, the packet from which on all is right; None: nothing is."""
 
 
-def runs(packets: Sequence[VideoPacket]) -> list[Run]:
+def runs(packets: Sequence[VideoPacket]) -> list[PacketRun]:
     """The stretches that are decoded each by itself: one for each keyframe, with all up to the next.
 
     What comes before the first keyframe belongs to a GOP that began in an earlier segment, or to a stream with intra
@@ -50,7 +50,7 @@ def runs(packets: Sequence[VideoPacket]) -> list[Run]:
     """
     starts = [index for index, packet in enumerate(packets) if packet.keyframe]
     found = [
-        Run(start=start, stop=stop, clean_from_seconds=packets[start].seconds)
+        PacketRun(start=start, stop=stop, clean_from_seconds=packets[start].seconds)
         for start, stop in pairwise([*starts, len(packets)])
     ]
     headless = starts[0] if starts else len(packets)
@@ -59,7 +59,7 @@ def runs(packets: Sequence[VideoPacket]) -> list[Run]:
     return found
 
 
-def _headless_run(packets: Sequence[VideoPacket], stop: int) -> Run:
+def _headless_run(packets: Sequence[VideoPacket], stop: int) -> PacketRun:
     """The run of packets [0, stop), which have no keyframe."""
     points = (
         index + recovery
@@ -67,4 +67,6 @@ def _headless_run(packets: Sequence[VideoPacket], stop: int) -> Run:
         if (recovery := packets[index].recovery_frames) is not None and index + recovery < stop
     )
     first_seconds = min(packet.seconds for packet in packets[:stop])
-    return Run(start=0, stop=stop, clean_from_seconds=first_seconds, headless=True, recovered=min(points, default=None))
+    return PacketRun(
+        start=0, stop=stop, clean_from_seconds=first_seconds, headless=True, recovered=min(points, default=None)
+    )

@@ -3,7 +3,7 @@
 import os
 
 
-class Source:
+class InputFile:
     """A file object over an open descriptor, for FFmpeg to read; it has no position in common with other readers."""
 
     def __init__(self, descriptor: int, size: int) -> None:

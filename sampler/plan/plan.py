@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from config.profiles import SamplingProfile
-from sampler.demux.packets import Run, VideoPacket, runs
+from sampler.demux.packets import PacketRun, VideoPacket, runs
 from sampler.frames import SampleReason
 from sampler.plan.cut_score import Cut, find_cuts
 
@@ -46,7 +46,7 @@ class Proof(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Target:
+class PlannedPicture:
     """A picture to take."""
 
     index: int
@@ -60,8 +60,8 @@ class Target:
 class RunPlan:
     """What is taken of one run; nothing is decoded of a run without targets."""
 
-    run: Run
-    targets: tuple[Target, ...]
+    run: PacketRun
+    targets: tuple[PlannedPicture, ...]
     """By presentation time, no picture twice."""
 
 
@@ -99,9 +99,9 @@ def plan(
         RunPlan(
             run=run,
             targets=tuple(
-                Target(index=index, reason=chosen[index])
+                PlannedPicture(index=index, reason=chosen[index])
                 if index in chosen
-                else Target(index=index, reason=SampleReason.CUT, proofs=proofs[index])
+                else PlannedPicture(index=index, reason=SampleReason.CUT, proofs=proofs[index])
                 for index in clean
                 if index in chosen or index in proofs
             ),
@@ -110,7 +110,7 @@ def plan(
     )
 
 
-def _clean(packets: Sequence[VideoPacket], run: Run) -> list[int]:
+def _clean(packets: Sequence[VideoPacket], run: PacketRun) -> list[int]:
     """Pictures of the run that are shown and come out right, by presentation time."""
     indices = [
         index
@@ -121,7 +121,7 @@ def _clean(packets: Sequence[VideoPacket], run: Run) -> list[int]:
 
 
 def _first_pictures(
-    packets: Sequence[VideoPacket], parts: Sequence[tuple[Run, list[int]]], profile: SamplingProfile
+    packets: Sequence[VideoPacket], parts: Sequence[tuple[PacketRun, list[int]]], profile: SamplingProfile
 ) -> dict[int, SampleReason]:
     """The first picture of every run, but keyframes near the one before that look alike by their size."""
     chosen: dict[int, SampleReason] = {}
@@ -169,7 +169,7 @@ def _fill_gaps(
 
 def _close_holes(
     packets: Sequence[VideoPacket],
-    parts: Sequence[tuple[Run, list[int]]],
+    parts: Sequence[tuple[PacketRun, list[int]]],
     gap_seconds: float,
     chosen: dict[int, SampleReason],
 ) -> None:
@@ -203,7 +203,7 @@ def _add_audit(
 
 def _cuts(
     packets: Sequence[VideoPacket],
-    parts: Sequence[tuple[Run, list[int]]],
+    parts: Sequence[tuple[PacketRun, list[int]]],
     profile: SamplingProfile,
     end_seconds: float,
     *,

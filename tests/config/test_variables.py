@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from config.environment import load_settings
 from config.errors import SettingsError
 from config.settings import Settings, variable_of
-from config.variables import KNOWN, VARIABLES, Reader, misspelt, one_typo, unknown
+from config.variables import KNOWN, VARIABLES, ReadBy, misspelt, one_typo, unknown
 
 ROOT = Path(__file__).parents[2]
-OF_PROCESSES = [one for one in VARIABLES if one.read_by not in {Reader.COMPOSE, Reader.TESTS}]
+OF_PROCESSES = [one for one in VARIABLES if one.read_by not in {ReadBy.COMPOSE, ReadBy.TESTS}]
 _TEXTS = st.text(alphabet="abc", max_size=6)
 
 
@@ -43,7 +43,7 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
 def test_readme_has_the_table() -> None:
     """An operator would look for a variable in README.md, and not find it, or find something else of it."""
     rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| `LIVEWARDEN_")]
-    assert rows == [one.row for one in VARIABLES if one.read_by is not Reader.TESTS]
+    assert rows == [one.row for one in VARIABLES if one.read_by is not ReadBy.TESTS]
 
 
 def test_every_name_that_something_reads_is_known() -> None:

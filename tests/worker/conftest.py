@@ -12,7 +12,7 @@ from scene import Scene
 
 from config.policy.policy import Policy, load_policy
 from config.settings import Settings
-from worker.runtime.worker_process import SEED, Process
+from worker.runtime.worker_process import SEED, WorkerProcess
 
 RULES = """
 version: "1"
@@ -48,10 +48,10 @@ def environment(redis_url: str, redis: Redis, origin: LiveOrigin) -> dict[str, s
 
 
 @pytest.fixture
-def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[Process]:
+def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[WorkerProcess]:
     """What a pool child works with, allowed to fetch from `origin`."""
     redis.set(SEED, "s3cret")
-    process = Process(
+    process = WorkerProcess(
         Settings.from_mapping(
             {
                 "LIVEWARDEN_REDIS_URL": redis_url,

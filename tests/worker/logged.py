@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
 from worker.store.object_store import ObjectStore
 from worker.verdictlog.file_writing import write_table
@@ -53,6 +53,6 @@ def write(store: ObjectStore, rows: Sequence[Mapping[str, Any]], *, written_ms: 
     return write_table(store, table_of(rows), written_ms=written_ms)
 
 
-def added(list_name: str, entry: str, value: bytes, *, at_ms: int, tags: tuple[str, ...] = ()) -> Change:
+def added(list_name: str, entry: str, value: bytes, *, at_ms: int, tags: tuple[str, ...] = ()) -> BankChange:
     """A change that adds a PDQ hash."""
-    return Change.add(list_name, Entry(entry=entry, kind=HashKind.PDQ, value=value, tags=tags), at_ms=at_ms)
+    return BankChange.add(list_name, Entry(entry=entry, kind=HashKind.PDQ, value=value, tags=tags), at_ms=at_ms)

@@ -13,7 +13,7 @@ from config.facts import SegmentFacts, StreamFacts
 from config.policy.policy import Policy
 from worker.bank.keys import QUARANTINE
 from worker.incidents.commit import Settled, SettleResult, settle
-from worker.incidents.segment_context import Occasion, Versions
+from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key, series_of
 from worker.moderation.accounting import LedgerShare
 from worker.queue.decisions import decide
@@ -189,8 +189,8 @@ class Life:
         )
         write(self.store, rows, written_ms=now)
 
-    def _occasion(self, facts: StreamFacts, segment_key: str) -> Occasion:
-        return Occasion(
+    def _occasion(self, facts: StreamFacts, segment_key: str) -> SegmentContext:
+        return SegmentContext(
             stream=facts,
             generation=1,
             segment_key=segment_key,

@@ -11,7 +11,7 @@ from config.facts import Hit, ListMatch, SampleFacts, Severity, StreamFacts
 from config.policy.policy import Policy
 from config.schemas import check_event
 from worker.incidents.commit import SettleResult, settle
-from worker.incidents.segment_context import Occasion, Versions
+from worker.incidents.segment_context import SegmentContext, Versions
 
 
 @dataclass(kw_only=True)
@@ -22,8 +22,8 @@ class Scene:
     policy: Policy
     settled: int = field(default=0)
 
-    def occasion(self, stream_id: str, segment_key: str, purpose: str = "live") -> Occasion:
-        return Occasion(
+    def occasion(self, stream_id: str, segment_key: str, purpose: str = "live") -> SegmentContext:
+        return SegmentContext(
             stream=StreamFacts(stream_id=stream_id, purpose=purpose, metadata={"room": "blue"}),
             generation=1,
             segment_key=segment_key,

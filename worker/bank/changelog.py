@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from redis import Redis
 
 from models.bank.copying import SNAPSHOT_NAME
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.errors import ChangeError
 from worker.bank.history import KEPT_ACTS, acts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT
@@ -50,7 +50,7 @@ class News:
     """What Redis says at one instant."""
 
     pointer: Pointer
-    changes: tuple[Change, ...]
+    changes: tuple[BankChange, ...]
     """Those after the position asked from, in order."""
     unreadable: int
     """Elements among them that are no change which this version knows."""
@@ -72,8 +72,8 @@ def position(change_id: str) -> tuple[int, int]:
 
 
 def append(
-    redis: Redis, changes: Sequence[Change], *, by: str, role: str = "", refreshed: str = ""
-) -> tuple[Change, ...]:
+    redis: Redis, changes: Sequence[BankChange], *, by: str, role: str = "", refreshed: str = ""
+) -> tuple[BankChange, ...]:
     """Makes changes, all or none; when this returns they are on Redis's disk. Gives them with their ids and times.
 
     Args:
@@ -159,7 +159,7 @@ def read_news(redis: Redis, after: str) -> News:
     changes, unreadable = [], 0
     for change_id, fields in elements:
         try:
-            changes.append(Change.from_json((fields or {}).get("change", ""), id=str(change_id)))
+            changes.append(BankChange.from_json((fields or {}).get("change", ""), id=str(change_id)))
         except ChangeError as error:
             _trouble.met("change", "the bank cannot follow: %s", error)
             unreadable += 1

@@ -20,7 +20,7 @@ from worker.bank.alerts import tell_stale
 from worker.bank.fetching import fetch_at_start
 from worker.bank.follower import Follower
 from worker.bank.keys import WRITER
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes, store_again
 from worker.errors import BankRequestError
 from worker.logs.setup import log_format_of, set_up_logging
@@ -39,7 +39,9 @@ REST_SECONDS = 300.0
 """After one that failed: a full disk does not mend itself within seconds."""
 
 
-def keep_in_order(redis: Redis, bank: Follower, place: Place, deployment: str, stopping: threading.Event) -> None:
+def keep_in_order(
+    redis: Redis, bank: Follower, place: SnapshotPlace, deployment: str, stopping: threading.Event
+) -> None:
     """Tells of stale lists, puts into the store what is not there, and compacts whenever it is due and nobody is at it,
     until `stopping` is set."""
     while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
@@ -63,7 +65,7 @@ def main() -> None:
     settings = load_settings(os.environ)
     try:
         with connect(settings.redis_url.get_secret_value()) as redis:
-            place = Place.of(settings)
+            place = SnapshotPlace.of(settings)
             fetch_at_start(redis, place)
             if compact(redis, place):
                 _log.info("the hash bank was compacted into a new snapshot")

@@ -14,7 +14,7 @@ from models.errors import SnapshotError
 from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, read_news, read_pointer
 from worker.bank.freshness import STALE, stale_lists
 from worker.bank.keys import SNAPSHOT
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.errors import BankRequestError
 from worker.health.epoch import STATE_LOST
 from worker.store.redis_client import store_errors
@@ -64,7 +64,7 @@ class Deployed:
         return (*marks, *(f"{STALE}:{name}" for name in self.stale))
 
 
-def follow(redis: Redis, place: Place, before: Deployed | None = None) -> Deployed:
+def follow(redis: Redis, place: SnapshotPlace, before: Deployed | None = None) -> Deployed:
     """What is in force now; cheap where nothing has changed since `before`.
 
     A snapshot that cannot be opened leaves the last good one in force, with all changes since, and `missing` says so.
@@ -153,7 +153,7 @@ def _opened(folder: Path | None, pointer: Pointer) -> Deployed:
     return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
 
 
-def _adopt(redis: Redis, place: Place) -> Deployed | None:
+def _adopt(redis: Redis, place: SnapshotPlace) -> Deployed | None:
     """Redis knows of no snapshot and the operator's folder has one: Redis was lost, the lists shall not be."""
     if not place.shared:
         return None
@@ -205,7 +205,7 @@ def _newest(folder: Path) -> tuple[Path, Snapshot] | None:
     return max(found, key=lambda one: position(one[1].watermark), default=None)
 
 
-def offline(place: Place) -> Bank:
+def offline(place: SnapshotPlace) -> Bank:
     """What the folder has without Redis; the built-in lists alone where it has nothing."""
     found = _current(place.root) if place.shared else None
     return Bank() if found is None else Bank(snapshot=found[1])

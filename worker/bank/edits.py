@@ -8,7 +8,7 @@ from redis import Redis
 
 from config.facts import SELFTEST
 from models.bank.bank import Bank
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.entries import BUILT_IN, Entry, ListSpec
 from worker.bank import changelog
 from worker.errors import BankRequestError
@@ -20,8 +20,8 @@ OPERATOR = "operator"
 
 
 def make(
-    redis: Redis, changes: Sequence[Change], *, by: str, role: str = "", refreshed: str = ""
-) -> tuple[Change, ...]:
+    redis: Redis, changes: Sequence[BankChange], *, by: str, role: str = "", refreshed: str = ""
+) -> tuple[BankChange, ...]:
     """Makes changes, all or none: in force everywhere within seconds; look-back follows the same stream.
 
     Raises:
@@ -54,7 +54,7 @@ def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR, role
         raise BankRequestError(f"list {spec.name}: there is one already; --change says more of it")
     with store_errors():
         made = spec.model_copy(update={"created_ms": now_ms(redis)})
-    make(redis, [Change.put_list(made, at_ms=0)], by=by, role=role)
+    make(redis, [BankChange.put_list(made, at_ms=0)], by=by, role=role)
     return made
 
 
@@ -71,7 +71,7 @@ def change(
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in: it stays as it is")
     changed = spec_of(spec.model_dump() | dict(fields))
-    make(redis, [Change.put_list(changed, at_ms=0)], by=by, role=role)
+    make(redis, [BankChange.put_list(changed, at_ms=0)], by=by, role=role)
     return changed
 
 
@@ -85,7 +85,7 @@ def add(redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: st
     must_exist(bank, name)
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} takes nothing this way: see `livewarden bank add --help`")
-    make(redis, [Change.add(name, entry, at_ms=0) for entry in entries], by=by, role=role)
+    make(redis, [BankChange.add(name, entry, at_ms=0) for entry in entries], by=by, role=role)
 
 
 def remove(
@@ -102,7 +102,7 @@ def remove(
     missing = [entry_id for entry_id in entry_ids if not bank.exact(name, entry_id)]
     if missing:
         raise BankRequestError(f"list {name} has no entry {missing[0]!r}: nothing was removed")
-    changes = [Change.remove(name, entry_id, at_ms=0) for entry_id in entry_ids]
+    changes = [BankChange.remove(name, entry_id, at_ms=0) for entry_id in entry_ids]
     make(redis, changes, by=by if actor is None else actor.name, role="" if actor is None else actor.role)
 
 
@@ -116,7 +116,7 @@ def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR, role: str =
     must_exist(bank, name)
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in: it is always there")
-    make(redis, [Change.drop_list(name, at_ms=0)], by=by, role=role)
+    make(redis, [BankChange.drop_list(name, at_ms=0)], by=by, role=role)
 
 
 def must_exist(bank: Bank, name: str) -> ListSpec:

@@ -22,7 +22,7 @@ from models.bank.snapshot import current_snapshot, is_whole, make_current, tidy
 from models.bank.writing import PREFIX
 from models.errors import SnapshotError
 from worker.bank.changelog import read_pointer
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.remote import fetch
 from worker.errors import BankRequestError, ObjectStoreError, StoreError
 from worker.logs.trouble import Troubles
@@ -43,7 +43,9 @@ START_SECONDS = 30.0
 """For which a starting process waits for a store that is away, if it has nothing else to go by."""
 
 
-def fetch_missing(redis: Redis, place: Place, *, stopping: threading.Event | None = None, waits: bool = False) -> bool:
+def fetch_missing(
+    redis: Redis, place: SnapshotPlace, *, stopping: threading.Event | None = None, waits: bool = False
+) -> bool:
     """Fetches the snapshot in force into this host's folder, if it is not there; gives whether it did.
 
     Args:
@@ -86,7 +88,7 @@ def _points_anywhere(folder: Path) -> bool:
         return False
 
 
-def fetch_at_start(redis: Redis, place: Place) -> None:
+def fetch_at_start(redis: Redis, place: SnapshotPlace) -> None:
     """Fetches the snapshot in force before anything is opened. Where that fails, whoever opens the bank tells what is
     missing; a store that is away, or another process that fetches, is waited for only where the folder has nothing.
     """
@@ -109,7 +111,7 @@ def fetch_at_start(redis: Redis, place: Place) -> None:
         waiting.wait(1.0)
 
 
-def keep_fetched(redis: Redis, place: Place, stopping: threading.Event) -> None:
+def keep_fetched(redis: Redis, place: SnapshotPlace, stopping: threading.Event) -> None:
     """Fetches whatever comes into force, until `stopping` is set: a thread of each worker's main process."""
     while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
         try:

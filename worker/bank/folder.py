@@ -12,7 +12,7 @@ from pathlib import Path
 
 from config.regular_file import open_regular
 from models.bank.bank import Bank
-from models.bank.delta import Change, Delta
+from models.bank.delta import BankChange, Delta
 from models.bank.entries import BUILT_IN, LIST_NAME, Entry, ListSpec
 from models.errors import HashListError, ListFormatError
 from models.formats import Format, read
@@ -33,7 +33,7 @@ class FileList:
     """One file, read."""
 
     signature: Signature
-    changes: tuple[Change, ...] = ()
+    changes: tuple[BankChange, ...] = ()
     """What puts the list into a bank; none: nothing good was read of it yet."""
     refusal: HashListError | None = None
     """Why the file, as it is now, is refused."""
@@ -48,7 +48,7 @@ class FolderLists:
     """Why the folder itself cannot be read; its lists stay as they were."""
 
     @property
-    def changes(self) -> tuple[Change, ...]:
+    def changes(self) -> tuple[BankChange, ...]:
         """What puts the lists into a bank."""
         return tuple(change for path in sorted(self.files) for change in self.files[path].changes)
 
@@ -148,7 +148,7 @@ def _signature(path: Path) -> Signature:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _read(path: Path) -> tuple[Change, ...]:
+def _read(path: Path) -> tuple[BankChange, ...]:
     name = path.stem
     if not LIST_NAME.fullmatch(name):
         raise HashListError(f"{path}: expected a list name of 1 to 100 characters out of A-Z a-z 0-9 . _ -")
@@ -166,8 +166,8 @@ def _read(path: Path) -> tuple[Change, ...]:
     version = _version(entries)
     spec = ListSpec(name=name, source=path.name)
     return (
-        Change.put_list(spec, at_ms=0, id=version),
-        *(Change.add(name, entry, at_ms=0, id=version) for entry in entries),
+        BankChange.put_list(spec, at_ms=0, id=version),
+        *(BankChange.add(name, entry, at_ms=0, id=version) for entry in entries),
     )
 
 

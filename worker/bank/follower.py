@@ -26,7 +26,7 @@ from worker.bank.following import Following, told_by
 from worker.bank.keys import FOLLOWERS
 from worker.bank.layered import BankWithFiles
 from worker.bank.mark import BankMark
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.errors import StoreError
 from worker.logs.trouble import Troubles
 from worker.store.redis_client import now_ms, unless_full
@@ -111,7 +111,7 @@ def in_force(deployed: Deployed, folder: FolderLists) -> InForce:
 class Follower:
     """Follows the bank; `in_force` is what holds now."""
 
-    def __init__(self, redis: Redis, place: Place, lists_dir: Path | None) -> None:
+    def __init__(self, redis: Redis, place: SnapshotPlace, lists_dir: Path | None) -> None:
         self._redis = redis
         self._place = place
         self._lists_dir = lists_dir

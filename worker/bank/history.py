@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from redis import Redis
 
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from worker.bank.keys import HISTORY
 from worker.store.redis_client import store_errors
 
@@ -53,9 +53,9 @@ class Act:
         return {"at_ms": self.at_ms, **json.loads(self.to_json())}
 
 
-def acts_of(changes: Sequence[Change], *, by: str, role: str, refreshed: str = "") -> list[Act]:
+def acts_of(changes: Sequence[BankChange], *, by: str, role: str, refreshed: str = "") -> list[Act]:
     """What changes that are made together amount to, list by list; `refreshed`: they come from a file for that list."""
-    together: dict[tuple[str, str], list[Change]] = defaultdict(list)
+    together: dict[tuple[str, str], list[BankChange]] = defaultdict(list)
     for change in changes:
         together[change.list, change.op].append(change)
     if refreshed:
@@ -72,7 +72,7 @@ def acts_of(changes: Sequence[Change], *, by: str, role: str, refreshed: str = "
     return [_act(name, op, of, by=by, role=role) for (name, op), of in together.items()]
 
 
-def _act(name: str, op: str, changes: Sequence[Change], *, by: str, role: str) -> Act:
+def _act(name: str, op: str, changes: Sequence[BankChange], *, by: str, role: str) -> Act:
     more: dict[str, Any] = {}
     if changes[-1].spec is not None:
         more["spec"] = changes[-1].spec.model_dump(mode="json", exclude={"name"})

@@ -16,7 +16,7 @@ from redis import Redis
 
 from config.errors import LivewardenError
 from models.bank.bank import Bank
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.entries import BUILT_IN, LIST_NAME, Entry, HashKind, ListSpec
 from models.bank.snapshot import Snapshot
 from models.errors import ListFormatError
@@ -26,7 +26,7 @@ from worker.bank.deployed import follow
 from worker.bank.edits import OPERATOR, make
 from worker.bank.history import Act
 from worker.bank.merging import Merge
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish
 from worker.bank.spool import at_rest
 from worker.errors import BankRequestError
@@ -86,7 +86,7 @@ class Imported:
 
 def import_file(
     redis: Redis,
-    place: Place,
+    place: SnapshotPlace,
     name: str,
     path: Path,
     *,
@@ -139,7 +139,7 @@ def import_file(
         if len(head) <= small_changes and (not replace or bank.sizes.get(name, 0) <= small_changes):
             changes = _changes(bank, name, head, replace=replace)
         if changes is not None and len(changes.all) <= small_changes:
-            created = [] if spec is not None else [Change.put_list(_new_spec(name), at_ms=0)]
+            created = [] if spec is not None else [BankChange.put_list(_new_spec(name), at_ms=0)]
             make(redis, created + changes.all, by=by, role=role, refreshed=name)
             after = follow(redis, place).bank
             added, removed, looked_back, why_not = changes.added, changes.removed, changes.sought, ""
@@ -171,7 +171,7 @@ def import_file(
 
 @dataclass(frozen=True, kw_only=True)
 class _Changes:
-    all: list[Change]
+    all: list[BankChange]
     added: int
     removed: int
     sought: int
@@ -185,14 +185,14 @@ def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, repla
     if replace:
         gone += [old.entry for old in bank.entries(name) if (old.entry, old.kind, old.value) not in entries]
     withdrawn = {entry_id: bank.exact(name, entry_id) for entry_id in gone}
-    changes = [Change.remove(name, entry_id, at_ms=0) for entry_id, there in withdrawn.items() if there]
+    changes = [BankChange.remove(name, entry_id, at_ms=0) for entry_id, there in withdrawn.items() if there]
     added = sought = 0
     for key, entry in entries.items():
         there = bank.exact(name, entry.entry)
         known = any((old.entry, old.kind, old.value) == key for old in there)
         # An id that is withdrawn takes all of its hashes along: what stays of it is added again.
         if not known or entry not in there or entry.entry in withdrawn:
-            changes.append(Change.add(name, entry, at_ms=0))
+            changes.append(BankChange.add(name, entry, at_ms=0))
         added += not known
         sought += not known and entry.kind is HashKind.PDQ
     removed = sum((old.entry, old.kind, old.value) not in entries for there in withdrawn.values() for old in there)
@@ -200,7 +200,7 @@ def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, repla
 
 
 def _rewrite(
-    redis: Redis, place: Place, name: str, records: Iterable[Entry | Removal], *, replace: bool, act: Act
+    redis: Redis, place: SnapshotPlace, name: str, records: Iterable[Entry | Removal], *, replace: bool, act: Act
 ) -> tuple[Snapshot, Merge]:
     """Writes the file into a new snapshot with all that the bank holds."""
 

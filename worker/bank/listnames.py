@@ -11,7 +11,7 @@ from worker.bank.deployed import BEHIND
 from worker.bank.folder import load_folder
 from worker.bank.follower import UNFOLLOWED, Follower
 from worker.bank.keys import FILES
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.errors import BankRequestError
 from worker.health.epoch import STATE_LOST
 from worker.store.redis_client import now_ms, store_errors
@@ -27,7 +27,7 @@ def deployed_names(redis: Redis, settings: Settings) -> frozenset[str]:
         StoreError: Redis is away, or refuses this user.
         LivewardenError: the snapshot in force is not on this machine, or cannot be opened.
     """
-    place = Place.of(settings)
+    place = SnapshotPlace.of(settings)
     news = read_news(redis, START)
     pointer = news.pointer
     if pointer.damaged:

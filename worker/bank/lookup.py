@@ -15,7 +15,7 @@ _KINDS_BY_DIGITS = {32: (HashKind.MD5,), 40: (HashKind.SHA1,), 64: (HashKind.PDQ
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looked:
+class HashLookup:
     """What the bank has of one hash."""
 
     text: str
@@ -47,7 +47,7 @@ def parse_hash(text: str, place: str, kind: HashKind | None = None) -> tuple[Has
     return chosen, value
 
 
-def look_up(bank: Bank, text: str, place: str) -> Looked:
+def look_up(bank: Bank, text: str, place: str) -> HashLookup:
     """What the bank has of one hash, nearest first within each list.
 
     Raises:
@@ -57,7 +57,7 @@ def look_up(bank: Bank, text: str, place: str) -> Looked:
     matches: tuple[Match, ...] = ()
     for kind in _KINDS_BY_DIGITS[len(text)]:
         matches += bank.match(PdqHash(bits=value, quality=100)) if kind is HashKind.PDQ else bank.find(kind, value)
-    return Looked(text=text, matches=matches)
+    return HashLookup(text=text, matches=matches)
 
 
 def placed_lines(lines: Iterable[str]) -> Iterator[tuple[str, str]]:

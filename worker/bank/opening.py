@@ -10,7 +10,7 @@ from worker.bank.deployed import Deployed, follow, offline
 from worker.bank.fetching import fetch_at_start
 from worker.bank.folder import load_folder
 from worker.bank.follower import UNFOLLOWED, InForce, in_force
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.errors import StoreError
 from worker.store.redis_client import connect
 
@@ -22,7 +22,7 @@ def open_bank(redis: Redis, settings: Settings) -> InForce:
         StoreError: Redis is away.
         HashListError, BankRequestError: nothing usable is there.
     """
-    place = Place.of(settings)
+    place = SnapshotPlace.of(settings)
     fetch_at_start(redis, place)
     return in_force(follow(redis, place), load_folder(settings.lists_dir))
 
@@ -38,7 +38,7 @@ def open_what_is_there(settings: Settings, *, lists_dir: Path | None = None) -> 
     """
     if lists_dir is not None:
         return in_force(Deployed(), load_folder(lists_dir))
-    place, folder = Place.of(settings), load_folder(settings.lists_dir)
+    place, folder = SnapshotPlace.of(settings), load_folder(settings.lists_dir)
     redis = connect(settings.redis_url.get_secret_value(), retries=0)
     try:
         fetch_at_start(redis, place)

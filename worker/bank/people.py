@@ -13,7 +13,7 @@ from redis import Redis
 
 from config.facts import ALLOW
 from models.bank.bank import Bank
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.entries import BUILT_IN, CONFIRMED, Entry, HashKind
 from models.pdq.pdq import PdqHash
 from worker.bank.allowance import allow_tags
@@ -80,7 +80,7 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     name, first = str(proposal["entry"]), str(proposal["by"])
     tags = (f"proposed-by:{first}", f"confirmed-by:{actor.name}")
     added = Entry(entry=name, kind=HashKind.PDQ, value=pdq.bits, tags=tags)
-    make(redis, [Change.add(CONFIRMED, added, at_ms=now)], by=actor.name, role=actor.role)
+    make(redis, [BankChange.add(CONFIRMED, added, at_ms=now)], by=actor.name, role=actor.role)
     with store_errors():
         redis.hdel(PROPOSED, key)
     return Confirmation(entry=name, confirmed=True, proposed_by=first, quality=pdq.quality)
@@ -116,7 +116,7 @@ def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: floa
         value=pdq.bits,
         tags=allow_tags(list_name, now + round(hours * _HOUR_MS), actor.name),
     )
-    make(redis, [Change.add(ALLOW, entry, at_ms=now)], by=actor.name, role=actor.role)
+    make(redis, [BankChange.add(ALLOW, entry, at_ms=now)], by=actor.name, role=actor.role)
     return entry
 
 

@@ -18,7 +18,7 @@ USERS_OWN = "~/.local/state/livewarden/bank"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class SnapshotPlace:
     """Where snapshots may lie."""
 
     root: Path
@@ -28,7 +28,7 @@ class Place:
     """Of the store that snapshots are put into and fetched from; empty: this deployment has one machine."""
 
     @classmethod
-    def of(cls, settings: Settings) -> "Place":
+    def of(cls, settings: Settings) -> "SnapshotPlace":
         """The operator's folder, or the user's own."""
         if settings.bank_dir is not None:
             return cls(root=settings.bank_dir, shared=True, store_url=settings.store_url)

@@ -23,7 +23,7 @@ from worker.bank.changelog import START, read_pointer
 from worker.bank.deployed import Deployed, follow
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.remote import keep_only, upload
 from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
 from worker.logs.trouble import Troubles
@@ -42,7 +42,7 @@ Contents = Iterable[tuple[ListSpec, Iterable[Entry]]]
 
 def publish(
     redis: Redis,
-    place: Place,
+    place: SnapshotPlace,
     contents: Callable[[Bank], Contents],
     *,
     refreshed: str = "",
@@ -109,7 +109,7 @@ def publish(
         return snapshot
 
 
-def store_again(redis: Redis, place: Place) -> bool:
+def store_again(redis: Redis, place: SnapshotPlace) -> bool:
     """Puts the snapshot in force into the store, if it is here and not in there; gives whether it did.
 
     Raises:
@@ -128,7 +128,7 @@ def store_again(redis: Redis, place: Place) -> bool:
             return bool(run_script(redis, "bank_stored", keys=[SNAPSHOT], args=[path.name, digest]))
 
 
-def _store(redis: Redis, place: Place, path: Path, lease: Lease) -> str:
+def _store(redis: Redis, place: SnapshotPlace, path: Path, lease: Lease) -> str:
     """Puts a snapshot into the store, and gives its digest; empty: there is none, or it is away.
 
     The bank is put in force all the same, for hashes must not wait for a disk that this host has no need of.
@@ -144,7 +144,7 @@ def _store(redis: Redis, place: Place, path: Path, lease: Lease) -> str:
         return ""
 
 
-def _upload(redis: Redis, place: Place, path: Path, lease: Lease) -> str:
+def _upload(redis: Redis, place: SnapshotPlace, path: Path, lease: Lease) -> str:
     store = place.open_store()
     assert store is not None
     digest = upload(store, place.bank_id(redis), path, lease.check)
@@ -152,7 +152,7 @@ def _upload(redis: Redis, place: Place, path: Path, lease: Lease) -> str:
     return digest
 
 
-def _tidy_store(redis: Redis, place: Place, lease: Lease, names: set[str]) -> None:
+def _tidy_store(redis: Redis, place: SnapshotPlace, lease: Lease, names: set[str]) -> None:
     """The snapshot before stays too, for those who are fetching it."""
 
     def still_ours() -> bool:
@@ -174,7 +174,7 @@ def _tidy(redis: Redis, folder: Path) -> None:
         _log.warning("%s", error)
 
 
-def compact(redis: Redis, place: Place, *, changes: int = COMPACT_CHANGES) -> bool:
+def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGES) -> bool:
     """Writes the changes since the snapshot into a new one, if there are that many; gives whether it did.
 
     Raises:

@@ -21,7 +21,7 @@ from worker.bank.changelog import START, read_news
 from worker.bank.deployed import Deployed
 from worker.bank.follower import Follower
 from worker.bank.keys import REFRESHED
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish
 from worker.errors import BankRequestError
 from worker.health.epoch import BEHIND, EPOCH, Epoch, read_epoch
@@ -46,7 +46,7 @@ REST_SECONDS: Final = 10.0
 """After a try that failed."""
 
 
-def keep_whole(redis: Redis, bank: Follower, place: Place, stopping: threading.Event) -> None:
+def keep_whole(redis: Redis, bank: Follower, place: SnapshotPlace, stopping: threading.Event) -> None:
     """Follows the bank, and makes it whole again whenever state was lost, until `stopping` is set."""
     while not stopping.wait(LOOK_SECONDS):
         try:
@@ -60,7 +60,7 @@ def keep_whole(redis: Redis, bank: Follower, place: Place, stopping: threading.E
             stopping.wait(REST_SECONDS)
 
 
-def make_whole(redis: Redis, bank: Follower, place: Place) -> bool:
+def make_whole(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
     """Restores what Redis lost of the bank, if it did and this process holds it; gives whether the bank is whole now.
 
     Raises:
@@ -88,7 +88,7 @@ def make_whole(redis: Redis, bank: Follower, place: Place) -> bool:
     return whole
 
 
-def _publish(redis: Redis, place: Place, held: Deployed, epoch: Epoch) -> None:
+def _publish(redis: Redis, place: SnapshotPlace, held: Deployed, epoch: Epoch) -> None:
     # What was changed since the loss goes on top of what was held.
     news = read_news(redis, held.position if epoch.found == "older_copy" else START)
     since = held.bank

@@ -15,14 +15,14 @@ from models.bank.snapshot import verify_snapshot
 from models.errors import SnapshotError
 from models.pdq.pdq import PdqHash
 from worker.bank.deployed import follow
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 
 TRIED_A_LIST = 500
 """Entries of each list that are looked for, spread over it: a broken index shows in far fewer."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class BankCheck:
     """One thing that was looked at."""
 
     name: str
@@ -30,7 +30,7 @@ class Check:
     found: str
 
 
-def verify(redis: Redis, place: Place) -> Iterator[Check]:
+def verify(redis: Redis, place: SnapshotPlace) -> Iterator[BankCheck]:
     """Reads every byte of the snapshot, every change, and looks for entries of each list.
 
     Raises:
@@ -38,7 +38,9 @@ def verify(redis: Redis, place: Place) -> Iterator[Check]:
         BankRequestError: there is nothing usable.
     """
     deployed = follow(redis, place)
-    yield Check(name="in force", ok=not deployed.behind, found=deployed.behind or f"up to change {deployed.position}")
+    yield BankCheck(
+        name="in force", ok=not deployed.behind, found=deployed.behind or f"up to change {deployed.position}"
+    )
     folder = place.find(redis)
     if deployed.bank.snapshot is not None and folder is not None:
         yield _bytes(folder / deployed.pointer.name)
@@ -46,21 +48,21 @@ def verify(redis: Redis, place: Place) -> Iterator[Check]:
         yield _recall(deployed.bank, name)
 
 
-def _bytes(path: Path) -> Check:
+def _bytes(path: Path) -> BankCheck:
     try:
         verify_snapshot(path)
     except SnapshotError as error:
-        return Check(name="snapshot", ok=False, found=str(error))
-    return Check(name="snapshot", ok=True, found=f"{path.name}: every byte as it was written")
+        return BankCheck(name="snapshot", ok=False, found=str(error))
+    return BankCheck(name="snapshot", ok=True, found=f"{path.name}: every byte as it was written")
 
 
-def _recall(bank: Bank, name: str) -> Check:
+def _recall(bank: Bank, name: str) -> BankCheck:
     """Every listed hash must be found by itself."""
     tried = missed = 0
     for entry in _spread(bank, name):
         tried += 1
         missed += not _finds(bank, name, entry)
-    return Check(
+    return BankCheck(
         name=f"list {name}",
         ok=not missed,
         found=f"{tried - missed} of {counted(tried, 'entry')} tried {'was' if tried == 1 else 'were'} found",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from models.formats import Format
     from worker.bank.deployed import Deployed
     from worker.bank.follower import InForce
-    from worker.bank.place import Place
+    from worker.bank.place import SnapshotPlace
     from worker.store.object_store import ObjectStore
 
 
@@ -24,7 +24,7 @@ class Session:
     """The bank, as one command sees it."""
 
     redis: "Redis"
-    place: "Place"
+    place: "SnapshotPlace"
     deployed: "Deployed"
     """Without the lists of LIVEWARDEN_LISTS_DIR: what can be changed."""
     in_force: "InForce"
@@ -45,11 +45,11 @@ def session() -> Iterator[Session]:
     from worker.bank.fetching import fetch_at_start
     from worker.bank.folder import load_folder
     from worker.bank.follower import in_force
-    from worker.bank.place import Place
+    from worker.bank.place import SnapshotPlace
     from worker.store.redis_client import connect, store_errors
 
     settings = settings_of(os.environ, places=("bank_dir", "lists_dir"))
-    place = Place.of(settings)
+    place = SnapshotPlace.of(settings)
     with connect(settings.redis_url.get_secret_value()) as redis, store_errors():
         fetch_at_start(redis, place)
         deployed = follow(redis, place)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from models.formats import Progress
     from worker.bank.importing import Imported
     from worker.bank.people import Quarantine
-    from worker.bank.verification import Check
+    from worker.bank.verification import BankCheck
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def print_stats(record: Mapping[str, Any]) -> None:
     Screen().print(table)
 
 
-def print_checks(checks: "Sequence[Check]") -> None:
+def print_checks(checks: "Sequence[BankCheck]") -> None:
     """What became of the bank's verification."""
     from rich.text import Text
 

@@ -42,7 +42,7 @@ class LiveSegment:
     """MPEG-TS that begins with PAT, PMT and a keyframe."""
 
 
-class Window:
+class BroadcastWindow:
     """The sliding window of finished segments: one thread adds, any thread reads."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from worker.demo.broadcast import LiveSegment, Window, broadcast
+from worker.demo.broadcast import BroadcastWindow, LiveSegment, broadcast
 from worker.demo.scene import Scene
 
 WIDTH, HEIGHT = 640, 360
@@ -27,7 +27,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
 
-    def __init__(self, window: Window, *args: Any) -> None:
+    def __init__(self, window: BroadcastWindow, *args: Any) -> None:
         self._window = window
         super().__init__(*args)
 
@@ -70,7 +70,7 @@ def serve(host: str, port: int) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    window = Window()
+    window = BroadcastWindow()
     with _Server((host, port), partial(_Handler, window)) as server:
         url = f"http://{host}:{server.server_address[1]}{PLAYLIST}"
 

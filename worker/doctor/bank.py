@@ -7,7 +7,7 @@ from config.errors import LivewardenError
 from config.settings import PREFIX, Settings
 from worker.bank.deployed import Deployed, follow
 from worker.bank.folder import LARGEST_FLAT, load_folder
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.publication import COMPACT_CHANGES
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import StoreError
@@ -18,7 +18,7 @@ def examine_bank(settings: Settings) -> Iterator[Diagnosis]:
     """Checks snapshot, changes and freshness; nothing where Redis is away: another check tells that."""
     redis = connect(settings.redis_url.get_secret_value(), retries=0)
     try:
-        place = Place.of(settings)
+        place = SnapshotPlace.of(settings)
         deployed = follow(redis, place)
     except StoreError:
         return

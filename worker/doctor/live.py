@@ -12,7 +12,7 @@ from config.counts import counted
 from config.settings import Settings
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import StoreError
-from worker.health.presence import LIFE_MS, Presence, Role, present
+from worker.health.presence import LIFE_MS, Presence, ProcessRole, present
 from worker.ingest.messages.batches import waiting
 from worker.ingest.pending.queues import QUEUES
 from worker.ingest.pending.segments import OVERDUE, pending_key
@@ -81,7 +81,7 @@ def examine_live(settings: Settings) -> Iterator[Diagnosis]:
 
 
 def _look(redis: Redis) -> _Seen:
-    workers, beats = present(redis, Role.WORKER), present(redis, Role.BEAT)
+    workers, beats = present(redis, ProcessRole.WORKER), present(redis, ProcessRole.BEAT)
     now, tick = now_ms(redis), int(redis.get(TICK) or 0)
     live, unwatched = _attention(redis, now, anybody_works=bool(workers) or now - tick <= LIFE_MS)
     with redis.pipeline(transaction=False) as pipe:

@@ -8,7 +8,7 @@ from config.settings import PREFIX, Settings
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.ingest.http.names import Address, Names, NameServers
 from worker.ingest.http.origins import AllowedOrigins, entry_for
-from worker.ingest.http.urls import Target
+from worker.ingest.http.urls import UrlTarget
 
 _VARIABLE = f"{PREFIX}ALLOWED_ORIGINS"
 
@@ -70,16 +70,16 @@ def _names(origins: AllowedOrigins) -> Diagnosis:
     return Diagnosis(name="origin names", state=State.OK, found=f"{', '.join(_hosts(found))}: may be fetched from")
 
 
-def _hosts(targets: Iterable[Target]) -> list[str]:
+def _hosts(targets: Iterable[UrlTarget]) -> list[str]:
     return list(dict.fromkeys(target.host for target in targets))
 
 
-async def _resolved(targets: Sequence[Target]) -> dict[Target, Sequence[Address]]:
+async def _resolved(targets: Sequence[UrlTarget]) -> dict[UrlTarget, Sequence[Address]]:
     """The addresses of each; empty: it does not resolve."""
     servers = NameServers()
     names = Names(servers.addresses)
 
-    async def one(target: Target) -> Sequence[Address]:
+    async def one(target: UrlTarget) -> Sequence[Address]:
         try:
             return await names.addresses(target.host, target.port)
         except OSError:

@@ -37,7 +37,7 @@ LISTED_MS = 3_600_000
 HOST = socket.gethostname()
 
 
-class Role(StrEnum):
+class ProcessRole(StrEnum):
     """What a process is."""
 
     WORKER = "worker"
@@ -69,7 +69,7 @@ class Presence:
 
     @classmethod
     def of_this_process(
-        cls, role: Role, *, processes: int = 0, queues: tuple[str, ...] = (), unconfined: tuple[str, ...] = ()
+        cls, role: ProcessRole, *, processes: int = 0, queues: tuple[str, ...] = (), unconfined: tuple[str, ...] = ()
     ) -> Self:
         """This process, not yet started."""
         return cls(
@@ -152,7 +152,7 @@ def keep_present(
         take_leave(redis, presence)
 
 
-def present(redis: Redis, role: Role) -> list[Presence]:
+def present(redis: Redis, role: ProcessRole) -> list[Presence]:
     """All of that role that are there.
 
     Raises:

@@ -17,10 +17,10 @@ from worker.incidents.earlier_decisions import advance_knowing
 from worker.incidents.events import Event
 from worker.incidents.hash_flood import Sifted
 from worker.incidents.hash_flood_groups import divert, quarantined
-from worker.incidents.incident_rules import Advance, encode
+from worker.incidents.incident_rules import RuleAdvance, encode
 from worker.incidents.keys import incidents_key, windows_key
 from worker.incidents.order_store import KEPT_SECONDS, OrderChange, read_in_order
-from worker.incidents.segment_context import Occasion
+from worker.incidents.segment_context import SegmentContext
 from worker.incidents.store import (
     event_record,
     incident_record,
@@ -85,7 +85,7 @@ class SettleResult:
 def settle(
     redis: Redis,
     *,
-    occasion: Occasion,
+    occasion: SegmentContext,
     hits: Sequence[Hit],
     policy: Policy,
     coverage_increments: Mapping[str, int],
@@ -132,7 +132,7 @@ def settle(
 def _settle(
     redis: Redis,
     *,
-    occasion: Occasion,
+    occasion: SegmentContext,
     hits: Sequence[Hit],
     policy: Policy,
     coverage_increments: Mapping[str, int],
@@ -145,7 +145,7 @@ def _settle(
         in_order = replace(segment, silent=sifted.silent | _silent_in_windows(redis, segment, policy))
     attempt = _Attempt.new(sifted.hits)
     if not sifted.hits and not sifted.muted and in_order is None:
-        nothing = Advance(rules={}, incidents=(), events=())
+        nothing = RuleAdvance(rules={}, incidents=(), events=())
         outcome = _write(redis, occasion, None, nothing, coverage_increments, stream_fields, OrderChange(), attempt)
         return SettleResult(outcome=Settled(outcome))
     for _ in rounds():
@@ -172,7 +172,9 @@ def _settle(
     raise _clashed(occasion)
 
 
-def _settle_late(redis: Redis, occasion: Occasion, sifted: Sifted, policy: Policy, attempt: _Attempt) -> SettleResult:
+def _settle_late(
+    redis: Redis, occasion: SegmentContext, sifted: Sifted, policy: Policy, attempt: _Attempt
+) -> SettleResult:
     """Publishes hits that nobody knew of when another worker ended the segment."""
     for _ in rounds():
         with store_errors():
@@ -200,7 +202,7 @@ def _name(hit: Hit) -> str:
     return f"{hit.rule} {hit.capture_ms} {listed}"
 
 
-def _clashed(occasion: Occasion) -> StoreError:
+def _clashed(occasion: SegmentContext) -> StoreError:
     return StoreError(f"stream {occasion.stream.stream_id}: incidents changed all the time while one was decided on")
 
 
@@ -220,13 +222,15 @@ class _Round:
 
     version: int
     now_ms: int
-    step: Advance
+    step: RuleAdvance
     order: OrderChange
     silent: frozenset[ListedHash]
     problems: tuple[str, ...] = ()
 
 
-def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, segment: SegmentFacts | None) -> _Round:
+def _decide(
+    redis: Redis, occasion: SegmentContext, at_once: Sifted, policy: Policy, segment: SegmentFacts | None
+) -> _Round:
     stream_id, purpose = occasion.stream.stream_id, occasion.stream.purpose
     if segment is None:
         with store_errors():
@@ -256,9 +260,9 @@ def _decide(redis: Redis, occasion: Occasion, at_once: Sifted, policy: Policy, s
 
 def _write(
     redis: Redis,
-    occasion: Occasion,
+    occasion: SegmentContext,
     version: int | None,
-    step: Advance,
+    step: RuleAdvance,
     coverage_increments: Mapping[str, int],
     stream_fields: Mapping[str, str],
     order: OrderChange,

@@ -19,7 +19,7 @@ from worker.incidents.events import Event, escalation
 from worker.incidents.findings import Finding, Incident
 from worker.incidents.incident_rules import RuleState, encode
 from worker.incidents.keys import incidents_key
-from worker.incidents.segment_context import Occasion, Versions, incident_id
+from worker.incidents.segment_context import SegmentContext, Versions, incident_id
 from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
 from worker.ingest.poll.lone_gaps import (
     Gap,
@@ -104,8 +104,8 @@ def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy
     return False
 
 
-def _occasion(facts: StreamFacts, lasting: LastingGap, *, deployment: str, policy: Policy) -> Occasion:
-    return Occasion(
+def _occasion(facts: StreamFacts, lasting: LastingGap, *, deployment: str, policy: Policy) -> SegmentContext:
+    return SegmentContext(
         stream=facts,
         generation=lasting.generation,
         segment_key=f"gap.{lasting.generation}.{lasting.gap.since_ms}",
@@ -117,7 +117,7 @@ def _occasion(facts: StreamFacts, lasting: LastingGap, *, deployment: str, polic
 def decide(
     before: RuleState,
     gap: Gap,
-    occasion: Occasion,
+    occasion: SegmentContext,
     *,
     rule: CoverageGap,
     update_seconds: float,

@@ -8,9 +8,9 @@ from redis import Redis
 from config.policy.policy import Policy
 from worker.incidents.event_data import EarlierDecision
 from worker.incidents.hash_flood import Sifted
-from worker.incidents.incident_rules import MAX_RECENT, Advance, RuleState, StreamIncidents, advance
+from worker.incidents.incident_rules import MAX_RECENT, RuleAdvance, RuleState, StreamIncidents, advance
 from worker.incidents.keys import incident_key, named_key
-from worker.incidents.segment_context import Occasion
+from worker.incidents.segment_context import SegmentContext
 from worker.incidents.store import read_groups
 from worker.store.redis_client import store_errors
 
@@ -21,8 +21,8 @@ _LATEST_MS = 10**14
 
 
 def advance_knowing(
-    redis: Redis, state: StreamIncidents, occasion: Occasion, sifted: Sifted, policy: Policy, *, now_ms: int
-) -> Advance:
+    redis: Redis, state: StreamIncidents, occasion: SegmentContext, sifted: Sifted, policy: Policy, *, now_ms: int
+) -> RuleAdvance:
     """What follows from hits; if that is an event, it names the earlier decisions on the stream.
 
     Raises:

@@ -10,7 +10,7 @@ from config.policy.cel.comparisons import stated
 from config.policy.rules import CoverageGap, Flood, Rule
 from worker.events.cloudevent import rfc3339
 from worker.incidents.findings import Incident
-from worker.incidents.segment_context import Occasion, Versions
+from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import source_of
 from worker.ingest.poll.lone_gaps import Gap
 from worker.ingest.registry.signals import MAX_SIGNALS
@@ -74,7 +74,7 @@ def gap_condition(rule: CoverageGap) -> dict[str, Any]:
     return {"after_seconds": rule.after_seconds}
 
 
-def cause_data(cause: Hit | Gap, occasion: Occasion) -> dict[str, Any]:
+def cause_data(cause: Hit | Gap, occasion: SegmentContext) -> dict[str, Any]:
     """The sample with its segment, or the gap, that gave cause for an event."""
     if isinstance(cause, Gap):
         return {"gap": {"since": rfc3339(cause.since_ms), "reason": cause.reason}}
@@ -98,7 +98,7 @@ def _segment(source: SegmentSource) -> dict[str, Any]:
     return told | {"uri": source.uri} if source.uri else told
 
 
-def stream_data(occasion: Occasion) -> dict[str, Any]:
+def stream_data(occasion: SegmentContext) -> dict[str, Any]:
     """What is known of the stream itself."""
     stream = occasion.stream
     # A record with more signals than are taken is damaged, and must not keep what was found from being published.

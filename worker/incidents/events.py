@@ -19,9 +19,9 @@ from worker.incidents.event_data import (
     stream_data,
     versions_data,
 )
-from worker.incidents.findings import Extent, Incident, Near, near_of
+from worker.incidents.findings import Extent, Incident, NearestMatch, near_of
 from worker.incidents.keys import DECISIONS, escalations_key
-from worker.incidents.segment_context import Occasion
+from worker.incidents.segment_context import SegmentContext
 from worker.ingest.poll.lone_gaps import Gap
 
 MAX_NAMED = 10_000
@@ -73,7 +73,7 @@ class NamedStreams:
 
 
 def escalation(
-    occasion: Occasion,
+    occasion: SegmentContext,
     incident: Incident,
     cause: Hit | Gap,
     *,
@@ -131,7 +131,7 @@ def escalation(
     )
 
 
-def interrupt_request(occasion: Occasion, incident: Incident, lists: tuple[str, ...], now_ms: int) -> Event:
+def interrupt_request(occasion: SegmentContext, incident: Incident, lists: tuple[str, ...], now_ms: int) -> Event:
     """The policy asks the platform to interrupt the stream."""
     kind = EventType.INTERRUPT_REQUESTED
     data = _identity(occasion.stream.stream_id, incident) | {
@@ -250,7 +250,7 @@ def near_text(incident: Incident) -> str:
 
 def extent_of(data: Mapping[str, Any]) -> Extent:
     """The extent of an incident as the `data` of an escalation event shows it."""
-    near = tuple(Near(match["list"], match["entry"], match["distance"]) for match in data["matches"])
+    near = tuple(NearestMatch(match["list"], match["entry"], match["distance"]) for match in data["matches"])
     return Extent(severity=Severity(data["severity"]), nearest=near)
 
 

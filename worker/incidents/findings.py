@@ -10,7 +10,7 @@ from functools import reduce
 from typing import NamedTuple
 
 from config.facts import Hit, ListedHash, ListMatch, Severity, VideoFrame, most_urgent
-from config.policy.persistence import Seen
+from config.policy.persistence import RuleHeld
 
 MAX_MATCHES = 20
 """Nearest matches that an incident keeps, and of each list the nearest: bounds its size, and a person reads no more."""
@@ -75,9 +75,9 @@ class Finding:
         )
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> RuleHeld:
         """What persistence counts."""
-        return Seen(self.captured_first_ms, self.frames, self.ordinal)
+        return RuleHeld(self.captured_first_ms, self.frames, self.ordinal)
 
 
 def merge(findings: Iterable[Finding]) -> Finding:
@@ -103,7 +103,7 @@ def nearest_of(matches: Iterable[ListMatch]) -> tuple[ListMatch, ...]:
     return tuple(sorted(kept, key=lambda m: m.order))
 
 
-class Near(NamedTuple):
+class NearestMatch(NamedTuple):
     """A listed hash, and the Hamming distance of the nearest picture."""
 
     list: str
@@ -116,7 +116,7 @@ class Extent:
     """How bad a finding is, as far as it matters whether a person has seen it."""
 
     severity: Severity
-    nearest: tuple[Near, ...] | None = None
+    nearest: tuple[NearestMatch, ...] | None = None
     """None: not recorded, by version 0.1.0; then no match is worse."""
 
     @classmethod
@@ -151,12 +151,12 @@ class Extent:
         return Extent(severity=most_urgent(self.severity, other.severity), nearest=None if unknown else near)
 
 
-def near_of(matches: Iterable[ListMatch]) -> tuple[Near, ...]:
+def near_of(matches: Iterable[ListMatch]) -> tuple[NearestMatch, ...]:
     """Matches without what is said of them."""
-    return tuple(Near(match.list, match.entry, match.distance) for match in matches)
+    return tuple(NearestMatch(match.list, match.entry, match.distance) for match in matches)
 
 
-def matches_of(nearest: Iterable[Near]) -> tuple[ListMatch, ...]:
+def matches_of(nearest: Iterable[NearestMatch]) -> tuple[ListMatch, ...]:
     """The reverse of `near_of`."""
     return tuple(ListMatch(list=near.list, entry=near.entry, distance=near.distance) for near in nearest)
 

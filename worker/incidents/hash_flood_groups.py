@@ -24,10 +24,10 @@ from worker.incidents.event_data import flood_condition
 from worker.incidents.events import NamedStreams, escalation
 from worker.incidents.findings import Extent, Finding, Incident, nearest_of
 from worker.incidents.hash_flood import Sifted, Suspect, sift, suspects
-from worker.incidents.hash_flood_record import Group, streams_of, tell, update_ms
+from worker.incidents.hash_flood_record import FloodGroup, streams_of, tell, update_ms
 from worker.incidents.incident_rules import Decided, RuleState, StreamIncidents
 from worker.incidents.keys import flood_key, named_key
-from worker.incidents.segment_context import Occasion
+from worker.incidents.segment_context import SegmentContext
 from worker.incidents.store import read_groups, read_incidents, rounds
 from worker.store.redis_client import now_ms, run_script, store_errors
 
@@ -38,7 +38,7 @@ COOLDOWN_MS = 300_000
 """After a lead's decision, what its streams showed until so much later is decided: as with rules by default."""
 
 
-def divert(redis: Redis, *, occasion: Occasion, hits: Sequence[Hit], policy: Policy) -> Sifted:
+def divert(redis: Redis, *, occasion: SegmentContext, hits: Sequence[Hit], policy: Policy) -> Sifted:
     """Takes out of a segment's hits what is in quarantine or floods, after the stream has joined the group incident.
 
     May be called again for the same segment: a stream joins once.
@@ -80,7 +80,9 @@ def _until_ms(note: str) -> int:
         return 0
 
 
-def _flooding(redis: Redis, occasion: Occasion, listed: Sequence[ListedHash], flood: Flood) -> frozenset[ListedHash]:
+def _flooding(
+    redis: Redis, occasion: SegmentContext, listed: Sequence[ListedHash], flood: Flood
+) -> frozenset[ListedHash]:
     """Those that match many streams now, and those that have an open group."""
     purpose = occasion.stream.purpose
     _, *counts = run_script(
@@ -106,7 +108,9 @@ def _distinct(seen: Sequence[Suspect], flooding: Set[ListedHash]) -> list[tuple[
     return [(suspect, hashes) for hashes, suspect in first.items()]
 
 
-def _join(redis: Redis, occasion: Occasion, suspect: Suspect, hashes: frozenset[ListedHash], policy: Policy) -> None:
+def _join(
+    redis: Redis, occasion: SegmentContext, suspect: Suspect, hashes: frozenset[ListedHash], policy: Policy
+) -> None:
     """The stream is one of a group's; without a group there is one now."""
     for _ in rounds():
         groups = read_groups(redis, occasion.stream.purpose)
@@ -125,7 +129,7 @@ def _join(redis: Redis, occasion: Occasion, suspect: Suspect, hashes: frozenset[
 
 
 def _is_decided(
-    redis: Redis, occasion: Occasion, suspect: Suspect, hashes: Set[ListedHash], decided: Sequence[Decided]
+    redis: Redis, occasion: SegmentContext, suspect: Suspect, hashes: Set[ListedHash], decided: Sequence[Decided]
 ) -> bool:
     """Whether a person has decided on such a picture of this stream already."""
     live_ms, matches = occasion.live_ms(suspect.cause.capture_ms), _among(suspect, hashes)
@@ -158,7 +162,7 @@ def _among(suspect: Suspect, hashes: Set[ListedHash]) -> tuple[ListMatch, ...]:
 
 def _raise(
     redis: Redis,
-    occasion: Occasion,
+    occasion: SegmentContext,
     suspect: Suspect,
     hashes: frozenset[ListedHash],
     groups: StreamIncidents,
@@ -206,7 +210,9 @@ def _raise(
         earlier=earlier_decisions(redis, stream_id, purpose, states),
         named=named,
     )
-    group = Group(purpose=purpose, name=name, state=replace(before, incident=incident, hashes=tuple(sorted(hashes))))
+    group = FloodGroup(
+        purpose=purpose, name=name, state=replace(before, incident=incident, hashes=tuple(sorted(hashes)))
+    )
     return group.write(
         redis,
         groups,
@@ -231,7 +237,7 @@ def _earlier(redis: Redis, streams: Sequence[str], hashes: Set[ListedHash], purp
 
 def _join_open(
     redis: Redis,
-    occasion: Occasion,
+    occasion: SegmentContext,
     suspect: Suspect,
     hashes: frozenset[ListedHash],
     groups: StreamIncidents,
@@ -246,7 +252,7 @@ def _join_open(
     known = redis.zscore(named_key(state.incident.incident_id), occasion.stream.stream_id)
     if known is not None and not more and not worse:
         return True
-    group = Group(purpose=occasion.stream.purpose, name=name, state=state)
+    group = FloodGroup(purpose=occasion.stream.purpose, name=name, state=state)
     if more or worse:
         finding = replace(finding, matches=nearest_of((*finding.matches, *matches)))
         incident = replace(state.incident, finding=finding)

@@ -26,7 +26,7 @@ MAX_TOLD_AT_ONCE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class FloodGroup:
     """A group, and what is to be kept of it."""
 
     purpose: str
@@ -154,7 +154,7 @@ def tell(redis: Redis, purpose: str, name: str, *, deployment: str, policy: Poli
     event = streams_joined(
         json.loads(str(record["event"])), incident, NamedStreams.of(list(streams)), deployment=deployment, now_ms=now
     )
-    group = Group(purpose=purpose, name=name, state=replace(state, incident=incident))
+    group = FloodGroup(purpose=purpose, name=name, state=replace(state, incident=incident))
     group.write(redis, groups, streams={}, events=[event], told=len(streams), due_ms=now + update_ms(policy))
 
 

@@ -17,8 +17,8 @@ from config.policy.rules import Rule
 from worker.errors import StoreError
 from worker.incidents.event_data import EarlierDecision, rule_condition
 from worker.incidents.events import Event, escalation, interrupt_request
-from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Extent, Finding, Incident, Near, concluded, merge
-from worker.incidents.segment_context import Occasion, incident_id
+from worker.incidents.findings import MIN_INTERRUPT_FRAMES, Extent, Finding, Incident, NearestMatch, concluded, merge
+from worker.incidents.segment_context import SegmentContext, incident_id
 
 MAX_EARLIER = 50
 """Decisions, one within the silence of the other, whose streams a group remembers: one each 6 s of its cooldown."""
@@ -38,7 +38,7 @@ class Decided:
     severity: Severity
     incident_id: str = ""
     """The decided one."""
-    nearest: tuple[Near, ...] | None = None
+    nearest: tuple[NearestMatch, ...] | None = None
     """The matches that were decided on, also by decisions within whose silence the incident was raised. None: version
     0.1.0 decided."""
     earlier: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class StreamIncidents:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Advance:
+class RuleAdvance:
     """What a segment's hits change."""
 
     rules: Mapping[str, RuleState]
@@ -124,13 +124,13 @@ def decode(text: str) -> RuleState:
 def advance(
     state: StreamIncidents,
     *,
-    occasion: Occasion,
+    occasion: SegmentContext,
     hits: Sequence[Hit],
     now_ms: int,
     policy: Policy,
     muted: Mapping[str, int] = NONE_MUTED,
     earlier: Sequence[EarlierDecision] = (),
-) -> Advance:
+) -> RuleAdvance:
     """What follows from the hits found in one segment.
 
     Args:
@@ -159,7 +159,7 @@ def advance(
     for name, count in muted.items():
         before = rules.get(name, state.rules.get(name, RuleState()))
         rules[name] = replace(before, muted_hits=before.muted_hits + count)
-    return Advance(rules=rules, incidents=tuple(incidents), events=tuple(events))
+    return RuleAdvance(rules=rules, incidents=tuple(incidents), events=tuple(events))
 
 
 def _steps(hits: list[Hit]) -> list[tuple[str, list[Hit]]]:
@@ -177,7 +177,7 @@ def _advance_rule(
     state: RuleState,
     hits: list[Hit],
     rule: Rule,
-    occasion: Occasion,
+    occasion: SegmentContext,
     now_ms: int,
     policy: Policy,
     earlier: Sequence[EarlierDecision],
@@ -264,7 +264,9 @@ def _remembered(findings: Sequence[Finding], rule: Rule) -> tuple[Finding, ...]:
     return tuple(finding for finding in findings if rule.persistence.remembers(finding.seen, newest))
 
 
-def _request_interrupt(incident: Incident, rule: Rule, occasion: Occasion, now_ms: int) -> tuple[Incident, list[Event]]:
+def _request_interrupt(
+    incident: Incident, rule: Rule, occasion: SegmentContext, now_ms: int
+) -> tuple[Incident, list[Event]]:
     """Once an incident, if the rule says so and two frames matched one of its lists; never for a canary, nor looking
     back."""
     enough = len(incident.finding.interrupt_frames_ms) >= MIN_INTERRUPT_FRAMES

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 from redis import Redis
 
-from config.facts import Place
+from config.facts import SegmentPlace
 from config.policy.evaluation import OrderState
 from worker.incidents.incident_rules import StreamIncidents
 from worker.incidents.keys import incidents_key, windows_key
@@ -36,7 +36,7 @@ class Remembered:
     incidents: StreamIncidents
     order: OrderState
     """Of the series that was asked for."""
-    earliest_pending: Place | None
+    earliest_pending: SegmentPlace | None
     """Of the series: which segment is still to come."""
     over: tuple[str, ...]
     """Series of which nothing is pending any more: what is remembered of them is of no use."""
@@ -76,7 +76,7 @@ def read_in_order(redis: Redis, stream_id: str, series: str, *, purpose: str, bu
     return Remembered(
         incidents=incidents_of(_pairs(incidents), purpose),
         order=_decode(remembered.get(series)),
-        earliest_pending=Place(SegmentRecord.read(earliest, record).capture_ms, earliest) if earliest else None,
+        earliest_pending=SegmentPlace(SegmentRecord.read(earliest, record).capture_ms, earliest) if earliest else None,
         over=tuple(name for name in remembered if name != series and name not in pending),
     )
 

@@ -18,7 +18,7 @@ class Versions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Occasion:
+class SegmentContext:
     """The segment that hits were found in, or the gap that is told, and the circumstances."""
 
     stream: StreamFacts
@@ -45,6 +45,6 @@ class Occasion:
         return capture_ms if self.listed_ms is None else max(capture_ms, self.listed_ms - LONGEST_BEHIND_MS)
 
 
-def incident_id(occasion: Occasion, rule: str) -> str:
+def incident_id(occasion: SegmentContext, rule: str) -> str:
     """The ID of the incident that this occasion raises: short enough to be typed, 96 bits."""
     return derived_id("incident", occasion.stream.stream_id, occasion.generation, rule, occasion.segment_key)[:24]

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from worker.errors import RegistryError
 from worker.events.cloudevent import rfc3339
-from worker.health.presence import LIFE_MS, Role, list_key, newest_sign_ms
+from worker.health.presence import LIFE_MS, ProcessRole, list_key, newest_sign_ms
 from worker.ingest.coverage.ledger import Provisional, coverage_key, summary, with_owed
 from worker.ingest.pending.segments import pending_key, pending_ms
 from worker.ingest.poll.schedule import TICK
@@ -40,7 +40,7 @@ def show(redis: Redis, stream_id: str) -> dict[str, Any]:
             pipe.hgetall(key)
         pipe.time()
         pipe.get(TICK)
-        pipe.zrange(list_key(Role.WORKER), -1, -1, withscores=True)
+        pipe.zrange(list_key(ProcessRole.WORKER), -1, -1, withscores=True)
         *found, (seconds, microseconds), tick, signs = pipe.execute(raise_on_error=False)
     damaged = [key for key, hash_ in zip(keys, found, strict=True) if isinstance(hash_, ResponseError)]
     stream, ledger, pending, signals, *marks = ({} if isinstance(hash_, ResponseError) else hash_ for hash_ in found)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from redis import Redis
 
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.logs.trouble import Troubles
@@ -112,7 +112,7 @@ def _write(store: ObjectStore, job: Job, name: str, entries: list[Entry]) -> Non
     store.write(_path(job.id), memoryview(data.getvalue()))
 
 
-def _read(store: ObjectStore, job: Job) -> list[Change]:
+def _read(store: ObjectStore, job: Job) -> list[BankChange]:
     """The hashes of a job; none where its file is gone or damaged, which is told in the log."""
     try:
         with store.open(_path(job.id)) as file:
@@ -128,7 +128,7 @@ def _read(store: ObjectStore, job: Job) -> list[Change]:
     return []
 
 
-def _changes(batch: pa.RecordBatch, at_ms: int) -> Iterator[Change]:
+def _changes(batch: pa.RecordBatch, at_ms: int) -> Iterator[BankChange]:
     for row in batch.to_pylist():
         entry = Entry(
             entry=row["entry"],
@@ -138,7 +138,7 @@ def _changes(batch: pa.RecordBatch, at_ms: int) -> Iterator[Change]:
             video=row["video"],
             seconds=row["seconds"],
         )
-        yield Change.add(row["list"], entry, at_ms=at_ms)
+        yield BankChange.add(row["list"], entry, at_ms=at_ms)
 
 
 def _tidy(redis: Redis, store: ObjectStore) -> None:

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from config.facts import ListMatch
 from models.bank.bank import MAX_MATCHES_A_LIST
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.entries import Entry, ListSpec
 from models.bank.join import join
-from models.bank.sweep import HASH_BYTES, Near, sweep
+from models.bank.sweep import HASH_BYTES, NearPairs, sweep
 from models.pdq.pdq import MIN_QUALITY
 from models.pdq.variant_kinds import Variant
 from worker.errors import ObjectStoreError
@@ -34,7 +34,7 @@ NEAREST = MAX_MATCHES_A_LIST
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class SearchPace:
     """How much is compared in one step, after which it is written down how far the search has come."""
 
     hashes: int
@@ -42,10 +42,10 @@ class Pace:
     """A step ends after these, however few it has read."""
 
 
-IN_A_TASK = Pace(hashes=262_144, seconds=0.5)
+IN_A_TASK = SearchPace(hashes=262_144, seconds=0.5)
 """8 MB of hashes, and a step of about a second."""
 
-IN_BULK = Pace(hashes=2_097_152, seconds=10.0)
+IN_BULK = SearchPace(hashes=2_097_152, seconds=10.0)
 """64 MB of hashes: the tables of a join take four seconds, whatever is compared with them."""
 
 MOST_FRAMES = 100
@@ -76,7 +76,7 @@ class Sought:
     """List -> version."""
 
     @classmethod
-    def of(cls, changes: Iterable[Change], specs: Mapping[str, ListSpec], versions: Mapping[str, str]) -> "Sought":
+    def of(cls, changes: Iterable[BankChange], specs: Mapping[str, ListSpec], versions: Mapping[str, str]) -> "Sought":
         """Of changes that add PDQ hashes; a list that nobody knows any more has lost them."""
         added = [(change.list, change.entry) for change in changes if change.entry is not None]
         known = [(name, entry, specs[name]) for name, entry in added if name in specs]
@@ -96,10 +96,10 @@ class Sought:
     def size(self) -> int:
         return len(self.entries)
 
-    def near(self, logged: LoggedHashes) -> Near:
+    def near(self, logged: LoggedHashes) -> NearPairs:
         """Pairs of logged and sought hashes within the distance, quality and kinds that the list asks for; of a list of
         which many are sought, the NEAREST to each picture."""
-        parts = [Near.none()]
+        parts = [NearPairs.none()]
         for name in dict.fromkeys(self.lists):
             own = np.flatnonzero(np.array([of == name for of in self.lists]))
             first = own[0]  # what a list asks for it asks for all of its hashes
@@ -108,14 +108,14 @@ class Sought:
             hashes, sought, limits = logged.bits[places], self.hashes[own], self.max_distances[own]
             few = len(own) <= SWEPT
             near = sweep(hashes, sought, limits) if few else join(hashes, sought, limits, nearest=NEAREST)
-            parts.append(Near(hashes=places[near.hashes], sought=own[near.sought], distances=near.distances))
-        return Near.joined(parts)
+            parts.append(NearPairs(hashes=places[near.hashes], sought=own[near.sought], distances=near.distances))
+        return NearPairs.joined(parts)
 
-    def matched(self, found: Iterable["Found"]) -> list[tuple[Row, ListMatch]]:
+    def matched(self, found: Iterable["LoggedMatch"]) -> list[tuple[Row, ListMatch]]:
         """What was found, as policy and events know it."""
         return [(one.row, self.match(one)) for one in found]
 
-    def match(self, found: "Found") -> ListMatch:
+    def match(self, found: "LoggedMatch") -> ListMatch:
         """The match as policy and events know it."""
         name, entry = self.lists[found.place], self.entries[found.place]
         return ListMatch(
@@ -131,7 +131,7 @@ class Sought:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class LoggedMatch:
     """A logged picture that a sought hash matches."""
 
     row: Row
@@ -149,7 +149,7 @@ class Step:
 
     job: Job
     """As it is after these files."""
-    found: tuple[Found, ...]
+    found: tuple[LoggedMatch, ...]
 
 
 def files_left(store: ObjectStore, job: Job) -> Iterator[LogFile]:
@@ -184,7 +184,7 @@ def scan(
     files: Iterable[LogFile],
     wanted: Sought,
     job: Job,
-    pace: Pace = IN_A_TASK,
+    pace: SearchPace = IN_A_TASK,
     *,
     left_out: LeftOut = log_left_out,
 ) -> Iterator[Step]:
@@ -209,7 +209,9 @@ def scan(
         yield Step(job=job, found=tuple(_found(store, waiting, wanted, left_out)))
 
 
-def found_in(store: ObjectStore, file: LogFile, wanted: Sought, *, left_out: LeftOut = log_left_out) -> list[Found]:
+def found_in(
+    store: ObjectStore, file: LogFile, wanted: Sought, *, left_out: LeftOut = log_left_out
+) -> list[LoggedMatch]:
     """What one file has. One that is damaged is left out, of which `left_out` is told.
 
     Raises:
@@ -238,7 +240,7 @@ def may_be_left_out(file: LogFile, error: ObjectStoreError, left_out: LeftOut) -
 
 def _found(
     store: ObjectStore, waiting: Sequence[tuple[LogFile, LoggedHashes]], wanted: Sought, left_out: LeftOut
-) -> Iterator[Found]:
+) -> Iterator[LoggedMatch]:
     every = LoggedHashes.joined([hashes for _, hashes in waiting])
     near = wanted.near(every)
     ends = np.cumsum([len(hashes) for _, hashes in waiting])
@@ -268,7 +270,7 @@ class _Pair(NamedTuple):
 
 def _with_rows(
     store: ObjectStore, file: LogFile, pairs: Sequence[_Pair], told: Counter[tuple[str, int]], left_out: LeftOut
-) -> Iterator[Found]:
+) -> Iterator[LoggedMatch]:
     """The pairs of one file, nearest first, with their rows; `told` counts those of each watch in this step."""
     try:
         with LogReader(store, file) as reader:
@@ -285,4 +287,4 @@ def _with_rows(
             continue
         known.add((pair.row, pair.sought))
         told[watch] += 1
-        yield Found(row=row, place=pair.sought, distance=pair.distance, variant=KINDS[pair.kind])
+        yield LoggedMatch(row=row, place=pair.sought, distance=pair.distance, variant=KINDS[pair.kind])

@@ -16,7 +16,7 @@ from worker.bank.follower import InForce
 from worker.errors import StoreError
 from worker.events.cloudevent import derived_id
 from worker.incidents.commit import settle
-from worker.incidents.segment_context import Occasion, Versions
+from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key, source_of
 from worker.ingest.registry.signals import stream_facts
 from worker.store.redis_client import now_ms
@@ -45,7 +45,7 @@ class StoredHit(TypedDict):
     """JSON: `row`, what the log says of the picture; `match`."""
 
 
-class Group(TypedDict):
+class WatchMatches(TypedDict):
     """What was found on one watch of one stream, as `lookback_found.lua` takes it."""
 
     name: str
@@ -63,7 +63,7 @@ Matched = tuple[Row, ListMatch]
 """A logged picture, and something that it matches."""
 
 
-def groups_of(found: Iterable[Matched]) -> list[Group]:
+def groups_of(found: Iterable[Matched]) -> list[WatchMatches]:
     """A group for each watch of each stream, each by time of capture.
 
     What a picture was found to match when it was judged was told then: a list that is brought in again is no news.
@@ -76,7 +76,7 @@ def groups_of(found: Iterable[Matched]) -> list[Group]:
     return [_group(members) for members in watches.values()]
 
 
-def _group(members: Sequence[Matched]) -> Group:
+def _group(members: Sequence[Matched]) -> WatchMatches:
     first, _ = members[0]
     hits = [_hit(row, match) for row, match in members]
     name = derived_id(*(hit["id"] for hit in hits))[:12]
@@ -91,7 +91,7 @@ def _group(members: Sequence[Matched]) -> Group:
         capture_ms=first["capture_ms"],
         admitted_ms=first["capture_ms"],
     )
-    return Group(
+    return WatchMatches(
         name=name,
         stream=first["stream_id"],
         segment=segment,
@@ -110,9 +110,9 @@ def _hit(row: Row, match: ListMatch) -> StoredHit:
     )
 
 
-def in_parts(groups: Sequence[Group]) -> list[list[Group]]:
+def in_parts(groups: Sequence[WatchMatches]) -> list[list[WatchMatches]]:
     """The groups in parts of about PART_HITS hits each; at least one part, which may be empty."""
-    parts: list[list[Group]] = [[]]
+    parts: list[list[WatchMatches]] = [[]]
     hits = 0
     for group in groups:
         if hits >= PART_HITS:
@@ -140,7 +140,7 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
     stream = stream_facts_of(first)
     # What was known of it when the picture was judged, but for whether it is live by now.
     state = stream_facts(redis, stream.stream_id, generation=watch["generation"]).state
-    occasion = Occasion(
+    occasion = SegmentContext(
         stream=replace(stream, state=state),
         generation=watch["generation"],
         segment_key=group["segment"],

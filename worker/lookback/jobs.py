@@ -1,9 +1,9 @@
 """What is still to be looked back on, in Redis: hashes that wait, jobs and how far each has come.
 
 What each key holds, and for how long, is in `worker.store.redis_keys`. Of their values: `lw:lookback:waiting` and
-`lw:lookback:sought:ID` have changes (`models.bank.delta.Change`, JSON; those of a list that came in whole are in the
-store), `lw:lookback:files` has "LIST VERSION", `lw:lookback:jobs` a `Job` as JSON by its id, and `lw:lookback:judged`
-by file JSON: since when, and by which state of the lists.
+`lw:lookback:sought:ID` have changes (`models.bank.delta.BankChange`, JSON; those of a list that came in whole are in
+the store), `lw:lookback:files` has "LIST VERSION", `lw:lookback:jobs` a `Job` as JSON by its id, and
+`lw:lookback:judged` by file JSON: since when, and by which state of the lists.
 """
 
 import json
@@ -16,7 +16,7 @@ from typing import Any, Final
 from redis import Redis
 
 from config.facts import ALLOW, SELFTEST
-from models.bank.delta import Change, ChangeOp
+from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import HashKind
 from models.errors import ChangeError
 from worker.bank.keys import CHANGES
@@ -93,7 +93,7 @@ def sought_key(job_id: str) -> str:
     return redis_keys.LOOKBACK_SOUGHT.of(job_id)
 
 
-def is_sought(change: Change) -> bool:
+def is_sought(change: BankChange) -> bool:
     """Whether the log is searched for it: PDQ hashes of known material."""
     entry = change.entry
     return (
@@ -177,10 +177,10 @@ def take_up(redis: Redis, *, hours: float) -> None:
             pipe.execute()
 
 
-def _change(text: str) -> Change | None:
+def _change(text: str) -> BankChange | None:
     """None: it is of a newer version of ours, and whoever made it has a look-back that knows it; or it is damaged."""
     try:
-        return Change.from_json(text)
+        return BankChange.from_json(text)
     except ChangeError:
         return None
 
@@ -237,7 +237,7 @@ def _make(redis: Redis, *, now: int, hours: float) -> Job | None:
     return job if made else None
 
 
-def sought(redis: Redis, job: Job) -> list[Change]:
+def sought(redis: Redis, job: Job) -> list[BankChange]:
     """The hashes that a job seeks that is not of a list that came in whole."""
     read = (_change(str(text)) for text in redis.lrange(sought_key(job.id), 0, -1))
     return [change for change in read if change is not None]

@@ -16,7 +16,7 @@ from redis import Redis
 from config.counts import counted
 from config.facts import ALLOW, SELFTEST, ListMatch
 from models.bank.bank import Bank
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.sweep import HASH_BYTES
 from models.errors import ChangeError
 from models.pdq.pdq import PdqHash
@@ -113,7 +113,7 @@ class Recheck:
         gone = now - late.since_ms > GONE_MS
         return self._note(late, None if gone else replace(late, due_ms=now + LOOK_AGAIN_MS))
 
-    def _changes_since(self, judged_by: BankMark, current: BankMark) -> list[Change] | None:
+    def _changes_since(self, judged_by: BankMark, current: BankMark) -> list[BankChange] | None:
         """The hashes that came one by one since then; None: that is not all that came."""
         kept_after = read_pointer(self.redis).kept_after
         whole = judged_by.whole and judged_by.edition is not None and judged_by.edition == current.edition
@@ -121,16 +121,16 @@ class Recheck:
             return None
         return list(self._read_changes(judged_by.position))
 
-    def _read_changes(self, after: str) -> Iterator[Change]:
+    def _read_changes(self, after: str) -> Iterator[BankChange]:
         for _, fields in self.redis.xrange(CHANGES, min=f"({after}") or ():
             try:
-                change = Change.from_json(str((fields or {}).get("change", "")))
+                change = BankChange.from_json(str((fields or {}).get("change", "")))
             except ChangeError:
                 continue  # this process follows all of them, so it is damaged: the bank is behind, and says so
             if is_sought(change):
                 yield change
 
-    def _with(self, changes: Sequence[Change], file: LogFile, in_force: InForce) -> list[Matched]:
+    def _with(self, changes: Sequence[BankChange], file: LogFile, in_force: InForce) -> list[Matched]:
         """A file with hashes that came one by one and were not withdrawn since."""
         bank = in_force.bank
         there = [

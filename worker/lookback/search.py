@@ -18,12 +18,12 @@ from config.counts import counted
 from config.errors import LivewardenError
 from config.policy.policy import Policy
 from models.bank.bank import Bank
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from worker.bank.follower import BankSource
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.logs.trouble import Troubles
-from worker.lookback.file_search import IN_A_TASK, Found, Pace, Sought, files_left, scan
-from worker.lookback.found import Group, groups_of, in_parts, raise_group
+from worker.lookback.file_search import IN_A_TASK, LoggedMatch, SearchPace, Sought, files_left, scan
+from worker.lookback.found import WatchMatches, groups_of, in_parts, raise_group
 from worker.lookback.jobs import (
     FOUND,
     JOBS,
@@ -68,7 +68,7 @@ class Lookback:
     deployment: str
     hours: float
     """How far back."""
-    pace: Pace = IN_A_TASK
+    pace: SearchPace = IN_A_TASK
 
 
 def look_back(looking: Lookback, *, seconds: float = SLICE_SECONDS) -> bool:
@@ -132,7 +132,7 @@ def _recheck(looking: Lookback, lease: Lease, until: float) -> bool:
     return False
 
 
-def search(looking: Lookback, lease: Lease, job: Job, changes: Sequence[Change]) -> Iterator[int]:
+def search(looking: Lookback, lease: Lease, job: Job, changes: Sequence[BankChange]) -> Iterator[int]:
     """Searches on for one job, to the end of its pass; after each step, which is written down, gives how many hits are
     new.
 
@@ -161,7 +161,7 @@ def search(looking: Lookback, lease: Lease, job: Job, changes: Sequence[Change])
     looking.redis.zremrangebyscore(TOLD, "-inf", oldest_ms)
 
 
-def _still_listed(found: Sequence[Found], wanted: Sought, bank: Bank) -> list[Found]:
+def _still_listed(found: Sequence[LoggedMatch], wanted: Sought, bank: Bank) -> list[LoggedMatch]:
     """Those of which the entry was not withdrawn since: of lists that came in whole nobody takes it out of the job."""
     return [
         one
@@ -173,7 +173,7 @@ def _still_listed(found: Sequence[Found], wanted: Sought, bank: Bank) -> list[Fo
     ]
 
 
-def _note(looking: Lookback, lease: Lease, before: Job, after: Job, groups: Sequence[Group] = ()) -> int:
+def _note(looking: Lookback, lease: Lease, before: Job, after: Job, groups: Sequence[WatchMatches] = ()) -> int:
     """Writes down what was found, and with the last of it how far the job has come; gives how many hits are new.
 
     What dies in between is found again from `before` on.

@@ -62,7 +62,7 @@ class Turns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Looked:
+class Classified:
     """What the classifiers say of one picture."""
 
     scores: Mapping[str, float]
@@ -126,7 +126,7 @@ class SegmentStages:
     """By model, of those that had a turn or could have had one."""
     _out_of_time: set[str] = field(default_factory=set)
 
-    def look(self, picture: Colours, stream: StreamFacts, sample: SampleFacts) -> Looked:
+    def look(self, picture: Colours, stream: StreamFacts, sample: SampleFacts) -> Classified:
         """Lets each classifier look at the picture that has cause to; `sample` has no scores yet."""
         if not stream.drill:
             # The test card is nothing to a live stream: showing it gains a broadcaster nothing.
@@ -147,7 +147,7 @@ class SegmentStages:
                 turns.failed += 1
                 complete = complete and classifier.name in self._in_shadow
             turns.cpu_seconds += thread_time() - started
-        return Looked(scores=scores, complete=complete)
+        return Classified(scores=scores, complete=complete)
 
     def _due(self, classifier: Classifier, stream: StreamFacts, sample: SampleFacts) -> bool:
         stage = self._conditions.get(classifier.name)

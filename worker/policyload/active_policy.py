@@ -19,7 +19,7 @@ from worker.moderation.stages import classifiers_for
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judging:
+class ActivePolicy:
     """A policy that is ready to be judged by."""
 
     policy: Policy

@@ -18,7 +18,7 @@ from config.policy.policy import policy_name
 from config.settings import Settings
 from worker.logs.fields import fields
 from worker.logs.trouble import Troubles
-from worker.policyload.active_policy import Judging
+from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.dead_rules import tell_dead
 from worker.policyload.follower import LOOK_SECONDS, PolicyFollower
 from worker.policyload.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, tell_of_file
@@ -48,7 +48,7 @@ class PolicyReport:
     """Of the file as it is now; empty: nothing is wrong."""
 
 
-def keep_policy(follower: PolicyFollower[Judging], redis: Redis, stopping: threading.Event) -> None:
+def keep_policy(follower: PolicyFollower[ActivePolicy], redis: Redis, stopping: threading.Event) -> None:
     """Looks at the policy's file every second, until `stopping` is set, for a process that moderates, and says what it
     judges by."""
     follower.followed = True
@@ -67,8 +67,8 @@ def keep_policy(follower: PolicyFollower[Judging], redis: Redis, stopping: threa
 
 
 def watch_policy(
-    follower: PolicyFollower[Judging],
-    heirs: PolicyFollower[Judging],
+    follower: PolicyFollower[ActivePolicy],
+    heirs: PolicyFollower[ActivePolicy],
     redis: Redis,
     settings: Settings,
     stopping: threading.Event,
@@ -111,7 +111,7 @@ class _DeadRules:
         self._looked_at = float("-inf")
         self._told: frozenset[tuple[str, str]] = frozenset()
 
-    def look(self, judging: Judging) -> None:
+    def look(self, judging: ActivePolicy) -> None:
         """Tells operators of what is new.
 
         Raises:
@@ -135,7 +135,7 @@ class _DeadRules:
         self._told = found
 
 
-def _tell(redis: Redis, settings: Settings, follower: PolicyFollower[Judging]) -> None:
+def _tell(redis: Redis, settings: Settings, follower: PolicyFollower[ActivePolicy]) -> None:
     tell_of_file(
         redis,
         worker=process_name(),

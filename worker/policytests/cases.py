@@ -20,7 +20,7 @@ BEGIN_MS = 1_700_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class RaisedIncident:
     """An incident that a policy raises on a case."""
 
     rule: str
@@ -39,9 +39,9 @@ class CaseOutcome:
     case: Case
     line: int | None
     """Where it stands in its file."""
-    met: tuple[Found, ...]
+    met: tuple[RaisedIncident, ...]
     missing: tuple[Raise, ...]
-    unexpected: tuple[Found, ...]
+    unexpected: tuple[RaisedIncident, ...]
     degraded: Mapping[str, int]
     """What went wrong, by slug as in `degraded` of events: on how many pictures."""
 
@@ -76,7 +76,7 @@ def run_case(policy: Policy, case: Case, *, line: int | None = None) -> CaseOutc
     course = _gone_through(policy, case)
     found = _found(course, modes)
     missing: list[Raise] = []
-    met: list[Found] = []
+    met: list[RaisedIncident] = []
     # The most definite first, so that one that fits all does not take what another one needs.
     for wanted in sorted(case.raises, key=lambda one: (one.at is None) + (one.severity is None)):
         fitting = next((one for one in found if _fits(wanted, one)), None)
@@ -96,7 +96,7 @@ def run_case(policy: Policy, case: Case, *, line: int | None = None) -> CaseOutc
     )
 
 
-def _fits(wanted: Raise, found: Found) -> bool:
+def _fits(wanted: Raise, found: RaisedIncident) -> bool:
     return (
         (wanted.rule, wanted.mode) == (found.rule, found.mode)
         and wanted.severity in (None, found.severity)
@@ -115,10 +115,10 @@ def _gone_through(policy: Policy, case: Case) -> StreamCourse:
     return course
 
 
-def _found(course: StreamCourse, modes: dict[str, str]) -> list[Found]:
+def _found(course: StreamCourse, modes: dict[str, str]) -> list[RaisedIncident]:
     return sorted(
         (
-            Found(
+            RaisedIncident(
                 rule=one.incident.rule,
                 severity=one.severity,
                 at=(one.captured_ms - BEGIN_MS) / 1000,

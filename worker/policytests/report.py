@@ -10,7 +10,7 @@ from config.counts import counted
 from config.policy.persistence import Persistence
 from config.policy.policy import Policy
 from worker.policytests.case_format import Raise
-from worker.policytests.cases import CaseOutcome, Found
+from worker.policytests.cases import CaseOutcome, RaisedIncident
 from worker.tables.lines import blocks
 from worker.tables.listing import Listing, fixed, ids, numbers, texts
 
@@ -86,7 +86,7 @@ def case_record(outcome: CaseOutcome, name: str, policy_version: str) -> dict[st
     }
 
 
-def _found_record(found: Found) -> dict[str, Any]:
+def _found_record(found: RaisedIncident) -> dict[str, Any]:
     return {"rule": found.rule, "severity": str(found.severity), "at": found.at, "mode": found.mode}
 
 

@@ -33,7 +33,7 @@ seen within a second. A look writes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class Claim:
     """An incident that is now held by who took it."""
 
     incident_id: str
@@ -48,7 +48,7 @@ class Taken:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class QueueEntry:
     """An entry of a stream."""
 
     stream_key: str
@@ -82,7 +82,7 @@ LONGEST_NUMBER: Final = 19
 """Digits of a number that we store: what is longer is none of ours."""
 
 
-def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS, another: bool = False) -> Taken | None:
+def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS, another: bool = False) -> Claim | None:
     """Takes an incident for `by`: critical, then high, then review.
 
     Of the same severity it is one that he holds already, what has changed since he was given it first: who lost his
@@ -117,7 +117,7 @@ def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS, another
     if not answer:
         return None
     incident_id, event, lease_until_ms, again, others = answer
-    return Taken(
+    return Claim(
         incident_id=str(incident_id),
         event=with_lease(str(event), int(lease_until_ms)),
         lease_until_ms=int(lease_until_ms),
@@ -141,7 +141,7 @@ def take_or_wait(
     wait_seconds: float,
     lease_seconds: float = LEASE_SECONDS,
     another: bool = False,
-) -> Taken | None:
+) -> Claim | None:
     """As `take`, but waits up to `wait_seconds` for something to take.
 
     Redis wakes it for what is published. What is free again it sees after RECHECK_SECONDS at most.
@@ -165,7 +165,7 @@ def anything_free(redis: Redis) -> bool:
         return bool(run_script(redis, "anything_free", keys=OPEN_KEYS, args=[LONGEST_LEASE_MS]))
 
 
-def follow(redis: Redis, *, from_start: bool) -> Iterator[Entry]:
+def follow(redis: Redis, *, from_start: bool) -> Iterator[QueueEntry]:
     """Follows the queue's streams for ever without taking anything; from now on, or from the oldest entry kept."""
     seen = dict.fromkeys(ESCALATION_KEYS, "0-0") if from_start else _last_ids(redis)
     while True:
@@ -183,13 +183,13 @@ def _last_ids(redis: Redis) -> dict[str, str]:
     return {key: entries[0][0] if entries else "0-0" for key, entries in zip(ESCALATION_KEYS, newest, strict=True)}
 
 
-def _read(redis: Redis, seen: dict[str, str], block_seconds: float) -> list[Entry]:
+def _read(redis: Redis, seen: dict[str, str], block_seconds: float) -> list[QueueEntry]:
     with store_errors():
         after: dict[Any, Any] = {**seen}
         answer: Any = redis.xread(after, count=100, block=max(1, round(block_seconds * 1000)))
     streams = answer.items() if isinstance(answer, dict) else answer or ()
     return [
-        Entry(stream_key=key, entry_id=entry_id, event=fields["event"])
+        QueueEntry(stream_key=key, entry_id=entry_id, event=fields["event"])
         for key, entries in streams
         for entry_id, fields in entries
         if "event" in fields

@@ -13,7 +13,7 @@ from worker.store.redis_client import run_script, store_errors
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lease:
+class IncidentLease:
     """A lease that was renewed."""
 
     until_ms: int
@@ -44,7 +44,7 @@ def release(redis: Redis, incident_id: str, by: str) -> int:
     return int(answer[1])
 
 
-def extend(redis: Redis, incident_id: str, by: str) -> Lease:
+def extend(redis: Redis, incident_id: str, by: str) -> IncidentLease:
     """Has the lease of an incident end LEASE_SECONDS from now.
 
     One that has ended already is renewed as well, if nobody has taken the incident since.
@@ -63,7 +63,7 @@ def extend(redis: Redis, incident_id: str, by: str) -> Lease:
         )
     if answer[0] != "extended":
         raise not_held(incident_id, answer)
-    return Lease(until_ms=int(answer[1]), changed=bool(answer[2]))
+    return IncidentLease(until_ms=int(answer[1]), changed=bool(answer[2]))
 
 
 def not_held(incident_id: str, answer: Sequence[object]) -> QueueError:

@@ -12,7 +12,7 @@ from worker.replay.history import LOOKED_BACK, WasIncident
 from worker.replay.stream_replay import WouldIncident
 
 
-class Change(StrEnum):
+class IncidentChange(StrEnum):
     """What a policy makes of one incident."""
 
     SAME = "same"
@@ -34,7 +34,7 @@ class Change(StrEnum):
 class Compared:
     """An incident that was, would be, or both."""
 
-    change: Change
+    change: IncidentChange
     stream_id: str
     rule: str
     was: WasIncident | None = None
@@ -94,7 +94,7 @@ class RuleTally:
     rule: str
     mode: str
     """live or shadow; "" if only the policy of then had the rule."""
-    changes: Counter[Change] = field(default_factory=Counter)
+    changes: Counter[IncidentChange] = field(default_factory=Counter)
     hits: int = 0
     """Pictures that it holds for."""
     failed: int = 0
@@ -107,13 +107,23 @@ class RuleTally:
     @property
     def was(self) -> int:
         """Incidents that were raised."""
-        return sum(self.changes[change] for change in (Change.SAME, Change.MOVED, Change.GONE, Change.GIVEN))
+        return sum(
+            self.changes[change]
+            for change in (IncidentChange.SAME, IncidentChange.MOVED, IncidentChange.GONE, IncidentChange.GIVEN)
+        )
 
     @property
     def would_be(self) -> int:
         """Incidents that would be; of a rule in shadow, if it were live."""
         return sum(
-            self.changes[change] for change in (Change.SAME, Change.MOVED, Change.NEW, Change.SHADOW, Change.GIVEN)
+            self.changes[change]
+            for change in (
+                IncidentChange.SAME,
+                IncidentChange.MOVED,
+                IncidentChange.NEW,
+                IncidentChange.SHADOW,
+                IncidentChange.GIVEN,
+            )
         )
 
     def to_record(self) -> dict[str, Any]:
@@ -124,7 +134,7 @@ class RuleTally:
             "mode": self.mode,
             "was": self.was,
             "would_be": self.would_be,
-            **{str(change): self.changes[change] for change in Change},
+            **{str(change): self.changes[change] for change in IncidentChange},
             "streams_was": len(self.streams_was),
             "streams_would_be": len(self.streams_would),
             "hits": self.hits,
@@ -150,23 +160,23 @@ def compare(
     live = {rule.name for rule in policy.rules if rule.mode == "live"}
     given = [one for one in was if one.ours or (one.rule in live and is_given(one.segment_key, segments))]
     raised = {one.incident_id: one for one in was if one not in given}
-    found = [Compared(change=Change.GIVEN, stream_id=stream_id, rule=one.rule, was=one) for one in given]
+    found = [Compared(change=IncidentChange.GIVEN, stream_id=stream_id, rule=one.rule, was=one) for one in given]
     left: dict[str, list[WouldIncident]] = {}
     for one in would:
         rule = one.incident.rule
         if policy.rule(rule).mode == "shadow":
-            found.append(Compared(change=Change.SHADOW, stream_id=stream_id, rule=rule, would=one))
+            found.append(Compared(change=IncidentChange.SHADOW, stream_id=stream_id, rule=rule, would=one))
         elif one.incident.incident_id in raised:
             same = raised.pop(one.incident.incident_id)
-            found.append(Compared(change=Change.SAME, stream_id=stream_id, rule=rule, was=same, would=one))
+            found.append(Compared(change=IncidentChange.SAME, stream_id=stream_id, rule=rule, was=same, would=one))
         else:
             left.setdefault(rule, []).append(one)
     for before in sorted(raised.values(), key=lambda incident: incident.raised_ms):
         others = left.get(before.rule)
-        change, instead = (Change.MOVED, others.pop(0)) if others else (Change.GONE, None)
+        change, instead = (IncidentChange.MOVED, others.pop(0)) if others else (IncidentChange.GONE, None)
         found.append(Compared(change=change, stream_id=stream_id, rule=before.rule, was=before, would=instead))
     found += [
-        Compared(change=Change.NEW, stream_id=stream_id, rule=rule, would=one)
+        Compared(change=IncidentChange.NEW, stream_id=stream_id, rule=rule, would=one)
         for rule, others in left.items()
         for one in others
     ]

@@ -6,7 +6,7 @@ from functools import reduce
 from typing import Any, NamedTuple, Self
 
 from config.facts import COVERAGE_GAP_RULE, FLOOD_RULE, Severity, most_urgent
-from worker.incidents.findings import Extent, Near
+from worker.incidents.findings import Extent, NearestMatch
 from worker.verdictlog.outcome_rows import DECIDED, REVISED
 from worker.verdictlog.reading import LeftOut, log_left_out, read_log
 from worker.verdictlog.tables import OUTCOMES
@@ -37,13 +37,13 @@ LOOKED_BACK = "~"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class IncidentEvent:
     """An event of an incident: it was raised, or has changed."""
 
     at_ms: int
     severity: Severity
     segment_key: str
-    nearest: tuple[Near, ...] | None = None
+    nearest: tuple[NearestMatch, ...] | None = None
     """Matches that it named; None: the log is of version 0.1.0, which did not keep them."""
 
     @property
@@ -88,7 +88,7 @@ class WasIncident:
     """What people found, in the end."""
     revisions: tuple[Revision, ...] = ()
     """In their order."""
-    told: tuple[Told, ...] = ()
+    told: tuple[IncidentEvent, ...] = ()
     """Of each extent the first event, live and looking back apart: updates that say nothing new are many."""
 
     @property
@@ -131,7 +131,7 @@ class History:
     def of(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
         """Of rows of the outcomes, in any order, some of them twice."""
         known: dict[str, WasIncident] = {}
-        told: dict[str, dict[tuple[Extent, bool], Told]] = {}
+        told: dict[str, dict[tuple[Extent, bool], IncidentEvent]] = {}
         revised: dict[str, set[Revision]] = {}
         for row in rows:
             incident_id = row["incident_id"]
@@ -173,13 +173,13 @@ class History:
         )
 
 
-def _told(row: Mapping[str, Any]) -> Told:
+def _told(row: Mapping[str, Any]) -> IncidentEvent:
     nearest = row.get("nearest")
-    return Told(
+    return IncidentEvent(
         at_ms=row["at_ms"],
         severity=Severity(row["severity"]),
         segment_key=row["segment_key"],
-        nearest=None if nearest is None else tuple(Near(**near) for near in nearest),
+        nearest=None if nearest is None else tuple(NearestMatch(**near) for near in nearest),
     )
 
 

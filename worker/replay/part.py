@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from config.facts import Place
+from config.facts import SegmentPlace
 from config.policy.policy import Policy
 from worker.replay.comparison import Compared, compare, is_given
 from worker.replay.history import WasIncident
-from worker.replay.prefilter import Sieve
+from worker.replay.prefilter import Prefilter
 from worker.replay.rows import begin_ms, settled_segment, with_all_columns
 from worker.replay.stream_replay import SettledSegment, StreamCourse, to_be_tried
 
@@ -56,7 +56,7 @@ class Replayer:
         self._policy = policy
         self._tried = to_be_tried(policy)
         self._times = times
-        self._sieve = Sieve(self._tried)
+        self._sieve = Prefilter(self._tried)
 
     def part(self, table: pa.Table, history: Mapping[str, Sequence[WasIncident]]) -> PartResult:
         """Goes through all rows of some streams.
@@ -103,7 +103,7 @@ class Replayer:
         self,
         course: StreamCourse,
         was: Sequence[WasIncident],
-        segments: Iterable[tuple[SettledSegment, Place | None]],
+        segments: Iterable[tuple[SettledSegment, SegmentPlace | None]],
         keys: Set[str],
     ) -> None:
         """Everything in the order in which it came; a decision before what was settled in the same millisecond."""
@@ -189,7 +189,7 @@ class _Layout:
         """Keys of segments."""
         return frozenset(self._keys[self._key[number]] for number in numbers)
 
-    def settled(self, numbers: Sequence[int]) -> Iterator[tuple[SettledSegment, Place | None]]:
+    def settled(self, numbers: Sequence[int]) -> Iterator[tuple[SettledSegment, SegmentPlace | None]]:
         """Segments of one stream, each with the earliest place of those of its epoch that come after it."""
         pending = self._pending(numbers)
         for begin in range(0, len(numbers), SEGMENTS_AT_ONCE):
@@ -200,15 +200,15 @@ class _Layout:
                 mine = list(islice(rows, int(self._end[number] - self._first[number])))
                 yield settled_segment(mine), pending[at]
 
-    def _pending(self, numbers: Sequence[int]) -> list[Place | None]:
+    def _pending(self, numbers: Sequence[int]) -> list[SegmentPlace | None]:
         firsts = self._table.select(["generation", "epoch", "capture_ms", "pts_seconds"]).take(
             pa.array(self._rows[self._first[list(numbers)]])
         )
-        earliest: dict[tuple[int, int], Place] = {}
-        pending: list[Place | None] = [None] * len(numbers)
+        earliest: dict[tuple[int, int], SegmentPlace] = {}
+        pending: list[SegmentPlace | None] = [None] * len(numbers)
         for at, row in reversed(list(enumerate(firsts.to_pylist()))):
             watch = (row["generation"], row["epoch"])
             pending[at] = earliest.get(watch)
-            place = Place(begin_ms(row), self._keys[self._key[numbers[at]]])
+            place = SegmentPlace(begin_ms(row), self._keys[self._key[numbers[at]]])
             earliest[watch] = min(place, earliest.get(watch, place))
         return pending

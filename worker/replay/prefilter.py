@@ -35,7 +35,7 @@ Mask = npt.NDArray[np.bool_]
 """(n,)."""
 
 
-class Sieve:
+class Prefilter:
     """For one policy."""
 
     def __init__(self, policy: Policy) -> None:

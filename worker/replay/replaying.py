@@ -14,7 +14,7 @@ from config.policy.policy import Policy
 from config.profiles import PROFILES
 from worker.errors import ObjectStoreError, ReplayError
 from worker.events.cloudevent import rfc3339
-from worker.replay.comparison import Change, Compared, RuleTally, compare, tally
+from worker.replay.comparison import Compared, IncidentChange, RuleTally, compare, tally
 from worker.replay.history import History
 from worker.replay.near import Reach
 from worker.replay.part import PartResult, Replayer, Times
@@ -82,7 +82,7 @@ class ReplayResult:
     damaged: Mapping[str, str] = field(default_factory=dict)
     """Files of the log that were left out -> what is wrong with them."""
 
-    def changes(self) -> Counter[Change]:
+    def changes(self) -> Counter[IncidentChange]:
         """How many incidents of each kind."""
         return Counter(one.change for one in self.compared)
 
@@ -114,10 +114,11 @@ class ReplayResult:
             "streams": self.streams,
             "was": sum(one.was is not None for one in self.compared),
             "would_be": sum(
-                (one.would is not None and one.change is not Change.SHADOW) or one.change is Change.GIVEN
+                (one.would is not None and one.change is not IncidentChange.SHADOW)
+                or one.change is IncidentChange.GIVEN
                 for one in self.compared
             ),
-            **{str(change): self.changes()[change] for change in Change},
+            **{str(change): self.changes()[change] for change in IncidentChange},
             "rules_failed": {one.rule: one.failed for one in self.tallies if one.failed},
             "rules_slow": {one.rule: one.slow for one in self.tallies if one.slow},
             "policies_in_force": dict(self.policies),

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from config.counts import counted
 from worker.events.cloudevent import rfc3339
-from worker.replay.comparison import Change, Compared, RuleTally
+from worker.replay.comparison import Compared, IncidentChange, RuleTally
 from worker.replay.replaying import ReplayResult
 from worker.tables.lines import blocks
 from worker.tables.listing import Column, Listing, fixed, ids, numbers, texts
@@ -16,7 +16,7 @@ from worker.tables.listing import Column, Listing, fixed, ids, numbers, texts
 MAX_STREAMS, MAX_INCIDENTS = 15, 25
 """Rows of the tables of streams and of incidents: a screen each; all of them are in `--json`."""
 
-_STYLES = {Change.NEW: "red", Change.GONE: "green", Change.MOVED: "yellow"}
+_STYLES = {IncidentChange.NEW: "red", IncidentChange.GONE: "green", IncidentChange.MOVED: "yellow"}
 """Of what is another with this policy."""
 
 
@@ -46,7 +46,7 @@ def _rules(result: ReplayResult) -> Listing:
         left_out_first=("hits", "streams", "same", "moved"),
     )
     for tally in result.tallies:
-        counts = [Text(str(tally.changes[change]), _shown(tally, change)) for change in (Change.SAME, *_ORDER)]
+        counts = [Text(str(tally.changes[change]), _shown(tally, change)) for change in (IncidentChange.SAME, *_ORDER)]
         table.add(
             _rule(tally),
             str(tally.was),
@@ -63,10 +63,10 @@ def _warnings(result: ReplayResult) -> Iterator[Text]:
         yield Text(f"Rule {rule} {text}.", style="bold red")
 
 
-_ORDER = (Change.MOVED, Change.NEW, Change.GONE)
+_ORDER = (IncidentChange.MOVED, IncidentChange.NEW, IncidentChange.GONE)
 
 
-def _shown(tally: RuleTally, change: Change) -> str:
+def _shown(tally: RuleTally, change: IncidentChange) -> str:
     return _STYLES.get(change, "") if tally.changes[change] else "dim"
 
 
@@ -77,7 +77,7 @@ def _rule(tally: RuleTally) -> Text:
 
 
 def _streams(differing: list[Compared]) -> Iterator[RenderableType]:
-    changed: dict[str, Counter[Change]] = {}
+    changed: dict[str, Counter[IncidentChange]] = {}
     for one in differing:
         changed.setdefault(one.stream_id, Counter())[one.change] += 1
     if not changed:
@@ -140,9 +140,9 @@ def _summary(result: ReplayResult) -> Iterator[Text]:
     )
     for version, pictures in sorted(result.policies.items()):
         yield Text(f"In force then: {version}, for {counted(pictures, 'picture')}.")
-    if shadow := changes[Change.SHADOW]:
+    if shadow := changes[IncidentChange.SHADOW]:
         yield Text(f"Raised if rules in shadow were live: {counted(shadow, 'incident')}.")
-    if given := changes[Change.GIVEN]:
+    if given := changes[IncidentChange.GIVEN]:
         yield Text(
             f"Taken as they were: {counted(given, 'incident')}, of floods, coverage gaps, looking back, or pictures "
             "that are lost."

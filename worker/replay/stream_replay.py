@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 
-from config.facts import ListedHash, Place, SegmentFacts, Severity, StreamFacts, most_urgent
+from config.facts import ListedHash, SegmentFacts, SegmentPlace, Severity, StreamFacts, most_urgent
 from config.policy.evaluation import OrderState, judge
 from config.policy.policy import Policy
 from config.policy.rules import Rule
@@ -19,9 +19,9 @@ from worker.incidents.events import Event, EventType
 from worker.incidents.findings import Extent, Finding, Incident, matches_of, nearest_of
 from worker.incidents.hash_flood import sift
 from worker.incidents.incident_rules import Decided, RuleState, StreamIncidents, advance, close, end_silence
-from worker.incidents.segment_context import Occasion, Versions
+from worker.incidents.segment_context import SegmentContext, Versions
 from worker.queue.decisions import Outcome
-from worker.replay.history import Revision, Told, WasIncident
+from worker.replay.history import IncidentEvent, Revision, WasIncident
 from worker.verdictlog.outcome_rows import milliseconds
 
 DEPLOYMENT = "replay"
@@ -83,7 +83,7 @@ class StreamCourse:
         self.problems: Counter[str] = Counter()
         """Pictures that rules could not be evaluated on, or only slowly, by slug as in `degraded`."""
 
-    def settle(self, segment: SettledSegment, *, earliest_pending: Place | None = None) -> None:
+    def settle(self, segment: SettledSegment, *, earliest_pending: SegmentPlace | None = None) -> None:
         """Goes through the next segment; `earliest_pending`: of its epoch, the earliest that comes after it."""
         watch = (segment.generation, segment.epoch)
         judgement = judge(
@@ -123,8 +123,8 @@ class StreamCourse:
         elif incident.incident_id in self.raised:
             self.raised[incident.incident_id] = replace(self.raised[incident.incident_id], incident=incident)
 
-    def _occasion(self, stream: StreamFacts, generation: int, segment_key: str) -> Occasion:
-        return Occasion(
+    def _occasion(self, stream: StreamFacts, generation: int, segment_key: str) -> SegmentContext:
+        return SegmentContext(
             stream=stream,
             generation=generation,
             segment_key=segment_key,
@@ -148,7 +148,7 @@ class StreamCourse:
             decided_as = self._decided_as.get(incident.incident_id, incident.incident_id)
             rules[incident.rule] = _revised(state, decided_as, revision)
 
-    def give(self, incident: WasIncident, told: Told) -> None:
+    def give(self, incident: WasIncident, told: IncidentEvent) -> None:
         """An incident was raised, or became worse, by what is not in the log; nothing, if there is no such rule."""
         rule = self._rule(incident.rule)
         if rule is None:

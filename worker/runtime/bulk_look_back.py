@@ -11,7 +11,7 @@ from worker.lookback.bulk import look_back_in_bulk
 from worker.lookback.file_search import IN_BULK
 from worker.processes.core_dumps import forbid_dumps
 from worker.processes.subprocess_job import give_way
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def main() -> None:
     forbid_dumps()
     set_up_logging(logging.INFO, log_format_of(os.environ))
     give_way()
-    process = Process(load_settings(os.environ))
+    process = WorkerProcess(load_settings(os.environ))
     try:
         look_back_in_bulk(process.lookback(pace=IN_BULK))
     except LivewardenError as error:

@@ -14,7 +14,7 @@ from worker.runtime.celery_configuration import CONFIGURATION
 from worker.runtime.celery_log import keep_to_lines
 from worker.runtime.environment import settings_of_beat, settings_of_worker
 from worker.runtime.timed_task import TimedTask
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 
 
 def _is_beat() -> bool:
@@ -29,7 +29,7 @@ except SettingsError as error:
     # A line each: Celery would show the traceback of the import.
     told = "\n".join(f"nothing starts with these settings: {mistake}" for mistake in error.mistakes)
     raise SystemExit(last_words(told, log_format_of(os.environ))) from error
-process = Process(settings)
+process = WorkerProcess(settings)
 """Of the process that imports this; a pool child, being forked before anything in it is used, has one of its own."""
 
 

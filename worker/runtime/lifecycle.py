@@ -23,16 +23,16 @@ from worker.bank.compaction import keep_in_order
 from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.keys import SNAPSHOT
 from worker.bank.listnames import followed_names
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.restoring import keep_whole
 from worker.health.epoch import EpochWatch
-from worker.health.presence import Presence, Role, keep_present
+from worker.health.presence import Presence, ProcessRole, keep_present
 from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
 from worker.ingest.messages.reader import keep_reading
 from worker.ingest.pending.queues import QUEUES
 from worker.logs.setup import last_words, log_to_stderr
 from worker.lookback.keeper import keep_looking_back
-from worker.policyload.active_policy import Judging
+from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.follower import PolicyFollower
 from worker.policyload.trial import try_apart
 from worker.policyload.watch import watch_policy
@@ -47,7 +47,7 @@ from worker.runtime.occupancy import occupancy_of_this_worker, occupy
 from worker.runtime.shutdown import WorkerEnd
 from worker.runtime.start_line import log_beat_start, log_worker_start
 from worker.runtime.watchdog import Watchdog
-from worker.runtime.worker_process import Process, Ready, check_ready
+from worker.runtime.worker_process import Ready, WorkerProcess, check_ready
 from worker.store.redis_client import connect
 
 _log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def _check(sender: Any, **_: Any) -> None:
     sender.options |= {"without_mingle": True, "without_gossip": True}
     try:
         redis = connect(settings.redis_url.get_secret_value())
-        fetch_at_start(redis, Place.of(settings))
+        fetch_at_start(redis, SnapshotPlace.of(settings))
         _ready = check_ready(settings, redis)
         _unconfined = check_confinement(settings)
         process.bank.inherit(_ready.bank)
@@ -122,19 +122,19 @@ def _watch(**_: Any) -> None:
     log_unconfined(_unconfined)  # not earlier: Celery sets logging up after `worker_init`
     threading.Thread(
         target=keep_in_order,
-        args=(process.redis, process.bank, Place.of(settings), settings.deployment, _stopping),
+        args=(process.redis, process.bank, SnapshotPlace.of(settings), settings.deployment, _stopping),
         name="livewarden-bank-keeper",
         daemon=True,
     ).start()
     threading.Thread(
         target=keep_whole,
-        args=(process.redis, process.bank, Place.of(settings), _stopping),
+        args=(process.redis, process.bank, SnapshotPlace.of(settings), _stopping),
         name="livewarden-bank-restorer",
         daemon=True,
     ).start()
     threading.Thread(
         target=keep_fetched,
-        args=(process.redis, Place.of(settings), _stopping),
+        args=(process.redis, SnapshotPlace.of(settings), _stopping),
         name="livewarden-bank-fetcher",
         daemon=True,
     ).start()
@@ -159,7 +159,7 @@ def _watch(**_: Any) -> None:
     threading.Thread(target=keep_reading, args=(process.redis, settings, _stopping), name=_INTAKE, daemon=True).start()
 
     presence = Presence.of_this_process(
-        Role.WORKER,
+        ProcessRole.WORKER,
         processes=occupancy_of_this_worker().processes,
         queues=tuple(app.amqp.queues.consume_from),
         unconfined=_unconfined,
@@ -172,7 +172,7 @@ def _watch(**_: Any) -> None:
 @beat_init.connect
 def _beat(**_: Any) -> None:
     log_unknown(os.environ)
-    presence = Presence.of_this_process(Role.BEAT)
+    presence = Presence.of_this_process(ProcessRole.BEAT)
     log_beat_start(settings, presence)
     _give_signs(presence)
 
@@ -191,11 +191,11 @@ def _list_names() -> frozenset[str] | None:
     return followed_names(process.redis, process.bank)
 
 
-def _watched_policies() -> PolicyFollower[Judging]:
+def _watched_policies() -> PolicyFollower[ActivePolicy]:
     """A policy whose models do not work is refused, and not given to those who are forked later."""
-    watching, tried = Process(settings), process.policies.good
+    watching, tried = WorkerProcess(settings), process.policies.good
 
-    def build(data: bytes) -> Judging:
+    def build(data: bytes) -> ActivePolicy:
         judging = watching.judging_by(data)
         if data != tried:
             try_apart(data)

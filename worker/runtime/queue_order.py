@@ -25,7 +25,7 @@ PROCESSES_TO_A_SLOW_ONE = 4
 one process in all, slow work may have a quarter of the time instead."""
 
 
-class WeightedTurns:
+class WeightedQueueOrder:
     """The cycle class that kombu's `queue_order_strategy` names.
 
     kombu sets the queues by `update`, asks for their order by `consume` before each BRPOP, and calls `rotate` with the

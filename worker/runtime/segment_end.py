@@ -9,7 +9,7 @@ from redis import Redis
 
 from config.facts import Coverage, SegmentFacts, StreamFacts
 from worker.incidents.commit import Settled, settle
-from worker.incidents.segment_context import Occasion
+from worker.incidents.segment_context import SegmentContext
 from worker.ingest.coverage.ledger import COUNT, entry
 from worker.ingest.pending.segments import SegmentRecord, series_of, source_of
 from worker.ingest.playlist.hls import rendition_of
@@ -20,9 +20,9 @@ from worker.logs.fields import fields
 from worker.moderation.accounting import ROUNDING_MS, LedgerShare
 from worker.moderation.gate import GateState
 from worker.moderation.verdict import SegmentVerdict
-from worker.policyload.active_policy import Judging
+from worker.policyload.active_policy import ActivePolicy
 from worker.processes.soft_limit import soft_limit
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 from worker.verdictlog.rows import rows_of
@@ -36,7 +36,9 @@ GATE_KEPT_SECONDS = redis_keys.GATE.seconds
 """Well above the 30 s for which the gate lets a picture pass for another."""
 
 
-def close_unseen(process: Process, judging: Judging, stream_id: str, record: SegmentRecord, reason: str) -> None:
+def close_unseen(
+    process: WorkerProcess, judging: ActivePolicy, stream_id: str, record: SegmentRecord, reason: str
+) -> None:
     """Closes a segment of which nothing was seen."""
     facts = stream_facts(process.redis, stream_id, purpose=record.purpose, generation=record.generation)
     share = LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={reason: record.duration_ms})
@@ -45,7 +47,7 @@ def close_unseen(process: Process, judging: Judging, stream_id: str, record: Seg
 
 
 def close_seen(
-    process: Process, judging: Judging, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict
+    process: WorkerProcess, judging: ActivePolicy, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict
 ) -> None:
     """Closes a segment that was judged."""
     degraded = (*verdict.degraded, *process.verdict_log.degraded)
@@ -56,11 +58,11 @@ def close_seen(
 
 
 def _close(
-    process: Process,
-    judging: Judging,
+    process: WorkerProcess,
+    judging: ActivePolicy,
     record: SegmentRecord,
     share: LedgerShare,
-    occasion: Occasion,
+    occasion: SegmentContext,
     verdict: SegmentVerdict | None = None,
     *,
     no_video: str | None = None,
@@ -78,11 +80,11 @@ def _close(
 
 
 def _commit(
-    process: Process,
-    judging: Judging,
+    process: WorkerProcess,
+    judging: ActivePolicy,
     record: SegmentRecord,
     share: LedgerShare,
-    occasion: Occasion,
+    occasion: SegmentContext,
     verdict: SegmentVerdict | None,
     stream_fields: Mapping[str, str],
 ) -> None:
@@ -136,7 +138,9 @@ def _commit(
     process.verdict_log.add(rows, now_ms=now, judged_by=None if verdict is None else verdict.bank)
 
 
-def _log_segment(record: SegmentRecord, share: LedgerShare, occasion: Occasion, verdict: SegmentVerdict | None) -> None:
+def _log_segment(
+    record: SegmentRecord, share: LedgerShare, occasion: SegmentContext, verdict: SegmentVerdict | None
+) -> None:
     """At debug, a line a segment."""
     if not _log.isEnabledFor(logging.DEBUG):
         return
@@ -186,15 +190,15 @@ def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> 
 
 
 def _occasion(
-    process: Process,
-    judging: Judging,
+    process: WorkerProcess,
+    judging: ActivePolicy,
     facts: StreamFacts,
     record: SegmentRecord,
     *,
     lists: Mapping[str, str] | None = None,
     degraded: tuple[str, ...] = (),
-) -> Occasion:
-    return Occasion(
+) -> SegmentContext:
+    return SegmentContext(
         stream=facts,
         generation=record.generation,
         segment_key=record.key,

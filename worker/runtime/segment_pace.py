@@ -13,7 +13,7 @@ would cost the others as much as one that takes its whole time."""
 
 
 @dataclass(kw_only=True)
-class Pace:
+class SegmentPace:
     """Times one segment."""
 
     fetch_seconds: float | None = None

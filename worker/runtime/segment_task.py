@@ -33,11 +33,11 @@ from worker.ingest.registry.slowness import QUICK_SECONDS, SlowPart, note_slowne
 from worker.logs.trouble import Troubles
 from worker.moderation.gate import GateState
 from worker.moderation.pipeline import Origin
-from worker.policyload.active_policy import Judging
+from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.breaker import stuck_among, stuck_keys
 from worker.runtime.segment_end import close_seen, close_unseen, gate_key
-from worker.runtime.segment_pace import Pace
-from worker.runtime.worker_process import Process
+from worker.runtime.segment_pace import SegmentPace
+from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import now_ms
 
 _log = logging.getLogger(__name__)
@@ -76,7 +76,9 @@ PassOn = Callable[[str, str], None]
 take turns."""
 
 
-def moderate_segment(process: Process, stream_id: str, segment_key: str, *, pass_on: PassOn | None = None) -> None:
+def moderate_segment(
+    process: WorkerProcess, stream_id: str, segment_key: str, *, pass_on: PassOn | None = None
+) -> None:
     """Moderates one segment, unless it is settled or another worker has it.
 
     Args:
@@ -100,7 +102,7 @@ def moderate_segment(process: Process, stream_id: str, segment_key: str, *, pass
         _end_trial(process, stream_id, begun, pass_on, quick=False)
         return
     process.last_words.segment = (stream_id, begun)
-    pace = Pace()
+    pace = SegmentPace()
     try:
         _moderate(process, judging, stream_id, begun, pace, pass_on)
         _note(process, stream_id, pace, shared=pass_on is not None)
@@ -114,14 +116,19 @@ def moderate_segment(process: Process, stream_id: str, segment_key: str, *, pass
         process.last_words.segment = None
 
 
-def _note(process: Process, stream_id: str, pace: Pace, *, shared: bool) -> None:
+def _note(process: WorkerProcess, stream_id: str, pace: SegmentPace, *, shared: bool) -> None:
     """Marks the stream as slow, or, of one that is, whether it was quick; costs the others, who are quick, nothing."""
     if pace.slow or (not shared and pace.fetch_seconds is not None):
         note_slowness(process.redis, SlowPart.SEGMENTS, stream_id, slow=pace.slow, held_seconds=pace.held_seconds)
 
 
 def _moderate(
-    process: Process, judging: Judging, stream_id: str, begun: Begun, pace: Pace, pass_on: PassOn | None
+    process: WorkerProcess,
+    judging: ActivePolicy,
+    stream_id: str,
+    begun: Begun,
+    pace: SegmentPace,
+    pass_on: PassOn | None,
 ) -> None:
     record = begun.record
     if record.damaged:
@@ -179,7 +186,7 @@ def _moderate(
     close_seen(process, judging, facts, record, verdict)
 
 
-def _end_trial(process: Process, stream_id: str, begun: Begun, pass_on: PassOn | None, *, quick: bool) -> None:
+def _end_trial(process: WorkerProcess, stream_id: str, begun: Begun, pass_on: PassOn | None, *, quick: bool) -> None:
     """Sends the segments that waited for this one's fetch, if it was the stream's trial."""
     if begun.trial and pass_on is not None:
         parked = end_trial(process.redis, stream_id, quick=quick)
@@ -200,7 +207,7 @@ def _unless_refused(stream_id: str) -> Iterator[None]:
         _full.met("full", "stream %s: segments that waited are sent later: Redis is full", stream_id)
 
 
-def _hand_over(process: Process, stream_id: str, begun: Begun, pass_on: PassOn) -> None:
+def _hand_over(process: WorkerProcess, stream_id: str, begun: Begun, pass_on: PassOn) -> None:
     """Leaves a segment to the slow queue, as if it had not been begun: no try of it is counted.
 
     The mark comes first, so that what else waits of the stream is passed on without a fetch. Should the message be
@@ -213,7 +220,7 @@ def _hand_over(process: Process, stream_id: str, begun: Begun, pass_on: PassOn) 
 
 
 def _fetch(
-    process: Process, stream_id: str, record: SegmentRecord, *, within_seconds: float | None
+    process: WorkerProcess, stream_id: str, record: SegmentRecord, *, within_seconds: float | None
 ) -> tuple[bytes, bytes]:
     """The segment's bytes, and those of its initialisation section; `within_seconds` bounds both together."""
     until_seconds = None if within_seconds is None else time.monotonic() + within_seconds
@@ -230,7 +237,9 @@ def _fetch(
     return segment.body, init
 
 
-def _after_failed_fetch(process: Process, judging: Judging, stream_id: str, begun: Begun, error: FetchError) -> None:
+def _after_failed_fetch(
+    process: WorkerProcess, judging: ActivePolicy, stream_id: str, begun: Begun, error: FetchError
+) -> None:
     """Tries again while the segment is alive; then it is a gap with its reason."""
     record = begun.record
     may_come = not error.gone or now_ms(process.redis) - record.admitted_ms < GRACE_MS

@@ -21,7 +21,7 @@ STATUS = 70
 
 
 @dataclass(kw_only=True)
-class LastWords:
+class StuckModelEnd:
     """Of one process."""
 
     redis: Redis

@@ -20,7 +20,7 @@ from worker.lookback import jobs as look_back_jobs
 from worker.queue.trimming import trim
 from worker.runtime.event_log import log_published
 from worker.runtime.key_retention import give_lives
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 from worker.store.object_store import ObjectStore
 from worker.verdictlog import outcomes, retention
 
@@ -36,7 +36,7 @@ HOUSEKEEPING = {
 """Tasks of their own, by name, and whether there is something for them to do."""
 
 
-def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
+def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: Callable[[str], None]) -> None:
     """Sends overdue segments again, brings ledgers up to date, forgets what is over, publishes origins' gaps, those of
     single streams and which streams joined groups, logs what was published, trims what is old or acknowledged, and
     sends housekeeping that is due.
@@ -64,7 +64,7 @@ def look_after(process: Process, *, send: SendSegment, send_housekeeping: Callab
     _take(steps)
 
 
-def look_after_full(process: Process) -> None:
+def look_after_full(process: WorkerProcess) -> None:
     """Upkeep by a process that needs no message for it, while Redis is full and takes none: what makes room.
 
     What was raised and decided is copied into the store, for until then it is not trimmed; then what every reader has

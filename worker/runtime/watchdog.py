@@ -13,7 +13,7 @@ from worker.health.redis_room import Room, tell_of_room
 from worker.ingest.poll.schedule import TICK_SECONDS, tick, tick_is_late
 from worker.logs.trouble import Troubles
 from worker.runtime.upkeep import look_after_full
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 
 LOOK_EVERY_SECONDS = 10.0
 """At Redis's memory, while it is not full: as soon as that operators hear of it."""
@@ -24,7 +24,7 @@ _trouble = Troubles(logging.getLogger(__name__))
 class Watchdog:
     """What one worker's watchdog does each second."""
 
-    def __init__(self, process: Process, tick_now: Callable[[], object]) -> None:
+    def __init__(self, process: WorkerProcess, tick_now: Callable[[], object]) -> None:
         self._process = process
         self._tick_now = tick_now
         self._full = False

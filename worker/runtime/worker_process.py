@@ -15,22 +15,22 @@ from config.settings import Settings
 from sampler.child.decoder import Decoder
 from sampler.limits import Limits
 from worker.bank.follower import Follower, InForce
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.health.epoch import SEED as SEED
 from worker.health.epoch import plant_seed
 from worker.incidents.segment_context import Versions
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
-from worker.lookback.file_search import IN_A_TASK, Pace
+from worker.lookback.file_search import IN_A_TASK, SearchPace
 from worker.lookback.late import registered
 from worker.lookback.search import Lookback
 from worker.moderation.pipeline import Pipeline
-from worker.policyload.active_policy import Judging, read_policy_and_models
+from worker.policyload.active_policy import ActivePolicy, read_policy_and_models
 from worker.policyload.follower import PolicyFollower
 from worker.policyload.trial import try_apart
 from worker.policyload.watch import keep_policy
 from worker.runtime.degraded_marks import DegradedMarks
-from worker.runtime.stuck_model import LastWords
+from worker.runtime.stuck_model import StuckModelEnd
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, drop_idle_connections
 from worker.verdictlog.writer import VerdictWriter
@@ -43,7 +43,7 @@ LEAVE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Process:
+class WorkerProcess:
     """Connections, models and lists of one process, each made at its first use."""
 
     settings: Settings
@@ -69,9 +69,9 @@ class Process:
         )
 
     @cached_property
-    def last_words(self) -> LastWords:
+    def last_words(self) -> StuckModelEnd:
         """What is done where a model's run does not end."""
-        return LastWords(
+        return StuckModelEnd(
             redis=self.redis, deployment=self.settings.deployment, close_log=lambda: self.verdict_log.close()
         )
 
@@ -81,12 +81,12 @@ class Process:
         return DegradedMarks()
 
     @cached_property
-    def policies(self) -> PolicyFollower[Judging]:
+    def policies(self) -> PolicyFollower[ActivePolicy]:
         """The way to the policy in force."""
         return PolicyFollower(self.settings.policy_file, self.judging_by, quiet=True)
 
     @property
-    def judging(self) -> Judging:
+    def judging(self) -> ActivePolicy:
         """What is judged by now; a segment is judged by one from its beginning to its end."""
         return self.policies.in_force
 
@@ -98,9 +98,9 @@ class Process:
     @cached_property
     def bank(self) -> Follower:
         """The hash lists in force."""
-        return Follower(self.redis, Place.of(self.settings), self.settings.lists_dir)
+        return Follower(self.redis, SnapshotPlace.of(self.settings), self.settings.lists_dir)
 
-    def lookback(self, *, pace: Pace = IN_A_TASK) -> Lookback:
+    def lookback(self, *, pace: SearchPace = IN_A_TASK) -> Lookback:
         """What a look-back works with."""
 
         def bank() -> InForce:
@@ -117,7 +117,7 @@ class Process:
             pace=pace,
         )
 
-    def versions(self, judging: Judging, lists: Mapping[str, str] | None = None, *, drill: bool) -> Versions:
+    def versions(self, judging: ActivePolicy, lists: Mapping[str, str] | None = None, *, drill: bool) -> Versions:
         """Of everything that a verdict rests on; every event names them. `lists`: those that it was found with.
 
         `drill`: models for self-tests looked too.
@@ -128,7 +128,7 @@ class Process:
             models=dict(judging.models(drill=drill)),
         )
 
-    def judging_by(self, data: bytes) -> Judging:
+    def judging_by(self, data: bytes) -> ActivePolicy:
         """What is judged by, of a policy's bytes.
 
         Raises:
@@ -138,7 +138,7 @@ class Process:
         pipeline = Pipeline(decoder=self._decoder, bank=self.bank.in_force, classifiers=classifiers, policy=policy)
         if self._moderates.is_set():
             pipeline.warm_up(when_stuck=self.last_words.say)
-        return Judging(policy=policy, classifiers=classifiers, pipeline=pipeline)
+        return ActivePolicy(policy=policy, classifiers=classifiers, pipeline=pipeline)
 
     @cached_property
     def _moderates(self) -> threading.Event:
@@ -256,7 +256,7 @@ def check_ready(settings: Settings, redis: Redis) -> Ready:
     data = read_policy(settings.policy_file)
     policy, classifiers = read_policy_and_models(data, settings.policy_file, settings)
     try_apart(data)
-    bank = Follower(redis, Place.of(settings), settings.lists_dir)
+    bank = Follower(redis, SnapshotPlace.of(settings), settings.lists_dir)
     bank.look()
     AllowedOrigins.parse(settings.allowed_origins)
     return Ready(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.facts import SELFTEST, ListMatch, SampleFacts, Severity, StreamFacts
-from config.policy.persistence import Persistence, Seen
+from config.policy.persistence import Persistence, RuleHeld
 from config.policy.policy import Policy
 from sampler.frames import Stretch
 from worker.moderation.accounting import longest_gap
@@ -114,7 +114,7 @@ class ScanResult:
     def _persisting(self, rule: str, persistence: Persistence) -> list[int]:
         """Indices of the samples on which the rule holds often enough, near enough together."""
         held = [
-            (index, Seen(hit.capture_ms, hit.frames, hit.ordinal))
+            (index, RuleHeld(hit.capture_ms, hit.frames, hit.ordinal))
             for index, sample in enumerate(self.samples)
             for hit in sample.hits
             if hit.rule == rule

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from config.facts import ListedHash, ListMatch, SampleFacts, StreamFacts
-from worker.incidents.segment_context import Occasion
+from worker.incidents.segment_context import SegmentContext
 from worker.moderation.accounting import LedgerShare
 from worker.moderation.verdict import SampleVerdict
 
@@ -82,7 +82,7 @@ Row = Mapping[str, Any]
 
 
 def rows_of(
-    occasion: Occasion,
+    occasion: SegmentContext,
     samples: Sequence[SampleVerdict],
     share: LedgerShare,
     *,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, Severity, StreamFacts, Surroundings
-from config.policy.persistence import Persistence, Seen
+from config.policy.persistence import Persistence, RuleHeld
 from config.policy.policy import Policy, load_policy
 from config.profiles import BALANCED, VIGILANT
 
@@ -336,7 +336,7 @@ class TestPersistence:
     )
     def test_counts_instants_by_capture_time(self, captures_ms: list[int], met_at: int | None) -> None:
         """A person would be called for one frame counted three times, or not for three that came out of order."""
-        assert Persistence(hits=3, within_seconds=10).met_by(map(Seen, captures_ms)) == met_at
+        assert Persistence(hits=3, within_seconds=10).met_by(map(RuleHeld, captures_ms)) == met_at
 
 
 class TestSamplesInARow:
@@ -348,16 +348,16 @@ class TestSamplesInARow:
     )
     def test_counts_samples_whenever_they_were_taken(self, ordinals: list[int], met_at: int | None) -> None:
         """Three of five pictures would be three of four, or of six."""
-        seen = [Seen(at * 1_000, (), ordinal) for at, ordinal in enumerate(ordinals)]
+        seen = [RuleHeld(at * 1_000, (), ordinal) for at, ordinal in enumerate(ordinals)]
         assert self.COUNTED.met_by(seen) == met_at
         assert self.COUNTED.met_by(reversed(seen)) == met_at
 
     def test_what_looking_back_finds_counts_with_what_is_near(self) -> None:
         """A new hash on three old pictures would call nobody, or one of last week would count with one of today."""
-        assert self.COUNTED.met_by(map(Seen, (0, 40_000, 120_000))) == 120_000
-        assert self.COUNTED.met_by(map(Seen, (0, 40_000, 120_001))) is None
-        newest = Seen(120_001, (), 77)
-        earlier = (Seen(0), Seen(1), Seen(1, (), 73), Seen(1, (), 72))
+        assert self.COUNTED.met_by(map(RuleHeld, (0, 40_000, 120_000))) == 120_000
+        assert self.COUNTED.met_by(map(RuleHeld, (0, 40_000, 120_001))) is None
+        newest = RuleHeld(120_001, (), 77)
+        earlier = (RuleHeld(0), RuleHeld(1), RuleHeld(1, (), 73), RuleHeld(1, (), 72))
         assert [self.COUNTED.remembers(seen, newest) for seen in earlier] == [False, True, True, False]
 
     @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.bank.bank import MAX_MATCHES_A_LIST, Bank, Match
-from models.bank.delta import Change, Delta
+from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.snapshot import open_snapshot, write_snapshot
 from models.errors import BankError, UnhashableError
@@ -31,9 +31,9 @@ def told(matches: tuple[Match, ...]) -> list[tuple[str, str, int]]:
     return [(match.list, match.entry, match.distance) for match in matches]
 
 
-def followed(*changes: Change) -> Delta:
+def followed(*changes: BankChange) -> Delta:
     return Delta().applied(
-        *(Change.from_json(change.to_json(), id=f"{place}-0") for place, change in enumerate(changes, start=10))
+        *(BankChange.from_json(change.to_json(), id=f"{place}-0") for place, change in enumerate(changes, start=10))
     )
 
 
@@ -50,12 +50,12 @@ def test_the_built_in_lists_are_always_there() -> None:
 def test_changes_cannot_touch_the_test_card_or_widen_what_is_allowed() -> None:
     """A canary must work whatever arrives, and an allowed picture must not hide those that look like it."""
     delta = followed(
-        Change.drop_list("selftest", at_ms=1),
-        Change.drop_list("confirmed", at_ms=1),
-        Change.put_list(ListSpec(name="allow", max_distance=31), at_ms=1),
-        Change.put_list(ListSpec(name="selftest", min_quality=100), at_ms=1),
-        Change.add("selftest", pdq("mine", A), at_ms=1),
-        Change.remove("selftest", "testcard-16x9", at_ms=1),
+        BankChange.drop_list("selftest", at_ms=1),
+        BankChange.drop_list("confirmed", at_ms=1),
+        BankChange.put_list(ListSpec(name="allow", max_distance=31), at_ms=1),
+        BankChange.put_list(ListSpec(name="selftest", min_quality=100), at_ms=1),
+        BankChange.add("selftest", pdq("mine", A), at_ms=1),
+        BankChange.remove("selftest", "testcard-16x9", at_ms=1),
     )
     bank = Bank(delta=delta)
     assert bank.match(hash_rgb(draw_card(640, 360))) == Bank().match(hash_rgb(draw_card(640, 360)))
@@ -92,8 +92,8 @@ def test_each_list_keeps_to_its_distance_and_quality(bank_of: BankOf, near: Near
     if in_snapshot:
         bank = bank_of(*lists)
     else:
-        changes = [Change.put_list(spec, at_ms=1) for spec, _ in lists]
-        changes += [Change.add(spec.name, entry, at_ms=1) for spec, entries in lists for entry in entries]
+        changes = [BankChange.put_list(spec, at_ms=1) for spec, _ in lists]
+        changes += [BankChange.add(spec.name, entry, at_ms=1) for spec, entries in lists for entry in entries]
         bank = Bank(delta=followed(*changes))
     assert told(bank.match(near(A, 10))) == [("near", "n", 10), ("far", "f", 10), ("sure", "s", 10)]
     assert told(bank.match(near(A, 11, quality=80))) == [("far", "f", 11), ("sure", "s", 11)]
@@ -102,7 +102,7 @@ def test_each_list_keeps_to_its_distance_and_quality(bank_of: BankOf, near: Near
 
 def test_a_spec_put_later_holds_for_what_the_snapshot_has(bank_of: BankOf, near: Near) -> None:
     """Narrowing a list takes hold at once."""
-    delta = followed(Change.put_list(ListSpec(name="own", max_distance=5), at_ms=1))
+    delta = followed(BankChange.put_list(ListSpec(name="own", max_distance=5), at_ms=1))
     bank = bank_of((ListSpec(name="own"), [pdq("e")]), delta=delta)
     assert told(bank.match(near(A, 5))) == [("own", "e", 5)]
     assert bank.match(near(A, 6)) == ()
@@ -144,7 +144,7 @@ def test_a_match_tells_what_the_source_says_of_it(bank_of: BankOf, near: Near) -
     more = {"tags": ("A", "séries, 4"), "video": "v-1", "seconds": 12.5}
     for bank in (
         bank_of((ListSpec(name="own"), [pdq("x", B), pdq("e", A, **more)])),
-        Bank(delta=followed(Change.add("own", pdq("e", A, **more), at_ms=1))),
+        Bank(delta=followed(BankChange.add("own", pdq("e", A, **more), at_ms=1))),
     ):
         (match,) = bank.match(near(A, 1))
         assert match == Match(list="own", entry="e", distance=1, version=bank.versions["own"], **more)  # type: ignore[arg-type]
@@ -158,7 +158,7 @@ def test_the_nearest_are_told(bank_of: BankOf, near: Near) -> None:
     matches = bank.match(wanted)
     assert [match.distance for match in matches] == [d for d in range(8) for _ in range(2)] + [0]
     assert len(matches) == MAX_MATCHES_A_LIST + 1
-    gone = followed(*(Change.remove("own", f"e{place}", at_ms=1) for place in range(60)))
+    gone = followed(*(BankChange.remove("own", f"e{place}", at_ms=1) for place in range(60)))
     assert told(Bank(snapshot=bank.snapshot, delta=gone).match(wanted)) == [
         ("own", "e60", 29),
         ("own", "e61", 30),
@@ -177,23 +177,25 @@ def test_added_withdrawn_and_dropped(bank_of: BankOf, near: Near) -> None:
     """What is withdrawn stops raising and what is added begins to, without a new snapshot."""
     lists = ((ListSpec(name="own"), [pdq("e1", A), pdq("e2", B)]), (ListSpec(name="gone"), [pdq("g", A)]))
     changes = [
-        Change.remove("own", "e1", at_ms=1),
-        Change.add("own", pdq("new", A), at_ms=2),
-        Change.drop_list("gone", at_ms=3),
+        BankChange.remove("own", "e1", at_ms=1),
+        BankChange.add("own", pdq("new", A), at_ms=2),
+        BankChange.drop_list("gone", at_ms=3),
     ]
     bank = bank_of(*lists, delta=followed(*changes))
     assert told(bank.match(near(A, 2))) == [("own", "new", 2)]
     assert dict(bank.sizes) == {"selftest": 3, "confirmed": 0, "allow": 0, "own": 2}
-    again = bank_of(*lists, delta=followed(*changes, Change.add("own", pdq("e1", A), at_ms=4)))
+    again = bank_of(*lists, delta=followed(*changes, BankChange.add("own", pdq("e1", A), at_ms=4)))
     assert told(again.match(near(A, 2))) == [("own", "new", 2), ("own", "e1", 2)]
-    reborn = bank_of(*lists, delta=followed(*changes, Change.put_list(ListSpec(name="gone"), at_ms=4)))
+    reborn = bank_of(*lists, delta=followed(*changes, BankChange.put_list(ListSpec(name="gone"), at_ms=4)))
     assert told(reborn.match(near(A, 2))) == [("own", "new", 2)]
     assert reborn.sizes["gone"] == 0
 
 
 def test_an_entry_added_again_takes_the_place_of_the_old_one(bank_of: BankOf, near: Near) -> None:
     """A source that corrects a category must not leave both; a second hash under one id is another entry."""
-    delta = followed(Change.add("own", pdq("e", A, tags=("B",)), at_ms=1), Change.add("own", pdq("e", B), at_ms=2))
+    delta = followed(
+        BankChange.add("own", pdq("e", A, tags=("B",)), at_ms=1), BankChange.add("own", pdq("e", B), at_ms=2)
+    )
     bank = bank_of((ListSpec(name="own"), [pdq("e", A, tags=("A",))]), delta=delta)
     assert [match.tags for match in bank.match(near(A, 0))] == [("B",)]
     assert told(bank.match(near(B, 0))) == [("own", "e", 0)]
@@ -211,7 +213,7 @@ def test_digests_are_looked_up(bank_of: BankOf) -> None:
     ]
     twin = Entry(entry="begins alike", kind=HashKind.MD5, value=entries[5].value[:4] + bytes(12))
     late = Entry(entry="late", kind=HashKind.SHA1, value=bytes(20))
-    delta = followed(Change.add("vics", late, at_ms=1), Change.remove("vics", "md5-7", at_ms=1))
+    delta = followed(BankChange.add("vics", late, at_ms=1), BankChange.remove("vics", "md5-7", at_ms=1))
     bank = bank_of((ListSpec(name="vics"), [*entries, twin]), (ListSpec(name="own"), entries[:1]), delta=delta)
     for entry in entries[1:]:
         expected = [] if entry.entry == "md5-7" else [("vics", entry.entry, 0)]
@@ -232,7 +234,7 @@ def test_entries_are_found_by_id(bank_of: BankOf) -> None:
     assert bank.exact("own", "übel, 2") == (same[2],)
     assert bank.exact("own", "two") == bank.exact("nowhere", "one") == ()
     assert [entry.entry for entry in bank.exact("selftest", "testcard-4x3")] == ["testcard-4x3"]
-    withdrawn = Bank(snapshot=bank.snapshot, delta=followed(Change.remove("own", "one", at_ms=1)))
+    withdrawn = Bank(snapshot=bank.snapshot, delta=followed(BankChange.remove("own", "one", at_ms=1)))
     assert withdrawn.exact("own", "one") == ()
     assert withdrawn.exact("other", "one") == (pdq("one", B),)
 
@@ -241,7 +243,7 @@ def test_a_version_changes_with_its_own_list_only(bank_of: BankOf) -> None:
     """An event names the list's version: it must lead to what the list held, and not move for nothing."""
     lists = ((ListSpec(name="own"), [pdq("e", A)]), (ListSpec(name="other"), [pdq("e", A)]))
     before = bank_of(*lists)
-    after = Bank(snapshot=before.snapshot, delta=followed(Change.remove("own", "e", at_ms=1)))
+    after = Bank(snapshot=before.snapshot, delta=followed(BankChange.remove("own", "e", at_ms=1)))
     assert {name for name in before.versions if before.versions[name] != after.versions[name]} == {"own"}
     assert bank_of(*lists).versions == before.versions, "the same lists written again have the same versions"
     assert before.versions["own"] != before.versions["other"]
@@ -254,7 +256,7 @@ def test_a_list_that_nobody_changed_keeps_its_version_when_others_are_compacted(
         for place in range(20_000)
         for kind in (HashKind.MD5, HashKind.PDQ)
     ]
-    before = bank_of((ListSpec(name="vics"), mixed), delta=followed(Change.add("own", pdq("new", A), at_ms=1)))
+    before = bank_of((ListSpec(name="vics"), mixed), delta=followed(BankChange.add("own", pdq("new", A), at_ms=1)))
     after = bank_of(*before.contents())
     assert after.versions["vics"] == before.versions["vics"]
     assert after.sizes == before.sizes
@@ -270,8 +272,8 @@ def test_compaction_copies_what_stays(bank_of: BankOf) -> None:
         for kind in (HashKind.SHA1, HashKind.PDQ)
     ]
     gone = [0, 1, 16_383, 16_384, 20_000, 39_999]
-    changes = [Change.remove("big", f"e{place}", at_ms=1) for place in gone]
-    changes += [Change.add("big", pdq("e5", (5).to_bytes(32), tags=("new",)), at_ms=2)]
+    changes = [BankChange.remove("big", f"e{place}", at_ms=1) for place in gone]
+    changes += [BankChange.add("big", pdq("e5", (5).to_bytes(32), tags=("new",)), at_ms=2)]
     before = bank_of((ListSpec(name="first"), entries[:7]), (ListSpec(name="big"), entries), delta=followed(*changes))
     after = bank_of(*before.contents())
     expected = {entry for entry in entries if int(entry.entry[1:]) not in gone} - {
@@ -290,16 +292,16 @@ def test_compaction_copies_what_stays(bank_of: BankOf) -> None:
 CHANGES = st.lists(
     st.one_of(
         st.builds(
-            lambda of, name, value, tag: Change.add(of, pdq(name, bytes([value] * 32), tags=(tag,)), at_ms=0),
+            lambda of, name, value, tag: BankChange.add(of, pdq(name, bytes([value] * 32), tags=(tag,)), at_ms=0),
             st.sampled_from(["a", "b"]),
             st.sampled_from("xyz"),
             st.integers(0, 3),
             st.sampled_from("AB"),
         ),
-        st.builds(lambda of, name: Change.remove(of, name, at_ms=0), st.sampled_from("ab"), st.sampled_from("xyz")),
-        st.builds(lambda of: Change.drop_list(of, at_ms=0), st.sampled_from("ab")),
+        st.builds(lambda of, name: BankChange.remove(of, name, at_ms=0), st.sampled_from("ab"), st.sampled_from("xyz")),
+        st.builds(lambda of: BankChange.drop_list(of, at_ms=0), st.sampled_from("ab")),
         st.builds(
-            lambda of, reach: Change.put_list(ListSpec(name=of, max_distance=reach), at_ms=0),
+            lambda of, reach: BankChange.put_list(ListSpec(name=of, max_distance=reach), at_ms=0),
             st.sampled_from("ab"),
             st.integers(0, 31),
         ),
@@ -310,7 +312,9 @@ CHANGES = st.lists(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CHANGES, CHANGES)
-def test_a_snapshot_in_between_makes_no_difference(tmp_path: Path, first: list[Change], then: list[Change]) -> None:
+def test_a_snapshot_in_between_makes_no_difference(
+    tmp_path: Path, first: list[BankChange], then: list[BankChange]
+) -> None:
     """Compaction must be invisible: the same matches, sizes and entries as if every change were still in the delta."""
     plain = Bank(delta=Delta().applied(*first, *then))
     path = write_snapshot(tmp_path, Bank(delta=Delta().applied(*first)).contents(), watermark="")

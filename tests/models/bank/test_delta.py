@@ -5,7 +5,7 @@ import json
 import pytest
 
 from models.bank.bank import Bank
-from models.bank.delta import Change, Delta
+from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.errors import ChangeError
 from models.pdq.pdq import PdqHash
@@ -15,18 +15,18 @@ VALUE = bytes(range(32))
 ENTRY = Entry(entry="a, b", kind=HashKind.PDQ, value=VALUE, tags=("A", "ü"), video="v1", seconds=1.5)
 SPEC = ListSpec(name="own", max_distance=12, variants=(Variant.MIRROR,), exportable=True)
 CHANGES = (
-    Change.put_list(SPEC, at_ms=1),
-    Change.add("own", ENTRY, at_ms=2),
-    Change.add("own", Entry(entry="x", kind=HashKind.MD5, value=bytes(16)), at_ms=3),
-    Change.remove("own", "a, b", at_ms=4),
-    Change.drop_list("own", at_ms=5),
+    BankChange.put_list(SPEC, at_ms=1),
+    BankChange.add("own", ENTRY, at_ms=2),
+    BankChange.add("own", Entry(entry="x", kind=HashKind.MD5, value=bytes(16)), at_ms=3),
+    BankChange.remove("own", "a, b", at_ms=4),
+    BankChange.drop_list("own", at_ms=5),
 )
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.op)
-def test_a_change_survives_the_stream(change: Change) -> None:
+def test_a_change_survives_the_stream(change: BankChange) -> None:
     """Each worker must read what was written, and know its place in the stream."""
-    read = Change.from_json(change.to_json(), id="9-1")
+    read = BankChange.from_json(change.to_json(), id="9-1")
     assert read.id == "9-1"
     assert (read.op, read.list, read.at_ms) == (change.op, change.list, change.at_ms)
     assert (read.spec, read.entry, read.entry_id) == (change.spec, change.entry, change.entry_id)
@@ -52,7 +52,7 @@ def test_a_change_survives_the_stream(change: Change) -> None:
 def test_what_is_no_change_is_refused(text: str) -> None:
     """A follower must be able to pass over a broken change and to log why; the log must not hold hashes."""
     with pytest.raises(ChangeError) as refused:
-        Change.from_json(text, id="9-1")
+        BankChange.from_json(text, id="9-1")
     assert "9-1" in str(refused.value)
     assert "00ff" not in str(refused.value)
     assert "deadbeef" not in str(refused.value)
@@ -66,7 +66,7 @@ def test_nothing_shows_a_hash() -> None:
 
 def test_changes_come_to_the_same_one_by_one_and_together() -> None:
     """A worker that starts late reads at once what others followed step by step."""
-    changes = [Change.from_json(change.to_json(), id=f"{place}-0") for place, change in enumerate(CHANGES * 2)]
+    changes = [BankChange.from_json(change.to_json(), id=f"{place}-0") for place, change in enumerate(CHANGES * 2)]
     for end in range(len(changes) + 1):
         together, single = Delta().applied(*changes[:end]), Delta()
         for change in changes[:end]:
@@ -79,13 +79,13 @@ def test_changes_come_to_the_same_one_by_one_and_together() -> None:
 def test_a_delta_is_never_altered() -> None:
     """A match that runs while a change arrives sees the bank before it, whole."""
     before = Delta().applied(CHANGES[1])
-    before.applied(Change.remove("own", "a, b", at_ms=3))
+    before.applied(BankChange.remove("own", "a, b", at_ms=3))
     assert Bank(delta=before).match(PdqHash(bits=VALUE, quality=100))[0].entry == "a, b"
 
 
 def test_an_entry_for_a_list_that_nobody_put_is_found_all_the_same() -> None:
     """Events may overtake each other; a hash that is known must not be lost to that."""
-    bank = Bank(delta=Delta().applied(Change.add("police", ENTRY, at_ms=1, id="1-0")))
+    bank = Bank(delta=Delta().applied(BankChange.add("police", ENTRY, at_ms=1, id="1-0")))
     assert [match.list for match in bank.match(PdqHash(bits=VALUE, quality=100))] == ["police"]
     assert bank.specs["police"] == ListSpec(name="police")
 

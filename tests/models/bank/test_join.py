@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.bank import join as joining
 from models.bank.join import join
-from models.bank.sweep import Near, sweep
+from models.bank.sweep import NearPairs, sweep
 
 ALL = 1 << 20
 
@@ -21,7 +21,7 @@ def copies(
     return np.packbits(np.unpackbits(values[random.integers(0, len(values), count)], axis=1) ^ bits, axis=1)
 
 
-def pairs(near: Near) -> set[tuple[int, int, int]]:
+def pairs(near: NearPairs) -> set[tuple[int, int, int]]:
     told = list(zip(near.hashes.tolist(), near.sought.tolist(), near.distances.tolist(), strict=True))
     assert len(set(told)) == len(told)
     return set(told)

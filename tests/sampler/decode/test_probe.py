@@ -13,8 +13,8 @@ from media import FRAME_SECONDS, Recipe, encode, encode_pictures, in_mp4, steady
 from numpy.typing import NDArray
 
 from sampler.decode.probe import Prober, prober
-from sampler.demux.packet_reader import Demuxer, Window
-from sampler.demux.source import Source
+from sampler.demux.packet_reader import Demuxer, PacketWindow
+from sampler.demux.source import InputFile
 from sampler.limits import Limits
 
 PICTURES = 60
@@ -35,7 +35,7 @@ RECIPES = {
     "hevc, 10 bit": replace(x265(bframes=0, keyint=PICTURES, min_keyint=PICTURES), pixel_format="yuv420p10le"),
 }
 
-Asked = tuple[Window, Prober]
+Asked = tuple[PacketWindow, Prober]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def asked() -> Iterator[Callable[[bytes], Asked]]:
     def read(data: bytes) -> Asked:
         descriptor = os.memfd_create("clip")
         os.write(descriptor, data)
-        demuxer = Demuxer(Source(descriptor, len(data)), Limits())
+        demuxer = Demuxer(InputFile(descriptor, len(data)), Limits())
         opened.append((demuxer, descriptor))
         (window,) = demuxer.windows()
         prepared = prober(demuxer.codec_context, max_pixels=1 << 20)

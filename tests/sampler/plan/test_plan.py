@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from config.profiles import BALANCED, ECONOMY, PROFILES, VIGILANT, SamplingProfile
 from sampler.demux.packets import VideoPacket, runs
 from sampler.frames import SampleReason
-from sampler.plan.plan import Target, plan
+from sampler.plan.plan import PlannedPicture, plan
 
 STEPS_SECONDS = [1 / 60, 1 / 25, 0.1, 1.0, 3.0]
 SIZES = [0, 40, 300, 1000, 4000, 60_000]
@@ -93,7 +93,7 @@ def end_of(packets: Sequence[VideoPacket]) -> float:
 
 def targets_of(
     packets: Sequence[VideoPacket], profile: SamplingProfile = BALANCED, seed: bytes = b"plan"
-) -> list[Target]:
+) -> list[PlannedPicture]:
     """All pictures that are taken."""
     planned = plan(packets, profile=profile, seed=seed, end_seconds=end_of(packets))
     return [target for part in planned for target in part.targets]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> SnapshotPlace:
     """Where the bank's snapshots lie."""
-    return Place(root=tmp_path / "bank", shared=True)
+    return SnapshotPlace(root=tmp_path / "bank", shared=True)

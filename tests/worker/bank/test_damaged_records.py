@@ -13,7 +13,7 @@ from scene import Scene
 from config.errors import LivewardenError
 from config.policy.policy import Policy
 from config.settings import Settings
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank import edits, people
@@ -25,7 +25,7 @@ from worker.bank.history import UNREADABLE, read_history
 from worker.bank.importing import import_file
 from worker.bank.keys import BANK_ID, CHANGES, FOLLOWERS, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT
 from worker.bank.overview import stats
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.doctor.bank import examine_bank
 from worker.doctor.diagnosis import State
 from worker.errors import BankRequestError
@@ -38,7 +38,7 @@ from worker.store.redis_client import now_ms
 PATHS = ["../../x", "..", "", "a/b", "a\\b", "a" * 65, "x\n", "\0", "ü"]
 
 
-def add(redis: Redis, place: Place, text: str, name: str) -> None:
+def add(redis: Redis, place: SnapshotPlace, text: str, name: str) -> None:
     entry = Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(text))
     edits.add(redis, follow(redis, place).bank, "own", [entry])
 
@@ -57,8 +57,8 @@ def test_a_banks_name_that_is_a_path_leads_nowhere(
 ) -> None:
     """Whoever may write to Redis could have a worker write and remove folders anywhere on its disk and in its store."""
     roots = [tmp_path / name / "deep" / "inside" for name in ("own", "host", "store")]
-    own = Place(root=roots[0], shared=False)
-    host = Place(root=roots[1], shared=True, store_url=str(roots[2]))
+    own = SnapshotPlace(root=roots[0], shared=False)
+    host = SnapshotPlace(root=roots[1], shared=True, store_url=str(roots[2]))
     first, second = list_file(3, "first"), list_file(3, "second")
     import_file(redis, host, "own", first, small_changes=0)
     follower = Follower(redis, own, None)
@@ -69,8 +69,8 @@ def test_a_banks_name_that_is_a_path_leads_nowhere(
         with pytest.raises(BankRequestError, match="lw:bank:id"):
             import_file(redis, place, "own", second, small_changes=0)
     with pytest.raises(BankRequestError, match="lw:bank:id"):
-        fetch_missing(redis, Place(root=tmp_path / "other", shared=True, store_url=str(roots[2])))
-    fetch_at_start(redis, Place(root=tmp_path / "other", shared=True, store_url=str(roots[2])))
+        fetch_missing(redis, SnapshotPlace(root=tmp_path / "other", shared=True, store_url=str(roots[2])))
+    fetch_at_start(redis, SnapshotPlace(root=tmp_path / "other", shared=True, store_url=str(roots[2])))
     with pytest.raises(BankRequestError):
         follower.look()
     assert tree(tmp_path) - before <= {tmp_path / "other", tmp_path / "other" / ".fetching"}
@@ -80,7 +80,7 @@ def test_a_banks_name_that_is_a_path_leads_nowhere(
 @pytest.mark.parametrize("field", ["name", "watermark", "edition", "previous", "digest"])
 @pytest.mark.parametrize("value", ["../../x", "snapshot-../x", "no number", "-1-0"])
 def test_a_pointer_that_names_no_snapshot_leaves_the_last_good_one_with_all_changes(
-    redis: Redis, redis_url: str, place: Place, list_file: Callable[..., Path], field: str, value: str
+    redis: Redis, redis_url: str, place: SnapshotPlace, list_file: Callable[..., Path], field: str, value: str
 ) -> None:
     """One damaged field would end every worker, have it open what lies elsewhere, or follow nothing any more."""
     imported, later = secrets.token_hex(32), secrets.token_hex(32)
@@ -111,12 +111,12 @@ def test_a_pointer_that_names_no_snapshot_leaves_the_last_good_one_with_all_chan
         assert one.in_force().degraded == ()
 
 
-def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redis, place: Place) -> None:
+def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redis, place: SnapshotPlace) -> None:
     """One record that cannot be read would keep the whole overview, or a worker's bank, from being seen or followed."""
     edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
     edits.create(redis, follow(redis, place).bank, ListSpec(name="fresh", refresh_seconds=60))
     redis.hset(REFRESHED, "fresh", "not a number")
-    later = json.loads(Change.put_list(ListSpec(name="later"), at_ms=1).to_json())
+    later = json.loads(BankChange.put_list(ListSpec(name="later"), at_ms=1).to_json())
     later["spec"]["of_a_later_version"] = True
     redis.xadd(CHANGES, {"change": json.dumps(later | {"more": 1}), "by": "a later version"})
     redis.hset(FOLLOWERS, mapping={"a:1": "{", "b:1": "[]", "c:1": json.dumps({"at_ms": now_ms(redis), "more": 1})})
@@ -138,7 +138,7 @@ def test_damaged_records_of_the_bank_are_shown_and_cost_nothing_else(redis: Redi
     assert finds(follower, text)
 
 
-def test_what_people_noted_and_nobody_can_read_is_asked_for_again(redis: Redis, place: Place) -> None:
+def test_what_people_noted_and_nobody_can_read_is_asked_for_again(redis: Redis, place: SnapshotPlace) -> None:
     """A damaged note would keep a picture from ever being confirmed, or hide all that is in quarantine."""
     pdq = PdqHash(bits=a_hash(5), quality=90)
     kim, lee = (Actor(name=name, role=Role.LEAD) for name in ("kim", "lee"))
@@ -156,7 +156,7 @@ def test_what_people_noted_and_nobody_can_read_is_asked_for_again(redis: Redis, 
 
 @pytest.mark.expected_errors("is not looked back for|cannot be read")
 def test_damaged_records_of_look_backs_keep_no_other_waiting(
-    redis: Redis, tmp_path: Path, policy: Policy, scene: Scene, place: Place
+    redis: Redis, tmp_path: Path, policy: Policy, scene: Scene, place: SnapshotPlace
 ) -> None:
     """One record that cannot be read would stop all looking back."""
     store, now = ObjectStore(str(tmp_path / "store")), now_ms(redis)

@@ -22,7 +22,7 @@ from worker.bank.fetching import fetch_missing
 from worker.bank.follower import Follower
 from worker.bank.importing import import_file
 from worker.bank.keys import SNAPSHOT, WRITER
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.publication import COMPACT_CHANGES, compact, store_again
 
 SMALL_DISK = "12m"
@@ -44,7 +44,7 @@ def small_disk(tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]) -> Iterato
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def finds(redis: Redis, place: Place, text: str) -> bool:
+def finds(redis: Redis, place: SnapshotPlace, text: str) -> bool:
     return bool(follow(redis, place).bank.match(PdqHash.from_hex(text)))
 
 
@@ -52,7 +52,7 @@ def test_an_import_that_fills_the_disk_changes_nothing(
     redis: Redis, redis_url: str, small_disk: Path, list_file: Callable[..., Path]
 ) -> None:
     """The bank in force would be half of one, or the disk stay full of what nobody needs."""
-    place, known = Place(root=small_disk / "bank", shared=True), secrets.token_hex(32)
+    place, known = SnapshotPlace(root=small_disk / "bank", shared=True), secrets.token_hex(32)
     import_file(redis, place, "own", list_file({"1": known}), small_changes=0)
     before, room = read_pointer(redis), shutil.disk_usage(small_disk).free
     environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(place.root)}
@@ -70,7 +70,7 @@ def test_a_full_store_holds_no_import_up(
     redis: Redis, small_disk: Path, tmp_path: Path, list_file: Callable[..., Path]
 ) -> None:
     """Known material would wait for room on a disk that this host has no need of."""
-    place = Place(root=tmp_path / "bank", shared=True, store_url=str(small_disk / "store"))
+    place = SnapshotPlace(root=tmp_path / "bank", shared=True, store_url=str(small_disk / "store"))
     filler = small_disk / "filler"
     filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 100_000))
     assert import_file(redis, place, "own", list_file(30_000), small_changes=0).entries == 30_000
@@ -78,7 +78,7 @@ def test_a_full_store_holds_no_import_up(
     assert not list(small_disk.glob("store/**/*.unfinished"))
     filler.unlink()
     assert store_again(redis, place)
-    other = Place(root=tmp_path / "other", shared=True, store_url=place.store_url)
+    other = SnapshotPlace(root=tmp_path / "other", shared=True, store_url=place.store_url)
     assert fetch_missing(redis, other)
 
 
@@ -86,8 +86,8 @@ def test_a_host_without_room_goes_on_with_what_it_has(
     redis: Redis, small_disk: Path, tmp_path: Path, list_file: Callable[..., Path]
 ) -> None:
     """It would judge by half a list, or by none."""
-    one = Place(root=tmp_path / "bank", shared=True, store_url=str(tmp_path / "store"))
-    other = Place(root=small_disk / "bank", shared=True, store_url=one.store_url)
+    one = SnapshotPlace(root=tmp_path / "bank", shared=True, store_url=str(tmp_path / "store"))
+    other = SnapshotPlace(root=small_disk / "bank", shared=True, store_url=one.store_url)
     known = secrets.token_hex(32)
     import_file(redis, one, "own", list_file({"1": known}), small_changes=0)
     assert fetch_missing(redis, other)
@@ -103,7 +103,7 @@ def test_a_host_without_room_goes_on_with_what_it_has(
 
 @pytest.mark.timeout(150)
 def test_a_compaction_that_is_killed_changes_nothing_and_the_next_one_works(
-    redis: Redis, redis_url: str, place: Place, tmp_path: Path, list_file: Callable[..., Path]
+    redis: Redis, redis_url: str, place: SnapshotPlace, tmp_path: Path, list_file: Callable[..., Path]
 ) -> None:
     """A power cut in the middle would leave no bank, lose changes, or keep all others from compacting."""
     imported, added = secrets.token_hex(32), secrets.token_hex(32)

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from models.bank.bank import Bank, Match
-from models.bank.delta import Change, Delta
+from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind
 from models.errors import HashListError
 from models.pdq.pdq import PdqHash
@@ -182,7 +182,7 @@ def test_a_list_in_folder_and_bank_is_both_together(tmp_path: Path) -> None:
     """Whichever of the two is asked, known material would be missed."""
     written(tmp_path, "own", f"hash,id\n{A},file\n")
     entry = Entry(entry="bank", kind=HashKind.PDQ, value=bytes.fromhex(B))
-    deployed = Deployed(bank=Bank(delta=Delta().applied(Change.add("own", entry, at_ms=0, id="1-0"))))
+    deployed = Deployed(bank=Bank(delta=Delta().applied(BankChange.add("own", entry, at_ms=0, id="1-0"))))
     bank = in_force(deployed, load_folder(tmp_path)).bank
     assert [bank.match(PdqHash.from_hex(text))[0].entry for text in (A, B)] == ["file", "bank"]
 
@@ -192,7 +192,7 @@ def test_bank_and_folder_are_asked_as_one(tmp_path: Path) -> None:
     written(tmp_path, "own", f"hash,id\n{A},file\n{A},both\n")
     written(tmp_path, "files", f"hash,id\n{A},f\n")
     added = [Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(A)) for name in ("bank", "both")]
-    changes = [Change.add("own", entry, at_ms=0, id=f"{number}-0") for number, entry in enumerate(added)]
+    changes = [BankChange.add("own", entry, at_ms=0, id=f"{number}-0") for number, entry in enumerate(added)]
     deployed = Deployed(bank=Bank(delta=Delta().applied(*changes)))
     bank = in_force(deployed, load_folder(tmp_path)).bank
     expected = [("own", "bank"), ("own", "both"), ("own", "file"), ("files", "f")]

@@ -21,7 +21,7 @@ from worker.bank.follower import UNFOLLOWED, Follower
 from worker.bank.freshness import stale_lists
 from worker.bank.importing import import_file
 from worker.bank.keys import CHANGES, SNAPSHOT
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.publication import compact
 from worker.errors import BankRequestError
 
@@ -38,7 +38,7 @@ def finds(follower: Follower, text: str) -> bool:
 
 
 @pytest.fixture
-def followers(redis_url: str, place: Place) -> Iterator[list[Follower]]:
+def followers(redis_url: str, place: SnapshotPlace) -> Iterator[list[Follower]]:
     """Two that follow in threads of their own, as two worker processes do."""
     clients = [Redis.from_url(redis_url, decode_responses=True) for _ in range(2)]
     made = [Follower(client, place, None) for client in clients]
@@ -52,7 +52,7 @@ def followers(redis_url: str, place: Place) -> Iterator[list[Follower]]:
 
 
 def test_a_hash_is_in_force_and_out_again_within_seconds_while_matching_goes_on(
-    redis: Redis, place: Place, followers: list[Follower]
+    redis: Redis, place: SnapshotPlace, followers: list[Follower]
 ) -> None:
     """Re-streaming of known material is a matter of minutes; and a hash listed in error must stop calling people."""
     wanted, done, matched = secrets.token_hex(32), threading.Event(), 0
@@ -83,7 +83,7 @@ def test_a_hash_is_in_force_and_out_again_within_seconds_while_matching_goes_on(
 
 
 def test_a_new_snapshot_is_taken_over_with_what_came_after_it(
-    redis: Redis, place: Place, followers: list[Follower], list_file: Callable[..., Path]
+    redis: Redis, place: SnapshotPlace, followers: list[Follower], list_file: Callable[..., Path]
 ) -> None:
     """An import of a large list would need a restart, or undo what was added meanwhile."""
     imported, added = secrets.token_hex(32), secrets.token_hex(32)
@@ -98,7 +98,7 @@ def test_a_new_snapshot_is_taken_over_with_what_came_after_it(
 
 
 def test_compaction_changes_no_answer_and_no_follower_misses_a_change(
-    redis: Redis, place: Place, followers: list[Follower], list_file: Callable[..., Path]
+    redis: Redis, place: SnapshotPlace, followers: list[Follower], list_file: Callable[..., Path]
 ) -> None:
     """Known material would be lost each time the bank tidies up."""
     kept, withdrawn = secrets.token_hex(32), secrets.token_hex(32)
@@ -121,12 +121,14 @@ def test_compaction_changes_no_answer_and_no_follower_misses_a_change(
     assert redis.xlen(CHANGES) == 3  # what two snapshots hold is not kept in Redis as well
 
 
-def finds_now(redis: Redis, place: Place, text: str) -> bool:
+def finds_now(redis: Redis, place: SnapshotPlace, text: str) -> bool:
     """As a process finds it that starts now."""
     return bool(follow(redis, place).bank.match(PdqHash.from_hex(text)))
 
 
-def test_a_process_far_behind_catches_up_over_a_snapshot(redis: Redis, place: Place, list_file: Callable[..., Path]):
+def test_a_process_far_behind_catches_up_over_a_snapshot(
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
+):
     """A laptop wakes up, a worker was stopped: its position is gone from the stream."""
     first, second, third = (secrets.token_hex(32) for _ in range(3))
     import_file(redis, place, "own", list_file({"1": first}))
@@ -139,7 +141,7 @@ def test_a_process_far_behind_catches_up_over_a_snapshot(redis: Redis, place: Pl
     assert now.degraded == ()
 
 
-def test_redis_may_go_and_come_back(place: Place, tmp_path: Path, list_file: Callable[..., Path]) -> None:
+def test_redis_may_go_and_come_back(place: SnapshotPlace, tmp_path: Path, list_file: Callable[..., Path]) -> None:
     """Moderation would stop, or go on without lists, each time Redis is restarted."""
     known, later = secrets.token_hex(32), secrets.token_hex(32)
     options = {"appendonly": "yes", "appendfsync": "always"}
@@ -167,7 +169,7 @@ def test_redis_may_go_and_come_back(place: Place, tmp_path: Path, list_file: Cal
 
 
 def test_a_redis_that_lost_everything_does_not_empty_the_bank(
-    redis: Redis, place: Place, list_file: Callable[..., Path]
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
     """A Redis without its volume would take all known material out of force, silently."""
     known, later = secrets.token_hex(32), secrets.token_hex(32)
@@ -186,14 +188,14 @@ def test_a_redis_that_lost_everything_does_not_empty_the_bank(
 
 
 def test_a_snapshot_that_is_not_there_leaves_the_last_good_one_and_says_so(
-    redis: Redis, place: Place, list_file: Callable[..., Path]
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
     """A worker with another folder than the rest would go on without the new list, and nobody would know."""
     old, new, added = (secrets.token_hex(32) for _ in range(3))
     import_file(redis, place, "own", list_file({"1": old}), small_changes=0)
     first = Path(place.root / str(redis.hget(SNAPSHOT, "name")))
     shutil.copytree(place.root, place.root.with_name("elsewhere"))
-    elsewhere = Place(root=place.root.with_name("elsewhere"), shared=True)
+    elsewhere = SnapshotPlace(root=place.root.with_name("elsewhere"), shared=True)
     follower = Follower(redis, elsewhere, None)
     follower.look()
     import_file(redis, place, "own", list_file({"2": new}), small_changes=0)
@@ -206,7 +208,7 @@ def test_a_snapshot_that_is_not_there_leaves_the_last_good_one_and_says_so(
         follow(redis, elsewhere)
 
 
-def test_a_change_of_a_later_version_is_told_and_passed_over(redis: Redis, place: Place) -> None:
+def test_a_change_of_a_later_version_is_told_and_passed_over(redis: Redis, place: SnapshotPlace) -> None:
     """During a rollout the old workers would stop to follow, for one element that they do not know."""
     edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
     redis.xadd(CHANGES, {"change": '{"op":"merge_lists","list":"own","at_ms":1}', "by": "a later version"})
@@ -220,7 +222,9 @@ def test_a_change_of_a_later_version_is_told_and_passed_over(redis: Redis, place
         compact(redis, place, changes=1)
 
 
-def test_a_stale_list_is_told_and_stays_in_force(redis: Redis, place: Place, list_file: Callable[..., Path]) -> None:
+def test_a_stale_list_is_told_and_stays_in_force(
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
+) -> None:
     """A feed that broke months ago would look as good as new; and moderation must not stop for it."""
     known = secrets.token_hex(32)
     edits.create(redis, follow(redis, place).bank, ListSpec(name="feed", refresh_seconds=0.001))
@@ -235,7 +239,7 @@ def test_a_stale_list_is_told_and_stays_in_force(redis: Redis, place: Place, lis
     assert finds(follower, known)
 
 
-def test_a_new_list_is_stale_once_its_first_import_is_late(redis: Redis, place: Place) -> None:
+def test_a_new_list_is_stale_once_its_first_import_is_late(redis: Redis, place: SnapshotPlace) -> None:
     """Whoever makes a list and fetches its file next would be called at once, and events marked."""
     for name, change in (("feed", {}), ("later", {"refresh_seconds": 3600.0})):
         edits.create(redis, follow(redis, place).bank, ListSpec(name=name, refresh_seconds=None if change else 3600))
@@ -252,7 +256,9 @@ def test_a_new_list_is_stale_once_its_first_import_is_late(redis: Redis, place: 
     assert follow(redis, place).stale == ()  # a snapshot remembers when a list was made
 
 
-def test_operators_are_told_of_a_stale_list_once(redis: Redis, place: Place, list_file: Callable[..., Path]) -> None:
+def test_operators_are_told_of_a_stale_list_once(
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
+) -> None:
     """Each worker would call them each minute; or nobody would, and the feed stay broken."""
     spec = ListSpec(name="feed", source="NCMEC", owner="trust@example.org", refresh_seconds=0.001)
     edits.create(redis, follow(redis, place).bank, spec)
@@ -274,7 +280,7 @@ def test_operators_are_told_of_a_stale_list_once(redis: Redis, place: Place, lis
 
 
 def test_a_damaged_snapshot_leaves_the_one_before_with_all_changes_since(
-    redis: Redis, place: Place, list_file: Callable[..., Path]
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
     """A disk error in one file would leave every worker that starts without any list."""
     old, later = secrets.token_hex(32), secrets.token_hex(32)
@@ -288,7 +294,7 @@ def test_a_damaged_snapshot_leaves_the_one_before_with_all_changes_since(
 
 
 def test_what_was_read_before_the_fork_is_not_read_again(
-    redis: Redis, place: Place, list_file: Callable[..., Path]
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
     """Each pool child would parse a million lines before its first task, and be killed for being late."""
     text, later = secrets.token_hex(32), secrets.token_hex(32)

@@ -28,7 +28,7 @@ from worker.bank.deployed import follow
 from worker.bank.history import read_history
 from worker.bank.importing import import_file
 from worker.bank.keys import SNAPSHOT, WRITER
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.publication import compact, publish
 from worker.errors import BankRequestError, LeaseLostError, LocalFileError
 from worker.lookback.bulk import enqueue
@@ -40,12 +40,12 @@ AS_CHANGES, AS_SNAPSHOT = 5_000, 0
 """`small_changes`: what is imported becomes changes, or a snapshot."""
 
 
-def found(redis: Redis, place: Place, text: str) -> list[tuple[str, str]]:
+def found(redis: Redis, place: SnapshotPlace, text: str) -> list[tuple[str, str]]:
     matches = follow(redis, place).bank.match(PdqHash.from_hex(text))
     return sorted((match.list, match.entry) for match in matches)
 
 
-def state(redis: Redis, place: Place) -> tuple[dict[str, int], dict[str, str]]:
+def state(redis: Redis, place: SnapshotPlace) -> tuple[dict[str, int], dict[str, str]]:
     """What is in force: sizes and versions."""
     bank = follow(redis, place).bank
     return dict(bank.sizes), dict(bank.versions)
@@ -53,7 +53,7 @@ def state(redis: Redis, place: Place) -> tuple[dict[str, int], dict[str, str]]:
 
 @pytest.mark.parametrize("small_changes", [AS_CHANGES, AS_SNAPSHOT])
 def test_what_a_list_has_stays_unless_the_file_is_all_of_it(
-    redis: Redis, place: Place, list_file: Callable[..., Path], small_changes: int
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], small_changes: int
 ) -> None:
     """Known material would go with the second file of a feed; or what a source withdrew would stay for ever."""
     a, b, c = (secrets.token_hex(32) for _ in range(3))
@@ -71,7 +71,7 @@ def test_what_a_list_has_stays_unless_the_file_is_all_of_it(
 
 
 def test_a_large_list_is_brought_in_again(
-    redis: Redis, place: Place, list_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What waits on disk would be compared wrongly: entries twice in the list, or all of it sought again each day."""
     monkeypatch.setattr(external_sort, "RUN_ROWS", 1_000)
@@ -96,7 +96,7 @@ def test_a_large_list_is_brought_in_again(
 
 
 @pytest.mark.parametrize("small_changes", [AS_CHANGES, AS_SNAPSHOT])
-def test_tombstones_withdraw(redis: Redis, place: Place, tmp_path: Path, small_changes: int) -> None:
+def test_tombstones_withdraw(redis: Redis, place: SnapshotPlace, tmp_path: Path, small_changes: int) -> None:
     """What a source took back would go on calling people."""
     kept, gone = secrets.token_hex(32), secrets.token_hex(32)
 
@@ -135,7 +135,7 @@ def test_tombstones_withdraw(redis: Redis, place: Place, tmp_path: Path, small_c
     ],
 )
 def test_a_malformed_file_changes_nothing(
-    redis: Redis, place: Place, tmp_path: Path, small_changes: int, content: bytes, told: str
+    redis: Redis, place: SnapshotPlace, tmp_path: Path, small_changes: int, content: bytes, told: str
 ) -> None:
     """Half a list would look like a whole one."""
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
@@ -153,7 +153,7 @@ def test_a_malformed_file_changes_nothing(
 
 
 def test_a_file_that_changes_while_it_is_read_changes_nothing(
-    redis: Redis, place: Place, list_file: Callable[..., Path]
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
     """A download that is not over would be taken for the whole list."""
     path = list_file(50_000)
@@ -171,20 +171,20 @@ def test_a_file_that_changes_while_it_is_read_changes_nothing(
 
 @pytest.mark.parametrize("name", ["selftest", "confirmed", "allow", "a/b", "", "x" * 101])
 def test_no_file_goes_where_people_decide_one_by_one(
-    redis: Redis, place: Place, list_file: Callable[..., Path], name: str
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], name: str
 ) -> None:
     """`confirmed` would be what no second person looked at; and a name must not lead out of the bank."""
     with pytest.raises(BankRequestError, match=r"takes no files|expected a name"):
         import_file(redis, place, name, list_file(1))
 
 
-def test_a_missing_file_is_named(redis: Redis, place: Place, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(redis: Redis, place: SnapshotPlace, tmp_path: Path) -> None:
     """An operator would not know which."""
     with pytest.raises(LocalFileError, match=r"nowhere\.csv"):
         import_file(redis, place, "own", tmp_path / "nowhere.csv")
 
 
-def test_a_pipe_is_told_what_to_do_instead(redis: Redis, place: Place, tmp_path: Path) -> None:
+def test_a_pipe_is_told_what_to_do_instead(redis: Redis, place: SnapshotPlace, tmp_path: Path) -> None:
     """`bank import own <(zcat list.gz)` would end in a traceback, and a pipe with a name wait for ever."""
     os.mkfifo(tmp_path / "pipe")
     end = os.open(tmp_path / "pipe", os.O_RDWR)
@@ -198,7 +198,7 @@ def test_a_pipe_is_told_what_to_do_instead(redis: Redis, place: Place, tmp_path:
 
 
 def test_what_is_added_while_a_file_is_written_stays(
-    redis: Redis, place: Place, list_file: Callable[..., Path]
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
     """An urgent hash would be lost to an import that happened to run."""
     urgent, listed = secrets.token_hex(32), secrets.token_hex(32)
@@ -220,7 +220,7 @@ def test_what_is_added_while_a_file_is_written_stays(
     assert follow(redis, place).bank.sizes["own"] == 30_001
 
 
-def test_two_writers_do_not_undo_each_other(redis: Redis, place: Place, list_file: Callable[..., Path]) -> None:
+def test_two_writers_do_not_undo_each_other(redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]) -> None:
     """Two operators import at once: one of the lists would be gone."""
     files = [list_file(200, "one"), list_file(200, "two")]
     threads = [
@@ -236,7 +236,7 @@ def test_two_writers_do_not_undo_each_other(redis: Redis, place: Place, list_fil
 
 
 def test_a_writer_that_lost_its_lease_changes_nothing(
-    redis: Redis, place: Place, list_file: Callable[..., Path]
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
     """A writer that slept would undo what another has imported since."""
     import_file(redis, place, "own", list_file(10), small_changes=0)
@@ -253,7 +253,7 @@ def test_a_writer_that_lost_its_lease_changes_nothing(
     assert len(list(place.root.glob("snapshot-*"))) == 1
 
 
-def test_a_writer_at_work_is_told(redis: Redis, place: Place) -> None:
+def test_a_writer_at_work_is_told(redis: Redis, place: SnapshotPlace) -> None:
     """A person would wait without knowing what for."""
     edits.create(redis, follow(redis, place).bank, ListSpec(name="own"))
     with leased(redis, WRITER) as lease:
@@ -262,7 +262,7 @@ def test_a_writer_at_work_is_told(redis: Redis, place: Place) -> None:
             compact(redis, place, changes=1)
 
 
-def test_a_full_disk_changes_nothing(redis: Redis, place: Place, list_file: Callable[..., Path]) -> None:
+def test_a_full_disk_changes_nothing(redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]) -> None:
     """The bank in force would be half of one."""
     import_file(redis, place, "own", list_file(10), small_changes=0)
     before = state(redis, place)
@@ -283,7 +283,7 @@ def test_a_full_disk_changes_nothing(redis: Redis, place: Place, list_file: Call
 
 @pytest.mark.timeout(120)
 def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
-    redis: Redis, redis_url: str, place: Place, list_file: Callable[..., Path], tmp_path: Path
+    redis: Redis, redis_url: str, place: SnapshotPlace, list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """A power cut in the middle of an import would leave no bank, or keep others out for ever."""
     import_file(redis, place, "own", list_file({"1": "5a" * 32}), small_changes=0)
@@ -317,7 +317,7 @@ def test_an_import_that_is_killed_changes_nothing_and_the_next_one_works(
 
 
 def test_new_hashes_of_a_large_file_are_looked_back_for(
-    redis: Redis, place: Place, list_file: Callable[..., Path], tmp_path: Path
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Streams that showed the material an hour ago would not be told of; or all of a list be sought again each day."""
     store = ObjectStore(str(tmp_path / "store"))
@@ -336,7 +336,7 @@ def test_new_hashes_of_a_large_file_are_looked_back_for(
 
 
 def test_a_large_import_is_recorded_with_what_it_did(
-    redis: Redis, place: Place, list_file: Callable[..., Path]
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path]
 ) -> None:
     """Nobody could say who replaced a list."""
     import_file(redis, place, "own", list_file(20), small_changes=0, by="kim", role="operator")
@@ -349,7 +349,7 @@ def test_a_large_import_is_recorded_with_what_it_did(
 
 
 def test_a_store_that_is_away_is_told_and_holds_no_import_up(
-    redis: Redis, place: Place, list_file: Callable[..., Path], tmp_path: Path
+    redis: Redis, place: SnapshotPlace, list_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     """Known material would wait for a disk that has nothing to do with it, or an operator believe it was looked for."""
     (tmp_path / "store").write_text("no folder")
@@ -368,7 +368,7 @@ def test_a_store_that_is_away_is_told_and_holds_no_import_up(
 
 def test_a_default_place_keeps_deployments_apart(redis: Redis, tmp_path: Path, list_file: Callable[..., Path]) -> None:
     """Two deployments on one machine would swap their lists."""
-    place = Place(root=tmp_path / "state", shared=False)
+    place = SnapshotPlace(root=tmp_path / "state", shared=False)
     import_file(redis, place, "own", list_file(10), small_changes=0)
     assert state(redis, place)[0]["own"] == 10
     name = redis.hget(SNAPSHOT, "name")

@@ -17,14 +17,14 @@ from worker.bank.deployed import follow
 from worker.bank.fetching import fetch_missing
 from worker.bank.importing import import_file
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.publication import store_again
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import run_script
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stalling(Place):
+class Stalling(SnapshotPlace):
     """A host whose store stands still: before a call of `method`, until it may go on."""
 
     method: str
@@ -72,7 +72,7 @@ def standing_still(place: Stalling, work: Callable[[], object]) -> Iterator[None
     assert not thread.is_alive()
 
 
-def importing(redis: Redis, place: Place, path: Path) -> str:
+def importing(redis: Redis, place: SnapshotPlace, path: Path) -> str:
     import_file(redis, place, "own", path, small_changes=0)
     return read_pointer(redis).name
 
@@ -84,7 +84,7 @@ def test_a_writer_that_lost_its_lease_tidies_nothing_away_that_is_in_force(
     """A writer that was stopped after its import would remove the next one's list, and no other host could fetch it."""
     url = str(tmp_path / "store")
     late = Stalling(root=tmp_path / "host-0", shared=True, store_url=url, method=method)
-    one, other = (Place(root=tmp_path / f"host-{number}", shared=True, store_url=url) for number in (1, 2))
+    one, other = (SnapshotPlace(root=tmp_path / f"host-{number}", shared=True, store_url=url) for number in (1, 2))
     hashes = [secrets.token_hex(32) for _ in range(5)]
     files = [list_file({f"e{number}": value}, f"list-{number}") for number, value in enumerate(hashes)]
     for file in files[:2]:  # so that there is something to remove
@@ -107,12 +107,12 @@ def test_a_writer_that_is_late_does_not_take_the_store_for_that_of_another(
     """What is in the store would count as not there, and hosts that need it would wait for whoever wrote it."""
     url = str(tmp_path / "store")
     late = Stalling(root=tmp_path / "host-0", shared=True, store_url=url, method="put")
-    other = Place(root=tmp_path / "host-1", shared=True, store_url=url)
-    importing(redis, Place(root=late.root, shared=True), list_file(3, "first"))
+    other = SnapshotPlace(root=tmp_path / "host-1", shared=True, store_url=url)
+    importing(redis, SnapshotPlace(root=late.root, shared=True), list_file(3, "first"))
     assert read_pointer(redis).digest == ""
     with standing_still(late, lambda: store_again(redis, late)):
         redis.delete(WRITER)  # its time passes
-        name = importing(redis, Place(root=late.root, shared=True, store_url=url), list_file(3, "second"))
+        name = importing(redis, SnapshotPlace(root=late.root, shared=True, store_url=url), list_file(3, "second"))
     pointer = read_pointer(redis)
     assert (pointer.name, bool(pointer.digest)) == (name, True)
     assert fetch_missing(redis, other)

@@ -18,7 +18,7 @@ from worker.bank.deployed import follow
 from worker.bank.follower import as_list_match
 from worker.bank.keys import CHANGES, PROPOSED, QUARANTINE
 from worker.bank.people import PROPOSAL_HOURS, allow, confirm, lift_quarantine, quarantine, quarantined
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.publication import compact
 from worker.errors import BankRequestError, QueueError
 from worker.incidents.findings import Finding
@@ -39,12 +39,12 @@ def turned(pdq: PdqHash, bits: int) -> PdqHash:
     return PdqHash(bits=(int.from_bytes(pdq.bits) ^ mask).to_bytes(32), quality=pdq.quality)
 
 
-def lists_with(redis: Redis, place: Place, pdq: PdqHash) -> set[str]:
+def lists_with(redis: Redis, place: SnapshotPlace, pdq: PdqHash) -> set[str]:
     return {match.list for match in follow(redis, place).bank.match(pdq)}
 
 
 @pytest.fixture
-def bank(redis: Redis, place: Place) -> Callable[[], Bank]:
+def bank(redis: Redis, place: SnapshotPlace) -> Callable[[], Bank]:
     """The bank as it is now; it has the list `police`."""
     edits.create(redis, follow(redis, place).bank, ListSpec(name="police", source="police"))
     return lambda: follow(redis, place).bank
@@ -57,7 +57,7 @@ def listed(redis: Redis, bank: Callable[[], Bank], pdq: PdqHash) -> None:
 class TestConfirmed:
     """The platform's own known material: one person's word is not enough."""
 
-    def test_a_picture_is_known_once_a_second_person_confirms_it(self, redis: Redis, place: Place) -> None:
+    def test_a_picture_is_known_once_a_second_person_confirms_it(self, redis: Redis, place: SnapshotPlace) -> None:
         """One moderator's mistake would call every colleague to harmless streams."""
         pdq = picture()
         first = confirm(redis, pdq, actor=ALICE)
@@ -73,7 +73,7 @@ class TestConfirmed:
         assert match.tags == ("proposed-by:alice", "confirmed-by:bob")
         assert redis.hlen(PROPOSED) == 0
 
-    def test_what_one_person_put_forward_is_forgotten_after_a_week(self, redis: Redis, place: Place) -> None:
+    def test_what_one_person_put_forward_is_forgotten_after_a_week(self, redis: Redis, place: SnapshotPlace) -> None:
         """A word that nobody backed would become known material by a colleague's mistake of months later."""
 
         def let_pass(hours: int) -> None:
@@ -109,7 +109,7 @@ class TestConfirmed:
             with pytest.raises(BankRequestError, match="takes nothing this way"):
                 edits.add(redis, bank(), name, [entry])
 
-    def test_only_a_lead_takes_from_it(self, redis: Redis, place: Place, bank: Callable[[], Bank]) -> None:
+    def test_only_a_lead_takes_from_it(self, redis: Redis, place: SnapshotPlace, bank: Callable[[], Bank]) -> None:
         """Known material would vanish without anybody answering for it."""
         pdq = picture()
         confirm(redis, pdq, actor=ALICE)
@@ -178,7 +178,7 @@ rules:
         assert self.hits(policy, bank(), pdq) == {"known": Severity.CRITICAL}
 
     def test_it_ends_and_is_cleared_away(
-        self, redis: Redis, place: Place, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
+        self, redis: Redis, place: SnapshotPlace, bank: Callable[[], Bank], policy_of: Callable[[str], Policy]
     ) -> None:
         """What was harmless in one case would be let pass for ever."""
         policy, pdq = policy_of(self.RULES), picture()

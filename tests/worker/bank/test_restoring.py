@@ -12,7 +12,7 @@ from worker.bank.deployed import follow
 from worker.bank.follower import Follower
 from worker.bank.importing import import_file
 from worker.bank.keys import REFRESHED, SNAPSHOT
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.publication import compact
 from worker.bank.restoring import make_whole
 from worker.health.epoch import STATE_LOST, EpochWatch
@@ -24,7 +24,7 @@ ListFile = Callable[..., Path]
 class Worker:
     """A worker's main process, as far as the bank goes."""
 
-    def __init__(self, redis: Redis, place: Place) -> None:
+    def __init__(self, redis: Redis, place: SnapshotPlace) -> None:
         self._redis, self._place = redis, place
         self.bank = Follower(redis, place, None)
         self._epochs = EpochWatch(deployment="test")
@@ -46,7 +46,7 @@ class Worker:
 
 
 @pytest.fixture
-def workers(redis: Redis, place: Place) -> Iterator[tuple[Worker, Worker]]:
+def workers(redis: Redis, place: SnapshotPlace) -> Iterator[tuple[Worker, Worker]]:
     made = (Worker(redis, place), Worker(redis, place))
     yield made
     for one in made:
@@ -57,7 +57,7 @@ def entry_of(text: str, name: str) -> Entry:
     return Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(text))
 
 
-def entries(redis: Redis, place: Place) -> dict[str, set[str]]:
+def entries(redis: Redis, place: SnapshotPlace) -> dict[str, set[str]]:
     """What a process that starts now has."""
     bank = follow(redis, place).bank
     found = {name: {entry.entry for entry in bank.entries(name)} for name in bank.specs}
@@ -65,7 +65,7 @@ def entries(redis: Redis, place: Place) -> dict[str, set[str]]:
 
 
 def test_what_was_in_redis_alone_is_written_anew(
-    redis: Redis, place: Place, workers: tuple[Worker, Worker], list_file: ListFile
+    redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker], list_file: ListFile
 ) -> None:
     """Hashes of the last days would be gone, and withdrawn ones be back, without anybody noticing."""
     import_file(redis, place, "police", list_file({"1": ONE, "2": TWO}))
@@ -99,7 +99,7 @@ def test_what_was_in_redis_alone_is_written_anew(
 
 
 def test_what_was_changed_since_the_loss_stays(
-    redis: Redis, place: Place, workers: tuple[Worker, Worker], list_file: ListFile
+    redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker], list_file: ListFile
 ) -> None:
     """An operator who brings a list in at once would see it overwritten with an older one."""
     import_file(redis, place, "police", list_file({"1": ONE}))
@@ -114,7 +114,7 @@ def test_what_was_changed_since_the_loss_stays(
     assert entries(redis, place) == {"police": {"9"}, "own": {"a"}, "new": {"n"}}
 
 
-def test_an_empty_bank_is_whole_at_once(redis: Redis, place: Place, workers: tuple[Worker, Worker]) -> None:
+def test_an_empty_bank_is_whole_at_once(redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker]) -> None:
     """Events of a deployment that goes by classifiers alone would be marked for ever."""
     one, _ = workers
     one.goes_on()
@@ -127,7 +127,7 @@ def test_an_empty_bank_is_whole_at_once(redis: Redis, place: Place, workers: tup
 
 
 def test_the_folder_of_somebody_who_starts_anew_does_not_win(
-    redis: Redis, place: Place, workers: tuple[Worker, Worker], list_file: ListFile
+    redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker], list_file: ListFile
 ) -> None:
     """A command that an operator runs meanwhile takes the folder's snapshot, and would take the newest hashes away."""
     import_file(redis, place, "police", list_file({"1": ONE}))
@@ -143,7 +143,9 @@ def test_the_folder_of_somebody_who_starts_anew_does_not_win(
     assert entries(redis, place) == {"police": {"1", "2"}}
 
 
-def test_where_nobody_lived_operators_bring_each_list_in_again(redis: Redis, place: Place, list_file: ListFile) -> None:
+def test_where_nobody_lived_operators_bring_each_list_in_again(
+    redis: Redis, place: SnapshotPlace, list_file: ListFile
+) -> None:
     """A bank of last week would pass for today's, or events stay marked for ever."""
     import_file(redis, place, "police", list_file({"1": ONE}))
     import_file(redis, place, "other", list_file({"2": TWO}))
@@ -163,7 +165,7 @@ def test_where_nobody_lived_operators_bring_each_list_in_again(redis: Redis, pla
 
 
 def test_a_worker_that_starts_after_the_loss_leaves_it_to_those_who_held_the_bank(
-    redis: Redis, place: Place, workers: tuple[Worker, Worker], list_file: ListFile
+    redis: Redis, place: SnapshotPlace, workers: tuple[Worker, Worker], list_file: ListFile
 ) -> None:
     """The first list that an operator brings in would pass for all of them."""
     import_file(redis, place, "police", list_file({"1": ONE}))
@@ -183,7 +185,7 @@ def test_a_bank_in_a_folder_of_the_users_own_is_written_anew_too(
     redis: Redis, tmp_path: Path, list_file: ListFile
 ) -> None:
     """Its folder has the name that Redis lost with the rest."""
-    place = Place(root=tmp_path / "bank", shared=False)
+    place = SnapshotPlace(root=tmp_path / "bank", shared=False)
     import_file(redis, place, "police", list_file({"1": ONE}))
     compact(redis, place, changes=1)
     one = Worker(redis, place)

@@ -12,7 +12,7 @@ from redis import Redis
 from config.policy.policy import load_policy
 from config.schemas import schema
 from worker.bank.importing import import_file
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.errors import ReplayError
 from worker.policytests.case_format import CaseFile, read_cases
 
@@ -110,7 +110,7 @@ class TestCheck:
             "LIVEWARDEN_BANK_DIR": "bank",
         }
         assert redis.ping()
-        place = Place(root=folder / "bank", shared=True)
+        place = SnapshotPlace(root=folder / "bank", shared=True)
         for small_changes in (5_000, 0):  # in Redis, and in a snapshot
             ran = livewarden("policy", "check", "policy.yaml", folder=folder, environment=environment)
             assert (ran.status, ran.err) == (0, "")

@@ -13,7 +13,7 @@ import av
 import m3u8
 import pytest
 
-from worker.demo.broadcast import KEPT_SEGMENTS, WINDOW_SEGMENTS, LiveSegment, Window
+from worker.demo.broadcast import KEPT_SEGMENTS, WINDOW_SEGMENTS, BroadcastWindow, LiveSegment
 from worker.demo.scene import Scene, shows_card
 
 
@@ -23,7 +23,7 @@ def segment(media_sequence: int) -> LiveSegment:
 
 def test_window_slides_and_stays_bounded() -> None:
     """A demo left running fills the memory, or a reader is a moment late and its segment has gone."""
-    window = Window()
+    window = BroadcastWindow()
     assert window.playlist() is None
     for number in range(20):
         window.add(segment(number))

@@ -19,9 +19,9 @@ from worker.doctor.live import examine_live
 from worker.doctor.messages import examine_intake
 from worker.doctor.readers import examine_readers
 from worker.events.operations import OPERATIONS
-from worker.health.presence import Presence, Role, give_sign, sign_key
+from worker.health.presence import Presence, ProcessRole, give_sign, sign_key
 from worker.incidents.keys import DECISIONS
-from worker.ingest.messages.reader import Reader
+from worker.ingest.messages.reader import MessageReader
 from worker.ingest.pending.lanes import Lane, add_waiting
 from worker.ingest.pending.queues import QUEUES
 from worker.ingest.pending.segments import OVERDUE
@@ -253,7 +253,7 @@ def test_messages_that_wait_or_were_refused_are_told(redis_url: str, redis: Redi
     redis.lpush("intake", *[b"x"] * 3)
     (waiting,) = examine_intake(settings)
     assert (waiting.name, waiting.state, waiting.found) == ("intake", "ok", "3 messages wait; none was refused")
-    Reader(redis, settings, threading.Event()).look()
+    MessageReader(redis, settings, threading.Event()).look()
     (refused,) = examine_intake(settings)
     assert (refused.state, refused.found) == ("warn", "0 messages wait; refused so far: malformed 3")
     assert "livewarden streams refused" in refused.advice
@@ -292,7 +292,7 @@ class TestWhoWorks:
         return {row.name: row for row in examine_live(Settings(redis_url=SecretStr(redis_url)))}
 
     @staticmethod
-    def here(redis: Redis, role: Role = Role.WORKER, **particulars: object) -> Presence:
+    def here(redis: Redis, role: ProcessRole = ProcessRole.WORKER, **particulars: object) -> Presence:
         made = Presence.of_this_process(role, processes=2, queues=QUEUES)
         presence = Presence(**vars(made) | {"started_ms": now_ms(redis)} | particulars)
         give_sign(redis, presence)
@@ -327,7 +327,7 @@ class TestWhoWorks:
         """During an update `doctor` would end with a traceback."""
         one = self.here(redis)
         text = json.dumps({"role": "worker", "host": "h", "pid": 1, "started_ms": 1, "new": {}})
-        redis.set(sign_key(Role.WORKER, one.name), text)
+        redis.set(sign_key(ProcessRole.WORKER, one.name), text)
         assert "h:1" in self.rows(redis_url)["workers"].found
 
     def test_beat_that_is_gone_is_missed_though_workers_tick(self, redis_url: str, redis: Redis) -> None:
@@ -336,7 +336,7 @@ class TestWhoWorks:
         redis.set(TICK, now_ms(redis))
         watch(redis, register("s", "https://cdn.example/a", url_template="", legal_basis=""))
         assert self.rows(redis_url)["beat"].state is State.WARN
-        self.here(redis, Role.BEAT)
+        self.here(redis, ProcessRole.BEAT)
         assert self.rows(redis_url)["beat"].state is State.OK
         redis.set(TICK, now_ms(redis) - 11_000)
         assert self.rows(redis_url)["beat"].state is State.FAIL

@@ -18,7 +18,7 @@ from worker.doctor.epoch import diagnose
 from worker.events.operations import OPERATIONS
 from worker.health.epoch import EPOCH, FORGIVEN_MS, SEED, Epoch, EpochWatch, read_epoch
 from worker.runtime.broker import bind_queues
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import connect
 
 
@@ -155,7 +155,7 @@ def test_a_loss_that_nobody_lived_through_is_known_by_the_folder_of_the_bank(red
     assert loss["since"] is None
 
 
-def test_a_segment_that_begins_right_after_a_loss_has_audits(redis: Redis, process: Process) -> None:
+def test_a_segment_that_begins_right_after_a_loss_has_audits(redis: Redis, process: WorkerProcess) -> None:
     """Each would fail until somebody gives a sign."""
     before = process.seed("segment")
     redis.flushall()

@@ -21,7 +21,7 @@ from worker.cli.queue import app as queue
 from worker.events.operations import OPERATIONS
 from worker.incidents.commit import settle
 from worker.incidents.coverage_gaps import COUNTED, raise_coverage_gaps
-from worker.incidents.segment_context import Occasion, Versions
+from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.poll.lone_gaps import BLIND, Gap, LastingGap, Watched, alone_among
 from worker.ingest.registry.registry import stream_key, unwatch
 from worker.ingest.registry.signals import stream_facts
@@ -299,7 +299,7 @@ def settle_segment(site: Site, stream_id: str, **parts_ms: int) -> None:
     facts = stream_facts(site.redis, stream_id)
     settle(
         site.redis,
-        occasion=Occasion(
+        occasion=SegmentContext(
             stream=facts, generation=1, segment_key="k", deployment="test", versions=Versions(policy="1")
         ),
         hits=[],

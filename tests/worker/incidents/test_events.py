@@ -23,7 +23,7 @@ from worker.incidents.events import (
     interrupt_request,
 )
 from worker.incidents.findings import Finding, Incident
-from worker.incidents.segment_context import Occasion, Versions
+from worker.incidents.segment_context import SegmentContext, Versions
 from worker.verdictlog.outcome_rows import outcome_row
 
 HIT = Hit(
@@ -47,7 +47,7 @@ INCIDENT = Incident(
     published_ms=1_800_000_001_000,
     cooldown_ms=0,
 )
-OCCASION = Occasion(
+OCCASION = SegmentContext(
     stream=StreamFacts(
         stream_id="cam-1",
         purpose="drill",
@@ -68,7 +68,9 @@ EARLIER = EarlierDecision(incident_id="9" * 24, rule="nude", outcome="harmless",
 NOW = 1_800_000_002_345
 
 
-def raised(*, of: Occasion = OCCASION, now_ms: int = NOW, earlier: tuple[EarlierDecision, ...] = (EARLIER,)) -> Event:
+def raised(
+    *, of: SegmentContext = OCCASION, now_ms: int = NOW, earlier: tuple[EarlierDecision, ...] = (EARLIER,)
+) -> Event:
     condition = rule_condition(RULE)
     return escalation(of, INCIDENT, HIT, previous_severity=None, now_ms=now_ms, condition=condition, earlier=earlier)
 

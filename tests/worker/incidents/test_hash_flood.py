@@ -13,7 +13,7 @@ from scene import Scene
 from config.facts import Hit, ListMatch, SampleFacts, StreamFacts
 from config.policy.policy import Policy
 from models.bank.bank import Bank
-from models.bank.delta import Change, Delta
+from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind
 from worker.bank.allowance import allow_tags, evaluate
 from worker.bank.people import lift_quarantine, quarantine
@@ -475,7 +475,7 @@ class TestQuarantine:
     def test_as_a_lead_sets_and_lifts_it(self, town: Town) -> None:
         """What a lead does would not be what workers read."""
         added = Entry(entry="7/a b", kind=HashKind.PDQ, value=bytes(32))
-        bank = Bank(delta=Delta().applied(Change.add("known", added, at_ms=1)))
+        bank = Bank(delta=Delta().applied(BankChange.add("known", added, at_ms=1)))
         lead = Actor(name="lea", role=Role.LEAD)
         quarantine(town.redis, bank, "known", "7/a b", hours=1, reason="a logo", actor=lead)
         town.show("cam-1", "known/7/a b")

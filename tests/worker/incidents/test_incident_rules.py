@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.facts import Hit, ListMatch, Severity, StreamFacts, VideoFrame
-from config.policy.persistence import Persistence, Seen
+from config.policy.persistence import Persistence, RuleHeld
 from config.policy.policy import Policy
 from config.policy.rules import Rule
 from worker.errors import StoreError
 from worker.incidents.events import Event, EventType, extent_of
 from worker.incidents.incident_rules import RuleState, StreamIncidents, advance, close, decode, encode
-from worker.incidents.segment_context import Occasion, Versions
+from worker.incidents.segment_context import SegmentContext, Versions
 
 T0 = 1_800_000_000_000
 
@@ -25,8 +25,8 @@ def policy_with(**fields: object) -> Policy:
     return Policy.model_validate({"version": "1", "rules": [rule]})
 
 
-def occasion(segment_key: str = "s1", purpose: str = "live") -> Occasion:
-    return Occasion(
+def occasion(segment_key: str = "s1", purpose: str = "live") -> SegmentContext:
+    return SegmentContext(
         stream=StreamFacts(stream_id="cam-1", purpose=purpose),
         generation=1,
         segment_key=segment_key,
@@ -107,7 +107,7 @@ def test_order_of_segments_changes_nothing(
     if one.incident is not None and other.incident is not None:
         assert one.incident.finding == other.incident.finding
     # Raised if and only if the rule persists in all that was seen.
-    met_at = Persistence(hits=needed, within_seconds=within).met_by(Seen(h.capture_ms) for h in hits)
+    met_at = Persistence(hits=needed, within_seconds=within).met_by(RuleHeld(h.capture_ms) for h in hits)
     assert (one.incident is not None) == (met_at is not None)
 
 
@@ -132,7 +132,7 @@ def test_order_of_segments_changes_no_run(found: list[tuple[int, str, str]], ran
     assert one.waiting == other.waiting
     assert (one.incident and one.incident.finding) == (other.incident and other.incident.finding)
     persistence = policy.rules[0].persistence
-    met_at = persistence.met_by(Seen(found_hit.capture_ms, found_hit.frames) for found_hit in hits)
+    met_at = persistence.met_by(RuleHeld(found_hit.capture_ms, found_hit.frames) for found_hit in hits)
     assert (one.incident is not None) == (met_at is not None)
     assert one.incident is None or one.incident.finding.frames == ()
 

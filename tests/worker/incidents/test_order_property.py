@@ -22,7 +22,7 @@ from worker.errors import QueueError
 from worker.incidents.commit import settle
 from worker.incidents.incident_rules import StreamIncidents, advance
 from worker.incidents.keys import OPEN_KEYS, windows_key
-from worker.incidents.segment_context import Occasion, Versions
+from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key
 from worker.queue.claims import take
 from worker.queue.decisions import decide
@@ -101,8 +101,8 @@ def facts(stream_id: str, number: int, drawn: Drawn) -> SegmentFacts:
     )
 
 
-def occasion(segment: SegmentFacts) -> Occasion:
-    return Occasion(
+def occasion(segment: SegmentFacts) -> SegmentContext:
+    return SegmentContext(
         stream=segment.stream,
         generation=1,
         segment_key=segment.key,

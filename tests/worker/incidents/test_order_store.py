@@ -12,7 +12,7 @@ from worker.bank.keys import QUARANTINE
 from worker.incidents.commit import SettleResult, settle
 from worker.incidents.keys import windows_key
 from worker.incidents.order_store import KEPT_SECONDS
-from worker.incidents.segment_context import Occasion, Versions
+from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import SegmentRecord, pending_key, series_of
 from worker.queue.decisions import decide
 from worker.store.redis_client import now_ms
@@ -62,7 +62,7 @@ class Stream:
         )
         return settle(
             self.redis,
-            occasion=Occasion(
+            occasion=SegmentContext(
                 stream=facts,
                 generation=1,
                 segment_key=key,

@@ -22,9 +22,9 @@ from worker.bank import edits
 from worker.bank.deployed import follow
 from worker.bank.keys import WRITER
 from worker.bank.people import allow
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.errors import QueueError
-from worker.health.presence import Presence, Role, give_sign, present
+from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.incidents.events import EventType
 from worker.incidents.keys import incident_key
 from worker.ingest.messages.batches import claim
@@ -54,14 +54,14 @@ from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due
 from worker.lookback.late import next_late
 from worker.moderation.pipeline import Origin
 from worker.people.actor import Actor
-from worker.people.actor import Role as ActorRole
+from worker.people.actor import ProcessRole as ActorRole
 from worker.policyload.breaker import leave_out, stuck_models
 from worker.queue.claims import LEASE_SECONDS as HOLD_SECONDS
 from worker.queue.claims import open_incidents, take
 from worker.queue.decisions import decide
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.timed_task import HARD_LIMIT_SECONDS
-from worker.runtime.worker_process import SEED, Process
+from worker.runtime.worker_process import SEED, WorkerProcess
 from worker.store.lease import LEASE_SECONDS, leased
 from worker.store.redis_client import connect, now_ms
 
@@ -207,13 +207,13 @@ def test_an_allowance_ends_by_redis_clock(server: ServerWithClock, redis: Redis,
     """People would be called for what a lead has just allowed, on those workers whose clocks are not Redis's."""
     server.set_back(BACK_SECONDS)
     redis.set(SEED, "s3cret")
-    place, lead = Place(root=tmp_path / "bank", shared=True), Actor(name="lea", role=ActorRole.LEAD)
+    place, lead = SnapshotPlace(root=tmp_path / "bank", shared=True), Actor(name="lea", role=ActorRole.LEAD)
     environment = {
         "LIVEWARDEN_REDIS_URL": server.url,
         "LIVEWARDEN_ALLOWED_ORIGINS": origin.host,
         "LIVEWARDEN_BANK_DIR": str(place.root),
     }
-    with closing(Process(Settings.from_mapping(environment))) as process:
+    with closing(WorkerProcess(Settings.from_mapping(environment))) as process:
         (sample,) = process.pipeline.moderate(
             segment_bytes(card=True), origin=Origin(stream=StreamFacts(stream_id="s"), capture_ms=0), seed=b""
         ).samples
@@ -236,13 +236,13 @@ def test_an_allowance_ends_by_redis_clock(server: ServerWithClock, redis: Redis,
 
 def test_who_is_dead_is_not_taken_to_be_there(server: ServerWithClock, redis: Redis):
     """`doctor` would find workers for ten minutes that died before the clock went back."""
-    presence = Presence.of_this_process(Role.WORKER)
+    presence = Presence.of_this_process(ProcessRole.WORKER)
     give_sign(redis, presence)
-    assert len(present(redis, Role.WORKER)) == 1
+    assert len(present(redis, ProcessRole.WORKER)) == 1
     server.set_back(BACK_SECONDS)
-    assert present(redis, Role.WORKER) == []
+    assert present(redis, ProcessRole.WORKER) == []
     give_sign(redis, presence)
-    assert len(present(redis, Role.WORKER)) == 1
+    assert len(present(redis, ProcessRole.WORKER)) == 1
 
 
 def test_a_slow_stream_goes_back(server: ServerWithClock, redis: Redis):

@@ -19,7 +19,7 @@ from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 from worker.ingest.status import show
 from worker.policyload.watch import IN_FORCE
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 
 SEGMENTS = 12
 
@@ -97,7 +97,7 @@ def test_replaced_children_lose_no_segment_and_leave_nothing_behind(
     assert "WorkerLost" not in worker.text()
 
 
-def test_a_process_that_ends_is_forgotten_at_once(process: Process, redis: Redis) -> None:
+def test_a_process_that_ends_is_forgotten_at_once(process: WorkerProcess, redis: Redis) -> None:
     """For a minute and a half after each replacement `bank stats` would name a process that lies behind, and `doctor` a
     policy that nobody judges by."""
     edits.create(redis, process.bank.in_force().bank, ListSpec(name="own"))

@@ -19,7 +19,7 @@ from config.schemas import check_event
 from config.settings import Settings
 from worker.doctor.redis import examine_redis
 from worker.events.operations import OPERATIONS
-from worker.health.presence import Presence, Role, give_sign, present
+from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.health.redis_room import Room, tell_of_room
 from worker.incidents.commit import Settled
 from worker.incidents.keys import DECISIONS
@@ -41,7 +41,7 @@ from worker.queue.revisions import revise
 from worker.runtime.broker import TRANSPORT
 from worker.runtime.segment_task import moderate_segment
 from worker.runtime.upkeep import look_after_full
-from worker.runtime.worker_process import SEED, Process
+from worker.runtime.worker_process import SEED, WorkerProcess
 from worker.store.redis_client import connect, now_ms
 
 
@@ -63,19 +63,19 @@ def scene(redis: Redis, policy: Policy) -> Scene:
 
 
 @pytest.fixture
-def process(server: ValkeyServer, tmp_path: Path) -> Iterator[Process]:
+def process(server: ValkeyServer, tmp_path: Path) -> Iterator[WorkerProcess]:
     process = process_on(server, tmp_path)
     yield process
     process.close()
 
 
-def process_on(server: ValkeyServer, folder: Path, *, allowed: str = "") -> Process:
+def process_on(server: ValkeyServer, folder: Path, *, allowed: str = "") -> WorkerProcess:
     settings = {
         "LIVEWARDEN_REDIS_URL": server.connection_url,
         "LIVEWARDEN_STORE_URL": str(folder / "store"),
         "LIVEWARDEN_ALLOWED_ORIGINS": allowed,
     }
-    return Process(Settings.from_mapping(settings))
+    return WorkerProcess(Settings.from_mapping(settings))
 
 
 def playlist(first: int, *, segments: int = 3) -> MediaPlaylist:
@@ -131,7 +131,9 @@ class TestPeople:
         with pytest.raises(OutOfMemoryError):
             redis.set("more", 1)
 
-    def test_what_was_decided_is_trimmed_and_makes_room(self, scene: Scene, redis: Redis, process: Process) -> None:
+    def test_what_was_decided_is_trimmed_and_makes_room(
+        self, scene: Scene, redis: Redis, process: WorkerProcess
+    ) -> None:
         """Redis would be full of what everybody has read, and nothing in it could be taken out but by hand."""
         redis.xgroup_create(DECISIONS, "platform", id="0", mkstream=True)
         incident = scene.raise_incident("cam-1")
@@ -332,8 +334,8 @@ class TestOperators:
     def test_workers_are_there(self, redis: Redis) -> None:
         """`doctor` would say that all workers are dead, where it is Redis that needs room."""
         fill(redis)
-        give_sign(redis, Presence.of_this_process(Role.WORKER))
-        assert len(present(redis, Role.WORKER)) == 1
+        give_sign(redis, Presence.of_this_process(ProcessRole.WORKER))
+        assert len(present(redis, ProcessRole.WORKER)) == 1
 
 
 def operations(redis: Redis) -> list[dict[str, object]]:

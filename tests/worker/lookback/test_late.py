@@ -15,13 +15,13 @@ from redis import Redis
 from scene import Scene
 
 from config.policy.policy import Policy
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import append
 from worker.bank.follower import Follower, InForce
 from worker.bank.importing import import_file
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.bank.publication import compact
 from worker.lookback.bulk import enqueue, look_back_in_bulk
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
@@ -45,26 +45,26 @@ def store(tmp_path: Path) -> ObjectStore:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(root=tmp_path / "host-0", shared=True, store_url=str(tmp_path / "store"))
+def place(tmp_path: Path) -> SnapshotPlace:
+    return SnapshotPlace(root=tmp_path / "host-0", shared=True, store_url=str(tmp_path / "store"))
 
 
 @pytest.fixture
-def follower(redis: Redis, place: Place) -> Follower:
+def follower(redis: Redis, place: SnapshotPlace) -> Follower:
     """Follows when it is asked to, and so lags when it is not."""
-    append(redis, [Change.put_list(ListSpec(name="known"), at_ms=0)], by="kim")
+    append(redis, [BankChange.put_list(ListSpec(name="known"), at_ms=0)], by="kim")
     follower = Follower(redis, place, None)
     follower.look()
     return follower
 
 
 @pytest.fixture
-def looking(redis: Redis, store: ObjectStore, policy: Policy, place: Place) -> Lookback:
+def looking(redis: Redis, store: ObjectStore, policy: Policy, place: SnapshotPlace) -> Lookback:
     return looking_from(redis, store, policy, place)
 
 
 def looking_from(
-    redis: Redis, store: ObjectStore, policy: Policy, place: Place, lists_dir: Path | None = None
+    redis: Redis, store: ObjectStore, policy: Policy, place: SnapshotPlace, lists_dir: Path | None = None
 ) -> Lookback:
     """Looks back on a host, with the bank as it is followed there."""
     return looking_by(redis, store, policy, Follower(redis, place, lists_dir))
@@ -84,7 +84,7 @@ def writer_to(redis: Redis, store: ObjectStore) -> VerdictWriter:
 
 
 def add(redis: Redis, value: bytes = SHOWN, entry: str = "case-7", *, to: str = "known") -> None:
-    append(redis, [Change.add(to, Entry(entry=entry, kind=HashKind.PDQ, value=value), at_ms=0)], by="kim")
+    append(redis, [BankChange.add(to, Entry(entry=entry, kind=HashKind.PDQ, value=value), at_ms=0)], by="kim")
 
 
 def look(looking: Lookback) -> None:
@@ -166,12 +166,12 @@ def test_a_hash_that_went_and_came_again_is_compared_as_it_is_now(
     now = now_ms(redis)
     add(redis)
     look(looking)
-    append(redis, [Change.remove("known", "case-7", at_ms=0)], by="kim")
+    append(redis, [BankChange.remove("known", "case-7", at_ms=0)], by="kim")
     follower.look()
     mark = follower.in_force().mark
     add(redis)
     if withdrawn:
-        append(redis, [Change.remove("known", "case-7", at_ms=0)], by="kim")
+        append(redis, [BankChange.remove("known", "case-7", at_ms=0)], by="kim")
     look(looking)
     writer = writer_to(redis, store)
     writer.add([row(SHOWN, capture_ms=now)], now_ms=now, judged_by=mark)
@@ -185,14 +185,14 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
     redis: Redis,
     store: ObjectStore,
     follower: Follower,
-    place: Place,
+    place: SnapshotPlace,
     policy: Policy,
     scene: Scene,
     tmp_path: Path,
     list_file: Callable[..., Path],
 ) -> None:
     """A host that fetches a large list for minutes judges without it, and the look-back for the list ends before."""
-    one, other = place, Place(root=tmp_path / "host-1", shared=True, store_url=place.store_url)
+    one, other = place, SnapshotPlace(root=tmp_path / "host-1", shared=True, store_url=place.store_url)
     there = Follower(redis, other, None)
     there.look()
     path = list_file({"case-7": SHOWN.hex(), "another": secrets.token_hex(32)})
@@ -219,7 +219,7 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
     look(looking_from(redis, store, policy, one))
     assert told(scene) == {"cam-1": ["case-7"], "last": ["case-7"]}
     assert not redis.exists(UNCHECKED, JUDGED)
-    append(redis, [Change.put_list(ListSpec(name="known", variants=(Variant.MIRROR,)), at_ms=0)], by="kim")
+    append(redis, [BankChange.put_list(ListSpec(name="known", variants=(Variant.MIRROR,)), at_ms=0)], by="kim")
     writer.add(rows, now_ms=now, judged_by=there.in_force().mark)
     assert writer.flush()
     look(looking_from(redis, store, policy, one))
@@ -227,7 +227,7 @@ def test_what_a_host_judges_that_has_not_the_list_yet_is_compared_by_one_that_ha
 
 
 def test_changes_that_are_in_no_stream_any_more_are_compared_all_the_same(
-    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, place: Place, scene: Scene
+    redis: Redis, store: ObjectStore, follower: Follower, looking: Lookback, place: SnapshotPlace, scene: Scene
 ) -> None:
     """A worker that stood still while the bank was compacted twice would have its pictures compared with nothing."""
     now, mark = now_ms(redis), follower.in_force().mark
@@ -313,7 +313,7 @@ def test_what_was_merged_meanwhile_is_found_in_the_file_that_holds_it(
 
 
 def test_a_list_of_files_that_comes_to_one_host_later_is_compared_with_what_that_one_judged(
-    redis: Redis, store: ObjectStore, place: Place, policy: Policy, scene: Scene, tmp_path: Path
+    redis: Redis, store: ObjectStore, place: SnapshotPlace, policy: Policy, scene: Scene, tmp_path: Path
 ) -> None:
     """A list copied from host to host is looked back for at the first; what the last judged till then would be lost."""
     folders = [tmp_path / "lists-0", tmp_path / "lists-1"]

@@ -21,7 +21,7 @@ from scene import Scene
 
 from config.policy.policy import Policy
 from models.bank.bank import Bank
-from models.bank.delta import Change, Delta
+from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
 from worker.bank.follower import BankSource, InForce, always
 from worker.lookback.bulk import enqueue, look_back_in_bulk
@@ -47,7 +47,10 @@ def entry_of(number: int) -> Entry:
 
 def holding(spec: ListSpec, entries: Sequence[Entry]) -> BankSource:
     """A bank with this list."""
-    changes = [Change.put_list(spec, at_ms=1, id="1-1"), *(Change.add(spec.name, one, at_ms=1) for one in entries)]
+    changes = [
+        BankChange.put_list(spec, at_ms=1, id="1-1"),
+        *(BankChange.add(spec.name, one, at_ms=1) for one in entries),
+    ]
     return always(InForce(bank=Bank(delta=Delta().applied(*changes))))
 
 
@@ -129,7 +132,7 @@ def test_single_hashes_do_not_wait_for_a_list(redis: Redis, store: ObjectStore, 
     enqueue(redis, store, "known", [entry_of(number) for number in range(10, 20)])
     redis.set(BULK_LEASE, "of a process that is at it")
     assert not is_bulk_due(redis)
-    redis.xadd("lw:bank:changes", {"change": Change.add("known", entry_of(1), at_ms=now).to_json(), "by": "kim"})
+    redis.xadd("lw:bank:changes", {"change": BankChange.add("known", entry_of(1), at_ms=now).to_json(), "by": "kim"})
     raise_all(looking_with(redis, store, policy, holding(ListSpec(name="known"), [entry_of(1)])))
     assert len(scene.published(CRITICAL)) == 1
 

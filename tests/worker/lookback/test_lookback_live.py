@@ -11,7 +11,7 @@ from live_stack import celery
 from redis import Redis
 
 from models import testcard
-from models.bank.delta import Change
+from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import hash_rgb
 from worker.bank.changelog import append
@@ -66,7 +66,9 @@ def test_a_stream_that_is_over_is_escalated_within_a_minute_of_its_hash(
         entry = Entry(entry="case-7", kind=HashKind.PDQ, value=hash_rgb(testcard.testcard(320, 180)).bits)
         at = now_ms(redis)
         append(
-            redis, [Change.put_list(ListSpec(name="police"), at_ms=at), Change.add("police", entry, at_ms=at)], by="kim"
+            redis,
+            [BankChange.put_list(ListSpec(name="police"), at_ms=at), BankChange.add("police", entry, at_ms=at)],
+            by="kim",
         )
         eventually(lambda: redis.exists(CRITICAL), within_seconds=60, what=worker.text)
     assert redis.xlen(CRITICAL) == 1
@@ -95,7 +97,7 @@ def test_what_a_worker_that_stood_still_had_judged_is_compared_with_what_came_me
             at = now_ms(redis)
             append(
                 redis,
-                [Change.put_list(ListSpec(name="police"), at_ms=at), Change.add("police", entry, at_ms=at)],
+                [BankChange.put_list(ListSpec(name="police"), at_ms=at), BankChange.add("police", entry, at_ms=at)],
                 by="kim",
             )
             with celery("worker", environment, tmp_path, "--concurrency=1") as other:

@@ -18,14 +18,14 @@ from scene import Scene
 from config.facts import ALLOW
 from config.policy.policy import Policy
 from models.bank.bank import Bank
-from models.bank.delta import Change, Delta
+from models.bank.delta import BankChange, Delta
 from models.bank.entries import ListSpec
 from models.pdq.variant_kinds import Variant
 from worker.bank.follower import BankSource, InForce, always
 from worker.bank.keys import CHANGES, QUARANTINE
 from worker.errors import ObjectStoreError, StoreError
 from worker.ingest.registry.registry import stream_key
-from worker.lookback.file_search import MOST_FRAMES, Pace, Sought, files_left, scan
+from worker.lookback.file_search import MOST_FRAMES, SearchPace, Sought, files_left, scan
 from worker.lookback.found import PART_HITS
 from worker.lookback.jobs import FOUND, JOBS, LEASE, REST, TOLD, WAITING, Job, is_due
 from worker.lookback.search import Lookback, look_back
@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> ObjectStore:
 
 def of_lists(*specs: ListSpec) -> BankSource:
     """A bank that has these lists."""
-    delta = Delta().applied(*(Change.put_list(spec, at_ms=1, id="1-1") for spec in specs))
+    delta = Delta().applied(*(BankChange.put_list(spec, at_ms=1, id="1-1") for spec in specs))
     return always(InForce(bank=Bank(delta=delta)))
 
 
@@ -63,7 +63,7 @@ def looking(redis: Redis, store: ObjectStore, policy: Policy) -> Lookback:
     )
 
 
-def publish(redis: Redis, *changes: Change) -> None:
+def publish(redis: Redis, *changes: BankChange) -> None:
     """Puts changes into the bank's stream, as whoever makes them does."""
     for change in changes:
         redis.xadd(CHANGES, {"change": change.to_json(), "by": "kim"})
@@ -295,9 +295,9 @@ def test_a_withdrawn_hash_is_sought_no_more(redis: Redis, store: ObjectStore, lo
         redis,
         added("known", "mistake", SHOWN, at_ms=now),
         added("stop", "mistake", SHOWN, at_ms=now),
-        Change.remove("known", "mistake", at_ms=now),
+        BankChange.remove("known", "mistake", at_ms=now),
     )
-    publish(redis, Change.drop_list("stop", at_ms=now))
+    publish(redis, BankChange.drop_list("stop", at_ms=now))
     look(looking)
     assert events(scene) == []
     assert redis.llen(WAITING) == 0
@@ -421,7 +421,7 @@ def test_files_of_one_instant_are_each_looked_at(redis: Redis, store: ObjectStor
     files = list(files_left(store, job))
     assert len(files) == 3
     wanted = Sought.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
-    steps = list(scan(store, files, wanted, job, Pace(hashes=1, seconds=60.0)))
+    steps = list(scan(store, files, wanted, job, SearchPace(hashes=1, seconds=60.0)))
     assert [list(files_left(store, step.job)) for step in steps] == [files[1:], files[2:], []]
 
 

@@ -17,7 +17,7 @@ from tinymodels import classifier, mean_model
 from config.facts import ALLOW, ListMatch, StreamFacts
 from config.policy.policy import load_policy
 from models.bank.bank import Bank
-from models.bank.delta import Change, Delta
+from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.classifiers.classifier import Classifier
 from models.classifiers.registry import load_classifiers
@@ -220,7 +220,9 @@ def test_mirrored_picture_is_found_where_a_list_asks_for_it(decoder: Decoder, pi
 
     def matches(variants: tuple[Variant, ...]) -> tuple[ListMatch, ...]:
         spec = ListSpec(name="own", variants=variants)
-        delta = Delta().applied(Change.put_list(spec, at_ms=0, id="1-0"), Change.add("own", entry, at_ms=0, id="2-0"))
+        delta = Delta().applied(
+            BankChange.put_list(spec, at_ms=0, id="1-0"), BankChange.add("own", entry, at_ms=0, id="2-0")
+        )
         asked = Pipeline(
             decoder=decoder,
             bank=always(InForce(bank=Bank(delta=delta), degraded=("stale-list:own",))),
@@ -247,8 +249,8 @@ def test_an_allowed_picture_asks_for_a_review_while_that_lasts(decoder: Decoder,
 
     def severities(until_ms: int) -> set[str]:
         allowed = replace(entry, tags=allow_tags("own", until_ms, "lea"))
-        changes = [Change.put_list(ListSpec(name="own"), at_ms=0), Change.add("own", entry, at_ms=0)]
-        bank = Bank(delta=Delta().applied(*changes, Change.add(ALLOW, allowed, at_ms=0)))
+        changes = [BankChange.put_list(ListSpec(name="own"), at_ms=0), BankChange.add("own", entry, at_ms=0)]
+        bank = Bank(delta=Delta().applied(*changes, BankChange.add(ALLOW, allowed, at_ms=0)))
         allowing = Pipeline(decoder=decoder, bank=always(InForce(bank=bank)), classifiers=(), policy=load_policy(None))
         return {str(hit.severity) for hit in allowing.moderate(film, origin=LIVE, seed=SEED).hits}
 

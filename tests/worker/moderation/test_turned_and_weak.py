@@ -14,7 +14,7 @@ from scene import Scene
 from config.facts import Hit, StreamFacts
 from config.policy.policy import load_policy
 from models.bank.bank import Bank
-from models.bank.delta import Change, Delta
+from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import MIN_QUALITY, PdqHash, hash_luma, hash_rgb
 from models.pdq.variant_kinds import Variant
@@ -37,7 +37,7 @@ def decoder() -> Iterator[Decoder]:
 def pipeline(decoder: Decoder, entries: Sequence[Entry], *variants: Variant) -> Pipeline:
     """With one list of others, that asks for `variants`."""
     spec = ListSpec(name="known", variants=variants)
-    changes = [Change.put_list(spec, at_ms=1), *(Change.add("known", entry, at_ms=1) for entry in entries)]
+    changes = [BankChange.put_list(spec, at_ms=1), *(BankChange.add("known", entry, at_ms=1) for entry in entries)]
     bank = Bank(delta=Delta().applied(*changes))
     return Pipeline(decoder=decoder, bank=always(InForce(bank=bank)), classifiers=(), policy=load_policy(None))
 
@@ -81,8 +81,8 @@ def test_picture_that_cannot_be_hashed_for_its_bars_is_found_without_them() -> N
     """Wide black bars take a picture under PDQ's quality bound: whoever adds them would show known material unseen."""
     inner = hash_rgb(photo("coffee"))
     changes = [
-        Change.put_list(ListSpec(name="known", variants=(Variant.CROP,)), at_ms=1),
-        Change.add("known", entry_of(photo("coffee"), "1"), at_ms=1),
+        BankChange.put_list(ListSpec(name="known", variants=(Variant.CROP,)), at_ms=1),
+        BankChange.add("known", entry_of(photo("coffee"), "1"), at_ms=1),
     ]
     bank = Bank(delta=Delta().applied(*changes))
     barred = PdqHash(bits=bytes(32), quality=MIN_QUALITY - 1)

@@ -16,11 +16,11 @@ from models.bank.entries import ListSpec
 from worker.bank import edits
 from worker.bank.deployed import follow
 from worker.bank.listnames import deployed_names, followed_names
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.events.operations import OPERATIONS
 from worker.policyload.follower import PolicyFollower
 from worker.policyload.watch import ListNames, watch_policy
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 
 POLICY = """
 version: '{version}'
@@ -49,12 +49,12 @@ def workers(settings: Settings, count: int, list_names: ListNames | None = None)
     """So many that watch the policy, each with a bank and a connection of its own."""
     stopping, threads, processes = threading.Event(), [], []
     for _ in range(count):
-        process = Process(settings)
+        process = WorkerProcess(settings)
         process.bank.look()
         watching = PolicyFollower(settings.policy_file, process.judging_by)
         watching.look()
 
-        def names(of: Process = process) -> frozenset[str] | None:
+        def names(of: WorkerProcess = process) -> frozenset[str] | None:
             return followed_names(of.redis, of.bank)
 
         arguments = (watching, process.policies, process.redis, settings, stopping, list_names or names)
@@ -79,7 +79,7 @@ def told(redis: Redis) -> list[dict[str, Any]]:
 def test_operators_are_told_once_a_version(redis: Redis, settings: Settings) -> None:
     """A rule that holds for nothing would be noticed on the night when it is needed; or fifty workers tell of it."""
     assert settings.policy_file is not None
-    edits.create(redis, follow(redis, Place.of(settings)).bank, ListSpec(name="ncmec"))
+    edits.create(redis, follow(redis, SnapshotPlace.of(settings)).bank, ListSpec(name="ncmec"))
     with workers(settings, 3):
         (event,) = eventually(lambda: told(redis), within_seconds=30, what="it is told")
         assert event["type"] == "livewarden.operations.policy_rule_cannot_fire.v1"
@@ -107,10 +107,10 @@ def test_operators_are_told_once_a_version(redis: Redis, settings: Settings) -> 
         settings.policy_file.write_text(POLICY.format(version="2", list="ncmecc"))
         _, again = eventually(lambda: len(told(redis)) > 1 and told(redis), within_seconds=30, what="it is told again")
         assert again["data"]["policy"].startswith("2+")
-    bank = follow(redis, Place.of(settings)).bank
+    bank = follow(redis, SnapshotPlace.of(settings)).bank
     for step in (
         lambda: edits.create(redis, bank, ListSpec(name="ncmecc")),
-        lambda: edits.drop(redis, follow(redis, Place.of(settings)).bank, "ncmecc"),
+        lambda: edits.drop(redis, follow(redis, SnapshotPlace.of(settings)).bank, "ncmecc"),
     ):
         step()
         seen = list[object]()

@@ -21,7 +21,7 @@ from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 from worker.policyload.watch import PolicyReport, policy_reports
 from worker.runtime.segment_task import moderate_segment
-from worker.runtime.worker_process import SEED, Process
+from worker.runtime.worker_process import SEED, WorkerProcess
 
 PROCESSES = 2
 
@@ -165,7 +165,7 @@ def test_a_policy_brings_its_models_with_it(
     policy = tmp_path / "policy.yaml"
     policy.write_text(rules("alone"))
     redis.set(SEED, "s3cret")
-    process = Process(
+    process = WorkerProcess(
         Settings.from_mapping(
             {
                 "LIVEWARDEN_REDIS_URL": redis_url,

@@ -27,21 +27,21 @@ from worker.ingest.registry.slowness import QUICK_SECONDS, SlowPart, is_slow
 from worker.ingest.status import show
 from worker.processes.soft_limit import SoftLimit, soft_limit
 from worker.runtime.segment_task import MAX_LOSSES, moderate_segment
-from worker.runtime.worker_process import SEED, Process
+from worker.runtime.worker_process import SEED, WorkerProcess
 
 pytestmark = pytest.mark.timeout(method="thread")
 """By no signal of its own: the one that it would take is the limit's."""
 
 
 @pytest.fixture
-def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[Process]:
+def process(redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path) -> Iterator[WorkerProcess]:
     redis.set(SEED, "s3cret")
     (tmp_path / "policy.yaml").write_text(
         "version: '1'\nrules:\n"
         "  - {name: asking, severity: review, when: 'score(\"open-nsfw/nsfw\") > 0.999'}\n"
         "  - {name: shown, severity: high, when: 'matched(\"selftest\")'}\n"
     )
-    process = Process(
+    process = WorkerProcess(
         Settings.from_mapping(
             {
                 "LIVEWARDEN_REDIS_URL": redis_url,
@@ -120,7 +120,7 @@ PLACES: dict[str, Callable[[], AbstractContextManager[threading.Event]]] = {
 }
 
 
-def admitted(process: Process, origin: LiveOrigin) -> str:
+def admitted(process: WorkerProcess, origin: LiveOrigin) -> str:
     """Watches a stream that shows the test card, in a process that is warmed up; gives the key of its one segment."""
     watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     process.warm_up()
@@ -134,7 +134,7 @@ def admitted(process: Process, origin: LiveOrigin) -> str:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
-    process: Process, origin: LiveOrigin, handled: None, place: str, caplog: pytest.LogCaptureFixture
+    process: WorkerProcess, origin: LiveOrigin, handled: None, place: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It was taken for a model or a rule that failed: the segment was settled as seen, without what it was to find."""
     key = admitted(process, origin)
@@ -159,7 +159,7 @@ def test_a_segment_that_is_out_of_time_is_deferred_wherever_that_strikes(
 
 
 def test_a_segment_that_is_always_out_of_time_is_closed_at_the_eighth(
-    process: Process, origin: LiveOrigin, handled: None
+    process: WorkerProcess, origin: LiveOrigin, handled: None
 ) -> None:
     """One poisonous segment would take the whole of a task's time again and again, and never be in the ledger."""
     key = admitted(process, origin)
@@ -175,7 +175,9 @@ def test_a_segment_that_is_always_out_of_time_is_closed_at_the_eighth(
     assert record["reasons"] == {"failed: worker_lost": float(SEGMENT_SECONDS)}
 
 
-def test_a_stream_whose_segment_was_out_of_time_is_slow(process: Process, origin: LiveOrigin, handled: None) -> None:
+def test_a_stream_whose_segment_was_out_of_time_is_slow(
+    process: WorkerProcess, origin: LiveOrigin, handled: None
+) -> None:
     """Eight times a segment it would hold a process of everybody's for the whole of a task's time."""
     watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     origin.add("0.ts", segment_bytes(card=True))
@@ -201,7 +203,7 @@ def test_a_stream_whose_segment_was_out_of_time_is_slow(process: Process, origin
     assert show(process.redis, "s")["pending_seconds"] == SEGMENT_SECONDS
 
 
-def test_a_late_answer_of_redis_is_not_taken_for_the_next_ones(process: Process, handled: None) -> None:
+def test_a_late_answer_of_redis_is_not_taken_for_the_next_ones(process: WorkerProcess, handled: None) -> None:
     """After a slow Redis cost a task its time, the next task would read what the one before had asked for."""
     redis = process.redis
     redis.mset({"mine": "of this task", "other": "of the task before"})

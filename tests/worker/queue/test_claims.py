@@ -18,7 +18,7 @@ from config.facts import Severity
 from worker.errors import QueueError, StoreError
 from worker.events.cloudevent import rfc3339
 from worker.people.actor import check_name
-from worker.queue.claims import RECHECK_SECONDS, Taken, anything_free, follow, open_incidents, take, take_or_wait
+from worker.queue.claims import RECHECK_SECONDS, Claim, anything_free, follow, open_incidents, take, take_or_wait
 from worker.queue.decisions import decide
 from worker.queue.leases import release
 from worker.queue.trimming import GroupProgress, trim, trim_bound
@@ -268,7 +268,7 @@ class TestTake:
 class Waiting:
     """Somebody who waits for something to take, on a connection of his own."""
 
-    taken: list[Taken | None]
+    taken: list[Claim | None]
     ended: float = 0.0
     """When the wait ended, by the monotonic clock."""
 

@@ -13,7 +13,7 @@ from scene import Scene
 from config.facts import Severity
 from worker.errors import QueueError
 from worker.incidents.keys import entries_key, held_key, incident_key
-from worker.queue.claims import Taken, open_incidents, take
+from worker.queue.claims import Claim, open_incidents, take
 from worker.queue.decisions import decide
 from worker.queue.leases import extend, release
 from worker.queue.lookup import find_incident
@@ -93,7 +93,7 @@ class TestRelease:
                 done = list(pool.map(as_one, ("release", "csea_suspected", "take", "adult_tos")))
             decisions = [one for one in (done[1], done[3]) if one is not None]
             record = show(scene.redis, incident)
-            if isinstance(done[2], Taken):
+            if isinstance(done[2], Claim):
                 # Whoever was given it is the one who decides, if nobody had before.
                 assert done[0] is not None
                 assert (record["state"], record["holder"], decisions) == ("held", "bob", [])

@@ -20,7 +20,7 @@ from config.policy.policy import Policy
 from worker.bank.keys import QUARANTINE
 from worker.errors import QueueError, ReplayError
 from worker.incidents.keys import incident_key
-from worker.replay.comparison import Change
+from worker.replay.comparison import IncidentChange
 from worker.replay.replaying import BINS, ReplayResult, ScoreCounts
 from worker.replay.report import report
 from worker.replay.score_plot import cut_label, score_plot
@@ -83,8 +83,8 @@ def live(
 
 def assert_raises_what_was_raised(life: Life) -> None:
     result = life.replay()
-    assert {one.change for one in result.compared} == {Change.SAME, Change.SHADOW}
-    same = [one for one in result.compared if one.change is Change.SAME]
+    assert {one.change for one in result.compared} == {IncidentChange.SAME, IncidentChange.SHADOW}
+    same = [one for one in result.compared if one.change is IncidentChange.SAME]
     assert sorted(one.was.incident_id for one in same if one.was is not None) == life.incidents()
     for one in same:
         assert one.was is not None
@@ -152,7 +152,7 @@ def test_what_was_decided_before_the_time_looked_at_is_known_by_its_matches(
     live_variedly(life, 6, first=60)
     after = sorted(set(life.incidents()) - before)
     result = life.replay(since_ms=since_ms)
-    assert {one.change for one in result.compared} <= {Change.SAME, Change.SHADOW}
+    assert {one.change for one in result.compared} <= {IncidentChange.SAME, IncidentChange.SHADOW}
     assert sorted(one.was.incident_id for one in result.compared if one.was is not None) == after
 
 
@@ -168,7 +168,7 @@ def test_changed_decisions_are_replayed(
     live_variedly(life, seed + 10, first=60, revised=0.2)
     assert_raises_what_was_raised(life)
     result = life.replay(since_ms=since_ms)
-    assert {one.change for one in result.compared} <= {Change.SAME, Change.SHADOW}
+    assert {one.change for one in result.compared} <= {IncidentChange.SAME, IncidentChange.SHADOW}
     same = [one.was for one in result.compared if one.was is not None]
     assert {one.incident_id for one in same} == set(life.incidents()) - before
     # What people found in the end is what is told.
@@ -193,8 +193,8 @@ def test_it_is_so_from_any_moment_on(life: Life, seed: int) -> None:
     before = life.incidents()
     live(life, seed + 100, first=30, segments=30)
     result = life.replay(since_ms=since_ms)
-    same = [one for one in result.compared if one.change is not Change.SHADOW]
-    assert {one.change for one in same} == {Change.SAME}
+    same = [one for one in result.compared if one.change is not IncidentChange.SHADOW]
+    assert {one.change for one in same} == {IncidentChange.SAME}
     after = sorted(set(life.incidents()) - set(before))
     assert sorted(one.was.incident_id for one in same if one.was is not None) == after
     # What is gone through before, for what rules remember, is not counted.

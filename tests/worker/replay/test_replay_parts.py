@@ -18,12 +18,12 @@ from config.policy.policy import Policy
 from config.policy.rules import Rule
 from sampler.frames import SampleReason, Stretch
 from worker.bank.allowance import allow_tags, marked
-from worker.incidents.segment_context import Occasion, Versions
+from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import series_of
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 from worker.replay.history import WasIncident
 from worker.replay.part import PartResult, Replayer, Times
-from worker.replay.prefilter import Sieve
+from worker.replay.prefilter import Prefilter
 from worker.replay.rows import PART_SCHEMA, settled_segment
 from worker.replay.stream_replay import SettledSegment, StreamCourse
 from worker.replay.thresholds import only_compares, sample_counts, thresholds
@@ -88,7 +88,7 @@ def test_a_segment_is_read_as_it_was_judged(
         cpu_seconds=CpuSeconds(),
         gate=None,
     )
-    occasion = Occasion(
+    occasion = SegmentContext(
         stream=stream, generation=3, segment_key="key", deployment="test", versions=Versions(policy="1")
     )
     silent = frozenset({ListedHash("police", "7")})
@@ -187,7 +187,7 @@ def test_what_is_passed_over_would_have_raised_nothing(
     assert told(quick) == told(slow)
     assert quick.hits == slow.hits
     assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 12)
-    kept = Sieve(policy_of(rules)).rows(table)
+    kept = Prefilter(policy_of(rules)).rows(table)
     assert 0 < kept.sum() < 0.7 * len(kept)
 
 
@@ -217,7 +217,7 @@ def test_where_rules_fail_is_counted_though_much_is_passed_over(policy_of: Calla
     quick = failed(FAILING)
     assert quick == failed(FAILING + NO_SIEVE)
     assert set(quick) == {f"rule-failed:{name}" for name in ("at-once", "matched", "often", "many", "of", "dark")}
-    kept = Sieve(policy_of(FAILING)).rows(table)
+    kept = Prefilter(policy_of(FAILING)).rows(table)
     assert kept.sum() < 0.7 * len(kept)
 
 
@@ -243,7 +243,7 @@ rules:
     table = table_of(rows).select(PART_SCHEMA.names)
     result = Replayer(policy_of(rules), EVER).part(table, {})
     assert [one.would.segment_key for one in result.compared if one.would is not None] == ["42"]
-    assert Sieve(policy_of(rules)).rows(table).sum() < 40
+    assert Prefilter(policy_of(rules)).rows(table).sum() < 40
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from config.settings import Settings
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 from worker.ingest.status import show
-from worker.runtime.worker_process import SEED, Process
+from worker.runtime.worker_process import SEED, WorkerProcess
 
 HERE = Path(__file__).parents[1]
 WITHOUT_SECCOMP = (sys.executable, str(HERE / "without.py"), "seccomp")
@@ -216,7 +216,7 @@ def test_another_process_of_the_same_user_cannot_read_a_worker() -> None:
 def test_what_the_child_is_given_for_audits_is_no_secret(redis: Redis, redis_url: str) -> None:
     """A decoder that was taken over once would know for ever where audits look, on every stream."""
     redis.set(SEED, "s3cret")
-    one, other = (Process(Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url})) for _ in range(2))
+    one, other = (WorkerProcess(Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url})) for _ in range(2))
     seeds = {segment: one.seed(segment) for segment in ("s 1.0.1", "s 1.0.2", "t 1.0.1")}
     assert {segment: other.seed(segment) for segment in seeds} == seeds
     assert len(set(seeds.values())) == 3

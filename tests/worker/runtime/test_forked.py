@@ -7,10 +7,10 @@ import threading
 from hls_origin import Gate, eventually
 from redis import Redis
 
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 
 
-def test_a_child_does_not_wait_for_locks_of_the_process_that_it_was_forked_from(process: Process, redis: Redis):
+def test_a_child_does_not_wait_for_locks_of_the_process_that_it_was_forked_from(process: WorkerProcess, redis: Redis):
     """A child that replaces one which died would hang, and what it was given wait for a minute."""
     process.bank.look()
     gate = Gate()

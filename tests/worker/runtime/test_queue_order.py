@@ -9,7 +9,7 @@ from kombu import Connection, Exchange, Message, Queue
 
 from worker.ingest.pending.queues import CONTROL, CONTROL_SLOW, QUEUES, SEGMENTS, SEGMENTS_SLOW, SLOW_QUEUES, URGENT
 from worker.runtime.occupancy import Occupancy
-from worker.runtime.queue_order import WHEEL, WeightedTurns
+from worker.runtime.queue_order import WHEEL, WeightedQueueOrder
 
 CONSUMED = tuple(queue for queue in QUEUES if queue != "intake")
 IDLE = Occupancy(processes=8, slow=0)
@@ -20,7 +20,7 @@ class Worker:
 
     def __init__(self, processes: int = 8) -> None:
         self.processes, self.slow, self.now_seconds = processes, 0, 0.0
-        self.turns = WeightedTurns(
+        self.turns = WeightedQueueOrder(
             occupancy=lambda: Occupancy(processes=self.processes, slow=self.slow), clock=lambda: self.now_seconds
         )
         self.turns.update(CONSUMED)
@@ -131,7 +131,7 @@ def test_the_wheel_names_each_queue():
 
 def test_kombu_takes_messages_in_this_order(redis_url: str):
     """An order that the broker's client does not ask for is none."""
-    options = {"queue_order_strategy": "worker.runtime.queue_order.WeightedTurns"}
+    options = {"queue_order_strategy": "worker.runtime.queue_order.WeightedQueueOrder"}
     taken: list[str] = []
     with Connection(redis_url, transport_options=options) as connection:
         queues = [Queue(name, Exchange(name), routing_key=name) for name in (CONTROL, URGENT, SEGMENTS)]

@@ -24,9 +24,9 @@ from worker.ingest.registry.slowness import (
     slow_key,
 )
 from worker.ingest.status import show
-from worker.runtime.segment_pace import QUICK_FAILURE_SECONDS, Pace
+from worker.runtime.segment_pace import QUICK_FAILURE_SECONDS, SegmentPace
 from worker.runtime.segment_task import FETCH_TIMEOUT_SECONDS, moderate_segment
-from worker.runtime.worker_process import SEED, Process
+from worker.runtime.worker_process import SEED, WorkerProcess
 
 WAYS = {"drip": DRIP, "silent": SILENT, "headers": HEADERS}
 
@@ -44,9 +44,11 @@ def honest() -> Iterator[LiveOrigin]:
 
 
 @pytest.fixture
-def process(redis: Redis, redis_url: str, hostile: SlowOrigin, honest: LiveOrigin, tmp_path: Path) -> Iterator[Process]:
+def process(
+    redis: Redis, redis_url: str, hostile: SlowOrigin, honest: LiveOrigin, tmp_path: Path
+) -> Iterator[WorkerProcess]:
     redis.set(SEED, "s3cret")
-    process = Process(
+    process = WorkerProcess(
         Settings.from_mapping(
             {
                 "LIVEWARDEN_REDIS_URL": redis_url,
@@ -59,7 +61,7 @@ def process(redis: Redis, redis_url: str, hostile: SlowOrigin, honest: LiveOrigi
     process.close()
 
 
-def admit(process: Process, stream_id: str, url: str) -> list[str]:
+def admit(process: WorkerProcess, stream_id: str, url: str) -> list[str]:
     """Registers the stream and polls it; gives the keys of its segments."""
     keys: list[str] = []
     watch(process.redis, register(stream_id, url, purpose="drill", url_template="", legal_basis=""))
@@ -80,7 +82,7 @@ class SlowQueue:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_segment_that_takes_long_is_passed_on_and_nothing_is_counted_against_it(
-    process: Process, hostile: SlowOrigin, way: str
+    process: WorkerProcess, hostile: SlowOrigin, way: str
 ):
     """A slow origin's segment would be lost, or be failed for the little time that a shared queue has."""
     slow = SlowQueue()
@@ -100,7 +102,7 @@ def test_a_segment_that_takes_long_is_passed_on_and_nothing_is_counted_against_i
     assert record["slow"] == ["segments"]
 
 
-def test_a_stream_that_is_new_holds_one_process_until_it_is_known(process: Process, honest: LiveOrigin):
+def test_a_stream_that_is_new_holds_one_process_until_it_is_known(process: WorkerProcess, honest: LiveOrigin):
     """A hostile stream with a dozen segments would hold a dozen processes for its first second."""
     for index in range(3):
         honest.add(f"{index}.ts", segment_bytes(card=False))
@@ -128,7 +130,7 @@ def test_a_stream_that_is_new_holds_one_process_until_it_is_known(process: Proce
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 3 * SEGMENT_SECONDS
 
 
-def test_what_waits_for_a_trial_whose_process_died_is_not_lost(process: Process, honest: LiveOrigin):
+def test_what_waits_for_a_trial_whose_process_died_is_not_lost(process: WorkerProcess, honest: LiveOrigin):
     """A worker killed at the start of a watch would leave the stream's first segments unseen."""
     for index in range(2):
         honest.add(f"{index}.ts", segment_bytes(card=False))
@@ -143,7 +145,7 @@ def test_what_waits_for_a_trial_whose_process_died_is_not_lost(process: Process,
     assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
-def test_a_slow_segment_has_its_full_time_where_slow_ones_share(process: Process, honest: LiveOrigin):
+def test_a_slow_segment_has_its_full_time_where_slow_ones_share(process: WorkerProcess, honest: LiveOrigin):
     """A stream whose origin takes two seconds would never be seen."""
     honest.add("0.ts", segment_bytes(card=True))
     gate = honest.hold("0.ts")
@@ -158,7 +160,7 @@ def test_a_slow_segment_has_its_full_time_where_slow_ones_share(process: Process
     assert record["slow"] == ["segments"], "held for a while"
 
 
-def test_a_stream_that_is_quick_again_goes_back(process: Process, honest: LiveOrigin):
+def test_a_stream_that_is_quick_again_goes_back(process: WorkerProcess, honest: LiveOrigin):
     """An honest stream with one bad second would share with the slow ones for ever."""
     honest.add("0.ts", segment_bytes(card=False))
     (key,) = admit(process, "s", honest.url)
@@ -170,7 +172,7 @@ def test_a_stream_that_is_quick_again_goes_back(process: Process, honest: LiveOr
     assert show(process.redis, "s")["slow"] == []
 
 
-def test_segment_and_initialisation_section_share_the_short_time(process: Process, honest: LiveOrigin):
+def test_segment_and_initialisation_section_share_the_short_time(process: WorkerProcess, honest: LiveOrigin):
     """An origin whose EXT-X-MAP drips would have twice the time."""
     init, segment = fragmented_mp4(card=True)
     honest.bodies["/live/init.mp4"] = init
@@ -185,7 +187,7 @@ def test_segment_and_initialisation_section_share_the_short_time(process: Proces
     assert slow.keys == [key]
 
 
-def test_an_origin_that_fails_at_once_is_tried_again_as_before(process: Process, honest: LiveOrigin):
+def test_an_origin_that_fails_at_once_is_tried_again_as_before(process: WorkerProcess, honest: LiveOrigin):
     """A missing segment of an origin at the edge would hold slow streams up, and be counted as slow itself."""
     honest.add("0.ts", segment_bytes(card=False))
     honest.status["/live/0.ts"] = 503
@@ -197,7 +199,7 @@ def test_an_origin_that_fails_at_once_is_tried_again_as_before(process: Process,
     assert not is_slow(process.redis, SlowPart.SEGMENTS, "s")
 
 
-def test_what_drips_is_a_gap_with_its_reason_in_the_end(process: Process, hostile: SlowOrigin):
+def test_what_drips_is_a_gap_with_its_reason_in_the_end(process: WorkerProcess, hostile: SlowOrigin):
     """A stream that nobody can read would be pending for ever, and no rule about gaps could see it."""
     key, *_ = admit(process, "silent", hostile.url("silent"))
     for _ in range(6):
@@ -209,15 +211,15 @@ def test_what_drips_is_a_gap_with_its_reason_in_the_end(process: Process, hostil
 
 def test_pictures_that_take_long_are_slow_too():
     """A hostile stream whose pictures take the decoder five seconds would hold every process without any drip."""
-    assert not Pace(fetch_seconds=QUICK_SECONDS, decode_seconds=QUICK_DECODE_SECONDS).slow
-    assert Pace(fetch_seconds=0.1, decode_seconds=QUICK_DECODE_SECONDS + 0.1).slow
-    assert Pace(fetch_seconds=QUICK_SECONDS + 0.1).slow
-    assert not Pace().slow
-    assert Pace(fetch_seconds=QUICK_FAILURE_SECONDS + 0.1).failed_slowly
+    assert not SegmentPace(fetch_seconds=QUICK_SECONDS, decode_seconds=QUICK_DECODE_SECONDS).slow
+    assert SegmentPace(fetch_seconds=0.1, decode_seconds=QUICK_DECODE_SECONDS + 0.1).slow
+    assert SegmentPace(fetch_seconds=QUICK_SECONDS + 0.1).slow
+    assert not SegmentPace().slow
+    assert SegmentPace(fetch_seconds=QUICK_FAILURE_SECONDS + 0.1).failed_slowly
 
 
 def test_a_segment_that_ended_its_process_twice_is_tried_again_where_slow_ones_share(
-    process: Process, honest: LiveOrigin
+    process: WorkerProcess, honest: LiveOrigin
 ):
     """A stream whose pictures end or hold processes would do it eight times a segment to processes of everybody's."""
     honest.add("0.ts", segment_bytes(card=False))

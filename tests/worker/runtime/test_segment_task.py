@@ -30,7 +30,7 @@ from worker.queue.claims import take
 from worker.queue.decisions import decide
 from worker.runtime.segment_end import gate_key
 from worker.runtime.segment_task import MAX_LOSSES, RETRY_DELAYS_MS, moderate_segment
-from worker.runtime.worker_process import SEED, Process
+from worker.runtime.worker_process import SEED, WorkerProcess
 from worker.store.redis_client import run_script
 from worker.verdictlog.reading import read_log
 
@@ -39,7 +39,7 @@ DRILLS = "lw:escalations:high"
 """Where the default policy has the test card's incidents."""
 
 
-def admit(process: Process, origin: LiveOrigin, purpose: str = "drill") -> list[str]:
+def admit(process: WorkerProcess, origin: LiveOrigin, purpose: str = "drill") -> list[str]:
     """Registers the stream and polls it; gives the keys of what is new, in the order of the stream."""
     keys: list[str] = []
     watch(process.redis, register("s", origin.url, purpose=purpose, url_template="", legal_basis=""))
@@ -48,7 +48,7 @@ def admit(process: Process, origin: LiveOrigin, purpose: str = "drill") -> list[
     return sorted(keys, key=lambda key: [int(part) for part in key.split(".") if part.isdecimal()])
 
 
-def let_lease_pass(process: Process, key: str) -> None:
+def let_lease_pass(process: WorkerProcess, key: str) -> None:
     process.redis.hdel(f"lw:tries:s {key}", "leased_until_ms")
 
 
@@ -57,7 +57,9 @@ def check_equation(record: dict) -> None:
     assert sum(record[f"{part}_seconds"] for part in parts) == pytest.approx(record["elapsed_seconds"], abs=1e-9)
 
 
-def test_a_segment_that_ends_late_does_not_set_back_how_far_its_stream_is_seen(process: Process, origin: LiveOrigin):
+def test_a_segment_that_ends_late_does_not_set_back_how_far_its_stream_is_seen(
+    process: WorkerProcess, origin: LiveOrigin
+):
     """Segments end in any order: operators would see lag where there is none."""
     for index in range(2):
         origin.add(f"{index}.ts", segment_bytes(card=False))
@@ -68,7 +70,7 @@ def test_a_segment_that_ends_late_does_not_set_back_how_far_its_stream_is_seen(p
     assert process.redis.hget("lw:stream:s", "settled_until_ms") == seen_until_ms
 
 
-def test_an_hour_that_a_segment_claims_hides_no_lag(process: Process, origin: LiveOrigin):
+def test_an_hour_that_a_segment_claims_hides_no_lag(process: WorkerProcess, origin: LiveOrigin):
     """A broadcaster who says that each segment lasts an hour would have a lag of 0 while nobody looks at his stream."""
     for name in ("0.ts", "1.ts"):
         origin.add(name, segment_bytes(card=False))
@@ -83,7 +85,9 @@ def test_an_hour_that_a_segment_claims_hides_no_lag(process: Process, origin: Li
 
 
 @pytest.mark.parametrize(("says", "short"), [("0.1", 1), ("2.0", None)])
-def test_a_segment_that_says_it_is_shorter_is_counted(process: Process, origin: LiveOrigin, says: str, short: int):
+def test_a_segment_that_says_it_is_shorter_is_counted(
+    process: WorkerProcess, origin: LiveOrigin, says: str, short: int
+):
     """A ledger with seconds of a broadcast of hours would look like a short broadcast, wholly seen."""
     origin.add("0.ts", segment_bytes(card=False))
     origin.playlist = origin.playlist_text().replace(b":2.000,", f":{says},".encode())
@@ -95,7 +99,7 @@ def test_a_segment_that_says_it_is_shorter_is_counted(process: Process, origin: 
 
 
 def test_what_a_late_segment_classified_does_not_take_the_place_of_what_a_later_one_did(
-    process: Process, origin: LiveOrigin
+    process: WorkerProcess, origin: LiveOrigin
 ):
     """The scores that count for a still scene would be those of another one that was over before it."""
     for name, scene in (("0.ts", "coffee"), ("1.ts", "astronaut"), ("2.ts", "astronaut")):
@@ -115,7 +119,7 @@ def test_what_a_late_segment_classified_does_not_take_the_place_of_what_a_later_
     assert counts["samples"] - counts["deduplicated"] == 2
 
 
-def test_a_known_picture_is_escalated_once(process: Process, origin: LiveOrigin):
+def test_a_known_picture_is_escalated_once(process: WorkerProcess, origin: LiveOrigin):
     """A message delivered twice must neither lose nor double an escalation."""
     origin.add("0.ts", segment_bytes(card=False))
     origin.add("1.ts", segment_bytes(card=True))
@@ -134,7 +138,9 @@ def test_a_known_picture_is_escalated_once(process: Process, origin: LiveOrigin)
     assert set(record["last_scores"]) == {"open-nsfw/nsfw", "open-nsfw/sfw", "testcard/card"}
 
 
-def test_an_escalation_leads_to_the_picture_and_to_what_is_known_of_its_stream(process: Process, origin: LiveOrigin):
+def test_an_escalation_leads_to_the_picture_and_to_what_is_known_of_its_stream(
+    process: WorkerProcess, origin: LiveOrigin
+):
     """A platform could not find the segment in its recordings, or would find its tokens in events and logs."""
     origin.add("8.ts", segment_bytes(card=False))
     origin.media_sequence = 7
@@ -162,7 +168,7 @@ def distance(one: str, other: str) -> int:
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
-def test_fragmented_mp4_is_seen_with_its_initialisation_section(process: Process, origin: LiveOrigin):
+def test_fragmented_mp4_is_seen_with_its_initialisation_section(process: WorkerProcess, origin: LiveOrigin):
     """Low-latency and CMAF origins serve fMP4; without EXT-X-MAP's bytes not one picture of it could be seen."""
     init, segment = fragmented_mp4(card=True)
     origin.bodies["/live/init.mp4"] = init
@@ -175,7 +181,7 @@ def test_fragmented_mp4_is_seen_with_its_initialisation_section(process: Process
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])
-def test_segments_that_share_a_file_are_seen_each_by_itself(process: Process, origin: LiveOrigin, container: str):
+def test_segments_that_share_a_file_are_seen_each_by_itself(process: WorkerProcess, origin: LiveOrigin, container: str):
     """What one segment shows would be found in all of them, or nothing in any of an fMP4 that is one file."""
     head = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-TARGETDURATION:2"]
     if container == "mp4":
@@ -196,7 +202,7 @@ def test_segments_that_share_a_file_are_seen_each_by_itself(process: Process, or
     assert show(process.redis, "s")["moderated_seconds"] == 2 * SEGMENT_SECONDS
 
 
-def test_a_model_that_is_left_out_is_asked_again_when_its_time_is_over(process: Process, origin: LiveOrigin):
+def test_a_model_that_is_left_out_is_asked_again_when_its_time_is_over(process: WorkerProcess, origin: LiveOrigin):
     """One bad minute of a model would end its work for good, or each of its stuck runs would take a worker."""
     run = StuckRun(model="open-nsfw", version="1", sha256="5a" * 32, limit_seconds=1.0, on_trial=False)
     leave_out(process.redis, run)
@@ -217,7 +223,7 @@ def test_a_model_that_is_left_out_is_asked_again_when_its_time_is_over(process: 
     assert record["moderated_seconds"] == SEGMENT_SECONDS
 
 
-def test_the_test_card_is_nothing_to_a_live_stream(process: Process, origin: LiveOrigin):
+def test_the_test_card_is_nothing_to_a_live_stream(process: WorkerProcess, origin: LiveOrigin):
     """A broadcaster who shows the test card must gain nothing by it, nor call anybody."""
     origin.add("0.ts", segment_bytes(card=True))
     for key in admit(process, origin, purpose="live"):
@@ -226,7 +232,7 @@ def test_the_test_card_is_nothing_to_a_live_stream(process: Process, origin: Liv
     assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
-def test_a_canary_calls_nobody(process: Process, origin: LiveOrigin):
+def test_a_canary_calls_nobody(process: WorkerProcess, origin: LiveOrigin):
     """The self-check that runs day and night must not fill the moderators' queue."""
     origin.add("0.ts", segment_bytes(card=True))
     for key in admit(process, origin, purpose="canary"):
@@ -235,7 +241,7 @@ def test_a_canary_calls_nobody(process: Process, origin: LiveOrigin):
     assert process.redis.xlen("lw:operations") == 1
 
 
-def test_a_segment_that_claims_to_be_old_is_shown_all_the_same(process: Process, origin: LiveOrigin):
+def test_a_segment_that_claims_to_be_old_is_shown_all_the_same(process: WorkerProcess, origin: LiveOrigin):
     """A broadcaster who lets his capture time lie hours back would be decided on once and for all."""
     origin.add("0.ts", segment_bytes(card=True))
     for key in admit(process, origin):
@@ -256,7 +262,7 @@ def test_a_segment_that_claims_to_be_old_is_shown_all_the_same(process: Process,
     assert [event["type"].split(".")[2] for event in raised] == ["raised", "closed", "raised"]
 
 
-def test_a_late_segment_keeps_the_purpose_of_its_watch(process: Process, origin: LiveOrigin):
+def test_a_late_segment_keeps_the_purpose_of_its_watch(process: WorkerProcess, origin: LiveOrigin):
     """A canary's last segment would call moderators once its stream is watched live, or a live one's would call nobody
     once it is a drill."""
     origin.add("0.ts", segment_bytes(card=True))
@@ -276,7 +282,7 @@ def test_a_late_segment_keeps_the_purpose_of_its_watch(process: Process, origin:
     assert (event["data"]["purpose"], event["data"]["generation"]) == ("drill", generation)
 
 
-def test_a_pending_segment_of_an_older_version_has_the_streams_purpose(process: Process, origin: LiveOrigin):
+def test_a_pending_segment_of_an_older_version_has_the_streams_purpose(process: WorkerProcess, origin: LiveOrigin):
     """Segments that were pending during an upgrade would be lost, or be judged as something else."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin, purpose="drill")
@@ -296,7 +302,7 @@ def test_a_pending_segment_of_an_older_version_has_the_streams_purpose(process: 
         (segment_bytes(card=False)[: 188 * 3], "truncated"),
     ],
 )
-def test_what_cannot_be_seen_is_told(process: Process, origin: LiveOrigin, body: bytes, reason: str):
+def test_what_cannot_be_seen_is_told(process: WorkerProcess, origin: LiveOrigin, body: bytes, reason: str):
     """A segment that nobody could look at must not read as one that was harmless."""
     origin.add("0.ts", body)
     for key in admit(process, origin):
@@ -309,7 +315,7 @@ def test_what_cannot_be_seen_is_told(process: Process, origin: LiveOrigin, body:
     assert told == f"failed: {reason}" or reason == "truncated"
 
 
-def test_another_rendition_is_watched_where_the_chosen_one_has_no_pictures(process: Process, origin: LiveOrigin):
+def test_another_rendition_is_watched_where_the_chosen_one_has_no_pictures(process: WorkerProcess, origin: LiveOrigin):
     """A master playlist that begins with sound, or names a dead rendition first, would never be watched."""
     origin.bodies["/live/master.m3u8"] = (
         b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nsound.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\ngone.m3u8\n"
@@ -351,7 +357,7 @@ def test_another_rendition_is_watched_where_the_chosen_one_has_no_pictures(proce
     assert poll() == "1bps"
 
 
-def test_an_encrypted_segment_is_told_without_asking_the_origin(process: Process, origin: LiveOrigin):
+def test_an_encrypted_segment_is_told_without_asking_the_origin(process: WorkerProcess, origin: LiveOrigin):
     """A stream that encrypts evades moderation, and the ledger has to say so."""
     origin.add("0.ts", b"x")
     origin.extra["0.ts"] = '#EXT-X-KEY:METHOD=AES-128,URI="key"'
@@ -360,7 +366,7 @@ def test_an_encrypted_segment_is_told_without_asking_the_origin(process: Process
     assert show(process.redis, "s")["reasons"] == {"failed: encrypted": float(SEGMENT_SECONDS)}
 
 
-def test_a_failing_origin_is_asked_again_and_then_it_is_a_gap(process: Process, origin: LiveOrigin):
+def test_a_failing_origin_is_asked_again_and_then_it_is_a_gap(process: WorkerProcess, origin: LiveOrigin):
     """One refused connection must not cost a segment; a dead origin must not cost a worker for ever."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
@@ -379,7 +385,7 @@ def test_a_failing_origin_is_asked_again_and_then_it_is_a_gap(process: Process, 
     assert show(process.redis, "s")["reasons"] == {"failed: http_503": float(SEGMENT_SECONDS)}
 
 
-def test_a_segment_that_an_edge_does_not_have_yet_is_asked_for_again(process: Process, origin: LiveOrigin):
+def test_a_segment_that_an_edge_does_not_have_yet_is_asked_for_again(process: WorkerProcess, origin: LiveOrigin):
     """Edges list a segment before they have it: what it shows would be given up at the first 404, and be lost."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
@@ -394,7 +400,7 @@ def test_a_segment_that_an_edge_does_not_have_yet_is_asked_for_again(process: Pr
     assert show(process.redis, "s")["moderated_seconds"] == SEGMENT_SECONDS
 
 
-def test_a_segment_that_the_origin_has_no_more_is_lost(process: Process, origin: LiveOrigin):
+def test_a_segment_that_the_origin_has_no_more_is_lost(process: WorkerProcess, origin: LiveOrigin):
     """After an outage of the workers the ledger tells what they came too late for."""
     origin.add("0.ts", b"x")
     (key,) = admit(process, origin)
@@ -405,7 +411,7 @@ def test_a_segment_that_the_origin_has_no_more_is_lost(process: Process, origin:
     assert show(process.redis, "s")["reasons"] == {"failed: lost": float(SEGMENT_SECONDS)}
 
 
-def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth(process: Process, origin: LiveOrigin):
+def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth(process: WorkerProcess, origin: LiveOrigin):
     """One poisonous segment must not keep killing pool children for ever."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
@@ -420,10 +426,10 @@ def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth(process: Proce
 
 
 def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third(
-    process: Process, origin: LiveOrigin, redis_url: str
+    process: WorkerProcess, origin: LiveOrigin, redis_url: str
 ):
     """A stream made to crash the decoder costs three children, never a worker, and is told."""
-    starved = Process(process.settings, limits=Limits(memory_bytes=0))
+    starved = WorkerProcess(process.settings, limits=Limits(memory_bytes=0))
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
     for _ in range(2):
@@ -436,10 +442,12 @@ def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third(
     assert record["reasons"] == {"failed: quarantined": float(SEGMENT_SECONDS)}
 
 
-def test_a_listed_hash_is_critical_on_any_stream(process: Process, origin: LiveOrigin, tmp_path: Path, redis_url: str):
+def test_a_listed_hash_is_critical_on_any_stream(
+    process: WorkerProcess, origin: LiveOrigin, tmp_path: Path, redis_url: str
+):
     """The platform's own list, dropped into the folder, finds its picture on a live stream."""
     (tmp_path / "police.csv").write_text(f"hash,id\n{hash_rgb(card_picture(320, 180)).hex},case-7\n")
-    listed = Process(
+    listed = WorkerProcess(
         Settings.from_mapping(
             {
                 "LIVEWARDEN_REDIS_URL": redis_url,
@@ -471,7 +479,7 @@ def test_rules_over_windows_wait_for_an_earlier_segment_and_for_none_that_is_los
         '  - {name: sum, severity: high, when: \'matched("selftest") && stream.metadata.age + 1 > 5 &&'
         ' window.samples("9s") > 0\'}\n'
     )
-    process = Process(
+    process = WorkerProcess(
         Settings.from_mapping(
             {
                 "LIVEWARDEN_REDIS_URL": redis_url,
@@ -516,7 +524,7 @@ def test_the_ledger_names_each_kind():
     assert told["reasons"] == {"failed: lost": 2.0, "missed: outage": 3.0}
 
 
-def test_what_was_judged_is_logged_once(process: Process, origin: LiveOrigin):
+def test_what_was_judged_is_logged_once(process: WorkerProcess, origin: LiveOrigin):
     """A message delivered twice would log each picture twice; one that is missing could not be looked back on."""
     origin.add("0.ts", segment_bytes(card=False))
     origin.add("1.ts", segment_bytes(card=True))
@@ -534,12 +542,12 @@ def test_what_was_judged_is_logged_once(process: Process, origin: LiveOrigin):
     assert "selftest" in dict(shown["list_versions"])
 
 
-def test_what_two_workers_judged_at_once_is_logged_once(process: Process, origin: LiveOrigin):
+def test_what_two_workers_judged_at_once_is_logged_once(process: WorkerProcess, origin: LiveOrigin):
     """A segment whose lease ran out would be in the log twice, and what is replayed would be another stream."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
     gate = origin.hold("0.ts")
-    other = Process(process.settings)
+    other = WorkerProcess(process.settings)
     slow = threading.Thread(target=moderate_segment, args=(other, "s", key))
     slow.start()
     try:
@@ -557,7 +565,7 @@ def test_what_two_workers_judged_at_once_is_logged_once(process: Process, origin
     assert len(rows) == show(process.redis, "s")["counts"]["samples"]
 
 
-def test_what_could_not_be_settled_is_logged_when_it_is(process: Process, origin: LiveOrigin, redis_url: str):
+def test_what_could_not_be_settled_is_logged_when_it_is(process: WorkerProcess, origin: LiveOrigin, redis_url: str):
     """The log would have what counts nowhere, and have it twice once the segment is tried again."""
     refuses = True
 
@@ -568,7 +576,7 @@ def test_what_could_not_be_settled_is_logged_when_it_is(process: Process, origin
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
     with redis_between(redis_url, refuse_settling) as url:
-        behind = Process(process.settings.model_copy(update={"redis_url": SecretStr(url)}))
+        behind = WorkerProcess(process.settings.model_copy(update={"redis_url": SecretStr(url)}))
         with pytest.raises(StoreError):
             moderate_segment(behind, "s", key)
         behind.verdict_log.flush()
@@ -582,7 +590,7 @@ def test_what_could_not_be_settled_is_logged_when_it_is(process: Process, origin
     assert len(rows) == show(process.redis, "s")["counts"]["samples"]
 
 
-def test_what_nobody_saw_is_logged_with_its_reason(process: Process, origin: LiveOrigin):
+def test_what_nobody_saw_is_logged_with_its_reason(process: WorkerProcess, origin: LiveOrigin):
     """Who reads the log would take a stretch that nobody saw for one on which nothing was found."""
     origin.add("0.ts", b"no segment")
     (key,) = admit(process, origin)
@@ -596,7 +604,7 @@ def test_what_nobody_saw_is_logged_with_its_reason(process: Process, origin: Liv
 
 @pytest.mark.expected_errors("the verdict log cannot be written")
 def test_a_log_that_cannot_be_written_marks_events_and_stops_nothing(
-    process: Process, origin: LiveOrigin, tmp_path: Path
+    process: WorkerProcess, origin: LiveOrigin, tmp_path: Path
 ):
     """A full disk must not blind anybody, and who judges must know that nothing can be looked back on."""
     (tmp_path / "store").touch()

@@ -9,18 +9,18 @@ from redis import Redis
 from config.settings import Settings
 from worker.ingest.poll.gaps import TOLD
 from worker.runtime.upkeep import look_after
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 
 
 @pytest.fixture
-def process(redis: Redis, redis_url: str) -> Iterator[Process]:
+def process(redis: Redis, redis_url: str) -> Iterator[WorkerProcess]:
     assert redis.ping()
-    process = Process(Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url}))
+    process = WorkerProcess(Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url}))
     yield process
     process.close()
 
 
-def test_a_step_that_fails_costs_no_other_step(process: Process, redis: Redis, caplog: pytest.LogCaptureFixture):
+def test_a_step_that_fails_costs_no_other_step(process: WorkerProcess, redis: Redis, caplog: pytest.LogCaptureFixture):
     """A damaged record of one origin would stop new hashes from being looked back for, as long as it is there."""
     redis.set(TOLD, "no hash")
     housekeeping: list[str] = []

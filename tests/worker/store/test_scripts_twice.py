@@ -12,14 +12,14 @@ from redis_between import ScriptsTwice, SentTwice, redis_between
 from scene import Scene
 
 from config.policy.policy import load_policy
-from models.bank.delta import Change, ChangeOp
+from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
 from worker.bank.changelog import append
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.people import forget_past
 from worker.events.operations import OPERATIONS
 from worker.health.epoch import EPOCH, EpochWatch, read_epoch
-from worker.health.presence import Presence, Role, give_sign, present
+from worker.health.presence import Presence, ProcessRole, give_sign, present
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.keys import incident_key, incidents_key
 from worker.incidents.order_store import read_in_order
@@ -32,7 +32,7 @@ from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.outcome import MissedReason
 from worker.ingest.playlist.timeline import advance
 from worker.ingest.poll.admission import admit
-from worker.ingest.poll.due import DueStream, Taken, note_error, release, take_due
+from worker.ingest.poll.due import DuePoll, DueStream, note_error, release, take_due
 from worker.ingest.poll.gaps import MISSING, missing_member, tell_gaps
 from worker.ingest.poll.schedule import tick
 from worker.ingest.poll.slow_polls import hand_over, set_apart
@@ -158,8 +158,8 @@ class Stage:
         assert log_published(self.redis) == 1
 
     def presence(self) -> None:
-        give_sign(self.redis, Presence.of_this_process(Role.WORKER))
-        assert len(present(self.redis, Role.WORKER)) == 1
+        give_sign(self.redis, Presence.of_this_process(ProcessRole.WORKER))
+        assert len(present(self.redis, ProcessRole.WORKER)) == 1
 
     def epoch(self) -> None:
         epochs = EpochWatch(deployment="test")
@@ -179,12 +179,12 @@ class Stage:
         self.registered()
         report_signals(self.redis, "s", {"reports": 2.0})
 
-    def take_due(self) -> Taken:
+    def take_due(self) -> DuePoll:
         self.registered()
         (taken,) = take_due(self.redis, 50)
         return taken
 
-    def polled(self, taken: Taken, playlist: MediaPlaylist = PLAYLIST) -> list[str]:
+    def polled(self, taken: DuePoll, playlist: MediaPlaylist = PLAYLIST) -> list[str]:
         stream = DueStream.of(taken)
         return [record.key for record in admit(self.redis, stream, advance(stream.cursor, playlist, now_ms=9_000))]
 
@@ -325,7 +325,7 @@ class Stage:
 
     def bank_append(self) -> None:
         entry = Entry(entry="7", kind=HashKind.PDQ, value=bytes(32))
-        append(self.redis, [Change.add("known", entry, at_ms=1)], by="mo", refreshed="known")
+        append(self.redis, [BankChange.add("known", entry, at_ms=1)], by="mo", refreshed="known")
         assert self.redis.hget(SNAPSHOT, "changes") == "1"
 
     def bank_publish(self) -> None:
@@ -351,7 +351,7 @@ class Stage:
 
     def lookback_make(self) -> None:
         entry = Entry(entry="7", kind=HashKind.PDQ, value=bytes(32))
-        change = Change(op=ChangeOp.ADD, list="known", entry=entry, at_ms=1)
+        change = BankChange(op=ChangeOp.ADD, list="known", entry=entry, at_ms=1)
         self.redis.rpush(WAITING, change.to_json())
         assert next_job(self.redis, hours=1.0) is not None
         assert self.redis.hlen(JOBS) == 1

@@ -17,7 +17,7 @@ from worker.bank.deployed import follow
 from worker.bank.keys import FOLLOWERS, QUARANTINE
 from worker.bank.overview import stats
 from worker.bank.people import quarantined
-from worker.bank.place import Place
+from worker.bank.place import SnapshotPlace
 from worker.incidents.keys import groups_owner, incidents_key, windows_key
 from worker.incidents.order_store import read_in_order
 from worker.incidents.store import read_groups, read_incidents, state_field
@@ -34,7 +34,7 @@ from worker.policyload.refusals import REFUSING, tell_of_file
 from worker.policyload.watch import IN_FORCE, policy_reports
 from worker.runtime.segment_end import gate_key
 from worker.runtime.segment_task import moderate_segment
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import now_ms
 
 RECORDS = Path(__file__).parent / "records-0.1.0"
@@ -107,7 +107,7 @@ def origin() -> Iterator[LiveOrigin]:
 
 
 @pytest.fixture
-def keys(process: Process, origin: LiveOrigin) -> list[str]:
+def keys(process: WorkerProcess, origin: LiveOrigin) -> list[str]:
     """Of the stream's pending segments, in its order."""
     keys: list[str] = []
     watch(process.redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
@@ -127,7 +127,7 @@ def keys(process: Process, origin: LiveOrigin) -> list[str]:
         lambda text: text.replace('"purpose":"drill"', '"purpose":7'),
     ],
 )
-def test_a_damaged_segment_is_closed_with_its_time(damage: Any, process: Process, keys: list[str]):
+def test_a_damaged_segment_is_closed_with_its_time(damage: Any, process: WorkerProcess, keys: list[str]):
     """Its message would go round for ever, its time be lost, and the stream's other segments be judged never."""
     redis = process.redis
     text = str(redis.hget(pending_key("s"), keys[0]))
@@ -142,7 +142,7 @@ def test_a_damaged_segment_is_closed_with_its_time(damage: Any, process: Process
     assert redis.xlen(DRILLS) == 1
 
 
-def test_what_else_is_damaged_stops_no_segment(process: Process, keys: list[str]):
+def test_what_else_is_damaged_stops_no_segment(process: WorkerProcess, keys: list[str]):
     """A child on the screen would go unseen because of a note that cannot be read."""
     redis = process.redis
     series = ".".join(keys[0].split(".")[:2])
@@ -170,7 +170,7 @@ def test_reports_of_processes_are_read_beside_damaged_ones(redis: Redis, tmp_pat
     redis.hset(IN_FORCE, mapping=damaged | {"e": json.dumps({"at_ms": now, "version": "1", "problem": "", "more": 1})})
     assert [report.process for report in policy_reports(redis)] == ["e"]
     redis.hset(FOLLOWERS, mapping=damaged | {"e": json.dumps({"at_ms": now, "position": "5-0"})})
-    deployed = follow(redis, Place(root=tmp_path / "bank", shared=True))
+    deployed = follow(redis, SnapshotPlace(root=tmp_path / "bank", shared=True))
     assert stats(redis, deployed.bank, deployed, look_backs=look_backs(redis))["processes"] == 1
     redis.hset(QUARANTINE, mapping={f"known/{name}": text for name, text in damaged.items()})
     assert quarantined(redis) == ()

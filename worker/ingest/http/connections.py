@@ -12,7 +12,7 @@ from aiohttp.tracing import Trace
 from worker.errors import FetchError
 from worker.ingest.http.names import Address, Names
 from worker.ingest.http.origins import AllowedOrigins
-from worker.ingest.http.urls import Target
+from worker.ingest.http.urls import UrlTarget
 
 
 def _family_of(address: Address) -> socket.AddressFamily:
@@ -30,7 +30,7 @@ class GuardedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         addresses = await self._names.addresses(host, port)
-        target = Target(host=host.lower().removesuffix("."), port=port)
+        target = UrlTarget(host=host.lower().removesuffix("."), port=port)
         permitted = [address for address in addresses if self._origins.permits(target, address)]
         if not permitted:
             # Not an OSError, which aiohttp would take for a name server's failure.

@@ -25,7 +25,7 @@ from worker.ingest.http.connections import CleanConnector, GuardedResolver
 from worker.ingest.http.names import Names, NameServers, Resolve
 from worker.ingest.http.origins import AllowedOrigins
 from worker.ingest.http.resource import ByteRange, Validators
-from worker.ingest.http.urls import Target, join, parse, without_query
+from worker.ingest.http.urls import UrlTarget, join, parse, without_query
 from worker.logs.exception_place import place_of
 from worker.logs.trouble import Troubles
 
@@ -197,7 +197,7 @@ class OriginSession:
                 f"{shown}: expected a connection that stays ({type(error).__name__})", "unreachable"
             ) from (error)
 
-    def _refuse_literal(self, target: Target) -> None:
+    def _refuse_literal(self, target: UrlTarget) -> None:
         """Judges a host that is an address, for which no resolver is asked."""
         if target.is_address:
             if self._origins.permits(target, ip_address(target.host)):

@@ -11,7 +11,7 @@ from typing import Self
 
 from worker.errors import OriginEntryError
 from worker.ingest.http.names import Address
-from worker.ingest.http.urls import Target, normal_host, target_of
+from worker.ingest.http.urls import UrlTarget, normal_host, target_of
 
 Network = IPv4Network | IPv6Network
 
@@ -123,11 +123,11 @@ class AllowedNetwork:
 class AllowedOrigins:
     """Decides which targets may be connected to."""
 
-    names: frozenset[Target] = frozenset()
+    names: frozenset[UrlTarget] = frozenset()
     """Allowed at public addresses. A private one has to be in `networks` as well: whoever runs the name's servers
     decides where it leads."""
     networks: tuple[AllowedNetwork, ...] = ()
-    named: frozenset[Target] = frozenset()
+    named: frozenset[UrlTarget] = frozenset()
     """What a person named on the command line; unlike an entry it leaves the rest as it was."""
 
     @classmethod
@@ -141,12 +141,12 @@ class AllowedOrigins:
         Raises:
             OriginEntryError: quoting the entry.
         """
-        names: set[Target] = set()
+        names: set[UrlTarget] = set()
         networks: list[AllowedNetwork] = []
         for entry in entries:
             parsed, ports = _parse_entry(entry)
             if isinstance(parsed, str):
-                names |= {Target(host=parsed, port=port) for port in ports}
+                names |= {UrlTarget(host=parsed, port=port) for port in ports}
             else:
                 networks.append(AllowedNetwork(network=parsed, ports=ports))
         return cls(names=frozenset(names), networks=tuple(networks))
@@ -164,7 +164,7 @@ class AllowedOrigins:
         """No entry was given, so every public address is allowed."""
         return not self.names and not self.networks
 
-    def permits(self, target: Target, address: Address) -> bool:
+    def permits(self, target: UrlTarget, address: Address) -> bool:
         """Whether a connection for `target` may go to `address`, which is what its host resolved to."""
         if target in self.named:
             return True
@@ -172,7 +172,7 @@ class AllowedOrigins:
             return True
         return any(allowed.permits(address, target.port) for allowed in self.networks)
 
-    def refusal(self, target: Target, addresses: Sequence[Address]) -> str:
+    def refusal(self, target: UrlTarget, addresses: Sequence[Address]) -> str:
         """Says in one line, to operators, why `target` is refused and which entry would allow it.
 
         An address is quoted of a listed name only: of others, whoever named the URL might read answers to questions
@@ -199,7 +199,7 @@ class AllowedOrigins:
 
 def entry_for(address: Address, port: int) -> str:
     """The entry that allows this address and port, and nothing else."""
-    return str(Target(host=str(address).partition("%")[0], port=port))
+    return str(UrlTarget(host=str(address).partition("%")[0], port=port))
 
 
 def _parse_entry(entry: str) -> tuple[str | Network, frozenset[int]]:

@@ -42,7 +42,7 @@ class Parts(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class UrlTarget:
     """The host and port that a URL leads to."""
 
     host: str
@@ -67,7 +67,7 @@ class Target:
 class WebUrl:
     """A URL that may be fetched as far as its form tells."""
 
-    target: Target
+    target: UrlTarget
     request: URL
     """For aiohttp; path and query byte for byte as they were, but for what may not stand in a URL."""
 
@@ -103,7 +103,7 @@ def parse(url: str) -> WebUrl:
     return _translated(lambda: _parsed(url), url)
 
 
-def target_of(url: str) -> Target:
+def target_of(url: str) -> UrlTarget:
     """The target of a URL that may be fetched as far as its form tells.
 
     Raises:
@@ -168,7 +168,7 @@ def _parsed(url: str) -> WebUrl:
     host = _normal(parsed.raw_host)
     if host is None:
         _refuse(url, "a well-formed host name or address")
-    target = Target(host=host, port=port)
+    target = UrlTarget(host=host, port=port)
     _, authority, path, query, _ = urlsplit(url)
     # int() takes digits of all scripts, signs and spaces; a port that another parser reads otherwise is refused.
     _, colon, digits = authority.rpartition("@")[2].rpartition("]")[2].partition(":")

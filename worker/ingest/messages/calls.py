@@ -9,7 +9,7 @@ from redis import Redis
 
 from config.settings import Settings
 from worker.errors import IntakeError, RegistryError
-from worker.ingest.messages.envelope import TASKS, Call
+from worker.ingest.messages.envelope import TASKS, PlatformCall
 from worker.ingest.registry.changes import Author
 from worker.ingest.registry.registration import check_stream_id, register
 from worker.ingest.registry.registry import unwatch, watch
@@ -72,7 +72,7 @@ _METHODS: Final[Mapping[str, Callable[..., None]]] = {
 _SIGNATURES: Final = {name: inspect.signature(method) for name, method in _METHODS.items()}
 
 
-def make(call: Call, receiver: Receiver) -> None:
+def make(call: PlatformCall, receiver: Receiver) -> None:
     """Makes the call.
 
     Raises:

@@ -33,7 +33,7 @@ _MORE_WORK: Final = ("callbacks", "errbacks", "chain", "chord")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class PlatformCall:
     """What a message asks for. Of its arguments nothing is checked but that they are JSON."""
 
     task: str
@@ -45,12 +45,12 @@ class Call:
 class UnmadeCallError(IntakeError):
     """A call that is understood and not made, for the way in which it was sent."""
 
-    def __init__(self, error: IntakeError, call: Call) -> None:
+    def __init__(self, error: IntakeError, call: PlatformCall) -> None:
         super().__init__(error.text, error.reason)
         self.call = call
 
 
-def parse(message: bytes, *, now_ms: int) -> Call:
+def parse(message: bytes, *, now_ms: int) -> PlatformCall:
     """The call that a message asks for.
 
     Args:
@@ -76,7 +76,7 @@ def parse(message: bytes, *, now_ms: int) -> Call:
     task = told.get("task")
     if task not in TASKS:
         raise IntakeError(f"task: expected one of {', '.join(TASKS)}", "unknown_task")
-    call = Call(task=task, args=args, kwargs=kwargs)
+    call = PlatformCall(task=task, args=args, kwargs=kwargs)
     try:
         _check_sending(told, more, now_ms)
     except IntakeError as error:

@@ -17,7 +17,7 @@ from config.settings import Settings
 from worker.errors import IntakeError, StoreError
 from worker.ingest.messages.batches import Batch, claim, done, give_back, length_if_too_long
 from worker.ingest.messages.calls import Receiver, make
-from worker.ingest.messages.envelope import MAX_MESSAGE_BYTES, Call, UnmadeCallError, parse
+from worker.ingest.messages.envelope import MAX_MESSAGE_BYTES, PlatformCall, UnmadeCallError, parse
 from worker.ingest.messages.refusals import Refused, publish, refuse, refused_watch
 from worker.logs.exception_place import place_of
 from worker.logs.fields import fields
@@ -54,7 +54,7 @@ LOGGED_PER_MINUTE: Final = 20
 
 def keep_reading(redis: Redis, settings: Settings, stopping: threading.Event) -> None:
     """Reads until `stopping` is set; what it has by then goes to another reader."""
-    reader, pause = Reader(redis, settings, stopping), 0.0
+    reader, pause = MessageReader(redis, settings, stopping), 0.0
     while not stopping.wait(pause):
         try:
             pause = reader.look()
@@ -68,7 +68,7 @@ def keep_reading(redis: Redis, settings: Settings, stopping: threading.Event) ->
             pause = TROUBLE_SECONDS
 
 
-class Reader:
+class MessageReader:
     """Reads batch by batch."""
 
     def __init__(self, redis: Redis, settings: Settings, stopping: threading.Event) -> None:
@@ -130,7 +130,7 @@ class Reader:
         """
         token = batch.call_token(place)
         size_bytes = len(message)
-        call: Call | None = None
+        call: PlatformCall | None = None
         try:
             if place == batch.first and batch.tries > MAX_TRIES:
                 raise IntakeError(f"{MAX_TRIES} readers ended while they read it", "internal")
@@ -152,7 +152,7 @@ class Reader:
             refused[token] = self._refused(batch, token, message, internal, size_bytes, call)
 
     def _refused(
-        self, batch: Batch, token: str, message: bytes, error: IntakeError, size_bytes: int, call: Call | None
+        self, batch: Batch, token: str, message: bytes, error: IntakeError, size_bytes: int, call: PlatformCall | None
     ) -> Refused:
         event = refused_watch(call, error, token=token, deployment=self._settings.deployment, now_ms=batch.taken_ms)
         return Refused.of(message, error, call=call, size_bytes=size_bytes, at_ms=batch.taken_ms, event=event)

@@ -13,7 +13,7 @@ from redis import Redis
 from worker.errors import IntakeError, RegistryError
 from worker.events.cloudevent import derived_id
 from worker.events.operations import OPERATIONS, operations_event
-from worker.ingest.messages.envelope import WATCH, Call
+from worker.ingest.messages.envelope import WATCH, PlatformCall
 from worker.ingest.messages.keys import COUNTS, NEWEST, REFUSED, UNPUBLISHED, published_key
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS, refused_event
 from worker.ingest.registry.registration import check_stream_id
@@ -73,7 +73,14 @@ class Refused:
 
     @classmethod
     def of(
-        cls, message: bytes, error: IntakeError, *, call: Call | None, size_bytes: int, at_ms: int, event: str = ""
+        cls,
+        message: bytes,
+        error: IntakeError,
+        *,
+        call: PlatformCall | None,
+        size_bytes: int,
+        at_ms: int,
+        event: str = "",
     ) -> "Refused":
         """What may be kept of a message that was refused by `error`; `call` is None where it is none."""
         stream_id = _stream_id(call)
@@ -104,7 +111,7 @@ def _shown_text(text: str, *, limit: int) -> str:
     return printable(_SECRET.sub("…", text))[:limit]
 
 
-def refused_watch(call: Call | None, error: IntakeError, *, token: str, deployment: str, now_ms: int) -> str:
+def refused_watch(call: PlatformCall | None, error: IntakeError, *, token: str, deployment: str, now_ms: int) -> str:
     """The event for the platform whose `watch_stream` was refused; empty if it was no such call.
 
     Raises:
@@ -124,11 +131,11 @@ def refused_watch(call: Call | None, error: IntakeError, *, token: str, deployme
     )
 
 
-def _given_id(call: Call) -> object:
+def _given_id(call: PlatformCall) -> object:
     return call.args[0] if call.args else call.kwargs.get("stream_id", "")
 
 
-def _stream_id(call: Call | None) -> str | None:
+def _stream_id(call: PlatformCall | None) -> str | None:
     """Of the stream that a call is about; None where what was given can be no stream's."""
     try:
         return None if call is None else check_stream_id(_given_id(call))

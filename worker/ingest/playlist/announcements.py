@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from worker.ingest.playlist.cursor import Cursor, StreamState
-from worker.ingest.playlist.outcome import Advance
+from worker.ingest.playlist.outcome import PollAdvance
 from worker.ingest.playlist.poll_pace import SHORTEST_DELAY_MS
 from worker.ingest.registry.platform_events import EndReason, ended_event, unreachable_event
 
@@ -23,7 +23,7 @@ class Announcement:
 
 
 def announcements(
-    stream_id: str, url: str, before: Cursor, step: Advance, *, deployment: str, now_ms: int
+    stream_id: str, url: str, before: Cursor, step: PollAdvance, *, deployment: str, now_ms: int
 ) -> tuple[Announcement, ...]:
     """What is to be published with the outcome `step` of a poll, if it was not before.
 
@@ -49,7 +49,7 @@ def announcements(
     return (Announcement(field="told_unreachable", mark=f"{after.generation} {since_ms}", event=event),)
 
 
-def next_poll_ms(step: Advance, now_ms: int) -> int | None:
+def next_poll_ms(step: PollAdvance, now_ms: int) -> int | None:
     """Time to the next poll: a stream that fails is polled at `UNREACHABLE_MS`, not some time after it."""
     since_ms = _failing_since_ms(step)
     if step.next_poll_in_ms is None or since_ms is None:
@@ -58,7 +58,7 @@ def next_poll_ms(step: Advance, now_ms: int) -> int | None:
     return step.next_poll_in_ms if left_ms <= 0 else min(step.next_poll_in_ms, max(left_ms, SHORTEST_DELAY_MS))
 
 
-def _failing_since_ms(step: Advance) -> int | None:
+def _failing_since_ms(step: PollAdvance) -> int | None:
     return step.cursor.failing_since_ms if step.reading is None else None
 
 

@@ -24,7 +24,7 @@ class StreamState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class ListedSegment:
     """A segment that was listed, as far as it tells one playlist from another."""
 
     sequence: int
@@ -53,7 +53,7 @@ class Cursor:
     """The media sequence number that goes on; None: nothing has been listed yet."""
     next_capture_ms: int = 0
     """Where on the epoch's timeline that segment starts."""
-    seen: tuple[Seen, ...] = ()
+    seen: tuple[ListedSegment, ...] = ()
     """The newest segments of this epoch, oldest first; bounded by `timeline.SEEN_SEGMENTS`."""
     window_ms: int = 0
     """Durations that the last playlist with segments listed."""
@@ -100,7 +100,7 @@ class Cursor:
         """
         known = {field.name for field in fields(cls)}
         found = {name: value for name, value in json.loads(text).items() if name in known}
-        seen = tuple(Seen(sequence=int(sequence), name=str(name)) for sequence, name in found.pop("seen", ()))
+        seen = tuple(ListedSegment(sequence=int(sequence), name=str(name)) for sequence, name in found.pop("seen", ()))
         state = StreamState(found.pop("state", StreamState.STARTING))
         for name, value in found.items():
             expected = str if name in {"rendition", "reason"} else int

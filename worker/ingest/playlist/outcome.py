@@ -81,7 +81,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Advance:
+class PollAdvance:
     """The outcome of one poll. `elapsed_ms` is the duration of `segments`, `missed` and `skipped_ms` together."""
 
     cursor: Cursor

@@ -15,10 +15,10 @@ are admitted.
 from dataclasses import replace
 
 from worker.ingest.playlist.capture import program_times, starts, within_clock, within_target
-from worker.ingest.playlist.cursor import Cursor, Seen, StreamState
+from worker.ingest.playlist.cursor import Cursor, ListedSegment, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.missing import GONE, after_failure, after_reading, at_end, before_first, unshown, waits
-from worker.ingest.playlist.outcome import LONG_EXTINF, Advance, Missed, MissedReason, NewSegment, Reading
+from worker.ingest.playlist.outcome import LONG_EXTINF, Missed, MissedReason, NewSegment, PollAdvance, Reading
 from worker.ingest.playlist.poll_pace import ENDLIST, RESETS_AT_ONCE, again_ms, backoff_ms, delay_ms, pending_cap
 from worker.ingest.playlist.relating import key_of, lost_to_outage, note_outage, relate
 
@@ -48,7 +48,7 @@ def advance(
     now_ms: int,
     pending: int = 0,
     validators_changed: bool | None = None,
-) -> Advance:
+) -> PollAdvance:
     """What `playlist`, read at `now_ms`, adds.
 
     Args:
@@ -142,7 +142,7 @@ def advance(
     )
     remembered, more = unshown(before, now_ms, shown_ms=elapsed_ms)
     cursor, counts = replace(cursor, unseen_ms=remembered.unseen_ms), counts | more
-    return Advance(
+    return PollAdvance(
         cursor=cursor,
         reading=reading,
         segments=tuple(segments),
@@ -179,12 +179,12 @@ def _never_admitted(cursor: Cursor) -> list[Missed]:
     return [Missed(reason=MissedReason.LEFT_WINDOW, duration_ms=duration_ms, capture_ms=cursor.next_capture_ms)]
 
 
-def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> Advance:
+def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> PollAdvance:
     """What a poll without a playlist changes; `reason` is that of the error, `malformed` for what is no playlist."""
     failures = cursor.failures + 1
     if cursor.state is StreamState.ENDED:
         # It was only looked at again: what is over and gone is no failure.
-        return Advance(cursor=replace(cursor, failures=failures), next_poll_in_ms=again_ms(cursor, now_ms))
+        return PollAdvance(cursor=replace(cursor, failures=failures), next_poll_in_ms=again_ms(cursor, now_ms))
     # What began in the future began before Redis's clock went back.
     failing_since_ms = now_ms if cursor.failing_since_ms is None else min(cursor.failing_since_ms, now_ms)
     cursor = replace(
@@ -197,10 +197,10 @@ def failed_poll(cursor: Cursor, *, now_ms: int, reason: str) -> Advance:
     )
     cursor = after_failure(cursor, now_ms)
     if now_ms - failing_since_ms < ENDED_AFTER_FAILING_MS:
-        return Advance(cursor=cursor, next_poll_in_ms=backoff_ms(failures, cursor.window_ms))
+        return PollAdvance(cursor=cursor, next_poll_in_ms=backoff_ms(failures, cursor.window_ms))
     missed, counts = at_end(cursor, now_ms)
     missed = [stretch for stretch in (*_never_admitted(cursor), *missed) if stretch.duration_ms]
-    return Advance(
+    return PollAdvance(
         cursor=replace(cursor, state=StreamState.ENDED, missing_since_ms=None),
         missed=tuple(missed),
         counts=counts,
@@ -252,7 +252,7 @@ def _after_read(
     newest = taken[-SEEN_SEGMENTS:]
     return replace(
         cursor,
-        seen=(*cursor.seen, *(Seen(sequence=segment.sequence, name=segment.name) for segment in newest))[
+        seen=(*cursor.seen, *(ListedSegment(sequence=segment.sequence, name=segment.name) for segment in newest))[
             -SEEN_SEGMENTS:
         ],
         next_sequence=taken[-1].sequence + 1,

@@ -14,7 +14,7 @@ from worker.ingest.pending.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRe
 from worker.ingest.playlist.announcements import announcements, next_poll_ms
 from worker.ingest.playlist.cursor import StreamState
 from worker.ingest.playlist.missing import Missing, missing
-from worker.ingest.playlist.outcome import STREAM_BACKLOG, Advance
+from worker.ingest.playlist.outcome import STREAM_BACKLOG, PollAdvance
 from worker.ingest.poll.due import DueStream
 from worker.ingest.poll.gaps import missing_member
 from worker.ingest.poll.validators import unlisted, validators_key
@@ -42,7 +42,7 @@ def pending_now(redis: Redis, stream_id: str) -> tuple[int, int]:
 
 
 def admit(
-    redis: Redis, stream: DueStream, step: Advance, *, deployment: str = "local", problem: str = ""
+    redis: Redis, stream: DueStream, step: PollAdvance, *, deployment: str = "local", problem: str = ""
 ) -> list[SegmentRecord]:
     """Writes down what a poll found; gives the segments whose tasks are to be sent, in their order; none if the poll
     was overtaken.
@@ -107,7 +107,7 @@ def admit(
     return records
 
 
-def _log_change(stream: DueStream, step: Advance, problem: str) -> None:
+def _log_change(stream: DueStream, step: PollAdvance, problem: str) -> None:
     """Once for a change of state, whoever polls: only a poll that was written comes this far. Why a stream cannot be
     read is a change of its own; while it lasts, no poll that fails again is one."""
     before, after = stream.cursor, step.cursor

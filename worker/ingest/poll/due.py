@@ -44,7 +44,7 @@ _PLACES = redis_keys.POLL_PLACES.name
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class DuePoll:
     """A stream that is ours to poll until the lease is over, as its record has it; nothing of it was parsed yet."""
 
     stream_id: str
@@ -77,7 +77,7 @@ class DueStream:
     """Purpose of the watch generation; another one begins a new generation."""
 
     @classmethod
-    def of(cls, taken: Taken) -> Self:
+    def of(cls, taken: DuePoll) -> Self:
         """Parses a record.
 
         Raises:
@@ -108,7 +108,7 @@ def no_video_mark(generation: int, rendition: str) -> str:
     return f"{generation} {rendition}"
 
 
-def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[Taken]:
+def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[DuePoll]:
     """Takes up to `most` of the streams that are due in that set: `DUE` or `DUE_SLOW`."""
     if due == DUE:
         set_apart(redis)
@@ -119,7 +119,7 @@ def take_due(redis: Redis, most: int, *, due: str = DUE) -> list[Taken]:
         args=[most, POLL_LEASE_MS, stream_key(""), LONGEST_DUE_MS, REGISTERED_ANEW_MS],
     )
     return [
-        Taken(
+        DuePoll(
             stream_id=str(stream_id),
             token=str(token),
             due=due,
@@ -152,7 +152,7 @@ def offered(redis: Redis) -> int:
     return int(places or 0) if left_ms <= LONGEST_OFFER_SECONDS * 1000 else 0
 
 
-def release(redis: Redis, streams: Sequence[Taken]) -> None:
+def release(redis: Redis, streams: Sequence[DuePoll]) -> None:
     """Makes streams due at once that were taken and not polled."""
     if streams:
         args = [part for stream in streams for part in (stream.stream_id, stream.token)]
@@ -160,7 +160,7 @@ def release(redis: Redis, streams: Sequence[Taken]) -> None:
         run_script(redis, "release_due", keys=[streams[0].due], args=[stream_key(""), *args])
 
 
-def note_error(redis: Redis, stream: Taken) -> None:
+def note_error(redis: Redis, stream: DuePoll) -> None:
     """Counts a poll that an unexpected error ended, and backs off. No watch ends by it: the error may be ours."""
     run_script(
         redis,

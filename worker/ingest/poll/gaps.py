@@ -69,7 +69,7 @@ class Lacking:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class PublishedGap:
     """What was published last of an origin."""
 
     open: bool
@@ -85,7 +85,7 @@ class Told:
         return json.dumps(vars(self), sort_keys=True)
 
 
-def decide(lacking: Sequence[Lacking], told: Told | None, now: int) -> tuple[Told | None, bool]:
+def decide(lacking: Sequence[Lacking], told: PublishedGap | None, now: int) -> tuple[PublishedGap | None, bool]:
     """What is remembered of an origin from now on, and whether that is published. Pure.
 
     Args:
@@ -98,7 +98,7 @@ def decide(lacking: Sequence[Lacking], told: Told | None, now: int) -> tuple[Tol
     if not lacking:
         if told is None or not told.open:
             return (None if told is None or now - told.told_ms >= FORGOTTEN_AFTER_MS else told), False
-        return Told(open=False, since_ms=told.since_ms, told_ms=now, number=number, streams=0, stalled=0), True
+        return PublishedGap(open=False, since_ms=told.since_ms, told_ms=now, number=number, streams=0, stalled=0), True
     goes_on = told is not None and told.open
     since_ms = min(one.since_ms for one in lacking)
     stalled = sum(one.reason == MissedReason.STALLED for one in lacking)
@@ -108,7 +108,7 @@ def decide(lacking: Sequence[Lacking], told: Told | None, now: int) -> tuple[Tol
     if not due:
         return told, False
     return (
-        Told(open=True, since_ms=since_ms, told_ms=now, number=number, streams=len(lacking), stalled=stalled),
+        PublishedGap(open=True, since_ms=since_ms, told_ms=now, number=number, streams=len(lacking), stalled=stalled),
         True,
     )
 
@@ -145,15 +145,15 @@ def tell_gaps(redis: Redis, *, deployment: str) -> int:
     return published
 
 
-def _told(text: str) -> Told | None:
+def _told(text: str) -> PublishedGap | None:
     """None too for what another version wrote: it is published anew."""
     try:
-        return Told(**json.loads(text)) if text else None
+        return PublishedGap(**json.loads(text)) if text else None
     except (ValueError, TypeError):
         return None
 
 
-def _event(origin: str, told: Told, lacking: Sequence[Lacking], deployment: str, now: int) -> str:
+def _event(origin: str, told: PublishedGap, lacking: Sequence[Lacking], deployment: str, now: int) -> str:
     kind = GAP if told.open else RECOVERED
     data: dict[str, Any] = {"origin": origin, "since": rfc3339(told.since_ms)}
     if told.open:

@@ -17,7 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.errors import FetchError, OutOfTimeError
 from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest, FetchRound
-from worker.ingest.poll.due import Taken, note_error, offer, release, take_due
+from worker.ingest.poll.due import DuePoll, note_error, offer, release, take_due
 from worker.ingest.poll.stream_poll import Fetching, SendSegment, StreamPolls
 from worker.ingest.registry.registry import DUE_SLOW
 from worker.logs.exception_place import place_of
@@ -95,7 +95,7 @@ def poll_due(
 
 @dataclass
 class _Underway:
-    taken: Taken
+    taken: DuePoll
     poll: Fetching
     request: FetchRequest
 
@@ -112,7 +112,7 @@ class _Batch:
         self._fetches = fetches
         self._failures = failures
         self._budget_seconds = budget_seconds
-        self._waiting: list[Taken] = []
+        self._waiting: list[DuePoll] = []
         """Taken, and not begun."""
         self._underway: dict[str, _Underway] = {}
         self._polled = 0
@@ -177,7 +177,7 @@ class _Batch:
             if underway.request.method == "HEAD":
                 self._go_on(stream_id, FetchError(f"{stream_id}: the batch's time is over", "not_reached"))
 
-    def _step(self, taken: Taken, poll: Fetching, answer: Fetched | Exception | None) -> None:
+    def _step(self, taken: DuePoll, poll: Fetching, answer: Fetched | Exception | None) -> None:
         """Runs a stream's poll up to its next fetch, or its end."""
         try:
             if answer is None:
@@ -201,7 +201,7 @@ class _Batch:
             self._underway[taken.stream_id] = _Underway(taken, poll, request)
             self._fetches.ask(taken.stream_id, request)
 
-    def _fail(self, taken: Taken, error: BaseException) -> None:
+    def _fail(self, taken: DuePoll, error: BaseException) -> None:
         self._polled += 1
         failure = PollFailure(stream_id=taken.stream_id, error=type(error).__name__, place=place_of(error))
         text = "stream %s: its poll failed: %s in %s"

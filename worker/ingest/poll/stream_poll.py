@@ -13,12 +13,12 @@ from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.fetch import Fetched, FetchRequest
 from worker.ingest.playlist.excerpt import MAX_RENDITIONS, PARSED_ENTRIES
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, choose_rendition
-from worker.ingest.playlist.outcome import Advance
+from worker.ingest.playlist.outcome import PollAdvance
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
 from worker.ingest.playlist.relating import doubts
 from worker.ingest.playlist.timeline import SEEN_SEGMENTS, advance, failed_poll
 from worker.ingest.poll.admission import admit, pending_now
-from worker.ingest.poll.due import TRIED_KEPT_MS, DueStream, Taken, no_video_mark
+from worker.ingest.poll.due import TRIED_KEPT_MS, DuePoll, DueStream, no_video_mark
 from worker.ingest.poll.slow_polls import due_after, hand_over
 from worker.ingest.poll.validators import first_comparable
 from worker.ingest.registry.registry import DUE_NEW
@@ -54,7 +54,7 @@ class StreamPolls:
     """Each fetch has its full time."""
     deployment: str
 
-    def begin(self, taken: Taken) -> Fetching:
+    def begin(self, taken: DuePoll) -> Fetching:
         """A stream's poll. What it found is written before a message about it is sent."""
         stream = _without_useless_rendition(DueStream.of(taken), now_ms(self.redis))
         try:
@@ -139,7 +139,7 @@ class StreamPolls:
         )
         return replace(stream, due=due_after(self.redis, stream.stream_id, took_seconds=took_seconds))
 
-    def _admit(self, stream: DueStream, step: Advance, *, at_once: bool, problem: str) -> None:
+    def _admit(self, stream: DueStream, step: PollAdvance, *, at_once: bool, problem: str) -> None:
         records = admit(self.redis, stream, step, deployment=self.deployment, problem=problem)
         if step.first and at_once:
             # At the start of a watch what is shown now goes before what was shown.

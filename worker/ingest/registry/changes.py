@@ -23,7 +23,7 @@ class Author:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class StreamBefore:
     """A stream's record as it was found, of which an event can be made; a script checks that it is still so."""
 
     watched: bool
@@ -54,7 +54,13 @@ class Found:
 
 
 def change_event(
-    stream_id: str, found: Found, author: Author, *, token: str, url: str | None = None, purpose: str | None = None
+    stream_id: str,
+    found: StreamBefore,
+    author: Author,
+    *,
+    token: str,
+    url: str | None = None,
+    purpose: str | None = None,
 ) -> str:
     """The event, as JSON, that tells of a watched stream's new URL and purpose, or without them that it is unwatched;
     empty if there is nothing to tell.
@@ -81,7 +87,7 @@ def change_event(
     )
 
 
-def _changed(found: Found, url: str | None, purpose: str | None) -> list[str]:
+def _changed(found: StreamBefore, url: str | None, purpose: str | None) -> list[str]:
     if url is None or purpose is None:
         return ["unwatched"]
     changed = []

@@ -14,7 +14,7 @@ from worker.errors import RegistryError, StoreError
 from worker.events.operations import OPERATIONS
 from worker.ingest.coverage.ledger import coverage_key
 from worker.ingest.http.urls import without_query
-from worker.ingest.registry.changes import Author, Found, change_event
+from worker.ingest.registry.changes import Author, StreamBefore, change_event
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS, EndReason, ended_event
 from worker.ingest.registry.registration import Registration
 from worker.store import redis_keys
@@ -111,7 +111,7 @@ def watch(
     token = secrets.token_hex(16) if token is None else token
     stream_id, key = registration.stream_id, stream_key(registration.stream_id)
     for _ in range(MAX_TRIES):
-        found = Found.read(redis, key, _OVER)
+        found = StreamBefore.read(redis, key, _OVER)
         event = change_event(
             stream_id, found, author, token=token, url=registration.url, purpose=registration.purpose.value
         )
@@ -165,7 +165,7 @@ def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: s
     """
     token = secrets.token_hex(16) if token is None else token
     for _ in range(MAX_TRIES):
-        found = Found.read(redis, stream_key(stream_id), _OVER)
+        found = StreamBefore.read(redis, stream_key(stream_id), _OVER)
         answer = run_script(
             redis,
             "unwatch",
@@ -187,7 +187,7 @@ def unwatch(redis: Redis, stream_id: str, *, author: Author = _BY_HAND, token: s
     raise StoreError(f"stream {stream_id}: others change it all the time: try again")
 
 
-def _removal_event(stream_id: str, found: Found, author: Author) -> str:
+def _removal_event(stream_id: str, found: StreamBefore, author: Author) -> str:
     """For its platform; empty if it was not watched."""
     if not found.watched:
         return ""

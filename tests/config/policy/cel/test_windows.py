@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from config.errors import PolicyError
 from config.facts import ListMatch, SampleFacts, Severity, StreamFacts, VideoFrame
-from config.policy.persistence import Persistence, Seen
+from config.policy.persistence import Persistence, RuleHeld
 from config.policy.policy import Policy, load_policy
 
 LIVE = StreamFacts(stream_id="cam-1")
@@ -53,14 +53,14 @@ class TestCounting:
     )
     def test_distinct_frames_at_distinct_instants(self, seen: list[tuple[int, str]], met_at: int | None) -> None:
         """A title that is shown for a minute would count as a video, or a video that is shown would not."""
-        assert THREE.met_by(Seen(capture_ms, [frame(entry)]) for capture_ms, entry in seen) == met_at
+        assert THREE.met_by(RuleHeld(capture_ms, [frame(entry)]) for capture_ms, entry in seen) == met_at
 
     def test_videos_are_counted_apart(self) -> None:
         """Coincidences with three videos, or with two lists, would add up to one."""
         frames = [frame("a", "u"), frame("b", "v"), frame("c", "v", "y"), frame("d", "v")]
-        seen = [Seen(at, [one]) for at, one in enumerate(frames)]
+        seen = [RuleHeld(at, [one]) for at, one in enumerate(frames)]
         assert THREE.met_by(seen) is None
-        assert THREE.met_by([*seen, Seen(4, [frame("e", "v")])]) == 4
+        assert THREE.met_by([*seen, RuleHeld(4, [frame("e", "v")])]) == 4
 
     @given(
         seen=st.lists(st.tuples(st.integers(0, 30_000), st.sampled_from("abcd"), st.sampled_from("uv")), max_size=12),
@@ -70,7 +70,7 @@ class TestCounting:
         """A run would be missed, or made up, by the order in which segments end."""
         mixed = list(seen)
         random.Random(seed).shuffle(mixed)
-        found = THREE.met_by(Seen(capture_ms, [frame(entry, video)]) for capture_ms, entry, video in mixed)
+        found = THREE.met_by(RuleHeld(capture_ms, [frame(entry, video)]) for capture_ms, entry, video in mixed)
         expected = []
         for end, _, _ in seen:
             for wanted in "uv":

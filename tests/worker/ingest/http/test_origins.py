@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from worker.errors import FetchError, OriginEntryError
 from worker.ingest.http.origins import AllowedOrigins, entry_for, is_public
-from worker.ingest.http.urls import Target, target_of
+from worker.ingest.http.urls import UrlTarget, target_of
 
 PUBLIC = ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822", "2002:5db8:d822::1", "::ffff:93.184.216.34"]
 NOT_PUBLIC = [
@@ -45,13 +45,13 @@ NOT_PUBLIC = [
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_addresses_are_allowed_without_entries(address: str) -> None:
     """A deployment without an allow list could watch nothing."""
-    assert AllowedOrigins.parse([]).permits(Target(host="cdn.example", port=443), ip_address(address))
+    assert AllowedOrigins.parse([]).permits(UrlTarget(host="cdn.example", port=443), ip_address(address))
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 def test_our_own_network_is_refused_without_entries(address: str) -> None:
     """A broadcaster could read a cloud's metadata, or a service beside the worker."""
-    assert not AllowedOrigins.parse([]).permits(Target(host="cdn.example", port=80), ip_address(address))
+    assert not AllowedOrigins.parse([]).permits(UrlTarget(host="cdn.example", port=80), ip_address(address))
 
 
 @given(st.ip_addresses())
@@ -80,7 +80,7 @@ def test_what_python_calls_private_is_never_public(address: object) -> None:
 def test_a_name_entry_names_a_host_and_its_ports(entry: str, host: str, port: int, allowed: bool) -> None:
     """An operator's list would allow more, or less, than it says."""
     origins = AllowedOrigins.parse([entry])
-    assert origins.permits(Target(host=host, port=port), ip_address("93.184.216.34")) is allowed
+    assert origins.permits(UrlTarget(host=host, port=port), ip_address("93.184.216.34")) is allowed
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_an_address_or_network_entry_is_for_its_addresses_and_ports(
     entry: str, address: str, port: int, allowed: bool, host: str
 ) -> None:
     """A listed network would lead to every port of every machine in it, or not to what the operator named."""
-    target = Target(host=address if host == "literal" else host, port=port)
+    target = UrlTarget(host=address if host == "literal" else host, port=port)
     assert AllowedOrigins.parse([entry]).permits(target, ip_address(address)) is allowed
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
 def test_a_listed_name_does_not_lead_into_our_own_network(address: str) -> None:
     """Whoever runs the name servers of a listed CDN could read services that only the worker can reach."""
-    target = Target(host="cdn.example", port=443)
+    target = UrlTarget(host="cdn.example", port=443)
     assert not AllowedOrigins.parse(["cdn.example"]).permits(target, ip_address(address))
     assert not AllowedOrigins.parse(["cdn.example", "203.0.113.0/24"]).permits(target, ip_address(address))
 
@@ -125,8 +125,8 @@ def test_a_listed_name_does_not_lead_into_our_own_network(address: str) -> None:
 def test_a_listed_name_reaches_a_private_address_that_is_listed_too() -> None:
     """Origins in an operator's own network could not be named at all."""
     origins = AllowedOrigins.parse(["origin:8080", "10.1.0.0/16:8080"])
-    assert origins.permits(Target(host="origin", port=8080), ip_address("10.1.2.3"))
-    assert not origins.permits(Target(host="origin", port=8080), ip_address("10.2.2.3"))
+    assert origins.permits(UrlTarget(host="origin", port=8080), ip_address("10.1.2.3"))
+    assert not origins.permits(UrlTarget(host="origin", port=8080), ip_address("10.2.2.3"))
 
 
 METADATA = {
@@ -145,7 +145,7 @@ METADATA = {
 @pytest.mark.parametrize(("address", "network"), METADATA.items())
 def test_metadata_needs_an_entry_of_its_own(address: str, network: str) -> None:
     """A wide private network on the list would hand the machine's credentials to a broadcaster's redirect."""
-    target = Target(host=address, port=80)
+    target = UrlTarget(host=address, port=80)
     assert not AllowedOrigins.parse([network, "cdn.example"]).permits(target, ip_address(address))
     assert AllowedOrigins.parse([network, address]).permits(target, ip_address(address))
 
@@ -154,19 +154,19 @@ def test_a_refusal_names_the_entry_that_would_allow_it() -> None:
     """An operator would see an origin refused and not know what to write."""
     origins = AllowedOrigins.parse(["origin:8080", "cdn.example"])
     private = [ip_address("10.1.2.3")]
-    listed = origins.refusal(Target(host="origin", port=8080), private)
+    listed = origins.refusal(UrlTarget(host="origin", port=8080), private)
     assert "10.1.2.3:8080" in listed
-    assert AllowedOrigins.parse(["10.1.2.3:8080"]).permits(Target(host="origin", port=8080), private[0])
-    assert "entry cdn.example:8080" in origins.refusal(Target(host="cdn.example", port=8080), private)
-    assert "entry other.example:443" in origins.refusal(Target(host="other.example", port=443), private)
-    assert "entry [fd00::7]:443" in origins.refusal(Target(host="fd00::7", port=443), ())
+    assert AllowedOrigins.parse(["10.1.2.3:8080"]).permits(UrlTarget(host="origin", port=8080), private[0])
+    assert "entry cdn.example:8080" in origins.refusal(UrlTarget(host="cdn.example", port=8080), private)
+    assert "entry other.example:443" in origins.refusal(UrlTarget(host="other.example", port=443), private)
+    assert "entry [fd00::7]:443" in origins.refusal(UrlTarget(host="fd00::7", port=443), ())
 
 
 def test_a_refusal_tells_nothing_of_our_own_network() -> None:
     """A broadcaster could map the operator's network by names of their own, wherever a refusal is shown."""
     private = [ip_address("10.1.2.3")]
     for entries in ([], ["origin:8080"]):
-        text = AllowedOrigins.parse(entries).refusal(Target(host="evil.example", port=443), private)
+        text = AllowedOrigins.parse(entries).refusal(UrlTarget(host="evil.example", port=443), private)
         assert "10.1.2.3" not in text
 
 
@@ -175,8 +175,8 @@ def test_the_entry_for_an_address_allows_it(address: object, port: int) -> None:
     """The entry that a refusal names would not be one, or not help."""
     ip = ip_address(str(address))
     origins = AllowedOrigins.parse([entry_for(ip, port)])
-    assert origins.permits(Target(host=str(ip), port=port), ip)
-    assert not origins.permits(Target(host=str(ip), port=port % 65535 + 1), ip)
+    assert origins.permits(UrlTarget(host=str(ip), port=port), ip)
+    assert not origins.permits(UrlTarget(host=str(ip), port=port % 65535 + 1), ip)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_the_entry_for_an_address_allows_it(address: object, port: int) -> None:
 def test_a_network_allows_what_a_name_resolves_to(address: str, allowed: bool) -> None:
     """Origins in a private network could not be allowed by their network, or a public one would slip in."""
     origins = AllowedOrigins.parse(["10.0.0.0/16", "fd00::/64"])
-    assert origins.permits(Target(host="origin.internal", port=80), ip_address(address)) is allowed
+    assert origins.permits(UrlTarget(host="origin.internal", port=80), ip_address(address)) is allowed
 
 
 @pytest.mark.parametrize(
@@ -218,17 +218,17 @@ def test_a_named_url_allows_itself_and_nothing_else() -> None:
     """`livewarden scan` of a local server would be refused, or its playlist could name any other local server."""
     origins = AllowedOrigins.parse([]).with_named("http://LOCALHOST:8080/live.m3u8?x=1")
     local = ip_address("127.0.0.1")
-    assert origins.permits(Target(host="localhost", port=8080), local)
-    assert not origins.permits(Target(host="localhost", port=6379), local)
-    assert not origins.permits(Target(host="127.0.0.1", port=8080), local)
-    assert origins.permits(Target(host="cdn.example", port=443), ip_address("93.184.216.34"))
+    assert origins.permits(UrlTarget(host="localhost", port=8080), local)
+    assert not origins.permits(UrlTarget(host="localhost", port=6379), local)
+    assert not origins.permits(UrlTarget(host="127.0.0.1", port=8080), local)
+    assert origins.permits(UrlTarget(host="cdn.example", port=443), ip_address("93.184.216.34"))
 
 
 def test_a_named_url_adds_to_entries() -> None:
     """Naming a URL would open a restricted deployment to every public address."""
     origins = AllowedOrigins.parse(["cdn.example"]).with_named("http://[::1]:8080/")
-    assert origins.permits(Target(host="::1", port=8080), ip_address("::1"))
-    assert not origins.permits(Target(host="other.example", port=443), ip_address("93.184.216.34"))
+    assert origins.permits(UrlTarget(host="::1", port=8080), ip_address("::1"))
+    assert not origins.permits(UrlTarget(host="other.example", port=443), ip_address("93.184.216.34"))
 
 
 @pytest.mark.parametrize(
@@ -250,11 +250,11 @@ def test_only_plain_http_urls_have_a_target(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "target"),
     [
-        ("HTTP://CDN.Example./a", Target(host="cdn.example", port=80)),
-        ("https://[2001:DB8:0::1]/", Target(host="2001:db8::1", port=443)),
-        ("http://１２７.0.0.1/", Target(host="127.0.0.1", port=80)),
+        ("HTTP://CDN.Example./a", UrlTarget(host="cdn.example", port=80)),
+        ("https://[2001:DB8:0::1]/", UrlTarget(host="2001:db8::1", port=443)),
+        ("http://１２７.0.0.1/", UrlTarget(host="127.0.0.1", port=80)),
     ],
 )
-def test_one_host_has_one_spelling(url: str, target: Target) -> None:
+def test_one_host_has_one_spelling(url: str, target: UrlTarget) -> None:
     """An allowed host would be refused for its spelling, or a refused one slip through."""
     assert target_of(url) == target

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.errors import IntakeError
-from worker.ingest.messages.envelope import MAX_MESSAGE_BYTES, Call, parse
+from worker.ingest.messages.envelope import MAX_MESSAGE_BYTES, PlatformCall, parse
 
 NOW_MS = 1_790_000_000_000  # in 2026
 
@@ -30,7 +30,7 @@ def test_an_odd_message_is_refused(name: str) -> None:
 def test_an_honest_message_is_a_call() -> None:
     """A platform's streams would not be watched."""
     call = parse(message(["s", URL], {"risk_prior": 0.5}), now_ms=NOW_MS)
-    assert call == Call(task=TASK, args=["s", URL], kwargs={"risk_prior": 0.5})
+    assert call == PlatformCall(task=TASK, args=["s", URL], kwargs={"risk_prior": 0.5})
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_protocol_1_is_read_too() -> None:
     """Platforms whose Celery is set to `task_protocol = 1` would be shut out."""
     body = {"task": TASK, "id": "1", "args": ["s", URL], "kwargs": {}, "eta": None, "expires": None, "utc": True}
     raw = with_body(json.dumps(body | {"callbacks": None, "chord": None, "retries": 0}).encode(), headers={})
-    assert parse(raw, now_ms=NOW_MS) == Call(task=TASK, args=["s", URL], kwargs={})
+    assert parse(raw, now_ms=NOW_MS) == PlatformCall(task=TASK, args=["s", URL], kwargs={})
     for name, value, reason in (
         ("eta", "2030-01-01T00:00:00", "delayed"),
         ("expires", "2020-01-01T00:00:00", "expired"),

@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from config.settings import Settings
 from worker.ingest.messages.batches import Batch, claim, done
 from worker.ingest.messages.keys import CLAIM, QUEUE, REST
-from worker.ingest.messages.reader import A_LITTLE_SECONDS, MAX_TRIES, RENEW_SECONDS, Reader, keep_reading
+from worker.ingest.messages.reader import A_LITTLE_SECONDS, MAX_TRIES, RENEW_SECONDS, MessageReader, keep_reading
 from worker.ingest.messages.refusals import refused_messages
 from worker.ingest.registry.registry import stream_ids
 
@@ -48,7 +48,7 @@ def send(redis: Redis, *stream_ids: str) -> None:
 
 
 def look(redis: Redis) -> float:
-    return Reader(redis, SETTINGS, threading.Event()).look()
+    return MessageReader(redis, SETTINGS, threading.Event()).look()
 
 
 def lease_is_over(redis: Redis) -> None:

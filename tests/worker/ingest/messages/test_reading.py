@@ -18,7 +18,7 @@ from config.schemas import check_event
 from config.settings import Settings
 from worker.ingest.messages.batches import Batch, claim, done, give_back, waiting
 from worker.ingest.messages.keys import CLAIM, LISTS, QUEUE, REST, TAKEN
-from worker.ingest.messages.reader import LOGGED_PER_MINUTE, Reader, keep_reading
+from worker.ingest.messages.reader import LOGGED_PER_MINUTE, MessageReader, keep_reading
 from worker.ingest.messages.refusals import KEPT, Refused, publish, refuse, refused_counts, refused_messages
 from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.ingest.registry.registry import GENERATIONS, stream_ids
@@ -34,8 +34,8 @@ def send(redis: Redis, *messages: bytes, to: str = QUEUE) -> None:
     redis.lpush(to, *messages)
 
 
-def reader(redis: Redis) -> Reader:
-    return Reader(redis, SETTINGS, threading.Event())
+def reader(redis: Redis) -> MessageReader:
+    return MessageReader(redis, SETTINGS, threading.Event())
 
 
 def read_all(redis: Redis) -> None:
@@ -274,7 +274,7 @@ def test_many_readers_apply_each_message_once_and_in_order(redis: Redis) -> None
     stopping = threading.Event()
 
     def run() -> None:
-        ours = Reader(redis, SETTINGS, stopping)
+        ours = MessageReader(redis, SETTINGS, stopping)
         while not stopping.is_set():
             ours.look()
             redis.delete(REST)
@@ -299,7 +299,7 @@ def test_a_reader_that_is_stopped_gives_back_what_it_has(redis: Redis) -> None:
     send(redis, *named(["a", "b"]))
     stopping = threading.Event()
     stopping.set()
-    Reader(redis, SETTINGS, stopping).look()
+    MessageReader(redis, SETTINGS, stopping).look()
     assert taken(redis).tries == 1
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from worker.ingest.pending.segments import SegmentRecord
 from worker.ingest.playlist.cursor import Cursor
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
-from worker.ingest.playlist.outcome import Advance
+from worker.ingest.playlist.outcome import PollAdvance
 from worker.ingest.playlist.timeline import advance
 
 T0 = 1_700_000_000_000
@@ -43,7 +43,7 @@ class Clocked:
         self.furthest_ms = 0
         self.target = target
 
-    def read(self, first: int, durations_ms: list[int], now_ms: int) -> Advance:
+    def read(self, first: int, durations_ms: list[int], now_ms: int) -> PollAdvance:
         listed = playlist(first, durations_ms, target=self.target)
         outcome = advance(self.cursor, listed, now_ms=now_ms)
         self.cursor = outcome.cursor

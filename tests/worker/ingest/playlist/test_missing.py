@@ -7,7 +7,7 @@ import pytest
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.missing import missing
-from worker.ingest.playlist.outcome import Advance, MissedReason, Reading
+from worker.ingest.playlist.outcome import MissedReason, PollAdvance, Reading
 from worker.ingest.playlist.poll_pace import LOOKED_AT_AGAIN_MS
 from worker.ingest.playlist.relating import doubts
 from worker.ingest.playlist.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
@@ -39,7 +39,7 @@ def live() -> Cursor:
     return advance(registered(), playlist(10, 15), now_ms=T0).cursor
 
 
-def failing(cursor: Cursor, *, from_ms: int, until_ms: int, reason: str) -> Advance:
+def failing(cursor: Cursor, *, from_ms: int, until_ms: int, reason: str) -> PollAdvance:
     """Polled each 10 s, in vain."""
     for now_ms in range(from_ms, until_ms + 1, 10_000):
         outcome = failed_poll(cursor, now_ms=now_ms, reason=reason)
@@ -48,7 +48,7 @@ def failing(cursor: Cursor, *, from_ms: int, until_ms: int, reason: str) -> Adva
     return outcome
 
 
-def counted(outcome: Advance) -> list[tuple[MissedReason, int]]:
+def counted(outcome: PollAdvance) -> list[tuple[MissedReason, int]]:
     assert outcome.elapsed_ms == (
         sum(stretch.duration_ms for stretch in outcome.missed)
         + outcome.skipped_ms

@@ -6,7 +6,7 @@ import pytest
 
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
-from worker.ingest.playlist.outcome import Advance, Missed, MissedReason, Reading
+from worker.ingest.playlist.outcome import Missed, MissedReason, PollAdvance, Reading
 from worker.ingest.playlist.poll_pace import MAX_PENDING_SEGMENTS, RECORDING_DELAY_MS, SHORTEST_DELAY_MS
 from worker.ingest.playlist.relating import doubts
 from worker.ingest.playlist.timeline import (
@@ -36,12 +36,12 @@ def playlist(
     )
 
 
-def started(first: int = 10, last: int = 15) -> Advance:
+def started(first: int = 10, last: int = 15) -> PollAdvance:
     """A stream of which `first` to `last` were read at T0."""
     return advance(Cursor(generation=1, rendition="360"), playlist(first, last), now_ms=T0)
 
 
-def sequences(outcome: Advance) -> list[int]:
+def sequences(outcome: PollAdvance) -> list[int]:
     return [new.segment.sequence for new in outcome.segments]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.missing import missing
-from worker.ingest.playlist.outcome import Advance, MissedReason
+from worker.ingest.playlist.outcome import MissedReason, PollAdvance
 from worker.ingest.playlist.relating import doubts
 from worker.ingest.playlist.timeline import LEAST_MEAN_MS, advance, failed_poll
 
@@ -97,7 +97,7 @@ class Watch:
         found = missing(self.cursor)
         return self.elapsed_ms + (0 if found is None else self.now_ms - found.since_ms)
 
-    def poll(self, stale_by: int = 0) -> Advance:
+    def poll(self, stale_by: int = 0) -> PollAdvance:
         listed = self.origin.listed(stale_by)
         playlist = self.origin.playlist(listed)
         by_sequence = {one.sequence: one for one in listed}
@@ -125,12 +125,12 @@ class Watch:
         self._take(outcome)
         return outcome
 
-    def fail(self) -> Advance:
+    def fail(self) -> PollAdvance:
         outcome = failed_poll(self.cursor, now_ms=self.now_ms, reason="unreachable")
         self._take(outcome)
         return outcome
 
-    def _take(self, outcome: Advance) -> None:
+    def _take(self, outcome: PollAdvance) -> None:
         missed_ms = sum(stretch.duration_ms for stretch in outcome.missed)
         admitted_ms = sum(new.segment.duration_ms for new in outcome.segments)
         assert outcome.elapsed_ms == admitted_ms + missed_ms

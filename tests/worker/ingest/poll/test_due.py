@@ -11,7 +11,7 @@ from worker.ingest.playlist.cursor import Cursor
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.timeline import advance
 from worker.ingest.poll.admission import admit
-from worker.ingest.poll.due import POLL_LEASE_MS, REGISTERED_ANEW_MS, DueStream, Taken, note_error, release, take_due
+from worker.ingest.poll.due import POLL_LEASE_MS, REGISTERED_ANEW_MS, DuePoll, DueStream, note_error, release, take_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, stream_key, watch
 from worker.store.redis_client import now_ms, run_script
@@ -27,14 +27,14 @@ PLAYLIST = MediaPlaylist(
 
 
 @pytest.fixture
-def taken(redis: Redis) -> Taken:
+def taken(redis: Redis) -> DuePoll:
     """A stream that was taken for its first poll."""
     watch(redis, register("s", "http://o.example/live.m3u8", url_template="", legal_basis=""))
     (taken,) = take_due(redis, 50)
     return taken
 
 
-def test_an_admission_whose_answer_was_lost_counts_once(redis: Redis, taken: Taken):
+def test_an_admission_whose_answer_was_lost_counts_once(redis: Redis, taken: DuePoll):
     """A stream's time would count twice after a lost connection, and its equation be broken for ever."""
     stream = DueStream.of(taken)
     step = advance(stream.cursor, PLAYLIST, now_ms=now_ms(redis))
@@ -59,7 +59,7 @@ def test_a_batch_whose_answer_was_lost_is_taken_again(redis: Redis):
     assert [row[0] for row in third] == ["b"], "who was registered anew is not this batch's any more"
 
 
-def test_an_error_whose_answer_was_lost_counts_once(redis: Redis, taken: Taken):
+def test_an_error_whose_answer_was_lost_counts_once(redis: Redis, taken: DuePoll):
     """A stream would be backed off twice as far as its errors ask for."""
     note_error(redis, taken)
     note_error(redis, taken)
@@ -69,7 +69,7 @@ def test_an_error_whose_answer_was_lost_counts_once(redis: Redis, taken: Taken):
     assert redis.zscore(DUE, "s") > now_ms(redis), "what failed is not due at once"
 
 
-def test_a_release_does_not_touch_what_another_has_taken(redis: Redis, taken: Taken):
+def test_a_release_does_not_touch_what_another_has_taken(redis: Redis, taken: DuePoll):
     """A stream would be polled by two workers at once."""
     redis.zadd(DUE, {"s": 0})
     (again,) = take_due(redis, 50)
@@ -99,7 +99,7 @@ def test_streams_take_turns_in_being_sent_again(redis: Redis):
     assert len(take_overdue(redis, 200)) == 124
 
 
-def test_records_of_another_version_are_read(redis: Redis, taken: Taken):
+def test_records_of_another_version_are_read(redis: Redis, taken: DuePoll):
     """An upgrade, or a way back, would stop every stream."""
     cursor = Cursor(generation=1, rendition="sole", next_sequence=7).to_json()
     newer, older = cursor.replace("{", '{"new_field":[1],', 1), '{"generation":1,"rendition":"sole","next_sequence":7}'

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.missing import missing
-from worker.ingest.playlist.outcome import Advance, MissedReason
+from worker.ingest.playlist.outcome import MissedReason, PollAdvance
 from worker.ingest.playlist.poll_pace import RESETS_AT_ONCE
 from worker.ingest.playlist.timeline import advance, failed_poll
 
@@ -91,7 +91,7 @@ def test_nothing_is_dated_after_it_was_listed(steps: list[tuple[int, int, int, i
     cursor, now_ms, at = watched(), T0, 100
     for later_ms, on, count, duration_ms, life, ended in steps:
         now_ms, at = now_ms + later_ms, max(0, at + on)
-        outcome: Advance = advance(
+        outcome: PollAdvance = advance(
             cursor, playlist(at, count, duration_ms=duration_ms, target=3600.0, life=life, ended=ended), now_ms=now_ms
         )
         cursor = outcome.cursor

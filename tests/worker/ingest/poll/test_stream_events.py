@@ -14,7 +14,7 @@ from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
 from worker.ingest.messages.batches import claim, done
 from worker.ingest.messages.keys import CLAIM, QUEUE, REST
-from worker.ingest.messages.reader import Reader
+from worker.ingest.messages.reader import MessageReader
 from worker.ingest.playlist.cursor import Cursor
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.changes import Author
@@ -75,7 +75,7 @@ class TestRefused:
     def read(redis: Redis, *messages: bytes) -> None:
         for raw in messages:
             redis.lpush(QUEUE, raw)
-        reader = Reader(redis, Settings(deployment="d"), _Never())
+        reader = MessageReader(redis, Settings(deployment="d"), _Never())
         while claim_again(redis):
             reader.look()
 
@@ -118,7 +118,7 @@ class TestRefused:
         batch = claim(redis).batch
         assert batch is not None
         refused: dict = {}
-        dead = Reader(redis, Settings(deployment="d"), _Never())
+        dead = MessageReader(redis, Settings(deployment="d"), _Never())
         dead._read(batch, 0, batch.messages[0], refused)
         dead._refuse(refused)
         self.read(redis)

@@ -13,7 +13,7 @@ from worker.ingest.status import show
 from worker.queue.claims import take
 from worker.queue.decisions import decide
 from worker.runtime.segment_task import moderate_segment
-from worker.runtime.worker_process import Process
+from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import now_ms
 
 DRILLS = "lw:escalations:high"
@@ -23,7 +23,7 @@ def begin(redis: Redis, stream_id: str, url: str = "https://cdn.example/a.m3u8")
     return watch(redis, register(stream_id, url, purpose="drill", url_template="", legal_basis=""))
 
 
-def watch_and_moderate(process: Process, origin: LiveOrigin) -> None:
+def watch_and_moderate(process: WorkerProcess, origin: LiveOrigin) -> None:
     """The stream's watch from registration to the last segment listed."""
     keys: list[str] = []
     begin(process.redis, "s", origin.url)
@@ -46,7 +46,7 @@ def let_record_pass(redis: Redis, stream_id: str) -> None:
 
 
 def test_what_comes_back_after_its_record_is_gone_is_escalated_anew_and_handed_out_once(
-    process: Process, origin: LiveOrigin
+    process: WorkerProcess, origin: LiveOrigin
 ) -> None:
     """The new watch's escalation had the old one's id: readers dropped it, and `queue next` gave it for ever."""
     origin.add("0.ts", segment_bytes(card=True))
