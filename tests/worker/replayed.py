@@ -145,7 +145,7 @@ class Life:
         )
         settled = settle(
             self.redis,
-            occasion=self._occasion(facts, segment_key),
+            context=self._context(facts, segment_key),
             hits=[hit for one in segment.samples for hit in self.policy.evaluate(facts, one).hits],
             policy=self.policy,
             coverage_increments={},
@@ -166,10 +166,10 @@ class Life:
     def fail(self, stream_id: str, segment_key: str, capture_ms: int) -> None:
         """An admitted segment ends of which nothing was seen."""
         facts, begin_ms = stream_facts_of(row(stream_id=stream_id)), self.began_ms + capture_ms
-        occasion = self._occasion(facts, segment_key)
+        context = self._context(facts, segment_key)
         settled = settle(
             self.redis,
-            occasion=occasion,
+            context=context,
             hits=[],
             policy=self.policy,
             coverage_increments={},
@@ -178,7 +178,7 @@ class Life:
         )
         now = now_ms(self.redis)
         rows = rows_of(
-            occasion,
+            context,
             (),
             LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={"lost": 2000}),
             epoch=1,
@@ -189,7 +189,7 @@ class Life:
         )
         write(self.store, rows, written_ms=now)
 
-    def _occasion(self, facts: StreamFacts, segment_key: str) -> SegmentContext:
+    def _context(self, facts: StreamFacts, segment_key: str) -> SegmentContext:
         return SegmentContext(
             stream=facts,
             generation=1,
@@ -211,7 +211,7 @@ class Life:
         self.redis.hset(pending_key(stream_id), key, "{}")
         settle(
             self.redis,
-            occasion=replace(self._occasion(facts, key), looks_back=True),
+            context=replace(self._context(facts, key), looks_back=True),
             hits=self.policy.evaluate(
                 facts, replace(sample_facts_of(found), capture_ms=self.began_ms + capture_ms)
             ).hits,

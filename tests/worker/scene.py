@@ -22,7 +22,7 @@ class Scene:
     policy: Policy
     settled: int = field(default=0)
 
-    def occasion(self, stream_id: str, segment_key: str, purpose: str = "live") -> SegmentContext:
+    def context(self, stream_id: str, segment_key: str, purpose: str = "live") -> SegmentContext:
         return SegmentContext(
             stream=StreamFacts(stream_id=stream_id, purpose=purpose, metadata={"room": "blue"}),
             generation=1,
@@ -64,7 +64,7 @@ class Scene:
         """Ends a segment that is pending."""
         return settle(
             self.redis,
-            occasion=self.occasion(stream_id, key, purpose),
+            context=self.context(stream_id, key, purpose),
             hits=hits,
             policy=self.policy,
             coverage_increments={"moderated_ms": 4000},

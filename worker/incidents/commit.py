@@ -85,7 +85,7 @@ class SettleResult:
 def settle(
     redis: Redis,
     *,
-    occasion: SegmentContext,
+    context: SegmentContext,
     hits: Sequence[Hit],
     policy: Policy,
     coverage_increments: Mapping[str, int],
@@ -113,7 +113,7 @@ def settle(
     again = partial(
         _settle,
         redis,
-        occasion=occasion,
+        context=context,
         hits=hits,
         policy=policy,
         coverage_increments=coverage_increments,
@@ -124,7 +124,7 @@ def settle(
         return again()
     except StoreError as error:
         # What cannot be remembered of the stream must not keep what is found on it from being published.
-        if not is_wrong_kind(error) or not set_aside(redis, occasion.stream.stream_id):
+        if not is_wrong_kind(error) or not set_aside(redis, context.stream.stream_id):
             raise
         return again()
 
@@ -132,33 +132,33 @@ def settle(
 def _settle(
     redis: Redis,
     *,
-    occasion: SegmentContext,
+    context: SegmentContext,
     hits: Sequence[Hit],
     policy: Policy,
     coverage_increments: Mapping[str, int],
     stream_fields: Mapping[str, str],
     segment: SegmentFacts | None,
 ) -> SettleResult:
-    sifted = divert(redis, occasion=occasion, hits=hits, policy=policy)
+    sifted = divert(redis, context=context, hits=hits, policy=policy)
     in_order = None
     if segment is not None and policy.in_order:
         in_order = replace(segment, silent=sifted.silent | _silent_in_windows(redis, segment, policy))
     attempt = _Attempt.new(sifted.hits)
     if not sifted.hits and not sifted.muted and in_order is None:
         nothing = RuleAdvance(rules={}, incidents=(), events=())
-        outcome = _write(redis, occasion, None, nothing, coverage_increments, stream_fields, OrderChange(), attempt)
+        outcome = _write(redis, context, None, nothing, coverage_increments, stream_fields, OrderChange(), attempt)
         return SettleResult(outcome=Settled(outcome))
     for _ in rounds():
-        round_ = _decide(redis, occasion, sifted, policy, in_order)
+        round_ = _decide(redis, context, sifted, policy, in_order)
         told = {}
         if round_.problems:
-            told["degraded"] = json.dumps(sorted({*occasion.degraded, *round_.problems}))
+            told["degraded"] = json.dumps(sorted({*context.degraded, *round_.problems}))
         fields = {**stream_fields, **told}
         outcome = _write(
-            redis, occasion, round_.version, round_.step, coverage_increments, fields, round_.order, attempt
+            redis, context, round_.version, round_.step, coverage_increments, fields, round_.order, attempt
         )
         if outcome == "ended" and segment is not None and sifted.hits:
-            return _settle_late(redis, occasion, sifted, policy, attempt)
+            return _settle_late(redis, context, sifted, policy, attempt)
         if outcome != "clash":
             done = Settled(outcome)
             return SettleResult(
@@ -169,23 +169,23 @@ def _settle(
                 silent=round_.silent,
                 problems=round_.problems,
             )
-    raise _clashed(occasion)
+    raise _clashed(context)
 
 
 def _settle_late(
-    redis: Redis, occasion: SegmentContext, sifted: Sifted, policy: Policy, attempt: _Attempt
+    redis: Redis, context: SegmentContext, sifted: Sifted, policy: Policy, attempt: _Attempt
 ) -> SettleResult:
     """Publishes hits that nobody knew of when another worker ended the segment."""
     for _ in rounds():
         with store_errors():
-            before = str(redis.hget(tries_key(occasion.stream.stream_id, occasion.segment_key), "hits") or "[]")
+            before = str(redis.hget(tries_key(context.stream.stream_id, context.segment_key), "hits") or "[]")
         known = frozenset(json.loads(before))
         new = tuple(hit for hit in sifted.hits if _name(hit) not in known)
         if not new:
             return SettleResult(outcome=Settled.ENDED)
-        round_ = _decide(redis, occasion, Sifted(hits=new, silent=sifted.silent), policy, None)
+        round_ = _decide(redis, context, Sifted(hits=new, silent=sifted.silent), policy, None)
         now_known = _Attempt(hits=tuple(sorted(known.union(attempt.hits))), after=before)
-        if _write(redis, occasion, round_.version, round_.step, {}, {}, OrderChange(), now_known) == "late":
+        if _write(redis, context, round_.version, round_.step, {}, {}, OrderChange(), now_known) == "late":
             return SettleResult(
                 outcome=Settled.LATE,
                 events=round_.step.events,
@@ -193,7 +193,7 @@ def _settle_late(
                 version=round_.version,
                 silent=round_.silent,
             )
-    raise _clashed(occasion)
+    raise _clashed(context)
 
 
 def _name(hit: Hit) -> str:
@@ -202,8 +202,8 @@ def _name(hit: Hit) -> str:
     return f"{hit.rule} {hit.capture_ms} {listed}"
 
 
-def _clashed(occasion: SegmentContext) -> StoreError:
-    return StoreError(f"stream {occasion.stream.stream_id}: incidents changed all the time while one was decided on")
+def _clashed(context: SegmentContext) -> StoreError:
+    return StoreError(f"stream {context.stream.stream_id}: incidents changed all the time while one was decided on")
 
 
 def _silent_in_windows(redis: Redis, segment: SegmentFacts, policy: Policy) -> frozenset[ListedHash]:
@@ -229,25 +229,25 @@ class _Round:
 
 
 def _decide(
-    redis: Redis, occasion: SegmentContext, at_once: Sifted, policy: Policy, segment: SegmentFacts | None
+    redis: Redis, context: SegmentContext, at_once: Sifted, policy: Policy, segment: SegmentFacts | None
 ) -> _Round:
-    stream_id, purpose = occasion.stream.stream_id, occasion.stream.purpose
+    stream_id, purpose = context.stream.stream_id, context.stream.purpose
     if segment is None:
         with store_errors():
             state, now = read_incidents(redis, stream_id, purpose), now_ms(redis)
-        step = advance_knowing(redis, state, occasion, at_once, policy, now_ms=now)
+        step = advance_knowing(redis, state, context, at_once, policy, now_ms=now)
         return _Round(version=state.version, now_ms=now, step=step, order=OrderChange(), silent=at_once.silent)
     with store_errors():
         read = read_in_order(redis, stream_id, segment.series, purpose=purpose, but=segment.key)
         now = now_ms(redis)
     judged = judge_in_order(policy, read.order, segment, earliest_pending=read.earliest_pending)
-    sifted = at_once.joined(divert(redis, occasion=occasion, hits=judged.hits, policy=policy))
+    sifted = at_once.joined(divert(redis, context=context, hits=judged.hits, policy=policy))
     silent = sifted.silent | segment.silent
     # Whichever of its hits it was that a hash was found silent by, none names it: so it is logged, and replayed.
     sifted = sifted.sifted(silent, policy)
     if judged.problems:
-        occasion = replace(occasion, degraded=tuple(sorted({*occasion.degraded, *judged.problems})))
-    step = advance_knowing(redis, read.incidents, occasion, sifted, policy, now_ms=now)
+        context = replace(context, degraded=tuple(sorted({*context.degraded, *judged.problems})))
+    step = advance_knowing(redis, read.incidents, context, sifted, policy, now_ms=now)
     return _Round(
         version=read.incidents.version,
         now_ms=now,
@@ -260,7 +260,7 @@ def _decide(
 
 def _write(
     redis: Redis,
-    occasion: SegmentContext,
+    context: SegmentContext,
     version: int | None,
     step: RuleAdvance,
     coverage_increments: Mapping[str, int],
@@ -268,7 +268,7 @@ def _write(
     order: OrderChange,
     attempt: _Attempt,
 ) -> str:
-    stream_id = occasion.stream.stream_id
+    stream_id = context.stream.stream_id
     answer = run_script_to_disk(
         redis,
         "settle",
@@ -279,14 +279,14 @@ def _write(
             redis_keys.COVERAGE.of(stream_id),
             redis_keys.STREAM.of(stream_id),
             windows_key(stream_id),
-            tries_key(stream_id, occasion.segment_key),
+            tries_key(stream_id, context.segment_key),
         ],
         args=[
-            occasion.segment_key,
-            f"{stream_id} {occasion.segment_key}",
+            context.segment_key,
+            f"{stream_id} {context.segment_key}",
             "" if version is None else version,
             json.dumps(
-                {state_field(name, occasion.stream.purpose): encode(state) for name, state in step.rules.items()}
+                {state_field(name, context.stream.purpose): encode(state) for name, state in step.rules.items()}
             ),
             json.dumps([incident_record(stream_id, incident) for incident in step.incidents]),
             json.dumps([event_record(event) for event in step.events]),
@@ -299,7 +299,7 @@ def _write(
             json.dumps(attempt.hits),
             KNOWN_SECONDS,
             attempt.after,
-            occasion.stream.purpose,
+            context.stream.purpose,
         ],
     )
     return str(answer)

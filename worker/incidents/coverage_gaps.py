@@ -75,9 +75,9 @@ def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy
             facts, now = stream_facts(redis, stream_id, generation=lasting.generation), now_ms(redis)
             incidents = read_incidents(redis, stream_id, facts.purpose)
         before = incidents.rules.get(COVERAGE_GAP_RULE, RuleState())
-        occasion = _occasion(facts, lasting, deployment=deployment, policy=policy)
+        context = _context(facts, lasting, deployment=deployment, policy=policy)
         with_earlier = partial(
-            decide, before, lasting.gap, occasion, rule=rule, update_seconds=policy.update_seconds, now_ms=now
+            decide, before, lasting.gap, context, rule=rule, update_seconds=policy.update_seconds, now_ms=now
         )
         after, events = with_earlier()
         if events:
@@ -104,7 +104,7 @@ def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy
     return False
 
 
-def _occasion(facts: StreamFacts, lasting: LastingGap, *, deployment: str, policy: Policy) -> SegmentContext:
+def _context(facts: StreamFacts, lasting: LastingGap, *, deployment: str, policy: Policy) -> SegmentContext:
     return SegmentContext(
         stream=facts,
         generation=lasting.generation,
@@ -117,7 +117,7 @@ def _occasion(facts: StreamFacts, lasting: LastingGap, *, deployment: str, polic
 def decide(
     before: RuleState,
     gap: Gap,
-    occasion: SegmentContext,
+    context: SegmentContext,
     *,
     rule: CoverageGap,
     update_seconds: float,
@@ -130,7 +130,7 @@ def decide(
     Raises:
         SchemaError: the event does not fit its schema.
     """
-    tell = partial(escalation, occasion, now_ms=now_ms, condition=gap_condition(rule), earlier=earlier)
+    tell = partial(escalation, context, now_ms=now_ms, condition=gap_condition(rule), earlier=earlier)
     if before.decided is not None and before.decided.covers(gap.since_ms, rule.severity, ()):
         return before, []
     finding = Finding(
@@ -142,10 +142,10 @@ def decide(
     )
     if before.incident is None:
         incident = Incident(
-            incident_id=incident_id(occasion, COVERAGE_GAP_RULE),
-            generation=occasion.generation,
+            incident_id=incident_id(context, COVERAGE_GAP_RULE),
+            generation=context.generation,
             rule=COVERAGE_GAP_RULE,
-            purpose=occasion.stream.purpose,
+            purpose=context.stream.purpose,
             finding=finding,
             raised_ms=now_ms,
             published_ms=now_ms,

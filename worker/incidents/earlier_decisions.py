@@ -21,18 +21,18 @@ _LATEST_MS = 10**14
 
 
 def advance_knowing(
-    redis: Redis, state: StreamIncidents, occasion: SegmentContext, sifted: Sifted, policy: Policy, *, now_ms: int
+    redis: Redis, state: StreamIncidents, context: SegmentContext, sifted: Sifted, policy: Policy, *, now_ms: int
 ) -> RuleAdvance:
     """What follows from hits; if that is an event, it names the earlier decisions on the stream.
 
     Raises:
         StoreError: Redis failed.
     """
-    of = partial(advance, state, occasion=occasion, hits=sifted.hits, now_ms=now_ms, policy=policy, muted=sifted.muted)
+    of = partial(advance, state, context=context, hits=sifted.hits, now_ms=now_ms, policy=policy, muted=sifted.muted)
     step = of()
     if not step.events:
         return step
-    stream = occasion.stream
+    stream = context.stream
     earlier = earlier_decisions(redis, stream.stream_id, stream.purpose, state.rules.values())
     return of(earlier=earlier) if earlier else step
 

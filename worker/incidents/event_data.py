@@ -74,7 +74,7 @@ def gap_condition(rule: CoverageGap) -> dict[str, Any]:
     return {"after_seconds": rule.after_seconds}
 
 
-def cause_data(cause: Hit | Gap, occasion: SegmentContext) -> dict[str, Any]:
+def cause_data(cause: Hit | Gap, context: SegmentContext) -> dict[str, Any]:
     """The sample with its segment, or the gap, that gave cause for an event."""
     if isinstance(cause, Gap):
         return {"gap": {"since": rfc3339(cause.since_ms), "reason": cause.reason}}
@@ -82,14 +82,14 @@ def cause_data(cause: Hit | Gap, occasion: SegmentContext) -> dict[str, Any]:
         "pts_seconds": cause.pts_seconds,
         "reason": str(cause.reason),
         "captured": rfc3339(cause.capture_ms),
-        "segment": occasion.segment_key,
+        "segment": context.segment_key,
     }
     if cause.pdq:
         sample["pdq"] = cause.pdq
     source = cause.source
     if source is None:
         # Of another segment than the one that ended, version 0.1.0 kept no more than the key.
-        source = source_of(cause.segment, "") if cause.segment else occasion.source
+        source = source_of(cause.segment, "") if cause.segment else context.source
     return {"sample": sample} if source is None else {"sample": sample, "segment": _segment(source)}
 
 
@@ -98,9 +98,9 @@ def _segment(source: SegmentSource) -> dict[str, Any]:
     return told | {"uri": source.uri} if source.uri else told
 
 
-def stream_data(occasion: SegmentContext) -> dict[str, Any]:
+def stream_data(context: SegmentContext) -> dict[str, Any]:
     """What is known of the stream itself."""
-    stream = occasion.stream
+    stream = context.stream
     # A record with more signals than are taken is damaged, and must not keep what was found from being published.
     signals = dict(islice(stream.signals.items(), MAX_SIGNALS))
     told = {"risk_prior": stream.risk_prior, "signals": signals, "metadata": dict(stream.metadata)}

@@ -73,7 +73,7 @@ class NamedStreams:
 
 
 def escalation(
-    occasion: SegmentContext,
+    context: SegmentContext,
     incident: Incident,
     cause: Hit | Gap,
     *,
@@ -99,12 +99,12 @@ def escalation(
     """
     kind = EventType.RAISED if previous_severity is None else EventType.UPDATED
     finding = incident.finding
-    data = _identity(occasion.stream.stream_id, incident) | {
+    data = _identity(context.stream.stream_id, incident) | {
         "previous_severity": previous_severity,
-        "degraded": list(occasion.degraded),
+        "degraded": list(context.degraded),
         "principles": list(finding.principles),
         "hits": finding.hits,
-        **cause_data(cause, occasion),
+        **cause_data(cause, context),
         "times": {
             "captured_first": rfc3339(finding.captured_first_ms),
             "captured_last": rfc3339(finding.captured_last_ms),
@@ -113,8 +113,8 @@ def escalation(
         },
         "matches": matches_data(incident),
         "scores": dict(finding.scores),
-        "versions": versions_data(occasion.versions),
-        **stream_data(occasion),
+        "versions": versions_data(context.versions),
+        **stream_data(context),
         "earlier_decisions": [decision.to_data() for decision in earlier],
     }
     if condition is not None:
@@ -124,26 +124,26 @@ def escalation(
     return cloud_event(
         kind,
         queue_stream(incident.purpose, finding.severity),
-        derived_id(kind, incident.incident_id, occasion.segment_key, finding.severity, near_text(incident)),
-        occasion.deployment,
+        derived_id(kind, incident.incident_id, context.segment_key, finding.severity, near_text(incident)),
+        context.deployment,
         data,
         now_ms,
     )
 
 
-def interrupt_request(occasion: SegmentContext, incident: Incident, lists: tuple[str, ...], now_ms: int) -> Event:
+def interrupt_request(context: SegmentContext, incident: Incident, lists: tuple[str, ...], now_ms: int) -> Event:
     """The policy asks the platform to interrupt the stream."""
     kind = EventType.INTERRUPT_REQUESTED
-    data = _identity(occasion.stream.stream_id, incident) | {
+    data = _identity(context.stream.stream_id, incident) | {
         "principles": list(incident.finding.principles),
         "lists": list(lists),
         "frames": [rfc3339(capture_ms) for capture_ms in incident.finding.interrupt_frames_ms],
         "matches": matches_data(incident),
-        "versions": versions_data(occasion.versions),
-        "metadata": dict(occasion.stream.metadata),
+        "versions": versions_data(context.versions),
+        "metadata": dict(context.stream.metadata),
         "times": {"raised": rfc3339(incident.raised_ms), "published": rfc3339(now_ms)},
     }
-    return cloud_event(kind, DECISIONS, derived_id(kind, incident.incident_id), occasion.deployment, data, now_ms)
+    return cloud_event(kind, DECISIONS, derived_id(kind, incident.incident_id), context.deployment, data, now_ms)
 
 
 def decision_made(

@@ -38,7 +38,7 @@ COOLDOWN_MS = 300_000
 """After a lead's decision, what its streams showed until so much later is decided: as with rules by default."""
 
 
-def divert(redis: Redis, *, occasion: SegmentContext, hits: Sequence[Hit], policy: Policy) -> Sifted:
+def divert(redis: Redis, *, context: SegmentContext, hits: Sequence[Hit], policy: Policy) -> Sifted:
     """Takes out of a segment's hits what is in quarantine or floods, after the stream has joined the group incident.
 
     May be called again for the same segment: a stream joins once.
@@ -47,17 +47,17 @@ def divert(redis: Redis, *, occasion: SegmentContext, hits: Sequence[Hit], polic
         StoreError: Redis failed; the stream may have joined.
     """
     seen = suspects(hits, policy)
-    purpose = occasion.stream.purpose
+    purpose = context.stream.purpose
     if not seen or purpose == "canary":
         return Sifted(hits=tuple(hits))
     listed = sorted({one for suspect in seen for one in suspect.hashes})
     with store_errors():
         silent = quarantined(redis, listed)
         if policy.flood is not None:
-            flooding = _flooding(redis, occasion, listed, policy.flood) - silent
+            flooding = _flooding(redis, context, listed, policy.flood) - silent
             silent = silent | flooding
             for suspect, hashes in _distinct(seen, flooding):
-                _join(redis, occasion, suspect, hashes, policy)
+                _join(redis, context, suspect, hashes, policy)
     return sift(hits, silent, policy) if silent else Sifted(hits=tuple(hits))
 
 
@@ -81,15 +81,15 @@ def _until_ms(note: str) -> int:
 
 
 def _flooding(
-    redis: Redis, occasion: SegmentContext, listed: Sequence[ListedHash], flood: Flood
+    redis: Redis, context: SegmentContext, listed: Sequence[ListedHash], flood: Flood
 ) -> frozenset[ListedHash]:
     """Those that match many streams now, and those that have an open group."""
-    purpose = occasion.stream.purpose
+    purpose = context.stream.purpose
     _, *counts = run_script(
         redis,
         "flood_touch",
         keys=[flood_key(purpose, one) for one in listed],
-        args=[occasion.stream.stream_id, round(flood.within_seconds * 1000)],
+        args=[context.stream.stream_id, round(flood.within_seconds * 1000)],
     )
     groups = read_groups(redis, purpose).rules.values()
     grouped = {one for state in groups if state.incident is not None for one in state.hashes}
@@ -109,32 +109,32 @@ def _distinct(seen: Sequence[Suspect], flooding: Set[ListedHash]) -> list[tuple[
 
 
 def _join(
-    redis: Redis, occasion: SegmentContext, suspect: Suspect, hashes: frozenset[ListedHash], policy: Policy
+    redis: Redis, context: SegmentContext, suspect: Suspect, hashes: frozenset[ListedHash], policy: Policy
 ) -> None:
     """The stream is one of a group's; without a group there is one now."""
     for _ in rounds():
-        groups = read_groups(redis, occasion.stream.purpose)
+        groups = read_groups(redis, context.stream.purpose)
         joined = [(name, state) for name, state in groups.rules.items() if hashes & set(state.hashes)]
         decided = [state.decided for _, state in joined if state.decided is not None]
-        if not occasion.looks_back and _is_decided(redis, occasion, suspect, hashes, decided):
+        if not context.looks_back and _is_decided(redis, context, suspect, hashes, decided):
             return
         opened = sorted((each for each in joined if each[1].incident is not None), key=lambda each: each[0])
         if opened:
-            done = _join_open(redis, occasion, suspect, hashes, groups, opened[0], policy)
+            done = _join_open(redis, context, suspect, hashes, groups, opened[0], policy)
         else:
-            done = _raise(redis, occasion, suspect, hashes, groups, decided, policy)
+            done = _raise(redis, context, suspect, hashes, groups, decided, policy)
         if done:
             return
-    raise StoreError(f"stream {occasion.stream.stream_id}: groups changed all the time while one was decided on")
+    raise StoreError(f"stream {context.stream.stream_id}: groups changed all the time while one was decided on")
 
 
 def _is_decided(
-    redis: Redis, occasion: SegmentContext, suspect: Suspect, hashes: Set[ListedHash], decided: Sequence[Decided]
+    redis: Redis, context: SegmentContext, suspect: Suspect, hashes: Set[ListedHash], decided: Sequence[Decided]
 ) -> bool:
     """Whether a person has decided on such a picture of this stream already."""
-    live_ms, matches = occasion.live_ms(suspect.cause.capture_ms), _among(suspect, hashes)
+    live_ms, matches = context.live_ms(suspect.cause.capture_ms), _among(suspect, hashes)
     return any(
-        redis.zscore(named_key(incident_id), occasion.stream.stream_id) is not None
+        redis.zscore(named_key(incident_id), context.stream.stream_id) is not None
         for one in decided
         if one.covers(live_ms, Severity.CRITICAL, matches)
         for incident_id in one.incidents
@@ -162,25 +162,25 @@ def _among(suspect: Suspect, hashes: Set[ListedHash]) -> tuple[ListMatch, ...]:
 
 def _raise(
     redis: Redis,
-    occasion: SegmentContext,
+    context: SegmentContext,
     suspect: Suspect,
     hashes: frozenset[ListedHash],
     groups: StreamIncidents,
     decided: Sequence[Decided],
     policy: Policy,
 ) -> bool:
-    purpose, stream_id = occasion.stream.purpose, occasion.stream.stream_id
+    purpose, stream_id = context.stream.purpose, context.stream.stream_id
     now = now_ms(redis)
     matches = _among(suspect, hashes)
     nearest = matches[0].listed
     name = f"{nearest.list}/{nearest.entry}"
     streams = {stream_id: now}
     for one in sorted(hashes):
-        matched = _matched_lately(redis, purpose, one, occasion.live_ms(suspect.cause.capture_ms), decided)
+        matched = _matched_lately(redis, purpose, one, context.live_ms(suspect.cause.capture_ms), decided)
         streams = matched | streams
     incident = Incident(
-        incident_id=derived_id("incident", purpose, name, stream_id, occasion.generation, occasion.segment_key)[:24],
-        generation=occasion.generation,
+        incident_id=derived_id("incident", purpose, name, stream_id, context.generation, context.segment_key)[:24],
+        generation=context.generation,
         rule=FLOOD_RULE,
         purpose=purpose,
         finding=Finding(
@@ -201,7 +201,7 @@ def _raise(
     before = groups.rules.get(name, RuleState())
     states = (before, *read_incidents(redis, stream_id, purpose).rules.values())
     event = escalation(
-        occasion,
+        context,
         incident,
         suspect.cause,
         previous_severity=None,
@@ -237,7 +237,7 @@ def _earlier(redis: Redis, streams: Sequence[str], hashes: Set[ListedHash], purp
 
 def _join_open(
     redis: Redis,
-    occasion: SegmentContext,
+    context: SegmentContext,
     suspect: Suspect,
     hashes: frozenset[ListedHash],
     groups: StreamIncidents,
@@ -249,10 +249,10 @@ def _join_open(
     more = hashes - set(state.hashes)
     finding, matches = state.incident.finding, _among(suspect, hashes)
     worse = Extent.of(finding).surpassed_by(finding.severity, matches)
-    known = redis.zscore(named_key(state.incident.incident_id), occasion.stream.stream_id)
+    known = redis.zscore(named_key(state.incident.incident_id), context.stream.stream_id)
     if known is not None and not more and not worse:
         return True
-    group = FloodGroup(purpose=occasion.stream.purpose, name=name, state=state)
+    group = FloodGroup(purpose=context.stream.purpose, name=name, state=state)
     if more or worse:
         finding = replace(finding, matches=nearest_of((*finding.matches, *matches)))
         incident = replace(state.incident, finding=finding)
@@ -261,9 +261,9 @@ def _join_open(
         )
     now = now_ms(redis)
     due_ms = now if worse else state.incident.published_ms + update_ms(policy)
-    streams = {occasion.stream.stream_id: now}
+    streams = {context.stream.stream_id: now}
     if not group.write(redis, groups, streams=streams, due_ms=due_ms, captured_ms=suspect.cause.capture_ms):
         return False
     if due_ms <= now:
-        tell(redis, group.purpose, name, deployment=occasion.deployment, policy=policy)
+        tell(redis, group.purpose, name, deployment=context.deployment, policy=policy)
     return True

@@ -124,7 +124,7 @@ def decode(text: str) -> RuleState:
 def advance(
     state: StreamIncidents,
     *,
-    occasion: SegmentContext,
+    context: SegmentContext,
     hits: Sequence[Hit],
     now_ms: int,
     policy: Policy,
@@ -148,7 +148,7 @@ def advance(
         before = after = state.rules.get(name, RuleState())
         told: list[Event] = []
         for segment, together in _steps(list(group)):
-            of = replace(occasion, segment_key=segment) if segment else occasion
+            of = replace(context, segment_key=segment) if segment else context
             after, more = _advance_rule(after, together, policy.rule(name), of, now_ms, policy, earlier)
             told += more
         if after != before:
@@ -177,18 +177,18 @@ def _advance_rule(
     state: RuleState,
     hits: list[Hit],
     rule: Rule,
-    occasion: SegmentContext,
+    context: SegmentContext,
     now_ms: int,
     policy: Policy,
     earlier: Sequence[EarlierDecision],
 ) -> tuple[RuleState, list[Event]]:
     if rule.mode == "shadow":
         return replace(state, shadow_hits=state.shadow_hits + len(hits)), []
-    decided = None if occasion.looks_back else state.decided
+    decided = None if context.looks_back else state.decided
 
     def tell(incident: Incident, cause: Hit, previous: Severity | None) -> Event:
         return escalation(
-            occasion,
+            context,
             incident,
             cause,
             previous_severity=previous,
@@ -202,7 +202,7 @@ def _advance_rule(
         both = [
             (hit, finding)
             for hit, finding in both
-            if not decided.covers(occasion.live_ms(hit.capture_ms), finding.severity, finding.matches)
+            if not decided.covers(context.live_ms(hit.capture_ms), finding.severity, finding.matches)
         ]
     if not both:
         return state, []
@@ -212,15 +212,15 @@ def _advance_rule(
         gathered = _by_instant([*state.waiting, *found])
         # Worse than what was decided on: the rule has persisted already.
         worse = decided is not None and any(
-            occasion.live_ms(each.captured_first_ms) < decided.quiet_until_ms for each in found
+            context.live_ms(each.captured_first_ms) < decided.quiet_until_ms for each in found
         )
         if not worse and rule.persistence.met_by(each.seen for each in gathered) is None:
             return replace(state, waiting=_remembered(gathered, rule)), []
         incident = Incident(
-            incident_id=incident_id(occasion, rule.name),
-            generation=occasion.generation,
+            incident_id=incident_id(context, rule.name),
+            generation=context.generation,
             rule=rule.name,
-            purpose=occasion.stream.purpose,
+            purpose=context.stream.purpose,
             finding=concluded(gathered),
             raised_ms=now_ms,
             published_ms=now_ms,
@@ -243,7 +243,7 @@ def _advance_rule(
             causes = [hit for hit, each in both if before.surpassed_by(each.severity, each.matches)]
             cause = _cause(causes or [hit for hit, _ in both])
             events = [tell(incident, cause, previous)]
-    incident, requests = _request_interrupt(incident, rule, occasion, now_ms)
+    incident, requests = _request_interrupt(incident, rule, context, now_ms)
     return replace(state, waiting=(), incident=incident), requests + events
 
 
@@ -265,15 +265,15 @@ def _remembered(findings: Sequence[Finding], rule: Rule) -> tuple[Finding, ...]:
 
 
 def _request_interrupt(
-    incident: Incident, rule: Rule, occasion: SegmentContext, now_ms: int
+    incident: Incident, rule: Rule, context: SegmentContext, now_ms: int
 ) -> tuple[Incident, list[Event]]:
     """Once an incident, if the rule says so and two frames matched one of its lists; never for a canary, nor looking
     back."""
     enough = len(incident.finding.interrupt_frames_ms) >= MIN_INTERRUPT_FRAMES
-    barred = incident.purpose == "canary" or occasion.looks_back
+    barred = incident.purpose == "canary" or context.looks_back
     if rule.action != "interrupt" or incident.interrupt_requested or not enough or barred:
         return incident, []
-    event = interrupt_request(occasion, incident, rule.lists, now_ms)
+    event = interrupt_request(context, incident, rule.lists, now_ms)
     return replace(incident, interrupt_requested=True), [event]
 
 

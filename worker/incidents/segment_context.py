@@ -45,6 +45,6 @@ class SegmentContext:
         return capture_ms if self.listed_ms is None else max(capture_ms, self.listed_ms - LONGEST_BEHIND_MS)
 
 
-def incident_id(occasion: SegmentContext, rule: str) -> str:
-    """The ID of the incident that this occasion raises: short enough to be typed, 96 bits."""
-    return derived_id("incident", occasion.stream.stream_id, occasion.generation, rule, occasion.segment_key)[:24]
+def incident_id(context: SegmentContext, rule: str) -> str:
+    """The ID of the incident that this context raises: short enough to be typed, 96 bits."""
+    return derived_id("incident", context.stream.stream_id, context.generation, rule, context.segment_key)[:24]

@@ -140,7 +140,7 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
     stream = stream_facts_of(first)
     # What was known of it when the picture was judged, but for whether it is live by now.
     state = stream_facts(redis, stream.stream_id, generation=watch["generation"]).state
-    occasion = SegmentContext(
+    context = SegmentContext(
         stream=replace(stream, state=state),
         generation=watch["generation"],
         segment_key=group["segment"],
@@ -155,7 +155,7 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
         for hit in _new_hits(policy, stream_facts_of(row), _sample(row, in_force), _told(matches, in_force), now_ms=now)
     ]
     try:
-        settle(redis, occasion=occasion, hits=hits, policy=policy, coverage_increments={}, stream_fields={})
+        settle(redis, context=context, hits=hits, policy=policy, coverage_increments={}, stream_fields={})
     except StoreError:
         raise
     except LivewardenError as error:

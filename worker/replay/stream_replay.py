@@ -101,7 +101,7 @@ class StreamCourse:
         rules = self._rules.setdefault(segment.facts.stream.purpose, {})
         step = advance(
             StreamIncidents(rules=rules),
-            occasion=self._occasion(segment.facts.stream, segment.generation, segment.facts.key),
+            context=self._context(segment.facts.stream, segment.generation, segment.facts.key),
             hits=sifted.hits,
             now_ms=segment.settled_ms,
             policy=self._policy,
@@ -123,7 +123,7 @@ class StreamCourse:
         elif incident.incident_id in self.raised:
             self.raised[incident.incident_id] = replace(self.raised[incident.incident_id], incident=incident)
 
-    def _occasion(self, stream: StreamFacts, generation: int, segment_key: str) -> SegmentContext:
+    def _context(self, stream: StreamFacts, generation: int, segment_key: str) -> SegmentContext:
         return SegmentContext(
             stream=stream,
             generation=generation,

@@ -43,7 +43,7 @@ def close_unseen(
     facts = stream_facts(process.redis, stream_id, purpose=record.purpose, generation=record.generation)
     share = LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={reason: record.duration_ms})
     mark = no_video_mark(record.generation, rendition_of(record.key)) if reason in _NO_VIDEO_REASONS else None
-    _close(process, judging, record, share, _occasion(process, judging, facts, record), no_video=mark)
+    _close(process, judging, record, share, _context(process, judging, facts, record), no_video=mark)
 
 
 def close_seen(
@@ -51,8 +51,8 @@ def close_seen(
 ) -> None:
     """Closes a segment that was judged."""
     degraded = (*verdict.degraded, *process.verdict_log.degraded)
-    occasion = _occasion(process, judging, facts, record, lists=verdict.list_versions, degraded=degraded)
-    _close(process, judging, record, verdict.ledger_share(record.duration_ms), occasion, verdict)
+    context = _context(process, judging, facts, record, lists=verdict.list_versions, degraded=degraded)
+    _close(process, judging, record, verdict.ledger_share(record.duration_ms), context, verdict)
     if verdict.gate is not None:
         _keep_gate(process.redis, facts.stream_id, record, verdict.gate)
 
@@ -62,7 +62,7 @@ def _close(
     judging: ActivePolicy,
     record: SegmentRecord,
     share: LedgerShare,
-    occasion: SegmentContext,
+    context: SegmentContext,
     verdict: SegmentVerdict | None = None,
     *,
     no_video: str | None = None,
@@ -73,10 +73,10 @@ def _close(
     """
     stream_fields = {} if no_video is None else {"no_video": no_video}
     if verdict is not None:
-        stream_fields = _last_seen(process.redis, record, verdict) | {"degraded": json.dumps(occasion.degraded)}
+        stream_fields = _last_seen(process.redis, record, verdict) | {"degraded": json.dumps(context.degraded)}
         stream_fields["no_video"] = ""
     with soft_limit.commit():
-        _commit(process, judging, record, share, occasion, verdict, stream_fields)
+        _commit(process, judging, record, share, context, verdict, stream_fields)
 
 
 def _commit(
@@ -84,7 +84,7 @@ def _commit(
     judging: ActivePolicy,
     record: SegmentRecord,
     share: LedgerShare,
-    occasion: SegmentContext,
+    context: SegmentContext,
     verdict: SegmentVerdict | None,
     stream_fields: Mapping[str, str],
 ) -> None:
@@ -95,7 +95,7 @@ def _commit(
     stream_fields = {**stream_fields, "settled_until_ms": str(until_ms)}
     settled = settle(
         process.redis,
-        occasion=occasion,
+        context=context,
         hits=() if verdict is None else verdict.hits,
         policy=judging.policy,
         coverage_increments=_coverage(share, {} if verdict is None else _counts(record, verdict)),
@@ -104,8 +104,8 @@ def _commit(
             key=record.key,
             series=series_of(record.generation, record.epoch),
             capture_ms=record.capture_ms,
-            stream=occasion.stream,
-            source=occasion.source,
+            stream=context.stream,
+            source=context.source,
             samples=tuple(sample.facts for sample in samples),
             coverage=Coverage.of_ms(
                 segment_ms=record.duration_ms,
@@ -117,14 +117,14 @@ def _commit(
     )
     if settled.outcome is not Settled.SETTLED:
         return
-    degraded = tuple(sorted({*occasion.degraded, *settled.problems}))
+    degraded = tuple(sorted({*context.degraded, *settled.problems}))
     if verdict is not None:
-        stream_id = occasion.stream.stream_id
+        stream_id = context.stream.stream_id
         process.degraded_marks.note(degraded, stream_id=stream_id, segment_sequence=record.sequence)
-    _log_segment(record, share, replace(occasion, degraded=degraded), verdict)
+    _log_segment(record, share, replace(context, degraded=degraded), verdict)
     now = now_ms(process.redis)
     rows = rows_of(
-        replace(occasion, degraded=degraded),
+        replace(context, degraded=degraded),
         samples,
         share,
         epoch=record.epoch,
@@ -139,7 +139,7 @@ def _commit(
 
 
 def _log_segment(
-    record: SegmentRecord, share: LedgerShare, occasion: SegmentContext, verdict: SegmentVerdict | None
+    record: SegmentRecord, share: LedgerShare, context: SegmentContext, verdict: SegmentVerdict | None
 ) -> None:
     """At debug, a line a segment."""
     if not _log.isEnabledFor(logging.DEBUG):
@@ -147,7 +147,7 @@ def _log_segment(
     samples = () if verdict is None else verdict.samples
     _log.debug(
         "stream %s segment %s: settled",
-        occasion.stream.stream_id,
+        context.stream.stream_id,
         record.key,
         extra=fields(
             moderated_ms=share.moderated_ms,
@@ -157,7 +157,7 @@ def _log_segment(
             deduplicated=sum(sample.deduplicated for sample in samples),
             rules=sorted({hit.rule for sample in samples for hit in sample.hits}),
             cpu_ms=None if verdict is None else round(verdict.cpu_seconds.total * 1000),
-            degraded=occasion.degraded,
+            degraded=context.degraded,
         ),
     )
 
@@ -189,7 +189,7 @@ def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> 
     return fields
 
 
-def _occasion(
+def _context(
     process: WorkerProcess,
     judging: ActivePolicy,
     facts: StreamFacts,

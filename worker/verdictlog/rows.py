@@ -82,7 +82,7 @@ Row = Mapping[str, Any]
 
 
 def rows_of(
-    occasion: SegmentContext,
+    context: SegmentContext,
     samples: Sequence[SampleVerdict],
     share: LedgerShare,
     *,
@@ -103,13 +103,13 @@ def rows_of(
         max_gap_seconds: the longest time without a sample.
         silent: hashes that raised nothing.
     """
-    stream, versions = occasion.stream, occasion.versions
+    stream, versions = context.stream, context.versions
     segment = {
         "stream_id": stream.stream_id,
-        "generation": occasion.generation,
+        "generation": context.generation,
         "epoch": epoch,
-        "segment_key": occasion.segment_key,
-        "segment_uri": None if occasion.source is None else occasion.source.uri,
+        "segment_key": context.segment_key,
+        "segment_uri": None if context.source is None else context.source.uri,
         "purpose": stream.purpose,
         "audience": stream.audience,
         "risk_prior": stream.risk_prior,
@@ -123,7 +123,7 @@ def rows_of(
         "settled_ms": settled_ms,
         "settled_after": settled_after,
         "silent": [listed._asdict() for listed in sorted(silent)],
-        "degraded": list(occasion.degraded),
+        "degraded": list(context.degraded),
         "policy_version": versions.policy,
         "model_versions": list(versions.models.items()),
         "list_versions": list(versions.lists.items()),

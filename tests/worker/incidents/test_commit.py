@@ -70,7 +70,7 @@ def test_a_segment_without_hits_is_accounted(scene: Scene) -> None:
     scene.redis.zadd("lw:overdue", {f"cam-1 {key}": 5.0, "cam-1 other": 6.0})
     result = settle(
         scene.redis,
-        occasion=scene.occasion("cam-1", key),
+        context=scene.context("cam-1", key),
         hits=(),
         policy=scene.policy,
         coverage_increments={"failed": 4000, "failed:lost": 4000},
@@ -89,7 +89,7 @@ def test_redelivered_segment_is_published_once(scene: Scene) -> None:
     scene.settle("cam-1", hits, segment_key="s")
     again = settle(
         scene.redis,
-        occasion=scene.occasion("cam-1", "s"),
+        context=scene.context("cam-1", "s"),
         hits=hits,
         policy=scene.policy,
         coverage_increments={"moderated_ms": 4000},
@@ -110,7 +110,7 @@ def test_two_workers_on_one_segment(scene: Scene, redis_url: str) -> None:
         with connect(redis_url) as redis:
             return settle(
                 redis,
-                occasion=scene.occasion("cam-1", "s"),
+                context=scene.context("cam-1", "s"),
                 hits=hits,
                 policy=scene.policy,
                 coverage_increments={"moderated_ms": 4000},
@@ -133,7 +133,7 @@ def test_segments_of_one_stream_settle_at_once(scene: Scene, redis_url: str) -> 
         with connect(redis_url) as redis:
             settle(
                 redis,
-                occasion=scene.occasion("cam-1", f"s{number}"),
+                context=scene.context("cam-1", f"s{number}"),
                 hits=hits[number],
                 policy=scene.policy,
                 coverage_increments={"moderated_ms": 1},
@@ -258,10 +258,10 @@ def test_unconfirmed_disk_is_an_error(scene: Scene, own_server: ValkeyServer) ->
 
 def end_segment(scene: Scene, hits: tuple[Hit, ...], *, key: str = "s", reason: str = "moderated") -> SettleResult:
     """Settles as a worker does that had begun the segment, whether it is pending still or not."""
-    occasion = scene.occasion("cam-1", key)
+    context = scene.context("cam-1", key)
     return settle(
         scene.redis,
-        occasion=occasion,
+        context=context,
         hits=hits,
         policy=scene.policy,
         coverage_increments={reason: 4000},
@@ -270,7 +270,7 @@ def end_segment(scene: Scene, hits: tuple[Hit, ...], *, key: str = "s", reason: 
             key=key,
             series="1.0",
             capture_ms=1000,
-            stream=occasion.stream,
+            stream=context.stream,
             samples=(),
             coverage=Coverage.of_ms(segment_ms=4000, moderated_ms=4000, unhashable_ms=0, failed_ms=0),
         ),

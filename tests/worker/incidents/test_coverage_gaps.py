@@ -299,7 +299,7 @@ def settle_segment(site: Site, stream_id: str, **parts_ms: int) -> None:
     facts = stream_facts(site.redis, stream_id)
     settle(
         site.redis,
-        occasion=SegmentContext(
+        context=SegmentContext(
             stream=facts, generation=1, segment_key="k", deployment="test", versions=Versions(policy="1")
         ),
         hits=[],

@@ -47,7 +47,7 @@ INCIDENT = Incident(
     published_ms=1_800_000_001_000,
     cooldown_ms=0,
 )
-OCCASION = SegmentContext(
+CONTEXT = SegmentContext(
     stream=StreamFacts(
         stream_id="cam-1",
         purpose="drill",
@@ -69,7 +69,7 @@ NOW = 1_800_000_002_345
 
 
 def raised(
-    *, of: SegmentContext = OCCASION, now_ms: int = NOW, earlier: tuple[EarlierDecision, ...] = (EARLIER,)
+    *, of: SegmentContext = CONTEXT, now_ms: int = NOW, earlier: tuple[EarlierDecision, ...] = (EARLIER,)
 ) -> Event:
     condition = rule_condition(RULE)
     return escalation(of, INCIDENT, HIT, previous_severity=None, now_ms=now_ms, condition=condition, earlier=earlier)
@@ -90,9 +90,9 @@ def every_event() -> list[Event]:
     before = json.loads(made.text)["data"]
     return [
         raised(),
-        escalation(OCCASION, INCIDENT, HIT, previous_severity=Severity.HIGH, now_ms=NOW),
+        escalation(CONTEXT, INCIDENT, HIT, previous_severity=Severity.HIGH, now_ms=NOW),
         escalation_closed(newest, outcome="harmless", deployment="test", now_ms=NOW),
-        interrupt_request(OCCASION, INCIDENT, ("known",), NOW),
+        interrupt_request(CONTEXT, INCIDENT, ("known",), NOW),
         made,
         decision_revised(before, revision=1, outcome="adult_tos", by="lea", note="x", deployment="test", now_ms=NOW),
     ]
@@ -201,13 +201,13 @@ def test_a_condition_tells_its_thresholds(rule: dict[str, Any], condition: dict[
 )
 def test_conditions_fit_the_schema(condition: dict[str, Any]) -> None:
     """A group's incident, or a coverage gap's, could not be published, and its segments would not end."""
-    escalation(OCCASION, INCIDENT, HIT, previous_severity=None, now_ms=NOW, condition=condition)
+    escalation(CONTEXT, INCIDENT, HIT, previous_severity=None, now_ms=NOW, condition=condition)
 
 
 def test_what_changes_meanwhile_makes_no_other_event() -> None:
     """The same work done again would be another event for readers, for the stream ended or a report came meanwhile."""
-    stream = replace(OCCASION.stream, state="ended", signals={"viewer-reports": 9.0}, metadata={}, risk_prior=1.0)
-    again = raised(of=replace(OCCASION, stream=stream), now_ms=NOW + 5_000, earlier=())
+    stream = replace(CONTEXT.stream, state="ended", signals={"viewer-reports": 9.0}, metadata={}, risk_prior=1.0)
+    again = raised(of=replace(CONTEXT, stream=stream), now_ms=NOW + 5_000, earlier=())
     assert json.loads(again.text)["id"] == json.loads(raised().text)["id"]
     assert json.loads(again.text)["data"] != json.loads(raised().text)["data"]
     assert raised() == raised(), "byte for byte, where nothing changed"
@@ -229,7 +229,7 @@ def test_an_incident_may_have_no_picture() -> None:
 def test_rules_may_serve_any_principle() -> None:
     """A rule on grooming (`principles: [3]`) would find something, and no segment that it holds for would end."""
     finding = replace(INCIDENT.finding, principles=(3, 5))
-    event = escalation(OCCASION, replace(INCIDENT, finding=finding), HIT, previous_severity=None, now_ms=NOW)
+    event = escalation(CONTEXT, replace(INCIDENT, finding=finding), HIT, previous_severity=None, now_ms=NOW)
     assert json.loads(event.text)["data"]["principles"] == [3, 5]
 
 
@@ -261,7 +261,7 @@ def test_events_are_bounded() -> None:
     )
     rule = RULE.model_copy(update={"when": RULE.when.ljust(4096)})
     event = escalation(
-        replace(OCCASION, stream=stream, source=SegmentSource(uri="\U0001f600" * 1001, media_sequence=10**15 - 1)),
+        replace(CONTEXT, stream=stream, source=SegmentSource(uri="\U0001f600" * 1001, media_sequence=10**15 - 1)),
         replace(INCIDENT, finding=replace(INCIDENT.finding, matches=matches)),
         HIT,
         previous_severity=None,
@@ -290,7 +290,7 @@ def test_a_match_tells_what_is_known_of_it() -> None:
     )
     finding = replace(INCIDENT.finding, matches=(match,))
     event = json.loads(
-        escalation(OCCASION, replace(INCIDENT, finding=finding), HIT, previous_severity=None, now_ms=NOW).text
+        escalation(CONTEXT, replace(INCIDENT, finding=finding), HIT, previous_severity=None, now_ms=NOW).text
     )
     assert event["data"]["matches"] == [
         {
@@ -421,7 +421,7 @@ def test_schema_requires_what_was_promised(field: str) -> None:
 def test_nothing_unfit_is_published() -> None:
     """An event that does not fit its schema would be built, and published."""
     with pytest.raises(SchemaError, match="sample"):
-        escalation(OCCASION, INCIDENT, replace(HIT, reason="guess"), previous_severity=None, now_ms=NOW)
+        escalation(CONTEXT, INCIDENT, replace(HIT, reason="guess"), previous_severity=None, now_ms=NOW)
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,7 @@ class TestGroup:
         for _ in range(2):
             divert(
                 town.redis,
-                occasion=town.scene.occasion("cam-3", "s"),
+                context=town.scene.context("cam-3", "s"),
                 hits=town.hits("known/7", at=1000),
                 policy=town.scene.policy,
             )
@@ -435,7 +435,7 @@ class TestDecision:
         town.redis.hset("lw:pending:cam-0", "back", "{}")
         settle(
             town.redis,
-            occasion=replace(town.scene.occasion("cam-0", "back"), looks_back=True),
+            context=replace(town.scene.context("cam-0", "back"), looks_back=True),
             hits=town.hits("known/7", at=500),
             policy=town.scene.policy,
             coverage_increments={},

@@ -25,7 +25,7 @@ def policy_with(**fields: object) -> Policy:
     return Policy.model_validate({"version": "1", "rules": [rule]})
 
 
-def occasion(segment_key: str = "s1", purpose: str = "live") -> SegmentContext:
+def context(segment_key: str = "s1", purpose: str = "live") -> SegmentContext:
     return SegmentContext(
         stream=StreamFacts(stream_id="cam-1", purpose=purpose),
         generation=1,
@@ -65,7 +65,7 @@ class Stream:
         """Gives what is published, as others read it."""
         step = advance(
             self.state,
-            occasion=occasion(segment_key, self.purpose),
+            context=context(segment_key, self.purpose),
             hits=hits,
             now_ms=now_ms,
             policy=self.policy,
@@ -265,21 +265,21 @@ class TestCooldown:
         stream = Stream(policy_with(cooldown_seconds=300))
         stream.end_segment(hit(T0))
         stream.decide(T0 + 10_000)
-        late = replace(occasion("s2"), listed_ms=T0 + 400_000)
+        late = replace(context("s2"), listed_ms=T0 + 400_000)
         hits = [hit(T0 - 3_600_000)]
-        step = advance(stream.state, occasion=late, hits=hits, now_ms=T0 + 401_000, policy=stream.policy)
+        step = advance(stream.state, context=late, hits=hits, now_ms=T0 + 401_000, policy=stream.policy)
         assert [event.stream_key for event in step.events] == ["lw:escalations:high"]
         in_time = replace(late, listed_ms=T0 + 300_000)
-        assert not advance(stream.state, occasion=in_time, hits=hits, now_ms=T0 + 401_000, policy=stream.policy).events
+        assert not advance(stream.state, context=in_time, hits=hits, now_ms=T0 + 401_000, policy=stream.policy).events
 
     def test_a_capture_time_in_the_past_does_not_spare_a_rule_its_persistence(self) -> None:
         """One picture would raise what needs two, since it looked worse than what was decided."""
         stream = Stream(policy_with(cooldown_seconds=300, persistence={"hits": 2, "within_seconds": 5}))
         stream.end_segment(hit(T0), hit(T0 + 1))
         stream.decide(T0 + 10_000)
-        late = replace(occasion("s2"), listed_ms=T0 + 400_000)
+        late = replace(context("s2"), listed_ms=T0 + 400_000)
         hits = [hit(T0 - 3_600_000)]
-        assert not advance(stream.state, occasion=late, hits=hits, now_ms=T0 + 401_000, policy=stream.policy).events
+        assert not advance(stream.state, context=late, hits=hits, now_ms=T0 + 401_000, policy=stream.policy).events
 
     def test_worse_is_not_covered(self) -> None:
         """Deciding on something harmless would hide something grave for the length of the cooldown."""

@@ -101,7 +101,7 @@ def facts(stream_id: str, number: int, drawn: Drawn) -> SegmentFacts:
     )
 
 
-def occasion(segment: SegmentFacts) -> SegmentContext:
+def context(segment: SegmentFacts) -> SegmentContext:
     return SegmentContext(
         stream=segment.stream,
         generation=1,
@@ -129,7 +129,7 @@ def pend(redis: Redis, segments: Sequence[SegmentFacts]) -> None:
 def end(redis: Redis, segment: SegmentFacts, policy: Policy = POLICY) -> None:
     settle(
         redis,
-        occasion=occasion(segment),
+        context=context(segment),
         hits=[hit for sample in segment.samples for hit in policy.evaluate(segment.stream, sample).hits],
         policy=policy,
         coverage_increments={"moderated": 1},
@@ -164,7 +164,7 @@ def expected(segments: Sequence[SegmentFacts]) -> set[tuple[str, ...]]:
     for segment in segments:
         judged = judge(POLICY, order, segment)
         order = judged.state
-        step = advance(incidents, occasion=occasion(segment), hits=judged.hits, now_ms=1, policy=POLICY)
+        step = advance(incidents, context=context(segment), hits=judged.hits, now_ms=1, policy=POLICY)
         incidents = replace(incidents, rules={**incidents.rules, **step.rules})
         found |= {told(json.loads(event.text)) for event in step.events}
     return found - {None}

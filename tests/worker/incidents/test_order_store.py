@@ -62,7 +62,7 @@ class Stream:
         )
         return settle(
             self.redis,
-            occasion=SegmentContext(
+            context=SegmentContext(
                 stream=facts,
                 generation=1,
                 segment_key=key,

@@ -88,13 +88,13 @@ def test_a_segment_is_read_as_it_was_judged(
         cpu_seconds=CpuSeconds(),
         gate=None,
     )
-    occasion = SegmentContext(
+    context = SegmentContext(
         stream=stream, generation=3, segment_key="key", deployment="test", versions=Versions(policy="1")
     )
     silent = frozenset({ListedHash("police", "7")})
     share = verdict.ledger_share(4000)
     rows = rows_of(
-        occasion,
+        context,
         verdict.samples,
         share,
         epoch=2,
