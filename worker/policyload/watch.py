@@ -111,20 +111,20 @@ class _DeadRules:
         self._looked_at = float("-inf")
         self._told: frozenset[tuple[str, str]] = frozenset()
 
-    def look(self, judging: ActivePolicy) -> None:
+    def look(self, active: ActivePolicy) -> None:
         """Tells operators of what is new.
 
         Raises:
             LivewardenError: it is looked for again.
         """
-        version = judging.policy.version
+        version = active.policy.version
         if version == self._version and time.monotonic() - self._looked_at <= REPORT_SECONDS:
             return
         if version != self._version:
             self._told = frozenset()
         self._version, self._looked_at = version, time.monotonic()
-        scores = {key for classifier in judging.classifiers for key in classifier.keys}
-        dead = list(dead_references(judging.policy, lists=self._list_names(), scores=scores))
+        scores = {key for classifier in active.classifiers for key in classifier.keys}
+        dead = list(dead_references(active.policy, lists=self._list_names(), scores=scores))
         found = frozenset((one.rule, one.name) for one in dead)
         if found - self._told:
             file, deployment = policy_name(self._settings.policy_file), self._settings.deployment

@@ -196,10 +196,10 @@ def _watched_policies() -> PolicyFollower[ActivePolicy]:
     watching, tried = WorkerProcess(settings), process.policies.good
 
     def build(data: bytes) -> ActivePolicy:
-        judging = watching.judging_by(data)
+        active = watching.policy_from(data)
         if data != tried:
             try_apart(data)
-        return judging
+        return active
 
     policies = PolicyFollower(settings.policy_file, build)
     policies.good = tried

@@ -37,29 +37,29 @@ GATE_KEPT_SECONDS = redis_keys.GATE.seconds
 
 
 def close_unseen(
-    process: WorkerProcess, judging: ActivePolicy, stream_id: str, record: SegmentRecord, reason: str
+    process: WorkerProcess, active: ActivePolicy, stream_id: str, record: SegmentRecord, reason: str
 ) -> None:
     """Closes a segment of which nothing was seen."""
     facts = stream_facts(process.redis, stream_id, purpose=record.purpose, generation=record.generation)
     share = LedgerShare(moderated_ms=0, unhashable_ms=0, failed_ms={reason: record.duration_ms})
     mark = no_video_mark(record.generation, rendition_of(record.key)) if reason in _NO_VIDEO_REASONS else None
-    _close(process, judging, record, share, _context(process, judging, facts, record), no_video=mark)
+    _close(process, active, record, share, _context(process, active, facts, record), no_video=mark)
 
 
 def close_seen(
-    process: WorkerProcess, judging: ActivePolicy, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict
+    process: WorkerProcess, active: ActivePolicy, facts: StreamFacts, record: SegmentRecord, verdict: SegmentVerdict
 ) -> None:
     """Closes a segment that was judged."""
     degraded = (*verdict.degraded, *process.verdict_log.degraded)
-    context = _context(process, judging, facts, record, lists=verdict.list_versions, degraded=degraded)
-    _close(process, judging, record, verdict.ledger_share(record.duration_ms), context, verdict)
+    context = _context(process, active, facts, record, lists=verdict.list_versions, degraded=degraded)
+    _close(process, active, record, verdict.ledger_share(record.duration_ms), context, verdict)
     if verdict.gate is not None:
         _keep_gate(process.redis, facts.stream_id, record, verdict.gate)
 
 
 def _close(
     process: WorkerProcess,
-    judging: ActivePolicy,
+    active: ActivePolicy,
     record: SegmentRecord,
     share: LedgerShare,
     context: SegmentContext,
@@ -76,12 +76,12 @@ def _close(
         stream_fields = _last_seen(process.redis, record, verdict) | {"degraded": json.dumps(context.degraded)}
         stream_fields["no_video"] = ""
     with soft_limit.commit():
-        _commit(process, judging, record, share, context, verdict, stream_fields)
+        _commit(process, active, record, share, context, verdict, stream_fields)
 
 
 def _commit(
     process: WorkerProcess,
-    judging: ActivePolicy,
+    active: ActivePolicy,
     record: SegmentRecord,
     share: LedgerShare,
     context: SegmentContext,
@@ -97,7 +97,7 @@ def _commit(
         process.redis,
         context=context,
         hits=() if verdict is None else verdict.hits,
-        policy=judging.policy,
+        policy=active.policy,
         coverage_increments=_coverage(share, {} if verdict is None else _counts(record, verdict)),
         stream_fields=stream_fields,
         segment=SegmentFacts(
@@ -191,7 +191,7 @@ def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> 
 
 def _context(
     process: WorkerProcess,
-    judging: ActivePolicy,
+    active: ActivePolicy,
     facts: StreamFacts,
     record: SegmentRecord,
     *,
@@ -203,7 +203,7 @@ def _context(
         generation=record.generation,
         segment_key=record.key,
         deployment=process.settings.deployment,
-        versions=process.versions(judging, lists, drill=facts.drill),
+        versions=process.versions(active, lists, drill=facts.drill),
         degraded=degraded,
         listed_ms=record.admitted_ms or None,
         source=source_of(record.key, record.url),

@@ -85,7 +85,7 @@ def moderate_segment(
         pass_on: takes what is too slow for a queue that everybody shares, and what waited for the stream's trial. None:
             it is the turn of a slow stream, and the segment has its full time.
     """
-    judging = process.judging
+    active = process.active
     begun = begin(process.redis, stream_id, segment_key, slow_too=pass_on is None)
     if isinstance(begun, BelongsToSlow):
         if pass_on is not None:
@@ -95,7 +95,7 @@ def moderate_segment(
         return
     if begun.losses >= MAX_LOSSES:
         _end_trial(process, stream_id, begun, pass_on, quick=False)
-        close_unseen(process, judging, stream_id, begun.record, "worker_lost")
+        close_unseen(process, active, stream_id, begun.record, "worker_lost")
         return
     if begun.losses >= LOSSES_BEFORE_SLOW and pass_on is not None:
         _hand_over(process, stream_id, begun, pass_on)
@@ -104,7 +104,7 @@ def moderate_segment(
     process.last_words.segment = (stream_id, begun)
     pace = SegmentPace()
     try:
-        _moderate(process, judging, stream_id, begun, pace, pass_on)
+        _moderate(process, active, stream_id, begun, pace, pass_on)
         _note(process, stream_id, pace, shared=pass_on is not None)
     except OutOfTimeError:
         _log.warning("stream %s segment %s: out of time", stream_id, segment_key)
@@ -124,7 +124,7 @@ def _note(process: WorkerProcess, stream_id: str, pace: SegmentPace, *, shared: 
 
 def _moderate(
     process: WorkerProcess,
-    judging: ActivePolicy,
+    active: ActivePolicy,
     stream_id: str,
     begun: Begun,
     pace: SegmentPace,
@@ -136,11 +136,11 @@ def _moderate(
         if not record.duration_ms:
             record = replace(record, duration_ms=unread_ms(process.redis, stream_id))
         _log.warning("stream %s segment %s: its record in Redis cannot be read", stream_id, record.key)
-        close_unseen(process, judging, stream_id, record, "damaged_record")
+        close_unseen(process, active, stream_id, record, "damaged_record")
         return
     if record.encryption is not None:
         _end_trial(process, stream_id, begun, pass_on, quick=True)
-        close_unseen(process, judging, stream_id, record, "encrypted")
+        close_unseen(process, active, stream_id, record, "encrypted")
         return
     try:
         with pace.fetching():
@@ -153,15 +153,15 @@ def _moderate(
             return
         _end_trial(process, stream_id, begun, pass_on, quick=not pace.failed_slowly)
         _not_fetched.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error, reason=error.reason)
-        _after_failed_fetch(process, judging, stream_id, begun, error)
+        _after_failed_fetch(process, active, stream_id, begun, error)
         return
     _not_fetched.over(stream_id, "stream %s: its segments can be fetched again", stream_id)
     _end_trial(process, stream_id, begun, pass_on, quick=True)
     facts = stream_facts(process.redis, stream_id, purpose=record.purpose, generation=record.generation)
-    gate, stuck, now = _before_judging(process.redis, stream_id, record, list(judging.models(drill=True)))
+    gate, stuck, now = _before_judging(process.redis, stream_id, record, list(active.models(drill=True)))
     try:
         with pace.decoding():
-            verdict = judging.pipeline.moderate(
+            verdict = active.pipeline.moderate(
                 data,
                 origin=Origin(stream=facts, capture_ms=record.capture_ms, judged_ms=now),
                 seed=process.seed(f"{stream_id} {record.key}"),
@@ -173,17 +173,17 @@ def _moderate(
     except DecoderError as error:
         _decoder_died.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error)
         if begun.deaths + 1 >= MAX_DECODER_DEATHS:
-            close_unseen(process, judging, stream_id, record, "quarantined")
+            close_unseen(process, active, stream_id, record, "quarantined")
         else:
             defer(process.redis, stream_id, begun, delay_ms=0, counts="deaths")
         return
     except SamplerError as error:
         _not_sampled.met(stream_id, "stream %s segment %s: %s", stream_id, record.key, error, reason=error.reason)
-        close_unseen(process, judging, stream_id, record, error.reason)
+        close_unseen(process, active, stream_id, record, error.reason)
         return
     _decoder_died.over(stream_id, "stream %s: its segments do not end the decoder any more", stream_id)
     _not_sampled.over(stream_id, "stream %s: its segments can be sampled again", stream_id)
-    close_seen(process, judging, facts, record, verdict)
+    close_seen(process, active, facts, record, verdict)
 
 
 def _end_trial(process: WorkerProcess, stream_id: str, begun: Begun, pass_on: PassOn | None, *, quick: bool) -> None:
@@ -238,7 +238,7 @@ def _fetch(
 
 
 def _after_failed_fetch(
-    process: WorkerProcess, judging: ActivePolicy, stream_id: str, begun: Begun, error: FetchError
+    process: WorkerProcess, active: ActivePolicy, stream_id: str, begun: Begun, error: FetchError
 ) -> None:
     """Tries again while the segment is alive; then it is a gap with its reason."""
     record = begun.record
@@ -246,7 +246,7 @@ def _after_failed_fetch(
     if error.reason not in _FINAL_REASONS and may_come and begun.fetches < len(RETRY_DELAYS_MS):
         defer(process.redis, stream_id, begun, delay_ms=RETRY_DELAYS_MS[begun.fetches], counts="fetches")
         return
-    close_unseen(process, judging, stream_id, record, "lost" if error.gone else error.reason)
+    close_unseen(process, active, stream_id, record, "lost" if error.gone else error.reason)
 
 
 def _before_judging(

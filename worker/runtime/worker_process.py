@@ -83,17 +83,17 @@ class WorkerProcess:
     @cached_property
     def policies(self) -> PolicyFollower[ActivePolicy]:
         """The way to the policy in force."""
-        return PolicyFollower(self.settings.policy_file, self.judging_by, quiet=True)
+        return PolicyFollower(self.settings.policy_file, self.policy_from, quiet=True)
 
     @property
-    def judging(self) -> ActivePolicy:
+    def active(self) -> ActivePolicy:
         """What is judged by now; a segment is judged by one from its beginning to its end."""
         return self.policies.in_force
 
     @property
     def policy(self) -> Policy:
         """The moderation policy in force."""
-        return self.judging.policy
+        return self.active.policy
 
     @cached_property
     def bank(self) -> Follower:
@@ -117,18 +117,18 @@ class WorkerProcess:
             pace=pace,
         )
 
-    def versions(self, judging: ActivePolicy, lists: Mapping[str, str] | None = None, *, drill: bool) -> Versions:
+    def versions(self, active: ActivePolicy, lists: Mapping[str, str] | None = None, *, drill: bool) -> Versions:
         """Of everything that a verdict rests on; every event names them. `lists`: those that it was found with.
 
         `drill`: models for self-tests looked too.
         """
         return Versions(
-            policy=judging.policy.version,
+            policy=active.policy.version,
             lists=dict(self.bank.in_force().versions if lists is None else lists),
-            models=dict(judging.models(drill=drill)),
+            models=dict(active.models(drill=drill)),
         )
 
-    def judging_by(self, data: bytes) -> ActivePolicy:
+    def policy_from(self, data: bytes) -> ActivePolicy:
         """What is judged by, of a policy's bytes.
 
         Raises:
@@ -160,7 +160,7 @@ class WorkerProcess:
     @property
     def pipeline(self) -> Pipeline:
         """Sampler, models and policy, joined."""
-        return self.judging.pipeline
+        return self.active.pipeline
 
     def forked(self) -> None:
         """Goes on in a process that was forked: with connections of its own, and what was read of the bank before.

@@ -51,7 +51,7 @@ def workers(settings: Settings, count: int, list_names: ListNames | None = None)
     for _ in range(count):
         process = WorkerProcess(settings)
         process.bank.look()
-        watching = PolicyFollower(settings.policy_file, process.judging_by)
+        watching = PolicyFollower(settings.policy_file, process.policy_from)
         watching.look()
 
         def names(of: WorkerProcess = process) -> frozenset[str] | None:

@@ -178,7 +178,7 @@ def test_a_policy_brings_its_models_with_it(
     )
     process.policies.followed = True  # by this test
     try:
-        before = process.judging
+        before = process.active
         policy.write_text(
             "cascade: [{model: means}]\n" + rules("sole", 'score("means/first") >= 0.0 && scores.size() == 3')
         )
@@ -188,7 +188,7 @@ def test_a_policy_brings_its_models_with_it(
         poll_due(redis, process.fetcher, height_pixels=360, send=lambda _, key, __: keys.append(key))
         moderate_segment(process, "s", keys[0])
         assert before.models(drill=False).keys() == {"means", "open-nsfw"}
-        assert process.judging.models(drill=False).keys() == {"means"}
+        assert process.active.models(drill=False).keys() == {"means"}
         assert raised(redis)["s"] == ("sole", process.policy.version)
     finally:
         process.close()
