@@ -54,7 +54,7 @@ from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due
 from worker.lookback.late import next_late
 from worker.moderation.pipeline import Origin
 from worker.people.actor import Actor
-from worker.people.actor import ProcessRole as ActorRole
+from worker.people.actor import Role as ActorRole
 from worker.policyload.breaker import leave_out, stuck_models
 from worker.queue.claims import LEASE_SECONDS as HOLD_SECONDS
 from worker.queue.claims import open_incidents, take
