@@ -18,7 +18,6 @@ from worker.bank.follower import Follower, InForce
 from worker.bank.place import SnapshotPlace
 from worker.health.epoch import SEED as SEED
 from worker.health.epoch import plant_seed
-from worker.incidents.segment_context import Versions
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
 from worker.lookback.file_search import IN_A_TASK, SearchPace
@@ -31,6 +30,7 @@ from worker.policyload.trial import try_apart
 from worker.policyload.watch import keep_policy
 from worker.processes.periodic import start_thread
 from worker.runtime.degraded_marks import DegradedMarks
+from worker.runtime.segment_end import SegmentEnd
 from worker.runtime.stuck_model import StuckModelEnd
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, drop_idle_connections
@@ -118,15 +118,15 @@ class WorkerProcess:
             pace=pace,
         )
 
-    def versions(self, active: ActivePolicy, lists: Mapping[str, str] | None = None, *, drill: bool) -> Versions:
-        """Of everything that a verdict rests on; every event names them. `lists`: those that it was found with.
-
-        `drill`: models for self-tests looked too.
-        """
-        return Versions(
-            policy=active.policy.version,
-            lists=dict(self.bank.in_force().versions if lists is None else lists),
-            models=dict(active.models(drill=drill)),
+    def segment_end(self, active: ActivePolicy) -> SegmentEnd:
+        """The end of a segment that was begun with `active`."""
+        return SegmentEnd(
+            redis=self.redis,
+            active=active,
+            bank=self.bank.in_force,
+            deployment=self.settings.deployment,
+            verdict_log=self.verdict_log,
+            degraded_marks=self.degraded_marks,
         )
 
     def policy_from(self, data: bytes) -> ActivePolicy:
