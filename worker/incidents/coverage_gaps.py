@@ -77,7 +77,7 @@ def _raise(redis: Redis, lasting: LastingGap, *, deployment: str, policy: Policy
         before = incidents.rules.get(COVERAGE_GAP_RULE, RuleState())
         context = _context(facts, lasting, deployment=deployment, policy=policy)
         with_earlier = partial(
-            decide, before, lasting.gap, context, rule=rule, update_seconds=policy.update_seconds, now_ms=now
+            advance_gap, before, lasting.gap, context, rule=rule, update_seconds=policy.update_seconds, now_ms=now
         )
         after, events = with_earlier()
         if events:
@@ -114,7 +114,7 @@ def _context(facts: StreamFacts, lasting: LastingGap, *, deployment: str, policy
     )
 
 
-def decide(
+def advance_gap(
     before: RuleState,
     gap: Gap,
     context: SegmentContext,

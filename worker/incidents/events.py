@@ -8,8 +8,7 @@ from typing import Any
 
 from config.facts import Hit, Severity
 from config.schemas import known_fields
-from worker.events import cloudevent
-from worker.events.cloudevent import derived_id, rfc3339
+from worker.events.cloudevent import cloud_event, derived_id, rfc3339
 from worker.events.operations import OPERATIONS
 from worker.incidents.event_data import (
     EarlierDecision,
@@ -121,7 +120,7 @@ def escalation(
         data["condition"] = dict(condition)
     if named is not None:
         data |= named.to_data() | {"needs_role": "lead"}
-    return cloud_event(
+    return checked_event(
         kind,
         queue_stream(incident.purpose, finding.severity),
         derived_id(kind, incident.incident_id, context.segment_key, finding.severity, near_text(incident)),
@@ -143,7 +142,7 @@ def interrupt_request(context: SegmentContext, incident: Incident, lists: tuple[
         "metadata": dict(context.stream.metadata),
         "times": {"raised": rfc3339(incident.raised_ms), "published": rfc3339(now_ms)},
     }
-    return cloud_event(kind, DECISIONS, derived_id(kind, incident.incident_id), context.deployment, data, now_ms)
+    return checked_event(kind, DECISIONS, derived_id(kind, incident.incident_id), context.deployment, data, now_ms)
 
 
 def decision_made(
@@ -179,7 +178,7 @@ def decision_made(
     }
     if named is not None:
         data |= named.to_data()
-    return cloud_event(kind, DECISIONS, derived_id(kind, incident.incident_id), deployment, data, now_ms)
+    return checked_event(kind, DECISIONS, derived_id(kind, incident.incident_id), deployment, data, now_ms)
 
 
 def decision_revised(
@@ -203,7 +202,7 @@ def decision_revised(
         "times": times | {"decided": rfc3339(now_ms), "first_decided": times.get("first_decided", times["decided"])},
     }
     event_id = derived_id(kind, data["incident_id"], revision)
-    return cloud_event(kind, DECISIONS, event_id, deployment, data, now_ms)
+    return checked_event(kind, DECISIONS, event_id, deployment, data, now_ms)
 
 
 def escalation_closed(
@@ -223,7 +222,7 @@ def escalation_closed(
     if named is not None:
         data |= named.to_data()
     key = queue_stream(data["purpose"], Severity(data["severity"]))
-    return cloud_event(kind, key, derived_id(kind, data["incident_id"]), deployment, data, now_ms)
+    return checked_event(kind, key, derived_id(kind, data["incident_id"]), deployment, data, now_ms)
 
 
 def queue_stream(purpose: str, severity: Severity) -> str:
@@ -254,7 +253,7 @@ def extent_of(data: Mapping[str, Any]) -> Extent:
     return Extent(severity=Severity(data["severity"]), nearest=near)
 
 
-def cloud_event(
+def checked_event(
     kind: EventType, stream_key: str, event_id: str, deployment: str, data: dict[str, Any], now_ms: int
 ) -> Event:
     """An event, checked against its schema.
@@ -262,7 +261,5 @@ def cloud_event(
     Raises:
         SchemaError: it does not fit.
     """
-    text = cloudevent.cloud_event(
-        kind, event_id, subject=str(data["stream_id"]), data=data, deployment=deployment, now_ms=now_ms
-    )
+    text = cloud_event(kind, event_id, subject=str(data["stream_id"]), data=data, deployment=deployment, now_ms=now_ms)
     return Event(stream_key=stream_key, incident_id=str(data["incident_id"]), type=kind, text=text)

@@ -6,7 +6,7 @@ from typing import Any
 from config.schemas import known_fields
 from worker.events.cloudevent import derived_id, rfc3339
 from worker.incidents.event_data import OF_ONE_STREAM, matches_data
-from worker.incidents.events import Event, EventType, NamedStreams, cloud_event, near_text, queue_stream
+from worker.incidents.events import Event, EventType, NamedStreams, checked_event, near_text, queue_stream
 from worker.incidents.findings import Incident
 
 
@@ -31,7 +31,7 @@ def streams_joined(
     }
     key = queue_stream(incident.purpose, finding.severity)
     event_id = derived_id(kind, incident.incident_id, named.total, near_text(incident))
-    return cloud_event(kind, key, event_id, deployment, data, now_ms)
+    return checked_event(kind, key, event_id, deployment, data, now_ms)
 
 
 def joined_since(
@@ -57,4 +57,4 @@ def joined_since(
     }
     data["times"] = data["times"] | {"raised": rfc3339(incident.raised_ms), "published": rfc3339(now_ms)}
     key = queue_stream(incident.purpose, incident.finding.severity)
-    return cloud_event(kind, key, derived_id(kind, incident.incident_id), deployment, data, now_ms)
+    return checked_event(kind, key, derived_id(kind, incident.incident_id), deployment, data, now_ms)

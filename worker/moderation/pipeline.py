@@ -3,7 +3,8 @@
 No Celery, no Redis and no network in it: `livewarden scan` runs the same on a file as a worker on a live segment.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from time import thread_time, time
@@ -27,7 +28,6 @@ from worker.bank.allowance import marked
 from worker.bank.follower import BankSource, InForce, as_list_match
 from worker.moderation.gate import Fingerprint, GateState, GateView, view
 from worker.moderation.sight import CLASSIFIER_FAILED, Sight
-from worker.moderation.stage_clock import StageClock
 from worker.moderation.stages import SegmentStages, Stages
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 
@@ -52,6 +52,22 @@ class Origin:
     """Of its first picture from that of the whole input; 0 for a live segment."""
     judged_ms: int | None = None
     """When it is judged, in milliseconds of Redis's clock, by which allowances end. None: by this machine's clock."""
+
+
+class _StageClock:
+    """CPU seconds of this thread, by stage of the pipeline."""
+
+    def __init__(self) -> None:
+        self.spent = {"hash": 0.0, "match": 0.0, "classify": 0.0}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds what the block takes."""
+        started = thread_time()
+        try:
+            yield
+        finally:
+            self.spent[name] += thread_time() - started
 
 
 class Pipeline:
@@ -137,7 +153,7 @@ class Pipeline:
         fresh: bool,
     ) -> SegmentVerdict:
         started = thread_time()
-        clock = StageClock()
+        clock = _StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded, stuck)
@@ -181,7 +197,7 @@ class Pipeline:
             sampler.errors.SamplerError: it cannot be looked at.
         """
         started = thread_time()
-        clock = StageClock()
+        clock = _StageClock()
         in_force = self._bank()
         degraded: set[str] = set(in_force.degraded)
         stages = self._stages.segment(degraded)
@@ -219,7 +235,7 @@ class Pipeline:
         origin: Origin,
         in_force: InForce,
         gate: GateState | None,
-        clock: StageClock,
+        clock: _StageClock,
         stages: SegmentStages,
         degraded: set[str],
     ) -> tuple[SampleVerdict, GateState | None]:

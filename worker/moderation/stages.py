@@ -12,16 +12,16 @@ from time import thread_time
 from config.facts import SELFTEST, SampleFacts, StreamFacts
 from config.policy.cascade import Stage
 from config.policy.cel.mistakes import ConditionError
+from config.policy.cel.monotonicity import unnamed_scores
 from config.policy.policy import Policy
 from config.settings import Settings
 from models.classifiers.classifier import Classifier, WhenStuck
-from models.classifiers.manifest import Provider, Use
+from models.classifiers.manifest import Manifest, Provider, Use
 from models.classifiers.preprocess import Colours
 from models.classifiers.registry import known_packages, verified
 from models.errors import InferenceError, InferenceTimeoutError, ModelsError
 from worker.logs.trouble import Troubles
 from worker.moderation.model_rules import packages_for
-from worker.moderation.shadow_models import in_shadow
 
 _log = logging.getLogger(__name__)
 _cascade, _classifiers = Troubles(_log), Troubles(_log)
@@ -80,6 +80,23 @@ def classifiers_for(policy: Policy | None, settings: Settings) -> tuple[Classifi
     """
     packages = packages_for(policy, known_packages(settings.manifests_dir))
     return verified(packages, Provider(settings.provider))
+
+
+def in_shadow(models: Sequence[Manifest], cascade: Sequence[Stage] | None) -> frozenset[str]:
+    """The models, by name, that may fail without a loss to live rules: those for shadow rules that give no other model
+    cause to run.
+
+    One that does, be it over several stages, matters to live rules too: without its scores the other would skip
+    pictures that it should classify.
+    """
+    keys = {model.name: {model.key(label) for label in model.labels} for model in models}
+    asked = {model.name for model in models if model.use is not Use.SHADOW}
+    for stage in reversed(cascade or ()):
+        if stage.model not in asked or stage.condition is None:
+            continue
+        anything = unnamed_scores(stage.condition.tree) is not None
+        asked |= {name for name, given in keys.items() if anything or given & stage.condition.scores}
+    return frozenset(keys) - asked
 
 
 class Stages:

@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -12,13 +12,11 @@ from typing import Final
 from redis import Redis
 from redis.exceptions import RedisError
 
-from config.policy.dead_references import dead_references
-from config.policy.policy import policy_name
 from config.settings import Settings
 from worker.logs.fields import fields
 from worker.logs.trouble import Troubles
 from worker.policyload.active_policy import ActivePolicy
-from worker.policyload.dead_rules import tell_dead
+from worker.policyload.dead_rules import REPORT_SECONDS, DeadRules, ListNames
 from worker.policyload.follower import LOOK_SECONDS, PolicyFollower
 from worker.policyload.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, tell_of_file
 from worker.processes.periodic import periodic
@@ -30,12 +28,6 @@ _trouble = Troubles(_log)
 
 IN_FORCE: Final = redis_keys.POLICIES.name
 """Hash: process, as host:pid, to JSON: what it judges by."""
-
-ListNames = Callable[[], Set[str] | None]
-"""Gives the names of all lists of the deployment; None: nobody knows now."""
-
-REPORT_SECONDS: Final = 10.0
-"""How often a process says what it judges by, or finds, where that does not change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +79,7 @@ def watch_policy(
     """
     follower.followed = True
     told, told_at, begun = "", float("-inf"), False
-    dead = _DeadRules(redis, settings, list_names)
+    dead = DeadRules(redis, settings, list_names)
 
     def step() -> None:
         nonlocal told, told_at, begun
@@ -100,44 +92,9 @@ def watch_policy(
             told_at = time.monotonic()  # of what is no news: it is not tried each second while Redis is away
             _tell(redis, settings, follower)
             told = follower.refused
-        dead.look(follower.in_force)
+        dead.search(follower.in_force)
 
     _follow(step, stopping)
-
-
-class _DeadRules:
-    """What rules ask for in vain: looked for as often as a process reports, and at once where the policy changes."""
-
-    def __init__(self, redis: Redis, settings: Settings, list_names: ListNames) -> None:
-        self._redis = redis
-        self._settings = settings
-        self._list_names = list_names
-        self._version = ""
-        self._looked_at = float("-inf")
-        self._told: frozenset[tuple[str, str]] = frozenset()
-
-    def look(self, active: ActivePolicy) -> None:
-        """Tells operators of what is new.
-
-        Raises:
-            LivewardenError: it is looked for again.
-        """
-        version = active.policy.version
-        if version == self._version and time.monotonic() - self._looked_at <= REPORT_SECONDS:
-            return
-        if version != self._version:
-            self._told = frozenset()
-        self._version, self._looked_at = version, time.monotonic()
-        scores = {key for classifier in active.classifiers for key in classifier.keys}
-        dead = list(dead_references(active.policy, lists=self._list_names(), scores=scores))
-        found = frozenset((one.rule, one.name) for one in dead)
-        if found - self._told:
-            file, deployment = policy_name(self._settings.policy_file), self._settings.deployment
-            if tell_dead(self._redis, dead, version=version, file=file, deployment=deployment):
-                _log.warning(
-                    "policy %s: %s", version, "; ".join(f"rule {one.rule!r}: {one.place.text}" for one in dead)
-                )
-        self._told = found
 
 
 def _tell(redis: Redis, settings: Settings, follower: PolicyFollower[ActivePolicy]) -> None:

@@ -8,7 +8,7 @@ from config.facts import SELFTEST, ListMatch, SampleFacts, Severity, StreamFacts
 from config.policy.persistence import Persistence, RuleHeld
 from config.policy.policy import Policy
 from sampler.frames import Stretch
-from worker.moderation.accounting import longest_gap
+from sampler.plan.coverage import longest_gap_seconds
 from worker.moderation.stages import Turns
 from worker.moderation.verdict import CpuSeconds, SampleVerdict
 
@@ -153,7 +153,7 @@ class ScanResult:
 
     def summary(self) -> dict[str, Any]:
         """As `livewarden scan --json` prints it, last."""
-        gap = longest_gap((sample.pts_seconds for sample in self.samples), self.duration_seconds)
+        gap = longest_gap_seconds(sorted(sample.pts_seconds for sample in self.samples), self.duration_seconds)
         return {
             "type": "summary",
             "duration_seconds": round(self.duration_seconds, 6),

@@ -23,8 +23,8 @@ from worker.bank.follower import InForce, always
 from worker.moderation.accounting import LedgerShare
 from worker.moderation.model_rules import check_models
 from worker.moderation.pipeline import Origin, Pipeline
-from worker.moderation.shadow_models import in_shadow
 from worker.moderation.sight import CLASSIFIER_FAILED
+from worker.moderation.stages import in_shadow
 from worker.moderation.verdict import SegmentVerdict
 from worker.policyload.active_policy import read_policy_and_models
 
