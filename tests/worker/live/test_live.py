@@ -187,7 +187,7 @@ def test_a_redis_that_is_full_for_a_while_ends_no_worker(origin: LiveOrigin, tmp
             redis.config_set("maxmemory", "0")
             origin.ended = True
             record = eventually(lambda: settled(redis), within_seconds=60, what=worker.text)
-            assert worker.runtime.worker_process.poll() is None
+            assert worker.process.poll() is None
             assert "Unrecoverable" not in worker.text()
             assert "raised unexpected" not in worker.text()
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 4

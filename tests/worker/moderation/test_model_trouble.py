@@ -51,7 +51,7 @@ def test_a_model_that_hangs_costs_its_time_and_nothing_else(
     with celery("worker", worker_environment(redis_url, origin, tmp_path), tmp_path, "--concurrency=1") as worker:
         eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
         eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=60, what=worker.text)
-        assert worker.runtime.worker_process.poll() is None
+        assert worker.process.poll() is None
     record = show(redis, "s")
     assert record["degraded"] == ["classifier-timeout:slow"]
     assert record["moderated_seconds"] == 0
@@ -78,7 +78,7 @@ def test_a_model_that_never_comes_back_is_left_out_and_known_material_is_raised(
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
         eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
         eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
-        assert worker.runtime.worker_process.poll() is None
+        assert worker.process.poll() is None
         log = worker.text()
     record = show(redis, "s")
     assert record["degraded"] == ["model-stuck:stuck"]
