@@ -1,4 +1,4 @@
-"""The policy of a worker: looked after by a thread of each of its processes, and told to operators."""
+"""Follows the policy file in a thread of each of a worker's processes, and reports it to operators."""
 
 import json
 import logging
@@ -27,12 +27,12 @@ _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
 IN_FORCE: Final = redis_keys.POLICIES.name
-"""Hash: process, as host:pid, to JSON: what it judges by."""
+"""Hash: process, as host:pid, to JSON: its policy in force."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyReport:
-    """What one process judges by."""
+    """The policy in force in one process."""
 
     process: str
     version: str
@@ -41,8 +41,7 @@ class PolicyReport:
 
 
 def keep_policy(follower: PolicyFollower[ActivePolicy], redis: Redis, stopping: threading.Event) -> None:
-    """Looks at the policy's file every second, until `stopping` is set, for a process that moderates, and says what it
-    judges by."""
+    """Follows the policy file, until `stopping` is set, for a process that moderates, and reports its version."""
     follower.followed = True
     reported, reported_at = ("", ""), 0.0
 
@@ -69,35 +68,34 @@ def watch_policy(
     stopping: threading.Event,
     list_names: ListNames = lambda: None,
 ) -> None:
-    """Looks at the policy's file every second, until `stopping` is set, for the process that forks those that
-    moderate, and has operators told when it breaks and when it is usable again, and what rules ask for in vain.
+    """Follows the policy file, until `stopping` is set, for the process that forks those that moderate, and tries its
+    models. Publishes to operators when it breaks, when it is usable again, and which references name nothing.
 
     Args:
         follower: for this thread alone.
-        heirs: what is forked begins with.
-        list_names: of all lists of the deployment; None: nobody knows now.
+        heirs: forked processes begin with its `good` policy.
     """
     follower.followed = True
-    told, told_at, begun = "", float("-inf"), False
+    published, published_at, begun = "", float("-inf"), False
     dead = DeadRules(redis, settings, list_names)
 
     def step() -> None:
-        nonlocal told, told_at, begun
+        nonlocal published, published_at, begun
         if follower.look() and begun:
             version = follower.in_force.policy.version
             _log.info("policy %s is in force", version, extra=fields(policy=version))
-        begun = True  # with what the worker's own line has named
+        begun = True  # with the version that the worker's start line names
         heirs.good = follower.good
-        if follower.refused != told or time.monotonic() - told_at > REPORT_SECONDS:
-            told_at = time.monotonic()  # of what is no news: it is not tried each second while Redis is away
-            _tell(redis, settings, follower)
-            told = follower.refused
+        if follower.refused != published or time.monotonic() - published_at > REPORT_SECONDS:
+            published_at = time.monotonic()  # also where it fails: not each second while Redis is away
+            _publish(redis, settings, follower)
+            published = follower.refused
         dead.search(follower.in_force)
 
     _follow(step, stopping)
 
 
-def _tell(redis: Redis, settings: Settings, follower: PolicyFollower[ActivePolicy]) -> None:
+def _publish(redis: Redis, settings: Settings, follower: PolicyFollower[ActivePolicy]) -> None:
     tell_of_file(
         redis,
         worker=process_name(),
@@ -122,16 +120,16 @@ def _follow(step: Callable[[], None], stopping: threading.Event) -> None:
 
 def _report(redis: Redis, version: str, problem: str) -> None:
     now = now_ms(redis)
-    said = {"version": version, "problem": problem[:MAX_PROBLEM_LENGTH], "at_ms": now}
+    report = {"version": version, "problem": problem[:MAX_PROBLEM_LENGTH], "at_ms": now}
     with unless_full():
-        redis.hset(IN_FORCE, process_name(), json.dumps(said))
+        redis.hset(IN_FORCE, process_name(), json.dumps(report))
     gone = [one for one, text in redis.hgetall(IN_FORCE).items() if not _alive(str(text), now)]
     if gone:
         redis.hdel(IN_FORCE, *gone)
 
 
 def policy_reports(redis: Redis) -> list[PolicyReport]:
-    """What the processes that moderate judge by.
+    """Returns the policies in force in the processes that moderate.
 
     Raises:
         StoreError: Redis failed.
@@ -140,14 +138,14 @@ def policy_reports(redis: Redis) -> list[PolicyReport]:
         known, now = redis.hgetall(IN_FORCE), now_ms(redis)
     reports = [(str(name), json.loads(text)) for name, text in known.items() if _alive(str(text), now)]
     return [
-        PolicyReport(process=name, version=str(said.get("version", "")), problem=str(said.get("problem", "")))
-        for name, said in sorted(reports, key=lambda report: report[0])
+        PolicyReport(process=name, version=str(found.get("version", "")), problem=str(found.get("problem", "")))
+        for name, found in sorted(reports, key=lambda report: report[0])
     ]
 
 
 def _alive(text: str, now: int) -> bool:
     try:
-        # What was reported in the future was so before Redis's clock went back: who lives reports again soon.
+        # A report of the future is from before Redis's clock went back: a living process reports again soon.
         return abs(now - int(json.loads(text)["at_ms"])) <= ALIVE_MS
     except (ValueError, TypeError, KeyError):  # of another version, or damaged
         return False

@@ -32,10 +32,10 @@ from worker.verdictlog.writer import VerdictWriter
 _log = logging.getLogger(__name__)
 
 _NO_VIDEO_REASONS = frozenset({"no_video", "audio_only"})
-"""After which the poll moves on to another rendition, if there is one."""
+"""After these the poll moves on to another rendition, if there is one."""
 
 GATE_KEPT_SECONDS = redis_keys.GATE.seconds
-"""Well above the 30 s for which the gate lets a picture pass for another."""
+"""Well above the 30 s for which the gate lets a picture repeat another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +96,11 @@ class SegmentEnd:
     ) -> None:
         """Publishes the segment's findings and settles it, in one step, and returns when that is on disk.
 
-        The log is written after that, so that nothing is there twice.
+        The verdict log is written after that, so that nothing is in it twice.
         """
         samples = () if verdict is None else verdict.samples
-        # The capture end of the latest segment that has ended, for the lag by the clock. A duration is what the
-        # broadcaster says, and none went on after it was listed: an hour of it must not hide an hour of lag.
+        # The capture end of the latest segment that has ended, for the lag by the clock. A duration is the
+        # broadcaster's claim, and none goes on after it was listed: a claimed hour must not hide an hour of lag.
         until_ms = min(record.capture_ms + record.duration_ms, record.admitted_ms)
         settled = settle(
             self.redis,
@@ -150,7 +150,7 @@ class SegmentEnd:
 def _log_segment(
     record: SegmentRecord, share: LedgerShare, context: SegmentContext, verdict: SegmentVerdict | None
 ) -> None:
-    """At debug, a line a segment."""
+    """Logs a line a segment at debug level."""
     if not _log.isEnabledFor(logging.DEBUG):
         return
     samples = () if verdict is None else verdict.samples
@@ -177,19 +177,19 @@ def _counts(record: SegmentRecord, verdict: SegmentVerdict) -> dict[str, int]:
 
 
 def _coverage(share: LedgerShare, counts: Mapping[str, int]) -> dict[str, int]:
-    """What the segment adds to the stream's ledger."""
+    """Returns what the segment adds to the stream's ledger."""
     amounts = {
         "moderated": share.moderated_ms,
         "unhashable": share.unhashable_ms,
         **{entry("failed", reason): ms for reason, ms in share.failed_ms.items()},
         f"{COUNT}segments": 1,
-        **{f"{COUNT}{what}": count for what, count in counts.items()},
+        **{f"{COUNT}{name}": count for name, count in counts.items()},
     }
     return {field: amount for field, amount in amounts.items() if amount}
 
 
 def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> dict[str, str]:
-    """For the eyes of operators; of segments that end out of order the last to end counts."""
+    """Stream fields for operators; of segments that end out of order the last to end counts."""
     last = verdict.samples[-1] if verdict.samples else None
     fields = {"lag_ms": str(max(0, now_ms(redis) - record.capture_ms - record.duration_ms))}
     if last is not None:
@@ -199,7 +199,7 @@ def _last_seen(redis: Redis, record: SegmentRecord, verdict: SegmentVerdict) -> 
 
 
 def gate_key(stream_id: str) -> str:
-    """Hash: generation and epoch to the picture last classified."""
+    """Key of a hash: generation and epoch to the picture last classified."""
     return redis_keys.GATE.of(stream_id)
 
 

@@ -34,11 +34,11 @@ _not_fetched, _decoder_died, _not_sampled = Troubles(_log), Troubles(_log), Trou
 """Each by stream."""
 
 MAX_LOSSES = 8
-"""Beginnings that never ended, after which a segment is closed as `failed: worker_lost`: nothing loops for ever."""
+"""Beginnings that never ended, after which a segment is closed as `failed: worker_lost`: none loops without end."""
 
 LOSSES_BEFORE_SLOW = 2
-"""Beginnings that never ended, after which the next one is where the slow ones share: each held a process for 18 s,
-or ended it. One may be a worker's own end."""
+"""Beginnings that never ended, after which the next one is in the slow queue: each held a process for 18 s, or ended
+it. One may be a worker's own end."""
 
 MAX_DECODER_DEATHS = 3
 """After which a segment is closed as `failed: quarantined`."""
@@ -47,14 +47,14 @@ MAX_SEGMENT_BYTES = 64 * 2**20
 """A 10 s segment of 40 Mbit/s has 50 MB."""
 
 FETCH_TIMEOUT_SECONDS = 5.0
-"""Twice (segment and initialisation), with the decoder's own limit, this stays under the task's soft time limit. Where
-the slow ones share; elsewhere both together have `QUICK_SECONDS`."""
+"""Twice (segment and initialisation), with the decoder's own limit, this stays under the task's soft time limit. In the
+slow queue; in the others both together have `QUICK_SECONDS`."""
 
 RETRY_DELAYS_MS = (1_000, 2_000, 4_000, 8_000, 8_000)
 """After each failed fetch; a live segment is gone within a minute, so more tries would find nothing."""
 
 GRACE_MS = 10_000
-"""A segment admitted less than this ago is asked for again even where the origin does not have it: edges lag."""
+"""A segment admitted less than this ago is requested again even where the origin does not have it: edges lag."""
 
 _FINAL_REASONS = frozenset({"refused_origin", "bad_url", "redirect_loop", "too_large"})
 """Failed fetches that another try would not change."""
@@ -76,12 +76,12 @@ def moderate_segment(
     if not isinstance(begun, Begun):
         return
     segment = BegunSegment(redis=process.redis, stream_id=stream_id, begun=begun, pass_on=pass_on)
-    process.last_words.segment = (stream_id, begun)
+    process.stuck_model.segment = (stream_id, begun)
     try:
-        found = _check(segment) or _fetch(segment, process.fetcher)
-        if isinstance(found, _Media):
-            found = _moderate(segment, found, active, seed=process.seed(f"{stream_id} {segment_key}"))
-        _conclude(segment, found, process.segment_end(active))
+        outcome = _check(segment) or _fetch(segment, process.fetcher)
+        if isinstance(outcome, _Media):
+            outcome = _moderate(segment, outcome, active, seed=process.seed(f"{stream_id} {segment_key}"))
+        _conclude(segment, outcome, process.segment_end(active))
         segment.note_pace()
     except OutOfTimeError:
         _log.warning("stream %s segment %s: out of time", stream_id, segment_key)
@@ -90,7 +90,7 @@ def moderate_segment(
         segment.note_pace()
         segment.defer(delay_ms=0, in_order=False)
     finally:
-        process.last_words.segment = None
+        process.stuck_model.segment = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -145,7 +145,7 @@ def test_a_worker_ends_where_a_new_child_cannot_judge(
         (models / "means.onnx").write_bytes(b"altered")
         os.kill(child, signal.SIGKILL)
         assert worker.runtime.worker_process.wait(60) == 1, worker.text()
-        assert "this worker ends, since a process of it cannot judge: " in worker.text()
+        assert "this worker ends, since one of its processes cannot moderate: " in worker.text()
         assert "altered: expected SHA-256" in worker.text()
         assert not processes_in(tmp_path)
 
