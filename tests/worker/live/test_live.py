@@ -133,7 +133,7 @@ def test_a_worker_that_could_not_judge_does_not_start(redis_url: str, tmp_path: 
     (lists / "police.csv").write_text("hash\nnot a hash\n")
     environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_LISTS_DIR": str(lists)}
     with celery("worker", environment, tmp_path) as worker:
-        assert worker.runtime.worker_process.wait(40) != 0
+        assert worker.process.wait(40) != 0
         assert "police.csv, line 2" in worker.text()
         assert "Traceback" not in worker.text()
 

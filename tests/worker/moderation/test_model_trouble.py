@@ -118,7 +118,7 @@ def test_a_worker_does_not_start_with_a_model_that_does_not_work(
     """It said that it was ready, and moderated nothing."""
     install(tmp_path, weights)
     with celery("worker", worker_environment(redis_url, origin, tmp_path), tmp_path) as worker:
-        assert worker.runtime.worker_process.wait(60) != 0
+        assert worker.process.wait(60) != 0
     assert "this worker does not start: " in worker.text()
     assert f"weights.file: means.onnx: {problem}" in worker.text()
     assert "ready" not in worker.text()
@@ -144,7 +144,7 @@ def test_a_worker_ends_where_a_new_child_cannot_judge(
         (child,) = {int(report.process.rpartition(":")[2]) for report in policy_reports(redis)}
         (models / "means.onnx").write_bytes(b"altered")
         os.kill(child, signal.SIGKILL)
-        assert worker.runtime.worker_process.wait(60) == 1, worker.text()
+        assert worker.process.wait(60) == 1, worker.text()
         assert "this worker ends, since one of its processes cannot moderate: " in worker.text()
         assert "altered: expected SHA-256" in worker.text()
         assert not processes_in(tmp_path)
@@ -156,6 +156,6 @@ def test_a_worker_does_not_start_with_a_manifest_for_another_model(
     """It would score everything with nonsense, or fail at each picture."""
     path = install(tmp_path, mean_model("NHWC"))
     with celery("worker", worker_environment(redis_url, origin, tmp_path), tmp_path) as worker:
-        assert worker.runtime.worker_process.wait(60) != 0
+        assert worker.process.wait(60) != 0
     assert f"{path}, line " in worker.text()
     assert "the graph takes (1, 8, 8, 3)" in worker.text()
