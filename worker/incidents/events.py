@@ -1,4 +1,4 @@
-"""Events as others read them: CloudEvents 1.0 in JSON, checked against our schemas before they go anywhere."""
+"""The events of incidents: CloudEvents 1.0 in JSON, checked against their schemas before they are published."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ from worker.incidents.segment_context import SegmentContext
 from worker.ingest.poll.lone_gaps import Gap
 
 MAX_NAMED = 10_000
-"""Streams named in one event: some 200 kB. `streams_total` tells if there are more."""
+"""Streams named in one event: some 200 kB. `streams_total` shows if there are more."""
 
 
 class EventType(StrEnum):
-    """Of what is published; each has its schema in config/schemas."""
+    """Types of events; each has its schema in config/schemas."""
 
     RAISED = "livewarden.escalation.raised.v1"
     UPDATED = "livewarden.escalation.updated.v1"
@@ -66,9 +66,9 @@ class NamedStreams:
         return cls(streams=tuple(streams[:MAX_NAMED]), total=len(streams))
 
     def to_data(self) -> dict[str, Any]:
-        """As events tell them."""
-        told = {"streams": list(self.streams), "streams_total": self.total}
-        return told | {"incidents": list(self.incidents)} if self.incidents else told
+        """Returns them as events carry them."""
+        data = {"streams": list(self.streams), "streams_total": self.total}
+        return data | {"incidents": list(self.incidents)} if self.incidents else data
 
 
 def escalation(
@@ -84,12 +84,12 @@ def escalation(
 ) -> Event:
     """The incident was raised (`previous_severity` is None), or has changed.
 
-    Its id says nothing of what may differ when the same work is done again: times, state of the stream, signals, what
-    people decided.
+    Its id does not depend on what may differ when the same work is done again: times, state of the stream, signals,
+    decisions of people.
 
     Args:
-        cause: the sample that gave cause for this event, or the gap that did.
-        condition: what its rule asks for (`worker.incidents.event_data`).
+        cause: the sample, or the gap, that caused this event.
+        condition: that its rule requires (`worker.incidents.event_data`).
         earlier: decisions on the stream, the newest first.
         named: of a group of streams, which a lead decides on.
 
@@ -187,7 +187,7 @@ def decision_revised(
     """A person has changed a decision.
 
     Args:
-        before: `data` of the event of the decision that is changed; what it tells of the incident still holds.
+        before: `data` of the event of the decision that is changed; its fields about the incident still hold.
         revision: counts from 1.
     """
     kind = EventType.DECISION_REVISED
@@ -208,17 +208,17 @@ def decision_revised(
 def escalation_closed(
     newest: Mapping[str, Any], *, outcome: str, deployment: str, now_ms: int, named: NamedStreams | None = None
 ) -> Event:
-    """The incident was closed by a decision: tells readers other than ours that nobody need look any more.
+    """The incident was closed by a decision: readers other than Livewarden need not treat it any more.
 
     Args:
-        newest: the incident's newest escalation event; what it says still holds.
+        newest: the incident's newest escalation event, whose fields still hold.
     """
     kind = EventType.CLOSED
     data = known_fields(kind, newest["data"])
     data["previous_severity"] = data["severity"]
     data["times"] = data["times"] | {"published": rfc3339(now_ms)}
     data["outcome"] = outcome
-    data.pop("stream_state", None)  # that was when it was found
+    data.pop("stream_state", None)  # it held when the incident was found
     if named is not None:
         data |= named.to_data()
     key = queue_stream(data["purpose"], Severity(data["severity"]))
@@ -226,7 +226,7 @@ def escalation_closed(
 
 
 def queue_stream(purpose: str, severity: Severity) -> str:
-    """A canary proves the way up to an escalation, and calls nobody."""
+    """The Redis stream of an escalation. A canary proves the way up to an escalation, and calls no person."""
     return OPERATIONS if purpose == "canary" else escalations_key(severity)
 
 

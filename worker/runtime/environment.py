@@ -1,4 +1,4 @@
-"""The settings of a process, read from its environment and tried: all mistakes are reported at once, before any work."""
+"""The settings of a process, read from its environment and tried: all mistakes are reported at once."""
 
 import errno
 import logging

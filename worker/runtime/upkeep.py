@@ -8,7 +8,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from worker.bank.people import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
-from worker.incidents.hash_flood_record import tell_due
+from worker.incidents.hash_flood_record import publish_due
 from worker.ingest.coverage.ledger import pay_owed
 from worker.ingest.poll.gaps import tell_gaps
 from worker.ingest.poll.schedule import reconcile
@@ -55,7 +55,7 @@ def look_after(process: WorkerProcess, *, send: SendSegment, send_housekeeping: 
         "proposals": lambda: forget_past(redis),
         "gaps of origins": lambda: tell_gaps(redis, deployment=deployment),
         "coverage gaps": lambda: raise_coverage_gaps(redis, deployment=deployment, policy=process.policy),
-        "groups of streams": lambda: tell_due(redis, deployment=deployment, policy=process.policy),
+        "groups of streams": lambda: publish_due(redis, deployment=deployment, policy=process.policy),
         "log of events": lambda: log_published(redis),
         "trimming": lambda: trim(redis, held_from=outcomes.unrecorded_from(redis)),
     }
