@@ -43,7 +43,8 @@ class Settled(StrEnum):
     ENDED = "ended"
     """It was not pending any more: another worker has ended it, and nothing was written."""
     LATE = "late"
-    """Likewise, but its hits were not known, and are published now; the ledger has the other's account."""
+    """Another worker has ended it, its hits were not known, and are published now; the ledger has the other's
+    account."""
 
 
 KNOWN_SECONDS: Final = 120
@@ -75,11 +76,11 @@ class SettleResult:
     """Redis's clock when it was decided; segments settled later on the stream have no earlier one. None: there was
     nothing to decide."""
     version: int = 0
-    """Of the stream's incidents that it was decided on: gives the order within one millisecond."""
+    """Version of the stream's incidents that it was decided on: gives the order within one millisecond."""
     silent: frozenset[ListedHash] = frozenset()
     """Hashes that raised nothing here, since they were in quarantine or flooded."""
     problems: tuple[str, ...] = ()
-    """Slugs for `degraded`: rules judged in order that could not be evaluated."""
+    """Slugs for `degraded`: rules evaluated in order that could not be evaluated."""
 
 
 def settle(

@@ -16,13 +16,13 @@ from worker.ingest.poll.lone_gaps import Gap
 from worker.ingest.registry.signals import MAX_SIGNALS
 
 MAX_THRESHOLDS: Final = 50
-"""Of one condition, which has 4,096 characters at most; all of them are in its text."""
+"""Limit for one condition, which has 4,096 characters at most; all of them are in its text."""
 
 MAX_LIST_NOTE_CHARACTERS: Final = 200
-"""Of a list's source, and of its category: operators write both, and each match carries them."""
+"""Limit for a list's source, and for its category: operators write both, and each match carries them."""
 
 MAX_TAG_CHARACTERS: Final = 1_000
-"""Of all tags of a match. A list may bring 6,400, and an event 20 matches and more; the bank has the rest."""
+"""Limit for all tags of a match. A list may bring 6,400, and an event 20 matches and more; the bank has the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,10 +55,10 @@ class NamedStreams:
     """The streams of a group's incident."""
 
     streams: tuple[str, ...]
-    """As many as an event names, the first to match first."""
+    """The first `MAX_NAMED` of them, the first to match first."""
     total: int
     incidents: tuple[str, ...] = ()
-    """Of its first streams: incidents of their own, raised by the same hash before it was one of many streams."""
+    """Incidents of its first streams alone, raised by the same hash before it was on many streams."""
 
     @classmethod
     def of(cls, streams: Sequence[str]) -> "NamedStreams":

@@ -35,9 +35,9 @@ class Finding:
     interrupt_frames_ms: tuple[int, ...] = ()
     """The first `MIN_INTERRUPT_FRAMES` captures that matched a list for which the rule may interrupt."""
     frames: tuple[VideoFrame, ...] = ()
-    """Of listed videos, for a rule that counts them, in a total order. An incident does not keep them."""
+    """Frames of listed videos, for a rule that counts them, in a total order. An incident does not keep them."""
     ordinal: int | None = None
-    """Of its first sample, for a rule that counts samples. An incident does not keep it."""
+    """Ordinal of its first sample, for a rule that counts samples. An incident does not keep it."""
 
     @classmethod
     def of(cls, hit: Hit, interrupt_lists: tuple[str, ...]) -> "Finding":

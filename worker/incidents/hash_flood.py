@@ -21,7 +21,7 @@ class Suspect:
     matches: tuple[ListMatch, ...]
     """Those hashes, each once."""
     principles: tuple[int, ...]
-    """Of all hits of the picture."""
+    """Principles of all hits of the picture."""
 
     @property
     def hashes(self) -> frozenset[ListedHash]:

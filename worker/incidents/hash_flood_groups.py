@@ -84,7 +84,7 @@ def _until_ms(note: str) -> int:
 def _flooding(
     redis: Redis, context: SegmentContext, listed: Sequence[ListedHash], flood: Flood
 ) -> frozenset[ListedHash]:
-    """Those that match many streams now, and those that have an open group."""
+    """Returns the hashes that match many streams now, and those that have an open group."""
     purpose = context.stream.purpose
     _, *counts = run_script(
         redis,

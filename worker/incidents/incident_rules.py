@@ -42,15 +42,15 @@ class Decided:
     """The matches that were decided on, also by decisions within whose silence the incident was raised. None: version
     0.1.0 decided."""
     earlier: tuple[str, ...] = ()
-    """Of the incidents so decided, the latest `MAX_EARLIER`, the last first."""
+    """The latest `MAX_EARLIER` of the incidents so decided, the last first."""
     recent: tuple[str, ...] = ()
-    """Of all decided incidents, however long ago, the latest `MAX_RECENT`, the last first."""
+    """The latest `MAX_RECENT` of all decided incidents, however long ago, the last first."""
     ended: bool = False
     """A person has changed the decision: no later one may rest on it."""
 
     @property
     def incidents(self) -> tuple[str, ...]:
-        """All that were decided, the last first."""
+        """All decided incidents, the last first."""
         return (self.incident_id, *self.earlier)
 
     @property
@@ -77,7 +77,7 @@ class RuleState:
     muted_hits: int = 0
     """Hits that rested on hashes in quarantine or in a flood alone."""
     hashes: tuple[ListedHash, ...] = ()
-    """Of a group of streams: the hashes that made it one."""
+    """The hashes that made a group of streams."""
 
 
 _STATE = TypeAdapter(RuleState)

@@ -35,7 +35,7 @@ class StreamState:
 
     incidents: StreamIncidents
     order: OrderState
-    """Of the requested series."""
+    """State of the requested series."""
     earliest_pending: SegmentPlace | None
     """The earliest segment of the series that is still to come."""
     over: tuple[str, ...]

@@ -28,7 +28,7 @@ class LedgerShare:
     failed_ms: Mapping[str, int]
     """By reason; none is 0."""
     unhashable_ms: int
-    """Of `moderated_ms`: where pictures could not be hashed."""
+    """The part of `moderated_ms` where pictures could not be hashed."""
 
 
 def reach(instants: Iterable[float], reach_seconds: float, duration_seconds: float) -> list[Interval]:

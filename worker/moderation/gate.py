@@ -79,7 +79,7 @@ class GateState:
     unchanged_since_ms: int
     """Capture time of the first of the classified pictures, up to this one, that each repeated the one before."""
     scores: Mapping[str, float]
-    """Of that picture; pictures that repeat it take them over."""
+    """Its scores, which pictures that repeat it take over."""
 
     def to_json(self) -> str:
         """Returns the state as Redis keeps it."""

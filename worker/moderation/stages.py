@@ -28,7 +28,7 @@ _cascade, _classifiers = Troubles(_log), Troubles(_log)
 """Each by model."""
 
 STUCK = "model-stuck"
-"""With the model's name: mark (`degraded`) of verdicts without a model whose runs do not end."""
+"""Together with the model's name: mark (`degraded`) of verdicts without a model whose runs do not end."""
 
 
 @dataclass(kw_only=True)
@@ -41,7 +41,7 @@ class Turns:
     failed: int = 0
     """Pictures without its scores: it failed, had run out of time on one before, or is stuck."""
     cpu_seconds: float = 0.0
-    """Of this thread, its conditions among them; what a model computes on threads of its own or on a GPU is not."""
+    """CPU time of this thread, conditions included, a model's own threads and GPU excluded."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -90,13 +90,13 @@ def in_shadow(models: Sequence[Manifest], cascade: Sequence[Stage] | None) -> fr
     pictures that it should classify.
     """
     keys = {model.name: {model.key(label) for label in model.labels} for model in models}
-    asked = {model.name for model in models if model.use is not Use.SHADOW}
+    needed = {model.name for model in models if model.use is not Use.SHADOW}
     for stage in reversed(cascade or ()):
-        if stage.model not in asked or stage.condition is None:
+        if stage.model not in needed or stage.condition is None:
             continue
         anything = unnamed_scores(stage.condition.tree) is not None
-        asked |= {name for name, given in keys.items() if anything or given & stage.condition.scores}
-    return frozenset(keys) - asked
+        needed |= {name for name, given in keys.items() if anything or given & stage.condition.scores}
+    return frozenset(keys) - needed
 
 
 class Stages:

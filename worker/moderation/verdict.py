@@ -66,7 +66,7 @@ class SampleVerdict:
 
     @property
     def nearest(self) -> tuple[ListMatch, ...]:
-        """Of the matches, the nearest of each list, which a person reads."""
+        """The nearest match of each list, which a person reads."""
         nearest: dict[str, ListMatch] = {}
         for match in sorted(self.matches, key=lambda match: match.order):
             nearest.setdefault(match.list, match)
@@ -114,7 +114,7 @@ class SegmentVerdict:
     """Stretches out of reach of every sample that was decoded, hashed and classified; times from the segment's first
     picture."""
     unhashable_seconds: float
-    """Of the moderated time: where every sample in reach was unhashable."""
+    """The moderated time where every sample in reach was unhashable."""
     frames_total: int
     frames_decoded: int
     max_gap_seconds: float
@@ -135,7 +135,7 @@ class SegmentVerdict:
 
     @property
     def hits(self) -> tuple[Hit, ...]:
-        """Of all samples, by presentation time."""
+        """Hits of all samples, by presentation time."""
         return tuple(hit for sample in self.samples for hit in sample.hits)
 
     @property

@@ -20,7 +20,7 @@ from worker.store.redis_client import now_ms, store_errors
 MODEL_STUCK: Final = "livewarden.operations.model_stuck.v1"
 
 STUCK_SECONDS: Final = 300
-"""How long a model is left out. A trial holds each pool child for about 8 s, 3 % of this time."""
+"""For which a model is left out. A trial holds each pool child for about 8 s, 3 % of this time."""
 
 
 def stuck_keys(models: Sequence[str]) -> list[str]:

@@ -22,7 +22,7 @@ ListNames = Callable[[], Set[str] | None]
 """Returns the names of all lists of the deployment; None: they are unknown now."""
 
 REPORT_SECONDS: Final = 10.0
-"""How often a process reports its policy, or what it finds, where that does not change."""
+"""Time between two reports of a policy, and between two searches, where nothing changes."""
 
 CANNOT_FIRE: Final = "livewarden.operations.policy_rule_cannot_fire.v1"
 

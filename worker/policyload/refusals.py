@@ -21,7 +21,7 @@ ALIVE_MS: Final = 60_000
 """A process that has reported nothing for longer (>) is taken for gone."""
 
 MAX_PROBLEM_LENGTH: Final = 2_000
-"""Of a published problem: a person reads the first mistakes, and `livewarden policy check` prints all."""
+"""Limit for a published problem: a person reads the first mistakes, and `livewarden policy check` prints all."""
 
 
 def process_name() -> str:

@@ -37,7 +37,7 @@ class PolicyReport:
     process: str
     version: str
     problem: str
-    """Of the file as it is now; empty: nothing is wrong."""
+    """The reason that the file as it is now is refused; empty: it is not."""
 
 
 def keep_policy(follower: PolicyFollower[ActivePolicy], redis: Redis, stopping: threading.Event) -> None:

@@ -30,7 +30,7 @@ except SettingsError as error:
     lines = "\n".join(f"nothing starts with these settings: {mistake}" for mistake in error.mistakes)
     raise SystemExit(last_words(lines, log_format_of(os.environ))) from error
 process = WorkerProcess(settings)
-"""Of the process that imports this; a pool child, forked before anything in it is used, has its own."""
+"""The process that imports this; a pool child, forked before anything in it is used, has its own."""
 
 
 class _Task(TimedTask):

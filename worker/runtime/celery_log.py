@@ -23,7 +23,8 @@ _OF_BEAT: Final = "celery.beat"
 _OF_A_TICK: Final = "Scheduler: Sending due task"
 
 _TRIES_WITHIN_SECONDS: Final = 90.0
-"""Of two tries to connect; Celery's longest pause is 32 s, and a try may take as long as a connection."""
+"""Longest time between two tries to connect; Celery's longest pause is 32 s, and a try may take as long as a
+connection."""
 
 
 class _AtDebug(logging.Filter):

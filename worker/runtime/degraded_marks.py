@@ -18,7 +18,7 @@ from worker.logs.line_limit import LineLimit
 GONE_SECONDS: Final = 60.0
 
 MOST_MARKS: Final = 256
-"""That are remembered; their names are those of models, rules and lists."""
+"""Remembered marks; their names are those of models, rules and lists."""
 
 LINES_A_MINUTE: Final = 60
 

@@ -31,10 +31,10 @@ LOGGED: Final = redis_keys.OUTCOMES_LOGGED.name
 STREAMS: Final = (*ESCALATION_KEYS, DECISIONS, OPERATIONS)
 
 MOST_ENTRIES: Final = 200
-"""Of one stream in one call; the next comes 2 s later."""
+"""Entries of one stream in one call; the next comes 2 s later."""
 
 FIRST_MS: Final = 60_000
-"""How far back the first call of a deployment reads: earlier events are not logged."""
+"""Reach of the first call of a deployment: earlier events are not logged."""
 
 _MOST_OPERATIONS_FIELDS: Final = 12
 

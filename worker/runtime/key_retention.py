@@ -95,11 +95,11 @@ _UNDECIDED: Final[dict[Key, tuple[str, ...]]] = {
     redis_keys.INCIDENT: ("incident",),
     redis_keys.INCIDENT_STREAMS: ("streams",),
 }
-"""Keys that stay while a person has yet to decide, and the script's argument that tells it."""
+"""Keys that stay while a person has yet to decide, and the script's argument for it."""
 
 
 def _watched(redis: Redis, stream_ids: Iterable[str]) -> AbstractSet[str]:
-    """Those of the streams that are watched; queried in one go, for there may be a thousand."""
+    """Returns the streams that are watched; queried in one go, for there may be a thousand."""
     ids = sorted(stream_ids)
     with redis.pipeline(transaction=False) as pipe:
         for stream_id in ids:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 SLOW_SUFFIX = ".slow"
-"""Of the names of queues for slow work."""
+"""Suffix of the names of queues for slow work."""
 
 _TRIES = 10
 """To read a set that other threads change: in the pool `threads` tasks end on separate threads."""

@@ -6,7 +6,8 @@ from mmap import mmap
 from typing import Final
 
 STATUS: Final = 1
-"""Of a worker that a child has ended; Celery's own warm shutdown gives 0, and no supervisor would restart it."""
+"""Exit status of a worker that a child has ended; Celery's own warm shutdown gives 0, and no supervisor would restart
+it."""
 
 
 class WorkerEnd:

@@ -17,7 +17,7 @@ from worker.store.redis_client import store_errors
 _log = logging.getLogger(__name__)
 
 STATUS = 70
-"""Of a process that ended itself (EX_SOFTWARE): its pool logs it, and starts another."""
+"""Exit status of a process that ended itself (EX_SOFTWARE): its pool logs it, and starts another."""
 
 
 @dataclass(kw_only=True)

@@ -17,7 +17,7 @@ from worker.runtime.upkeep import look_after_full
 from worker.runtime.worker_process import WorkerProcess
 
 CHECK_EVERY_SECONDS = 10.0
-"""Of Redis's memory, while it is not full: operators get an event so soon."""
+"""Time between two checks of Redis's memory, while it is not full: operators get an event so soon."""
 
 _trouble = Troubles(logging.getLogger(__name__))
 

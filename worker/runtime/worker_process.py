@@ -49,7 +49,7 @@ class WorkerProcess:
 
     settings: Settings
     limits: Limits = SEGMENT_LIMITS
-    """Of the decoder child, for one segment."""
+    """Limits of the decoder child, for one segment."""
 
     @cached_property
     def redis(self) -> Redis:
