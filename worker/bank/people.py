@@ -1,4 +1,4 @@
-"""What people may do to the platform's own lists, one picture at a time (DESIGN.md, "Verdicts").
+"""What people may do to the platform's own lists, one picture at a time (docs/architecture.md, "Verdicts").
 
 `confirmed` takes a picture that one person saw revealed and put forward, and a second one confirms. `allow` and the
 quarantine of a hash are a lead's, and end by themselves. Nothing else adds to these lists.

@@ -1,5 +1,5 @@
-"""Whether Redis keeps what it is told (DESIGN.md, "The queue"): reachable, recent, closed to strangers, durable, never
-evicting, on time."""
+"""Checks that Redis keeps what it is given (docs/architecture.md, "The queue"): reachable, recent, closed to strangers,
+durable, never evicting, on time."""
 
 import re
 import time

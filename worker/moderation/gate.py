@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from models.pdq.pdq import PdqHash
 
 GRID = 4
-"""Blocks a side; 16 in all is the most that may be kept of a picture (DESIGN.md, "Sampling")."""
+"""Blocks a side; 16 in all is the most that may be kept of a picture (docs/architecture.md, "Sampling")."""
 
 MAX_DISTANCE_BITS = 16
 """PDQ bits by which a repeated picture may differ, <=; see the figures above."""
