@@ -52,7 +52,7 @@ CONFIGURATION: Final[Mapping[str, Any]] = {
         "unacked_restore_interval": 5,
         "unacked_restore_throttle": 1,
         "unacked_mutex_expire": 10,
-        "queue_order_strategy": "worker.runtime.queue_order.WeightedTurns",
+        "queue_order_strategy": "worker.runtime.queue_order.WeightedQueueOrder",
         "socket_timeout": 15,
         "socket_connect_timeout": 5,
         "health_check_interval": 25,
