@@ -6,7 +6,6 @@ leaves nothing that counts, and the next one begins anew.
 
 import fcntl
 import logging
-import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +14,7 @@ from time import monotonic
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 
-from config.errors import LivewardenError
 from models.bank.snapshot import current_snapshot, is_whole, make_current, tidy
 from models.bank.writing import PREFIX
 from models.errors import SnapshotError
@@ -26,6 +23,7 @@ from worker.bank.place import SnapshotPlace
 from worker.bank.remote import fetch
 from worker.errors import BankRequestError, ObjectStoreError, StoreError
 from worker.logs.trouble import Troubles
+from worker.processes.periodic import periodic
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
@@ -113,15 +111,20 @@ def fetch_at_start(redis: Redis, place: SnapshotPlace) -> None:
 
 def keep_fetched(redis: Redis, place: SnapshotPlace, stopping: threading.Event) -> None:
     """Fetches whatever comes into force, until `stopping` is set: a thread of each worker's main process."""
-    while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
-        try:
-            fetch_missing(redis, place, stopping=stopping)
-            _trouble.over("fetch", "the hash bank is fetched again")
-        except StoreError:
-            continue  # told by those who follow
-        except (LivewardenError, RedisError, OSError) as error:
-            _trouble.met("fetch", "the hash bank is not fetched, and tried again: %s", error)
-            stopping.wait(REST_SECONDS)
+
+    def step() -> None:
+        fetch_missing(redis, place, stopping=stopping)
+
+    periodic(
+        step,
+        stopping,
+        interval_seconds=LOOK_SECONDS,
+        troubles=_trouble,
+        failing="the hash bank is not fetched, and tried again",
+        well_again="the hash bank is fetched again",
+        rest_seconds=REST_SECONDS,
+        reported=(StoreError,),  # by those who follow
+    )
 
 
 @contextmanager
