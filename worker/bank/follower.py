@@ -21,7 +21,7 @@ from models.bank.bank import EMPTY, Bank, Match
 from models.pdq.pdq import PdqHash
 from models.pdq.variant_kinds import Variant
 from worker.bank.deployed import Deployed, follow, offline, went_back
-from worker.bank.folder import FolderLists, load_folder, read_again
+from worker.bank.folder_lists import FolderLists, load_folder, read_again
 from worker.bank.following import Following, told_by
 from worker.bank.keys import FOLLOWERS
 from worker.bank.layered import BankWithFiles

@@ -8,7 +8,7 @@ from models.bank.delta import Delta
 from models.bank.snapshot import open_snapshot
 from worker.bank.changelog import NO_SNAPSHOT, START, read_news
 from worker.bank.deployed import BEHIND
-from worker.bank.folder import load_folder
+from worker.bank.folder_lists import load_folder
 from worker.bank.follower import UNFOLLOWED, Follower
 from worker.bank.keys import FILES
 from worker.bank.place import SnapshotPlace

@@ -7,7 +7,7 @@ from typing import Self
 
 from worker.bank.changelog import START, position
 from worker.bank.deployed import Deployed
-from worker.bank.folder import FolderLists
+from worker.bank.folder_lists import FolderLists
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from config.settings import Settings
 from models.bank.bank import Bank
 from worker.bank.deployed import Deployed, follow, offline
 from worker.bank.fetching import fetch_at_start
-from worker.bank.folder import load_folder
+from worker.bank.folder_lists import load_folder
 from worker.bank.follower import UNFOLLOWED, InForce, in_force
 from worker.bank.place import SnapshotPlace
 from worker.errors import StoreError

@@ -127,7 +127,7 @@ def import_(
 
     A list that does not exist is created. A malformed file is refused, with the place and the reason.
     """
-    from worker.bank.importing import import_file
+    from worker.bank.imports import import_file
     from worker.lookback.bulk import enqueue
     from worker.people.actor import Actor
 
@@ -166,7 +166,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write an own or exportable list. It holds hashes: treat the file as you treat the lists."""
-    from worker.bank.exporting import entries_of, entry_record, export_list
+    from worker.bank.exports import entries_of, entry_record, export_list
     from worker.errors import LocalFileError
 
     with session() as now:

@@ -43,7 +43,7 @@ def session() -> Iterator[Session]:
     """
     from worker.bank.deployed import follow
     from worker.bank.fetching import fetch_at_start
-    from worker.bank.folder import load_folder
+    from worker.bank.folder_lists import load_folder
     from worker.bank.follower import in_force
     from worker.bank.place import SnapshotPlace
     from worker.store.redis_client import connect, store_errors

@@ -11,8 +11,8 @@ from config.counts import counted
 
 if TYPE_CHECKING:
     from models.formats import Progress
-    from worker.bank.importing import Imported
-    from worker.bank.people import Quarantine
+    from worker.bank.imports import Imported
+    from worker.bank.quarantine import Quarantine
     from worker.bank.verification import BankCheck
 
 

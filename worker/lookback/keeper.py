@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
-from worker.bank.folder import FolderLists
+from worker.bank.folder_lists import FolderLists
 from worker.bank.follower import Follower
 from worker.bank.keys import FILES
 from worker.logs.trouble import Troubles

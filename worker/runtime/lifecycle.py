@@ -24,7 +24,7 @@ from worker.bank.fetching import fetch_at_start, keep_fetched
 from worker.bank.keys import SNAPSHOT
 from worker.bank.listnames import followed_names
 from worker.bank.place import SnapshotPlace
-from worker.bank.restoring import keep_whole
+from worker.bank.recovery import keep_whole
 from worker.health.epoch import EpochWatch
 from worker.health.presence import Presence, ProcessRole, keep_present
 from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE

@@ -20,7 +20,7 @@ from worker.bank.changelog import read_pointer
 from worker.bank.deployed import follow
 from worker.bank.fetching import fetch_missing
 from worker.bank.follower import Follower
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import COMPACT_CHANGES, compact, store_again

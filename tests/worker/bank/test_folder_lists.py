@@ -13,7 +13,7 @@ from models.errors import HashListError
 from models.pdq.pdq import PdqHash
 from models.testcard import TESTCARD_HASHES
 from worker.bank.deployed import Deployed
-from worker.bank.folder import FolderLists, load_folder, read_again
+from worker.bank.folder_lists import FolderLists, load_folder, read_again
 from worker.bank.follower import in_force
 from worker.bank.layered import BankWithFiles
 from worker.errors import ObjectStoreError

@@ -19,7 +19,7 @@ from worker.bank.alerts import tell_stale
 from worker.bank.deployed import follow
 from worker.bank.follower import UNFOLLOWED, Follower
 from worker.bank.freshness import stale_lists
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.keys import CHANGES, SNAPSHOT
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import compact

@@ -25,7 +25,7 @@ from worker.bank.changelog import position, read_pointer
 from worker.bank.deployed import follow
 from worker.bank.fetching import fetch_at_start, fetch_missing
 from worker.bank.follower import Follower
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.keys import FOLLOWERS
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import compact, store_again

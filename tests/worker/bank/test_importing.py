@@ -26,7 +26,7 @@ from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.deployed import follow
 from worker.bank.history import read_history
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import compact, publish

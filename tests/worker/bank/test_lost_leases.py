@@ -15,7 +15,7 @@ from models.bank.snapshot import verify_snapshot
 from worker.bank.changelog import read_pointer
 from worker.bank.deployed import follow
 from worker.bank.fetching import fetch_missing
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import store_again

@@ -20,7 +20,7 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import append
 from worker.bank.follower import Follower, InForce
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import compact
 from worker.lookback.bulk import enqueue, look_back_in_bulk

@@ -25,7 +25,7 @@ from models.formats.report import ImportCount, ImportReport
 from worker.bank.deployed import follow
 from worker.bank.edits import OPERATOR, make
 from worker.bank.history import Act
-from worker.bank.merging import Merge
+from worker.bank.merge import Merge
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish
 from worker.bank.spool import at_rest
