@@ -10,27 +10,40 @@ import os
 import random
 import sys
 import threading
+from collections.abc import Iterable, Iterator
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from config.environment import load_settings
 from config.errors import LivewardenError
-from worker.bank.alerts import tell_stale
-from worker.bank.fetching import fetch_at_start
+from config.facts import ALLOW
+from models.bank.bank import Bank
+from models.bank.entries import Entry
+from worker.bank.allowance import until_ms
+from worker.bank.deployed import Deployed
 from worker.bank.follower import Follower
-from worker.bank.keys import WRITER
+from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes, store_again
+from worker.bank.publication import Contents, publish_snapshot, store_again
+from worker.bank.replication import fetch_at_start
 from worker.errors import BankRequestError
+from worker.events.cloudevent import derived_id, rfc3339
+from worker.events.operations import tell_operators
 from worker.logs.setup import log_format_of, set_up_logging
 from worker.logs.trouble import Troubles
 from worker.processes.core_dumps import forbid_dumps
 from worker.processes.subprocess_job import give_way, run_apart
-from worker.store.redis_client import connect
+from worker.store.redis_client import connect, now_ms, store_errors
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
+
+COMPACT_CHANGES = 10_000
+"""Changes since the snapshot from which (>=) a new one is written: they are kept by each process and searched flat, and
+10^4 hashes take 0.01 ms a picture."""
+
+LIST_STALE = "livewarden.operations.list_stale.v1"
 
 LOOK_SECONDS = (5.0, 15.0)
 """Between two looks at how much has changed; at random, so that workers do not all start one."""
@@ -55,6 +68,66 @@ def keep_in_order(
             _trouble.over("order", "the hash bank is kept in order again")
         except (LivewardenError, RedisError, OSError) as error:
             _trouble.met("order", "the hash bank is not kept in order: %s", error)
+
+
+def tell_stale(redis: Redis, deployed: Deployed, *, deployment: str) -> int:
+    """Tells of each list that is stale, once for each time at which it was last refreshed; gives how many were new.
+
+    Raises:
+        StoreError: Redis failed, or did not confirm that it is on disk; some may have been told.
+    """
+    if not deployed.stale:
+        return 0
+    with store_errors():
+        now = now_ms(redis)
+    told = 0
+    for name in deployed.stale:
+        spec, refreshed_ms = deployed.bank.specs[name], deployed.refreshed_ms.get(name) or None
+        event_id = derived_id(LIST_STALE, name, refreshed_ms or spec.created_ms or 0)
+        data = {
+            "list": spec.name,
+            "source": spec.source,
+            "owner": spec.owner,
+            "refreshed": None if refreshed_ms is None else rfc3339(refreshed_ms),
+            "refresh_seconds": spec.refresh_seconds,
+        }
+        told += tell_operators(
+            redis, LIST_STALE, event_id, subject=spec.name, data=data, deployment=deployment, now_ms=now
+        )
+    return told
+
+
+def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGES) -> bool:
+    """Writes the changes since the snapshot into a new one, if there are that many; gives whether it did.
+
+    Raises:
+        As `publish_snapshot`.
+    """
+    with store_errors():
+        now = now_ms(redis)
+    written = publish_snapshot(
+        redis, place, lambda bank: _without_expired(bank, now), due=lambda deployed: deployed.changes >= changes
+    )
+    return written is not None
+
+
+def pending_changes(redis: Redis) -> int:
+    """How many changes there are since the snapshot."""
+    with store_errors():
+        return int(redis.hget(SNAPSHOT, "changes") or 0)
+
+
+def _without_expired(bank: Bank, now: int) -> Contents:
+    """What a lead allowed for a while that is over goes."""
+    for spec, entries in bank.contents():
+        yield spec, (_unexpired(entries, now) if spec.name == ALLOW else entries)
+
+
+def _unexpired(entries: Iterable[Entry], now: int) -> Iterator[Entry]:
+    for entry in entries:
+        until = until_ms(entry.tags)
+        if until is not None and now < until:
+            yield entry
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The bank of this deployment, as one process sees it: a snapshot from the bank's folder, and Redis's changes since."""
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,11 +9,11 @@ from redis import Redis
 
 from config.counts import counted
 from models.bank.bank import Bank
+from models.bank.entries import ListSpec
 from models.bank.snapshot import Snapshot, current_snapshot, open_snapshot
 from models.bank.writing import PREFIX
 from models.errors import SnapshotError
 from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, read_news, read_pointer
-from worker.bank.freshness import STALE, stale_lists
 from worker.bank.keys import SNAPSHOT
 from worker.bank.place import SnapshotPlace
 from worker.errors import BankRequestError
@@ -23,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 BEHIND = "bank-behind"
 """Slug in `degraded`: the snapshot in force cannot be opened here, or a change cannot be read."""
+
+STALE = "stale-list"
+"""Slug in `degraded`: `stale-list:NAME`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,3 +213,21 @@ def offline(place: SnapshotPlace) -> Bank:
     """What the folder has without Redis; the built-in lists alone where it has nothing."""
     found = _current(place.root) if place.shared else None
     return Bank() if found is None else Bank(snapshot=found[1])
+
+
+def stale_lists(specs: Iterable[ListSpec], refreshed_ms: Mapping[str, int], *, now_ms: int) -> tuple[str, ...]:
+    """Names of the stale lists, sorted. The source of a list that was just made may be read as late as that of one that
+    was just read; where nobody knows when it was made, it is stale as soon as it says how often it should be read.
+
+    Args:
+        refreshed_ms: list -> when its source was last read whole, in milliseconds of Redis's clock, like `now_ms`; 0:
+            nobody knows when.
+    """
+    return tuple(
+        sorted(
+            spec.name
+            for spec in specs
+            if spec.refresh_seconds is not None
+            and now_ms - refreshed_ms.get(spec.name, spec.created_ms or 0) > spec.refresh_seconds * 1000
+        )
+    )

@@ -1,5 +1,7 @@
 """Changes that people make by hand: lists, and single entries."""
 
+import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +11,7 @@ from redis import Redis
 from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.delta import BankChange
-from models.bank.entries import BUILT_IN, Entry, ListSpec
+from models.bank.entries import BUILT_IN, LARGEST_ID, Entry, HashKind, ListSpec
 from worker.bank import changelog
 from worker.errors import BankRequestError
 from worker.people.actor import Actor, Role
@@ -17,6 +19,8 @@ from worker.store.redis_client import now_ms, store_errors
 
 OPERATOR = "operator"
 """Who is recorded where nobody said a name: whoever has this machine's command line."""
+
+_ID_DIGITS = 16
 
 
 def make(
@@ -137,3 +141,23 @@ def _check_built_in(name: str, actor: Actor | None) -> None:
         if actor is None:
             raise BankRequestError(f"list {name}: give --by NAME and --role {Role.LEAD}")
         actor.must_be(Role.LEAD, to=f"take something from {name}")
+
+
+def entry_id(list_name: str, kind: HashKind, value: bytes) -> str:
+    """The same for the same hash of the same list, so that adding it twice makes one entry; it tells no hash."""
+    digest = hashlib.sha256(b"\0".join([b"livewarden entry", list_name.encode(), kind.encode(), value]))
+    return f"e-{digest.hexdigest()[:_ID_DIGITS]}"
+
+
+def check_entry(entry: Entry) -> Entry:
+    """Gives back an entry that a person typed, if it may be kept.
+
+    Raises:
+        BankRequestError: its id, a tag or its video's id is empty, too long or does not print.
+    """
+    for what, text in (("--id", entry.entry), ("--video", entry.video), *(("--tag", tag) for tag in entry.tags)):
+        if text is not None and (not 1 <= len(text) <= LARGEST_ID or not text.isprintable()):
+            raise BankRequestError(f"{what}: expected 1 to {LARGEST_ID} printable characters")
+    if entry.seconds is not None and not (math.isfinite(entry.seconds) and entry.seconds >= 0):
+        raise BankRequestError("--seconds: expected 0 or more")
+    return entry

@@ -6,16 +6,20 @@ ones belong into the bank.
 
 import hashlib
 import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 from config.regular_file import open_regular
-from models.bank.bank import Bank
+from models.bank.bank import EMPTY, Bank, Match
 from models.bank.delta import BankChange, Delta
-from models.bank.entries import BUILT_IN, LIST_NAME, Entry, ListSpec
+from models.bank.entries import BUILT_IN, LIST_NAME, Entry, HashKind, ListSpec
 from models.errors import HashListError, ListFormatError
 from models.formats import Format, read
+from models.pdq.pdq import PdqHash
+from models.pdq.variant_kinds import Variant
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +27,8 @@ SUFFIX = ".csv"
 LARGEST_FLAT = 200_000
 """Entries of all files together, above which `livewarden doctor` advises to import them."""
 _VERSION_DIGITS = 12
+
+_NO_VARIANTS: Mapping[Variant, Sequence[PdqHash]] = MappingProxyType({})
 
 Signature = tuple[int, int, int]
 """A file's inode, time of change in ns and size: another one means that it is to be read again."""
@@ -178,3 +184,72 @@ def _version(entries: list[Entry]) -> str:
         digest.update(f"{entry.entry}\n{entry.kind} {entry.tags} {entry.video} {entry.seconds}\n".encode())
         digest.update(entry.value)
     return digest.hexdigest()[:_VERSION_DIGITS]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BankWithFiles(Bank):
+    """A bank, and another one over it whose built-in lists do not count. A list that both have is the two together."""
+
+    deployed: Bank
+    """The one below: its snapshot and delta are this one's."""
+    files: Bank
+
+    @classmethod
+    def of(cls, deployed: Bank, files: Bank) -> "BankWithFiles":
+        """Both."""
+        return cls(snapshot=deployed.snapshot, delta=deployed.delta, deployed=deployed, files=files)
+
+    @cached_property
+    def specs(self) -> Mapping[str, ListSpec]:
+        """List name -> list; of one that both have, as the bank has it."""
+        return MappingProxyType({**self.deployed.specs, **self.files.specs, **self.deployed.specs})
+
+    @cached_property
+    def versions(self) -> Mapping[str, str]:
+        """List name -> version of its content."""
+        versions = dict(self.deployed.versions)
+        for name, version in self.files.versions.items():
+            if name not in BUILT_IN:
+                own = versions.get(name, EMPTY)
+                versions[name] = version if own == EMPTY else f"{own}+{version}"
+        return MappingProxyType(versions)
+
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """List name -> number of its entries."""
+        sizes = dict(self.deployed.sizes)
+        for name, size in self.files.sizes.items():
+            if name not in BUILT_IN:
+                sizes[name] = sizes.get(name, 0) + size
+        return MappingProxyType(sizes)
+
+    def match(self, pdq: PdqHash, *, variants: Mapping[Variant, Sequence[PdqHash]] = _NO_VARIANTS) -> tuple[Match, ...]:
+        """As `Bank.match`, in both."""
+        return self._together(self.deployed.match(pdq, variants=variants), self.files.match(pdq, variants=variants))
+
+    def find(self, kind: HashKind, value: bytes) -> tuple[Match, ...]:
+        """As `Bank.find`, in both."""
+        return self._together(self.deployed.find(kind, value), self.files.find(kind, value))
+
+    def exact(self, name: str, entry_id: str) -> tuple[Entry, ...]:
+        """As `Bank.exact`, in both."""
+        return self.deployed.exact(name, entry_id) + (() if name in BUILT_IN else self.files.exact(name, entry_id))
+
+    def entries(self, name: str) -> Iterator[Entry]:
+        """As `Bank.entries`, of both."""
+        yield from self.deployed.entries(name)
+        if name not in BUILT_IN:
+            yield from self.files.entries(name)
+
+    def _together(self, own: tuple[Match, ...], of_files: Iterable[Match]) -> tuple[Match, ...]:
+        best: dict[tuple[str, str], Match] = {}
+        for match in (*own, *(match for match in of_files if match.list not in BUILT_IN)):
+            known = best.get((match.list, match.entry))
+            if known is None or match.distance < known.distance:
+                best[match.list, match.entry] = match
+        return self._nearest(best.values())
+
+
+def layers(bank: Bank) -> tuple[Bank, ...]:
+    """The banks that this one is made of."""
+    return (bank, bank.files) if isinstance(bank, BankWithFiles) else (bank,)

@@ -1,31 +1,27 @@
-"""What a process judges by: the deployed bank with the lists of LIVEWARDEN_LISTS_DIR, kept up to date by a thread."""
+"""Keeps the lists in force in a process up to date by a thread, and reports to Redis how far it has come."""
 
+import json
 import logging
 import os
 import random
 import socket
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
-from config.facts import ListMatch
-from models.bank.bank import EMPTY, Bank, Match
+from models.bank.bank import Bank
 from models.pdq.pdq import PdqHash
-from models.pdq.variant_kinds import Variant
+from worker.bank.changelog import START, position
 from worker.bank.deployed import Deployed, follow, offline, went_back
 from worker.bank.folder_lists import FolderLists, load_folder, read_again
-from worker.bank.following import Following, told_by
+from worker.bank.in_force import UNFOLLOWED, BankMark, InForce, in_force
 from worker.bank.keys import FOLLOWERS
-from worker.bank.layered import BankWithFiles
-from worker.bank.mark import BankMark
 from worker.bank.place import SnapshotPlace
 from worker.errors import StoreError
 from worker.logs.trouble import Troubles
@@ -40,7 +36,6 @@ after the longer one and what it takes to apply it."""
 
 UNFOLLOWED_SECONDS = 30.0
 """Without a look at Redis for longer (>), events are marked: hashes may have come or gone meanwhile."""
-UNFOLLOWED = "bank-unfollowed"
 
 REPORT_SECONDS = 30.0
 """How often a process tells its position where that does not change."""
@@ -55,57 +50,27 @@ _ANY = PdqHash(bits=bytes(32), quality=100)
 
 
 @dataclass(frozen=True, kw_only=True)
-class InForce:
-    """What pictures are compared with, and what is not as it should be with it."""
+class Following:
+    """How far a process had come, and when it told so."""
 
-    bank: Bank
-    degraded: tuple[str, ...] = ()
-    mark: BankMark = field(default_factory=BankMark)
-    """Which state of the lists it is."""
+    position: str
+    at_ms: int
+    """By Redis's clock."""
 
-    @cached_property
-    def versions(self) -> dict[str, str]:
-        """List -> version, of those that ever held anything."""
-        return {name: version for name, version in self.bank.versions.items() if version != EMPTY}
-
-    @cached_property
-    def variants(self) -> frozenset[Variant]:
-        """The transformed pictures that some list asks for."""
-        return frozenset(variant for spec in self.bank.specs.values() for variant in spec.variants)
+    def to_json(self) -> str:
+        """As it is kept in Redis."""
+        return json.dumps({"position": self.position, "at_ms": self.at_ms})
 
 
-def as_list_match(match: Match) -> ListMatch:
-    """A match as policy and events know it."""
-    return ListMatch(
-        list=match.list,
-        entry=match.entry,
-        distance=match.distance,
-        video=match.video,
-        seconds=match.seconds,
-        variant=None if match.variant is None else str(match.variant),
-        version=match.version,
-        tags=match.tags,
-        source=match.source,
-        category=match.category,
-        max_distance=match.max_distance,
-    )
-
-
-BankSource = Callable[[], InForce]
-"""Gives what is in force now; asked once a segment, so that a segment is judged by one bank."""
-
-
-def always(in_force: InForce) -> BankSource:
-    """What does not change."""
-    return lambda: in_force
-
-
-def in_force(deployed: Deployed, folder: FolderLists) -> InForce:
-    """The deployed bank with the folder's lists over it; a list that both have is the two together."""
-    bank = deployed.bank
-    if folder.files:
-        bank = BankWithFiles.of(bank, folder.bank)
-    return InForce(bank=bank, degraded=(*deployed.degraded, *folder.degraded), mark=BankMark.of(deployed, folder))
+def told_by(text: object) -> Following | None:
+    """Reads what a process told; None: it is damaged."""
+    try:
+        record = json.loads(str(text))
+        where = str(record.get("position", START))
+        position(where)
+        return Following(position=where, at_ms=int(record["at_ms"]))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 class Follower:

@@ -4,13 +4,17 @@ A small file becomes changes, which every worker follows; a large one is written
 neither Redis nor the workers have to carry it.
 """
 
+import os
+import shutil
+import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Final, cast
 
 from redis import Redis
 
@@ -27,9 +31,8 @@ from worker.bank.edits import OPERATOR, make
 from worker.bank.history import Act
 from worker.bank.merge import Merge
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import Contents, publish
-from worker.bank.spool import at_rest
-from worker.errors import BankRequestError
+from worker.bank.publication import Contents, publish_snapshot
+from worker.errors import BankRequestError, LocalFileError
 from worker.store.local_file import open_file
 
 SMALL_CHANGES = 5_000
@@ -37,6 +40,9 @@ SMALL_CHANGES = 5_000
 
 WRITER_SECONDS = 600.0
 """How long an import waits for another writer: a snapshot of 10^7 entries takes minutes."""
+
+COPIED_BYTES: Final = 1 << 20
+"""At once."""
 
 UNKNOWN_SOURCE = "unknown"
 """Source of a list that nobody created before something was imported into it: not the platform's own."""
@@ -210,7 +216,7 @@ def _rewrite(
         yield from ((spec, entries) for spec, entries in bank.contents() if spec.name != name)
 
     with Merge(records, replace=replace, folder=place.settle(redis)) as merge:
-        snapshot = publish(
+        snapshot = publish_snapshot(
             redis,
             place,
             contents,
@@ -255,3 +261,33 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except ListFormatError as error:
         raise BankRequestError(f"{path}, {error}: nothing of it was taken") from error
+
+
+def at_rest(source: BinaryIO, name: Path, folder: Path) -> BinaryIO:
+    """`source` itself if it is a regular file at its start, else a copy of all that comes from it; the caller closes
+    it.
+
+    The copy is in `folder`, not in /tmp, which may be memory. Nobody else can open it, and it is gone with this
+    process.
+
+    Args:
+        name: what `source` is called in an error.
+
+    Raises:
+        LocalFileError: it cannot be read, or not be kept.
+    """
+    try:
+        if stat.S_ISREG(os.fstat(source.fileno()).st_mode) and not source.tell():
+            return source
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = TemporaryFile(dir=folder)  # noqa: SIM115 - the caller's
+        try:
+            shutil.copyfileobj(source, kept, COPIED_BYTES)
+            kept.flush()
+            kept.seek(0)
+        except BaseException:
+            kept.close()
+            raise
+    except OSError as error:
+        raise LocalFileError(f"{name}: cannot be read and kept in {folder}: {error.strerror}") from error
+    return cast(BinaryIO, kept)

@@ -16,10 +16,9 @@ from models.bank.delta import BankChange
 from models.bank.entries import BUILT_IN, CONFIRMED, Entry, HashKind
 from models.pdq.pdq import PdqHash
 from worker.bank.allowance import allow_tags
-from worker.bank.edits import make
+from worker.bank.edits import entry_id, make
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
-from worker.bank.naming import entry_id
 from worker.bank.quarantine import HOUR_MS, check_hours
 from worker.errors import BankRequestError
 from worker.people.actor import Actor, Role

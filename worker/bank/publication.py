@@ -7,40 +7,34 @@ name is in force nowhere, and the next writer clears it away.
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from redis import Redis
 
 from config.errors import LivewardenError
-from config.facts import ALLOW
 from models.bank.bank import Bank
 from models.bank.entries import Entry, ListSpec
 from models.bank.snapshot import Snapshot, open_snapshot, snapshot_written, tidy
 from models.errors import SnapshotError
-from worker.bank.allowance import until_ms
 from worker.bank.changelog import START, read_pointer
 from worker.bank.deployed import Deployed, follow
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
-from worker.bank.remote import keep_only, upload
+from worker.bank.replication import keep_only, upload
 from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
 from worker.logs.trouble import Troubles
 from worker.store.lease import Lease, leased
-from worker.store.redis_client import now_ms, run_script, run_script_to_disk, store_errors
+from worker.store.redis_client import run_script, run_script_to_disk, store_errors
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
-COMPACT_CHANGES = 10_000
-"""Changes since the snapshot from which (>=) a new one is written: they are kept by each process and searched flat, and
-10^4 hashes take 0.01 ms a picture."""
-
 Contents = Iterable[tuple[ListSpec, Iterable[Entry]]]
 
 
-def publish(
+def publish_snapshot(
     redis: Redis,
     place: SnapshotPlace,
     contents: Callable[[Bank], Contents],
@@ -172,36 +166,3 @@ def _tidy(redis: Redis, folder: Path) -> None:
         tidy(folder, in_force=lambda: read_pointer(redis).name)
     except (SnapshotError, StoreError) as error:
         _log.warning("%s", error)
-
-
-def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGES) -> bool:
-    """Writes the changes since the snapshot into a new one, if there are that many; gives whether it did.
-
-    Raises:
-        As `publish`.
-    """
-    with store_errors():
-        now = now_ms(redis)
-    written = publish(
-        redis, place, lambda bank: _without_expired(bank, now), due=lambda deployed: deployed.changes >= changes
-    )
-    return written is not None
-
-
-def pending_changes(redis: Redis) -> int:
-    """How many changes there are since the snapshot."""
-    with store_errors():
-        return int(redis.hget(SNAPSHOT, "changes") or 0)
-
-
-def _without_expired(bank: Bank, now: int) -> Contents:
-    """What a lead allowed for a while that is over goes."""
-    for spec, entries in bank.contents():
-        yield spec, (_unexpired(entries, now) if spec.name == ALLOW else entries)
-
-
-def _unexpired(entries: Iterable[Entry], now: int) -> Iterator[Entry]:
-    for entry in entries:
-        until = until_ms(entry.tags)
-        if until is not None and now < until:
-            yield entry

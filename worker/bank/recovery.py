@@ -22,7 +22,7 @@ from worker.bank.deployed import Deployed
 from worker.bank.follower import Follower
 from worker.bank.keys import REFRESHED
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import Contents, publish
+from worker.bank.publication import Contents, publish_snapshot
 from worker.errors import BankRequestError
 from worker.health.epoch import BEHIND, EPOCH, Epoch, read_epoch
 from worker.logs.trouble import Troubles
@@ -64,7 +64,7 @@ def make_whole(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
     """Restores what Redis lost of the bank, if it did and this process holds it; gives whether the bank is whole now.
 
     Raises:
-        As `worker.bank.publication.publish`; it is tried again.
+        As `worker.bank.publication.publish_snapshot`; it is tried again.
     """
     held, now = bank.held, bank.deployed
     if not now.lost:
@@ -103,7 +103,7 @@ def _publish(redis: Redis, place: SnapshotPlace, held: Deployed, epoch: Epoch) -
                 source = current if name in imported or name not in since.specs else since
                 yield source.specs[name], source.entries(name)
 
-    publish(redis, place, contents, brings_more=True)
+    publish_snapshot(redis, place, contents, brings_more=True)
 
 
 def _is_empty(bank: Bank) -> bool:

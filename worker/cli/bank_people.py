@@ -51,8 +51,8 @@ def add(
     from config.facts import ALLOW
     from models.bank.entries import CONFIRMED, Entry, HashKind
     from worker.bank import edits
-    from worker.bank.lookup import parse_hash
-    from worker.bank.naming import check_entry, entry_id
+    from worker.bank.edits import check_entry, entry_id
+    from worker.bank.inspection import parse_hash
     from worker.errors import BankRequestError
 
     try:

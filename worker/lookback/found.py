@@ -12,7 +12,7 @@ from config.errors import LivewardenError
 from config.facts import ALLOW, Hit, ListMatch, SampleFacts, StreamFacts
 from config.policy.policy import Policy
 from worker.bank.allowance import evaluate
-from worker.bank.follower import InForce
+from worker.bank.in_force import InForce
 from worker.errors import StoreError
 from worker.events.cloudevent import derived_id
 from worker.incidents.commit import settle

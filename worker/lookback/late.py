@@ -17,8 +17,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.bank.changelog import position, read_pointer
+from worker.bank.in_force import BankMark
 from worker.bank.keys import CHANGES, FILES
-from worker.bank.mark import BankMark
 from worker.errors import StoreError
 from worker.logs.trouble import Troubles
 from worker.lookback.jobs import JUDGED, LONGEST_DUE_MS, UNCHECKED

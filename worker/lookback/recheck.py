@@ -22,9 +22,8 @@ from models.errors import ChangeError
 from models.pdq.pdq import PdqHash
 from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import position, read_pointer
-from worker.bank.follower import BankSource, InForce, as_list_match
+from worker.bank.in_force import BankMark, BankSource, InForce, as_list_match
 from worker.bank.keys import CHANGES
-from worker.bank.mark import BankMark
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lookback.file_search import COLUMNS, MOST_FRAMES, Sought, found_in, may_be_left_out
 from worker.lookback.found import Matched, groups_of

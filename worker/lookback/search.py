@@ -19,7 +19,7 @@ from config.errors import LivewardenError
 from config.policy.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import BankChange
-from worker.bank.follower import BankSource
+from worker.bank.in_force import BankSource
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.logs.trouble import Troubles
 from worker.lookback.file_search import IN_A_TASK, LoggedMatch, SearchPace, Sought, files_left, scan

@@ -20,11 +20,11 @@ from celery.signals import (
 
 from config.errors import LivewardenError
 from worker.bank.compaction import keep_in_order
-from worker.bank.fetching import fetch_at_start, keep_fetched
+from worker.bank.in_force import followed_names
 from worker.bank.keys import SNAPSHOT
-from worker.bank.listnames import followed_names
 from worker.bank.place import SnapshotPlace
 from worker.bank.recovery import keep_whole
+from worker.bank.replication import fetch_at_start, keep_fetched
 from worker.health.epoch import EpochWatch
 from worker.health.presence import Presence, ProcessRole, keep_present
 from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
@@ -188,7 +188,7 @@ def _give_signs(presence: Presence) -> None:
 
 
 def _list_names() -> frozenset[str] | None:
-    return followed_names(process.redis, process.bank)
+    return followed_names(process.redis, process.bank.in_force())
 
 
 def _watched_policies() -> PolicyFollower[ActivePolicy]:

@@ -13,7 +13,7 @@ from time import monotonic
 
 import pyarrow as pa
 
-from worker.bank.mark import BankMark
+from worker.bank.in_force import BankMark
 from worker.errors import ObjectStoreError, StoreError
 from worker.logs.trouble import Troubles
 from worker.store.object_store import ObjectStore

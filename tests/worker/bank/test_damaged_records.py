@@ -19,13 +19,13 @@ from models.pdq.pdq import PdqHash
 from worker.bank import edits, own_lists, quarantine
 from worker.bank.changelog import read_pointer
 from worker.bank.deployed import follow
-from worker.bank.fetching import fetch_at_start, fetch_missing
 from worker.bank.follower import Follower
 from worker.bank.history import UNREADABLE, read_history
 from worker.bank.imports import import_file
+from worker.bank.inspection import stats
 from worker.bank.keys import BANK_ID, CHANGES, FOLLOWERS, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT
-from worker.bank.overview import stats
 from worker.bank.place import SnapshotPlace
+from worker.bank.replication import fetch_at_start, fetch_missing
 from worker.doctor.bank import examine_bank
 from worker.doctor.diagnosis import State
 from worker.errors import BankRequestError

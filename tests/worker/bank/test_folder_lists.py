@@ -13,9 +13,8 @@ from models.errors import HashListError
 from models.pdq.pdq import PdqHash
 from models.testcard import TESTCARD_HASHES
 from worker.bank.deployed import Deployed
-from worker.bank.folder_lists import FolderLists, load_folder, read_again
-from worker.bank.follower import in_force
-from worker.bank.layered import BankWithFiles
+from worker.bank.folder_lists import BankWithFiles, FolderLists, load_folder, read_again
+from worker.bank.in_force import in_force
 from worker.errors import ObjectStoreError
 from worker.lookback.jobs import JOBS
 from worker.lookback.keeper import look_back_for_files

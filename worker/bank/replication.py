@@ -1,14 +1,16 @@
-"""A host's own copy of the snapshot in force: fetched from the store where it is not there, while moderation goes on.
+"""Snapshots in the store, through which hosts that do not share a disk get the bank.
 
-Of all processes of a host one fetches, and every follower takes over what it finds in the folder. What dies over it
-leaves nothing that counts, and the next one begins anew.
+The writer of a snapshot uploads it before it is in force, and Redis names its digest: a host that lacks it fetches it
+into a folder of its own while moderation goes on, and checks every byte. Only the holder of the writer's lease changes
+the store. One process of a host fetches, and every follower takes over what it finds in the folder. If that process
+dies, what it left does not count, and the next one begins anew.
 """
 
 import fcntl
 import logging
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -18,17 +20,28 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from config.errors import LivewardenError
-from models.bank.snapshot import current_snapshot, is_whole, make_current, tidy
+from models.bank.snapshot import (
+    copy_snapshot,
+    current_snapshot,
+    file_names,
+    is_whole,
+    make_current,
+    manifest_digest,
+    tidy,
+)
 from models.bank.writing import PREFIX
 from models.errors import SnapshotError
 from worker.bank.changelog import read_pointer
 from worker.bank.place import SnapshotPlace
-from worker.bank.remote import fetch
 from worker.errors import BankRequestError, ObjectStoreError, StoreError
 from worker.logs.trouble import Troubles
+from worker.store.object_store import ObjectStore
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
+
+FOLDER: Final = "bank"
+"""Of the store: a folder for each bank (`lw:bank:id`), with one for each snapshot."""
 
 LOCK: Final = ".fetching"
 """In the folder: locked by the process that fetches."""
@@ -41,6 +54,61 @@ REST_SECONDS = 10.0
 
 START_SECONDS = 30.0
 """For which a starting process waits for a store that is away, if it has nothing else to go by."""
+
+
+def upload(store: ObjectStore, bank_id: str, path: Path, heartbeat: Callable[[], None]) -> str:
+    """Puts a snapshot into the store, the manifest last; gives its digest.
+
+    Raises:
+        ObjectStoreError: the store is away or full.
+        SnapshotError: the snapshot cannot be read.
+        Whatever `heartbeat` raises.
+    """
+    for name in file_names(path):
+        store.put(f"{_folder(bank_id, path.name)}/{name}", path / name, heartbeat)
+    return manifest_digest(path)
+
+
+def fetch(
+    store: ObjectStore, bank_id: str, name: str, *, digest: str, folder: Path, heartbeat: Callable[[], None]
+) -> Path:
+    """Copies a snapshot out of the store into `folder`, and gives its path.
+
+    Raises:
+        ObjectStoreError: the store is away; `missing`: it has no such snapshot.
+        SnapshotError: it is not what the digest says, or cannot be written.
+        Whatever `heartbeat` raises.
+    """
+    there = _folder(bank_id, name)
+    return copy_snapshot(
+        folder, name, digest=digest, read=lambda file: store.chunks(f"{there}/{file}"), heartbeat=heartbeat
+    )
+
+
+def keep_only(store: ObjectStore, bank_id: str, names: Collection[str], *, still_ours: Callable[[], bool]) -> None:
+    """Removes all snapshots but those; what fails is left to the next time, and told in the log.
+
+    Args:
+        still_ours: whether the writer's lease is; else nothing is removed.
+    """
+    try:
+        found = store.all_names(f"{FOLDER}/{bank_id}")
+        # In this order: what another writer has put there, who has the lease now, is not among those found before.
+        if not still_ours():
+            return
+        for name in found:
+            if name in names:
+                continue
+            folder = _folder(bank_id, name)
+            for file in sorted(store.all_names(folder)):
+                store.remove(f"{folder}/{file}")
+            store.remove_folder(folder)
+    except ObjectStoreError as error:
+        _trouble.met("old", "old snapshots of the hash bank stay in the store: %s", error)
+
+
+def _folder(bank_id: str, name: str) -> str:
+    return f"{FOLDER}/{bank_id}/{name}"
 
 
 def fetch_missing(
