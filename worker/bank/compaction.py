@@ -7,13 +7,11 @@ that is killed leaves nothing, and another begins anew.
 
 import logging
 import os
-import random
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from config.environment import load_settings
 from config.errors import LivewardenError
@@ -33,6 +31,7 @@ from worker.events.operations import tell_operators
 from worker.logs.setup import log_format_of, set_up_logging
 from worker.logs.trouble import Troubles
 from worker.processes.core_dumps import forbid_dumps
+from worker.processes.periodic import periodic
 from worker.processes.subprocess_job import give_way, run_apart
 from worker.store.redis_client import connect, now_ms, store_errors
 
@@ -57,17 +56,22 @@ def keep_in_order(
 ) -> None:
     """Tells of stale lists, puts into the store what is not there, and compacts whenever it is due and nobody is at it,
     until `stopping` is set."""
-    while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
-        try:
-            bank.look()
-            store_again(redis, place)
-            tell_stale(redis, bank.deployed, deployment=deployment)
-            due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
-            if due and not run_apart("worker.bank.compaction", stopping):
-                stopping.wait(REST_SECONDS)
-            _trouble.over("order", "the hash bank is kept in order again")
-        except (LivewardenError, RedisError, OSError) as error:
-            _trouble.met("order", "the hash bank is not kept in order: %s", error)
+
+    def step() -> float | None:
+        bank.look()
+        store_again(redis, place)
+        tell_stale(redis, bank.deployed, deployment=deployment)
+        due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
+        return REST_SECONDS if due and not run_apart("worker.bank.compaction", stopping) else None
+
+    periodic(
+        step,
+        stopping,
+        interval_seconds=LOOK_SECONDS,
+        troubles=_trouble,
+        failing="the hash bank is not kept in order",
+        well_again="the hash bank is kept in order again",
+    )
 
 
 def tell_stale(redis: Redis, deployed: Deployed, *, deployment: str) -> int:

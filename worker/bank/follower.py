@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import random
 import socket
 import threading
 import time
@@ -25,6 +24,7 @@ from worker.bank.keys import FOLLOWERS
 from worker.bank.place import SnapshotPlace
 from worker.errors import StoreError
 from worker.logs.trouble import Troubles
+from worker.processes.periodic import periodic, start_thread
 from worker.store.redis_client import now_ms, unless_full
 
 _log = logging.getLogger(__name__)
@@ -132,8 +132,7 @@ class Follower:
             self.look()
         except LivewardenError as error:
             _log.warning("the hash bank cannot be used: %s", error)
-        self._thread = threading.Thread(target=self._run, name="livewarden-bank", daemon=True)
-        self._thread.start()
+        self._thread = start_thread("bank", self._run)
 
     def stop(self) -> None:
         """Tells the thread to end, and does not wait for it."""
@@ -198,18 +197,23 @@ class Follower:
     def _run(self) -> None:
         name = f"{socket.gethostname()}:{os.getpid()}"
         told, told_at = "", 0.0
-        while not self._stopping.wait(random.uniform(*FOLLOW_SECONDS)):  # noqa: S311 - jitter, no secret
-            try:
-                self.look()
-                position = "" if self._deployed is None else self._deployed.position
-                if position and (position != told or time.monotonic() - told_at > REPORT_SECONDS):
-                    self._report(name, position)
-                    told, told_at = position, time.monotonic()
-                _trouble.over("thread", "the hash bank is looked at again")
-            except (LivewardenError, RedisError, OSError) as error:
-                _trouble.met("thread", "the hash bank is not followed: %s", error)
-            except Exception:  # a thread that ended would leave the bank as it is, for ever
-                _trouble.met("thread", "the hash bank is not followed", level=logging.ERROR, exc_info=True)
+
+        def step() -> None:
+            nonlocal told, told_at
+            self.look()
+            position = "" if self._deployed is None else self._deployed.position
+            if position and (position != told or time.monotonic() - told_at > REPORT_SECONDS):
+                self._report(name, position)
+                told, told_at = position, time.monotonic()
+
+        periodic(
+            step,
+            self._stopping,
+            interval_seconds=FOLLOW_SECONDS,
+            troubles=_trouble,
+            failing="the hash bank is not followed",
+            well_again="the hash bank is looked at again",
+        )
         if told:
             with suppress(RedisError, OSError):
                 # Else it would count as one that is behind until it is known to be gone.

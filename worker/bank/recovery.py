@@ -11,9 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 
-from config.errors import LivewardenError
 from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.entries import BUILT_IN
@@ -26,6 +24,7 @@ from worker.bank.publication import Contents, publish_snapshot
 from worker.errors import BankRequestError
 from worker.health.epoch import BEHIND, EPOCH, Epoch, read_epoch
 from worker.logs.trouble import Troubles
+from worker.processes.periodic import periodic
 from worker.store import redis_keys
 from worker.store.lease import leased
 from worker.store.redis_client import now_ms, run_script
@@ -48,16 +47,25 @@ REST_SECONDS: Final = 10.0
 
 def keep_whole(redis: Redis, bank: Follower, place: SnapshotPlace, stopping: threading.Event) -> None:
     """Follows the bank, and makes it whole again whenever state was lost, until `stopping` is set."""
-    while not stopping.wait(LOOK_SECONDS):
+
+    def step() -> None:
         try:
             bank.look()
             make_whole(redis, bank, place)
-            _trouble.over("restore", "the hash bank can be restored again")
         except BankRequestError as error:
             _trouble.met("wait", "the hash bank is not restored yet: %s", error, level=logging.INFO)
-        except (LivewardenError, RedisError, OSError) as error:
-            _trouble.met("restore", "the hash bank is not restored, and tried again: %s", error)
-            stopping.wait(REST_SECONDS)
+            raise
+
+    periodic(
+        step,
+        stopping,
+        interval_seconds=LOOK_SECONDS,
+        troubles=_trouble,
+        failing="the hash bank is not restored, and tried again",
+        well_again="the hash bank can be restored again",
+        rest_seconds=REST_SECONDS,
+        reported=(BankRequestError,),
+    )
 
 
 def make_whole(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:

@@ -8,7 +8,6 @@ dies, what it left does not count, and the next one begins anew.
 
 import fcntl
 import logging
-import random
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -17,9 +16,7 @@ from time import monotonic
 from typing import Final
 
 from redis import Redis
-from redis.exceptions import RedisError
 
-from config.errors import LivewardenError
 from models.bank.snapshot import (
     copy_snapshot,
     current_snapshot,
@@ -35,6 +32,7 @@ from worker.bank.changelog import read_pointer
 from worker.bank.place import SnapshotPlace
 from worker.errors import BankRequestError, ObjectStoreError, StoreError
 from worker.logs.trouble import Troubles
+from worker.processes.periodic import periodic
 from worker.store.object_store import ObjectStore
 
 _log = logging.getLogger(__name__)
@@ -181,15 +179,20 @@ def fetch_at_start(redis: Redis, place: SnapshotPlace) -> None:
 
 def keep_fetched(redis: Redis, place: SnapshotPlace, stopping: threading.Event) -> None:
     """Fetches whatever comes into force, until `stopping` is set: a thread of each worker's main process."""
-    while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
-        try:
-            fetch_missing(redis, place, stopping=stopping)
-            _trouble.over("fetch", "the hash bank is fetched again")
-        except StoreError:
-            continue  # told by those who follow
-        except (LivewardenError, RedisError, OSError) as error:
-            _trouble.met("fetch", "the hash bank is not fetched, and tried again: %s", error)
-            stopping.wait(REST_SECONDS)
+
+    def step() -> None:
+        fetch_missing(redis, place, stopping=stopping)
+
+    periodic(
+        step,
+        stopping,
+        interval_seconds=LOOK_SECONDS,
+        troubles=_trouble,
+        failing="the hash bank is not fetched, and tried again",
+        well_again="the hash bank is fetched again",
+        rest_seconds=REST_SECONDS,
+        reported=(StoreError,),  # by those who follow
+    )
 
 
 @contextmanager

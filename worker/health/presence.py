@@ -18,8 +18,8 @@ from typing import Any, Self
 from redis import Redis
 from redis.exceptions import RedisError
 
-from worker.errors import StoreError
 from worker.logs.trouble import Troubles
+from worker.processes.periodic import periodic
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 
@@ -137,17 +137,23 @@ def keep_present(
     redis: Redis, presence: Presence, stopping: threading.Event, *, after_each: Callable[[], object] = lambda: None
 ) -> None:
     """Gives signs of life until `stopping` is set, and then takes leave. `after_each`: what is done with each sign."""
-    pause = 0.0
-    while not stopping.wait(pause):
-        pause = SIGN_SECONDS
-        try:
-            if not presence.started_ms:
-                presence = Presence(**vars(presence) | {"started_ms": now_ms(redis)})
-            give_sign(redis, presence)
-            after_each()
-            _trouble.over("sign", "signs of life are given again")
-        except (RedisError, StoreError, OSError) as error:
-            _trouble.met("sign", "no sign of life: %s", error)
+
+    def step() -> None:
+        nonlocal presence
+        if not presence.started_ms:
+            presence = Presence(**vars(presence) | {"started_ms": now_ms(redis)})
+        give_sign(redis, presence)
+        after_each()
+
+    periodic(
+        step,
+        stopping,
+        interval_seconds=SIGN_SECONDS,
+        troubles=_trouble,
+        failing="no sign of life",
+        well_again="signs of life are given again",
+        immediately=True,
+    )
     with suppress(RedisError, OSError):
         take_leave(redis, presence)
 

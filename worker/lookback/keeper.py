@@ -1,20 +1,18 @@
 """What sees to look-backs for whole lists: a thread of each worker's main process."""
 
 import logging
-import random
 import threading
 from collections.abc import Callable
 
 from redis import Redis
-from redis.exceptions import RedisError
 
-from config.errors import LivewardenError
 from worker.bank.folder_lists import FolderLists
 from worker.bank.follower import Follower
 from worker.bank.keys import FILES
 from worker.logs.trouble import Troubles
 from worker.lookback.bulk import enqueue
 from worker.lookback.jobs import is_bulk_due
+from worker.processes.periodic import periodic
 from worker.store.age_clock import age_ms
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, store_errors
@@ -44,15 +42,21 @@ def keep_looking_back(
         search: searches for whole lists until it is done or the event is set; gives whether it succeeded.
     """
     store: ObjectStore | None = None
-    while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
-        try:
-            store = ObjectStore(store_url) if store is None else store
-            look_back_for_files(redis, store, bank.folder, hours=hours)
-            if is_bulk_due(redis) and not search(stopping):
-                stopping.wait(REST_SECONDS)
-            _trouble.over("lists", "whole lists are looked back for again")
-        except (LivewardenError, RedisError, OSError) as error:
-            _trouble.met("lists", "whole lists are not looked back for: %s", error)
+
+    def step() -> float | None:
+        nonlocal store
+        store = ObjectStore(store_url) if store is None else store
+        look_back_for_files(redis, store, bank.folder, hours=hours)
+        return REST_SECONDS if is_bulk_due(redis) and not search(stopping) else None
+
+    periodic(
+        step,
+        stopping,
+        interval_seconds=LOOK_SECONDS,
+        troubles=_trouble,
+        failing="whole lists are not looked back for",
+        well_again="whole lists are looked back for again",
+    )
 
 
 def look_back_for_files(redis: Redis, store: ObjectStore, folder: FolderLists, *, hours: float) -> int:

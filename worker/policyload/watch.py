@@ -4,15 +4,14 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-from config.errors import LivewardenError
 from config.policy.dead_references import dead_references
 from config.policy.policy import policy_name
 from config.settings import Settings
@@ -22,6 +21,7 @@ from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.dead_rules import tell_dead
 from worker.policyload.follower import LOOK_SECONDS, PolicyFollower
 from worker.policyload.refusals import ALIVE_MS, MAX_PROBLEM_LENGTH, process_name, tell_of_file
+from worker.processes.periodic import periodic
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, store_errors, unless_full
 
@@ -53,16 +53,19 @@ def keep_policy(follower: PolicyFollower[ActivePolicy], redis: Redis, stopping: 
     judges by."""
     follower.followed = True
     reported, reported_at = ("", ""), 0.0
-    while not stopping.wait(LOOK_SECONDS):
-        with _survived():
-            if follower.look():
-                _log.debug("policy %s is in force in this process", follower.in_force.policy.version)
-            state = (follower.in_force.policy.version, follower.problem)
-            if state != reported or time.monotonic() - reported_at > REPORT_SECONDS:
-                _report(redis, *state)
-                reported, reported_at = state, time.monotonic()
+
+    def step() -> None:
+        nonlocal reported, reported_at
+        if follower.look():
+            _log.debug("policy %s is in force in this process", follower.in_force.policy.version)
+        state = (follower.in_force.policy.version, follower.problem)
+        if state != reported or time.monotonic() - reported_at > REPORT_SECONDS:
+            _report(redis, *state)
+            reported, reported_at = state, time.monotonic()
+
+    _follow(step, stopping)
     if reported_at:
-        with _survived():
+        with suppress(RedisError, OSError):
             redis.hdel(IN_FORCE, process_name())
 
 
@@ -85,19 +88,21 @@ def watch_policy(
     follower.followed = True
     told, told_at, begun = "", float("-inf"), False
     dead = _DeadRules(redis, settings, list_names)
-    while not stopping.wait(LOOK_SECONDS):
-        with _survived():
-            if follower.look() and begun:
-                version = follower.in_force.policy.version
-                _log.info("policy %s is in force", version, extra=fields(policy=version))
-            begun = True  # with what the worker's own line has named
-            heirs.good = follower.good
-            if follower.refused != told or time.monotonic() - told_at > REPORT_SECONDS:
-                told_at = time.monotonic()  # of what is no news: it is not tried each second while Redis is away
-                _tell(redis, settings, follower)
-                told = follower.refused
-        with _survived():
-            dead.look(follower.in_force)
+
+    def step() -> None:
+        nonlocal told, told_at, begun
+        if follower.look() and begun:
+            version = follower.in_force.policy.version
+            _log.info("policy %s is in force", version, extra=fields(policy=version))
+        begun = True  # with what the worker's own line has named
+        heirs.good = follower.good
+        if follower.refused != told or time.monotonic() - told_at > REPORT_SECONDS:
+            told_at = time.monotonic()  # of what is no news: it is not tried each second while Redis is away
+            _tell(redis, settings, follower)
+            told = follower.refused
+        dead.look(follower.in_force)
+
+    _follow(step, stopping)
 
 
 class _DeadRules:
@@ -147,16 +152,15 @@ def _tell(redis: Redis, settings: Settings, follower: PolicyFollower[ActivePolic
     )
 
 
-@contextmanager
-def _survived() -> Iterator[None]:
-    """A thread that ended would leave the policy as it is, for ever."""
-    try:
-        yield
-        _trouble.over("policy", "the policy is followed again")
-    except (LivewardenError, RedisError, OSError) as error:
-        _trouble.met("policy", "the policy is not followed: %s", error)
-    except Exception:
-        _trouble.met("policy", "the policy is not followed", level=logging.ERROR, exc_info=True)
+def _follow(step: Callable[[], None], stopping: threading.Event) -> None:
+    periodic(
+        step,
+        stopping,
+        interval_seconds=LOOK_SECONDS,
+        troubles=_trouble,
+        failing="the policy is not followed",
+        well_again="the policy is followed again",
+    )
 
 
 def _report(redis: Redis, version: str, problem: str) -> None:

@@ -37,6 +37,7 @@ from worker.policyload.follower import PolicyFollower
 from worker.policyload.trial import try_apart
 from worker.policyload.watch import watch_policy
 from worker.processes.core_dumps import forbid_dumps
+from worker.processes.periodic import start_thread
 from worker.processes.subprocess_job import run_apart
 from worker.runtime.broker import bind_queues
 from worker.runtime.celery_app import app, process, settings, tick_now
@@ -58,14 +59,11 @@ _epochs = EpochWatch(deployment=settings.deployment, begin=lambda redis: bind_qu
 _stopping = threading.Event()
 _ready: Ready | None = None
 _unconfined: tuple[str, ...] = ()
-_INTAKE = "livewarden-intake"
-"""Name of the thread that reads what platforms send."""
-
-_PRESENCE = "livewarden-presence"
-"""Likewise, that gives signs of life."""
+_giving_back: list[threading.Thread] = []
+"""The threads that read messages and give signs of life."""
 
 GIVE_BACK_SECONDS = 0.5
-"""For which a worker that ends waits for it: else other workers wait until its lease is over."""
+"""For which a worker that ends waits for each of them: else other workers wait until its lease is over."""
 
 
 @after_setup_logger.connect
@@ -120,43 +118,19 @@ def _watch(**_: Any) -> None:
     _stopping.clear()
     log_unknown(os.environ)
     log_unconfined(_unconfined)  # not earlier: Celery sets logging up after `worker_init`
-    threading.Thread(
-        target=keep_in_order,
-        args=(process.redis, process.bank, SnapshotPlace.of(settings), settings.deployment, _stopping),
-        name="livewarden-bank-keeper",
-        daemon=True,
-    ).start()
-    threading.Thread(
-        target=keep_whole,
-        args=(process.redis, process.bank, SnapshotPlace.of(settings), _stopping),
-        name="livewarden-bank-restorer",
-        daemon=True,
-    ).start()
-    threading.Thread(
-        target=keep_fetched,
-        args=(process.redis, SnapshotPlace.of(settings), _stopping),
-        name="livewarden-bank-fetcher",
-        daemon=True,
-    ).start()
-    threading.Thread(
-        target=keep_looking_back,
-        args=(process.redis, process.bank, settings.store_url, _stopping),
-        kwargs={"hours": settings.verdict_log_hours, "search": partial(run_apart, "worker.runtime.bulk_look_back")},
-        name="livewarden-lookback-keeper",
-        daemon=True,
-    ).start()
-    threading.Thread(
-        target=watch_policy,
-        # Of its own: a pool child that is forked later must not think that somebody follows for it.
-        args=(_watched_policies(), process.policies, process.redis, settings, _stopping, _list_names),
-        name="livewarden-policy-watch",
-        daemon=True,
-    ).start()
-    threading.Thread(
-        target=Watchdog(process, tick_now).run, args=(_stopping,), name="livewarden-watchdog", daemon=True
-    ).start()
+    place = SnapshotPlace.of(settings)
+    start_thread(
+        "bank-keeper", partial(keep_in_order, process.redis, process.bank, place, settings.deployment, _stopping)
+    )
+    start_thread("bank-restorer", partial(keep_whole, process.redis, process.bank, place, _stopping))
+    start_thread("bank-fetcher", partial(keep_fetched, process.redis, place, _stopping))
+    start_thread("lookback-keeper", _look_back)
+    # A follower of its own: a pool child that is forked later must not take it for followed there.
+    watched = (_watched_policies(), process.policies, process.redis, settings, _stopping, _list_names)
+    start_thread("policy-watch", partial(watch_policy, *watched))
+    start_thread("watchdog", partial(Watchdog(process, tick_now).run, _stopping))
     # Not through Celery: a message that it cannot take apart ends the worker, and the next one.
-    threading.Thread(target=keep_reading, args=(process.redis, settings, _stopping), name=_INTAKE, daemon=True).start()
+    _giving_back.append(start_thread("intake", partial(keep_reading, process.redis, settings, _stopping)))
 
     presence = Presence.of_this_process(
         ProcessRole.WORKER,
@@ -178,13 +152,17 @@ def _beat(**_: Any) -> None:
 
 
 def _give_signs(presence: Presence) -> None:
-    threading.Thread(
-        target=keep_present,
-        args=(process.redis, presence, _stopping),
-        kwargs={"after_each": lambda: _epochs.look(process.redis, SNAPSHOT)},
-        name=_PRESENCE,
-        daemon=True,
-    ).start()
+    def look() -> None:
+        _epochs.look(process.redis, SNAPSHOT)
+
+    keep = partial(keep_present, process.redis, presence, _stopping, after_each=look)
+    _giving_back.append(start_thread("presence", keep))
+
+
+def _look_back() -> None:
+    search = partial(run_apart, "worker.runtime.bulk_look_back")
+    hours = settings.verdict_log_hours
+    keep_looking_back(process.redis, process.bank, settings.store_url, _stopping, hours=hours, search=search)
 
 
 def _list_names() -> frozenset[str] | None:
@@ -215,8 +193,7 @@ def _write_out(**_: Any) -> None:
 @worker_shutdown.connect
 def _stop(**_: Any) -> None:
     _stopping.set()
-    for thread in threading.enumerate():
-        if thread.name in {_INTAKE, _PRESENCE}:
-            thread.join(GIVE_BACK_SECONDS)
+    while _giving_back:
+        _giving_back.pop().join(GIVE_BACK_SECONDS)
     process.verdict_log.close()  # where tasks run in this process: pools `solo` and `threads`
     _end.exit_if_asked()

@@ -12,6 +12,7 @@ from worker.errors import StoreError
 from worker.health.redis_room import Room, tell_of_room
 from worker.ingest.poll.schedule import TICK_SECONDS, tick, tick_is_late
 from worker.logs.trouble import Troubles
+from worker.processes.periodic import periodic
 from worker.runtime.upkeep import look_after_full
 from worker.runtime.worker_process import WorkerProcess
 
@@ -32,16 +33,22 @@ class Watchdog:
 
     def run(self, stopping: threading.Event) -> None:
         """Goes on until `stopping` is set."""
-        while not stopping.wait(TICK_SECONDS):
-            try:
-                self.step()
-                _trouble.over("tick", "the watchdog ticks again")
-            except (RedisError, StoreError, OperationalError, OSError) as error:
-                # Redis is away or full: workers wait, and so does this. A full one is looked at next.
-                _trouble.met("tick", "no tick: %s", error)
-                self._look_at = 0.0
-            except Exception:  # a thread that ended would leave it to others for ever
-                _trouble.met("tick", "no tick", level=logging.ERROR, exc_info=True)
+        periodic(
+            self._try_step,
+            stopping,
+            interval_seconds=TICK_SECONDS,
+            troubles=_trouble,
+            failing="no tick",
+            well_again="the watchdog ticks again",
+        )
+
+    def _try_step(self) -> None:
+        try:
+            self.step()
+        except (RedisError, StoreError, OperationalError, OSError) as error:
+            # Redis is away or full: workers wait, and so does this. A full one is noticed next.
+            self._look_at = 0.0
+            raise StoreError(str(error)) from error
 
     def step(self) -> None:
         """Publishes how much room Redis has, now and then; ticks if nobody did. A full Redis takes no message, so there

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from redis import Redis
@@ -30,6 +30,7 @@ from worker.policyload.active_policy import ActivePolicy, read_policy_and_models
 from worker.policyload.follower import PolicyFollower
 from worker.policyload.trial import try_apart
 from worker.policyload.watch import keep_policy
+from worker.processes.periodic import start_thread
 from worker.runtime.degraded_marks import DegradedMarks
 from worker.runtime.stuck_model import StuckModelEnd
 from worker.store.object_store import ObjectStore
@@ -190,14 +191,7 @@ class WorkerProcess:
         self.bank.start()
         self._moderates.set()
         self.pipeline.warm_up(when_stuck=self.last_words.say)
-        thread = threading.Thread(
-            target=keep_policy,
-            args=(self.policies, self.redis, self._stopping),
-            name="livewarden-policy",
-            daemon=True,
-        )
-        thread.start()
-        self._threads.append(thread)
+        self._threads.append(start_thread("policy", partial(keep_policy, self.policies, self.redis, self._stopping)))
 
     def leave(self) -> None:
         """Writes the log before this process ends, and has others know at once that it is no more. Redis is not waited

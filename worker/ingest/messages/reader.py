@@ -23,6 +23,7 @@ from worker.logs.exception_place import place_of
 from worker.logs.fields import fields
 from worker.logs.line_limit import LineLimit
 from worker.logs.trouble import Troubles
+from worker.processes.periodic import periodic
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
@@ -54,18 +55,16 @@ LOGGED_PER_MINUTE: Final = 20
 
 def keep_reading(redis: Redis, settings: Settings, stopping: threading.Event) -> None:
     """Reads until `stopping` is set; what it has by then goes to another reader."""
-    reader, pause = MessageReader(redis, settings, stopping), 0.0
-    while not stopping.wait(pause):
-        try:
-            pause = reader.look()
-            _trouble.over("intake", "intake is read again")
-        except (RedisError, StoreError, OSError) as error:
-            _trouble.met("intake", "intake is not read: %s", error)
-            pause = TROUBLE_SECONDS
-        except Exception:
-            # A thread that ended would leave platforms' messages where they are, for ever.
-            _trouble.met("intake", "intake is not read", level=logging.ERROR, exc_info=True)
-            pause = TROUBLE_SECONDS
+    periodic(
+        MessageReader(redis, settings, stopping).look,
+        stopping,
+        interval_seconds=LOOK_SECONDS,
+        troubles=_trouble,
+        failing="intake is not read",
+        well_again="intake is read again",
+        rest_seconds=TROUBLE_SECONDS,
+        immediately=True,
+    )
 
 
 class MessageReader:
