@@ -85,7 +85,7 @@ def test_a_worker_without_the_bank_does_not_start(redis: Redis, environment: dic
     """It would take segments and call them harmless."""
     redis.hset(SNAPSHOT, mapping={"name": "snapshot-elsewhere", "watermark": "1-0"})
     with celery("worker", environment, tmp_path) as worker:
-        assert worker.runtime.worker_process.wait(40) != 0
+        assert worker.process.wait(40) != 0
         assert "snapshot-elsewhere" in worker.text()
         assert "LIVEWARDEN_BANK_DIR" in worker.text()
         assert "Traceback" not in worker.text()

@@ -183,22 +183,24 @@ def test_a_job_without_its_file_ends(
 RUN = """
     import sys
     from pathlib import Path
-    from config.policy import load_policy
+    from config.policy.policy import load_policy
     from models.bank.bank import Bank
-    from models.bank.delta import Change, Delta
+    from models.bank.delta import BankChange, Delta
     from models.bank.entries import Entry, HashKind, ListSpec
     from worker.bank.in_force import InForce, always
     from worker.lookback.bulk import look_back_in_bulk
     from worker.lookback.search import Lookback
-    from worker.lookback.file_search import Pace
+    from worker.lookback.file_search import SearchPace
     from worker.store.object_store import ObjectStore
     from worker.store.redis_client import connect
 
     entry = Entry(entry="case-1", kind=HashKind.PDQ, value=bytes.fromhex(sys.argv[4]))
-    delta = Delta().applied(Change.put_list(ListSpec(name="known"), at_ms=1), Change.add("known", entry, at_ms=1))
+    made, added = BankChange.put_list(ListSpec(name="known"), at_ms=1), BankChange.add("known", entry, at_ms=1)
+    delta = Delta().applied(made, added)
     looking = Lookback(
         redis=connect(sys.argv[1]), store=ObjectStore(sys.argv[2]), policy=load_policy(Path(sys.argv[3])),
-        bank=always(InForce(bank=Bank(delta=delta))), deployment="test", hours=24, pace=Pace(hashes=50, seconds=10),
+        bank=always(InForce(bank=Bank(delta=delta))), deployment="test", hours=24,
+        pace=SearchPace(hashes=50, seconds=10),
     )
     print("ready", flush=True)
     look_back_in_bulk(looking)

@@ -336,7 +336,7 @@ def test_a_store_that_is_away_is_waited_for(redis: Redis, store: ObjectStore, lo
 RUN = """
     import sys
     from pathlib import Path
-    from config.policy import load_policy
+    from config.policy.policy import load_policy
     from models.bank.bank import Bank
     from models.bank.delta import Delta
     from models.bank.entries import ListSpec
