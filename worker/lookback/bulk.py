@@ -6,6 +6,7 @@ What it finds is raised by the tasks that raise what is found for single hashes,
 """
 
 import logging
+import os
 import secrets
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -15,15 +16,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from redis import Redis
 
+from config.environment import load_settings
+from config.errors import LivewardenError
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
+from worker.bank.follower import Follower
+from worker.bank.in_force import InForce
+from worker.bank.place import SnapshotPlace
 from worker.errors import LeaseLostError, ObjectStoreError
+from worker.logs.setup import log_format_of, set_up_logging
 from worker.logs.trouble import Troubles
+from worker.lookback.file_search import IN_BULK
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, job_record, next_bulk_job
-from worker.lookback.search import Lookback, search
+from worker.lookback.search import LogSearch, search
+from worker.processes.core_dumps import forbid_dumps
+from worker.processes.subprocess_job import give_way
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
-from worker.store.redis_client import now_ms, store_errors
+from worker.store.redis_client import connect, now_ms, store_errors
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
@@ -70,7 +80,7 @@ def enqueue(redis: Redis, store: ObjectStore, name: str, entries: Iterable[Entry
     return taken
 
 
-def look_back_in_bulk(looking: Lookback) -> None:
+def look_back_in_bulk(looking: LogSearch) -> None:
     """Searches for all that is due, unless another process is at it.
 
     Raises:
@@ -150,3 +160,29 @@ def _tidy(redis: Redis, store: ObjectStore) -> None:
         written = name.partition("-")[0]
         if name not in jobs and written.isdecimal() and int(written) < oldest_ms:
             store.remove(_path(name))
+
+
+def main() -> None:
+    """Looks back for all lists that wait, as the environment says."""
+    forbid_dumps()
+    set_up_logging(logging.INFO, log_format_of(os.environ))
+    give_way()
+    settings = load_settings(os.environ)
+    with connect(settings.redis_url.get_secret_value()) as redis:
+        follower = Follower(redis, SnapshotPlace.of(settings), settings.lists_dir)
+
+        def bank() -> InForce:
+            follower.look()
+            return follower.in_force()
+
+        try:
+            store = ObjectStore(settings.store_url)
+            hours = settings.verdict_log_hours
+            look_back_in_bulk(LogSearch(redis=redis, store=store, bank=bank, hours=hours, pace=IN_BULK))
+        except LivewardenError as error:
+            _log.warning("looking back for a whole list: %s", error)
+            raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

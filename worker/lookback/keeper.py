@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Callable
 
 from redis import Redis
 
@@ -13,6 +12,7 @@ from worker.logs.trouble import Troubles
 from worker.lookback.bulk import enqueue
 from worker.lookback.jobs import is_bulk_due
 from worker.processes.periodic import periodic
+from worker.processes.subprocess_job import run_apart
 from worker.store.age_clock import age_ms
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, store_errors
@@ -26,20 +26,9 @@ REST_SECONDS = 60.0
 """After a search that failed."""
 
 
-def keep_looking_back(
-    redis: Redis,
-    bank: Follower,
-    store_url: str,
-    stopping: threading.Event,
-    *,
-    hours: float,
-    search: Callable[[threading.Event], bool],
-) -> None:
+def keep_looking_back(redis: Redis, bank: Follower, store_url: str, hours: float, stopping: threading.Event) -> None:
     """Looks back for what lists of files bring, and has whole lists searched for wherever nobody is at it, until
     `stopping` is set.
-
-    Args:
-        search: searches for whole lists until it is done or the event is set; gives whether it succeeded.
     """
     store: ObjectStore | None = None
 
@@ -47,7 +36,7 @@ def keep_looking_back(
         nonlocal store
         store = ObjectStore(store_url) if store is None else store
         look_back_for_files(redis, store, bank.folder, hours=hours)
-        return REST_SECONDS if is_bulk_due(redis) and not search(stopping) else None
+        return REST_SECONDS if is_bulk_due(redis) and not run_apart("worker.lookback.bulk", stopping) else None
 
     periodic(
         step,

@@ -57,18 +57,24 @@ TOLD_SPARE_MS = 3_600_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lookback:
-    """What a look-back works with."""
+class LogSearch:
+    """A search of the verdict log. It needs no policy: that is for those who raise what it finds."""
 
     redis: Redis
     store: ObjectStore
-    policy: Policy
     bank: BankSource
-    """Gives the lists as they are at least since the changes that are taken up."""
-    deployment: str
+    """Returns the lists as they are at least since the changes that are taken up."""
     hours: float
     """How far back."""
     pace: SearchPace = IN_A_TASK
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookback(LogSearch):
+    """A search whose matches are raised as incidents."""
+
+    policy: Policy
+    deployment: str
 
 
 def look_back(looking: Lookback, *, seconds: float = SLICE_SECONDS) -> bool:
@@ -132,7 +138,7 @@ def _recheck(looking: Lookback, lease: Lease, until: float) -> bool:
     return False
 
 
-def search(looking: Lookback, lease: Lease, job: Job, changes: Sequence[BankChange]) -> Iterator[int]:
+def search(looking: LogSearch, lease: Lease, job: Job, changes: Sequence[BankChange]) -> Iterator[int]:
     """Searches on for one job, to the end of its pass; after each step, which is written down, gives how many hits are
     new.
 
@@ -173,7 +179,7 @@ def _still_listed(found: Sequence[LoggedMatch], wanted: Sought, bank: Bank) -> l
     ]
 
 
-def _note(looking: Lookback, lease: Lease, before: Job, after: Job, groups: Sequence[WatchMatches] = ()) -> int:
+def _note(looking: LogSearch, lease: Lease, before: Job, after: Job, groups: Sequence[WatchMatches] = ()) -> int:
     """Writes down what was found, and with the last of it how far the job has come; gives how many hits are new.
 
     What dies in between is found again from `before` on.

@@ -38,7 +38,6 @@ from worker.policyload.trial import try_apart
 from worker.policyload.watch import watch_policy
 from worker.processes.core_dumps import forbid_dumps
 from worker.processes.periodic import start_thread
-from worker.processes.subprocess_job import run_apart
 from worker.runtime.broker import bind_queues
 from worker.runtime.celery_app import app, process, settings, tick_now
 from worker.runtime.celery_log import format_celery
@@ -124,7 +123,8 @@ def _watch(**_: Any) -> None:
     )
     start_thread("bank-restorer", partial(keep_whole, process.redis, process.bank, place, _stopping))
     start_thread("bank-fetcher", partial(keep_fetched, process.redis, place, _stopping))
-    start_thread("lookback-keeper", _look_back)
+    looking_back = (process.redis, process.bank, settings.store_url, settings.verdict_log_hours, _stopping)
+    start_thread("lookback-keeper", partial(keep_looking_back, *looking_back))
     # A follower of its own: a pool child that is forked later must not take it for followed there.
     watched = (_watched_policies(), process.policies, process.redis, settings, _stopping, _list_names)
     start_thread("policy-watch", partial(watch_policy, *watched))
@@ -157,12 +157,6 @@ def _give_signs(presence: Presence) -> None:
 
     keep = partial(keep_present, process.redis, presence, _stopping, after_each=look)
     _giving_back.append(start_thread("presence", keep))
-
-
-def _look_back() -> None:
-    search = partial(run_apart, "worker.runtime.bulk_look_back")
-    hours = settings.verdict_log_hours
-    keep_looking_back(process.redis, process.bank, settings.store_url, _stopping, hours=hours, search=search)
 
 
 def _list_names() -> frozenset[str] | None:

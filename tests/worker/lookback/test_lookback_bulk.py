@@ -256,3 +256,24 @@ def test_a_file_that_is_there_when_a_worker_starts_is_looked_back_for(
         (entry,) = eventually(lambda: redis.xrange(CRITICAL), within_seconds=60, what=worker.text)
     data = json.loads(entry[1]["event"])["data"]
     assert (data["stream_id"], data["matches"][0]["entry"]) == ("cam-1", "case-1")
+
+
+def test_a_policy_file_that_is_refused_stops_no_look_back_of_a_list(
+    redis: Redis, redis_url: str, store: ObjectStore, tmp_path: Path
+) -> None:
+    """Workers go on with the last good policy; but a typing error would stop all look-backs for whole lists."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 9_000)], written_ms=now - 1000)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "known.csv").write_text(f"hash,id\n{SHOWN.hex()},case-1\n")
+    (tmp_path / "broken.yaml").write_text("rules: [")
+    assert enqueue(redis, store, "known", [entry_of(1)]) == 1
+    environment = {
+        "LIVEWARDEN_REDIS_URL": redis_url,
+        "LIVEWARDEN_STORE_URL": store.url,
+        "LIVEWARDEN_LISTS_DIR": str(tmp_path / "lists"),
+        "LIVEWARDEN_POLICY_FILE": str(tmp_path / "broken.yaml"),
+    }
+    command = [sys.executable, "-P", "-m", "worker.lookback.bulk"]
+    assert subprocess.run(command, env=os.environ | environment, timeout=60).returncode == 0
+    assert redis.hlen("lw:lookback:found") == 1
