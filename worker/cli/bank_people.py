@@ -174,13 +174,8 @@ def history(
         for act in islice(read_history(now.redis, list_name=name), limit):
             if as_json:
                 print_json(act.to_record())
-                continue
-            who = f"{act.by} ({act.role})" if act.role else act.by
-            more = ", ".join(f"{what} {told}" for what, told in act.more.items())
-            named = " ".join(act.entries)
-            typer.echo(
-                f"{rfc3339(act.at_ms)} {who}: {act.did} {act.list} {named}{f' ({more})' if more else ''}".rstrip()
-            )
+            else:
+                typer.echo(f"{rfc3339(act.at_ms)} {act.in_words()}")
 
 
 def _actor(by: str | None, role: str | None) -> "Actor":

@@ -339,9 +339,15 @@ def test_who_did_what_stays_known(bank: Bank, redis: Redis, tmp_path: Path) -> N
         ("import", "police", "kim", "operator", []),
         ("put_list", "police", "kim", "operator", []),
     ]
-    newest = bank("history", "police", "--limit", "1").out
-    assert "kim (operator): remove police case-7 more" in newest
-    assert len(newest.splitlines()) == 1
+    (newest,) = bank("history", "police", "--limit", "1").out.splitlines()
+    assert newest.endswith("kim (operator) removed 2 entries from police: case-7 more")
+    lifted, quarantined, added, imported, created = bank("history", "police").out.splitlines()[1:]
+    assert lifted.endswith("lea (lead) lifted the quarantine of police case-7")
+    assert " lea (lead) put police case-7 into quarantine until 2" in quarantined
+    assert quarantined.endswith("Z: a logo")
+    assert added.endswith("operator added 1 entry to police: case-7 (tags: A)")
+    assert imported.endswith("kim (operator) imported a file into police: 1 added, 0 withdrawn")
+    assert created.endswith("kim (operator) set list police: source a force, distance at most 31, quality at least 50")
     assert HASH not in bank("history", "--json").out
     refused = bank("create", "other", "--by", "kim", "--role", "boss")
     assert (refused.status, "--role 'boss'" in refused.message) == (2, True)
