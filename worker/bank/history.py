@@ -35,7 +35,7 @@ class Act:
     """An act of one person on one list."""
 
     did: str
-    """An operation of `BankChange` (`put_list`, `drop_list`, `add`, `remove`), or `import`, `propose`, `quarantine`, `lift`."""
+    """An operation of `BankChange`, or `import`, `propose`, `quarantine`, `lift`."""
     list: str
     by: str
     role: str = ""

@@ -2,11 +2,13 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
 
+from config.facts import ListedHash
 from models.bank.bank import Bank
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import HISTORY, QUARANTINE
@@ -51,13 +53,13 @@ def set_quarantine(
         raise BankRequestError(f"list {list_name!r} has no entry {entry!r}")
     with store_errors():
         until = now_ms(redis) + round(hours * HOUR_MS)
-    told = {"until_ms": until, "by": actor.name, "reason": reason}
+    record = {"until_ms": until, "by": actor.name, "reason": reason}
     act = _record("quarantine", list_name, entry, actor, {"until_ms": until, "reason": reason})
     run_script_to_disk(
         redis,
         "bank_quarantine",
         keys=[QUARANTINE, HISTORY],
-        args=[f"{list_name}/{entry}", json.dumps(told), act, KEPT_ACTS],
+        args=[f"{list_name}/{entry}", json.dumps(record), act, KEPT_ACTS],
     )
     return Quarantine(list=list_name, entry=entry, until_ms=until, by=actor.name, reason=reason)
 
@@ -80,7 +82,7 @@ def _record(did: str, list_name: str, entry: str, actor: Actor, more: dict[str, 
 
 
 def quarantines(redis: Redis) -> tuple[Quarantine, ...]:
-    """All that are in force, the first to end first.
+    """Returns all that are in force, the first to end first. One that cannot be read is logged and silences nothing.
 
     Raises:
         StoreError: Redis failed.
@@ -91,16 +93,42 @@ def quarantines(redis: Redis) -> tuple[Quarantine, ...]:
     found = []
     for name, text in records.items():
         list_name, _, entry = str(name).partition("/")
-        try:
-            told = json.loads(str(text))
-            until_ms, by, reason = int(told["until_ms"]), str(told.get("by", "")), str(told.get("reason", ""))
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            text = "the quarantine of %s/%s cannot be read: lift it, or set it again"
-            _trouble.met(f"{list_name}/{entry}", text, list_name, entry)
-            continue
-        if until_ms > now:
-            found.append(Quarantine(list=list_name, entry=entry, until_ms=until_ms, by=by, reason=reason))
+        read = _read(list_name, entry, text)
+        if read is None:
+            unreadable = "the quarantine of %s/%s cannot be read: lift it, or set it again"
+            _trouble.met(f"{list_name}/{entry}", unreadable, list_name, entry)
+        elif read.until_ms > now:
+            found.append(read)
     return tuple(sorted(found, key=lambda one: one.until_ms))
+
+
+def quarantined(redis: Redis, listed: Sequence[ListedHash]) -> frozenset[ListedHash]:
+    """Returns those hashes, of at least one, that are in quarantine.
+
+    Raises:
+        redis.exceptions.RedisError: Redis failed.
+    """
+    records = redis.hmget(QUARANTINE, [f"{one.list}/{one.entry}" for one in listed])
+    if not any(records):
+        return frozenset()
+    now = now_ms(redis)
+    read = ((one, _read(one.list, one.entry, text)) for one, text in zip(listed, records, strict=True))
+    return frozenset(one for one, quarantine in read if quarantine is not None and quarantine.until_ms > now)
+
+
+def _read(list_name: str, entry: str, text: object) -> Quarantine | None:
+    """None: there is none, or its record is damaged."""
+    try:
+        record = json.loads(str(text))
+        return Quarantine(
+            list=list_name,
+            entry=entry,
+            until_ms=int(record["until_ms"]),
+            by=str(record.get("by", "")),
+            reason=str(record.get("reason", "")),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 def check_hours(hours: float, most: float) -> None:
