@@ -1,8 +1,8 @@
-"""What keeps the bank in order while workers run: a thread of each worker's main process.
+"""Upkeep of the bank, in a thread of each worker's main process: compaction, uploads, and notices of stale lists.
 
-It tells operators of stale lists, and starts a compaction where one is due, in a process of its own. A task could not
-do that: it takes minutes on a large bank, and tasks are redelivered soon. The lease lets one of all workers write; one
-that is killed leaves nothing, and another begins anew.
+A compaction writes the changes since the snapshot into a new one, in a process of its own: it takes minutes on a large
+bank, and a task would be redelivered before. The lease lets one of all workers write; one that is killed leaves nothing
+behind, and another begins anew.
 """
 
 import logging
@@ -39,28 +39,28 @@ _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
 COMPACT_CHANGES = 10_000
-"""Changes since the snapshot from which (>=) a new one is written: they are kept by each process and searched flat, and
-10^4 hashes take 0.01 ms a picture."""
+"""Changes since the snapshot from which (>=) a new one is written: each process keeps them in memory and searches them
+flat, and 10^4 hashes take 0.01 ms a picture."""
 
 LIST_STALE = "livewarden.operations.list_stale.v1"
 
 LOOK_SECONDS = (5.0, 15.0)
-"""Between two looks at how much has changed; at random, so that workers do not all start one."""
+"""Between two checks; at random, so that workers do not all start a compaction."""
 
 REST_SECONDS = 300.0
-"""After one that failed: a full disk does not mend itself within seconds."""
+"""After a failed compaction: a full disk stays full for more than seconds."""
 
 
 def keep_in_order(
     redis: Redis, bank: Follower, place: SnapshotPlace, deployment: str, stopping: threading.Event
 ) -> None:
-    """Tells of stale lists, puts into the store what is not there, and compacts whenever it is due and nobody is at it,
-    until `stopping` is set."""
+    """Publishes stale lists, uploads the snapshot if the store lacks it, and compacts when it is due and no other
+    process does, until `stopping` is set."""
 
     def step() -> float | None:
         bank.look()
         store_again(redis, place)
-        tell_stale(redis, bank.deployed, deployment=deployment)
+        publish_stale(redis, bank.deployed, deployment=deployment)
         due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
         return REST_SECONDS if due and not run_apart("worker.bank.compaction", stopping) else None
 
@@ -74,17 +74,18 @@ def keep_in_order(
     )
 
 
-def tell_stale(redis: Redis, deployed: Deployed, *, deployment: str) -> int:
-    """Tells of each list that is stale, once for each time at which it was last refreshed; gives how many were new.
+def publish_stale(redis: Redis, deployed: Deployed, *, deployment: str) -> int:
+    """Publishes an event to operators for each stale list, once after each refresh, whichever worker sees it first;
+    returns the number of new ones.
 
     Raises:
-        StoreError: Redis failed, or did not confirm that it is on disk; some may have been told.
+        StoreError: Redis failed, or did not confirm that it is on disk; some may have been published.
     """
     if not deployed.stale:
         return 0
     with store_errors():
         now = now_ms(redis)
-    told = 0
+    published = 0
     for name in deployed.stale:
         spec, refreshed_ms = deployed.bank.specs[name], deployed.refreshed_ms.get(name) or None
         event_id = derived_id(LIST_STALE, name, refreshed_ms or spec.created_ms or 0)
@@ -95,17 +96,16 @@ def tell_stale(redis: Redis, deployed: Deployed, *, deployment: str) -> int:
             "refreshed": None if refreshed_ms is None else rfc3339(refreshed_ms),
             "refresh_seconds": spec.refresh_seconds,
         }
-        told += tell_operators(
+        published += tell_operators(
             redis, LIST_STALE, event_id, subject=spec.name, data=data, deployment=deployment, now_ms=now
         )
-    return told
+    return published
 
 
 def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGES) -> bool:
-    """Writes the changes since the snapshot into a new one, if there are that many; gives whether it did.
+    """Writes the changes since the snapshot into a new one, if there are so many; returns whether it did.
 
-    Raises:
-        As `publish_snapshot`.
+    Raises as `publish_snapshot`.
     """
     with store_errors():
         now = now_ms(redis)
@@ -116,13 +116,13 @@ def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGE
 
 
 def pending_changes(redis: Redis) -> int:
-    """How many changes there are since the snapshot."""
+    """Number of changes since the snapshot."""
     with store_errors():
         return int(redis.hget(SNAPSHOT, "changes") or 0)
 
 
 def _without_expired(bank: Bank, now: int) -> Contents:
-    """What a lead allowed for a while that is over goes."""
+    """All lists, but for entries of `allow` whose time is over."""
     for spec, entries in bank.contents():
         yield spec, (_unexpired(entries, now) if spec.name == ALLOW else entries)
 
@@ -135,7 +135,7 @@ def _unexpired(entries: Iterable[Entry], now: int) -> Iterator[Entry]:
 
 
 def main() -> None:
-    """Compacts once, as the environment says."""
+    """Compacts once, by the environment's settings."""
     forbid_dumps()
     set_up_logging(logging.INFO, log_format_of(os.environ))
     give_way()

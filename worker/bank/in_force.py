@@ -28,36 +28,36 @@ from worker.store.redis_client import connect, now_ms, store_errors
 UNFOLLOWED = "bank-unfollowed"
 """Slug in `degraded`: Redis was not read for longer than UNFOLLOWED_SECONDS."""
 
-_SEEN_MS = 60_000
-"""For which a list of files counts that no worker sees any more; each looks every few seconds."""
+FILES_SEEN_MS = 60_000
+"""For which a list of files counts after a worker last saw it; each reads the folder every few seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BankMark:
-    """One state of the hash lists. Without arguments: nothing was in force but the built-in lists."""
+    """One state of the hash lists, with which pictures are compared. Without arguments: the built-in lists alone."""
 
     edition: int | None = 0
-    """Of the snapshot that was open (`worker.bank.changelog.Pointer.edition`); None: nobody knows."""
+    """Of the open snapshot (`worker.bank.changelog.Pointer.edition`); None: unknown."""
     position: str = START
-    """Id of the last change of the bank that was in force."""
+    """Id of the last change of the bank in force."""
     files: frozenset[str] = frozenset()
-    """"LIST VERSION" of the lists of files."""
-    whole: bool = True
-    """Every change up to `position` could be read."""
+    """"LIST VERSION" of each list of files."""
+    complete: bool = True
+    """Every change up to `position` was readable."""
 
     @classmethod
     def of(cls, deployed: Deployed, folder: FolderLists) -> Self:
-        """That of a process."""
+        """The mark of a process."""
         return cls(
             edition=deployed.pointer.edition,
             position=deployed.position,
             files=frozenset(f"{name} {version}" for name, (version, _) in folder.lists.items()),
-            whole=not deployed.unreadable,
+            complete=not deployed.unreadable,
         )
 
     @classmethod
     def oldest(cls, marks: Iterable[Self]) -> Self:
-        """The state of which all the others have everything; at least one mark."""
+        """A state that contains nothing which one of the marks, at least one, lacks."""
         first, *others = marks
         oldest = first
         for mark in others:
@@ -65,29 +65,29 @@ class BankMark:
                 edition=oldest.edition if oldest.edition == mark.edition else None,
                 position=min(oldest.position, mark.position, key=position),
                 files=oldest.files & mark.files,
-                whole=oldest.whole and mark.whole,
+                complete=oldest.complete and mark.complete,
             )
         return oldest
 
     def lacks_deployed(self, current: "BankMark") -> bool:
-        """Whether `current` may have a hash of the deployed bank that this has not."""
-        if not self.whole or self.edition is None or self.edition != current.edition:
+        """Returns whether `current` may have a hash of the deployed bank that this one lacks."""
+        if not self.complete or self.edition is None or self.edition != current.edition:
             return True
         return position(self.position) < position(current.position)
 
     def lacks(self, current: "BankMark") -> bool:
-        """The same of all lists, those of files too."""
+        """As `lacks_deployed`, for lists of files too."""
         return self.lacks_deployed(current) or not current.files <= self.files
 
     def to_json(self) -> str:
-        """As it is kept in Redis."""
+        """The record in Redis."""
         return json.dumps(
-            {"edition": self.edition, "position": self.position, "files": sorted(self.files), "whole": self.whole}
+            {"edition": self.edition, "position": self.position, "files": sorted(self.files), "whole": self.complete}
         )
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote. What is damaged, or missing in it, is taken for the oldest state."""
+        """Reads a record of `to_json`. Damaged or missing fields are taken for the oldest state."""
         try:
             record = json.loads(text)
             edition, where = record.get("edition"), str(record.get("position", START))
@@ -96,34 +96,34 @@ class BankMark:
                 edition=edition if isinstance(edition, int) else None,
                 position=where,
                 files=frozenset(map(str, record.get("files", ()))),
-                whole=record.get("whole") is True,
+                complete=record.get("whole") is True,
             )
         except (ValueError, TypeError, AttributeError, RecursionError):
-            return cls(edition=None, whole=False)
+            return cls(edition=None, complete=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class InForce:
-    """What pictures are compared with, and what is not as it should be with it."""
+    """The lists that pictures are compared with, and their faults."""
 
     bank: Bank
     degraded: tuple[str, ...] = ()
     mark: BankMark = field(default_factory=BankMark)
-    """Which state of the lists it is."""
+    """Their state."""
 
     @cached_property
     def versions(self) -> dict[str, str]:
-        """List -> version, of those that ever held anything."""
+        """List -> version, of lists that have ever had an entry."""
         return {name: version for name, version in self.bank.versions.items() if version != EMPTY}
 
     @cached_property
     def variants(self) -> frozenset[Variant]:
-        """The transformed pictures that some list asks for."""
+        """The transformations that any list requires."""
         return frozenset(variant for spec in self.bank.specs.values() for variant in spec.variants)
 
 
 def as_list_match(match: Match) -> ListMatch:
-    """A match as policy and events know it."""
+    """Converts a match into the form of policy and events."""
     return ListMatch(
         list=match.list,
         entry=match.entry,
@@ -140,16 +140,16 @@ def as_list_match(match: Match) -> ListMatch:
 
 
 BankSource = Callable[[], InForce]
-"""Gives what is in force now; asked once a segment, so that a segment is judged by one bank."""
+"""Returns the lists in force now; called once a segment, so that a segment is judged by one bank."""
 
 
 def always(in_force: InForce) -> BankSource:
-    """What does not change."""
+    """A source that never changes."""
     return lambda: in_force
 
 
 def in_force(deployed: Deployed, folder: FolderLists) -> InForce:
-    """The deployed bank with the folder's lists over it; a list that both have is the two together."""
+    """Lays the folder's lists over the deployed bank; a list that both have is the union of the two."""
     bank = deployed.bank
     if folder.files:
         bank = BankWithFiles.of(bank, folder.bank)
@@ -157,10 +157,10 @@ def in_force(deployed: Deployed, folder: FolderLists) -> InForce:
 
 
 def open_what_is_there(settings: Settings, *, lists_dir: Path | None = None) -> InForce:
-    """What can be compared with, Redis or no Redis: for a scan.
+    """Opens the lists with Redis or without, for a scan.
 
     Args:
-        lists_dir: a folder of lists that a person named: these alone, and the built-in ones.
+        lists_dir: a folder of lists that a person named: only these and the built-in ones are used.
 
     Raises:
         HashListError, BankRequestError: nothing usable is there.
@@ -174,14 +174,15 @@ def open_what_is_there(settings: Settings, *, lists_dir: Path | None = None) -> 
         return in_force(follow(redis, place), folder)
     except StoreError:
         without: Bank = in_force(Deployed(bank=offline(place)), folder).bank
-        # Nobody misses the deployed bank where there is no deployment.
+        # Where there is no deployment, its bank is not missing.
         return InForce(bank=without, degraded=(UNFOLLOWED,) if "redis_url" in settings.model_fields_set else ())
     finally:
         redis.close()
 
 
 def deployed_names(redis: Redis, settings: Settings) -> frozenset[str]:
-    """Of a deployment that runs no process here; changes nothing, and fetches nothing.
+    """Names of the lists of a deployment that runs no process here, in its bank and in files of its hosts. Changes
+    nothing, and fetches nothing.
 
     Raises:
         StoreError: Redis is away, or refuses this user.
@@ -204,7 +205,7 @@ def deployed_names(redis: Redis, settings: Settings) -> frozenset[str]:
 
 
 def followed_names(redis: Redis, in_force: InForce) -> frozenset[str] | None:
-    """Of the deployment that this process is part of; None: it does not have all that is in force.
+    """Names of the lists of this process's deployment; None: some of what is in force is missing here.
 
     Raises:
         StoreError: Redis failed.
@@ -216,5 +217,5 @@ def followed_names(redis: Redis, in_force: InForce) -> frozenset[str] | None:
 
 def _of_files(redis: Redis) -> frozenset[str]:
     with store_errors():
-        seen = redis.zrangebyscore(FILES, now_ms(redis) - _SEEN_MS, "+inf")
+        seen = redis.zrangebyscore(FILES, now_ms(redis) - FILES_SEEN_MS, "+inf")
     return frozenset(str(one).rpartition(" ")[0] for one in seen)

@@ -17,24 +17,24 @@ from models.errors import SnapshotError
 from models.pdq.pdq import PdqHash
 from worker.bank.changelog import position
 from worker.bank.deployed import Deployed, follow
-from worker.bank.follower import told_by
+from worker.bank.follower import read_report
 from worker.bank.keys import FOLLOWERS
 from worker.bank.place import SnapshotPlace
 from worker.errors import BankRequestError
 from worker.store.redis_client import now_ms, store_errors
 
 FOLLOWING_MS = 90_000
-"""A process that has told nothing for longer (>) has ended."""
+"""A process that has reported nothing for longer (>) has ended."""
 
 TRIED_A_LIST = 500
-"""Entries of each list that are looked for, spread over it: a broken index shows in far fewer."""
+"""Entries of each list that are looked up, spread over it: a broken index shows in far fewer."""
 
 _KINDS_BY_DIGITS = {32: (HashKind.MD5,), 40: (HashKind.SHA1,), 64: (HashKind.PDQ, HashKind.SHA256)}
-"""A PDQ hash and a SHA-256 look alike: what has 64 digits is looked up as both."""
+"""A PDQ hash and a SHA-256 look alike: 64 digits are looked up as both."""
 
 
 def list_records(bank: Bank, deployed: Deployed) -> list[dict[str, Any]]:
-    """One record a list; lists of files are among them where `bank` has them."""
+    """Returns a record for each list; lists of files are among them if `bank` has them."""
     return [
         {
             "list": name,
@@ -57,16 +57,16 @@ def list_records(bank: Bank, deployed: Deployed) -> list[dict[str, Any]]:
 
 
 def stats(redis: Redis, bank: Bank, deployed: Deployed, *, look_backs: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole bank, and how far the processes that follow it have come; `look_backs` is shown beside it.
+    """Returns the bank in figures and the state of the processes that follow it, with `look_backs` beside.
 
     Raises:
         StoreError: Redis failed.
     """
     with store_errors():
         now = now_ms(redis)
-        told = {str(name): told_by(text) for name, text in redis.hgetall(FOLLOWERS).items()}
-    unreadable = [name for name, one in told.items() if one is None]
-    followers = {name: one for name, one in told.items() if one is not None and now - one.at_ms <= FOLLOWING_MS}
+        reports = {str(name): read_report(text) for name, text in redis.hgetall(FOLLOWERS).items()}
+    unreadable = [name for name, one in reports.items() if one is None]
+    followers = {name: one for name, one in reports.items() if one is not None and now - one.at_ms <= FOLLOWING_MS}
     late = [name for name, one in followers.items() if position(one.position) < position(deployed.position)]
     return {
         "entries": sum(bank.sizes.values()),
@@ -85,7 +85,7 @@ def stats(redis: Redis, bank: Bank, deployed: Deployed, *, look_backs: Mapping[s
 
 @dataclass(frozen=True, kw_only=True)
 class BankCheck:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     ok: bool
@@ -93,11 +93,11 @@ class BankCheck:
 
 
 def verify(redis: Redis, place: SnapshotPlace) -> Iterator[BankCheck]:
-    """Reads every byte of the snapshot, every change, and looks for entries of each list.
+    """Reads every byte of the snapshot and every change, and looks entries of each list up.
 
     Raises:
         StoreError: Redis is away.
-        BankRequestError: there is nothing usable.
+        BankRequestError: no snapshot is usable.
     """
     deployed = follow(redis, place)
     yield BankCheck(
@@ -119,7 +119,7 @@ def _bytes(path: Path) -> BankCheck:
 
 
 def _recall(bank: Bank, name: str) -> BankCheck:
-    """Every listed hash must be found by itself."""
+    """Looks listed hashes up: each must match itself."""
     tried = missed = 0
     for entry in _spread(bank, name):
         tried += 1
@@ -132,7 +132,7 @@ def _recall(bank: Bank, name: str) -> BankCheck:
 
 
 def _spread(bank: Bank, name: str) -> Iterator[Entry]:
-    """Entries from all over a list, without reading all of it: of the snapshot, and of what was added since."""
+    """Entries from all over a list, of the snapshot and of the changes since, without reading all of it."""
     if bank.snapshot is None or name == SELFTEST or name in bank.delta.dropped:
         yield from islice(bank.entries(name), TRIED_A_LIST)
         return
@@ -153,13 +153,13 @@ def _finds(bank: Bank, name: str, entry: Entry) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class HashLookup:
-    """What the bank has of one hash."""
+    """The matches of one hash."""
 
     text: str
     matches: tuple[Match, ...]
 
     def to_record(self) -> dict[str, Any]:
-        """As `livewarden bank match --json` prints it."""
+        """The record that `livewarden bank match --json` prints."""
         found = [{"list": match.list, "entry": match.entry, "distance": match.distance} for match in self.matches]
         return {"hash": self.text, "matches": found}
 
@@ -168,7 +168,7 @@ def parse_hash(text: str, place: str, kind: HashKind | None = None) -> tuple[Has
     """Reads hex digits; 64 of them are a PDQ hash unless `kind` says SHA-256.
 
     Raises:
-        BankRequestError: it is no such hash. The text names `place` and quotes nothing.
+        BankRequestError: the text is not such a hash. The message names `place` and quotes nothing.
     """
     kinds = _KINDS_BY_DIGITS.get(len(text), ())
     chosen = next((one for one in kinds if kind is None or one is kind), None)
@@ -185,10 +185,10 @@ def parse_hash(text: str, place: str, kind: HashKind | None = None) -> tuple[Has
 
 
 def look_up(bank: Bank, text: str, place: str) -> HashLookup:
-    """What the bank has of one hash, nearest first within each list.
+    """Looks one hash up; the matches are nearest first within each list.
 
     Raises:
-        BankRequestError: it is no hash.
+        BankRequestError: the text is not a hash.
     """
     _, value = parse_hash(text, place)
     matches: tuple[Match, ...] = ()
@@ -198,7 +198,7 @@ def look_up(bank: Bank, text: str, place: str) -> HashLookup:
 
 
 def placed_lines(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """(hash, place) of each line that is not empty."""
+    """Yields (hash, place) of each line that is not empty."""
     for number, line in enumerate(lines, start=1):
         if text := line.strip():
             yield text, f"line {number}"

@@ -1,7 +1,7 @@
-"""What people may do to the platform's own lists, one picture at a time (DESIGN.md, "Verdicts").
+"""The platform's own lists `confirmed` and `allow`, to which people add one picture at a time.
 
-`confirmed` takes a picture that one person saw revealed and put forward, and a second one confirms. `allow` and the
-quarantine of a hash are a lead's, and end by themselves. Nothing else adds to these lists.
+`confirmed` takes a picture that one person saw revealed and put forward, and that a second person confirms. Only a lead
+adds to `allow`, for a limited time. Nothing else adds to these lists.
 """
 
 import json
@@ -28,13 +28,13 @@ from worker.store.redis_client import now_ms, run_script, store_errors
 CONFIRMED_QUALITY = 80
 """PDQ quality at or over which a picture may be confirmed: from there on implementations agree within 10 bits."""
 PROPOSAL_HOURS = 168
-"""After which what one person put forward is forgotten."""
+"""After which a picture that one person put forward is forgotten."""
 MAX_ALLOW_HOURS = 90 * 24
 
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmation:
-    """What became of a picture put forward for `confirmed`."""
+    """The state of a picture that was put forward for `confirmed`."""
 
     entry: str
     confirmed: bool
@@ -44,7 +44,7 @@ class Confirmation:
 
 
 def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = None) -> Confirmation:
-    """Puts a revealed picture forward for `confirmed`; the call of a second person confirms it.
+    """Puts a revealed picture forward for `confirmed`; the same call by a second person confirms it.
 
     Raises:
         BankRequestError: its quality is under CONFIRMED_QUALITY, the role may not, or it is the same person again.
@@ -79,7 +79,7 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
 
 
 def _proposal(text: object) -> dict[str, Any] | None:
-    """What was put forward; None: nothing, or nobody can read by whom, and it is put forward anew."""
+    """None: there is none, or it is damaged, and the picture is put forward anew."""
     try:
         proposal = json.loads(str(text))
         return {"at_ms": int(proposal["at_ms"]), "by": str(proposal["by"]), "entry": str(proposal["entry"])}
@@ -88,10 +88,10 @@ def _proposal(text: object) -> dict[str, Any] | None:
 
 
 def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: float, actor: Actor) -> Entry:
-    """Lowers a list's matches on this very picture to `review`, for `hours`. Gives the entry of `allow`.
+    """Lowers a list's matches on this very picture to `review` for `hours`. Returns the entry of `allow`.
 
     Raises:
-        BankRequestError: the role may not, there is no such list, or it is for too long.
+        BankRequestError: the role may not, there is no such list, or the time is too long.
         StoreError: Redis failed.
     """
     actor.must_be(Role.LEAD, to="allow a picture")
@@ -99,7 +99,7 @@ def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: floa
         raise BankRequestError(f"list {list_name!r}: expected the list whose match is to be lowered to `review`")
     check_hours(hours, MAX_ALLOW_HOURS)
     if not pdq.hashable:
-        raise BankRequestError(f"quality {pdq.quality}: the hash of such a picture says nothing")
+        raise BankRequestError(f"quality {pdq.quality}: too low for its hash to identify the picture")
     with store_errors():
         now = now_ms(redis)
     entry = Entry(
@@ -113,7 +113,7 @@ def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: floa
 
 
 def forget_past(redis: Redis) -> int:
-    """Drops what was put forward and never confirmed, and quarantines that are over; gives how many that were.
+    """Drops pictures that were put forward and never confirmed, and quarantines that are over; returns their number.
 
     Raises:
         StoreError, RedisError: Redis failed.

@@ -20,14 +20,14 @@ from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 _trouble = Troubles(logging.getLogger(__name__))
 
 MAX_QUARANTINE_HOURS = 72
-"""A hash that floods hides what else matches it: time to look into it, no more."""
+"""A quarantine also hides true matches of the hash: it lasts as long as an inquiry takes, no more."""
 MAX_REASON_LENGTH = 500
 HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quarantine:
-    """A hash that raises nothing until it ends; its matches are recorded all the same."""
+    """A hash that raises nothing until the quarantine ends; its matches are still recorded."""
 
     list: str
     entry: str
@@ -39,10 +39,10 @@ class Quarantine:
 def set_quarantine(
     redis: Redis, bank: Bank, list_name: str, entry: str, *, hours: float, reason: str, actor: Actor
 ) -> Quarantine:
-    """Has an entry raise nothing for `hours`.
+    """Puts an entry into quarantine for `hours`.
 
     Raises:
-        BankRequestError: the role may not, there is no such entry, or it is for too long.
+        BankRequestError: the role may not, there is no such entry, or the time is too long.
         StoreError: Redis failed.
     """
     actor.must_be(Role.LEAD, to="quarantine a hash")

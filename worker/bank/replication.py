@@ -39,28 +39,28 @@ _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
 FOLDER: Final = "bank"
-"""Of the store: a folder for each bank (`lw:bank:id`), with one for each snapshot."""
+"""In the store: it has a folder for each bank (`lw:bank:id`), with one for each snapshot."""
 
 LOCK: Final = ".fetching"
-"""In the folder: locked by the process that fetches."""
+"""File in the host's folder: locked by the process that fetches."""
 
 LOOK_SECONDS = (0.5, 1.5)
-"""Between two looks at what is in force: at random, so that hosts do not all begin at once."""
+"""Between two checks of the snapshot in force: at random, so that hosts do not all begin together."""
 
 REST_SECONDS = 10.0
-"""After a try that failed."""
+"""After a failure."""
 
 START_SECONDS = 30.0
-"""For which a starting process waits for a store that is away, if it has nothing else to go by."""
+"""For which a starting process waits for a store that is away, if its host has no snapshot at all."""
 
 
 def upload(store: ObjectStore, bank_id: str, path: Path, heartbeat: Callable[[], None]) -> str:
-    """Puts a snapshot into the store, the manifest last; gives its digest.
+    """Uploads a snapshot, the manifest last; returns its digest.
 
     Raises:
         ObjectStoreError: the store is away or full.
         SnapshotError: the snapshot cannot be read.
-        Whatever `heartbeat` raises.
+        Any error of `heartbeat`.
     """
     for name in file_names(path):
         store.put(f"{_folder(bank_id, path.name)}/{name}", path / name, heartbeat)
@@ -70,12 +70,12 @@ def upload(store: ObjectStore, bank_id: str, path: Path, heartbeat: Callable[[],
 def fetch(
     store: ObjectStore, bank_id: str, name: str, *, digest: str, folder: Path, heartbeat: Callable[[], None]
 ) -> Path:
-    """Copies a snapshot out of the store into `folder`, and gives its path.
+    """Copies a snapshot from the store into `folder`, and returns its path.
 
     Raises:
         ObjectStoreError: the store is away; `missing`: it has no such snapshot.
-        SnapshotError: it is not what the digest says, or cannot be written.
-        Whatever `heartbeat` raises.
+        SnapshotError: it does not have that digest, or cannot be written.
+        Any error of `heartbeat`.
     """
     there = _folder(bank_id, name)
     return copy_snapshot(
@@ -83,16 +83,16 @@ def fetch(
     )
 
 
-def keep_only(store: ObjectStore, bank_id: str, names: Collection[str], *, still_ours: Callable[[], bool]) -> None:
-    """Removes all snapshots but those; what fails is left to the next time, and told in the log.
+def keep_only(store: ObjectStore, bank_id: str, names: Collection[str], *, is_held: Callable[[], bool]) -> None:
+    """Removes all other snapshots from the store; a failure is logged, and left to the next time.
 
     Args:
-        still_ours: whether the writer's lease is; else nothing is removed.
+        is_held: returns whether this process still holds the writer's lease; else nothing is removed.
     """
     try:
         found = store.all_names(f"{FOLDER}/{bank_id}")
-        # In this order: what another writer has put there, who has the lease now, is not among those found before.
-        if not still_ours():
+        # In this order: what the next holder of the lease uploads is not among the names found before.
+        if not is_held():
             return
         for name in found:
             if name in names:
@@ -112,14 +112,11 @@ def _folder(bank_id: str, name: str) -> str:
 def fetch_missing(
     redis: Redis, place: SnapshotPlace, *, stopping: threading.Event | None = None, waits: bool = False
 ) -> bool:
-    """Fetches the snapshot in force into this host's folder, if it is not there; gives whether it did.
+    """Fetches the snapshot in force into this host's folder, if it is not there; returns whether it did.
 
     Args:
-        stopping: gives up once it is set.
-        waits: for another process of this host that is fetching it.
-
-    Raises:
-        ObjectStoreError, SnapshotError, StoreError: it could not be had; try again.
+        stopping: the fetch is given up once it is set.
+        waits: if another process of this host is fetching, waits for it.
     """
     pointer, folder = read_pointer(redis), place.find(redis)
     if not pointer.digest or folder is None or not place.store_url or is_whole(folder / pointer.name):
@@ -132,9 +129,9 @@ def fetch_missing(
 
         def heartbeat() -> None:
             if stopping is not None and stopping.is_set():
-                raise ObjectStoreError("store: fetching a snapshot of the hash bank: this process ends")
+                raise ObjectStoreError("store: a snapshot of the hash bank is not fetched: this process ends")
 
-        tidy(folder, in_force=lambda: read_pointer(redis).name)  # what died over an earlier try takes room
+        tidy(folder, in_force=lambda: read_pointer(redis).name)  # what an earlier fetch that was killed left takes room
         began = monotonic()
         _log.info("fetching snapshot %s of the hash bank", pointer.name)
         path = fetch(
@@ -142,7 +139,7 @@ def fetch_missing(
         )
         _log.info("snapshot %s of the hash bank is here, after %.1f s", pointer.name, monotonic() - began)
         if not _points_anywhere(folder):
-            make_current(folder, path)  # it may be out of force by now, and is better than none
+            make_current(folder, path)  # it may not be in force any more, but is better than none
         tidy(folder, in_force=lambda: read_pointer(redis).name)
     return True
 
@@ -155,8 +152,8 @@ def _points_anywhere(folder: Path) -> bool:
 
 
 def fetch_at_start(redis: Redis, place: SnapshotPlace) -> None:
-    """Fetches the snapshot in force before anything is opened. Where that fails, whoever opens the bank tells what is
-    missing; a store that is away, or another process that fetches, is waited for only where the folder has nothing.
+    """Fetches the snapshot in force before the bank is opened. If it fails, opening the bank reports what is missing.
+    Waits for a store that is away, or for another process that fetches, only if the folder has no snapshot.
     """
     until, waiting = monotonic() + START_SECONDS, threading.Event()
     has_any = any(map(is_whole, place.root.glob(f"{PREFIX}*")))
@@ -178,7 +175,7 @@ def fetch_at_start(redis: Redis, place: SnapshotPlace) -> None:
 
 
 def keep_fetched(redis: Redis, place: SnapshotPlace, stopping: threading.Event) -> None:
-    """Fetches whatever comes into force, until `stopping` is set: a thread of each worker's main process."""
+    """Fetches each snapshot that comes into force, until `stopping` is set: a thread of each worker's main process."""
 
     def step() -> None:
         fetch_missing(redis, place, stopping=stopping)
@@ -191,13 +188,13 @@ def keep_fetched(redis: Redis, place: SnapshotPlace, stopping: threading.Event) 
         failing="the hash bank is not fetched, and tried again",
         well_again="the hash bank is fetched again",
         rest_seconds=REST_SECONDS,
-        reported=(StoreError,),  # by those who follow
+        reported=(StoreError,),  # by the followers
     )
 
 
 @contextmanager
 def _alone(folder: Path, *, waits: bool) -> Iterator[bool]:
-    """Whether no other process of this host fetches; a dead one holds nobody up."""
+    """Yields whether no other process of this host fetches; the lock of a dead one is free."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / LOCK).open("wb")

@@ -17,7 +17,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.bank.changelog import position, read_pointer
-from worker.bank.in_force import BankMark
+from worker.bank.in_force import FILES_SEEN_MS, BankMark
 from worker.bank.keys import CHANGES, FILES
 from worker.errors import StoreError
 from worker.logs.trouble import Troubles
@@ -29,9 +29,6 @@ _trouble = Troubles(logging.getLogger(__name__))
 
 UNCONFIRMED_MS = 60_000
 """After which a file that was announced is looked for, whether its writer lives or not: most stores give up before."""
-
-FILES_SEEN_MS = 60_000
-"""For which a list of files that no worker sees any more counts as in force; each looks every few seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +87,7 @@ def register_again(redis: Redis, path: str) -> None:
     """
     if path.startswith(f"{VERDICTS.root}/"):
         now = now_ms(redis)
-        _put(redis, LateFile(path=path, due_ms=now, since_ms=now, judged_by=BankMark(edition=None, whole=False)))
+        _put(redis, LateFile(path=path, due_ms=now, since_ms=now, judged_by=BankMark(edition=None, complete=False)))
 
 
 def _try(redis: Redis, path: str, judged_by: BankMark | None) -> None:

@@ -115,8 +115,8 @@ class Recheck:
     def _changes_since(self, judged_by: BankMark, current: BankMark) -> list[BankChange] | None:
         """The hashes that came one by one since then; None: that is not all that came."""
         kept_after = read_pointer(self.redis).kept_after
-        whole = judged_by.whole and judged_by.edition is not None and judged_by.edition == current.edition
-        if not whole or not current.files <= judged_by.files or position(judged_by.position) < position(kept_after):
+        complete = judged_by.complete and judged_by.edition is not None and judged_by.edition == current.edition
+        if not complete or not current.files <= judged_by.files or position(judged_by.position) < position(kept_after):
             return None
         return list(self._read_changes(judged_by.position))
 

@@ -83,9 +83,9 @@ def test_a_bad_line_refuses_the_list_whole(tmp_path: Path, text: str, line: int)
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("selftest.csv", "kept for the built-in"),
-        ("confirmed.csv", "kept for the built-in"),
-        ("allow.csv", "kept for the built-in"),
+        ("selftest.csv", "reserved for the built-in"),
+        ("confirmed.csv", "reserved for the built-in"),
+        ("allow.csv", "reserved for the built-in"),
         ("own list.csv", "list name"),
         ("own.CSV", "lower case"),
     ],

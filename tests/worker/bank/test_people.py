@@ -107,7 +107,7 @@ class TestConfirmed:
         """A script would fill it."""
         entry = Entry(entry="e", kind=HashKind.PDQ, value=bytes(32))
         for name in ("confirmed", "allow", "selftest"):
-            with pytest.raises(BankRequestError, match="takes nothing this way"):
+            with pytest.raises(BankRequestError, match="takes no such entry"):
                 edits.add(redis, bank(), name, [entry])
 
     def test_only_a_lead_takes_from_it(self, redis: Redis, place: SnapshotPlace, bank: Callable[[], Bank]) -> None:
