@@ -26,9 +26,9 @@ from worker.bank.in_force import BankMark, BankSource, InForce, as_list_match
 from worker.bank.keys import CHANGES
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lookback.file_search import COLUMNS, MOST_FRAMES, Sought, found_in, may_be_left_out
-from worker.lookback.found import Matched, groups_of
 from worker.lookback.jobs import FOUND, JUDGED, TOLD, UNCHECKED, is_sought
 from worker.lookback.late import LateFile, current_mark, take_place_of
+from worker.lookback.matches import Matched, groups_of
 from worker.store.lease import Lease
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, run_script

@@ -23,7 +23,6 @@ from worker.bank.in_force import BankSource
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.logs.trouble import Troubles
 from worker.lookback.file_search import IN_A_TASK, LoggedMatch, SearchPace, Sought, files_left, scan
-from worker.lookback.found import WatchMatches, groups_of, in_parts, raise_group
 from worker.lookback.jobs import (
     FOUND,
     JOBS,
@@ -39,6 +38,7 @@ from worker.lookback.jobs import (
     take_up,
 )
 from worker.lookback.late import next_late
+from worker.lookback.matches import WatchMatches, groups_of, in_parts, raise_group
 from worker.lookback.recheck import Recheck
 from worker.store.age_clock import age_ms
 from worker.store.lease import Lease, leased

@@ -26,8 +26,8 @@ from worker.bank.keys import CHANGES, QUARANTINE
 from worker.errors import ObjectStoreError, StoreError
 from worker.ingest.registry.registry import stream_key
 from worker.lookback.file_search import MOST_FRAMES, SearchPace, Sought, files_left, scan
-from worker.lookback.found import PART_HITS
 from worker.lookback.jobs import FOUND, JOBS, LEASE, REST, TOLD, WAITING, Job, is_due
+from worker.lookback.matches import PART_HITS
 from worker.lookback.search import Lookback, look_back
 from worker.queue.decisions import decide
 from worker.store.object_store import ObjectStore
