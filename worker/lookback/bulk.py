@@ -1,8 +1,8 @@
-"""Looking back for lists that came in whole: imports too large for the stream of changes, and files of lists.
+"""Look-back for complete lists: imports too large for the stream of changes, and lists of files.
 
-Their hashes wait in the store, not in Redis, PART of them a job. A process of its own searches for them, since
-comparing with so many takes longer than a task may.
-What it finds is raised by the tasks that raise what is found for single hashes, which do not wait for it.
+Their hashes wait in the store, not in Redis, PART of them a job. A separate process (`python -m worker.lookback.bulk`)
+searches for them, since comparing so many takes longer than a task may. Its matches are raised by the tasks that raise
+those of single hashes, which do not wait for it; so it needs no policy.
 """
 
 import logging
@@ -39,14 +39,14 @@ _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
 FOLDER: Final = "lookback"
-"""Of the store: a file a job."""
+"""In the store: it has a file for each job."""
 SUFFIX: Final = ".parquet"
 
 PART: Final = 131_072
-"""Hashes of a job: what is compared with them takes about 300 MB."""
+"""Hashes of a job: comparing them takes about 300 MB."""
 
 ORPHAN_MS: Final = 3_600_000
-"""After which a file of no job is removed: whoever wrote it died before it made the job, or after the job was done."""
+"""After which a file without a job is removed: its writer died before it made the job, or after the job was done."""
 
 _SCHEMA: Final = pa.schema(
     [
@@ -61,14 +61,14 @@ _SCHEMA: Final = pa.schema(
 
 
 def enqueue(redis: Redis, store: ObjectStore, name: str, entries: Iterable[Entry], *, part: int = PART) -> int:
-    """Has the log searched for entries of the list `name` that are not in the stream of changes, `part` of them a job.
+    """Enqueues entries of the list `name` that are not in the stream of changes, `part` of them a job.
 
-    Gives how many will be looked back for: those of PDQ hashes.
+    Returns the number of those that will be looked back for: entries with a PDQ hash.
 
     Raises:
-        ObjectStoreError, StoreError: the store or Redis failed; some may have been taken.
+        ObjectStoreError, StoreError: the store or Redis failed; some may be enqueued.
     """
-    taken = 0
+    enqueued = 0
     pdq = (entry for entry in entries if entry.kind is HashKind.PDQ)
     while entries_of_job := list(islice(pdq, part)):
         with store_errors():
@@ -76,31 +76,31 @@ def enqueue(redis: Redis, store: ObjectStore, name: str, entries: Iterable[Entry
             job = Job(id=f"{now}-{secrets.token_hex(8)}", bulk=True, since_ms=0, arrived_ms=now, begun_ms=now)
             _write(store, job, name, entries_of_job)
             redis.hset(JOBS, job.id, job_record(job))
-        taken += len(entries_of_job)
-    return taken
+        enqueued += len(entries_of_job)
+    return enqueued
 
 
-def look_back_in_bulk(looking: LogSearch) -> None:
-    """Searches for all that is due, unless another process is at it.
+def look_back_in_bulk(log_search: LogSearch) -> None:
+    """Searches for all lists that are due, unless another process does.
 
     Raises:
-        StoreError: Redis failed; what was found is written down, and the next one goes on from there.
+        StoreError: Redis failed; matches so far are recorded, and the next process goes on from there.
     """
     try:
-        with leased(looking.redis, BULK_LEASE) as lease, store_errors():
-            while lease is not None and (job := next_bulk_job(looking.redis)) is not None:
-                for _ in search(looking, lease, job, _read(looking.store, job)):
+        with leased(log_search.redis, BULK_LEASE) as lease, store_errors():
+            while lease is not None and (job := next_bulk_job(log_search.redis)) is not None:
+                for _ in search(log_search, lease, job, _read(log_search.store, job)):
                     lease.check()
                 if job.last_pass:
-                    looking.store.remove(_path(job.id))
+                    log_search.store.remove(_path(job.id))
             if lease is not None:
-                _tidy(looking.redis, looking.store)
+                _tidy(log_search.redis, log_search.store)
     except ObjectStoreError as error:
-        _trouble.met("store", "looking back for a whole list waits for the store: %s", error)
+        _trouble.met("store", "the look-back for a complete list waits for the store: %s", error)
         with store_errors():
-            looking.redis.set(BULK_REST, "1", px=REST_MS)
+            log_search.redis.set(BULK_REST, "1", px=REST_MS)
     except LeaseLostError as error:
-        _log.warning("looking back: %s", error)
+        _log.warning("look-back: %s", error)
 
 
 def _path(job_id: str) -> str:
@@ -123,7 +123,7 @@ def _write(store: ObjectStore, job: Job, name: str, entries: list[Entry]) -> Non
 
 
 def _read(store: ObjectStore, job: Job) -> list[BankChange]:
-    """The hashes of a job; none where its file is gone or damaged, which is told in the log."""
+    """The hashes of a job; none if its file is gone or damaged, which is logged."""
     try:
         with store.open(_path(job.id)) as file:
             table = pq.read_table(file, schema=_SCHEMA)
@@ -133,7 +133,7 @@ def _read(store: ObjectStore, job: Job) -> list[BankChange]:
         if not error.missing and not error.damaged:
             raise
         _log.error("a list is not looked back for: %s", error)
-    except Exception as error:  # of many kinds; the store's own are told as ours
+    except Exception as error:  # pyarrow raises many types for a damaged file
         _log.error("a list is not looked back for: its hashes in the store are damaged: %s", error)
     return []
 
@@ -152,7 +152,7 @@ def _changes(batch: pa.RecordBatch, at_ms: int) -> Iterator[BankChange]:
 
 
 def _tidy(redis: Redis, store: ObjectStore) -> None:
-    """Removes what no job needs any more."""
+    """Removes files that no job needs any more."""
     names = [name.removesuffix(SUFFIX) for name in store.names(FOLDER)]
     jobs = {str(job_id) for job_id in redis.hkeys(JOBS)}
     oldest_ms = now_ms(redis) - ORPHAN_MS
@@ -163,7 +163,7 @@ def _tidy(redis: Redis, store: ObjectStore) -> None:
 
 
 def main() -> None:
-    """Looks back for all lists that wait, as the environment says."""
+    """Looks back for all lists that wait, by the environment's settings."""
     forbid_dumps()
     set_up_logging(logging.INFO, log_format_of(os.environ))
     give_way()
@@ -180,7 +180,7 @@ def main() -> None:
             hours = settings.verdict_log_hours
             look_back_in_bulk(LogSearch(redis=redis, store=store, bank=bank, hours=hours, pace=IN_BULK))
         except LivewardenError as error:
-            _log.warning("looking back for a whole list: %s", error)
+            _log.warning("look-back for a complete list: %s", error)
             raise SystemExit(1) from error
 
 

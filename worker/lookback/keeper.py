@@ -1,4 +1,4 @@
-"""What sees to look-backs for whole lists: a thread of each worker's main process."""
+"""The keeper of look-backs for complete lists: a thread of each worker's main process."""
 
 import logging
 import threading
@@ -20,16 +20,15 @@ from worker.store.redis_client import now_ms, store_errors
 _trouble = Troubles(logging.getLogger(__name__))
 
 LOOK_SECONDS = (2.0, 6.0)
-"""Between two looks: at random, so that workers do not all start one."""
+"""Between two checks: at random, so that workers do not all start a search."""
 
 REST_SECONDS = 60.0
-"""After a search that failed."""
+"""After a failed search."""
 
 
 def keep_looking_back(redis: Redis, bank: Follower, store_url: str, hours: float, stopping: threading.Event) -> None:
-    """Looks back for what lists of files bring, and has whole lists searched for wherever nobody is at it, until
-    `stopping` is set.
-    """
+    """Enqueues new lists of files, and starts a search for complete lists when one is due and no other worker does,
+    until `stopping` is set."""
     store: ObjectStore | None = None
 
     def step() -> float | None:
@@ -43,19 +42,20 @@ def keep_looking_back(redis: Redis, bank: Follower, store_url: str, hours: float
         stopping,
         interval_seconds=LOOK_SECONDS,
         troubles=_trouble,
-        failing="whole lists are not looked back for",
-        well_again="whole lists are looked back for again",
+        failing="complete lists are not looked back for",
+        well_again="complete lists are looked back for again",
     )
 
 
 def look_back_for_files(redis: Redis, store: ObjectStore, folder: FolderLists, *, hours: float) -> int:
-    """Has the log searched for lists of files that it was not searched for as they are now; gives for how many hashes.
+    """Enqueues those lists of files that the log was not searched for in their present version; returns the number of
+    hashes.
 
-    Every worker sees the files. Where two are first at once the log is searched twice, and what is found is told once.
-    What was known of a list before is of no account: what a match told already is no news.
+    Every worker sees the files. If two enqueue a list at the same time, the log is searched twice, and a match is
+    raised once. A changed list is searched for completely: matches that were raised before are not raised again.
 
     Raises:
-        ObjectStoreError, StoreError: it is tried again at the next look.
+        ObjectStoreError, StoreError: it is tried again at the next check.
     """
     enqueued = 0
     with store_errors():
