@@ -225,7 +225,7 @@ def found_in(
 
 def _hashes(store: ObjectStore, file: LogFile, wanted: Sought, left_out: LeftOut) -> LoggedHashes:
     try:
-        return read_hashes(store, file, turned=bool(wanted.kinds[:, 1:].any()))
+        return read_hashes(store, file, transformed=bool(wanted.kinds[:, 1:].any()))
     except ObjectStoreError as error:
         if not may_be_left_out(file, error, left_out):
             raise

@@ -32,7 +32,7 @@ from worker.lookback.matches import Matched, groups_of
 from worker.store.lease import Lease
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, run_script
-from worker.verdictlog.damaged import noting
+from worker.verdictlog.damaged import damage_recorder
 from worker.verdictlog.files import LogFile
 from worker.verdictlog.reading import LogReader, files_in, held_by
 
@@ -138,7 +138,7 @@ class Recheck:
             if change.entry is not None and change.entry in bank.exact(change.list, change.entry.entry)
         ]
         wanted = Sought.of(there, bank.specs, in_force.versions)
-        return wanted.matched(found_in(self.store, file, wanted, left_out=noting(self.redis)))
+        return wanted.matched(found_in(self.store, file, wanted, left_out=damage_recorder(self.redis)))
 
     def _with_all(self, file: LogFile, begin: int, bank: Bank) -> tuple[list[Matched], int]:
         """Compares rows of a file from `begin` on with all lists in force; returns matches and the next row."""
@@ -148,7 +148,7 @@ class Recheck:
                 found = dict(_matches(reader, begin, end, bank))
                 rows = reader.rows(COLUMNS, sorted(found))
         except ObjectStoreError as error:
-            if not may_be_left_out(file, error, noting(self.redis)):
+            if not may_be_left_out(file, error, damage_recorder(self.redis)):
                 raise
             return [], file.rows
         counts: Counter[tuple[str, int]] = Counter()

@@ -44,7 +44,7 @@ from worker.store.age_clock import age_ms
 from worker.store.lease import Lease, leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, run_script, store_errors
-from worker.verdictlog.damaged import noting
+from worker.verdictlog.damaged import damage_recorder
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
@@ -152,7 +152,7 @@ def search(log_search: LogSearch, lease: Lease, job: Job, changes: Sequence[Bank
         gone = counted(len(changes) - wanted.size, "hash", "are")
         _log.warning("%s of lists that do not exist any more: not looked back for", gone)
     if wanted.size:
-        files, left_out = files_left(log_search.store, job), noting(log_search.redis)
+        files, left_out = files_left(log_search.store, job), damage_recorder(log_search.redis)
         for step in scan(log_search.store, files, wanted, job, log_search.pace, left_out=left_out):
             lease.check()
             found = _still_listed(step.found, wanted, log_search.bank().bank) if job.bulk and step.found else step.found
