@@ -74,7 +74,9 @@ def position(change_id: str) -> tuple[int, int]:
 def append(
     redis: Redis, changes: Sequence[BankChange], *, by: str, role: str = "", refreshed: str = ""
 ) -> tuple[BankChange, ...]:
-    """Appends changes, all or none; when this returns they are on Redis's disk. Returns them with ids and times.
+    """Appends changes, all or none; when this returns they are on Redis's disk, and soon in force everywhere.
+
+    Returns them with ids and times.
 
     Args:
         by: their author, recorded with `role` in the history (`worker.bank.history`).

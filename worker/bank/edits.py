@@ -12,7 +12,7 @@ from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.delta import BankChange
 from models.bank.entries import BUILT_IN, LARGEST_ID, Entry, HashKind, ListSpec
-from worker.bank import changelog
+from worker.bank.changelog import append
 from worker.errors import BankRequestError
 from worker.people.actor import Actor, Role
 from worker.store.redis_client import now_ms, store_errors
@@ -21,17 +21,6 @@ OPERATOR = "operator"
 """The recorded name if none was given: the user of this machine's command line."""
 
 _ID_DIGITS = 16
-
-
-def make(
-    redis: Redis, changes: Sequence[BankChange], *, by: str, role: str = "", refreshed: str = ""
-) -> tuple[BankChange, ...]:
-    """Appends changes, all or none: they are in force everywhere within seconds, and look-back follows the same stream.
-
-    Raises:
-        StoreError: Redis failed, or did not confirm that it is on disk; the changes may have been made.
-    """
-    return changelog.append(redis, changes, by=by, role=role, refreshed=refreshed)
 
 
 def spec_of(fields: Mapping[str, Any]) -> ListSpec:
@@ -58,7 +47,7 @@ def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR, role
         raise BankRequestError(f"list {spec.name} exists: --change changes its settings")
     with store_errors():
         made = spec.model_copy(update={"created_ms": now_ms(redis)})
-    make(redis, [BankChange.put_list(made, at_ms=0)], by=by, role=role)
+    append(redis, [BankChange.put_list(made, at_ms=0)], by=by, role=role)
     return made
 
 
@@ -75,7 +64,7 @@ def change(
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in and cannot be changed")
     changed = spec_of(spec.model_dump() | dict(fields))
-    make(redis, [BankChange.put_list(changed, at_ms=0)], by=by, role=role)
+    append(redis, [BankChange.put_list(changed, at_ms=0)], by=by, role=role)
     return changed
 
 
@@ -89,7 +78,7 @@ def add(redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: st
     must_exist(bank, name)
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in and takes no such entry: see `livewarden bank add --help`")
-    make(redis, [BankChange.add(name, entry, at_ms=0) for entry in entries], by=by, role=role)
+    append(redis, [BankChange.add(name, entry, at_ms=0) for entry in entries], by=by, role=role)
 
 
 def remove(
@@ -107,7 +96,7 @@ def remove(
     if missing:
         raise BankRequestError(f"list {name} has no entry {missing[0]!r}: nothing was removed")
     changes = [BankChange.remove(name, entry_id, at_ms=0) for entry_id in entry_ids]
-    make(redis, changes, by=by if actor is None else actor.name, role="" if actor is None else actor.role)
+    append(redis, changes, by=by if actor is None else actor.name, role="" if actor is None else actor.role)
 
 
 def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR, role: str = "") -> None:
@@ -120,7 +109,7 @@ def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR, role: str =
     must_exist(bank, name)
     if name in BUILT_IN:
         raise BankRequestError(f"list {name} is built in and cannot be removed")
-    make(redis, [BankChange.drop_list(name, at_ms=0)], by=by, role=role)
+    append(redis, [BankChange.drop_list(name, at_ms=0)], by=by, role=role)
 
 
 def must_exist(bank: Bank, name: str) -> ListSpec:

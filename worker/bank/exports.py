@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from models.bank.bank import Bank
-from models.bank.entries import Entry, ListSpec
+from models.bank.entries import Entry
 from models.formats.records import Format
 from models.formats.writing import write_csv, write_signals
 from worker.bank.edits import must_exist
@@ -19,11 +19,6 @@ _WRITERS: dict[Format, Callable[[Iterable[Entry], TextIO], int]] = {
 }
 
 
-def may_leave(spec: ListSpec) -> bool:
-    """Returns whether a list may be exported."""
-    return spec.exportable or spec.source in OWN_SOURCES
-
-
 def entries_of(bank: Bank, name: str) -> Iterable[Entry]:
     """All entries of a list that may be exported.
 
@@ -31,7 +26,7 @@ def entries_of(bank: Bank, name: str) -> Iterable[Entry]:
         BankRequestError: there is no such list, or it may not.
     """
     spec = must_exist(bank, name)
-    if not may_leave(spec):
+    if not spec.exportable and spec.source not in OWN_SOURCES:
         raise BankRequestError(
             f"list {name} is from {spec.source} and may not be exported: only own lists and those created with "
             "--exportable may"

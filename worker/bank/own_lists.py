@@ -16,7 +16,8 @@ from models.bank.delta import BankChange
 from models.bank.entries import BUILT_IN, CONFIRMED, Entry, HashKind
 from models.pdq.pdq import PdqHash
 from worker.bank.allowance import allow_tags
-from worker.bank.edits import entry_id, make
+from worker.bank.changelog import append
+from worker.bank.edits import entry_id
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.quarantine import HOUR_MS, check_hours
@@ -72,7 +73,7 @@ def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = Non
     name, first = str(proposal["entry"]), str(proposal["by"])
     tags = (f"proposed-by:{first}", f"confirmed-by:{actor.name}")
     added = Entry(entry=name, kind=HashKind.PDQ, value=pdq.bits, tags=tags)
-    make(redis, [BankChange.add(CONFIRMED, added, at_ms=now)], by=actor.name, role=actor.role)
+    append(redis, [BankChange.add(CONFIRMED, added, at_ms=now)], by=actor.name, role=actor.role)
     with store_errors():
         redis.hdel(PROPOSED, key)
     return Confirmation(entry=name, confirmed=True, proposed_by=first, quality=pdq.quality)
@@ -108,7 +109,7 @@ def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: floa
         value=pdq.bits,
         tags=allow_tags(list_name, now + round(hours * HOUR_MS), actor.name),
     )
-    make(redis, [BankChange.add(ALLOW, entry, at_ms=now)], by=actor.name, role=actor.role)
+    append(redis, [BankChange.add(ALLOW, entry, at_ms=now)], by=actor.name, role=actor.role)
     return entry
 
 

@@ -70,7 +70,7 @@ def extend(redis: Redis, incident_id: str, by: str) -> IncidentLease:
 def not_held(incident_id: str, answer: Sequence[object]) -> QueueError:
     """Translates a script's answer why a person does not hold an incident."""
     if answer[0] == "held":
-        return held_by_another(incident_id, answer[1], answer[2])
+        return QueueError(f"incident {incident_id} is held by {answer[1]} for another {answer[2]} s")
     if answer[0] == "already":
         return decided_already(incident_id, answer[1], answer[2])
     if answer[0] == "free":
@@ -81,11 +81,6 @@ def not_held(incident_id: str, answer: Sequence[object]) -> QueueError:
 def unknown(incident_id: str) -> QueueError:
     """No incident has that id."""
     return QueueError(f"incident {incident_id[:100]!r} is not known: `livewarden queue list` shows open ones")
-
-
-def held_by_another(incident_id: str, holder: object, seconds: object) -> QueueError:
-    """Another person holds it."""
-    return QueueError(f"incident {incident_id} is held by {holder} for another {seconds} s")
 
 
 def decided_already(incident_id: str, outcome: object, by: object) -> QueueError:
