@@ -8,6 +8,7 @@ those of single hashes, which do not wait for it; so it needs no policy.
 import logging
 import os
 import secrets
+import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
@@ -20,23 +21,33 @@ from config.environment import load_settings
 from config.errors import LivewardenError
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
+from worker.bank.folder_lists import FolderLists
 from worker.bank.follower import Follower
 from worker.bank.in_force import InForce
+from worker.bank.keys import FILES
 from worker.bank.place import SnapshotPlace
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.logs.setup import log_format_of, set_up_logging
 from worker.logs.trouble import Troubles
 from worker.lookback.file_search import IN_BULK
-from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, job_record, next_bulk_job
+from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, is_bulk_due, job_record, next_bulk_job
 from worker.lookback.search import LogSearch, search
 from worker.processes.core_dumps import forbid_dumps
-from worker.processes.subprocess_job import give_way
+from worker.processes.periodic import periodic
+from worker.processes.subprocess_job import give_way, run_apart
+from worker.store.age_clock import age_ms
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import connect, now_ms, store_errors
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
+
+LOOK_SECONDS = (2.0, 6.0)
+"""Between two checks: at random, so that workers do not all start a search."""
+
+REST_SECONDS = 60.0
+"""After a failed search."""
 
 FOLDER: Final = "lookback"
 """In the store: it has a file for each job."""
@@ -58,6 +69,49 @@ _SCHEMA: Final = pa.schema(
         ("seconds", pa.float64()),
     ]
 )
+
+
+def keep_looking_back(redis: Redis, bank: Follower, store_url: str, hours: float, stopping: threading.Event) -> None:
+    """Enqueues new lists of files, and starts a search for complete lists when one is due and no other worker does,
+    until `stopping` is set."""
+    store: ObjectStore | None = None
+
+    def step() -> float | None:
+        nonlocal store
+        store = ObjectStore(store_url) if store is None else store
+        look_back_for_files(redis, store, bank.folder, hours=hours)
+        return REST_SECONDS if is_bulk_due(redis) and not run_apart("worker.lookback.bulk", stopping) else None
+
+    periodic(
+        step,
+        stopping,
+        interval_seconds=LOOK_SECONDS,
+        troubles=_trouble,
+        failing="complete lists are not looked back for",
+        well_again="complete lists are looked back for again",
+    )
+
+
+def look_back_for_files(redis: Redis, store: ObjectStore, folder: FolderLists, *, hours: float) -> int:
+    """Enqueues those lists of files that the log was not searched for in their present version; returns the number of
+    hashes.
+
+    Every worker sees the files. If two enqueue a list at the same time, the log is searched twice, and a match is
+    raised once. A changed list is searched for completely: matches that were raised before are not raised again.
+
+    Raises:
+        ObjectStoreError, StoreError: it is tried again at the next check.
+    """
+    enqueued = 0
+    with store_errors():
+        now = now_ms(redis)
+        for name, (version, entries) in folder.lists.items():
+            seen = f"{name} {version}"
+            if redis.zscore(FILES, seen) is None:
+                enqueued += enqueue(redis, store, name, entries)
+            redis.zadd(FILES, {seen: now})
+        redis.zremrangebyscore(FILES, "-inf", age_ms(redis) - round(hours * 3_600_000))
+    return enqueued
 
 
 def enqueue(redis: Redis, store: ObjectStore, name: str, entries: Iterable[Entry], *, part: int = PART) -> int:

@@ -31,7 +31,7 @@ from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
 from worker.ingest.messages.reader import keep_reading
 from worker.ingest.pending.queues import QUEUES
 from worker.logs.setup import last_words, log_to_stderr
-from worker.lookback.keeper import keep_looking_back
+from worker.lookback.bulk import keep_looking_back
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.follower import PolicyFollower
 from worker.policyload.trial import try_apart

@@ -16,8 +16,8 @@ from worker.bank.deployed import Deployed
 from worker.bank.folder_lists import BankWithFiles, FolderLists, load_folder, read_again
 from worker.bank.in_force import in_force
 from worker.errors import ObjectStoreError
+from worker.lookback.bulk import look_back_for_files
 from worker.lookback.jobs import JOBS
-from worker.lookback.keeper import look_back_for_files
 from worker.store.object_store import ObjectStore
 
 A = "0123456789abcdef" * 4
