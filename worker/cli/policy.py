@@ -82,7 +82,7 @@ def check(
 
 def _list_names(settings: Settings) -> tuple[frozenset[str] | None, str]:
     """Of the deployment that the environment names; None: it cannot be reached, and why."""
-    from worker.bank.listnames import deployed_names
+    from worker.bank.in_force import deployed_names
     from worker.store.redis_client import connect
 
     redis = connect(settings.redis_url.get_secret_value(), retries=0)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from config.counts import counted
 from config.errors import LivewardenError
 from config.settings import PREFIX, Settings
+from worker.bank.compaction import COMPACT_CHANGES
 from worker.bank.deployed import Deployed, follow
-from worker.bank.folder import LARGEST_FLAT, load_folder
+from worker.bank.folder_lists import LARGEST_FLAT, load_folder
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import COMPACT_CHANGES
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import StoreError
 from worker.store.redis_client import connect

@@ -20,7 +20,7 @@ from models.classifiers.manifest import Category
 from models.pdq.pdq import hash_rgb
 from models.testcard import testcard
 from sampler.child.decoder import Decoder
-from worker.bank.opening import open_what_is_there
+from worker.bank.in_force import open_what_is_there
 from worker.doctor.bank import examine_bank
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.doctor.epoch import examine_epoch

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from worker.bank.people import forget_past
+from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.hash_flood_record import publish_due
 from worker.ingest.coverage.ledger import pay_owed

@@ -14,7 +14,8 @@ from config.policy.policy import Policy, read_policy
 from config.settings import Settings
 from sampler.child.decoder import Decoder
 from sampler.limits import Limits
-from worker.bank.follower import Follower, InForce
+from worker.bank.follower import Follower
+from worker.bank.in_force import InForce
 from worker.bank.place import SnapshotPlace
 from worker.health.epoch import SEED as SEED
 from worker.health.epoch import plant_seed

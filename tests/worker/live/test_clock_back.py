@@ -21,7 +21,7 @@ from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.deployed import follow
 from worker.bank.keys import WRITER
-from worker.bank.people import allow
+from worker.bank.own_lists import allow
 from worker.bank.place import SnapshotPlace
 from worker.errors import QueueError
 from worker.health.presence import Presence, ProcessRole, give_sign, present

@@ -27,7 +27,7 @@ from sampler.errors import DecoderDiedError, SamplerError
 from sampler.limits import Limits
 from sampler.picture import Picture
 from worker.bank.allowance import allow_tags
-from worker.bank.follower import InForce, always
+from worker.bank.in_force import InForce, always
 from worker.moderation.pipeline import Origin, Pipeline
 from worker.moderation.sight import CLASSIFIER_FAILED
 from worker.moderation.verdict import SampleVerdict

@@ -19,7 +19,7 @@ from models.bank.bank import Bank
 from models.classifiers.classifier import Classifier
 from models.classifiers.registry import load_classifiers
 from sampler.child.decoder import Decoder
-from worker.bank.follower import InForce, always
+from worker.bank.in_force import InForce, always
 from worker.moderation.accounting import LedgerShare
 from worker.moderation.model_rules import check_models
 from worker.moderation.pipeline import Origin, Pipeline

@@ -16,7 +16,7 @@ from models.bank.delta import BankChange, ChangeOp
 from models.bank.entries import Entry, HashKind
 from worker.bank.changelog import append
 from worker.bank.keys import CHANGES, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT, WRITER
-from worker.bank.people import forget_past
+from worker.bank.own_lists import forget_past
 from worker.events.operations import OPERATIONS
 from worker.health.epoch import EPOCH, EpochWatch, read_epoch
 from worker.health.presence import Presence, ProcessRole, give_sign, present

@@ -1,17 +1,17 @@
-"""Letting a list out of the bank: the platform's own, and what its source has allowed to be passed on."""
+"""Exports of lists: the platform's own, and those whose source has allowed it."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 from models.bank.bank import Bank
-from models.bank.entries import Entry, ListSpec
+from models.bank.entries import Entry
 from models.formats.records import Format
 from models.formats.writing import write_csv, write_signals
 from worker.bank.edits import must_exist
 from worker.errors import BankRequestError
 
 OWN_SOURCES = frozenset(["", "platform"])
-"""What `source` says of the platform's own lists."""
+"""`source` of the platform's own lists."""
 
 _WRITERS: dict[Format, Callable[[Iterable[Entry], TextIO], int]] = {
     Format.CSV: write_csv,
@@ -19,28 +19,23 @@ _WRITERS: dict[Format, Callable[[Iterable[Entry], TextIO], int]] = {
 }
 
 
-def may_leave(spec: ListSpec) -> bool:
-    """Whether a list may leave the bank."""
-    return spec.exportable or spec.source in OWN_SOURCES
-
-
 def entries_of(bank: Bank, name: str) -> Iterable[Entry]:
-    """All entries of a list that may leave the bank.
+    """All entries of a list that may be exported.
 
     Raises:
         BankRequestError: there is no such list, or it may not.
     """
     spec = must_exist(bank, name)
-    if not may_leave(spec):
+    if not spec.exportable and spec.source not in OWN_SOURCES:
         raise BankRequestError(
-            f"list {name} is from {spec.source} and stays here: only own lists leave the bank, and those that were "
-            "created with --exportable"
+            f"list {name} is from {spec.source} and may not be exported: only own lists and those created with "
+            "--exportable may"
         )
     return bank.entries(name)
 
 
 def entry_record(entry: Entry) -> dict[str, Any]:
-    """As `livewarden bank export --json` prints it."""
+    """The record that `livewarden bank export --json` prints."""
     return {
         "entry": entry.entry,
         "kind": str(entry.kind),
@@ -52,10 +47,10 @@ def entry_record(entry: Entry) -> dict[str, Any]:
 
 
 def export_list(bank: Bank, name: str, file: TextIO, layout: Format) -> int:
-    """Writes a list; gives the number of its entries.
+    """Writes a list to `file`; returns the number of its entries.
 
     Raises:
-        BankRequestError: it may not leave the bank, or there is no such way to write it.
+        BankRequestError: it may not be exported, or lists are not written in that layout.
     """
     entries = entries_of(bank, name)
     if layout not in _WRITERS:

@@ -1,4 +1,4 @@
-"""A file's entries and a list's, made one list: as streams, for both may be of any length."""
+"""The merge of a file's entries into a list's: as streams, since both may be of any length."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -18,16 +18,16 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Merge:
-    """Call `incoming` to its end, then `kept` to its end; then the counts hold. A context manager.
+    """Exhaust `incoming`, then `kept`; then the counts are valid. A context manager.
 
-    What is in both is told by 128 bits of hash an entry, which wait on disk with its place, and are compared range by
-    range: a chance meeting of two entries does not happen in the life of the project. Memory: a byte an entry.
+    Entries in both are found by 128 bits of hash an entry, which are kept on disk with its place and compared range by
+    range: a collision of two entries does not happen in the life of the project. Memory: a byte an entry.
     """
 
     def __init__(self, records: Iterable[Entry | Removal], *, replace: bool, folder: Path | None = None) -> None:
-        """`replace`: the file is all of the list; else what the list has stays, except for what the file withdraws.
+        """`replace`: the file is the complete list; else the list's entries stay, except those that the file withdraws.
 
-        `folder`: where the disk has room for 24 bytes an entry of both.
+        `folder`: on a disk with room for 24 bytes an entry of both.
         """
         self._records = records
         self._replace = replace
@@ -38,7 +38,7 @@ class Merge:
         self._known: Flags = np.empty(0, np.bool_)
         self._pdq: list[Flags] = []
         self.removed = 0
-        """Entries that the list had and has no longer."""
+        """Number of entries that the list had and does not have any more."""
 
     def __enter__(self) -> Self:
         return self
@@ -49,11 +49,11 @@ class Merge:
 
     @property
     def new(self) -> int:
-        """Entries of the file that the list did not have."""
+        """Number of entries of the file that the list did not have."""
         return int((~self._known).sum())
 
     def incoming(self, *, alone: bool = False) -> Iterator[Entry]:
-        """The file's entries; `alone`: the list is known to have none.
+        """Yields the file's entries; `alone`: the list is known to be empty.
 
         Raises:
             SnapshotError: the disk is full.
@@ -73,7 +73,7 @@ class Merge:
         self._known = np.zeros(count, np.bool_)
 
     def kept(self, entries: Callable[[], Iterable[Entry]]) -> Iterator[Entry]:
-        """Of the list's entries those that stay and are not in the file. `entries` is asked twice, for the same.
+        """Yields the list's entries that stay and are not in the file. `entries` is called twice, for the same ones.
 
         Raises:
             SnapshotError: the disk is full.
@@ -104,8 +104,8 @@ class Merge:
                     yield entry
 
     def only_new(self, written: Iterable[Entry]) -> Iterator[Entry]:
-        """The PDQ hashes of the file that the list did not have, out of those of the list as it was written: first the
-        file's, in its order."""
+        """Yields the file's PDQ hashes that the list did not have, from the written list, which begins with the file's
+        entries in their order."""
         pdq = np.concatenate([np.empty(0, np.bool_), *self._pdq])
         new = ~self._known[pdq]
         if not new.any():
@@ -123,7 +123,7 @@ def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
 
 
 def _keep(runs: SortedRuns, entries: list[Entry]) -> None:
-    """Two hashes of 64 bits, keyed anew in each process, over all that tells entries apart; and an entry's place."""
+    """Adds two hashes of 64 bits, keyed anew in each process, over all that distinguishes entries; and the place."""
     kinds = [entry.kind._value_ for entry in entries]  # plain texts: an enum's own hash is slow
     first = [hash((entry.entry, kind, entry.value)) for entry, kind in zip(entries, kinds, strict=True)]
     second = [hash((entry.value, entry.entry, kind)) for entry, kind in zip(entries, kinds, strict=True)]
@@ -132,7 +132,7 @@ def _keep(runs: SortedRuns, entries: list[Entry]) -> None:
 
 
 def _together(one: SortedRuns, other: SortedRuns) -> Iterator[tuple[Columns, Columns]]:
-    """The ranges of one, each with the rows of the other of the same keys."""
+    """Yields the ranges of one, each with the other's rows of the same keys."""
     others = other.ranges()
     waiting = next(others, None)
     for rows in one.ranges():
@@ -154,7 +154,7 @@ def _mark_same(theirs: Columns, own: Columns, known: Flags, again: Flags) -> Non
 
 
 def _among(rows: Columns, others: Columns) -> Flags:
-    """Which rows are among the others, which are sorted; of those with one key the first stands for all."""
+    """Returns which rows are among the others, which are sorted; of rows with one key, the first one stands for all."""
     places = np.minimum(np.searchsorted(others[0], rows[0]), others.shape[1] - 1)
     same: Flags = (others[0][places] == rows[0]) & (others[1][places] == rows[1])
     return same

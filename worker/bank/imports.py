@@ -1,16 +1,20 @@
-"""Bringing a file of hashes into a list: all of it or nothing.
+"""Imports of a file of hashes into a list: all of it or nothing.
 
-A small file becomes changes, which every worker follows; a large one is written straight into a new snapshot, so that
-neither Redis nor the workers have to carry it.
+A small file becomes changes, which every worker follows; a large one is written into a new snapshot directly, so that
+neither Redis nor the workers' memory has to hold it.
 """
 
+import os
+import shutil
+import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Final, cast
 
 from redis import Redis
 
@@ -22,54 +26,57 @@ from models.bank.snapshot import Snapshot
 from models.errors import ListFormatError
 from models.formats import HEAD_BYTES, Format, Progress, Removal, read, sniff
 from models.formats.report import ImportCount, ImportReport
+from worker.bank.changelog import append
 from worker.bank.deployed import follow
-from worker.bank.edits import OPERATOR, make
+from worker.bank.edits import OPERATOR
 from worker.bank.history import Act
-from worker.bank.merging import Merge
+from worker.bank.merge import Merge
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import Contents, publish
-from worker.bank.spool import at_rest
-from worker.errors import BankRequestError
+from worker.bank.publication import Contents, publish_snapshot
+from worker.errors import BankRequestError, LocalFileError
 from worker.store.local_file import open_file
 
 SMALL_CHANGES = 5_000
-"""Up to (<=) which an import is made of changes. More would fill Redis and be searched flat for long."""
+"""Up to (<=) so many, an import is made as changes. More would fill Redis and be searched flat for long."""
 
 WRITER_SECONDS = 600.0
 """How long an import waits for another writer: a snapshot of 10^7 entries takes minutes."""
 
+COPIED_BYTES: Final = 1 << 20
+"""Copied in one piece."""
+
 UNKNOWN_SOURCE = "unknown"
-"""Source of a list that nobody created before something was imported into it: not the platform's own."""
+"""Source of a list that an import creates: it is not taken for the platform's own."""
 
 
 LookBack = Callable[[str, Iterable[Entry]], int]
-"""Has the verdict log searched for new entries of the list of that name; gives for how many."""
+"""Enqueues new entries of the named list for a search of the verdict log; returns their number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What an import did."""
+    """The result of an import."""
 
     list: str
     format: Format
     created: bool
-    """The list was not there before."""
+    """The list did not exist before."""
     report: ImportReport
-    """What was in the file."""
+    """The content of the file, in numbers."""
     added: int
     """Entries that the list did not have."""
     withdrawn: int
-    """Entries that the list had and has no longer."""
+    """Entries that the list had and does not have any more."""
     entries: int
-    """That the list has now."""
+    """Entries of the list now."""
     version: str
     looked_back: int
-    """New PDQ hashes that are looked for in what was judged before."""
+    """New PDQ hashes that the verdict log is searched for."""
     not_looked_back: str = ""
-    """Why other new ones are not; empty: all are."""
+    """Why it is not searched for other new ones; empty: it is."""
 
     def to_record(self) -> dict[str, Any]:
-        """As `livewarden bank import --json` prints it."""
+        """The record that `livewarden bank import --json` prints."""
         return {
             "list": self.list,
             "format": str(self.format),
@@ -101,26 +108,26 @@ def import_file(
     source: BinaryIO | None = None,
     video: str | None = None,
 ) -> Imported:
-    """Takes a file into the list `name`, which is made if need be.
+    """Imports a file into the list `name`, which is created if it does not exist.
 
     Args:
-        format: how it is laid out; None: recognised by its content.
-        categories: of VICS, or classifications of NCMEC, that are taken; none: all.
-        replace: the file is all of the list; else what the list has stays, except for what the file withdraws.
-        progress: told how many bytes have been read.
-        look_back: called with what is new, if it is much; None: much is not looked back for.
-        source: what is read in place of `path`, such as standard input; `path` says what it is called. A pipe is kept
-            beside the snapshots meanwhile, in a file without a name.
-        video: names the video that a file of frames is of; None: as the file is named, and frames from `source` are
+        format: of the file; None: detected from its content.
+        categories: of VICS, or classifications of NCMEC, to import; none: all.
+        replace: the file is the complete list; else the list's entries stay, except those that the file withdraws.
+        progress: called with the number of bytes read.
+        look_back: called with the new entries of a large file; None: a large file is not looked back for.
+        source: read in place of `path`, such as standard input; `path` names it in messages. A pipe is kept beside the
+            snapshots meanwhile, in a file without a name.
+        video: name of the video that a file of frames belongs to; None: the file's name, and frames from `source` are
             refused.
 
     Raises:
-        BankRequestError: the file is malformed, or the list is one that nothing is imported into; or another writer is
-            at work. Nothing was changed.
+        BankRequestError: the file is malformed, the list takes no imports, or another writer is at work. Nothing was
+            changed.
         LocalFileError, StoreError, SnapshotError, LeaseLostError: nothing was changed (StoreError: all of it may be).
     """
     if name in BUILT_IN:
-        raise BankRequestError(f"list {name} takes no files: it holds what people looked at one by one")
+        raise BankRequestError(f"list {name} takes no files: it holds pictures that people reviewed one by one")
     if not LIST_NAME.fullmatch(name):
         raise BankRequestError(f"list {name[:120]!r}: expected a name of 1 to 100 characters out of A-Z a-z 0-9 . _ -")
     if video is None:
@@ -140,7 +147,7 @@ def import_file(
             changes = _changes(bank, name, head, replace=replace)
         if changes is not None and len(changes.all) <= small_changes:
             created = [] if spec is not None else [BankChange.put_list(_new_spec(name), at_ms=0)]
-            make(redis, created + changes.all, by=by, role=role, refreshed=name)
+            append(redis, created + changes.all, by=by, role=role, refreshed=name)
             after = follow(redis, place).bank
             added, removed, looked_back, why_not = changes.added, changes.removed, changes.sought, ""
         else:
@@ -175,11 +182,11 @@ class _Changes:
     added: int
     removed: int
     sought: int
-    """Of those added, PDQ hashes."""
+    """PDQ hashes among those added."""
 
 
 def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, replace: bool) -> _Changes:
-    """What a small file changes."""
+    """The changes that a small file makes."""
     entries = {(entry.entry, entry.kind, entry.value): entry for entry in records if isinstance(entry, Entry)}
     gone = [record.entry for record in records if isinstance(record, Removal)]
     if replace:
@@ -190,7 +197,7 @@ def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, repla
     for key, entry in entries.items():
         there = bank.exact(name, entry.entry)
         known = any((old.entry, old.kind, old.value) == key for old in there)
-        # An id that is withdrawn takes all of its hashes along: what stays of it is added again.
+        # Withdrawing an id removes all of its hashes: those that stay are added again.
         if not known or entry not in there or entry.entry in withdrawn:
             changes.append(BankChange.add(name, entry, at_ms=0))
         added += not known
@@ -202,7 +209,7 @@ def _changes(bank: Bank, name: str, records: Iterable[Entry | Removal], *, repla
 def _rewrite(
     redis: Redis, place: SnapshotPlace, name: str, records: Iterable[Entry | Removal], *, replace: bool, act: Act
 ) -> tuple[Snapshot, Merge]:
-    """Writes the file into a new snapshot with all that the bank holds."""
+    """Writes the file and the rest of the bank into a new snapshot."""
 
     def contents(bank: Bank) -> Contents:
         incoming = merge.incoming(alone=not bank.sizes.get(name, 0))
@@ -210,7 +217,7 @@ def _rewrite(
         yield from ((spec, entries) for spec, entries in bank.contents() if spec.name != name)
 
     with Merge(records, replace=replace, folder=place.settle(redis)) as merge:
-        snapshot = publish(
+        snapshot = publish_snapshot(
             redis,
             place,
             contents,
@@ -223,7 +230,7 @@ def _rewrite(
 
 
 def _look_back(look_back: LookBack | None, name: str, new: Iterable[Entry]) -> tuple[int, str]:
-    """How many will be looked back for, and why others will not: the list is in force, whatever comes of it."""
+    """Returns for how many the log will be searched, and why not for others: the list is in force in any case."""
     if look_back is None:
         return 0, "no store"
     try:
@@ -250,8 +257,37 @@ def _layout(file: BinaryIO, path: Path, named: Format | None) -> Format:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Names the file in what a reader says of it: a place and a reason, never a hash."""
+    """Names the file in a reader's errors, which have a place and a reason, never a hash."""
     try:
         yield
     except ListFormatError as error:
-        raise BankRequestError(f"{path}, {error}: nothing of it was taken") from error
+        raise BankRequestError(f"{path}, {error}: nothing was imported") from error
+
+
+def at_rest(source: BinaryIO, name: Path, folder: Path) -> BinaryIO:
+    """Returns `source` itself if it is a regular file at its start, else a copy of it, since a list is read more than
+    once; the caller closes it.
+
+    The copy is in `folder`, not in /tmp, which may be memory. No other process can open it, and it ends with this one.
+
+    Args:
+        name: of `source` in errors.
+
+    Raises:
+        LocalFileError: it cannot be read or copied.
+    """
+    try:
+        if stat.S_ISREG(os.fstat(source.fileno()).st_mode) and not source.tell():
+            return source
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = TemporaryFile(dir=folder)  # noqa: SIM115 - the caller's
+        try:
+            shutil.copyfileobj(source, kept, COPIED_BYTES)
+            kept.flush()
+            kept.seek(0)
+        except BaseException:
+            kept.close()
+            raise
+    except OSError as error:
+        raise LocalFileError(f"{name}: cannot be read and kept in {folder}: {error.strerror}") from error
+    return cast(BinaryIO, kept)

@@ -1,7 +1,7 @@
-"""Makes the hash bank whole again after Redis lost its state: a thread of each worker's main process.
+"""Recovery of the hash bank after Redis lost its state, in a thread of each worker's main process.
 
-Changes that are in no snapshot yet were in Redis alone, and in the memory of those who follow them. Whoever was there
-writes its bank as a new snapshot, one of all; where nobody was there, operators bring the lists in anew.
+Changes that are in no snapshot yet were in Redis and in the memory of the processes that follow it. One of these writes
+its bank as a new snapshot. If none is left, operators import the lists again.
 """
 
 import json
@@ -20,7 +20,7 @@ from worker.bank.deployed import Deployed
 from worker.bank.follower import Follower
 from worker.bank.keys import REFRESHED
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import Contents, publish
+from worker.bank.publication import Contents, publish_snapshot
 from worker.errors import BankRequestError
 from worker.health.epoch import BEHIND, EPOCH, Epoch, read_epoch
 from worker.logs.trouble import Troubles
@@ -33,25 +33,25 @@ _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
 LOOK_SECONDS: Final = 1.0
-"""Between two looks at the bank: a change that is older is in this process's memory when Redis loses it."""
+"""Between two reads of the bank: a change that is older is in this process's memory when Redis loses it."""
 
 RESTORER: Final = redis_keys.BANK_RESTORER.name
-"""Lease: one process at a time restores, and the others see that it is done."""
+"""Lease: one process at a time restores, and the others see when it is done."""
 
 HOLDERS_MS: Final = 600_000
-"""After a loss for which a process that lived before it is waited for to restore what it held."""
+"""How long after a loss a process that lived before it is waited for, to restore the bank that it held."""
 
 REST_SECONDS: Final = 10.0
-"""After a try that failed."""
+"""After a failure."""
 
 
 def keep_whole(redis: Redis, bank: Follower, place: SnapshotPlace, stopping: threading.Event) -> None:
-    """Follows the bank, and makes it whole again whenever state was lost, until `stopping` is set."""
+    """Follows the bank, and restores it whenever Redis lost its state, until `stopping` is set."""
 
     def step() -> None:
         try:
             bank.look()
-            make_whole(redis, bank, place)
+            restore(redis, bank, place)
         except BankRequestError as error:
             _trouble.met("wait", "the hash bank is not restored yet: %s", error, level=logging.INFO)
             raise
@@ -68,11 +68,10 @@ def keep_whole(redis: Redis, bank: Follower, place: SnapshotPlace, stopping: thr
     )
 
 
-def make_whole(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
-    """Restores what Redis lost of the bank, if it did and this process holds it; gives whether the bank is whole now.
+def restore(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
+    """Restores the bank if Redis lost it and this process holds it; returns whether it is complete now.
 
-    Raises:
-        As `worker.bank.publication.publish`; it is tried again.
+    Raises as `worker.bank.publication.publish_snapshot`; try again.
     """
     held, now = bank.held, bank.deployed
     if not now.lost:
@@ -89,15 +88,15 @@ def make_whole(redis: Redis, bank: Follower, place: SnapshotPlace) -> bool:
         elif not _is_empty(held.bank):
             _publish(redis, place, held, epoch)
         refreshed = json.dumps({} if held is None else held.refreshed_ms)
-        whole = bool(run_script(redis, "bank_whole", keys=[EPOCH, REFRESHED], args=[epoch.id, refreshed]))
-    if whole:
+        restored = bool(run_script(redis, "bank_whole", keys=[EPOCH, REFRESHED], args=[epoch.id, refreshed]))
+    if restored:
         bank.held = None
-        _log.warning("the hash bank is whole again after Redis lost its state")
-    return whole
+        _log.warning("the hash bank is restored after Redis lost its state")
+    return restored
 
 
 def _publish(redis: Redis, place: SnapshotPlace, held: Deployed, epoch: Epoch) -> None:
-    # What was changed since the loss goes on top of what was held.
+    # Changes since the loss go on top of the held bank.
     news = read_news(redis, held.position if epoch.found == "older_copy" else START)
     since = held.bank
     if news.changes:
@@ -107,11 +106,11 @@ def _publish(redis: Redis, place: SnapshotPlace, held: Deployed, epoch: Epoch) -
         imported = {name for name, at_ms in news.refreshed_ms.items() if at_ms > held.refreshed_ms.get(name, 0)}
         for name in dict.fromkeys([*since.specs, *current.specs]):
             if name != SELFTEST:
-                # A list that somebody read in whole since then is as that one has it.
+                # A list that was imported since the loss stays as imported.
                 source = current if name in imported or name not in since.specs else since
                 yield source.specs[name], source.entries(name)
 
-    publish(redis, place, contents, brings_more=True)
+    publish_snapshot(redis, place, contents, brings_more=True)
 
 
 def _is_empty(bank: Bank) -> bool:
@@ -119,7 +118,7 @@ def _is_empty(bank: Bank) -> bool:
 
 
 def _brought_in_anew(now: Deployed, epoch: Epoch, at_ms: int) -> bool:
-    """Whether operators have brought each list of the bank in since the loss, and nobody else will."""
+    """Returns whether operators have imported each list of the bank since the loss, and no process may restore it."""
     if epoch.since_ms is not None and 0 <= at_ms - epoch.begun_ms < HOLDERS_MS:
         return False
     names = [name for name, size in now.bank.sizes.items() if size and name not in BUILT_IN]

@@ -1,4 +1,4 @@
-"""What a look-back found: how it is written down, and how incidents are made of it, as of what is found live."""
+"""Matches of a look-back: their record in Redis, and the incidents that they raise as live matches do."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from config.errors import LivewardenError
 from config.facts import ALLOW, Hit, ListMatch, SampleFacts, StreamFacts
 from config.policy.policy import Policy
 from worker.bank.allowance import evaluate
-from worker.bank.follower import InForce
+from worker.bank.in_force import InForce
 from worker.errors import StoreError
 from worker.events.cloudevent import derived_id
 from worker.incidents.commit import settle
@@ -25,52 +25,51 @@ from worker.verdictlog.rows import Row, match_record, sample_facts_of, stream_fa
 _log = logging.getLogger(__name__)
 
 PART_HITS = 500
-"""Written down at once, at most one group beyond it: Redis does nothing else meanwhile."""
+"""Recorded in one script, at most one group more: Redis does nothing else meanwhile."""
 
 _OF_WATCH = ("stream_id", "generation", "purpose", "audience", "risk_prior", "metadata", "model_versions")
-"""Columns that are told once for all that was found on one watch of a stream. Not `signals`: they change meanwhile, and
-a rule sees those of the picture's time."""
-
+"""Columns that are recorded once for all matches on one watch of a stream. Not `signals`: they change meanwhile, and a
+rule sees those of the picture's time."""
 
 _OF_MATCH = frozenset(field.name for field in fields(ListMatch))
-"""What is read of a match; fields of a later version are passed over."""
+"""Fields that are read of a match; those of a later version are skipped."""
 
 
 class StoredHit(TypedDict):
     """A picture and a hash that it matches."""
 
     id: str
-    """The same for the same picture and entry, whoever finds it and when."""
+    """Derived from picture and entry, so that a second search finds the same id."""
     text: str
-    """JSON: `row`, what the log says of the picture; `match`."""
+    """JSON: `row`, the picture's row in the log; `match`."""
 
 
 class WatchMatches(TypedDict):
-    """What was found on one watch of one stream, as `lookback_found.lua` takes it."""
+    """The matches on one watch of one stream, as `lookback_found.lua` takes them."""
 
     name: str
     stream: str
     segment: str
-    """What is settled: the first picture's segment, and the group."""
+    """Key of the pending segment that is settled: the first picture's segment, and the group."""
     record: str
-    """Of a segment that is pending; it has no duration, for it was accounted for when it was judged."""
+    """Its record; it has no duration, since that was accounted for when the picture was judged."""
     facts: str
     """JSON: `_OF_WATCH`."""
     hits: list[StoredHit]
 
 
 Matched = tuple[Row, ListMatch]
-"""A logged picture, and something that it matches."""
+"""A logged picture, and a match of it."""
 
 
 def groups_of(found: Iterable[Matched]) -> list[WatchMatches]:
-    """A group for each watch of each stream, each by time of capture.
+    """Groups matches by watch and stream, each group by time of capture.
 
-    What a picture was found to match when it was judged was told then: a list that is brought in again is no news.
+    A match that a picture had when it was judged was raised then: importing a list again raises nothing.
     """
     watches: dict[tuple[str, int], list[Matched]] = {}
     for row, match in sorted(found, key=lambda one: (one[0]["capture_ms"], one[1].distance)):
-        if any((match.list, match.entry) == (told["list"], told["entry"]) for told in row["matches"]):
+        if any((match.list, match.entry) == (known["list"], known["entry"]) for known in row["matches"]):
             continue
         watches.setdefault((row["stream_id"], row["generation"]), []).append((row, match))
     return [_group(members) for members in watches.values()]
@@ -102,16 +101,16 @@ def _group(members: Sequence[Matched]) -> WatchMatches:
 
 
 def _hit(row: Row, match: ListMatch) -> StoredHit:
-    told = {column: value for column, value in row.items() if column not in _OF_WATCH}
-    told["pdq"] = sample_facts_of(row).pdq  # JSON has no bytes
+    picture = {column: value for column, value in row.items() if column not in _OF_WATCH}
+    picture["pdq"] = sample_facts_of(row).pdq  # JSON has no bytes
     return StoredHit(
         id=derived_id(row["stream_id"], row["segment_key"], row["capture_ms"], match.list, match.entry),
-        text=json.dumps({"row": told, "match": match_record(match)}),
+        text=json.dumps({"row": picture, "match": match_record(match)}),
     )
 
 
 def in_parts(groups: Sequence[WatchMatches]) -> list[list[WatchMatches]]:
-    """The groups in parts of about PART_HITS hits each; at least one part, which may be empty."""
+    """Divides groups into parts of about PART_HITS hits each; at least one part, which may be empty."""
     parts: list[list[WatchMatches]] = [[]]
     hits = 0
     for group in groups:
@@ -124,10 +123,10 @@ def in_parts(groups: Sequence[WatchMatches]) -> list[list[WatchMatches]]:
 
 
 def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, deployment: str) -> None:
-    """Raises what is due to a group, once, whoever did so before; `text` is as `lookback_found.lua` kept it.
+    """Raises a group's hits, each once, even if called again; `text` is as `lookback_found.lua` kept it.
 
     Raises:
-        StoreError: Redis failed; it may have been raised. Call again.
+        StoreError: Redis failed; the hits may have been raised. Call again.
     """
     group = json.loads(text)
     watch = json.loads(group["facts"])
@@ -138,7 +137,7 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
         matches.append(_match(hit["match"]))
     first, _ = next(iter(pictures.values()))
     stream = stream_facts_of(first)
-    # What was known of it when the picture was judged, but for whether it is live by now.
+    # The facts of when the picture was judged, but for the state of the stream, which is of now.
     state = stream_facts(redis, stream.stream_id, generation=watch["generation"]).state
     context = SegmentContext(
         stream=replace(stream, state=state),
@@ -152,50 +151,49 @@ def raise_group(redis: Redis, text: str, *, policy: Policy, in_force: InForce, d
     hits = [
         replace(hit, source=source_of(row["segment_key"], row.get("segment_uri") or ""))
         for row, matches in pictures.values()
-        for hit in _new_hits(policy, stream_facts_of(row), _sample(row, in_force), _told(matches, in_force), now_ms=now)
+        for hit in _new_hits(
+            policy, stream_facts_of(row), _sample(row, in_force), _completed(matches, in_force), now_ms=now
+        )
     ]
     try:
         settle(redis, context=context, hits=hits, policy=policy, coverage_increments={}, stream_fields={})
     except StoreError:
         raise
     except LivewardenError as error:
-        # Trying again would end the same way, and keep all others waiting for ever.
-        _log.error("stream %s: what looking back found cannot be raised: %s", watch["stream_id"], error)
+        # A retry would fail likewise, and keep all others waiting indefinitely.
+        _log.error("stream %s: matches of the look-back cannot be raised: %s", watch["stream_id"], error)
         redis.hdel(pending_key(watch["stream_id"]), group["segment"])
 
 
-_OF_MATCH = frozenset(field.name for field in fields(ListMatch))
-
-
 def _match(record: dict[str, Any]) -> ListMatch:
-    """As `match_record` made it, of another version too."""
+    """Reads a record of `match_record`, even of another version."""
     known = {name: value for name, value in record.items() if name in _OF_MATCH}
     return ListMatch(**known | {"tags": tuple(known.get("tags", ()))})
 
 
 def _sample(row: Row, in_force: InForce) -> SampleFacts:
     sample = sample_facts_of(row)
-    return replace(sample, matches=_told(sample.matches, in_force))
+    return replace(sample, matches=_completed(sample.matches, in_force))
 
 
-def _told(matches: Iterable[ListMatch], in_force: InForce) -> tuple[ListMatch, ...]:
-    """With what is known of their lists now, which the log does not keep."""
+def _completed(matches: Iterable[ListMatch], in_force: InForce) -> tuple[ListMatch, ...]:
+    """Adds the present settings of their lists, which the log does not keep."""
     specs = in_force.bank.specs
 
-    def told(match: ListMatch) -> ListMatch:
+    def completed(match: ListMatch) -> ListMatch:
         spec = specs.get(match.list)
         if spec is None:
             return match
         return replace(match, source=spec.source, category=spec.category, max_distance=spec.max_distance)
 
-    return tuple(map(told, matches))
+    return tuple(map(completed, matches))
 
 
 def _new_hits(
     policy: Policy, stream: StreamFacts, sample: SampleFacts, matches: tuple[ListMatch, ...], *, now_ms: int
 ) -> list[Hit]:
-    """The hits that are due to the new `matches` of a picture: of rules that did not hold without them, and of those
-    that hold for them alone, for then a person may have decided without knowing of them."""
+    """The hits that a picture's new `matches` cause: of rules that did not hold without them, and of rules that hold
+    for them alone, since a person may have decided without knowing of them."""
 
     def holding(*of: ListMatch) -> dict[str, Hit]:
         evaluation = evaluate(policy, stream, replace(sample, matches=of), now_ms=now_ms)

@@ -1,21 +1,26 @@
-"""The lists of LIVEWARDEN_LISTS_DIR: files `NAME.csv`, each the list NAME, read by each process for itself.
+"""The lists of LIVEWARDEN_LISTS_DIR, files `NAME.csv` that each process reads itself, and the bank with them over it.
 
-A file that is refused leaves its list as it last was. Such lists are searched flat: fit for some 10^5 hashes; larger
-ones belong into the bank.
+A refused file leaves its list as it last was. These lists are searched flat, which is fit for some 10^5 hashes; larger
+ones belong in the bank. Bank and files stay two banks inside, so that a change of the bank, which comes every few
+seconds, costs nothing of the files' size.
 """
 
 import hashlib
 import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 from config.regular_file import open_regular
-from models.bank.bank import Bank
+from models.bank.bank import EMPTY, Bank, Match
 from models.bank.delta import BankChange, Delta
-from models.bank.entries import BUILT_IN, LIST_NAME, Entry, ListSpec
+from models.bank.entries import BUILT_IN, LIST_NAME, Entry, HashKind, ListSpec
 from models.errors import HashListError, ListFormatError
 from models.formats import Format, read
+from models.pdq.pdq import PdqHash
+from models.pdq.variant_kinds import Variant
 
 _log = logging.getLogger(__name__)
 
@@ -24,37 +29,39 @@ LARGEST_FLAT = 200_000
 """Entries of all files together, above which `livewarden doctor` advises to import them."""
 _VERSION_DIGITS = 12
 
+_NO_VARIANTS: Mapping[Variant, Sequence[PdqHash]] = MappingProxyType({})
+
 Signature = tuple[int, int, int]
-"""A file's inode, time of change in ns and size: another one means that it is to be read again."""
+"""A file's inode, time of change in ns and size: if one differs, the file is read again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileList:
-    """One file, read."""
+    """One file as read."""
 
     signature: Signature
     changes: tuple[BankChange, ...] = ()
-    """What puts the list into a bank; none: nothing good was read of it yet."""
+    """The changes that make a bank of the list; none: the file was never valid."""
     refusal: HashListError | None = None
-    """Why the file, as it is now, is refused."""
+    """Why the present file is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderLists:
-    """All of the folder. Immutable; `read_again` makes another one."""
+    """All lists of the folder. Immutable; `read_again` returns the next one."""
 
     files: dict[Path, FileList] = field(default_factory=dict)
     refusal: HashListError | None = None
-    """Why the folder itself cannot be read; its lists stay as they were."""
+    """Why the folder itself cannot be read; its lists stay as they are."""
 
     @property
     def changes(self) -> tuple[BankChange, ...]:
-        """What puts the lists into a bank."""
+        """The changes that make a bank of the lists."""
         return tuple(change for path in sorted(self.files) for change in self.files[path].changes)
 
     @cached_property
     def lists(self) -> dict[str, tuple[str, tuple[Entry, ...]]]:
-        """List -> version, which follows from its entries, and those."""
+        """List -> its version, a digest of its entries, and the entries."""
         return {
             file.changes[0].list: (
                 file.changes[0].id,
@@ -66,25 +73,25 @@ class FolderLists:
 
     @cached_property
     def bank(self) -> Bank:
-        """The lists, to be compared with."""
+        """The lists as a bank."""
         return Bank(delta=Delta().applied(*self.changes))
 
     @property
     def refusals(self) -> tuple[HashListError, ...]:
-        """Why the folder or files are refused: each names file and line."""
+        """Why the folder or files are refused: each text names file and line."""
         own = () if self.refusal is None else (self.refusal,)
         return own + tuple(file.refusal for file in self.files.values() if file.refusal is not None)
 
     @property
     def degraded(self) -> tuple[str, ...]:
-        """Slugs: lists that are not what their files say."""
+        """Slugs of lists that are not as in their files, for `degraded`."""
         own = () if self.refusal is None else ("lists-folder-unreadable",)
         refused = sorted(path.stem for path, file in self.files.items() if file.refusal is not None)
         return own + tuple(f"list-refused:{name}" for name in refused if LIST_NAME.fullmatch(name))
 
 
 def read_again(before: FolderLists, folder: Path | None) -> FolderLists:
-    """Reads the files that have changed; gives `before` itself if none has. A list whose file is gone is withdrawn."""
+    """Reads changed files; returns `before` itself if there are none. A list whose file is gone is withdrawn."""
     if folder is None:
         return before
     try:
@@ -115,8 +122,8 @@ def load_folder(folder: Path | None) -> FolderLists:
     """Reads the folder for the first time; None: there is none.
 
     Raises:
-        HashListError: the folder cannot be read, or a list is refused. The text tells the first refusal and how many
-            more there are.
+        HashListError: the folder cannot be read, or a list is refused. The text has the first refusal and the number of
+            further ones.
     """
     if folder is None:
         return FolderLists()
@@ -139,7 +146,7 @@ def load_folder(folder: Path | None) -> FolderLists:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """Files with another suffix, and hidden ones, are no lists."""
+    """The files with the suffix of lists that are not hidden."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() == SUFFIX and not path.name.startswith("."))
 
 
@@ -153,7 +160,7 @@ def _read(path: Path) -> tuple[BankChange, ...]:
     if not LIST_NAME.fullmatch(name):
         raise HashListError(f"{path}: expected a list name of 1 to 100 characters out of A-Z a-z 0-9 . _ -")
     if name in BUILT_IN:
-        raise HashListError(f"{path}: the name {name} is kept for the built-in list: rename the file")
+        raise HashListError(f"{path}: the name {name} is reserved for the built-in list: rename the file")
     if path.suffix != SUFFIX:
         raise HashListError(f"{path}: expected the suffix {SUFFIX} in lower case")
     try:
@@ -172,9 +179,78 @@ def _read(path: Path) -> tuple[BankChange, ...]:
 
 
 def _version(entries: list[Entry]) -> str:
-    """Follows from what the list holds."""
+    """A digest of the list's entries."""
     digest = hashlib.sha256()
     for entry in entries:
         digest.update(f"{entry.entry}\n{entry.kind} {entry.tags} {entry.video} {entry.seconds}\n".encode())
         digest.update(entry.value)
     return digest.hexdigest()[:_VERSION_DIGITS]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BankWithFiles(Bank):
+    """A bank with another one over it whose built-in lists do not count. A list that both have is the union of both."""
+
+    deployed: Bank
+    """The lower one: its snapshot and delta are those of this bank."""
+    files: Bank
+
+    @classmethod
+    def of(cls, deployed: Bank, files: Bank) -> "BankWithFiles":
+        """Lays `files` over `deployed`."""
+        return cls(snapshot=deployed.snapshot, delta=deployed.delta, deployed=deployed, files=files)
+
+    @cached_property
+    def specs(self) -> Mapping[str, ListSpec]:
+        """List name -> spec; of a list that both have, the deployed one's."""
+        return MappingProxyType({**self.deployed.specs, **self.files.specs, **self.deployed.specs})
+
+    @cached_property
+    def versions(self) -> Mapping[str, str]:
+        """List name -> version of its content."""
+        versions = dict(self.deployed.versions)
+        for name, version in self.files.versions.items():
+            if name not in BUILT_IN:
+                own = versions.get(name, EMPTY)
+                versions[name] = version if own == EMPTY else f"{own}+{version}"
+        return MappingProxyType(versions)
+
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """List name -> number of its entries."""
+        sizes = dict(self.deployed.sizes)
+        for name, size in self.files.sizes.items():
+            if name not in BUILT_IN:
+                sizes[name] = sizes.get(name, 0) + size
+        return MappingProxyType(sizes)
+
+    def match(self, pdq: PdqHash, *, variants: Mapping[Variant, Sequence[PdqHash]] = _NO_VARIANTS) -> tuple[Match, ...]:
+        """As `Bank.match`, in both."""
+        return self._together(self.deployed.match(pdq, variants=variants), self.files.match(pdq, variants=variants))
+
+    def find(self, kind: HashKind, value: bytes) -> tuple[Match, ...]:
+        """As `Bank.find`, in both."""
+        return self._together(self.deployed.find(kind, value), self.files.find(kind, value))
+
+    def exact(self, name: str, entry_id: str) -> tuple[Entry, ...]:
+        """As `Bank.exact`, in both."""
+        return self.deployed.exact(name, entry_id) + (() if name in BUILT_IN else self.files.exact(name, entry_id))
+
+    def entries(self, name: str) -> Iterator[Entry]:
+        """As `Bank.entries`, of both."""
+        yield from self.deployed.entries(name)
+        if name not in BUILT_IN:
+            yield from self.files.entries(name)
+
+    def _together(self, own: tuple[Match, ...], of_files: Iterable[Match]) -> tuple[Match, ...]:
+        best: dict[tuple[str, str], Match] = {}
+        for match in (*own, *(match for match in of_files if match.list not in BUILT_IN)):
+            known = best.get((match.list, match.entry))
+            if known is None or match.distance < known.distance:
+                best[match.list, match.entry] = match
+        return self._nearest(best.values())
+
+
+def layers(bank: Bank) -> tuple[Bank, ...]:
+    """The banks that this one consists of."""
+    return (bank, bank.files) if isinstance(bank, BankWithFiles) else (bank,)
