@@ -274,7 +274,7 @@ def test_a_distribution_does_not_replace_a_shipped_model(tmp_path: Path) -> None
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[livewarden.models]\nevil = evil_models\n")
-    program = "from models.classifiers.registry import load_classifiers\nload_classifiers(None)"
+    program = "from models.classifiers.registry import known_packages\nknown_packages(None)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
     told = done.stderr.splitlines()[-1]
