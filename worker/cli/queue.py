@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from config.counts import counted
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json
 from worker.cli.queue_hold import By, IncidentId
 from worker.cli.queue_hold import app as hold
@@ -137,7 +138,7 @@ def list_(as_json: Json = False) -> None:
     incidents = open_incidents(queue_redis())
     if as_json:
         for incident in incidents:
-            typer.echo(json.dumps(asdict(incident)))
+            print_json(asdict(incident))
         return
     if not incidents:
         typer.echo("no open incidents")

@@ -1,10 +1,10 @@
 """`livewarden queue show|release|extend`: one incident, by its id or the beginning of it."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def show(incident: IncidentId, as_json: Json = False) -> None:
     redis = queue_redis()
     record = record_of(redis, find_incident(redis, incident))
     if as_json:
-        typer.echo(json.dumps(record))
+        print_json(record)
     else:
         _print_page(record)
 
@@ -50,7 +50,7 @@ def release(incident: IncidentId, by: By, as_json: Json = False) -> None:
     incident_id = find_incident(redis, incident)
     entries = give_back(redis, incident_id, by)
     if as_json:
-        typer.echo(json.dumps({"incident_id": incident_id, "released": True, "entries": entries}))
+        print_json({"incident_id": incident_id, "released": True, "entries": entries})
     else:
         wait = "1 entry of it waits" if entries == 1 else f"{entries} entries of it wait"
         typer.echo(f"{incident_id} is held by nobody: {wait} for whoever takes it next")
@@ -72,7 +72,7 @@ def extend(incident: IncidentId, by: By, as_json: Json = False) -> None:
     lease = renew(redis, incident_id, by)
     until = rfc3339(lease.until_ms)
     if as_json:
-        typer.echo(json.dumps({"incident_id": incident_id, "lease_until": until, "changed": lease.changed}))
+        print_json({"incident_id": incident_id, "lease_until": until, "changed": lease.changed})
         return
     typer.echo(f"{incident_id} is yours until {until}")
     if lease.changed:

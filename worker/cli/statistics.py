@@ -1,12 +1,11 @@
 """`livewarden statistics`: what was watched, raised and decided on each day."""
 
-import json
 import os
-import sys
 from typing import Annotated
 
 import typer
 
+from worker.cli.json_lines import print_json
 from worker.cli.options import Json
 from worker.ingest.coverage.totals import KEPT_DAYS, totals
 from worker.ingest.registry.registration import Purpose
@@ -28,7 +27,7 @@ def statistics(
     found = [one for one in totals(connect(settings.redis_url.get_secret_value()), days=days) if one.purpose == purpose]
     if as_json:
         for one in found:
-            sys.stdout.write(json.dumps(one.to_data()) + "\n")
+            print_json(one.to_data())
         return
     if not found:
         typer.echo(f"Nothing was counted of {purpose} streams in {days} days.")
