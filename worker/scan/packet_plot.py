@@ -6,7 +6,7 @@ from math import ceil, floor, log10, sqrt
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sampler.frames import PacketSummary, SampledFrame, SampleReason
+from sampler.frames import PacketSummary, SampleReason
 
 WIDTH, HEIGHT = 1600, 580
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 1570, 96, 480
@@ -24,11 +24,6 @@ _MARKER_PIXELS = 7
 
 Samples = Sequence[tuple[float, SampleReason]]
 """Presentation time in seconds, and why the picture was taken."""
-
-
-def taken(frames: Sequence[SampledFrame]) -> Samples:
-    """What the plot shows of `frames`."""
-    return [(frame.pts_seconds, frame.reason) for frame in frames]
 
 
 def packet_plot(packets: Sequence[PacketSummary], samples: Samples, *, duration_seconds: float, title: str) -> bytes:
