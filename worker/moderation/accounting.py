@@ -7,7 +7,6 @@ lists in ascending order that do not overlap.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from sampler.frames import Stretch
 
@@ -69,12 +68,6 @@ def without(intervals: Sequence[Interval], holes: Sequence[Interval]) -> list[In
 def length(intervals: Iterable[Interval]) -> float:
     """Seconds in all."""
     return sum(end - start for start, end in intervals)
-
-
-def longest_gap(instants: Iterable[float], duration_seconds: float) -> float:
-    """The longest stretch of [0, `duration_seconds`] without one of `instants`, both ends included."""
-    marks = [0.0, *sorted(instants), duration_seconds]
-    return max(0.0, *(after - before for before, after in pairwise(marks)))
 
 
 def account(

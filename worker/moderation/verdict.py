@@ -99,7 +99,7 @@ class SampleVerdict:
             ],
             "scores": {name: round(score, 6) for name, score in self.scores.items()},
             "deduplicated": self.deduplicated,
-            **({} if self.looked_at else {"looked_at": False}),
+            **({} if self.looked_at else {"classified": False}),
         }
 
 

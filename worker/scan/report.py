@@ -104,9 +104,9 @@ def _summary(result: ScanResult, findings: Sequence[ScanFinding], media: str) ->
     table.add("samples", f"{summary['samples']:,}, at most {summary['max_gap_seconds']:.2f} s apart")
     stages = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in cpu.items() if stage != "total")
     for model, turns in summary["models"].items():
-        told = Text(f"looked at {turns['looked at']:,}, passed over {turns['passed over']:,}, {turns['cpu_ms']} ms")
+        line = Text(f"classified {turns['classified']:,}, skipped {turns['skipped']:,}, {turns['cpu_ms']} ms")
         if turns["failed"]:
-            told.append(f", failed on {counted(turns['failed'], 'picture')}", "bold red")
-        table.add(model, told)
+            line.append(f", failed on {counted(turns['failed'], 'picture')}", "bold red")
+        table.add(model, line)
     table.add("CPU", f"{cpu['total']:.2f} s ({stages})")
     return table

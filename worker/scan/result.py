@@ -1,14 +1,15 @@
 """What came out of a scan: samples, findings, what nobody looked at."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from config.facts import SELFTEST, ListMatch, SampleFacts, Severity, StreamFacts
-from config.policy.persistence import Persistence, RuleHeld
+from config.policy.persistence import RuleHeld
 from config.policy.policy import Policy
+from config.policy.rules import Rule
 from sampler.frames import Stretch
-from worker.moderation.accounting import longest_gap
+from sampler.plan.coverage import longest_gap_seconds
 from worker.moderation.stages import Turns
 from worker.moderation.verdict import CpuSeconds, SampleVerdict
 
@@ -89,13 +90,15 @@ class ScanResult:
         return self.pictures_seconds / self.frames_total if self.frames_total else 0.0
 
     def findings(self, policy: Policy) -> list[ScanFinding]:
-        """What the policy lets through, with its persistence: one for each rule and row of pictures, by time."""
-        found = [
-            ScanFinding(rule=rule.name, severity=rule.severity, pts_seconds=self.samples[row[0]].pts_seconds)
-            for rule in policy.rules
-            if rule.mode == "live"
-            for row in _rows(self._persisting(rule.name, rule.persistence))
-        ]
+        """Rules that hold often enough to call a person: one for each rule and run of consecutive samples, by time."""
+        found: list[ScanFinding] = []
+        for rule in (rule for rule in policy.rules if rule.mode == "live"):
+            persisting = self._persisting(rule)
+            found += [
+                ScanFinding(rule=rule.name, severity=rule.severity, pts_seconds=self.samples[index].pts_seconds)
+                for index in sorted(persisting)
+                if index - 1 not in persisting
+            ]
         found += self._of_file(policy)
         return sorted(found, key=lambda finding: (finding.pts_seconds, finding.severity.rank))
 
@@ -111,24 +114,17 @@ class ScanResult:
             if policy.rule(hit.rule).mode == "live"
         ]
 
-    def _persisting(self, rule: str, persistence: Persistence) -> list[int]:
-        """Indices of the samples on which the rule holds often enough, near enough together."""
-        held = [
-            (index, RuleHeld(hit.capture_ms, hit.frames, hit.ordinal))
-            for index, sample in enumerate(self.samples)
-            for hit in sample.hits
-            if hit.rule == rule
-        ]
-        kept: set[int] = set()
-        for start, (_, first) in enumerate(held):
-            end = start + 1
-            while end < len(held) and persistence.reach(first, held[end][1]):
-                end += 1
-            together = held[start:end]
-            met_at = persistence.met_by(seen for _, seen in together)
-            if met_at is not None:
-                kept.update(index for index, seen in together if seen.capture_ms <= met_at)
-        return sorted(kept)
+    def _persisting(self, rule: Rule) -> set[int]:
+        """Indices of the samples on which the rule persists."""
+        persisting: set[int] = set()
+        held: list[tuple[int, RuleHeld]] = []
+        for index, sample in enumerate(self.samples):
+            for hit in (hit for hit in sample.hits if hit.rule == rule.name):
+                last = RuleHeld(hit.capture_ms, hit.frames, hit.ordinal)
+                held = [*((at, one) for at, one in held if rule.persistence.reach(one, last)), (index, last)]
+                if rule.persistence.met_by(one for _, one in held) is not None:
+                    persisting.update(at for at, _ in held)
+        return persisting
 
     def only_selftest(self, findings: Sequence[ScanFinding]) -> bool:
         """Whether all that was found is the test card: a finding counts as that if each of its rule's hits matched it
@@ -153,7 +149,7 @@ class ScanResult:
 
     def summary(self) -> dict[str, Any]:
         """As `livewarden scan --json` prints it, last."""
-        gap = longest_gap((sample.pts_seconds for sample in self.samples), self.duration_seconds)
+        gap = longest_gap_seconds(sorted(sample.pts_seconds for sample in self.samples), self.duration_seconds)
         return {
             "type": "summary",
             "duration_seconds": round(self.duration_seconds, 6),
@@ -165,16 +161,14 @@ class ScanResult:
             "samples": len(self.samples),
             "max_gap_seconds": round(gap, 6),
             "cpu_seconds": {stage: round(seconds, 6) for stage, seconds in vars(self.cpu_seconds).items()},
-            "models": {model: turns.counts for model, turns in self.turns.items()},
+            "models": {model: _model_counts(turns) for model, turns in self.turns.items()},
         }
 
 
-def _rows(indices: Iterable[int]) -> list[list[int]]:
-    """Cuts ascending indices where they do not follow one another."""
-    rows: list[list[int]] = []
-    for index in indices:
-        if rows and rows[-1][-1] == index - 1:
-            rows[-1].append(index)
-        else:
-            rows.append([index])
-    return rows
+def _model_counts(turns: Turns) -> dict[str, int]:
+    return {
+        "classified": turns.looked,
+        "skipped": turns.passed_over,
+        "failed": turns.failed,
+        "cpu_ms": round(turns.cpu_seconds * 1000),
+    }
