@@ -21,7 +21,7 @@ def progress_of(file: Path) -> "Iterator[Progress | None]":
     """A progress bar on stderr, if that is a terminal, in bytes of the file."""
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
 
-    from worker.cli.progress_bar import progress_bar
+    from worker.cli.screen import progress_bar
 
     if not file.is_file():
         yield None

@@ -135,7 +135,7 @@ def _one_line(text: str) -> str:
 @contextmanager
 def progress(total: int) -> "Iterator[Any]":
     """A progress bar on stderr, if that is a terminal."""
-    from worker.cli.progress_bar import progress_bar
+    from worker.cli.screen import progress_bar
 
     with progress_bar(description="measuring", total=total) as update:
         yield lambda: update(advance=1)

@@ -1,6 +1,7 @@
 """`livewarden policy`: what policy people do with a policy before it goes live."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ from config.counts import counted
 from config.documents.mistakes import Mistake
 from config.errors import LivewardenError, PolicyError
 from config.settings import Settings
-from worker.cli.ago import seconds_of
 from worker.cli.json_lines import print_json
 from worker.cli.options import Json
 from worker.logs.printable import printable
@@ -27,6 +27,11 @@ app = typer.Typer(no_args_is_help=True, help="Check, test and try a policy befor
 
 FOUND = 1
 """Exit status: a policy has mistakes, or cases fail."""
+
+MAX_DAYS = 3_650
+"""Ten years: no log reaches further back, and an instant much longer ago has no date."""
+
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 PolicyFile = Annotated[
     Path | None, typer.Option("--policy", metavar="FILE", help="The policy to try; without it the one in force.")
@@ -206,8 +211,8 @@ def replay(
 
     settings = settings_of(os.environ)
     now_ms = round(time.time() * 1000)
-    since_ms = now_ms - 1000 * seconds_of(since, "--since")
-    until_ms = now_ms - 1000 * seconds_of(until, "--until")
+    since_ms = now_ms - 1000 * _seconds_of(since, "--since")
+    until_ms = now_ms - 1000 * _seconds_of(until, "--until")
     if since_ms >= until_ms:
         raise typer.BadParameter("expected more time ago than --until", param_hint="--since")
     drawn_as = "PNG"
@@ -241,12 +246,27 @@ def replay(
         write_file(plot, score_plot(result.scores, title=title, file_format=drawn_as))
 
 
+def _seconds_of(text: str, option: str) -> int:
+    """Seconds of "90s", "30m", "24h" or "2d".
+
+    Raises:
+        typer.BadParameter: the value of `option` is something else, or longer ago than MAX_DAYS.
+    """
+    found = re.fullmatch(r"(\d{1,12})([smhd])", text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r}: expected a number and s, m, h or d, as in 24h", param_hint=option)
+    seconds = int(found[1]) * _UNIT_SECONDS[found[2]]
+    if seconds > MAX_DAYS * _UNIT_SECONDS["d"]:
+        raise typer.BadParameter(f"{text!r}: expected at most {MAX_DAYS}d", param_hint=option)
+    return seconds
+
+
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr, if that is a terminal."""
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    from worker.cli.progress_bar import progress_bar
+    from worker.cli.screen import progress_bar
 
     columns = (TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with progress_bar(*columns, total=total) as update:

@@ -103,7 +103,7 @@ def _progress(media: "Media") -> "Iterator[Callable[[SampleVerdict], None]]":
     from rich.markup import escape
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
-    from worker.cli.progress_bar import progress_bar
+    from worker.cli.screen import progress_bar
 
     columns = (
         TextColumn("{task.description}"),

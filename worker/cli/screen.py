@@ -1,8 +1,10 @@
-"""Rich's console, through which only visible characters go."""
+"""Rich's console and its progress bar, which print visible characters only."""
 
 import os
-from collections.abc import Iterable
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -10,6 +12,9 @@ from rich.text import Text
 
 from worker.logs.printable import printable_lines
 from worker.tables.lines import UNBOUNDED
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 _UNSEEN = "\N{REPLACEMENT CHARACTER}"
 
@@ -60,3 +65,20 @@ def _visible(text: str) -> str:
 def badge(purpose: str) -> Text:
     """Stands behind a stream's ID: what is not real must not be taken for it."""
     return Text() if purpose == "live" else Text.assemble(" ", (purpose.upper(), "black on green"))
+
+
+@contextmanager
+def progress_bar(
+    *columns: "ProgressColumn", description: str = "", total: float | None
+) -> Iterator[Callable[..., None]]:
+    """A bar on stderr, if that is a terminal; yields a function that takes `completed=`, `advance=` or `description=`.
+
+    Args:
+        columns: none: rich's default.
+        total: None: it is unknown, and the bar only moves.
+    """
+    from rich.progress import Progress
+
+    console = Screen(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield partial(progress.update, progress.add_task(description, total=total))

@@ -1,13 +1,16 @@
 """`livewarden statistics`: what was watched, raised and decided on each day."""
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from worker.cli.json_lines import print_json
 from worker.cli.options import Json
-from worker.ingest.coverage.totals import KEPT_DAYS, totals
+from worker.ingest.coverage.ledger import KINDS
+from worker.ingest.coverage.totals import COUNTED, KEPT_DAYS, DayTotals, totals
 from worker.ingest.registry.registration import Purpose
 from worker.runtime.environment import settings_of
 from worker.store.redis_client import connect
@@ -32,6 +35,55 @@ def statistics(
     if not found:
         typer.echo(f"Nothing was counted of {purpose} streams in {days} days.")
         return
-    from worker.cli.statistics_view import print_totals
+    _print_totals(found)
 
-    print_totals(found)
+
+def _print_totals(found: Sequence[DayTotals]) -> None:
+    """Prints each day in hours, then the numbers of raised and decided incidents of all days."""
+    from worker.cli.screen import Screen
+    from worker.tables.listing import Listing, fixed, ids, numbers
+
+    screen = Screen()
+    days = Listing(
+        fixed("date"),
+        numbers("streams"),
+        numbers("hours"),
+        numbers("moderated"),
+        *(numbers(kind) for kind in KINDS),
+        numbers("raised"),
+        numbers("decided"),
+        left_out_first=("streams", "decided", "skipped", "failed", "missed"),
+    )
+    for one in found:
+        days.add(
+            one.day.isoformat(),
+            f"{one.streams:,}",
+            _hours(one.seconds.get("elapsed", 0.0)),
+            _hours(one.seconds.get("moderated", 0.0)),
+            *(_hours(one.kind_seconds(kind)) for kind in KINDS),
+            f"{_count(one, 'raised'):,}",
+            f"{_count(one, 'decided'):,}",
+        )
+    screen.print(days)
+    for what, headings in COUNTED.items():
+        summed: Counter[tuple[str, ...]] = Counter()
+        for one in found:
+            for row in one.counts[what]:
+                summed[tuple(str(row[heading]) for heading in headings)] += int(row["count"])
+        if summed:
+            table = Listing(
+                *(ids(heading) for heading in headings),
+                numbers(what.removesuffix("-list")),
+            )
+            for names, count in summed.most_common():
+                table.add(*names, f"{count:,}")
+            screen.print()
+            screen.print(table)
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:,.1f}"
+
+
+def _count(one: DayTotals, what: str) -> int:
+    return sum(int(row["count"]) for row in one.counts[what])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from config.regular_file import open_regular
-from worker.errors import PlaylistError
+from worker.errors import LocalFileError, PlaylistError
 from worker.ingest.http.fetch import Fetched, Fetcher
 from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import path_of, scheme_of, without_query
@@ -26,6 +26,12 @@ FILE_SECONDS = 3600.0
 
 SEGMENT_SECONDS = 60.0
 """For a segment or playlist to arrive; without a live window to keep up with, slow origins get their time."""
+
+MAX_PICTURE_BYTES = 256 << 20
+"""Uncompressed, 85 megapixels; the decoder bounds the size of compressed ones."""
+
+_PICTURE_HEADS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+_HEAD_BYTES = 16
 
 _PLAYLIST_ENDINGS = (".m3u8", ".m3u")
 _PLAYLIST_HEAD = b"#EXTM3U"
@@ -99,7 +105,7 @@ class MediaOpener:
     def _open_url(self, url: str) -> Media:
         shown = without_query(url)
         fetched = self._get(url, max_bytes=MAX_FETCHED_BYTES, timeout_seconds=FILE_SECONDS)
-        if _looks_like_playlist(path_of(url), fetched.body[:16]):
+        if _looks_like_playlist(path_of(url), fetched.body[:_HEAD_BYTES]):
             return self._of_playlist(shown, parse_playlist(fetched.body, fetched.url))
         payload = Payload(data=fetched.body)
         return Media(name=shown, parts=(Part(name=shown, extinf_ms=None, load=lambda: nullcontext(payload)),))
@@ -169,10 +175,39 @@ def _opened(path: Path) -> Iterator[Payload]:
 def _head(path: Path) -> bytes:
     try:
         with open_regular(path) as file:
-            return file.read(16)
+            return file.read(_HEAD_BYTES)
     except OSError:
         return b""  # told when it is read
 
 
 def _looks_like_playlist(name: str, head: bytes) -> bool:
     return name.lower().endswith(_PLAYLIST_ENDINGS) or head.removeprefix(b"\xef\xbb\xbf").startswith(_PLAYLIST_HEAD)
+
+
+def is_picture(data: bytes | BinaryIO) -> bool:
+    """Whether it begins as a PNG, JPEG, GIF, BMP, TIFF or WebP does, whatever its name; a pipe counts as a video."""
+    head = _head_of(data)
+    return head.startswith(_PICTURE_HEADS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def picture_bytes(data: bytes | BinaryIO) -> bytes:
+    """All of a picture's bytes.
+
+    Raises:
+        LocalFileError: there are more than MAX_PICTURE_BYTES.
+    """
+    content = data if isinstance(data, bytes) else data.read(MAX_PICTURE_BYTES + 1)
+    if len(content) > MAX_PICTURE_BYTES:
+        raise LocalFileError(f"expected a picture of at most {MAX_PICTURE_BYTES} bytes")
+    return content
+
+
+def _head_of(data: bytes | BinaryIO) -> bytes:
+    if isinstance(data, bytes):
+        return data[:_HEAD_BYTES]
+    if not data.seekable():
+        return b""
+    start = data.tell()
+    head = data.read(_HEAD_BYTES)
+    data.seek(start)
+    return head

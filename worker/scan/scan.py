@@ -16,9 +16,8 @@ from worker.moderation.pipeline import Observer, Origin, Pipeline
 from worker.moderation.stages import Turns
 from worker.moderation.verdict import CpuSeconds, SampleVerdict, SegmentVerdict
 from worker.scan.file_digests import match_file
-from worker.scan.media_source import Media, Part, Payload
+from worker.scan.media_source import Media, Part, Payload, is_picture, picture_bytes
 from worker.scan.result import SCANNED, ScanResult, Unseen
-from worker.scan.still_file import is_picture, picture_bytes
 
 
 class Scan:
