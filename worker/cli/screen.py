@@ -20,26 +20,30 @@ _UNSEEN = "\N{REPLACEMENT CHARACTER}"
 
 
 class Screen(Console):
-    """A console that shows texts of others without what steers a terminal.
+    """A console that shows foreign texts without control characters.
 
-    Rich hands control characters in texts on as they are. Here each becomes one visible character, so that tables keep
-    their shape; whoever wants to show which one it was, calls `printable` before.
+    Rich passes control characters on. Here each becomes one visible character, so that tables keep their shape; callers
+    that show which one it was call `printable` before.
 
-    Output that is piped or goes to a file has no width, unless COLUMNS says one.
+    Output to a pipe or file has no width, unless COLUMNS sets one.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        told = os.environ.get("COLUMNS", "")  # as rich reads it
-        if "width" not in options and not self.is_terminal and not (told.isascii() and told.isdigit() and int(told)):
+        columns = os.environ.get("COLUMNS", "")  # as rich reads it
+        if (
+            "width" not in options
+            and not self.is_terminal
+            and not (columns.isascii() and columns.isdigit() and int(columns))
+        ):
             self.width = UNBOUNDED
         elif self.width < 1:  # COLUMNS=0, as a shell without a terminal exports it
             self.width = 80
 
     @property
     def file(self) -> IO[str]:
-        """Where it writes: a progress bar or a live table puts a proxy of rich's before our own (`PrintableStream`),
-        and rich looks behind one of them only; ours would escape what moves the cursor."""
+        """The stream that it writes to. A progress bar or a live table puts a proxy of rich's before `PrintableStream`,
+        and rich unwraps one of them only; the other would escape the codes that move the cursor."""
         file = super().file
         while (behind := getattr(file, "rich_proxied_file", None)) is not None:
             file = behind
@@ -63,7 +67,7 @@ def _visible(text: str) -> str:
 
 
 def badge(purpose: str) -> Text:
-    """Stands behind a stream's ID: what is not real must not be taken for it."""
+    """The mark behind a stream's ID of a drill or canary, which must not be taken for real."""
     return Text() if purpose == "live" else Text.assemble(" ", (purpose.upper(), "black on green"))
 
 

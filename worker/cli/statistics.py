@@ -1,4 +1,4 @@
-"""`livewarden statistics`: what was watched, raised and decided on each day."""
+"""`livewarden statistics`: seconds watched, incidents raised and decisions made on each day."""
 
 import os
 from collections import Counter
@@ -18,12 +18,12 @@ from worker.store.redis_client import connect
 
 def statistics(
     days: Annotated[
-        int, typer.Option(min=1, max=KEPT_DAYS, help=f"How many days, with today; {KEPT_DAYS} are kept.")
+        int, typer.Option(min=1, max=KEPT_DAYS, help=f"Number of days, with today; {KEPT_DAYS} are kept.")
     ] = 7,
     purpose: Annotated[str, typer.Option(help="live, drill or canary.")] = "live",
     as_json: Json = False,
 ) -> None:
-    """Show what was watched, raised and decided on each day (UTC), also of streams whose records are gone."""
+    """Show time watched, incidents raised and decisions of each day (UTC), also for streams whose records are gone."""
     if purpose not in tuple(Purpose):  # Python 3.11 has no "str in StrEnum"
         raise typer.BadParameter(f"{purpose!r} is none of {', '.join(Purpose)}", param_hint="--purpose")
     settings = settings_of(os.environ)
@@ -33,7 +33,7 @@ def statistics(
             print_json(one.to_data())
         return
     if not found:
-        typer.echo(f"Nothing was counted of {purpose} streams in {days} days.")
+        typer.echo(f"Nothing was counted for {purpose} streams in {days} days.")
         return
     _print_totals(found)
 
