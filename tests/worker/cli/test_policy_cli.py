@@ -264,7 +264,7 @@ class TestCases:
             (
                 "repeat: 3}",
                 "repeat: 6000}\n      - {at: 0.5, repeat: 6000, every: 1}",
-                "cases.yaml: line 6, column 5: cases[0].samples: 12,000 pictures with those that `repeat` makes: "
+                "cases.yaml: line 6, column 5: cases[0].samples: 12,000 pictures with repetitions: "
                 "expected at most 10,000 a case",
             ),
             (
