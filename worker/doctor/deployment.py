@@ -1,4 +1,4 @@
-"""Checks of what surrounds a deployment: environment variables, origins, object store."""
+"""Checks of the surroundings of a deployment: environment variables, allowed origins, object store."""
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ def check_variables(environment: Mapping[str, str]) -> Diagnosis:
 
 
 def check_store(settings: Settings) -> Diagnosis:
-    """Writes a file where the verdict log is, and removes it again."""
+    """Writes a file into the store of the verdict log, and removes it."""
     try:
         store = ObjectStore(settings.store_url)
         store.write(_PROBE, b"livewarden doctor")
@@ -43,7 +43,7 @@ def check_store(settings: Settings) -> Diagnosis:
             name="verdict log",
             state=State.WARN,
             found=str(error),
-            advice=f"set {PREFIX}STORE_URL to where this can be written: without it nothing can be looked back on",
+            advice=f"set {PREFIX}STORE_URL to a place that can be written: without it there is no look-back",
         )
     kept = f"{counted(settings.verdict_log_hours, 'hour', 'are')} kept and looked back on"
     return Diagnosis(name="verdict log", state=State.OK, found=f"can be written; {kept}")
@@ -111,7 +111,7 @@ def _hosts(targets: Iterable[UrlTarget]) -> list[str]:
 
 
 async def _resolved(targets: Sequence[UrlTarget]) -> dict[UrlTarget, Sequence[Address]]:
-    """The addresses of each; empty: it does not resolve."""
+    """The addresses of each target; empty: it does not resolve."""
     servers = NameServers()
     names = Names(servers.addresses)
 

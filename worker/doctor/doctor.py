@@ -1,4 +1,4 @@
-"""All checks of a deployment, in the order in which an operator would mend things.
+"""All checks of a deployment, in the order in which an operator would fix problems.
 
 A check never ends the others: an operator wants the whole list in one run.
 """

@@ -83,7 +83,7 @@ def examine_bank(deployed: Deployed | LivewardenError | None, settings: Settings
 
 
 def _snapshot(deployed: Deployed, *, stored: bool) -> Diagnosis:
-    """`stored`: snapshots are put into the store."""
+    """`stored`: the deployment stores snapshots."""
     if deployed.behind:
         return Diagnosis(name="hash bank", state=State.FAIL, found=f"behind: {deployed.behind}", advice=_ADVICE)
     snapshot = deployed.pointer.name or "no snapshot yet"
@@ -92,7 +92,7 @@ def _snapshot(deployed: Deployed, *, stored: bool) -> Diagnosis:
         return Diagnosis(
             name="hash bank",
             state=State.WARN,
-            found=f"{found}: no worker compacts them, and each is compared with one by one",
+            found=f"{found}: no worker compacts them, and pictures are compared with each separately",
             advice=f"see that workers run, and that they may write to {PREFIX}BANK_DIR; their log says what fails",
         )
     if stored and deployed.pointer.name and not deployed.pointer.digest:

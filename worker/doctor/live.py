@@ -35,7 +35,7 @@ _START = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Seen:
+class _Observed:
     """The records of a deployment at work."""
 
     now_ms: int
@@ -45,13 +45,13 @@ class _Seen:
     """0: there was never a tick."""
     live: int
     unwatched: Sequence[tuple[str, int]]
-    """Stream, and since when."""
+    """Stream, and the time since which it is not polled."""
     queued: dict[str, int]
     intake: int
     pending: int
     overdue: int
     oldest_pending_ms: int | None
-    """When the oldest of them was admitted."""
+    """Admission time of the oldest."""
 
     @property
     def tick_age_ms(self) -> int:
@@ -72,7 +72,7 @@ def examine_live(redis: Redis) -> Iterator[Diagnosis]:
     yield _streams(seen)
 
 
-def _read(redis: Redis) -> _Seen:
+def _read(redis: Redis) -> _Observed:
     workers, beats = present(redis, ProcessRole.WORKER), present(redis, ProcessRole.BEAT)
     now, tick = now_ms(redis), int(redis.get(TICK) or 0)
     live, unwatched = _attention(redis, now, working=bool(workers) or now - tick <= LIFE_MS)
@@ -82,7 +82,7 @@ def _read(redis: Redis) -> _Seen:
         pipe.zcard(OVERDUE)
         pipe.zcount(OVERDUE, "-inf", now)
         *lengths, pending, overdue = (int(number) for number in pipe.execute())
-    return _Seen(
+    return _Observed(
         now_ms=now,
         workers=workers,
         beats=beats,
@@ -109,7 +109,7 @@ def _attention(redis: Redis, now: int, *, working: bool) -> tuple[int, list[tupl
             continue
         stream = {name: str(value) for name, value in zip(FIELDS, row, strict=True) if value is not None}
         if not stream:
-            continue  # its record's time is over
+            continue  # its record has expired
         attention = Attention.of(stream, now_ms=now, anybody_works=working)
         live += attention.watched
         if attention.unwatched_since_ms is not None:
@@ -130,7 +130,7 @@ def _oldest_pending_ms(redis: Redis) -> int | None:
     return min(admitted, default=None)
 
 
-def _workers(seen: _Seen) -> Diagnosis:
+def _workers(seen: _Observed) -> Diagnosis:
     name, work = "workers", seen.live or seen.intake
     if not seen.workers:
         if seen.working:
@@ -167,11 +167,11 @@ def _workers(seen: _Seen) -> Diagnosis:
     return Diagnosis(name=name, state=State.OK, found=found)
 
 
-def _processes(seen: _Seen) -> int:
+def _processes(seen: _Observed) -> int:
     return sum(worker.processes for worker in seen.workers)
 
 
-def _beat(seen: _Seen) -> Diagnosis:
+def _beat(seen: _Observed) -> Diagnosis:
     name = "beat"
     last = f"the last tick was {seen.tick_age_ms / 1000:.0f} s ago" if seen.tick_ms else "there was never a tick"
     if seen.tick_age_ms > LIFE_MS and seen.live:
@@ -185,7 +185,7 @@ def _beat(seen: _Seen) -> Diagnosis:
     return Diagnosis(name=name, state=State.OK, found="none runs; nothing is to be polled")
 
 
-def _backlog(seen: _Seen) -> Diagnosis:
+def _backlog(seen: _Observed) -> Diagnosis:
     name = "backlog"
     lengths = ", ".join(f"{queue} {length:,}" for queue, length in {**seen.queued, "intake": seen.intake}.items())
     age_seconds = 0.0 if seen.oldest_pending_ms is None else max(0, seen.now_ms - seen.oldest_pending_ms) / 1000
@@ -201,7 +201,7 @@ def _backlog(seen: _Seen) -> Diagnosis:
     )
 
 
-def _streams(seen: _Seen) -> Diagnosis:
+def _streams(seen: _Observed) -> Diagnosis:
     name = "streams"
     if not seen.unwatched:
         return Diagnosis(

@@ -61,7 +61,7 @@ def examine_intake(redis: Redis) -> Iterator[Diagnosis]:
 
 
 def examine_readers(redis: Redis) -> Iterator[Diagnosis]:
-    """Names consumer groups that stand still: a group that reads nothing for a day loses what is older than 30."""
+    """Names consumer groups that stand still: entries older than 30 days are lost to them."""
     now = now_ms(redis)
     still = [
         f"group {group!r} on {key} for {(now - oldest_ms) / _DAY_MS:.0f} days"

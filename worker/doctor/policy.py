@@ -78,7 +78,7 @@ def check_names(settings: Settings, policy: Policy, lists: Bank, classifiers: Se
 def check_test_card(
     lists: Bank, classifiers: Sequence[Classifier], when_stuck: WhenStuck | None, *, required: bool
 ) -> Diagnosis:
-    """Sends the test card through decoder child, PDQ, lists and classifiers, as a picture of a stream would go.
+    """Sends the test card through decoder child, PDQ, lists and classifiers, as a picture of a stream.
 
     Args:
         required: the decoder child must be confined.

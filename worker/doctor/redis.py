@@ -22,7 +22,8 @@ OLDEST_VERSION = (7, 2)
 """WAITAOF came with Redis 7.2."""
 
 MAX_SKEW_SECONDS = 2.0
-"""Between this machine's clock and Redis's, <=. Times in Redis are its own; signed URLs and logs go by ours."""
+"""Largest (<=) difference of this machine's clock and Redis's, which times in Redis are of; signed URLs and logs use
+this one."""
 
 SLOW_DISK_SECONDS = 0.25
 """A WAITAOF that takes longer (>) holds up every segment: 1 ms with `appendfsync always`, 0.8 s with `everysec`
@@ -34,11 +35,11 @@ FULL = 0.75
 MEGABYTE = 1_000_000
 
 _PROBE_MILLISECONDS = 10_000
-"""Life of the key that is written to try the disk."""
+"""Life of the key that the disk check writes."""
 
 
 LATELY_MS = 24 * 3600 * 1000
-"""For so long a loss of Redis's data is reported."""
+"""The time for which a loss of Redis's data is reported."""
 
 _REGISTER = (
     "register streams anew, and see that Redis keeps its data on a volume that outlives it; decisions, quarantines and "
@@ -165,11 +166,11 @@ def _eviction(redis: Redis) -> Diagnosis:
         return _unknown(name, error, advice)
     if found == "noeviction":
         return Diagnosis(name=name, state=State.OK, found=found)
-    return Diagnosis(name=name, state=State.FAIL, found=f"{found}: what is pending may be evicted", advice=advice)
+    return Diagnosis(name=name, state=State.FAIL, found=f"{found}: pending segments may be evicted", advice=advice)
 
 
 def _memory(redis: Redis) -> Diagnosis:
-    """A full Redis refuses what takes room: no stream is polled any more."""
+    """A full Redis refuses writes that need memory: no stream is polled."""
     name, advice = (
         "redis memory",
         "see what fills it (`redis-cli --bigkeys`, `livewarden streams list`), or give it more",
@@ -180,7 +181,7 @@ def _memory(redis: Redis) -> Diagnosis:
         return _unknown(name, error, advice)
     if room.full:
         found = (
-            f"full, so that it refuses all that takes room: {room.used_bytes / MEGABYTE:,.0f} MB of "
+            f"full, so that it refuses writes that need memory: {room.used_bytes / MEGABYTE:,.0f} MB of "
             f"{room.limit_bytes / MEGABYTE:,.0f} MB that `maxmemory` allows; no stream is polled"
         )
         return Diagnosis(name=name, state=State.FAIL, found=found, advice=advice)
@@ -195,7 +196,7 @@ def _memory(redis: Redis) -> Diagnosis:
 
 
 def _disk(redis: Redis) -> Diagnosis:
-    """Writes a key that expires by itself, and waits until it is on disk."""
+    """Writes a key that expires, and waits until it is on disk."""
     name = "redis disk"
     advice = "set `appendonly yes` and `appendfsync always`, and check the disk under Redis"
     started = time.monotonic()
@@ -240,7 +241,7 @@ def _clock(redis: Redis) -> Diagnosis:
 def _unknown(name: str, error: RedisError, advice: str) -> Diagnosis:
     """Managed servers forbid some commands; then the operator has to check there."""
     return Diagnosis(
-        name=name, state=State.WARN, found=f"Redis does not say: {error}", advice=f"check by hand: {advice}"
+        name=name, state=State.WARN, found=f"Redis refuses the query: {error}", advice=f"check by hand: {advice}"
     )
 
 
@@ -263,7 +264,7 @@ def diagnose(epoch: Epoch | None, now_ms: int) -> Diagnosis:
     return Diagnosis(
         name=name,
         state=State.WARN,
-        found=f"{since}: what was there before is lost ({left} was left, {seen}); the hash bank is "
+        found=f"{since}: the data before is lost ({left} was left, {seen}); the hash bank is "
         f"{'not whole yet' if behind else 'whole again'}",
         advice=f"{_REGISTER}; {_RESTORING}" if behind else _REGISTER,
     )
