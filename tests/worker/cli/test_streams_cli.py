@@ -114,7 +114,7 @@ def test_what_is_damaged_of_one_stream_hides_no_other(
     assert (damaged["stream_id"], sound["stream_id"], sound["state"]) == ("a", "b", "waiting")
     assert (key in damaged["damaged"]) == (field is None)
     assert sound["damaged"] == []
-    checks = {check.name: check for check in examine_live(Settings.from_mapping(environment))}
+    checks = {check.name: check for check in examine_live(redis)}
     assert [checks[name].state for name in ("workers", "beat", "streams")] == [State.FAIL] * 3
     assert "2 of 2" in checks["streams"].found
     listed = livewarden("streams", "list", environment=environment).out.splitlines()

@@ -14,7 +14,7 @@ from redis_clock import server_with_clock
 from config.schemas import check_event
 from worker.bank.keys import SNAPSHOT
 from worker.doctor.diagnosis import State
-from worker.doctor.epoch import diagnose
+from worker.doctor.redis import diagnose
 from worker.events.operations import OPERATIONS
 from worker.health.epoch import EPOCH, FORGIVEN_MS, SEED, Epoch, EpochWatch, read_epoch
 from worker.runtime.broker import bind_queues

@@ -165,7 +165,7 @@ class TestPeople:
         assert [one["stream_id"] for one in show_all(redis)] == ["s"]
         read = redis.xreadgroup("platform", "another", {STREAM_EVENTS: ">"})
         assert redis.xack(STREAM_EVENTS, "platform", read[0][1][-1][0]) == 1
-        rows = {row.name: row for row in examine_redis(server.connection_url)}
+        rows = {row.name: row for row in examine_redis(redis)}
         assert rows["redis memory"].state == "fail"
         assert "refuses" in rows["redis memory"].found
         assert "full" in rows["redis disk"].found
