@@ -9,7 +9,7 @@ MAX_NAME_LENGTH = 100
 
 
 class Role(StrEnum):
-    """What a person is to this deployment (DESIGN.md, "Threats")."""
+    """What a person is to this deployment (docs/architecture.md, "Threats")."""
 
     PLATFORM = "platform"
     MODERATOR = "moderator"

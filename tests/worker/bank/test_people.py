@@ -1,4 +1,4 @@
-"""What people may do with single pictures, and what nobody may (DESIGN.md, "Verdicts")."""
+"""What people may do with single pictures, and what nobody may (docs/architecture.md, "Verdicts")."""
 
 import json
 import secrets

@@ -2,7 +2,8 @@
 
 One hash a stream, `lw:coverage:{id}`, of integer milliseconds: `elapsed`, `moderated`, `unhashable`, and
 `<kind>: <reason>` for what was skipped, failed or missed; counts are under `count: <what>`. Elapsed time is added by
-polls, the rest where segments are settled, so that the equation of DESIGN.md can fail, and then shows a bug.
+polls, the rest where segments are settled, so that the equation (docs/architecture.md, "What must never go wrong") can
+fail, and then shows a bug.
 
 Time in which a stream is not seen, and of which it is not known yet what it was, is provisional: not in the hash, but
 added where the ledger is shown, as elapsed and as missed.
