@@ -18,7 +18,7 @@ from typing import Any, Self
 from redis import Redis
 from redis.exceptions import RedisError
 
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.processes.periodic import periodic
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script

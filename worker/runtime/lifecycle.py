@@ -25,8 +25,8 @@ from worker.bank.keys import SNAPSHOT
 from worker.bank.place import SnapshotPlace
 from worker.bank.recovery import keep_whole
 from worker.bank.replication import fetch_at_start, keep_fetched
-from worker.health.epoch import EpochWatch
 from worker.health.presence import Presence, ProcessRole, keep_present
+from worker.health.redis_epoch import EpochWatch
 from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
 from worker.ingest.messages.reader import keep_reading
 from worker.ingest.pending.queues import QUEUES
