@@ -23,8 +23,8 @@ from worker.bank.keys import WRITER
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes, store_again
 from worker.errors import BankRequestError
+from worker.logs.failure_log import Troubles
 from worker.logs.setup import log_format_of, set_up_logging
-from worker.logs.trouble import Troubles
 from worker.processes.core_dumps import forbid_dumps
 from worker.processes.subprocess_job import give_way, run_apart
 from worker.store.redis_client import connect

@@ -25,7 +25,7 @@ from worker.bank.changelog import read_pointer
 from worker.bank.place import SnapshotPlace
 from worker.bank.remote import fetch
 from worker.errors import BankRequestError, ObjectStoreError, StoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)

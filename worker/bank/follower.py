@@ -28,7 +28,7 @@ from worker.bank.layered import BankWithFiles
 from worker.bank.mark import BankMark
 from worker.bank.place import SnapshotPlace
 from worker.errors import StoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store.redis_client import now_ms, unless_full
 
 _log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ lw:bank:changes      `change` -> JSON (`models.bank.delta.Change`), `by` -> who 
 lw:bank:snapshot     name, watermark, previous (watermark of the snapshot before), at_ms: what is in force;
                      changes: how many there are since; edition: how many snapshots brought what no change tells;
                      stored, digest: name and manifest's SHA-256 of the snapshot that is in the store;
-                     adopted: taken from the folder, for Redis named none; until `worker.health.epoch` has noted it
+                     adopted: taken from the folder, as Redis named none; until `worker.health.redis_epoch` notes it
 lw:bank:quarantine   list/entry -> JSON {until_ms, by, reason}
 lw:bank:history      `act` -> JSON (`worker.bank.history.Act`); not trimmed with the changes
 

@@ -13,7 +13,7 @@ from worker.bank.follower import UNFOLLOWED, Follower
 from worker.bank.keys import FILES
 from worker.bank.place import SnapshotPlace
 from worker.errors import BankRequestError
-from worker.health.epoch import STATE_LOST
+from worker.health.redis_epoch import STATE_LOST
 from worker.store.redis_client import now_ms, store_errors
 
 _SEEN_MS = 60_000

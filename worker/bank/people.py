@@ -22,7 +22,7 @@ from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
 from worker.bank.naming import entry_id
 from worker.errors import BankRequestError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.people.actor import Actor, Role
 from worker.store.age_clock import age_ms
 from worker.store.redis_client import now_ms, run_script, run_script_to_disk, store_errors

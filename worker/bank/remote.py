@@ -12,7 +12,7 @@ from typing import Final
 
 from models.bank.snapshot import copy_snapshot, file_names, manifest_digest
 from worker.errors import ObjectStoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store.object_store import ObjectStore
 
 _trouble = Troubles(logging.getLogger(__name__))

@@ -24,8 +24,8 @@ from worker.bank.keys import REFRESHED
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import Contents, publish
 from worker.errors import BankRequestError
-from worker.health.epoch import BEHIND, EPOCH, Epoch, read_epoch
-from worker.logs.trouble import Troubles
+from worker.health.redis_epoch import BEHIND, EPOCH, Epoch, read_epoch
+from worker.logs.failure_log import Troubles
 from worker.store import redis_keys
 from worker.store.lease import leased
 from worker.store.redis_client import now_ms, run_script

@@ -6,7 +6,7 @@ from config.settings import Settings
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import StoreError
 from worker.events.cloudevent import rfc3339
-from worker.health.epoch import BEHIND, Epoch, read_epoch
+from worker.health.redis_epoch import BEHIND, Epoch, read_epoch
 from worker.store.redis_client import connect, now_ms, store_errors
 
 LATELY_MS = 24 * 3600 * 1000

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from config.errors import LivewardenError
 from config.settings import PREFIX, Settings
 from worker.doctor.diagnosis import Diagnosis, State
-from worker.ingest.http.names import Address, Names, NameServers
 from worker.ingest.http.origins import AllowedOrigins, entry_for
+from worker.ingest.http.resolver import Address, Names, NameServers
 from worker.ingest.http.urls import UrlTarget
 
 _VARIABLE = f"{PREFIX}ALLOWED_ORIGINS"

@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemory
 
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import StoreError
-from worker.health.redis_room import Room
+from worker.health.redis_memory import Room
 from worker.store import redis_keys
 from worker.store.redis_client import DISK_MILLISECONDS, connect
 

@@ -8,9 +8,9 @@ from config.counts import counted
 from config.settings import Settings
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import StoreError
-from worker.ingest.pending.lanes import Lane, waiting_streams
+from worker.ingest.pending.fair_queue import Lane, waiting_streams
 from worker.ingest.registry.registry import stream_ids
-from worker.ingest.registry.slowness import SlowPart, slow_key
+from worker.ingest.registry.slow_streams import SlowPart, slow_key
 from worker.store.redis_client import connect, store_errors
 
 STREAMS_AT_ONCE = 1_000

@@ -19,7 +19,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.errors import StoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 

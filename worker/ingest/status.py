@@ -14,10 +14,10 @@ from worker.health.presence import LIFE_MS, ProcessRole, list_key, newest_sign_m
 from worker.ingest.coverage.ledger import Provisional, coverage_key, summary, with_owed
 from worker.ingest.pending.segments import pending_key, pending_ms
 from worker.ingest.poll.schedule import TICK
-from worker.ingest.registry.attention import Attention, lag_ms
 from worker.ingest.registry.registration import check_stream_id
 from worker.ingest.registry.registry import signals_key, stream_ids, stream_key
-from worker.ingest.registry.slowness import SlowMark, SlowPart, slow_key
+from worker.ingest.registry.slow_streams import SlowMark, SlowPart, slow_key
+from worker.ingest.registry.watch_state import Attention, lag_ms
 
 UNKNOWN: Final = "unknown"
 """What a damaged record does not say."""

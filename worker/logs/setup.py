@@ -18,7 +18,7 @@ from typing import Final
 
 from worker.logs.fields import stream_of
 from worker.logs.format import JsonFormatter, LogFormat, PrintableFormatter, as_json
-from worker.logs.line_limit import LineLimit
+from worker.logs.rate_limit import LineLimit
 from worker.logs.redaction import loggable
 
 STREAM_LINES_A_MINUTE = 20

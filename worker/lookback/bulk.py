@@ -18,7 +18,7 @@ from redis import Redis
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, job_record, next_bulk_job
 from worker.lookback.search import Lookback, search
 from worker.store.lease import leased

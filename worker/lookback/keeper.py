@@ -12,7 +12,7 @@ from config.errors import LivewardenError
 from worker.bank.folder import FolderLists
 from worker.bank.follower import Follower
 from worker.bank.keys import FILES
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.lookback.bulk import enqueue
 from worker.lookback.jobs import is_bulk_due
 from worker.store.age_clock import age_ms

@@ -19,7 +19,7 @@ from models.classifiers.manifest import Provider, Use
 from models.classifiers.preprocess import Colours
 from models.classifiers.registry import known_packages, verified
 from models.errors import InferenceError, InferenceTimeoutError, ModelsError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.moderation.model_rules import packages_for
 from worker.moderation.shadow_models import in_shadow
 

@@ -16,8 +16,8 @@ from config.errors import LivewardenError
 from config.policy.dead_references import dead_references
 from config.policy.policy import policy_name
 from config.settings import Settings
+from worker.logs.failure_log import Troubles
 from worker.logs.fields import fields
-from worker.logs.trouble import Troubles
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.dead_rules import tell_dead
 from worker.policyload.follower import LOOK_SECONDS, PolicyFollower

@@ -25,8 +25,8 @@ from worker.bank.keys import SNAPSHOT
 from worker.bank.listnames import followed_names
 from worker.bank.place import SnapshotPlace
 from worker.bank.restoring import keep_whole
-from worker.health.epoch import EpochWatch
 from worker.health.presence import Presence, ProcessRole, keep_present
+from worker.health.redis_epoch import EpochWatch
 from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
 from worker.ingest.messages.reader import keep_reading
 from worker.ingest.pending.queues import QUEUES

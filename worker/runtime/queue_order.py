@@ -4,8 +4,8 @@ Strict priority would starve a queue for as long as one before it is never empty
 wheel, and each slot has a queue that is asked first: a queue that holds messages has a message taken at its own slot,
 once in each turn of the wheel, whatever the others hold. Behind it the rest are asked by priority.
 
-What is slow (`worker.ingest.registry.slowness`) waits in queues of its own, which may hold a quarter of the worker's
-processes.
+What is slow (`worker.ingest.registry.slow_streams`) waits in queues of its own, which may hold a quarter of the
+worker's processes.
 """
 
 import time

@@ -16,8 +16,8 @@ from sampler.child.decoder import Decoder
 from sampler.limits import Limits
 from worker.bank.follower import Follower, InForce
 from worker.bank.place import SnapshotPlace
-from worker.health.epoch import SEED as SEED
-from worker.health.epoch import plant_seed
+from worker.health.redis_epoch import SEED as SEED
+from worker.health.redis_epoch import plant_seed
 from worker.incidents.segment_context import Versions
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins

@@ -15,7 +15,7 @@ from worker.bank.keys import REFRESHED, SNAPSHOT
 from worker.bank.place import SnapshotPlace
 from worker.bank.publication import compact
 from worker.bank.restoring import make_whole
-from worker.health.epoch import STATE_LOST, EpochWatch
+from worker.health.redis_epoch import STATE_LOST, EpochWatch
 
 ONE, TWO, THREE, FOUR = ("0f" * 32, "3c" * 32, "55" * 32, "a5" * 32)
 ListFile = Callable[..., Path]

@@ -47,7 +47,7 @@ from worker.ingest.poll.schedule import tick, tick_is_late
 from worker.ingest.poll.slow_polls import set_apart, slow_polls_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, watch
-from worker.ingest.registry.slowness import SlowPart, note_slowness
+from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.ingest.status import show
 from worker.lookback import jobs as look_back_jobs
 from worker.lookback.jobs import LEASE, REST, UNCHECKED, is_due

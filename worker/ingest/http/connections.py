@@ -10,8 +10,8 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from worker.errors import FetchError
-from worker.ingest.http.names import Address, Names
 from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resolver import Address, Names
 from worker.ingest.http.urls import UrlTarget
 
 

@@ -17,9 +17,9 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from worker.ingest.http.exchange import Fetched, Method, OriginSession
-from worker.ingest.http.names import Resolve
+from worker.ingest.http.origin_session import Fetched, Method, OriginSession
 from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resolver import Resolve
 from worker.ingest.http.resource import ByteRange, Validators
 
 __all__ = ["FetchRequest", "FetchRound", "Fetched", "Fetcher", "Validators"]

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_netw
 from typing import Self
 
 from worker.errors import OriginEntryError
-from worker.ingest.http.names import Address
+from worker.ingest.http.resolver import Address
 from worker.ingest.http.urls import UrlTarget, normal_host, target_of
 
 Network = IPv4Network | IPv6Network

@@ -20,9 +20,9 @@ from worker.ingest.messages.calls import Receiver, make
 from worker.ingest.messages.envelope import MAX_MESSAGE_BYTES, PlatformCall, UnmadeCallError, parse
 from worker.ingest.messages.refusals import Refused, publish, refuse, refused_watch
 from worker.logs.exception_place import place_of
+from worker.logs.failure_log import Troubles
 from worker.logs.fields import fields
-from worker.logs.line_limit import LineLimit
-from worker.logs.trouble import Troubles
+from worker.logs.rate_limit import LineLimit
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)

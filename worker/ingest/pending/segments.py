@@ -18,7 +18,7 @@ from worker.ingest.coverage.ledger import KINDS, coverage_key
 from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import without_query
 from worker.ingest.playlist.outcome import NewSegment
-from worker.ingest.registry.slowness import SlowPart, slow_key
+from worker.ingest.registry.slow_streams import SlowPart, slow_key
 from worker.store import redis_keys
 from worker.store.redis_client import run_script
 

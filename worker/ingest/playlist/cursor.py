@@ -73,12 +73,12 @@ class Cursor:
     mean_ms: int = 0
     """Mean duration of what was listed last."""
     missing_since_ms: int | None = None
-    """Since when the stream, which should be live, is not seen (`worker.ingest.playlist.missing`); None: it is."""
+    """Since when the stream, which should be live, is not seen (`worker.ingest.playlist.missed_time`); None: it is."""
     gone_since_ms: int | None = None
     """Since which failed poll the origin says, at each, that there is no such playlist; None: it does not say so."""
     unseen_ms: int = 0
     """Time in outages for which the sequence, when it went on, had nothing to show; some of it is forgiven for time in
-    which playlists were read (`worker.ingest.playlist.missing.unshown`)."""
+    which playlists were read (`worker.ingest.playlist.missed_time.unshown`)."""
     resets: int = 0
     """Times in a row that the origin started over."""
 

@@ -45,7 +45,7 @@ class Segment:
     gap: bool = False
     """The origin says that it does not have this segment (EXT-X-GAP)."""
     long_extinf: bool = False
-    """EXTINF was above what the playlist promises, and is counted as that (`worker.ingest.playlist.capture`)."""
+    """EXTINF was above what the playlist promises, and is counted as that (`worker.ingest.playlist.capture_time`)."""
 
     @property
     def duration_seconds(self) -> float:

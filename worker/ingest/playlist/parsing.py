@@ -15,8 +15,8 @@ import m3u8
 from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.resource import ByteRange
 from worker.ingest.http.urls import join, split, without_query
-from worker.ingest.playlist.excerpt import Excerpt, excerpt
 from worker.ingest.playlist.hls import InitSection, MasterPlaylist, MediaPlaylist, Rendition, Segment
+from worker.ingest.playlist.parse_window import Excerpt, excerpt
 
 MAX_PLAYLIST_BYTES = 2 * 2**20
 """20,000 segments of 100 bytes each; a live playlist has some 2 KB."""

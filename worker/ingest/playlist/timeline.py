@@ -4,7 +4,7 @@ Elapsed time is counted here and nowhere else, in whole milliseconds: the durati
 listed, the mean duration for each media sequence number jumped over, and of an outage after which the sequence did not
 go on, the wall-clock time that the new playlist does not cover.
 
-Of a long playlist only a part is parsed (`worker.ingest.playlist.excerpt`), and of one stream only so much may be
+Of a long playlist only a part is parsed (`worker.ingest.playlist.parse_window`), and of one stream only so much may be
 pending (`worker.ingest.playlist.poll_pace`). Numbers before all that is listed were jumped over: missed. Numbers that
 are listed and were not parsed are skipped, and so are new segments beyond what may be pending, the oldest first; both
 elapse like the rest. At the start of a watch what was not parsed has not elapsed, for the stream was not watched then.
@@ -14,13 +14,13 @@ are admitted.
 
 from dataclasses import replace
 
-from worker.ingest.playlist.capture import program_times, starts, within_clock, within_target
+from worker.ingest.playlist.capture_time import program_times, starts, within_clock, within_target
 from worker.ingest.playlist.cursor import Cursor, ListedSegment, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
-from worker.ingest.playlist.missing import GONE, after_failure, after_reading, at_end, before_first, unshown, waits
+from worker.ingest.playlist.missed_time import GONE, after_failure, after_reading, at_end, before_first, unshown, waits
 from worker.ingest.playlist.outcome import LONG_EXTINF, Missed, MissedReason, NewSegment, PollAdvance, Reading
+from worker.ingest.playlist.playlist_diff import key_of, lost_to_outage, note_outage, relate
 from worker.ingest.playlist.poll_pace import ENDLIST, RESETS_AT_ONCE, again_ms, backoff_ms, delay_ms, pending_cap
-from worker.ingest.playlist.relating import key_of, lost_to_outage, note_outage, relate
 
 SEEN_SEGMENTS = 32
 """Kept to tell an old playlist from another one: five times a usual window, two minutes of 4 s segments."""

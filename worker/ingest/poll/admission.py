@@ -11,12 +11,12 @@ from redis import Redis
 from worker.ingest.coverage.ledger import COUNT, coverage_key, entry
 from worker.ingest.http.urls import without_query
 from worker.ingest.pending.segments import FIRST_DEADLINE_MS, OVERDUE, SegmentRecord, pending_key
-from worker.ingest.playlist.announcements import announcements, next_poll_ms
 from worker.ingest.playlist.cursor import StreamState
-from worker.ingest.playlist.missing import Missing, missing
+from worker.ingest.playlist.missed_time import Missing, missing
 from worker.ingest.playlist.outcome import STREAM_BACKLOG, PollAdvance
+from worker.ingest.playlist.poll_events import announcements, next_poll_ms
 from worker.ingest.poll.due import DueStream
-from worker.ingest.poll.gaps import missing_member
+from worker.ingest.poll.origin_gaps import missing_member
 from worker.ingest.poll.validators import unlisted, validators_key
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
 from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, KEPT_AFTER_END_SECONDS, WAITING, stream_key

@@ -8,12 +8,12 @@ from typing import Self
 
 from redis import Redis
 
-from worker.health.epoch import EPOCH
+from worker.health.redis_epoch import EPOCH
 from worker.ingest.coverage.ledger import COUNT, coverage_key
 from worker.ingest.playlist.cursor import Cursor
 from worker.ingest.playlist.outcome import MissedReason
 from worker.ingest.playlist.poll_pace import FIRST_DELAY_MS, LONGEST_IDLE_DELAY_MS
-from worker.ingest.poll.gaps import missing_member
+from worker.ingest.poll.origin_gaps import missing_member
 from worker.ingest.poll.slow_polls import set_apart
 from worker.ingest.registry.registry import DUE, LONGEST_DUE_MS, stream_key
 from worker.store import redis_keys

@@ -21,7 +21,7 @@ from worker.ingest.poll.due import DuePoll, note_error, offer, release, take_due
 from worker.ingest.poll.stream_poll import Fetching, SendSegment, StreamPolls
 from worker.ingest.registry.registry import DUE_SLOW
 from worker.logs.exception_place import place_of
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store.redis_client import drop_idle_connections
 
 _log = logging.getLogger(__name__)

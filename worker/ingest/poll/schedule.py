@@ -11,7 +11,7 @@ from worker.ingest.poll.due import offered
 from worker.ingest.poll.poll import BATCH_STREAMS
 from worker.ingest.poll.slow_polls import slow_polls_due
 from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, LONGEST_DUE_MS, NEW_AT_ONCE, stream_key
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms, run_script
 

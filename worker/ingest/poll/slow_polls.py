@@ -1,13 +1,13 @@
-"""Polls of streams whose playlists take long: apart from all others, so that nobody waits for them.
+"""Polls of streams whose playlists take long, separate from all others so that these never wait for them.
 
-A stream that is marked (`worker.ingest.registry.slowness`) is due in a set of its own, from which only slow polls take,
-and they share what slow work has of the processes. It comes back with the poll that unmarks it.
+A marked stream (`worker.ingest.registry.slow_streams`) is due in a set of its own, from which only slow polls take, and
+they use the share of the processes that slow work has. The poll that removes the mark moves it back.
 """
 
 from redis import Redis
 
 from worker.ingest.registry.registry import DUE, DUE_SLOW, LONGEST_DUE_MS, stream_key
-from worker.ingest.registry.slowness import QUICK_PLAYLIST_SECONDS, SlowPart, note_slowness, slow_prefix
+from worker.ingest.registry.slow_streams import QUICK_PLAYLIST_SECONDS, SlowPart, note_slowness, slow_prefix
 from worker.store.redis_client import now_ms, run_script
 
 LOOKED_AT_STREAMS = 500

@@ -11,18 +11,18 @@ from redis import Redis
 
 from worker.errors import FetchError, PlaylistError
 from worker.ingest.http.fetch import Fetched, FetchRequest
-from worker.ingest.playlist.excerpt import MAX_RENDITIONS, PARSED_ENTRIES
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist, choose_rendition
 from worker.ingest.playlist.outcome import PollAdvance
+from worker.ingest.playlist.parse_window import MAX_RENDITIONS, PARSED_ENTRIES
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
-from worker.ingest.playlist.relating import doubts
+from worker.ingest.playlist.playlist_diff import doubts
 from worker.ingest.playlist.timeline import SEEN_SEGMENTS, advance, failed_poll
 from worker.ingest.poll.admission import admit, pending_now
 from worker.ingest.poll.due import TRIED_KEPT_MS, DuePoll, DueStream, no_video_mark
 from worker.ingest.poll.slow_polls import due_after, hand_over
 from worker.ingest.poll.validators import first_comparable
 from worker.ingest.registry.registry import DUE_NEW
-from worker.ingest.registry.slowness import QUICK_PLAYLIST_SECONDS
+from worker.ingest.registry.slow_streams import QUICK_PLAYLIST_SECONDS
 from worker.store.redis_client import now_ms
 
 _log = logging.getLogger(__name__)

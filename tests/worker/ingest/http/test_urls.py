@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from worker.errors import FetchError, PlaylistError, RegistryError
 from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest
-from worker.ingest.http.names import Address
 from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resolver import Address
 from worker.ingest.http.urls import MAX_SHOWN_CHARACTERS, join, parse, path_of, scheme_of, split, without_query
 from worker.ingest.playlist.hls import Segment
 from worker.ingest.playlist.parsing import parse_playlist

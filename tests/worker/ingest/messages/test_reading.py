@@ -23,7 +23,7 @@ from worker.ingest.messages.refusals import KEPT, Refused, publish, refuse, refu
 from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.ingest.registry.registry import GENERATIONS, stream_ids
 from worker.ingest.status import show
-from worker.logs.line_limit import LineLimit
+from worker.logs.rate_limit import LineLimit
 from worker.store.redis_client import connect, run_script
 
 SETTINGS = Settings(deployment="d")

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from worker.errors import PlaylistError
 from worker.ingest.http.resource import ByteRange
-from worker.ingest.playlist.excerpt import MAX_SEGMENTS
 from worker.ingest.playlist.hls import (
     InitSection,
     MasterPlaylist,
@@ -20,6 +19,7 @@ from worker.ingest.playlist.hls import (
     choose_rendition,
     segment_key,
 )
+from worker.ingest.playlist.parse_window import MAX_SEGMENTS
 from worker.ingest.playlist.parsing import MAX_PLAYLIST_BYTES, parse_playlist
 
 URL = "https://cdn.example/live/one/index.m3u8?token=SECRET"

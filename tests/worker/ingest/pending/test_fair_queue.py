@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from worker.ingest.pending.lanes import (
+from worker.ingest.pending.fair_queue import (
     QUEUE_OF,
     Lane,
     _held_prefix,
@@ -21,7 +21,7 @@ from worker.ingest.pending.lanes import (
 from worker.ingest.pending.segments import OVERDUE, pending_key
 from worker.ingest.poll.schedule import reconcile
 from worker.ingest.registry.registry import stream_key
-from worker.ingest.registry.slowness import SlowPart, note_slowness
+from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 
 
 @pytest.fixture(params=Lane)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.errors import PlaylistError
-from worker.ingest.playlist.excerpt import MAX_RENDITIONS
 from worker.ingest.playlist.hls import MasterPlaylist, MediaPlaylist
+from worker.ingest.playlist.parse_window import MAX_RENDITIONS
 from worker.ingest.playlist.parsing import parse_playlist
 
 URL = "https://cdn.example/live/index.m3u8"

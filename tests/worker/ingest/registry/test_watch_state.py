@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.ingest.registry.attention import LATE_POLL_MS, Attention, lag_ms
+from worker.ingest.registry.watch_state import LATE_POLL_MS, Attention, lag_ms
 
 NOW = 1_700_000_100_000
 

@@ -1,10 +1,10 @@
-"""Troubles by name (`worker.logs.trouble`): as many as there is room for, and how many there are beyond."""
+"""Troubles by name (`worker.logs.failure_log`): as many as there is room for, and how many there are beyond."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from worker.logs.many_names import ManyNames
+from worker.logs.distinct_names import ManyNames
 
 REPEAT_SECONDS: Final = 600.0
 """Between two lines about a trouble that lasts."""

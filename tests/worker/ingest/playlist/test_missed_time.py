@@ -6,10 +6,10 @@ import pytest
 
 from worker.ingest.playlist.cursor import Cursor, StreamState
 from worker.ingest.playlist.hls import MediaPlaylist, Segment
-from worker.ingest.playlist.missing import missing
+from worker.ingest.playlist.missed_time import missing
 from worker.ingest.playlist.outcome import MissedReason, PollAdvance, Reading
+from worker.ingest.playlist.playlist_diff import doubts
 from worker.ingest.playlist.poll_pace import LOOKED_AT_AGAIN_MS
-from worker.ingest.playlist.relating import doubts
 from worker.ingest.playlist.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
 
 T0 = 1_700_000_000_000

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from worker.logs.trouble import BEGINNINGS_A_MINUTE, Troubles
-from worker.logs.trouble_memory import MOST_NAMES, MOST_TURNS, REPEAT_SECONDS
+from worker.logs.failure_log import BEGINNINGS_A_MINUTE, Troubles
+from worker.logs.failure_memory import MOST_NAMES, MOST_TURNS, REPEAT_SECONDS
 
 
 class Clock:

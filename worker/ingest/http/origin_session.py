@@ -22,12 +22,12 @@ import aiohttp
 from worker.errors import FetchError
 from worker.ingest.http.body import BoundedBody
 from worker.ingest.http.connections import CleanConnector, GuardedResolver
-from worker.ingest.http.names import Names, NameServers, Resolve
 from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resolver import Names, NameServers, Resolve
 from worker.ingest.http.resource import ByteRange, Validators
 from worker.ingest.http.urls import UrlTarget, join, parse, without_query
 from worker.logs.exception_place import place_of
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 
 _unforeseen = Troubles(logging.getLogger(__name__))
 """By kind and place."""

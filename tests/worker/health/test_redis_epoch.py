@@ -16,7 +16,7 @@ from worker.bank.keys import SNAPSHOT
 from worker.doctor.diagnosis import State
 from worker.doctor.epoch import diagnose
 from worker.events.operations import OPERATIONS
-from worker.health.epoch import EPOCH, FORGIVEN_MS, SEED, Epoch, EpochWatch, read_epoch
+from worker.health.redis_epoch import EPOCH, FORGIVEN_MS, SEED, Epoch, EpochWatch, read_epoch
 from worker.runtime.broker import bind_queues
 from worker.runtime.worker_process import WorkerProcess
 from worker.store.redis_client import connect

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakSet
 
+from worker.logs.failure_memory import REPEAT_SECONDS, Course, Courses
 from worker.logs.fields import fields
-from worker.logs.line_limit import LineLimit
-from worker.logs.trouble_memory import REPEAT_SECONDS, Course, Courses
+from worker.logs.rate_limit import LineLimit
 
 BEGINNINGS_A_MINUTE: Final = 60
 """Of all troubles of one kind: where thousands of streams fail at once, these say so."""

@@ -10,8 +10,8 @@ from name_server import AAAA, NameServer, name_server
 
 from worker.errors import FetchError
 from worker.ingest.http.fetch import Fetched, Fetcher, FetchRequest
-from worker.ingest.http.names import Names
 from worker.ingest.http.origins import AllowedOrigins
+from worker.ingest.http.resolver import Names
 
 TIMEOUT_SECONDS = 5.0
 """As the poll has it."""
@@ -122,7 +122,7 @@ async def _no_address(host: str, port: int) -> list[object]:
 
 def test_names_are_forgotten_in_the_end() -> None:
     """Hostile playlists that name ever new hosts would fill a worker's memory."""
-    from worker.ingest.http.names import _MAX_KEPT
+    from worker.ingest.http.resolver import _MAX_KEPT
 
     async def ask() -> int:
         names = Names(_no_address)  # type: ignore[arg-type]

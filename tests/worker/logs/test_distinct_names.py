@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from worker.logs.many_names import ManyNames
+from worker.logs.distinct_names import ManyNames
 
 
 @pytest.mark.parametrize("count", [1, 1_000, 100_000])

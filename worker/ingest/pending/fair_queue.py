@@ -15,7 +15,7 @@ from enum import StrEnum
 from redis import Redis
 
 from worker.ingest.pending.queues import SEGMENTS, SEGMENTS_SLOW, URGENT
-from worker.ingest.registry.slowness import QUICK_SECONDS, SlowPart, slow_prefix
+from worker.ingest.registry.slow_streams import QUICK_SECONDS, SlowPart, slow_prefix
 from worker.store import redis_keys
 from worker.store.redis_client import run_script, unless_full
 

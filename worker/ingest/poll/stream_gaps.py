@@ -1,8 +1,8 @@
 """Which streams cannot be seen for long while others can: whoever runs such a stream's server may be hiding it. Either
 its playlist cannot be read, or most of what it lists cannot be looked at.
 
-Where more streams of an origin are not seen, that is its operators' matter (`worker.ingest.poll.gaps`). Time that a
-stream may have ended in, after 404, 410 or a stall, makes no such gap, nor does a stream that was never there.
+Where more streams of an origin are not seen, that is for its operators (`worker.ingest.poll.origin_gaps`). Time in
+which a stream may have ended, after 404, 410 or a stall, is no such gap, nor is a stream that was never there.
 """
 
 from bisect import bisect_left
@@ -14,8 +14,8 @@ from redis import Redis
 
 from config.policy.rules import CoverageGap
 from worker.ingest.playlist.cursor import StreamState
-from worker.ingest.playlist.missing import GONE
-from worker.ingest.poll.gaps import MISSING, origin_of
+from worker.ingest.playlist.missed_time import GONE
+from worker.ingest.poll.origin_gaps import MISSING, origin_of
 from worker.ingest.registry.registry import DUE, DUE_NEW, DUE_SLOW, stream_key
 from worker.store import redis_keys
 from worker.store.redis_client import now_ms
@@ -213,7 +213,7 @@ def watched_streams(redis: Redis) -> Iterator[Watched]:
 
 
 def _seen_before(fields: Mapping[str, str]) -> bool:
-    """What nothing was ever listed of is missing since it was registered (`worker.ingest.playlist.missing`)."""
+    """What nothing was ever listed of is missing since it was registered (`worker.ingest.playlist.missed_time`)."""
     return fields["missing_since_ms"] != fields["registered_ms"]
 
 

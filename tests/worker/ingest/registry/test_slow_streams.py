@@ -3,7 +3,7 @@
 import pytest
 from redis import Redis
 
-from worker.ingest.registry.slowness import (
+from worker.ingest.registry.slow_streams import (
     FIRST_HOLD_MS,
     LONGEST_HOLD_MS,
     MARK_KEPT_SECONDS,
