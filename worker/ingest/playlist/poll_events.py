@@ -12,7 +12,7 @@ UNREACHABLE_MS = 15_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Announcement:
+class PollEvent:
     """An event that is published once for each mark."""
 
     field: str
@@ -22,9 +22,9 @@ class Announcement:
     """CloudEvent, JSON on one line."""
 
 
-def announcements(
+def poll_events(
     stream_id: str, url: str, before: Cursor, step: PollAdvance, *, deployment: str, now_ms: int
-) -> tuple[Announcement, ...]:
+) -> tuple[PollEvent, ...]:
     """The events to publish with the outcome `step` of a poll; those whose mark is stored already are not repeated.
 
     Raises:
@@ -46,7 +46,7 @@ def announcements(
         deployment=deployment,
         now_ms=now_ms,
     )
-    return (Announcement(field="told_unreachable", mark=f"{after.generation} {since_ms}", event=event),)
+    return (PollEvent(field="told_unreachable", mark=f"{after.generation} {since_ms}", event=event),)
 
 
 def next_poll_ms(step: PollAdvance, now_ms: int) -> int | None:
@@ -62,7 +62,7 @@ def _failing_since_ms(step: PollAdvance) -> int | None:
     return step.cursor.failing_since_ms if step.reading is None else None
 
 
-def _ended(stream_id: str, after: Cursor, deployment: str, now_ms: int) -> Announcement:
+def _ended(stream_id: str, after: Cursor, deployment: str, now_ms: int) -> PollEvent:
     unread = after.reason not in {EndReason.ENDLIST, EndReason.STALLED}
     place = f"{after.epoch} {after.next_sequence}"
     reason = EndReason.UNREACHABLE if unread else EndReason(after.reason)
@@ -75,4 +75,4 @@ def _ended(stream_id: str, after: Cursor, deployment: str, now_ms: int) -> Annou
         deployment=deployment,
         now_ms=now_ms,
     )
-    return Announcement(field="told_ended", mark=f"{after.generation} {reason} {place}", event=event)
+    return PollEvent(field="told_ended", mark=f"{after.generation} {reason} {place}", event=event)
