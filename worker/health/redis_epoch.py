@@ -1,8 +1,8 @@
-"""Whether Redis still has what it was given. It may come back empty, or with an older copy of its data.
+"""Detects that Redis lost its state: it may come back empty, or with an older copy of its data.
 
-An epoch lasts for as long as nothing is lost. Each worker's main process and beat asks for it with its sign of life,
-and says what it was answered before: so a Redis that does not know of that has lost it. Pool children learn of it
-where they follow the hash bank.
+An epoch lasts as long as nothing is lost. Each worker's main process and beat reads it with its sign of life, and sends
+the epoch that it saw before: a Redis that does not know that one has lost it. Pool children learn of it where they
+follow the hash bank.
 """
 
 import logging
@@ -23,29 +23,29 @@ from worker.store.redis_client import now_ms, run_script
 _log = logging.getLogger(__name__)
 
 EPOCH: Final = redis_keys.EPOCH.name
-"""Hash: id, begun_ms, alive_ms (newest sign of anybody); where a loss came before it: lost (the epoch before; `unknown`
-where nobody lived in it), since_ms (last instant at which a living process saw that one), found (`nothing` or
-`older_copy`), bank (`behind`, later `whole`)."""
+"""Hash: id, begun_ms, alive_ms (newest sign of any process); after a loss: lost (the epoch before; `unknown` if no live
+process saw it), since_ms (last time at which a live process saw that one), found (`nothing` or `older_copy`), bank
+(`behind`, later `whole`)."""
 
 SEED: Final = redis_keys.SEED.name
-"""Secret of this deployment from which audits are drawn. It lives in Redis so that a segment that is sent again, to
-another worker, has the same plan."""
+"""Secret of this deployment for drawing audits. It is in Redis so that a segment that is sent again, to another worker,
+has the same plan."""
 
 STATE_LOST: Final = "state-lost"
-"""Slug in `degraded`: Redis lost its state, and the hash bank is not known to be whole again."""
+"""Slug in `degraded`: Redis lost its state, and the hash bank may be incomplete."""
 
 EVENT: Final = "livewarden.operations.state_lost.v1"
 
 BEHIND: Final = "behind"
 
 FORGIVEN_MS: Final = 5_000
-"""What Redis may lose of its last writes without having lost its state: `appendfsync everysec` loses up to 2 s."""
+"""Last writes that Redis may lose without a loss of state: `appendfsync everysec` loses up to 2 s."""
 
-TELL_AFTER_MS: Final = 2_000
-"""After an epoch's beginning: by the next sign every living process has brought when it saw the one before."""
+PUBLISH_AFTER_MS: Final = 2_000
+"""After an epoch's beginning: by the next sign every live process has reported when it saw the one before."""
 
-TOLD_FOR_MS: Final = 24 * 3600 * 1000
-"""For so long a loss is news: who starts later does not publish it again."""
+PUBLISHED_FOR_MS: Final = 24 * 3600 * 1000
+"""After this a loss is old, and processes that start later do not publish it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,19 +55,19 @@ class Epoch:
     id: str
     begun_ms: int
     alive_ms: int
-    """Newest sign of anybody; never goes back."""
+    """Newest sign of any process; never goes back."""
     lost: str = ""
-    """The epoch before, if it was lost; `unknown`: nobody lived in it."""
+    """The epoch before, if it was lost; `unknown`: no live process saw it."""
     since_ms: int | None = None
-    """Last instant at which a living process saw the one before; None: none did."""
+    """Last time at which a live process saw the one before; None: none did."""
     found: str = ""
-    """What was left: `nothing` or `older_copy`."""
+    """State that was left: `nothing` or `older_copy`."""
     bank: str = ""
     """`behind`, or `whole`; empty: nothing was lost."""
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> Self:
-        """As the hash has it."""
+        """Parses the hash."""
         return cls(
             id=fields["id"],
             begun_ms=int(fields.get("begun_ms") or 0),
@@ -80,7 +80,7 @@ class Epoch:
 
 
 def read_epoch(redis: Redis) -> Epoch | None:
-    """The epoch as it is; None: nobody has begun one.
+    """The current epoch; None: none has begun.
 
     Raises:
         RedisError: Redis failed.
@@ -90,7 +90,7 @@ def read_epoch(redis: Redis) -> Epoch | None:
 
 
 def plant_seed(redis: Redis) -> str:
-    """Gives the deployment's seed, which it has from now on.
+    """Returns the deployment's seed, and creates it if there is none.
 
     Raises:
         RedisError: Redis failed.
@@ -100,25 +100,25 @@ def plant_seed(redis: Redis) -> str:
 
 
 class EpochWatch:
-    """What one process was answered of Redis's epochs."""
+    """One process's view of Redis's epochs."""
 
     def __init__(self, *, deployment: str, begin: Callable[[Redis], object] = lambda _: None) -> None:
-        """`begin`: what else is done in each epoch that this process has not seen before."""
+        """`begin` is called in each epoch that this process has not seen before."""
         self._deployment = deployment
         self._begin = begin
         self._epoch: Epoch | None = None
         self._answers: deque[int] = deque()
         """`alive_ms` of the newest answers: one that is older than the last by `FORGIVEN_MS`, and those after it."""
-        self._told = ""
+        self._published = ""
 
     def look(self, redis: Redis, snapshot_key: str) -> Epoch:
-        """Gives a sign, begins an epoch where there is none or its state was lost, and publishes a loss once.
+        """Gives a sign, begins an epoch if there is none or state was lost, and publishes a loss once.
 
         Raises:
             RedisError, StoreError: Redis failed.
         """
         before = self._epoch
-        epoch = self._asked(redis, snapshot_key)
+        epoch = self._read(redis, snapshot_key)
         if before is None or before.id != epoch.id:
             plant_seed(redis)
             self._begin(redis)
@@ -129,10 +129,10 @@ class EpochWatch:
         self._answers.append(epoch.alive_ms)
         while len(self._answers) > 1 and self._answers[1] <= epoch.alive_ms - FORGIVEN_MS:
             self._answers.popleft()
-        self._tell(redis, epoch)
+        self._publish(redis, epoch)
         return epoch
 
-    def _asked(self, redis: Redis, snapshot_key: str) -> Epoch:
+    def _read(self, redis: Redis, snapshot_key: str) -> Epoch:
         seen, firm_ms = self._epoch, 0
         if seen is not None and self._answers[0] <= seen.alive_ms - FORGIVEN_MS:
             firm_ms = self._answers[0]
@@ -142,13 +142,13 @@ class EpochWatch:
         names = ("id", "begun_ms", "alive_ms", "lost", "since_ms", "found", "bank")
         return Epoch.of({name: str(value) for name, value in zip(names, answer, strict=True)})
 
-    def _tell(self, redis: Redis, epoch: Epoch) -> None:
-        if not epoch.lost or self._told == epoch.id:
+    def _publish(self, redis: Redis, epoch: Epoch) -> None:
+        if not epoch.lost or self._published == epoch.id:
             return
         now = now_ms(redis)
-        if 0 <= now - epoch.begun_ms < TELL_AFTER_MS:
+        if 0 <= now - epoch.begun_ms < PUBLISH_AFTER_MS:
             return
-        if now - epoch.begun_ms < TOLD_FOR_MS:
+        if now - epoch.begun_ms < PUBLISHED_FOR_MS:
             data = {
                 "since": None if epoch.since_ms is None else rfc3339(epoch.since_ms),
                 "noticed": rfc3339(epoch.begun_ms),
@@ -156,4 +156,4 @@ class EpochWatch:
             }
             event_id = derived_id(EVENT, epoch.id)
             tell_operators(redis, EVENT, event_id, subject="redis", data=data, deployment=self._deployment, now_ms=now)
-        self._told = epoch.id
+        self._published = epoch.id

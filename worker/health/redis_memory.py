@@ -1,7 +1,7 @@
-"""How much room Redis has, and what operators hear of it.
+"""Publishes to operators that Redis's memory is full, or soon will be.
 
-A Redis at its `maxmemory` refuses what takes room: no poll, no new segment, no message. People decide, readers read,
-and what was seen is written all the same (worker/store/lua/, `allow-oom`), so nobody need notice but by this.
+A Redis at its `maxmemory` refuses commands that take memory: no poll, no new segment, no message. Decisions, readers
+and the results of moderation still work (worker/store/lua/, `allow-oom`), so without these events it may go unnoticed.
 """
 
 from dataclasses import dataclass
@@ -18,35 +18,35 @@ FULL: Final = "livewarden.operations.redis_full.v1"
 ROOM: Final = "livewarden.operations.redis_room.v1"
 
 SCARCE: Final = 0.9
-"""Share of `maxmemory` from which on (>=) operators hear of it."""
+"""Share of `maxmemory` from which on (>=) an event is published."""
 
 ENOUGH: Final = 0.8
-"""Share below which (<) it is over: a Redis that goes to and fro about the limit is one event."""
+"""Share below which (<) the shortage is over: a Redis that oscillates about the limit makes one event."""
 
-TOLD_EVERY_MS: Final = 3_600_000
-"""Between two events of one kind: that room is scarce, that Redis refuses."""
+PUBLISHED_EVERY_MS: Final = 3_600_000
+"""Between two events of one kind: memory is scarce, or Redis refuses commands."""
 
 TOLD: Final = redis_keys.REDIS_ROOM.name
-"""Hash: `open` while what was published is not over, `scarce` and `refuses` when that was published last, in ms."""
+"""Hash: `open` while the published shortage lasts, `scarce` and `refuses` when each was published last, in ms."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """What Redis uses of what it may use."""
+    """Redis's memory and its limit."""
 
     used_bytes: int
-    """As Redis counts it against its limit: without buffers of replicas and of the append-only file."""
+    """As Redis compares it with its limit: without buffers of replicas and of the append-only file."""
     limit_bytes: int
     """`maxmemory`; 0: none is set."""
 
     @property
     def full(self) -> bool:
-        """Redis refuses what takes room."""
+        """Redis refuses commands that take memory."""
         return 0 < self.limit_bytes < self.used_bytes
 
     @property
     def scarce(self) -> bool:
-        """It is full, or soon is."""
+        """It is full, or soon will be."""
         return 0 < SCARCE * self.limit_bytes <= self.used_bytes
 
     @property
@@ -56,7 +56,7 @@ class Room:
 
     @classmethod
     def read(cls, redis: Redis) -> Self:
-        """As it is now.
+        """Reads the current state.
 
         Raises:
             RedisError: Redis failed.
@@ -68,18 +68,18 @@ class Room:
 
 
 def tell_of_room(redis: Redis, *, deployment: str) -> Room:
-    """Publishes that Redis is full or soon is, once an hour each, or that this is over; gives how it is.
+    """Publishes that Redis is full or soon will be, once an hour each, or that this is over; returns the state.
 
-    However many workers look, it is published once. It does not wait for the disk: it comes again.
+    It is published once by all workers together. It is not synced to disk: it will recur.
 
     Raises:
         RedisError: Redis failed.
     """
     room = Room.read(redis)
-    told = redis.hmget(TOLD, "open")[0] is not None
+    published = redis.hmget(TOLD, "open")[0] is not None
     if room.scarce:
         _publish(redis, FULL, "refuses" if room.full else "scarce", room, deployment)
-    elif told and room.enough:
+    elif published and room.enough:
         _publish(redis, ROOM, "room", room, deployment)
     return room
 
@@ -91,4 +91,4 @@ def _publish(redis: Redis, kind: str, how: str, room: Room, deployment: str) -> 
     if kind == FULL:
         data["refuses"] = room.full
     event = operations_event(kind, event_id, subject="redis", data=data, deployment=deployment, now_ms=now)
-    run_script(redis, "redis_room", keys=[TOLD, OPERATIONS], args=[how, event, TOLD_EVERY_MS])
+    run_script(redis, "redis_room", keys=[TOLD, OPERATIONS], args=[how, event, PUBLISHED_EVERY_MS])

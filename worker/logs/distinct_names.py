@@ -1,4 +1,4 @@
-"""How many different names came up, whoever makes them up, in memory that does not grow."""
+"""Counts distinct names in bounded memory, even if they are hostile."""
 
 from math import log
 from typing import Final
@@ -7,8 +7,8 @@ BITS: Final = 65_536
 """8 kB for each of two windows, once there is a name. Up to 100,000 names are counted within some 1 %."""
 
 
-class ManyNames:
-    """Names of this window of time and of the last one, by a bit each (linear counting: Whang et al., "A linear-time
+class DistinctNames:
+    """Names of the current time window and of the last one, a bit each (linear counting: Whang et al., "A linear-time
     probabilistic counting algorithm for database applications", 1990)."""
 
     def __init__(self, window_seconds: float) -> None:
@@ -18,10 +18,10 @@ class ManyNames:
         self._ones = 0
 
     def ended(self, now_seconds: float) -> int:
-        """How many names the window had that is over, once; 0: none is, or it is long past.
+        """The number of names in the window that has just ended, returned once; 0: none has, or long ago.
 
         Args:
-            now_seconds: of a clock that only goes forward.
+            now_seconds: time of a monotonic clock.
         """
         since = now_seconds - self._began
         if since < self._window_seconds:
@@ -33,7 +33,8 @@ class ManyNames:
         return count
 
     def add(self, name: str, now_seconds: float) -> bool:
-        """Whether it is new in this window and the last. One that is may share its bit with another, and seem known."""
+        """Adds a name; returns whether it is new in this window and the last. A new one may share its bit with another,
+        and seem known."""
         self.ended(now_seconds)
         new = not self.has(name, now_seconds)
         place, bit = _place(name)
@@ -43,7 +44,7 @@ class ManyNames:
         return new
 
     def has(self, name: str, now_seconds: float) -> bool:
-        """Whether it, or one that shares its bit, was added in this window or the last."""
+        """Whether the name, or one that shares its bit, was added in this window or the last."""
         self.ended(now_seconds)
         place, bit = _place(name)
         return any(bits and bits[place] & bit for bits in (self._bits, self._before))
@@ -53,6 +54,6 @@ class ManyNames:
 
 
 def _place(name: str) -> tuple[int, int]:
-    """Byte and bit; nobody outside can choose names that share one, for each process hashes in a way of its own."""
+    """Byte and bit. An attacker cannot choose names that share one, since each process has its own hash seed."""
     number = hash(name) % BITS
     return number // 8, 1 << number % 8

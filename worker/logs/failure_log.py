@@ -1,10 +1,11 @@
-"""Trouble that comes again and again: logged when it begins, each ten minutes while it lasts, and when it is over.
+"""Throttled logging of repeated failures: logged when they begin, every ten minutes while they last, and when they end.
 
     _away = Troubles(_log)
     _away.met("redis", "intake is not read: %s", error)     # at each failure
-    _away.over("redis", "intake is read again")             # at each success; says something after a failure only
+    _away.over("redis", "intake is read again")             # at each success; logs only after a failure
 
-What is not said so is logged at debug. Of more names than are remembered each ten minutes' number is logged.
+Other occurrences are logged at debug level. If there are more names than are remembered, their number is logged every
+ten minutes.
 """
 
 import logging
@@ -15,19 +16,19 @@ from collections.abc import Callable
 from typing import Any, Final
 from weakref import WeakSet
 
-from worker.logs.failure_memory import REPEAT_SECONDS, Course, Courses
+from worker.logs.failure_memory import REPEAT_SECONDS, FailureMemory, FailureRun
 from worker.logs.fields import fields
 from worker.logs.rate_limit import LineLimit
 
 BEGINNINGS_A_MINUTE: Final = 60
-"""Of all troubles of one kind: where thousands of streams fail at once, these say so."""
+"""First lines of all failures of one kind: if thousands of streams fail together, these show it."""
 
 OTHERS_A_MINUTE: Final = 60
-"""Likewise of lines that trouble lasts or is over."""
+"""Lines of one kind about failures that last or have ended."""
 
 
 class Troubles:
-    """Of one kind, in one process."""
+    """Failures of one kind in one process, by name."""
 
     def __init__(self, log: logging.Logger, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._log = log
@@ -36,42 +37,42 @@ class Troubles:
         _all.add(self)
 
     def forget(self) -> None:
-        """Begins anew; a process that was forked from one in trouble has had none yet."""
-        self._courses = Courses()
+        """Forgets all failures: those of a parent process are not this process's."""
+        self._memory = FailureMemory()
         self._beginnings = LineLimit(BEGINNINGS_A_MINUTE)
         self._others = LineLimit(OTHERS_A_MINUTE)
 
     def met(
         self, name: str, text: str, *args: object, level: int = logging.WARNING, exc_info: bool = False, **more: Any
     ) -> None:
-        """It happened, now or again. What was not met for `REPEAT_SECONDS` begins anew, whether `over` said so or not.
+        """Records a failure. One that did not occur for `REPEAT_SECONDS` begins anew, even without `over`.
 
         Args:
-            name: tells one trouble from others of the kind.
-            text: for this time; what it quotes may differ from one to the next.
-            exc_info: shows the traceback of the exception at hand, once.
-            more: fields.
+            name: identifies the failure among those of its kind.
+            text: the log message; it may differ from one occurrence to the next.
+            exc_info: logs the traceback of the current exception, once.
+            more: fields of the record.
         """
         with _Lock.held:
             now = self._clock()
-            met = self._courses.met(name, now)
-            beyond = self._courses.beyond.ended(now) if met is None else 0
-            course, began = met or (Course(began_at=now, logged_at=now, met_at=now, window_at=now, times=1), True)
+            met = self._memory.met(name, now)
+            beyond = self._memory.beyond.ended(now) if met is None else 0
+            run, began = met or (FailureRun(began_at=now, logged_at=now, met_at=now, window_at=now, times=1), True)
             if met is None:
-                course.said = self._courses.beyond.add(name, now) and not beyond
-            left_out = self._beginnings.next(now) if began and course.said else 0
+                run.logged = self._memory.beyond.add(name, now) and not beyond
+            left_out = self._beginnings.next(now) if began and run.logged else 0
             if left_out is None:
-                course.said, left_out = False, 0
-            told = (began and course.said) or now - course.logged_at >= REPEAT_SECONDS
-            if told:
-                course.said, course.logged_at = True, now
-            times, lasted_seconds = course.times, now - course.began_at
-            others = self._others.next(now) if told and (not began or times > 1) else 0
-            told = told and others is not None
+                run.logged, left_out = False, 0
+            logged = (began and run.logged) or now - run.logged_at >= REPEAT_SECONDS
+            if logged:
+                run.logged, run.logged_at = True, now
+            times, lasted_seconds = run.times, now - run.began_at
+            others = self._others.next(now) if logged and (not began or times > 1) else 0
+            logged = logged and others is not None
         if beyond:
-            text, args = f"{text} (one of about %d more in trouble, not all of which are logged)", (*args, beyond)
+            text, args = f"{text} (one of about %d more that fail, not all of which are logged)", (*args, beyond)
             self._log.log(level, text, *args, extra=fields(trouble="more", names=beyond, **more))
-        elif not told:
+        elif not logged:
             self._log.debug(text, *args, extra=fields(**more))
         elif not began or times > 1:
             text, args = _with_left_out(text, args, others)
@@ -87,16 +88,16 @@ class Troubles:
             self._log.log(level, text, *args, exc_info=exc_info or None, extra=fields(trouble="begins", **more))
 
     def over(self, name: str, text: str, *args: object, level: int = logging.WARNING, **more: Any) -> None:
-        """It went well. Cheap where there was no trouble."""
-        if name not in self._courses:
+        """Records a success. Cheap if there was no failure."""
+        if name not in self._memory:
             return
         with _Lock.held:
-            course = self._courses.over(name)
-            if course is None:
+            run = self._memory.over(name)
+            if run is None:
                 return
             now = self._clock()
-            said, times, lasted_seconds = course.said, course.times, now - course.began_at
-            others = self._others.next(now) if said else None
+            times, lasted_seconds = run.times, now - run.began_at
+            others = self._others.next(now) if run.logged else None
         if others is not None:
             text, args = _with_left_out(text, args, others)
             self._log.log(
@@ -116,7 +117,7 @@ def _counted(times: int) -> str:
 
 
 class _Lock:
-    """One for all: what is done under it takes microseconds."""
+    """One lock for all logs: it is held for microseconds."""
 
     held = threading.Lock()
 
@@ -125,11 +126,11 @@ _all: WeakSet[Troubles] = WeakSet()
 
 
 def forget_all() -> None:
-    """As in a process that has just begun."""
-    # Another thread may have held it in the process that was forked.
+    """Resets all logs in a forked process."""
+    # Another thread of the parent process may have held the lock.
     _Lock.held = threading.Lock()
-    for troubles in list(_all):
-        troubles.forget()
+    for log in list(_all):
+        log.forget()
 
 
 os.register_at_fork(after_in_child=forget_all)

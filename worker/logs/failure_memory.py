@@ -1,64 +1,65 @@
-"""Troubles by name (`worker.logs.failure_log`): as many as there is room for, and how many there are beyond."""
+"""Bounded memory of failures by name (`worker.logs.failure_log`), and the number of those that do not fit."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from worker.logs.distinct_names import ManyNames
+from worker.logs.distinct_names import DistinctNames
 
 REPEAT_SECONDS: Final = 600.0
-"""Between two lines about a trouble that lasts."""
+"""Between two lines about a failure that lasts."""
 
-MOST_TURNS: Final = 3
-"""How often within `REPEAT_SECONDS` the same trouble is logged as new: one that comes and goes each second is not
+MOST_RUNS: Final = 3
+"""How often within `REPEAT_SECONDS` the same failure is logged as new: one that comes and goes each second is not
 logged each second."""
 
 MOST_NAMES: Final = 4_096
-"""Troubles that are remembered, some 400 bytes each: names of streams are hostile and many."""
+"""Remembered failures, some 400 bytes each: names of streams are hostile and many."""
 
 
 @dataclass(kw_only=True)
-class Course:
-    """Of one trouble."""
+class FailureRun:
+    """A run of failures of one name."""
 
     began_at: float
     logged_at: float
     met_at: float
     window_at: float
-    """When the first of `turns` was."""
-    turns: int = 1
+    """When the first of `runs` began."""
+    runs: int = 1
+    """Runs of this name that began since `window_at`."""
     times: int = 0
-    """Met since it began."""
+    """Failures in this run."""
     lasts: bool = True
-    said: bool = True
-    """That it began was logged, so its end is."""
+    logged: bool = True
+    """Its beginning was logged, so its end is too."""
 
     def is_past(self, now: float) -> bool:
-        """Whether it is over, or was not met for so long that it begins anew."""
+        """Whether it has ended, or did not occur for `REPEAT_SECONDS`, so that the next failure begins a new run."""
         return not self.lasts or now - self.met_at >= REPEAT_SECONDS
 
     def begin_again(self, now: float) -> None:
-        """It was past, and is met once more."""
+        """Begins a new run after a past one."""
         if now - self.window_at >= REPEAT_SECONDS:
-            self.window_at, self.turns = now, 0
-        self.turns += 1
+            self.window_at, self.runs = now, 0
+        self.runs += 1
         self.began_at, self.times, self.lasts = now, 0, True
-        self.said = self.turns <= MOST_TURNS
+        self.logged = self.runs <= MOST_RUNS
 
 
-class Courses:
-    """Of troubles of one kind.
+class FailureMemory:
+    """Runs of failures of one kind, by name.
 
-    Where there is no room those that are past make some, the ones that are over first. One that lasts stays: else each
-    of those that fail in turn would seem to begin.
+    When it is full, past runs are evicted, ended ones first. Lasting ones stay: otherwise each of many failures that
+    alternate would seem to begin again and again.
     """
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Course] = OrderedDict()
-        """What is over, then the others by when they were met."""
-        self._forgotten = ManyNames(REPEAT_SECONDS)
-        self.beyond = ManyNames(REPEAT_SECONDS)
-        """Those for which there was no room."""
+        self._known: OrderedDict[str, FailureRun] = OrderedDict()
+        """Ended runs, then the others by their last failure."""
+        self._forgotten = DistinctNames(REPEAT_SECONDS)
+        self.beyond = DistinctNames(REPEAT_SECONDS)
+        """Names for which there was no room."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -66,35 +67,35 @@ class Courses:
     def __contains__(self, name: str) -> bool:
         return name in self._known
 
-    def met(self, name: str, now: float) -> tuple[Course, bool] | None:
-        """Its course, and whether that begins; None: there is no room for another."""
-        course = self._known.get(name)
-        began = course is None or course.is_past(now)
-        if course is None:
-            if len(self._known) >= MOST_NAMES and not self._makes_room(now):
+    def met(self, name: str, now: float) -> tuple[FailureRun, bool] | None:
+        """Records a failure; returns its run, and whether that begins; None: there is no room for another."""
+        run = self._known.get(name)
+        began = run is None or run.is_past(now)
+        if run is None:
+            if len(self._known) >= MOST_NAMES and not self._evict(now):
                 return None
-            course = self._known[name] = Course(began_at=now, logged_at=now, met_at=now, window_at=now)
-            course.said = not self._forgotten.has(name, now)
+            run = self._known[name] = FailureRun(began_at=now, logged_at=now, met_at=now, window_at=now)
+            run.logged = not self._forgotten.has(name, now)
         elif began:
-            course.begin_again(now)
+            run.begin_again(now)
         self._known.move_to_end(name)
-        course.times, course.met_at = course.times + 1, now
-        return course, began
+        run.times, run.met_at = run.times + 1, now
+        return run, began
 
-    def over(self, name: str) -> Course | None:
-        """The course that ends; None: none lasts."""
-        course = self._known.get(name)
-        if course is None or not course.lasts:
+    def over(self, name: str) -> FailureRun | None:
+        """Ends a run, and returns it; None: none lasts."""
+        run = self._known.get(name)
+        if run is None or not run.lasts:
             return None
-        course.lasts = False
+        run.lasts = False
         self._known.move_to_end(name, last=False)
-        return course
+        return run
 
-    def _makes_room(self, now: float) -> bool:
+    def _evict(self, now: float) -> bool:
         name, first = next(iter(self._known.items()))
         if not first.is_past(now):
             return False
         del self._known[name]
-        if now - first.met_at < REPEAT_SECONDS:  # should it come again at once, it is no news
+        if now - first.met_at < REPEAT_SECONDS:  # if it fails again soon, that is not logged as new
             self._forgotten.add(name, now)
         return True

@@ -1,4 +1,4 @@
-"""A bound on how much is logged: whoever floods a queue, or lists what fails, does not flood the log."""
+"""A rate limit of log lines: a flood of messages or of failing segments does not flood the log."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ WINDOW_SECONDS: Final = 60.0
 
 
 class LineLimit:
-    """At most `lines` lines a minute."""
+    """A limit of `lines` lines a minute."""
 
     def __init__(self, lines: int) -> None:
         self._lines = lines
@@ -15,10 +15,10 @@ class LineLimit:
         self._left_out = 0
 
     def next(self, now_seconds: float) -> int | None:
-        """How many lines were left out before the next one; None if that is left out too.
+        """The number of lines left out before the next one; None if that is left out too.
 
         Args:
-            now_seconds: of a clock that only goes forward.
+            now_seconds: time of a monotonic clock.
         """
         if now_seconds - self._window_began >= WINDOW_SECONDS:
             self._window_began, self._written = now_seconds, 0

@@ -35,7 +35,7 @@ from worker.ingest.poll.admission import admit
 from worker.ingest.poll.due import DuePoll, DueStream, note_error, release, take_due
 from worker.ingest.poll.origin_gaps import MISSING, missing_member, tell_gaps
 from worker.ingest.poll.schedule import tick
-from worker.ingest.poll.slow_polls import hand_over, set_apart
+from worker.ingest.poll.slow_polls import hand_over, move_slow
 from worker.ingest.registry.platform_events import MAX_EVENTS, STREAM_EVENTS
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, DUE_NEW, STREAMS, forget_gone, stream_key, unwatch, watch
@@ -212,7 +212,7 @@ class Stage:
     def slow_set_apart(self) -> None:
         self.registered()
         self.slowness()
-        assert set_apart(self.redis) == 1
+        assert move_slow(self.redis) == 1
 
     def slow_hand_over(self) -> None:
         hand_over(self.redis, "s", self.take_due().token)

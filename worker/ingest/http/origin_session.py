@@ -1,8 +1,8 @@
-"""The one way to an origin: every byte that livewarden reads from a network comes through `OriginSession.fetch`.
+"""The guarded HTTP session: every byte that Livewarden reads from origins comes through `OriginSession.fetch`.
 
-The address that was judged is the address that is connected to: aiohttp asks `GuardedResolver` once a connection and
-connects to nothing else, while the Host header and TLS's server name stay those of the URL. Addresses written as hosts
-never reach a resolver and are judged before.
+The address that is checked is the address that is connected to: aiohttp calls `GuardedResolver` once a connection and
+connects to nothing else, while the Host header and TLS's server name stay those of the URL. Literal addresses never
+reach a resolver and are checked before.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ from worker.ingest.http.urls import UrlTarget, join, parse, without_query
 from worker.logs.exception_place import place_of
 from worker.logs.failure_log import Troubles
 
-_unforeseen = Troubles(logging.getLogger(__name__))
-"""By kind and place."""
+_unexpected = Troubles(logging.getLogger(__name__))
+"""Unexpected errors by type and place."""
 
 MAX_REDIRECTS = 5
-"""Hops followed by hand; content networks use one or two."""
+"""Hops that `fetch` follows; CDNs use one or two."""
 
 _KEEP_ALIVE_SECONDS = 15.0
 """Above the longest poll delay, so that a stream's playlist keeps its connection."""
@@ -42,31 +42,31 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _STATUSES = frozenset(HTTPStatus)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII)
 _NUMBER = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")
-"""A host that a resolver may take for an IPv4 address (WHATWG URL, "ends in a number"): 2130706433, 127.1 and 0x7f.1
-are 127.0.0.1. Nobody honest writes them."""
+"""A host that a resolver may parse as an IPv4 address (WHATWG URL, "ends in a number"): 2130706433, 127.1 and 0x7f.1
+are 127.0.0.1. Only attackers write them."""
 
 Method = Literal["GET", "HEAD"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """What an origin answered."""
+    """The response of an origin."""
 
     url: str
-    """Where the bytes came from in the end, after redirects; with its query, so not for logs."""
+    """The final URL after redirects; with its query, so not for logs."""
     status: int
     """200 or 206."""
     body: bytes = field(repr=False)
-    """Decoded of gzip or deflate; of a byte range, just its bytes. Empty for HEAD."""
+    """Decoded from gzip or deflate; for a byte range, just its bytes. Empty for HEAD."""
     validators: Validators
     content_type: str
-    """In lower case, without parameters; empty where none was given."""
+    """In lower case, without parameters; empty if not given."""
     seconds: float = 0.0
-    """How long it took, redirects included."""
+    """Duration of the fetch, redirects included."""
 
 
 class OriginSession:
-    """A pool of guarded connections that belongs to the event loop it was opened in. Use as a context manager."""
+    """A guarded connection pool that belongs to the event loop it was opened in. Use as a context manager."""
 
     def __init__(
         self, origins: AllowedOrigins, *, resolve: Resolve | None = None, name_servers: Sequence[str] | None = None
@@ -74,8 +74,8 @@ class OriginSession:
         """Opens no connection yet.
 
         Args:
-            resolve: takes the place of name servers.
-            name_servers: `address:port` to ask instead of the system's.
+            resolve: replaces name servers.
+            name_servers: `address:port` of servers to use instead of the system's.
         """
         self._origins = origins
         self._servers = NameServers(name_servers)
@@ -84,16 +84,16 @@ class OriginSession:
             connector=CleanConnector(
                 resolver=GuardedResolver(origins, self._names),
                 use_dns_cache=False,  # `Names` has one, for failures too
-                # Bounded by who fetches: a connection that waits for a name would count, and keep others from theirs.
+                # Callers bound concurrency: a connection that waits for a name would count here, and block others.
                 limit=0,
                 keepalive_timeout=_KEEP_ALIVE_SECONDS,
             ),
             headers={"Accept-Encoding": "identity", "User-Agent": "livewarden"},
-            # Proxies and netrc of the environment would lead around the guard.
+            # Proxies and netrc from the environment would bypass the guard.
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            # The time of a whole fetch, redirects included, is bounded in `fetch`.
+            # `fetch` bounds the total time, redirects included.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         )
 
@@ -112,11 +112,11 @@ class OriginSession:
         await self._servers.close()
 
     async def settle_name(self, url: str) -> None:
-        """Waits, for 2 s at most, until it is known whether the name in `url` is one that is answered.
+        """Waits, for 2 s at most, until it is known whether name servers answer for the name in `url`.
 
-        Called before a fetch takes one of a bounded number of turns, so that names that are not answered hold none.
+        Called before a fetch takes one of a bounded number of slots, so that unanswered names hold none.
         """
-        # What is wrong with the URL or its name, `fetch` raises.
+        # `fetch` raises the errors of a bad URL or name.
         with suppress(FetchError):
             target = parse(url).target
             if not target.is_address:
@@ -133,11 +133,11 @@ class OriginSession:
     ) -> Fetched:
         """Fetches `url`, or a byte range of it.
 
-        `max_bytes` bounds the body as sent and as decoded; `timeout_seconds` bounds all of it: resolution, redirects,
-        and a body that comes a byte at a time.
+        `max_bytes` bounds the body as sent and as decoded; `timeout_seconds` bounds all of the fetch: resolution,
+        redirects, and a body that comes a byte at a time.
 
         Raises:
-            FetchError: whatever went wrong; see its `reason`.
+            FetchError: for any failure; see its `reason`.
         """
         if byte_range is not None and byte_range.length > max_bytes:
             raise FetchError(f"{without_query(url)}: expected a byte range of at most {max_bytes} bytes", "too_large")
@@ -150,15 +150,15 @@ class OriginSession:
             raise
         except TimeoutError as error:
             raise FetchError(
-                f"{without_query(url)}: expected the whole answer within {timeout_seconds:g} s", "timeout"
+                f"{without_query(url)}: expected the complete response within {timeout_seconds:g} s", "timeout"
             ) from error
         except Exception as error:
-            # A mistake of ours or of a library's, brought about by what an origin sent: it is this fetch's alone. No
-            # traceback, which whoever runs the origin could fill the log with.
+            # A bug here or in a library, triggered by the origin's data: it fails this fetch alone. No traceback,
+            # with which an origin could fill the log.
             kind, place = type(error).__name__, place_of(error)
-            text = "%s: a fetch failed in a way that nobody foresaw: %s in %s"
-            _unforeseen.met(f"{kind} {place}", text, without_query(url), kind, place, level=logging.ERROR)
-            raise FetchError(f"{without_query(url)}: expected a fetch that works (see the log)", "internal") from None
+            text = "%s: a fetch failed with an unexpected error: %s in %s"
+            _unexpected.met(f"{kind} {place}", text, without_query(url), kind, place, level=logging.ERROR)
+            raise FetchError(f"{without_query(url)}: unexpected error (see the log)", "internal") from None
 
     async def _follow(self, url: str, *, max_bytes: int, byte_range: ByteRange | None, method: Method) -> Fetched:
         seen = {url}
@@ -173,7 +173,7 @@ class OriginSession:
         raise FetchError(f"{without_query(url)}: expected at most {MAX_REDIRECTS} redirects", "redirect_loop")
 
     async def _ask(self, url: str, *, max_bytes: int, byte_range: ByteRange | None, method: Method) -> Fetched | str:
-        """One exchange: the answer, or the URL that it redirects to."""
+        """One exchange: the response, or the URL that it redirects to."""
         shown = without_query(url)
         parsed = parse(url)
         self._refuse_literal(parsed.target)
@@ -191,14 +191,14 @@ class OriginSession:
             raise FetchError(f"{shown}: expected a TLS certificate that verifies", "unreachable") from error
         except (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, aiohttp.InvalidURL):
             # Without the cause, whose text is the URL with its query.
-            raise FetchError(f"{shown}: expected a whole and well-formed HTTP answer", "bad_response") from None
+            raise FetchError(f"{shown}: expected a complete and well-formed HTTP response", "bad_response") from None
         except (aiohttp.ClientError, OSError) as error:
             raise FetchError(
                 f"{shown}: expected a connection that stays ({type(error).__name__})", "unreachable"
             ) from (error)
 
     def _refuse_literal(self, target: UrlTarget) -> None:
-        """Judges a host that is an address, for which no resolver is asked."""
+        """Checks a host that is a literal address, for which no resolver is called."""
         if target.is_address:
             if self._origins.permits(target, ip_address(target.host)):
                 return
@@ -211,7 +211,7 @@ def _redirect_target(response: aiohttp.ClientResponse, url: str) -> str:
     location = response.headers.get("Location", "")
     if location:
         return join(url, location)
-    raise FetchError(f"{without_query(url)}: expected a usable Location with status {response.status}", "bad_response")
+    raise FetchError(f"{without_query(url)}: expected a Location with status {response.status}", "bad_response")
 
 
 async def _read(
@@ -221,7 +221,7 @@ async def _read(
     shown = without_query(url)
     status = response.status
     if status != 200 and (status != 206 or byte_range is None):
-        # Reasons are fields of ledgers and of each day's totals: a thousand of an origin's own would bury the others.
+        # Reasons become fields of ledgers and daily totals: a thousand invented statuses would bury the others.
         known = f"{status}" if status in _STATUSES else f"{status // 100}xx"
         raise FetchError(f"{shown}: expected status 200, the origin answered {status}", f"http_{known}")
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
@@ -233,7 +233,7 @@ async def _read(
             raise FetchError(f"{shown}: expected at most {max_bytes} bytes", "too_large")
         body = await _read_whole(response, BoundedBody(shown=shown, max_bytes=max_bytes, encoding=encoding))
         if encoding == "identity":
-            length_bytes = len(body)  # known now even if the body came in chunks
+            length_bytes = len(body)  # known even for a chunked body
     else:
         if status == 206:
             length_bytes = _checked_total(response, byte_range, shown)
@@ -264,20 +264,20 @@ async def _read_whole(response: aiohttp.ClientResponse, body: BoundedBody) -> by
 
 
 async def _read_range(response: aiohttp.ClientResponse, byte_range: ByteRange, body: BoundedBody) -> bytes:
-    """The bytes of the range: all of a 206, and out of a 200 of a server that knows no ranges."""
+    """The bytes of the range: all of a 206, or cut from a 200 if the server does not support ranges."""
     if response.status == 206:
         return await _read_whole(response, body)
     async for chunk in response.content.iter_any():
         body.feed(chunk)
         if len(body) >= byte_range.end:
-            response.close()  # the rest of the resource is not waited for
+            response.close()  # do not wait for the rest of the resource
             break
     return body.prefix[byte_range.offset : byte_range.end]
 
 
 def _checked_total(response: aiohttp.ClientResponse, byte_range: ByteRange, shown: str) -> int | None:
-    """The length of the whole resource by Content-Range, None if it is not told; refuses another part than asked."""
-    told = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-    if told is None or int(told[1]) != byte_range.offset:
+    """The length of the complete resource by Content-Range, None if not given; refuses an unrequested part."""
+    given = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+    if given is None or int(given[1]) != byte_range.offset:
         raise FetchError(f"{shown}: expected a Content-Range that starts at {byte_range.offset}", "bad_response")
-    return None if told[3] == "*" else int(told[3])
+    return None if given[3] == "*" else int(given[3])

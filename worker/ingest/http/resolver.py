@@ -1,7 +1,7 @@
-"""Host names to addresses, so that names whose servers do not answer cost only those who ask for them.
+"""Resolves host names with a cache, so that names whose servers do not answer delay only their own fetches.
 
-c-ares (aiodns) asks the servers of the system from one thread, however many names are open; getaddrinfo would hold a
-thread a name for 5 to 30 s, and six of them would stop every fetch of the process.
+c-ares (aiodns) queries the system's servers from one thread, however many names are open; getaddrinfo would hold a
+thread for each name for 5 to 30 s, and six of them would stop every fetch of the process.
 """
 
 import asyncio
@@ -14,37 +14,37 @@ import aiodns
 
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
-"""Gives the addresses of (host, port); raises OSError where there are none, TimeoutError where nobody answers."""
+"""Returns the addresses of (host, port); raises OSError if there are none, TimeoutError if no server answers."""
 
 DEADLINE_SECONDS = 2.0
-"""For one name. Name servers answer within 0.2 s, or have lost the question; the fetch after it has 5 s in all."""
+"""For one name. Name servers answer within 0.2 s, or have lost the query; the fetch after it has 5 s in all."""
 
 _TRY_SECONDS, _TRIES = 0.75, 2
-"""Of one server. c-ares gives up after 1.0 to 1.5 s in all, within the deadline, so that a server that is dead, or
-silent about AAAA only, is got around."""
+"""For one server. c-ares gives up after 1.0 to 1.5 s in all, within the deadline, so that a server that is dead, or
+silent about AAAA only, is skipped in time."""
 
 _KEPT_SECONDS = 10.0
-"""A batch that opens many connections to one host asks once; short enough to follow an origin that moves."""
+"""A batch that opens many connections to one host queries once; short enough to follow an origin that moves."""
 
 _FAILED_SECONDS = 1.0
-"""How long a failure is remembered: from `settle` to the fetch that follows."""
+"""Cache time of a failure: from `settle` to the fetch that follows."""
 
 _SILENT_SECONDS = 5.0
-"""How long a name that was not answered fails at once: a playlist of six segments on it costs one deadline, not six.
-Above all short, for the silence may have been the network's."""
+"""Time for which an unanswered name fails immediately: a playlist of six segments on it costs one deadline, not six.
+Short, since the network may have been the cause."""
 
 _MAX_OPEN = 1024
-"""Names asked for at once, some 4 KB each; a poll asks for 100. Those beyond fail at once."""
+"""Concurrent queries, some 4 KB each; a poll makes 100. Further ones fail immediately."""
 
 _MAX_KEPT = 4096
-"""Names remembered, some 300 bytes each; the oldest go first."""
+"""Cached names, some 300 bytes each; the oldest are dropped first."""
 
 
 class NameServers:
-    """Asks the name servers of the system (resolv.conf, the hosts file), or others. Belongs to one event loop."""
+    """Queries the system's name servers (resolv.conf, the hosts file), or others. Belongs to one event loop."""
 
     def __init__(self, servers: Sequence[str] | None = None) -> None:
-        """`servers`: `address:port` to ask instead of the system's."""
+        """`servers`: `address:port` of servers to use instead of the system's."""
         self._resolver = aiodns.DNSResolver(
             nameservers=servers, loop=asyncio.get_running_loop(), timeout=_TRY_SECONDS, tries=_TRIES
         )
@@ -62,7 +62,7 @@ class NameServers:
         return [ip_address(node.addr[0].decode()) for node in found.nodes]
 
     async def close(self) -> None:
-        """Drops what is open; may be called twice."""
+        """Cancels open queries; may be called twice."""
         await self._resolver.close()
 
 
@@ -70,13 +70,13 @@ class NameServers:
 class _Answer:
     addresses: Sequence[Address]
     error: Exception | None
-    """What the resolver raised."""
+    """The exception that the resolver raised."""
     until: float
-    """The loop's time up to which this is the answer."""
+    """Expiry by the loop's clock."""
 
 
 class Names:
-    """Names of one event loop: each asked for once at a time, within a deadline, and remembered for a while."""
+    """The DNS cache of one event loop: one query for a name at a time, within a deadline."""
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
@@ -87,8 +87,8 @@ class Names:
         """The addresses of a host.
 
         Raises:
-            OSError: there are none, or nobody answered in time.
-            Whatever else the resolver raised.
+            OSError: there are none, or no server answered in time.
+            Exception: any other that the resolver raised.
         """
         kept = self._kept.get(host)
         answer = kept if kept is not None and kept.until > _now() else await self._ask_once(host, port)
@@ -99,17 +99,17 @@ class Names:
         return answer.addresses
 
     async def settle(self, host: str, port: int) -> None:
-        """Waits, at most for the deadline, until it is known whether `host` is a name that is answered.
+        """Waits, at most for the deadline, until it is known whether name servers answer for `host`.
 
-        Of a name that was answered before it returns at once: connections to it may be open already. What the answer
-        is, `addresses` gives.
+        Returns immediately for a name that was answered before: connections to it may be open already. `addresses`
+        returns the answer.
         """
         kept = self._kept.get(host)
         if kept is None or (kept.error is not None and kept.until <= _now()):
             await self._ask_once(host, port)
 
     async def close(self) -> None:
-        """Stops asking; may be called twice."""
+        """Cancels open queries; may be called twice."""
         for task in self._open.values():
             task.cancel()
         await asyncio.gather(*self._open.values(), return_exceptions=True)
@@ -118,12 +118,12 @@ class Names:
         task = self._open.get(host)
         if task is None:
             if len(self._open) >= _MAX_OPEN:
-                error = OSError(f"more than {_MAX_OPEN} names are being asked for")
+                error = OSError(f"more than {_MAX_OPEN} names are being resolved")
                 return _Answer(addresses=(), error=error, until=_now())
             task = asyncio.create_task(self._ask(host, port))
             self._open[host] = task
             task.add_done_callback(lambda _: self._open.pop(host, None))
-        # One who gives up must not take the answer from the others.
+        # A caller that gives up must not cancel the query for the others.
         return await asyncio.shield(task)
 
     async def _ask(self, host: str, port: int) -> _Answer:
@@ -134,10 +134,10 @@ class Names:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 addresses = await self._resolve(host, port)
         except TimeoutError:
-            # No TimeoutError: aiohttp would hand it on as one of the whole fetch.
+            # No TimeoutError: aiohttp would report it as one of the complete fetch.
             problem = OSError(f"no name server answers about {host}")
             kept_seconds = _SILENT_SECONDS
-        except Exception as error:  # raised in those who asked
+        except Exception as error:  # raised in the callers
             problem, kept_seconds = error, _FAILED_SECONDS
         answer = _Answer(addresses=addresses, error=problem, until=_now() + kept_seconds)
         self._kept.pop(host, None)

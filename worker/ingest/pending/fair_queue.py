@@ -1,10 +1,10 @@
-"""Which segment is next of those that wait in a queue: fair shares of the time that its streams have together.
+"""Fair queuing of segments: streams in one queue share its process time equally.
 
-A message in `segments`, `segments.urgent` or `segments.slow` names no segment. Were they taken as they came, a stream
-would wait behind all that hostile ones have sent: 64 segments each of eight streams, fetched in 0.9 s and decoded in
-2.9 s, are half an hour of one process, and nothing of them is slow. So the stream is next that has held a process for
-the least time, as in start-time fair queuing (Goyal, Vin and Cheng, 1996): what it held last is what its next turn
-costs, and one that comes, or comes back, begins where the others are.
+A message in `segments`, `segments.urgent` or `segments.slow` names no segment. In order of arrival, a stream would wait
+behind all that hostile ones have sent: 64 segments each of eight streams, fetched in 0.9 s and decoded in 2.9 s, are
+half an hour of one process, and none of them counts as slow. So the next stream is the one that has used the least
+process time, as in start-time fair queuing (Goyal, Vin and Cheng, 1996): the time it held a process last is the cost of
+its next turn, and a stream that joins, or returns, starts at the others' virtual time.
 """
 
 import time
@@ -21,7 +21,7 @@ from worker.store.redis_client import run_script, unless_full
 
 
 class Lane(StrEnum):
-    """Segments that wait for the same processes."""
+    """One fair queue, named after the Celery queue that it orders."""
 
     URGENT = "urgent"
     SHARED = "shared"
@@ -29,40 +29,41 @@ class Lane(StrEnum):
 
 
 QUEUE_OF = {Lane.URGENT: URGENT, Lane.SHARED: SEGMENTS, Lane.SLOW: SEGMENTS_SLOW}
-"""Whose messages say that something waits; each takes one segment. They are as many as there are segments that wait, so
-that they do not become more and more while the lane is never empty. What a lost message leaves behind is found when the
-next one is taken (`lacks_message`), or at a segment's deadline."""
+"""The Celery queue of each lane. Each message takes one segment, and there are as many messages as waiting segments, so
+messages do not accumulate while the lane is never empty. A segment whose message was lost is found when the next one is
+taken (`lacks_message`), or at its deadline."""
 
 ORDER_PREFIX = redis_keys.LANE_ORDER.prefix
-"""Sorted set for each lane: stream by the time at which its turn begins, in milliseconds of process time that the
-lane's streams held."""
+"""Sorted set for each lane: stream by the start tag of its next turn, in milliseconds of virtual time: process time
+that the lane's streams held."""
 CLOCK_PREFIX = redis_keys.LANE_CLOCK.prefix
-"""Where on that time the lane's last turn began."""
+"""The lane's virtual time: the start tag of its last turn."""
 _WAITING_PREFIX = redis_keys.LANE_WAITING.prefix
-"""Sorted set for each stream: segment keys that wait, by when they came. Bounded by the stream's pending segments."""
+"""Sorted set for each stream: waiting segment keys by arrival. Bounded by the stream's pending segments."""
 _HELD_PREFIX = redis_keys.LANE_HELD.prefix
-"""Hash for each stream that is not slow: `held_ms`, what it held a process for last, and `turn`, what it owes."""
+"""Hash for each stream that is not slow: `held_ms`, how long it held a process last, and `turn`, the start tag that it
+keeps while it has nothing waiting."""
 
 WAITING_KEPT_SECONDS = 3600
-"""As the counts of a segment's tries; the reconciler sends what is still pending then."""
+"""As long as the counts of a segment's tries; the reconciler sends segments still pending then."""
 
 HELD_KEPT_SECONDS = 900
-"""Since a stream's last segment; as long as it is remembered that a stream was slow."""
+"""Since a stream's last segment; as long as the mark of a slow stream is kept."""
 
 FIRST_COST_MS = round(QUICK_SECONDS * 1000)
-"""Of a turn of which it is not known how long it takes: all that the queues for everybody wait for an origin."""
+"""Cost of a turn of unknown length: the fetch timeout of the shared queues."""
 
 
 def waiting_key(lane: Lane, stream_id: str) -> str:
-    """The stream's segments that wait in that lane."""
+    """Key of the stream's waiting segments in that lane."""
     return f"{_waiting_prefix(lane)}{stream_id}"
 
 
 def add_waiting(redis: Redis, lane: Lane, stream_id: str, segment_key: str) -> bool:
-    """Has a segment wait for its stream's turn; gives whether a message must be sent after it to the lane's queue.
+    """Enqueues a segment for its stream's turn; returns whether a message must then be sent to the lane's queue.
 
-    A segment that begins to wait needs a message. One that waits already has had its own, which may have been lost: it
-    needs another where the lane lacks one.
+    A newly enqueued segment needs a message. One that waits already has had its own, which may have been lost: it needs
+    another if the lane lacks one.
     """
     answer = run_script(
         redis,
@@ -80,10 +81,10 @@ def add_waiting(redis: Redis, lane: Lane, stream_id: str, segment_key: str) -> b
 
 
 def lacks_message(redis: Redis, lane: Lane) -> bool:
-    """Whether fewer messages than streams wait: one must be sent. To be asked after each take.
+    """Whether fewer messages than streams wait, so that one must be sent. Must be called after each take.
 
-    So one message that is left is enough for all that waits. A message that another process has just received is not
-    counted, and one too many finds nothing.
+    So one remaining message is enough for all waiting segments. A message that another process has just received is not
+    counted, and a superfluous one finds nothing.
     """
     with redis.pipeline(transaction=False) as pipe:
         pipe.llen(QUEUE_OF[lane])
@@ -93,9 +94,9 @@ def lacks_message(redis: Redis, lane: Lane) -> bool:
 
 
 def take_waiting(redis: Redis, lane: Lane) -> tuple[str, str] | None:
-    """Takes the segment whose turn it is, as (stream ID, segment key); None: none waits.
+    """Takes the next segment, as (stream ID, segment key); None: none waits.
 
-    What is taken and never begun comes again by the reconciler, like a segment whose message was lost.
+    The reconciler sends a segment again that was taken and never begun, like one whose message was lost.
     """
     taken = run_script(
         redis,
@@ -108,8 +109,8 @@ def take_waiting(redis: Redis, lane: Lane) -> tuple[str, str] | None:
 
 @contextmanager
 def holding(redis: Redis, lane: Lane, stream_id: str) -> Iterator[None]:
-    """Times work on a segment of the stream, which is what its next turn in that lane costs. How long a slow one takes
-    is noted with its mark."""
+    """Times work on a segment of the stream: the cost of its next turn in that lane. The time of a slow stream is
+    recorded with its mark instead."""
     begun_seconds = time.monotonic()
     try:
         yield
@@ -119,7 +120,7 @@ def holding(redis: Redis, lane: Lane, stream_id: str) -> Iterator[None]:
 
 
 def note_held(redis: Redis, lane: Lane, stream_id: str, *, held_seconds: float) -> None:
-    """Notes how long a stream that is not slow held a process."""
+    """Records how long a stream that is not slow held a process."""
     key = f"{_held_prefix(lane)}{stream_id}"
     with unless_full(), redis.pipeline(transaction=False) as pipe:
         pipe.hset(key, "held_ms", str(round(held_seconds * 1000)))
@@ -128,7 +129,7 @@ def note_held(redis: Redis, lane: Lane, stream_id: str, *, held_seconds: float) 
 
 
 def waiting_streams(redis: Redis, lane: Lane) -> int:
-    """How many streams have segments that wait in that lane."""
+    """Number of streams with waiting segments in that lane."""
     return int(redis.zcard(ORDER_PREFIX + lane))
 
 

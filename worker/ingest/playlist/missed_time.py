@@ -1,9 +1,9 @@
-"""Time by the wall clock in which a stream that should be live is not seen. Pure.
+"""Missed time by the wall clock, in which a stream that should be live cannot be read or does not go on. Pure.
 
-It is provisional: the cursor has since when, whoever shows the ledger adds it, and nothing of it is written down until
-it is known what it was. What is listed again says that by its numbers (`worker.ingest.playlist.timeline`). A stream
-that ends instead, and had been live, has ended when it was seen last, if its playlist is gone or does not go on; else
-the time is missed for good.
+It is provisional: the cursor holds its start, readers of the ledger add it, and nothing is written to the ledger until
+its cause is known. If the stream is listed again, media sequence numbers decide (`worker.ingest.playlist.timeline`). A
+stream that had been live and ends instead is taken to have ended when it was last seen, if its playlist is gone or
+does not go on; otherwise the time is missed.
 """
 
 from dataclasses import dataclass, replace
@@ -14,36 +14,36 @@ from worker.ingest.playlist.hls import MediaPlaylist
 from worker.ingest.playlist.outcome import Missed, MissedReason
 
 GONE = frozenset({"http_404", "http_410"})
-"""Reasons of a failed poll by which an origin says that there is no such playlist."""
-
+"""Reasons of a failed poll with which an origin answers that there is no such playlist."""
 
 FORGIVEN_FOR = 4
-"""Time read for which one of `unseen_ms` is forgiven: who is not seen for over a fifth of the time is called out."""
+"""Milliseconds read that forgive one of `unseen_ms`: a stream unseen for over a fifth of the time is raised."""
 
 MAX_UNSEEN_MS = 10 * 60_000
-"""Remembered, so that an outage long decided on is over some time."""
+"""Most that is remembered, so that old outages are forgiven at some point."""
 
 CAME_BACK_MS = 60_000
-"""Unseen so far, from which on 404 and 410 are no end of the broadcast: it came back from them. Restarts take less."""
+"""From (>=) this much `unseen_ms` on, 404 and 410 are no end of the broadcast: it came back from them before. Restarts
+take less."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """Time that is not seen, up to now."""
+    """Provisional missed time, which lasts until now."""
 
     reason: MissedReason
     since_ms: int
     kept: bool
-    """It is missed for good should the watch end now; otherwise the broadcast is taken to have ended."""
+    """It counts as missed if the watch ends now; otherwise the broadcast is taken to have ended."""
     certain_ms: int = 0
-    """Of what is not kept, what is missed all the same: before the origin said that the playlist is gone, it failed."""
+    """The part that counts as missed even if not `kept`: polls failed before the origin answered 404 or 410."""
     from_ms: int
-    """Since when it is called a gap: outages that come and go are one."""
+    """Start of the gap; outages that come and go are one gap."""
     calls: bool
-    """Moderators are called should it last."""
+    """The gap is raised to moderators if it lasts."""
 
     def as_fields(self, member: str) -> dict[str, str]:
-        """Fields of the stream's hash; `member` stands for the stream in `lw:streams:missing`."""
+        """Fields of the stream's hash; `member` is the stream's member of `lw:streams:missing`."""
         return {
             "missing_member": member,
             "missing_since_ms": str(self.since_ms),
@@ -56,7 +56,7 @@ class Missing:
 
 
 def missing(cursor: Cursor) -> Missing | None:
-    """What the stream misses since some time; None: nothing, or it is over."""
+    """The stream's provisional missed time; None: there is none, or the stream has ended."""
     if cursor.missing_since_ms is None or cursor.state is StreamState.ENDED:
         return None
     failing = cursor.state in {StreamState.UNREACHABLE, StreamState.MALFORMED}
@@ -73,11 +73,12 @@ def missing(cursor: Cursor) -> Missing | None:
 
 
 def unshown(cursor: Cursor, now_ms: int, *, shown_ms: int) -> tuple[Cursor, dict[str, int]]:
-    """The cursor once the stream is read again and has `shown_ms` more, which an outage may have hidden; and what is to
-    be counted.
+    """The cursor once the stream is read again and lists `shown_ms` more, which an outage may have hidden; and the
+    ledger's counts.
 
-    What the sequence does not show may never have been: an encoder that was away too. Or a broadcaster refuses us for
-    less time than calls anybody, and numbers on as if nothing had been. It is not missed, but counted; and remembered.
+    Time that the sequence does not cover may never have been streamed, because the encoder was away too. Or a
+    broadcaster refuses our requests for less time than raises a gap, and numbers on as if nothing had happened. Such
+    time is not missed, but counted and remembered.
 
     Args:
         cursor: as it was before the reading.
@@ -100,12 +101,12 @@ def after_failure(cursor: Cursor, now_ms: int) -> Cursor:
     if since_ms is None:
         never_live = cursor.next_sequence is None
         since_ms = cursor.watched_since_ms if never_live else cursor.last_read_ms
-    # What began in the future began before Redis's clock went back.
+    # A start in the future is from before Redis's clock went back.
     return replace(cursor, missing_since_ms=now_ms if since_ms is None else min(since_ms, now_ms))
 
 
 def after_reading(cursor: Cursor, now_ms: int) -> Cursor:
-    """The cursor, with its state, of a stream that was read just now."""
+    """The cursor of a stream that was read just now; its state is set already."""
     since_ms = None
     if cursor.state is StreamState.STALLED:
         since_ms = cursor.last_new_ms
@@ -118,7 +119,7 @@ def after_reading(cursor: Cursor, now_ms: int) -> Cursor:
 
 
 def at_end(cursor: Cursor, now_ms: int) -> tuple[list[Missed], dict[str, int]]:
-    """What a stream that ends now, of itself, missed for good; and what is to be counted."""
+    """The missed time of a stream that ends now without an unwatch, and the ledger's counts."""
     found = missing(cursor)
     if found is None:
         return [], {}
@@ -130,13 +131,13 @@ def at_end(cursor: Cursor, now_ms: int) -> tuple[list[Missed], dict[str, int]]:
 
 
 def before_first(cursor: Cursor, playlist: MediaPlaylist, now_ms: int) -> list[Missed]:
-    """What was streamed since the stream was registered and before all that the first playlist lists, and before that
-    since it was last watched in state that Redis lost."""
+    """Time streamed between registration and the start of the first playlist, and before that since the stream was
+    last watched in state that Redis lost."""
 
     def unlisted_ms(since_ms: int | None) -> int:
         if since_ms is None:
             return 0
-        # By its numbers the stream may have begun later, or with what is listed.
+        # By its media sequence numbers the stream may have begun later, or with this playlist.
         return max(0, min(now_ms - since_ms - playlist.window_ms, playlist.mean_times(playlist.first_sequence)))
 
     registered_ms, lost_ms = cursor.watched_since_ms, cursor.lost_since_ms
@@ -150,5 +151,5 @@ def before_first(cursor: Cursor, playlist: MediaPlaylist, now_ms: int) -> list[M
 
 
 def waits(cursor: Cursor) -> bool:
-    """Segments of a recording wait for their turn: they are on record, and no clock takes them away."""
+    """Segments of a recording wait to be admitted: they are listed, and do not leave a window."""
     return cursor.listed_until > (cursor.next_sequence or 0)

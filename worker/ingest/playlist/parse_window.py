@@ -1,8 +1,9 @@
-"""The part of a playlist's text that is parsed. The rest is searched and counted at the speed of `str.find`, since a
-hostile playlist of 2 MB takes 0.4 s to parse whole.
+"""The part of a playlist's text that is parsed. The rest is only searched and counted, at the speed of `str.find`: a
+hostile playlist of 2 MB takes 0.4 s to parse completely.
 
-A live playlist gives its newest entries; a recording (EXT-X-ENDLIST) those that come next. What holds for later entries
-(EXT-X-KEY, EXT-X-MAP, the end of the byte range before) and for the whole playlist is carried over; dates are not.
+Of a live playlist the newest entries are parsed; of a recording (EXT-X-ENDLIST) those that come next. Tags that apply
+to later entries (EXT-X-KEY, EXT-X-MAP, the end of the previous byte range) or to the playlist are carried over; dates
+are not.
 """
 
 import re
@@ -14,25 +15,25 @@ MAX_SEGMENTS = 20_000
 """A day of 4 s segments."""
 
 PARSED_ENTRIES = 200
-"""Of one playlist in one poll: three times what may be pending of a stream, in 4 ms of CPU."""
+"""Of one playlist in one poll: three times the segments that a stream may have pending, in 4 ms of CPU."""
 
 MAX_RENDITIONS = 100
-"""Of a master playlist; those that follow are not considered. Packagers offer up to 30."""
+"""Of a master playlist; later ones are ignored. Packagers offer up to 30."""
 
 _MAX_PART_LINES = 100 * PARSED_ENTRIES
-"""In the part that is parsed. Low-latency HLS has some 20 tags an entry, and only near the end."""
+"""In the parsed part. Low-latency HLS has some 20 tags an entry, and only near the end."""
 
 _MAX_TAGS = 10 * PARSED_ENTRIES
-"""That are passed on, and URIs. An entry has up to seven."""
+"""Tags and URIs passed on to m3u8. An entry has up to seven."""
 
 _MAX_LINE_CHARACTERS = 8_192
-"""Twice the longest URI that is taken."""
+"""Twice the longest accepted URI."""
 
 _MAX_CHARACTERS = 512 * 2**10
-"""Of all lines that are passed on: 200 entries of 2,500; a signed URL has up to 2,000."""
+"""Of all lines passed on to m3u8: 200 entries of 2,500; a signed URL has up to 2,000."""
 
 _MAX_ATTRIBUTE_CHARACTERS = 128 * 2**10
-"""Of lines whose attributes m3u8 takes apart, at 0.5 µs each."""
+"""Of lines whose attributes m3u8 parses, at 0.5 µs a character."""
 
 _EXTINF = "\n#EXTINF:"
 _STREAM_INF = "\n#EXT-X-STREAM-INF:"
@@ -43,10 +44,10 @@ _WHOLE_PLAYLIST = (
     "\n#EXT-X-SKIP",
     "\n#EXT-X-I-FRAMES-ONLY",
 )
-"""Tags that say something of the playlist, wherever they stand; of several the last counts."""
+"""Tags that apply to the playlist, wherever they stand; of several the last counts."""
 
 _CARRIED_OVER = ("\n#EXT-X-KEY:", "\n#EXT-X-MAP:")
-"""Tags that hold until the next one of their kind."""
+"""Tags that apply until the next one of the same name."""
 
 _USED = frozenset(
     {
@@ -66,7 +67,7 @@ _USED = frozenset(
         "#EXT-X-TARGETDURATION",
     }
 )
-"""All others, parts of low-latency HLS among them, are dropped: they cannot make m3u8 stumble, or slow."""
+"""All others, low-latency HLS parts among them, are dropped, so they can neither break m3u8 nor slow it down."""
 
 _URI_LINE = re.compile(r"\n[ \t\r]*[^#\s][^\n]*")
 _RANGE = re.compile(r"\n#EXT-X-BYTERANGE:[ \t]*(\d{1,15})(?:@(\d{1,15}))?[ \t\r]*(?=\n)", re.ASCII)
@@ -74,7 +75,7 @@ _RANGE = re.compile(r"\n#EXT-X-BYTERANGE:[ \t]*(\d{1,15})(?:@(\d{1,15}))?[ \t\r]
 
 @dataclass(frozen=True, kw_only=True)
 class EndedRange:
-    """Where the entry before the excerpt ended within its resource."""
+    """The end of the byte range of the entry before the window."""
 
     uri: str
     """As written."""
@@ -83,31 +84,31 @@ class EndedRange:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Excerpt:
-    """Lines to be parsed, stripped, without blank ones and tags that are not used."""
+class ParseWindow:
+    """The lines to parse, stripped, without blank lines and unused tags."""
 
     lines: tuple[str, ...]
     numbers: tuple[int, ...]
-    """Where each stands in the playlist, from 1."""
+    """The line number of each in the playlist, from 1."""
     earlier: int = 0
-    """Entries that the playlist has before those in `lines`."""
+    """Entries of the playlist before those in `lines`."""
     later: int = 0
-    """Entries that it has after them; a recording's."""
+    """Entries after them; only in a recording."""
     ended_range: EndedRange | None = None
     """None: the first entry has an offset of its own, or no range."""
 
 
-def excerpt(text: str, *, shown: str, most: int | None, from_sequence: int | None) -> Excerpt:
-    """Cuts a playlist's text.
+def parse_window(text: str, *, shown: str, most: int | None, from_sequence: int | None) -> ParseWindow:
+    """Selects the part of a playlist's text to parse.
 
     Args:
         text: begins with `#EXTM3U`; lines end with LF or CRLF.
-        shown: the URL as errors name it.
-        most: entries; None takes all of them, of any length.
+        shown: the URL as quoted in errors.
+        most: maximum number of entries; None takes all of them, of any length.
         from_sequence: media sequence number to begin at, if the playlist is a recording; None: at its start.
 
     Raises:
-        PlaylistError: it is longer than any playlist of use.
+        PlaylistError: the playlist exceeds a limit above, or has segments and renditions.
     """
     count = text.count(_EXTINF)
     if count > MAX_SEGMENTS:
@@ -129,7 +130,7 @@ def excerpt(text: str, *, shown: str, most: int | None, from_sequence: int | Non
     part = _lines(text, begin, end, shown, bounded=True)
     kept = [line for tag in _WHOLE_PLAYLIST if (line := _last(text, tag, len(text)))]
     kept += [line for tag in _CARRIED_OVER if (line := _last(text, tag, begin))]
-    return Excerpt(
+    return ParseWindow(
         lines=("#EXTM3U", *(line for _, line in kept), *part.lines),
         numbers=(1, *(number for number, _ in kept), *part.numbers),
         earlier=first,
@@ -148,14 +149,14 @@ def _end_of_renditions(text: str) -> int:
 
 
 def _media_sequence(text: str) -> int:
-    """Checked again where the tag is parsed."""
+    """EXT-X-MEDIA-SEQUENCE, 0 if malformed; it is checked again where the tag is parsed."""
     found = _last(text, "\n#EXT-X-MEDIA-SEQUENCE:", len(text))
     value = "" if found is None else found[1].partition(":")[2].strip()
     return int(value) if value.isascii() and value.isdigit() and len(value) < 17 else 0
 
 
 def _place(text: str, index: int, count: int) -> int:
-    """Where the line break before the EXTINF of that index is, from whichever end is nearer."""
+    """Position of the line break before the EXTINF of that index, searched from the nearer end."""
     if index <= count // 2:
         at = -1
         for _ in range(index + 1):
@@ -168,13 +169,13 @@ def _place(text: str, index: int, count: int) -> int:
 
 
 def _after_entry(text: str, index: int, count: int) -> int:
-    """The line break after the URI of the entry of that index: what follows belongs to the next one."""
+    """Position of the line break after the URI of the entry of that index; the next entry begins there."""
     found = _URI_LINE.search(text, _place(text, index, count) + 1)
     return len(text) if found is None else found.end()
 
 
 def _last(text: str, tag: str, end: int) -> tuple[int, str] | None:
-    """The last line of a tag before `end`, with its number."""
+    """The last line with a tag before `end`, and its line number."""
     at = text.rfind(tag, 0, end)
     if at < 0:
         return None
@@ -182,7 +183,7 @@ def _last(text: str, tag: str, end: int) -> tuple[int, str] | None:
     return text.count("\n", 0, at) + 2, line
 
 
-def _lines(text: str, begin: int, end: int, shown: str, *, bounded: bool) -> Excerpt:
+def _lines(text: str, begin: int, end: int, shown: str, *, bounded: bool) -> ParseWindow:
     if bounded and text.count("\n", begin, end) > _MAX_PART_LINES:
         raise PlaylistError(f"{shown}: expected at most {_MAX_PART_LINES} lines beside its segments")
     offset = text.count("\n", 0, begin)
@@ -202,13 +203,13 @@ def _lines(text: str, begin: int, end: int, shown: str, *, bounded: bool) -> Exc
     if long is not None:
         raise PlaylistError(f"{shown}: line {long}: expected a URI of at most {_MAX_LINE_CHARACTERS // 2} characters")
     if "\n".join(lines).splitlines() != lines:
-        # What Unicode calls a line break would be one to m3u8, and no line number would hold after it.
+        # m3u8 splits at all Unicode line breaks, after which no line number would be right.
         raise PlaylistError(f"{shown}: expected lines that end with LF or CRLF, got another line break")
-    return Excerpt(lines=tuple(lines), numbers=tuple(numbers))
+    return ParseWindow(lines=tuple(lines), numbers=tuple(numbers))
 
 
 def _ended_range(text: str, begin: int, lines: tuple[str, ...]) -> EndedRange | None:
-    """Needed where the excerpt's first entry has a byte range that goes on where the one before it ended."""
+    """Needed where the window's first entry has a byte range that continues the previous one."""
     uri_at = next((place for place, line in enumerate(lines) if not line.startswith("#")), 0)
     first = next((line for line in lines[:uri_at] if line.startswith("#EXT-X-BYTERANGE")), "@")
     if "@" in first:

@@ -1,4 +1,4 @@
-"""How a playlist relates to what was read before. Pure."""
+"""Compares a playlist with those read before: does the media sequence go on, stand still or start over? Pure."""
 
 from dataclasses import replace
 
@@ -8,11 +8,11 @@ from worker.ingest.playlist.outcome import Doubt, Missed, MissedReason, Reading
 from worker.ingest.playlist.poll_pace import LONGEST_IDLE_DELAY_MS
 
 _JUMP_SLACK_MS = 60_000
-"""A sequence cannot run ahead of the clock; what jumps further than this beyond it is another sequence."""
+"""A media sequence cannot run ahead of the clock; one that jumps further than this is another sequence."""
 
 
 def doubts(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int) -> tuple[Doubt, ...]:
-    """Segments, newest first, of which one's validators should be compared with stored ones before `advance`.
+    """Segments, newest first, one of which should have its HTTP validators compared with stored ones before `advance`.
 
     An origin that restarts may reach the same numbers and names again: while polls failed or were late, during a stall,
     when the sequence goes back, or after ENDLIST. Empty: there is no doubt.
@@ -35,7 +35,7 @@ def doubts(cursor: Cursor, playlist: MediaPlaylist, *, now_ms: int) -> tuple[Dou
 
 
 def relate(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, validators_changed: bool | None) -> Reading:
-    """The relation; `validators_changed` answers `doubts`."""
+    """The relation of `playlist` to the cursor; `validators_changed` is the outcome for `doubts`, None if unknown."""
     if not playlist.segments:
         return Reading.UNCHANGED
     if cursor.next_sequence is None:
@@ -50,7 +50,7 @@ def relate(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, validators_chan
     if last + 1 == cursor.next_sequence:
         return Reading.UNCHANGED
     jumped_ms = playlist.mean_times(first - cursor.next_sequence)
-    # Not below 0: a clock that is set back is no jump of the sequence.
+    # Not below 0: a clock that was set back is no jump of the sequence.
     idle_ms = max(0, now_ms - (now_ms if cursor.last_new_ms is None else cursor.last_new_ms))
     if jumped_ms > idle_ms + playlist.window_ms + _JUMP_SLACK_MS:
         return Reading.RESET
@@ -58,14 +58,14 @@ def relate(cursor: Cursor, playlist: MediaPlaylist, now_ms: int, validators_chan
 
 
 def _was_away(cursor: Cursor, now_ms: int) -> bool:
-    """No playlist was read for so long that what was listed meanwhile may have left the window."""
+    """No playlist was read for so long that segments may have come into the window and left it meanwhile."""
     if cursor.last_read_ms is None or cursor.next_sequence is None:
         return False
     return cursor.failures > 0 or now_ms - cursor.last_read_ms > max(cursor.window_ms, LONGEST_IDLE_DELAY_MS)
 
 
 def note_outage(cursor: Cursor, now_ms: int) -> Cursor:
-    """The cursor of a stream that is read again at `now_ms`, with the time in which it was not; none after its end."""
+    """The cursor of a stream that is read again at `now_ms`, with the outage before; after the end there is none."""
     if cursor.last_read_ms is None or cursor.state is StreamState.ENDED or not _was_away(cursor, now_ms):
         return cursor
     return replace(

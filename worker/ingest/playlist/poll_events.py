@@ -1,4 +1,4 @@
-"""Which of a poll's outcomes the platform reads of: a stream that cannot be read, or is not watched any more. Pure."""
+"""Events for the platform that follow from a poll: a stream became unreachable, or ended. Pure."""
 
 from dataclasses import dataclass
 
@@ -8,24 +8,24 @@ from worker.ingest.playlist.poll_pace import SHORTEST_DELAY_MS
 from worker.ingest.registry.platform_events import EndReason, ended_event, unreachable_event
 
 UNREACHABLE_MS = 15_000
-"""Since the first poll that failed. Restarts of an origin take less, and a platform has the event within 20 s."""
+"""Since the first failed poll. Restarts of an origin take less, and a platform gets the event within 20 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Announcement:
-    """An event that a stream's record allows once for each mark."""
+class PollEvent:
+    """An event that is published once for each mark."""
 
     field: str
-    """Of the stream's hash: where the newest mark is kept."""
+    """Field of the stream's hash with the newest mark."""
     mark: str
     event: str
     """CloudEvent, JSON on one line."""
 
 
-def announcements(
+def poll_events(
     stream_id: str, url: str, before: Cursor, step: PollAdvance, *, deployment: str, now_ms: int
-) -> tuple[Announcement, ...]:
-    """What is to be published with the outcome `step` of a poll, if it was not before.
+) -> tuple[PollEvent, ...]:
+    """The events to publish with the outcome `step` of a poll; those whose mark is stored already are not repeated.
 
     Raises:
         SchemaError: an event does not fit its schema.
@@ -46,11 +46,11 @@ def announcements(
         deployment=deployment,
         now_ms=now_ms,
     )
-    return (Announcement(field="told_unreachable", mark=f"{after.generation} {since_ms}", event=event),)
+    return (PollEvent(field="told_unreachable", mark=f"{after.generation} {since_ms}", event=event),)
 
 
 def next_poll_ms(step: PollAdvance, now_ms: int) -> int | None:
-    """Time to the next poll: a stream that fails is polled at `UNREACHABLE_MS`, not some time after it."""
+    """Time to the next poll: a failing stream is polled right at `UNREACHABLE_MS`, not some time after it."""
     since_ms = _failing_since_ms(step)
     if step.next_poll_in_ms is None or since_ms is None:
         return step.next_poll_in_ms
@@ -62,7 +62,7 @@ def _failing_since_ms(step: PollAdvance) -> int | None:
     return step.cursor.failing_since_ms if step.reading is None else None
 
 
-def _ended(stream_id: str, after: Cursor, deployment: str, now_ms: int) -> Announcement:
+def _ended(stream_id: str, after: Cursor, deployment: str, now_ms: int) -> PollEvent:
     unread = after.reason not in {EndReason.ENDLIST, EndReason.STALLED}
     place = f"{after.epoch} {after.next_sequence}"
     reason = EndReason.UNREACHABLE if unread else EndReason(after.reason)
@@ -75,4 +75,4 @@ def _ended(stream_id: str, after: Cursor, deployment: str, now_ms: int) -> Annou
         deployment=deployment,
         now_ms=now_ms,
     )
-    return Announcement(field="told_ended", mark=f"{after.generation} {reason} {place}", event=event)
+    return PollEvent(field="told_ended", mark=f"{after.generation} {reason} {place}", event=event)

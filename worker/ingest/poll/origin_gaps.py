@@ -1,8 +1,8 @@
-"""Operators are published which origins have streams that cannot be read or do not go on: an event for the origin, not
-for each stream, one when it begins, some while it changes, one when it is over.
+"""Publishes to operators the origins whose streams cannot be read or do not go on: an event for the origin, not for
+each stream, one when the gap begins, at most one a minute while it changes, one when it is over.
 
-`lw:streams:missing` is a sorted set by since when, of `<host>:<port> <reason> <stream ID>`, which polls keep;
-`lw:missing:told` has what was published last, by origin.
+`lw:streams:missing` is a sorted set of `<host>:<port> <reason> <stream ID>` by start of the gap, written by polls;
+`lw:missing:told` holds the last published state by origin.
 """
 
 import json
@@ -27,26 +27,26 @@ TOLD: Final = redis_keys.ORIGIN_GAPS.name
 GAP: Final = "livewarden.operations.origin_gap.v1"
 RECOVERED: Final = "livewarden.operations.origin_recovered.v1"
 
-TOLD_AFTER_MS: Final = 15_000
-"""Of one stream. An origin that restarts is back by then, and a packager that hung for two segments too."""
+PUBLISHED_AFTER_MS: Final = 15_000
+"""Since a stream's gap began. A restarting origin is back by then, and so is a packager that hung for two segments."""
 
-TOLD_EVERY_MS: Final = 60_000
-"""Of one origin, at most: an outage that grows, or one that comes and goes, is an event a minute."""
+PUBLISHED_EVERY_MS: Final = 60_000
+"""Between two events of one origin, at least: an outage that grows, or comes and goes, is an event a minute."""
 
 FORGOTTEN_AFTER_MS: Final = 3_600_000
-"""Since its recovery, what was published of an origin."""
+"""Since its recovery, the published state of an origin."""
 
 MAX_IDS: Final = 20
-"""Of streams that an event names: enough to look at, and an event stays small."""
+"""Of streams that an event names: enough to investigate, and an event stays small."""
 
 MOST_AT_ONCE: Final = 200
-"""Events by one call; the next call is 2 s later."""
+"""Events of one call; the next call is 2 s later."""
 
 _MAX_SUBJECT = 200
 
 
 def missing_member(url: str, reason: MissedReason, stream_id: str) -> str:
-    """What stands for a stream in `MISSING`."""
+    """The stream's member of `MISSING`."""
     return f"{origin_of(url)} {reason} {stream_id}"
 
 
@@ -60,8 +60,8 @@ def origin_of(url: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lacking:
-    """A stream that is not seen."""
+class MissingStream:
+    """A stream that cannot be read or does not go on."""
 
     stream_id: str
     reason: str
@@ -70,14 +70,14 @@ class Lacking:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedGap:
-    """What was published last of an origin."""
+    """The last published state of an origin."""
 
     open: bool
-    """A gap, which is not over."""
+    """The gap is not over."""
     since_ms: int
     told_ms: int
     number: int
-    """Of events of this origin since it was remembered; makes their IDs."""
+    """Number of events of this origin since it was remembered; part of their IDs."""
     streams: int
     stalled: int
 
@@ -85,85 +85,84 @@ class PublishedGap:
         return json.dumps(vars(self), sort_keys=True)
 
 
-def decide(lacking: Sequence[Lacking], told: PublishedGap | None, now: int) -> tuple[PublishedGap | None, bool]:
-    """What is remembered of an origin from now on, and whether that is published. Pure.
+def decide(missing: Sequence[MissingStream], last: PublishedGap | None, now: int) -> tuple[PublishedGap | None, bool]:
+    """The state of an origin to remember, and whether to publish it. Pure.
 
     Args:
-        lacking: its streams that are not seen for longer than `TOLD_AFTER_MS`.
-        told: what is remembered of it.
+        missing: its streams with a gap longer than `PUBLISHED_AFTER_MS`.
+        last: the last published state.
     """
-    # What was published in the future was so before Redis's clock went back.
-    due = told is None or not 0 <= now - told.told_ms < TOLD_EVERY_MS
-    number = 0 if told is None else told.number + 1
-    if not lacking:
-        if told is None or not told.open:
-            return (None if told is None or now - told.told_ms >= FORGOTTEN_AFTER_MS else told), False
-        return PublishedGap(open=False, since_ms=told.since_ms, told_ms=now, number=number, streams=0, stalled=0), True
-    goes_on = told is not None and told.open
-    since_ms = min(one.since_ms for one in lacking)
-    stalled = sum(one.reason == MissedReason.STALLED for one in lacking)
-    if told is not None and goes_on:
-        since_ms = min(since_ms, told.since_ms)
-        due = due and (told.streams, told.stalled) != (len(lacking), stalled)
+    # A time in the future is from before Redis's clock went back.
+    due = last is None or not 0 <= now - last.told_ms < PUBLISHED_EVERY_MS
+    number = 0 if last is None else last.number + 1
+    if not missing:
+        if last is None or not last.open:
+            return (None if last is None or now - last.told_ms >= FORGOTTEN_AFTER_MS else last), False
+        return PublishedGap(open=False, since_ms=last.since_ms, told_ms=now, number=number, streams=0, stalled=0), True
+    since_ms = min(one.since_ms for one in missing)
+    stalled = sum(one.reason == MissedReason.STALLED for one in missing)
+    if last is not None and last.open:
+        since_ms = min(since_ms, last.since_ms)
+        due = due and (last.streams, last.stalled) != (len(missing), stalled)
     if not due:
-        return told, False
+        return last, False
     return (
-        PublishedGap(open=True, since_ms=since_ms, told_ms=now, number=number, streams=len(lacking), stalled=stalled),
+        PublishedGap(open=True, since_ms=since_ms, told_ms=now, number=number, streams=len(missing), stalled=stalled),
         True,
     )
 
 
 def tell_gaps(redis: Redis, *, deployment: str) -> int:
-    """Publishes what is to be published of all origins; gives how many events that were.
+    """Publishes the changed gaps of all origins; returns the number of events.
 
     Raises:
-        RedisError: Redis failed; what was not published is published at the next call.
+        RedisError: Redis failed; the next call publishes the rest.
     """
     now = now_ms(redis)
     with redis.pipeline(transaction=False) as pipe:
-        pipe.zrange(MISSING, "-inf", now - TOLD_AFTER_MS, byscore=True, withscores=True)
+        pipe.zrange(MISSING, "-inf", now - PUBLISHED_AFTER_MS, byscore=True, withscores=True)
         pipe.hgetall(TOLD)
         members, remembered = pipe.execute()
-    lacking: dict[str, list[Lacking]] = defaultdict(list)
+    missing: dict[str, list[MissingStream]] = defaultdict(list)
     for member, since_ms in members:
         parts = str(member).split(" ")
-        if len(parts) == 3:  # what somebody else put there must not stop the rest
+        if len(parts) == 3:  # a foreign member must not stop the rest
             origin, reason, stream_id = parts
-            lacking[origin].append(Lacking(stream_id=stream_id, reason=reason, since_ms=int(since_ms)))
+            missing[origin].append(MissingStream(stream_id=stream_id, reason=reason, since_ms=int(since_ms)))
     published = 0
-    for origin in sorted({*lacking, *remembered}):
+    for origin in sorted({*missing, *remembered}):
         if published == MOST_AT_ONCE:
             break
         before = remembered.get(origin, "")
-        after, publish = decide(lacking[origin], _told(before), now)
+        after, publish = decide(missing[origin], _published(before), now)
         text = "" if after is None else after.to_json()
         if text == before:
             continue
-        event = _event(origin, after, lacking[origin], deployment, now) if publish and after is not None else ""
+        event = _event(origin, after, missing[origin], deployment, now) if publish and after is not None else ""
         done = run_script(redis, "gap_told", keys=[TOLD, OPERATIONS], args=[origin, before, text, event])
         published += int(done) if event else 0
     return published
 
 
-def _told(text: str) -> PublishedGap | None:
-    """None too for what another version wrote: it is published anew."""
+def _published(text: str) -> PublishedGap | None:
+    """The stored state; None too if another version wrote it: then the gap is published again."""
     try:
         return PublishedGap(**json.loads(text)) if text else None
     except (ValueError, TypeError):
         return None
 
 
-def _event(origin: str, told: PublishedGap, lacking: Sequence[Lacking], deployment: str, now: int) -> str:
-    kind = GAP if told.open else RECOVERED
-    data: dict[str, Any] = {"origin": origin, "since": rfc3339(told.since_ms)}
-    if told.open:
+def _event(origin: str, gap: PublishedGap, missing: Sequence[MissingStream], deployment: str, now: int) -> str:
+    kind = GAP if gap.open else RECOVERED
+    data: dict[str, Any] = {"origin": origin, "since": rfc3339(gap.since_ms)}
+    if gap.open:
         data |= {
-            "streams": told.streams,
-            "unreachable": told.streams - told.stalled,
-            "stalled": told.stalled,
-            "stream_ids": sorted(one.stream_id for one in lacking)[:MAX_IDS],
+            "streams": gap.streams,
+            "unreachable": gap.streams - gap.stalled,
+            "stalled": gap.stalled,
+            "stream_ids": sorted(one.stream_id for one in missing)[:MAX_IDS],
         }
     else:
-        data["seconds"] = max(0, now - told.since_ms) / 1000
-    event_id = derived_id(kind, deployment, origin, told.since_ms, told.told_ms, told.number)
+        data["seconds"] = max(0, now - gap.since_ms) / 1000
+    event_id = derived_id(kind, deployment, origin, gap.since_ms, gap.told_ms, gap.number)
     return operations_event(kind, event_id, subject=origin[:_MAX_SUBJECT], data=data, deployment=deployment, now_ms=now)

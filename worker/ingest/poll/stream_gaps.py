@@ -1,8 +1,8 @@
-"""Which streams cannot be seen for long while others can: whoever runs such a stream's server may be hiding it. Either
-its playlist cannot be read, or most of what it lists cannot be looked at.
+"""Long gaps of single streams: streams that cannot be moderated while others can, so their server may be hiding them.
+Either the playlist cannot be read, or most segments cannot be decoded.
 
-Where more streams of an origin are not seen, that is its operators' matter (`worker.ingest.poll.origin_gaps`). Time that a
-stream may have ended in, after 404, 410 or a stall, makes no such gap, nor does a stream that was never there.
+Where more streams of an origin are missing, that is for operators (`worker.ingest.poll.origin_gaps`). Time in which a
+stream may have ended, after 404, 410 or a stall, is no such gap, nor is a stream that was never there.
 """
 
 from bisect import bisect_left
@@ -21,14 +21,14 @@ from worker.store import redis_keys
 from worker.store.redis_client import now_ms
 
 BLIND: Final = redis_keys.STREAMS_BLIND.name
-"""Sorted set by since when, of streams most of whose segments cannot be looked at; `settle` keeps it."""
+"""Sorted set, by start, of streams most of whose segments cannot be decoded; `settle` writes it."""
 
 MAX_MISSING_SHARE: Final = 0.25
-"""Of the other streams of the origin, up to (<=) which a stream is not seen by itself."""
+"""Missing share of the other streams up to (<=) which a stream is missing alone."""
 
 TOGETHER_MS: Final = 30_000
-"""What looks ended is part of an outage if it is missing since this long before the gap, or later: an outage reaches
-streams within a few polls of one another, and a stall counts from the last new segment on."""
+"""A stream that seems ended is part of an outage if its gap began at most this long before: an outage reaches streams
+within a few polls of one another, and a stall counts from the last new segment."""
 
 _BATCH: Final = 500
 _READ: Final = frozenset({StreamState.LIVE, StreamState.RESET})
@@ -37,47 +37,47 @@ _NOT_READ: Final = frozenset({StreamState.UNREACHABLE, StreamState.MALFORMED})
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """Time in which a stream could not be seen; it lasts."""
+    """Time in which a stream could not be moderated; it lasts until now."""
 
     since_ms: int
     reason: str
-    """Of the newest poll, `http_503`, `timeout`, …; or of the newest segment, `encrypted`, `no_video`, …"""
+    """Reason of the newest poll, `http_503`, `timeout`, …; or of the newest segment, `encrypted`, `no_video`, …"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LastingGap:
-    """A stream that could not be seen for long."""
+    """A stream with a gap that lasts longer than its rule allows."""
 
     stream_id: str
     generation: int
     origin: str
     gap: Gap
     blind: bool = False
-    """Its playlist can be read, and its segments cannot be looked at."""
+    """Its playlist can be read, and its segments cannot be decoded."""
     seen_before: bool = True
-    """Segments of it were listed in this watch."""
+    """Segments were listed in this watch generation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """A stream that is polled, and was read or should have been."""
+    """A polled stream that is read, or should be."""
 
     stream_id: str
     origin: str
     missing: bool
     since_ms: int = 0
-    """Since when it is missing, in Unix milliseconds."""
+    """Start of its gap, in Unix milliseconds."""
     seen_before: bool = True
-    """Segments of it were listed in this watch, before it was missing."""
+    """Segments were listed in this watch generation before the gap."""
     may_be_over: bool = False
-    """It is missing as an ended broadcast is, or one that has not begun: 404, 410, a stall, an empty playlist."""
+    """The gap looks like an ended broadcast, or one that has not begun: 404, 410, a stall, an empty playlist."""
 
 
-def _tells(one: Watched, gap: LastingGap) -> bool:
-    """Whether that a stream is seen or missing says anything about why the gap's stream is missing.
+def _is_evidence(one: Watched, gap: LastingGap) -> bool:
+    """Whether the state of a stream is evidence for or against an outage that explains the gap.
 
     A wrong URL and a broadcast that ended a while ago are missing whatever happens to the origin. Enough of them would
-    pass for an outage for good, in which nobody is called.
+    look like a permanent outage, during which no gap is raised.
     """
     began_with_it = one.since_ms >= gap.gap.since_ms - TOGETHER_MS
     if not one.missing:
@@ -88,7 +88,7 @@ def _tells(one: Watched, gap: LastingGap) -> bool:
 
 
 class _Streams:
-    """Streams that a gap is compared with, counted so that an outage of thousands compares each in no time."""
+    """Counts of streams to compare gaps with; each comparison is fast even in an outage of thousands."""
 
     def __init__(self, streams: Iterable[Watched]) -> None:
         self._by_id = {one.stream_id: one for one in streams}
@@ -99,21 +99,21 @@ class _Streams:
         self._over = sorted(one.since_ms for one in missing if one.seen_before and one.may_be_over)
 
     def others(self, gap: LastingGap) -> tuple[int, int]:
-        """How many beside the gap's stream say anything about it, and how many of those are missing."""
+        """Number of other streams that are evidence for the gap's cause, and how many of those are missing."""
         together_ms = gap.gap.since_ms - TOGETHER_MS
         missing = self._seen_before + _from(self._over, together_ms)
         missing += _from(self._never_seen, together_ms) if gap.seen_before else len(self._never_seen)
         seen = self._seen
         own = self._by_id.get(gap.stream_id)
-        if own is not None and _tells(own, gap):
+        if own is not None and _is_evidence(own, gap):
             seen -= not own.missing
             missing -= own.missing
         return seen + missing, missing
 
 
 def alone_among(lasting: Iterable[LastingGap], watched: Iterable[Watched]) -> list[LastingGap]:
-    """The gaps of streams while nearly all others of their origin are seen; where it has no others, nearly all streams
-    of other origins: then the way there is open. Pure."""
+    """The gaps of streams while nearly all others of their origin can be read; where it has no others, nearly all
+    streams of other origins, since then the network works. Pure."""
     by_origin: dict[str, list[Watched]] = {}
     for one in watched:
         by_origin.setdefault(one.origin, []).append(one)
@@ -122,7 +122,7 @@ def alone_among(lasting: Iterable[LastingGap], watched: Iterable[Watched]) -> li
     alone = []
     for gap in lasting:
         others, missing = 0, 0
-        # Segments that are there and cannot be looked at are no outage of their origin, and operators read of none.
+        # Segments that cannot be decoded are no outage of their origin, and no event for operators covers them.
         if not gap.blind and gap.origin in origins:
             others, missing = origins[gap.origin].others(gap)
         if not others:
@@ -133,23 +133,23 @@ def alone_among(lasting: Iterable[LastingGap], watched: Iterable[Watched]) -> li
 
 
 def _from(ascending: Sequence[int], first: int) -> int:
-    """How many are `first` or more."""
+    """Number of values >= `first`."""
     return len(ascending) - bisect_left(ascending, first)
 
 
 def any_lasts(redis: Redis, rule: CoverageGap) -> bool:
-    """Whether there is any gap that lasts, raised or not. Cheap: asked every two seconds."""
+    """Whether any gap lasts, raised or not. Cheap: called every two seconds."""
     until = _until_ms(redis, rule)
     return any(redis.zcount(key, "-inf", until) for key in (MISSING, BLIND))
 
 
 def _until_ms(redis: Redis, rule: CoverageGap) -> int:
-    """Since when (<=) a gap lasts."""
+    """A gap that began then or before (<=) lasts."""
     return now_ms(redis) - round(rule.after_seconds * 1000)
 
 
 def lasting_gaps(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
-    """Streams whose playlists could not be read for as long as the rule says, and that are not raised yet."""
+    """Streams whose playlists could not be read for as long as the rule names, and that are not raised yet."""
     until = _until_ms(redis, rule)
     members = [str(one).split(" ") for one in redis.zrange(MISSING, "-inf", until, byscore=True)]
     found = [(parts[0], parts[2]) for parts in members if len(parts) == 3]
@@ -173,14 +173,14 @@ def lasting_gaps(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
 
 
 def blind_gaps(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
-    """Likewise, whose segments cannot be looked at: undecodable, encrypted, without video, not to be had."""
+    """Streams whose segments could not be moderated for as long: undecodable, encrypted, without video, not fetched."""
     until = _until_ms(redis, rule)
     found = [("", str(one)) for one in redis.zrange(BLIND, "-inf", until, byscore=True)]
     names = ("state", "url", "blind_since_ms", "blind_reason", "blind_raised_ms", "generation")
     for (_, stream_id), fields in _fields(redis, found, names):
         since_ms, generation = fields["blind_since_ms"], fields["generation"]
         if not since_ms:
-            redis.zrem(BLIND, stream_id)  # its record is gone, or it was registered anew
+            redis.zrem(BLIND, stream_id)  # its record is gone, or it was registered again
         elif (
             fields["state"] in _READ
             and since_ms != fields["blind_raised_ms"]
@@ -193,12 +193,12 @@ def blind_gaps(redis: Redis, rule: CoverageGap) -> Iterator[LastingGap]:
 
 
 def watched_streams(redis: Redis) -> Iterator[Watched]:
-    """All streams that are polled, and are seen or should be."""
+    """All polled streams that are read, or should be."""
     ids = {str(one) for due in (DUE, DUE_SLOW, DUE_NEW) for one in redis.zrange(due, 0, -1)}
     names = ("url", "state", "reason", "missing_member", "missing_since_ms", "registered_ms", "blind_since_ms")
     for (_, stream_id), fields in _fields(redis, [("", one) for one in sorted(ids)], names):
         unread = bool(fields["missing_member"])
-        # Where the segments of many cannot be looked at, that is an outage too, of their origin or of ours.
+        # Undecodable segments of many streams are an outage too, of their origin or of this deployment.
         missing = unread or bool(fields["blind_since_ms"])
         since_ms = fields["missing_since_ms" if unread else "blind_since_ms"]
         if missing or fields["state"] == StreamState.LIVE:
@@ -213,14 +213,15 @@ def watched_streams(redis: Redis) -> Iterator[Watched]:
 
 
 def _seen_before(fields: Mapping[str, str]) -> bool:
-    """What nothing was ever listed of is missing since it was registered (`worker.ingest.playlist.missed_time`)."""
+    """A gap that began with the registration is of a stream that never listed a segment
+    (`worker.ingest.playlist.missed_time`)."""
     return fields["missing_since_ms"] != fields["registered_ms"]
 
 
 def _fields(
     redis: Redis, streams: list[tuple[str, str]], names: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, str], Mapping[str, str]]]:
-    """Of each (origin, stream) these fields of its hash; empty where there are none."""
+    """These fields of the hash of each (origin, stream); missing ones are empty."""
     for begin in range(0, len(streams), _BATCH):
         batch = streams[begin : begin + _BATCH]
         with redis.pipeline(transaction=False) as pipe:

@@ -1,8 +1,8 @@
-"""Slow streams, whose origin or pictures take long: they share a part of the processes.
+"""Marks of slow streams, whose fetches or decoding take long: they share a part of the processes.
 
-A mark in Redis, read where work is sent and where it is begun, so that it holds for all workers at once. It is made by
-the first thing that took long, and goes when something is quick again and the hold is over. The hold doubles each time
-that a stream relapses: one that is quick now and slow then would cost a process of the others each time.
+The mark in Redis is read where work is sent and where it begins, so it applies to all workers immediately. The first
+slow fetch or decode sets it; a quick one after the hold removes it. The hold doubles with each relapse: a stream that
+alternates between quick and slow would take a process from the others each time.
 """
 
 from collections.abc import Mapping
@@ -15,31 +15,31 @@ from worker.store import redis_keys
 from worker.store.redis_client import run_script
 
 QUICK_SECONDS = 1.0
-"""All that the queues for everybody wait for an origin, for a segment with its initialisation section. What takes
-longer (>) is slow, and is fetched with its full time where the slow ones share. A 2 s segment that takes longer than
-half its own duration leaves little to watch it with."""
+"""Fetch timeout in the shared queues, for a segment with its initialization section. A stream that takes longer (>) is
+slow, and is fetched with its full timeout in the slow queues. A 2 s segment that takes longer than half its own
+duration leaves little time to moderate it."""
 
 QUICK_PLAYLIST_SECONDS = 2.0
-"""Likewise for each fetch of a poll. A batch waits for all of its origins at once, so that this costs once what a
-segment costs each time; and the batch's own parsing delays what it fetches."""
+"""Timeout of each fetch of an ordinary poll. A batch waits for all of its origins concurrently, so this costs once what
+a segment costs each time; and the batch's own parsing delays its fetches."""
 
 QUICK_DECODE_SECONDS = 3.0
-"""Decoding and judging above it (>) makes a stream slow too. A segment takes well under 0.5 s, and 2 s where
-six processes share a core; a hostile one may hold its process for the decoder's whole 5 s."""
+"""Decoding and judging that takes longer (>) makes a stream slow too. A segment takes well under 0.5 s, and 2 s where
+six processes share a core; a hostile one may hold its process for the decoder's full 5 s."""
 
 FIRST_HOLD_MS = 5_000
-"""Since something took long, before a stream goes back. A hiccup of the origin costs its stream no more than this."""
+"""Least time that a mark lasts. A hiccup of the origin costs its stream no more than this."""
 
 LONGEST_HOLD_MS = 160_000
-"""After relapses. A stream that is quick and slow by turns costs the others about a second of each process in this
-time."""
+"""Bound of the hold after relapses. An alternately quick and slow stream costs the others about a second of each
+process in this time."""
 
 MARK_KEPT_SECONDS = 900
-"""Since a stream was last slow: its relapses are forgotten then, and a stream that is no longer watched leaves none."""
+"""Since a stream was last slow: then its relapses are forgotten, and an unwatched stream leaves no mark."""
 
 
 class SlowPart(StrEnum):
-    """What of a stream takes long; one says nothing of the other."""
+    """The part of a stream that takes long; each has its own mark."""
 
     SEGMENTS = "segments"
     PLAYLIST = "playlist"
@@ -47,16 +47,16 @@ class SlowPart(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SlowMark:
-    """What is on record of a stream that is slow now."""
+    """The mark of a stream that is slow now."""
 
     since_ms: int
     """In Redis's clock."""
     relapses: int
-    """Times that it was slow again after it had been quick, lately."""
+    """Recent times that it became slow again."""
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> "SlowMark | None":
-        """Reads the mark's hash; None: the stream is quick."""
+        """Parses the mark's hash; None: the stream is quick."""
         if fields.get("slow") != "1":
             return None
         since, times = (
@@ -66,12 +66,12 @@ class SlowMark:
 
 
 def slow_key(part: SlowPart, stream_id: str) -> str:
-    """Hash: the mark. Absent for nearly all streams."""
+    """Key of the mark's hash, which nearly all streams lack."""
     return f"{slow_prefix(part)}{stream_id}"
 
 
 def slow_prefix(part: SlowPart) -> str:
-    """What precedes the stream's ID in `slow_key`, for scripts."""
+    """The prefix of `slow_key` before the stream's ID, for scripts."""
     return redis_keys.SLOW.of(part, "")
 
 
@@ -81,9 +81,9 @@ def is_slow(redis: Redis, part: SlowPart, stream_id: str) -> bool:
 
 
 def note_slowness(redis: Redis, part: SlowPart, stream_id: str, *, slow: bool, held_seconds: float) -> bool:
-    """Notes whether that part of a stream took long just now, and how long; gives whether it is marked as slow.
+    """Records whether that part of a stream was slow just now, and how long it took; returns whether it is marked.
 
-    A stream that was never slow leaves nothing behind.
+    A stream that was never slow has no mark.
     """
     return bool(
         run_script(

@@ -9,7 +9,7 @@ from worker.ingest.playlist.hls import MediaPlaylist, Segment
 from worker.ingest.playlist.missed_time import missing
 from worker.ingest.playlist.outcome import MissedReason, PollAdvance, Reading
 from worker.ingest.playlist.playlist_diff import doubts
-from worker.ingest.playlist.poll_pace import LOOKED_AT_AGAIN_MS
+from worker.ingest.playlist.poll_pace import POLLED_AFTER_END_MS
 from worker.ingest.playlist.timeline import ENDED_AFTER_FAILING_MS, ENDED_AFTER_STALL_MS, advance, failed_poll
 
 T0 = 1_700_000_000_000
@@ -195,16 +195,16 @@ def test_an_old_endlist_is_looked_at_again_for_minutes() -> None:
             break
         assert outcome.next_poll_in_ms == 10_000
         now_ms, polls = now_ms + outcome.next_poll_in_ms, polls + 1
-    assert now_ms - T0 == LOOKED_AT_AGAIN_MS
+    assert now_ms - T0 == POLLED_AFTER_END_MS
     assert polls == 30
 
 
 def test_a_long_broadcast_that_ends_is_looked_at_again_too() -> None:
     """A broadcaster whose encoder restarts would go unseen if his packager closes the playlist for it."""
-    cursor, now_ms = live(), T0 + 20 * LOOKED_AT_AGAIN_MS
+    cursor, now_ms = live(), T0 + 20 * POLLED_AFTER_END_MS
     outcome = advance(cursor, playlist(12, 17, ended=True), now_ms=now_ms)
     assert (outcome.cursor.state, outcome.next_poll_in_ms) == (StreamState.ENDED, 10_000)
-    again = advance(outcome.cursor, playlist(12, 17, ended=True), now_ms=now_ms + LOOKED_AT_AGAIN_MS)
+    again = advance(outcome.cursor, playlist(12, 17, ended=True), now_ms=now_ms + POLLED_AFTER_END_MS)
     assert again.next_poll_in_ms is None
 
 
@@ -236,7 +236,7 @@ def test_what_is_over_and_goes_away_stays_ended() -> None:
     assert missing(gone.cursor) is None
     back = advance(gone.cursor, playlist(0, 1, life="b"), now_ms=T0 + MINUTE_MS)
     assert (len(back.segments), counted(back)) == (2, [])
-    assert failed_poll(gone.cursor, now_ms=T0 + LOOKED_AT_AGAIN_MS, reason="http_404").next_poll_in_ms is None
+    assert failed_poll(gone.cursor, now_ms=T0 + POLLED_AFTER_END_MS, reason="http_404").next_poll_in_ms is None
 
 
 def test_an_ended_recording_that_is_cut_is_counted_once() -> None:

@@ -4,13 +4,13 @@ import sys
 
 import pytest
 
-from worker.logs.distinct_names import ManyNames
+from worker.logs.distinct_names import DistinctNames
 
 
 @pytest.mark.parametrize("count", [1, 1_000, 100_000])
 def test_a_window_s_names_are_counted_once_it_is_over(count: int) -> None:
     """Operators would read that ten streams are in trouble, or a million, where a thousand are."""
-    names = ManyNames(60.0)
+    names = DistinctNames(60.0)
     for _ in range(2):
         for number in range(count):
             names.add(f"cam-{number}", 100.0)
@@ -22,7 +22,7 @@ def test_a_window_s_names_are_counted_once_it_is_over(count: int) -> None:
 
 def test_a_name_is_known_in_its_window_and_the_next() -> None:
     """Trouble that lasts would begin with each window."""
-    names = ManyNames(60.0)
+    names = DistinctNames(60.0)
     assert names.add("cam", 100.0)
     assert not names.add("cam", 159.0)
     assert not names.add("cam", 219.0)

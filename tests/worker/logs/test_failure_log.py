@@ -6,7 +6,7 @@ import os
 import pytest
 
 from worker.logs.failure_log import BEGINNINGS_A_MINUTE, Troubles
-from worker.logs.failure_memory import MOST_NAMES, MOST_TURNS, REPEAT_SECONDS
+from worker.logs.failure_memory import MOST_NAMES, MOST_RUNS, REPEAT_SECONDS
 
 
 class Clock:
@@ -59,7 +59,7 @@ def test_what_comes_and_goes_is_not_logged_each_time(
         clock.now += 1
         troubles.over("model", "works again")
         clock.now += 1
-    assert len(warned(caplog)) <= 2 * MOST_TURNS + 2
+    assert len(warned(caplog)) <= 2 * MOST_RUNS + 2
     clock.now += REPEAT_SECONDS
     troubles.met("model", "failed")
     assert warned(caplog) == ["failed"]  # it is news again
@@ -82,7 +82,7 @@ def test_hostile_names_cost_neither_memory_nor_lines(
     for number in range(2 * MOST_NAMES):
         troubles.met(f"cam-{number}", "stream %s: no", f"cam-{number}")
     assert len(warned(caplog)) == BEGINNINGS_A_MINUTE
-    assert len(troubles._courses) == MOST_NAMES
+    assert len(troubles._memory) == MOST_NAMES
     clock.now += 61
     for number in range(10):  # one may be taken for another, of which there is no room to remember the name
         troubles.met(f"one more {number}", "no")
@@ -137,12 +137,12 @@ def test_more_names_than_are_remembered_do_not_begin_again_and_again(
         if minute > 1:
             lines += warned(caplog)
         clock.now += 60
-    beyond = [line for line in lines if "more in trouble" in line]
+    beyond = [line for line in lines if "more that fail" in line]
     assert len(beyond) == 2
     counts = [int(line.partition("about ")[2].partition(" ")[0]) for line in beyond]
     assert all(abs(count - 1_000) < 50 for count in counts)
     assert not [line for line in lines if "(for " not in line and line not in beyond]
-    assert len(troubles._courses) == MOST_NAMES
+    assert len(troubles._memory) == MOST_NAMES
 
 
 def test_what_is_over_makes_room(troubles: Troubles, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
