@@ -30,7 +30,7 @@ from sampler.demux.source import InputFile
 from sampler.limits import Limits
 from sampler.picture import Picture
 from sampler.plan.plan import plan
-from worker.bank.follower import InForce, always
+from worker.bank.in_force import InForce, always
 from worker.moderation.pipeline import Origin, Pipeline
 from worker.moderation.stages import Stages, Turns
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict

@@ -10,7 +10,7 @@ from worker.processes.import_path import leave_out_current_folder
 # Before any foreign package is imported.
 leave_out_current_folder()
 
-from worker.processes.threads import keep_numpy_to_one_thread
+from worker.processes.blas_threads import keep_numpy_to_one_thread
 
 # Before anything imports NumPy, whose BLAS reads this once.
 keep_numpy_to_one_thread(os.environ)

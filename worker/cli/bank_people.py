@@ -1,4 +1,4 @@
-"""`livewarden bank add|remove|quarantine`: what people do to single entries."""
+"""`livewarden bank add|remove|quarantine|history`: changes of single entries by people."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,13 +26,13 @@ Hours = Annotated[float | None, typer.Option("--hours", metavar="H", help="For h
 @app.command()
 def add(
     name: ListName,
-    text: Annotated[str, typer.Argument(metavar="HASH", help="In hex: PDQ, MD5, SHA-1 or, by --kind, SHA-256.")],
+    text: Annotated[str, typer.Argument(metavar="HASH", help="In hex: PDQ, MD5, SHA-1 or, with --kind, SHA-256.")],
     kind: Annotated[str | None, typer.Option(help="pdq, md5, sha1 or sha256; default: by length.")] = None,
     entry: Annotated[
-        str | None, typer.Option("--id", "--entry", metavar="ID", help="Id of the entry; by default it is given one.")
+        str | None, typer.Option("--id", "--entry", metavar="ID", help="Id of the entry; default: a new one.")
     ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="What is known of it; may be given more than once.")] = None,
-    video: Annotated[str | None, typer.Option(help="Video of which it is a frame.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of the entry; may be given more than once.")] = None,
+    video: Annotated[str | None, typer.Option(help="Video that it is a frame of.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Time in that video, in seconds.")] = None,
     quality: Annotated[int | None, typer.Option(min=0, max=100, help="PDQ quality; `confirmed` needs it.")] = None,
     for_list: Annotated[
@@ -51,8 +51,8 @@ def add(
     from config.facts import ALLOW
     from models.bank.entries import CONFIRMED, Entry, HashKind
     from worker.bank import edits
-    from worker.bank.lookup import parse_hash
-    from worker.bank.naming import check_entry, entry_id
+    from worker.bank.edits import check_entry, entry_id
+    from worker.bank.inspection import parse_hash
     from worker.errors import BankRequestError
 
     try:
@@ -100,7 +100,7 @@ def remove(
     from worker.errors import BankRequestError
 
     if bool(entries) is whole_list:
-        raise BankRequestError("name the entries to be withdrawn, or give --whole-list")
+        raise BankRequestError("name the entries to withdraw, or give --whole-list")
     actor = None if by is None or role is None else _actor(by, role)
     with session() as now:
         if whole_list:
@@ -124,16 +124,16 @@ def quarantine(
     role: InRole = None,
     as_json: Json = False,
 ) -> None:
-    """Keep an entry that floods from raising incidents for a while; matches are still recorded. For leads."""
+    """Keep an entry that floods from raising incidents for some hours; matches are still recorded. For leads."""
     from dataclasses import asdict
 
-    from worker.bank import people
+    from worker.bank.quarantine import lift_quarantine, quarantines, set_quarantine
     from worker.errors import BankRequestError
     from worker.events.cloudevent import rfc3339
 
     with session() as now:
         if name is None:
-            found = people.quarantined(now.redis)
+            found = quarantines(now.redis)
             if as_json:
                 for one in found:
                     print_json(asdict(one))
@@ -146,14 +146,14 @@ def quarantine(
             raise BankRequestError("name the list and the entry")
         actor = _actor(by, role)
         if lift:
-            people.lift_quarantine(now.redis, name, entry, actor=actor)
-            told = {"list": name, "entry": entry, "lifted": True}
+            lift_quarantine(now.redis, name, entry, actor=actor)
+            record = {"list": name, "entry": entry, "lifted": True}
             text = f"{name} {entry} raises again"
         else:
-            made = people.quarantine(now.redis, now.in_force.bank, name, entry, hours=hours, reason=reason, actor=actor)
-            told, text = asdict(made), f"{name} {entry} raises nothing until {rfc3339(made.until_ms)}"
+            made = set_quarantine(now.redis, now.in_force.bank, name, entry, hours=hours, reason=reason, actor=actor)
+            record, text = asdict(made), f"{name} {entry} raises nothing until {rfc3339(made.until_ms)}"
     if as_json:
-        print_json(told)
+        print_json(record)
     else:
         typer.echo(text)
 
@@ -164,7 +164,7 @@ def history(
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """Show who did what to LIST, and when."""
+    """Show the changes of LIST: who made them, and when."""
     from itertools import islice
 
     from worker.bank.history import read_history
@@ -174,13 +174,8 @@ def history(
         for act in islice(read_history(now.redis, list_name=name), limit):
             if as_json:
                 print_json(act.to_record())
-                continue
-            who = f"{act.by} ({act.role})" if act.role else act.by
-            more = ", ".join(f"{what} {told}" for what, told in act.more.items())
-            named = " ".join(act.entries)
-            typer.echo(
-                f"{rfc3339(act.at_ms)} {who}: {act.did} {act.list} {named}{f' ({more})' if more else ''}".rstrip()
-            )
+            else:
+                typer.echo(f"{rfc3339(act.at_ms)} {act.in_words()}")
 
 
 def _actor(by: str | None, role: str | None) -> "Actor":
@@ -193,18 +188,18 @@ def _confirm(
     now: Session, value: bytes, quality: int | None, entry: str | None, actor: "Actor", *, as_json: bool
 ) -> None:
     from models.pdq.pdq import PdqHash
-    from worker.bank import people
+    from worker.bank import own_lists
     from worker.errors import BankRequestError
 
     if quality is None:
         raise BankRequestError("--quality: give the picture's PDQ quality, as `livewarden hash` prints it")
-    done = people.confirm(now.redis, PdqHash(bits=value, quality=quality), actor=actor, entry=entry)
+    done = own_lists.confirm(now.redis, PdqHash(bits=value, quality=quality), actor=actor, entry=entry)
     if as_json:
         print_json(
             {"list": "confirmed", "entry": done.entry, "confirmed": done.confirmed, "proposed_by": done.proposed_by}
         )
     elif done.confirmed:
-        typer.echo(f"confirmed: entry {done.entry}, put forward by {done.proposed_by}")
+        typer.echo(f"confirmed: entry {done.entry}, proposed by {done.proposed_by}")
     else:
         typer.echo(f"entry {done.entry} waits for a second person to give the same command")
 
@@ -220,13 +215,13 @@ def _allow(
     as_json: bool,
 ) -> None:
     from models.pdq.pdq import PdqHash
-    from worker.bank import people
+    from worker.bank import own_lists
     from worker.errors import BankRequestError
 
     if for_list is None or hours is None:
-        raise BankRequestError(f"give --for LIST and --hours H, at most {people.MAX_ALLOW_HOURS}")
+        raise BankRequestError(f"give --for LIST and --hours H, at most {own_lists.MAX_ALLOW_HOURS}")
     pdq = PdqHash(bits=value, quality=100 if quality is None else quality)
-    made = people.allow(now.redis, now.in_force.bank, pdq, list_name=for_list, hours=hours, actor=actor)
+    made = own_lists.allow(now.redis, now.in_force.bank, pdq, list_name=for_list, hours=hours, actor=actor)
     if as_json:
         print_json({"list": "allow", "entry": made.entry, "for": for_list, "tags": list(made.tags)})
     else:

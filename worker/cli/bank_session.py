@@ -1,4 +1,4 @@
-"""What each `livewarden bank` command works with: Redis, and the bank as it is now."""
+"""The session of a `livewarden bank` command: Redis, and the bank as it is now."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from models.formats import Format
     from worker.bank.deployed import Deployed
-    from worker.bank.follower import InForce
+    from worker.bank.in_force import InForce
     from worker.bank.place import SnapshotPlace
     from worker.store.object_store import ObjectStore
 
@@ -26,9 +26,9 @@ class Session:
     redis: "Redis"
     place: "SnapshotPlace"
     deployed: "Deployed"
-    """Without the lists of LIVEWARDEN_LISTS_DIR: what can be changed."""
+    """Without the lists of LIVEWARDEN_LISTS_DIR: the part that can be changed."""
     in_force: "InForce"
-    """With them: what workers compare with."""
+    """With them: the lists that workers compare with."""
     store: "ObjectStore | None"
     """None: LIVEWARDEN_STORE_URL is not usable here."""
 
@@ -42,10 +42,10 @@ def session() -> Iterator[Session]:
         HashListError, BankRequestError: nothing usable is there.
     """
     from worker.bank.deployed import follow
-    from worker.bank.fetching import fetch_at_start
-    from worker.bank.folder import load_folder
-    from worker.bank.follower import in_force
+    from worker.bank.folder_lists import load_folder
+    from worker.bank.in_force import in_force
     from worker.bank.place import SnapshotPlace
+    from worker.bank.replication import fetch_at_start
     from worker.store.redis_client import connect, store_errors
 
     settings = settings_of(os.environ, places=("bank_dir", "lists_dir"))
@@ -63,12 +63,12 @@ def _store(settings: Settings) -> "ObjectStore | None":
 
     try:
         return ObjectStore(settings.store_url)
-    except ObjectStoreError:  # told by what needs it, and by `livewarden doctor`
+    except ObjectStoreError:  # reported by commands that need it, and by `livewarden doctor`
         return None
 
 
 def format_named(name: str) -> "Format":
-    """A file's layout by its name.
+    """The format of that name.
 
     Raises:
         BankRequestError: there is none of that name.

@@ -12,11 +12,12 @@ from redis import Redis
 from config.facts import Hit, ListedHash, SegmentFacts
 from config.policy.evaluation import judge_in_order
 from config.policy.policy import Policy
+from worker.bank.quarantine import quarantined
 from worker.errors import StoreError
 from worker.incidents.earlier_decisions import advance_with_earlier
 from worker.incidents.events import Event
 from worker.incidents.hash_flood import Sifted
-from worker.incidents.hash_flood_groups import divert, quarantined
+from worker.incidents.hash_flood_groups import divert
 from worker.incidents.incident_rules import RuleAdvance, encode
 from worker.incidents.keys import incidents_key, windows_key
 from worker.incidents.order_store import KEPT_SECONDS, OrderChange, read_in_order

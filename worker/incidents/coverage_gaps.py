@@ -1,5 +1,5 @@
 """Raises an incident of rule `coverage-gap` for a stream that alone cannot be seen for long, from the record of its
-polls and segments (`worker.ingest.poll.lone_gaps`): no picture comes that could raise anything.
+polls and segments (`worker.ingest.poll.stream_gaps`): no picture comes that could raise anything.
 """
 
 import json
@@ -21,7 +21,7 @@ from worker.incidents.incident_rules import RuleState, encode
 from worker.incidents.keys import incidents_key
 from worker.incidents.segment_context import SegmentContext, Versions, incident_id
 from worker.incidents.store import event_record, incident_record, read_incidents, rounds, state_field
-from worker.ingest.poll.lone_gaps import (
+from worker.ingest.poll.stream_gaps import (
     Gap,
     LastingGap,
     alone_among,

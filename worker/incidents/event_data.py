@@ -12,7 +12,7 @@ from worker.events.cloudevent import rfc3339
 from worker.incidents.findings import Incident
 from worker.incidents.segment_context import SegmentContext, Versions
 from worker.ingest.pending.segments import source_of
-from worker.ingest.poll.lone_gaps import Gap
+from worker.ingest.poll.stream_gaps import Gap
 from worker.ingest.registry.signals import MAX_SIGNALS
 
 MAX_THRESHOLDS: Final = 50

@@ -21,7 +21,7 @@ from worker.incidents.event_data import (
 from worker.incidents.findings import Extent, Incident, NearestMatch, near_of
 from worker.incidents.keys import DECISIONS, escalations_key
 from worker.incidents.segment_context import SegmentContext
-from worker.ingest.poll.lone_gaps import Gap
+from worker.ingest.poll.stream_gaps import Gap
 
 MAX_NAMED = 10_000
 """Streams named in one event: some 200 kB. `streams_total` shows if there are more."""

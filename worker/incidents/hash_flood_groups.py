@@ -5,7 +5,6 @@ decided on optimistically, like those of a stream; a stream that joins changes n
 a thousand streams at once do not wait for one another.
 """
 
-import json
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from config.facts import FLOOD_RULE, Hit, ListedHash, ListMatch, Severity
 from config.policy.policy import Policy
 from config.policy.rules import Flood
 from models.bank.index import MAX_DISTANCE
-from worker.bank.keys import QUARANTINE
+from worker.bank.quarantine import quarantined
 from worker.errors import StoreError
 from worker.events.cloudevent import derived_id
 from worker.events.operations import OPERATIONS
@@ -60,25 +59,6 @@ def divert(redis: Redis, *, context: SegmentContext, hits: Sequence[Hit], policy
             for suspect, hashes in _distinct(seen, flooding):
                 _join(redis, context, suspect, hashes, policy)
     return sift(hits, silent, policy) if silent else Sifted(hits=tuple(hits))
-
-
-def quarantined(redis: Redis, listed: Sequence[ListedHash]) -> frozenset[ListedHash]:
-    """Those of at least one hash that a lead has put in quarantine."""
-    notes = redis.hmget(QUARANTINE, [f"{one.list}/{one.entry}" for one in listed])
-    if not any(notes):
-        return frozenset()
-    now = now_ms(redis)
-    return frozenset(
-        one for one, note in zip(listed, notes, strict=True) if note is not None and _until_ms(str(note)) > now
-    )
-
-
-def _until_ms(note: str) -> int:
-    """Until when a hash is in quarantine; what cannot be read silences nothing."""
-    try:
-        return int(json.loads(note)["until_ms"])
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return 0
 
 
 def _flooding(

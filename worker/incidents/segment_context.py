@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from config.facts import SegmentSource, StreamFacts
 from worker.events.cloudevent import derived_id
-from worker.ingest.playlist.capture import LONGEST_BEHIND_MS
+from worker.ingest.playlist.capture_time import LONGEST_BEHIND_MS
 
 
 @dataclass(frozen=True, kw_only=True)

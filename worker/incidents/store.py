@@ -15,7 +15,7 @@ from worker.incidents.events import Event
 from worker.incidents.findings import Incident
 from worker.incidents.incident_rules import RuleState, StreamIncidents, decode
 from worker.incidents.keys import groups_owner, incidents_key, windows_key
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store import redis_keys
 from worker.store.redis_client import store_errors
 

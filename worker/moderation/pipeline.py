@@ -25,7 +25,7 @@ from sampler.errors import SamplerError
 from sampler.frames import SampledFrame, SampleReason, Stretch
 from sampler.picture import Picture
 from worker.bank.allowance import marked
-from worker.bank.follower import BankSource, InForce, as_list_match
+from worker.bank.in_force import BankSource, InForce, as_list_match
 from worker.moderation.gate import Fingerprint, GateState, GateView, view
 from worker.moderation.sight import CLASSIFIER_FAILED, Sight
 from worker.moderation.stages import SegmentStages, Stages

@@ -20,7 +20,7 @@ from models.classifiers.manifest import Manifest, Provider, Use
 from models.classifiers.preprocess import Colours
 from models.classifiers.registry import known_packages, verified
 from models.errors import InferenceError, InferenceTimeoutError, ModelsError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.moderation.model_rules import packages_for
 
 _log = logging.getLogger(__name__)

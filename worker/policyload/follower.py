@@ -15,7 +15,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 
 from config.errors import LivewardenError, PolicyError
 from config.policy.policy import read_policy
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from config.settings import Settings
+from worker.logs.failure_log import Troubles
 from worker.logs.fields import fields
-from worker.logs.trouble import Troubles
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.dead_rules import REPORT_SECONDS, DeadRules, ListNames
 from worker.policyload.follower import LOOK_SECONDS, PolicyFollower

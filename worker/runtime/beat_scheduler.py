@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from celery.beat import Scheduler
 
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 
 _trouble = Troubles(logging.getLogger(__name__))
 

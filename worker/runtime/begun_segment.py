@@ -11,8 +11,8 @@ from redis.exceptions import OutOfMemoryError
 
 from config.facts import StreamFacts
 from worker.ingest.pending.segments import FIRST_DEADLINE_MS, Begun, SegmentRecord, defer, end_trial
-from worker.ingest.registry.slowness import QUICK_SECONDS, SlowPart, note_slowness
-from worker.logs.trouble import Troubles
+from worker.ingest.registry.slow_streams import QUICK_SECONDS, SlowPart, note_slowness
+from worker.logs.failure_log import Troubles
 from worker.moderation.verdict import SegmentVerdict
 from worker.runtime.segment_pace import SegmentPace
 

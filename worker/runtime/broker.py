@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)

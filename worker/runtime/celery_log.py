@@ -12,9 +12,9 @@ from typing import Any, Final
 from celery.apps import worker as celery_worker
 from celery.utils.log import get_multiprocessing_logger
 
+from worker.logs.failure_memory import REPEAT_SECONDS
 from worker.logs.format import LogFormat
 from worker.logs.setup import format_records, last_words
-from worker.logs.trouble_memory import REPEAT_SECONDS
 
 _OF_TASKS: Final = ("celery.worker.strategy", "celery.app.trace", "celery.worker.request")
 """Loggers whose lines at info are each about one task."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.logs.fields import fields
-from worker.logs.line_limit import LineLimit
+from worker.logs.rate_limit import LineLimit
 
 GONE_SECONDS: Final = 60.0
 

@@ -21,8 +21,8 @@ from worker.incidents.keys import DECISIONS, ESCALATION_KEYS
 from worker.ingest.registry.changes import CHANGED
 from worker.logs.fields import Value, fields, media_sequence
 from worker.store import redis_keys
+from worker.store.reader_positions import beyond_the_end
 from worker.store.redis_client import now_ms, run_script, store_errors
-from worker.store.stream_positions import beyond_the_end
 
 _log = logging.getLogger(__name__)
 

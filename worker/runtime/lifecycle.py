@@ -20,26 +20,25 @@ from celery.signals import (
 
 from config.errors import LivewardenError
 from worker.bank.compaction import keep_in_order
-from worker.bank.fetching import fetch_at_start, keep_fetched
+from worker.bank.in_force import followed_names
 from worker.bank.keys import SNAPSHOT
-from worker.bank.listnames import followed_names
 from worker.bank.place import SnapshotPlace
-from worker.bank.restoring import keep_whole
-from worker.health.epoch import EpochWatch
+from worker.bank.recovery import keep_whole
+from worker.bank.replication import fetch_at_start, keep_fetched
 from worker.health.presence import Presence, ProcessRole, keep_present
+from worker.health.redis_epoch import EpochWatch
 from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
 from worker.ingest.messages.reader import keep_reading
 from worker.ingest.pending.queues import QUEUES
 from worker.logs.fields import fields
 from worker.logs.setup import last_words, log_to_stderr
-from worker.lookback.keeper import keep_looking_back
+from worker.lookback.bulk import keep_looking_back
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.follower import PolicyFollower
 from worker.policyload.trial import try_in_subprocess
 from worker.policyload.watch import watch_policy
 from worker.processes.core_dumps import forbid_dumps
 from worker.processes.periodic import start_thread
-from worker.processes.subprocess_job import run_apart
 from worker.runtime.broker import bind_queues
 from worker.runtime.celery_app import app, process, settings, tick_now
 from worker.runtime.celery_log import format_celery
@@ -124,7 +123,8 @@ def _watch(**_: Any) -> None:
     )
     start_thread("bank-restorer", partial(keep_whole, process.redis, process.bank, place, _stopping))
     start_thread("bank-fetcher", partial(keep_fetched, process.redis, place, _stopping))
-    start_thread("lookback-keeper", _look_back)
+    looking_back = (process.redis, process.bank, settings.store_url, settings.verdict_log_hours, _stopping)
+    start_thread("lookback-keeper", partial(keep_looking_back, *looking_back))
     # A follower of its own: a pool child that is forked later must not take it for followed there.
     watched = (_watched_policies(), process.policies, process.redis, settings, _stopping, _list_names)
     start_thread("policy-watch", partial(watch_policy, *watched))
@@ -180,14 +180,8 @@ def _give_signs(presence: Presence) -> None:
     _giving_back.append(start_thread("presence", keep))
 
 
-def _look_back() -> None:
-    search = partial(run_apart, "worker.runtime.bulk_look_back")
-    hours = settings.verdict_log_hours
-    keep_looking_back(process.redis, process.bank, settings.store_url, _stopping, hours=hours, search=search)
-
-
 def _list_names() -> frozenset[str] | None:
-    return followed_names(process.redis, process.bank)
+    return followed_names(process.redis, process.bank.in_force())
 
 
 def _watched_policies() -> PolicyFollower[ActivePolicy]:

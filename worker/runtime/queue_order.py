@@ -4,7 +4,7 @@ Strict priority would starve a queue for as long as one before it is never empty
 wheel, and each slot has a queue that is read first: a queue that holds messages has a message taken at its own slot,
 once in each round of the wheel, whatever the others hold. Behind it the rest are read by priority.
 
-Slow work (`worker.ingest.registry.slowness`) waits in separate queues, which may hold a quarter of the worker's
+Slow work (`worker.ingest.registry.slow_streams`) waits in separate queues, which may hold a quarter of the worker's
 processes.
 """
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from worker.ingest.registry.slowness import QUICK_DECODE_SECONDS, QUICK_SECONDS
+from worker.ingest.registry.slow_streams import QUICK_DECODE_SECONDS, QUICK_SECONDS
 
 QUICK_FAILURE_SECONDS = QUICK_SECONDS / 2
 """A fetch that failed after longer than this is tried again in the slow queue: it is tried up to six times, and would

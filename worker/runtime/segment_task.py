@@ -18,8 +18,8 @@ from worker.ingest.http.resource import ByteRange
 from worker.ingest.pending.segments import Begun, BelongsToSlow, SegmentRecord, begin
 from worker.ingest.poll.validators import keep_validators
 from worker.ingest.registry.signals import stream_facts
-from worker.ingest.registry.slowness import QUICK_SECONDS
-from worker.logs.trouble import Troubles
+from worker.ingest.registry.slow_streams import QUICK_SECONDS
+from worker.logs.failure_log import Troubles
 from worker.moderation.gate import GateState
 from worker.moderation.pipeline import Origin
 from worker.policyload.active_policy import ActivePolicy

@@ -6,13 +6,13 @@ from functools import partial
 from celery import shared_task
 from redis.exceptions import OutOfMemoryError
 
-from worker.ingest.pending.lanes import QUEUE_OF, Lane, add_waiting, holding, lacks_message, take_waiting
+from worker.ingest.pending.fair_queue import QUEUE_OF, Lane, add_waiting, holding, lacks_message, take_waiting
 from worker.ingest.pending.queues import CONTROL
 from worker.ingest.poll.failures import tell_poll_failed
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.poll.schedule import URGENT_RISK_PRIOR, risk_prior_of
-from worker.ingest.registry.slowness import SlowPart, is_slow
-from worker.logs.trouble import Troubles
+from worker.ingest.registry.slow_streams import SlowPart, is_slow
+from worker.logs.failure_log import Troubles
 from worker.lookback.late import register_again
 from worker.lookback.search import look_back
 from worker.runtime.celery_app import app, process, tick_now

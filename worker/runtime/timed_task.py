@@ -9,7 +9,7 @@ from redis import exceptions
 
 from worker.errors import OutOfTimeError, StoreError
 from worker.ingest.pending.queues import CONTROL
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.processes.soft_limit import soft_limit
 
 _log = logging.getLogger(__name__)

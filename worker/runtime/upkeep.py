@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from worker.bank.people import forget_past
+from worker.bank.own_lists import forget_past
 from worker.incidents.coverage_gaps import raise_coverage_gaps
 from worker.incidents.hash_flood_record import publish_due
 from worker.ingest.coverage.ledger import pay_owed
-from worker.ingest.poll.gaps import tell_gaps
+from worker.ingest.poll.origin_gaps import tell_gaps
 from worker.ingest.poll.schedule import reconcile
 from worker.ingest.poll.stream_poll import SendSegment
 from worker.ingest.registry.registry import forget_gone
 from worker.logs.exception_place import place_of
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.lookback import jobs as look_back_jobs
 from worker.queue.trimming import trim
 from worker.runtime.event_log import log_published

@@ -9,9 +9,9 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from worker.errors import StoreError
-from worker.health.redis_room import Room, tell_of_room
+from worker.health.redis_memory import Room, tell_of_room
 from worker.ingest.poll.schedule import TICK_SECONDS, tick, tick_is_late
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.processes.periodic import periodic
 from worker.runtime.upkeep import look_after_full
 from worker.runtime.worker_process import WorkerProcess

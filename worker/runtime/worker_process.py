@@ -14,10 +14,11 @@ from config.policy.policy import Policy, read_policy
 from config.settings import Settings
 from sampler.child.decoder import Decoder
 from sampler.limits import Limits
-from worker.bank.follower import Follower, InForce
+from worker.bank.follower import Follower
+from worker.bank.in_force import InForce
 from worker.bank.place import SnapshotPlace
-from worker.health.epoch import SEED as SEED
-from worker.health.epoch import plant_seed
+from worker.health.redis_epoch import SEED as SEED
+from worker.health.redis_epoch import plant_seed
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
 from worker.lookback.file_search import IN_A_TASK, SearchPace

@@ -1,4 +1,4 @@
-"""What came out of a scan: samples, findings, what nobody looked at."""
+"""The result of a scan: samples, findings and unmoderated time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,26 +14,26 @@ from worker.moderation.stages import Turns
 from worker.moderation.verdict import CpuSeconds, SampleVerdict
 
 SCANNED = StreamFacts(stream_id="scan", purpose="drill")
-"""A scan is a drill: the test card counts."""
+"""A scan is a drill, so that the test card counts."""
 
 FILE = "file"
-"""What a rule is told to have made us look, where the file itself is listed."""
+"""`sample.reason` for rules where the file itself is listed."""
 
 FOUND, UNSEEN, CLEAN = 1, 2, 0
 """Exit statuses."""
 
 SLACK_SECONDS = 1e-3
-"""Time stamps of MPEG-TS count 1/90000 s and EXTINF is rounded: less than this is no time."""
+"""Shorter unmoderated time is ignored: timestamps of MPEG-TS count 1/90000 s, and EXTINF is rounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScanFinding:
-    """A rule of the policy that holds on pictures in a row."""
+    """A rule that persists on a run of consecutive samples."""
 
     rule: str
     severity: Severity
     pts_seconds: float
-    """Of the first of the pictures."""
+    """Of the first sample."""
 
     def to_record(self) -> dict[str, Any]:
         """As `livewarden scan --json` prints it."""
@@ -47,27 +47,27 @@ class ScanFinding:
 
 @dataclass(frozen=True, kw_only=True)
 class Unseen:
-    """A stretch of the whole input that nobody looked at."""
+    """An unmoderated stretch of the input."""
 
     stretch: Stretch
     part: str
-    """Name of the part that it lies in."""
+    """Name of its part."""
     detail: str = ""
-    """What went wrong, where there is more to say than the reason."""
+    """Detail of the failure, if there is more than the reason."""
 
 
 @dataclass(kw_only=True)
 class ScanResult:
-    """What was seen so far; grows with each part."""
+    """The result so far; grows with each part."""
 
     file_matches: tuple[ListMatch, ...] = ()
-    """Entries that are digests of the whole file."""
+    """Entries that are digests of the file."""
     samples: list[SampleVerdict] = field(default_factory=list)
     unseen: list[Unseen] = field(default_factory=list)
     degraded: set[str] = field(default_factory=set)
     duration_seconds: float = 0.0
     pictures_seconds: float = 0.0
-    """Of `duration_seconds`: what holds pictures."""
+    """The part of `duration_seconds` that has pictures."""
     frames_total: int = 0
     frames_decoded: int = 0
     cpu_seconds: CpuSeconds = field(default_factory=CpuSeconds)
@@ -86,7 +86,7 @@ class ScanResult:
 
     @property
     def frame_seconds(self) -> float:
-        """The mean time that a picture is shown."""
+        """The mean duration of a frame."""
         return self.pictures_seconds / self.frames_total if self.frames_total else 0.0
 
     def findings(self, policy: Policy) -> list[ScanFinding]:
@@ -103,7 +103,7 @@ class ScanResult:
         return sorted(found, key=lambda finding: (finding.pts_seconds, finding.severity.rank))
 
     def _of_file(self, policy: Policy) -> list[ScanFinding]:
-        """What the file's own digest gives cause for: it is the very file, so that nothing has to persist."""
+        """Findings by the file's own digest: it is the listed file, so that nothing has to persist."""
         if not self.file_matches:
             return []
         facts = SampleFacts(capture_ms=0, pts_seconds=0.0, reason=FILE, pdq_quality=0, matches=self.file_matches)
@@ -127,28 +127,27 @@ class ScanResult:
         return persisting
 
     def only_selftest(self, findings: Sequence[ScanFinding]) -> bool:
-        """Whether all that was found is the test card: a finding counts as that if each of its rule's hits matched it
-        and no other list."""
+        """Whether all findings are of the test card: each hit of their rules matched it, and no sample matched another
+        list."""
         if self.file_matches or any(match.list != SELFTEST for sample in self.samples for match in sample.matches):
             return False
         rules = {finding.rule for finding in findings}
         return all(hit.matches for sample in self.samples for hit in sample.hits if hit.rule in rules)
 
     def exit_status(self, findings: Sequence[ScanFinding]) -> int:
-        """1: there is a finding, whatever went unseen; else 2: over one frame's time is unmoderated, or all of a still
-        picture; else 0."""
+        """1: there is a finding; else 2: more than one frame's time is unmoderated, or a still picture; else 0."""
         if findings:
             return FOUND
         still = self.unseen and not self.pictures_seconds
         return UNSEEN if still or self.unmoderated_seconds > self.frame_seconds + SLACK_SECONDS else CLEAN
 
     def file_record(self) -> dict[str, Any]:
-        """As `livewarden scan --json` prints it, first, where the file itself is listed."""
+        """The first record of `livewarden scan --json`, where the file itself is listed."""
         found = [{"list": match.list, "entry": match.entry, "distance": match.distance} for match in self.file_matches]
         return {"type": "file", "matches": found}
 
     def summary(self) -> dict[str, Any]:
-        """As `livewarden scan --json` prints it, last."""
+        """The last record of `livewarden scan --json`."""
         gap = longest_gap_seconds(sorted(sample.pts_seconds for sample in self.samples), self.duration_seconds)
         return {
             "type": "summary",

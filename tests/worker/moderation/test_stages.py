@@ -9,7 +9,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 from clips import card, clip, held, photo
-from tinymodels import classifier, constant_model, endless_model, labels, mean_model
+from tinymodels import classifier, constant_model, endless_model, labels, load_classifiers, mean_model
 
 from config.errors import PolicyError
 from config.facts import SampleFacts, StreamFacts
@@ -17,9 +17,8 @@ from config.policy.policy import Policy, load_policy
 from config.settings import Settings
 from models.bank.bank import Bank
 from models.classifiers.classifier import Classifier
-from models.classifiers.registry import load_classifiers
 from sampler.child.decoder import Decoder
-from worker.bank.follower import InForce, always
+from worker.bank.in_force import InForce, always
 from worker.moderation.accounting import LedgerShare
 from worker.moderation.model_rules import check_models
 from worker.moderation.pipeline import Origin, Pipeline

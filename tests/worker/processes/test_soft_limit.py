@@ -23,7 +23,7 @@ from worker.errors import OutOfTimeError
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, watch
-from worker.ingest.registry.slowness import QUICK_SECONDS, SlowPart, is_slow
+from worker.ingest.registry.slow_streams import QUICK_SECONDS, SlowPart, is_slow
 from worker.ingest.status import show
 from worker.processes.soft_limit import SoftLimit, soft_limit
 from worker.runtime.segment_task import MAX_LOSSES, moderate_segment

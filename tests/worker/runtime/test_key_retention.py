@@ -15,7 +15,7 @@ from scene import Scene
 
 from config.facts import Severity
 from config.policy.policy import Policy
-from worker.bank.people import forget_past
+from worker.bank.own_lists import forget_past
 from worker.errors import StoreError
 from worker.events.operations import OPERATIONS
 from worker.incidents.keys import DECISIONS, ESCALATION_KEYS, ids_key, incident_key, incidents_key

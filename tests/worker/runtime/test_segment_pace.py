@@ -15,7 +15,7 @@ from worker.ingest.pending.segments import OVERDUE, TRIAL_MS, begin, member
 from worker.ingest.poll.poll import poll_due
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import DUE, watch
-from worker.ingest.registry.slowness import (
+from worker.ingest.registry.slow_streams import (
     QUICK_DECODE_SECONDS,
     QUICK_SECONDS,
     SlowPart,
