@@ -33,7 +33,7 @@ ENVIRONMENT = {
 }
 """All that the decoder sees of the environment: no secrets, no settings."""
 PROGRAM = (sys.executable, "-s", "-P", "-m", "sampler.child.process")
-"""Our own module, by our own interpreter."""
+"""The module of the decoder, by this interpreter."""
 
 
 class ZygoteError(Exception):

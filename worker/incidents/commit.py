@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from redis import Redis
 
@@ -50,6 +50,10 @@ class Settled(StrEnum):
 
 KNOWN_SECONDS: Final = 120
 """For which the published hits of a segment are remembered: well above the time for which a task may run."""
+
+
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
+_NO_ORDER: Final = OrderChange()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,109 +116,21 @@ def settle(
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; the segment may have been settled. Call again.
     """
-    again = partial(
-        _settle,
-        redis,
+    commit = _Commit(
+        redis=redis,
         context=context,
-        hits=hits,
         policy=policy,
         coverage_increments=coverage_increments,
         stream_fields=stream_fields,
         segment=segment,
     )
     try:
-        return again()
+        return commit.settle(hits)
     except StoreError as error:
         # A damaged state of the stream must not keep its findings from being published.
         if not is_wrong_type(error) or not set_aside(redis, context.stream.stream_id):
             raise
-        return again()
-
-
-def _settle(
-    redis: Redis,
-    *,
-    context: SegmentContext,
-    hits: Sequence[Hit],
-    policy: Policy,
-    coverage_increments: Mapping[str, int],
-    stream_fields: Mapping[str, str],
-    segment: SegmentFacts | None,
-) -> SettleResult:
-    sifted = divert(redis, context=context, hits=hits, policy=policy)
-    in_order = None
-    if segment is not None and policy.in_order:
-        in_order = replace(segment, silent=sifted.silent | _silent_in_windows(redis, segment, policy))
-    attempt = _Attempt.new(sifted.hits)
-    if not sifted.hits and not sifted.muted and in_order is None:
-        nothing = RuleAdvance(rules={}, incidents=(), events=())
-        outcome = _write(redis, context, None, nothing, coverage_increments, stream_fields, OrderChange(), attempt)
-        return SettleResult(outcome=Settled(outcome))
-    for _ in rounds():
-        round_ = _decide(redis, context, sifted, policy, in_order)
-        fields = dict(stream_fields)
-        if round_.problems:
-            fields["degraded"] = json.dumps(sorted({*context.degraded, *round_.problems}))
-        outcome = _write(
-            redis, context, round_.version, round_.step, coverage_increments, fields, round_.order, attempt
-        )
-        if outcome == "ended" and segment is not None and sifted.hits:
-            return _settle_late(redis, context, sifted, policy, attempt)
-        if outcome != "clash":
-            done = Settled(outcome)
-            return SettleResult(
-                outcome=done,
-                events=round_.step.events if done is Settled.SETTLED else (),
-                settled_ms=round_.now_ms,
-                version=round_.version,
-                silent=round_.silent,
-                problems=round_.problems,
-            )
-    raise _clashed(context)
-
-
-def _settle_late(
-    redis: Redis, context: SegmentContext, sifted: Sifted, policy: Policy, attempt: _Attempt
-) -> SettleResult:
-    """Publishes hits that were not known when another worker ended the segment."""
-    for _ in rounds():
-        with store_errors():
-            before = str(redis.hget(tries_key(context.stream.stream_id, context.segment_key), "hits") or "[]")
-        known = frozenset(json.loads(before))
-        new = tuple(hit for hit in sifted.hits if _name(hit) not in known)
-        if not new:
-            return SettleResult(outcome=Settled.ENDED)
-        round_ = _decide(redis, context, Sifted(hits=new, silent=sifted.silent), policy, None)
-        now_known = _Attempt(hits=tuple(sorted(known.union(attempt.hits))), after=before)
-        if _write(redis, context, round_.version, round_.step, {}, {}, OrderChange(), now_known) == "late":
-            return SettleResult(
-                outcome=Settled.LATE,
-                events=round_.step.events,
-                settled_ms=round_.now_ms,
-                version=round_.version,
-                silent=round_.silent,
-            )
-    raise _clashed(context)
-
-
-def _name(hit: Hit) -> str:
-    """Names a hit: the same for the same picture, rule and matches, whichever worker found it."""
-    listed = " ".join(sorted(f"{match.list}/{match.entry}" for match in hit.matches))
-    return f"{hit.rule} {hit.capture_ms} {listed}"
-
-
-def _clashed(context: SegmentContext) -> StoreError:
-    return StoreError(f"stream {context.stream.stream_id}: incidents changed all the time while one was decided on")
-
-
-def _silent_in_windows(redis: Redis, segment: SegmentFacts, policy: Policy) -> frozenset[ListedHash]:
-    """Hashes in quarantine that windows would count, also where no rule holds for them alone."""
-    matches = (match for sample in segment.samples for match in sample.matches)
-    listed = sorted({match.listed for match in matches if match.list in policy.windows.lists})
-    if not listed or segment.stream.purpose == "canary":
-        return frozenset()
-    with store_errors():
-        return quarantined(redis, listed)
+        return commit.settle(hits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,79 +144,159 @@ class _Round:
     silent: frozenset[ListedHash]
     problems: tuple[str, ...] = ()
 
+    def result(self, outcome: Settled) -> SettleResult:
+        """The result once this is written, or another worker has ended the segment."""
+        return SettleResult(
+            outcome=outcome,
+            events=() if outcome is Settled.ENDED else self.step.events,
+            settled_ms=self.now_ms,
+            version=self.version,
+            silent=self.silent,
+            problems=self.problems,
+        )
 
-def _decide(
-    redis: Redis, context: SegmentContext, immediate: Sifted, policy: Policy, segment: SegmentFacts | None
-) -> _Round:
-    stream_id, purpose = context.stream.stream_id, context.stream.purpose
-    if segment is None:
+
+@dataclass(frozen=True, kw_only=True)
+class _Commit:
+    """The arguments of `settle`, and its steps."""
+
+    redis: Redis
+    context: SegmentContext
+    policy: Policy
+    coverage_increments: Mapping[str, int]
+    stream_fields: Mapping[str, str]
+    segment: SegmentFacts | None
+
+    def settle(self, hits: Sequence[Hit]) -> SettleResult:
+        """Decides and writes until no other change came in between."""
+        sifted = divert(self.redis, context=self.context, hits=hits, policy=self.policy)
+        in_order = None
+        if self.segment is not None and self.policy.in_order:
+            in_windows = _silent_in_windows(self.redis, self.segment, self.policy)
+            in_order = replace(self.segment, silent=sifted.silent | in_windows)
+        attempt = _Attempt.new(sifted.hits)
+        if not sifted.hits and not sifted.muted and in_order is None:
+            nothing = RuleAdvance(rules={}, incidents=(), events=())
+            written = self._write(None, nothing, attempt, self.coverage_increments, self.stream_fields)
+            return SettleResult(outcome=Settled(written))
+        for _ in rounds():
+            round_ = self._decide(sifted, in_order)
+            fields = dict(self.stream_fields)
+            if round_.problems:
+                fields["degraded"] = json.dumps(sorted({*self.context.degraded, *round_.problems}))
+            written = self._write(round_.version, round_.step, attempt, self.coverage_increments, fields, round_.order)
+            if written == "ended" and self.segment is not None and sifted.hits:
+                return self._settle_late(sifted, attempt)
+            if written != "clash":
+                return round_.result(Settled(written))
+        raise self._clashed()
+
+    def _settle_late(self, sifted: Sifted, attempt: _Attempt) -> SettleResult:
+        """Publishes hits that were not known when another worker ended the segment."""
+        tries = tries_key(self.context.stream.stream_id, self.context.segment_key)
+        for _ in rounds():
+            with store_errors():
+                before = str(self.redis.hget(tries, "hits") or "[]")
+            known = frozenset(json.loads(before))
+            new = tuple(hit for hit in sifted.hits if _name(hit) not in known)
+            if not new:
+                return SettleResult(outcome=Settled.ENDED)
+            round_ = self._decide(Sifted(hits=new, silent=sifted.silent), None)
+            now_known = _Attempt(hits=tuple(sorted(known.union(attempt.hits))), after=before)
+            if self._write(round_.version, round_.step, now_known) == "late":
+                return round_.result(Settled.LATE)
+        raise self._clashed()
+
+    def _clashed(self) -> StoreError:
+        stream_id = self.context.stream.stream_id
+        return StoreError(f"stream {stream_id}: incidents changed all the time while one was decided on")
+
+    def _decide(self, immediate: Sifted, segment: SegmentFacts | None) -> _Round:
+        redis, policy, context = self.redis, self.policy, self.context
+        stream_id, purpose = context.stream.stream_id, context.stream.purpose
+        if segment is None:
+            with store_errors():
+                state, now = read_incidents(redis, stream_id, purpose), now_ms(redis)
+            step = advance_with_earlier(redis, state, context, immediate, policy, now_ms=now)
+            return _Round(version=state.version, now_ms=now, step=step, order=OrderChange(), silent=immediate.silent)
         with store_errors():
-            state, now = read_incidents(redis, stream_id, purpose), now_ms(redis)
-        step = advance_with_earlier(redis, state, context, immediate, policy, now_ms=now)
-        return _Round(version=state.version, now_ms=now, step=step, order=OrderChange(), silent=immediate.silent)
+            read = read_in_order(redis, stream_id, segment.series, purpose=purpose, but=segment.key)
+            now = now_ms(redis)
+        judged = judge_in_order(policy, read.order, segment, earliest_pending=read.earliest_pending)
+        sifted = immediate.joined(divert(redis, context=context, hits=judged.hits, policy=policy))
+        silent = sifted.silent | segment.silent
+        # Whichever hit revealed that a hash is silent, no hit names it: so it is logged, and replayed.
+        sifted = sifted.sifted(silent, policy)
+        if judged.problems:
+            context = replace(context, degraded=tuple(sorted({*context.degraded, *judged.problems})))
+        step = advance_with_earlier(redis, read.incidents, context, sifted, policy, now_ms=now)
+        return _Round(
+            version=read.incidents.version,
+            now_ms=now,
+            step=step,
+            order=OrderChange.of(segment.series, judged.state, read.over),
+            silent=silent,
+            problems=judged.problems,
+        )
+
+    def _write(
+        self,
+        version: int | None,
+        step: RuleAdvance,
+        attempt: _Attempt,
+        coverage_increments: Mapping[str, int] = _NONE,
+        stream_fields: Mapping[str, str] = _NONE,
+        order: OrderChange = _NO_ORDER,
+    ) -> str:
+        context = self.context
+        stream_id = context.stream.stream_id
+        answer = run_script_to_disk(
+            self.redis,
+            "settle",
+            keys=[
+                redis_keys.PENDING.of(stream_id),
+                redis_keys.OVERDUE.name,
+                incidents_key(stream_id),
+                redis_keys.COVERAGE.of(stream_id),
+                redis_keys.STREAM.of(stream_id),
+                windows_key(stream_id),
+                tries_key(stream_id, context.segment_key),
+            ],
+            args=[
+                context.segment_key,
+                f"{stream_id} {context.segment_key}",
+                "" if version is None else version,
+                json.dumps(
+                    {state_field(name, context.stream.purpose): encode(state) for name, state in step.rules.items()}
+                ),
+                json.dumps([incident_record(stream_id, incident) for incident in step.incidents]),
+                json.dumps([event_record(event) for event in step.events]),
+                json.dumps({name: str(increment) for name, increment in coverage_increments.items()}),
+                json.dumps(dict(stream_fields)),
+                order.series,
+                order.text,
+                json.dumps(order.over),
+                KEPT_SECONDS,
+                json.dumps(attempt.hits),
+                KNOWN_SECONDS,
+                attempt.after,
+                context.stream.purpose,
+            ],
+        )
+        return str(answer)
+
+
+def _name(hit: Hit) -> str:
+    """Names a hit: the same for the same picture, rule and matches, whichever worker found it."""
+    listed = " ".join(sorted(f"{match.list}/{match.entry}" for match in hit.matches))
+    return f"{hit.rule} {hit.capture_ms} {listed}"
+
+
+def _silent_in_windows(redis: Redis, segment: SegmentFacts, policy: Policy) -> frozenset[ListedHash]:
+    """Hashes in quarantine that windows would count, also where no rule holds for them alone."""
+    matches = (match for sample in segment.samples for match in sample.matches)
+    listed = sorted({match.listed for match in matches if match.list in policy.windows.lists})
+    if not listed or segment.stream.purpose == "canary":
+        return frozenset()
     with store_errors():
-        read = read_in_order(redis, stream_id, segment.series, purpose=purpose, but=segment.key)
-        now = now_ms(redis)
-    judged = judge_in_order(policy, read.order, segment, earliest_pending=read.earliest_pending)
-    sifted = immediate.joined(divert(redis, context=context, hits=judged.hits, policy=policy))
-    silent = sifted.silent | segment.silent
-    # Whichever hit revealed that a hash is silent, no hit names it: so it is logged, and replayed.
-    sifted = sifted.sifted(silent, policy)
-    if judged.problems:
-        context = replace(context, degraded=tuple(sorted({*context.degraded, *judged.problems})))
-    step = advance_with_earlier(redis, read.incidents, context, sifted, policy, now_ms=now)
-    return _Round(
-        version=read.incidents.version,
-        now_ms=now,
-        step=step,
-        order=OrderChange.of(segment.series, judged.state, read.over),
-        silent=silent,
-        problems=judged.problems,
-    )
-
-
-def _write(
-    redis: Redis,
-    context: SegmentContext,
-    version: int | None,
-    step: RuleAdvance,
-    coverage_increments: Mapping[str, int],
-    stream_fields: Mapping[str, str],
-    order: OrderChange,
-    attempt: _Attempt,
-) -> str:
-    stream_id = context.stream.stream_id
-    answer = run_script_to_disk(
-        redis,
-        "settle",
-        keys=[
-            redis_keys.PENDING.of(stream_id),
-            redis_keys.OVERDUE.name,
-            incidents_key(stream_id),
-            redis_keys.COVERAGE.of(stream_id),
-            redis_keys.STREAM.of(stream_id),
-            windows_key(stream_id),
-            tries_key(stream_id, context.segment_key),
-        ],
-        args=[
-            context.segment_key,
-            f"{stream_id} {context.segment_key}",
-            "" if version is None else version,
-            json.dumps(
-                {state_field(name, context.stream.purpose): encode(state) for name, state in step.rules.items()}
-            ),
-            json.dumps([incident_record(stream_id, incident) for incident in step.incidents]),
-            json.dumps([event_record(event) for event in step.events]),
-            json.dumps({name: str(increment) for name, increment in coverage_increments.items()}),
-            json.dumps(dict(stream_fields)),
-            order.series,
-            order.text,
-            json.dumps(order.over),
-            KEPT_SECONDS,
-            json.dumps(attempt.hits),
-            KNOWN_SECONDS,
-            attempt.after,
-            context.stream.purpose,
-        ],
-    )
-    return str(answer)
+        return quarantined(redis, listed)

@@ -30,6 +30,7 @@ from worker.health.redis_epoch import EpochWatch
 from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
 from worker.ingest.messages.reader import keep_reading
 from worker.ingest.pending.queues import QUEUES
+from worker.logs.fields import fields
 from worker.logs.setup import last_words, log_to_stderr
 from worker.lookback.bulk import keep_looking_back
 from worker.policyload.active_policy import ActivePolicy
@@ -45,7 +46,6 @@ from worker.runtime.confinement import check_confinement, log_unconfined
 from worker.runtime.environment import log_unknown
 from worker.runtime.occupancy import occupancy_of_this_worker, occupy
 from worker.runtime.shutdown import WorkerEnd
-from worker.runtime.start_line import log_beat_start, log_worker_start
 from worker.runtime.watchdog import Watchdog
 from worker.runtime.worker_process import Ready, WorkerProcess, check_ready
 from worker.store.redis_client import connect
@@ -139,15 +139,36 @@ def _watch(**_: Any) -> None:
         unconfined=_unconfined,
     )
     assert _ready is not None
-    log_worker_start(settings, _ready, presence)
+    _log_worker_start(_ready, presence)
     _give_signs(presence)
+
+
+def _log_worker_start(ready: Ready, presence: Presence) -> None:
+    """Logs policy, lists, models and confinement of a worker that takes work from now on."""
+    lists = ready.bank.in_force()
+    _log.info(
+        "the worker is ready",
+        extra=fields(
+            version=presence.version,
+            deployment=settings.deployment,
+            processes=presence.processes,
+            queues=presence.queues,
+            policy=ready.policy_version,
+            policy_file="shipped" if settings.policy_file is None else str(settings.policy_file),
+            lists=lists.versions,
+            list_entries=sum(lists.bank.sizes.get(name, 0) for name in lists.versions),
+            models=ready.models,
+            confinement="missing" if presence.unconfined else "complete",
+            degraded=lists.degraded,
+        ),
+    )
 
 
 @beat_init.connect
 def _beat(**_: Any) -> None:
     log_unknown(os.environ)
     presence = Presence.of_this_process(ProcessRole.BEAT)
-    log_beat_start(settings, presence)
+    _log.info("beat is ready", extra=fields(version=presence.version, deployment=settings.deployment))
     _give_signs(presence)
 
 

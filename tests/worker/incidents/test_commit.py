@@ -33,11 +33,11 @@ def own_server(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 def test_what_is_no_record_of_a_streams_incidents_hides_nothing(scene: Scene) -> None:
     """Segments of that stream would end as lost one after the other, with all that was found on them."""
-    scene.redis.set("lw:incidents:cam-1", "somebody else's")
+    scene.redis.set("lw:incidents:cam-1", "foreign")
     result = scene.settle("cam-1", scene.hits([1000], lists=["known"]))
     assert result.outcome is Settled.SETTLED
     assert len(scene.published("lw:escalations:critical")) == 1
-    assert scene.redis.get("lw:damaged:lw:incidents:cam-1") == "somebody else's"
+    assert scene.redis.get("lw:damaged:lw:incidents:cam-1") == "foreign"
 
 
 def test_a_hit_becomes_an_escalation(scene: Scene) -> None:
@@ -54,7 +54,7 @@ def test_a_hit_becomes_an_escalation(scene: Scene) -> None:
 
 
 def test_each_rule_that_a_segment_hits_has_its_escalation(scene: Scene) -> None:
-    """Of two incidents that one segment raises only one would be published, and the other wait for ever."""
+    """Of two incidents that one segment raises only one would be published, and the other wait without end."""
     result = scene.settle("cam-1", scene.hits([1000], lists=["known", "stop"], score=0.95))
     raised = [
         event["data"]["rule"] for key in ("critical", "high") for event in scene.published(f"lw:escalations:{key}")
@@ -64,7 +64,7 @@ def test_each_rule_that_a_segment_hits_has_its_escalation(scene: Scene) -> None:
 
 
 def test_a_segment_without_hits_is_accounted(scene: Scene) -> None:
-    """A clean, skipped or failed segment would stay pending for ever."""
+    """A clean, skipped or failed segment would stay pending for good."""
     key = "segment-x"
     scene.redis.hset("lw:pending:cam-1", key, "{}")
     scene.redis.zadd("lw:overdue", {f"cam-1 {key}": 5.0, "cam-1 other": 6.0})
@@ -163,7 +163,7 @@ def test_a_rise_moves_the_incident(scene: Scene, policy_of: Callable[[str], Poli
 
 @pytest.mark.parametrize("before", ["canary", "drill"])
 def test_each_purpose_has_its_own_incident(scene: Scene, before: str) -> None:
-    """A stream that was a canary or a drill and is live now would show known material, and nobody be called."""
+    """A stream that was a canary or a drill and is live now would show known material, and no one be called."""
     (trial,) = scene.settle("cam-1", scene.hits([1000], lists=["known"]), purpose=before).events
     (event,) = scene.settle("cam-1", scene.hits([2000], lists=["known"])).events
     assert event.incident_id != trial.incident_id
@@ -204,7 +204,7 @@ def as_of_0_1_0(scene: Scene, purpose: str) -> str:
 
 
 def test_an_incident_of_an_older_version_goes_on(scene: Scene) -> None:
-    """An upgrade would raise each open incident a second time, or leave some that nobody can decide."""
+    """An upgrade would raise each open incident a second time, or leave some that no one can decide."""
     incident = as_of_0_1_0(scene, "drill")
     (live,) = scene.settle("cam-1", scene.hits([2000], lists=["known"])).events
     assert live.incident_id != incident
@@ -217,7 +217,7 @@ def test_an_incident_of_an_older_version_goes_on(scene: Scene) -> None:
 
 
 def test_an_untouched_incident_of_an_older_version_can_be_decided(scene: Scene) -> None:
-    """Moderators would be refused for ever what was open during the upgrade."""
+    """Moderators would be refused for good what was open during the upgrade."""
     incident = as_of_0_1_0(scene, "live")
     take(scene.redis, "ann")
     decide(scene.redis, incident, "harmless", by="ann", note="seen", deployment="test")
@@ -233,7 +233,7 @@ def test_canary_goes_to_operations(scene: Scene) -> None:
 
 
 def test_restarted_server_knows_all(policy: Policy, tmp_path: Path) -> None:
-    """An escalation that was told to be published would be gone after a crash of Redis, or its script unknown."""
+    """An escalation that was reported as published would be gone after a crash of Redis, or its script unknown."""
     server = ValkeyServer(data_dir=tmp_path, config=PERSISTENT, persist=True)
     server.start()
     port = server.port
@@ -249,7 +249,7 @@ def test_restarted_server_knows_all(policy: Policy, tmp_path: Path) -> None:
 
 
 def test_unconfirmed_disk_is_an_error(scene: Scene, own_server: ValkeyServer) -> None:
-    """An escalation would be told to be safe on a Redis that keeps nothing."""
+    """An escalation would be reported as safe on a Redis that keeps nothing."""
     with connect(own_server.connection_url) as redis:
         redis.config_set("appendonly", "no")
         with pytest.raises(StoreError, match=r"keeps nothing on disk .*set appendonly yes"):

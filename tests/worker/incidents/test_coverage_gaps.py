@@ -79,7 +79,7 @@ def site(redis: Redis) -> Iterator[Site]:
 
 
 def test_a_stream_that_alone_cannot_be_read_calls_a_moderator(site: Site) -> None:
-    """A broadcaster whose server answers everybody but livewarden would be seen by viewers, and by no moderator."""
+    """A broadcaster whose server answers everyone but livewarden would be seen by viewers, and by no moderator."""
     site.live("a", "b", "c", "d", "e")
     site.answer(503, "c", since_ms=50_000)
     assert site.raised() == [], "it may be over in a moment"
@@ -107,7 +107,7 @@ def test_an_outage_that_lasts_is_looked_at_now_and_then(site: Site) -> None:
 
 
 def test_an_outage_is_the_operators(site: Site) -> None:
-    """A hundred moderators' incidents would tell of one server that is down."""
+    """A hundred moderators' incidents would be about one server that is down."""
     site.live("a", "b", "c", "d", "e")
     site.live("f", "g", at=1)
     site.answer(503, "a", "b", "c")
@@ -144,7 +144,7 @@ def test_streams_that_never_could_be_read_are_compared_with_one_another(site: Si
 
 
 def test_an_origin_of_one_stream_is_compared_with_the_others(site: Site) -> None:
-    """A broadcaster with a server of his own is who evades most easily; and where our own line is down, nobody does."""
+    """A broadcaster with a server of his own evades most easily; and where our own line is down, no one does."""
     site.live("own", at=0)
     site.live("a", "b", "c", "d", at=1)
     site.answer(502, "own")
@@ -158,8 +158,8 @@ def test_an_origin_of_one_stream_is_compared_with_the_others(site: Site) -> None
 
 @pytest.mark.parametrize("status", [503, 404])
 def test_outages_that_stay_short_and_come_again_are_one_gap(site: Site, status: int) -> None:
-    """Who refuses livewarden for 59 s of each minute, and numbers on as if nothing had been, would be unseen for ever:
-    no second missed, nobody called."""
+    """Who refuses livewarden for 59 s of each minute, and numbers on as if nothing had been, would be unseen without
+    end: no second missed, no one called."""
     site.live("a", "b", "c", "d")
     for _ in range(3):
         site.answer(status, "c", since_ms=59_000)
@@ -209,7 +209,7 @@ def test_a_stream_that_never_could_be_read_does(site: Site) -> None:
 
 
 def test_what_is_not_seen_after_a_decision_is_a_new_incident(site: Site) -> None:
-    """A decision would hide every later gap; or the same gap would come back for ever."""
+    """A decision would hide every later gap; or the same gap would come back without end."""
     site.live("a", "b", "c")
     site.answer(503, "b")
     (first,) = site.raised()
@@ -271,7 +271,7 @@ def test_the_policy_says_after_how_long_and_how_soon(site: Site) -> None:
 
 
 def test_it_is_among_the_outcomes(site: Site) -> None:
-    """A replay, and whoever measures what moderators were called for, would not know of it."""
+    """A replay, and a report on what moderators were called for, would not know of it."""
     site.live("a", "b", "c")
     site.answer(503, "b")
     (event,) = site.raised()
@@ -282,7 +282,7 @@ def test_it_is_among_the_outcomes(site: Site) -> None:
 
 
 def test_a_moderator_reads_why(site: Site, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody would look for a picture that nobody has."""
+    """A moderator would search for a picture that does not exist."""
     site.live("a", "b", "c")
     site.answer(503, "b")
     (event,) = site.raised()
@@ -319,7 +319,8 @@ def blind(site: Site, *stream_ids: str, for_ms: int = 70_000) -> None:
 
 
 def test_a_stream_whose_segments_cannot_be_looked_at_calls_a_moderator(site: Site) -> None:
-    """Who encrypts his stream, or breaks it for our decoder, would be seen by viewers for ever, and by no moderator."""
+    """Who encrypts his stream, or breaks it for our decoder, would be seen by viewers without end, and by no
+    moderator."""
     site.live("a", "b", "c", "d")
     blind(site, "b", for_ms=50_000)
     assert site.raised() == [], "it may be over in a moment"
@@ -346,7 +347,7 @@ def test_segments_that_could_be_looked_at_end_the_gap(site: Site) -> None:
 
 
 def test_two_of_one_server_that_cannot_be_looked_at_hide_one_another_from_nobody(site: Site) -> None:
-    """A broadcaster with two encrypted streams on his own server would pass for an outage, of which nobody reads."""
+    """A broadcaster with two encrypted streams on his own server would pass for an outage, which no one reads about."""
     site.live("a", "b", "c", "d", "e", "f", "g")
     site.live("x", "y", at=1)
     blind(site, "x", "y")
@@ -417,7 +418,7 @@ WATCHED = st.builds(
 def test_thousands_are_compared_as_one_by_one(
     watched: list[Watched], seen_before: bool, blind: bool, own: int | None
 ) -> None:
-    """Somebody would be called for an outage, or for nobody, depending on how streams are counted."""
+    """A person would be called for an outage, or no one for a gap, depending on how streams are counted."""
     watched = [replace(one, stream_id=f"{index}") for index, one in enumerate(watched)]
     name = "elsewhere" if own is None else f"{own}"
     lasts = replace(gap(name), seen_before=seen_before, blind=blind)

@@ -1,4 +1,4 @@
-"""Earlier decisions on a stream, as its events tell them, in a real Valkey."""
+"""Earlier decisions on a stream, as its events carry them, in a real Valkey."""
 
 from scene import Scene
 
@@ -16,7 +16,7 @@ def later_ms(scene: Scene, days: int) -> int:
     return (int(scene.redis.time()[0]) + 86_400 * days) * 1000
 
 
-def told(scene: Scene, key: str = CRITICAL) -> list[tuple[str, str, str]]:
+def named(scene: Scene, key: str = CRITICAL) -> list[tuple[str, str, str]]:
     """Of the newest event: rule, outcome, and who decided."""
     decisions = scene.published(key)[-1]["data"]["earlier_decisions"]
     return [(one["rule"], one["outcome"], one["decided_by"]) for one in decisions]
@@ -25,13 +25,13 @@ def told(scene: Scene, key: str = CRITICAL) -> list[tuple[str, str, str]]:
 def test_who_looks_next_reads_what_was_decided(scene: Scene) -> None:
     """A moderator would decide the fifth time on a stream that colleagues know, without knowing that they do."""
     first = scene.raise_incident("cam-1", Severity.HIGH)
-    assert told(scene, HIGH) == []
+    assert named(scene, HIGH) == []
     decide(scene.redis, first, "adult_tos", by="ann", deployment="test")
     second = scene.raise_incident("cam-1")
-    assert told(scene) == [("likely", "adult_tos", "ann")]
+    assert named(scene) == [("likely", "adult_tos", "ann")]
     decide(scene.redis, second, "harmless", by="bob", note="a puppet", deployment="test")
     scene.settle("cam-1", scene.hits([later_ms(scene, 1)], lists=["known"]))
-    assert told(scene) == [("known", "harmless", "bob"), ("likely", "adult_tos", "ann")]
+    assert named(scene) == [("known", "harmless", "bob"), ("likely", "adult_tos", "ann")]
     (newest, oldest) = scene.published(CRITICAL)[-1]["data"]["earlier_decisions"]
     assert (newest["incident_id"], oldest["incident_id"]) == (second, first)
     assert newest["decided"] == scene.published("lw:decisions")[-1]["data"]["times"]["decided"]
@@ -43,7 +43,7 @@ def test_what_was_decided_elsewhere_is_none_of_this_stream(scene: Scene) -> None
         incident = scene.raise_incident(stream, purpose=purpose)
         decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     scene.raise_incident("cam-1")
-    assert told(scene) == []
+    assert named(scene) == []
 
 
 def test_only_the_newest_are_told(scene: Scene) -> None:
@@ -52,27 +52,27 @@ def test_only_the_newest_are_told(scene: Scene) -> None:
         (event,) = scene.settle("cam-1", scene.hits([later_ms(scene, number)], lists=["known"])).events
         decide(scene.redis, event.incident_id, "harmless", by=f"moderator {number}", note="a puppet", deployment="test")
     scene.settle("cam-1", scene.hits([later_ms(scene, 30)], lists=["known"]))
-    assert [by for _, _, by in told(scene)] == [f"moderator {number}" for number in range(6, 1, -1)]
+    assert [by for _, _, by in named(scene)] == [f"moderator {number}" for number in range(6, 1, -1)]
 
 
 def test_a_changed_or_damaged_record_stops_nothing(scene: Scene) -> None:
-    """A decision that was changed would be told as it was, and one that cannot be read keep a segment from ending."""
+    """A decision that was changed would be shown as it was, and one that cannot be read keep a segment from ending."""
     incidents = [scene.raise_incident("cam-1", severity) for severity in (Severity.HIGH, Severity.REVIEW)]
     for incident in incidents:
         decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     scene.redis.hset(incident_key(incidents[0]), mapping={"outcome": "csea_apparent", "decided_by": "lea"})
     scene.redis.hset(incident_key(incidents[1]), "decided_ms", "9" * 30)
     scene.raise_incident("cam-1")
-    assert told(scene) == [("likely", "csea_apparent", "lea")]
+    assert named(scene) == [("likely", "csea_apparent", "lea")]
     scene.redis.delete(incident_key(incidents[0]))
-    scene.redis.set(incident_key(incidents[0]), "somebody else's")
+    scene.redis.set(incident_key(incidents[0]), "foreign")
     (event,) = scene.settle("cam-1", scene.hits([2000], lists=["stop"])).events
     assert event.incident_id
-    assert told(scene) == []
+    assert named(scene) == []
 
 
 def test_state_of_version_0_1_0_knows_its_last_decision(scene: Scene) -> None:
-    """After an upgrade, nobody would be told what was decided before it."""
+    """After an upgrade, no event would show what was decided before it."""
     incident = scene.raise_incident("cam-1")
     decide(scene.redis, incident, "harmless", by="ann", note="a puppet", deployment="test")
     field = "rule:live:known"
@@ -80,7 +80,7 @@ def test_state_of_version_0_1_0_knows_its_last_decision(scene: Scene) -> None:
     assert f'"recent":["{incident}"]' in state
     scene.redis.hset(incidents_key("cam-1"), field, state.replace(f',"recent":["{incident}"]', ""))
     scene.settle("cam-1", scene.hits([later_ms(scene, 1)], lists=["known"]))
-    assert told(scene) == [("known", "harmless", "ann")]
+    assert named(scene) == [("known", "harmless", "ann")]
 
 
 def test_a_decision_on_a_group_is_one_on_its_streams(scene: Scene) -> None:
@@ -93,4 +93,4 @@ def test_a_decision_on_a_group_is_one_on_its_streams(scene: Scene) -> None:
     decide(scene.redis, group["incident_id"], "csea_apparent", by="lea", deployment="test")
     for stream, expected in (("cam-2", [("hash-flood", "csea_apparent", "lea")]), ("cam-3", [])):
         scene.settle(stream, scene.hits([1000], score=0.95))
-        assert told(scene, HIGH)[:1] == expected
+        assert named(scene, HIGH)[:1] == expected

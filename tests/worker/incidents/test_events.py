@@ -158,11 +158,11 @@ def test_raised_tells_what_a_person_needs() -> None:
 
 def test_what_platforms_act_on_tells_why() -> None:
     """A platform would look up its own notes and the grounds of a decision by hand, or act without them."""
-    told = {event.type: json.loads(event.text)["data"] for event in every_event()}
+    written = {event.type: json.loads(event.text)["data"] for event in every_event()}
     for kind in ("livewarden.decision.made.v1", "livewarden.interrupt.requested.v1"):
-        assert told[kind]["metadata"] == {"room": "\ud800 blue\n"}
-        assert told[kind]["matches"] == [{"list": "known", "entry": "7", "distance": 4}]
-        assert told[kind]["principles"] == [1, 5]
+        assert written[kind]["metadata"] == {"room": "\ud800 blue\n"}
+        assert written[kind]["matches"] == [{"list": "known", "entry": "7", "distance": 4}]
+        assert written[kind]["principles"] == [1, 5]
 
 
 def test_a_closed_incident_does_not_pass_for_live() -> None:
@@ -191,7 +191,7 @@ def test_a_closed_incident_does_not_pass_for_live() -> None:
     ],
 )
 def test_a_condition_tells_its_thresholds(rule: dict[str, Any], condition: dict[str, Any]) -> None:
-    """A moderator would not know how far above its threshold a score is, or would be told another one."""
+    """A moderator would not know how far above its threshold a score is, or would see another one."""
     rule = {"name": "r", "severity": "high"} | rule
     assert rule_condition(Rule.model_validate(rule)) == condition | {"when": rule["when"]}
 
@@ -274,7 +274,7 @@ def test_events_are_bounded() -> None:
 
 
 def test_a_match_tells_what_is_known_of_it() -> None:
-    """Whoever looks into a match would not know of which version of a list, video or turned picture it speaks."""
+    """A person who reads a match would not know of which version of a list, video or turned picture it speaks."""
     match = ListMatch(
         list="known",
         entry="v/12",
@@ -363,11 +363,11 @@ def _with_more(value: object) -> object:
 
 
 def test_an_incident_of_a_later_version_can_be_closed() -> None:
-    """During a rollout nobody could decide on what the first new worker raised, until his own machine is updated."""
-    told = json.loads(raised().text)
-    numbers = {name: told["data"].pop(name) for name in ("scores", "signals")}
-    versions = told["data"].pop("versions")
-    later: Any = _with_more(told)
+    """During a rollout no one could decide on what the first new worker raised, until his own machine is updated."""
+    written = json.loads(raised().text)
+    numbers = {name: written["data"].pop(name) for name in ("scores", "signals")}
+    versions = written["data"].pop("versions")
+    later: Any = _with_more(written)
     later["data"] |= numbers | {"versions": versions | {"of_a_later_version": 1}}
     del later["data"]["metadata"]["of_a_later_version"]
     closed, expected = (
@@ -382,8 +382,8 @@ def test_readers_survive_added_fields(event: Event) -> None:
     """A platform that checks what it reads would stop at the first event of the next version."""
     (name,) = (one for one in SCHEMAS if event.type in schema(one)["properties"]["type"]["enum"])
     readers = Draft202012Validator(schema(name))
-    told = json.loads(event.text)
-    later: Any = _with_more({**told, "data": {**told["data"], "scores": {}, "signals": {}}})
+    written = json.loads(event.text)
+    later: Any = _with_more({**written, "data": {**written["data"], "scores": {}, "signals": {}}})
     for numbers in ("scores", "signals"):
         later["data"][numbers] = {"m/later": 0.5}
     for versions in ("lists", "models"):
@@ -394,7 +394,7 @@ def test_readers_survive_added_fields(event: Event) -> None:
 
 
 def test_events_of_version_0_1_0_are_read() -> None:
-    """Readers would stop at what is still on the streams after an upgrade, and nobody could decide on it."""
+    """Readers would stop at what is still on the streams after an upgrade, and no one could decide on it."""
     event = json.loads(raised().text)
     del event["dataschema"]
     for name in ("condition", "segment", "risk_prior", "signals", "stream_state", "earlier_decisions"):

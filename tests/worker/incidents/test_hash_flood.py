@@ -74,7 +74,7 @@ class Town:
             event for event in self.events() if event["rule"] == "hash-flood" and event["type"].endswith("raised.v1")
         ]
 
-    def tell(self) -> list[str]:
+    def publish(self) -> list[str]:
         """The time for updates comes; gives the streams that the newest event of the newest group names."""
         for member, _ in self.redis.zscan_iter("lw:floods:due"):
             self.redis.zadd("lw:floods:due", {member: 1})
@@ -100,8 +100,8 @@ class Town:
         return 0 if text is None else int(json.loads(str(text))["muted_hits"])
 
     def quarantine(self, listed: str, until_ms: int = 2**52) -> None:
-        told = {"until_ms": until_ms, "by": "lea", "reason": "a station's logo"}
-        self.redis.hset("lw:bank:quarantine", listed, json.dumps(told))
+        note = {"until_ms": until_ms, "by": "lea", "reason": "a station's logo"}
+        self.redis.hset("lw:bank:quarantine", listed, json.dumps(note))
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ class TestGroup:
         assert group["stream_id"] == group["subject"] == "cam-3"
         assert [(match["list"], match["entry"]) for match in group["matches"]] == [("known", "7")]
         assert town.alone() == names[:3]
-        assert town.tell() == names
+        assert town.publish() == names
         (shown,) = [each for each in open_incidents(town.redis) if each.rule == "hash-flood"]
         assert (shown.streams, shown.hits) == (9, 9)
 
@@ -139,7 +139,7 @@ class TestGroup:
         by_known = {each["incident_id"] for each in town.events() if any(m["entry"] == "7" for m in each["matches"])}
         assert set(group["incidents"]) == (first & by_known) - {group["incident_id"]}
         assert len(group["incidents"]) >= 3
-        town.tell()
+        town.publish()
         newest = [event for event in town.events() if event["rule"] == "hash-flood"][-1]
         assert newest["incidents"] == group["incidents"]
 
@@ -153,8 +153,8 @@ class TestGroup:
     def test_operators_are_told(self, town: Town) -> None:
         """Those who run lists would not learn that one of them is at fault."""
         flood(town)
-        (told,) = town.events("lw:operations")
-        assert told["id"] == town.groups()[0]["id"]
+        (copy,) = town.events("lw:operations")
+        assert copy["id"] == town.groups()[0]["id"]
 
     def test_fewer_are_incidents_of_their_own(self, town: Town) -> None:
         """Single streams would wait for a lead."""
@@ -176,7 +176,7 @@ class TestGroup:
         town.show("cam-9", "known/7", "known/8")
         (event,) = [event for event in town.events() if event["stream_id"] == "cam-9"]
         assert [match["entry"] for match in event["matches"]] == ["8"]
-        assert "cam-9" in town.tell()
+        assert "cam-9" in town.publish()
 
     def test_classifiers_are_heard(self, town: Town) -> None:
         """New material would hide behind a hash that floods."""
@@ -195,13 +195,13 @@ class TestGroup:
             ("known", "8"),
             ("other", "1"),
         }
-        assert {"cam-8", "cam-9"} <= set(town.tell())
+        assert {"cam-8", "cam-9"} <= set(town.publish())
 
     def test_updates_are_bounded(self, town: Town) -> None:
         """A thousand streams would be a thousand messages to a lead."""
         flood(town, streams=20)
         assert len([event for event in town.events() if event["rule"] == "hash-flood"]) == 1
-        assert len(town.tell()) == 20
+        assert len(town.publish()) == 20
         assert town.redis.zcard("lw:floods:due") == 0
 
     def test_flood_interrupts_nothing(self, town: Town) -> None:
@@ -209,8 +209,8 @@ class TestGroup:
         flood(town, "stop/1")
         for at in (2000, 3000, 4000):
             flood(town, "stop/1", at=at)
-        asked = [event for event in town.events("lw:decisions") if event["type"].startswith("livewarden.interrupt")]
-        assert asked == []
+        requests = [event for event in town.events("lw:decisions") if event["type"].startswith("livewarden.interrupt")]
+        assert requests == []
 
     def test_drills_are_apart(self, town: Town) -> None:
         """A drill would make a real incident of few, or a real flood would be marked as a drill."""
@@ -252,11 +252,11 @@ class TestGroup:
         town.redis.hset(incidents_key(groups_owner("drill")), mapping=of_none)
         town.redis.zadd("lw:floods:due", {"drill known/7": 0})
         town.show("cam-9", "known/7")
-        assert "cam-9" in town.tell()
+        assert "cam-9" in town.publish()
         assert town.redis.zscore("lw:floods:due", "drill known/7") is None
 
     def test_what_only_shadow_rules_see_is_no_flood(self, town: Town, policy_of: Callable[[str], Policy]) -> None:
-        """A list on trial would call a lead, though its rule calls nobody."""
+        """A list on trial would call a lead, though its rule calls no one."""
         town.scene.policy = policy_of(RULES.replace("severity: critical}", "severity: critical, mode: shadow}", 1))
         flood(town, streams=6)
         assert town.events() == []
@@ -275,7 +275,7 @@ class TestGroup:
         for _ in range(2):
             town.show("cam-3", "known/7", segment="s")
         assert len(town.groups()) == 1
-        assert town.tell() == ["cam-0", "cam-1", "cam-2", "cam-3"]
+        assert town.publish() == ["cam-0", "cam-1", "cam-2", "cam-3"]
 
     def test_death_between_joining_and_settling(self, town: Town) -> None:
         """A worker that dies there would make a group of a stream that is then counted again, or never settled."""
@@ -289,7 +289,7 @@ class TestGroup:
             )
         assert town.show("cam-3", "known/7", segment="s") is Settled.SETTLED
         assert len(town.groups()) == 1
-        assert town.tell() == ["cam-0", "cam-1", "cam-2", "cam-3"]
+        assert town.publish() == ["cam-0", "cam-1", "cam-2", "cam-3"]
         assert town.muted("cam-3") == 1
 
     def test_streams_at_once(self, town: Town, redis_url: str) -> None:
@@ -303,7 +303,7 @@ class TestGroup:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(show, range(40)))
         assert len(town.groups()) == 1
-        named = set(town.tell())
+        named = set(town.publish())
         everyone = {f"cam-{number:02}" for number in range(40)}
         assert everyone - named == set()
         assert len(town.alone()) <= 3 + 8  # those that had begun before it was a flood
@@ -325,7 +325,7 @@ class TestDecision:
         assert [each.rule for each in open_incidents(town.redis)] == ["known"] * 3
 
     def test_covers_its_streams_and_no_others(self, town: Town) -> None:
-        """A lead would be called again for what is decided, or never for a stream that nobody has decided on."""
+        """A lead would be called again for what is decided, or never for a stream that is not decided."""
         flood(town)
         decide(town.redis, town.groups()[0]["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         flood(town, at=2000)
@@ -364,7 +364,7 @@ class TestDecision:
         # What is decided stays decided, and what is open goes on.
         flood(town, at=2000)
         town.show("cam-7", "known/7")
-        assert town.tell() == ["cam-8", "cam-9", "cam-7"]
+        assert town.publish() == ["cam-8", "cam-9", "cam-7"]
         assert len(town.groups()) == 2
         decide(town.redis, later["incident_id"], "harmless", by="lea", note="seen", deployment="test")
         assert town.groups()[-1]["streams"] == ["cam-7"]
@@ -458,7 +458,7 @@ class TestDecision:
             for each in joining:
                 each.result()
         decided = set(town.events("lw:decisions")[0]["streams"])
-        later = set(town.tell()) if len(town.groups()) > 1 else set()
+        later = set(town.publish()) if len(town.groups()) > 1 else set()
         assert decided | later >= {f"cam-{number}" for number in range(10, 50)}
         assert decided & later == set()
 
@@ -522,7 +522,7 @@ class TestQuarantine:
         assert [event["rule"] for event in town.events()] == ["known"]
 
     def test_ends_by_itself(self, town: Town) -> None:
-        """A hash would stay out of play because somebody forgot it."""
+        """A hash would stay out of play because a person forgot it."""
         town.quarantine("known/7", until_ms=1)
         town.show("cam-1", "known/7")
         assert len(town.events()) == 1

@@ -92,7 +92,7 @@ severities = st.sampled_from(Severity)
 def test_order_of_segments_changes_nothing(
     found: list[tuple[int, Severity, int]], needed: int, within: float, random: object
 ) -> None:
-    """A worker that is slow for once would decide whether a person is called, or what he is told."""
+    """A worker that is slow for once would decide whether a person is called, or what the event says."""
     policy = policy_with(persistence={"hits": needed, "within_seconds": within})
     hits = [hit(at, severity, distance=distance, lists=("known",)) for at, severity, distance in found]
     shuffled = list(hits)
@@ -261,7 +261,7 @@ class TestCooldown:
         assert stream.end_segment(hit(T0 + 9_999), now_ms=T0 + 11_000) == []
 
     def test_what_is_listed_after_the_silence_is_not_decided_whatever_its_capture_time(self) -> None:
-        """Who says that each segment lasts an hour would have all that he shows decided for ever."""
+        """Who says that each segment lasts an hour would have all that he shows decided for good."""
         stream = Stream(policy_with(cooldown_seconds=300))
         stream.end_segment(hit(T0))
         stream.decide(T0 + 10_000)
@@ -366,7 +366,7 @@ def test_all_that_an_incident_holds_is_published(found: list[tuple[int, Severity
 
 
 def test_each_list_has_its_nearest() -> None:
-    """The only match on a list would be pushed out by twenty nearer ones on another, and nobody be shown it."""
+    """The only match on a list would be pushed out by twenty nearer ones on another, and no one would see it."""
     stream = Stream(policy_with())
     crowd = tuple(ListMatch(list="many", entry=str(n), distance=1) for n in range(30))
     stream.end_segment(replace(hit(1), matches=crowd))
@@ -406,7 +406,7 @@ class TestInterrupt:
         return [event for event in events if event["type"] == EventType.INTERRUPT_REQUESTED]
 
     def test_two_frames_ask_once(self) -> None:
-        """A stream that shows known material would go on, or the platform would be asked for ever."""
+        """A stream that shows known material would go on, or the platform would be asked without end."""
         found = [hit(at, Severity.CRITICAL, lists=("confirmed",)) for at in (1, 2, 3)]
         (event,) = self.interrupts(*found)
         assert event["stream"] == "lw:decisions"

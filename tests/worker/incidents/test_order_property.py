@@ -1,4 +1,4 @@
-"""Rules that are judged in order, on a real Valkey: whatever order segments end in, the same is raised."""
+"""Rules that are evaluated in order, on a real Valkey: whatever order segments end in, the same is raised."""
 
 import json
 import os
@@ -48,7 +48,8 @@ rules:
 """
 POLICY = parse_policy(RULES, "policy.yaml")
 AT_ONCE = {"alone", "thrice"}
-"""Asked as segments end: whether they raise must not depend on the order, but which segment brings it to light does."""
+"""Evaluated as segments end: whether they raise must not depend on the order, but which segment brings it to light
+does."""
 
 
 @dataclass(frozen=True)
@@ -143,11 +144,11 @@ def raised(redis: Redis) -> set[tuple[str, ...]]:
     found = set()
     for key in ("lw:escalations:critical", "lw:escalations:high", "lw:escalations:review"):
         for _, fields in redis.xrange(key):
-            found.add(told(json.loads(fields["event"])))
+            found.add(named(json.loads(fields["event"])))
     return found - {None}
 
 
-def told(event: dict) -> tuple[str, ...] | None:
+def named(event: dict) -> tuple[str, ...] | None:
     data = event["data"]
     if event["type"] != "livewarden.escalation.raised.v1":
         return None
@@ -166,7 +167,7 @@ def expected(segments: Sequence[SegmentFacts]) -> set[tuple[str, ...]]:
         order = judged.state
         step = advance(incidents, context=context(segment), hits=judged.hits, now_ms=1, policy=POLICY)
         incidents = replace(incidents, rules={**incidents.rules, **step.rules})
-        found |= {told(json.loads(event.text)) for event in step.events}
+        found |= {named(json.loads(event.text)) for event in step.events}
     return found - {None}
 
 
@@ -259,11 +260,11 @@ def test_whatever_is_seen_is_shown_to_somebody_though_people_decide_meanwhile(
     assert (decided > 0) == bool(raised(redis))
     assert not any(redis.zcard(key) for key in OPEN_KEYS)
     seen = [match for segment in segments for sample in segment.samples for match in sample.matches]
-    told = [
+    named = [
         match for events in shown.values() for data in events if data["rule"] == "alone" for match in data["matches"]
     ]
     for match in seen:
-        assert any(one["entry"] == match.entry and one["distance"] <= match.distance for one in told)
+        assert any(one["entry"] == match.entry and one["distance"] <= match.distance for one in named)
     # Each match that is worse than what was decided on has one incident, and no other.
     assert sum(events[0]["rule"] == "alone" for events in shown.values()) <= 3
 

@@ -1,4 +1,4 @@
-"""What rules that are judged in order remember in Redis: what waits for what, and when it is forgotten."""
+"""State in Redis of rules that are evaluated in order: which segment waits for which, and when it is forgotten."""
 
 import json
 from dataclasses import dataclass, replace
@@ -122,7 +122,7 @@ def test_what_looking_back_found_keeps_nobody_waiting(stream: Stream) -> None:
 
 
 def test_the_earliest_of_a_long_backlog_is_waited_for(stream: Stream) -> None:
-    """After an outage rules would be judged in the order of names, 10 before 9."""
+    """After an outage rules would be evaluated in the order of names, 10 before 9."""
     keys = [stream.admit(number) for number in range(8, 36)]
     for key in reversed(keys[1:]):
         assert stream.end(key, 0.9).events == ()
@@ -172,7 +172,7 @@ def test_a_hash_that_no_window_counts_is_named_by_no_other_rule(stream: Stream) 
 
 
 def test_what_somebody_else_wrote_begins_anew(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:
-    """None of the stream's segments would be settled any more, or rules be judged on nonsense."""
+    """None of the stream's segments would be settled any more, or rules be evaluated on nonsense."""
     stream.redis.hset(windows_key("cam"), "1.0", "nonsense")
     stream.end(stream.admit(0), 0.9)
     assert "windows in Redis begin anew: 'nonsense'" in caplog.text
@@ -182,7 +182,7 @@ def test_what_somebody_else_wrote_begins_anew(stream: Stream, caplog: pytest.Log
 
 def test_what_is_no_record_of_windows_hides_nothing(stream: Stream) -> None:
     """None of the stream's segments would be settled any more."""
-    stream.redis.set(windows_key("cam"), "somebody else's")
+    stream.redis.set(windows_key("cam"), "foreign")
     stream.end(stream.admit(0), 0.9)
     stream.end(stream.admit(1), 0.9)
     assert stream.redis.xlen("lw:escalations:high") == 1

@@ -73,7 +73,7 @@ def test_events_outlive_a_clock_that_is_wrong_for_a_moment(server: ServerWithClo
 def test_a_clock_that_goes_on_from_there_counts(
     server: ServerWithClock, redis: Redis, scene: Scene, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A host that is set right, or a deployment that was away for a month, would keep all events for ever."""
+    """A host that is set right, or a deployment that was away for a month, would keep all events for good."""
     caplog.set_level(logging.INFO)
     scene.raise_incident("cam-1")
     upkeep(redis)
@@ -98,7 +98,7 @@ def test_a_clock_that_jumps_again_does_not_count(server: ServerWithClock, redis:
     assert redis.hget(AGE_CLOCK, "went_on_ms") == "0"
     server.set_ahead(40 * DAY + 600)
     age_ms(redis)
-    assert redis.hget(AGE_CLOCK, "went_on_ms") == str(STEP_MS)  # ten minutes in which nobody saw it prove little
+    assert redis.hget(AGE_CLOCK, "went_on_ms") == str(STEP_MS)  # ten minutes in which no one saw it prove little
 
 
 def test_a_clock_that_goes_back_counts_at_once(server: ServerWithClock, redis: Redis) -> None:
@@ -111,7 +111,8 @@ def test_a_clock_that_goes_back_counts_at_once(server: ServerWithClock, redis: R
 def test_what_is_not_copied_into_the_store_outlives_it(
     server: ServerWithClock, redis: Redis, scene: Scene, tmp_path: Path
 ) -> None:
-    """What everybody has read would be missing from every replay, though the store was there: two hours are enough."""
+    """What every reader has acknowledged would be missing from every replay, though the store was there: two hours are
+    enough."""
     decide(redis, scene.raise_incident("cam-1"), "harmless", by="ann", note="seen", deployment="test")
     take(redis, "ann")
     assert upkeep(redis) == 0

@@ -168,7 +168,7 @@ def test_leases_of_the_dead_are_over(server: ServerWithClock, redis: Redis):
 
 
 def test_a_hold_lasts_no_longer_than_a_hold(server: ServerWithClock, redis: Redis, policy: Policy):
-    """What a moderator took who went home would stay hers for ten minutes more, and nobody could decide it."""
+    """What a moderator took who went home would stay hers for ten minutes more, and no one could decide it."""
     scene = Scene(redis=redis, policy=policy)
     first, second = (scene.raise_incident(stream) for stream in ("cam-1", "cam-2"))
     for _ in range(2):

@@ -72,11 +72,11 @@ class HostileOrigin:
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.port}/{name}/index.m3u8"
 
-    def asked(self, name: str, suffix: str) -> int:
+    def requested(self, name: str, suffix: str) -> int:
         return sum(path.startswith(f"/{name}/") and path.endswith(suffix) for path in self.requests)
 
     def playlist(self, name: str) -> bytes:
-        polls = self.asked(name, "index.m3u8")
+        polls = self.requested(name, "index.m3u8")
         lines = ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-TARGETDURATION:2"]
         for index in range(PRIVATE if name == "to-private" else SEGMENTS):
             if name == "keys":
@@ -174,8 +174,8 @@ HOSTILE = (
 
 @pytest.mark.timeout(200)
 def test_what_hostile_origins_answer_costs_honest_streams_nothing(redis: Redis, redis_url: str, tmp_path: Path):
-    """Whoever broadcasts from an origin of their own would switch moderation off, or reach what only workers reach."""
-    slow_to_decode(), bomb()  # before anybody waits for them
+    """A broadcaster with an origin of his own would switch moderation off, or reach what only workers reach."""
+    slow_to_decode(), bomb()  # before the test waits for them
     with ExitStack() as stack:
         inner = stack.enter_context(serving(LiveOrigin()))
         redis_host = redis_url.partition("://")[2].partition("/")[0]
@@ -190,7 +190,7 @@ def test_what_hostile_origins_answer_costs_honest_streams_nothing(redis: Redis, 
         stack.enter_context(celery("beat", environment, tmp_path))
 
         for name in HOSTILE:
-            # Looked at closely: else it is chance whether a late picture of the slow one is wanted.
+            # Sampled closely: else it is chance whether a late picture of the slow one is wanted.
             risk_prior = 0.9 if name == "slow-media" else 0.0
             watch(
                 redis,
@@ -198,7 +198,7 @@ def test_what_hostile_origins_answer_costs_honest_streams_nothing(redis: Redis, 
                     name, origin.url(name), purpose="drill", risk_prior=risk_prior, url_template="", legal_basis=""
                 ),
             )
-        eventually(lambda: origin.asked("slow-media", ".ts"), within_seconds=60, what=worker.text)
+        eventually(lambda: origin.requested("slow-media", ".ts"), within_seconds=60, what=worker.text)
         for name, served in honest.items():
             watch(redis, register(name, served.url, purpose="drill", url_template="", legal_basis=""))
         eventually(lambda: escalated(redis) == set(HONEST), within_seconds=30, what=worker.text)
@@ -223,11 +223,11 @@ def test_what_hostile_origins_answer_costs_honest_streams_nothing(redis: Redis, 
         assert show(redis, "redis-playlist")["reason"] == "refused_origin"
         assert inner.requests == []
         for name in ("unasked-part", "other-part"):
-            assert origin.asked(name, ".ts") >= SEGMENTS
+            assert origin.requested(name, ".ts") >= SEGMENTS
             assert show(redis, name)["moderated_seconds"] == 0
         # The playlist that names another section at each poll has each of its segments moderated once.
-        assert origin.asked("maps", ".ts") == SEGMENTS
-        # Nor is a key of a broadcaster's asked for, which could be any URL.
+        assert origin.requested("maps", ".ts") == SEGMENTS
+        # Nor is a key of a broadcaster's requested, which could be any URL.
         assert {path.rpartition("/")[2] for path in origin.requests if path.startswith("/keys/")} == {"index.m3u8"}
         assert escalated(redis) == set(HONEST)
         assert "Traceback" not in worker.text()

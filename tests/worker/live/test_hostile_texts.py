@@ -59,7 +59,7 @@ def watch_all(redis: Redis, origin: LiveOrigin) -> None:
 
 
 def test_hostile_urls_cost_no_other_stream_of_their_batch_its_poll(redis: Redis, origin: LiveOrigin) -> None:
-    """One stream whose redirect, rendition or segment trips a URL parser would stop up to fifty, for ever."""
+    """One stream whose redirect, rendition or segment trips a URL parser would stop up to fifty, for good."""
     watch_all(redis, origin)
     fetcher = Fetcher(AllowedOrigins.parse([origin.host]))
     sent: list[str] = []

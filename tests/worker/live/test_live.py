@@ -102,7 +102,7 @@ def test_segments_whose_messages_were_lost_are_moderated_with_the_next_message(
 def test_a_wrong_url_is_published_within_20_seconds(
     redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ):
-    """A platform that registers a wrong URL believes that its stream is watched, and nobody else notices."""
+    """A platform that registers a wrong URL believes that its stream is watched, unnoticed by others."""
     origin.add("0.ts", segment_bytes(card=False))
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
         watch(redis, register("right", origin.url, purpose="drill", url_template="", legal_basis=""))
@@ -112,15 +112,15 @@ def test_a_wrong_url_is_published_within_20_seconds(
         url = origin.url.replace("index", "wrong")
         watch(redis, register("s", url, purpose="drill", url_template="", legal_basis=""))
         registered_ms = int(redis.hget("lw:stream:s", "registered_ms") or 0)
-        told = eventually(
+        published = eventually(
             lambda: [event for event in events(redis, "lw:operations") if "origin_gap" in event["type"]],
             within_seconds=40,
             what=worker.text,
         )
         record = show(redis, "s")
-    assert told[0]["data"]["stream_ids"] == ["s"]
-    assert told[0]["subject"] == origin.host
-    published_ms = datetime.fromisoformat(told[0]["time"]).timestamp() * 1000
+    assert published[0]["data"]["stream_ids"] == ["s"]
+    assert published[0]["subject"] == origin.host
+    published_ms = datetime.fromisoformat(published[0]["time"]).timestamp() * 1000
     assert published_ms - registered_ms <= 20_000
     assert record["reasons"]["missed: unreachable"] == record["elapsed_seconds"] >= 15
 
@@ -140,7 +140,8 @@ def test_a_worker_that_could_not_judge_does_not_start(redis_url: str, tmp_path: 
 
 @pytest.mark.timeout(150)
 def test_redis_killed_and_restarted_loses_and_doubles_nothing(origin: LiveOrigin, tmp_path: Path):
-    """Redis is restarted by every deployment one day; what it was told must still hold, and workers must come back."""
+    """Redis is restarted by every deployment one day; what it acknowledged must still hold, and workers must come
+    back."""
     for index in range(2):
         origin.add(f"{index}.ts", segment_bytes(card=index == 0))
     data = tmp_path / "valkey"
@@ -161,15 +162,15 @@ def test_redis_killed_and_restarted_loses_and_doubles_nothing(origin: LiveOrigin
                 origin.add("3.ts", segment_bytes(card=False))
                 origin.ended = True
                 record = eventually(lambda: settled(redis), within_seconds=60, what=worker.text)
-                told = events(redis)
+                published = events(redis)
                 worker.kill_group()
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 8
-    assert [event["type"] for event in told] == ["livewarden.escalation.raised.v1"]
+    assert [event["type"] for event in published] == ["livewarden.escalation.raised.v1"]
 
 
 @pytest.mark.timeout(200)
 def test_a_redis_that_is_full_for_a_while_ends_no_worker(origin: LiveOrigin, tmp_path: Path):
-    """All workers would end at once, and start again and again, until somebody came."""
+    """All workers would end, and start again and again, until an operator came."""
     for index in range(2):
         origin.add(f"{index}.ts", segment_bytes(card=index == 1))
     with ValkeyServer(data_dir=tmp_path / "valkey", config=VALKEY_PERSISTENCE) as valkey:

@@ -62,14 +62,14 @@ def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def free_ports() -> tuple[int, int]:
-    """Two different ports that nobody listens on."""
+    """Two different ports that are free."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         return one.getsockname()[1], two.getsockname()[1]
 
 
 @contextmanager
 def listening(port: int) -> Iterator[None]:
-    """Begins once somebody listens on the port."""
+    """Begins once a server listens on the port."""
 
     def answers() -> bool:
         with socket.socket() as probe:

@@ -72,7 +72,7 @@ def sent_by_a_platform(redis_url: str, urls: dict[str, str]) -> None:
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_no_secret_no_query_and_no_control_byte_is_logged(log_format: str, tmp_path: Path) -> None:
-    """Whoever may read logs could watch signed streams, log in to Redis, or have their terminal taken over."""
+    """A reader of logs could watch signed streams, log in to Redis, or have their terminal taken over."""
     with redis_with_password(tmp_path / "redis") as (url, redis), serving(LiveOrigin()) as origin:
         environment = {
             "LIVEWARDEN_REDIS_URL": url,

@@ -51,13 +51,13 @@ def pool_children(worker: CeleryProcess) -> set[int]:
 
 def tasks_per_child(environment: dict[str, str]) -> int:
     """As the app has it, in a process of its own: importing it would take core files from the whole suite."""
-    asked = "from worker.app import app; print(app.conf.worker_max_tasks_per_child)"
-    command = [sys.executable, "-c", asked]
+    program = "from worker.app import app; print(app.conf.worker_max_tasks_per_child)"
+    command = [sys.executable, "-c", program]
     return int(subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def processes(redis: Redis, key: str) -> set[int]:
-    """Process IDs that have told something of themselves."""
+    """Process IDs that have reported themselves."""
     return {int(str(name).rpartition(":")[2]) for name in redis.hkeys(key)}
 
 
@@ -99,10 +99,10 @@ def test_replaced_children_lose_no_segment_and_leave_nothing_behind(
 
 def test_a_process_that_ends_is_forgotten_at_once(process: WorkerProcess, redis: Redis) -> None:
     """For a minute and a half after each replacement `bank stats` would name a process that lies behind, and `doctor` a
-    policy that nobody judges by."""
+    policy that no process has."""
     edits.create(redis, process.bank.in_force().bank, ListSpec(name="own"))
     process.warm_up()
-    told = {FOLLOWERS, IN_FORCE}
-    eventually(lambda: all(redis.hlen(key) == 1 for key in told), within_seconds=20, what="it says what it follows")
+    hashes = {FOLLOWERS, IN_FORCE}
+    eventually(lambda: all(redis.hlen(key) == 1 for key in hashes), within_seconds=20, what="it says what it follows")
     process.leave()
-    assert {key for key in told if redis.exists(key)} == set()
+    assert {key for key in hashes if redis.exists(key)} == set()

@@ -107,7 +107,7 @@ def polled(redis: Redis, stream: DueStream, first: int, *, at_ms: int) -> list[s
 
 class TestPeople:
     def test_a_moderator_takes_and_decides(self, scene: Scene, redis: Redis) -> None:
-        """An escalation would wait for a person who is there, while somebody looks for what fills Redis."""
+        """An escalation would wait for a person who is there, while an operator searches for what fills Redis."""
         redis.xgroup_create(DECISIONS, "platform", id="0", mkstream=True)
         incident = scene.raise_incident("cam-1")
         fill(redis)
@@ -134,7 +134,8 @@ class TestPeople:
     def test_what_was_decided_is_trimmed_and_makes_room(
         self, scene: Scene, redis: Redis, process: WorkerProcess
     ) -> None:
-        """Redis would be full of what everybody has read, and nothing in it could be taken out but by hand."""
+        """Redis would be full of what every reader has acknowledged, and nothing in it could be taken out but by
+        hand."""
         redis.xgroup_create(DECISIONS, "platform", id="0", mkstream=True)
         incident = scene.raise_incident("cam-1")
         note = "x" * 2_000
@@ -173,7 +174,7 @@ class TestPeople:
 
 class TestSegments:
     def test_what_was_seen_is_settled_with_its_escalation(self, scene: Scene, redis: Redis) -> None:
-        """What was found while Redis is full would be told to nobody."""
+        """What was found while Redis is full would reach no one."""
         redis.hset("lw:pending:cam-1", "s", "{}")
         fill(redis)
         found = scene.hits([1000], lists=["known"])
@@ -224,7 +225,7 @@ class TestSegments:
         assert redis.xlen("lw:escalations:high") == 1
 
     def test_no_work_is_admitted_and_what_went_unread_is_accounted_for(self, redis: Redis) -> None:
-        """Time in which nobody could look would be in no ledger."""
+        """Time without moderation would be in no ledger."""
         registered(redis)
         start = now_ms(redis)
         polled(redis, taken(redis), 0, at_ms=start)
@@ -245,7 +246,7 @@ class TestSegments:
         assert ledger["elapsed_seconds"] == ledger["missed_seconds"] + ledger["pending_seconds"] == 32
 
     def test_a_stream_that_is_gone_when_there_is_room_again_missed_the_time(self, redis: Redis) -> None:
-        """An origin that fails when Redis has room again would hide how long nobody looked."""
+        """An origin that fails when Redis has room again would hide how long nothing was moderated."""
         registered(redis)
         start = now_ms(redis) - 60_000
         polled(redis, taken(redis), 0, at_ms=start)
@@ -295,7 +296,7 @@ class TestMessages:
 
 class TestOperators:
     def test_they_hear_of_it_once_an_hour(self, redis: Redis) -> None:
-        """Nobody would know why nothing is moderated, or be called every few seconds."""
+        """No one would know why nothing is moderated, or operators be called every few seconds."""
         assert not tell_of_room(redis, deployment="test").full
         assert redis.xlen(OPERATIONS) == 0
         fill(redis)
@@ -346,7 +347,7 @@ def operations(redis: Redis) -> list[dict[str, object]]:
 
 
 def test_each_script_says_whether_it_runs_where_redis_is_full() -> None:
-    """A new script would be refused where it must go on, or add to what is full, and nobody would have decided so."""
+    """A new script would be refused where it must go on, or add to what is full, without a decision."""
     for entry in files("worker.store").joinpath("lua").iterdir():
         if not entry.name.endswith(".lua") or entry.name == "common.lua":
             continue

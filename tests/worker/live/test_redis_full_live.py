@@ -39,15 +39,15 @@ def redis(server: ValkeyServer) -> Iterator[Redis]:
         yield client
 
 
-def told(redis: Redis) -> list[str]:
+def published(redis: Redis) -> list[str]:
     events = (json.loads(fields["event"]) for _, fields in redis.xrange(OPERATIONS))
     return [event["type"].removeprefix("livewarden.operations.") for event in events]
 
 
 @pytest.mark.timeout(240)
 def test_a_deployment_goes_on_deciding_and_comes_back(redis: Redis, server: ValkeyServer, tmp_path: Path) -> None:
-    """Who looks for what fills Redis would find dead workers and a queue in which nobody can decide; and when there is
-    room again, streams would stay unwatched, and the time be in no ledger."""
+    """An operator who searches for what fills Redis would find dead workers and a queue without decisions; and when
+    there is room again, streams would stay unwatched, and the time be in no ledger."""
     environment = {
         "LIVEWARDEN_REDIS_URL": server.connection_url,
         "LIVEWARDEN_STORE_URL": str(tmp_path / "store"),
@@ -63,7 +63,7 @@ def test_a_deployment_goes_on_deciding_and_comes_back(redis: Redis, server: Valk
             eventually(lambda: not show(redis, "s")["pending_seconds"], within_seconds=30, what=worker.text)
             children = sorted(worker.children())
             fill(redis)
-            eventually(lambda: "redis_full.v1" in told(redis), within_seconds=30, what=worker.text)
+            eventually(lambda: "redis_full.v1" in published(redis), within_seconds=30, what=worker.text)
             polls = redis.hget("lw:stream:s", "last_poll_ms")
             held = take(redis, "ann")
             assert held is not None
@@ -83,7 +83,7 @@ def test_a_deployment_goes_on_deciding_and_comes_back(redis: Redis, server: Valk
             eventually(lambda: show(redis, "s")["moderated_seconds"] >= 10, within_seconds=60, what=worker.text)
             eventually(lambda: redis.hget("lw:stream:s", "last_poll_ms") != polls, within_seconds=30, what=worker.text)
             eventually(lambda: redis.xlen(DRILLS) >= before, within_seconds=30, what=worker.text)
-            eventually(lambda: "redis_room.v1" in told(redis), within_seconds=30, what=worker.text)
+            eventually(lambda: "redis_room.v1" in published(redis), within_seconds=30, what=worker.text)
             assert sorted(worker.children()) == children, "a full Redis ended what was in hand"
             record = show(redis, "s")
             assert sum(record[f"{part}_seconds"] for part in PARTS) == pytest.approx(record["elapsed_seconds"])
@@ -93,7 +93,7 @@ def test_a_deployment_goes_on_deciding_and_comes_back(redis: Redis, server: Valk
 def test_a_worker_that_starts_while_redis_is_full_makes_room(
     redis: Redis, server: ValkeyServer, tmp_path: Path
 ) -> None:
-    """Who restarts all workers of a full Redis would have nobody left that trims what was read, or says that it is
+    """Who restarts all workers of a full Redis would have none left that trims what was read, or says that it is
     full: nothing would ever be polled again, and logs would grow by gigabytes."""
     environment = {"LIVEWARDEN_REDIS_URL": server.connection_url, "LIVEWARDEN_STORE_URL": str(tmp_path / "store")}
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
@@ -104,7 +104,7 @@ def test_a_worker_that_starts_while_redis_is_full_makes_room(
     redis.xack(DECISIONS, "platform", entries[0][0])
     fill(redis)
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
-        eventually(lambda: "redis_full.v1" in told(redis), within_seconds=40, what=worker.text)
+        eventually(lambda: "redis_full.v1" in published(redis), within_seconds=40, what=worker.text)
         eventually(lambda: not redis.xlen(DECISIONS), within_seconds=40, what=worker.text)
         assert worker.text().count("Cannot connect") == 0, worker.text()
 

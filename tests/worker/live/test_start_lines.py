@@ -27,7 +27,7 @@ def json_environment(environment: dict[str, str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
 def test_beat_says_once_that_it_is_ready(json_environment: dict[str, str], tmp_path: Path, log_format: str) -> None:
-    """After a rollout nobody could tell from the log that beat runs, of which version and for which deployment."""
+    """After a rollout no one could see from the log that beat runs, of which version and for which deployment."""
     expected = {"level": "info", "version": version("livewarden"), "deployment": "blue"}
     with celery("beat", json_environment | {"LIVEWARDEN_LOG_FORMAT": log_format}, tmp_path, "--loglevel=INFO") as beat:
         eventually(lambda: "beat is ready" in beat.text(), within_seconds=60, what=beat.text)
@@ -45,16 +45,16 @@ def test_beat_says_once_that_it_is_ready(json_environment: dict[str, str], tmp_p
 def test_a_worker_logs_that_it_is_ready_and_what_is_to_be_interrupted(
     redis: Redis, scene: Scene, json_environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Whoever asks why a stream was cut off would find no trace of it, and nobody what the worker judged by."""
+    """An operator who asks why a stream was cut off would find no trace of it, nor the policy of the worker."""
     with celery("worker", json_environment, tmp_path, "--concurrency=2", "--loglevel=INFO") as worker:
         (ready,) = eventually(lambda: lines_of(worker, "the worker is ready"), within_seconds=90, what=worker.text)
         assert (ready["level"], ready["deployment"], ready["processes"]) == ("info", "blue", 2)
         eventually(lambda: redis.exists(LOGGED), within_seconds=60, what=worker.text)
         scene.settle("cam-1", scene.hits([1_000, 2_000], lists=["stop"]), segment_key="1.0.sole.4711.00ff")
         said = "interruption of a stream requested"
-        (asked,) = eventually(lambda: lines_of(worker, said), within_seconds=40, what=worker.text)
+        (request,) = eventually(lambda: lines_of(worker, said), within_seconds=40, what=worker.text)
         (raised,) = lines_of(worker, "incident raised")
     expected = {"level": "info", "stream_id": "cam-1", "rule": "stop", "purpose": "live"}
-    assert {name: asked[name] for name in expected} == expected
-    assert asked["incident_id"] == raised["incident_id"]
+    assert {name: request[name] for name in expected} == expected
+    assert request["incident_id"] == raised["incident_id"]
     assert len(lines_of(worker, said)) == 1

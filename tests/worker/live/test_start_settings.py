@@ -77,7 +77,7 @@ def test_beat_starts_without_the_folders_of_workers(environment: dict[str, str],
 
 
 def test_a_store_that_is_no_folder_is_a_mistake_and_what_is_missing_is_made(tmp_path: Path) -> None:
-    """A worker would moderate for weeks before somebody notices that nothing can be looked back on."""
+    """A worker would moderate for weeks before an operator notices that look-backs find nothing."""
     (tmp_path / "file").touch()
     wrong = {"LIVEWARDEN_STORE_URL": str(tmp_path / "file")}
     with pytest.raises(SettingsError, match=r"^LIVEWARDEN_STORE_URL: .*/file: expected a folder"):
@@ -89,7 +89,7 @@ def test_a_store_that_is_no_folder_is_a_mistake_and_what_is_missing_is_made(tmp_
 
 
 def test_a_pipe_for_the_heartbeat_is_a_mistake(tmp_path: Path) -> None:
-    """The worker would wait for ever for somebody who reads it, and say nothing."""
+    """The worker would wait without end for a reader, and log nothing."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SettingsError, match=r"^LIVEWARDEN_HEARTBEAT_FILE: .*/pipe: expected a regular file"):
         settings_of_worker(environment_of({"HEARTBEAT_FILE": str(tmp_path / "pipe")}))
@@ -104,15 +104,15 @@ def test_a_blank_variable_is_not_set() -> None:
 def test_a_command_tells_all_that_is_wrong_with_what_it_uses() -> None:
     """It would take a run for each mistake; or a moderator could not work where only a worker's folders are missing."""
     ran = livewarden("streams", "list", environment=environment_of(MISTAKES | PLACES))
-    told = [line.removeprefix("livewarden: LIVEWARDEN_").partition(":")[0] for line in ran.err.splitlines()]
-    assert (ran.status, sorted(told), ran.out) == (2, sorted(MISTAKES), "")
+    names = [line.removeprefix("livewarden: LIVEWARDEN_").partition(":")[0] for line in ran.err.splitlines()]
+    assert (ran.status, sorted(names), ran.out) == (2, sorted(MISTAKES), "")
     ran = livewarden("bank", "list", environment=environment_of(PLACES))
-    told = [line.removeprefix("livewarden: LIVEWARDEN_").partition(":")[0] for line in ran.err.splitlines()]
-    assert (ran.status, told) == (2, ["LISTS_DIR", "BANK_DIR"])
+    names = [line.removeprefix("livewarden: LIVEWARDEN_").partition(":")[0] for line in ran.err.splitlines()]
+    assert (ran.status, names) == (2, ["LISTS_DIR", "BANK_DIR"])
 
 
 def test_a_template_with_another_placeholder_is_a_mistake() -> None:
-    """Every stream without a URL would be asked for under a name with braces in it, and be unreachable."""
+    """Every stream without a URL would be requested under a name with braces in it, and be unreachable."""
     wrong = {"LIVEWARDEN_URL_TEMPLATE": "https://{region}.cdn.example/{stream_id}"}
     ran = livewarden("streams", "add", "s", environment=wrong)
     assert ran.message == "LIVEWARDEN_URL_TEMPLATE: expected no other { } than those of {stream_id}"
@@ -120,7 +120,7 @@ def test_a_template_with_another_placeholder_is_a_mistake() -> None:
 
 @pytest.mark.parametrize("role", ["worker", "beat", "command"])
 def test_a_variable_of_a_newer_version_is_logged(role: str, environment: dict[str, str], tmp_path: Path) -> None:
-    """Half a rollout would not start, or nobody would learn that a variable does nothing."""
+    """Half a rollout would not start, or no one would learn that a variable does nothing."""
     said = "LIVEWARDEN_MAX_STREAMS_PER_ORIGIN is not read by this version (did you mean LIVEWARDEN_MAX_STREAMS?)"
     if role == "command":
         ran = livewarden("streams", "list", environment=environment | NEWER)

@@ -133,7 +133,8 @@ def test_workers_go_on_where_redis_lost_its_state(
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    """Nobody would watch anything, or miss the hashes that were only in Redis, and every check would look healthy."""
+    """No worker would watch anything, or miss the hashes that were only in Redis, and every check would look
+    healthy."""
     platform = Celery(broker=server.url)
 
     def register_anew(stream_id: str, url: str) -> None:
@@ -156,9 +157,9 @@ def test_workers_go_on_where_redis_lost_its_state(
             eventually(lambda: escalations(redis, "s"), within_seconds=90, what=logs)
             take_and_decide(redis)
             eventually(lambda: redis.hlen(FOLLOWERS) == 2, within_seconds=30, what=logs)
-            # Its numbers tell that it was live before the loss.
+            # Its numbers show that it was live before the loss.
             eventually(lambda: origin.media_sequence >= 2, within_seconds=30, what=logs)
-        # What is under way when the state goes is judged by a bank that was whole.
+        # What is under way when the state goes is matched with a bank that was complete.
         eventually(lambda: settled(redis, "s"), within_seconds=30, what=logs)
 
         lose(server)

@@ -24,7 +24,7 @@ def stretches(draw: st.DrawFn) -> list[Stretch]:
 
 @given(extinf_ms=st.integers(0, 60_000), duration=SECONDS, dark=stretches(), unhashable=SECONDS)
 def test_shares_sum_to_extinf_exactly(extinf_ms: int, duration: float, dark: list[Stretch], unhashable: float) -> None:
-    """Else elapsed = moderated + failed + … would drift apart by a millisecond a segment, and cry wolf for ever."""
+    """Else elapsed = moderated + failed + … would drift apart by a millisecond a segment, and cry wolf without end."""
     share = account(extinf_ms, duration_seconds=duration, unmoderated=dark, unhashable_seconds=unhashable)
     assert share.moderated_ms + sum(share.failed_ms.values()) == extinf_ms
     assert 0 <= share.unhashable_ms <= share.moderated_ms
@@ -54,7 +54,7 @@ def test_nothing_decoded_is_nothing_moderated() -> None:
 
 
 def test_unmoderated_stretches_keep_their_reasons() -> None:
-    """An operator could not tell a broken encoder from a broken classifier."""
+    """An operator could not distinguish a broken encoder from a broken classifier."""
     dark = [
         Stretch(start_seconds=0, end_seconds=1, reason="undecodable"),
         Stretch(start_seconds=2, end_seconds=2.5, reason="classifier_failed"),
@@ -77,7 +77,7 @@ def test_what_was_not_seen_is_shared_out_by_extinf() -> None:
 
 
 def test_time_before_the_first_picture_is_why_a_segment_is_short() -> None:
-    """Sound without pictures would be told as a lost end, or be taken off what was seen."""
+    """Sound without pictures would be counted as a lost end, or be taken off what was seen."""
     before = Stretch(start_seconds=-3.02, end_seconds=0, reason="no_pictures")
     share = account(4_000, duration_seconds=1, unmoderated=[before], unhashable_seconds=0)
     assert (share.moderated_ms, share.failed_ms) == (1_000, {"no_pictures": 3_000})

@@ -55,7 +55,7 @@ def test_still_scene_reaches_the_classifier_at_most_once_in_ten(scene: str) -> N
 
 @pytest.mark.parametrize("every_seconds", [1.0, 2.0])
 def test_cross_fade_of_a_minute_does_not_slip_through(every_seconds: float) -> None:
-    """Content brought in slowly would never be looked at, as with gates that compare with the last picture seen."""
+    """Content brought in slowly would never be classified, as with gates that compare with the last picture seen."""
     start, end = photo("coffee").astype(np.float32), photo("astronaut").astype(np.float32)
     count = round(60 / every_seconds) + 1
     fade = [(start + (end - start) * index / (count - 1)).astype(np.uint8) for index in range(count)]

@@ -1,4 +1,4 @@
-"""What a policy may ask of scores about minors: they raise and never clear, and nobody is looked at without cause."""
+"""How a policy may use scores about minors: they raise and never clear, and no age is estimated without cause."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -96,7 +96,7 @@ def test_a_rule_that_a_higher_score_would_make_fail_is_refused(rule: str) -> Non
     ],
 )
 def test_a_rule_that_a_higher_score_only_raises_is_taken(rule: str) -> None:
-    """Nobody could raise a severity where somebody looks young."""
+    """No rule could raise a severity where a person looks young."""
     check_models(policy(rule), models())
 
 
@@ -122,7 +122,7 @@ def test_a_rule_that_a_higher_score_only_raises_is_taken(rule: str) -> None:
     ],
 )
 def test_scores_without_a_name_are_refused(rule: str, use: Use, mode: str, expected: str) -> None:
-    """A live rule would read what is being measured, or one would clear, by a way that nobody looks at."""
+    """A live rule would read what is being measured, or one would clear, in a way that is not checked."""
     with pytest.raises(PolicyError, match=expected) as refused:
         check_models(policy(rule, mode=mode), models(use))
     (mistake,) = refused.value.mistakes
@@ -183,7 +183,7 @@ CAUSELESS = [
 
 @pytest.mark.parametrize("when", CAUSELESS)
 def test_age_is_estimated_where_something_was_found_and_nowhere_else(when: str | None) -> None:
-    """Everybody's age would be estimated, or that of all who stream in private."""
+    """Everyone's age would be estimated, or that of all who stream in private."""
     with pytest.raises(PolicyError, match=r"line 2, .*cascade\[2\]"):
         check_models(policy(when=when), models(Use.SHADOW))
 
@@ -271,7 +271,7 @@ def test_no_rule_that_is_taken_clears(
         try:
             holds = _holds(text, stream, replace(SAMPLE, matches=matches, scores=scores), level)
         except ValueError:
-            continue  # told as a rule that failed
+            continue  # reported as a rule that failed
         assert holds or not held
         held = holds
 
@@ -279,7 +279,7 @@ def test_no_rule_that_is_taken_clears(
 @settings(max_examples=500)
 @given(joined(*FOUND), streams)
 def test_no_stage_that_is_taken_looks_where_nothing_was_found(text: str, stream: StreamFacts) -> None:
-    """Everybody's age would be estimated."""
+    """Everyone's age would be estimated."""
     if not taken(lambda: policy(when=text), LIVE):
         return
     for safe in (0.0, 1.0):
@@ -291,7 +291,7 @@ def test_no_stage_that_is_taken_looks_where_nothing_was_found(text: str, stream:
 
 
 def test_a_model_about_minors_is_known_by_any_of_its_labels() -> None:
-    """One with a further label would look at everybody."""
+    """One with a further label would classify everyone."""
     labels = [{"name": "adult", "category": "other"}, {"name": "minor", "category": "minor"}]
     made = Manifest.model_validate(tiny(mean_model(), outputs=[{"labels": labels}]))
     assert made.about_minors

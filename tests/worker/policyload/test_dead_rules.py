@@ -1,4 +1,4 @@
-"""Rules that ask for what is nowhere, told to operators by those who judge by them."""
+"""References of rules that name nothing, published to operators by workers."""
 
 import json
 import threading
@@ -73,16 +73,16 @@ def workers(settings: Settings, count: int, list_names: ListNames | None = None)
             process.close()
 
 
-def told(redis: Redis) -> list[dict[str, Any]]:
+def published(redis: Redis) -> list[dict[str, Any]]:
     return [json.loads(fields["event"]) for _, fields in redis.xrange(OPERATIONS)]
 
 
 def test_operators_are_told_once_a_version(redis: Redis, settings: Settings) -> None:
-    """A rule that holds for nothing would be noticed on the night when it is needed; or fifty workers tell of it."""
+    """A rule that holds for nothing would be noticed on the night when it is needed; or fifty workers publish it."""
     assert settings.policy_file is not None
     edits.create(redis, follow(redis, SnapshotPlace.of(settings)).bank, ListSpec(name="ncmec"))
     with workers(settings, 3):
-        (event,) = eventually(lambda: told(redis), within_seconds=30, what="it is told")
+        (event,) = eventually(lambda: published(redis), within_seconds=30, what="it is published")
         assert event["type"] == "livewarden.operations.policy_rule_cannot_fire.v1"
         data = event["data"]
         assert data["policy"].startswith("1+")
@@ -106,7 +106,9 @@ def test_operators_are_told_once_a_version(redis: Redis, settings: Settings) -> 
         ]
         assert data["rules_total"] == 2
         settings.policy_file.write_text(POLICY.format(version="2", list="ncmecc"))
-        _, again = eventually(lambda: len(told(redis)) > 1 and told(redis), within_seconds=30, what="it is told again")
+        _, again = eventually(
+            lambda: len(published(redis)) > 1 and published(redis), within_seconds=30, what="the second"
+        )
         assert again["data"]["policy"].startswith("2+")
     bank = follow(redis, SnapshotPlace.of(settings)).bank
     for step in (
@@ -122,18 +124,18 @@ def test_operators_are_told_once_a_version(redis: Redis, settings: Settings) -> 
 
         with workers(settings, 1, names):
             eventually(seen.copy, within_seconds=30, what="it is looked for")
-    # It goes away when the list comes, and is known when that goes: what is told of a version is told once.
-    assert len(told(redis)) == 2
+    # It goes away when the list comes, and is known when that goes: a reference is published once a version.
+    assert len(published(redis)) == 2
 
 
 def test_nothing_is_told_of_lists_that_nobody_can_see(redis: Redis, settings: Settings) -> None:
     """While the bank cannot be read each list would seem to be gone."""
-    asked = threading.Event()
+    requested = threading.Event()
 
     def unknown() -> None:
-        asked.set()
+        requested.set()
 
     with workers(settings, 1, unknown):
-        assert asked.wait(30)
-        (event,) = eventually(lambda: told(redis), within_seconds=30, what="the score is told")
+        assert requested.wait(30)
+        (event,) = eventually(lambda: published(redis), within_seconds=30, what="the score is published")
     assert [rule["kind"] for rule in event["data"]["rules"]] == ["score"]

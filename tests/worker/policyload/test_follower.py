@@ -53,7 +53,7 @@ def watched(tmp_path: Path) -> Watched:
 
 
 def test_a_change_is_taken_at_the_second_look(watched: Watched) -> None:
-    """A file would be judged by while it is half written, and rules at its end would be gone."""
+    """A file would come into force while it is half written, and rules at its end would be gone."""
     assert watched.version == "first"
     watched.write("version: half\nrules: [{name: half, severity: high, when: 'true'}]\n")
     assert not watched.follower.look()
@@ -114,7 +114,7 @@ def test_a_missing_file_changes_nothing(watched: Watched) -> None:
 
 
 def test_a_file_that_is_away_at_one_look_is_not_told(watched: Watched) -> None:
-    """Each time somebody saves with an editor that moves the old file away first, operators would be called."""
+    """Each time a person saves with an editor that moves the old file away first, operators would be called."""
     assert watched.version == "first"
     for _ in range(3):
         kept = watched.path.rename(watched.path.with_suffix(".away"))
@@ -140,7 +140,7 @@ def test_a_change_is_taken_whatever_the_file_says_of_itself(watched: Watched) ->
 @refuses
 @pytest.mark.timeout(10)
 def test_a_pipe_in_the_place_of_the_file_stops_nobody(watched: Watched) -> None:
-    """Each policy thread would wait for a writer for ever, and the good file that follows would not be taken."""
+    """Each policy thread would wait for a writer without end, and the good file that follows would not be taken."""
     assert watched.version == "first"
     watched.path.unlink()
     os.mkfifo(watched.path)

@@ -1,4 +1,4 @@
-"""What operators are told of a policy file that breaks, and of one that is usable again."""
+"""Events about a policy file that breaks, and about one that is usable again."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +13,12 @@ from worker.store.redis_client import now_ms
 
 
 @dataclass
-class Told:
+class Reports:
     """Workers of a deployment, and what became news of what they said."""
 
     redis: Redis
 
-    def says(self, worker: str, refused: str) -> bool:
+    def add(self, worker: str, refused: str) -> bool:
         return tell_of_file(
             self.redis,
             worker=worker,
@@ -45,63 +45,63 @@ class Told:
 
 
 @pytest.fixture
-def told(redis: Redis) -> Told:
-    return Told(redis)
+def reports(redis: Redis) -> Reports:
+    return Reports(redis)
 
 
-def test_each_time_it_breaks_is_told(told: Told) -> None:
-    """A file that is deleted again, or broken in the same way, would be told once in 30 days."""
+def test_each_time_it_breaks_is_published(reports: Reports) -> None:
+    """A file that is deleted again, or broken in the same way, would be published once in 30 days."""
     for _ in range(2):
         for refused in ("unreadable", "unreadable", "", ""):
-            told.says("a:1", refused)
-    assert told.news == ["unreadable", "usable", "unreadable", "usable"]
+            reports.add("a:1", refused)
+    assert reports.news == ["unreadable", "usable", "unreadable", "usable"]
 
 
-def test_a_good_file_is_no_news(told: Told) -> None:
+def test_a_good_file_is_no_news(reports: Reports) -> None:
     """Each worker that starts would call operators."""
-    assert not told.says("a:1", "")
-    assert told.news == []
+    assert not reports.add("a:1", "")
+    assert reports.news == []
 
 
-def test_one_mistake_in_place_of_another_is_told(told: Told) -> None:
+def test_one_mistake_in_place_of_another_is_published(reports: Reports) -> None:
     """Operators would correct what is not wrong any more."""
     for refused in ("aa", "bb", ""):
-        told.says("a:1", refused)
-    assert told.news == ["aa", "bb", "usable"]
+        reports.add("a:1", refused)
+    assert reports.news == ["aa", "bb", "usable"]
 
 
-def test_many_workers_tell_it_once(told: Told) -> None:
+def test_many_workers_publish_it_once(reports: Reports) -> None:
     """A deployment of a hundred workers would call operators a hundred times."""
     workers = [f"{host}:1" for host in "abcdefgh"]
 
     with ThreadPoolExecutor(len(workers)) as at_once:
         for refused in ("aa", "aa", "", "aa", ""):
-            for _ in at_once.map(told.says, workers, repeat(refused)):
+            for _ in at_once.map(reports.add, workers, repeat(refused)):
                 pass
-    assert told.news == ["aa", "usable", "aa", "usable"]
+    assert reports.news == ["aa", "usable", "aa", "usable"]
 
 
-def test_it_is_usable_when_it_is_for_the_last_worker(told: Told) -> None:
+def test_it_is_usable_when_it_is_for_the_last_worker(reports: Reports) -> None:
     """Operators would think that all is well while half of the hosts have the broken file."""
-    told.says("a:1", "aa")
-    told.says("b:1", "aa")
-    assert not told.says("a:1", "")
-    assert told.says("b:1", "")
-    assert told.news == ["aa", "usable"]
+    reports.add("a:1", "aa")
+    reports.add("b:1", "aa")
+    assert not reports.add("a:1", "")
+    assert reports.add("b:1", "")
+    assert reports.news == ["aa", "usable"]
 
 
-def test_a_worker_that_is_gone_keeps_nothing_broken(told: Told) -> None:
-    """After a restart, which takes the good file, it would never be told that it is usable."""
-    told.says("a:1", "aa")
-    told.passed("a:1", ALIVE_MS - 10_000)
-    assert not told.says("a:2", "")
-    told.passed("a:1", ALIVE_MS + 1)
-    assert told.says("a:2", "")
-    assert told.news == ["aa", "usable"]
+def test_a_worker_that_is_gone_keeps_nothing_broken(reports: Reports) -> None:
+    """After a restart, which takes the good file, its recovery would never be published."""
+    reports.add("a:1", "aa")
+    reports.passed("a:1", ALIVE_MS - 10_000)
+    assert not reports.add("a:2", "")
+    reports.passed("a:1", ALIVE_MS + 1)
+    assert reports.add("a:2", "")
+    assert reports.news == ["aa", "usable"]
 
 
-def test_a_worker_that_was_busy_tells_nothing_twice(told: Told) -> None:
+def test_a_worker_that_was_busy_publishes_nothing_twice(reports: Reports) -> None:
     """Trying a model's sessions takes minutes, and after each one operators would be called anew."""
-    told.says("a:1", "aa")
-    told.passed("a:1", 5 * ALIVE_MS)
-    assert not told.says("a:1", "aa")
+    reports.add("a:1", "aa")
+    reports.passed("a:1", 5 * ALIVE_MS)
+    assert not reports.add("a:1", "aa")

@@ -75,8 +75,8 @@ def test_workers_take_a_good_policy_and_never_a_broken_one(
         eventually(lambda: in_force(redis) == {first}, within_seconds=90, what=worker.text)
 
         policy.write_text(rules("broken", when='matchd("selftest")'))
-        (told,) = eventually(lambda: redis.xrange("lw:operations"), within_seconds=30, what=worker.text)
-        event = json.loads(told[1]["event"])
+        (entry,) = eventually(lambda: redis.xrange("lw:operations"), within_seconds=30, what=worker.text)
+        event = json.loads(entry[1]["event"])
         assert event["type"] == "livewarden.operations.policy_refused.v1"
         assert event["data"]["in_force"] == first
         assert "line 3, column 43: rules[0].when (rule 'broken'): unknown function 'matchd'" in event["data"]["problem"]
@@ -122,7 +122,7 @@ def test_workers_take_a_good_policy_and_never_a_broken_one(
 def test_a_policy_whose_model_does_not_work_never_comes_into_force(
     redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
 ) -> None:
-    """A model switched on for all workers at once would end all moderation, then or when a child is started anew."""
+    """A model switched on for all workers would end all moderation, then or when a child is started anew."""
     models = tmp_path / "models"
     models.mkdir()
     install(models, constant_model([float("nan")] * 3))
@@ -138,8 +138,8 @@ def test_a_policy_whose_model_does_not_work_never_comes_into_force(
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
         (report,) = eventually(lambda: policy_reports(redis), within_seconds=90, what=worker.text)
         policy.write_text("cascade: [{model: open-nsfw}, {model: means}]\n" + rules("unfit"))
-        (told,) = eventually(lambda: redis.xrange("lw:operations"), within_seconds=60, what=worker.text)
-        event = json.loads(told[1]["event"])
+        (entry,) = eventually(lambda: redis.xrange("lw:operations"), within_seconds=60, what=worker.text)
+        event = json.loads(entry[1]["event"])
         assert event["type"] == "livewarden.operations.policy_refused.v1"
         assert event["data"]["in_force"] == first
         assert "does not run on the manifest's input: means: a score is not a number" in event["data"]["problem"]
@@ -159,7 +159,7 @@ def test_a_policy_whose_model_does_not_work_never_comes_into_force(
 def test_a_policy_brings_its_models_with_it(
     redis: Redis, redis_url: str, origins: list[LiveOrigin], tmp_path: Path
 ) -> None:
-    """A cascade that is switched on would need a restart, or rules would ask for scores that nobody gives."""
+    """A cascade that is switched on would need a restart, or rules would use scores that no model gives."""
     (tmp_path / "models").mkdir()
     install(tmp_path / "models", mean_model())
     policy = tmp_path / "policy.yaml"

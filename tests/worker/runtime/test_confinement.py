@@ -46,18 +46,18 @@ def pool_children(worker: CeleryProcess) -> list[int]:
 def test_an_unconfined_decoder_is_logged_once_and_marks_each_event(
     redis: Redis, origin: LiveOrigin, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """On a machine without seccomp, a hostile segment would own the worker, and nobody would know that it can."""
+    """On a machine without seccomp, a hostile segment would own the worker, unnoticed."""
     origin.add("0.ts", segment_bytes(card=True))
     origin.ended = True
     watch(redis, register("s", origin.url, purpose="drill", url_template="", legal_basis=""))
     with celery("worker", environment, tmp_path, "--concurrency=2", through=WITHOUT_SECCOMP) as worker:
         (event,) = eventually(lambda: raised(redis), within_seconds=60, what="the card is escalated")
         eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=30, what="the stream ends")
-        told = [line for line in worker.text().splitlines() if "not confined" in line]
+        lines = [line for line in worker.text().splitlines() if "not confined" in line]
     assert event["data"]["degraded"] == ["decoder-unconfined"]
     assert show(redis, "s")["degraded"] == ["decoder-unconfined"]
-    assert len(told) == 1
-    assert LINE in told[0]
+    assert len(lines) == 1
+    assert LINE in lines[0]
 
 
 @pytest.mark.timeout(120)
@@ -76,7 +76,7 @@ def test_a_worker_that_requires_confinement_does_not_start_without(environment: 
 def test_a_worker_whose_decoder_does_not_start_is_not_taken_for_confined(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """A worker that requires confinement would start without knowing of any; of another one, nobody would know why each
+    """A worker that requires confinement would start without knowing of any; of another one, no one would know why each
     of its segments fails."""
     required = {**environment, "LIVEWARDEN_REQUIRE_CONFINEMENT": "1"}
     with celery("worker", required, tmp_path, "--concurrency=1", through=WITHOUT_DECODER) as worker:
@@ -211,7 +211,7 @@ def test_another_process_of_the_same_user_cannot_read_a_worker() -> None:
 
 
 def test_what_the_child_is_given_for_audits_is_no_secret(redis: Redis, redis_url: str) -> None:
-    """A decoder that was taken over once would know for ever where audits look, on every stream."""
+    """A decoder that was taken over once would know for good where audits look, on every stream."""
     redis.set(SEED, "s3cret")
     one, other = (WorkerProcess(Settings.from_mapping({"LIVEWARDEN_REDIS_URL": redis_url})) for _ in range(2))
     seeds = {segment: one.seed(segment) for segment in ("s 1.0.1", "s 1.0.2", "t 1.0.1")}

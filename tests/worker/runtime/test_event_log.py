@@ -1,4 +1,4 @@
-"""Incidents, decisions and changes of streams in the log: each once, whoever made them."""
+"""Incidents, decisions and changes of streams in the log: each once, whichever program made them."""
 
 import json
 import logging
@@ -85,31 +85,31 @@ def test_an_incident_that_becomes_more_urgent_is_logged(scene: Scene, logged: Lo
     """The log would go on calling critical what it calls review."""
     scene.raise_incident("cam-1", Severity.REVIEW)
     scene.rise("cam-1", Severity.CRITICAL)
-    (_, _), (said, told) = sorted(logged(), key=lambda line: "raised" not in line[0])
+    (_, _), (said, line_fields) = sorted(logged(), key=lambda line: "raised" not in line[0])
     assert said == "incident is of another severity"
-    assert (told["previous_severity"], told["severity"]) == ("review", "critical")
+    assert (line_fields["previous_severity"], line_fields["severity"]) == ("review", "critical")
 
 
 def test_who_takes_a_stream_out_of_sight_is_logged_without_tokens(redis: Redis, logged: Logged) -> None:
-    """The command line has no log: nobody would see that a stream was taken off, or its token would be read by all."""
+    """The command line has no log: no one would see that a stream was taken off, or its token would be read by all."""
     watch(redis, register("cam-1", "http://o.example/1?token=s3cret", url_template="", legal_basis=""))
     unwatch(redis, "cam-1")
-    ((said, told),) = logged()
+    ((said, line_fields),) = logged()
     assert said == "a watched stream was changed"
-    assert told == {"stream_id": "cam-1", "changed": ["unwatched"], "by": "command line", "purpose": "live"}
+    assert line_fields == {"stream_id": "cam-1", "changed": ["unwatched"], "by": "command line", "purpose": "live"}
 
 
 def test_what_concerns_operators_is_logged(redis: Redis, logged: Logged) -> None:
     """Who reads logs and no Redis stream would not learn that an origin is down, or a policy refused."""
     data = {"model": "m", "version": "1", "sha256": "0" * 64, "time_limit_seconds": 5.0, "left_out_seconds": 300}
     tell_operators(redis, MODEL_STUCK, "0" * 64, subject="m", data=data, deployment="test", now_ms=0)
-    ((said, told),) = logged()
+    ((said, line_fields),) = logged()
     assert said == "published to operators: model_stuck"
-    assert told == {"event": "model_stuck", **data}
+    assert line_fields == {"event": "model_stuck", **data}
 
 
 class Overtaken(Redis):
-    """A client that somebody else is quicker than, between what it reads and what it writes."""
+    """A client that another is quicker than, between what it reads and what it writes."""
 
     meanwhile: Callable[[], object] | None = None
 
@@ -138,8 +138,11 @@ def test_the_incident_of_a_hash_that_floods_is_logged_once(
     scene = Scene(redis=redis, policy=policy_of(FLOODED))
     for number in range(2):
         scene.settle(f"cam-{number}", scene.hits([1000], lists=["known"]))
-    raised = [told for said, told in logged() if said == "incident raised"]
-    assert [(told["rule"], told.get("streams")) for told in raised] == [("known", None), ("hash-flood", 2)]
+    raised = [line_fields for said, line_fields in logged() if said == "incident raised"]
+    assert [(line_fields["rule"], line_fields.get("streams")) for line_fields in raised] == [
+        ("known", None),
+        ("hash-flood", 2),
+    ]
 
 
 def test_what_others_put_on_a_stream_stops_nothing(redis: Redis, scene: Scene, logged: Logged) -> None:
@@ -186,7 +189,7 @@ def test_a_damaged_position_silences_no_stream(redis: Redis, scene: Scene, caplo
 
 
 def test_a_deployment_begins_with_what_is_new(redis: Redis, scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    """With its first start a new version would log a month of incidents, or none of those that come at once."""
+    """With its first start a new version would log a month of incidents, or none of those that come first."""
     scene.raise_incident("cam-1")
     ((_, found),) = redis.xrange("lw:escalations:critical")
     old = int(redis.time()[0]) * 1000 - 2 * FIRST_MS
@@ -200,7 +203,7 @@ def test_a_deployment_begins_with_what_is_new(redis: Redis, scene: Scene, caplog
 
 @pytest.mark.parametrize("full", [False, True])
 def test_upkeep_logs_what_was_published(process: Any, scene: Scene, caplog: pytest.LogCaptureFixture, full: bool):
-    """Nobody would call it; or nothing would be logged as long as Redis is full."""
+    """No step would call it; or nothing would be logged as long as Redis is full."""
     scene.raise_incident("cam-1")
     caplog.set_level(logging.INFO)
     if full:
@@ -239,11 +242,11 @@ def test_a_position_beyond_its_stream_does_not_silence_the_log(redis: Redis, log
 
 
 def test_a_request_to_interrupt_is_logged_once(scene: Scene, logged: Logged) -> None:
-    """Whoever asks at night why a stream was cut off would find no trace of it."""
+    """An operator who asks at night why a stream was cut off would find no trace of it."""
     scene.settle("cam-1", scene.hits([1_000, 2_000], lists=["stop"]))
     found = dict(logged())
-    asked, raised = found["interruption of a stream requested"], found["incident raised"]
-    assert {name: asked[name] for name in ("incident_id", "stream_id", "rule", "severity", "purpose")} == {
+    request, raised = found["interruption of a stream requested"], found["incident raised"]
+    assert {name: request[name] for name in ("incident_id", "stream_id", "rule", "severity", "purpose")} == {
         name: raised[name] for name in ("incident_id", "stream_id", "rule", "severity", "purpose")
     }
     assert logged() == []

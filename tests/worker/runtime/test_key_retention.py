@@ -1,4 +1,4 @@
-"""Nothing grows for ever: what streams leave behind is gone after its life, and what people need outlives it."""
+"""Nothing grows without bound: what streams leave behind is gone after its life, and what people need outlives it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -216,7 +216,7 @@ def test_a_canary_that_nobody_decides_is_gone_in_a_month(redis: Redis, policy: P
 
 
 def test_an_incident_that_goes_on_for_days_keeps_its_newest_entries(redis: Redis, policy: Policy) -> None:
-    """A stream that shows known material all day would add an entry each half minute, for ever."""
+    """A stream that shows known material all day would add an entry each half minute, without end."""
     scene = Scene(redis=redis, policy=policy)
     scene.raise_incident("s", Severity.REVIEW)
     (incident,) = open_incidents(redis)
@@ -229,7 +229,7 @@ def test_an_incident_that_goes_on_for_days_keeps_its_newest_entries(redis: Redis
 
 
 def test_entries_of_decided_incidents_go_while_an_older_one_waits(redis: Redis, policy: Policy) -> None:
-    """One incident that nobody can judge must not keep all that came after it in memory."""
+    """One incident that no one can decide must not keep all that came after it in memory."""
     scene = Scene(redis=redis, policy=policy)
     for stream_id in ("waits", "decided"):
         scene.settle(stream_id, scene.hits([1_000], lists=["known"]))
@@ -298,7 +298,7 @@ def test_totals_are_of_the_purpose_that_a_segment_was_admitted_for(redis: Redis,
 
 
 def test_a_url_without_its_token_is_what_an_ended_stream_shows(redis: Redis) -> None:
-    """Signed tokens outlive the stream, and whoever reads Redis's disk could use them."""
+    """Signed tokens outlive the stream, and a reader of Redis's disk could use them."""
     watch(redis, register("s", f"https://origin.example/x.m3u8?{TOKEN}", url_template="", legal_basis=""))
     assert redis.hget(stream_key("s"), "url") == f"https://origin.example/x.m3u8?{TOKEN}"
     unwatch(redis, "s")

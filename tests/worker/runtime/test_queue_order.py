@@ -79,14 +79,14 @@ def test_control_that_is_never_empty_leaves_urgent_streams_their_turns():
 
 @pytest.mark.parametrize("queue", CONSUMED)
 def test_an_idle_queue_costs_nothing(queue: str):
-    """Whatever waits is taken at once where nothing else does."""
+    """A waiting message is taken immediately where no other waits."""
     worker = Worker()
     assert [worker.take({queue}) for _ in range(20)] == [queue] * 20
 
 
 @pytest.mark.parametrize(("processes", "most"), [(2, 1), (3, 1), (4, 1), (7, 1), (8, 2), (16, 4)])
 def test_slow_streams_hold_a_quarter_of_the_processes(processes: int, most: int):
-    """Origins that drip would hold every process, and nobody else were watched."""
+    """Origins that drip would hold every process, and no other stream were watched."""
     worker = Worker(processes)
     while worker.take(SLOW_QUEUES) is not None:
         worker.slow += 1

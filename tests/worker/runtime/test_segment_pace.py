@@ -90,10 +90,10 @@ def test_a_segment_that_takes_long_is_passed_on_and_nothing_is_counted_against_i
     begin_seconds = time.monotonic()
     moderate_segment(process, way, first, pass_on=slow)
     assert time.monotonic() - begin_seconds < FETCH_TIMEOUT_SECONDS / 2
-    asked = len(hostile.requests)
+    requested = len(hostile.requests)
     for key in rest:
         moderate_segment(process, way, key, pass_on=slow)
-    assert len(hostile.requests) == asked, "what else waits of the stream is not fetched in a shared queue"
+    assert len(hostile.requests) == requested, "what else waits of the stream is not fetched in a shared queue"
     assert slow.keys == [first, *rest]
     tries = process.redis.hgetall(f"lw:tries:{member(way, first)}")
     assert {name: count for name, count in tries.items() if count != "0"} == {}
@@ -125,7 +125,7 @@ def test_a_stream_that_is_new_holds_one_process_until_it_is_known(process: Worke
     assert sent.keys == rest, "what waited is sent when the stream is known"
     for key in sent.keys:
         moderate_segment(process, "s", key, pass_on=sent)
-    assert sent.keys == rest, "from then on all of them at once"
+    assert sent.keys == rest, "from then on all of them immediately"
     record = show(process.redis, "s")
     assert record["moderated_seconds"] == record["elapsed_seconds"] == 3 * SEGMENT_SECONDS
 
@@ -161,7 +161,7 @@ def test_a_slow_segment_has_its_full_time_where_slow_ones_share(process: WorkerP
 
 
 def test_a_stream_that_is_quick_again_goes_back(process: WorkerProcess, honest: LiveOrigin):
-    """An honest stream with one bad second would share with the slow ones for ever."""
+    """An honest stream with one bad second would share with the slow ones for good."""
     honest.add("0.ts", segment_bytes(card=False))
     (key,) = admit(process, "s", honest.url)
     process.pipeline.warm_up(when_stuck=process.stuck_model.end)
@@ -200,7 +200,7 @@ def test_an_origin_that_fails_at_once_is_tried_again_as_before(process: WorkerPr
 
 
 def test_what_drips_is_a_gap_with_its_reason_in_the_end(process: WorkerProcess, hostile: SlowOrigin):
-    """A stream that nobody can read would be pending for ever, and no rule about gaps could see it."""
+    """An unreadable stream would be pending for good, and no rule about gaps could see it."""
     key, *_ = admit(process, "silent", hostile.url("silent"))
     for _ in range(6):
         moderate_segment(process, "silent", key)
@@ -221,7 +221,7 @@ def test_pictures_that_take_long_are_slow_too():
 def test_a_segment_that_ended_its_process_twice_is_tried_again_where_slow_ones_share(
     process: WorkerProcess, honest: LiveOrigin
 ):
-    """A stream whose pictures end or hold processes would do it eight times a segment to processes of everybody's."""
+    """A stream whose pictures end or hold processes would do it eight times a segment to shared processes."""
     honest.add("0.ts", segment_bytes(card=False))
     (key,) = admit(process, "ends", honest.url)
     for _ in range(2):

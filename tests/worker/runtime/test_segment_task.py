@@ -71,7 +71,7 @@ def test_a_segment_that_ends_late_does_not_set_back_how_far_its_stream_is_seen(
 
 
 def test_an_hour_that_a_segment_claims_hides_no_lag(process: WorkerProcess, origin: LiveOrigin):
-    """A broadcaster who says that each segment lasts an hour would have a lag of 0 while nobody looks at his stream."""
+    """A broadcaster who says that each segment lasts an hour would have a lag of 0 while his stream goes unseen."""
     for name in ("0.ts", "1.ts"):
         origin.add(name, segment_bytes(card=False))
         origin.playlist = origin.playlist_text().replace(b"DURATION:2", b"DURATION:3600").replace(b":2.000,", b":3600,")
@@ -224,7 +224,7 @@ def test_a_model_that_is_left_out_is_asked_again_when_its_time_is_over(process: 
 
 
 def test_the_test_card_is_nothing_to_a_live_stream(process: WorkerProcess, origin: LiveOrigin):
-    """A broadcaster who shows the test card must gain nothing by it, nor call anybody."""
+    """A broadcaster who shows the test card must gain nothing by it, nor call a person."""
     origin.add("0.ts", segment_bytes(card=True))
     for key in admit(process, origin, purpose="live"):
         moderate_segment(process, "s", key)
@@ -263,7 +263,7 @@ def test_a_segment_that_claims_to_be_old_is_shown_all_the_same(process: WorkerPr
 
 
 def test_a_late_segment_keeps_the_purpose_of_its_watch(process: WorkerProcess, origin: LiveOrigin):
-    """A canary's last segment would call moderators once its stream is watched live, or a live one's would call nobody
+    """A canary's last segment would call moderators once its stream is watched live, or a live one's would call no one
     once it is a drill."""
     origin.add("0.ts", segment_bytes(card=True))
     canary = admit(process, origin, purpose="canary")
@@ -283,7 +283,7 @@ def test_a_late_segment_keeps_the_purpose_of_its_watch(process: WorkerProcess, o
 
 
 def test_a_pending_segment_of_an_older_version_has_the_streams_purpose(process: WorkerProcess, origin: LiveOrigin):
-    """Segments that were pending during an upgrade would be lost, or be judged as something else."""
+    """Segments that were pending during an upgrade would be lost, or be moderated as something else."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin, purpose="drill")
     record = json.loads(str(process.redis.hget(pending_key("s"), key)))
@@ -303,16 +303,16 @@ def test_a_pending_segment_of_an_older_version_has_the_streams_purpose(process: 
     ],
 )
 def test_what_cannot_be_seen_is_told(process: WorkerProcess, origin: LiveOrigin, body: bytes, reason: str):
-    """A segment that nobody could look at must not read as one that was harmless."""
+    """A segment that could not be moderated must not read as one that was harmless."""
     origin.add("0.ts", body)
     for key in admit(process, origin):
         moderate_segment(process, "s", key)
     record = show(process.redis, "s")
     check_equation(record)
     assert record["failed_seconds"] == SEGMENT_SECONDS
-    ((told, _),) = record["reasons"].items()
-    assert told.startswith("failed: ")
-    assert told == f"failed: {reason}" or reason == "truncated"
+    ((shown, _),) = record["reasons"].items()
+    assert shown.startswith("failed: ")
+    assert shown == f"failed: {reason}" or reason == "truncated"
 
 
 def test_another_rendition_is_watched_where_the_chosen_one_has_no_pictures(process: WorkerProcess, origin: LiveOrigin):
@@ -367,7 +367,7 @@ def test_an_encrypted_segment_is_told_without_asking_the_origin(process: WorkerP
 
 
 def test_a_failing_origin_is_asked_again_and_then_it_is_a_gap(process: WorkerProcess, origin: LiveOrigin):
-    """One refused connection must not cost a segment; a dead origin must not cost a worker for ever."""
+    """One refused connection must not cost a segment; a dead origin must not cost a worker without end."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
     origin.status["/live/0.ts"] = 503
@@ -401,7 +401,7 @@ def test_a_segment_that_an_edge_does_not_have_yet_is_asked_for_again(process: Wo
 
 
 def test_a_segment_that_the_origin_has_no_more_is_lost(process: WorkerProcess, origin: LiveOrigin):
-    """After an outage of the workers the ledger tells what they came too late for."""
+    """After an outage of the workers the ledger shows what they came too late for."""
     origin.add("0.ts", b"x")
     (key,) = admit(process, origin)
     record = json.loads(str(process.redis.hget(pending_key("s"), key)))
@@ -412,7 +412,7 @@ def test_a_segment_that_the_origin_has_no_more_is_lost(process: WorkerProcess, o
 
 
 def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth(process: WorkerProcess, origin: LiveOrigin):
-    """One poisonous segment must not keep killing pool children for ever."""
+    """One poisonous segment must not keep killing pool children without end."""
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
     process.redis.hset(f"lw:tries:s {key}", "begun", MAX_LOSSES - 1)
@@ -428,7 +428,7 @@ def test_a_segment_that_kills_its_workers_is_closed_at_the_eighth(process: Worke
 def test_a_segment_that_kills_its_decoder_is_quarantined_at_the_third(
     process: WorkerProcess, origin: LiveOrigin, redis_url: str
 ):
-    """A stream made to crash the decoder costs three children, never a worker, and is told."""
+    """A stream made to crash the decoder costs three children, never a worker, and is in the ledger."""
     starved = WorkerProcess(process.settings, limits=Limits(memory_bytes=0))
     origin.add("0.ts", segment_bytes(card=True))
     (key,) = admit(process, origin)
@@ -519,9 +519,9 @@ def _older(record: str) -> str:
 
 def test_the_ledger_names_each_kind():
     """Operators read skipped, failed and missed apart."""
-    told = summary({"elapsed": "9000", "moderated": "4000", "failed: lost": "2000", "missed: outage": "3000"}, 0)
-    assert (told["failed_seconds"], told["missed_seconds"], told["skipped_seconds"]) == (2, 3, 0)
-    assert told["reasons"] == {"failed: lost": 2.0, "missed: outage": 3.0}
+    ledger = summary({"elapsed": "9000", "moderated": "4000", "failed: lost": "2000", "missed: outage": "3000"}, 0)
+    assert (ledger["failed_seconds"], ledger["missed_seconds"], ledger["skipped_seconds"]) == (2, 3, 0)
+    assert ledger["reasons"] == {"failed: lost": 2.0, "missed: outage": 3.0}
 
 
 def test_what_was_judged_is_logged_once(process: WorkerProcess, origin: LiveOrigin):
@@ -591,7 +591,7 @@ def test_what_could_not_be_settled_is_logged_when_it_is(process: WorkerProcess, 
 
 
 def test_what_nobody_saw_is_logged_with_its_reason(process: WorkerProcess, origin: LiveOrigin):
-    """Who reads the log would take a stretch that nobody saw for one on which nothing was found."""
+    """A reader of the log would take an unseen stretch for one on which nothing was found."""
     origin.add("0.ts", b"no segment")
     (key,) = admit(process, origin)
     moderate_segment(process, "s", key)
@@ -606,7 +606,7 @@ def test_what_nobody_saw_is_logged_with_its_reason(process: WorkerProcess, origi
 def test_a_log_that_cannot_be_written_marks_events_and_stops_nothing(
     process: WorkerProcess, origin: LiveOrigin, tmp_path: Path
 ):
-    """A full disk must not blind anybody, and who judges must know that nothing can be looked back on."""
+    """A full disk must not stop moderation, and moderators must know that look-backs will miss what is seen now."""
     (tmp_path / "store").touch()
     origin.add("0.ts", segment_bytes(card=False))
     origin.add("1.ts", segment_bytes(card=True))
