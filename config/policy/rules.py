@@ -48,7 +48,7 @@ class Rule(BaseModel):
     """After a decision, what was captured up to this much later belongs to the decided incident, unless it is more
     severe."""
     mode: Literal["shadow", "live"] = "live"
-    """A shadow rule is evaluated and counted, and calls nobody."""
+    """A shadow rule is evaluated and counted, and calls no person."""
     action: Literal["none", "interrupt"] = "none"
     """`interrupt` asks the platform to interrupt the stream; only where two frames matched one of `lists`."""
     lists: tuple[str, ...] = Field(default=(), validate_default=True)
@@ -85,7 +85,7 @@ class Rule(BaseModel):
                 "a rule with `action: interrupt` must name the hash lists that it acts on: lists: [confirmed]"
             )
         if action == "none" and value:
-            raise ValueError("only a rule with `action: interrupt` has them; `when` says what a rule looks at")
+            raise ValueError("only a rule with `action: interrupt` has them; `when` has the lists of a condition")
         for name in value:
             if name == ALLOW:
                 raise ValueError(f"{ALLOW}: what is on it was found harmless: it interrupts nothing")
@@ -101,7 +101,7 @@ class Rule(BaseModel):
 
     @property
     def in_order(self) -> bool:
-        """Whether it is judged in capture order, when all that came before is known (config/policy/evaluation.py)."""
+        """True if it is judged in capture order, when all that came before is known (config/policy/evaluation.py)."""
         return self.condition.looks_around or self.persistence.of_samples is not None
 
     def serves(self, *, matched: bool, scored: bool) -> tuple[int, ...]:
@@ -130,7 +130,7 @@ class CoverageGap(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     after_seconds: float = Field(default=60.0, ge=30, le=86_400, strict=True)
-    """Its playlist could not be read, or most of its segments not be looked at, for so long. Time in which the stream
+    """Its playlist could not be read, or most of its segments not be moderated, for so long. Time in which the stream
     may simply have ended does not count."""
     severity: Severity = Severity.REVIEW
     """critical, high or review: the order in which people are called."""

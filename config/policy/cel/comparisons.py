@@ -9,9 +9,9 @@ from config.policy.cel.mistakes import ConditionError, together
 from config.policy.cel.syntax import Call, Comprehension, Index, Name, Node, Operation, nodes
 
 _COMPARING: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
-"""Operator to the one that says the same with its sides exchanged."""
+"""Operator to its mirror, for sides exchanged."""
 _SHARES: Final = ("score", "max", "fraction")
-"""What gives 0.0 to 1.0."""
+"""Functions that return 0.0 to 1.0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +21,14 @@ class Comparison:
     of: str
     """score, signal, or a function of `window`: max, count, fraction, samples."""
     name: str
-    """Of the score, "<model>/<label>", or of the signal; empty for `samples`."""
+    """Name of the score, "<model>/<label>", or of the signal; empty for `samples`."""
     operator: str
     """As if the number stood on the right."""
     value: float
     at: int
     """Where the number stands in the condition, in characters."""
     node: Node
-    """What is compared."""
+    """The compared value."""
 
 
 def comparisons(tree: Node) -> Iterator[Comparison]:
@@ -58,7 +58,7 @@ def _comparisons(tree: Node, known_as: Callable[[Node], tuple[str, str] | None],
 
 
 def _asked(node: Node) -> tuple[str, str] | None:
-    """What is asked for, and the name of a score."""
+    """The function, and the name of a score."""
     if isinstance(node, Call) and node.of_window and node.function != "matched":
         name = "" if node.function == "samples" else constant(node.arguments[0])
         return (node.function, name) if isinstance(name, str) else None
@@ -66,7 +66,7 @@ def _asked(node: Node) -> tuple[str, str] | None:
 
 
 def _one_of(node: Node, function: str, variable: str) -> tuple[str, str] | None:
-    """`function`, and the name that it is asked for as `function("NAME")` or `variable["NAME"]`."""
+    """`function`, and the name in `function("NAME")` or `variable["NAME"]`."""
     key: Node | None = None
     if isinstance(node, Call) and node.function == function and len(node.parts) == 1:
         key = node.parts[0]

@@ -24,8 +24,7 @@ from config.policy.cel.types import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes
 from config.policy.cel.windows import WindowCall, read_calls, with_variables
 
 MAX_TAGS = 50
-"""Of a match, that conditions see, each cut at MAX_NAME_CHARACTERS: what a list's source says of an entry has no
-bound."""
+"""Tags of a match that conditions see, each cut at MAX_NAME_CHARACTERS: a list's source may give any number."""
 
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
 
@@ -43,26 +42,26 @@ class Condition:
     lists: frozenset[str]
     """Hash lists that the text names."""
     names: frozenset[str]
-    """Of variables and of our functions, that it uses; NOTES and NOTES_INSIDE among them."""
+    """Variables and Livewarden's functions that it uses; NOTES and NOTES_INSIDE among them."""
     windows: tuple[WindowCall, ...]
-    """What it asks of the samples before."""
+    """Its calls of `window`."""
     uses_matches: bool
     uses_scores: bool
     uses_coverage: bool
     program: Any
     matches_program: Any
-    """Of what is joined by `&&`, the parts that are about the matches of the picture."""
+    """The parts joined by `&&` that are about the matches of the picture."""
     matches_names: frozenset[str]
-    """What these use."""
+    """Names that these use."""
 
     @cached_property
     def of_matches(self) -> "Condition":
-        """What decides whether it holds for part of a picture's matches too, where it holds for all of them."""
+        """The condition on part of a picture's matches, for a picture on which the whole holds."""
         return replace(self, program=self.matches_program, names=self.matches_names)
 
     @property
     def looks_around(self) -> bool:
-        """Whether one sample by itself does not answer it."""
+        """It needs more than one sample to be evaluated."""
         return bool(self.windows) or self.uses_coverage
 
 
@@ -126,7 +125,7 @@ class Context:
             self._context.add_variable("matches", [_match(match) for match in told])
 
     def holds(self, condition: Condition) -> bool:
-        """Whether the condition holds. One that asks for a score, signal or metadata key that is not there does not.
+        """Evaluates the condition. It does not hold if it uses a score, signal or metadata key that is missing.
 
         Raises:
             ConditionError: it cannot be evaluated on this sample.
@@ -137,10 +136,10 @@ class Context:
             return False
 
     def evaluate(self, condition: Condition) -> bool:
-        """As `holds`, but a missing key is told.
+        """As `holds`, but raises for a missing key.
 
         Raises:
-            KeyError: a map lacks a key that the condition asks for.
+            KeyError: a map lacks a key that the condition uses.
             ConditionError: it cannot be evaluated on this sample.
         """
         self._misuse.clear()
@@ -191,7 +190,7 @@ def parse_condition(text: str) -> Condition:
 
 def _parsed(text: str) -> Condition:
     check_texts(text)
-    _compiled(text)  # what it says of syntax is what people find elsewhere, too
+    _compiled(text)  # the engine's messages on syntax are those that people find elsewhere, too
     tree = read_syntax(text)
     calls = _checked(tree)
     windows = tuple(dict.fromkeys(calls.values()))
@@ -221,7 +220,7 @@ def _parsed(text: str) -> Condition:
 
 
 def _checked(tree: Node) -> dict[Call, WindowCall]:
-    """What it asks windows for.
+    """Its calls of `window`, by their parts of the tree.
 
     Raises:
         ConditionError: something is wrong with it; with all that is.
@@ -254,7 +253,7 @@ def _compiled(plain: str) -> Any:
 
 
 def _offset(text: str, line: int, column: int) -> int:
-    """Of a line and column, both from 1."""
+    """The offset of a line and column, both from 1."""
     return sum(len(one) + 1 for one in text.split("\n")[: line - 1]) + column - 1
 
 

@@ -24,7 +24,7 @@ _VALUES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("sample", "reason"): ("keyframe", "cut", "gap", "audit"),
     ("", "variant"): ("", "mirror", "rotate", "crop"),
 }
-"""What fields can be, by their owner; those of matches have any name."""
+"""Values of fields, by their owner; those of matches have any name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +63,14 @@ def _stray(asked: Node, other: Node) -> Iterator[StrayValue]:
 
 @dataclass(frozen=True, kw_only=True)
 class Nowhere:
-    """What nothing ever matches, or scores."""
+    """Lists and scores that do not exist here."""
 
     lists: Set[str]
     scores: Set[str]
     """These are 0.0 for every picture."""
 
     def never_holds(self, tree: Node) -> bool:
-        """Whether a condition holds for no picture. False: it may."""
+        """True if a condition holds for no picture. False: it may."""
         match tree:
             case Operation(operator="&&"):
                 return any(map(self.never_holds, tree.operands))
@@ -105,9 +105,9 @@ class Nowhere:
         return False
 
     def _is_zero(self, node: Node) -> bool:
-        """Whether a number is 0 for every picture."""
+        """True if a number is 0 for every picture."""
         if isinstance(node, Index) and isinstance(node.owner, Name) and node.owner.name == "scores":
-            return False  # a key that is not there makes the whole false, which is told as a score that is 0.0
+            return False  # a missing key makes the whole false, which is reported as a score that is 0.0
         if not isinstance(node, Call) or not node.arguments:
             return False
         name = constant(node.arguments[0])

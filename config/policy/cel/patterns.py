@@ -15,9 +15,9 @@ import cel
 from config.policy.cel.mistakes import ConditionError
 
 MAX_CHARACTERS: Final = 1_000
-"""Of a pattern as it is written."""
+"""Length of a pattern as it is written."""
 MAX_LETTERS: Final = 2_000
-"""Of a pattern with its repetitions written out: 8 ms to compile it."""
+"""Length of a pattern with its repetitions written out: 8 ms to compile it."""
 
 # Weights in letters, measured with `common-expression-language` 0.10 on a core of 2.6 GHz, and rounded up. 100 times
 # `a` compile in 25 µs, `(?i)k` in 260 µs (ten letters in 80 µs), `[a-z]` in 25 µs, `.`, `[^a]` and `\s` in 340 µs, `\d`

@@ -1,5 +1,5 @@
-"""What people write who know another language than CEL: `and`, `=`, `True`. It is told in words of its own, and
-corrected, so that what else is wrong with a condition is told at once."""
+"""Slips of people who know another language than CEL: `and`, `=`, `True`. Each has a message of its own and is
+corrected, so that other mistakes in the condition are reported together with it."""
 
 import re
 from collections.abc import Mapping
@@ -49,9 +49,9 @@ _FOUND: Final = re.compile(
 _COMPARING: Final = re.compile(
     r"(?<![\w.])(?:not\s+in|in|is\s+not|is)(?!\w)|[=!<>:]*[=<>][=!<>]*|[≥≤≠]|[()\[\]{}]", re.IGNORECASE
 )
-"""What compares, by us or by others, and brackets."""
+"""Comparisons, of CEL or of other languages, and brackets."""
 _BETWEEN: Final = re.compile(r"[()\[\]{},?]|:(?!=)|&+|\|+|(?<![\w.])(?:and|or)(?!\w)", re.IGNORECASE)
-"""What stands between conditions, and brackets around them."""
+"""Separators of conditions, and brackets around them."""
 _TYPOGRAPHIC: Final = re.compile("[“”„‟«»‘’‚]")
 
 
@@ -61,7 +61,7 @@ class Corrected:
 
     text: str
     mistakes: tuple[ConditionError, ...]
-    """What was corrected, each at its place in the condition as it stands; at least one."""
+    """The corrected slips, each at its place in the original condition; at least one."""
     origins: tuple[int, ...]
     """For each character of `text` its place in the condition as it stands, and for its end."""
 

@@ -38,7 +38,7 @@ CROWDED = SampleFacts(
     matches=CROWD,
     scores={f"m/label-{number}": 0.5 for number in range(100)},
 )
-DEAR = [
+EXPENSIVE = [
     "stream.metadata.map(a, stream.metadata.map(b, a + b)).size() > 99999",
     r'matches.exists(m, m.tags.exists(t, t.matches("(?i)^(series|case)-\\d{1,6}$")))',
     r'stream.metadata.tags.exists(t, t.matches("(?i)\\w{1,9}[a-z]x"))',
@@ -71,7 +71,7 @@ CHEAP = [
 
 
 @pytest.mark.parametrize("guard", ["", "stream.risk_prior >= 0.5 && ", "coverage.failed_seconds > 1.0 && "])
-@pytest.mark.parametrize("condition", DEAR)
+@pytest.mark.parametrize("condition", EXPENSIVE)
 def test_what_could_cost_too_much_is_refused_behind_a_guard(guard: str, condition: str) -> None:
     """A policy that passed `policy check` would kill each worker that meets such a picture, over and over."""
     began = thread_time()
