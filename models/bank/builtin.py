@@ -8,7 +8,7 @@ from models.bank.entries import CONFIRMED, Entry, HashKind, ListSpec
 from models.testcard import TESTCARD_HASHES
 
 ALLOW_DISTANCE: Final = 8
-"""Of DESIGN "Verdicts": what is allowed must be the very picture that a lead looked at, not one that looks like it."""
+"""An allowed picture must be the very one that a lead saw, not one that looks like it."""
 
 BUILT_IN_SPECS = MappingProxyType(
     {
@@ -17,7 +17,7 @@ BUILT_IN_SPECS = MappingProxyType(
         ALLOW: ListSpec(name=ALLOW, source="platform", category="harmless", max_distance=ALLOW_DISTANCE),
     }
 )
-"""Name -> list, in the order in which lists are told."""
+"""Name -> list, in the order in which lists are shown."""
 
 SELFTEST_ENTRIES = tuple(
     Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(digits)) for name, digits in TESTCARD_HASHES.items()

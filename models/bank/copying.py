@@ -20,7 +20,7 @@ _FILE_NAME: Final = re.compile(r"[a-z0-9]+\.[a-z]+\.npy")
 
 
 def manifest_digest(snapshot: Path) -> str:
-    """What tells a whole snapshot: SHA-256, as hex digits, of the manifest, which has those of all files.
+    """Identity of a complete snapshot: SHA-256, as hex digits, of the manifest, which has those of all files.
 
     Raises:
         SnapshotError: it cannot be read.
@@ -53,11 +53,11 @@ def copy_snapshot(
     Memory: one chunk. `heartbeat` is called after each. What it or `read` raise goes through; nothing is left behind.
 
     Args:
-        digest: that of its manifest (`manifest_digest`), by whoever is to be believed.
-        read: gives a file of the snapshot's, by its name, in chunks; raises no OSError, which would be taken for ours.
+        digest: that of its manifest (`manifest_digest`), from a trusted source.
+        read: yields a file of the snapshot by name, in chunks; raises no OSError, which would pass for a local one
 
     Raises:
-        SnapshotError: it is not what the digest says, or cannot be written (a full disk, say).
+        SnapshotError: it does not match the digest, or cannot be written (a full disk, say).
     """
     if not SNAPSHOT_NAME.fullmatch(name):
         raise SnapshotError(f"{folder}: {name[:120]!r}: expected the name of a snapshot")

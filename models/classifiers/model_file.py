@@ -1,4 +1,4 @@
-"""Files that a model is made of: regular ones, of a bounded size, and in the folder where they are said to be."""
+"""Files of a model: regular ones, of a bounded size, and in the folder of their manifest."""
 
 import os
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def read_model_file(path: Path, *, max_bytes: int, inside: Sequence[Path] | None
     """The content of a file of a model.
 
     Raises:
-        UnreadableError: as `open_model_file`; or it is longer than `max_bytes`, or than it says.
+        UnreadableError: as `open_model_file`; or it is longer than `max_bytes`, or than its size.
     """
     with open_model_file(path, inside=inside) as file:
         size = os.fstat(file.fileno()).st_size

@@ -1,4 +1,4 @@
-"""Model packages: a manifest as a file, read so that a mistake is told with its line."""
+"""Model packages: a manifest as a file; mistakes in it are reported with their lines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ MAX_MANIFEST_BYTES = MAX_BYTES
 """A manifest is a page of text; anything larger is another file."""
 
 SUFFIXES = frozenset({".yaml", ".yml"})
-"""Of manifests, in small letters; a file's may be in others."""
+"""Suffixes of manifests, in lower case; a file's may differ in case."""
 
 Field = tuple[str | int, ...]
 """Path of a field: ("outputs", 0, "labels")."""
@@ -26,11 +26,11 @@ Field = tuple[str | int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPackage:
-    """A manifest, and where it lies. Its weights are not looked at yet."""
+    """A manifest, and its place. Its weights are not read yet."""
 
     manifest: Manifest
     path: Path
-    """Of the manifest."""
+    """Path of the manifest."""
     origin: str
     """Who brought it: "livewarden", the distribution's name and version, or the operator's folder."""
     replaces: str | None = None
@@ -44,12 +44,12 @@ class ModelPackage:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a file's name is that of a manifest."""
+    """True if a file's name is that of a manifest."""
     return path.suffix.lower() in SUFFIXES
 
 
 def read_package(path: Path, *, origin: str) -> ModelPackage:
-    """Reads and checks a manifest; its weights are not looked at.
+    """Reads and checks a manifest; its weights are not read.
 
     Raises:
         ManifestError: `file, line N: field: what was expected`; of several mistakes, all.

@@ -1,4 +1,4 @@
-"""Which classifiers there are: those that livewarden ships, those of installed distributions, the operator's own."""
+"""The registry of classifiers: those that livewarden ships, those of installed distributions, the operator's own."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ SHIPPED = Path(__file__).parents[1] / "manifests"
 """The manifests that livewarden ships."""
 
 DEFAULT = "open-nsfw"
-"""Of those, the one that runs where nobody says which: first, since it is the cheapest."""
+"""The shipped one that runs by default: first, since it is the cheapest."""
 
 ENTRY_POINTS = "livewarden.models"
 """Entry points of other distributions: each one's value is the dotted path of a folder of manifests, of which the
@@ -27,7 +27,7 @@ class Broken:
     """Something that should be a manifest, or a folder of them, and is not usable."""
 
     path: str
-    """Of the manifest, of the folder, or the name of the entry point."""
+    """Path of the manifest or the folder, or the name of the entry point."""
     origin: str
     """As of a package."""
     error: ManifestError
@@ -47,7 +47,7 @@ def look_through(folder: Path | None) -> ModelRegistry:
 
     Args:
         folder: the operator's manifests, *.yaml; None: there are none. It may be empty, as `deployment/manifests` is,
-            which compose mounts, until somebody puts one there.
+            which compose mounts, until an operator puts one there.
     """
     broken: list[Broken] = []
     known: dict[str, ModelPackage] = {}

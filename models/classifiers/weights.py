@@ -15,7 +15,7 @@ from models.classifiers.package import ModelPackage
 from models.errors import OnnxFileError, UnreadableError, WeightsError
 
 MAX_WEIGHTS_BYTES = 1 << 30
-"""ONNX files end at 2 GB; ours are read whole into every worker process."""
+"""ONNX files end at 2 GB; weights are read whole into every worker process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ def read_pinned(package: ModelPackage, landmarks: PinnedFile) -> bytes:
 
 
 def presence(package: ModelPackage) -> Literal["there", "missing", "unreadable"]:
-    """Whether the weights of a model lie where its manifest says; what is in them is not looked at."""
+    """True if the weights of a model lie where its manifest names them; their content is not read."""
     weights = package.manifest.weights
     try:
         folder = _folder(package, weights)

@@ -21,7 +21,7 @@ _KINDS: Final = {kind.value: kind for kind in HashKind}
 
 
 def is_header(line: str) -> bool:
-    """Whether a first line may be one of ours."""
+    """True if a first line may be one of Livewarden's own."""
     names = [name.strip() for name in line.split(",")]
     return names[0] == "hash" and set(names) <= set(COLUMNS) and len(set(names)) == len(names)
 
