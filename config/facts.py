@@ -77,7 +77,7 @@ class ListMatch:
     video: str | None = None
     """The video of which the listed picture is a frame; ids of videos belong to their list."""
     seconds: float | None = None
-    """When in that video."""
+    """Time in that video, in seconds."""
     variant: str | None = None
     """Transformation of the sampled picture that matched: mirror, rotate or crop; None: it matched as it was."""
     version: str = ""
@@ -132,9 +132,9 @@ class SampleFacts:
     """Findings about one sampled picture."""
 
     capture_ms: int
-    """When the picture was live, in milliseconds of Redis's clock; on a file, of its presentation time."""
+    """Time when the picture was live, in milliseconds of Redis's clock; on a file, of its presentation time."""
     pts_seconds: float
-    """From the first picture of its segment; on a file, of the whole input."""
+    """Seconds from the first picture of its segment; on a file, of the complete input."""
     reason: str
     """Reason of the sample: keyframe, cut, gap or audit."""
     pdq_quality: int
@@ -187,7 +187,7 @@ class SegmentFacts:
     series: str = ""
     """Its watch generation and epoch: only what is of one series has an order."""
     capture_ms: int
-    """When its first picture was live."""
+    """Time when its first picture was live, in milliseconds, as of its samples."""
     stream: StreamFacts
     """As it was known when the segment was moderated."""
     samples: tuple[SampleFacts, ...] = ()

@@ -24,7 +24,7 @@ class SamplingProfile(BaseModel):
     audits_per_minute: float = Field(ge=0, strict=True)
     """Pictures taken at random instants. Each costs half a GOP of decoding on the average."""
     exact_pictures: bool = False
-    """Whether the loop filter always runs. Else it is left out where most pictures must be decoded, which moves PDQ
+    """True if the loop filter always runs. Else it is left out where most pictures must be decoded, which moves PDQ
     by 2 to 4 bits in the mean (sampler/decode/execute.py)."""
 
 

@@ -44,7 +44,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """Where state, queues and Celery's broker live. Secret, since it may carry a password."""
+    """Redis server of state, queues and Celery's broker. Secret, since it may carry a password."""
 
     redis_username: str = ""
     """User of Redis's ACL, for a `redis_url` without one. Empty: the URL's own, or Redis's default user."""
@@ -89,7 +89,7 @@ class Settings(BaseModel):
     """The smallest rendition of a master playlist at or above this height is watched."""
 
     store_url: str = Field(default="~/.local/state/livewarden/store", min_length=1)
-    """Where the verdict log is kept, and the bank's snapshots for other hosts: a folder, or a URL of fsspec's
+    """Place of the verdict log, and of the bank's snapshots for other hosts: a folder, or a URL of fsspec's
     (s3://bucket/path; its package has to be there)."""
 
     verdict_log_hours: float = Field(default=24.0, ge=1, le=24 * 366)

@@ -33,7 +33,7 @@ class DeadReference:
 
 
 def dead_references(policy: Policy, *, lists: Set[str] | None, scores: Set[str]) -> Iterator[DeadReference]:
-    """By the order of rules.
+    """Dead references in a policy, in the order of its rules.
 
     Args:
         lists: those that exist; None: unknown.

@@ -137,7 +137,8 @@ class _Memory:
 
 
 def _kept(segment: SegmentFacts) -> SegmentFacts:
-    """Without what rules do not see: it may have to wait in Redis, JSON has no NaN, and some pictures match a crowd."""
+    """The segment without fields that rules do not use: it may have to wait in Redis, JSON has no NaN, and some
+    pictures match a crowd."""
     return replace(
         segment,
         samples=tuple(

@@ -1,4 +1,4 @@
-"""A rule: when a person must look at a stream, and how soon.
+"""A rule: when a person must review a stream, and how soon.
 
 Numbers are strict: YAML 1.1 takes `yes` and `on` for booleans, which Python would take for 1.
 """
@@ -32,7 +32,7 @@ _Principles = Annotated[tuple[_Principle, ...], Field(min_length=1), AfterValida
 
 
 class Rule(BaseModel):
-    """When a person must look at a stream, and how soon."""
+    """A condition under which a person must review a stream, and how soon."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -114,7 +114,7 @@ class Rule(BaseModel):
 
 
 class Flood(BaseModel):
-    """When a listed hash matches so many streams that it is one incident, and not one a stream."""
+    """Threshold from which a hash that matches many streams is one incident, and not one a stream."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -125,7 +125,7 @@ class Flood(BaseModel):
 
 
 class CoverageGap(BaseModel):
-    """When a stream that cannot be seen is an incident, while the other streams of its origin are seen."""
+    """Threshold from which a stream that cannot be seen is an incident, while others of its origin are seen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

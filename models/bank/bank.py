@@ -52,7 +52,7 @@ class Match:
     video: str | None = None
     """The video that the entry is a frame of."""
     seconds: float | None = None
-    """When in that video."""
+    """Time in that video, in seconds."""
     variant: Variant | None = None
     """The transformed picture that matched; None: the picture as it is."""
     source: str = ""

@@ -54,7 +54,7 @@ class Entry:
     video: str | None = None
     """The video that it is a frame of; None: a single picture."""
     seconds: float | None = None
-    """When in that video."""
+    """Time in that video, in seconds."""
 
 
 class ListSpec(BaseModel):
@@ -64,7 +64,7 @@ class ListSpec(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
     source: str = ""
-    """Who gave it: NCMEC, IWF, a police force, the platform."""
+    """Source of the list: NCMEC, IWF, a police force, the platform."""
     category: str = ""
     max_distance: Annotated[int, Field(ge=0, le=31)] = 31
     """Hamming distance up to which a picture's PDQ hash matches, <=."""

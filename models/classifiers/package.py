@@ -32,9 +32,9 @@ class ModelPackage:
     path: Path
     """Path of the manifest."""
     origin: str
-    """Who brought it: "livewarden", the distribution's name and version, or the operator's folder."""
+    """Its origin: "livewarden", the distribution's name and version, or the operator's folder."""
     replaces: str | None = None
-    """Who brought the one of that name in whose place it stands; None: there is no other."""
+    """Origin of the one of its name that it replaces; None: there is no other."""
     document: YamlText = field(default_factory=lambda: YamlText(""), repr=False, compare=False)
     """The file itself, which knows the lines of its fields."""
 

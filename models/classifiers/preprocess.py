@@ -1,4 +1,4 @@
-"""From a picture to a network's input, pixel for pixel as the network's makers do it.
+"""Preprocessing of a picture to a network's input, pixel for pixel as its authors do it.
 
 It is resized as Pillow does it, whose antialiasing most networks are trained with, or libvips. Of a large picture the
 planes are resized in which it is stored, and colours are made of the small ones: that is linear but for rounding, and

@@ -28,7 +28,7 @@ class Format(StrEnum):
 
 
 class SkipReason(StrEnum):
-    """Why a well-formed piece of a file did not become an entry."""
+    """Reason why a well-formed record of a file became no entry."""
 
     EMPTY_FILE = "empty-file"
     """The MD5, SHA-1 or SHA-256 of a file without bytes, which every empty upload would match."""
@@ -39,7 +39,7 @@ class SkipReason(StrEnum):
     NO_HASH = "no-hash"
     """An element without any hash."""
     SUPERSEDED = "superseded"
-    """The same file holds a newer word on the same id."""
+    """The same file has a newer item of the same id."""
     OTHER_CATEGORY = "other-category"
     """A category that was not requested."""
 

@@ -254,7 +254,7 @@ def _flag(value: object) -> bool:
 
 
 def _unseen_reason(notes: tuple[str, ...], *, concealed: bool) -> str:
-    """Why a stretch of this input is unmoderated, should there be one."""
+    """Reason of unmoderated stretches of this input, should there be any."""
     if SECOND_VIDEO_STREAM in notes:
         return SECOND_VIDEO_STREAM
     if concealed:

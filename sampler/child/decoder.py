@@ -292,7 +292,7 @@ class Decoder:
 
     @contextmanager
     def _nonsense_is_death(self) -> Iterator[None]:
-        """For reading what the decoder answered: nonsense is taken for its death."""
+        """Reads an answer of the decoder: nonsense counts as its death."""
         try:
             yield
         except NONSENSE as error:

@@ -27,13 +27,13 @@ from config.policy.cel.syntax import (
 from config.policy.cel.types import ANY, BOOL, DOUBLE, INT, NULL, UINT, Kind
 
 MAX_MISTAKES: Final = 10
-"""Of one condition."""
+"""The checks of one condition."""
 
 _RELATIONS: Final = frozenset({"<", "<=", ">", ">="})
 
 
 def kinds_of(tree: Node, names: Mapping[str, Kind]) -> dict[Node, Kind]:
-    """Of each part of a condition.
+    """The type of each part of a condition.
 
     Raises:
         ConditionError: a name, field or function does not exist, an operation is none for what it gets, or the whole

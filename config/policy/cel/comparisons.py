@@ -1,4 +1,4 @@
-"""Where conditions compare a score or a signal with a number."""
+"""Comparisons of a score or a signal with a number in conditions."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Comparison:
     name: str
     """Name of the score, "<model>/<label>", or of the signal; empty for `samples`."""
     operator: str
-    """As if the number stood on the right."""
+    """The operator, as if the number stood on the right."""
     value: float
     at: int
     """Where the number stands in the condition, in characters."""
@@ -32,18 +32,19 @@ class Comparison:
 
 
 def comparisons(tree: Node) -> Iterator[Comparison]:
-    """Those of one score, or one answer of a window, with a constant: from left to right."""
+    """Comparisons of one score, or one result of a window, with a constant: from left to right."""
     yield from _comparisons(tree, _asked, "scores")
 
 
 def stated(tree: Node) -> list[Comparison]:
-    """Likewise, and those of one signal: the thresholds of a condition, as far as it has any."""
+    """The thresholds of a condition: its comparisons of scores, windows and signals with a constant."""
     signals = _comparisons(tree, lambda node: _one_of(node, "signal", "signals"), "signals")
     return sorted((*comparisons(tree), *signals), key=lambda one: one.at)
 
 
 def _comparisons(tree: Node, known_as: Callable[[Node], tuple[str, str] | None], variable: str) -> Iterator[Comparison]:
-    """Those with a constant of what `known_as` knows; `variable`: another thing, where a comprehension calls it so."""
+    """Comparisons with a constant of what `known_as` knows; `variable`: another thing, where a comprehension calls it
+    so."""
     bound = any(isinstance(node, Comprehension) and node.variable == variable for node in nodes(tree))
     for node in nodes(tree):
         if not isinstance(node, Operation) or node.operator not in _COMPARING:

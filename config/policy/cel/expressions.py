@@ -76,7 +76,7 @@ class Context:
         *,
         names: Collection[str] = (*FIELDS, NOTES, NOTES_INSIDE),
     ) -> None:
-        """Without `around`, conditions that look around cannot be evaluated.
+        """Without `around`, conditions on windows or coverage cannot be evaluated.
 
         Args:
             names: those that the conditions use; others are not there.
@@ -117,7 +117,7 @@ class Context:
         self.look_at(sample.matches)
 
     def look_at(self, matches: Iterable[ListMatch]) -> None:
-        """From now on, conditions see these matches: much less work than another context, where a stream has notes."""
+        """Sets the matches that conditions see: much less work than another context, where a stream has metadata."""
         told = tuple(matches)
         self._lists.clear()
         self._lists.update(match.list for match in told)
@@ -289,7 +289,7 @@ def _match(match: ListMatch) -> dict[str, Any]:
 
 
 def _text(text: str) -> str:
-    """As CEL can hold it: without the lone surrogates that a list made from JSON may have."""
+    """The text as CEL can hold it: without the lone surrogates that a list made from JSON may have."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -160,7 +160,7 @@ def _nodes(parts: list[Any]) -> list[Node]:
 
 
 def _place(parts: list[Any]) -> dict[str, int]:
-    """Of what is made of these tokens, nodes, and lists of nodes.
+    """Makes nodes of tokens, nodes, and lists of nodes.
 
     Raises:
         ConditionError: it is nested too deeply.

@@ -25,7 +25,7 @@ MAX_LETTERS: Final = 2_000
 # the range. Of 30,000 random patterns, none cost more than its bound.
 _FOLDED_LETTER: Final = 3
 _FOLDING: Final = 40
-"""For `(?i)` itself."""
+"""Weight of `(?i)` itself."""
 _ANY: Final = 5
 _UNICODE: Final = 150
 _SETS: Final = {"dot": _ANY, "space": _ANY, "digit": 10, "unicode": _UNICODE}
@@ -56,7 +56,7 @@ _TOKEN: Final = re.compile(
 )
 _CLASS_TOKEN: Final = re.compile(rf"{_CLASS}|(?P<end>\])|{_ITEM}", re.DOTALL)
 _FLAGS: Final = re.compile(r"\(\?([A-Za-z-]+)[:)]")
-"""In a class they are letters; that a pattern then counts for more does no harm."""
+"""Groups with flags. In a class they are letters: counting them as flags only raises the bound."""
 
 
 class PatternCost(NamedTuple):
@@ -73,7 +73,7 @@ class _Size:
     letters: int = 0
     """Work to compile it."""
     places: int = 0
-    """Where a search can be in it."""
+    """States of a search in it."""
     choices: int = 0
     """Classes and repetitions in it: ways in which a search can go on."""
     options: int = 0
@@ -101,7 +101,7 @@ class _Group:
 
     def __init__(self) -> None:
         self._branches = _Size(letters=1, places=1)
-        """Those that are read."""
+        """The branches that are read."""
         self._before = _Size()
         self._last = _Size()
         """The part that a repetition repeats."""

@@ -15,7 +15,7 @@ MAX_NOTE_CHARACTERS: Final = 16_384
 MAX_NOTES: Final = 2_000
 """Values in it, keys among them: the engine copies lists and maps whole when it takes something out of them."""
 MAX_SIGNALS: Final = 50
-"""As worker/ingest/registry/signals.py has it."""
+"""Bound of worker/ingest/registry/signals.py."""
 MAX_SCORES: Final = 100
 """Labels of all classifiers together."""
 MAX_NAME_CHARACTERS: Final = 200
@@ -30,7 +30,7 @@ class Kind:
     """Type of a value, with bounds on its size."""
 
     name: str
-    """As CEL calls it; `dyn` is any."""
+    """CEL's name of the type; `dyn` is any."""
     item: "Kind | None" = None
     """Type of a list's items, or of a map's values; keys are texts. None: any."""
     fields: Mapping[str, "Kind"] | None = None
@@ -46,7 +46,7 @@ class Kind:
 
     @cached_property
     def values(self) -> int:
-        """How many values it is made of: the engine copies them all."""
+        """Count of the values in it, itself included: the engine copies them all."""
         if self.holds is not None:
             return 1 + self.holds
         if self.fields is not None:
