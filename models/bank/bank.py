@@ -14,16 +14,16 @@ import numpy as np
 
 from config.counts import counted
 from config.facts import ALLOW, SELFTEST
-from models.bank.builtin import ALLOW_DISTANCE, BUILT_IN_SPECS, SELFTEST_ENTRIES
 from models.bank.content import Content
 from models.bank.delta import Delta
-from models.bank.entries import Entry, HashKind, ListSpec
+from models.bank.entries import CONFIRMED, Entry, HashKind, ListSpec
 from models.bank.flat import Words, search, words_of
 from models.bank.index import MAX_DISTANCE
 from models.bank.snapshot import Snapshot
 from models.errors import BankError, UnhashableError
 from models.pdq.pdq import MIN_QUALITY, PdqHash
 from models.pdq.variant_kinds import Variant
+from models.testcard import TESTCARD_HASHES
 
 MAX_MATCHES_A_LIST = 16
 """Nearest entries returned of one list; more of one picture are near-duplicates in the list and add nothing."""
@@ -33,6 +33,23 @@ _MAX_HASHES_A_LIST = 1000
 
 EMPTY = "empty"
 """Version of a list that no snapshot holds; with its last change behind it, if it has one."""
+
+ALLOW_DISTANCE = 8
+"""An allowed picture must be the very one that a lead saw, not one that looks like it."""
+
+BUILT_IN_SPECS = MappingProxyType(
+    {
+        SELFTEST: ListSpec(name=SELFTEST, source="livewarden", category="test card", exportable=True),
+        CONFIRMED: ListSpec(name=CONFIRMED, source="platform", category="confirmed", exportable=True),
+        ALLOW: ListSpec(name=ALLOW, source="platform", category="harmless", max_distance=ALLOW_DISTANCE),
+    }
+)
+"""Name -> list, in the order in which lists are shown."""
+
+SELFTEST_ENTRIES = tuple(
+    Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(digits)) for name, digits in TESTCARD_HASHES.items()
+)
+"""The whole of the list `selftest`; nothing adds to it or takes from it."""
 
 _NO_VARIANTS: Mapping[Variant, Sequence[PdqHash]] = MappingProxyType({})
 

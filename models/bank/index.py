@@ -25,6 +25,7 @@ CHUNKS: Final = 11
 """With 16 chunks of radius 1 a query at 10^7 took ten times as long; fewer need larger radii."""
 
 MAX_DISTANCE: Final = 31
+"""Hamming distance up to which (<=) two hashes are a match, of 256 (ThreatExchange `pdq/README.md`)."""
 
 SMALLEST: Final = 1 << 14
 """Hashes from which an index is worth its tables; fewer are searched flat in less time than the look-ups take."""

@@ -6,9 +6,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from models.classifiers.classifier import Classifier
-from models.classifiers.installed import installed_folder
 from models.classifiers.manifest import Provider, Use
 from models.classifiers.package import ModelPackage, is_manifest, read_package
+from models.classifiers.weights import installed_folder
 from models.errors import ManifestError
 
 SHIPPED = Path(__file__).parents[1] / "manifests"

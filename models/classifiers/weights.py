@@ -1,13 +1,13 @@
 """Weights on disk: found, read and checked. What was checked is what is used, not what is on disk a moment later."""
 
 import hashlib
+import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models.classifiers.installed import installed_folder
 from models.classifiers.manifest import PinnedFile
 from models.classifiers.model_file import open_model_file, read_model_file
 from models.classifiers.onnx_graph import OnnxGraph, read_graph
@@ -121,3 +121,19 @@ def _read(package: ModelPackage, folder: Path, file: str, expected: str, where: 
             f"expected SHA-256 {expected}, found {found}"
         )
     return data
+
+
+def installed_folder(name: str) -> Path | None:
+    """The folder of an installed top-level package, found and never imported: some packages fetch things at import.
+
+    None: no package of that name is installed.
+
+    Args:
+        name: without dots, for to find an inner package its outer one is imported.
+    """
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # __main__, an empty name
+        return None
+    folders: Sequence[str] = () if spec is None else spec.submodule_search_locations or ()
+    return Path(folders[0]) if folders else None

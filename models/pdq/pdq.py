@@ -28,9 +28,6 @@ from models.errors import HashFormatError, PictureError
 from models.pdq import reference
 from models.pdq.reference import SAMPLES, cosine_matrix, sample_positions, window_bounds
 
-MATCH_DISTANCE = 31
-"""Hamming distance at or under which two hashes are a match, of 256 (ThreatExchange `pdq/README.md`)."""
-
 MIN_QUALITY = 50
 """Quality at or over which a hash may be matched; below, bits are noise (ThreatExchange: discard <= 49)."""
 

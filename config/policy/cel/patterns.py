@@ -6,7 +6,7 @@ gives up its fast search and follows each of them.
 
 import re
 import sys
-from dataclasses import dataclass, replace
+from collections import Counter
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -66,34 +66,10 @@ class PatternCost(NamedTuple):
     per_character_seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Size:
-    """A part of a pattern, with its repetitions written out."""
-
-    letters: int = 0
-    """Work to compile it."""
-    places: int = 0
-    """States of a search in it."""
-    choices: int = 0
-    """Classes and repetitions in it: ways in which a search can go on."""
-    options: int = 0
-    """Words that it stands for, but for choices: 2^options."""
-
-    def __add__(self, other: "_Size") -> "_Size":
-        """One after the other."""
-        return replace(self | other, options=self.options + other.options)
-
-    def __or__(self, other: "_Size") -> "_Size":
-        """One or the other."""
-        return _Size(
-            letters=self.letters + other.letters,
-            places=self.places + other.places,
-            choices=self.choices + other.choices,
-            options=max(self.options, other.options),
-        )
-
-    def __mul__(self, times: int) -> "_Size":
-        return _Size(**{field: count * times for field, count in vars(self).items()})
+_Size = Counter[str]
+"""Counts in a part of a pattern, with its repetitions written out: `letters`, for the work to compile it; `places`
+where a search can be in it; `choices`, the classes and repetitions; `options`, where 2^options are the words that it
+matches."""
 
 
 class _Group:
@@ -101,29 +77,30 @@ class _Group:
 
     def __init__(self) -> None:
         self._branches = _Size(letters=1, places=1)
-        """The branches that are read."""
         self._before = _Size()
         self._last = _Size()
         """The part that a repetition repeats."""
 
     @property
     def size(self) -> _Size:
-        return self._branches | self._before + self._last
+        branch = self._before + self._last
+        size = self._branches + branch
+        size["options"] = max(self._branches["options"], branch["options"])
+        return size
 
     def add(self, part: _Size) -> None:
         self._before, self._last = self._before + self._last, part
 
     def branch(self) -> None:
-        self._branches = self.size | _Size(letters=1, places=1)
+        self._branches = self.size + _Size(letters=1, places=1)
         self._before, self._last = _Size(options=1), _Size()
 
     def repeat(self, token: re.Match[str]) -> None:
         least, most = int(token["least"] or 0), int(token["most"] or 0)
         times = max(most or least + 1, 1) if token["range"] else max(least, 1)
         if token["range"] or not token["least"]:
-            optional = token["repeat"] == "?"
-            self._last += _Size(letters=1, places=1, choices=int(not optional), options=int(optional))
-        self._last *= times
+            self._last += _Size(["letters", "places", "options" if token["repeat"] == "?" else "choices"])
+        self._last = _Size({name: count * times for name, count in self._last.items()})
 
 
 @lru_cache(maxsize=1_000)
@@ -139,15 +116,16 @@ def pattern_cost(pattern: str) -> PatternCost:
             "joined by ||"
         )
     size = _size(pattern)
-    if size.letters > MAX_LETTERS:
+    if size["letters"] > MAX_LETTERS:
         raise ConditionError(
-            f"a pattern of {size.letters:,} letters, with its repetitions written out: expected at most "
-            f"{MAX_LETTERS:,}. Write + or * in place of {{n,m}}, and [a-z0-9_] in place of \\w, which has {_UNICODE}"
+            f"a pattern of {size['letters']:,} letters, with its repetitions written out: expected at most "
+            f"{MAX_LETTERS:,}. Write + or * in place of {{n,m}}, [a-z0-9_] in place of \\w (which has {_UNICODE}), or "
+            "several matches(), joined by ||"
         )
     _check_syntax(pattern)
     return PatternCost(
-        _COMPILING_SECONDS + _LETTER_SECONDS * size.letters,
-        _FAST_SECONDS + (0.0 if size.choices + size.options <= _FEW_CHOICES else _PLACE_SECONDS * size.places),
+        _COMPILING_SECONDS + _LETTER_SECONDS * size["letters"],
+        _FAST_SECONDS + (0.0 if size["choices"] + size["options"] <= _FEW_CHOICES else _PLACE_SECONDS * size["places"]),
     )
 
 
@@ -188,7 +166,7 @@ def _class(pattern: str, at: int, *, folded: bool) -> tuple[int, int]:
         assert token is not None
         at = token.end()
         depth += 1 if token["class"] else -1 if token["end"] else 0
-        letters += _item(token, folded=False).letters + (_looked_up(token) // _FOLDED_CHARACTERS if folded else 0)
+        letters += _item(token, folded=False)["letters"] + (_looked_up(token) // _FOLDED_CHARACTERS if folded else 0)
     return letters, at
 
 
