@@ -129,13 +129,13 @@ def mistakes_of(error: ValidationError, document: YamlText, known_fields: Mappin
         known_fields: by the part of the file that has them, "" for the top.
     """
     problems = problems_of(error)
-    told: list[Mistake] = []
+    found: list[Mistake] = []
     for number, one in enumerate(problems):
-        if len(told) >= MAX_MISTAKES:
-            told.append(mistake_at(one["loc"], f"and {len(problems) - number:,} fields more", document))
+        if len(found) >= MAX_MISTAKES:
+            found.append(mistake_at(one["loc"], f"and {len(problems) - number:,} fields more", document))
             break
-        told += _mistakes(one, document, known_fields)
-    return told
+        found += _mistakes(one, document, known_fields)
+    return found
 
 
 def problems_of(error: ValidationError) -> list[Mapping[str, Any]]:

@@ -23,7 +23,7 @@ class Stage(BaseModel):
     @field_validator("when")
     @classmethod
     def _compiles(cls, value: str | None) -> str | None:
-        if value is not None and compile_condition(value).looks_around:
+        if value is not None and compile_condition(value).needs_surroundings:
             raise ConditionError("a model's condition sees one picture: window and coverage are known later")
         return value
 

@@ -177,13 +177,13 @@ class Policy(BaseModel):
         problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
         if matches != sample.matches or problems:
             sample = replace(sample, matches=matches, scores=scores)
-        asked = SampleEvaluator(stream, sample, around, self._names[around is not None])
-        problems += asked.problems
+        evaluator = SampleEvaluator(stream, sample, around, self._names[around is not None])
+        problems += evaluator.problems
         hits: list[Hit] = []
         for rule in self.at_once if around is None else self.in_order:
             started = perf_counter()
             try:
-                hit = asked.hit(rule)
+                hit = evaluator.hit(rule)
             except ConditionError:
                 problems.append(f"rule-failed:{rule.name}")
                 continue
@@ -269,9 +269,9 @@ def parse_policy(
     policy._digest = hashlib.sha256(data).hexdigest()
     policy._name, policy._document = name, document
     policy._shadow_scores = frozenset(shadow_scores)
-    dear = over_budget(policy.rules)
-    if dear is not None:
-        raise policy.refused([dear])
+    excess = over_budget(policy.rules)
+    if excess is not None:
+        raise policy.refused([excess])
     return policy
 
 

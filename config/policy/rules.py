@@ -102,7 +102,7 @@ class Rule(BaseModel):
     @property
     def in_order(self) -> bool:
         """True if it is judged in capture order, when all that came before is known (config/policy/evaluation.py)."""
-        return self.condition.looks_around or self.persistence.of_samples is not None
+        return self.condition.needs_surroundings or self.persistence.of_samples is not None
 
     def serves(self, *, matched: bool, scored: bool) -> tuple[int, ...]:
         """The Voluntary Principles that a hit of this rule serves (DOMAIN: 1 known, 2 new material, 5 livestreams)."""

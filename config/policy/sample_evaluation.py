@@ -129,7 +129,7 @@ class SampleEvaluator:
             # A stream may have a thousand notes: telling them again for each match would take longer than the rules.
             if self._noted is None:
                 self._noted = self._context((), self._names)
-            self._noted.look_at(matches)
+            self._noted.show_matches(matches)
             return self._noted
         view = self._views.get(matches)
         if view is None:

@@ -27,7 +27,7 @@ class SamplingChoice(BaseModel):
     @classmethod
     def _compiles(cls, value: str) -> str:
         condition = compile_condition(value)
-        if condition.looks_around or not condition.names <= SEEN:
+        if condition.needs_surroundings or not condition.names <= SEEN:
             raise ConditionError("it is evaluated before a picture is sampled: expected only stream and signals")
         return value
 

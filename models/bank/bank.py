@@ -136,11 +136,11 @@ class Bank:
         Raises:
             UnhashableError: no hash reaches MIN_QUALITY, so that no answer is possible. Check `hashable` first.
         """
-        asked = [(None, pdq), *((variant, of) for variant, several in variants.items() for of in several)]
-        if not any(of.hashable for _, of in asked):
+        hashes = [(None, pdq), *((variant, of) for variant, several in variants.items() for of in several)]
+        if not any(of.hashable for _, of in hashes):
             raise UnhashableError(f"a PDQ hash of quality {pdq.quality}: expected {MIN_QUALITY} or more to match it")
         best: dict[tuple[str, str], Match] = {}
-        for variant, of in asked:
+        for variant, of in hashes:
             limits = self._limits(of, variant)
             if not limits:
                 continue
@@ -234,12 +234,12 @@ class Bank:
             return
         stored = {name: limit for name, limit in limits.items() if name not in self.delta.dropped}
         for name, of_list in self.snapshot.near(wanted, stored):
-            told: set[str] = set()
+            returned: set[str] = set()
             in_force = (near for near in of_list if not self._is_replaced(name, near[0]))
             for entry, distance in islice(in_force, _MAX_HASHES_A_LIST):
                 yield name, entry, distance
-                told.add(entry.entry)
-                if len(told) == MAX_MATCHES_A_LIST:
+                returned.add(entry.entry)
+                if len(returned) == MAX_MATCHES_A_LIST:
                     break
 
     def _matched(self, name: str, entry: Entry, distance: int, variant: Variant | None) -> Match:

@@ -65,7 +65,7 @@ def snapshot_written(
     Raises:
         SnapshotError: it cannot be written (a full disk, say), a list comes twice, or is the built-in `selftest`.
     """
-    with told_as_snapshot(folder):
+    with as_snapshot_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with being_written(folder) as writing:
         _write(writing, lists, watermark, heartbeat)
@@ -80,7 +80,7 @@ def put_in_place(writing: Path, path: Path) -> None:
     Raises:
         SnapshotError: it cannot be.
     """
-    with told_as_snapshot(path.parent):
+    with as_snapshot_error(path.parent):
         sync_folder(writing)
         writing.rename(path)
         sync_folder(path.parent)
@@ -99,7 +99,7 @@ def _write(
             starts = {kind: writer.count for kind, writer in writers.items()}
             digests: dict[HashKind, ContentDigest] = defaultdict(ContentDigest)
             for block in _blocks(entries):
-                with told_as_snapshot(writing.parent):
+                with as_snapshot_error(writing.parent):
                     for kind, part in _by_kind(block):
                         if kind not in writers:
                             writers[kind] = TableWriter(writing, kind)
@@ -168,7 +168,7 @@ def _run(steps: Iterator[None], folder: Path, heartbeat: Callable[[], None]) -> 
     """Takes the steps, with a heartbeat after each."""
     try:
         while True:
-            with told_as_snapshot(folder):
+            with as_snapshot_error(folder):
                 next(steps)
             heartbeat()
     except StopIteration:
@@ -176,7 +176,7 @@ def _run(steps: Iterator[None], folder: Path, heartbeat: Callable[[], None]) -> 
 
 
 @contextmanager
-def told_as_snapshot(folder: Path) -> Iterator[None]:
+def as_snapshot_error(folder: Path) -> Iterator[None]:
     """Raises errors of the disk as a snapshot's."""
     try:
         yield
@@ -187,7 +187,7 @@ def told_as_snapshot(folder: Path) -> Iterator[None]:
 @contextmanager
 def being_written(folder: Path) -> Iterator[Path]:
     """A new folder that others leave alone for as long as this process lives, and that is gone if writing fails."""
-    with told_as_snapshot(folder), locked(folder):
+    with as_snapshot_error(folder), locked(folder):
         writing = Path(tempfile.mkdtemp(prefix=WRITING_PREFIX, dir=folder))
         lock = (writing / LOCK).open("wb")
         fcntl.flock(lock, fcntl.LOCK_EX)

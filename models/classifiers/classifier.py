@@ -227,7 +227,7 @@ class Classifier:
         if onnx.get_providers()[0] != providers[0]:
             # ONNX Runtime falls back to the CPU with a warning only; nothing would show why all is slow.
             raise ClassifierError(f"{self.name}: {self.provider} does not work on this machine")
-        session = _Session(self.manifest, weights, onnx, faces=self._face_finder(), when_stuck=self._tell_stuck)
+        session = _Session(self.manifest, weights, onnx, faces=self._face_finder(), when_stuck=self._report_stuck)
         self._try(session)
         return session
 
@@ -238,7 +238,7 @@ class Classifier:
         landmarks = read_pinned(self.package, faces.landmarks)
         return FaceFinder(landmarks, side=self.manifest.input.resize.width, padding=faces.padding)
 
-    def _tell_stuck(self, session: "_Session") -> None:
+    def _report_stuck(self, session: "_Session") -> None:
         if self._when_stuck is None:
             return
         manifest = self.manifest

@@ -69,8 +69,8 @@ def read_package(path: Path, *, origin: str) -> ModelPackage:
     try:
         manifest = Manifest.model_validate(document.value)
     except ValidationError as error:
-        told = [_explain(problem, path, document) for problem in problems_of(error)[:MAX_MISTAKES]]
-        raise ManifestError("; ".join(told)) from error
+        mistakes = [_explain(problem, path, document) for problem in problems_of(error)[:MAX_MISTAKES]]
+        raise ManifestError("; ".join(mistakes)) from error
     return ModelPackage(manifest=manifest, path=path, origin=origin, document=document)
 
 

@@ -146,18 +146,18 @@ def _put(package: ModelPackage, known: dict[str, ModelPackage], broken: list[Bro
 
 
 def _read_folder(
-    folder: Path, origin: str, tell: Callable[[Broken], None], *, may_be_empty: bool = False
+    folder: Path, origin: str, report: Callable[[Broken], None], *, may_be_empty: bool = False
 ) -> Iterator[ModelPackage]:
     try:
         paths = _manifests_in(folder, may_be_empty=may_be_empty)
     except ManifestError as error:
-        tell(Broken(path=str(folder), origin=origin, error=error))
+        report(Broken(path=str(folder), origin=origin, error=error))
         return
     for path in paths:
         try:
             package = read_package(path, origin=origin)
         except ManifestError as error:
-            tell(Broken(path=str(path), origin=origin, error=error))
+            report(Broken(path=str(path), origin=origin, error=error))
         else:
             yield package
 
@@ -172,15 +172,15 @@ def _manifests_in(folder: Path, *, may_be_empty: bool) -> list[Path]:
     return paths
 
 
-def _installed(tell: Callable[[Broken], None]) -> Iterator[ModelPackage]:
+def _installed(report: Callable[[Broken], None]) -> Iterator[ModelPackage]:
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: (entry.name, entry.value)):
         origin = entry.name if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
         try:
             folder = _folder_of(entry, origin)
         except ManifestError as error:
-            tell(Broken(path=entry.value, origin=origin, error=error))
+            report(Broken(path=entry.value, origin=origin, error=error))
         else:
-            yield from _read_folder(folder, origin, tell)
+            yield from _read_folder(folder, origin, report)
 
 
 def _folder_of(entry: EntryPoint, origin: str) -> Path:

@@ -60,8 +60,8 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
                 profile=profile,
                 seed=seed,
                 end_seconds=end_seconds,
-                asked=executor.asks,
-                watched=not executor.asks,
+                probed=executor.probes,
+                watched=not executor.probes,
             )
             shown = sorted(packet.seconds for packet in window.packets if packet.shown)
             before = time.process_time()

@@ -152,8 +152,8 @@ class Zygote:
             reply = self._control.recv(ORDER.size)
             if len(reply) != ORDER.size:
                 raise ZygoteError("the prepared process ended")
-            told, of, value = ORDER.unpack(reply)
-            if (told, of) == (kind, number):
+            kind_of_reply, of, value = ORDER.unpack(reply)
+            if (kind_of_reply, of) == (kind, number):
                 return int(value)
 
     @contextmanager

@@ -67,7 +67,7 @@ class Executor:
         self.damaged = 0
 
     @property
-    def asks(self) -> bool:
+    def probes(self) -> bool:
         """True if a suspected cut's own packet is probed before all up to it is decoded; else all is decoded, and
         pictures are compared."""
         return self._prober is not None
@@ -79,7 +79,7 @@ class Executor:
             needed = sum(len(_needed(window, run, targets)) for run, targets, _ in parts)
             self._open(thrifty=not self._profile.exact_pictures and needed > THRIFTY_SHARE * len(window.packets))
         for run, targets, refuted in parts:
-            if self.asks:
+            if self.probes:
                 yield from self._run(window, run, targets, refuted)
             else:
                 yield from self._watch(window, run, targets)

@@ -16,7 +16,7 @@ from sampler.demux.encryption import SAMPLE_AES, is_encrypted_mp4, is_scrambled
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalCodec, NalReader, PictureHead
 from sampler.demux.packets import VideoPacket
-from sampler.demux.sizes import told_pixels
+from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import JUMP_SECONDS, Timeline
 from sampler.errors import (
@@ -158,7 +158,7 @@ class Demuxer:
         name = chosen.codec_context.name
         extradata = chosen.codec_context.extradata or b""
         pixels = chosen.codec_context.width * chosen.codec_context.height
-        self._hold_pixels(max(pixels, told_pixels(name, extradata, extradata)))
+        self._hold_pixels(max(pixels, announced_pixels(name, extradata, extradata)))
         if name not in CODECS:
             raise UnsupportedCodecError(f"the video's codec is {name}: expected one of {', '.join(sorted(CODECS))}")
         return chosen
@@ -206,7 +206,7 @@ class Demuxer:
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
             if payload.is_keyframe:
-                self._hold_pixels(told_pixels(context.name, data, extradata))
+                self._hold_pixels(announced_pixels(context.name, data, extradata))
             if reader is not None and reader.picture_pixels > coded_pixels:
                 # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.
                 coded_pixels = reader.picture_pixels

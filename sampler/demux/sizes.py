@@ -50,7 +50,7 @@ class _Bits:
         return (1 << zeros) - 1 + self.take(zeros)
 
 
-def told_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
+def announced_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
     """Pixels of the largest picture that a keyframe's packet announces; 0: unknown.
 
     Where the decoder works on more than is shown, 1 / `ROOM` of that counts, if it is more.

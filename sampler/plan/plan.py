@@ -27,7 +27,7 @@ had under 0.15, and most that were only large for their motion over 0.9; fast mo
 from 0.2 to 0.8 kept every insert found."""
 WINDOW_SHARE = 0.8
 """The same by the strongest: a cut in a window of a fifth of the picture, over a ground that stays."""
-ASKED_DOUBLINGS = 0.8
+PROBED_DOUBLINGS = 0.8
 """Taken off the required score, where only sizes are known and suspects are probed before anything else is
 decoded for them: without quantisers a cut shows less. On x265 that probes 1 to 6 % of the pictures, and of 420 inserts
 of 0.25 to 2 s 418 were seen instead of 405."""
@@ -71,7 +71,7 @@ def plan(
     profile: SamplingProfile,
     seed: bytes,
     end_seconds: float,
-    asked: bool = False,
+    probed: bool = False,
     watched: bool = False,
 ) -> tuple[RunPlan, ...]:
     """The pictures to take of `packets`, run by run.
@@ -81,7 +81,7 @@ def plan(
         profile: how densely to sample.
         seed: secret and different for every segment: without it the places of audits are unpredictable.
         end_seconds: where the last picture's time ends.
-        asked: True if the executor probes suspects before it decodes their references.
+        probed: True if the executor probes suspects before it decodes their references.
         watched: True if it finds cuts itself, among all pictures.
     """
     parts = [(run, clean) for run in runs(packets) if (clean := _clean(packets, run))]
@@ -94,7 +94,7 @@ def plan(
         last_seconds = max((packets[index].seconds for index in clean if index in chosen), default=last_seconds)
         _add_audit(packets, clean, until, profile.audits_per_minute, seed, chosen)
     _close_holes(packets, parts, profile.max_gap_seconds, chosen)
-    proofs = {} if watched else _cuts(packets, parts, profile, end_seconds, asked=asked)
+    proofs = {} if watched else _cuts(packets, parts, profile, end_seconds, probed=probed)
     return tuple(
         RunPlan(
             run=run,
@@ -207,7 +207,7 @@ def _cuts(
     profile: SamplingProfile,
     end_seconds: float,
     *,
-    asked: bool,
+    probed: bool,
 ) -> dict[int, tuple[Proof, ...]]:
     """The pictures on both sides of the cuts with the highest scores, each with the packets one of which must prove it.
 
@@ -217,7 +217,7 @@ def _cuts(
         return {}
     takeable = {index for _, clean in parts for index in clean}
     sizes_alone = any(packet.quantiser is None for packet in packets)
-    threshold = profile.cut_doublings - (ASKED_DOUBLINGS if asked and sizes_alone else 0)
+    threshold = profile.cut_doublings - (PROBED_DOUBLINGS if probed and sizes_alone else 0)
     cuts = [cut for run, _ in parts for cut in find_cuts(packets, run.start, run.stop, threshold)]
     cuts.sort(key=lambda cut: -cut.score)
     span_seconds = end_seconds - packets[parts[0][1][0]].seconds

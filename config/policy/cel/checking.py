@@ -145,8 +145,8 @@ class _Checker:
         if name not in types.FUNCTIONS:
             # What it is given is not gone into: it may be meant for another kind of function.
             meant = _MEANT.get(name)
-            told = unknown("function", name, types.FUNCTIONS) if meant is None else f"{name}(): CEL writes `{meant}`"
-            raise ConditionError(told, node.function_at)
+            text = unknown("function", name, types.FUNCTIONS) if meant is None else f"{name}(): CEL writes `{meant}`"
+            raise ConditionError(text, node.function_at)
         on = None if target is None else self.kind(target, scope)
         given = [self.kind(argument, scope) for argument in node.arguments]
         return _called(node, on, given)

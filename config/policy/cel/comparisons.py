@@ -33,7 +33,7 @@ class Comparison:
 
 def comparisons(tree: Node) -> Iterator[Comparison]:
     """Comparisons of one score, or one result of a window, with a constant: from left to right."""
-    yield from _comparisons(tree, _asked, "scores")
+    yield from _comparisons(tree, _named_value, "scores")
 
 
 def stated(tree: Node) -> list[Comparison]:
@@ -50,15 +50,15 @@ def _comparisons(tree: Node, known_as: Callable[[Node], tuple[str, str] | None],
         if not isinstance(node, Operation) or node.operator not in _COMPARING:
             continue
         left, right = node.operands
-        for asked, other, operator in ((left, right, node.operator), (right, left, _COMPARING[node.operator])):
-            value, known = number(other), known_as(asked)
-            if value is None or known is None or (bound and isinstance(asked, Index)):
+        for operand, other, operator in ((left, right, node.operator), (right, left, _COMPARING[node.operator])):
+            value, known = number(other), known_as(operand)
+            if value is None or known is None or (bound and isinstance(operand, Index)):
                 continue
             of, name = known
-            yield Comparison(of=of, name=name, operator=operator, value=float(value), at=other.start, node=asked)
+            yield Comparison(of=of, name=name, operator=operator, value=float(value), at=other.start, node=operand)
 
 
-def _asked(node: Node) -> tuple[str, str] | None:
+def _named_value(node: Node) -> tuple[str, str] | None:
     """The function, and the name of a score."""
     if isinstance(node, Call) and node.of_window and node.function != "matched":
         name = "" if node.function == "samples" else constant(node.arguments[0])

@@ -14,7 +14,7 @@ from config.policy.cel.expressions import MAX_TAGS
 from config.policy.cel.folding import constant
 from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.patterns import pattern_cost
-from config.policy.cel.references import asks_notes
+from config.policy.cel.references import uses_metadata
 from config.policy.cel.syntax import (
     Call,
     Collection,
@@ -24,7 +24,7 @@ from config.policy.cel.syntax import (
     Node,
     Operation,
     Select,
-    asks_matches,
+    concerns_matches,
     conjuncts,
 )
 from config.policy.cel.types import ANY, NOTES_IN, Kind, Sizes, names
@@ -76,11 +76,11 @@ def cost_of(tree: Node) -> Cost:
     whole, costliest = _at_most(tree, tree, MAX_MATCHES)
     # `SampleEvaluator` then evaluates the parts that are about matches: without those that were allowed, without any,
     # for each alone; and for each video, with all pictures that are in none: half of them is the worst.
-    parts = [part for part in conjuncts(tree) if asks_matches(part)]
+    parts = [part for part in conjuncts(tree) if concerns_matches(part)]
     every, one, half = (
         sum(_at_most(tree, part, matches)[0] for part in parts) for matches in (MAX_MATCHES, 1, MAX_MATCHES // 2 + 1)
     )
-    switching = (MAX_MATCHES + 2) * _SWITCH if any(map(asks_notes, parts)) else 0.0
+    switching = (MAX_MATCHES + 2) * _SWITCH if any(map(uses_metadata, parts)) else 0.0
     return Cost(
         seconds=whole + every + (MAX_MATCHES + 1) * one + switching,
         of_videos_seconds=max(MAX_MATCHES * one, MAX_MATCHES // 2 * half),

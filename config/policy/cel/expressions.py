@@ -17,9 +17,17 @@ from config.policy.cel.checking import kinds_of
 from config.policy.cel.comparisons import check_comparisons
 from config.policy.cel.mistakes import ConditionError, check_texts, together
 from config.policy.cel.parsing import read_syntax
-from config.policy.cel.references import NOTES, NOTES_INSIDE, asked, asked_lists, asks_notes, used, with_notes_apart
+from config.policy.cel.references import (
+    NOTES,
+    NOTES_INSIDE,
+    asked_lists,
+    call_names,
+    used,
+    uses_metadata,
+    with_metadata_apart,
+)
 from config.policy.cel.slips import corrected
-from config.policy.cel.syntax import Call, Node, asks_matches, conjuncts
+from config.policy.cel.syntax import Call, Node, concerns_matches, conjuncts
 from config.policy.cel.types import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
 from config.policy.cel.windows import WindowCall, read_calls, with_variables
 
@@ -60,7 +68,7 @@ class Condition:
         return replace(self, program=self.matches_program, names=self.matches_names)
 
     @property
-    def looks_around(self) -> bool:
+    def needs_surroundings(self) -> bool:
         """It needs more than one sample to be evaluated."""
         return bool(self.windows) or self.uses_coverage
 
@@ -114,15 +122,15 @@ class Context:
         )
         self._lists = lists
         self._tells_matches = "matches" in names
-        self.look_at(sample.matches)
+        self.show_matches(sample.matches)
 
-    def look_at(self, matches: Iterable[ListMatch]) -> None:
+    def show_matches(self, matches: Iterable[ListMatch]) -> None:
         """Sets the matches that conditions see: much less work than another context, where a stream has metadata."""
-        told = tuple(matches)
+        shown = tuple(matches)
         self._lists.clear()
-        self._lists.update(match.list for match in told)
+        self._lists.update(match.list for match in shown)
         if self._tells_matches:
-            self._context.add_variable("matches", [_match(match) for match in told])
+            self._context.add_variable("matches", [_match(match) for match in shown])
 
     def holds(self, condition: Condition) -> bool:
         """Evaluates the condition. It does not hold if it uses a score, signal or metadata key that is missing.
@@ -194,8 +202,8 @@ def _parsed(text: str) -> Condition:
     tree = read_syntax(text)
     calls = _checked(tree)
     windows = tuple(dict.fromkeys(calls.values()))
-    plain, notes = with_notes_apart(with_variables(text, calls), tree)
-    about_matches = [part for part in conjuncts(tree) if asks_matches(part)]
+    plain, notes = with_metadata_apart(with_variables(text, calls), tree)
+    about_matches = [part for part in conjuncts(tree) if concerns_matches(part)]
     scored = [call.name for call in windows if call.function not in ("matched", "samples")]
     matched = [call.name for call in windows if call.function == "matched"]
     uses = used(tree)
@@ -203,8 +211,8 @@ def _parsed(text: str) -> Condition:
     return Condition(
         text=text,
         tree=tree,
-        scores=asked(tree, "score", "scores").union(scored),
-        signals=asked(tree, "signal", "signals"),
+        scores=call_names(tree, "score", "scores").union(scored),
+        signals=call_names(tree, "signal", "signals"),
         lists=asked_lists(tree).union(matched),
         names=(uses & known) | notes,
         windows=windows,
@@ -214,7 +222,7 @@ def _parsed(text: str) -> Condition:
         program=_compiled(plain),
         matches_program=_compiled(" && ".join(plain[part.start : part.end] for part in about_matches) or "true"),
         matches_names=frozenset[str]().union(
-            *(used(part) & known | (notes if asks_notes(part) else frozenset()) for part in about_matches)
+            *(used(part) & known | (notes if uses_metadata(part) else frozenset()) for part in about_matches)
         ),
     )
 
@@ -237,7 +245,7 @@ def _checked(tree: Node) -> dict[Call, WindowCall]:
     except ConditionError as error:
         mistakes.append(error)
     if mistakes:
-        raise together(mistakes, asked(tree, "score", "scores"))
+        raise together(mistakes, call_names(tree, "score", "scores"))
     return calls
 
 

@@ -19,8 +19,8 @@ class ConditionError(PlacedError):
 
 def together(mistakes: Iterable[ConditionError], scores: frozenset[str] = frozenset()) -> ConditionError:
     """Joins mistakes in one condition, at least one, into one to raise; equal ones at one place are reported once."""
-    told = {(one.offset or 0, str(one)): one for mistake in mistakes for one in mistake.every}
-    first, *others = (told[key] for key in sorted(told))
+    unique = {(one.offset or 0, str(one)): one for mistake in mistakes for one in mistake.every}
+    first, *others = (unique[key] for key in sorted(unique))
     first.further, first.scores = tuple(others), scores
     for other in others:
         other.further = ()

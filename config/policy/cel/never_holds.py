@@ -46,19 +46,19 @@ def stray_values(tree: Node) -> Iterator[StrayValue]:
 
 
 def _strays(node: Operation) -> Iterator[StrayValue]:
-    for asked, other in (node.operands, node.operands[::-1]):
-        yield from _stray(asked, other)
+    for operand, other in (node.operands, node.operands[::-1]):
+        yield from _stray(operand, other)
 
 
-def _stray(asked: Node, other: Node) -> Iterator[StrayValue]:
-    if not isinstance(asked, Select) or not isinstance(asked.owner, Name):
+def _stray(operand: Node, other: Node) -> Iterator[StrayValue]:
+    if not isinstance(operand, Select) or not isinstance(operand.owner, Name):
         return
-    owner = asked.owner.name
-    known = _VALUES.get((owner, asked.field)) or _VALUES.get(("", asked.field))
+    owner = operand.owner.name
+    known = _VALUES.get((owner, operand.field)) or _VALUES.get(("", operand.field))
     for item in other.parts if isinstance(other, Collection) else (other,):
         value = constant(item)
         if known is not None and isinstance(value, str) and value not in known:
-            yield StrayValue(field=f"{owner}.{asked.field}", value=value, known=known, at=item.start)
+            yield StrayValue(field=f"{owner}.{operand.field}", value=value, known=known, at=item.start)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +97,10 @@ class Nowhere:
             return _is_list(left) and bool(items) and all(constant(item) in self.lists for item in items)
         if node.operator == "==" and (_is_list(left) or _is_list(right)):
             return constant(right if _is_list(left) else left) in self.lists
-        for asked, sign, other in ((left, node.operator, right), (right, _MIRRORED.get(node.operator, ""), left)):
+        for operand, sign, other in ((left, node.operator, right), (right, _MIRRORED.get(node.operator, ""), left)):
             value = number(other)
             compared = _COMPARED.get(sign)
-            if value is not None and compared is not None and self._is_zero(asked):
+            if value is not None and compared is not None and self._is_zero(operand):
                 return not compared(0.0, float(value))
         return False
 

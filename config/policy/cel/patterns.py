@@ -193,6 +193,6 @@ def _check_syntax(pattern: str) -> None:
     try:
         _MATCHES.execute(cel.Context(variables={"text": "", "pattern": pattern}))
     except Exception as error:
-        told = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = next((line.removeprefix("error: ") for line in told if line.startswith("error: ")), told[-1])
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[-1])
         raise ConditionError(f"no regular expression: {reason.partition('. Check ')[0]}") from error

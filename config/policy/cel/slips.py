@@ -80,17 +80,17 @@ def corrected(text: str) -> Corrected | None:
         written, meant = found[0], _meant(found[0])
         if meant == written:
             continue
-        told = f"`{meant}`, not `{' '.join(written.split())}`"
+        hint = f"`{meant}`, not `{' '.join(written.split())}`"
         edit = _Edit(found.start(), found.end(), meant)
         if meant == "in":
-            told = f"`!(x in y)`, not `x {_NOT_IN} y`"
+            hint = f"`!(x in y)`, not `x {_NOT_IN} y`"
             edits += _negated(bare, _begin(bare, found.start()), edit)
         elif meant == "!" and (compared := _compared(bare, found.end())):
-            told = f"`!(x {compared} y)`, not `not x {compared} y`"
+            hint = f"`!(x {compared} y)`, not `not x {compared} y`"
             edits += _negated(bare, found.start(), edit._replace(text=""))
         else:
             edits.append(edit)
-        mistakes.append(ConditionError(f"CEL writes {told}", found.start()))
+        mistakes.append(ConditionError(f"CEL writes {hint}", found.start()))
     return _edited(plain, edits, mistakes) if mistakes else None
 
 
@@ -173,5 +173,5 @@ def _with_plain_quotes(text: str) -> tuple[str, list[ConditionError]]:
     for quote in found:
         characters[quote.start()] = '"'
     # They come in pairs: one mistake for each.
-    told = [ConditionError(f'CEL writes plain quotes, "…", not {quote[0]}', quote.start()) for quote in found[::2]]
-    return "".join(characters), told
+    mistakes = [ConditionError(f'CEL writes plain quotes, "…", not {quote[0]}', quote.start()) for quote in found[::2]]
+    return "".join(characters), mistakes

@@ -134,7 +134,7 @@ def conjuncts(tree: Node) -> tuple[Node, ...]:
     return tree.operands if isinstance(tree, Operation) and tree.operator == "&&" else (tree,)
 
 
-def asks_matches(tree: Node) -> bool:
+def concerns_matches(tree: Node) -> bool:
     """True if its value depends on the matches of the picture itself."""
     return any(
         (isinstance(node, Name) and node.name == "matches")

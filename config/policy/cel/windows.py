@@ -69,8 +69,8 @@ class WindowCall:
     @cached_property
     def variable(self) -> str:
         """The name by which the compiled condition knows the answer: shorter than any call's text."""
-        told = f"{self.function} {self.name} {self.threshold} {self.span}"
-        return f"w_{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+        text = f"{self.function} {self.name} {self.threshold} {self.span}"
+        return f"w_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def answer(self, scores: Sequence[float]) -> int | float:
         """Over the scores of a window's samples, 0.0 where one has none; of `matched`, 1.0 where one matched."""
@@ -149,13 +149,13 @@ def _read(node: Call) -> WindowCall:
     expected = [str if part.strip().startswith('"') else float for part in form.partition("(")[2].split(",")]
     at = node.arguments[0].start if node.arguments else node.end - 1
     if [float if type(value) is int else type(value) for value in values] != expected:
-        told = f'expected constants, as in window.{form}; a span is "30s" or "20 samples"'
-        raise ConditionError(f"window.{function}(): {told}", at)
-    *asked, span = values
+        text = f'expected constants, as in window.{form}; a span is "30s" or "20 samples"'
+        raise ConditionError(f"window.{function}(): {text}", at)
+    *arguments, span = values
     return WindowCall(
         function=function,
-        name=str(asked[0]) if asked else "",
-        threshold=float(asked[1] or 0.0) if len(asked) > 1 else 0.0,
+        name=str(arguments[0]) if arguments else "",
+        threshold=float(arguments[1] or 0.0) if len(arguments) > 1 else 0.0,
         span=_span(str(span), node.arguments[-1].start),
     )
 

@@ -96,7 +96,7 @@ UNARY += [f"({{}}).{name}()" for name in types.FUNCTIONS if name not in types.OF
 
 
 def _runs(text: str) -> bool:
-    """Whether the engine can evaluate it, perhaps with nothing under a key."""
+    """True if the engine can evaluate it, perhaps with nothing under a key."""
     try:
         cel.compile(text).execute(cel.Context(variables={}, functions={}))
     except (KeyError, IndexError):
