@@ -161,7 +161,7 @@ def _codec_seconds(segment: bytes) -> float:
             for window in demuxer.windows():
                 end_seconds = max(packet.seconds for packet in window.packets) + demuxer.timeline.frame_seconds
                 targets = plan(
-                    window.packets, profile=BALANCED, seed=SEED, end_seconds=end_seconds, asked=executor.asks
+                    window.packets, profile=BALANCED, seed=SEED, end_seconds=end_seconds, probed=executor.probes
                 )
                 for _taken in executor.run(window, targets):
                     pass

@@ -1,1 +1,1 @@
-"""What an operator decides: settings, the moderation policy, and the shape of the events."""
+"""Decisions of an operator: settings and the moderation policy; and the schemas of the events."""

@@ -20,7 +20,7 @@ def counted(number: float, noun: str, verb: str = "") -> str:
 
 
 def plural(noun: str) -> str:
-    """Of a regular English noun, in lower case; of several words the last one is the noun."""
+    """The plural of a regular English noun, in lower case; the last of several words is the noun."""
     if noun.endswith(("s", "x", "z", "ch", "sh")):
         return f"{noun}es"
     if noun.endswith("y") and noun[-2] not in "aeiou":

@@ -15,7 +15,7 @@ from config.variables import misspelt
 _URL, _USERNAME, _FILE = map(variable_of, ("redis_url", "redis_username", "redis_password_file"))
 
 Check = Callable[[Any], Iterable[str]]
-"""Gives what is wrong with a field's value, a line each, where this package cannot tell."""
+"""Returns mistakes in a field's value that this package cannot know, a line each."""
 
 
 def load_settings(environment: Mapping[str, str], *, checks: Mapping[str, Check] | None = None) -> Settings:
@@ -24,10 +24,10 @@ def load_settings(environment: Mapping[str, str], *, checks: Mapping[str, Check]
     Entry points call it once, so a password that changes is read by the next process.
 
     Args:
-        checks: by field; those of fields that are set, and well-formed, are asked.
+        checks: by field; called for fields that are set and well-formed.
 
     Raises:
-        SettingsError: variables are wrong or misspelt, or the file cannot be read; all of it is told. Nothing of a URL
+        SettingsError: variables are wrong or misspelt, or the file cannot be read; the text lists all. Nothing of a URL
             or a file is quoted.
     """
     mistakes = [f"{name}: unknown: did you mean {meant}?" for name, meant in misspelt(environment).items()]

@@ -1,4 +1,4 @@
-"""What can be wrong with what an operator configured.
+"""Errors in an operator's configuration.
 
 LivewardenError                  the root of every package's tree: its text is one line that a person can act on
 └── ConfigError                  something that an operator wrote

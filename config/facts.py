@@ -1,4 +1,4 @@
-"""What a policy is asked about, and what it answers: plain values that every package may know."""
+"""Inputs and outputs of a policy: plain values that every package may know."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 SELFTEST = "selftest"
 """The built-in list that holds the test card."""
 ALLOW = "allow"
-"""The list of pictures that a lead has looked at and found harmless; a match on it is no match on known material."""
+"""The list of pictures that a lead found harmless; a match on it is no match on known material."""
 
 FLOOD_RULE = "hash-flood"
 """Livewarden's own rule, by which one hash that matches many streams becomes one incident; no policy has it."""
 
 COVERAGE_GAP_RULE = "coverage-gap"
-"""Likewise, by which a stream that alone cannot be seen for long becomes an incident."""
+"""Livewarden's own rule, by which a stream that alone cannot be sampled for long becomes an incident."""
 
 
 class Severity(StrEnum):
-    """How soon a person must look; in falling order."""
+    """Urgency of a review; in falling order."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -31,7 +31,7 @@ class Severity(StrEnum):
 
 
 def most_urgent(*severities: Severity) -> Severity:
-    """The one that must be looked at first."""
+    """The most urgent one."""
     return min(severities, key=lambda severity: severity.rank)
 
 
@@ -59,7 +59,7 @@ class SegmentPlace(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentSource:
-    """Where a segment was fetched, for whoever looks for it at its origin or in a recording."""
+    """Source of a segment, for people who search for it at its origin or in a recording."""
 
     uri: str
     """Without user, query and fragment, where tokens are; empty: unknown."""
@@ -77,19 +77,19 @@ class ListMatch:
     video: str | None = None
     """The video of which the listed picture is a frame; ids of videos belong to their list."""
     seconds: float | None = None
-    """When in that video."""
+    """Time in that video, in seconds."""
     variant: str | None = None
-    """How the sampled picture had to be turned to match: mirror, rotate or crop; None: it matched as it was."""
+    """Transformation of the sampled picture that matched: mirror, rotate or crop; None: it matched as it was."""
     version: str = ""
-    """Of the list, when the match was found; empty where nobody said."""
+    """Version of the list when the match was found; empty: unknown."""
     tags: tuple[str, ...] = ()
-    """What the list's source says of the entry."""
+    """Tags of the entry, from the list's source."""
     source: str = ""
-    """Who gave the list, such as NCMEC; empty where nobody said."""
+    """Source of the list, such as NCMEC; empty: unknown."""
     category: str = ""
-    """Of all that is on the list; likewise."""
+    """Category of the list's entries; empty: unknown."""
     max_distance: int | None = None
-    """Up to which (<=) the list matches; None where nobody said."""
+    """Distance up to which (<=) the list matches; None: unknown."""
     allowed: bool = False
     """A lead found this very picture harmless: the match calls for no more than a review, and interrupts nothing."""
 
@@ -106,7 +106,7 @@ class ListMatch:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamFacts:
-    """What is known of the stream that a sample was taken from."""
+    """The stream that a sample was taken from."""
 
     stream_id: str
     purpose: str = "live"
@@ -117,7 +117,7 @@ class StreamFacts:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """The platform's own notes: JSON values."""
     signals: Mapping[str, float] = field(default_factory=dict)
-    """What the platform reports of it, by name: numbers such as viewers' reports, that change while it is live."""
+    """Numbers that the platform reports, by name, such as viewers' reports; they change while the stream is live."""
     state: str = ""
     """As the registry had it: live, stalled, ended, and so on; empty: unknown. Rules do not see it."""
 
@@ -129,33 +129,33 @@ class StreamFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleFacts:
-    """What was found out about one sampled picture."""
+    """Findings about one sampled picture."""
 
     capture_ms: int
-    """When the picture was live, in milliseconds of Redis's clock; on a file, of its presentation time."""
+    """Time when the picture was live, in milliseconds of Redis's clock; on a file, of its presentation time."""
     pts_seconds: float
-    """From the first picture of its segment; on a file, of the whole input."""
+    """Seconds from the first picture of its segment; on a file, of the complete input."""
     reason: str
-    """What made the sampler look: keyframe, cut, gap or audit."""
+    """Reason of the sample: keyframe, cut, gap or audit."""
     pdq_quality: int
     """0 to 100."""
     matches: tuple[ListMatch, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     """By "<model>/<label>"; empty where no classifier ran."""
     looked_at: bool = True
-    """It had its classifier turn; those that had none do not thin out the shares that rules ask for."""
+    """Classifiers saw it; samples that they did not see do not lower the shares that rules use."""
     pdq: str = field(default="", repr=False)
     """64 hex digits; empty: unhashable, or unknown. For events alone: rules do not see it, and logs must not."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """What became of a segment's time, as the ledger has it."""
+    """A segment's time by its outcome, as the ledger has it."""
 
     segment_seconds: float = 0.0
     moderated_seconds: float = 0.0
     unhashable_seconds: float = 0.0
-    """Of what was moderated: where no hash list could say anything."""
+    """Part of the moderated time in which no hash list could match."""
     failed_seconds: float = 0.0
 
     @classmethod
@@ -171,23 +171,23 @@ class Coverage:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What is known around a sample once its segment and all before it have ended."""
+    """The surroundings of a sample, known once its segment and all before it have ended."""
 
     answers: Mapping[str, int | float] = field(default_factory=dict)
-    """Of windows, by the variable of the call (config/policy/cel/windows.py)."""
+    """Results of windows, by the variable of the call (config/policy/cel/windows.py)."""
     coverage: Coverage = Coverage()
-    """Of the sample's segment."""
+    """Coverage of the sample's segment."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentFacts:
-    """What was found out about one segment of a stream."""
+    """Findings about one segment of a stream."""
 
     key: str
     series: str = ""
     """Its watch generation and epoch: only what is of one series has an order."""
     capture_ms: int
-    """When its first picture was live."""
+    """Time when its first picture was live, in milliseconds, as of its samples."""
     stream: StreamFacts
     """As it was known when the segment was moderated."""
     samples: tuple[SampleFacts, ...] = ()
@@ -214,26 +214,26 @@ class Hit:
     pts_seconds: float
     reason: str
     principles: tuple[int, ...]
-    """Of the Voluntary Principles, ascending: always 5 (livestreams), 1 for known material, 2 for a classifier."""
+    """Voluntary Principles by number, ascending: always 5 (livestreams), 1 for known material, 2 for a classifier."""
     matches: tuple[ListMatch, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     grounds: tuple[ListMatch, ...] = ()
-    """Of the matches: those each of which alone makes the rule hold, if it would not hold without any."""
+    """Matches each of which alone makes the rule hold, if it would not hold without any."""
     frames: tuple[VideoFrame, ...] = ()
     """For a rule that counts frames of one video: those that this sample shows."""
     segment: str = ""
-    """Of a rule that is judged in order: key of the sample's segment, which may be another than the one that ended."""
+    """Key of the sample's segment, of a rule that is judged in order: it may be another than the one that ended."""
     ordinal: int | None = None
-    """Likewise: the sample's number in capture order. Only differences count; those of other epochs are far away."""
+    """The sample's number in capture order, likewise. Only differences count; those of other epochs are far away."""
     pdq: str = field(default="", repr=False)
     """The sample's, 64 hex digits; empty: unhashable, or unknown."""
     source: SegmentSource | None = None
-    """Of the sample's segment, if that may be another than the one that ended."""
+    """Place of the sample's segment, if it may be another than the one that ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a policy says of one sample."""
+    """Result of a policy for one sample."""
 
     hits: tuple[Hit, ...]
     """In the order of the policy's rules; shadow rules among them."""

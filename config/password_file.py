@@ -7,7 +7,7 @@ from config.errors import SettingsError
 from config.regular_file import open_regular
 
 MAX_PASSWORD_BYTES: Final = 4096
-"""Of a password file, <=. A path that names something else (a log, a disk image) is refused and not read whole."""
+"""Size of a password file, <=. A path that names something else (a log, a disk image) is refused and not read whole."""
 
 
 def read_password(path: Path) -> str:

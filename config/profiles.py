@@ -1,4 +1,4 @@
-"""Sampling profiles: how closely a stream is looked at, and what that may cost."""
+"""Sampling profiles: how densely a stream is sampled, and what that may cost."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class SamplingProfile(BaseModel):
-    """How many pictures of a segment are taken, and where. Durations are in seconds."""
+    """Number and places of the pictures taken from a segment. Durations are in seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -14,7 +14,7 @@ class SamplingProfile(BaseModel):
     max_gap_seconds: float = Field(gt=0, le=60, strict=True)
     """No stretch of decodable pictures longer than this goes without a sample."""
     keyframe_spacing_seconds: float = Field(ge=0, le=60, strict=True)
-    """Keyframes nearer than this to the sample before are passed over, unless their packets tell of new content."""
+    """Keyframes nearer than this to the sample before are skipped, unless their packets suggest new content."""
     cut_doublings: float = Field(ge=-4, le=16, strict=True)
     """Evidence from which a packet counts as a hidden cut, in doublings of its size (sampler/plan/cut_score.py). Lower
     sees
@@ -24,7 +24,7 @@ class SamplingProfile(BaseModel):
     audits_per_minute: float = Field(ge=0, strict=True)
     """Pictures taken at random instants. Each costs half a GOP of decoding on the average."""
     exact_pictures: bool = False
-    """Whether the loop filter always runs. Else it is left out where most pictures must be decoded, which moves PDQ
+    """True if the loop filter always runs. Else it is left out where most pictures must be decoded, which moves PDQ
     by 2 to 4 bits in the mean (sampler/decode/execute.py)."""
 
 

@@ -1,4 +1,4 @@
-"""Files that a person names, opened so that nobody waits for them: what is a pipe or a device is refused."""
+"""Files that a person names, opened without waiting: a pipe or a device is refused."""
 
 import errno
 import os
@@ -18,12 +18,12 @@ def open_regular(path: Path) -> BinaryIO:
     What this process was given open, such as /dev/stdin, is taken whatever it is: who names it means to wait for it.
 
     Raises:
-        OSError: it is missing, not readable or no regular file; `strerror` says which.
+        OSError: it is missing, not readable or no regular file; `strerror` is the reason.
     """
     if _GIVEN.fullmatch(str(path)):
         return path.open("rb")
     try:
-        # An ordinary open of a pipe waits for somebody who writes to it: for ever, if need be.
+        # An ordinary open of a pipe waits for a writer, without bound.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except ValueError as error:  # a NUL, or what no file system can write
         raise OSError(errno.EINVAL, "expected the name of a file") from error

@@ -23,7 +23,7 @@ EMITTED: Final = ("dataschema",)
 """Attributes that every event has that is published now; those of version 0.1.0, which may still be read, have not."""
 
 _NAMING: Final = frozenset({"required", "additionalProperties", "dependentRequired"})
-"""Keywords whose mistakes are told without a value of the event."""
+"""Keywords whose mistakes are reported without a value of the event."""
 
 
 def schema(name: str) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def strict(document: Mapping[str, Any]) -> dict[str, Any]:
     """A schema as it holds for what is published: objects have no property that it does not name.
 
     An object that the schema describes by `properties` is closed. One that has none, such as a platform's metadata, and
-    one that says itself what further properties are, such as scores, stay as they are.
+    one that defines further properties itself, such as scores, stays as it is.
     """
     closed: dict[str, Any] = copy.deepcopy(dict(document))
     for one in objects(closed):
@@ -71,7 +71,7 @@ def data_schema(kind: str) -> str:
 def known_fields(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """`data` of an event of that type without what its schema does not name, as a later version may have added.
 
-    Whoever makes another event of it would else publish what he does not know, or nothing.
+    A program that makes another event of it would else publish unknown data, or nothing.
     """
     family, name, version = kind.split(".")[1:]
     document = _document(f"{family}.{version}")

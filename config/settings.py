@@ -25,7 +25,7 @@ _EXPECTED = {
     "string_unicode": "expected a text in UTF-8",
     "value_error": "{error}",
 }
-"""Of pydantic's kinds of mistakes, in our words; none quotes what came."""
+"""Texts for pydantic's types of mistakes; none quotes the value."""
 
 _DEPLOYMENT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _REDIS_SCHEMES = frozenset({"redis", "rediss", "unix"})
@@ -35,7 +35,7 @@ DEFAULT_MAX_STREAMS = 10_000
 
 
 class Settings(BaseModel):
-    """What an operator sets by environment; each field `x` is the variable `LIVEWARDEN_X`.
+    """Settings of an operator, from the environment; each field `x` is the variable `LIVEWARDEN_X`.
 
     Durations are in seconds, sizes in bytes.
     """
@@ -44,7 +44,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    """Where state, queues and Celery's broker live. Secret, since it may carry a password."""
+    """Redis server of state, queues and Celery's broker. Secret, since it may carry a password."""
 
     redis_username: str = ""
     """User of Redis's ACL, for a `redis_url` without one. Empty: the URL's own, or Redis's default user."""
@@ -69,7 +69,7 @@ class Settings(BaseModel):
     """Folder of the operator's own classifier manifests. None: those that livewarden ships and packages bring in."""
 
     provider: Literal["cpu", "cuda"] = "cpu"
-    """What computes classifiers' scores. `cuda` needs onnxruntime-gpu and its libraries."""
+    """Execution provider of classifiers. `cuda` needs onnxruntime-gpu and its libraries."""
 
     deployment: str = "local"
     """Names this deployment in the `source` of every event: `/livewarden/<deployment>`."""
@@ -83,24 +83,24 @@ class Settings(BaseModel):
     """Documented legal basis for watching private streams. Empty: streams of audience `private` are refused."""
 
     max_streams: int = Field(default=DEFAULT_MAX_STREAMS, ge=1)
-    """Watched at once; one more is refused. Bounds what whoever may register streams can cost Redis and the workers."""
+    """Watched at the same time; one more is refused. Bounds the load on Redis and workers by registrations."""
 
     rendition_height_pixels: int = Field(default=360, ge=1)
-    """Of a master playlist, the smallest rendition at or above this height is watched."""
+    """The smallest rendition of a master playlist at or above this height is watched."""
 
     store_url: str = Field(default="~/.local/state/livewarden/store", min_length=1)
-    """Where the verdict log is kept, and the bank's snapshots for other hosts: a folder, or a URL of fsspec's
+    """Place of the verdict log, and of the bank's snapshots for other hosts: a folder, or a URL of fsspec's
     (s3://bucket/path; its package has to be there)."""
 
     verdict_log_hours: float = Field(default=24.0, ge=1, le=24 * 366)
-    """How long the verdict log is kept, and how far a new hash is looked back for."""
+    """Retention of the verdict log, and the time that a look-back for a new hash covers."""
 
     require_confinement: bool = False
-    """Whether a worker refuses to start where its decoder child cannot be confined (seccomp, resource limits). False:
+    """A worker refuses to start where its decoder child cannot be confined (seccomp, resource limits). False:
     it starts, logs it, and marks events `degraded: decoder-unconfined`."""
 
     log_format: Literal["console", "json"] = "console"
-    """How all processes log: lines for people, or one JSON object a line."""
+    """Form of log lines of all processes: for people, or one JSON object a line."""
 
     heartbeat_file: Path | None = None
     """Touched while the worker's or beat's loop turns, for a container's health check. None: no such file."""
@@ -108,7 +108,7 @@ class Settings(BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _can_be_taken_apart(cls, value: SecretStr) -> SecretStr:
-        """Here, where the text is ours: URL libraries quote what follows a colon, which may be a password."""
+        """Checked here, since URL libraries quote in their errors what follows a colon, perhaps a password."""
         try:
             parts = urlsplit(value.get_secret_value())
             # Celery takes the path for the database, a number; of unix:// it is the socket.

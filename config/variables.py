@@ -155,7 +155,7 @@ def _nearest(name: str) -> str | None:
 
 
 def one_typo(text: str, other: str) -> bool:
-    """Whether one character added, left out or replaced, or two neighbours swapped, make `other` of `text`
+    """True if one character added, left out or replaced, or two neighbours swapped, make `other` of `text`
     (a Damerau–Levenshtein distance of 1)."""
     if text == other or abs(len(text) - len(other)) > 1:
         return False

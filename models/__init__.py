@@ -1,1 +1,1 @@
-"""From arrays to scores and hash matches. No network, no Redis, no Celery."""
+"""Models: arrays → scores and hash matches. No network, no Redis, no Celery."""

@@ -1,4 +1,4 @@
-"""What can go wrong between arrays and verdicts.
+"""Errors between arrays and verdicts.
 
 config.errors.LivewardenError
 └── ModelsError
@@ -7,12 +7,12 @@ config.errors.LivewardenError
     ├── HashFormatError      a text that is no PDQ hash
     ├── HashListError        a hash list is refused, whole; the text names file, line and what was expected
     ├── ListFormatError      a file of hashes is malformed; the text is `place: what was expected`, never a hash
-    ├── BankError            the hash bank cannot do what was asked
+    ├── BankError            the hash bank cannot do what was requested
     │   ├── ChangeError      a text is no change of the bank
     │   └── SnapshotError    a snapshot of the bank cannot be written, or is not whole; the text names folder or file
     └── ClassifierError      a classifier cannot be used
         ├── ManifestError    its manifest is not usable; the text names file, line and field
-        ├── WeightsError     its weights are missing, altered, or not what the manifest says
+        ├── WeightsError     its weights are missing, altered, or do not fit the manifest
         ├── OnnxFileError    bytes that are no ONNX model
         ├── UnreadableError  a file cannot be read, or is no regular file in its place
         └── InferenceError   its session failed on a picture
@@ -28,13 +28,13 @@ class ModelsError(LivewardenError):
 
 
 class PictureError(ModelsError):
-    """An array is not a picture of the shape, type or size that was asked for; the text quotes what came."""
+    """An array is not a picture of the expected shape, type or size; the text quotes what came."""
 
 
 class UnhashableError(ModelsError):
     """A PDQ hash under the quality bound was to be matched.
 
-    Flat and black pictures hash to noise, so "no match" would be a claim that nobody checked: count the picture as
+    Flat and black pictures hash to noise, so "no match" would be an unchecked claim: count the picture as
     unhashable instead.
     """
 
@@ -48,22 +48,22 @@ class HashListError(ModelsError):
 
 
 class ListFormatError(ModelsError):
-    """A file of hashes is malformed: whoever reads it refuses it whole. The text never holds a hash."""
+    """A file of hashes is malformed, and refused as a whole. The text never holds a hash."""
 
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(f"{place}: {reason}")
         self.place = place
         """Where in the file: "line 7", "value[12]", "element 3"."""
         self.reason = reason
-        """What was expected there."""
+        """The expected content there."""
 
 
 class BankError(ModelsError):
-    """The hash bank cannot do what was asked; no text of this branch quotes a hash."""
+    """The hash bank cannot do what was requested; no text of this branch quotes a hash."""
 
 
 class ChangeError(BankError):
-    """A text is no change of the bank; it tells what was expected."""
+    """A text is no change of the bank; the message names what was expected."""
 
 
 class SnapshotError(BankError):
@@ -83,18 +83,18 @@ class WeightsError(ClassifierError):
 
 
 class OnnxFileError(ClassifierError):
-    """Bytes are no ONNX model; whoever read them knows the file."""
+    """Bytes are no ONNX model; the caller knows the file."""
 
 
 class UnreadableError(ClassifierError):
-    """A file cannot be read, or is no regular file in its place; whoever asked for it names it."""
+    """A file cannot be read, or is no regular file in its place; the caller names it."""
 
 
 class InferenceError(ClassifierError):
     """A classifier's session failed on a picture; the text holds nothing of the picture."""
 
     slug = "classifier-failed"
-    """With the model's name: how verdicts tell of it (`degraded`)."""
+    """The reason in a verdict's `degraded`, followed by the model's name."""
 
 
 class InferenceTimeoutError(InferenceError):

@@ -1,1 +1,1 @@
-"""From the bytes of a segment to the pictures worth looking at. No network, no Redis, no Celery."""
+"""Sampling: bytes of a segment → pictures worth classifying. No network, no Redis, no Celery."""

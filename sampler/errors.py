@@ -1,11 +1,11 @@
-"""What can be wrong with the bytes of a stream, or with the process that decodes them.
+"""Errors of the bytes of a stream, and of the process that decodes them.
 
 SamplerError                          `reason`: the slug that the coverage ledger counts under
 ├── InputError                        what came is not something to take pictures from
 │   ├── EmptyInputError               empty                  no bytes at all
 │   ├── UnsupportedContainerError     unsupported_container  not a container that HLS carries, nor a known picture file
 │   ├── NoVideoError                  no_video               a readable container without a video picture
-│   │   └── AudioOnlyError            audio_only             packed audio, or subtitles: nothing to look at, by design
+│   │   └── AudioOnlyError            audio_only             packed audio, or subtitles: no pictures, by design
 │   ├── EncryptedError                encrypted              sample encryption without a key
 │   ├── TruncatedError                truncated              the bytes end before the first picture is complete
 │   ├── UndecodableError              undecodable            damaged: FFmpeg or OpenCV gave no picture
@@ -14,7 +14,7 @@ SamplerError                          `reason`: the slug that the coverage ledge
 │   ├── TooSmallError                 too_small              fewer pixels than a picture needs to show anything
 │   └── TooLargeError                 too_large              over a limit on bytes, pixels, frames or streams
 └── DecoderError                      the decoder child
-    ├── DecoderDiedError              decoder_died           it ended on a signal or by itself
+    ├── DecoderDiedError              decoder_died           it ended on a signal or on its own
     ├── DecoderTimeoutError           timeout                it used up its wall time and was killed
     ├── DecoderMemoryError            out_of_memory          it hit its memory bound
     └── DecoderUnavailableError       decoder_unavailable    it cannot be started here
@@ -28,7 +28,7 @@ from config.errors import LivewardenError
 class SamplerError(LivewardenError):
     """The root of this package's errors.
 
-    Its text tells what was expected and never holds bytes of the input.
+    Its text names what was expected and never holds bytes of the input.
     """
 
     reason: ClassVar[str]
@@ -87,7 +87,7 @@ class UnsupportedCodecError(InputError):
 
 
 class ImplausibleRateError(InputError):
-    """The time stamps tell more frames a second than any broadcast has."""
+    """The time stamps give more frames a second than any broadcast has."""
 
     reason = "implausible_rate"
 

@@ -1,4 +1,4 @@
-"""What comes out of the sampler: pictures, when they were shown, and why they were taken."""
+"""Results of the sampler: pictures, the times when they were shown, and the reasons why they were taken."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -7,7 +7,7 @@ from sampler.picture import Picture
 
 
 class SampleReason(StrEnum):
-    """What made the sampler look here."""
+    """Reason of a sample."""
 
     KEYFRAME = "keyframe"
     CUT = "cut"
@@ -25,7 +25,7 @@ class SampledFrame:
     pts_seconds: float
     """Presentation time from the input's first picture, >= 0."""
     late_seconds: float = 0.0
-    """How long after the input's beginning, by its sound, that first picture is shown."""
+    """Seconds from the input's beginning, by its sound, to that first picture."""
     reason: SampleReason
     keyframe: bool
     picture: Picture
@@ -41,7 +41,7 @@ class SampledFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """A stretch [start_seconds, end_seconds) of the input's timeline that nobody looked at.
+    """A stretch [start_seconds, end_seconds) of the input's timeline that was not sampled.
 
     It lies before 0 where the input has sound, and no picture yet.
     """
@@ -81,10 +81,10 @@ class SampledSegment:
     max_gap_seconds: float
     """The longest stretch without a sample (concealed ones do not count), both ends of the input included."""
     unmoderated: tuple[Stretch, ...]
-    """What lies further than the profile's `max_gap_seconds` from every sample, by time, with reasons."""
+    """Stretches further than the profile's `max_gap_seconds` from every sample, by time, with reasons."""
     cpu_seconds: dict[str, float]
     """CPU of the child for `demux` (reading packets and planning) and `decode`, and of the parent for `transfer`."""
     notes: tuple[str, ...] = ()
-    """What is odd about the input: `second_video_stream`, `pts_jump`, `pts_missing`, `damaged`, `truncated`."""
+    """Oddities of the input: `second_video_stream`, `pts_jump`, `pts_missing`, `damaged`, `truncated`."""
     packets: tuple[PacketSummary, ...] = field(default=(), repr=False)
-    """Every video packet by presentation time, if they were asked for."""
+    """Every video packet by presentation time, if requested."""

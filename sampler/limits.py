@@ -1,4 +1,4 @@
-"""What one input may cost: bytes, pixels, frames, streams, seconds and memory."""
+"""Limits of one input: bytes, pixels, frames, streams, seconds and memory."""
 
 import mmap
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import Self
 
 MIB = 1 << 20
 ROOM = 2
-"""FFmpeg's own bound on a picture's pixels counts the margins that it works in, so it is set to so many times ours, and
-ours is held by ourselves: to what a picture's head tells, and to what is shown."""
+"""FFmpeg's own bound on a picture's pixels counts the margins that it works in, so it is set to so many times
+Livewarden's, which the sampler checks itself: on a picture's head, and on the shown picture."""
 
 
 BATCH_BYTES = 16 * MIB
 """Pictures are handed over when they reach this size: the parent works on one file while the decoder fills the other,
-and tells when it is done."""
+and signals when it is done."""
 BATCH_PICTURES = 256
 """Or this number: what the parent reads at once is bounded however small they are."""
 
@@ -30,11 +30,11 @@ class Limits:
     frames: int = 20_000
     """In one segment: over five minutes at 60 frames a second. """
     frames_per_second: int = 1_000
-    """Four times the fastest screen that people broadcast from; a stream that tells more, tells nonsense."""
+    """Four times the fastest screen that people broadcast from; a stream that claims more is nonsense."""
     streams: int = 64
     """Elementary streams that a container may declare. Real ones have under ten."""
     window_seconds: float = 30.0
-    """A longer input is worked through in windows, each of whole GOPs, so that pictures come out as it is read."""
+    """A longer input is sampled in windows, each of complete GOPs, so that pictures come out as it is read."""
     window_bytes: int = 128 * MIB
     """Packets held at once: a window is cut here at the latest, be it within a GOP."""
     window_frames: int = 100_000
@@ -61,9 +61,9 @@ class Limits:
 
 
 def has_room(count: int) -> bool:
-    """Whether `count` more bytes can be had.
+    """True if `count` more bytes are available.
 
-    Libraries that are refused memory often call the picture damaged; asked afterwards, this tells one from the other.
+    Libraries that are refused memory often call the picture damaged; called afterwards, this distinguishes them.
     """
     try:
         mmap.mmap(-1, max(count, 1)).close()

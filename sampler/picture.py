@@ -1,4 +1,4 @@
-"""A decoded picture, as it came out of the decoder, and what is made of it on demand."""
+"""A decoded picture, as it came out of the decoder, and conversions of it on demand."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,13 +37,13 @@ class Picture:
     planes: tuple[Plane, ...]
     """uint8, as stored, before rotation: (Y,) or (Y, U, V), each (H, W) of its own size; or one of (H, W, 3), RGB."""
     full_range: bool
-    """Whether luma uses 0 to 255 rather than 16 to 235. RGB is full."""
+    """True if luma uses 0 to 255 rather than 16 to 235. RGB is full."""
     matrix: str
     """Key of `MATRICES`, by which YUV becomes RGB."""
     rotation_degrees: int = 0
     """Counter-clockwise, a multiple of 90, to be applied for display; after the mirroring."""
     mirrored: bool = False
-    """Whether left and right are to be exchanged for display, before the rotation."""
+    """True if left and right are to be exchanged for display, before the rotation."""
     pixel_aspect: float = 1.0
     """Width by height of one stored pixel. Nothing here stretches by it."""
 
@@ -61,14 +61,14 @@ class Picture:
 
     @property
     def is_rgb(self) -> bool:
-        """Whether the stored pixels are RGB already, as with still pictures."""
+        """True if the stored pixels are RGB already, as with still pictures."""
         return self.planes[0].ndim == 3
 
     def luma(self) -> Plane:
         """Brightness: uint8, (height, width), full range.
 
         Of YUV it is the luma plane itself, expanded to 0..255 where the range is limited: not a copy where the range
-        is full and nothing is to be turned. Of RGB it has the weights of BT.601, as PDQ's reference takes them.
+        is full and no rotation applies. Of RGB it has the weights of BT.601, as PDQ's reference takes them.
         """
         first = self.planes[0]
         if self.is_rgb:

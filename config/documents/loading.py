@@ -1,4 +1,4 @@
-"""YAML as it is read here: without what surprises people, and bounded by work, whatever the file says."""
+"""The YAML loader: it refuses what surprises people, and bounds the work that any file can cause."""
 
 from typing import Any, Final
 
@@ -7,17 +7,17 @@ import yaml
 from config.documents.names import shortened
 
 MAX_TOKENS: Final = 40_000
-"""Of a file that workers read: brackets, commas, keys and values. PyYAML takes 7 µs for one, and the policy that ships
-has 600."""
+"""Brackets, commas, keys and values of a file that workers read. PyYAML takes 7 µs for one, and the shipped policy has
+600."""
 
 MAX_BYTES: Final = 256 * 1024
-"""Of such a file. PyYAML takes 0.7 µs for a character, comments too."""
+"""Size of such a file. PyYAML takes 0.7 µs for a character, comments too."""
 
 MAX_DEPTH: Final = 100
-"""Of values in one another. People write less than a tenth of that."""
+"""Nesting of values. People write less than a tenth of that."""
 
 MAX_NUMBER_CHARACTERS: Final = 100
-"""Of a number: PyYAML's time for `1:1:1…`, of base 60, grows with the square of them."""
+"""PyYAML's time for a number of base 60, `1:1:1…`, grows with the square of its length."""
 
 
 class Loader(yaml.SafeLoader):
@@ -67,7 +67,7 @@ class Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        """What PyYAML takes for impossible (`!!bool x`, `!!int ''`) is a mistake in the file, like any other."""
+        """Reports a value that PyYAML takes for impossible (`!!bool x`, `!!int ''`) as a mistake in the file."""
         if node.tag in _NUMBERS and isinstance(node, yaml.ScalarNode) and len(node.value) > MAX_NUMBER_CHARACTERS:
             problem = f"a number of {len(node.value):,} characters"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)

@@ -14,51 +14,51 @@ from config.documents.scalars import place_of
 
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _TAG: Final = re.compile(r"(?:^|when:)[ \t]*!(?=[^!\s])")
-"""A value that begins with an exclamation mark; no tag has a meaning in our files, but `!!str` and its like."""
+"""A value that begins with an exclamation mark; no tag has a meaning in these files, but `!!str` and its like."""
 
 MAX_MISTAKES: Final = 100
-"""Told of one file: each is looked for in it, and nobody reads more."""
+"""Reported of one file: each is located in it, and nobody reads more."""
 
 Location = Sequence[str | int]
 
 
 class PlacedError(ValueError):
-    """A value that is not usable; the text says what was expected."""
+    """A value that is not usable; the text names what was expected."""
 
     def __init__(self, text: str, offset: int | None = None) -> None:
         super().__init__(text)
         self.offset = offset
-        """Of the mistake in the value, in characters; None: it has no place of its own."""
+        """Place of the mistake in the value, in characters; None: it has no place of its own."""
         self.further: tuple[Self, ...] = ()
-        """What else is wrong with it, from left to right."""
+        """Further mistakes in it, from left to right."""
 
     @property
     def every(self) -> "tuple[Self, ...]":
-        """All that is wrong with the value."""
+        """All mistakes in the value."""
         return (self, *self.further)
 
 
-"""Of a field: keys and places, from the top of the file."""
+"""Path of a field: keys and indexes, from the top of the file."""
 
 
 class Problem(NamedTuple):
-    """What is wrong with a field, for somebody who does not know where in the file that stands."""
+    """A mistake in a field, whose place in the file is not looked up yet."""
 
     where: Location
     text: str
-    """What was expected."""
+    """The value that was expected."""
     offset: int | None = None
     """Into the field's text, in characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One thing that is wrong with a policy."""
+    """A mistake in a policy."""
 
     text: str
-    """What is wrong, and what was expected."""
+    """The mistake, and what was expected."""
     line: int | None = None
-    """Of the file, from 1; None: it has no place of its own."""
+    """Line of the file, from 1; None: it has no place of its own."""
     column: int | None = None
     """From 1."""
     field: str = ""
@@ -74,10 +74,10 @@ class Mistake:
 
 
 class YamlText:
-    """A YAML document, and where in its text each of its values stands."""
+    """A YAML document, with the places of its values in the text."""
 
     def __init__(self, text: str, *, max_tokens: int | None = None) -> None:
-        """Raises what PyYAML raises, ValueError and RecursionError among it.
+        """Raises PyYAML's errors, ValueError and RecursionError among them.
 
         Args:
             max_tokens: keys, values and brackets that it may have; None: any number.
@@ -113,9 +113,9 @@ class YamlText:
 
 
 def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """What stands for the place (a key, or the item itself), and the value."""
+    """The node at the place (a key, or the item itself), and the value."""
     if isinstance(node, yaml.MappingNode):
-        # What `<<` merges stands in front, and gives way to what the mapping says itself.
+        # Merged entries (`<<`) come first, and give way to the mapping's own.
         return next(((key, value) for key, value in reversed(node.value) if key.value == str(part)), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part]
@@ -123,23 +123,23 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Nod
 
 
 def mistakes_of(error: ValidationError, document: YamlText, known_fields: Mapping[str, Sequence[str]]) -> list[Mistake]:
-    """All that pydantic found.
+    """All mistakes that pydantic found.
 
     Args:
         known_fields: by the part of the file that has them, "" for the top.
     """
     problems = problems_of(error)
-    told: list[Mistake] = []
+    found: list[Mistake] = []
     for number, one in enumerate(problems):
-        if len(told) >= MAX_MISTAKES:
-            told.append(mistake_at(one["loc"], f"and {len(problems) - number:,} fields more", document))
+        if len(found) >= MAX_MISTAKES:
+            found.append(mistake_at(one["loc"], f"and {len(problems) - number:,} fields more", document))
             break
-        told += _mistakes(one, document, known_fields)
-    return told
+        found += _mistakes(one, document, known_fields)
+    return found
 
 
 def problems_of(error: ValidationError) -> list[Mapping[str, Any]]:
-    """What pydantic found, without lists that are too short only since it leaves away what is wrong in them."""
+    """Mistakes that pydantic found, without lists that are too short only since it leaves out their wrong items."""
     problems = error.errors()
     around = {problem["loc"][:length] for problem in problems for length in range(len(problem["loc"]))}
     return [dict(one) for one in problems if one["type"] != "too_short" or one["loc"] not in around]
@@ -164,7 +164,7 @@ def _mistakes(
 
 
 def mistake_at(location: Location, text: str, document: YamlText, offset: int | None = None) -> Mistake:
-    """What is wrong with a field, with the field's place; `offset` is into its text, in characters."""
+    """A mistake in a field, with its place; `offset` is into the field's text, in characters."""
     line, column = document.place(location, offset)
     return Mistake(
         text=text,
@@ -178,7 +178,7 @@ def mistake_at(location: Location, text: str, document: YamlText, offset: int | 
 
 
 def yaml_mistake(error: yaml.MarkedYAMLError, document: str) -> Mistake:
-    """Why a file's text is no YAML that is taken."""
+    """The reason why a file's text is refused as YAML."""
     mark = error.problem_mark
     if mark is None:
         return Mistake(text=f"expected YAML: {error.problem}")

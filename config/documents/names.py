@@ -1,10 +1,10 @@
-"""Names in files that do not exist: what is said of them, and the nearest that does."""
+"""Messages for unknown names in files, with the nearest known one."""
 
 import difflib
 from collections.abc import Collection
 
 _SHOWN_CHARACTERS = 100
-"""Of a name: a key of a file may be all of it."""
+"""Bound for a name that is shown: a key of a file may be all of it."""
 
 
 def shortened(name: str) -> str:
@@ -19,7 +19,7 @@ def nearest(name: str, known: Collection[str]) -> str | None:
 
 
 def unknown(kind: str, name: str, known: Collection[str]) -> str:
-    """What to tell of a name that does not exist: the nearest one that does, and all of them."""
+    """The message for an unknown name: the nearest known one, and all of them."""
     name = shortened(name)
     near = nearest(name, known)
     hint = "" if near is None else f"did you mean {near!r}? "

@@ -1,7 +1,7 @@
-"""Where each character of a YAML scalar stands in its file: quotes, escapes, folded lines and indentation lie between.
+"""The place in the file of each character of a YAML scalar: quotes, escapes, folds and indentation lie between.
 
-PyYAML keeps of a scalar its value, and where it begins and ends. The way from one to the other is gone here once more,
-as PyYAML goes it for each style; where that comes to another value, nothing is told.
+PyYAML keeps only the value of a scalar, its begin and its end. This module reads each style once more, as PyYAML does;
+where it comes to another value, it returns no place.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final
 import yaml
 
 _Placed = tuple[str, int]
-"""A character of the value, and the index in the file of what it stands for."""
+"""A character of the value, and the index in the file of its source."""
 
 _BREAK: Final = "(?:\r\n|[\r\n\x85\u2028\u2029])"
 _REST_OF_LINE: Final = "[^\r\n\x85\u2028\u2029]*"
@@ -35,7 +35,7 @@ _FLOW: Final = {
 
 
 def place_of(text: str, node: yaml.ScalarNode, offset: int) -> tuple[int, int] | None:
-    """Line and column, from 1, of the character at `offset` of a scalar's value; None: it cannot be told.
+    """Line and column, from 1, of the character at `offset` of a scalar's value; None: unknown.
 
     Args:
         text: the file's.
@@ -133,5 +133,5 @@ def _block(text: str, start: int, end: int, node: yaml.ScalarNode) -> Iterator[_
 
 
 def _leading_blanks(lines: list[str]) -> int:
-    """Of the first line that has something else."""
+    """Their number in the first line that has something else."""
     return next((len(line) - len(line.lstrip(" ")) for line in lines if line.strip(" ")), 0)

@@ -1,1 +1,1 @@
-"""The moderation policy: its rules, what they ask of a sample, and when a person is called."""
+"""The moderation policy: its rules, their conditions on samples, and when a person is called."""

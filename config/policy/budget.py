@@ -1,4 +1,4 @@
-"""What a policy may cost: to be read, and all its rules together on one picture."""
+"""Bounds on the cost of a policy: to read it, and to evaluate all its rules on one picture."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -10,20 +10,19 @@ from config.policy.cel.mistakes import ConditionError
 from config.policy.rules import MAX_CONDITION_CHARACTERS, Rule
 
 MAX_POLICY_SECONDS: Final = 0.25
-"""CPU time of all rules for one sample, the largest there can be, beside some 0.02 s to show it to them. A segment has
+"""CPU time of all rules for one sample, the largest there can be, beside some 0.02 s for their context. A segment has
 some ten samples: were all of them like that, a worker would still keep up with segments of 4 s, and stay far from the
 time limit of its tasks."""
 
 MAX_ENTRIES: Final[Mapping[str, int]] = {"rules": 250, "sampling_for": 100, "cascade": 100, "profiles": 100}
-"""Of the parts of a policy. A condition takes some 4 ms to be compiled and tried."""
+"""Entries of a policy's sections. A condition takes some 4 ms to be compiled and tried."""
 
 MAX_TRIED_SECONDS: Final = 4 * MAX_POLICY_SECONDS
-"""What the rules of a policy may cost together (by `cost_of`) for each to be tried. Trials take up to two thirds of
-that."""
+"""Cost of all rules together (by `cost_of`) up to which each is tried. Trials take up to two thirds of that."""
 
 
 def excesses(document: Mapping[str, Any]) -> Iterator[Problem]:
-    """What makes a policy's file too much to be gone through, looked at before that."""
+    """Reasons why a policy's file is too large to be checked; this comes before the check."""
     found = False
     for section, most in MAX_ENTRIES.items():
         entries = document.get(section)
@@ -43,7 +42,7 @@ def excesses(document: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _seconds_of(condition: object) -> float:
-    """That one may cost; 0 of what is not usable: that is told later."""
+    """Cost of a condition; 0 if it is not usable, which is reported later."""
     if not isinstance(condition, str) or len(condition) > MAX_CONDITION_CHARACTERS:
         return 0.0
     try:
@@ -53,17 +52,17 @@ def _seconds_of(condition: object) -> float:
 
 
 def over_budget(rules: Sequence[Rule]) -> Problem | None:
-    """What to tell of rules that cost too much together, at the one that costs most; None: they do not."""
+    """The problem of rules that cost too much together, placed at the most expensive one; None: they do not."""
     seconds = [_seconds(rule) for rule in rules]
     if sum(seconds) <= MAX_POLICY_SECONDS:
         return None
-    dearest = max(range(len(rules)), key=seconds.__getitem__)
+    costliest = max(range(len(rules)), key=seconds.__getitem__)
     text = (
-        f"all rules together could cost {sum(seconds):.2g} s of CPU on one picture, this one {seconds[dearest]:.2g} s: "
-        f"expected at most {MAX_POLICY_SECONDS} s. Join rules that go through the same lists, and write x in list, "
-        "x == y or startsWith() in place of exists() and matches()"
+        f"all rules together could cost {sum(seconds):.2g} s of CPU on one picture, "
+        f"this one {seconds[costliest]:.2g} s: expected at most {MAX_POLICY_SECONDS} s. Join rules that go through the "
+        "same lists, and write x in list, x == y or startsWith() in place of exists() and matches()"
     )
-    return Problem(("rules", dearest, "when"), text, cost_of(rules[dearest].condition.tree).dearest.start)
+    return Problem(("rules", costliest, "when"), text, cost_of(rules[costliest].condition.tree).costliest.start)
 
 
 def _seconds(rule: Rule) -> float:

@@ -1,4 +1,4 @@
-"""The cascade: which classifier looks at which picture. A dear or sensitive one only where a cheap one gave cause."""
+"""The cascade of classifiers: an expensive or sensitive one runs only where a cheap one gave cause."""
 
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from config.policy.cel.trial import compile_condition
 
 
 class Stage(BaseModel):
-    """One classifier of the cascade, and what has to hold before it looks at a picture."""
+    """One classifier of the cascade, and the condition for it to classify a picture."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -23,7 +23,7 @@ class Stage(BaseModel):
     @field_validator("when")
     @classmethod
     def _compiles(cls, value: str | None) -> str | None:
-        if value is not None and compile_condition(value).looks_around:
+        if value is not None and compile_condition(value).needs_surroundings:
             raise ConditionError("a model's condition sees one picture: window and coverage are known later")
         return value
 
@@ -32,7 +32,7 @@ class Stage(BaseModel):
         return None if self.when is None else compile_condition(self.when)
 
     def due(self, stream: StreamFacts, sample: SampleFacts) -> bool:
-        """Whether the classifier is to look at `sample`, whose scores are those of the stages before.
+        """Evaluates whether `sample`, which has the scores of the stages before, is to be classified.
 
         Raises:
             ConditionError: the condition cannot be evaluated on it.

@@ -1,5 +1,5 @@
-"""What the parts of a policy say of one another, looked at as it stands in the file: so it is told beside what is wrong
-with a part by itself, and not only once all of them are right."""
+"""Contradictions between parts of a policy, found in the file as it is written: so they are reported together with
+mistakes in single parts, and not only once all of these are right."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,11 +12,11 @@ from config.policy.cel.trial import compile_condition
 from config.profiles import PROFILES
 
 _SECTIONS = {FLOOD_RULE: "flood", COVERAGE_GAP_RULE: "coverage_gap"}
-"""Of a policy, by the rule under which their incidents are raised."""
+"""Sections of a policy, by the rule under which their incidents are raised."""
 
 
 def contradictions(document: Mapping[str, Any]) -> Iterator[Problem]:
-    """Of a policy's file, whatever is in it; a part that is wrong by itself is passed over."""
+    """Contradictions in a policy's file, whatever is in it; a part that is wrong alone is skipped."""
     yield from _profiles(document)
     yield from _rule_names(document)
     yield from _cascade(document)
@@ -48,9 +48,9 @@ def _rule_names(document: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _cascade(document: Mapping[str, Any]) -> Iterator[Problem]:
-    """What one stage may ask of the others."""
+    """Checks that a stage uses only scores of the stages before it."""
     if document.get("cascade") == []:
-        text = "expected at least one model; leave the section away and all of them look at all pictures"
+        text = "expected at least one model; leave the section out and all models classify all pictures"
         yield Problem(("cascade",), text)
     before: list[str] = []
     for place, stage in enumerate(_entries(document, "cascade")):
@@ -64,13 +64,13 @@ def _cascade(document: Mapping[str, Any]) -> Iterator[Problem]:
                 text = f"no stage before gives the score {score!r}: {known} stands before {model!r}"
                 yield Problem(("cascade", place, "when"), text, offset)
         if not isinstance(model, str):
-            return  # the stages behind it may well ask for its scores
+            return  # the stages after it may well use its scores
         if model not in before:
             before.append(model)
 
 
 def _scores(condition: object) -> list[tuple[str, int]]:
-    """That a condition asks for, and where in it; none if it is not usable."""
+    """Scores that a condition uses, and their places in it; none if it is not usable."""
     if not isinstance(condition, str):
         return []
     try:
@@ -80,6 +80,6 @@ def _scores(condition: object) -> list[tuple[str, int]]:
 
 
 def _entries(document: Mapping[str, Any], section: str) -> list[Mapping[str, Any]]:
-    """Of a list of mappings; what is none counts as an empty one, so that the others keep their places."""
+    """Entries of a list of mappings; another value counts as an empty one, so that the others keep their places."""
     entries = document.get(section)
     return [entry if isinstance(entry, dict) else {} for entry in entries] if isinstance(entries, list) else []

@@ -1,6 +1,6 @@
-"""What rules name and nobody has: a list that is nowhere, a score that no classifier gives, a purpose of no stream.
+"""Dead references of rules: a list that does not exist, a score that no classifier gives, a purpose of no stream.
 
-Such a rule, or its part that asks for that, never holds, and looks as good as others.
+Such a rule, or the part of it with the reference, never holds, and looks as good as others.
 """
 
 from collections.abc import Iterator, Set
@@ -18,7 +18,7 @@ Kind = Literal["list", "score", "value"]
 
 @dataclass(frozen=True, kw_only=True)
 class DeadReference:
-    """A name for which a rule asks in vain."""
+    """A name in a rule that nothing has."""
 
     rule: str
     mode: str
@@ -29,14 +29,14 @@ class DeadReference:
     never_fires: bool
     """The whole rule holds for no picture; False: its other parts may."""
     place: Mistake
-    """Where it stands, with what to tell of it."""
+    """Its place in the file, with the message."""
 
 
 def dead_references(policy: Policy, *, lists: Set[str] | None, scores: Set[str]) -> Iterator[DeadReference]:
-    """By the order of rules.
+    """Dead references in a policy, in the order of its rules.
 
     Args:
-        lists: that there are; None: nobody knows.
+        lists: those that exist; None: unknown.
         scores: that classifiers give, "<model>/<label>".
     """
     for number, rule in enumerate(policy.rules):
@@ -82,6 +82,6 @@ def _field(rule: Rule, number: int, name: str) -> tuple[str | int, ...]:
 
 
 def _offset(rule: Rule, name: str) -> int | None:
-    """Of its first place in the condition, where that has it in quotes."""
+    """Offset of its first place in quotes in the condition."""
     places = [rule.when.find(f"{quote}{name}{quote}") for quote in ('"', "'")]
     return min((place + 1 for place in places if place >= 0), default=None)

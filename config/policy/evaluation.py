@@ -1,7 +1,7 @@
-"""The judge: which rules hold, segment by segment. Live moderation, scans and replay all ask this one.
+"""Evaluation of a policy, segment by segment. Live moderation, scans and replay all use this one.
 
-Pure: what has to be remembered of a stream is handed in and given back. Most rules look at one sample, and are asked
-at once. Those that look at a window, at coverage, or at N of M samples are asked in capture order, so that the same is
+Pure: the state of a stream is passed in and returned. Most rules use one sample, and are evaluated immediately.
+Those that use a window, coverage, or N of M samples are evaluated in capture order, so that the same is
 raised in whatever order segments end: a segment waits until no earlier one is still to come.
 """
 
@@ -20,18 +20,18 @@ from config.policy.policy import Policy
 from config.policy.sample_evaluation import most_telling
 
 MAX_WAITING_SAMPLES: Final = 2_000
-"""Of segments that wait for an earlier one; of more, the oldest are judged without it. LATE_SECONDS of a stream that is
+"""Segments that wait for an earlier one; of more, the oldest are judged without it. LATE_SECONDS of a stream that is
 sampled as densely as can be have about as many."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderState:
-    """What is remembered of one watch generation and epoch of a stream, for the rules that are judged in order."""
+    """State of one watch generation and epoch of a stream, for the rules that are judged in order."""
 
     past: tuple[Behind, ...] = ()
     """Samples that were judged and that windows can still reach, by capture time."""
     ordinal: int | None = None
-    """Of the newest sample that was judged, among those that were looked at. The first one's is its capture time in
+    """Number of the newest judged sample, among those that were classified. The first one's is its capture time in
     milliseconds, so that what is forgotten and begun again lies far from what was before. None: there was none."""
     waiting: tuple[SegmentFacts, ...] = ()
     """Segments that have ended and are not judged yet, by place: an earlier one may still come."""
@@ -39,13 +39,13 @@ class OrderState:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What follows from one more segment."""
+    """Result of one more segment."""
 
     hits: tuple[Hit, ...]
-    """Of its own samples, and of those that had waited for it; before persistence, shadow rules among them."""
+    """Hits of its own samples, and of those that had waited for it; before persistence, shadow rules among them."""
     state: OrderState
     problem_samples: Mapping[str, int] = field(default_factory=dict)
-    """By slug for `degraded`: of how many samples. A rule that could not be evaluated is told once a sample."""
+    """Samples by slug for `degraded`. A rule that could not be evaluated counts once a sample."""
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def judge(
 
 
 def judge_alone(policy: Policy, stream: StreamFacts, sample: SampleFacts) -> Evaluation:
-    """Judges one sample by all rules, as if nothing lay around it: for looking back, where nobody reads all again.
+    """Judges one sample by all rules, as if nothing lay around it: for look-back, which does not read all again.
 
     A window then holds the sample alone, and N of M samples are counted as if they were in a row.
     """
@@ -92,7 +92,7 @@ def judge_alone(policy: Policy, stream: StreamFacts, sample: SampleFacts) -> Eva
 def judge_in_order(
     policy: Policy, state: OrderState, segment: SegmentFacts, *, earliest_pending: SegmentPlace | None = None
 ) -> Judgement:
-    """As `judge`, by the rules alone that are judged in order: the others were asked when the samples were taken."""
+    """As `judge`, by the rules alone that are judged in order: the others were evaluated with the samples."""
     if not policy.in_order:
         return Judgement(hits=(), state=OrderState())
     waiting = sorted([*state.waiting, segment] if segment.samples else state.waiting, key=lambda one: one.place)
@@ -116,7 +116,7 @@ def judge_in_order(
 
 
 class _Memory:
-    """What is remembered, going on sample by sample."""
+    """The state, advanced sample by sample."""
 
     def __init__(self, policy: Policy, state: OrderState) -> None:
         self._windows = policy.windows
@@ -124,7 +124,7 @@ class _Memory:
         self.ordinal = state.ordinal
 
     def next(self, sample: SampleFacts, segment: SegmentFacts) -> tuple[Surroundings, int]:
-        """What lies around a sample, and its number; that of a late one is the number of the one before it."""
+        """The surroundings of a sample, and its number; that of a late one is the number of the one before it."""
         now = self._windows.of(sample, segment.silent)
         around = Surroundings(answers=self._windows.answers(self.past, now), coverage=segment.coverage)
         if self.ordinal is None:
@@ -137,7 +137,8 @@ class _Memory:
 
 
 def _kept(segment: SegmentFacts) -> SegmentFacts:
-    """Without what rules do not see: it may have to wait in Redis, JSON has no NaN, and some pictures match a crowd."""
+    """The segment without fields that rules do not use: it may have to wait in Redis, JSON has no NaN, and some
+    pictures match a crowd."""
     return replace(
         segment,
         samples=tuple(
@@ -152,10 +153,10 @@ def _kept(segment: SegmentFacts) -> SegmentFacts:
 
 
 def _ripe(waiting: Sequence[SegmentFacts], newest_ms: int, earliest_pending: SegmentPlace | None) -> int:
-    """How many of the segments, by place, need not wait any longer."""
+    """Number of the segments, by place, that need not wait any longer."""
     if earliest_pending is None:
         return len(waiting)
-    # Nothing waits for ever: what is as late as this is judged when it comes, by what is then remembered.
+    # Nothing waits without bound: a segment as late as this is judged when it comes, by the state at that time.
     late_ms = newest_ms - LATE_SECONDS * 1000
     ripe = sum(1 for _ in takewhile(lambda one: one.place < earliest_pending or one.capture_ms < late_ms, waiting))
     left = sum(len(one.samples) for one in waiting[ripe:])

@@ -1,4 +1,4 @@
-"""How often, and how close together, a rule must hold before a person is called."""
+"""Persistence: how often, and how close together, a rule must hold before a person is called."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -12,7 +12,7 @@ from config.policy.cel.windows import MAX_WINDOW_SAMPLES
 
 LATE_SECONDS = 120
 """How much later than its neighbours, by capture time, a segment may end and still be counted with them: a live window
-is seldom longer. It bounds what is remembered of a rule that does not yet persist."""
+is rarely longer. It bounds the state of a rule that does not yet persist."""
 
 _Key = TypeVar("_Key", int, str)
 
@@ -22,9 +22,9 @@ class RuleHeld(NamedTuple):
 
     capture_ms: int
     frames: Collection[VideoFrame] = ()
-    """Of listed videos, for which it held."""
+    """Frames of listed videos for which it held."""
     ordinal: int | None = None
-    """The sample's number in capture order; None: nobody counted (config/facts.py, `Hit`)."""
+    """The sample's number in capture order; None: not counted (config/facts.py, `Hit`)."""
 
 
 class Persistence(BaseModel):
@@ -67,16 +67,16 @@ class Persistence(BaseModel):
         return min((at for at in met if at is not None), default=None)
 
     def _met_at(self, seen: Sequence[RuleHeld]) -> int | None:
-        """Of distinct instants, by capture time."""
+        """Distinct instants, by capture time."""
         for first, last in zip(seen, seen[self.hits - 1 :], strict=False):
             if self.reach(first, last):
                 return last.capture_ms
         return None
 
     def reach(self, first: RuleHeld, last: RuleHeld) -> bool:
-        """Whether what was seen at `last` still counts with `first`.
+        """True if a sample at `last` still counts with one at `first`.
 
-        Looking back, nobody counts the samples between: what is near in time counts then, so that a person looks rather
+        A look-back does not count the samples between: those near in time count then, so that a person looks rather
         too often.
         """
         if self.of_samples is None:
@@ -91,7 +91,7 @@ class Persistence(BaseModel):
         return round(self.within_seconds * 1000)
 
     def remembers(self, seen: RuleHeld, newest: RuleHeld) -> bool:
-        """Whether it may still make the rule persist, with one that is to come."""
+        """True if it may still make the rule persist, with a later one."""
         if self.of_samples is None:
             return seen.capture_ms >= newest.capture_ms - self.remembered_ms
         return self.reach(seen, newest)

@@ -37,12 +37,11 @@ MAX_POLICY_BYTES = MAX_BYTES
 """A policy is written by people; a larger file is a wrong path."""
 
 SLOW_SECONDS = 0.25
-"""A rule that takes longer (>) for one sample is told as `rule-slow`. What is tried when it is loaded allows a fifth of
-that, so it meets what nobody thought of."""
+"""A rule that takes longer (>) for one sample is reported as `rule-slow`. The bound on its cost is a fifth of it."""
 
 
 class Policy(BaseModel):
-    """What an operator has decided. Frozen; `load_policy` makes one."""
+    """The moderation policy of an operator. Frozen; `load_policy` makes one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -61,20 +60,20 @@ class Policy(BaseModel):
     coverage_gap: CoverageGap | None = CoverageGap()
     """When a stream that alone cannot be seen is an incident. `null`: never; operators hear of it all the same."""
     cascade: tuple[Stage, ...] | None = None
-    """Which classifier looks at which picture, in order. None: all of them at all pictures."""
+    """Classifiers in order, each with the pictures that it classifies. None: all classify all pictures."""
     rules: tuple[Rule, ...]
     _digest: str = PrivateAttr(default="")
     """SHA-256 of the file, hex."""
     _shadow_scores: frozenset[str] = PrivateAttr(default=frozenset())
-    """Scores that nobody is to be shown: they are measured in shadow rules only."""
+    """Scores that are not shown to moderators: they are measured in shadow rules only."""
     _name: str = PrivateAttr(default="policy")
     _document: YamlText = PrivateAttr(default_factory=lambda: YamlText(""))
-    """The file itself: mistakes that show only beside the models are told with their place too."""
+    """The file itself, for the places of mistakes that show only beside the models."""
 
     @field_validator("profiles", mode="before")
     @classmethod
     def _fill_in(cls, value: object) -> object:
-        """A profile says what differs from the built-in one of its name, or from `balanced`."""
+        """Completes profiles by the built-in one of their name, or by `balanced`."""
         if not isinstance(value, dict):
             return value
         return {
@@ -88,12 +87,12 @@ class Policy(BaseModel):
     @classmethod
     def _calls_somebody(cls, value: tuple[Rule, ...]) -> tuple[Rule, ...]:
         if not value:
-            raise ValueError("at least one is needed: without any, nobody is ever called")
+            raise ValueError("expected at least one: without rules, no person is ever called")
         return value
 
     @property
     def version(self) -> str:
-        """The stated version with the file's digest: two files that state the same are told apart."""
+        """The stated version with the file's digest: two files that state the same differ."""
         return f"{self.stated_version}+{self._digest[:12]}"
 
     @property
@@ -111,11 +110,11 @@ class Policy(BaseModel):
         return (PROFILES | self.profiles)[name]
 
     def placed(self, where: Location, text: str, offset: int | None = None) -> Mistake:
-        """What is to be told of a field, with its place in the file; `offset` is into its text, in characters."""
+        """A mistake in a field, with its place in the file; `offset` is into its text, in characters."""
         return mistake_at(where, text, self._document, offset)
 
     def refused(self, problems: Iterable[Problem]) -> PolicyError:
-        """What is wrong with it for somebody who knows more than the file does."""
+        """The error for problems that a caller finds who knows more than the file does."""
         return _refused(self._name, *(mistake_at(where, text, self._document, at) for where, text, at in problems))
 
     def rule(self, name: str) -> Rule:
@@ -128,7 +127,7 @@ class Policy(BaseModel):
 
     @cached_property
     def windows(self) -> Windows:
-        """What rules ask of the samples before."""
+        """Calls of `window` in rules."""
         return Windows(call for rule in self.rules for call in rule.condition.windows)
 
     @cached_property
@@ -143,7 +142,7 @@ class Policy(BaseModel):
 
     @cached_property
     def _names(self) -> tuple[frozenset[str], frozenset[str]]:
-        """That the rules asked at once use, and those that are judged in order."""
+        """Names that the rules evaluated immediately use, and those judged in order."""
         at_once, in_order = (
             frozenset().union(*(rule.condition.names for rule in rules)) for rules in (self.at_once, self.in_order)
         )
@@ -165,12 +164,12 @@ class Policy(BaseModel):
         return frozenset().union(*(rule.condition.lists | set(rule.lists) for rule in self.rules))
 
     def evaluate(self, stream: StreamFacts, sample: SampleFacts, around: Surroundings | None = None) -> Evaluation:
-        """Which rules hold for a sample. Never raises: a rule that cannot be evaluated is a problem, not the end.
+        """The rules that hold for a sample. Never raises: a rule that cannot be evaluated is a problem, not the end.
 
-        A rule that holds only because of matches that a lead allowed asks for no more than a review.
+        A rule that holds only because of matches that a lead allowed raises no more than a review.
 
         Args:
-            around: what rules that are judged in order look at: these are asked then. None: the others are.
+            around: for rules that are judged in order, which alone are evaluated then. None: the others are.
         """
         # The test card is nothing to a live stream, whatever the rules say: showing it gains a broadcaster nothing.
         matches = most_telling([match for match in sample.matches if stream.drill or match.list != SELFTEST])
@@ -178,13 +177,13 @@ class Policy(BaseModel):
         problems = [f"score-not-finite:{name}" for name in sorted(sample.scores.keys() - scores.keys())]
         if matches != sample.matches or problems:
             sample = replace(sample, matches=matches, scores=scores)
-        asked = SampleEvaluator(stream, sample, around, self._names[around is not None])
-        problems += asked.problems
+        evaluator = SampleEvaluator(stream, sample, around, self._names[around is not None])
+        problems += evaluator.problems
         hits: list[Hit] = []
         for rule in self.at_once if around is None else self.in_order:
             started = perf_counter()
             try:
-                hit = asked.hit(rule)
+                hit = evaluator.hit(rule)
             except ConditionError:
                 problems.append(f"rule-failed:{rule.name}")
                 continue
@@ -214,7 +213,7 @@ def load_policy(path: Path | None = None, *, known_scores: Collection[str] | Non
 
 
 def policy_name(path: Path | None) -> str:
-    """What a policy's file is called where it is spoken of."""
+    """The name of a policy's file in messages."""
     return "config/policy.yaml" if path is None else str(path)
 
 
@@ -270,9 +269,9 @@ def parse_policy(
     policy._digest = hashlib.sha256(data).hexdigest()
     policy._name, policy._document = name, document
     policy._shadow_scores = frozenset(shadow_scores)
-    dear = over_budget(policy.rules)
-    if dear is not None:
-        raise policy.refused([dear])
+    excess = over_budget(policy.rules)
+    if excess is not None:
+        raise policy.refused([excess])
     return policy
 
 

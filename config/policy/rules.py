@@ -1,4 +1,4 @@
-"""A rule: when a person must look at a stream, and how soon.
+"""A rule: when a person must review a stream, and how soon.
 
 Numbers are strict: YAML 1.1 takes `yes` and `on` for booleans, which Python would take for 1.
 """
@@ -32,7 +32,7 @@ _Principles = Annotated[tuple[_Principle, ...], Field(min_length=1), AfterValida
 
 
 class Rule(BaseModel):
-    """When a person must look at a stream, and how soon."""
+    """A condition under which a person must review a stream, and how soon."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -48,7 +48,7 @@ class Rule(BaseModel):
     """After a decision, what was captured up to this much later belongs to the decided incident, unless it is more
     severe."""
     mode: Literal["shadow", "live"] = "live"
-    """A shadow rule is evaluated and counted, and calls nobody."""
+    """A shadow rule is evaluated and counted, and calls no person."""
     action: Literal["none", "interrupt"] = "none"
     """`interrupt` asks the platform to interrupt the stream; only where two frames matched one of `lists`."""
     lists: tuple[str, ...] = Field(default=(), validate_default=True)
@@ -85,7 +85,7 @@ class Rule(BaseModel):
                 "a rule with `action: interrupt` must name the hash lists that it acts on: lists: [confirmed]"
             )
         if action == "none" and value:
-            raise ValueError("only a rule with `action: interrupt` has them; `when` says what a rule looks at")
+            raise ValueError("only a rule with `action: interrupt` has them; `when` has the lists of a condition")
         for name in value:
             if name == ALLOW:
                 raise ValueError(f"{ALLOW}: what is on it was found harmless: it interrupts nothing")
@@ -101,8 +101,8 @@ class Rule(BaseModel):
 
     @property
     def in_order(self) -> bool:
-        """Whether it is judged in capture order, when all that came before is known (config/policy/evaluation.py)."""
-        return self.condition.looks_around or self.persistence.of_samples is not None
+        """True if it is judged in capture order, when all that came before is known (config/policy/evaluation.py)."""
+        return self.condition.needs_surroundings or self.persistence.of_samples is not None
 
     def serves(self, *, matched: bool, scored: bool) -> tuple[int, ...]:
         """The Voluntary Principles that a hit of this rule serves (DOMAIN: 1 known, 2 new material, 5 livestreams)."""
@@ -114,7 +114,7 @@ class Rule(BaseModel):
 
 
 class Flood(BaseModel):
-    """When a listed hash matches so many streams that it is one incident, and not one a stream."""
+    """Threshold from which a hash that matches many streams is one incident, and not one a stream."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -125,12 +125,12 @@ class Flood(BaseModel):
 
 
 class CoverageGap(BaseModel):
-    """When a stream that cannot be seen is an incident, while the other streams of its origin are seen."""
+    """Threshold from which a stream that cannot be seen is an incident, while others of its origin are seen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     after_seconds: float = Field(default=60.0, ge=30, le=86_400, strict=True)
-    """Its playlist could not be read, or most of its segments not be looked at, for so long. Time in which the stream
+    """Its playlist could not be read, or most of its segments not be moderated, for so long. Time in which the stream
     may simply have ended does not count."""
     severity: Severity = Severity.REVIEW
     """critical, high or review: the order in which people are called."""

@@ -1,4 +1,4 @@
-"""One sample, asked by rules: as a whole, and by parts of what it matched."""
+"""Evaluation of rules on one sample: with all of its matches, and with parts of them."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -12,7 +12,7 @@ from config.policy.rules import Rule
 
 
 class SampleEvaluator:
-    """The sample as conditions see it, and parts of its matches, where a rule asks for them."""
+    """The sample as conditions see it, with all of its matches or, where a rule needs it, with parts of them."""
 
     def __init__(
         self, stream: StreamFacts, sample: SampleFacts, around: Surroundings | None, names: Collection[str]
@@ -24,7 +24,7 @@ class SampleEvaluator:
         """Slugs of what a rule will not see."""
         self._sample = sample
         self._views: dict[tuple[ListMatch, ...], Context] = {}
-        """Of parts of the matches, without the stream's notes."""
+        """The context for parts of the matches, without the stream's metadata."""
         self._noted: Context | None = None
         """With them, for one part after the other."""
         try:
@@ -36,7 +36,7 @@ class SampleEvaluator:
         self._stream = stream
 
     def hit(self, rule: Rule) -> Hit | None:
-        """What a rule finds, before persistence; None: it does not hold.
+        """The hit of a rule, before persistence; None: it does not hold.
 
         Raises:
             ConditionError: it cannot be evaluated.
@@ -71,7 +71,7 @@ class SampleEvaluator:
         )
 
     def holds(self, condition: Condition) -> bool:
-        """Whether the condition holds for the sample.
+        """Evaluates the condition on the sample.
 
         Raises:
             ConditionError: it cannot be evaluated.
@@ -79,7 +79,7 @@ class SampleEvaluator:
         return self._whole.holds(condition)
 
     def grounds(self, condition: Condition) -> tuple[ListMatch, ...]:
-        """Of a condition that holds: the matches each of which would do alone.
+        """The matches each of which alone makes a condition hold, of one that holds.
 
         Without them all it would not hold. None where it holds without any match, or only for several together.
         """
@@ -89,7 +89,7 @@ class SampleEvaluator:
         return tuple(match for match in self._sample.matches if self._holds_for((match,), part))
 
     def frames(self, condition: Condition) -> tuple[ListMatch, ...]:
-        """Of a condition that holds, and of each listed video that it holds for by itself: the frames nearest to the
+        """For a condition that holds, and each listed video for which it holds alone: the frames nearest to the
         picture.
 
         Several are equally near where a video stands still.
@@ -107,7 +107,7 @@ class SampleEvaluator:
         )
 
     def holds_unallowed(self, condition: Condition) -> bool:
-        """Whether what holds would hold without the matches that a lead found harmless, too."""
+        """True if a condition that holds would hold without the matches that a lead found harmless, too."""
         unallowed = tuple(match for match in self._sample.matches if not match.allowed)
         return self._holds_for(unallowed, condition.of_matches)
 
@@ -119,17 +119,17 @@ class SampleEvaluator:
         try:
             return self._view(matches, condition.names).holds(condition)
         except ConditionError:
-            return False  # of the whole sample it is told
+            return False  # it is reported for the whole sample
 
     def _view(self, matches: tuple[ListMatch, ...], names: frozenset[str]) -> Context:
-        """Good until the next is asked for."""
+        """Valid until the next call."""
         if matches == self._sample.matches:
             return self._whole
         if not names.isdisjoint(_NOTES):
             # A stream may have a thousand notes: telling them again for each match would take longer than the rules.
             if self._noted is None:
                 self._noted = self._context((), self._names)
-            self._noted.look_at(matches)
+            self._noted.show_matches(matches)
             return self._noted
         view = self._views.get(matches)
         if view is None:

@@ -1,4 +1,4 @@
-"""Which streams are looked at more closely than others, or less."""
+"""The choice of a sampling profile for a stream."""
 
 from functools import cached_property
 
@@ -10,7 +10,7 @@ from config.policy.cel.references import NOTES, NOTES_INSIDE
 from config.policy.cel.trial import compile_condition
 
 SEEN = frozenset({"stream", NOTES, NOTES_INSIDE, "signals", "signal"})
-"""Names of what is known before a picture is looked at."""
+"""Names with values before a picture is sampled."""
 
 
 class SamplingChoice(BaseModel):
@@ -21,14 +21,14 @@ class SamplingChoice(BaseModel):
     profile: str
     """Name of a sampling profile."""
     when: str = Field(min_length=1, max_length=4096)
-    """Condition in CEL over `stream` and `signals`: it is asked before a picture is looked at."""
+    """Condition in CEL over `stream` and `signals`: it is evaluated before a picture is sampled."""
 
     @field_validator("when")
     @classmethod
     def _compiles(cls, value: str) -> str:
         condition = compile_condition(value)
-        if condition.looks_around or not condition.names <= SEEN:
-            raise ConditionError("it is asked before a picture is looked at: expected only stream and signals")
+        if condition.needs_surroundings or not condition.names <= SEEN:
+            raise ConditionError("it is evaluated before a picture is sampled: expected only stream and signals")
         return value
 
     @cached_property
@@ -36,7 +36,7 @@ class SamplingChoice(BaseModel):
         return compile_condition(self.when)
 
     def holds(self, context: Context) -> bool:
-        """Whether a stream is looked at by this profile; not where the condition cannot be evaluated."""
+        """True if a stream is sampled by this profile; not where the condition cannot be evaluated."""
         try:
             return context.holds(self._condition)
         except ConditionError:

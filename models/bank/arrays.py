@@ -1,7 +1,7 @@
 """Arrays in files: written as a stream, read through memory maps.
 
-Files are written with plain writes, never through a map: on a full disk a write fails with an error that can be told,
-while a store into a map kills the process.
+Files are written with plain writes, never through a map: on a full disk a write fails with an error that can be
+reported, while a store into a map kills the process.
 """
 
 import os
@@ -68,7 +68,7 @@ class ArrayFile:
 
 
 def read_ahead(path: Path) -> None:
-    """Lets the system read a file that is not in memory before it is asked for; does nothing where it is.
+    """Lets the system read a file that is not in memory before it is needed; does nothing where it is.
 
     After a restart of the host, the first query in 3 × 10^6 hashes took 0.8 s instead of 1.7 s.
     """

@@ -14,25 +14,42 @@ import numpy as np
 
 from config.counts import counted
 from config.facts import ALLOW, SELFTEST
-from models.bank.builtin import ALLOW_DISTANCE, BUILT_IN_SPECS, SELFTEST_ENTRIES
 from models.bank.content import Content
 from models.bank.delta import Delta
-from models.bank.entries import Entry, HashKind, ListSpec
+from models.bank.entries import CONFIRMED, Entry, HashKind, ListSpec
 from models.bank.flat import Words, search, words_of
 from models.bank.index import MAX_DISTANCE
 from models.bank.snapshot import Snapshot
 from models.errors import BankError, UnhashableError
 from models.pdq.pdq import MIN_QUALITY, PdqHash
 from models.pdq.variant_kinds import Variant
+from models.testcard import TESTCARD_HASHES
 
 MAX_MATCHES_A_LIST = 16
-"""Nearest entries told of one list; more of one picture are near-duplicates in the list and tell nothing new."""
+"""Nearest entries returned of one list; more of one picture are near-duplicates in the list and add nothing."""
 
 _MAX_HASHES_A_LIST = 1000
-"""Nearest hashes looked at of one list, where many have one id: reading one takes 10 µs."""
+"""Nearest hashes read of one list, where many have one id: reading one takes 10 µs."""
 
 EMPTY = "empty"
 """Version of a list that no snapshot holds; with its last change behind it, if it has one."""
+
+ALLOW_DISTANCE = 8
+"""An allowed picture must be the very one that a lead saw, not one that looks like it."""
+
+BUILT_IN_SPECS = MappingProxyType(
+    {
+        SELFTEST: ListSpec(name=SELFTEST, source="livewarden", category="test card", exportable=True),
+        CONFIRMED: ListSpec(name=CONFIRMED, source="platform", category="confirmed", exportable=True),
+        ALLOW: ListSpec(name=ALLOW, source="platform", category="harmless", max_distance=ALLOW_DISTANCE),
+    }
+)
+"""Name -> list, in the order in which lists are shown."""
+
+SELFTEST_ENTRIES = tuple(
+    Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(digits)) for name, digits in TESTCARD_HASHES.items()
+)
+"""The whole of the list `selftest`; nothing adds to it or takes from it."""
 
 _NO_VARIANTS: Mapping[Variant, Sequence[PdqHash]] = MappingProxyType({})
 
@@ -47,20 +64,20 @@ class Match:
     distance: int
     """Hamming distance of the PDQ hashes, 0 to the list's `max_distance`; 0 for a file's digest."""
     version: str
-    """Of the list."""
+    """Version of the list."""
     tags: tuple[str, ...] = ()
     video: str | None = None
     """The video that the entry is a frame of."""
     seconds: float | None = None
-    """When in that video."""
+    """Time in that video, in seconds."""
     variant: Variant | None = None
     """The transformed picture that matched; None: the picture as it is."""
     source: str = ""
-    """Who gave the list."""
+    """Source of the list."""
     category: str = ""
-    """Of all that is on the list."""
+    """Category of the list's entries."""
     max_distance: int = MAX_DISTANCE
-    """Up to which (<=) the list matches."""
+    """Distance up to which (<=) the list matches."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,7 +113,7 @@ class Bank:
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:
-        """List name -> number of its entries. Counted when first asked for: each change is looked up."""
+        """List name -> number of its entries. Counted at first use: each change is looked up."""
         sizes = dict.fromkeys(self.specs, 0) | {SELFTEST: len(SELFTEST_ENTRIES)}
         if self.snapshot is not None:
             for name in sizes.keys() & self.snapshot.sizes.keys() - self.delta.dropped:
@@ -110,20 +127,20 @@ class Bank:
         return MappingProxyType(sizes)
 
     def match(self, pdq: PdqHash, *, variants: Mapping[Variant, Sequence[PdqHash]] = _NO_VARIANTS) -> tuple[Match, ...]:
-        """What a picture matches: list by list, of each the MAX_MATCHES_A_LIST nearest entries, nearest first.
+        """Matches of a picture: list by list, of each the MAX_MATCHES_A_LIST nearest entries, nearest first.
 
-        `variants` are the hashes of the transformed picture; a list is searched for those that it asks for. Each hash
-        is compared with the lists whose `min_quality` it reaches, within their `max_distance` (<=). An entry is told
-        once, with the hash that came nearest.
+        `variants` are the hashes of the transformed picture; a list is searched for those that it has enabled. Each
+        hash is compared with the lists whose `min_quality` it reaches, within their `max_distance` (<=). An entry is
+        returned once, with the hash that came nearest.
 
         Raises:
-            UnhashableError: no hash reaches MIN_QUALITY, so that nothing can be said. Ask `hashable` first.
+            UnhashableError: no hash reaches MIN_QUALITY, so that no answer is possible. Check `hashable` first.
         """
-        asked = [(None, pdq), *((variant, of) for variant, several in variants.items() for of in several)]
-        if not any(of.hashable for _, of in asked):
+        hashes = [(None, pdq), *((variant, of) for variant, several in variants.items() for of in several)]
+        if not any(of.hashable for _, of in hashes):
             raise UnhashableError(f"a PDQ hash of quality {pdq.quality}: expected {MIN_QUALITY} or more to match it")
         best: dict[tuple[str, str], Match] = {}
-        for variant, of in asked:
+        for variant, of in hashes:
             limits = self._limits(of, variant)
             if not limits:
                 continue
@@ -149,7 +166,7 @@ class Bank:
         return self._nearest(best.values())
 
     def exact(self, name: str, entry_id: str) -> tuple[Entry, ...]:
-        """What a list has under an id: a hash of each kind, or more. Empty: nothing."""
+        """Entries of a list under an id: a hash of each kind, or more. Empty: none."""
         if name == SELFTEST:
             return tuple(entry for entry in SELFTEST_ENTRIES if entry.entry == entry_id)
         there = () if self.snapshot is None else self.snapshot.exact(name, entry_id)
@@ -206,7 +223,7 @@ class Bank:
         }
 
     def _near(self, wanted: Words, limits: Mapping[str, int]) -> Iterator[tuple[str, Entry, int]]:
-        """(list, entry, distance) of the entries within the limits; of the snapshot's no more than could be told."""
+        """(list, entry, distance) of the entries within the limits; of the snapshot's no more than can be returned."""
         reach = max(limits.values())
         rows, apart = search(self._overlay_words, wanted, max_distance=reach)
         for row, distance in zip(rows.tolist(), apart.tolist(), strict=True):
@@ -217,12 +234,12 @@ class Bank:
             return
         stored = {name: limit for name, limit in limits.items() if name not in self.delta.dropped}
         for name, of_list in self.snapshot.near(wanted, stored):
-            told: set[str] = set()
+            returned: set[str] = set()
             in_force = (near for near in of_list if not self._is_replaced(name, near[0]))
             for entry, distance in islice(in_force, _MAX_HASHES_A_LIST):
                 yield name, entry, distance
-                told.add(entry.entry)
-                if len(told) == MAX_MATCHES_A_LIST:
+                returned.add(entry.entry)
+                if len(returned) == MAX_MATCHES_A_LIST:
                     break
 
     def _matched(self, name: str, entry: Entry, distance: int, variant: Variant | None) -> Match:
@@ -252,7 +269,7 @@ class Bank:
         )
 
     def _is_replaced(self, name: str, entry: Entry) -> bool:
-        """Whether what the snapshot has is gone, or was added again."""
+        """True if an entry of the snapshot is gone, or was added again."""
         if self.delta.hides(name, entry.entry):
             return True
         again = self.delta.added.get(name, {}).get(entry.entry, ())

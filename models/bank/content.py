@@ -1,4 +1,4 @@
-"""What a list holds now: most of it as it lies in a snapshot, and what was added since."""
+"""Content of a list: entries of a snapshot, and those added since."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +24,6 @@ class Content:
         yield from self.added
 
     def runs(self) -> Iterator[TableRun]:
-        """What lies in the snapshot."""
+        """Entries in the snapshot."""
         if self.stored is not None:
             yield from self.stored.runs(self.name, self.left_out)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from models.bank.reading import MANIFEST, digest_of_file, open_snapshot, parse_manifest
-from models.bank.writing import PREFIX, WRITING_PREFIX, being_written, put_in_place, told_as_snapshot, write_synced
+from models.bank.writing import PREFIX, WRITING_PREFIX, as_snapshot_error, being_written, put_in_place, write_synced
 from models.errors import SnapshotError
 
 LARGEST_MANIFEST_BYTES: Final = 64 * 1024 * 1024
@@ -20,12 +20,12 @@ _FILE_NAME: Final = re.compile(r"[a-z0-9]+\.[a-z]+\.npy")
 
 
 def manifest_digest(snapshot: Path) -> str:
-    """What tells a whole snapshot: SHA-256, as hex digits, of the manifest, which has those of all files.
+    """Identity of a complete snapshot: SHA-256, as hex digits, of the manifest, which has those of all files.
 
     Raises:
         SnapshotError: it cannot be read.
     """
-    with told_as_snapshot(snapshot):
+    with as_snapshot_error(snapshot):
         return digest_of_file(snapshot / MANIFEST)
 
 
@@ -35,7 +35,7 @@ def file_names(snapshot: Path) -> tuple[str, ...]:
     Raises:
         SnapshotError: it cannot be read.
     """
-    with told_as_snapshot(snapshot):
+    with as_snapshot_error(snapshot):
         manifest = parse_manifest((snapshot / MANIFEST).read_bytes(), snapshot / MANIFEST)
     return (*sorted(manifest["files"]), MANIFEST)
 
@@ -53,15 +53,15 @@ def copy_snapshot(
     Memory: one chunk. `heartbeat` is called after each. What it or `read` raise goes through; nothing is left behind.
 
     Args:
-        digest: that of its manifest (`manifest_digest`), by whoever is to be believed.
-        read: gives a file of the snapshot's, by its name, in chunks; raises no OSError, which would be taken for ours.
+        digest: that of its manifest (`manifest_digest`), from a trusted source.
+        read: yields a file of the snapshot by name, in chunks; raises no OSError, which would pass for a local one
 
     Raises:
-        SnapshotError: it is not what the digest says, or cannot be written (a full disk, say).
+        SnapshotError: it does not match the digest, or cannot be written (a full disk, say).
     """
     if not SNAPSHOT_NAME.fullmatch(name):
         raise SnapshotError(f"{folder}: {name[:120]!r}: expected the name of a snapshot")
-    with told_as_snapshot(folder):
+    with as_snapshot_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
     data = b""
     for chunk in read(MANIFEST):
@@ -78,7 +78,7 @@ def copy_snapshot(
             found = _copy(read(file_name), writing / file_name, int(record["bytes"]), heartbeat)
             if found != record["sha256"]:
                 raise SnapshotError(f"snapshot {name}: {file_name} is not what was published")
-        with told_as_snapshot(folder):
+        with as_snapshot_error(folder):
             write_synced(writing / MANIFEST, data)
             open_snapshot(writing)
             if (folder / name).exists():
@@ -93,7 +93,7 @@ def copy_snapshot(
 def _copy(chunks: Iterable[bytes], path: Path, size_bytes: int, heartbeat: Callable[[], None]) -> str:
     """Writes a file, and gives its SHA-256. Of one that is longer than it should be the rest is left."""
     whole, left = hashlib.sha256(), size_bytes
-    with told_as_snapshot(path.parent.parent), path.open("xb") as target:
+    with as_snapshot_error(path.parent.parent), path.open("xb") as target:
         for chunk in chunks:
             whole.update(chunk)
             target.write(chunk)

@@ -22,7 +22,7 @@ from models.errors import ChangeError
 
 
 class ChangeOp(StrEnum):
-    """What a change does."""
+    """Type of a change."""
 
     PUT_LIST = "put_list"
     """Creates a list, or gives it another spec; its entries stay."""
@@ -45,11 +45,11 @@ class BankChange:
     id: str = ""
     """Its place in the stream of changes; empty until it has one."""
     spec: ListSpec | None = None
-    """Of PUT_LIST."""
+    """The list of PUT_LIST."""
     entry: Entry | None = None
-    """Of ADD."""
+    """The entry of ADD."""
     entry_id: str | None = None
-    """Of REMOVE."""
+    """The entry id of REMOVE."""
 
     @classmethod
     def put_list(cls, spec: ListSpec, *, at_ms: int, id: str = "") -> "BankChange":  # noqa: A002 - the field's name
@@ -72,7 +72,7 @@ class BankChange:
         return cls(op=ChangeOp.REMOVE, list=name, entry_id=entry_id, at_ms=at_ms, id=id)
 
     def to_json(self) -> str:
-        """One JSON object, without `id`: the stream tells that. It holds the hash: keep it out of logs."""
+        """One JSON object, without `id`, which the stream has. It holds the hash: keep it out of logs."""
         record: dict[str, Any] = {"op": self.op, "list": self.list, "at_ms": self.at_ms}
         if self.spec is not None:
             record["spec"] = self.spec.model_dump(mode="json")
@@ -113,7 +113,7 @@ Added = Mapping[str, Mapping[str, tuple[Entry, ...]]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Delta:
-    """What the changes since a snapshot come to. Without arguments: nothing."""
+    """The sum of the changes since a snapshot. Without arguments: nothing."""
 
     specs: Mapping[str, ListSpec] = field(default_factory=dict)
     """Lists put since, by name: over the snapshot's."""
@@ -130,8 +130,8 @@ class Delta:
     def applied(self, *changes: BankChange) -> "Delta":
         """This and then `changes`, in their order. Costs a copy of the delta: give changes that came together at once.
 
-        An entry for a list that nobody put is kept: a hash that is known must not be lost to an order of events. What
-        is said of `selftest` is passed over.
+        An entry for a list that was never put is kept: a hash that is known must not be lost to an order of events.
+        Changes of `selftest` are skipped.
         """
         specs, dropped, removed = dict(self.specs), set(self.dropped), set(self.removed)
         added = {name: dict(entries) for name, entries in self.added.items()}
@@ -165,7 +165,7 @@ class Delta:
         )
 
     def hides(self, name: str, entry_id: str) -> bool:
-        """Whether what the snapshot has under this id is gone."""
+        """True if the snapshot's entry of this id is gone."""
         return name in self.dropped or (name, entry_id) in self.removed
 
     @property

@@ -1,7 +1,7 @@
 """Exact look-ups among many keys: the first four bytes of each, with its row, sorted.
 
-One array of 8 bytes a key, which may be a memory map. Keys that only begin alike are told apart by whoever has them
-whole: among 10^7 keys that are spread evenly one look-up in 400 meets such a neighbour.
+One array of 8 bytes a key, which may be a memory map. Keys that only begin alike are distinguished by the caller, who
+has them whole: among 10^7 keys that are spread evenly one look-up in 400 meets such a neighbour.
 """
 
 import zlib
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 ROW_BITS: Final = 32
 BLOCK: Final = 1 << 18
-"""Keys looked at together: 2 MB."""
+"""Keys read together: 2 MB."""
 
 _ROW_MASK: Final = (1 << ROW_BITS) - 1
 
@@ -39,7 +39,7 @@ def keys_of(prefixes: Prefixes, first_row: int) -> SortedKeys:
 
 
 def prefixes_in_rows(keys: SortedKeys, start: int, end: int) -> Prefixes:
-    """The prefixes of rows [start, end), by a look at all keys."""
+    """The prefixes of rows [start, end), from all keys."""
     prefixes = np.empty(end - start, np.uint32)
     for first in range(0, len(keys), BLOCK):
         block = keys[first : first + BLOCK]

@@ -119,7 +119,7 @@ class SortedRuns:
         self._runs.append(_Run(offset_bytes=offset, places=places))
 
     def _read(self, run: _Run, begin: int, end: int) -> Columns:
-        """Of a run the rows of the parts [begin, end) of all keys."""
+        """Rows of a run in the parts [begin, end) of all keys."""
         assert self._file is not None
         first, last, length = int(run.places[begin]), int(run.places[end]), int(run.places[-1])
         rows = np.empty((self._columns, last - first), np.uint64)

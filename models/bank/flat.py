@@ -31,7 +31,8 @@ def distances(listed: Words, wanted: Words) -> Distances:
 
 
 def possible(listed: Words, wanted: Words, *, max_distance: int) -> Rows:
-    """Rows of `listed`, (n, 4), ascending, that half a look does not tell off: all within `max_distance`, and more."""
+    """Rows of `listed`, (n, 4), ascending, that half of a hash does not exclude: all within `max_distance`, and
+    more."""
     half = np.bitwise_count(listed[:, 0] ^ wanted[0])
     half += np.bitwise_count(listed[:, 1] ^ wanted[1])
     return np.flatnonzero(half <= max_distance)
@@ -40,7 +41,7 @@ def possible(listed: Words, wanted: Words, *, max_distance: int) -> Rows:
 def within(listed: Words, wanted: Words, *, max_distance: int) -> tuple[Rows, Distances]:
     """Rows of `listed`, (n, 4), ascending, within `max_distance` (<=, < 128) of `wanted`, and their distances.
 
-    Half of each hash tells most of them off: four times as fast as comparing all of it, 2 ns a row.
+    Half of each hash excludes most of them: four times as fast as comparing all of it, 2 ns a row.
     """
     rows = possible(listed, wanted, max_distance=max_distance)
     apart = distances(listed[rows], wanted)

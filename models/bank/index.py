@@ -25,6 +25,7 @@ CHUNKS: Final = 11
 """With 16 chunks of radius 1 a query at 10^7 took ten times as long; fewer need larger radii."""
 
 MAX_DISTANCE: Final = 31
+"""Hamming distance up to which (<=) two hashes are a match, of 256 (ThreatExchange `pdq/README.md`)."""
 
 SMALLEST: Final = 1 << 14
 """Hashes from which an index is worth its tables; fewer are searched flat in less time than the look-ups take."""
@@ -36,7 +37,7 @@ BLOCK: Final = 1 << 18
 """Rows worked on at once while building: 8 MB of hashes."""
 
 RANGE_ROWS: Final = 1 << 21
-"""Rows sorted at once while building: 80 MB. Fewer would need more looks at all rows."""
+"""Rows sorted at once while building: 80 MB. Fewer would need more passes over all rows."""
 
 _FLAT_SHARE: Final = 4
 """With more candidates than one row in so many, comparing all rows in their order costs less than gathering those."""
@@ -63,19 +64,19 @@ class MultiIndex:
 
     @property
     def bits(self) -> int:
-        """Of a chunk."""
+        """Bits of a chunk."""
         return ((len(self.starts) - 1) // CHUNKS).bit_length() - 1
 
     @property
     def fits(self) -> bool:
-        """Whether the arrays are of one index, as far as their lengths tell."""
+        """True if the arrays are of one index, as far as their lengths show."""
         whole = CHUNKS * len(self.words)
         return len(self.starts) == (CHUNKS << self.bits) + 1 and int(self.starts[-1]) == whole == len(self.rows)
 
     def search(self, wanted: Words, *, max_distance: int) -> tuple[Rows, Distances]:
         """Rows within `max_distance` (<=, 0 to MAX_DISTANCE) of `wanted`, ascending, and their distances. All of them.
 
-        Where hashes crowd, candidates may outnumber what a look at every row costs; then that is taken.
+        Where hashes crowd, candidates may cost more than a pass over every row; then that is taken.
         """
         probes = _probes(self.bits, max_distance)
         places = _values(wanted, self.bits).repeat(probes.counts)
@@ -118,7 +119,7 @@ def _distinct(rows: npt.NDArray[np.uint32], count: int) -> Rows:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Probes:
-    """What is looked up for any query, chunk by chunk."""
+    """Values that are looked up for any query, chunk by chunk."""
 
     counts: Rows
     """int64, (CHUNKS,): how many places of each chunk."""
@@ -138,7 +139,7 @@ def _probes(bits: int, max_distance: int) -> _Probes:
 
 
 def chunk_shares(max_distance: int) -> list[int]:
-    """How `max_distance + 1` is shared out among the chunks: in one of them at least, what is within `max_distance`
+    """Shares of `max_distance + 1` by chunk: in one of them at least, what is within `max_distance`
     differs in fewer bits (<) than its share."""
     return [(max_distance + 1 + chunk) // CHUNKS for chunk in range(CHUNKS)]
 
@@ -174,8 +175,8 @@ def chunk_bits(count: int) -> int:
 def build_chunk(words: Words, chunk: int, bits: int) -> Iterator[tuple[Starts, npt.NDArray[np.uint32]]]:
     """One chunk's part of `starts` (without the last end; counted from 0) and of `rows`, value range by value range.
 
-    Each range takes a look at all of `words`, and 40 bytes for each of about RANGE_ROWS rows, whatever those are mapped
-    from; more where hashes crowd.
+    Each range takes a pass over all of `words`, and 40 bytes for each of about RANGE_ROWS rows, whatever those are
+    mapped from; more where hashes crowd.
     """
     ranges = 1 << min(bits, max(0, math.ceil(math.log2(max(1, len(words)) / RANGE_ROWS))))
     values = (1 << bits) // ranges

@@ -1,9 +1,9 @@
 """Many hashes against many: looking back over a day of pictures for a list that has just come in whole.
 
-Sweeping costs a look at each pair, and asking the bank's index (`models.bank.index`) some 2,800 look-ups a picture.
-Here the radius of a look-up is halved between both sides: each sought hash is listed under every value that one turned
-bit makes of a chunk, and each picture looks its chunk up with one bit turned. What differs in two bits of a chunk meets
-in the middle, with 264 look-ups a picture (`python -m bench.lookback`).
+Sweeping costs a comparison of each pair, and searching the bank's index (`models.bank.index`) some 2,800 look-ups a
+picture. Here the radius of a look-up is halved between both sides: each sought hash is listed under every value that
+one flipped bit makes of a chunk, and each picture looks its chunk up with one bit flipped. What differs in two bits of
+a chunk meets in the middle, with 264 look-ups a picture (`python -m bench.lookback`).
 """
 
 import math
@@ -33,7 +33,7 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Chunk:
-    """Which of the sought hashes are within a turned bit of a chunk's value."""
+    """Sought hashes within one flipped bit of a chunk's value."""
 
     there: npt.NDArray[np.bool_]
     """(2^bits,): whether any is: an eighth of the size of `starts`, and most look-ups end here."""
@@ -41,7 +41,7 @@ class _Chunk:
     """(2^bits + 1,): where in `rows` those of a value start."""
     rows: npt.NDArray[np.uint32]
     flips: Places
-    """What turns a picture's value into those that are looked up: (1 or 1 + bits,)."""
+    """Masks that make the looked-up values of a picture's value: (1 or 1 + bits,)."""
 
 
 def join(
@@ -51,7 +51,7 @@ def join(
     *,
     nearest: int,
 ) -> NearPairs:
-    """Of each of `hashes` the `nearest` of `sought` within their distance (<=): exact.
+    """For each of `hashes` the `nearest` of `sought` within their distance (<=): exact.
 
     Args:
         hashes: (n, 32); sought: (k, 32), at most 2^27; max_distances: (k,), of each sought hash, at most MAX_DISTANCE.
@@ -82,7 +82,7 @@ def join(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Join:
-    """What is sought, and how."""
+    """The sought hashes, with their tables."""
 
     wanted: Words
     """uint64, (k, 4)."""
@@ -93,7 +93,7 @@ class _Join:
 
     @property
     def bits(self) -> int:
-        """Of a chunk: so many that a value has half a sought hash, with its turned copies."""
+        """Bits of a chunk: so many that a value has half a sought hash, with its flipped copies."""
         return min(LARGEST_CHUNK_BITS, math.ceil(math.log2(max(64, len(self.wanted)) * LARGEST_CHUNK_BITS)) + 1)
 
     def listed(self, chunk: int, *, radius: int) -> _Chunk:
@@ -112,7 +112,7 @@ class _Join:
     def near(self, block: Words, chunk: int, listed: _Chunk, crowded: npt.NDArray[np.bool_]) -> NearPairs:
         """Pairs of a block that meet in this chunk.
 
-        `crowded`, (BLOCK,), tells which hashes are done for all chunks; more are marked in it.
+        `crowded`, (BLOCK,), marks hashes that are done for all chunks; more are marked in it.
         """
         keys = chunk_keys(block, chunk, self.bits).astype(np.int64)
         order = np.argsort(keys)  # look-ups that lie near each other cost less
@@ -131,7 +131,7 @@ class _Join:
         return _distinct(NearPairs.joined([NearPairs.none(), *parts]), self.nearest)
 
     def _of_one(self, block: Words, row: int) -> NearPairs:
-        """The pairs of one hash, by a look at every sought one."""
+        """The pairs of one hash, compared with every sought one."""
         rows, apart = search(self.wanted, block[row], max_distance=self.reach)
         within = apart <= self.max_distances[rows]
         rows, apart = rows[within], apart[within]
@@ -143,7 +143,7 @@ class _Join:
     def _of_candidates(
         self, block: Words, hashes: Places, rows: npt.NDArray[np.uint32], first: Places, lengths: Places
     ) -> Iterator[NearPairs]:
-        """Of the candidates `rows[first : first + length]` of each of `hashes` those within their distance."""
+        """Candidates `rows[first : first + length]` of each of `hashes` within their distance."""
         ends = np.cumsum(lengths)
         begin = 0
         while begin < len(ends):
@@ -156,7 +156,7 @@ class _Join:
             yield self._compared(block, np.repeat(hashes[part], lengths[part]), rows.take(listed))
 
     def _compared(self, block: Words, hashes: Places, sought: npt.NDArray[np.uint32]) -> NearPairs:
-        """Of pairs those within their distance; two words of four tell most of them off."""
+        """Pairs within their distance; two words of four exclude most others."""
         half = np.bitwise_count(block[:, 0].take(hashes) ^ self.wanted[:, 0].take(sought))
         half += np.bitwise_count(block[:, 1].take(hashes) ^ self.wanted[:, 1].take(sought))
         possible = np.flatnonzero(half <= self.reach)

@@ -1,7 +1,7 @@
 """The folder of snapshots that the processes of a host share: which one is in force, and which may go.
 
 The pointer is a file with a snapshot's name, replaced by renaming: a crash leaves the old one or the new one. It is for
-who cannot ask elsewhere; where something else tells what is in force, `tidy` has the folder follow it.
+that has no other source; where something else names the snapshot in force, `tidy` has the folder follow it.
 """
 
 import fcntl
@@ -58,13 +58,13 @@ def _point_at(folder: Path, name: str) -> None:
 
 
 def tidy(folder: Path, *, in_force: Callable[[], str], keep: int = 2) -> tuple[Path, ...]:
-    """Points at the snapshot in force, if it is here, and removes what nobody needs, as `prune` does.
+    """Points at the snapshot in force, if it is here, and removes unused ones, as `prune` does.
 
-    Whoever calls it, and however long it stands still on the way, it removes neither what is in force nor what its
-    writer is about to put in force, and never points back.
+    Whichever process calls it, and however long it is stopped on the way, it removes neither what is in force nor what
+    its writer is about to put in force, and never points back.
 
     Args:
-        in_force: asks for the name of the snapshot in force; empty: nobody knows, and no whole one goes.
+        in_force: returns the name of the snapshot in force; empty: unknown, and no complete one is removed.
 
     Raises:
         SnapshotError: the folder cannot be read or written.
@@ -72,7 +72,7 @@ def tidy(folder: Path, *, in_force: Callable[[], str], keep: int = 2) -> tuple[P
     """
     try:
         with locked(folder):
-            # In this order: what comes into force after it was asked for is none of those that nobody held before.
+            # In this order: a snapshot that comes into force after the call is none of those that were not held before.
             whole = [path for path in folder.glob(f"{PREFIX}*") if _is_abandoned(path)]
             name = in_force()
             current = folder / name
@@ -125,7 +125,7 @@ def _superfluous(whole: list[Path], current: Path | None, keep: int) -> list[Pat
 
 
 def _is_abandoned(writing: Path) -> bool:
-    """Whether nobody holds a snapshot's lock: its writer is dead, died before it made one, or has put it in force."""
+    """True if no process holds a snapshot's lock: its writer is dead, never made one, or has put it in force."""
     try:
         with (writing / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,7 +1,7 @@
 """A snapshot of the bank: a folder of arrays that all processes of a host share through memory maps.
 
 It is written whole under another name, synced to disk and then renamed (`models.bank.writing`); `models.bank.pointer`
-tells which one is in force. Once it has its name nothing in it changes.
+names the one in force. Once it has its name nothing in it changes.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from models.bank.table import BLOCK, Table, TableRun
 from models.errors import SnapshotError
 
 FORMAT: Final = 1
-"""Of the folder. Another one is refused: the bank is then written anew from its lists."""
+"""Version of the folder's format. Another one is refused: the bank is then written anew from its lists."""
 
 MANIFEST: Final = "manifest.json"
 
@@ -52,7 +52,7 @@ class Snapshot:
     def near(self, wanted: Words, limits: Mapping[str, int]) -> Iterator[tuple[str, Iterable[tuple[Entry, int]]]]:
         """For each list that has any: (list, its (entry, distance) within its limit (<=), nearest first).
 
-        Entries are read as they are asked for: taking the first few of many costs no more than those.
+        Entries are read on demand: taking the first few of many costs no more than those.
         """
         limits = {name: limit for name, limit in limits.items() if name in self.ranges}
         table = self.tables.get(HashKind.PDQ)
@@ -77,7 +77,7 @@ class Snapshot:
                 yield self._list_of(kind, row), table.entry(row)
 
     def exact(self, name: str, entry_id: str) -> tuple[Entry, ...]:
-        """What a list has under an id."""
+        """Entries of a list under an id."""
         return tuple(self.tables[kind].entry(row) for kind, row in self.places(name, entry_id))
 
     def places(self, name: str, entry_id: str) -> Iterator[tuple[HashKind, int]]:
@@ -106,7 +106,7 @@ class Snapshot:
 
 
 def open_snapshot(path: Path) -> Snapshot:
-    """Opens a snapshot: maps its files after a look at their sizes. `verify_snapshot` looks at every byte.
+    """Opens a snapshot: maps its files after a check of their sizes. `verify_snapshot` reads every byte.
 
     Raises:
         SnapshotError: it is not there, not whole, or of another format.
@@ -146,7 +146,7 @@ def open_snapshot(path: Path) -> Snapshot:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a snapshot is there with all of its files, as far as their sizes tell. Cheap."""
+    """True if a snapshot is there with all of its files, as far as their sizes show. Cheap."""
     try:
         files = _read_manifest(path)["files"]
         return all((path / name).stat().st_size == file["bytes"] for name, file in files.items())

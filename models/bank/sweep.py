@@ -1,4 +1,4 @@
-"""Many hashes against a few: looking back over logged pictures for hashes that nobody had when they were judged.
+"""Many hashes against a few: look-back over logged pictures for hashes that were not listed when they were judged.
 
 An index of the logged hashes would cost more to build than one pass over them takes, so they are swept: 10^7 × 100 in
 about 1.5 s on one thread (`python -m bench.lookback`).
@@ -19,7 +19,7 @@ _BLOCK_HASHES = 32_768
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NearPairs:
-    """Pairs within the distance that was asked for; all three are (pairs,)."""
+    """Pairs within the requested distance; all three are (pairs,)."""
 
     hashes: npt.NDArray[np.intp]
     """Places among the hashes that were swept."""

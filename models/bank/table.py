@@ -77,7 +77,7 @@ class Table:
         return table
 
     def _fits(self) -> bool:
-        """Whether all arrays are as long as those of one table are."""
+        """True if all arrays are as long as those of one table are."""
         count = len(self.values)
         return (
             len(self.offsets) == count + 1
@@ -153,7 +153,7 @@ def _entry(kind: HashKind, value: bytes, record: bytes) -> Entry:
 
 
 def more_of(entry: Entry) -> bytes:
-    """What stands in a record behind the id, of an entry that says more."""
+    """The part of a record after the id, of an entry with more fields."""
     return _write_more(entry.tags, entry.video, entry.seconds)
 
 

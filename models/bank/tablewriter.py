@@ -20,7 +20,7 @@ from models.bank.index import SMALLEST, build_parts
 from models.bank.table import Table, TableRun, more_of, table_path
 
 WINDOW: Final = 1 << 20
-"""Rows of which the prefixes are made together: each time all keys of a table are looked at, 20 ms at 10^7."""
+"""Rows of which the prefixes are made together: each time all keys of a table are read, 20 ms at 10^7."""
 
 LARGEST_TABLE: Final = (1 << 32) // 11 - 1
 """Entries: places in `rows` are 32 bits."""
@@ -40,7 +40,7 @@ class ContentDigest:
             part.update(data)
 
     def digest(self) -> bytes:
-        """Of all so far."""
+        """Sum of all so far."""
         return b"".join(part.digest() for part in self._parts)
 
 

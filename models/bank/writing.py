@@ -22,14 +22,14 @@ from models.bank.tablewriter import LARGEST_TABLE, ContentDigest, TableWriter
 from models.errors import SnapshotError
 
 PREFIX: Final = "snapshot-"
-"""Of the names of whole snapshots."""
+"""Prefix of the names of complete snapshots."""
 WRITING_PREFIX: Final = ".writing-"
-"""Of those being written, which nobody reads."""
+"""Prefix of those being written, which are never read."""
 LOCK: Final = ".lock"
 """In a folder being written: locked for as long as its writer lives."""
 
 _VERSION_DIGITS: Final = 12
-"""Hex digits of SHA-256 that name a list's version: 48 bits tell apart what one deployment ever loads."""
+"""Hex digits of SHA-256 that name a list's version: 48 bits distinguish all that one deployment ever loads."""
 
 
 def write_snapshot(
@@ -56,7 +56,7 @@ def snapshot_written(
     watermark: str,
     heartbeat: Callable[[], None] = lambda: None,
 ) -> Iterator[Path]:
-    """The same for a block: until it ends nobody takes the snapshot for one that is not needed any more.
+    """The same for a block: until it ends the snapshot does not count as unused.
 
     Entries are taken as a stream, or, of a `Content`, copied as they lie in another snapshot: memory grows by 4 bytes
     for each, and by 24 while the index is built. `heartbeat` is called every few seconds or oftener, to renew a lease
@@ -65,7 +65,7 @@ def snapshot_written(
     Raises:
         SnapshotError: it cannot be written (a full disk, say), a list comes twice, or is the built-in `selftest`.
     """
-    with told_as_snapshot(folder):
+    with as_snapshot_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with being_written(folder) as writing:
         _write(writing, lists, watermark, heartbeat)
@@ -80,7 +80,7 @@ def put_in_place(writing: Path, path: Path) -> None:
     Raises:
         SnapshotError: it cannot be.
     """
-    with told_as_snapshot(path.parent):
+    with as_snapshot_error(path.parent):
         sync_folder(writing)
         writing.rename(path)
         sync_folder(path.parent)
@@ -89,7 +89,7 @@ def put_in_place(writing: Path, path: Path) -> None:
 def _write(
     writing: Path, lists: Iterable[tuple[ListSpec, Iterable[Entry]]], watermark: str, heartbeat: Callable[[], None]
 ) -> None:
-    """Errors of `lists` and `heartbeat` go through as they are; only ours are told as a snapshot's."""
+    """Errors of `lists` and `heartbeat` pass unchanged; only errors of the disk are raised as a snapshot's."""
     writers: dict[HashKind, TableWriter] = {}
     records: dict[str, dict[str, Any]] = {}
     with ExitStack() as files:
@@ -99,7 +99,7 @@ def _write(
             starts = {kind: writer.count for kind, writer in writers.items()}
             digests: dict[HashKind, ContentDigest] = defaultdict(ContentDigest)
             for block in _blocks(entries):
-                with told_as_snapshot(writing.parent):
+                with as_snapshot_error(writing.parent):
                     for kind, part in _by_kind(block):
                         if kind not in writers:
                             writers[kind] = TableWriter(writing, kind)
@@ -168,7 +168,7 @@ def _run(steps: Iterator[None], folder: Path, heartbeat: Callable[[], None]) -> 
     """Takes the steps, with a heartbeat after each."""
     try:
         while True:
-            with told_as_snapshot(folder):
+            with as_snapshot_error(folder):
                 next(steps)
             heartbeat()
     except StopIteration:
@@ -176,8 +176,8 @@ def _run(steps: Iterator[None], folder: Path, heartbeat: Callable[[], None]) -> 
 
 
 @contextmanager
-def told_as_snapshot(folder: Path) -> Iterator[None]:
-    """Tells errors of the disk as a snapshot's."""
+def as_snapshot_error(folder: Path) -> Iterator[None]:
+    """Raises errors of the disk as a snapshot's."""
     try:
         yield
     except OSError as error:
@@ -187,7 +187,7 @@ def told_as_snapshot(folder: Path) -> Iterator[None]:
 @contextmanager
 def being_written(folder: Path) -> Iterator[Path]:
     """A new folder that others leave alone for as long as this process lives, and that is gone if writing fails."""
-    with told_as_snapshot(folder), locked(folder):
+    with as_snapshot_error(folder), locked(folder):
         writing = Path(tempfile.mkdtemp(prefix=WRITING_PREFIX, dir=folder))
         lock = (writing / LOCK).open("wb")
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -33,19 +33,19 @@ _LOG_ERRORS_ONLY = 3
 """ONNX Runtime's severity: warnings about a graph are its maker's business, not the operator's."""
 
 _FIRST_RUN_SECONDS = 60.0
-"""The first run of a session allocates, and on a GPU compiles: it has longer than the manifest says."""
+"""The first run of a session allocates, and on a GPU compiles: its limit is longer than the manifest's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StuckRun:
-    """A run that went on after it was told to stop: one node of the graph takes too long, and nothing ends it."""
+    """A run that went on after it was stopped: one node of the graph takes too long, and nothing ends it."""
 
     model: str
     version: str
     sha256: str
-    """Of its weights, as its manifest has it."""
+    """SHA-256 of its weights, from its manifest."""
     limit_seconds: float
-    """What it had, before it was told to stop."""
+    """Its time limit, after which it was to stop."""
     on_trial: bool
     """It was the first run, on black, while its session was built; not one on a picture."""
 
@@ -62,7 +62,7 @@ WhenStuck = Callable[[StuckRun], None]
 
 
 class Classifier:
-    """A classifier as its manifest says. Its session is built when the first picture comes: after the worker's fork."""
+    """A classifier by its manifest. Its session is built when the first picture comes: after the worker's fork."""
 
     def __init__(self, package: ModelPackage, *, provider: Provider = Provider.CPU) -> None:
         """Remembers the manifest and what is to compute; reads nothing."""
@@ -80,11 +80,11 @@ class Classifier:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Of its scores: `<model>/<label>`."""
+        """Keys of its scores: `<model>/<label>`."""
         return tuple(self.manifest.key(label) for label in self.manifest.labels)
 
     def keys_about(self, category: Category) -> tuple[str, ...]:
-        """Of its scores, those whose label is of that category."""
+        """Keys of its scores whose label is of that category."""
         return tuple(self.manifest.key(label) for label in self.manifest.labels if label.category is category)
 
     def verify(self) -> CheckedWeights:
@@ -109,7 +109,7 @@ class Classifier:
         """Builds the session and tries it on black: now, and not when the first picture waits.
 
         Args:
-            when_stuck: from now on, is told of a run that does not end; None: nobody is, and whoever asked waits.
+            when_stuck: from now on, is called for a run that does not end; None: the caller waits.
 
         Raises:
             ClassifierError: the weights are missing, altered, or do not fit the manifest; or they do not run. What
@@ -200,14 +200,14 @@ class Classifier:
 
     @cached_property
     def _built(self) -> "_Session | ClassifierError":
-        """What failed is remembered: each picture would read the weights again, and wait for that."""
+        """A failure is remembered: else each picture would read the weights again, and wait for that."""
         try:
             return self._build()
         except ClassifierError as error:
             return type(error)(*error.args)  # without its cause, whose frames hold the weights
 
     def _build(self) -> "_Session":
-        """A session that fits the manifest. Workers are scaled by processes, so it has one thread if not told else."""
+        """A session that fits the manifest. Workers are scaled by processes, so it has one thread by default."""
         weights = self.verify()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.manifest.runtime.threads
@@ -225,9 +225,9 @@ class Classifier:
         except Exception as error:
             raise WeightsError(f"{self._file}: expected an ONNX model: {_one_line(error)}") from error
         if onnx.get_providers()[0] != providers[0]:
-            # ONNX Runtime falls back to the CPU with a warning only; nobody would know why all is slow.
+            # ONNX Runtime falls back to the CPU with a warning only; nothing would show why all is slow.
             raise ClassifierError(f"{self.name}: {self.provider} does not work on this machine")
-        session = _Session(self.manifest, weights, onnx, faces=self._face_finder(), when_stuck=self._tell_stuck)
+        session = _Session(self.manifest, weights, onnx, faces=self._face_finder(), when_stuck=self._report_stuck)
         self._try(session)
         return session
 
@@ -238,7 +238,7 @@ class Classifier:
         landmarks = read_pinned(self.package, faces.landmarks)
         return FaceFinder(landmarks, side=self.manifest.input.resize.width, padding=faces.padding)
 
-    def _tell_stuck(self, session: "_Session") -> None:
+    def _report_stuck(self, session: "_Session") -> None:
         if self._when_stuck is None:
             return
         manifest = self.manifest
@@ -257,7 +257,7 @@ class Classifier:
         return f"{self.package.place('weights', 'file')}: {self.manifest.weights.file}"
 
     def _try(self, session: "_Session") -> None:
-        """Tells a manifest that does not fit its weights by one picture of zeros, before any real one is scored."""
+        """Checks with one picture of zeros that the manifest fits its weights, before any real one is scored."""
         blank = np.zeros(input_shape(self.manifest.input), self.manifest.input.dtype)
         session.limit.seconds, session.on_trial = _FIRST_RUN_SECONDS, True
         try:
@@ -270,7 +270,7 @@ class Classifier:
 
 class _Session:
     """ONNX Runtime's session, the names that the graph has for what goes in and out, its time limit, and who finds the
-    faces that it looks at."""
+    faces that it scores."""
 
     def __init__(
         self,
@@ -290,5 +290,5 @@ class _Session:
 
 
 def _one_line(error: Exception) -> str:
-    """What ONNX Runtime says, without the place in its source."""
+    """ONNX Runtime's message, without the place in its source."""
     return _RUNTIMES_OWN.sub("", " ".join(str(error).split()))

@@ -72,10 +72,10 @@ def _averaged(plane: Pixels, count: int) -> Pixels:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Weights:
-    """What makes an axis of another length."""
+    """The matrix that resizes an axis."""
 
     averaged: int
-    """How many pixels are one before all else."""
+    """Pixels that are averaged into one before all else."""
     bands: tuple[tuple[int, int, Floats], ...]
     """(first, start, matrix): the result from `first` on is the matrix times the rows from `start` on."""
 

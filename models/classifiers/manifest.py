@@ -32,7 +32,7 @@ class ResizeFilter(StrEnum):
 
 
 class Category(StrEnum):
-    """What a label is about, in words that are the same for all models."""
+    """Category of a label, the same for all models."""
 
     SAFE = "safe"
     NUDITY = "nudity"
@@ -49,13 +49,13 @@ class Use(StrEnum):
 
     LIVE = "live"
     SHADOW = "shadow"
-    """Only rules in shadow mode may ask for its scores: they call nobody."""
+    """Only rules in shadow mode may use its scores: they call no person."""
     SELFTEST = "selftest"
     """It runs only where the list `selftest` acts: on drills, canaries and scans."""
 
 
 class Provider(StrEnum):
-    """What computes: ONNX Runtime's execution providers, by short names."""
+    """ONNX Runtime's execution providers, by short names."""
 
     CPU = "cpu"
     CUDA = "cuda"
@@ -128,7 +128,7 @@ class Resize(Size):
 
 
 class Faces(_Part):
-    """The network sees each face that dlib finds, turned upright, in place of the picture (extra `age`)."""
+    """The network's input is each face that dlib finds, rotated upright, in place of the picture (extra `age`)."""
 
     landmarks: PinnedFile
     """dlib's predictor of five landmarks."""
@@ -137,16 +137,16 @@ class Faces(_Part):
 
 
 class Input(_Part):
-    """How a picture becomes the network's input: resize, crop the centre, order channels, `(value - mean) * scale`."""
+    """Conversion of a picture to the input: resize, crop the centre, order channels, `(value - mean) * scale`."""
 
     name: Text | None = None
-    """Of the graph's input. None: it has only one."""
+    """Name of the graph's input. None: it has only one."""
     layout: Literal["NHWC", "NCHW"]
     dtype: Literal["float32", "float64", "float16", "uint8"] = "float32"
     channels: Literal["RGB", "BGR"]
     """The order in which the network takes channels; `mean` and `scale` are in this order."""
     faces: Faces | None = None
-    """None: it looks at the picture."""
+    """None: it classifies the picture."""
     resize: Resize
     crop: Size | None = None
     """The centre that is kept after resizing. None: all of it."""
@@ -170,7 +170,7 @@ class Input(_Part):
 
     @property
     def size(self) -> Size:
-        """What the network sees."""
+        """The network's input."""
         return self.resize if self.crop is None else self.crop
 
 
@@ -187,11 +187,11 @@ class Output(_Part):
     """One output of the graph: (1, columns) numbers, one dimension of 1 more or less."""
 
     name: Text | None = None
-    """Of the graph's output. None: it has only one."""
+    """Name of the graph's output. None: it has only one."""
     activation: Literal["none", "softmax", "sigmoid"] = "none"
-    """What makes probabilities of what the graph gives. `none`: it gives probabilities."""
+    """Function that makes probabilities of the output. `none`: they are probabilities."""
     columns: int | None = Field(default=None, ge=1, le=100_000)
-    """How many numbers it gives. None: as many as there are labels."""
+    """Count of its numbers. None: as many as there are labels."""
     labels: tuple[Label, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -208,7 +208,7 @@ class Output(_Part):
 
     @property
     def width(self) -> int:
-        """How many numbers the output has."""
+        """Count of the output's numbers."""
         return len(self.labels) if self.columns is None else self.columns
 
     def spans(self) -> Iterator[tuple[Label, tuple[int, int]]]:
@@ -218,10 +218,10 @@ class Output(_Part):
 
 
 class Runtime(_Part):
-    """How ONNX Runtime runs it."""
+    """Options of ONNX Runtime."""
 
     providers: tuple[Provider, ...] = Field(default=(Provider.CPU, Provider.CUDA), min_length=1)
-    """Those that it may run on. Where an operator asks for another one (LIVEWARDEN_PROVIDER), it runs on the first."""
+    """Those that it may run on. Where an operator sets another one (LIVEWARDEN_PROVIDER), it runs on the first."""
     threads: int = Field(default=1, ge=1, le=64)
     """For one picture. One is best where workers are scaled by processes."""
     time_limit_seconds: float = Field(default=2.0, gt=0, le=MAX_TIME_LIMIT_SECONDS)
@@ -242,7 +242,7 @@ class Manifest(_Part):
     validated_for: tuple[Text, ...] = Field(min_length=1)
     """On what its scores were measured, and by whom."""
     known_limits: tuple[Text, ...] = Field(min_length=1)
-    """For what nobody has measured it, though one might take it for that."""
+    """Uses for which it was not measured, though one might take it for that."""
     weights: Weights
     input: Input
     outputs: tuple[Output, ...] = Field(min_length=1, max_length=16)
@@ -260,14 +260,14 @@ class Manifest(_Part):
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """Of all outputs, in order."""
+        """Labels of all outputs, in order."""
         return tuple(label for output in self.outputs for label in output.labels)
 
     @property
     def about_minors(self) -> bool:
-        """A score says whether somebody is a minor: it looks only where a cascade tells of a cause."""
+        """A score estimates whether a person is a minor: it runs only where a cascade gives a cause."""
         return any(label.category is Category.MINOR for label in self.labels)
 
     def key(self, label: Label) -> str:
-        """Under which a score is found: `<model>/<label>`."""
+        """The key of a score: `<model>/<label>`."""
         return f"{self.name}/{label.name}"

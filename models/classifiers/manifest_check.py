@@ -1,4 +1,4 @@
-"""Whether a manifest and its weights are of the same model."""
+"""The check that a manifest and its weights are of the same model."""
 
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -16,7 +16,7 @@ from models.errors import WeightsError
 
 
 def check_fit(package: ModelPackage, graph: OnnxGraph) -> None:
-    """Compares what the manifest says with what the graph says, as far as the graph does.
+    """Compares the manifest with the graph, as far as the graph has the same facts.
 
     Raises:
         WeightsError: they disagree; the text names the manifest's file, line and field, and both sides.
@@ -31,17 +31,17 @@ def check_fit(package: ModelPackage, graph: OnnxGraph) -> None:
 
 
 def input_name(wanted: Input, graph: OnnxGraph) -> str:
-    """What the graph calls its input."""
+    """The graph's name of its input."""
     return graph.inputs[0].name if wanted.name is None else wanted.name
 
 
 def output_name(wanted: Output, graph: OnnxGraph) -> str:
-    """What the graph calls an output."""
+    """The graph's name of an output."""
     return graph.outputs[0].name if wanted.name is None else wanted.name
 
 
 def input_shape(wanted: Input) -> tuple[int, int, int, int]:
-    """Of one picture, as the network takes it."""
+    """Shape of one picture, as the network takes it."""
     size = wanted.size
     return (1, 3, size.height, size.width) if wanted.layout == "NCHW" else (1, size.height, size.width, 3)
 
@@ -57,8 +57,8 @@ def _check_opset(package: ModelPackage, graph: OnnxGraph) -> None:
 
 @cache
 def _known_opset() -> int | None:
-    """The newest version of ONNX's operators of which this ONNX Runtime has any. No session is needed to ask that; but
-    the question is not part of its documented interface. None: it is not there; a session's refusal will tell."""
+    """The newest version of ONNX's operators of which this ONNX Runtime has any. No session is needed for that; but
+    the call is not part of its documented interface. None: it is missing; a session's refusal will show it."""
     ask: Callable[[], Iterable[Any]] = getattr(onnxruntime_state, "get_all_operator_schema", tuple)
     return max((schema.since_version for schema in ask() if not schema.domain), default=None)
 

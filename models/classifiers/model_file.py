@@ -1,4 +1,4 @@
-"""Files that a model is made of: regular ones, of a bounded size, and in the folder where they are said to be."""
+"""Files of a model: regular ones, of a bounded size, and in the folder of their manifest."""
 
 import os
 from collections.abc import Sequence
@@ -34,16 +34,16 @@ def read_model_file(path: Path, *, max_bytes: int, inside: Sequence[Path] | None
     """The content of a file of a model.
 
     Raises:
-        UnreadableError: as `open_model_file`; or it is longer than `max_bytes`, or than it says.
+        UnreadableError: as `open_model_file`; or it is longer than `max_bytes`, or changes its size.
     """
     with open_model_file(path, inside=inside) as file:
         size = os.fstat(file.fileno()).st_size
         if size > max_bytes:
             raise UnreadableError(f"expected at most {max_bytes} bytes, found {size}")
         try:
-            data = file.read(size + 1)  # files that a kernel makes up (/proc) say that they are empty
+            data = file.read(size + 1)  # files that a kernel makes up (/proc) claim to be empty
         except OSError as error:
             raise UnreadableError(str(error.strerror)) from error
     if len(data) != size:
-        raise UnreadableError(f"expected {counted(size, 'byte')}, as it says, found others: is it being written?")
+        raise UnreadableError(f"expected {counted(size, 'byte')}, its size, found others: is it being written?")
     return data

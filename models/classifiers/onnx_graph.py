@@ -1,4 +1,4 @@
-"""What an ONNX file says of itself, without a session and without the package `onnx`.
+"""The description that an ONNX file has of itself, read without a session and without the package `onnx`.
 
 A session loads what the file names, external tensors on other paths among them, and may not be built before a worker's
 fork; so the few fields that matter are read here from the protobuf (onnx/onnx.proto, IR version 10).
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from models.errors import OnnxFileError
 
 MAX_DEPTH = 32
-"""Of graphs inside of nodes; real ones have two or three."""
+"""Depth of graphs inside of nodes; real ones have two or three."""
 
 ELEMENT_TYPES = {
     1: "float32",
@@ -80,7 +80,7 @@ def read_graph(data: bytes) -> OnnxGraph:
     """Reads the main graph's inputs and outputs, and all external files, those of inner graphs and functions too.
 
     Raises:
-        OnnxFileError: it is no ONNX file; the text says what was expected.
+        OnnxFileError: it is no ONNX file; the text names what was expected.
     """
     model = memoryview(data)
     graph = next((value for field, value in _fields(model) if field == 7 and isinstance(value, memoryview)), None)
@@ -139,7 +139,7 @@ def _location_of_sparse(sparse: memoryview) -> Iterator[str]:
 
 
 def _location(tensor: memoryview) -> Iterator[str]:
-    """The file in which a tensor lies, if it is another one; a tensor that says so without a file is in "" ."""
+    """The file in which a tensor lies, if it is another one; one without a name is "" ."""
     entries = {_text(entry, 1): _text(entry, 2) for entry in _parts(tensor, 13)}
     if entries or _number(tensor, 14) == _EXTERNAL:
         yield entries.get("location", "")
@@ -158,7 +158,7 @@ def _tensor(info: memoryview) -> Tensor:
 
 
 def _size(number: int) -> int | None:
-    """Of a dimension; some exporters write -1 for one that is not fixed, and ONNX Runtime takes it so."""
+    """Size of a dimension; some exporters write -1 for one that is not fixed, and ONNX Runtime takes it so."""
     return number if 0 < number < _NEGATIVE else None
 
 

@@ -1,4 +1,4 @@
-"""Model packages: a manifest as a file, read so that a mistake is told with its line."""
+"""Model packages: a manifest as a file; mistakes in it are reported with their lines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ MAX_MANIFEST_BYTES = MAX_BYTES
 """A manifest is a page of text; anything larger is another file."""
 
 SUFFIXES = frozenset({".yaml", ".yml"})
-"""Of manifests, in small letters; a file's may be in others."""
+"""Suffixes of manifests, in lower case; a file's may differ in case."""
 
 Field = tuple[str | int, ...]
 """Path of a field: ("outputs", 0, "labels")."""
@@ -26,15 +26,15 @@ Field = tuple[str | int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPackage:
-    """A manifest, and where it lies. Its weights are not looked at yet."""
+    """A manifest, and its place. Its weights are not read yet."""
 
     manifest: Manifest
     path: Path
-    """Of the manifest."""
+    """Path of the manifest."""
     origin: str
-    """Who brought it: "livewarden", the distribution's name and version, or the operator's folder."""
+    """Its origin: "livewarden", the distribution's name and version, or the operator's folder."""
     replaces: str | None = None
-    """Who brought the one of that name in whose place it stands; None: there is no other."""
+    """Origin of the one of its name that it replaces; None: there is no other."""
     document: YamlText = field(default_factory=lambda: YamlText(""), repr=False, compare=False)
     """The file itself, which knows the lines of its fields."""
 
@@ -44,12 +44,12 @@ class ModelPackage:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a file's name is that of a manifest."""
+    """True if a file's name is that of a manifest."""
     return path.suffix.lower() in SUFFIXES
 
 
 def read_package(path: Path, *, origin: str) -> ModelPackage:
-    """Reads and checks a manifest; its weights are not looked at.
+    """Reads and checks a manifest; its weights are not read.
 
     Raises:
         ManifestError: `file, line N: field: what was expected`; of several mistakes, all.
@@ -69,8 +69,8 @@ def read_package(path: Path, *, origin: str) -> ModelPackage:
     try:
         manifest = Manifest.model_validate(document.value)
     except ValidationError as error:
-        told = [_explain(problem, path, document) for problem in problems_of(error)[:MAX_MISTAKES]]
-        raise ManifestError("; ".join(told)) from error
+        mistakes = [_explain(problem, path, document) for problem in problems_of(error)[:MAX_MISTAKES]]
+        raise ManifestError("; ".join(mistakes)) from error
     return ModelPackage(manifest=manifest, path=path, origin=origin, document=document)
 
 

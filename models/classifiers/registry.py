@@ -1,4 +1,4 @@
-"""Which classifiers there are: those that livewarden ships, those of installed distributions, the operator's own."""
+"""The registry of classifiers: those that livewarden ships, those of installed distributions, the operator's own."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,16 +6,16 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from models.classifiers.classifier import Classifier
-from models.classifiers.installed import installed_folder
 from models.classifiers.manifest import Provider, Use
 from models.classifiers.package import ModelPackage, is_manifest, read_package
+from models.classifiers.weights import installed_folder
 from models.errors import ManifestError
 
 SHIPPED = Path(__file__).parents[1] / "manifests"
 """The manifests that livewarden ships."""
 
 DEFAULT = "open-nsfw"
-"""Of those, the one that runs where nobody says which: first, since it is the cheapest."""
+"""The shipped one that runs by default: first, since it is the cheapest."""
 
 ENTRY_POINTS = "livewarden.models"
 """Entry points of other distributions: each one's value is the dotted path of a folder of manifests, of which the
@@ -27,7 +27,7 @@ class Broken:
     """Something that should be a manifest, or a folder of them, and is not usable."""
 
     path: str
-    """Of the manifest, of the folder, or the name of the entry point."""
+    """Path of the manifest or the folder, or the name of the entry point."""
     origin: str
     """As of a package."""
     error: ManifestError
@@ -47,7 +47,7 @@ def look_through(folder: Path | None) -> ModelRegistry:
 
     Args:
         folder: the operator's manifests, *.yaml; None: there are none. It may be empty, as `deployment/manifests` is,
-            which compose mounts, until somebody puts one there.
+            which compose mounts, until an operator puts one there.
     """
     broken: list[Broken] = []
     known: dict[str, ModelPackage] = {}
@@ -146,18 +146,18 @@ def _put(package: ModelPackage, known: dict[str, ModelPackage], broken: list[Bro
 
 
 def _read_folder(
-    folder: Path, origin: str, tell: Callable[[Broken], None], *, may_be_empty: bool = False
+    folder: Path, origin: str, report: Callable[[Broken], None], *, may_be_empty: bool = False
 ) -> Iterator[ModelPackage]:
     try:
         paths = _manifests_in(folder, may_be_empty=may_be_empty)
     except ManifestError as error:
-        tell(Broken(path=str(folder), origin=origin, error=error))
+        report(Broken(path=str(folder), origin=origin, error=error))
         return
     for path in paths:
         try:
             package = read_package(path, origin=origin)
         except ManifestError as error:
-            tell(Broken(path=str(path), origin=origin, error=error))
+            report(Broken(path=str(path), origin=origin, error=error))
         else:
             yield package
 
@@ -172,15 +172,15 @@ def _manifests_in(folder: Path, *, may_be_empty: bool) -> list[Path]:
     return paths
 
 
-def _installed(tell: Callable[[Broken], None]) -> Iterator[ModelPackage]:
+def _installed(report: Callable[[Broken], None]) -> Iterator[ModelPackage]:
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: (entry.name, entry.value)):
         origin = entry.name if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
         try:
             folder = _folder_of(entry, origin)
         except ManifestError as error:
-            tell(Broken(path=entry.value, origin=origin, error=error))
+            report(Broken(path=entry.value, origin=origin, error=error))
         else:
-            yield from _read_folder(folder, origin, tell)
+            yield from _read_folder(folder, origin, report)
 
 
 def _folder_of(entry: EntryPoint, origin: str) -> Path:

@@ -1,4 +1,4 @@
-"""Stops a run of ONNX Runtime that takes too long, and tells of one that does not stop.
+"""Stops a run of ONNX Runtime that takes too long, and reports one that does not stop.
 
 Nothing else does: while a session computes, Python's signal handlers (Celery's soft time limit) do not run. Threads do,
 since a session computes without the interpreter's lock.
@@ -18,8 +18,8 @@ IDLE_SECONDS = 5.0
 """Without a run, after which the thread ends: sessions come and go with policies."""
 
 STUCK_SECONDS = 3.0
-"""How long a run may go on after it was told to stop. A node takes a part of a picture's time, so one that goes on for
-this long will not end soon; a task's time limit (`worker.runtime.timed_task`) leaves room for it."""
+"""Seconds that a run may go on after it was told to stop. A node takes a part of a picture's time, so one that goes on
+for this long will not end soon; a task's time limit (`worker.runtime.timed_task`) leaves room for it."""
 
 
 @dataclass(kw_only=True)
@@ -27,7 +27,7 @@ class _Run:
     deadline: float
     """By the monotonic clock: of the run, and once it was told to stop, of its stopping."""
     options: Any
-    """RunOptions; `terminate` tells that it was told to stop."""
+    """RunOptions; `terminate` is set once it was told to stop."""
 
 
 class TimeLimit:
@@ -43,7 +43,7 @@ class TimeLimit:
         Args:
             seconds: of wall time, for one run.
             when_stuck: is called in the watching thread, once for a run that has not stopped STUCK_SECONDS after it was
-                told to. Nobody can end such a run but with its process.
+                told to. Such a run ends only with its process.
         """
         self.seconds = seconds
         self._when_stuck = when_stuck
@@ -57,7 +57,7 @@ class TimeLimit:
     def watched(self) -> Iterator[Any]:
         """Gives the RunOptions for one run; `terminate` is set in them once its time is over.
 
-        ONNX Runtime looks at it between two nodes of the graph, so a single node is not cut short.
+        ONNX Runtime checks it between two nodes of the graph, so a single node is not cut short.
         """
         options = onnxruntime.RunOptions()
         with self._changed:
@@ -76,7 +76,7 @@ class TimeLimit:
 
     def _watch(self) -> None:
         while self._until_stuck():
-            # Without the lock: the run may end meanwhile, and must not wait for whom this tells.
+            # Without the lock: the run may end meanwhile, and must not wait for the callee.
             if self._when_stuck is not None:
                 self._when_stuck()
 

@@ -1,13 +1,13 @@
 """Weights on disk: found, read and checked. What was checked is what is used, not what is on disk a moment later."""
 
 import hashlib
+import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models.classifiers.installed import installed_folder
 from models.classifiers.manifest import PinnedFile
 from models.classifiers.model_file import open_model_file, read_model_file
 from models.classifiers.onnx_graph import OnnxGraph, read_graph
@@ -15,7 +15,7 @@ from models.classifiers.package import ModelPackage
 from models.errors import OnnxFileError, UnreadableError, WeightsError
 
 MAX_WEIGHTS_BYTES = 1 << 30
-"""ONNX files end at 2 GB; ours are read whole into every worker process."""
+"""ONNX files end at 2 GB; weights are read whole into every worker process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ def read_pinned(package: ModelPackage, landmarks: PinnedFile) -> bytes:
 
 
 def presence(package: ModelPackage) -> Literal["there", "missing", "unreadable"]:
-    """Whether the weights of a model lie where its manifest says; what is in them is not looked at."""
+    """True if the weights of a model lie where its manifest names them; their content is not read."""
     weights = package.manifest.weights
     try:
         folder = _folder(package, weights)
@@ -121,3 +121,19 @@ def _read(package: ModelPackage, folder: Path, file: str, expected: str, where: 
             f"expected SHA-256 {expected}, found {found}"
         )
     return data
+
+
+def installed_folder(name: str) -> Path | None:
+    """The folder of an installed top-level package, found and never imported: some packages fetch things at import.
+
+    None: no package of that name is installed.
+
+    Args:
+        name: without dots, for to find an inner package its outer one is imported.
+    """
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # __main__, an empty name
+        return None
+    folders: Sequence[str] = () if spec is None else spec.submodule_search_locations or ()
+    return Path(folders[0]) if folders else None

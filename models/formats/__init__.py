@@ -1,4 +1,4 @@
-"""Hash lists as others write them: streaming parsers, and what we write ourselves."""
+"""Formats of hash lists: streaming parsers of foreign ones, and writers."""
 
 from models.formats.reading import HEAD_BYTES, read, sniff
 from models.formats.records import Format, Progress, Record, Removal, Skip, SkipReason

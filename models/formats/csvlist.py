@@ -21,7 +21,7 @@ _KINDS: Final = {kind.value: kind for kind in HashKind}
 
 
 def is_header(line: str) -> bool:
-    """Whether a first line may be one of ours."""
+    """True if a first line may be one of Livewarden's own."""
     names = [name.strip() for name in line.split(",")]
     return names[0] == "hash" and set(names) <= set(COLUMNS) and len(set(names)) == len(names)
 
@@ -87,4 +87,4 @@ def _check_count(found: list[str], expected: int, place: str) -> None:
     if len(found) != expected:
         fields_expected = "one field" if expected == 1 else f"{expected} fields"
         hint = "; put a field with a comma in double quotes" if len(found) > expected > 1 else ""
-        raise ListFormatError(place, f"expected {fields_expected}, as the header says, found {len(found)}{hint}")
+        raise ListFormatError(place, f"expected {fields_expected}, as in the header, found {len(found)}{hint}")

@@ -13,12 +13,12 @@ from models.bank.entries import LARGEST_ID, HashKind
 from models.errors import ListFormatError
 
 EMPTY_FILE: Final = frozenset(hashlib.new(name, usedforsecurity=False).digest() for name in ("md5", "sha1", "sha256"))
-"""What a file without bytes hashes to."""
+"""Hashes of a file without bytes."""
 
 LARGEST_QUALITY: Final = 100
 
 MOST_TAGS: Final = 32
-"""Tags travel in every event that tells a match."""
+"""Tags travel in every event of a match."""
 
 LARGEST_TAG: Final = 200
 """Characters of a tag."""
@@ -100,7 +100,7 @@ def entry_id(text: str, place: str) -> str:
 
 
 def tags(texts: Iterable[str]) -> tuple[str, ...]:
-    """Brings what a source says of an entry into the shape of tags: no comment of theirs is worth refusing a list.
+    """Makes tags of a source's comments on an entry: none is a reason to refuse a list.
 
     Empty texts and repeated ones are left out, what would not print becomes a space, and what is over LARGEST_TAG or
     MOST_TAGS is cut.

@@ -20,10 +20,10 @@ LARGEST_ELEMENT: Final = 4 << 20
 """Characters of one element, or of another value: media with hundreds of Exif properties have some 100,000."""
 
 CONTEXT_KEYS: Final = ("@odata.context", "odata.metadata")
-"""What names the data model, in VICS 2.0 and in 1.2 and 1.3."""
+"""Names of the data model, in VICS 2.0 and in 1.2 and 1.3."""
 
 MOST_KEYS: Final = 1000
-"""Of the file's own object, or of a case; VICS has some 20."""
+"""Fields of the file's own object, or of a case; VICS has some 20."""
 
 _BLANKS: Final = re.compile(r"[ \t\r\n]*+")
 
@@ -45,7 +45,7 @@ def read_elements(source: ListSource, lists_cases: Callable[[object], bool]) -> 
 
     Args:
         source: the file.
-        lists_cases: tells from the file's context whether it lists cases, or refuses it.
+        lists_cases: decides from the file's context if it lists cases, or refuses it.
 
     Raises:
         ListFormatError: it is malformed, naming the element.
@@ -102,14 +102,14 @@ class _Text:
         self._at = 0
         self._ended = False
         self._broken = False
-        """Whether what comes next is not UTF-8; refused when it is needed, so that the place is told."""
+        """True if the next bytes are not UTF-8; refused when they are needed, so that the place is known."""
 
     def refuse(self, expected: str) -> NoReturn:
         """Refuses the file, since something else than `expected` came."""
         raise ListFormatError(self.place, f"expected {expected}")
 
     def keys(self) -> Iterator[str]:
-        """The keys of an object; whoever takes one takes its value before the next."""
+        """The keys of an object; the caller takes each one's value before the next."""
         self._take("{")
         seen: set[str] = set()
         if self._next() == "}":
@@ -126,7 +126,7 @@ class _Text:
                 return
 
     def items(self, path: str) -> Iterator[int]:
-        """The places of an array's items, from 0; whoever takes one takes the item before the next."""
+        """The places of an array's items, from 0; the caller takes each item before the next."""
         self.place = path
         self._take("[")
         if self._next() == "]":

@@ -1,8 +1,8 @@
 """NCMEC hash sharing v2: the XML of a query's result, with tombstones for what members withdrew.
 
 Source: facebook/ThreatExchange, `python-threatexchange/threatexchange/exchanges/clients/ncmec/`. Results come in pages,
-which are not in the order of time and may tell of one id twice. So pages joined in one file are read as one, and a file
-is read twice: first for the newest word on each id, then for what that word says. An id is `MEMBER-ID`, for ids are a
+which are not in the order of time and may have one id twice. So pages joined in one file are read as one, and a file
+is read twice: first for the newest item of each id, then for its content. An id is `MEMBER-ID`, for ids are a
 member's own.
 """
 
@@ -64,14 +64,14 @@ def _records(item: Item) -> Iterator[Record]:
 
 
 def _word(item: Item) -> int:
-    """When something was told of an id; a tombstone is newer than an entry of the same instant."""
+    """Time of an item of an id; a tombstone is newer than an entry of the same instant."""
     return 2 * item.timestamp_micros + item.deleted
 
 
 def _newest(source: ListSource) -> Mapping[int, int]:
-    """The newest word on every id of which the file tells more than once, by the id's hash.
+    """The newest item of every id that the file has more than once, by the id's hash.
 
-    16 bytes an item until then: ids told once, nearly all, need no more room.
+    16 bytes an item until then: ids that come once, nearly all, need no more room.
     """
     keys, words = array("q"), array("q")
     for item in read_items(source):

@@ -16,7 +16,7 @@ NAMESPACE: Final = "https://hashsharing.ncmec.org/hashsharing/v2"
 ROOT: Final = "queryResult"
 
 LARGEST_ITEM_BYTES: Final = 4 << 20
-"""Of one item, or of what stands between two; items with feedback of many members have some 10 kB."""
+"""Bytes of one item, or between two; items with feedback of many members have some 10 kB."""
 
 _LONGEST_TAIL: Final = 4096
 """Bytes: the declaration that a page begins with, or its root's tag, is shorter."""
@@ -48,13 +48,13 @@ class Item:
     """Its id among the member's."""
     classification: str = ""
     timestamp_micros: int = 0
-    """When this was told of it, in microseconds of the epoch."""
+    """Time of the item, in microseconds of the epoch."""
     fingerprints: list[tuple[str, str]] = field(default_factory=list)
     """Name, in lower case, and text of each that has one."""
 
     @property
     def key(self) -> str:
-        """What no other item has."""
+        """An id that no other item has."""
         return f"{self.member}-{self.identity}"
 
 
@@ -144,20 +144,20 @@ class _Pages:
 
 
 class _Document:
-    """Makes items of what expat tells."""
+    """Makes items of expat's events."""
 
     def __init__(self) -> None:
         self.items: list[Item] = []
-        """Whole ones that nobody has taken yet."""
+        """Complete ones that were not taken yet."""
         self.ended = False
-        """Whether the root has been closed."""
+        """True once the root has been closed."""
         self._count = 0
         self._depth = 0
         self._media = ""
         self._item: Item | None = None
         self._field = ""
         self._text: list[str] | None = None
-        """Pieces of the element's text; None: nobody wants it."""
+        """Pieces of the element's text; None: it is not needed."""
         self._text_length = 0
 
     @property

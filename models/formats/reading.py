@@ -1,4 +1,4 @@
-"""The door to every reader: which format a file has, and what it says."""
+"""Entry to all readers: the format of a file, and its records."""
 
 from collections.abc import Collection, Iterator
 from typing import BinaryIO, Final, assert_never
@@ -12,7 +12,7 @@ from models.formats.source import ListSource, state, without_mark
 from models.formats.vics import read_vics
 
 HEAD_BYTES: Final = 4096
-"""What `sniff` wants to see of a file."""
+"""Bytes of a file that `sniff` reads."""
 
 _PDQ_DIGITS: Final = 64
 _HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
@@ -21,7 +21,7 @@ _HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
 def sniff(head: bytes) -> Format:
     """Recognises a format by the first HEAD_BYTES of a file.
 
-    JSON and XML are taken for the one format of theirs that we read: its reader says what is wrong with them.
+    JSON and XML count as the one format of theirs that is read here: its reader reports what is wrong with them.
 
     Raises:
         ListFormatError: it is none that we read.
@@ -62,7 +62,7 @@ def read(
     Args:
         file: seekable, opened as binary.
         format: how it is laid out; None: recognised by its content.
-        progress: told after each block how many bytes have been read; NCMEC's are read twice, and count half each time.
+        progress: called after each block with the bytes read so far; NCMEC's are read twice, and count half each time.
         video: names the video that a file of frames (vPDQ, PDQ with timestamps) is of; the file's stem, say. Empty:
             frames are refused.
         categories: VICS categories or NCMEC classifications to take; none: all.

@@ -1,4 +1,4 @@
-"""What a file of hashes says, piece by piece."""
+"""Records of a file of hashes, one by one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from enum import StrEnum
 from models.bank.entries import Entry
 
 Progress = Callable[[int], None]
-"""Told how many bytes of the file have been read so far; never fewer than before."""
+"""Called with the bytes of the file read so far; never fewer than before."""
 
 
 class Format(StrEnum):
-    """How a file of hashes is laid out."""
+    """Format of a file of hashes."""
 
     CSV = "csv"
     """Our own: a header of `hash` and more of `id,kind,tags,video,seconds`."""
@@ -28,20 +28,20 @@ class Format(StrEnum):
 
 
 class SkipReason(StrEnum):
-    """Why a well-formed piece of a file did not become an entry."""
+    """Reason why a well-formed record of a file became no entry."""
 
     EMPTY_FILE = "empty-file"
     """The MD5, SHA-1 or SHA-256 of a file without bytes, which every empty upload would match."""
     LOW_QUALITY = "low-quality"
     """A PDQ hash of quality under 50: its bits are noise."""
     UNSUPPORTED_HASH = "unsupported-hash"
-    """Of a kind that the bank does not keep: PhotoDNA, TMK, a URL."""
+    """A kind that the bank does not keep: PhotoDNA, TMK, a URL."""
     NO_HASH = "no-hash"
     """An element without any hash."""
     SUPERSEDED = "superseded"
-    """The same file holds a newer word on the same id."""
+    """The same file has a newer item of the same id."""
     OTHER_CATEGORY = "other-category"
-    """Of a category that was not asked for."""
+    """A category that was not requested."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""What an import took, what it left, and where a file was at odds with itself."""
+"""Report of an import: what it took and left, and where a file contradicts itself."""
 
 from array import array
 from collections import Counter
@@ -58,7 +58,7 @@ class ImportReport:
 class ImportCount:
     """Counts records on their way into a list. A context manager.
 
-    Duplicates and contradictions are told by 64-bit hashes of what was seen, which wait on disk: among 10^7 entries two
+    Duplicates and contradictions are found by 64-bit hashes of the records, which wait on disk: among 10^7 entries two
     are taken for the same once in 400,000 imports.
     """
 
@@ -112,7 +112,7 @@ class ImportCount:
         self._first_skipped.setdefault(skip.reason.value, skip.place)
 
     def report(self) -> ImportReport:
-        """What has been counted so far.
+        """The counts so far.
 
         Raises:
             SnapshotError: the disk is full.
@@ -137,12 +137,12 @@ def count_import(records: Iterable[Record]) -> ImportReport:
 
 
 def _duplicates(values: Hashes) -> int:
-    """How many have an equal one before them, of sorted ones."""
+    """Count of sorted values that have an equal one before them."""
     return int((values[1:] == values[:-1]).sum())
 
 
 def _contradictions(names: Hashes, values: Hashes) -> int:
-    """How many names, which are sorted, have more than one value: then two neighbours of one name differ, in whatever
+    """Count of sorted names that have more than one value: then two neighbours of one name differ, in whatever
     order they come."""
     contradicted = names[1:][(names[1:] == names[:-1]) & (values[1:] != values[:-1])]
     return int((contradicted[1:] != contradicted[:-1]).sum()) + bool(len(contradicted))

@@ -36,11 +36,11 @@ _KINDS: Final = {
 _VPDQ_NAMES: Final = ("vpdq", "hash_vpdq")
 
 _SIGNAL_NAME: Final = re.compile(r"(?![0-9A-Fa-f]*\Z)[A-Za-z][A-Za-z0-9_-]{0,63}")
-"""Of a type that we do not know; not hex digits, which would be columns the wrong way round."""
+"""A type that is unknown here; not hex digits, which would be columns the wrong way round."""
 
 
 def is_signal_name(text: str) -> bool:
-    """Whether a first field names a signal that we keep."""
+    """True if a first field names a signal that the bank keeps."""
     return text.lower() in _KINDS or text.lower() in _VPDQ_NAMES
 
 

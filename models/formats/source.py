@@ -99,7 +99,7 @@ class ListSource:
 
 
 def state(file: BinaryIO) -> tuple[int, int] | None:
-    """What changes when somebody writes to a file; None for what is no file of the system, such as bytes in memory."""
+    """Values that change when a file is written to; None for what is no file of the system, such as bytes in memory."""
     try:
         found = os.fstat(file.fileno())
     except (OSError, AttributeError):  # io.UnsupportedOperation is an OSError

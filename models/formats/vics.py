@@ -2,7 +2,7 @@
 
 Versions 1.2 and 1.3 name themselves in `odata.metadata`, 2.0 in `@odata.context`; `#Media` files list media, `#Cases`
 files list cases that hold `Media`. Numbers of categories differ by country, so none is taken to mean anything here:
-they become tags, and whoever imports says which to take.
+they become tags, and the importer chooses which to take.
 """
 
 import re
@@ -47,7 +47,7 @@ def read_vics(source: ListSource, *, categories: Collection[str] = ()) -> Iterat
 
 
 def check_context(context: object) -> bool:
-    """Whether a file's context says that it lists cases; False: media.
+    """True if a file's context has it list cases; False: media.
 
     Raises:
         ListFormatError: it is no VICS context, or one of another version.

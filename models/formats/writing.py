@@ -1,4 +1,4 @@
-"""What may leave the bank: lists as our own CSV, or as ThreatExchange text."""
+"""Exports of lists: as Livewarden's own CSV, or as ThreatExchange text."""
 
 from collections.abc import Iterable
 from typing import Final, TextIO

@@ -1,1 +1,1 @@
-"""PDQ, the perceptual hash: of a picture, and of the picture turned."""
+"""PDQ, the perceptual hash: of a picture, and of its transformed variants."""

@@ -1,7 +1,7 @@
 """Black bars around a picture: above and below (letterbox), left and right (pillarbox), or all around.
 
 A picture with bars hashes to something else than the one in the list, so what is between the bars is hashed too. One
-bar is enough, and two may differ: whoever wants to hide a picture need not centre it.
+bar is enough, and two may differ: a broadcaster who hides a picture need not centre it.
 """
 
 import cv2
@@ -24,11 +24,11 @@ SOFT_ROWS = 4
 """Rows that a soft edge has at most."""
 
 MIN_BAR_SHARE = 0.02
-"""Of a side: less than this at both ends together moves the hash by a few bits only, and is left."""
+"""Share of a side: less than this at both ends together moves the hash by a few bits only, and is left."""
 
 MIN_PICTURE_SHARE = 0.2
-"""Of a side: if less would be left, it is a dark picture with something bright in it. An upright telephone's picture
-in a wide one has 0.32 of its width."""
+"""Share of a side: if less would be left, it is a dark picture with something bright in it. An upright telephone's
+picture in a wide one has 0.32 of its width."""
 
 _Levels = npt.NDArray[np.float32]
 
@@ -49,7 +49,7 @@ def without_bars(luma: Picture) -> Picture | None:
 
 
 def _any_dark_edge(luma: Picture) -> bool:
-    """Whether an outermost row or column is black: almost no picture has one, and the others need no second look."""
+    """True if an outermost row or column is black: almost no picture has one, and the others need no second pass."""
     return any(
         edge.mean() <= MEAN_IN_BAR and edge.max() <= PEAK_IN_BAR
         for edge in (luma[0], luma[-1], luma[:, 0], luma[:, -1])
@@ -74,7 +74,7 @@ def _inside(luma: Picture) -> tuple[int, int]:
 
 
 def _end_of_bar(black: npt.NDArray[np.bool_], means: _Levels) -> int:
-    """How many rows from the edge on belong to a bar."""
+    """Count of rows from the edge on that belong to a bar."""
     end = int(np.argmin(black))
     if end == 0:
         return 0

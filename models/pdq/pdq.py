@@ -28,9 +28,6 @@ from models.errors import HashFormatError, PictureError
 from models.pdq import reference
 from models.pdq.reference import SAMPLES, cosine_matrix, sample_positions, window_bounds
 
-MATCH_DISTANCE = 31
-"""Hamming distance at or under which two hashes are a match, of 256 (ThreatExchange `pdq/README.md`)."""
-
 MIN_QUALITY = 50
 """Quality at or over which a hash may be matched; below, bits are noise (ThreatExchange: discard <= 49)."""
 
@@ -46,7 +43,7 @@ _SAMPLE_DRIFT = 4e-3
 """Grey levels by which a blurred sample may be off the reference's: over twice the worst of 312 pictures (0.0015)."""
 
 _FREQUENCY_DRIFT = 5e-3
-"""Likewise for a frequency: over twice the worst of 312 pictures (0.0021)."""
+"""The same for a frequency: over twice the worst of 312 pictures (0.0021)."""
 
 _HEX_DIGITS = frozenset(string.hexdigits)
 
@@ -93,7 +90,7 @@ class PdqHash:
 
     @property
     def hashable(self) -> bool:
-        """Whether the hash may be matched: quality >= MIN_QUALITY."""
+        """True if the hash may be matched: quality >= MIN_QUALITY."""
         return self.quality >= MIN_QUALITY
 
     def distance(self, other: "PdqHash") -> int:
@@ -144,7 +141,7 @@ def _hash(luma: Picture, exact_luma: Callable[[], FloatArray]) -> PdqHash:
 def hash_samples(samples: FloatArray, exact_luma: Callable[[], FloatArray]) -> PdqHash:
     """The hash of the picture `exact_luma()` (float32, (height, width)), once it is sampled (float32, (64, 64)).
 
-    The samples may be off the reference's by _SAMPLE_DRIFT; the picture itself is asked for where that decides.
+    The samples may be off the reference's by _SAMPLE_DRIFT; the picture itself is read where that decides.
     """
     quality_range = _quality_range(samples)
     frequencies = _frequencies(samples)
@@ -183,7 +180,7 @@ def _quality_range(samples: FloatArray) -> tuple[int, int]:
 
 
 def _is_close_call(frequencies: FloatArray) -> bool:
-    """Whether the least frequency above the median and the median might change places.
+    """True if the least frequency above the median and the median might change places.
 
     Those further off cannot, and two of the same side may: the set of those above the median stays.
     """

@@ -91,7 +91,7 @@ def window_bounds(position: int, size_pixels: int) -> tuple[int, int]:
 
 
 def _reach(size_pixels: int) -> tuple[int, int]:
-    """How far a box filter's window goes before a pixel, and after it with itself."""
+    """Extent of a box filter's window before a pixel, and after it with itself."""
     window = (size_pixels + 2 * SAMPLES - 1) // (2 * SAMPLES)
     after = (window + 2) // 2
     return window - after, after

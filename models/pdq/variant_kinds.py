@@ -1,4 +1,4 @@
-"""The ways in which a picture is turned before it is hashed."""
+"""Transformations of a picture before it is hashed."""
 
 from enum import StrEnum
 

@@ -1,10 +1,11 @@
-"""PDQ of the turned picture: mirrored, rotated, and without the black bars around it.
+"""PDQ of the transformed picture: mirrored, rotated, and without the black bars around it.
 
-A hash cannot be turned afterwards: the reference samples pixels and puts its windows with a bias to one side, so the
-samples of a mirrored picture are not the mirrored samples (one to three pixels apart at 512×512). Blurring and sampling
-are linear, though: of the picture L the samples are A·L·Bᵀ, and of the turned picture they are the same product with A
-or B read backwards, transposed where rows become columns. So the picture is read once for all of them, and each costs
-a small product and a cosine transform; where rounding decides, the turned picture itself is asked, as in `models.pdq`.
+A hash cannot be transformed afterwards: the reference samples pixels and puts its windows with a bias to one side, so
+the samples of a mirrored picture are not the mirrored samples (one to three pixels apart at 512×512). Blurring and
+sampling are linear, though: of the picture L the samples are A·L·Bᵀ, and of the transformed picture they are the same
+product with A or B read backwards, transposed where rows become columns. So the picture is read once for all of them,
+and each costs a small product and a cosine transform; where rounding decides, the transformed picture itself is read,
+as in `models.pdq`.
 """
 
 from collections.abc import Set
@@ -38,19 +39,19 @@ def hash_with_variants(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Va
         PictureError: as `hash_luma` does.
     """
     check_luma(luma)
-    pdq, turned = _turned(luma, wanted)
+    pdq, variants = _transformed(luma, wanted)
     if Variant.CROP in wanted:
         inner = without_bars(luma)
-        turned[Variant.CROP] = ()
+        variants[Variant.CROP] = ()
         if inner is not None:
-            cropped, also = _turned(inner, wanted)
-            turned[Variant.CROP] = (cropped,)
+            cropped, also = _transformed(inner, wanted)
+            variants[Variant.CROP] = (cropped,)
             for variant, hashes in also.items():
-                turned[variant] += hashes
-    return pdq, turned
+                variants[variant] += hashes
+    return pdq, variants
 
 
-def _turned(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Variants]:
+def _transformed(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Variants]:
     """The hash of the picture as it is, and those of it mirrored and rotated."""
     if not wanted & {Variant.MIRROR, Variant.ROTATE}:
         return hash_luma(luma), {}
@@ -58,17 +59,17 @@ def _turned(luma: Picture, wanted: Set[Variant]) -> tuple[PdqHash, Variants]:
     columns = _columns(luma.shape[1])
     ahead, mirrored = np.split(upright @ columns, 2, axis=1)
 
-    def hashed(samples: FloatArray, turned: Picture) -> PdqHash:
-        return hash_samples(samples, lambda: turned.astype(np.float32))
+    def hashed(samples: FloatArray, transformed: Picture) -> PdqHash:
+        return hash_samples(samples, lambda: transformed.astype(np.float32))
 
     variants: Variants = {}
     if Variant.MIRROR in wanted:
         variants[Variant.MIRROR] = (hashed(mirrored, luma[:, ::-1]),)
     if Variant.ROTATE in wanted:
-        flipped, half_turned = np.split(upside_down @ columns, 2, axis=1)
+        flipped, rotated = np.split(upside_down @ columns, 2, axis=1)
         variants[Variant.ROTATE] = (
             hashed(mirrored.T, np.rot90(luma, 1)),
-            hashed(half_turned, np.rot90(luma, 2)),
+            hashed(rotated, np.rot90(luma, 2)),
             hashed(flipped.T, np.rot90(luma, 3)),
         )
     return hashed(ahead, luma), variants

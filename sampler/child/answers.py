@@ -1,6 +1,6 @@
-"""The decoder process's answers, read as the words of a process that may have been taken over.
+"""The decoder process's answers, read as those of a process that may have been taken over.
 
-What an honest one can say of the input that it was given is bounded: `Bounds` says how, and whatever lies outside is
+An honest answer to a given input is bounded: `Bounds` has the bounds, and whatever lies outside is
 nonsense, a ValueError (or KeyError or TypeError of Python's own).
 """
 
@@ -22,17 +22,17 @@ from sampler.plan.coverage import SECOND_VIDEO_STREAM, longest_gap_seconds, unse
 CHANNELS = {"yuv": (3, 1), "grey": (1, 1), "rgb": (1, 3)}
 """Planes and channels of each layout."""
 FLAT = {name: name for name in (None, "black", "white", "blank")}
-"""What a picture may be said to be."""
+"""Values of a picture's `flat`."""
 NOTES = frozenset(["second_video_stream", "pts_jump", "pts_missing", "damaged", "truncated"])
-"""What an input may be noted for, each once."""
+"""Notes on an input, each at most once."""
 PICTURE_BYTES = 1024
-"""Of JSON for a picture; 550 are the most that there are."""
+"""Bytes of JSON for a picture; 550 is the maximum seen."""
 SUMMARY_BYTES = 16 << 10
-"""Of JSON for all else in a message."""
+"""Bytes of JSON for all else in a message."""
 PACKET_BYTES = 64
-"""Of JSON for a packet: a time, a size and whether it is a keyframe."""
+"""Bytes of JSON for a packet: a time, a size and its keyframe flag."""
 TEXT_CHARACTERS = 500
-"""Of an error's text."""
+"""Length of an error's text."""
 MAX_PIXEL_ASPECT = 1e6
 
 Memory = dict[int, mmap.mmap]
@@ -40,7 +40,7 @@ Memory = dict[int, mmap.mmap]
 
 
 class PictureSummary(NamedTuple):
-    """What is kept of a picture when the picture itself is gone."""
+    """The part of a picture that is kept when its pixels are gone."""
 
     seconds: float
     until_seconds: float
@@ -50,13 +50,13 @@ class PictureSummary(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """What an honest answer to one request stays within."""
+    """Bounds of an honest answer to one request."""
 
     limits: Limits
     size_bytes: int
-    """Of the input."""
+    """Size of the input."""
     packets: bool
-    """Whether the table of packets was asked for."""
+    """True if the table of packets was requested."""
 
     @property
     def coded(self) -> int:
@@ -88,7 +88,7 @@ def read_frames(
 
     Args:
         message: of any type.
-        memory: mapped as far as the message says that there are pictures.
+        memory: mapped as far as the message has pictures.
         bounds: of the request that it answers.
         kept: whether the pictures are for keeping. Others are good until the decoder is let go on.
 
@@ -254,7 +254,7 @@ def _flag(value: object) -> bool:
 
 
 def _unseen_reason(notes: tuple[str, ...], *, concealed: bool) -> str:
-    """Why a stretch of this input is unmoderated, should there be one."""
+    """Reason of unmoderated stretches of this input, should there be any."""
     if SECOND_VIDEO_STREAM in notes:
         return SECOND_VIDEO_STREAM
     if concealed:

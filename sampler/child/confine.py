@@ -1,4 +1,4 @@
-"""What the decoder gives up before it reads the first byte: Linux's means, by ctypes and the standard library.
+"""Confinement of the decoder before it reads the first byte: Linux's means, by ctypes and the standard library.
 
 Confined means resource limits, no new privileges and a filter of system calls; what of these is not available is
 returned in words, and not fatal. Landlock is extra: it holds where the filter cannot look, and a kernel without it
@@ -30,12 +30,12 @@ LANDLOCK_VERSION = 1
 """Flag: gives the version of its interface."""
 
 FILE_BYTES: Final = Limits().batch_file_bytes
-"""Of one file or memfd that may be written."""
+"""Size of one file or memfd that may be written."""
 DECODER_DESCRIPTORS: Final = 16
 """With FILE_BYTES, the bound for what is in memfds. A decoder has eight: three of /dev/null, sockets, the input and
 pictures."""
 FIRST_VICTIM: Final = "1000"
-"""Of the kernel where memory runs out (proc(5), oom_score_adj): not the worker, nor another's process."""
+"""The kernel's first choice where memory runs out (proc(5), oom_score_adj): not the worker or a foreign process."""
 
 
 class _Program(ctypes.Structure):
@@ -46,14 +46,14 @@ class _Program(ctypes.Structure):
 
 @dataclass(frozen=True, kw_only=True)
 class _Prepared:
-    """What a decoder needs to confine itself, made before the fork: the files that tell are out of its reach."""
+    """Data that a decoder needs to confine itself, read before the fork: afterwards files are out of its reach."""
 
     libc: ctypes.CDLL | None
     """None: not Linux."""
     mapped_bytes: int | None
     """Address space in use, None where there is no /proc."""
     program: "_Filter | str"
-    """Of system calls; or why there is none."""
+    """The filter of system calls; or the reason why there is none."""
 
 
 class _Filter:

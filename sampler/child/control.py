@@ -1,6 +1,6 @@
 """Orders to the prepared process ("zygote") and its replies, each one datagram of fixed size.
 
-Over this socket go numbers and descriptors only. What a stream consists of never does: the decoder process reads that
+Only numbers and descriptors go over this socket. Bytes of a stream never do: the decoder process reads them
 from a socket and from memory of its own.
 """
 
@@ -18,6 +18,6 @@ END = b"E"
 if there is no process of that number. May be sent twice."""
 NO_PROCESS = 1 << 32
 DESCRIPTORS = 1
-"""Of a process: its socket."""
+"""Descriptors that go to a process: its socket."""
 READY_BYTES = 4096
 """Bound for the first message."""

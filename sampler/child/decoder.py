@@ -36,14 +36,14 @@ REASONS = {
 }
 """Errors that the decoder may name: not those of its own death."""
 NONSENSE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
-"""What Python raises where an answer is not what it should be."""
+"""Python's errors for a malformed answer."""
 
 
 class Decoder:
     """Decodes inputs in processes that are forked from a prepared one.
 
-    The prepared process is started at first use (so after any fork of ours) and again after it died. What it forks
-    works on `inputs_a_process` inputs at most, each in fresh memory, and is gone when a call raises, whatever it
+    The prepared process is started at first use (so after any fork of the worker) and again after it died. Its forks
+    work on `inputs_a_process` inputs at most, each in fresh memory, and are gone when a call raises, whatever it
     raises: a decoder that is late touches no other input, one that is taken over or leaks only those few.
 
     Not for several threads at once: one decoder a thread.
@@ -81,7 +81,7 @@ class Decoder:
 
     @property
     def unconfined(self) -> tuple[str, ...]:
-        """What this machine could not take from the decoder, in words; known once it is started."""
+        """Privileges that this machine could not take from the decoder, in words; known once it is started."""
         return self._supply.unconfined
 
     @property
@@ -108,7 +108,7 @@ class Decoder:
         """Takes the pictures worth looking at from one segment or file.
 
         Args:
-            data: its bytes, or a file open for reading, which is handed to the decoder as it is and not read here.
+            data: its bytes, or a file open for reading, which is passed to the decoder unread.
             init: the media initialisation section (EXT-X-MAP), b"" without one.
             profile: how closely to look.
             seed: secret of the deployment with the segment's identity: from it come the instants of audits.
@@ -119,7 +119,7 @@ class Decoder:
             fresh: in a process that has worked on no other input.
 
         Raises:
-            InputError: nothing could be looked at; its `reason` is for the ledger.
+            InputError: nothing could be sampled; its `reason` is for the ledger.
             DecoderError: the decoder died, took too long, spoke nonsense or cannot be started.
         """
         request = {"operation": "sample", "seed": seed.hex(), "packets": packets}
@@ -277,7 +277,7 @@ class Decoder:
         return self._described[1]
 
     def _died(self) -> DecoderDiedError:
-        """What became of a process that fell silent."""
+        """The error for a process that fell silent."""
         process = self._supply.process
         self._end()
         status = None if process is None else process.exit_status
@@ -292,7 +292,7 @@ class Decoder:
 
     @contextmanager
     def _nonsense_is_death(self) -> Iterator[None]:
-        """For reading what the decoder answered: nonsense is taken for its death."""
+        """Reads an answer of the decoder: nonsense counts as its death."""
         try:
             yield
         except NONSENSE as error:

@@ -16,7 +16,7 @@ from sampler.child.inputs import fill, memory_files, process_file, size_for_good
 from sampler.child.zygote import END_SECONDS, Zygote, ZygoteError
 
 TYPES = frozenset(["more", "done", "error"])
-"""Of messages that answer a request."""
+"""Types of messages that answer a request."""
 
 
 class DecoderProcess:
@@ -27,11 +27,11 @@ class DecoderProcess:
         self.pid: int | None = None
         """Process id, while it is there."""
         self.exit_status: int | None = None
-        """How it ended, as `subprocess` gives it; None: not known."""
+        """Exit status, as `subprocess` gives it; None: unknown."""
         self.requests = 0
         """That it was sent."""
         self.sockets: tuple[_socket.socket, ...] = ()
-        """Ours and its own."""
+        """Both ends of the socket."""
         self._zygote = zygote
         self._number = number
         self._file: FileIO | None = None
@@ -50,14 +50,14 @@ class DecoderProcess:
         self.pid = self._zygote.fork(self._number, [self.sockets[1].fileno()], deadline=deadline)
         self._file = process_file(self.pid)
         if not self._zygote.alive:
-            # The process id may be another's by now. Ours ended with the prepared process.
+            # The process id may be another's by now. This process ended with the prepared process.
             raise ZygoteError("the prepared process ended")
         self._certain = True
         self.sockets[1].close()
 
     @property
     def fit(self) -> bool:
-        """Whether another request may be sent: it is there, and has nothing more to say."""
+        """True if another request may be sent: it is alive, and has nothing more to send."""
         return self._zygote.alive and not self._ended and not select.select([self.sockets[0]], [], [], 0)[0]
 
     def pause(self) -> None:
@@ -78,7 +78,7 @@ class DecoderProcess:
         try:
             self._end()
         except BaseException:
-            # The time limit's exception, which comes once. The rest of it is done now, or nobody does.
+            # The time limit's exception, which comes once. The rest is done now or never.
             self._end()
             raise
 
@@ -139,7 +139,7 @@ class Exchange:
         """
         message = wire.receive(self._sock, deadline=self._deadline, max_bytes=self._bounds.message_bytes)
         if message.get("number") != self._number or message.get("type") not in TYPES:
-            raise wire.WireError("an answer to no request of ours")
+            raise wire.WireError("an answer to no request")
         file = message.get("file", 0)
         if isinstance(file, bool) or not isinstance(file, int) or not 0 <= file < len(self._pictures):
             raise wire.WireError("pictures in no file that there is")

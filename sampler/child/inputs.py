@@ -52,7 +52,7 @@ def memory_files(names: Sequence[str]) -> list[FileIO]:
 
 
 def size_for_good(memory: FileIO, size: int) -> None:
-    """Gives memory a size, of which the kernel provides what is written, and which nobody can change."""
+    """Gives memory a size, of which the kernel provides what is written, and which cannot be changed."""
     os.truncate(memory.fileno(), size)
     fcntl.fcntl(memory.fileno(), fcntl.F_ADD_SEALS, SEALS)
 

@@ -1,8 +1,8 @@
-"""How the decoder process hands pictures over: in two memory files, by turns.
+"""The decoder process's way to hand pictures over: in two memory files that alternate.
 
 The parent makes them for one request, at their full size, of which only what is written takes memory, and seals them:
 they can neither grow nor shrink under its hands. That pixels may change, if the decoder is taken over, is no more than
-the lie that it could have told in the first place.
+the lie that it could have sent in the first place.
 """
 
 import gc
@@ -20,7 +20,7 @@ from sampler.limits import BATCH_BYTES, BATCH_PICTURES
 from sampler.picture import LUMA_MIN, LUMA_SPAN, Plane
 
 STEP = 4
-"""Every fourth pixel of every fourth row is looked at: anything that a person can recognise is larger."""
+"""Every fourth pixel of every fourth row is read: anything that a person can recognise is larger."""
 SPREAD_LEVELS = 12
 """Widest band (of 256 levels) that holds all but `OUTLIERS` of a flat plane: coding noise, grain."""
 OUTLIERS = 0.005
@@ -29,7 +29,7 @@ BLACK_MAX, WHITE_MIN = 32, 224
 """Full-range luma of a black picture is at most the one, of a white one at least the other."""
 
 COARSE = 4
-"""Of those, every fourth of every fourth row is looked at first: where they differ too much, all do."""
+"""Every fourth of these, of every fourth row, is read first: where they differ too much, all do."""
 
 
 class Outbox:
@@ -61,7 +61,7 @@ class Outbox:
         if self._size >= BATCH_BYTES or len(self._entries) >= BATCH_PICTURES:
             self.send({"type": "more"})
             self._owed = True
-            # A PyAV frame whose side data was looked at is part of a cycle: it would keep its pixels until Python's
+            # A PyAV frame whose side data was read is part of a cycle: it would keep its pixels until Python's
             # collector, which counts objects and not bytes, thinks of it.
             gc.collect()
 
@@ -84,7 +84,7 @@ class Outbox:
 
 
 def flatness(planes: Sequence[Plane], *, full_range: bool) -> str | None:
-    """Gives "black", "white" or "blank" if every plane is one shade, else None.
+    """Returns "black", "white" or "blank" if every plane is one shade, else None.
 
     Args:
         planes: as of a `Picture`.

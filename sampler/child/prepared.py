@@ -55,7 +55,7 @@ def prepare(serve: Serve, arguments: Sequence[str]) -> NoReturn:
 
 
 def _try_confinement(answer: tuple[int, int], memory_bytes: int) -> list[str]:
-    """What cannot be taken from a forked process, in words: found by one that reads no stream.
+    """Privileges that cannot be taken from a forked process, in words: found by one that reads no stream.
 
     Args:
         answer: both ends of a pipe, which are closed.
@@ -103,8 +103,8 @@ def _obey(control: socket.socket, serve: Serve, memory_bytes: int, unconfined: f
 
 
 def _end(pid: int) -> int:
-    """Ends and reaps a process of ours, whose id cannot be another's before that; its exit status. One that has ended
-    by itself keeps the status that it had."""
+    """Ends and reaps a forked process, whose id cannot be another's before that; its exit status. One that has already
+    ended keeps its status."""
     os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)
@@ -123,7 +123,7 @@ def _work(serve: Serve, descriptors: list[int], zygote: int, memory_bytes: int, 
 
 
 def _import_all_of_av() -> None:
-    """PyAV imports some of its modules when it first meets a stream of their kind: too late for us."""
+    """PyAV imports some of its modules when it first meets a stream of their kind: too late here."""
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)

@@ -1,8 +1,8 @@
 """The process that decodes: bytes go in, pictures come out.
 
-All of FFmpeg and OpenCV that touches hostile bytes runs here, in a process without network, files, keys or lists, which
-is forked for a few requests. `python -m sampler.child.process DESCRIPTOR PARENT MEMORY_BYTES` is the prepared
-process ("zygote") that forks it (sampler/child/prepared.py).
+FFmpeg and OpenCV parse hostile bytes only here (in the worker, OpenCV sees decoded pixels), in a process without
+network, files, keys or lists, which is forked for a few requests by the prepared process ("zygote",
+sampler/child/prepared.py): `python -m sampler.child.process DESCRIPTOR PARENT MEMORY_BYTES`.
 """
 
 import gc
@@ -34,7 +34,7 @@ from sampler.plan.coverage import spoken_for_until
 from sampler.plan.plan import plan
 
 DECODING_BYTES = 12
-"""Of memory for each pixel that decoding takes, in H.264 at its leanest: eight pictures of 4:2:0."""
+"""Memory that decoding takes for each pixel, in H.264 at its leanest: eight pictures of 4:2:0."""
 
 
 def _settings(text: str) -> tuple[Limits, SamplingProfile]:
@@ -43,7 +43,7 @@ def _settings(text: str) -> tuple[Limits, SamplingProfile]:
 
 
 def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str, object]:
-    """Works one video input through; pictures go into the outbox, the summary is returned."""
+    """Samples one video input; pictures go into the outbox, the summary is returned."""
     limits, profile = _settings(request["settings"])
     # Boxes can name the same bytes again and again; the parent believes in one picture a byte.
     limits = replace(limits, frames=min(limits.frames, request["size"]))
@@ -60,8 +60,8 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
                 profile=profile,
                 seed=seed,
                 end_seconds=end_seconds,
-                asked=executor.asks,
-                watched=not executor.asks,
+                probed=executor.probes,
+                watched=not executor.probes,
             )
             shown = sorted(packet.seconds for packet in window.packets if packet.shown)
             before = time.process_time()
@@ -81,7 +81,7 @@ def sample(request: dict[str, Any], descriptor: int, outbox: Outbox) -> dict[str
                     for packet in window.packets
                 ]
         if executor.damaged and not has_room(DECODING_BYTES * demuxer.picture_pixels):
-            raise DecoderMemoryError("the decoder came so near to its memory bound that damage tells nothing")
+            raise DecoderMemoryError("the decoder came so near to its memory bound that damage proves nothing")
     notes = list(demuxer.notes)
     notes += ["pts_jump"] * bool(demuxer.timeline.jumps) + ["pts_missing"] * bool(demuxer.timeline.missing)
     notes += ["damaged"] * bool(executor.damaged)

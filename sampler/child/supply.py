@@ -1,4 +1,4 @@
-"""Which process works on the next input: the one of the input before, or a fresh one from the prepared process."""
+"""The supply of decoder processes: the next input gets that of the input before, or a fresh one."""
 
 import os
 import time
@@ -18,15 +18,15 @@ way through the decoder costs 3 to 5 ms (`python -m bench.child` on a quiet mach
 class ProcessSupply:
     """Forks a process for so many inputs, and ends it after them, or as soon as one of them fails.
 
-    The prepared process is started at first use (so after any fork of ours) and again after it died.
+    The prepared process is started at first use (so after any fork of the worker) and again after it died.
     """
 
     def __init__(self, *, limits: Limits, inputs_a_process: int, program: Sequence[str]) -> None:
         """Starts nothing yet; arguments as of `sampler.child.decoder.Decoder`."""
         self.process: DecoderProcess | None = None
-        """What works now, or worked last and may go on."""
+        """The process that works now, or worked last and may go on."""
         self.unconfined: tuple[str, ...] = ()
-        """What this machine could not take from the decoder, in words; known once it is started."""
+        """Privileges that this machine could not take from the decoder, in words; known once it is started."""
         self._zygote = Zygote(memory_bytes=limits.memory_bytes, program=program)
         self._limits = limits
         self._inputs_a_process = inputs_a_process
@@ -40,7 +40,7 @@ class ProcessSupply:
 
     @property
     def inherited(self) -> bool:
-        """It is our parent's, as the prepared process is: this process was forked since it was used."""
+        """It belongs to the parent, as the prepared process does: this process was forked since it was used."""
         return self._owner != os.getpid()
 
     def disown(self) -> None:
@@ -85,13 +85,13 @@ class ProcessSupply:
             self.process.pause()
 
     def end(self) -> None:
-        """Ends the process, if there is one and it is ours."""
+        """Ends the process, if there is one and it belongs to this worker."""
         if self.process is not None and not self.inherited:
             self.process.end()
         self.process = None
 
     def close(self) -> None:
-        """Ends the prepared process too. May be called twice; a fork of ours leaves its parent's alone."""
+        """Ends the prepared process too. May be called twice; a forked process leaves its parent's alone."""
         self.end()
         self._zygote.close()
 

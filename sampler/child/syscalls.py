@@ -93,7 +93,7 @@ ZYGOTE_CALLS: Final[Mapping[str, tuple[int | None, int | None]]] = {
     "prctl": (157, 167),
     "prlimit64": (302, 261),
 }
-"""What the prepared process may do besides: fork, end and reap its children; and each of these confines itself."""
+"""System calls of the prepared process besides: to fork, end and reap its children, each of which confines itself."""
 
 _PROT_EXEC = 0x4
 _MADVISE = (4, 8, 14, 15)  # DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE
@@ -109,8 +109,8 @@ _ALL_BITS = 0xFFFFFFFF
 
 @dataclass(frozen=True, kw_only=True)
 class ArgumentCheck:
-    """What an argument has to be. The kernel reads 32 bits of those that are checked here, so the others say nothing;
-    only of pointers both halves count."""
+    """The value that an argument must have. The kernel reads 32 bits of those that are checked here, so the
+    others do not matter; only of pointers both halves count."""
 
     argument: int
     among: tuple[int, ...] = ()
@@ -148,7 +148,7 @@ _X32_BIT = 0x40000000
 _NUMBER_AT, _ARCH_AT, _ARGUMENTS_AT = 0, 4, 16
 """Offsets in struct seccomp_data (linux/seccomp.h)."""
 _FARTHEST = 255
-"""Of a conditional jump, whose distance has eight bits."""
+"""Distance of a conditional jump, which has eight bits."""
 
 _Lines = list[bytes]
 

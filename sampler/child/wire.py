@@ -18,7 +18,7 @@ MESSAGE_BYTES = 64 << 20
 PART_BYTES = 1 << 20
 """Read at once: Python makes a buffer of it."""
 REQUEST_DESCRIPTORS = 3
-"""Of a request: the input, and two files for pictures."""
+"""Descriptors of a request: the input, and two files for pictures."""
 LENGTH = struct.Struct(">I")
 
 

@@ -41,14 +41,14 @@ class ZygoteError(Exception):
 
 
 class Zygote:
-    """A prepared process, started at first use (so after any fork of ours) and again after it died.
+    """A prepared process, started at first use (so after any fork of the worker) and again after it died.
 
     Whatever interrupts a call leaves an object whose next call, `fork` or `close`, works as it should.
     """
 
     def __init__(self, *, memory_bytes: int, program: Sequence[str] = PROGRAM) -> None:
         self.unconfined: tuple[str, ...] = ()
-        """What this machine could not take from the prepared process, in words; known once it is started."""
+        """Privileges that this machine could not take from the prepared process, in words; known once it is started."""
         self._program = program
         self._memory_bytes = memory_bytes
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,7 +62,7 @@ class Zygote:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended. While it is, nobody else can have reaped what it forked."""
+        """True while it has not ended. Until then no other process can have reaped what it forked."""
         return self._process is not None and self._owner == os.getpid() and self._process.poll() is None
 
     def start(self) -> None:
@@ -78,7 +78,7 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs:
-                self._process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+                self._process = subprocess.Popen(  # noqa: S603 - a module of this package, by this interpreter
                     [*self._program, str(theirs.fileno()), str(os.getpid()), str(self._memory_bytes)],
                     env=ENVIRONMENT | {"PYTHONPATH": str(Path(__file__).parents[2])},
                     pass_fds=[theirs.fileno()],
@@ -145,16 +145,15 @@ class Zygote:
         self._process, self._control = None, None
 
     def _reply(self, kind: bytes, number: int, deadline: float) -> int:
-        """The value of the reply to one order; replies to earlier ones, whose sender was interrupted, are passed
-        over."""
+        """The value of the reply to one order; replies to earlier ones, whose sender was interrupted, are skipped."""
         assert self._control is not None
         while True:
             self._control.settimeout(max(deadline - time.monotonic(), 0.001))
             reply = self._control.recv(ORDER.size)
             if len(reply) != ORDER.size:
                 raise ZygoteError("the prepared process ended")
-            told, of, value = ORDER.unpack(reply)
-            if (told, of) == (kind, number):
+            kind_of_reply, of, value = ORDER.unpack(reply)
+            if (kind_of_reply, of) == (kind, number):
                 return int(value)
 
     @contextmanager

@@ -1,1 +1,1 @@
-"""Pictures decoded as a plan asks for them."""
+"""Decoding of the pictures in a plan."""

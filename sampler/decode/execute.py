@@ -1,4 +1,4 @@
-"""Decodes what a plan asks for and no more. Runs in the decoder child."""
+"""Decodes the pictures of a plan and no more. Runs in the decoder child."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -38,10 +38,10 @@ class DecodedTarget:
 
     frame: VideoFrame
     index: int
-    """Of its packet in the window: the target's own, or the next one shown, where that one was damaged."""
+    """Index of its packet in the window: the target's own, or the next one shown, where that one was damaged."""
     target: PlannedPicture
     concealed: bool
-    """Whether it leans on pictures that were made up."""
+    """True if it depends on pictures that were made up."""
     replaced: bool
     """Concealed, and taken for nothing but time, while a picture that is right follows within the gap."""
 
@@ -67,8 +67,8 @@ class Executor:
         self.damaged = 0
 
     @property
-    def asks(self) -> bool:
-        """Whether a suspected cut's own packet is asked before all up to it is decoded; else all is decoded, and
+    def probes(self) -> bool:
+        """True if a suspected cut's own packet is probed before all up to it is decoded; else all is decoded, and
         pictures are compared."""
         return self._prober is not None
 
@@ -79,7 +79,7 @@ class Executor:
             needed = sum(len(_needed(window, run, targets)) for run, targets, _ in parts)
             self._open(thrifty=not self._profile.exact_pictures and needed > THRIFTY_SHARE * len(window.packets))
         for run, targets, refuted in parts:
-            if self.asks:
+            if self.probes:
                 yield from self._run(window, run, targets, refuted)
             else:
                 yield from self._watch(window, run, targets)
@@ -190,7 +190,7 @@ class Executor:
     ) -> Iterator[tuple[int, VideoFrame]]:
         """Decodes packets from a run's beginning on, and gives each picture with the index of its packet.
 
-        That index takes the time stamp's place in the decoder, so that a picture is told by it whatever the
+        That index takes the time stamp's place in the decoder, so that it identifies a picture whatever the
         broadcaster's time stamps are: missing, doubled, wrapped. Packets before `sound_from`, in a run without a
         keyframe, may well be refused: their parameter sets were in an earlier segment.
         """
@@ -217,7 +217,7 @@ class Executor:
             self._context.flush_buffers()
 
     def _drain(self) -> list[VideoFrame]:
-        """What the decoder still holds back for reordering."""
+        """Pictures that the decoder still holds back for reordering."""
         try:
             return self._context.decode(None)
         except (av.error.FFmpegError, ValueError):
@@ -250,5 +250,5 @@ def _needed(window: PacketWindow, run: PacketRun, targets: tuple[PlannedPicture,
 
 
 def _is_refuted(target: PlannedPicture, refuted: set[int]) -> bool:
-    """Whether all cuts that called for it turned out to be none."""
+    """True if all cuts that called for it turned out to be none."""
     return bool(target.proofs) and all(proof.packet in refuted for proof in target.proofs)

@@ -30,14 +30,14 @@ FULL_RANGE = 2
 MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 """AVColorSpace (ITU-T H.273, table 4) to the names of sampler/picture.py."""
 HD_LINES = 720
-"""Where the stream does not tell its matrix, players take BT.709 from this height on, and BT.601 below."""
+"""Where the stream has no matrix, players take BT.709 from this height on, and BT.601 below."""
 DISPLAY_MATRIX = struct.Struct("=9i")
 """Rows of a 3×3 matrix: a, b, u, c, d, v, x, y, w (ISO/IEC 14496-12, 6.2.2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPicture:
-    """How the planes of one picture lie in memory, one after the other; `rows[i]` rows of `strides[i]` bytes each."""
+    """Layout of the planes of one picture in memory, one after the other; `rows[i]` rows of `strides[i]` bytes each."""
 
     layout: str
     columns: tuple[int, ...]
@@ -80,7 +80,7 @@ def store(frame: VideoFrame, *, pixel_aspect: float) -> tuple[StoredPicture, tup
 
 
 def _eight_bit(wide: VideoFormat) -> str:
-    """What a format becomes without any change of its range: swscale takes all grey for full range, so that grey which
+    """The format to convert to without any change of range: swscale takes all grey for full range, so that grey which
     became YUV would be squeezed into the limited one."""
     if wide.is_rgb:
         return "rgb24"

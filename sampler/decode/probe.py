@@ -1,6 +1,6 @@
-"""Asks a single picture's own bits whether it is a cut. Runs in the decoder child.
+"""Probes the bits of a single picture for a cut. Runs in the decoder child.
 
-At a cut the encoder codes the picture anew; everywhere else it predicts most of it from others. H.264's decoder says
+At a cut the encoder codes the picture anew; everywhere else it predicts most of it from others. H.264's decoder reports
 which blocks are predicted. H.265's does not, but it puts mid-grey in the place of a picture that is missing: decoded
 alone, what is predicted comes out grey.
 """
@@ -18,16 +18,16 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 TELL_PREDICTION = {"h264": {"export_side_data": "mvs"}}
-"""Options by which a decoder tells with each picture what was predicted; that costs a hundredth of decoding."""
+"""Options by which a decoder reports predicted blocks with each picture; that costs a hundredth of decoding."""
 GREY_SHARE = 0.3
-"""Of a picture's area, over which it is no cut if so much comes out grey; predicted blocks with a residual do not. On
+"""Share of a picture's area: it is no cut if more (>) comes out grey; predicted blocks with a residual do not. On
 420 inserts first pictures had under 0.1, predicted ones over 0.5."""
 GREY_LEVELS = 1
-"""Of 256, by which grey may be off."""
+"""Levels of 256 by which grey may be off."""
 
 
 def is_predicted(frame: VideoFrame, share: float) -> bool:
-    """Whether more of the picture's area than `share` comes from others; only decoders in `TELL_PREDICTION` tell.
+    """True if more of the picture's area than `share` comes from others; only decoders in `TELL_PREDICTION` report it.
 
     The larger of the shares that come from earlier and from later pictures counts.
     """
@@ -42,7 +42,7 @@ def is_predicted(frame: VideoFrame, share: float) -> bool:
 
 
 def _is_grey(frame: VideoFrame, _share: float) -> bool:
-    """Whether much of the picture is the grey that stands for a missing one."""
+    """True if much of the picture is the grey that stands for a missing one."""
     component = frame.format.components[0]
     plane = frame.planes[component.plane]
     samples = np.frombuffer(memoryview(plane), np.dtype(np.uint16 if component.bits > 8 else np.uint8))
@@ -55,7 +55,7 @@ def _is_grey(frame: VideoFrame, _share: float) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Way:
-    """How a decoder is asked."""
+    """A way to probe with a decoder."""
 
     options: dict[str, str]
     is_predicted: Callable[[VideoFrame, float], bool]
@@ -68,7 +68,7 @@ _WAYS = {
 
 
 class Prober:
-    """Decodes single pictures without those they lean on: wrong to look at, yet what is predicted shows."""
+    """Decodes single pictures without their references: wrong to look at, yet predicted areas show."""
 
     def __init__(self, like: VideoCodecContext, way: _Way, *, max_pixels: int) -> None:
         """See `prober`."""
@@ -82,11 +82,11 @@ class Prober:
     def is_new_content(
         self, payload: "Packet[VideoStream]", keyframe: "Packet[VideoStream]", predicted_share: float
     ) -> bool:
-        """Whether the picture is coded anew, but for `predicted_share` of its area, as at a cut.
+        """True if the picture is coded anew, but for `predicted_share` of its area, as at a cut.
 
         Some pictures cannot be decoded without any to lean on, or want to forget some that are not there (one in 16,
-        and the B-frames of a pyramid): those are asked once more, leniently, after the run's `keyframe`. Where it
-        cannot be told it is a cut: then the picture is looked at.
+        and the B-frames of a pyramid): those are probed once more, leniently, after the run's `keyframe`. In doubt it
+        is a cut: then the picture is sampled.
         """
         frame = self._last(self._strict, payload)
         if frame is None and keyframe is not payload:
@@ -120,7 +120,7 @@ def _opened(like: VideoCodecContext, options: dict[str, str]) -> VideoCodecConte
 
 
 def prober(like: VideoCodecContext, *, max_pixels: int) -> Prober | None:
-    """Who can be asked about pictures of this stream; None: nobody, its decoder gives no picture by itself.
+    """The probe for pictures of this stream; None: its decoder gives no picture alone.
 
     Args:
         like: the stream's own context, not yet opened.

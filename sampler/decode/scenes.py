@@ -1,4 +1,4 @@
-"""Finds cuts by looking, where packets tell nothing. Runs in the decoder child.
+"""Finds cuts in decoded pictures, where packets do not show them. Runs in the decoder child.
 
 AV1 and VP9 code pictures in a rhythm that looks like cuts all the time, and code what is shown later with what is shown
 now: on 561 inserts sizes pointed at 96 %, and at most other pictures as well. So all of them are decoded and compared.
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 COLUMNS, ROWS = 32, 18
 """Cells whose mean luma is compared: coarse enough for the motion and coding noise of one picture's time."""
 LOOKED_AT_ROWS = 4 * ROWS
-"""Of a picture at least so many rows are read: all of them would take five times as long at 360p."""
+"""Rows of a picture that are read, at least: all of them would take five times as long at 360p."""
 CHANGED_LEVELS = 8
-"""Of 256, by which a cell's mean must differ (>) to count as changed."""
+"""Levels of 256 by which a cell's mean must differ (>) to count as changed."""
 CHANGED_SHARE = 0.2
-"""Of the cells, over which (>) the scene is another."""
+"""Share of changed cells over which (>) the scene is another."""
 UNUSUAL = 2.0
 """A cut changes (>) so many times as much as pictures did just before: else it is fast motion."""
 RECENT = 0.25
@@ -38,7 +38,7 @@ class SceneWatch:
         self._usual_change: float | None = None
 
     def is_cut(self, frame: VideoFrame, seconds: float) -> bool:
-        """Whether the picture shows another scene than the one before it; never for the first."""
+        """True if the picture shows another scene than the one before it; never for the first."""
         before, self._cells = self._cells, _cells(frame)
         if self._seconds is not None:
             self._allowance = min(self._allowance + self._rate * max(seconds - self._seconds, 0.0), BURST_CUTS)

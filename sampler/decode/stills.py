@@ -20,7 +20,7 @@ from sampler.errors import (
 from sampler.limits import Limits, has_room
 
 DECODING_BYTES = 8
-"""Of memory for each pixel, while it is decoded: RGB, and as much again within libjpeg, libwebp or the GIF reader."""
+"""Memory for each pixel, while it is decoded: RGB, and as much again within libjpeg, libwebp or the GIF reader."""
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers SOF0 to SOF15 (ITU-T T.81, table B.1)."""
 JPEG_ALONE = frozenset([0x01, *range(0xD0, 0xD9)])
@@ -62,7 +62,7 @@ def decode_still(data: bytes, limits: Limits) -> NDArray[np.uint8]:
 
 
 def still_size(data: bytes) -> tuple[int, int]:
-    """(width, height) as the header tells, without decoding.
+    """(width, height) from the header, without decoding.
 
     Raises:
         UnsupportedContainerError: not a kind of picture file that we read.
@@ -92,7 +92,7 @@ def _bmp(data: bytes) -> tuple[int, int]:
     if header_bytes == 12:
         width, height = struct.unpack_from("<HH", data, 18)
     else:
-        # A negative height tells that rows run from the top.
+        # A negative height means that rows run from the top.
         width, height = struct.unpack_from("<ii", data, 18)
     return abs(width), abs(height)
 

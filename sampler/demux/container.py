@@ -1,4 +1,4 @@
-"""Which container the bytes are in, told from the bytes alone. Names and MIME types are the broadcaster's word."""
+"""The container format, found from the bytes alone. Names and MIME types are the broadcaster's claim."""
 
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ ID3_HEADER_BYTES = 10
 MP4_BOXES = frozenset(
     (b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"emsg", b"prft", b"free", b"skip", b"wide", b"mdat")
 )
-"""What an MP4 file or fragment begins with (ISO/IEC 14496-12; RFC 8216, section 3.3)."""
+"""Boxes that begin an MP4 file or fragment (ISO/IEC 14496-12; RFC 8216, section 3.3)."""
 
 
 class Container(StrEnum):
@@ -52,7 +52,7 @@ def sniff(head: bytes) -> Container:
 
 
 def _is_mpeg_ts(head: bytes) -> bool:
-    """Whether sync bytes stand where the first packets begin (as many of three as there are)."""
+    """True if sync bytes stand where the first packets begin (as many of three as there are)."""
     starts = range(0, min(len(head), 3 * TS_PACKET_BYTES), TS_PACKET_BYTES)
     return len(head) >= TS_PACKET_BYTES and all(head[start] == TS_SYNC for start in starts)
 
@@ -68,7 +68,7 @@ def _id3_bytes(head: bytes) -> int:
 
 
 def _is_packed_audio(body: bytes) -> bool:
-    """Whether an ADTS, MPEG audio, AC-3 or E-AC-3 frame begins here."""
+    """True if an ADTS, MPEG audio, AC-3 or E-AC-3 frame begins here."""
     if len(body) < 4:
         return False
     if body[:2] == b"\x0b\x77":

@@ -1,6 +1,6 @@
-"""Whether an input says that its pictures are encrypted: told from its packets and boxes. Runs in the decoder child.
+"""Signs in packets and boxes that pictures are encrypted. Runs in the decoder child.
 
-FFmpeg decodes what it has no key for as if it were in the clear. An encrypted stream would be told as a damaged one.
+FFmpeg decodes what it has no key for as if it were in the clear. An encrypted stream would be reported as damaged.
 """
 
 import struct
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 TS_PACKET_BYTES = 188
 FIRST_SCRAMBLED = 0x80
-"""Byte 3 of a TS packet is no less than this if it says so: its first two bits are 2 or 3, even or odd key."""
+"""Byte 3 of a scrambled TS packet is no less than this: its first two bits are 2 or 3, even or odd key."""
 SAMPLE_AES = 0xDB
 """Stream type of sample-encrypted H.264 in MPEG-TS (Apple, "MPEG-2 Stream Encryption Format for HTTP Live Streaming",
 2.3), which FFmpeg gives as the codec tag."""
@@ -21,7 +21,7 @@ STSD_HEAD_BYTES = 8
 PIFF_SAMPLES = bytes.fromhex("a2394f525a9b4f14a2446c427c648df4")
 """The `uuid` box that was `senc` before ISO/IEC 23001-7."""
 TOP_BOXES = 64
-"""So many boxes are looked at for `moov` and `moof`; segments have under ten before the first fragment."""
+"""Boxes that are read for `moov` and `moof`; segments have under ten before the first fragment."""
 TOP_BOX_BYTES = 1 << 20
 """As much of one is read: sample entries lie in the first kilobytes of a track."""
 
@@ -31,7 +31,7 @@ Read = Callable[[int, int], bytes]
 
 
 def is_scrambled(packets: bytes, pid: int) -> bool:
-    """Whether most MPEG-TS packets of `pid` say so (transport_scrambling_control, ISO/IEC 13818-1, 2.4.3.2)."""
+    """True if most MPEG-TS packets of `pid` are marked (transport_scrambling_control, ISO/IEC 13818-1, 2.4.3.2)."""
     if max(packets[3::TS_PACKET_BYTES], default=0) < FIRST_SCRAMBLED:
         return False
     high, low, control = (packets[column::TS_PACKET_BYTES] for column in (1, 2, 3))
@@ -41,12 +41,12 @@ def is_scrambled(packets: bytes, pid: int) -> bool:
 
 
 def is_encrypted_mp4(read: Read, track: int | None, *, known: bool) -> bool:
-    """Whether an MP4 says so of its video and FFmpeg does not.
+    """True if an MP4 marks its video as encrypted and FFmpeg does not.
 
     Args:
         read: reads the input, its init section in front.
         track: number of the video's track, if FFmpeg has found it.
-        known: whether FFmpeg found the codec behind an encrypted sample entry. Then it tells of encryption itself,
+        known: FFmpeg found the codec behind an encrypted sample entry. Then it reports encryption itself,
             packet for packet, if the entry has the parameters (`tenc`).
     """
     for kind, content in _top_boxes(read):
@@ -99,13 +99,13 @@ def _inside(content: bytes, path: tuple[bytes, ...]) -> Iterator[bytes]:
 
 
 def _sample_entries(moov: bytes) -> Iterator[Box]:
-    """Of all tracks: `encv` is video by definition."""
+    """Sample entries of all tracks: `encv` is video by definition."""
     for table in _inside(moov, (b"trak", *SAMPLE_TABLE)):
         yield from _boxes(table[STSD_HEAD_BYTES:])
 
 
 def _is_encrypted_fragment(moof: bytes, track: int | None) -> bool:
-    """Whether the track's part of a fragment has the samples' initialisation vectors."""
+    """True if the track's part of a fragment has the samples' initialisation vectors."""
     if track is None:
         return False
     number = (track & 0xFFFFFFFF).to_bytes(4, "big")

@@ -71,7 +71,7 @@ class Bits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SequenceParameters:
-    """What slice headers need of an SPS."""
+    """Fields of an SPS that slice headers need."""
 
     separate_planes: bool
     has_chroma: bool
@@ -85,7 +85,7 @@ class SequenceParameters:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureParameters:
-    """What slice headers need of a PPS."""
+    """Fields of a PPS that slice headers need."""
 
     sequence: int
     cabac: bool
@@ -109,10 +109,10 @@ class QuantiserReader:
         """frame_num of the slice that was read last, and whether it is of a bottom field; None: of a whole frame, or it
         cannot be told."""
         self.picture_pixels = 0
-        """Of the largest pictures that parameter sets have told of, in whole macroblocks; 0: none yet."""
+        """Pixels of the largest pictures in the parameter sets so far, in whole macroblocks; 0: none yet."""
 
     def learn(self, unit: bytes) -> None:
-        """Takes in a parameter set; one that makes no sense is passed over."""
+        """Reads a parameter set; one that makes no sense is skipped."""
         kind, unit = unit[0] & 0x1F, unit[:PARAMETER_SET_BYTES]
         if unit == self._latest.get(kind) or self._parsed >= PARAMETER_SETS:
             return
@@ -131,7 +131,7 @@ class QuantiserReader:
             return
 
     def read(self, unit: bytes) -> int | None:
-        """The quantiser (QP) that a slice begins with, of its NAL unit's first bytes; None: cannot be told."""
+        """The quantiser (QP) that a slice begins with, of its NAL unit's first bytes; None: unknown."""
         self.field = None
         try:
             return self._read(unit)
@@ -160,7 +160,7 @@ class QuantiserReader:
 
 
 def slice_kind(unit: bytes) -> str | None:
-    """Gives "P", "B" or "I" of a slice, of its NAL unit's first bytes; None: cannot be told."""
+    """Returns "P", "B" or "I" for a slice, of its NAL unit's first bytes; None: unknown."""
     bits = Bits(unit[1:])
     try:
         bits.ue()

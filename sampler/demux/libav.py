@@ -1,4 +1,5 @@
-"""FFmpeg's errors, made into ours. Runs in the decoder child only: the worker never imports FFmpeg."""
+"""Translates FFmpeg's errors into those of `sampler.errors`. Runs in the decoder child, the only process of a worker
+that loads FFmpeg."""
 
 from av import error as libav
 
@@ -21,11 +22,11 @@ ERRORS: dict[type[Exception], type[SamplerError]] = {
     libav.EOFError: TruncatedError,
     libav.FFmpegError: UndecodableError,
 }
-"""Ours for theirs, the first that fits. Whatever else FFmpeg says of an input in memory, the input is to blame: a
-file, a network or an encoder plays no part in what we ask of it."""
+"""FFmpeg's error to the sampler's; the first that fits. The input in memory is to blame for any other error: no file,
+network or encoder plays a part."""
 
 
 def translate(error: Exception) -> SamplerError:
-    """Our error for one of FFmpeg's; raise it `from` the cause. Its text holds FFmpeg's words, never the input's."""
+    """The sampler's error for one of FFmpeg's; raise it `from` the cause. Its text quotes FFmpeg, never the input."""
     kind = next(ours for theirs, ours in ERRORS.items() if isinstance(error, theirs))
     return kind(f"FFmpeg: {getattr(error, 'strerror', None) or type(error).__name__}")

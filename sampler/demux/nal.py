@@ -1,5 +1,5 @@
-"""What a plan needs of H.264 and H.265 packets: how much of them is picture, whether others lean on it, where decoding
-may begin, QP.
+"""Properties of H.264 and H.265 packets that a plan needs: size of the picture data, use as a reference, entry points
+for decoding, QP.
 
 Nothing here is trusted, and a packet is believed before its container: where the bits make no sense the answer is
 "needed by others, and no place to begin at". Sections are those of ITU-T H.264 and H.265.
@@ -21,15 +21,15 @@ HEVC_IRAP = range(16, 24)
 HEVC_SUBLAYER_NON_REFERENCE = range(0, 16, 2)
 """TRAIL_N, TSA_N, STSA_N, RADL_N, RASL_N and reserved (H.265, table 7-1)."""
 AVCC_LENGTH_BYTE, HVCC_LENGTH_BYTE = 4, 21
-"""Where avcC and hvcC tell the size of NAL unit lengths (ISO/IEC 14496-15)."""
+"""Bytes of avcC and hvcC with the size of NAL unit lengths (ISO/IEC 14496-15)."""
 PADDING = b"\x00\x03"
 """Bytes that the end of a slice may be padded with (cabac_zero_word, H.264 7.3.2.8, and trailing zeros)."""
 LARGEST_UNITS = 512
-"""NAL units of one packet that are looked at: slices cut to fit into network packets are under 200 in a keyframe."""
+"""NAL units of one packet that are read: slices cut to fit into network packets are under 200 in a keyframe."""
 UNITS_A_PICTURE = 48
 """The same in the mean of all packets so far, so that a segment of nothing but tiny units costs under a second."""
 LARGEST_MESSAGES = 64
-"""SEI messages of one NAL unit that are looked at."""
+"""SEI messages of one NAL unit that are read."""
 
 
 class NalCodec(Enum):
@@ -40,20 +40,20 @@ class NalCodec(Enum):
 
 
 class PictureHead(NamedTuple):
-    """What a packet tells of its picture. A tuple, for one is made of every packet."""
+    """Properties of a packet's picture. A tuple, for one is made of every packet."""
 
     size_bytes: int
-    """Of its slices. Filler and messages are not picture: with them a broadcaster could make all packets alike."""
+    """Bytes of slices. Filler and messages are not picture: with them a broadcaster could make all packets alike."""
     reference: bool
-    """Whether other pictures may be predicted from this one."""
+    """True if other pictures may be predicted from this one."""
     begins: bool
-    """Whether decoding may begin here, by the picture's own coding: all of it is intra."""
+    """True if decoding may begin here, by the picture's own coding: all of it is intra."""
     recovery_frames: int | None = None
-    """Of a recovery point SEI (H.264 D.2.8): so many pictures later all is right."""
+    """Count of a recovery point SEI (H.264 D.2.8): so many pictures later all is right."""
     quantiser: int | None = None
     """QP that the first slice begins with; H.264 only."""
     completes: bool = False
-    """Whether it is the second field of the picture whose first one the packet before holds; H.264 only."""
+    """True if it is the second field of the picture whose first one the packet before holds; H.264 only."""
 
 
 class NalReader:
@@ -78,11 +78,11 @@ class NalReader:
 
     @property
     def picture_pixels(self) -> int:
-        """Size of the largest pictures that H.264 parameter sets have told of, else 0."""
+        """Pixels of the largest pictures in H.264 parameter sets so far, else 0."""
         return self._quantisers.picture_pixels
 
     def read(self, packet: bytes, *, flagged: bool) -> PictureHead:
-        """What a packet tells of its picture.
+        """Reads the properties of a packet's picture.
 
         Args:
             packet: all of it.
@@ -116,7 +116,7 @@ class NalReader:
         return PictureHead(size, first[0] & 0x60 != 0, begins, None if idr else recovery, quantiser, completes)
 
     def _completes(self, field: tuple[int, bool] | None) -> bool:
-        """Whether a field belongs to the one before: it has its frame_num, and the other parity (H.264, 7.4.1.2.4)."""
+        """True if a field belongs to the one before: it has its frame_num, and the other parity (H.264, 7.4.1.2.4)."""
         first, self._first_field = self._first_field, field
         if field is None or first is None or first != (field[0], not field[1]):
             return False

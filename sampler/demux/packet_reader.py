@@ -16,7 +16,7 @@ from sampler.demux.encryption import SAMPLE_AES, is_encrypted_mp4, is_scrambled
 from sampler.demux.libav import translate
 from sampler.demux.nal import NalCodec, NalReader, PictureHead
 from sampler.demux.packets import VideoPacket
-from sampler.demux.sizes import told_pixels
+from sampler.demux.sizes import announced_pixels
 from sampler.demux.source import InputFile
 from sampler.demux.timeline import JUMP_SECONDS, Timeline
 from sampler.errors import (
@@ -51,7 +51,7 @@ OPEN_OPTIONS = {"codec_whitelist": "none", "probesize": "32768", "analyzeduratio
 instead of 4.7 ms."""
 
 READ_BYTES = 256 << 10
-"""Of one read: a call into Python each, so not FFmpeg's 32 KiB."""
+"""Size of one read: a call into Python each, so not FFmpeg's 32 KiB."""
 
 RATE_PICTURES = 8
 """So many pictures are needed to call a rate implausible."""
@@ -66,11 +66,11 @@ class PacketWindow:
     """As FFmpeg gave them; index for index those of `packets`."""
     size_bytes: int = 0
     next_keyframe_seconds: float | None = None
-    """Where the window after it begins with a keyframe: pictures shown before that, in an open GOP, are nobody's."""
+    """Where the next window begins with a keyframe: pictures shown before that, in an open GOP, belong to no window."""
 
 
 _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-"""Names of streams that are no text must not end the child. PyAV 19 is lenient by itself, and has no such argument."""
+"""Names of streams that are no text must not end the child. PyAV 19 is always lenient, and has no such argument."""
 
 
 class Demuxer:
@@ -80,7 +80,7 @@ class Demuxer:
         """Opens the input, which begins with `init_bytes` of an initialisation section (EXT-X-MAP).
 
         Raises:
-            InputError: what came cannot be looked at.
+            InputError: the input cannot be sampled.
         """
         self.limits = limits
         self._source = source
@@ -105,7 +105,7 @@ class Demuxer:
             raise translate(error) from error
         self.notes: list[str] = []
         self.picture_pixels = 0
-        """Of the largest pictures that have been told of; 0: none yet."""
+        """Pixels of the largest pictures announced so far; 0: none yet."""
         try:
             self.stream = self._choose_stream()
         except BaseException:
@@ -116,7 +116,7 @@ class Demuxer:
         self.timeline = Timeline(Fraction(self.stream.time_base.numerator, self.stream.time_base.denominator))
         self.frames_total = 0
         self.before_seconds = 0.0
-        """How long before the first picture other streams begin, if that is over `LATE_VIDEO_SECONDS`."""
+        """Seconds by which other streams begin before the first picture, if over `LATE_VIDEO_SECONDS`."""
         self._first_seconds: float | None = None
         self._last_seconds = float("-inf")
 
@@ -126,7 +126,7 @@ class Demuxer:
 
     @property
     def codec_context(self) -> VideoCodecContext:
-        """The decoder to be, with the parameters that the container tells; not yet opened."""
+        """The decoder to be, with the container's parameters; not yet opened."""
         return self.stream.codec_context
 
     @property
@@ -158,7 +158,7 @@ class Demuxer:
         name = chosen.codec_context.name
         extradata = chosen.codec_context.extradata or b""
         pixels = chosen.codec_context.width * chosen.codec_context.height
-        self._hold_pixels(max(pixels, told_pixels(name, extradata, extradata)))
+        self._hold_pixels(max(pixels, announced_pixels(name, extradata, extradata)))
         if name not in CODECS:
             raise UnsupportedCodecError(f"the video's codec is {name}: expected one of {', '.join(sorted(CODECS))}")
         return chosen
@@ -206,9 +206,9 @@ class Demuxer:
             if self.frames_total > limits.frames:
                 raise TooLargeError(f"the segment has more than {limits.frames} pictures")
             if payload.is_keyframe:
-                self._hold_pixels(told_pixels(context.name, data, extradata))
+                self._hold_pixels(announced_pixels(context.name, data, extradata))
             if reader is not None and reader.picture_pixels > coded_pixels:
-                # In whole macroblocks: what is shown may be less, and is looked at once it is decoded.
+                # In whole macroblocks: the shown part may be smaller, and is checked once it is decoded.
                 coded_pixels = reader.picture_pixels
                 self._hold_pixels(coded_pixels // ROOM)
             packet = _describe(payload, head, seconds)
@@ -277,7 +277,7 @@ class Demuxer:
 
 
 def _describe(payload: "Packet[VideoStream]", head: PictureHead | None, seconds: float) -> VideoPacket:
-    """The plan's view of a packet; what the picture's own coding tells goes before what the container does."""
+    """The plan's view of a packet; the picture's own coding precedes the container's claims."""
     if head is None:
         return VideoPacket(
             seconds=seconds, size_bytes=payload.size, keyframe=payload.is_keyframe, shown=not payload.is_discard

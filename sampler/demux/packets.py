@@ -1,4 +1,4 @@
-"""What the plan knows of the pictures before anything is decoded."""
+"""Video packets: the plan's knowledge of pictures before anything is decoded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ class VideoPacket(NamedTuple):
     seconds: float
     """Presentation time from the input's first picture."""
     size_bytes: int
-    """Of what is picture in it."""
+    """Bytes of picture data in it."""
     keyframe: bool
     """Decoding can begin here, and this picture itself comes out right."""
     reference: bool = True
-    """Whether other pictures may be predicted from it. False only where the bitstream says so."""
+    """True if other pictures may be predicted from it. False only where the bitstream marks it so."""
     quantiser: int | None = None
-    """How coarsely it is coded, on H.264's scale (6 more: twice as coarse); None: not known."""
+    """Quantiser, on H.264's scale (6 more: twice as coarse); None: not known."""
     completes: bool = False
-    """The second field of the picture before, with which it is decoded. It is not shown by itself."""
+    """The second field of the picture before, with which it is decoded. It is not shown alone."""
     shown: bool = True
     """False: an edit list hides it; it is decoded for the others only."""
     recovery_frames: int | None = None
@@ -34,16 +34,16 @@ class PacketRun:
     start: int
     stop: int
     clean_from_seconds: float
-    """Pictures shown earlier are passed over: the leading pictures of an open GOP lean on what was not decoded."""
+    """Pictures shown earlier are skipped: the leading pictures of an open GOP need pictures that were not decoded."""
     headless: bool = False
     """Begins without a keyframe, in the middle of a GOP: what pictures lean on is made up, until a recovery point
     has passed."""
     recovered: int | None = None
-    """Of a headless run, the packet from which on all is right; None: nothing is."""
+    """The packet of a headless run from which on all is right; None: none."""
 
 
 def runs(packets: Sequence[VideoPacket]) -> list[PacketRun]:
-    """The stretches that are decoded each by itself: one for each keyframe, with all up to the next.
+    """The stretches that are decoded separately: one for each keyframe, with all up to the next.
 
     What comes before the first keyframe belongs to a GOP that began in an earlier segment, or to a stream with intra
     refresh, which has no keyframes.

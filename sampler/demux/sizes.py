@@ -1,8 +1,8 @@
-"""How large pictures will be, told from the heads of coded pictures before anything is decoded.
+"""Sizes of pictures, read from the heads of coded pictures before anything is decoded.
 
-A container may tell another size than its stream, MPEG-TS tells none, and the stream may go over to another size in
-its middle. The decoder refuses pictures that are far too large, in words that do not tell that from damage. Runs in
-the decoder child. Nothing here is trusted: a head that makes no sense tells nothing (0), and every loop ends.
+A container may claim another size than its stream, MPEG-TS has none, and the stream may change its size. The decoder
+refuses pictures that are far too large, with an error that looks like damage. Runs in the decoder child. Nothing here
+is trusted: a head that makes no sense gives 0, and every loop ends.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,9 +11,9 @@ from sampler.limits import ROOM
 
 HEVC_SPS = 33
 HVCC_LENGTH_BYTE, HVCC_ARRAYS = 21, 22
-"""Where hvcC tells the size of NAL unit lengths, and the number of its arrays (ISO/IEC 14496-15, 8.3.2)."""
+"""Bytes of hvcC with the size of NAL unit lengths, and the number of its arrays (ISO/IEC 14496-15, 8.3.2)."""
 UNITS = 64
-"""NAL units, and OBUs, of one packet that are looked at: parameter sets come before the slices."""
+"""NAL units, and OBUs, of one packet that are read: parameter sets come before the slices."""
 HEAD_BYTES = 512
 """As much of each is read."""
 HEVC_PROFILE_BITS, HEVC_LEVEL_BITS = 88, 8
@@ -22,7 +22,7 @@ HEVC_CHROMA_SHIFTS = {0: (0, 0), 1: (1, 1), 2: (1, 0), 3: (0, 0)}
 MPEG2_SEQUENCE = b"\x00\x00\x01\xb3"
 AV1_SEQUENCE_HEADER = 1
 AV1C_BYTES = 4
-"""Of an av1C box, before its OBUs (AV1 Codec ISO Media File Format Binding, 2.3)."""
+"""Bytes of an av1C box before its OBUs (AV1 Codec ISO Media File Format Binding, 2.3)."""
 VP9_SYNC_CODE = 0x498342
 VP9_RGB = 7
 
@@ -50,15 +50,15 @@ class _Bits:
         return (1 << zeros) - 1 + self.take(zeros)
 
 
-def told_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
-    """Pixels of the largest picture that a keyframe's packet tells of; 0: it does not tell.
+def announced_pixels(codec: str, packet: bytes, extradata: bytes = b"") -> int:
+    """Pixels of the largest picture that a keyframe's packet announces; 0: unknown.
 
     Where the decoder works on more than is shown, 1 / `ROOM` of that counts, if it is more.
 
     Args:
         codec: name of the decoder.
         packet: all of it, or `extradata` itself.
-        extradata: the container's parameters, which tell how packets are laid out.
+        extradata: the container's parameters, with the layout of packets.
     """
     read = READERS.get(codec)
     if read is None:

@@ -9,9 +9,9 @@ BACKSTEP_SECONDS = 1
 """Where there are only presentation times, further than this behind the latest is a discontinuity; B-frames lie behind
 it by a few frames at most."""
 NOMINAL_FRAMES_PER_SECOND = 25
-"""Until two pictures have told the frame duration."""
+"""The frame duration until two pictures show it."""
 LONGEST_FRAME_SECONDS = 0.5
-"""A step longer than this does not tell the frame duration."""
+"""A step longer than this is no frame duration."""
 
 
 class Timeline:

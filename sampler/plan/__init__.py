@@ -1,1 +1,1 @@
-"""Which pictures are worth decoding, decided from packets alone."""
+"""The choice of pictures to decode, from packets alone."""

@@ -1,4 +1,4 @@
-"""What of an input's timeline was looked at, and what was not."""
+"""Coverage of an input's timeline by its samples."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -49,11 +49,11 @@ def unseen_stretches(
     Args:
         seen: (time, `spoken_for_until`) of the samples that moderate, ascending, from the input's first picture.
         duration_seconds: of the input, to the end of its last picture.
-        frame_seconds: one picture's time: a stretch no longer than this is not told, for a sample may be the picture
+        frame_seconds: one picture's time: a stretch no longer than this is left out, for a sample may be the picture
             after the one that was wanted.
         max_gap_seconds: how far a sample reaches.
         reason: why a stretch is unmoderated, if one is. A second video stream leaves all unmoderated, whatever the
-            first one showed: nobody knows which of them a player shows.
+            first one showed: which of them a player shows is unknown.
     """
     if not seen or reason == SECOND_VIDEO_STREAM:
         return (Stretch(start_seconds=0.0, end_seconds=duration_seconds, reason=reason),)

@@ -1,12 +1,12 @@
-"""How much each packet tells of new picture content inside a GOP, before anything is decoded.
+"""The score by which each packet suggests new picture content inside a GOP, before anything is decoded.
 
 A predicted picture costs few bits while the scene goes on, and about as many as a keyframe where everything is new.
 Rate control blurs that: a tight buffer makes keyframes and cuts small and coarse, and starves the pictures after
-them. So a packet is looked at on two scales, both in doublings (log2): its size, and its complexity, which is its
+them. So a packet is measured on two scales, both in doublings (log2): its size, and its complexity, which is its
 size times the step of its quantiser, the bits that it would have taken at one and the same quality. Three things
-are weighed, each on the scale that tells more:
+are weighed, each on the scale that shows more:
 
-    evidence = min(before, after) + max(before, after) / 2 + against
+    score = min(before, after) + max(before, after) / 2 + against
 
 `before` and `after` compare the packet with the median of the few like it that are shown before and after it: at a
 cut to a calmer scene only the one stands out much, at a cut to a livelier scene the other, at a cut both somewhat.
@@ -28,7 +28,7 @@ NEIGHBOURS = 4
 """Packets on each side that one is compared with: 0.13 s at 30 frames a second without B-frames. With more, the two
 ends of a short insert would hide each other."""
 SMALLEST_BYTES = 40
-"""Sizes below this count as this: headers of pictures that repeat the one before; ratios of them tell nothing."""
+"""Sizes below this count as this: headers of pictures that repeat the one before; ratios of them mean nothing."""
 AGAINST_FLOOR = -2.0
 """However complex the keyframe is, `against` is no lower: a broadcaster could make it so on purpose."""
 WITHOUT_NEIGHBOURS = 0.5
@@ -36,7 +36,7 @@ WITHOUT_NEIGHBOURS = 0.5
 QUANTISER_DOUBLING = 6
 """So much more QP, and the quantiser's step is twice as large (ITU-T H.264, 8.5.9)."""
 TWO_SCALES = 0.5
-"""Taken off where both scales were looked at: the larger of two chances is larger by chance."""
+"""Taken off where both scales were measured: the larger of two chances is larger by chance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,15 +44,15 @@ class Cut:
     """A picture that seems to begin something new."""
 
     index: int
-    """Of its packet, in decoding order."""
+    """Index of its packet, in decoding order."""
     before: int
-    """Of the packet whose picture shows best what was there before."""
-    evidence: float
+    """Index of the packet whose picture shows best the scene before."""
+    score: float
     """In doublings."""
 
 
 def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: float) -> list[Cut]:
-    """The cuts with evidence >= `threshold` among packets [start, stop), a run whose first packet is its keyframe.
+    """The cuts with score >= `threshold` among packets [start, stop), a run whose first packet is its keyframe.
 
     Pictures are compared with their like: those shown in the order they are decoded in (P, or everything if there
     are no B-frames), B-frames that others lean on, and B-frames that none does.
@@ -71,15 +71,15 @@ def find_cuts(packets: Sequence[VideoPacket], start: int, stop: int, threshold: 
             between[packets[index].reference].append(index)
     measured = _measure(packets, start, stop)
     found = [
-        Cut(index=index, before=forward[place], evidence=evidence)
-        for place, (index, evidence) in enumerate(_weigh(forward[1:], measured, start))
-        if evidence >= threshold
+        Cut(index=index, before=forward[place], score=score)
+        for place, (index, score) in enumerate(_weigh(forward[1:], measured, start))
+        if score >= threshold
     ]
     for group in between.values():
         group.sort(key=lambda index: packets[index].seconds)
-        for index, evidence in _weigh(group, measured, start):
-            if evidence >= threshold:
-                found.append(Cut(index=index, before=_last_shown_before(packets, forward, index), evidence=evidence))
+        for index, score in _weigh(group, measured, start):
+            if score >= threshold:
+                found.append(Cut(index=index, before=_last_shown_before(packets, forward, index), score=score))
     return found
 
 
@@ -96,7 +96,7 @@ def _measure(packets: Sequence[VideoPacket], start: int, stop: int) -> list[list
 
 
 def _weigh(group: Sequence[int], measured: list[list[float]], start: int) -> list[tuple[int, float]]:
-    """(index, evidence) of each packet of a group in presentation order."""
+    """(index, score) of each packet of a group in presentation order."""
     sides = [_compare([scale[index - start] for index in group]) for scale in measured]
     looks = TWO_SCALES * (len(measured) - 1)
     weighed = []
@@ -136,6 +136,6 @@ def _median_of_four(values: list[float]) -> float:
 
 
 def _last_shown_before(packets: Sequence[VideoPacket], forward: Sequence[int], index: int) -> int:
-    """Of pictures in presentation order, the last one shown before that of packet `index`."""
+    """The last picture, in presentation order, shown before that of packet `index`."""
     seconds = packets[index].seconds
     return max((other for other in forward if packets[other].seconds < seconds), default=forward[0])

@@ -1,6 +1,6 @@
-"""Which pictures of an input are worth decoding, and why: decided from packets alone, before any decoding.
+"""The plan: the pictures of an input to decode, with reasons, chosen from packets alone, before any decoding.
 
-A pure function of (packets, profile, seed). Each segment is planned by itself: its first decodable picture is taken,
+A pure function of (packets, profile, seed). Each segment is planned separately: its first decodable picture is taken,
 and no more than `max_gap_seconds` is left at its end, so that segments may be worked on in any order.
 """
 
@@ -19,20 +19,20 @@ from sampler.plan.cut_score import Cut, find_cuts
 SAME_INSTANT_SECONDS = 1e-6
 """Times nearer than this are the same: they come from sums of fractions."""
 SURE_DOUBLINGS = 3.0
-"""Evidence from which a cut is looked at whatever its own packet says: of 1,387 suspects in clips with inserts 454 had
+"""Score from which a cut is sampled whatever its own packet shows: of 1,387 suspects in clips with inserts 454 had
 it, and 8 of those were none. Else an encoder made for it could hide an insert as one large residual."""
 PREDICTED_SHARE = 0.5
-"""Of a picture's area, over which it is no cut by the weakest evidence. On 1,116 inserts nine of ten first pictures had
-under 0.15, and most that were only large for their motion over 0.9; fast motion and blur have 0.4 to 0.8. Any bound
+"""Share of a picture's area, over which it is no cut by the lowest score. On 1,116 inserts nine of ten first pictures
+had under 0.15, and most that were only large for their motion over 0.9; fast motion and blur have 0.4 to 0.8. Any bound
 from 0.2 to 0.8 kept every insert found."""
 WINDOW_SHARE = 0.8
 """The same by the strongest: a cut in a window of a fifth of the picture, over a ground that stays."""
-ASKED_DOUBLINGS = 0.8
-"""Taken off the evidence that is asked for, where only sizes are known and suspects are asked before anything else is
-decoded for them: without quantisers a cut shows less. On x265 that asks 1 to 6 % of the pictures, and of 420 inserts
+PROBED_DOUBLINGS = 0.8
+"""Taken off the required score, where only sizes are known and suspects are probed before anything else is
+decoded for them: without quantisers a cut shows less. On x265 that probes 1 to 6 % of the pictures, and of 420 inserts
 of 0.25 to 2 s 418 were seen instead of 405."""
 PASSED_OVER_DOUBLINGS = 0.25
-"""A keyframe that is near the last sample is passed over, unless its size differs from the last keyframe's by this
+"""A keyframe that is near the last sample is skipped, unless its size differs from the last keyframe's by this
 many doublings (19 %): where every picture is a keyframe, that is all a cut shows."""
 
 
@@ -42,7 +42,7 @@ class Proof(NamedTuple):
     packet: int
     """Its index, in decoding order."""
     predicted_share: float
-    """Of the picture's area, up to (<=) which it may be predicted from others all the same."""
+    """Share of the picture's area up to (<=) which it may be predicted from others all the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +50,7 @@ class PlannedPicture:
     """A picture to take."""
 
     index: int
-    """Of its packet, in decoding order."""
+    """Index of its packet, in decoding order."""
     reason: SampleReason
     proofs: tuple[Proof, ...] = ()
     """One of them must hold; (): the picture is taken anyway."""
@@ -58,7 +58,7 @@ class PlannedPicture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunPlan:
-    """What is taken of one run; nothing is decoded of a run without targets."""
+    """Pictures to take of one run; nothing is decoded of a run without targets."""
 
     run: PacketRun
     targets: tuple[PlannedPicture, ...]
@@ -71,18 +71,18 @@ def plan(
     profile: SamplingProfile,
     seed: bytes,
     end_seconds: float,
-    asked: bool = False,
+    probed: bool = False,
     watched: bool = False,
 ) -> tuple[RunPlan, ...]:
     """The pictures to take of `packets`, run by run.
 
     Args:
         packets: of one input or one window of it, in decoding order.
-        profile: how closely to look.
-        seed: secret and different for every segment: only who knows it can tell where the audits fall.
+        profile: how densely to sample.
+        seed: secret and different for every segment: without it the places of audits are unpredictable.
         end_seconds: where the last picture's time ends.
-        asked: whether the executor asks suspects themselves before it decodes what they lean on.
-        watched: whether it finds cuts by itself, among all pictures.
+        probed: True if the executor probes suspects before it decodes their references.
+        watched: True if it finds cuts itself, among all pictures.
     """
     parts = [(run, clean) for run in runs(packets) if (clean := _clean(packets, run))]
     chosen = _first_pictures(packets, parts, profile)
@@ -94,7 +94,7 @@ def plan(
         last_seconds = max((packets[index].seconds for index in clean if index in chosen), default=last_seconds)
         _add_audit(packets, clean, until, profile.audits_per_minute, seed, chosen)
     _close_holes(packets, parts, profile.max_gap_seconds, chosen)
-    proofs = {} if watched else _cuts(packets, parts, profile, end_seconds, asked=asked)
+    proofs = {} if watched else _cuts(packets, parts, profile, end_seconds, probed=probed)
     return tuple(
         RunPlan(
             run=run,
@@ -174,7 +174,7 @@ def _close_holes(
     chosen: dict[int, SampleReason],
 ) -> None:
     """Adds pictures where GOPs lie in another order on the timeline than in the stream, or among one another: no
-    encoder makes such streams, but whoever wants to hide in a hole may."""
+    encoder makes such streams, but a broadcaster who hides in a hole may."""
     last_seconds = -math.inf
     for seconds, index in sorted((packets[index].seconds, index) for _, clean in parts for index in clean):
         if index not in chosen and seconds - last_seconds > gap_seconds + SAME_INSTANT_SECONDS:
@@ -191,7 +191,7 @@ def _add_audit(
     seed: bytes,
     chosen: dict[int, SampleReason],
 ) -> None:
-    """Adds a random picture of the run, as often as the rate asks for."""
+    """Adds random pictures of the run, by the audit rate."""
     start = packets[clean[0]].seconds
     digest = hashlib.blake2b(f"{start:.6f}".encode(), key=hashlib.sha256(seed).digest(), digest_size=16).digest()
     draw = int.from_bytes(digest[:8], "big") / 2**64
@@ -207,9 +207,9 @@ def _cuts(
     profile: SamplingProfile,
     end_seconds: float,
     *,
-    asked: bool,
+    probed: bool,
 ) -> dict[int, tuple[Proof, ...]]:
-    """The pictures on both sides of the cuts with the most evidence, each with the packets one of which must prove it.
+    """The pictures on both sides of the cuts with the highest scores, each with the packets one of which must prove it.
 
     The one before costs no decoding, and is the insert's last where only its end is seen.
     """
@@ -217,25 +217,23 @@ def _cuts(
         return {}
     takeable = {index for _, clean in parts for index in clean}
     sizes_alone = any(packet.quantiser is None for packet in packets)
-    threshold = profile.cut_doublings - (ASKED_DOUBLINGS if asked and sizes_alone else 0)
+    threshold = profile.cut_doublings - (PROBED_DOUBLINGS if probed and sizes_alone else 0)
     cuts = [cut for run, _ in parts for cut in find_cuts(packets, run.start, run.stop, threshold)]
-    cuts.sort(key=lambda cut: -cut.evidence)
+    cuts.sort(key=lambda cut: -cut.score)
     span_seconds = end_seconds - packets[parts[0][1][0]].seconds
     found: dict[int, list[Cut]] = {}
     for cut in cuts[: math.ceil(profile.cuts_per_second * span_seconds)]:
         for index in {cut.index, cut.before} & takeable:
             found.setdefault(index, []).append(cut)
     return {
-        index: ()
-        if max(cut.evidence for cut in cuts) >= SURE_DOUBLINGS
-        else tuple(_proof(cut, threshold) for cut in cuts)
+        index: () if max(cut.score for cut in cuts) >= SURE_DOUBLINGS else tuple(_proof(cut, threshold) for cut in cuts)
         for index, cuts in found.items()
     }
 
 
 def _proof(cut: Cut, threshold: float) -> Proof:
-    """The stronger the evidence, the less of the picture must be new."""
-    strength = (cut.evidence - threshold) / (SURE_DOUBLINGS - threshold)
+    """The higher the score, the less of the picture must be new."""
+    strength = (cut.score - threshold) / (SURE_DOUBLINGS - threshold)
     return Proof(cut.index, PREDICTED_SHARE + strength * (WINDOW_SHARE - PREDICTED_SHARE))
 
 

@@ -8,14 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from models.bank.index import MAX_DISTANCE
 from models.errors import PictureError
-from models.pdq.pdq import MATCH_DISTANCE, PdqHash, hash_luma, hash_rgb
+from models.pdq.pdq import PdqHash, hash_luma, hash_rgb
 from models.testcard import TESTCARD_HASHES
 from models.testcard import testcard as draw_card
 
 PictureArray = npt.NDArray[np.uint8]
 
-WELL_WITHIN = MATCH_DISTANCE - 10
+WELL_WITHIN = MAX_DISTANCE - 10
 ENTRIES = [PdqHash.from_hex(text) for text in TESTCARD_HASHES.values()]
 KILOBITS_BY_HEIGHT = {240: 150, 360: 200, 720: 700, 1080: 1500}
 """Low for live H.264: the lowest rendition of common ladders, and a third of what the others have."""

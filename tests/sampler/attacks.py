@@ -1,4 +1,4 @@
-"""What a process tries that was taken over, each system call by its number; run as `python attacks.py MODE`.
+"""Attacks of a process that was taken over, each system call by its number; run as `python attacks.py MODE`.
 
 A parent stands in for a worker: of a user that is not root, if it may choose, and dumpable; it has a file mapped, and a
 sibling of the attacker beside it. MODE says what the attacker gave up before: "nothing", "landlock" (that alone),

@@ -1,6 +1,6 @@
-"""What a condition's parts give, found without evaluating it: mistakes that a guard hides from any trial among it.
+"""Types of a condition's parts, inferred without evaluating it: this finds mistakes that a guard hides from any trial.
 
-A part whose kind nobody can know, as of a platform's notes, may be anything: it is no mistake.
+Metadata values are untyped, so they are never reported as errors.
 """
 
 from collections.abc import Collection as Names
@@ -27,13 +27,13 @@ from config.policy.cel.syntax import (
 from config.policy.cel.types import ANY, BOOL, DOUBLE, INT, NULL, UINT, Kind
 
 MAX_MISTAKES: Final = 10
-"""Of one condition."""
+"""The checks of one condition."""
 
 _RELATIONS: Final = frozenset({"<", "<=", ">", ">="})
 
 
 def kinds_of(tree: Node, names: Mapping[str, Kind]) -> dict[Node, Kind]:
-    """Of each part of a condition.
+    """The type of each part of a condition.
 
     Raises:
         ConditionError: a name, field or function does not exist, an operation is none for what it gets, or the whole
@@ -54,9 +54,9 @@ class _Checker:
         self.mistakes: list[ConditionError] = []
 
     def kind(self, node: Node, scope: Mapping[str, Kind]) -> Kind:
-        """Of what is wrong, anything: it makes no mistake of what it is in."""
+        """A wrong part may have any type: it causes no further mistake around it."""
         if len(self.mistakes) >= MAX_MISTAKES:
-            return ANY  # each costs up to a millisecond, and more than that nobody reads
+            return ANY  # each costs up to a millisecond, and nobody reads more
         try:
             kind = self._kind(node, scope)
         except ConditionError as error:
@@ -134,19 +134,19 @@ class _Checker:
             self.found[target] = ANY
             for argument in node.arguments:
                 self.kind(argument, scope)
-            return types.OF_WINDOWS.get(name, ANY)  # of another, config/policy/cel/windows.py tells
+            return types.OF_WINDOWS.get(name, ANY)  # config/policy/cel/windows.py reports others
         if name == "has" and target is None:
             if len(node.arguments) == 1 and isinstance(node.arguments[0], Select):
                 self.kind(node.arguments[0], scope)
             return BOOL
         if name in MACROS or name == "has":
             form = "has(stream.metadata.x)" if name == "has" else f"matches.{name}(m, m.distance < 9)"
-            raise ConditionError(f"{name}() is asked otherwise, as in {form}", node.function_at)
+            raise ConditionError(f"{name}() has another form, as in {form}", node.function_at)
         if name not in types.FUNCTIONS:
             # What it is given is not gone into: it may be meant for another kind of function.
             meant = _MEANT.get(name)
-            told = unknown("function", name, types.FUNCTIONS) if meant is None else f"{name}(): CEL writes `{meant}`"
-            raise ConditionError(told, node.function_at)
+            text = unknown("function", name, types.FUNCTIONS) if meant is None else f"{name}(): CEL writes `{meant}`"
+            raise ConditionError(text, node.function_at)
         on = None if target is None else self.kind(target, scope)
         given = [self.kind(argument, scope) for argument in node.arguments]
         return _called(node, on, given)
@@ -181,12 +181,12 @@ def _called(node: Call, on: Kind | None, given: list[Kind]) -> Kind:
         return Kind(name=gives, most=every[0].characters if gives == "string" else 0)
     if name in types.OF_TEXTS:
         if on is None or len(given) != 1 or any(kind.name not in ("string", "dyn") for kind in every):
-            raise ConditionError(f'{name}() is asked of a text, as in stream.id.{name}("TEXT"){_got(every)}', at)
+            raise ConditionError(f'{name}() is called on a text, as in stream.id.{name}("TEXT"){_got(every)}', at)
         return BOOL
     if name in types.OF_DATES or name in types.OF_TIMES:
         takes = frozenset({"timestamp", "dyn", *(() if name in types.OF_DATES else ("duration",))})
         if on is None or given or on.name not in takes:
-            raise ConditionError(f"{name}() is asked of a timestamp, as in timestamp(x).{name}(){_got(every)}", at)
+            raise ConditionError(f"{name}() is called on a timestamp, as in timestamp(x).{name}(){_got(every)}", at)
         return INT
     raise ConditionError(unknown("function", name, types.FUNCTIONS), at)
 
@@ -198,7 +198,7 @@ _MEANT: Final[Mapping[str, str]] = {
     "includes": "x in y",
     "has_key": "has(x.y)",
 }
-"""What other languages call what CEL has by another name."""
+"""Names in other languages of functions that CEL has by another name."""
 
 
 def _result(node: Operation, given: list[Kind]) -> Kind:
@@ -266,7 +266,7 @@ def _named(node: Name, scope: Mapping[str, Kind]) -> Kind:
         return scope[node.name]
     if node.name == "window":
         raise ConditionError(
-            'window is asked by its functions, as in window.count("MODEL/LABEL", 0.8, "30s")', node.start
+            'window is used through its functions, as in window.count("MODEL/LABEL", 0.8, "30s")', node.start
         )
     raise ConditionError(unknown("name", node.name, {*scope, "window"}), node.start)
 
@@ -285,7 +285,7 @@ def _field(owner: Kind, field: str, at: int) -> Kind:
 
 
 def _common(given: list[Kind]) -> Kind:
-    """What covers all of them."""
+    """The type that covers all of them."""
     if not given:
         return ANY
     most = max(kind.most for kind in given)

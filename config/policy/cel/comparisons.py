@@ -1,4 +1,4 @@
-"""Where conditions compare a score or a signal with a number."""
+"""Comparisons of a score or a signal with a number in conditions."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from config.policy.cel.mistakes import ConditionError, together
 from config.policy.cel.syntax import Call, Comprehension, Index, Name, Node, Operation, nodes
 
 _COMPARING: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
-"""Operator to the one that says the same with its sides exchanged."""
+"""Operator to its mirror, for sides exchanged."""
 _SHARES: Final = ("score", "max", "fraction")
-"""What gives 0.0 to 1.0."""
+"""Functions that return 0.0 to 1.0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,44 +21,45 @@ class Comparison:
     of: str
     """score, signal, or a function of `window`: max, count, fraction, samples."""
     name: str
-    """Of the score, "<model>/<label>", or of the signal; empty for `samples`."""
+    """Name of the score, "<model>/<label>", or of the signal; empty for `samples`."""
     operator: str
-    """As if the number stood on the right."""
+    """The operator, as if the number stood on the right."""
     value: float
     at: int
     """Where the number stands in the condition, in characters."""
     node: Node
-    """What is compared."""
+    """The compared value."""
 
 
 def comparisons(tree: Node) -> Iterator[Comparison]:
-    """Those of one score, or one answer of a window, with a constant: from left to right."""
-    yield from _comparisons(tree, _asked, "scores")
+    """Comparisons of one score, or one result of a window, with a constant: from left to right."""
+    yield from _comparisons(tree, _named_value, "scores")
 
 
 def stated(tree: Node) -> list[Comparison]:
-    """Likewise, and those of one signal: the thresholds of a condition, as far as it has any."""
+    """The thresholds of a condition: its comparisons of scores, windows and signals with a constant."""
     signals = _comparisons(tree, lambda node: _one_of(node, "signal", "signals"), "signals")
     return sorted((*comparisons(tree), *signals), key=lambda one: one.at)
 
 
 def _comparisons(tree: Node, known_as: Callable[[Node], tuple[str, str] | None], variable: str) -> Iterator[Comparison]:
-    """Those with a constant of what `known_as` knows; `variable`: another thing, where a comprehension calls it so."""
+    """Comparisons with a constant of what `known_as` knows; `variable`: another thing, where a comprehension calls it
+    so."""
     bound = any(isinstance(node, Comprehension) and node.variable == variable for node in nodes(tree))
     for node in nodes(tree):
         if not isinstance(node, Operation) or node.operator not in _COMPARING:
             continue
         left, right = node.operands
-        for asked, other, operator in ((left, right, node.operator), (right, left, _COMPARING[node.operator])):
-            value, known = number(other), known_as(asked)
-            if value is None or known is None or (bound and isinstance(asked, Index)):
+        for operand, other, operator in ((left, right, node.operator), (right, left, _COMPARING[node.operator])):
+            value, known = number(other), known_as(operand)
+            if value is None or known is None or (bound and isinstance(operand, Index)):
                 continue
             of, name = known
-            yield Comparison(of=of, name=name, operator=operator, value=float(value), at=other.start, node=asked)
+            yield Comparison(of=of, name=name, operator=operator, value=float(value), at=other.start, node=operand)
 
 
-def _asked(node: Node) -> tuple[str, str] | None:
-    """What is asked for, and the name of a score."""
+def _named_value(node: Node) -> tuple[str, str] | None:
+    """The function, and the name of a score."""
     if isinstance(node, Call) and node.of_window and node.function != "matched":
         name = "" if node.function == "samples" else constant(node.arguments[0])
         return (node.function, name) if isinstance(name, str) else None
@@ -66,7 +67,7 @@ def _asked(node: Node) -> tuple[str, str] | None:
 
 
 def _one_of(node: Node, function: str, variable: str) -> tuple[str, str] | None:
-    """`function`, and the name that it is asked for as `function("NAME")` or `variable["NAME"]`."""
+    """`function`, and the name in `function("NAME")` or `variable["NAME"]`."""
     key: Node | None = None
     if isinstance(node, Call) and node.function == function and len(node.parts) == 1:
         key = node.parts[0]

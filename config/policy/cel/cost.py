@@ -1,7 +1,7 @@
 """The most that a condition can cost on one picture, worked out from its tree.
 
-An evaluation cannot be interrupted, and trials do not see what a guard hides, so what is too dear must be refused
-before. The figures were measured with `common-expression-language` 0.10 on a core of 2.4 GHz, and rounded up.
+An evaluation cannot be interrupted, and trials do not see what a guard hides, so a condition that is too expensive is
+refused before. The figures were measured with `common-expression-language` 0.10 on a core of 2.4 GHz, and rounded up.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from config.policy.cel.expressions import MAX_TAGS
 from config.policy.cel.folding import constant
 from config.policy.cel.mistakes import ConditionError
 from config.policy.cel.patterns import pattern_cost
-from config.policy.cel.references import asks_notes
+from config.policy.cel.references import uses_metadata
 from config.policy.cel.syntax import (
     Call,
     Collection,
@@ -24,7 +24,7 @@ from config.policy.cel.syntax import (
     Node,
     Operation,
     Select,
-    asks_matches,
+    concerns_matches,
     conjuncts,
 )
 from config.policy.cel.types import ANY, NOTES_IN, Kind, Sizes, names
@@ -37,9 +37,9 @@ MAX_SECONDS: Final = 0.05
 _STEP: Final = 0.1e-6
 """Seconds: any part."""
 _CALL: Final = 0.8e-6
-"""Of one of our functions, in Python."""
+"""Seconds: a call of a function in Python."""
 _ROUND: Final = 0.3e-6
-"""Of a comprehension, beside its steps."""
+"""Seconds: a round of a comprehension, beside its steps."""
 _COPY: Final = 0.06e-6
 """A value: the engine copies what it takes out of a map or list, with all that is in it."""
 _GATHER: Final = 0.12e-6
@@ -47,23 +47,23 @@ _GATHER: Final = 0.12e-6
 _COMPARE: Final = 0.03e-6
 """A value, in `==` and `in`."""
 _SWITCH: Final = 70e-6
-"""To show a rule that looks at notes another match; what other rules are shown, they share."""
+"""Seconds: to change the matches for a rule that uses metadata; other rules share a context."""
 _CHARACTER: Final = 0.1e-9
-"""Of a text that is compared or searched."""
+"""Seconds: a character of a text that is compared or searched."""
 _JOINED: Final = 1e-9
-"""Of a text that is made: not for the time that it takes, but for the memory. 0.05 s are 50 MB."""
+"""Seconds: a character of a new text, for its memory rather than its time: 0.05 s are 50 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of one condition on one picture; no more (<=)."""
+    """Upper bounds (<=) for one condition on one picture."""
 
     seconds: float
-    """To ask it, and again for what it rests on."""
+    """To evaluate it, and again for its grounds."""
     of_videos_seconds: float
-    """To ask it for each listed video, too."""
-    dearest: Node
-    """The part of it that costs most."""
+    """To evaluate it for each listed video, too."""
+    costliest: Node
+    """The most expensive part of it."""
 
 
 @lru_cache(maxsize=1_000)
@@ -73,18 +73,18 @@ def cost_of(tree: Node) -> Cost:
     Raises:
         ConditionError: it has a pattern that is not constant, or none; or as `kinds_of`.
     """
-    whole, dearest = _at_most(tree, tree, MAX_MATCHES)
-    # `Asked` then asks the parts that are about matches: without those that were allowed, without any, for each by
-    # itself; and for each video, with all pictures that are in none: half of them is the worst.
-    parts = [part for part in conjuncts(tree) if asks_matches(part)]
+    whole, costliest = _at_most(tree, tree, MAX_MATCHES)
+    # `SampleEvaluator` then evaluates the parts that are about matches: without those that were allowed, without any,
+    # for each alone; and for each video, with all pictures that are in none: half of them is the worst.
+    parts = [part for part in conjuncts(tree) if concerns_matches(part)]
     every, one, half = (
         sum(_at_most(tree, part, matches)[0] for part in parts) for matches in (MAX_MATCHES, 1, MAX_MATCHES // 2 + 1)
     )
-    switching = (MAX_MATCHES + 2) * _SWITCH if any(map(asks_notes, parts)) else 0.0
+    switching = (MAX_MATCHES + 2) * _SWITCH if any(map(uses_metadata, parts)) else 0.0
     return Cost(
         seconds=whole + every + (MAX_MATCHES + 1) * one + switching,
         of_videos_seconds=max(MAX_MATCHES * one, MAX_MATCHES // 2 * half),
-        dearest=dearest,
+        costliest=costliest,
     )
 
 
@@ -97,7 +97,7 @@ def _at_most(tree: Node, part: Node, matches: int) -> tuple[float, Node]:
         _Bound(kinds_of(tree, names(Sizes(matches=matches, tags=MAX_TAGS, notes_in=level))), part) for level in NOTES_IN
     ]
     worst = max(bounds, key=lambda bound: bound.seconds)
-    return worst.seconds, worst.dearest
+    return worst.seconds, worst.costliest
 
 
 class _Bound:
@@ -106,7 +106,7 @@ class _Bound:
     def __init__(self, kinds: Mapping[Node, Kind], tree: Node) -> None:
         self._kinds = kinds
         self._most = 0.0
-        self.dearest = tree
+        self.costliest = tree
         """The comprehension or call that costs most, with what is in it."""
         self.seconds = self._seconds(tree)
 
@@ -116,7 +116,7 @@ class _Bound:
         else:
             seconds = _STEP + sum(map(self._seconds, node.parts)) + self._own(node)
         if isinstance(node, Comprehension | Call) and seconds > self._most:
-            self.dearest, self._most = node, seconds
+            self.costliest, self._most = node, seconds
         return seconds
 
     def _gathered(self, node: Comprehension) -> float:

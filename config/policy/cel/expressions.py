@@ -17,15 +17,22 @@ from config.policy.cel.checking import kinds_of
 from config.policy.cel.comparisons import check_comparisons
 from config.policy.cel.mistakes import ConditionError, check_texts, together
 from config.policy.cel.parsing import read_syntax
-from config.policy.cel.references import NOTES, NOTES_INSIDE, asked, asked_lists, asks_notes, used, with_notes_apart
+from config.policy.cel.references import (
+    NOTES,
+    NOTES_INSIDE,
+    asked_lists,
+    call_names,
+    used,
+    uses_metadata,
+    with_metadata_apart,
+)
 from config.policy.cel.slips import corrected
-from config.policy.cel.syntax import Call, Node, asks_matches, conjuncts
+from config.policy.cel.syntax import Call, Node, concerns_matches, conjuncts
 from config.policy.cel.types import FIELDS, MAX_NAME_CHARACTERS, OF_NAMES, Sizes, names
 from config.policy.cel.windows import WindowCall, read_calls, with_variables
 
 MAX_TAGS = 50
-"""Of a match, that conditions see, each cut at MAX_NAME_CHARACTERS: what a list's source says of an entry has no
-bound."""
+"""Tags of a match that conditions see, each cut at MAX_NAME_CHARACTERS: a list's source may give any number."""
 
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (?:Syntax error: )?([^\n]*)")
 
@@ -43,26 +50,26 @@ class Condition:
     lists: frozenset[str]
     """Hash lists that the text names."""
     names: frozenset[str]
-    """Of variables and of our functions, that it uses; NOTES and NOTES_INSIDE among them."""
+    """Variables and Livewarden's functions that it uses; NOTES and NOTES_INSIDE among them."""
     windows: tuple[WindowCall, ...]
-    """What it asks of the samples before."""
+    """Its calls of `window`."""
     uses_matches: bool
     uses_scores: bool
     uses_coverage: bool
     program: Any
     matches_program: Any
-    """Of what is joined by `&&`, the parts that are about the matches of the picture."""
+    """The parts joined by `&&` that are about the matches of the picture."""
     matches_names: frozenset[str]
-    """What these use."""
+    """Names that these use."""
 
     @cached_property
     def of_matches(self) -> "Condition":
-        """What decides whether it holds for part of a picture's matches too, where it holds for all of them."""
+        """The condition on part of a picture's matches, for a picture on which the whole holds."""
         return replace(self, program=self.matches_program, names=self.matches_names)
 
     @property
-    def looks_around(self) -> bool:
-        """Whether one sample by itself does not answer it."""
+    def needs_surroundings(self) -> bool:
+        """It needs more than one sample to be evaluated."""
         return bool(self.windows) or self.uses_coverage
 
 
@@ -77,7 +84,7 @@ class Context:
         *,
         names: Collection[str] = (*FIELDS, NOTES, NOTES_INSIDE),
     ) -> None:
-        """Without `around`, conditions that look around cannot be evaluated.
+        """Without `around`, conditions on windows or coverage cannot be evaluated.
 
         Args:
             names: those that the conditions use; others are not there.
@@ -115,18 +122,18 @@ class Context:
         )
         self._lists = lists
         self._tells_matches = "matches" in names
-        self.look_at(sample.matches)
+        self.show_matches(sample.matches)
 
-    def look_at(self, matches: Iterable[ListMatch]) -> None:
-        """From now on, conditions see these matches: much less work than another context, where a stream has notes."""
-        told = tuple(matches)
+    def show_matches(self, matches: Iterable[ListMatch]) -> None:
+        """Sets the matches that conditions see: much less work than another context, where a stream has metadata."""
+        shown = tuple(matches)
         self._lists.clear()
-        self._lists.update(match.list for match in told)
+        self._lists.update(match.list for match in shown)
         if self._tells_matches:
-            self._context.add_variable("matches", [_match(match) for match in told])
+            self._context.add_variable("matches", [_match(match) for match in shown])
 
     def holds(self, condition: Condition) -> bool:
-        """Whether the condition holds. One that asks for a score, signal or metadata key that is not there does not.
+        """Evaluates the condition. It does not hold if it uses a score, signal or metadata key that is missing.
 
         Raises:
             ConditionError: it cannot be evaluated on this sample.
@@ -137,10 +144,10 @@ class Context:
             return False
 
     def evaluate(self, condition: Condition) -> bool:
-        """As `holds`, but a missing key is told.
+        """As `holds`, but raises for a missing key.
 
         Raises:
-            KeyError: a map lacks a key that the condition asks for.
+            KeyError: a map lacks a key that the condition uses.
             ConditionError: it cannot be evaluated on this sample.
         """
         self._misuse.clear()
@@ -191,12 +198,12 @@ def parse_condition(text: str) -> Condition:
 
 def _parsed(text: str) -> Condition:
     check_texts(text)
-    _compiled(text)  # what it says of syntax is what people find elsewhere, too
+    _compiled(text)  # the engine's messages on syntax are those that people find elsewhere, too
     tree = read_syntax(text)
     calls = _checked(tree)
     windows = tuple(dict.fromkeys(calls.values()))
-    plain, notes = with_notes_apart(with_variables(text, calls), tree)
-    about_matches = [part for part in conjuncts(tree) if asks_matches(part)]
+    plain, notes = with_metadata_apart(with_variables(text, calls), tree)
+    about_matches = [part for part in conjuncts(tree) if concerns_matches(part)]
     scored = [call.name for call in windows if call.function not in ("matched", "samples")]
     matched = [call.name for call in windows if call.function == "matched"]
     uses = used(tree)
@@ -204,8 +211,8 @@ def _parsed(text: str) -> Condition:
     return Condition(
         text=text,
         tree=tree,
-        scores=asked(tree, "score", "scores").union(scored),
-        signals=asked(tree, "signal", "signals"),
+        scores=call_names(tree, "score", "scores").union(scored),
+        signals=call_names(tree, "signal", "signals"),
         lists=asked_lists(tree).union(matched),
         names=(uses & known) | notes,
         windows=windows,
@@ -215,13 +222,13 @@ def _parsed(text: str) -> Condition:
         program=_compiled(plain),
         matches_program=_compiled(" && ".join(plain[part.start : part.end] for part in about_matches) or "true"),
         matches_names=frozenset[str]().union(
-            *(used(part) & known | (notes if asks_notes(part) else frozenset()) for part in about_matches)
+            *(used(part) & known | (notes if uses_metadata(part) else frozenset()) for part in about_matches)
         ),
     )
 
 
 def _checked(tree: Node) -> dict[Call, WindowCall]:
-    """What it asks windows for.
+    """Its calls of `window`, by their parts of the tree.
 
     Raises:
         ConditionError: something is wrong with it; with all that is.
@@ -238,7 +245,7 @@ def _checked(tree: Node) -> dict[Call, WindowCall]:
     except ConditionError as error:
         mistakes.append(error)
     if mistakes:
-        raise together(mistakes, asked(tree, "score", "scores"))
+        raise together(mistakes, call_names(tree, "score", "scores"))
     return calls
 
 
@@ -254,7 +261,7 @@ def _compiled(plain: str) -> Any:
 
 
 def _offset(text: str, line: int, column: int) -> int:
-    """Of a line and column, both from 1."""
+    """The offset of a line and column, both from 1."""
     return sum(len(one) + 1 for one in text.split("\n")[: line - 1]) + column - 1
 
 
@@ -290,7 +297,7 @@ def _match(match: ListMatch) -> dict[str, Any]:
 
 
 def _text(text: str) -> str:
-    """As CEL can hold it: without the lone surrogates that a list made from JSON may have."""
+    """The text as CEL can hold it: without the lone surrogates that a list made from JSON may have."""
     try:
         text.encode()
     except UnicodeEncodeError:

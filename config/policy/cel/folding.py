@@ -1,4 +1,4 @@
-"""Constants in conditions: what parts give that ask for nothing."""
+"""Constants in conditions: values of parts that use no input."""
 
 import math
 from typing import Final
@@ -29,7 +29,7 @@ def constant(node: Node) -> bool | int | float | str | None:
 
 
 def number(node: Node) -> int | float | None:
-    """Likewise, where it is a finite number."""
+    """A finite number, where the part is one whatever the picture; None: it may be something else."""
     value = constant(node)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None

@@ -1,4 +1,4 @@
-"""What is told of a condition that is not usable."""
+"""Errors of conditions that are not usable."""
 
 import re
 from collections.abc import Iterable
@@ -9,18 +9,18 @@ _TEXT = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'')
 
 
 class ConditionError(PlacedError):
-    """A condition that is not usable; the text says what was expected."""
+    """A condition that is not usable; the text names what was expected."""
 
     def __init__(self, text: str, offset: int | None = None) -> None:
         super().__init__(text, offset)
         self.scores: frozenset[str] = frozenset()
-        """Scores that it asks for all the same."""
+        """Scores that it uses all the same."""
 
 
 def together(mistakes: Iterable[ConditionError], scores: frozenset[str] = frozenset()) -> ConditionError:
-    """Several mistakes in one condition, at least one, as one to be raised; the same at the same place is told once."""
-    told = {(one.offset or 0, str(one)): one for mistake in mistakes for one in mistake.every}
-    first, *others = (told[key] for key in sorted(told))
+    """Joins mistakes in one condition, at least one, into one to raise; equal ones at one place are reported once."""
+    unique = {(one.offset or 0, str(one)): one for mistake in mistakes for one in mistake.every}
+    first, *others = (unique[key] for key in sorted(unique))
     first.further, first.scores = tuple(others), scores
     for other in others:
         other.further = ()
@@ -32,7 +32,7 @@ def check_texts(text: str) -> None:
 
     Raises:
         ConditionError: it has a comment, which would hide the rest of it where YAML folds lines into one; or texts with
-            a prefix or in three quotes, of which nobody can tell where they end without CEL's grammar.
+            a prefix or in three quotes, whose end only CEL's grammar finds.
     """
     for found in _TEXT.finditer(text):
         before, after = text[: found.start()][-1:], text[found.end() :][:1]

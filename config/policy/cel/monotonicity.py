@@ -1,4 +1,4 @@
-"""What has to be proved of a condition and not tried: for which of its parts it can hold at all.
+"""Proofs about a condition, which trials cannot give: the parts for which it can hold at all.
 
 A condition is taken apart at `&&` and `||`; what is left are its atoms. Nothing of that negates, so it holds on where
 any of its atoms comes to hold. What is not recognised counts as unproved.
@@ -40,7 +40,7 @@ def begin(tree: Node) -> int:
 
 
 def floor(atom: Node) -> float | None:
-    """Of `score("a/b") >= 0.5` and its like: the number from which on it holds. None: it is something else.
+    """The number from which on `score("a/b") >= 0.5` and its like hold. None: it is something else.
 
     It may have to be exceeded (>) or reached (>=). There may be windows over scores in it too, and sums of both; it
     holds on where any score in it rises.
@@ -53,7 +53,7 @@ def floor(atom: Node) -> float | None:
 
 
 def needs_match(atom: Node) -> bool:
-    """Whether an atom surely fails where the picture matched nothing."""
+    """True if an atom surely fails where the picture matched nothing."""
     if isinstance(atom, Call):
         return atom.function == "matched" and atom.target is None and _is_named(atom.arguments)
     if isinstance(atom, Comprehension):
@@ -69,7 +69,7 @@ def needs_match(atom: Node) -> bool:
 
 
 def unnamed_scores(tree: Node) -> int | None:
-    """Where a condition asks for a score whose name does not stand there, as score(s) or scores.exists(…) do.
+    """The place where a condition uses a score by no constant name, as score(s) or scores.exists(…) do.
 
     Its offset, in characters; None: it does not. Names with escapes count as such, too.
     """
@@ -88,7 +88,7 @@ def unnamed_scores(tree: Node) -> int | None:
 
 
 def _rises(node: Node) -> bool:
-    """Whether a number never falls where a score in it rises: a score, a window over one, sums, multiples."""
+    """True if a number never falls where a score in it rises: a score, a window over one, sums, multiples."""
     if isinstance(node, Operation) and node.operator == "+" and len(node.operands) == 2:
         return all(map(_rises, node.operands))
     if isinstance(node, Operation) and node.operator == "*":
@@ -110,7 +110,7 @@ def _is_named(arguments: tuple[Node, ...]) -> bool:
 
 
 def _is_plain(node: Node) -> bool:
-    """Whether it is a text that stands there as it is read: in quotes, without escapes or brackets."""
+    """True for a text in quotes, without escapes or brackets."""
     return isinstance(node, Literal) and isinstance(node.value, str) and node.end - node.start == len(node.value) + 2
 
 

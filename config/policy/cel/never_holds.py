@@ -24,7 +24,7 @@ _VALUES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("sample", "reason"): ("keyframe", "cut", "gap", "audit"),
     ("", "variant"): ("", "mirror", "rotate", "crop"),
 }
-"""What fields can be, by their owner; those of matches have any name."""
+"""Values of fields, by their owner; those of matches have any name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,31 +46,31 @@ def stray_values(tree: Node) -> Iterator[StrayValue]:
 
 
 def _strays(node: Operation) -> Iterator[StrayValue]:
-    for asked, other in (node.operands, node.operands[::-1]):
-        yield from _stray(asked, other)
+    for operand, other in (node.operands, node.operands[::-1]):
+        yield from _stray(operand, other)
 
 
-def _stray(asked: Node, other: Node) -> Iterator[StrayValue]:
-    if not isinstance(asked, Select) or not isinstance(asked.owner, Name):
+def _stray(operand: Node, other: Node) -> Iterator[StrayValue]:
+    if not isinstance(operand, Select) or not isinstance(operand.owner, Name):
         return
-    owner = asked.owner.name
-    known = _VALUES.get((owner, asked.field)) or _VALUES.get(("", asked.field))
+    owner = operand.owner.name
+    known = _VALUES.get((owner, operand.field)) or _VALUES.get(("", operand.field))
     for item in other.parts if isinstance(other, Collection) else (other,):
         value = constant(item)
         if known is not None and isinstance(value, str) and value not in known:
-            yield StrayValue(field=f"{owner}.{asked.field}", value=value, known=known, at=item.start)
+            yield StrayValue(field=f"{owner}.{operand.field}", value=value, known=known, at=item.start)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Nowhere:
-    """What nothing ever matches, or scores."""
+    """Lists and scores that do not exist here."""
 
     lists: Set[str]
     scores: Set[str]
     """These are 0.0 for every picture."""
 
     def never_holds(self, tree: Node) -> bool:
-        """Whether a condition holds for no picture. False: it may."""
+        """True if a condition holds for no picture. False: it may."""
         match tree:
             case Operation(operator="&&"):
                 return any(map(self.never_holds, tree.operands))
@@ -97,17 +97,17 @@ class Nowhere:
             return _is_list(left) and bool(items) and all(constant(item) in self.lists for item in items)
         if node.operator == "==" and (_is_list(left) or _is_list(right)):
             return constant(right if _is_list(left) else left) in self.lists
-        for asked, sign, other in ((left, node.operator, right), (right, _MIRRORED.get(node.operator, ""), left)):
+        for operand, sign, other in ((left, node.operator, right), (right, _MIRRORED.get(node.operator, ""), left)):
             value = number(other)
             compared = _COMPARED.get(sign)
-            if value is not None and compared is not None and self._is_zero(asked):
+            if value is not None and compared is not None and self._is_zero(operand):
                 return not compared(0.0, float(value))
         return False
 
     def _is_zero(self, node: Node) -> bool:
-        """Whether a number is 0 for every picture."""
+        """True if a number is 0 for every picture."""
         if isinstance(node, Index) and isinstance(node.owner, Name) and node.owner.name == "scores":
-            return False  # a key that is not there makes the whole false, which is told as a score that is 0.0
+            return False  # a missing key makes the whole false, which is reported as a score that is 0.0
         if not isinstance(node, Call) or not node.arguments:
             return False
         name = constant(node.arguments[0])

@@ -26,7 +26,7 @@ from config.policy.cel.syntax import (
 )
 
 MAX_DEPTH: Final = 150
-"""Of a tree: what walks through it may call itself as often. People write less than a tenth of that."""
+"""Depth of a tree, and so of recursions over it. People write less than a tenth of that."""
 
 # https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax
 _GRAMMAR: Final = r"""
@@ -160,7 +160,7 @@ def _nodes(parts: list[Any]) -> list[Node]:
 
 
 def _place(parts: list[Any]) -> dict[str, int]:
-    """Of what is made of these tokens, nodes, and lists of nodes.
+    """Makes nodes of tokens, nodes, and lists of nodes.
 
     Raises:
         ConditionError: it is nested too deeply.

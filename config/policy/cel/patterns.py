@@ -6,7 +6,7 @@ gives up its fast search and follows each of them.
 
 import re
 import sys
-from dataclasses import dataclass, replace
+from collections import Counter
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -15,9 +15,9 @@ import cel
 from config.policy.cel.mistakes import ConditionError
 
 MAX_CHARACTERS: Final = 1_000
-"""Of a pattern as it is written."""
+"""Length of a pattern as it is written."""
 MAX_LETTERS: Final = 2_000
-"""Of a pattern with its repetitions written out: 8 ms to compile it."""
+"""Length of a pattern with its repetitions written out: 8 ms to compile it."""
 
 # Weights in letters, measured with `common-expression-language` 0.10 on a core of 2.6 GHz, and rounded up. 100 times
 # `a` compile in 25 µs, `(?i)k` in 260 µs (ten letters in 80 µs), `[a-z]` in 25 µs, `.`, `[^a]` and `\s` in 340 µs, `\d`
@@ -25,7 +25,7 @@ MAX_LETTERS: Final = 2_000
 # the range. Of 30,000 random patterns, none cost more than its bound.
 _FOLDED_LETTER: Final = 3
 _FOLDING: Final = 40
-"""For `(?i)` itself."""
+"""Weight of `(?i)` itself."""
 _ANY: Final = 5
 _UNICODE: Final = 150
 _SETS: Final = {"dot": _ANY, "space": _ANY, "digit": 10, "unicode": _UNICODE}
@@ -56,7 +56,7 @@ _TOKEN: Final = re.compile(
 )
 _CLASS_TOKEN: Final = re.compile(rf"{_CLASS}|(?P<end>\])|{_ITEM}", re.DOTALL)
 _FLAGS: Final = re.compile(r"\(\?([A-Za-z-]+)[:)]")
-"""In a class they are letters; that a pattern then counts for more does no harm."""
+"""Groups with flags. In a class they are letters: counting them as flags only raises the bound."""
 
 
 class PatternCost(NamedTuple):
@@ -66,34 +66,10 @@ class PatternCost(NamedTuple):
     per_character_seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Size:
-    """A part of a pattern, with its repetitions written out."""
-
-    letters: int = 0
-    """Work to compile it."""
-    places: int = 0
-    """Where a search can be in it."""
-    choices: int = 0
-    """Classes and repetitions in it: ways in which a search can go on."""
-    options: int = 0
-    """Words that it stands for, but for choices: 2^options."""
-
-    def __add__(self, other: "_Size") -> "_Size":
-        """One after the other."""
-        return replace(self | other, options=self.options + other.options)
-
-    def __or__(self, other: "_Size") -> "_Size":
-        """One or the other."""
-        return _Size(
-            letters=self.letters + other.letters,
-            places=self.places + other.places,
-            choices=self.choices + other.choices,
-            options=max(self.options, other.options),
-        )
-
-    def __mul__(self, times: int) -> "_Size":
-        return _Size(**{field: count * times for field, count in vars(self).items()})
+_Size = Counter[str]
+"""Counts in a part of a pattern, with its repetitions written out: `letters`, for the work to compile it; `places`
+where a search can be in it; `choices`, the classes and repetitions; `options`, where 2^options are the words that it
+matches."""
 
 
 class _Group:
@@ -101,29 +77,30 @@ class _Group:
 
     def __init__(self) -> None:
         self._branches = _Size(letters=1, places=1)
-        """Those that are read."""
         self._before = _Size()
         self._last = _Size()
         """The part that a repetition repeats."""
 
     @property
     def size(self) -> _Size:
-        return self._branches | self._before + self._last
+        branch = self._before + self._last
+        size = self._branches + branch
+        size["options"] = max(self._branches["options"], branch["options"])
+        return size
 
     def add(self, part: _Size) -> None:
         self._before, self._last = self._before + self._last, part
 
     def branch(self) -> None:
-        self._branches = self.size | _Size(letters=1, places=1)
+        self._branches = self.size + _Size(letters=1, places=1)
         self._before, self._last = _Size(options=1), _Size()
 
     def repeat(self, token: re.Match[str]) -> None:
         least, most = int(token["least"] or 0), int(token["most"] or 0)
         times = max(most or least + 1, 1) if token["range"] else max(least, 1)
         if token["range"] or not token["least"]:
-            optional = token["repeat"] == "?"
-            self._last += _Size(letters=1, places=1, choices=int(not optional), options=int(optional))
-        self._last *= times
+            self._last += _Size(["letters", "places", "options" if token["repeat"] == "?" else "choices"])
+        self._last = _Size({name: count * times for name, count in self._last.items()})
 
 
 @lru_cache(maxsize=1_000)
@@ -139,15 +116,16 @@ def pattern_cost(pattern: str) -> PatternCost:
             "joined by ||"
         )
     size = _size(pattern)
-    if size.letters > MAX_LETTERS:
+    if size["letters"] > MAX_LETTERS:
         raise ConditionError(
-            f"a pattern of {size.letters:,} letters, with its repetitions written out: expected at most "
-            f"{MAX_LETTERS:,}. Write + or * in place of {{n,m}}, and [a-z0-9_] in place of \\w, which has {_UNICODE}"
+            f"a pattern of {size['letters']:,} letters, with its repetitions written out: expected at most "
+            f"{MAX_LETTERS:,}. Write + or * in place of {{n,m}}, [a-z0-9_] in place of \\w (which has {_UNICODE}), or "
+            "several matches(), joined by ||"
         )
     _check_syntax(pattern)
     return PatternCost(
-        _COMPILING_SECONDS + _LETTER_SECONDS * size.letters,
-        _FAST_SECONDS + (0.0 if size.choices + size.options <= _FEW_CHOICES else _PLACE_SECONDS * size.places),
+        _COMPILING_SECONDS + _LETTER_SECONDS * size["letters"],
+        _FAST_SECONDS + (0.0 if size["choices"] + size["options"] <= _FEW_CHOICES else _PLACE_SECONDS * size["places"]),
     )
 
 
@@ -188,7 +166,7 @@ def _class(pattern: str, at: int, *, folded: bool) -> tuple[int, int]:
         assert token is not None
         at = token.end()
         depth += 1 if token["class"] else -1 if token["end"] else 0
-        letters += _item(token, folded=False).letters + (_looked_up(token) // _FOLDED_CHARACTERS if folded else 0)
+        letters += _item(token, folded=False)["letters"] + (_looked_up(token) // _FOLDED_CHARACTERS if folded else 0)
     return letters, at
 
 
@@ -215,6 +193,6 @@ def _check_syntax(pattern: str) -> None:
     try:
         _MATCHES.execute(cel.Context(variables={"text": "", "pattern": pattern}))
     except Exception as error:
-        told = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = next((line.removeprefix("error: ") for line in told if line.startswith("error: ")), told[-1])
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[-1])
         raise ConditionError(f"no regular expression: {reason.partition('. Check ')[0]}") from error

@@ -1,4 +1,4 @@
-"""What a condition names: scores, signals, hash lists, and the variables and functions that it uses."""
+"""Names in a condition: scores, signals, hash lists, variables and functions."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -18,8 +18,8 @@ from config.policy.cel.syntax import (
 )
 
 
-def asked(tree: Node, function: str, container: str) -> frozenset[str]:
-    """Names that it asks one of our functions for, or the map that has the same: score("x") or scores["x"]."""
+def call_names(tree: Node, function: str, container: str) -> frozenset[str]:
+    """Names in calls of a function, or in the map of the same values: score("x") or scores["x"]."""
     keys: list[Node] = []
     for node in nodes(tree):
         if isinstance(node, Call) and node.function == function and not node.of_window:
@@ -31,7 +31,7 @@ def asked(tree: Node, function: str, container: str) -> frozenset[str]:
 
 def asked_lists(tree: Node) -> frozenset[str]:
     """Hash lists that it names: matched("x"), m.list == "x", m.list in ["x", "y"]."""
-    return asked(tree, "matched", "") | frozenset(_texts(_compared_lists(tree)))
+    return call_names(tree, "matched", "") | frozenset(_texts(_compared_lists(tree)))
 
 
 def texts(tree: Node) -> frozenset[str]:
@@ -40,7 +40,7 @@ def texts(tree: Node) -> frozenset[str]:
 
 
 def used(tree: Node) -> frozenset[str]:
-    """Names of variables and functions in it, but for what `window` is asked."""
+    """Names of variables and functions in it, but for calls of `window`."""
     variables = {node.name for node in nodes(tree) if isinstance(node, Name)}
     functions = {node.function for node in nodes(tree) if isinstance(node, Call) and not node.of_window}
     return frozenset(variables | functions)
@@ -52,13 +52,13 @@ NOTES_INSIDE: Final = "stream.metadata"
 """Among what is used: metadata is needed in `stream` too."""
 
 
-def asks_notes(tree: Node) -> bool:
-    """Whether it looks at the metadata of the stream, or at all of the stream."""
+def uses_metadata(tree: Node) -> bool:
+    """True if it uses the metadata of the stream, or all of the stream."""
     others = {node.owner for node in nodes(tree) if isinstance(node, Select) and node.field != "metadata"}
     return any(isinstance(node, Name) and node.name == "stream" and node not in others for node in nodes(tree))
 
 
-def with_notes_apart(plain: str, tree: Node) -> tuple[str, frozenset[str]]:
+def with_metadata_apart(plain: str, tree: Node) -> tuple[str, frozenset[str]]:
     """A condition's text with NOTES in place of stream.metadata where that is the same, and what of both is then used.
 
     Args:

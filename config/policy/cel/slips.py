@@ -1,5 +1,5 @@
-"""What people write who know another language than CEL: `and`, `=`, `True`. It is told in words of its own, and
-corrected, so that what else is wrong with a condition is told at once."""
+"""Slips of people who know another language than CEL: `and`, `=`, `True`. Each has a message of its own and is
+corrected, so that other mistakes in the condition are reported together with it."""
 
 import re
 from collections.abc import Mapping
@@ -49,9 +49,9 @@ _FOUND: Final = re.compile(
 _COMPARING: Final = re.compile(
     r"(?<![\w.])(?:not\s+in|in|is\s+not|is)(?!\w)|[=!<>:]*[=<>][=!<>]*|[≥≤≠]|[()\[\]{}]", re.IGNORECASE
 )
-"""What compares, by us or by others, and brackets."""
+"""Comparisons, of CEL or of other languages, and brackets."""
 _BETWEEN: Final = re.compile(r"[()\[\]{},?]|:(?!=)|&+|\|+|(?<![\w.])(?:and|or)(?!\w)", re.IGNORECASE)
-"""What stands between conditions, and brackets around them."""
+"""Separators of conditions, and brackets around them."""
 _TYPOGRAPHIC: Final = re.compile("[“”„‟«»‘’‚]")
 
 
@@ -61,7 +61,7 @@ class Corrected:
 
     text: str
     mistakes: tuple[ConditionError, ...]
-    """What was corrected, each at its place in the condition as it stands; at least one."""
+    """The corrected slips, each at its place in the original condition; at least one."""
     origins: tuple[int, ...]
     """For each character of `text` its place in the condition as it stands, and for its end."""
 
@@ -80,17 +80,17 @@ def corrected(text: str) -> Corrected | None:
         written, meant = found[0], _meant(found[0])
         if meant == written:
             continue
-        told = f"`{meant}`, not `{' '.join(written.split())}`"
+        hint = f"`{meant}`, not `{' '.join(written.split())}`"
         edit = _Edit(found.start(), found.end(), meant)
         if meant == "in":
-            told = f"`!(x in y)`, not `x {_NOT_IN} y`"
+            hint = f"`!(x in y)`, not `x {_NOT_IN} y`"
             edits += _negated(bare, _begin(bare, found.start()), edit)
         elif meant == "!" and (compared := _compared(bare, found.end())):
-            told = f"`!(x {compared} y)`, not `not x {compared} y`"
+            hint = f"`!(x {compared} y)`, not `not x {compared} y`"
             edits += _negated(bare, found.start(), edit._replace(text=""))
         else:
             edits.append(edit)
-        mistakes.append(ConditionError(f"CEL writes {told}", found.start()))
+        mistakes.append(ConditionError(f"CEL writes {hint}", found.start()))
     return _edited(plain, edits, mistakes) if mistakes else None
 
 
@@ -173,5 +173,5 @@ def _with_plain_quotes(text: str) -> tuple[str, list[ConditionError]]:
     for quote in found:
         characters[quote.start()] = '"'
     # They come in pairs: one mistake for each.
-    told = [ConditionError(f'CEL writes plain quotes, "…", not {quote[0]}', quote.start()) for quote in found[::2]]
-    return "".join(characters), told
+    mistakes = [ConditionError(f'CEL writes plain quotes, "…", not {quote[0]}', quote.start()) for quote in found[::2]]
+    return "".join(characters), mistakes

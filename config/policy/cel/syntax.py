@@ -1,4 +1,4 @@
-"""Conditions as trees. Nothing here says what they mean; config/policy/cel/parsing.py makes them of texts."""
+"""Syntax trees of conditions, without their meaning; config/policy/cel/parsing.py makes them of texts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ MACROS: Final = ("all", "exists", "exists_one", "existsOne", "map", "filter")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Node:
-    """A part of a condition, told from others by identity: two parts may read the same."""
+    """A part of a condition, distinguished by identity: two parts may read the same."""
 
     start: int
     """Where it stands in the text, in characters: [start, end)."""
     end: int
     depth: int
-    """Of the tree below it; 1: there is none."""
+    """Depth of the tree; 1: a leaf."""
 
     @property
     def parts(self) -> "tuple[Node, ...]":
-        """What it is made of, from left to right."""
+        """Its parts, from left to right."""
         return ()
 
 
@@ -75,7 +75,7 @@ class Call(Node):
 
     @property
     def of_window(self) -> bool:
-        """Whether it is one of those that config/policy/cel/windows.py answers."""
+        """True for a call that config/policy/cel/windows.py evaluates."""
         return isinstance(self.target, Name) and self.target.name == "window"
 
     @property
@@ -85,7 +85,7 @@ class Call(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comprehension(Node):
-    """`range.macro(variable, steps…)`: the steps are asked for each of the range, or key of it."""
+    """`range.macro(variable, steps…)`: the steps are evaluated for each item of the range, or key of it."""
 
     macro: str
     range: Node
@@ -134,8 +134,8 @@ def conjuncts(tree: Node) -> tuple[Node, ...]:
     return tree.operands if isinstance(tree, Operation) and tree.operator == "&&" else (tree,)
 
 
-def asks_matches(tree: Node) -> bool:
-    """Whether what it gives depends on the matches of the picture itself."""
+def concerns_matches(tree: Node) -> bool:
+    """True if its value depends on the matches of the picture itself."""
     return any(
         (isinstance(node, Name) and node.name == "matches")
         or (isinstance(node, Call) and node.function == "matched" and not node.of_window)

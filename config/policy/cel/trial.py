@@ -24,13 +24,13 @@ def compile_condition(text: str) -> Condition:
     condition = parse_condition(text)
     cost = cost_of(condition.tree)
     if cost.seconds > MAX_SECONDS:
-        raise ConditionError(_too_dear(text, cost), cost.dearest.start)
+        raise ConditionError(_too_expensive(text, cost), cost.costliest.start)
     _try_out(condition)
     return condition
 
 
-def _too_dear(text: str, cost: Cost) -> str:
-    part = " ".join(text[cost.dearest.start : cost.dearest.end].split())
+def _too_expensive(text: str, cost: Cost) -> str:
+    part = " ".join(text[cost.costliest.start : cost.costliest.end].split())
     part = part if len(part) <= _SHOWN_CHARACTERS else f"{part[:_SHOWN_CHARACTERS]}…"
     return (
         f"it could cost {cost.seconds:.2g} s of CPU on one picture, most of it in {part!r}: expected at most "
@@ -67,7 +67,7 @@ def _try_out(condition: Condition) -> None:
 
 
 def _around(condition: Condition, share: float) -> Surroundings:
-    """Windows that are empty, or full of what is asked for."""
+    """Windows that are empty, or full of matches."""
     of_scores = {"fraction", "max"}
     return Surroundings(
         answers={

@@ -11,15 +11,15 @@ from typing import Final
 from config.policy.cel.syntax import MACROS
 
 MAX_NOTE_CHARACTERS: Final = 16_384
-"""Of a stream's metadata as JSON: all of it may be one text."""
+"""Size of a stream's metadata as JSON: all of it may be one text."""
 MAX_NOTES: Final = 2_000
 """Values in it, keys among them: the engine copies lists and maps whole when it takes something out of them."""
 MAX_SIGNALS: Final = 50
-"""As worker/ingest/registry/signals.py has it."""
+"""Bound of worker/ingest/registry/signals.py."""
 MAX_SCORES: Final = 100
 """Labels of all classifiers together."""
 MAX_NAME_CHARACTERS: Final = 200
-"""Of IDs, lists, entries, tags and labels."""
+"""Length of IDs, and of names of lists, entries, tags and labels."""
 
 
 KEY: Final = "key"
@@ -27,26 +27,26 @@ KEY: Final = "key"
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What is known of a value before there is one."""
+    """Type of a value, with bounds on its size."""
 
     name: str
-    """As CEL calls it; `dyn` is any."""
+    """CEL's name of the type; `dyn` is any."""
     item: "Kind | None" = None
-    """What a list holds, and of a map the values; their keys are texts. None: any."""
+    """Type of a list's items, or of a map's values; keys are texts. None: any."""
     fields: Mapping[str, "Kind"] | None = None
-    """Of a map that has these and no others."""
+    """Fields of a map that has these and no others."""
     owner: str = ""
-    """What has these fields, for people; of a text, KEY where it is a key that a comprehension finds."""
+    """The owner of these fields, for messages; KEY for a text that is a key in a comprehension."""
     inner: "Kind | None" = None
-    """What a comprehension finds in it, where that is no part like others: all that it finds together has its size."""
+    """Type of the elements in a comprehension, where all of them together have this size."""
     most: int = 0
-    """Of a list or map its items, of a text its characters, of what may be anything either: no more (<=)."""
+    """Upper bound (<=) of a list's or map's items, of a text's characters, or of either for any value."""
     holds: int | None = None
     """Values in it at all depths, where that is bounded otherwise than by its items."""
 
     @cached_property
     def values(self) -> int:
-        """How many values it is made of: the engine copies them all."""
+        """Count of the values in it, itself included: the engine copies them all."""
         if self.holds is not None:
             return 1 + self.holds
         if self.fields is not None:
@@ -58,7 +58,7 @@ class Kind:
 
     @property
     def element(self) -> "Kind":
-        """What a comprehension over it sees: items, or keys."""
+        """Type of the elements in a comprehension over it: items, or keys."""
         if self.name == "map":
             most = MAX_NAME_CHARACTERS if self.item in (DOUBLE, None) else MAX_NOTE_CHARACTERS
             return Kind(name="string", most=most, owner=KEY)
@@ -66,12 +66,12 @@ class Kind:
 
     @property
     def part(self) -> "Kind":
-        """What is under a field or key of it."""
+        """Type of the value under a field or key of it."""
         return self if self.name == "dyn" else self.item or ANY
 
     @property
     def characters(self) -> int:
-        """Of the text that it may be."""
+        """Length of the text that it may be."""
         if self.name == "string":
             return self.most
         return max(self.most, MAX_NOTE_CHARACTERS) if self.name == "dyn" else MAX_NAME_CHARACTERS
@@ -103,7 +103,7 @@ NOTES_IN: Final = (0, 1)
 def names(sizes: Sizes) -> dict[str, Kind]:
     """The names that conditions see, but for `window`, which is no value."""
     long = MAX_NOTES if sizes.notes_in else 1
-    deepest = Kind(name="dyn", most=MAX_NOTES, holds=1)  # three in one another nobody needs: it counts as long
+    deepest = Kind(name="dyn", most=MAX_NOTES, holds=1)  # three nested lists are not needed: it counts as long
     inner = Kind(name="dyn", most=long, holds=long, inner=deepest)
     most = 1 if sizes.notes_in else MAX_NOTES
     note = Kind(name="dyn", most=most, holds=MAX_NOTES, inner=inner)
@@ -152,13 +152,13 @@ ARITHMETIC: Final[Mapping[tuple[str, str, str], str]] = {
     ("timestamp", "-", "timestamp"): "duration",
     ("duration", "-", "duration"): "duration",
 }
-"""What comes of it."""
+"""(left, operator, right) -> type of the result."""
 ORDERED: Final = frozenset({"string", "bool", "bytes", "timestamp", "duration"})
 """Kinds that `<` compares with their own; NUMBERS it compares with one another, and `==` compares anything."""
 NEGATED: Final = frozenset({"double", "int", "bool"})
 """By `-`."""
 KEYS: Final = frozenset({"string", "int", "uint", "bool"})
-"""Of maps."""
+"""Types of keys of maps."""
 
 CONVERSIONS: Final[Mapping[str, tuple[frozenset[str], str]]] = {
     "bytes": (frozenset({"string", "bytes"}), "bytes"),
@@ -177,7 +177,7 @@ OF_DATES: Final = ("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "
 OF_TIMES: Final = ("getHours", "getMilliseconds", "getMinutes", "getSeconds")
 """Called on a timestamp, these on a duration too. They give an int."""
 OF_NAMES: Final[Mapping[str, Kind]] = {"matched": BOOL, "score": DOUBLE, "signal": DOUBLE}
-"""Ours: they take one text."""
+"""Livewarden's functions: they take one text."""
 OF_WINDOWS: Final[Mapping[str, Kind]] = {
     "count": INT,
     "fraction": DOUBLE,
@@ -185,7 +185,7 @@ OF_WINDOWS: Final[Mapping[str, Kind]] = {
     "max": DOUBLE,
     "samples": INT,
 }
-"""What the functions of `window` give."""
+"""Types of the results of `window`'s functions."""
 
 FUNCTIONS: Final = (*OF_NAMES, "dyn", "has", "type", *CONVERSIONS, *OF_TEXTS, *OF_DATES, *OF_TIMES, *MACROS)
 """All there are, but for those of `window`."""

@@ -1,7 +1,7 @@
-"""What lies behind a sample: counts, shares and maxima over the last seconds or samples of its stream.
+"""Windows: counts, shares and maxima over the last seconds or samples of a stream.
 
-A condition asks for them by calls with constant arguments, `window.count("model/label", 0.8, "30s")`. They are read
-when the condition is compiled, and each distinct one is computed once a sample, whichever rules ask for it.
+A condition uses them by calls with constant arguments, `window.count("model/label", 0.8, "30s")`. They are read
+when the condition is compiled, and each distinct one is computed once a sample, whichever rules use it.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ MAX_WINDOW_SECONDS: Final = 600
 MAX_WINDOW_SAMPLES: Final = 500
 """About as much, where a sample is taken each second."""
 MAX_KEPT_SAMPLES: Final = 2_000
-"""Whatever windows ask for: bounds the record, some 100 kB, of a stream that is sampled as densely as can be."""
+"""Bounds the record of a stream, some 100 kB at the densest sampling."""
 
 SIGNATURES: Final[Mapping[str, str]] = {
     "count": 'count("MODEL/LABEL", 0.8, "30s")',
@@ -39,7 +39,7 @@ _SPAN = re.compile(r"\s*(?:(\d+(?:\.\d+)?)\s*s|(\d+)\s+samples?)\s*")
 
 
 class Span(NamedTuple):
-    """How far back a window reaches; the sample that is asked about is in it."""
+    """Length of a window; it includes the sample that is evaluated."""
 
     ms: int | None = None
     """(t - ms, t], by capture time."""
@@ -47,7 +47,7 @@ class Span(NamedTuple):
 
 
 class Behind(NamedTuple):
-    """What windows need to know of a sample; what Redis keeps of it."""
+    """The part of a sample that windows need, which Redis keeps."""
 
     capture_ms: int
     looked_at: bool
@@ -61,7 +61,7 @@ class WindowCall:
 
     function: str
     name: str = ""
-    """Of a score, or for `matched` of a list."""
+    """Name of a score, or for `matched` of a list."""
     threshold: float = 0.0
     """A score counts from (>=) here."""
     span: Span
@@ -69,8 +69,8 @@ class WindowCall:
     @cached_property
     def variable(self) -> str:
         """The name by which the compiled condition knows the answer: shorter than any call's text."""
-        told = f"{self.function} {self.name} {self.threshold} {self.span}"
-        return f"w_{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+        text = f"{self.function} {self.name} {self.threshold} {self.span}"
+        return f"w_{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def answer(self, scores: Sequence[float]) -> int | float:
         """Over the scores of a window's samples, 0.0 where one has none; of `matched`, 1.0 where one matched."""
@@ -107,7 +107,7 @@ _ANSWERS: Final[Mapping[str, Callable[[Sequence[float], float], int | float]]] =
 
 
 def read_calls(tree: Node) -> dict[Call, WindowCall]:
-    """What a condition asks windows for, by the part of it that does.
+    """A condition's calls of `window`, by their parts of the tree.
 
     Raises:
         ConditionError: an unknown function, or arguments other than constants that fit; with its place, and with all
@@ -149,13 +149,13 @@ def _read(node: Call) -> WindowCall:
     expected = [str if part.strip().startswith('"') else float for part in form.partition("(")[2].split(",")]
     at = node.arguments[0].start if node.arguments else node.end - 1
     if [float if type(value) is int else type(value) for value in values] != expected:
-        told = f'expected constants, as in window.{form}; a span is "30s" or "20 samples"'
-        raise ConditionError(f"window.{function}(): {told}", at)
-    *asked, span = values
+        text = f'expected constants, as in window.{form}; a span is "30s" or "20 samples"'
+        raise ConditionError(f"window.{function}(): {text}", at)
+    *arguments, span = values
     return WindowCall(
         function=function,
-        name=str(asked[0]) if asked else "",
-        threshold=float(asked[1] or 0.0) if len(asked) > 1 else 0.0,
+        name=str(arguments[0]) if arguments else "",
+        threshold=float(arguments[1] or 0.0) if len(arguments) > 1 else 0.0,
         span=_span(str(span), node.arguments[-1].start),
     )
 
@@ -185,11 +185,11 @@ class Windows:
 
     @property
     def lists(self) -> Set[str]:
-        """Hash lists that windows are asked for."""
+        """Hash lists that windows count."""
         return self._matched.keys()
 
     def of(self, sample: SampleFacts, silent: Set[ListedHash] = frozenset()) -> Behind:
-        """What is to be kept of a sample; of its matches none with `silent` hashes."""
+        """The part of a sample to be kept; of its matches none with `silent` hashes."""
         scores = {
             name: score for name, score in sample.scores.items() if name in self._looked_at and math.isfinite(score)
         }
@@ -198,7 +198,7 @@ class Windows:
         return Behind(sample.capture_ms, sample.looked_at, scores, lists)
 
     def answers(self, past: Sequence[Behind], now: Behind) -> dict[str, int | float]:
-        """Of each call, by its variable.
+        """The result of each call, by its variable.
 
         Args:
             past: what is kept, by capture time; what is later than `now` does not count.
@@ -248,7 +248,7 @@ def _start(span: Span, captures_ms: Sequence[int], now_ms: int) -> int:
 
 
 def _start_of_all(span: Span, every: Sequence[Behind], looked_at_ms: Sequence[int]) -> int:
-    """Likewise, where those count too that were not looked at: a span of samples holds what lies between the others."""
+    """As above, with samples that were not classified: a span of samples holds those between the others."""
     if span.ms is not None:
         return bisect_right(every, every[-1].capture_ms - span.ms, key=_capture_ms)
     assert span.samples is not None

@@ -13,7 +13,8 @@ from config.policy.policy import load_policy, parse_policy
 from models.classifiers.package import read_package
 
 MOST_SECONDS = 2.0
-"""Of CPU, on a slow machine; without its bound each of the files takes from three seconds to a quarter of an hour."""
+"""Seconds of CPU, on a slow machine; without its bound each of the files takes from three seconds to a quarter of an
+hour."""
 
 ROOM = MAX_BYTES - 300
 
@@ -41,7 +42,7 @@ COSTLY = {
         f"sampling_for: [{', '.join(f'{{profile: q{number:05}x, when: true}}' for number in range(100))}]",
         "3,000 entries: expected at most 100",
     ),
-    "dear rules": (
+    "expensive rules": (
         rules(250, lambda number: f'matches.exists(m, m.tags.exists(t, t == "{number}" || t.startsWith("{number}")))'),
         "the rules up to this one could cost 1 s of CPU on one picture",
     ),

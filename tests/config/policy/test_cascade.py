@@ -1,4 +1,4 @@
-"""The cascade of a policy: sensitive and dear classifiers look only where an earlier one gave cause."""
+"""The cascade of a policy: sensitive and expensive classifiers run only where an earlier one gave cause."""
 
 from pathlib import Path
 

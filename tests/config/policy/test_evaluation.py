@@ -276,7 +276,7 @@ def test_streams_are_sampled_by_what_is_known_of_them() -> None:
         ('window.max("m/a", "30") > 1.0', '\'30\': expected a span such as "30s", up to "600s", or "20 samples"'),
         ('window.max("m/a", "601s") > 1.0', "'601s': expected a span"),
         ('window.max("m/a", "501 samples") > 1.0', "'501 samples': expected a span"),
-        ('window["m/a"] > 1.0', "window is asked by its functions, as in window.count("),
+        ('window["m/a"] > 1.0', "window is used through its functions, as in window.count("),
         ('window.count("m/a", 0.5, "30s")', "expected true or false, it gives an int"),
         ('window.matched("x", "30s")', "expected true or false, it gives an int"),
         ("matches.all(a, matches.all(b, matches.all(c, true)))", "of CPU on one picture, most of it in 'matches.all(a"),

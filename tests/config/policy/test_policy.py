@@ -173,7 +173,7 @@ class TestRefusals:
                 "rules[0].persistence.within_seconds (rule 'a'): Input should be a valid number",
             ),
             ("{name: a, severity: high, when: 'true', principles: [yes]}", "rules[0].principles[0] (rule 'a'): "),
-            ("{name: a, name: b}", "line 3, column 15: 'name' is given twice"),
+            ("{name: a, name: b}", "line 3, column 15: expected YAML: 'name' is given twice"),
             ("{name: a", "line 4, column 1: "),
             ("5", "rules[0]: "),
         ],
@@ -191,7 +191,7 @@ class TestRefusals:
         [
             (b"", "expected a mapping with version and rules, got NoneType"),
             (b"\xff\xfe", "byte 0: expected UTF-8 text"),
-            (b"version: '1'\nrules: []\n", "rules: at least one is needed"),
+            (b"version: '1'\nrules: []\n", "rules: expected at least one: without rules, no person is ever called"),
             (
                 b"version: '1'\nrules: []\nsamplng: x\n",
                 "line 3, column 1: samplng: unknown field 'samplng': did you mean 'sampling'? known are",
@@ -204,7 +204,7 @@ class TestRefusals:
                 "unknown profile 'fast'",
             ),
             (
-                b"version: '1'\nrules: [&r {name: a, severity: high, when: 'true'}, *r]",
+                b"version: '1'\nrules: [{name: a, severity: high, when: 'true'}, {name: a, severity: low, when: 'x'}]",
                 "rules[1].name (rule 'a'): a name may be given to one rule only: rules[0] has it",
             ),
             (b"version: '1'\nflood: {streams: 1}\nrules: [{name: a, severity: high, when: 'true'}]", "flood.streams: "),

@@ -151,7 +151,7 @@ def test_a_match_tells_what_the_source_says_of_it(bank_of: BankOf, near: Near) -
 
 
 def test_the_nearest_are_told(bank_of: BankOf, near: Near) -> None:
-    """Of a crowd the nearest 16, the nearest first; those withdrawn do not take their places."""
+    """A crowd gives its nearest 16, the nearest first; withdrawn entries do not take their places."""
     crowd = [pdq(f"e{place}", near(A, place % 31).bits) for place in range(62)]
     wanted = PdqHash(bits=A, quality=100)
     bank = bank_of((ListSpec(name="own"), crowd), (ListSpec(name="other"), crowd[:1]))
@@ -174,7 +174,7 @@ def test_many_hashes_of_one_id_do_not_crowd_out_others(bank_of: BankOf, near: Ne
 
 
 def test_added_withdrawn_and_dropped(bank_of: BankOf, near: Near) -> None:
-    """What is withdrawn stops raising and what is added begins to, without a new snapshot."""
+    """A withdrawn entry stops matching and an added one begins to, without a new snapshot."""
     lists = ((ListSpec(name="own"), [pdq("e1", A), pdq("e2", B)]), (ListSpec(name="gone"), [pdq("g", A)]))
     changes = [
         BankChange.remove("own", "e1", at_ms=1),

@@ -1,4 +1,4 @@
-"""What holds of every format: recognised or refused clearly, in bounded memory, and never from a file in motion."""
+"""Every format is recognised or refused clearly, in bounded memory, and never read from a file in motion."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What an import tells: everything that a file held is accounted for."""
+"""Report of an import: everything that a file held is accounted for."""
 
 import io
 

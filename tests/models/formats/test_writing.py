@@ -1,4 +1,4 @@
-"""What leaves the bank is what is in it, and others can read it."""
+"""Exports hold the entries of the bank, and other programs can read them."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What a decoder that was taken over can still do: attacks by a process of the worker's own user."""
+"""Confinement of a decoder that was taken over: attacks by a process of the worker's own user."""
 
 import errno
 import json
@@ -53,7 +53,7 @@ POSSIBLE = {
 
 @cache
 def attacked(mode: str) -> dict[str, Any]:
-    """What came of the attempts of attacks.py."""
+    """Results of the attempts of attacks.py."""
     with tempfile.TemporaryDirectory() as folder:
         if os.getuid() == 0:
             os.chown(folder, NOBODY, NOBODY)

@@ -1,4 +1,4 @@
-"""A picture is asked whether it is a cut, decoded alone."""
+"""A picture is probed for a cut, decoded alone."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -35,15 +35,15 @@ RECIPES = {
     "hevc, 10 bit": replace(x265(bframes=0, keyint=PICTURES, min_keyint=PICTURES), pixel_format="yuv420p10le"),
 }
 
-Asked = tuple[PacketWindow, Prober]
+Probed = tuple[PacketWindow, Prober]
 
 
 @pytest.fixture
-def asked() -> Iterator[Callable[[bytes], Asked]]:
+def probed() -> Iterator[Callable[[bytes], Probed]]:
     """Reads a clip of one GOP."""
     opened: list[tuple[Demuxer, int]] = []
 
-    def read(data: bytes) -> Asked:
+    def read(data: bytes) -> Probed:
         descriptor = os.memfd_create("clip")
         os.write(descriptor, data)
         demuxer = Demuxer(InputFile(descriptor, len(data)), Limits())
@@ -59,9 +59,9 @@ def asked() -> Iterator[Callable[[bytes], Asked]]:
         os.close(descriptor)
 
 
-def believed(asked: Asked) -> set[int]:
+def believed(probed: Probed) -> set[int]:
     """Numbers of the pictures, keyframe aside, that say that they are new content."""
-    window, prepared = asked
+    window, prepared = probed
     first = min(packet.seconds for packet in window.packets)
     return {
         round((packet.seconds - first) / FRAME_SECONDS)
@@ -79,24 +79,24 @@ def photographed(recipe: Recipe, index: int) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
-def test_pictures_of_one_scene_are_no_cuts(asked: Callable[[bytes], Asked], recipe: Recipe) -> None:
+def test_pictures_of_one_scene_are_no_cuts(probed: Callable[[bytes], Probed], recipe: Recipe) -> None:
     """Ordinary motion would be decoded like a cut, at ten times the price of keyframes."""
-    assert believed(asked(encode(recipe, steady(PICTURES)))) == set()
+    assert believed(probed(encode(recipe, steady(PICTURES)))) == set()
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
-def test_an_insert_is_told_by_one_of_its_ends(asked: Callable[[bytes], Asked], recipe: Recipe) -> None:
+def test_an_insert_is_told_by_one_of_its_ends(probed: Callable[[bytes], Probed], recipe: Recipe) -> None:
     """A cut that is taken for motion is never looked at."""
-    told = believed(asked(encode_pictures(recipe, steady(PICTURES), lambda index: photographed(recipe, index))))
+    told = believed(probed(encode_pictures(recipe, steady(PICTURES), lambda index: photographed(recipe, index))))
 
     # With B-frames a scene is first coded in a later picture that they lean on.
     assert told & set(range(START, STOP + 9))
 
 
 @pytest.mark.parametrize("name", ["zerolatency", "hevc"])
-def test_a_picture_that_cannot_be_decoded_is_looked_at(asked: Callable[[bytes], Asked], name: str) -> None:
+def test_a_picture_that_cannot_be_decoded_is_looked_at(probed: Callable[[bytes], Probed], name: str) -> None:
     """Whoever damages a packet could hide what it shows."""
-    window, prepared = asked(encode(RECIPES[name], steady(PICTURES)))
+    window, prepared = probed(encode(RECIPES[name], steady(PICTURES)))
     damaged = window.payloads[START]
     damaged.update(bytes(damaged)[:12] + b"\xff" * (damaged.size - 12))
 

@@ -9,7 +9,7 @@ from hostile_media import HEIGHT, WIDTH, bomb_png, entry_of_size, growing, segme
 
 from config.profiles import BALANCED, VIGILANT
 from sampler.child.decoder import Decoder
-from sampler.demux.sizes import told_pixels
+from sampler.demux.sizes import announced_pixels
 from sampler.errors import TooLargeError
 from sampler.limits import Limits
 
@@ -126,6 +126,6 @@ def test_default_bound_is_sixty_four_million_pixels() -> None:
 def test_head_that_makes_no_sense_tells_nothing(codec: str) -> None:
     """A cut head would end the decoder child."""
     for head in (b"", b"\0", bytes(600), b"\xff" * 600, b"\0\0\1\x42\x01" + b"\xff" * 40, b"\x0a\xff" * 20):
-        assert told_pixels(codec, head) >= 0
-        assert told_pixels(codec, head, head) >= 0
-        assert told_pixels(codec, head, b"\x01" + bytes(20) + head) >= 0
+        assert announced_pixels(codec, head) >= 0
+        assert announced_pixels(codec, head, head) >= 0
+        assert announced_pixels(codec, head, b"\x01" + bytes(20) + head) >= 0

@@ -135,4 +135,4 @@ def test_any_packets_are_weighed(packets: list[VideoPacket], data: st.DataObject
     for cut in cuts:
         assert start <= cut.index < stop
         assert start <= cut.before < stop
-        assert cut.evidence >= -100.0
+        assert cut.score >= -100.0

@@ -44,12 +44,12 @@ WRONG = [
     ("signal(3) > 1.0", "", 'signal() takes one text, as in signal("NAME")'),
     ("size(stream.risk_prior) > 1", "", "size() takes one of bytes, list, map, string, not of double"),
     ('contains(stream.id, "x")', "", 'as in stream.id.contains("TEXT")'),
-    ("stream.risk_prior.matches('x')", "prior.", "matches() is asked of a text"),
+    ("stream.risk_prior.matches('x')", "prior.", "matches() is called on a text"),
     ("max(1, 2) > 1", "", "unknown function 'max'"),
     ('1 < (window).cuont("m/a", 0.5, "9s")', "window).", "did you mean 'window.count'?"),
     ('window.count("m/a", stream.risk_prior, "9s") > 1', "count(", "expected constants, as in window.count("),
     ('window.max("m/a", "9") > 0.5', '", ', """'9': expected a span such as "30s\""""),
-    ("matches.all(m)", "matches.", "all() is asked otherwise, as in matches.all(m, m.distance < 9)"),
+    ("matches.all(m)", "matches.", "all() has another form, as in matches.all(m, m.distance < 9)"),
     ("-stream.id == 'x'", "", "no such operation: -string"),
     ('score("m/nsfw") >= 90.0', ">= ", "scores are 0.0 to 1.0: expected no 90 to compare one with"),
     ('1.1 < scores["m/nsfw"]', "", "scores are 0.0 to 1.0: expected no 1.1"),
@@ -96,7 +96,7 @@ UNARY += [f"({{}}).{name}()" for name in types.FUNCTIONS if name not in types.OF
 
 
 def _runs(text: str) -> bool:
-    """Whether the engine can evaluate it, perhaps with nothing under a key."""
+    """True if the engine can evaluate it, perhaps with nothing under a key."""
     try:
         cel.compile(text).execute(cel.Context(variables={}, functions={}))
     except (KeyError, IndexError):

@@ -1,4 +1,4 @@
-"""What conditions see of a sample."""
+"""The context that conditions see of a sample."""
 
 import gc
 from weakref import ref

@@ -38,7 +38,7 @@ CROWDED = SampleFacts(
     matches=CROWD,
     scores={f"m/label-{number}": 0.5 for number in range(100)},
 )
-DEAR = [
+EXPENSIVE = [
     "stream.metadata.map(a, stream.metadata.map(b, a + b)).size() > 99999",
     r'matches.exists(m, m.tags.exists(t, t.matches("(?i)^(series|case)-\\d{1,6}$")))',
     r'stream.metadata.tags.exists(t, t.matches("(?i)\\w{1,9}[a-z]x"))',
@@ -71,7 +71,7 @@ CHEAP = [
 
 
 @pytest.mark.parametrize("guard", ["", "stream.risk_prior >= 0.5 && ", "coverage.failed_seconds > 1.0 && "])
-@pytest.mark.parametrize("condition", DEAR)
+@pytest.mark.parametrize("condition", EXPENSIVE)
 def test_what_could_cost_too_much_is_refused_behind_a_guard(guard: str, condition: str) -> None:
     """A policy that passed `policy check` would kill each worker that meets such a picture, over and over."""
     began = thread_time()
@@ -104,7 +104,7 @@ def _seconds(policy: Policy) -> float:
 
 
 def _seconds_of_context() -> float:
-    """What all rules share."""
+    """Cost of the context that all rules share."""
     return min(_seconds(_policy("matches.exists(m, true) && stream.metadata.size() >= 0")) for _ in range(5))
 
 
@@ -119,10 +119,10 @@ def test_many_rules_cost_no_more_than_their_bounds(condition: str) -> None:
 
 def test_rules_are_bounded_together() -> None:
     """Each of two hundred rules would be affordable, and a picture would take seconds."""
-    dear = "matches.filter(m, m.distance <= 10).size() >= 2"
-    _policy(*[CHEAP[2]] * 60, dear)
+    expensive = "matches.filter(m, m.distance <= 10).size() >= 2"
+    _policy(*[CHEAP[2]] * 60, expensive)
     with pytest.raises(PolicyError) as caught:
-        _policy(CHEAP[0], *[dear] * 9)
+        _policy(CHEAP[0], *[expensive] * 9)
     told = "line 4, column 39: rules[1].when (rule 'r1'): all rules together could cost 0.29 s of CPU on one picture"
     assert told in str(caught.value)
 
@@ -144,7 +144,7 @@ def test_a_pattern_costs_as_often_as_it_is_evaluated() -> None:
 
 
 def test_grounds_are_as_of_the_whole_condition() -> None:
-    """What a hit rests on would be told wrongly: only the parts that are about matches are asked again."""
+    """A hit would name wrong grounds: only the parts that are about matches are evaluated again."""
     policy = _policy(
         'stream.risk_prior >= 0.5 && (matched("police") || matched("own")) && matches.exists(m, m.distance < 9)'
     )

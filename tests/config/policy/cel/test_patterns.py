@@ -128,14 +128,14 @@ def test_the_bound_is_no_less_than_the_cost(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", [*ORDINARY, "(?:.*a){50}x"])
 def test_the_bound_is_the_same_each_time(pattern: str) -> None:
-    """Of two hosts, one would refuse the policy that is in force on the other."""
+    """One host would refuse the policy that is in force on another."""
     first = pattern_cost(pattern)
     pattern_cost.cache_clear()
     assert pattern_cost(pattern) == first
 
 
 def test_the_largest_pattern_fits_the_budget_of_a_rule() -> None:
-    """What is not refused as a pattern would be refused as a rule, wherever it stands."""
+    """A pattern that passes alone would be refused in every rule."""
     cost = pattern_cost(f"a{{{MAX_LETTERS - 10}}}")
     assert cost.compiling_seconds + cost.per_character_seconds * MAX_NOTE_CHARACTERS < MAX_SECONDS
 
