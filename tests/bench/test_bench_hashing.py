@@ -1,4 +1,4 @@
-"""The hash bank's benchmark: its figures may look good only where nothing was missed, and on banks as they are told."""
+"""The hash bank's benchmark: its figures may look good only where nothing was missed, and on banks as described."""
 
 import numpy as np
 import numpy.typing as npt
