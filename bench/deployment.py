@@ -25,7 +25,7 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank.changelog import append
 from worker.bank.follower import Follower
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.place import SnapshotPlace
 from worker.demo.valkey import PERSISTENCE
 from worker.lookback.bulk import enqueue

@@ -17,7 +17,7 @@ from time import monotonic, process_time
 from typing import Final
 
 from bench.deployment import LIST, deployment, write_csv
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.place import SnapshotPlace
 from worker.lookback.bulk import enqueue
 from worker.store.object_store import ObjectStore

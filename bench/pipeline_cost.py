@@ -30,7 +30,7 @@ from sampler.demux.source import InputFile
 from sampler.limits import Limits
 from sampler.picture import Picture
 from sampler.plan.plan import plan
-from worker.bank.follower import InForce, always
+from worker.bank.in_force import InForce, always
 from worker.moderation.pipeline import Origin, Pipeline
 from worker.moderation.stages import Stages, Turns
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict
@@ -250,7 +250,7 @@ def measure_cascade(films: Sequence[str], seconds: int) -> CascadeCost:
             picture = _picture(reel.picture(film, index))
             for place, turn in enumerate((one, two)):
                 started = time.thread_time()
-                turn.look(picture, ORIGIN.stream, sample)
+                turn.classify(picture, ORIGIN.stream, sample)
                 spent[place] += time.thread_time() - started
         turns = two.turns[second.name]
         films_skipped[film] = (

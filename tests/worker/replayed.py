@@ -204,7 +204,7 @@ class Life:
         self.redis.hset(QUARANTINE, entry, json.dumps(note))
 
     def look_back(self, stream_id: str, segment_key: str, capture_ms: int, lists: Iterable[str]) -> None:
-        """A hash that came later is found on what was seen then, and raised as `worker.lookback.found` does."""
+        """A hash that came later is found on what was seen then, and raised as `worker.lookback.matches` does."""
         facts = StreamFacts(stream_id=stream_id)
         found = row(**sample(0.0, lists=lists), stream_id=stream_id)
         key = f"{segment_key}~0123456789ab"

@@ -1,1 +1,1 @@
-"""The hash bank as a deployment keeps it: changes in Redis, snapshots on disk, and who may change what."""
+"""The hash bank of a deployment: changes in Redis, snapshots on disk and in the store, and the right to change them."""

@@ -1,6 +1,6 @@
-"""What a lead allowed: pictures that a list of others has, and that are harmless. It lowers a match, and hides nothing.
+"""Allowances of a lead for harmless pictures that a foreign list has. An allowance lowers a match, and hides none.
 
-An entry of the list `allow` speaks of one list, within its distance of 8, until a time; its tags say which and when.
+An entry of the list `allow` is for one list, within a distance of 8, until a time; its tags have both.
 """
 
 from collections.abc import Iterable
@@ -15,12 +15,12 @@ _UNTIL = "until:"
 
 
 def allow_tags(list_name: str, until_ms: int, by: str) -> tuple[str, ...]:
-    """The tags of an entry of `allow` that speaks of `list_name`, until (<) a time of Redis's clock."""
+    """The tags of an entry of `allow` for `list_name`, until (<) a time of Redis's clock."""
     return (f"{_FOR}{list_name}", f"{_UNTIL}{until_ms}", f"by:{by}")
 
 
 def until_ms(tags: Iterable[str]) -> int | None:
-    """When an entry of `allow` with these tags ends; None: it says nothing usable, and allows nothing."""
+    """The end of an entry of `allow` with these tags; None: it has no valid end, and allows nothing."""
     for tag in tags:
         if tag.startswith(_UNTIL) and tag.removeprefix(_UNTIL).isdecimal():
             return int(tag.removeprefix(_UNTIL))
@@ -28,7 +28,7 @@ def until_ms(tags: Iterable[str]) -> int | None:
 
 
 def allowed_lists(matches: Iterable[ListMatch], *, now_ms: int) -> frozenset[str]:
-    """The lists of which a picture's matches are allowed."""
+    """The lists whose matches of a picture are allowed."""
     names = set()
     for match in matches:
         until = until_ms(match.tags) if match.list == ALLOW else None
@@ -38,12 +38,12 @@ def allowed_lists(matches: Iterable[ListMatch], *, now_ms: int) -> frozenset[str
 
 
 def marked(matches: Iterable[ListMatch], *, now_ms: int) -> tuple[ListMatch, ...]:
-    """A picture's matches, with those marked that a lead allowed: the policy makes a review of what rests on them."""
+    """Marks those of a picture's matches that a lead allowed: the policy lowers hits that rest on them to `review`."""
     found = tuple(matches)
     allowed = allowed_lists(found, now_ms=now_ms)
     return tuple(replace(match, allowed=match.list in allowed) for match in found) if allowed else found
 
 
 def evaluate(policy: Policy, stream: StreamFacts, sample: SampleFacts, *, now_ms: int) -> Evaluation:
-    """Judges one sample alone, with what is allowed now."""
+    """Evaluates one sample alone, with the allowances of now."""
     return judge_alone(policy, stream, replace(sample, matches=marked(sample.matches, now_ms=now_ms)))

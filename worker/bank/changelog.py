@@ -1,4 +1,4 @@
-"""The stream of changes in Redis, and the snapshot that they follow on: what the bank is, for all processes."""
+"""The stream of changes in Redis and the snapshot that they follow: together they define the bank of all processes."""
 
 import json
 import logging
@@ -13,8 +13,8 @@ from models.bank.delta import BankChange
 from models.errors import ChangeError
 from worker.bank.history import KEPT_ACTS, acts_of
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT
-from worker.health.epoch import BEHIND, EPOCH
-from worker.logs.trouble import Troubles
+from worker.health.redis_epoch import BEHIND, EPOCH
+from worker.logs.failure_log import Troubles
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
 _trouble = Troubles(logging.getLogger(__name__))
@@ -25,21 +25,21 @@ START = "0-0"
 
 @dataclass(frozen=True, kw_only=True)
 class Pointer:
-    """Which snapshot is in force."""
+    """The snapshot in force."""
 
     name: str
-    """Of a folder in the bank's folder; empty: none has been written yet."""
+    """Its folder in the bank's folder; empty: none has been written yet."""
     watermark: str
-    """Id of the last change that it holds."""
+    """Id of the last change in it."""
     edition: int | None = None
-    """How many snapshots brought what no change tells: of two with one number, the older one and all changes since are
-    what the newer one is. None: nobody knows."""
+    """Number of snapshots with content that no change brought: of two with the same number, the older one with all
+    changes since equals the newer one. None: unknown."""
     kept_after: str = START
     """The stream has every change after this one."""
     digest: str = ""
-    """Of the manifest, if the snapshot is in the store; empty: it is not yet."""
+    """SHA-256 of the manifest, if the snapshot is in the store; empty: it is not there yet."""
     damaged: str = ""
-    """Why what Redis has of it names no snapshot, so that nobody knows which one is in force; empty: it does."""
+    """Why Redis's record names no snapshot, so that the one in force is unknown; empty: it does."""
 
 
 NO_SNAPSHOT = Pointer(name="", watermark=START, edition=0)
@@ -47,26 +47,26 @@ NO_SNAPSHOT = Pointer(name="", watermark=START, edition=0)
 
 @dataclass(frozen=True, kw_only=True)
 class News:
-    """What Redis says at one instant."""
+    """The state of Redis at one instant."""
 
     pointer: Pointer
     changes: tuple[BankChange, ...]
-    """Those after the position asked from, in order."""
+    """Those after the requested position, in order."""
     unreadable: int
-    """Elements among them that are no change which this version knows."""
+    """Number of elements among them that this version cannot read as a change."""
     position: str
-    """Id of the last of them; of none: what was asked from."""
+    """Id of the last of them; without any: the requested position."""
     refreshed_ms: dict[str, int]
-    """List -> when its source was last read; 0: nobody can read when."""
+    """List -> when its source was last read; 0: the record is damaged."""
     now_ms: int
     epoch: str = ""
-    """Redis's (`worker.health.epoch`); empty: nobody has begun one yet."""
+    """Redis's (`worker.health.redis_epoch`); empty: none has begun yet."""
     lost: bool = False
-    """Redis lost its state, and nobody noted since that the bank is whole again."""
+    """Redis lost its state, and the bank has not been restored since."""
 
 
 def position(change_id: str) -> tuple[int, int]:
-    """What orders ids of changes; their texts do not."""
+    """The sort key of a change's id; ids do not sort as texts."""
     milliseconds, _, sequence = (change_id or START).partition("-")
     return int(milliseconds), int(sequence or 0)
 
@@ -74,11 +74,13 @@ def position(change_id: str) -> tuple[int, int]:
 def append(
     redis: Redis, changes: Sequence[BankChange], *, by: str, role: str = "", refreshed: str = ""
 ) -> tuple[BankChange, ...]:
-    """Makes changes, all or none; when this returns they are on Redis's disk. Gives them with their ids and times.
+    """Appends changes, all or none; when this returns they are on Redis's disk, and soon in force everywhere.
+
+    Returns them with ids and times.
 
     Args:
-        by: who makes them, and `role`, as what, for those who look into it later (`worker.bank.history`).
-        refreshed: the list whose source was read whole thereby.
+        by: their author, recorded with `role` in the history (`worker.bank.history`).
+        refreshed: the list whose source was read completely with them.
 
     Raises:
         StoreError: Redis failed, or did not confirm that it is on disk; the changes may have been made.
@@ -117,7 +119,7 @@ def _pointer(fields: Sequence[str | bytes | None]) -> Pointer:
     )
     for field, pattern, text in expected:
         if not pattern.fullmatch(text):
-            damaged = f"Redis: {SNAPSHOT}: {field} is {text[:80]!r}, and names no snapshot, change or digest"
+            damaged = f"Redis: {SNAPSHOT}: {field} is {text[:80]!r}: expected the name of a snapshot, change or digest"
             return replace(NO_SNAPSHOT, edition=None, damaged=damaged)
     return Pointer(
         name=name,
@@ -134,7 +136,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def read_pointer(redis: Redis) -> Pointer:
-    """Which snapshot is in force.
+    """Reads which snapshot is in force.
 
     Raises:
         StoreError: Redis failed.
@@ -144,7 +146,7 @@ def read_pointer(redis: Redis) -> Pointer:
 
 
 def read_news(redis: Redis, after: str) -> News:
-    """Reads, at one instant, the pointer and the changes after the id `after` (>).
+    """Reads the pointer and the changes after the id `after` (>) at one instant.
 
     Raises:
         StoreError: Redis failed.
@@ -161,14 +163,14 @@ def read_news(redis: Redis, after: str) -> News:
         try:
             changes.append(BankChange.from_json((fields or {}).get("change", ""), id=str(change_id)))
         except ChangeError as error:
-            _trouble.met("change", "the bank cannot follow: %s", error)
+            _trouble.met("change", "the hash bank cannot apply a change: %s", error)
             unreadable += 1
     return News(
         pointer=_pointer(pointer),
         changes=tuple(changes),
         unreadable=unreadable,
         position=str(elements[-1][0]) if elements else after or START,
-        # A list of which nobody can read when it was last refreshed is stale, if it is to be refreshed at all.
+        # A list whose time of refresh is damaged is stale, if it is to be refreshed at all.
         refreshed_ms={
             str(name): int(at_ms) if _EDITION.fullmatch(str(at_ms)) else 0 for name, at_ms in refreshed.items()
         },

@@ -1,64 +1,141 @@
-"""What keeps the bank in order while workers run: a thread of each worker's main process.
+"""Upkeep of the bank, in a thread of each worker's main process: compaction, uploads, and notices of stale lists.
 
-It tells operators of stale lists, and starts a compaction where one is due, in a process of its own. A task could not
-do that: it takes minutes on a large bank, and tasks are redelivered soon. The lease lets one of all workers write; one
-that is killed leaves nothing, and another begins anew.
+A compaction writes the changes since the snapshot into a new one, in a process of its own: it takes minutes on a large
+bank, and a task would be redelivered before. The lease lets one of all workers write; one that is killed leaves nothing
+behind, and another begins anew.
 """
 
 import logging
 import os
-import random
 import sys
 import threading
+from collections.abc import Iterable, Iterator
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from config.environment import load_settings
 from config.errors import LivewardenError
-from worker.bank.alerts import tell_stale
-from worker.bank.fetching import fetch_at_start
+from config.facts import ALLOW
+from models.bank.bank import Bank
+from models.bank.entries import Entry
+from worker.bank.allowance import until_ms
+from worker.bank.deployed import Deployed
 from worker.bank.follower import Follower
-from worker.bank.keys import WRITER
+from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import COMPACT_CHANGES, compact, pending_changes, store_again
+from worker.bank.publication import Contents, publish_snapshot, store_again
+from worker.bank.replication import fetch_at_start
 from worker.errors import BankRequestError
+from worker.events.cloudevent import derived_id, rfc3339
+from worker.events.operations import tell_operators
+from worker.logs.failure_log import Troubles
 from worker.logs.setup import log_format_of, set_up_logging
-from worker.logs.trouble import Troubles
 from worker.processes.core_dumps import forbid_dumps
+from worker.processes.periodic import periodic
 from worker.processes.subprocess_job import give_way, run_apart
-from worker.store.redis_client import connect
+from worker.store.redis_client import connect, now_ms, store_errors
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
+COMPACT_CHANGES = 10_000
+"""Changes since the snapshot from which (>=) a new one is written: each process keeps them in memory and searches them
+flat, and 10^4 hashes take 0.01 ms a picture."""
+
+LIST_STALE = "livewarden.operations.list_stale.v1"
+
 LOOK_SECONDS = (5.0, 15.0)
-"""Between two looks at how much has changed; at random, so that workers do not all start one."""
+"""Between two checks; at random, so that workers do not all start a compaction."""
 
 REST_SECONDS = 300.0
-"""After one that failed: a full disk does not mend itself within seconds."""
+"""After a failed compaction: a full disk stays full for more than seconds."""
 
 
 def keep_in_order(
     redis: Redis, bank: Follower, place: SnapshotPlace, deployment: str, stopping: threading.Event
 ) -> None:
-    """Tells of stale lists, puts into the store what is not there, and compacts whenever it is due and nobody is at it,
-    until `stopping` is set."""
-    while not stopping.wait(random.uniform(*LOOK_SECONDS)):  # noqa: S311 - jitter, no secret
-        try:
-            bank.look()
-            store_again(redis, place)
-            tell_stale(redis, bank.deployed, deployment=deployment)
-            due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
-            if due and not run_apart("worker.bank.compaction", stopping):
-                stopping.wait(REST_SECONDS)
-            _trouble.over("order", "the hash bank is kept in order again")
-        except (LivewardenError, RedisError, OSError) as error:
-            _trouble.met("order", "the hash bank is not kept in order: %s", error)
+    """Publishes stale lists, uploads the snapshot if the store lacks it, and compacts when it is due and no other
+    process does, until `stopping` is set."""
+
+    def step() -> float | None:
+        bank.look()
+        store_again(redis, place)
+        publish_stale(redis, bank.deployed, deployment=deployment)
+        due = pending_changes(redis) >= COMPACT_CHANGES and not redis.exists(WRITER)
+        return REST_SECONDS if due and not run_apart("worker.bank.compaction", stopping) else None
+
+    periodic(
+        step,
+        stopping,
+        interval_seconds=LOOK_SECONDS,
+        troubles=_trouble,
+        failing="the hash bank is not kept in order",
+        well_again="the hash bank is kept in order again",
+    )
+
+
+def publish_stale(redis: Redis, deployed: Deployed, *, deployment: str) -> int:
+    """Publishes an event to operators for each stale list, once after each refresh, whichever worker sees it first;
+    returns the number of new ones.
+
+    Raises:
+        StoreError: Redis failed, or did not confirm that it is on disk; some may have been published.
+    """
+    if not deployed.stale:
+        return 0
+    with store_errors():
+        now = now_ms(redis)
+    published = 0
+    for name in deployed.stale:
+        spec, refreshed_ms = deployed.bank.specs[name], deployed.refreshed_ms.get(name) or None
+        event_id = derived_id(LIST_STALE, name, refreshed_ms or spec.created_ms or 0)
+        data = {
+            "list": spec.name,
+            "source": spec.source,
+            "owner": spec.owner,
+            "refreshed": None if refreshed_ms is None else rfc3339(refreshed_ms),
+            "refresh_seconds": spec.refresh_seconds,
+        }
+        published += tell_operators(
+            redis, LIST_STALE, event_id, subject=spec.name, data=data, deployment=deployment, now_ms=now
+        )
+    return published
+
+
+def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGES) -> bool:
+    """Writes the changes since the snapshot into a new one, if there are so many; returns whether it did.
+
+    Raises as `publish_snapshot`.
+    """
+    with store_errors():
+        now = now_ms(redis)
+    written = publish_snapshot(
+        redis, place, lambda bank: _without_expired(bank, now), due=lambda deployed: deployed.changes >= changes
+    )
+    return written is not None
+
+
+def pending_changes(redis: Redis) -> int:
+    """Number of changes since the snapshot."""
+    with store_errors():
+        return int(redis.hget(SNAPSHOT, "changes") or 0)
+
+
+def _without_expired(bank: Bank, now: int) -> Contents:
+    """All lists, but for entries of `allow` whose time is over."""
+    for spec, entries in bank.contents():
+        yield spec, (_unexpired(entries, now) if spec.name == ALLOW else entries)
+
+
+def _unexpired(entries: Iterable[Entry], now: int) -> Iterator[Entry]:
+    for entry in entries:
+        until = until_ms(entry.tags)
+        if until is not None and now < until:
+            yield entry
 
 
 def main() -> None:
-    """Compacts once, as the environment says."""
+    """Compacts once, by the environment's settings."""
     forbid_dumps()
     set_up_logging(logging.INFO, log_format_of(os.environ))
     give_way()

@@ -1,6 +1,7 @@
-"""The bank of this deployment, as one process sees it: a snapshot from the bank's folder, and Redis's changes since."""
+"""The bank of this deployment as one process sees it: a snapshot from the bank's folder, and Redis's changes since."""
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,15 +9,15 @@ from redis import Redis
 
 from config.counts import counted
 from models.bank.bank import Bank
+from models.bank.entries import ListSpec
 from models.bank.snapshot import Snapshot, current_snapshot, open_snapshot
 from models.bank.writing import PREFIX
 from models.errors import SnapshotError
 from worker.bank.changelog import NO_SNAPSHOT, START, News, Pointer, position, read_news, read_pointer
-from worker.bank.freshness import STALE, stale_lists
 from worker.bank.keys import SNAPSHOT
 from worker.bank.place import SnapshotPlace
 from worker.errors import BankRequestError
-from worker.health.epoch import STATE_LOST
+from worker.health.redis_epoch import STATE_LOST
 from worker.store.redis_client import store_errors
 
 _log = logging.getLogger(__name__)
@@ -24,33 +25,36 @@ _log = logging.getLogger(__name__)
 BEHIND = "bank-behind"
 """Slug in `degraded`: the snapshot in force cannot be opened here, or a change cannot be read."""
 
+STALE = "stale-list"
+"""Slug in `degraded`: `stale-list:NAME`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """The bank, up to one change. Immutable; `follow` makes the next one."""
+    """The bank up to one change. Immutable; `follow` returns the next one."""
 
     bank: Bank = field(default_factory=Bank)
     pointer: Pointer = NO_SNAPSHOT
-    """The snapshot that is open."""
+    """The open snapshot."""
     position: str = START
     """Id of the last change in it."""
     stale: tuple[str, ...] = ()
-    """Lists of which the source was not read again in time."""
+    """Lists whose source was not read again in time."""
     refreshed_ms: dict[str, int] = field(default_factory=dict)
     missing: str = ""
-    """Why another snapshot is open than the one in force; empty: it is that one."""
+    """Why the snapshot in force is not the open one; empty: it is."""
     changes: int = 0
-    """How many have been made since the snapshot."""
+    """Number of changes since the snapshot."""
     unreadable: int = 0
-    """Changes since the snapshot that this version does not know."""
+    """Number of those that this version cannot read."""
     epoch: str = ""
-    """Redis's (`worker.health.epoch`) when this was read."""
+    """Redis's (`worker.health.redis_epoch`) when this was read."""
     lost: bool = False
-    """Redis lost its state, and the bank is not known to be whole again."""
+    """Redis lost its state, and the bank is not known to be complete again."""
 
     @property
     def behind(self) -> str:
-        """Why this is not all that is in force; empty: it is."""
+        """Why some of what is in force is missing here; empty: nothing is."""
         if self.missing or not self.unreadable:
             return self.missing
         return (
@@ -59,15 +63,15 @@ class Deployed:
 
     @property
     def degraded(self) -> tuple[str, ...]:
-        """Slugs of what is not as it should be."""
+        """Slugs of its faults, for `degraded`."""
         marks = (*((BEHIND,) if self.behind else ()), *((STATE_LOST,) if self.lost else ()))
         return (*marks, *(f"{STALE}:{name}" for name in self.stale))
 
 
 def follow(redis: Redis, place: SnapshotPlace, before: Deployed | None = None) -> Deployed:
-    """What is in force now; cheap where nothing has changed since `before`.
+    """Reads what is in force now; cheap if nothing has changed since `before`.
 
-    A snapshot that cannot be opened leaves the last good one in force, with all changes since, and `missing` says so.
+    If a snapshot cannot be opened, the last good one stays open, with all changes since, and `missing` has the reason.
 
     Raises:
         StoreError: Redis failed.
@@ -85,7 +89,9 @@ def follow(redis: Redis, place: SnapshotPlace, before: Deployed | None = None) -
             return _applied(now, news, missing=news.pointer.damaged)
         if news.pointer is NO_SNAPSHOT:
             if now.pointer is not NO_SNAPSHOT:
-                return _applied(now, news, missing="Redis names no snapshot any more: it may have lost its state")
+                return _applied(
+                    now, news, missing="Redis does not name a snapshot any more: it may have lost its state"
+                )
             adopted = _adopt(redis, place) if before is None else None
             if adopted is None:
                 return _applied(now, news)
@@ -114,7 +120,8 @@ def follow(redis: Redis, place: SnapshotPlace, before: Deployed | None = None) -
 
 
 def _holds_the_same(now: Deployed, pointer: Pointer) -> bool:
-    """Whether the open snapshot and all changes since are what the new one is: a compaction, and none was missed."""
+    """Returns whether the open snapshot with all changes since equals the new one: it is a compaction, and no change
+    was missed."""
     return now.pointer.edition == pointer.edition and position(now.position) >= position(pointer.kept_after)
 
 
@@ -132,17 +139,18 @@ def _applied(now: Deployed, news: News, *, missing: str = "") -> Deployed:
         changes=now.changes + len(news.changes) + news.unreadable,
         unreadable=now.unreadable + news.unreadable,
         epoch=news.epoch,
-        # No epoch where there was one: nobody has noted the loss yet.
+        # No epoch where there was one: the loss has not been noted yet.
         lost=news.lost or (not news.epoch and (bool(now.epoch) or now.lost)),
     )
 
 
 def went_back(before: Deployed, after: Deployed) -> bool:
-    """Whether Redis lost what `before` was read from: it is of another epoch, or an older snapshot is in force."""
+    """Returns whether Redis lost the state that `before` was read from: the epoch is another one, or the snapshot in
+    force is older."""
     if before.epoch and before.epoch != after.epoch:
         return True
     older = position(after.pointer.watermark) < position(before.pointer.watermark)
-    # Ids of changes begin anew after a loss: what restores the bank may seem older.
+    # Ids of changes begin anew after a loss: the snapshot that restores the bank may seem older.
     return older and not before.lost
 
 
@@ -154,7 +162,7 @@ def _opened(folder: Path | None, pointer: Pointer) -> Deployed:
 
 
 def _adopt(redis: Redis, place: SnapshotPlace) -> Deployed | None:
-    """Redis knows of no snapshot and the operator's folder has one: Redis was lost, the lists shall not be."""
+    """Takes the snapshot in the operator's folder if Redis names none: Redis was lost, the lists must not be."""
     if not place.shared:
         return None
     found = _current(place.root)
@@ -162,14 +170,14 @@ def _adopt(redis: Redis, place: SnapshotPlace) -> Deployed | None:
         return None
     path, snapshot = found
     pointer = Pointer(name=path.name, watermark=snapshot.watermark or START)
-    _log.warning("Redis names no snapshot of the hash bank: %s is taken; changes made since may be lost", path)
+    _log.warning("Redis does not name a snapshot of the hash bank: %s is used; changes since may be lost", path)
     with store_errors():
         redis.hset(SNAPSHOT, mapping={"name": pointer.name, "watermark": pointer.watermark, "adopted": 1})
     return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
 
 
 def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
-    """The newest snapshot of the folder that can be opened, if Redis still has every change since."""
+    """The newest snapshot of the folder that can be opened; logs if Redis does not have every change since."""
     found = None if folder is None else _newest(folder)
     if found is None:
         raise BankRequestError(
@@ -180,13 +188,13 @@ def _last_good(redis: Redis, folder: Path | None, why: str) -> Deployed:
     with store_errors():
         kept_after = read_pointer(redis).kept_after
     if position(snapshot.watermark) < position(kept_after):
-        _log.warning("snapshot %s is so old that changes since are gone", path)
+        _log.warning("snapshot %s is so old that Redis lacks some of the changes since", path)
     pointer = Pointer(name=path.name, watermark=snapshot.watermark or START)
     return Deployed(bank=Bank(snapshot=snapshot), pointer=pointer, position=pointer.watermark)
 
 
 def _current(folder: Path) -> tuple[Path, Snapshot] | None:
-    """The snapshot that the folder itself names; where that cannot be opened, the newest that can."""
+    """The snapshot that the folder itself names; if it cannot be opened, the newest one that can."""
     try:
         path = current_snapshot(folder)
         return None if path is None else (path, open_snapshot(path))
@@ -206,6 +214,24 @@ def _newest(folder: Path) -> tuple[Path, Snapshot] | None:
 
 
 def offline(place: SnapshotPlace) -> Bank:
-    """What the folder has without Redis; the built-in lists alone where it has nothing."""
+    """The bank of the folder without Redis; if it has none, the built-in lists alone."""
     found = _current(place.root) if place.shared else None
     return Bank() if found is None else Bank(snapshot=found[1])
+
+
+def stale_lists(specs: Iterable[ListSpec], refreshed_ms: Mapping[str, int], *, now_ms: int) -> tuple[str, ...]:
+    """Names of the stale lists, sorted. The time of a new list's first refresh counts from its creation; if that is
+    unknown, a list with a refresh interval is stale from the beginning.
+
+    Args:
+        refreshed_ms: list -> when its source was last read completely, in milliseconds of Redis's clock, like `now_ms`;
+            0: unknown.
+    """
+    return tuple(
+        sorted(
+            spec.name
+            for spec in specs
+            if spec.refresh_seconds is not None
+            and now_ms - refreshed_ms.get(spec.name, spec.created_ms or 0) > spec.refresh_seconds * 1000
+        )
+    )

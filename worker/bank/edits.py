@@ -1,5 +1,7 @@
-"""Changes that people make by hand: lists, and single entries."""
+"""Edits by hand: lists are created, changed and dropped, single entries added and removed."""
 
+import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,69 +11,60 @@ from redis import Redis
 from config.facts import SELFTEST
 from models.bank.bank import Bank
 from models.bank.delta import BankChange
-from models.bank.entries import BUILT_IN, Entry, ListSpec
-from worker.bank import changelog
+from models.bank.entries import BUILT_IN, LARGEST_ID, Entry, HashKind, ListSpec
+from worker.bank.changelog import append
 from worker.errors import BankRequestError
 from worker.people.actor import Actor, Role
 from worker.store.redis_client import now_ms, store_errors
 
 OPERATOR = "operator"
-"""Who is recorded where nobody said a name: whoever has this machine's command line."""
+"""The recorded name if none was given: the user of this machine's command line."""
 
-
-def make(
-    redis: Redis, changes: Sequence[BankChange], *, by: str, role: str = "", refreshed: str = ""
-) -> tuple[BankChange, ...]:
-    """Makes changes, all or none: in force everywhere within seconds; look-back follows the same stream.
-
-    Raises:
-        StoreError: Redis failed, or did not confirm that it is on disk; the changes may have been made.
-    """
-    return changelog.append(redis, changes, by=by, role=role, refreshed=refreshed)
+_ID_DIGITS = 16
 
 
 def spec_of(fields: Mapping[str, Any]) -> ListSpec:
-    """A list's spec, as a person gave it.
+    """Parses a list's spec as a person gave it.
 
     Raises:
-        BankRequestError: a field is not usable; the text names it.
+        BankRequestError: a field is invalid; the text names it.
     """
     try:
         return ListSpec.model_validate(fields)
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, one['loc'][:1]))}: {one['msg']}" for one in error.errors())
-        raise BankRequestError(told) from error
+        problems = "; ".join(f"{'.'.join(map(str, one['loc'][:1]))}: {one['msg']}" for one in error.errors())
+        raise BankRequestError(problems) from error
 
 
 def create(redis: Redis, bank: Bank, spec: ListSpec, *, by: str = OPERATOR, role: str = "") -> ListSpec:
-    """Makes an empty list.
+    """Creates an empty list.
 
     Raises:
-        BankRequestError: there is one of that name.
+        BankRequestError: one of that name exists.
         StoreError: Redis failed.
     """
     if spec.name in bank.specs:
-        raise BankRequestError(f"list {spec.name}: there is one already; --change says more of it")
+        raise BankRequestError(f"list {spec.name} exists: --change changes its settings")
     with store_errors():
         made = spec.model_copy(update={"created_ms": now_ms(redis)})
-    make(redis, [BankChange.put_list(made, at_ms=0)], by=by, role=role)
+    append(redis, [BankChange.put_list(made, at_ms=0)], by=by, role=role)
     return made
 
 
 def change(
     redis: Redis, bank: Bank, name: str, fields: Mapping[str, Any], *, by: str = OPERATOR, role: str = ""
 ) -> ListSpec:
-    """Changes what is said of a list; its entries, and what is not in `fields`, stay.
+    """Changes `fields` of a list; other fields and the entries stay.
 
     Raises:
-        BankRequestError: there is no such list, it is a built-in one, or a field is not usable.
+        BankRequestError: there is no such list, it is a built-in one, or a field is invalid.
         StoreError: Redis failed.
     """
     spec = must_exist(bank, name)
     if name in BUILT_IN:
-        raise BankRequestError(f"list {name} is built in: it stays as it is")
+        raise BankRequestError(f"list {name} is built in and cannot be changed")
     changed = spec_of(spec.model_dump() | dict(fields))
-    make(redis, [BankChange.put_list(changed, at_ms=0)], by=by, role=role)
+    append(redis, [BankChange.put_list(changed, at_ms=0)], by=by, role=role)
     return changed
 
 
@@ -84,8 +77,8 @@ def add(redis: Redis, bank: Bank, name: str, entries: Sequence[Entry], *, by: st
     """
     must_exist(bank, name)
     if name in BUILT_IN:
-        raise BankRequestError(f"list {name} takes nothing this way: see `livewarden bank add --help`")
-    make(redis, [BankChange.add(name, entry, at_ms=0) for entry in entries], by=by, role=role)
+        raise BankRequestError(f"list {name} is built in and takes no such entry: see `livewarden bank add --help`")
+    append(redis, [BankChange.add(name, entry, at_ms=0) for entry in entries], by=by, role=role)
 
 
 def remove(
@@ -94,7 +87,7 @@ def remove(
     """Withdraws entries, all or none.
 
     Raises:
-        BankRequestError: there is no such list or entry; or a built-in list's, and the actor is no lead.
+        BankRequestError: there is no such list or entry; or the list is built in and the actor is not a lead.
         StoreError: Redis failed.
     """
     must_exist(bank, name)
@@ -103,11 +96,11 @@ def remove(
     if missing:
         raise BankRequestError(f"list {name} has no entry {missing[0]!r}: nothing was removed")
     changes = [BankChange.remove(name, entry_id, at_ms=0) for entry_id in entry_ids]
-    make(redis, changes, by=by if actor is None else actor.name, role="" if actor is None else actor.role)
+    append(redis, changes, by=by if actor is None else actor.name, role="" if actor is None else actor.role)
 
 
 def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR, role: str = "") -> None:
-    """Withdraws a list with all that is in it.
+    """Withdraws a list with all its entries.
 
     Raises:
         BankRequestError: there is no such list, or it is a built-in one.
@@ -115,25 +108,45 @@ def drop(redis: Redis, bank: Bank, name: str, *, by: str = OPERATOR, role: str =
     """
     must_exist(bank, name)
     if name in BUILT_IN:
-        raise BankRequestError(f"list {name} is built in: it is always there")
-    make(redis, [BankChange.drop_list(name, at_ms=0)], by=by, role=role)
+        raise BankRequestError(f"list {name} is built in and cannot be removed")
+    append(redis, [BankChange.drop_list(name, at_ms=0)], by=by, role=role)
 
 
 def must_exist(bank: Bank, name: str) -> ListSpec:
-    """The list's spec.
+    """Returns the list's spec.
 
     Raises:
         BankRequestError: there is no such list.
     """
     if name not in bank.specs:
-        raise BankRequestError(f"list {name[:100]!r}: there is none: known are {', '.join(bank.specs)}")
+        raise BankRequestError(f"no list {name[:100]!r}: the lists are {', '.join(bank.specs)}")
     return bank.specs[name]
 
 
 def _check_built_in(name: str, actor: Actor | None) -> None:
     if name == SELFTEST:
-        raise BankRequestError(f"list {name} is built in: nothing is added to it or taken from it")
+        raise BankRequestError(f"list {name} is built in: its entries cannot be changed")
     if name in BUILT_IN:
         if actor is None:
             raise BankRequestError(f"list {name}: give --by NAME and --role {Role.LEAD}")
-        actor.must_be(Role.LEAD, to=f"take something from {name}")
+        actor.must_be(Role.LEAD, to=f"remove an entry of {name}")
+
+
+def entry_id(list_name: str, kind: HashKind, value: bytes) -> str:
+    """Derives an id from list and hash, so that adding a hash twice makes one entry. It does not reveal the hash."""
+    digest = hashlib.sha256(b"\0".join([b"livewarden entry", list_name.encode(), kind.encode(), value]))
+    return f"e-{digest.hexdigest()[:_ID_DIGITS]}"
+
+
+def check_entry(entry: Entry) -> Entry:
+    """Returns an entry that a person typed, if it is valid.
+
+    Raises:
+        BankRequestError: its id, a tag or its video's id is empty, too long or not printable.
+    """
+    for what, text in (("--id", entry.entry), ("--video", entry.video), *(("--tag", tag) for tag in entry.tags)):
+        if text is not None and (not 1 <= len(text) <= LARGEST_ID or not text.isprintable()):
+            raise BankRequestError(f"{what}: expected 1 to {LARGEST_ID} printable characters")
+    if entry.seconds is not None and not (math.isfinite(entry.seconds) and entry.seconds >= 0):
+        raise BankRequestError("--seconds: expected 0 or more")
+    return entry

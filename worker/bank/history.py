@@ -1,4 +1,4 @@
-"""Who changed what of the bank, when and as what: kept when the changes themselves have long gone into a snapshot.
+"""The history of the bank: each act with actor, role and time, kept after the changes themselves went into a snapshot.
 
 An act is written in the step that does it, so that none goes unrecorded. It names entries by their ids, never by hash.
 """
@@ -11,64 +11,119 @@ from typing import Any, Final
 
 from redis import Redis
 
+from config.counts import counted
 from models.bank.delta import BankChange
 from worker.bank.keys import HISTORY
+from worker.events.cloudevent import rfc3339
 from worker.store.redis_client import store_errors
 
 KEPT_ACTS: Final = 100_000
-"""About 30 MB of Redis's memory; the oldest go, and what must stay for longer is to be read out before
+"""About 30 MB of Redis's memory; the oldest are dropped, so read out earlier what must be kept for longer
 (`livewarden bank history --json`)."""
 
 MOST_NAMED: Final = 20
 """Entries that an act names; of more it has the number."""
+
+UNREADABLE: Final = "unreadable"
+"""`did` of an act whose record is damaged."""
 
 _READ_AT_ONCE: Final = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """What one person did to one list."""
+    """An act of one person on one list."""
 
     did: str
-    """What: `put_list`, `drop_list`, `add`, `remove` as the changes are called; `import`, `propose`, `quarantine`,
-    `lift`."""
+    """An operation of `BankChange`, or `import`, `propose`, `quarantine`, `lift`."""
     list: str
     by: str
     role: str = ""
-    """Empty: nobody said."""
+    """Empty: none was given."""
     entries: tuple[str, ...] = ()
     """Ids of the first MOST_NAMED."""
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What else there is to say: counts, reasons, times."""
+    """Counts, reasons and times."""
     at_ms: int = 0
-    """By Redis's clock; given when it is read."""
+    """By Redis's clock; set when it is read."""
 
     def to_json(self) -> str:
-        """As it is kept, without its time: the stream tells that."""
+        """The record in Redis, without the time: the stream has it."""
         record = {"did": self.did, "list": self.list, "by": self.by, "role": self.role, "entries": self.entries}
         return json.dumps(record | {"more": dict(self.more)})
 
     def to_record(self) -> dict[str, Any]:
-        """As `livewarden bank history --json` prints it."""
+        """The record that `livewarden bank history --json` prints."""
         return {"at_ms": self.at_ms, **json.loads(self.to_json())}
+
+    def in_words(self) -> str:
+        """The act as a sentence: "kim (lead) added 1 entry to police: case-7"."""
+        if self.did == UNREADABLE:
+            return "an act whose record cannot be read"
+        return f"{self.by} ({self.role}) {self._deed()}" if self.role else f"{self.by} {self._deed()}"
+
+    def _deed(self) -> str:
+        count = _number(self.more.get("count")) or len(self.entries)
+        left_out = count - len(self.entries)
+        named = " ".join(self.entries) + (f" and {left_out:,} more" if left_out else "")
+        match self.did:
+            case "put_list":
+                return f"set list {self.list}: {_spec_in_words(self.more.get('spec'))}"
+            case "drop_list":
+                return f"withdrew list {self.list}"
+            case "add":
+                tags = self.more.get("tags")
+                tagged = f" (tags: {', '.join(map(str, tags))})" if isinstance(tags, list | tuple) else ""
+                return f"added {counted(count, 'entry')} to {self.list}: {named}{tagged}"
+            case "remove":
+                return f"removed {counted(count, 'entry')} from {self.list}: {named}"
+            case "import":
+                added, withdrawn = _number(self.more.get("added")), _number(self.more.get("withdrawn"))
+                return f"imported a file into {self.list}: {added:,} added, {withdrawn:,} withdrawn"
+            case "propose":
+                return f"put {named} forward for {self.list}"
+            case "quarantine":
+                until = f"until {rfc3339(_number(self.more.get('until_ms')))}"
+                reason = f": {self.more['reason']}" if self.more.get("reason") else ""
+                return f"put {self.list} {named} into quarantine {until}{reason}"
+            case "lift":
+                return f"lifted the quarantine of {self.list} {named}"
+            case _:  # of a later version
+                return f"did {self.did} to {self.list} {named}".rstrip()
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _spec_in_words(spec: object) -> str:
+    """The fields of a list that are set: "source NCMEC, distance at most 31, quality at least 50"."""
+    if not isinstance(spec, Mapping):
+        return "fields unknown"
+    hours = spec["refresh_seconds"] / 3600 if isinstance(spec.get("refresh_seconds"), int | float) else None
+    variants = spec.get("variants")
+    shown = {
+        "source": spec.get("source") or "own",
+        "category": spec.get("category"),
+        "distance at most": spec.get("max_distance"),
+        "quality at least": spec.get("min_quality"),
+        "variants": " ".join(map(str, variants)) if isinstance(variants, list | tuple) else None,
+        "owner": spec.get("owner"),
+        "refreshed every": None if hours is None else counted(hours, "hour"),
+    }
+    words = [f"{name} {value}" for name, value in shown.items() if value not in (None, "")]
+    return ", ".join([*words, *(["exportable"] if spec.get("exportable") else [])])
 
 
 def acts_of(changes: Sequence[BankChange], *, by: str, role: str, refreshed: str = "") -> list[Act]:
-    """What changes that are made together amount to, list by list; `refreshed`: they come from a file for that list."""
+    """Sums changes that are made together up, list by list; `refreshed`: they come from a file for that list."""
     together: dict[tuple[str, str], list[BankChange]] = defaultdict(list)
     for change in changes:
         together[change.list, change.op].append(change)
     if refreshed:
         counts = {op: len(together[refreshed, op]) for op in ("add", "remove")}
-        return [
-            Act(
-                did="import",
-                list=refreshed,
-                by=by,
-                role=role,
-                more={"added": counts["add"], "withdrawn": counts["remove"]},
-            )
-        ]
+        more = {"added": counts["add"], "withdrawn": counts["remove"]}
+        return [Act(did="import", list=refreshed, by=by, role=role, more=more)]
     return [_act(name, op, of, by=by, role=role) for (name, op), of in together.items()]
 
 
@@ -85,12 +140,8 @@ def _act(name: str, op: str, changes: Sequence[BankChange], *, by: str, role: st
     return Act(did=op, list=name, by=by, role=role, entries=named[:MOST_NAMED], more=more)
 
 
-UNREADABLE: Final = "unreadable"
-"""What was `did` of an act whose record is damaged."""
-
-
 def _read_act(text: object, *, at_ms: int) -> Act:
-    """Fields of a later version are passed over."""
+    """Fields of a later version are skipped."""
     try:
         record = json.loads(str(text))
         return Act(
@@ -107,7 +158,7 @@ def _read_act(text: object, *, at_ms: int) -> Act:
 
 
 def read_history(redis: Redis, *, list_name: str | None = None) -> Iterator[Act]:
-    """What was done, the newest first; of one list or of all.
+    """Reads the acts on one list or on all, the newest first.
 
     Raises:
         StoreError: Redis failed.

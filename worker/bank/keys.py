@@ -1,10 +1,10 @@
-"""Names in Redis of the hash bank; what each holds, and for how long, is in `worker.store.redis_keys`.
+"""Names in Redis of the hash bank; their content and lifetime are in `worker.store.redis_keys`.
 
-lw:bank:changes      `change` -> JSON (`models.bank.delta.Change`), `by` -> who made it
-lw:bank:snapshot     name, watermark, previous (watermark of the snapshot before), at_ms: what is in force;
-                     changes: how many there are since; edition: how many snapshots brought what no change tells;
-                     stored, digest: name and manifest's SHA-256 of the snapshot that is in the store;
-                     adopted: taken from the folder, for Redis named none; until `worker.health.epoch` has noted it
+lw:bank:changes      `change` -> JSON (`models.bank.delta.BankChange`), `by` -> its author
+lw:bank:snapshot     name, watermark, previous (watermark of the snapshot before), at_ms: the snapshot in force;
+                     changes: their number since; edition: number of snapshots with content that no change brought;
+                     stored, digest: name and manifest's SHA-256 of the snapshot in the store;
+                     adopted: taken from the folder since Redis named none; until `redis_epoch` notes it
 lw:bank:quarantine   list/entry -> JSON {until_ms, by, reason}
 lw:bank:history      `act` -> JSON (`worker.bank.history.Act`); not trimmed with the changes
 
@@ -24,5 +24,5 @@ HISTORY: Final = redis_keys.BANK_HISTORY.name
 FOLLOWERS: Final = redis_keys.BANK_FOLLOWERS.name
 PROPOSED: Final = redis_keys.BANK_PROPOSED.name
 FILES: Final = redis_keys.LOOKBACK_FILES.name
-"""Lists of LIVEWARDEN_LISTS_DIR, by when a worker saw them last."""
+"""Lists of LIVEWARDEN_LISTS_DIR, by the time at which a worker last saw them."""
 QUARANTINE: Final = redis_keys.BANK_QUARANTINE.name

@@ -1,4 +1,4 @@
-"""Where a bank's snapshots lie: a folder that all processes of a host share, and the store for those of other hosts."""
+"""The place of a bank's snapshots: a folder that all processes of a host share, and the store for other hosts."""
 
 import re
 import secrets
@@ -14,18 +14,18 @@ from worker.store.object_store import ObjectStore
 from worker.store.redis_client import store_errors
 
 USERS_OWN = "~/.local/state/livewarden/bank"
-"""Where nobody named a folder: fit for a deployment on one machine, under one user."""
+"""The default folder: fit for a deployment on one machine, under one user."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotPlace:
-    """Where snapshots may lie."""
+    """The folder and the store of snapshots."""
 
     root: Path
     shared: bool
-    """The operator named the folder, so it is this deployment's alone; else several deployments' banks lie in it."""
+    """The operator named the folder, so it is this deployment's alone; else it has a subfolder for each bank."""
     store_url: str = ""
-    """Of the store that snapshots are put into and fetched from; empty: this deployment has one machine."""
+    """Of the store that snapshots are uploaded to and fetched from; empty: this deployment has one machine."""
 
     @classmethod
     def of(cls, settings: Settings) -> "SnapshotPlace":
@@ -38,15 +38,15 @@ class SnapshotPlace:
         """The store; None: there is none.
 
         Raises:
-            ObjectStoreError: it is not usable here.
+            ObjectStoreError: it is unusable on this host.
         """
         return ObjectStore(self.store_url) if self.store_url else None
 
     def find(self, redis: Redis) -> Path | None:
-        """The folder of this Redis's bank; None: it has none yet.
+        """Returns the folder of this Redis's bank; None: it has none yet.
 
         Raises:
-            BankRequestError: what Redis has of it names no folder.
+            BankRequestError: the bank's id in Redis cannot name a folder.
             StoreError: Redis failed.
         """
         if self.shared:
@@ -56,10 +56,10 @@ class SnapshotPlace:
         return None if bank_id is None else self.root / _checked(bank_id)
 
     def bank_id(self, redis: Redis) -> str:
-        """Names this Redis's bank, which has a name from now on.
+        """Returns the id of this Redis's bank, which is given one if it has none.
 
         Raises:
-            BankRequestError: what Redis has of it names no folder.
+            BankRequestError: the id in Redis cannot name a folder.
             StoreError: Redis failed.
         """
         with store_errors():
@@ -70,10 +70,10 @@ class SnapshotPlace:
             return _checked(found)
 
     def settle(self, redis: Redis) -> Path:
-        """The folder of this Redis's bank, which has one from now on.
+        """Returns the folder of this Redis's bank, which is given an id if it has none.
 
         Raises:
-            BankRequestError: what Redis has of it names no folder.
+            BankRequestError: the id in Redis cannot name a folder.
             StoreError: Redis failed.
         """
         self.bank_id(redis)
@@ -86,7 +86,7 @@ _BANK_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def _checked(bank_id: object) -> str:
-    """A bank's name, once it may become part of a path: Redis is written by more than us."""
+    """Returns a bank's id if it may become part of a path: others write to Redis too."""
     if not _BANK_ID.fullmatch(str(bank_id)):
         raise BankRequestError(
             f"Redis: {BANK_ID} is {str(bank_id)[:80]!r}: expected 1 to 64 characters out of A-Z a-z 0-9 _ -"

@@ -1,46 +1,40 @@
-"""Putting a new snapshot in force: written beside the old one, named in Redis, and taken over by every process.
+"""Publication of a snapshot: it is written beside the old one, named in Redis, and opened by every process.
 
-One process at a time writes, under a lease. A crash at any point leaves the old snapshot in force: what Redis does not
-name is in force nowhere, and the next writer clears it away.
+One process at a time writes, under a lease. A crash at any point leaves the old snapshot in force: one that Redis does
+not name is in force nowhere, and the next writer removes it.
 """
 
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from redis import Redis
 
 from config.errors import LivewardenError
-from config.facts import ALLOW
 from models.bank.bank import Bank
 from models.bank.entries import Entry, ListSpec
 from models.bank.snapshot import Snapshot, open_snapshot, snapshot_written, tidy
 from models.errors import SnapshotError
-from worker.bank.allowance import until_ms
 from worker.bank.changelog import START, read_pointer
 from worker.bank.deployed import Deployed, follow
 from worker.bank.history import KEPT_ACTS, Act
 from worker.bank.keys import CHANGES, HISTORY, REFRESHED, SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
-from worker.bank.remote import keep_only, upload
+from worker.bank.replication import keep_only, upload
 from worker.errors import BankRequestError, LeaseLostError, ObjectStoreError, StoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store.lease import Lease, leased
-from worker.store.redis_client import now_ms, run_script, run_script_to_disk, store_errors
+from worker.store.redis_client import run_script, run_script_to_disk, store_errors
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
-COMPACT_CHANGES = 10_000
-"""Changes since the snapshot from which (>=) a new one is written: they are kept by each process and searched flat, and
-10^4 hashes take 0.01 ms a picture."""
-
 Contents = Iterable[tuple[ListSpec, Iterable[Entry]]]
 
 
-def publish(
+def publish_snapshot(
     redis: Redis,
     place: SnapshotPlace,
     contents: Callable[[Bank], Contents],
@@ -51,20 +45,21 @@ def publish(
     brings_more: bool = False,
     due: Callable[[Deployed], bool] = lambda _: True,
 ) -> Snapshot | None:
-    """Writes what `contents` makes of the bank as a new snapshot, and puts it in force. None: it is not `due` any more.
+    """Writes the contents that `contents` returns for the bank as a new snapshot, and publishes it. None: it is not
+    `due` any more.
 
-    Changes that others make meanwhile stay in force, on top of it.
+    Changes that are made meanwhile stay in force, on top of it.
 
     Args:
-        refreshed: the list whose source was read whole thereby.
-        act: asked, once all is written, what is to be recorded; None: nobody did anything.
-        wait_seconds: for another writer to end.
-        brings_more: `contents` has what no change tells, as where a list was read whole.
+        refreshed: the list whose source was read completely with it.
+        act: returns the act to be recorded, once all is written; None: nothing is recorded.
+        wait_seconds: how long to wait for another writer.
+        brings_more: `contents` has entries that no change brought, as from an import.
 
     Raises:
-        BankRequestError: another writer is at work, or the bank in force cannot be read whole.
+        BankRequestError: another writer is at work, or the bank in force cannot be read completely.
         LeaseLostError, SnapshotError, StoreError: nothing of it is in force (StoreError: it may be).
-        Whatever `contents` raises: nothing of it is in force.
+        Any error of `contents`: nothing of it is in force.
     """
     with leased(redis, WRITER, wait_seconds=wait_seconds) as lease:
         if lease is None:
@@ -73,7 +68,9 @@ def publish(
         if not due(deployed):
             return None
         if deployed.behind:
-            raise BankRequestError(f"the bank cannot be written anew, for it cannot be read whole: {deployed.behind}")
+            raise BankRequestError(
+                f"no snapshot can be written, since the bank cannot be read completely: {deployed.behind}"
+            )
         folder = place.settle(redis)
         with snapshot_written(
             folder, contents(deployed.bank), watermark=deployed.position, heartbeat=lease.check
@@ -102,7 +99,7 @@ def publish(
             )
             if not published:
                 shutil.rmtree(path, ignore_errors=True)
-                raise LeaseLostError(f"{WRITER}: another process has taken over: nothing was changed, try again")
+                raise LeaseLostError(f"{WRITER}: another process holds the lease now: nothing was changed, try again")
         _tidy(redis, folder)
         if digest:
             _tidy_store(redis, place, lease, {path.name, deployed.pointer.name})
@@ -110,10 +107,10 @@ def publish(
 
 
 def store_again(redis: Redis, place: SnapshotPlace) -> bool:
-    """Puts the snapshot in force into the store, if it is here and not in there; gives whether it did.
+    """Uploads the snapshot in force if it is on this host and not in the store yet; returns whether it did.
 
     Raises:
-        LeaseLostError, ObjectStoreError, SnapshotError, StoreError: it did not; try again.
+        LeaseLostError, ObjectStoreError, SnapshotError, StoreError: it failed; try again.
     """
     folder = place.find(redis)
     if folder is None or not place.store_url or read_pointer(redis).digest:
@@ -129,9 +126,9 @@ def store_again(redis: Redis, place: SnapshotPlace) -> bool:
 
 
 def _store(redis: Redis, place: SnapshotPlace, path: Path, lease: Lease) -> str:
-    """Puts a snapshot into the store, and gives its digest; empty: there is none, or it is away.
+    """Uploads a snapshot, and returns its digest; empty: there is no store, or it is away.
 
-    The bank is put in force all the same, for hashes must not wait for a disk that this host has no need of.
+    The snapshot is published anyway: hashes must not wait for a store that this host does not need.
     """
     if not place.store_url:
         lease.check()
@@ -139,7 +136,7 @@ def _store(redis: Redis, place: SnapshotPlace, path: Path, lease: Lease) -> str:
     try:
         return _upload(redis, place, path, lease)
     except ObjectStoreError as error:
-        _log.warning("other hosts cannot come by the new snapshot of the hash bank yet: %s", error)
+        _log.warning("other hosts cannot fetch the new snapshot of the hash bank yet: %s", error)
         lease.check()
         return ""
 
@@ -153,55 +150,23 @@ def _upload(redis: Redis, place: SnapshotPlace, path: Path, lease: Lease) -> str
 
 
 def _tidy_store(redis: Redis, place: SnapshotPlace, lease: Lease, names: set[str]) -> None:
-    """The snapshot before stays too, for those who are fetching it."""
+    """Removes old snapshots from the store. The previous one stays, for hosts that are fetching it."""
 
-    def still_ours() -> bool:
+    def is_held() -> bool:
         with store_errors():
             return str(redis.get(WRITER)) == lease.token
 
     try:
         if (store := place.open_store()) is not None:
-            keep_only(store, place.bank_id(redis), names, still_ours=still_ours)
+            keep_only(store, place.bank_id(redis), names, is_held=is_held)
     except LivewardenError as error:
         _trouble.met("old", "old snapshots of the hash bank stay in the store: %s", error)
 
 
 def _tidy(redis: Redis, folder: Path) -> None:
-    """What a process finds that cannot ask Redis; it is in force already, so that nothing here may fail it."""
+    """Removes old snapshots from the folder, and lets it name the new one, for processes without Redis. The snapshot is
+    in force already, so errors are only logged."""
     try:
         tidy(folder, in_force=lambda: read_pointer(redis).name)
     except (SnapshotError, StoreError) as error:
         _log.warning("%s", error)
-
-
-def compact(redis: Redis, place: SnapshotPlace, *, changes: int = COMPACT_CHANGES) -> bool:
-    """Writes the changes since the snapshot into a new one, if there are that many; gives whether it did.
-
-    Raises:
-        As `publish`.
-    """
-    with store_errors():
-        now = now_ms(redis)
-    written = publish(
-        redis, place, lambda bank: _without_expired(bank, now), due=lambda deployed: deployed.changes >= changes
-    )
-    return written is not None
-
-
-def pending_changes(redis: Redis) -> int:
-    """How many changes there are since the snapshot."""
-    with store_errors():
-        return int(redis.hget(SNAPSHOT, "changes") or 0)
-
-
-def _without_expired(bank: Bank, now: int) -> Contents:
-    """What a lead allowed for a while that is over goes."""
-    for spec, entries in bank.contents():
-        yield spec, (_unexpired(entries, now) if spec.name == ALLOW else entries)
-
-
-def _unexpired(entries: Iterable[Entry], now: int) -> Iterator[Entry]:
-    for entry in entries:
-        until = until_ms(entry.tags)
-        if until is not None and now < until:
-            yield entry

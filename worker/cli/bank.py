@@ -28,7 +28,7 @@ STDIN = Path("standard input")
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Show all lists: their size, their source, and how pictures are compared with them."""
-    from worker.bank.overview import list_records
+    from worker.bank.inspection import list_records
 
     with session() as now:
         records = list_records(now.in_force.bank, now.deployed)
@@ -127,7 +127,7 @@ def import_(
 
     A list that does not exist is created. A malformed file is refused, with the place and the reason.
     """
-    from worker.bank.importing import import_file
+    from worker.bank.imports import import_file
     from worker.lookback.bulk import enqueue
     from worker.people.actor import Actor
 
@@ -166,7 +166,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a list of your own or an exportable one. It holds hashes: treat the file as you treat the lists."""
-    from worker.bank.exporting import entries_of, entry_record, export_list
+    from worker.bank.exports import entries_of, entry_record, export_list
     from worker.errors import LocalFileError
 
     with session() as now:
@@ -204,7 +204,7 @@ def match(
 
     Status 2 if one of them is no hash; the others are still looked up.
     """
-    from worker.bank.lookup import look_up, placed_lines
+    from worker.bank.inspection import look_up, placed_lines
     from worker.errors import BankRequestError
 
     from_stdin = not hashes or hashes == ["-"]
@@ -230,11 +230,11 @@ def match(
 @app.command()
 def stats(as_json: Json = False) -> None:
     """Show the size of the bank, the changes since its snapshot, and whether every process follows."""
-    from worker.bank import overview
+    from worker.bank import inspection
     from worker.lookback.jobs import look_backs
 
     with session() as now:
-        record = overview.stats(now.redis, now.in_force.bank, now.deployed, look_backs=look_backs(now.redis))
+        record = inspection.stats(now.redis, now.in_force.bank, now.deployed, look_backs=look_backs(now.redis))
     if as_json:
         print_json(record)
     else:
@@ -244,10 +244,10 @@ def stats(as_json: Json = False) -> None:
 @app.command()
 def verify(as_json: Json = False) -> None:
     """Read every byte of the snapshot, and look up entries of each list. Status 1: something is wrong."""
-    from worker.bank import verification
+    from worker.bank import inspection
 
     with session() as now:
-        checks = list(verification.verify(now.redis, now.place))
+        checks = list(inspection.verify(now.redis, now.place))
     ok = all(check.ok for check in checks)
     if as_json:
         print_json({"ok": ok, "checks": [vars(check) for check in checks]})

@@ -51,8 +51,8 @@ def add(
     from config.facts import ALLOW
     from models.bank.entries import CONFIRMED, Entry, HashKind
     from worker.bank import edits
-    from worker.bank.lookup import parse_hash
-    from worker.bank.naming import check_entry, entry_id
+    from worker.bank.edits import check_entry, entry_id
+    from worker.bank.inspection import parse_hash
     from worker.errors import BankRequestError
 
     try:
@@ -127,13 +127,13 @@ def quarantine(
     """Keep an entry that floods from raising incidents for some hours; matches are still recorded. For leads."""
     from dataclasses import asdict
 
-    from worker.bank import people
+    from worker.bank.quarantine import lift_quarantine, quarantines, set_quarantine
     from worker.errors import BankRequestError
     from worker.events.cloudevent import rfc3339
 
     with session() as now:
         if name is None:
-            found = people.quarantined(now.redis)
+            found = quarantines(now.redis)
             if as_json:
                 for one in found:
                     print_json(asdict(one))
@@ -146,11 +146,11 @@ def quarantine(
             raise BankRequestError("name the list and the entry")
         actor = _actor(by, role)
         if lift:
-            people.lift_quarantine(now.redis, name, entry, actor=actor)
+            lift_quarantine(now.redis, name, entry, actor=actor)
             record = {"list": name, "entry": entry, "lifted": True}
             text = f"{name} {entry} raises again"
         else:
-            made = people.quarantine(now.redis, now.in_force.bank, name, entry, hours=hours, reason=reason, actor=actor)
+            made = set_quarantine(now.redis, now.in_force.bank, name, entry, hours=hours, reason=reason, actor=actor)
             record, text = asdict(made), f"{name} {entry} raises nothing until {rfc3339(made.until_ms)}"
     if as_json:
         print_json(record)
@@ -174,13 +174,8 @@ def history(
         for act in islice(read_history(now.redis, list_name=name), limit):
             if as_json:
                 print_json(act.to_record())
-                continue
-            who = f"{act.by} ({act.role})" if act.role else act.by
-            more = ", ".join(f"{field} {value}" for field, value in act.more.items())
-            named = " ".join(act.entries)
-            typer.echo(
-                f"{rfc3339(act.at_ms)} {who}: {act.did} {act.list} {named}{f' ({more})' if more else ''}".rstrip()
-            )
+            else:
+                typer.echo(f"{rfc3339(act.at_ms)} {act.in_words()}")
 
 
 def _actor(by: str | None, role: str | None) -> "Actor":
@@ -193,12 +188,12 @@ def _confirm(
     now: Session, value: bytes, quality: int | None, entry: str | None, actor: "Actor", *, as_json: bool
 ) -> None:
     from models.pdq.pdq import PdqHash
-    from worker.bank import people
+    from worker.bank import own_lists
     from worker.errors import BankRequestError
 
     if quality is None:
         raise BankRequestError("--quality: give the picture's PDQ quality, as `livewarden hash` prints it")
-    done = people.confirm(now.redis, PdqHash(bits=value, quality=quality), actor=actor, entry=entry)
+    done = own_lists.confirm(now.redis, PdqHash(bits=value, quality=quality), actor=actor, entry=entry)
     if as_json:
         print_json(
             {"list": "confirmed", "entry": done.entry, "confirmed": done.confirmed, "proposed_by": done.proposed_by}
@@ -220,13 +215,13 @@ def _allow(
     as_json: bool,
 ) -> None:
     from models.pdq.pdq import PdqHash
-    from worker.bank import people
+    from worker.bank import own_lists
     from worker.errors import BankRequestError
 
     if for_list is None or hours is None:
-        raise BankRequestError(f"give --for LIST and --hours H, at most {people.MAX_ALLOW_HOURS}")
+        raise BankRequestError(f"give --for LIST and --hours H, at most {own_lists.MAX_ALLOW_HOURS}")
     pdq = PdqHash(bits=value, quality=100 if quality is None else quality)
-    made = people.allow(now.redis, now.in_force.bank, pdq, list_name=for_list, hours=hours, actor=actor)
+    made = own_lists.allow(now.redis, now.in_force.bank, pdq, list_name=for_list, hours=hours, actor=actor)
     if as_json:
         print_json({"list": "allow", "entry": made.entry, "for": for_list, "tags": list(made.tags)})
     else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from models.formats import Format
     from worker.bank.deployed import Deployed
-    from worker.bank.follower import InForce
+    from worker.bank.in_force import InForce
     from worker.bank.place import SnapshotPlace
     from worker.store.object_store import ObjectStore
 
@@ -42,10 +42,10 @@ def session() -> Iterator[Session]:
         HashListError, BankRequestError: nothing usable is there.
     """
     from worker.bank.deployed import follow
-    from worker.bank.fetching import fetch_at_start
-    from worker.bank.folder import load_folder
-    from worker.bank.follower import in_force
+    from worker.bank.folder_lists import load_folder
+    from worker.bank.in_force import in_force
     from worker.bank.place import SnapshotPlace
+    from worker.bank.replication import fetch_at_start
     from worker.store.redis_client import connect, store_errors
 
     settings = settings_of(os.environ, places=("bank_dir", "lists_dir"))

@@ -11,9 +11,9 @@ from config.counts import counted
 
 if TYPE_CHECKING:
     from models.formats import Progress
-    from worker.bank.importing import Imported
-    from worker.bank.people import Quarantine
-    from worker.bank.verification import BankCheck
+    from worker.bank.imports import Imported
+    from worker.bank.inspection import BankCheck
+    from worker.bank.quarantine import Quarantine
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 
 
 def print_lists(records: Sequence[Mapping[str, Any]]) -> None:
-    """Prints the bank's lists, as `worker.bank.overview.list_records` gives them."""
+    """Prints the bank's lists, as `worker.bank.inspection.list_records` gives them."""
     from rich.text import Text
 
     from worker.cli.screen import Screen
@@ -97,7 +97,7 @@ def print_lists(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_stats(record: Mapping[str, Any]) -> None:
-    """Prints the bank in figures, as `worker.bank.overview.stats` gives them."""
+    """Prints the bank in figures, as `worker.bank.inspection.stats` gives them."""
     from worker.cli.screen import Screen
     from worker.tables.facts import Facts
 

@@ -29,8 +29,8 @@ from worker.cli.testcard import write_testcard
 from worker.errors import DemoError
 from worker.logs.printable import PrintableStream, printable
 from worker.logs.setup import log_format_of, set_up_logging
+from worker.processes.blas_threads import keep_numpy_to_one_thread
 from worker.processes.core_dumps import forbid_dumps
-from worker.processes.threads import keep_numpy_to_one_thread
 from worker.runtime.environment import log_unknown
 
 PLUGIN_GROUP = "livewarden.commands"

@@ -85,7 +85,7 @@ def check(
 
 def _list_names(settings: Settings) -> tuple[frozenset[str] | None, str]:
     """Lists of the deployment that the environment names; None and the reason: it cannot be reached."""
-    from worker.bank.listnames import deployed_names
+    from worker.bank.in_force import deployed_names
     from worker.store.redis_client import connect
 
     redis = connect(settings.redis_url.get_secret_value(), retries=0)

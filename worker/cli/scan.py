@@ -43,8 +43,7 @@ def scan(
     from config.policy.policy import read_policy
     from sampler.child.decoder import Decoder
     from sampler.limits import Limits
-    from worker.bank.follower import always
-    from worker.bank.opening import open_what_is_there
+    from worker.bank.in_force import always, open_what_is_there
     from worker.ingest.http.fetch import Fetcher
     from worker.ingest.http.origins import AllowedOrigins
     from worker.moderation.pipeline import Pipeline

@@ -9,8 +9,8 @@ from config.settings import PREFIX, Settings
 from config.variables import misspelt, unknown
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import ObjectStoreError
-from worker.ingest.http.names import Address, Names, NameServers
 from worker.ingest.http.origins import AllowedOrigins, entry_for
+from worker.ingest.http.resolver import Address, Names, NameServers
 from worker.ingest.http.urls import UrlTarget
 from worker.store.object_store import ObjectStore
 

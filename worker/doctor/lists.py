@@ -9,12 +9,12 @@ from config.errors import LivewardenError
 from config.facts import ALLOW, SELFTEST
 from config.settings import PREFIX, Settings
 from models.bank.bank import Bank
+from worker.bank.compaction import COMPACT_CHANGES
 from worker.bank.deployed import Deployed, follow, offline
-from worker.bank.fetching import fetch_at_start
-from worker.bank.folder import LARGEST_FLAT, load_folder
-from worker.bank.follower import in_force
+from worker.bank.folder_lists import LARGEST_FLAT, load_folder
+from worker.bank.in_force import in_force
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import COMPACT_CHANGES
+from worker.bank.replication import fetch_at_start
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import StoreError
 from worker.verdictlog.damaged import damaged_files

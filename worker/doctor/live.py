@@ -16,8 +16,8 @@ from worker.ingest.messages.batches import waiting
 from worker.ingest.pending.queues import QUEUES
 from worker.ingest.pending.segments import OVERDUE, pending_key
 from worker.ingest.poll.schedule import TICK
-from worker.ingest.registry.attention import FIELDS, Attention
 from worker.ingest.registry.registry import stream_key
+from worker.ingest.registry.watch_state import FIELDS, Attention
 from worker.store.redis_client import now_ms
 
 SHOWN = 3

@@ -13,8 +13,8 @@ from redis.exceptions import AuthenticationError, NoPermissionError, OutOfMemory
 from worker.doctor.diagnosis import Diagnosis, State
 from worker.errors import StoreError
 from worker.events.cloudevent import rfc3339
-from worker.health.epoch import BEHIND, Epoch, read_epoch
-from worker.health.redis_room import Room
+from worker.health.redis_epoch import BEHIND, Epoch, read_epoch
+from worker.health.redis_memory import Room
 from worker.store import redis_keys
 from worker.store.redis_client import DISK_MILLISECONDS, connect, now_ms
 

@@ -10,10 +10,10 @@ from redis.client import Pipeline
 
 from config.counts import counted
 from worker.doctor.diagnosis import Diagnosis, State
-from worker.ingest.pending.lanes import Lane, waiting_streams
+from worker.ingest.pending.fair_queue import Lane, waiting_streams
 from worker.ingest.playlist.cursor import StreamState
 from worker.ingest.registry.registry import REMOVED, stream_ids, stream_key
-from worker.ingest.registry.slowness import SlowPart, slow_key
+from worker.ingest.registry.slow_streams import SlowPart, slow_key
 
 STREAMS_AT_ONCE = 1_000
 """In one pipeline: some ms."""

@@ -1,1 +1,1 @@
-"""Looking back: hashes that have just come are searched for in what was judged without them."""
+"""Look-back: the verdict log is searched for new hashes, since its pictures were judged without them."""

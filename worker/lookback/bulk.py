@@ -1,12 +1,14 @@
-"""Looking back for lists that came in whole: imports too large for the stream of changes, and files of lists.
+"""Look-back for complete lists: imports too large for the stream of changes, and lists of files.
 
-Their hashes wait in the store, not in Redis, PART of them a job. A process of its own searches for them, since
-comparing with so many takes longer than a task may.
-What it finds is raised by the tasks that raise what is found for single hashes, which do not wait for it.
+Their hashes wait in the store, not in Redis, PART of them a job. A separate process (`python -m worker.lookback.bulk`)
+searches for them, since comparing so many takes longer than a task may. Its matches are raised by the tasks that raise
+those of single hashes, which do not wait for it; so it needs no policy.
 """
 
 import logging
+import os
 import secrets
+import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
@@ -15,28 +17,47 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from redis import Redis
 
+from config.environment import load_settings
+from config.errors import LivewardenError
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind
+from worker.bank.folder_lists import FolderLists
+from worker.bank.follower import Follower
+from worker.bank.in_force import InForce
+from worker.bank.keys import FILES
+from worker.bank.place import SnapshotPlace
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.logs.trouble import Troubles
-from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, job_record, next_bulk_job
-from worker.lookback.search import Lookback, search
+from worker.logs.failure_log import Troubles
+from worker.logs.setup import log_format_of, set_up_logging
+from worker.lookback.file_search import IN_BULK
+from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, REST_MS, Job, is_bulk_due, job_record, next_bulk_job
+from worker.lookback.search import LogSearch, search
+from worker.processes.core_dumps import forbid_dumps
+from worker.processes.periodic import periodic
+from worker.processes.subprocess_job import give_way, run_apart
+from worker.store.age_clock import age_ms
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
-from worker.store.redis_client import now_ms, store_errors
+from worker.store.redis_client import connect, now_ms, store_errors
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
+LOOK_SECONDS = (2.0, 6.0)
+"""Between two checks: at random, so that workers do not all start a search."""
+
+REST_SECONDS = 60.0
+"""After a failed search."""
+
 FOLDER: Final = "lookback"
-"""Of the store: a file a job."""
+"""In the store: it has a file for each job."""
 SUFFIX: Final = ".parquet"
 
 PART: Final = 131_072
-"""Hashes of a job: what is compared with them takes about 300 MB."""
+"""Hashes of a job: comparing them takes about 300 MB."""
 
 ORPHAN_MS: Final = 3_600_000
-"""After which a file of no job is removed: whoever wrote it died before it made the job, or after the job was done."""
+"""After which a file without a job is removed: its writer died before it made the job, or after the job was done."""
 
 _SCHEMA: Final = pa.schema(
     [
@@ -50,15 +71,58 @@ _SCHEMA: Final = pa.schema(
 )
 
 
-def enqueue(redis: Redis, store: ObjectStore, name: str, entries: Iterable[Entry], *, part: int = PART) -> int:
-    """Has the log searched for entries of the list `name` that are not in the stream of changes, `part` of them a job.
+def keep_looking_back(redis: Redis, bank: Follower, store_url: str, hours: float, stopping: threading.Event) -> None:
+    """Enqueues new lists of files, and starts a search for complete lists when one is due and no other worker does,
+    until `stopping` is set."""
+    store: ObjectStore | None = None
 
-    Gives how many will be looked back for: those of PDQ hashes.
+    def step() -> float | None:
+        nonlocal store
+        store = ObjectStore(store_url) if store is None else store
+        look_back_for_files(redis, store, bank.folder, hours=hours)
+        return REST_SECONDS if is_bulk_due(redis) and not run_apart("worker.lookback.bulk", stopping) else None
+
+    periodic(
+        step,
+        stopping,
+        interval_seconds=LOOK_SECONDS,
+        troubles=_trouble,
+        failing="complete lists are not looked back for",
+        well_again="complete lists are looked back for again",
+    )
+
+
+def look_back_for_files(redis: Redis, store: ObjectStore, folder: FolderLists, *, hours: float) -> int:
+    """Enqueues those lists of files that the log was not searched for in their present version; returns the number of
+    hashes.
+
+    Every worker sees the files. If two enqueue a list at the same time, the log is searched twice, and a match is
+    raised once. A changed list is searched for completely: matches that were raised before are not raised again.
 
     Raises:
-        ObjectStoreError, StoreError: the store or Redis failed; some may have been taken.
+        ObjectStoreError, StoreError: it is tried again at the next check.
     """
-    taken = 0
+    enqueued = 0
+    with store_errors():
+        now = now_ms(redis)
+        for name, (version, entries) in folder.lists.items():
+            seen = f"{name} {version}"
+            if redis.zscore(FILES, seen) is None:
+                enqueued += enqueue(redis, store, name, entries)
+            redis.zadd(FILES, {seen: now})
+        redis.zremrangebyscore(FILES, "-inf", age_ms(redis) - round(hours * 3_600_000))
+    return enqueued
+
+
+def enqueue(redis: Redis, store: ObjectStore, name: str, entries: Iterable[Entry], *, part: int = PART) -> int:
+    """Enqueues entries of the list `name` that are not in the stream of changes, `part` of them a job.
+
+    Returns the number of those that will be looked back for: entries with a PDQ hash.
+
+    Raises:
+        ObjectStoreError, StoreError: the store or Redis failed; some may be enqueued.
+    """
+    enqueued = 0
     pdq = (entry for entry in entries if entry.kind is HashKind.PDQ)
     while entries_of_job := list(islice(pdq, part)):
         with store_errors():
@@ -66,31 +130,31 @@ def enqueue(redis: Redis, store: ObjectStore, name: str, entries: Iterable[Entry
             job = Job(id=f"{now}-{secrets.token_hex(8)}", bulk=True, since_ms=0, arrived_ms=now, begun_ms=now)
             _write(store, job, name, entries_of_job)
             redis.hset(JOBS, job.id, job_record(job))
-        taken += len(entries_of_job)
-    return taken
+        enqueued += len(entries_of_job)
+    return enqueued
 
 
-def look_back_in_bulk(looking: Lookback) -> None:
-    """Searches for all that is due, unless another process is at it.
+def look_back_in_bulk(log_search: LogSearch) -> None:
+    """Searches for all lists that are due, unless another process does.
 
     Raises:
-        StoreError: Redis failed; what was found is written down, and the next one goes on from there.
+        StoreError: Redis failed; matches so far are recorded, and the next process goes on from there.
     """
     try:
-        with leased(looking.redis, BULK_LEASE) as lease, store_errors():
-            while lease is not None and (job := next_bulk_job(looking.redis)) is not None:
-                for _ in search(looking, lease, job, _read(looking.store, job)):
+        with leased(log_search.redis, BULK_LEASE) as lease, store_errors():
+            while lease is not None and (job := next_bulk_job(log_search.redis)) is not None:
+                for _ in search(log_search, lease, job, _read(log_search.store, job)):
                     lease.check()
                 if job.last_pass:
-                    looking.store.remove(_path(job.id))
+                    log_search.store.remove(_path(job.id))
             if lease is not None:
-                _tidy(looking.redis, looking.store)
+                _tidy(log_search.redis, log_search.store)
     except ObjectStoreError as error:
-        _trouble.met("store", "looking back for a whole list waits for the store: %s", error)
+        _trouble.met("store", "the look-back for a complete list waits for the store: %s", error)
         with store_errors():
-            looking.redis.set(BULK_REST, "1", px=REST_MS)
+            log_search.redis.set(BULK_REST, "1", px=REST_MS)
     except LeaseLostError as error:
-        _log.warning("looking back: %s", error)
+        _log.warning("look-back: %s", error)
 
 
 def _path(job_id: str) -> str:
@@ -113,7 +177,7 @@ def _write(store: ObjectStore, job: Job, name: str, entries: list[Entry]) -> Non
 
 
 def _read(store: ObjectStore, job: Job) -> list[BankChange]:
-    """The hashes of a job; none where its file is gone or damaged, which is told in the log."""
+    """The hashes of a job; none if its file is gone or damaged, which is logged."""
     try:
         with store.open(_path(job.id)) as file:
             table = pq.read_table(file, schema=_SCHEMA)
@@ -123,7 +187,7 @@ def _read(store: ObjectStore, job: Job) -> list[BankChange]:
         if not error.missing and not error.damaged:
             raise
         _log.error("a list is not looked back for: %s", error)
-    except Exception as error:  # of many kinds; the store's own are told as ours
+    except Exception as error:  # pyarrow raises many types for a damaged file
         _log.error("a list is not looked back for: its hashes in the store are damaged: %s", error)
     return []
 
@@ -142,7 +206,7 @@ def _changes(batch: pa.RecordBatch, at_ms: int) -> Iterator[BankChange]:
 
 
 def _tidy(redis: Redis, store: ObjectStore) -> None:
-    """Removes what no job needs any more."""
+    """Removes files that no job needs any more."""
     names = [name.removesuffix(SUFFIX) for name in store.names(FOLDER)]
     jobs = {str(job_id) for job_id in redis.hkeys(JOBS)}
     oldest_ms = now_ms(redis) - ORPHAN_MS
@@ -150,3 +214,29 @@ def _tidy(redis: Redis, store: ObjectStore) -> None:
         written = name.partition("-")[0]
         if name not in jobs and written.isdecimal() and int(written) < oldest_ms:
             store.remove(_path(name))
+
+
+def main() -> None:
+    """Looks back for all lists that wait, by the environment's settings."""
+    forbid_dumps()
+    set_up_logging(logging.INFO, log_format_of(os.environ))
+    give_way()
+    settings = load_settings(os.environ)
+    with connect(settings.redis_url.get_secret_value()) as redis:
+        follower = Follower(redis, SnapshotPlace.of(settings), settings.lists_dir)
+
+        def bank() -> InForce:
+            follower.look()
+            return follower.in_force()
+
+        try:
+            store = ObjectStore(settings.store_url)
+            hours = settings.verdict_log_hours
+            look_back_in_bulk(LogSearch(redis=redis, store=store, bank=bank, hours=hours, pace=IN_BULK))
+        except LivewardenError as error:
+            _log.warning("look-back for a complete list: %s", error)
+            raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""The search of a look-back: files of the verdict log, from the newest on, for hashes that are sought."""
+"""The search of a look-back in the files of the verdict log, from the newest to the oldest."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,54 +30,55 @@ SWEPT = 2_000
 """Sought hashes up to which (<=) a sweep is faster than a join."""
 
 NEAREST = MAX_MATCHES_A_LIST
-"""Of a list of which many are sought, entries told of one picture, as live matches are."""
+"""Entries of a list that are returned of one picture if many are sought, as of live matches."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchPace:
-    """How much is compared in one step, after which it is written down how far the search has come."""
+    """The size of a step, after which the position of the search is recorded."""
 
     hashes: int
+    """Logged hashes of a step."""
     seconds: float
-    """A step ends after these, however few it has read."""
+    """A step ends after these, even with fewer hashes."""
 
 
 IN_A_TASK = SearchPace(hashes=262_144, seconds=0.5)
 """8 MB of hashes, and a step of about a second."""
 
 IN_BULK = SearchPace(hashes=2_097_152, seconds=10.0)
-"""64 MB of hashes: the tables of a join take four seconds, whatever is compared with them."""
+"""64 MB of hashes: the tables of a join take four seconds to build, for any number of hashes."""
 
 MOST_FRAMES = 100
-"""Pictures of one step and one stream that are told: a picture that stands for an hour would else be
-told 2,000 times. An incident shows the 20 nearest matches."""
+"""Pictures of one step and one stream that are returned: a still picture would else be returned 2,000 times an hour. An
+incident shows the 20 nearest matches."""
 
 LATE_MS = 60_000
-"""How much earlier than it becomes visible a file may say that it was written; the last pass begins so much earlier."""
+"""How much earlier than it becomes visible a file may be dated; the last pass begins so much earlier."""
 
 COLUMNS = (*STREAM_COLUMNS, *SAMPLE_COLUMNS, "pdq", "generation", "segment_key", "segment_uri", "model_versions")
-"""Of a row, what a rule could see and what events tell of the picture, and where it belongs."""
+"""Columns of what a rule sees, what events publish of the picture, and where it belongs."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sought:
-    """The hashes that are sought."""
+    """The hashes that the log is searched for."""
 
     lists: tuple[str, ...]
-    """(k,): of each, like those below."""
+    """(k,): for each hash, as in the arrays below."""
     entries: tuple[Entry, ...]
     hashes: npt.NDArray[np.uint8]
     """(k, 32)."""
     max_distances: npt.NDArray[np.uint8]
     min_qualities: npt.NDArray[np.uint8]
     kinds: npt.NDArray[np.bool_]
-    """(k, KINDS): whether the picture as it is, or turned that way, is compared with it."""
+    """(k, KINDS): whether the picture as it is, or transformed that way, is compared with it."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """List -> version."""
 
     @classmethod
     def of(cls, changes: Iterable[BankChange], specs: Mapping[str, ListSpec], versions: Mapping[str, str]) -> "Sought":
-        """Of changes that add PDQ hashes; a list that nobody knows any more has lost them."""
+        """The hashes of changes that add PDQ hashes; those of lists that do not exist any more are left out."""
         added = [(change.list, change.entry) for change in changes if change.entry is not None]
         known = [(name, entry, specs[name]) for name, entry in added if name in specs]
         return cls(
@@ -97,14 +98,14 @@ class Sought:
         return len(self.entries)
 
     def near(self, logged: LoggedHashes) -> NearPairs:
-        """Pairs of logged and sought hashes within the distance, quality and kinds that the list asks for; of a list of
-        which many are sought, the NEAREST to each picture."""
+        """Returns pairs of logged and sought hashes within the list's distance, quality and transformations; of a list
+        with many hashes, the NEAREST to each picture."""
         parts = [NearPairs.none()]
         for name in dict.fromkeys(self.lists):
             own = np.flatnonzero(np.array([of == name for of in self.lists]))
-            first = own[0]  # what a list asks for it asks for all of its hashes
-            asked = (logged.qualities >= self.min_qualities[first]) & self.kinds[first][logged.kinds]
-            places = np.flatnonzero(asked)
+            first = own[0]  # the settings of a list hold for all of its hashes
+            compared = (logged.qualities >= self.min_qualities[first]) & self.kinds[first][logged.kinds]
+            places = np.flatnonzero(compared)
             hashes, sought, limits = logged.bits[places], self.hashes[own], self.max_distances[own]
             few = len(own) <= SWEPT
             near = sweep(hashes, sought, limits) if few else join(hashes, sought, limits, nearest=NEAREST)
@@ -112,11 +113,11 @@ class Sought:
         return NearPairs.joined(parts)
 
     def matched(self, found: Iterable["LoggedMatch"]) -> list[tuple[Row, ListMatch]]:
-        """What was found, as policy and events know it."""
+        """Converts matches into rows and the form of policy and events."""
         return [(one.row, self.match(one)) for one in found]
 
     def match(self, found: "LoggedMatch") -> ListMatch:
-        """The match as policy and events know it."""
+        """Converts a match into the form of policy and events."""
         name, entry = self.lists[found.place], self.entries[found.place]
         return ListMatch(
             list=name,
@@ -135,27 +136,27 @@ class LoggedMatch:
     """A logged picture that a sought hash matches."""
 
     row: Row
-    """What the log says of it: `COLUMNS`."""
+    """`COLUMNS` of its row."""
     place: int
-    """Of the hash among those sought."""
+    """Index of the hash among those sought."""
     distance: int
     variant: Variant | None = None
-    """How the picture had to be turned."""
+    """The transformation of the picture that matched; None: the picture as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What was found in the files up to one."""
+    """The matches of some files."""
 
     job: Job
-    """As it is after these files."""
+    """Its position after these files."""
     found: tuple[LoggedMatch, ...]
 
 
 def files_left(store: ObjectStore, job: Job) -> Iterator[LogFile]:
-    """The files that a pass still has to look at, the newest first; folders are listed as they are reached.
+    """Yields the files that a pass has not searched yet, the newest first; folders are listed as they are reached.
 
-    A file that was merged meanwhile out of some that are done and some that are not is looked at again.
+    A merged file is searched if any of the files in it was not.
 
     Raises:
         ObjectStoreError: the store is away.
@@ -188,9 +189,9 @@ def scan(
     *,
     left_out: LeftOut = log_left_out,
 ) -> Iterator[Step]:
-    """Looks at files, in their order; what was found is told every so often, with how far the job has come.
+    """Searches files in their order; yields the matches of each step, with the job's position.
 
-    A file that is damaged is left out, of which `left_out` is told; one that was purged meanwhile is left out.
+    A damaged file is left out and reported to `left_out`; one that was purged meanwhile is left out.
 
     Raises:
         ObjectStoreError: the store is away.
@@ -212,7 +213,7 @@ def scan(
 def found_in(
     store: ObjectStore, file: LogFile, wanted: Sought, *, left_out: LeftOut = log_left_out
 ) -> list[LoggedMatch]:
-    """What one file has. One that is damaged is left out, of which `left_out` is told.
+    """Returns the matches of one file. A damaged file is left out and reported to `left_out`.
 
     Raises:
         ObjectStoreError: the store is away.
@@ -224,7 +225,7 @@ def found_in(
 
 def _hashes(store: ObjectStore, file: LogFile, wanted: Sought, left_out: LeftOut) -> LoggedHashes:
     try:
-        return read_hashes(store, file, turned=bool(wanted.kinds[:, 1:].any()))
+        return read_hashes(store, file, transformed=bool(wanted.kinds[:, 1:].any()))
     except ObjectStoreError as error:
         if not may_be_left_out(file, error, left_out):
             raise
@@ -232,7 +233,7 @@ def _hashes(store: ObjectStore, file: LogFile, wanted: Sought, left_out: LeftOut
 
 
 def may_be_left_out(file: LogFile, error: ObjectStoreError, left_out: LeftOut) -> bool:
-    """Whether it is the file that is damaged, of which `left_out` is told, or gone; else the store is away."""
+    """Returns whether the file is damaged, which is reported to `left_out`, or gone; else the store is away."""
     if error.damaged:
         left_out(file, error)
     return error.damaged or error.missing
@@ -245,7 +246,7 @@ def _found(
     near = wanted.near(every)
     ends = np.cumsum([len(hashes) for _, hashes in waiting])
     of_file = np.searchsorted(ends, near.hashes, side="right")
-    told: Counter[tuple[str, int]] = Counter()
+    returned: Counter[tuple[str, int]] = Counter()
     for number in np.unique(of_file).tolist():
         here = of_file == number
         order = np.flatnonzero(here)[np.argsort(near.distances[here], kind="stable")]
@@ -258,7 +259,7 @@ def _found(
             )
             for place in order.tolist()
         ]
-        yield from _with_rows(store, waiting[number][0], pairs, told, left_out)
+        yield from _with_rows(store, waiting[number][0], pairs, returned, left_out)
 
 
 class _Pair(NamedTuple):
@@ -269,9 +270,9 @@ class _Pair(NamedTuple):
 
 
 def _with_rows(
-    store: ObjectStore, file: LogFile, pairs: Sequence[_Pair], told: Counter[tuple[str, int]], left_out: LeftOut
+    store: ObjectStore, file: LogFile, pairs: Sequence[_Pair], returned: Counter[tuple[str, int]], left_out: LeftOut
 ) -> Iterator[LoggedMatch]:
-    """The pairs of one file, nearest first, with their rows; `told` counts those of each watch in this step."""
+    """Yields the pairs of one file, nearest first, with their rows; `returned` counts those of each watch in a step."""
     try:
         with LogReader(store, file) as reader:
             rows = reader.rows(COLUMNS, sorted({pair.row for pair in pairs}))
@@ -283,8 +284,8 @@ def _with_rows(
     for pair in pairs:
         row = rows[pair.row]
         watch = (row["stream_id"], row["generation"])
-        if (pair.row, pair.sought) in known or told[watch] >= MOST_FRAMES:
+        if (pair.row, pair.sought) in known or returned[watch] >= MOST_FRAMES:
             continue
         known.add((pair.row, pair.sought))
-        told[watch] += 1
+        returned[watch] += 1
         yield LoggedMatch(row=row, place=pair.sought, distance=pair.distance, variant=KINDS[pair.kind])

@@ -1,9 +1,9 @@
-"""What is still to be looked back on, in Redis: hashes that wait, jobs and how far each has come.
+"""The state of look-backs in Redis: hashes that wait, jobs, and the position of each job.
 
-What each key holds, and for how long, is in `worker.store.redis_keys`. Of their values: `lw:lookback:waiting` and
-`lw:lookback:sought:ID` have changes (`models.bank.delta.BankChange`, JSON; those of a list that came in whole are in
-the store), `lw:lookback:files` has "LIST VERSION", `lw:lookback:jobs` a `Job` as JSON by its id, and
-`lw:lookback:judged` by file JSON: since when, and by which state of the lists.
+The content and lifetime of each key are in `worker.store.redis_keys`. The values of `lw:lookback:waiting` and
+`lw:lookback:sought:ID` are changes (`models.bank.delta.BankChange`, JSON; those of a complete list are in the store),
+of `lw:lookback:files` "LIST VERSION", of `lw:lookback:jobs` a `Job` as JSON by its id, and of `lw:lookback:judged` a
+`LateFile` as JSON by its path.
 """
 
 import json
@@ -39,52 +39,52 @@ BULK_LEASE: Final = redis_keys.LOOKBACK_BULK_LEASE.name
 BULK_REST: Final = redis_keys.LOOKBACK_BULK_REST.name
 
 LONGEST_DUE_MS: Final = 60_000
-"""Ahead of Redis's clock that a late file of the log is due at most."""
+"""How far ahead of Redis's clock a late file of the log is due at most."""
 
 REST_MS: Final = 15_000
 """After the store failed."""
 
 GONE: Final = -2
-"""What PTTL says of a key that is not there."""
+"""PTTL of a key that does not exist."""
 
 MOST_SOUGHT: Final = 5_000
-"""Hashes a job: comparing 10^7 logged pictures with them takes half a minute of one core."""
+"""Hashes of a job: comparing 10^7 logged pictures with them takes half a minute of one core."""
 
 FOLLOWED_AT_ONCE: Final = 10_000
 
 SETTLED_MS: Final = 30_000
-"""After a hash arrived, when what was judged without it is usually in the log: 2 s until the hash is in force
-everywhere, 18 s for the longest segment, 10 s in the writer's buffer. What is logged later is compared by itself
+"""Time after a hash's arrival by which pictures judged without it are usually logged: 2 s until the hash is in force
+everywhere, 18 s for the longest segment, 10 s in the writer's buffer. Later files are compared separately
 (`worker.lookback.late`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A set of hashes, and how far the log was searched for it."""
+    """A set of hashes, and the position of the search for it."""
 
     id: str
     bulk: bool
-    """It seeks a list that came in whole (`worker.lookback.bulk`): its hashes are in the store."""
+    """It seeks a complete list (`worker.lookback.bulk`): its hashes are in the store."""
     since_ms: int
-    """What was captured from then on (>=) is looked at."""
+    """Pictures captured from then on (>=) are searched."""
     arrived_ms: int
     """When the last of the hashes came."""
     begun_ms: int
-    """When the first pass began; what is written later is left to the last pass."""
+    """When the first pass began; files written later are left to the last pass."""
     last_pass: bool = False
-    """The first pass goes from the newest file to the oldest; the last one sees what was written meanwhile."""
+    """The first pass goes from the newest file to the oldest; the last one searches files written meanwhile."""
     done_ms: int | None = None
-    """Files written then or later are done, in this pass; None: none is."""
+    """Files written then or later are done in this pass; None: none is."""
     done_name: str = ""
-    """Of those written at `done_ms`, the names from this one on."""
+    """The first name that is done among files written at `done_ms`."""
 
     @property
     def ready_ms(self) -> int:
-        """When it may go on."""
+        """When it may continue."""
         return self.arrived_ms + SETTLED_MS if self.last_pass else 0
 
     def is_ready(self, now_ms: int) -> bool:
-        """Whether it may go on now. A hash that came in the future came before Redis's clock went back."""
+        """Returns whether it may continue now. A hash that came in the future came before Redis's clock went back."""
         return self.ready_ms <= now_ms or self.arrived_ms > now_ms
 
 
@@ -94,7 +94,7 @@ def sought_key(job_id: str) -> str:
 
 
 def is_sought(change: BankChange) -> bool:
-    """Whether the log is searched for it: PDQ hashes of known material."""
+    """Returns whether the log is searched for a change: it adds a PDQ hash of known material."""
     entry = change.entry
     return (
         change.op is ChangeOp.ADD
@@ -105,7 +105,7 @@ def is_sought(change: BankChange) -> bool:
 
 
 def is_due(redis: Redis) -> bool:
-    """Whether there is something to do, and nobody at it. Cheap: asked every two seconds."""
+    """Returns whether anything is due and no process works on it. Cheap, since called every two seconds."""
     with store_errors():
         if _is_held(redis, LEASE, REST):
             return False
@@ -125,18 +125,18 @@ def is_due(redis: Redis) -> bool:
 
 
 def is_bulk_due(redis: Redis) -> bool:
-    """As `is_due`, of lists that came in whole."""
+    """As `is_due`, for complete lists."""
     with store_errors():
         return not _is_held(redis, BULK_LEASE, BULK_REST) and next_bulk_job(redis) is not None
 
 
 def _is_held(redis: Redis, lease: str, rest: str) -> bool:
-    """Whether somebody is at it, or it rests."""
+    """Returns whether a process holds the lease, or a failure was too recent."""
     with redis.pipeline(transaction=False) as pipe:
         pipe.pttl(lease)
         pipe.pttl(rest)
         lease_ms, rest_ms = (int(left_ms) for left_ms in pipe.execute())
-    # What stays longer than it is ever set for was set before Redis's clock went back.
+    # A key that lives longer than it is ever set for was set before Redis's clock went back.
     if lease_ms > LEASE_MS:
         expire_within(redis, lease, LEASE_MS)
     if rest_ms > REST_MS:
@@ -145,10 +145,10 @@ def _is_held(redis: Redis, lease: str, rest: str) -> bool:
 
 
 def take_up(redis: Redis, *, hours: float) -> None:
-    """Takes up what has changed in the bank: new hashes wait, withdrawn ones are sought no more.
+    """Reads new changes of the bank: added hashes wait for a job, withdrawn ones are removed from jobs.
 
-    Under the lease. A process that dies in it has it done again: a hash that waits twice is looked for twice, and what
-    is found is told once.
+    Under the lease. If the process dies, it is done again: a hash that waits twice is searched for twice, and a match
+    is raised once.
     """
     while True:
         after = str(redis.get(POSITION) or "0-0")
@@ -178,7 +178,7 @@ def take_up(redis: Redis, *, hours: float) -> None:
 
 
 def _change(text: str) -> BankChange | None:
-    """None: it is of a newer version of ours, and whoever made it has a look-back that knows it; or it is damaged."""
+    """None: it is damaged, or of a later version, whose look-back reads it."""
     try:
         return BankChange.from_json(text)
     except ChangeError:
@@ -186,7 +186,7 @@ def _change(text: str) -> BankChange | None:
 
 
 def _is_of(withdrawn: set[tuple[str, str | None]], text: str) -> bool:
-    """Whether a change adds one of those entries; of None, any of the list."""
+    """Returns whether a change adds one of those entries; None stands for all entries of the list."""
     change = _change(text)
     if change is None:
         return False
@@ -203,15 +203,15 @@ def _forget(redis: Redis, withdrawn: set[tuple[str, str | None]]) -> None:
 
 
 def next_job(redis: Redis, *, hours: float) -> Job | None:
-    """The job to go on with, of hashes that came one by one, in their order. Under the lease; None: none is due now."""
+    """Returns the next job for single hashes, in order of arrival. Under the lease; None: none is due now."""
     now = now_ms(redis)
     ready = _ready(redis.hvals(JOBS), now, bulk=False)
-    # What is under way is not held up by what comes after it: else it would never end.
+    # Jobs under way come before new hashes: else they might never end.
     return _first(ready) if ready else _make(redis, now=now, hours=hours)
 
 
 def next_bulk_job(redis: Redis) -> Job | None:
-    """The same, of lists that came in whole. Under the lease of those."""
+    """Returns the next job for complete lists. Under their lease."""
     return _first(_ready(redis.hvals(JOBS), now_ms(redis), bulk=True))
 
 
@@ -225,7 +225,7 @@ def _first(jobs: Iterable[Job]) -> Job | None:
 
 
 def _make(redis: Redis, *, now: int, hours: float) -> Job | None:
-    """Makes a job of what waits; all of it or, of much, a part."""
+    """Makes a job of the hashes that wait, of at most MOST_SOUGHT of them."""
     since_ms = now - round(hours * 3_600_000)
     job = Job(id=secrets.token_hex(8), bulk=False, since_ms=since_ms, arrived_ms=now, begun_ms=now)
     made = run_script(
@@ -238,13 +238,13 @@ def _make(redis: Redis, *, now: int, hours: float) -> Job | None:
 
 
 def sought(redis: Redis, job: Job) -> list[BankChange]:
-    """The hashes that a job seeks that is not of a list that came in whole."""
+    """The hashes that a job for single hashes seeks."""
     read = (_change(str(text)) for text in redis.lrange(sought_key(job.id), 0, -1))
     return [change for change in read if change is not None]
 
 
 def finish(redis: Redis, job: Job) -> None:
-    """Forgets a job that is done."""
+    """Removes a job that is done."""
     with redis.pipeline(transaction=True) as pipe:
         pipe.hdel(JOBS, job.id)
         pipe.delete(sought_key(job.id))
@@ -252,12 +252,12 @@ def finish(redis: Redis, job: Job) -> None:
 
 
 def job_record(job: Job) -> str:
-    """As it is kept in Redis."""
+    """The record in Redis."""
     return json.dumps(asdict(job))
 
 
 def read_job(text: object) -> Job | None:
-    """Reads what `job_record` wrote; None: it is damaged, or of a version that says it in other words."""
+    """Reads a record of `job_record`; None: it is damaged, or of a version with another form."""
     try:
         record = json.loads(str(text))
         known = {field.name: record[field.name] for field in fields(Job) if field.name in record}
@@ -274,7 +274,7 @@ def _is_text(value: object) -> bool:
 
 
 def look_backs(redis: Redis) -> dict[str, Any]:
-    """How many look-backs are under way, and which of their records cannot be read: for `livewarden bank stats`.
+    """Counts look-backs under way, and names those whose record is damaged, for `livewarden bank stats`.
 
     Raises:
         StoreError: Redis failed.

@@ -1,10 +1,10 @@
-"""Files of the verdict log that come late: some of their pictures were judged by lists that have changed since.
+"""Late files of the verdict log: some of their pictures were judged by lists that have changed since.
 
-A look-back searches what is in the log when a hash comes. A picture that was judged without the hash may be logged
-after that, however late: a store is slow, a worker stood still, a follower was behind. So each file is registered with
-the state of the lists that its pictures were compared with, before it is written, and looked at again once readers
-see it. If nothing has come into force since, no look-back has passed it by: one that begins later finds it in the log.
-If something has, it is compared with that (`worker.lookback.recheck`).
+A look-back searches the log as it is when a hash comes. A picture that was judged without the hash may be logged later,
+by any time: a store is slow, a worker was stopped, a follower was behind. So each file is registered with the state of
+the lists that its pictures were compared with, before it is written, and checked again once readers see it. If nothing
+has come into force since, no look-back has missed it: one that begins later finds it in the log. Else the file is
+compared with what has (`worker.lookback.recheck`).
 """
 
 import json
@@ -17,10 +17,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.bank.changelog import position, read_pointer
+from worker.bank.in_force import FILES_SEEN_MS, BankMark
 from worker.bank.keys import CHANGES, FILES
-from worker.bank.mark import BankMark
 from worker.errors import StoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.lookback.jobs import JUDGED, LONGEST_DUE_MS, UNCHECKED
 from worker.store.redis_client import now_ms, store_errors
 from worker.verdictlog.tables import VERDICTS
@@ -28,32 +28,29 @@ from worker.verdictlog.tables import VERDICTS
 _trouble = Troubles(logging.getLogger(__name__))
 
 UNCONFIRMED_MS = 60_000
-"""After which a file that was announced is looked for, whether its writer lives or not: most stores give up before."""
-
-FILES_SEEN_MS = 60_000
-"""For which a list of files that no worker sees any more counts as in force; each looks every few seconds."""
+"""After which a registered file is checked, whether its writer lives or not: most stores give up before."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LateFile:
-    """One that is to be compared with what came meanwhile."""
+    """A file that is to be compared with hashes that came meanwhile."""
 
     path: str
     due_ms: float
-    """When; as in Redis, so that only what nobody changed since is written over."""
+    """As in Redis, so that a record that was changed since is not overwritten."""
     since_ms: int
-    """When it was announced."""
+    """When it was registered."""
     judged_by: BankMark
     rows: int = 0
-    """Of it that are done."""
+    """Number of its rows that are done."""
 
     def to_json(self) -> str:
-        """As it is kept in Redis."""
+        """The record in Redis."""
         return json.dumps({"since_ms": self.since_ms, "rows": self.rows, "judged_by": self.judged_by.to_json()})
 
     @classmethod
     def from_json(cls, path: str, text: str | None, *, due_ms: float, now: int) -> "LateFile":
-        """Reads what `to_json` wrote; what is damaged in it is taken for the oldest state."""
+        """Reads a record of `to_json`; damaged fields are taken for the oldest state."""
         try:
             record = json.loads(text or "{}")
             since_ms, rows, mark = int(record["since_ms"]), int(record.get("rows", 0)), str(record.get("judged_by"))
@@ -64,12 +61,12 @@ class LateFile:
 
 @contextmanager
 def registered(redis: Redis, path: str, judged_by: BankMark) -> Iterator[None]:
-    """Registers a file of the log around its writing.
+    """Registers a file of the log while it is written.
 
-    A process that dies in between leaves it registered: it is then looked for. Each step may be sent twice.
+    If the process dies meanwhile, the file stays registered and is checked. Each step may be sent twice.
 
     Raises:
-        StoreError: Redis failed, before the block; the file is not to be written yet.
+        StoreError: Redis failed before the block; the file must not be written yet.
     """
     with store_errors():
         now = now_ms(redis)
@@ -83,32 +80,32 @@ def registered(redis: Redis, path: str, judged_by: BankMark) -> Iterator[None]:
 
 
 def register_again(redis: Redis, path: str) -> None:
-    """Has a file that nobody could read until now compared with all that is in force; one of outcomes has no pictures.
+    """Has a file that was unreadable until now compared with all lists in force; a file of outcomes has no pictures.
 
     Raises:
         redis.exceptions.RedisError: Redis failed.
     """
     if path.startswith(f"{VERDICTS.root}/"):
         now = now_ms(redis)
-        _put(redis, LateFile(path=path, due_ms=now, since_ms=now, judged_by=BankMark(edition=None, whole=False)))
+        _put(redis, LateFile(path=path, due_ms=now, since_ms=now, judged_by=BankMark(edition=None, complete=False)))
 
 
 def _try(redis: Redis, path: str, judged_by: BankMark | None) -> None:
-    """After the block, which has its own end: where Redis fails the file stays registered."""
+    """Ends a registration; `judged_by` None: the file was not written. If Redis fails, the file stays registered."""
     try:
         with store_errors():
-            # In this order: what comes into force after it was asked for is searched for in a log that has the file.
+            # In this order: a hash that comes into force after the mark was read is sought in a log that has the file.
             if judged_by is None or not judged_by.lacks(current_mark(redis)):
                 _forget(redis, path)
             else:
                 now = now_ms(redis)
                 _put(redis, LateFile(path=path, due_ms=now, since_ms=now, judged_by=judged_by))
     except (StoreError, RedisError) as error:
-        _trouble.met("file", "a file of the verdict log is compared with what came meanwhile only later: %s", error)
+        _trouble.met("file", "a file of the verdict log will be compared with new hashes later: %s", error)
 
 
 def current_mark(redis: Redis) -> BankMark:
-    """What is in force now, wherever it is followed.
+    """The state of the lists that is in force now, on any host.
 
     Raises:
         StoreError: Redis failed.
@@ -126,14 +123,14 @@ def current_mark(redis: Redis) -> BankMark:
 
 
 def next_late(redis: Redis) -> LateFile | None:
-    """The one that is due; None: none is.
+    """Returns a file that is due; None: none is.
 
     Raises:
         redis.exceptions.RedisError: Redis failed.
     """
     now = now_ms(redis)
     due = redis.zrangebyscore(UNCHECKED, "-inf", now, start=0, num=1, withscores=True)
-    # Further ahead than any is ever set: Redis's clock went back.
+    # A time further ahead than is ever set: Redis's clock went back.
     due = due or redis.zrangebyscore(UNCHECKED, f"({now + LONGEST_DUE_MS}", "+inf", start=0, num=1, withscores=True)
     if not due:
         return None
@@ -143,7 +140,7 @@ def next_late(redis: Redis) -> LateFile | None:
 
 
 def take_place_of(redis: Redis, late: LateFile, other: LateFile) -> None:
-    """Registers `other`, which holds all that `late` held, instead of it. Under the lease; may be sent twice.
+    """Registers `other`, which has all rows of `late`, instead of it. Under the lease; may be sent twice.
 
     Raises:
         redis.exceptions.RedisError: Redis failed.

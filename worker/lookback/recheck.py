@@ -1,6 +1,6 @@
-"""Late files of the verdict log (`worker.lookback.late`), compared with what came into force meanwhile.
+"""Compares late files of the verdict log (`worker.lookback.late`) with hashes that came into force meanwhile.
 
-Where the stream of changes still has all of it, with those hashes; else each picture with all that is in force.
+If the stream of changes still has all of these, with these; else with all lists in force.
 """
 
 import json
@@ -22,42 +22,41 @@ from models.errors import ChangeError
 from models.pdq.pdq import PdqHash
 from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import position, read_pointer
-from worker.bank.follower import BankSource, InForce, as_list_match
+from worker.bank.in_force import BankMark, BankSource, InForce, as_list_match
 from worker.bank.keys import CHANGES
-from worker.bank.mark import BankMark
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.lookback.file_search import COLUMNS, MOST_FRAMES, Sought, found_in, may_be_left_out
-from worker.lookback.found import Matched, groups_of
 from worker.lookback.jobs import FOUND, JUDGED, TOLD, UNCHECKED, is_sought
 from worker.lookback.late import LateFile, current_mark, take_place_of
+from worker.lookback.matches import Matched, groups_of
 from worker.store.lease import Lease
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, run_script
-from worker.verdictlog.damaged import noting
+from worker.verdictlog.damaged import damage_recorder
 from worker.verdictlog.files import LogFile
 from worker.verdictlog.reading import LogReader, files_in, held_by
 
 _log = logging.getLogger(__name__)
 
 ROWS_A_STEP: Final = 1_000
-"""Compared with all that is in force before it is written down: about half a second."""
+"""Compared with all lists in force between two records of the position: about half a second."""
 
 BEHIND_MS: Final = 10_000
-"""After which a file comes up again, perhaps in a process that has all that is in force: this one has not."""
+"""After which a file is tried again, perhaps by a process that has all that is in force: this one has not."""
 
 LOOK_AGAIN_MS: Final = 60_000
-"""After which a file comes up again that is not in the log yet, or that this host has not all lists of files for."""
+"""After which a file is tried again that is not in the log yet, or for which this host lacks lists of files."""
 
 GONE_MS: Final = 3_600_000
-"""After which a file that is not in the log will not come: its writer died over it."""
+"""After which a file that is not in the log will not come: its writer died."""
 
 OTHER_HOSTS_MS: Final = 600_000
-"""For which a host is waited for that has those lists of files which the others lack."""
+"""How long to wait for a host that has lists of files which the others lack."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recheck:
-    """What late files are compared with, and where what is found is written down."""
+    """The means of comparing late files and recording their matches."""
 
     redis: Redis
     store: ObjectStore
@@ -65,13 +64,13 @@ class Recheck:
     lease: Lease
 
     def step(self, late: LateFile) -> int:
-        """Compares a part of a file, and writes down what was found; gives how many hits are new.
+        """Compares a part of a file, and records the matches; returns the number of new hits.
 
         Raises:
-            LeaseLostError: another process looks back now.
+            LeaseLostError: another process holds the lease now.
             ObjectStoreError: the store is away.
         """
-        # In this order: what is compared with is at least what is in force.
+        # In this order: the lists compared with are at least those in force.
         now, current = now_ms(self.redis), current_mark(self.redis)
         in_force, judged_by = self.bank(), late.judged_by
         folder, _, name = late.path.rpartition("/")
@@ -96,15 +95,15 @@ class Recheck:
         return self._note(late, replace(late, due_ms=now + LOOK_AGAIN_MS, rows=0, judged_by=mark), matched)
 
     def give_up(self, late: LateFile) -> None:
-        """Leaves a file out for good.
+        """Leaves a file out permanently.
 
         Raises:
-            LeaseLostError: another process looks back now.
+            LeaseLostError: another process holds the lease now.
         """
         self._note(late, None)
 
     def _look_elsewhere(self, late: LateFile, now: int) -> int:
-        """Of a file that is not there: it is being written, was merged into another one, or will never come."""
+        """Reschedules a file that is not in the log: it is being written, was merged, or will never come."""
         folder, _, name = late.path.rpartition("/")
         for file in files_in(self.store, folder):
             if file.merged and name in held_by(self.store, file):
@@ -114,10 +113,10 @@ class Recheck:
         return self._note(late, None if gone else replace(late, due_ms=now + LOOK_AGAIN_MS))
 
     def _changes_since(self, judged_by: BankMark, current: BankMark) -> list[BankChange] | None:
-        """The hashes that came one by one since then; None: that is not all that came."""
+        """The single hashes that came since; None: these are not all that came."""
         kept_after = read_pointer(self.redis).kept_after
-        whole = judged_by.whole and judged_by.edition is not None and judged_by.edition == current.edition
-        if not whole or not current.files <= judged_by.files or position(judged_by.position) < position(kept_after):
+        complete = judged_by.complete and judged_by.edition is not None and judged_by.edition == current.edition
+        if not complete or not current.files <= judged_by.files or position(judged_by.position) < position(kept_after):
             return None
         return list(self._read_changes(judged_by.position))
 
@@ -126,12 +125,12 @@ class Recheck:
             try:
                 change = BankChange.from_json(str((fields or {}).get("change", "")))
             except ChangeError:
-                continue  # this process follows all of them, so it is damaged: the bank is behind, and says so
+                continue  # damaged: the follower, which reads it too, reports that the bank is behind
             if is_sought(change):
                 yield change
 
     def _with(self, changes: Sequence[BankChange], file: LogFile, in_force: InForce) -> list[Matched]:
-        """A file with hashes that came one by one and were not withdrawn since."""
+        """Compares a file with single hashes that were not withdrawn since."""
         bank = in_force.bank
         there = [
             change
@@ -139,31 +138,31 @@ class Recheck:
             if change.entry is not None and change.entry in bank.exact(change.list, change.entry.entry)
         ]
         wanted = Sought.of(there, bank.specs, in_force.versions)
-        return wanted.matched(found_in(self.store, file, wanted, left_out=noting(self.redis)))
+        return wanted.matched(found_in(self.store, file, wanted, left_out=damage_recorder(self.redis)))
 
     def _with_all(self, file: LogFile, begin: int, bank: Bank) -> tuple[list[Matched], int]:
-        """Rows of a file from `begin` on with all that is in force; up to which (<) it has come."""
+        """Compares rows of a file from `begin` on with all lists in force; returns matches and the next row."""
         end = min(begin + ROWS_A_STEP, file.rows)
         try:
             with LogReader(self.store, file) as reader:
                 found = dict(_matches(reader, begin, end, bank))
                 rows = reader.rows(COLUMNS, sorted(found))
         except ObjectStoreError as error:
-            if not may_be_left_out(file, error, noting(self.redis)):
+            if not may_be_left_out(file, error, damage_recorder(self.redis)):
                 raise
             return [], file.rows
-        told: Counter[tuple[str, int]] = Counter()
+        counts: Counter[tuple[str, int]] = Counter()
         matched: list[Matched] = []
         for place, matches in found.items():
             row = rows[place]
             watch = (row["stream_id"], row["generation"])
-            told[watch] += 1
-            if told[watch] <= MOST_FRAMES:
+            counts[watch] += 1
+            if counts[watch] <= MOST_FRAMES:
                 matched += [(row, match) for match in matches]
         return matched, end
 
     def _note(self, before: LateFile, after: LateFile | None, matched: Sequence[Matched] = ()) -> int:
-        """Writes down what was found and how far the file has come; None: it is done."""
+        """Records matches and the position in the file; `after` None: it is done. Returns the number of new hits."""
         self.lease.check()
         groups = groups_of(matched)
         added = int(
@@ -183,7 +182,7 @@ class Recheck:
             )
         )
         if added == _LEASE_LOST:
-            raise LeaseLostError(f"{self.lease.key}: another process looks back now")
+            raise LeaseLostError(f"{self.lease.key}: another process holds the lease now")
         if added > 0:
             seen, streams = counted(added, "logged picture"), counted(len(groups), "stream")
             _log.info("%s of %s match hashes that came meanwhile", seen, streams)
@@ -195,7 +194,7 @@ _VARIANTS: Final = frozenset(map(str, Variant))
 
 
 def _matches(reader: LogReader, begin: int, end: int, bank: Bank) -> Iterator[tuple[int, list[ListMatch]]]:
-    """(place, what it matches) of the rows [begin, end) that match anything."""
+    """Yields (row, its matches) of the rows [begin, end) that have any."""
     first = 0
     for batch in reader.batches(("pdq", "pdq_quality", "variants")):
         here = range(max(begin, first), min(end, first + batch.num_rows))
@@ -210,10 +209,10 @@ def _matches(reader: LogReader, begin: int, end: int, bank: Bank) -> Iterator[tu
 def _matches_of(row: Mapping[str, Any], bank: Bank) -> list[ListMatch]:
     plain = PdqHash(bits=row["pdq"] or bytes(HASH_BYTES), quality=row["pdq_quality"] if row["pdq"] else 0)
     variants: dict[Variant, list[PdqHash]] = {}
-    for turned in row["variants"] or ():
-        if turned["variant"] in _VARIANTS:
-            pdq = PdqHash(bits=turned["pdq"], quality=turned["quality"])
-            variants.setdefault(Variant(turned["variant"]), []).append(pdq)
+    for transformed in row["variants"] or ():
+        if transformed["variant"] in _VARIANTS:
+            pdq = PdqHash(bits=transformed["pdq"], quality=transformed["quality"])
+            variants.setdefault(Variant(transformed["variant"]), []).append(pdq)
     if not any(pdq.hashable for pdq in chain((plain,), *variants.values())):
         return []
     matches = map(as_list_match, bank.match(plain, variants=variants))

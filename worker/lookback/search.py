@@ -1,8 +1,8 @@
-"""Looking back: a hash that has just come is searched for in what was judged without it, and streams that already
-showed it are escalated, the way that live ones are.
+"""The look-back for single hashes: the verdict log is searched for a new hash, and streams that showed it are escalated
+as live ones are.
 
-The search goes in slices under a lease, and how far it has come is in Redis: a killed look-back goes on where it was.
-What it finds is written down in the same step, and raised from there: once, whoever dies over it.
+The search runs in slices under a lease, and its position is in Redis: a killed look-back continues where it was.
+Matches are recorded in the same step, and raised from the record: once, at whatever step a process dies.
 """
 
 import json
@@ -19,11 +19,10 @@ from config.errors import LivewardenError
 from config.policy.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import BankChange
-from worker.bank.follower import BankSource
+from worker.bank.in_force import BankSource
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.lookback.file_search import IN_A_TASK, LoggedMatch, SearchPace, Sought, files_left, scan
-from worker.lookback.found import WatchMatches, groups_of, in_parts, raise_group
 from worker.lookback.jobs import (
     FOUND,
     JOBS,
@@ -39,83 +38,90 @@ from worker.lookback.jobs import (
     take_up,
 )
 from worker.lookback.late import next_late
+from worker.lookback.matches import WatchMatches, groups_of, in_parts, raise_group
 from worker.lookback.recheck import Recheck
 from worker.store.age_clock import age_ms
 from worker.store.lease import Lease, leased
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms, run_script, store_errors
-from worker.verdictlog.damaged import noting
+from worker.verdictlog.damaged import damage_recorder
 
 _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
 SLICE_SECONDS = 4.0
-"""Of one task: with the step in hand well under the time limit of tasks."""
+"""Of one task: with the current step well under the time limit of tasks."""
 
 TOLD_SPARE_MS = 3_600_000
-"""How much longer than the log, hits are remembered as told."""
+"""How much longer than the log a hit is remembered as raised."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lookback:
-    """What a look-back works with."""
+class LogSearch:
+    """The means of a search of the verdict log; only raising its matches needs a policy."""
 
     redis: Redis
     store: ObjectStore
-    policy: Policy
     bank: BankSource
-    """Gives the lists as they are at least since the changes that are taken up."""
-    deployment: str
+    """Returns the lists as they are at least since the changes that are taken up."""
     hours: float
     """How far back."""
     pace: SearchPace = IN_A_TASK
 
 
-def look_back(looking: Lookback, *, seconds: float = SLICE_SECONDS) -> bool:
-    """Does a slice of what is due, unless another process is at it. True: there is more to do at once.
+@dataclass(frozen=True, kw_only=True)
+class Lookback(LogSearch):
+    """The means of a search whose matches are raised as incidents."""
+
+    policy: Policy
+    deployment: str
+
+
+def look_back(lookback: Lookback, *, seconds: float = SLICE_SECONDS) -> bool:
+    """Works on what is due for one slice, unless another process does. True: more is due immediately.
 
     Raises:
-        StoreError: Redis failed; what was found by then is raised by the next slice.
+        StoreError: Redis failed; matches so far are raised by the next slice.
     """
     until = monotonic() + seconds
     try:
-        with leased(looking.redis, LEASE) as lease:
+        with leased(lookback.redis, LEASE) as lease:
             if lease is None:
                 return False
             with store_errors():
-                take_up(looking.redis, hours=looking.hours)
-                more = _go_on(looking, lease, until)
-            _trouble.over("log", "looking back goes on")
+                take_up(lookback.redis, hours=lookback.hours)
+                more = _go_on(lookback, lease, until)
+            _trouble.over("log", "the look-back goes on")
             return more
     except ObjectStoreError as error:
-        _trouble.met("log", "looking back waits for the verdict log: %s", error)
+        _trouble.met("log", "the look-back waits for the verdict log: %s", error)
         with store_errors():
-            looking.redis.set(REST, "1", px=REST_MS)
+            lookback.redis.set(REST, "1", px=REST_MS)
     except LeaseLostError as error:
-        _log.warning("looking back: %s", error)
+        _log.warning("look-back: %s", error)
     return False
 
 
-def _go_on(looking: Lookback, lease: Lease, until: float) -> bool:
-    raise_found(looking, until=until)
-    # Neither keeps the other waiting, however much of it there is.
-    _recheck(looking, lease, (monotonic() + until) / 2)
+def _go_on(lookback: Lookback, lease: Lease, until: float) -> bool:
+    raise_found(lookback, until=until)
+    # Half of the slice each: neither late files nor new hashes wait for all of the other.
+    _recheck(lookback, lease, (monotonic() + until) / 2)
     while monotonic() < until:
-        job = next_job(looking.redis, hours=looking.hours)
+        job = next_job(lookback.redis, hours=lookback.hours)
         if job is None:
-            return _recheck(looking, lease, until)
-        for new in search(looking, lease, job, sought(looking.redis, job)):
+            return _recheck(lookback, lease, until)
+        for new in search(lookback, lease, job, sought(lookback.redis, job)):
             if new:
-                raise_found(looking, until=until)
+                raise_found(lookback, until=until)
             if monotonic() >= until:
                 return True
     return True
 
 
-def _recheck(looking: Lookback, lease: Lease, until: float) -> bool:
-    """Compares files that came late with what came meanwhile. True: there are more."""
-    rechecking = Recheck(redis=looking.redis, store=looking.store, bank=looking.bank, lease=lease)
-    while (late := next_late(looking.redis)) is not None:
+def _recheck(lookback: Lookback, lease: Lease, until: float) -> bool:
+    """Compares late files with hashes that came meanwhile. True: there are more."""
+    rechecking = Recheck(redis=lookback.redis, store=lookback.store, bank=lookback.bank, lease=lease)
+    while (late := next_late(lookback.redis)) is not None:
         if monotonic() >= until:
             return True
         try:
@@ -123,46 +129,46 @@ def _recheck(looking: Lookback, lease: Lease, until: float) -> bool:
         except (LivewardenError, RedisError, OSError):
             raise
         except Exception:
-            # Trying again would end the same way, and keep all others waiting for ever.
-            _log.exception("%s: cannot be compared with hashes that came since it was judged", late.path)
+            # A retry would fail likewise, and keep all others waiting indefinitely.
+            _log.exception("%s: cannot be compared with hashes that came after its pictures were judged", late.path)
             rechecking.give_up(late)
             continue
         if new:
-            raise_found(looking, until=until)
+            raise_found(lookback, until=until)
     return False
 
 
-def search(looking: Lookback, lease: Lease, job: Job, changes: Sequence[BankChange]) -> Iterator[int]:
-    """Searches on for one job, to the end of its pass; after each step, which is written down, gives how many hits are
-    new.
+def search(log_search: LogSearch, lease: Lease, job: Job, changes: Sequence[BankChange]) -> Iterator[int]:
+    """Continues the search for one job to the end of its pass; after each step, which is recorded, yields the number of
+    new hits.
 
     Raises:
         LeaseLostError: another process searches now.
         ObjectStoreError: the store is away.
     """
-    in_force = looking.bank()
+    in_force = log_search.bank()
     wanted = Sought.of(changes, in_force.bank.specs, in_force.versions)
     if wanted.size < len(changes):
         gone = counted(len(changes) - wanted.size, "hash", "are")
-        _log.warning("%s of lists that are no more: not looked back for", gone)
+        _log.warning("%s of lists that do not exist any more: not looked back for", gone)
     if wanted.size:
-        files, left_out = files_left(looking.store, job), noting(looking.redis)
-        for step in scan(looking.store, files, wanted, job, looking.pace, left_out=left_out):
+        files, left_out = files_left(log_search.store, job), damage_recorder(log_search.redis)
+        for step in scan(log_search.store, files, wanted, job, log_search.pace, left_out=left_out):
             lease.check()
-            found = _still_listed(step.found, wanted, looking.bank().bank) if job.bulk and step.found else step.found
-            yield _note(looking, lease, job, step.job, groups_of(wanted.matched(found)))
+            found = _still_listed(step.found, wanted, log_search.bank().bank) if job.bulk and step.found else step.found
+            yield _note(log_search, lease, job, step.job, groups_of(wanted.matched(found)))
             job = step.job
     if not job.last_pass:
-        yield _note(looking, lease, job, replace(job, last_pass=True, done_ms=None, done_name=""))
+        yield _note(log_search, lease, job, replace(job, last_pass=True, done_ms=None, done_name=""))
         return
     lease.check()
-    finish(looking.redis, job)
-    oldest_ms = age_ms(looking.redis) - round(looking.hours * 3_600_000) - TOLD_SPARE_MS
-    looking.redis.zremrangebyscore(TOLD, "-inf", oldest_ms)
+    finish(log_search.redis, job)
+    oldest_ms = age_ms(log_search.redis) - round(log_search.hours * 3_600_000) - TOLD_SPARE_MS
+    log_search.redis.zremrangebyscore(TOLD, "-inf", oldest_ms)
 
 
 def _still_listed(found: Sequence[LoggedMatch], wanted: Sought, bank: Bank) -> list[LoggedMatch]:
-    """Those of which the entry was not withdrawn since: of lists that came in whole nobody takes it out of the job."""
+    """The matches whose entry was not withdrawn since: a job for a complete list keeps entries that are withdrawn."""
     return [
         one
         for one in found
@@ -173,10 +179,10 @@ def _still_listed(found: Sequence[LoggedMatch], wanted: Sought, bank: Bank) -> l
     ]
 
 
-def _note(looking: Lookback, lease: Lease, before: Job, after: Job, groups: Sequence[WatchMatches] = ()) -> int:
-    """Writes down what was found, and with the last of it how far the job has come; gives how many hits are new.
+def _note(log_search: LogSearch, lease: Lease, before: Job, after: Job, groups: Sequence[WatchMatches] = ()) -> int:
+    """Records matches, and with the last of them the job's position; returns the number of new hits.
 
-    What dies in between is found again from `before` on.
+    If the process dies in between, they are found again from `before` on.
     """
     new = 0
     parts = in_parts(groups)
@@ -184,35 +190,37 @@ def _note(looking: Lookback, lease: Lease, before: Job, after: Job, groups: Sequ
         job = after if number == len(parts) - 1 else before
         added = int(
             run_script(
-                looking.redis,
+                log_search.redis,
                 "lookback_found",
                 keys=[lease.key, JOBS, TOLD, FOUND],
-                args=[lease.token, job.id, job_record(job), now_ms(looking.redis), json.dumps(part)],
+                args=[lease.token, job.id, job_record(job), now_ms(log_search.redis), json.dumps(part)],
             )
         )
         if added < 0:
-            raise LeaseLostError(f"{lease.key}: another process looks back now")
+            raise LeaseLostError(f"{lease.key}: another process holds the lease now")
         new += added
     if new:
         _log.info(
-            "looking back found %s of %s that new hashes match", counted(new, "picture"), counted(len(groups), "stream")
+            "the look-back found %s of %s that new hashes match",
+            counted(new, "picture"),
+            counted(len(groups), "stream"),
         )
     return new
 
 
-def raise_found(looking: Lookback, *, until: float) -> None:
-    """Raises what was found and is written down, as far as there is time."""
-    if not looking.redis.exists(FOUND):
+def raise_found(lookback: Lookback, *, until: float) -> None:
+    """Raises recorded matches, as far as there is time."""
+    if not lookback.redis.exists(FOUND):
         return
-    in_force = looking.bank()
-    for name, text in looking.redis.hscan_iter(FOUND, count=100):
+    in_force = lookback.bank()
+    for name, text in lookback.redis.hscan_iter(FOUND, count=100):
         if monotonic() >= until:
             return
         try:
             raise_group(
-                looking.redis, str(text), policy=looking.policy, in_force=in_force, deployment=looking.deployment
+                lookback.redis, str(text), policy=lookback.policy, in_force=in_force, deployment=lookback.deployment
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            # Trying again would end the same way, and keep all others waiting for ever.
-            _log.error("what looking back found (%s) cannot be read: %s", name, type(error).__name__)
-        looking.redis.hdel(FOUND, str(name))
+            # A retry would fail likewise, and keep all others waiting indefinitely.
+            _log.error("a match of the look-back (%s) cannot be read: %s", name, type(error).__name__)
+        lookback.redis.hdel(FOUND, str(name))

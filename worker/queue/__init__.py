@@ -1,1 +1,1 @@
-"""The moderators' queue, and what operators must be told."""
+"""The moderators' queue: claims, decisions and revisions of incidents, and the trimming of its streams."""

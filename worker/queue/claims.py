@@ -1,6 +1,5 @@
-"""The moderators' queue: taking incidents, following what is published, and trimming what everybody has read.
-
-What a person takes is an incident. It is held under a lease, so that one who goes away does not take it along.
+"""Claims on incidents: a person takes one from the queue and holds it under a lease, so that it is free again if the
+person goes away. Besides, the queue's entries are followed and its open incidents listed.
 """
 
 import json
@@ -21,30 +20,30 @@ from worker.store.redis_client import ANSWER_SECONDS, now_ms, run_script, store_
 
 LEASE_SECONDS = 600.0
 LONGEST_LEASE_MS = round(LEASE_SECONDS * 1000)
-"""What lasts longer was taken before Redis's clock went back; it lasts so long from then on."""
+"""A longer lease was taken before Redis's clock went back; it lasts so long from then on."""
 MAX_DRAINED = 1000
-"""New entries that one take looks at per stream: bounds how long Redis is busy. The rest is looked at by the next."""
+"""New entries that one take reads of each stream: bounds how long Redis is busy. The next take reads on."""
 BLOCK_SECONDS = 5.0
 """How long one XREAD waits."""
 assert BLOCK_SECONDS < ANSWER_SECONDS
 RECHECK_SECONDS = 0.8
-"""How often who waits looks for what makes no entry: an incident that is given back, or whose lease ends. That is to be
-seen within a second. A look writes nothing."""
+"""How often a waiting `take_or_wait` checks for incidents that are free without a new entry: one was given back, or its
+lease ended. It must be seen within a second. A check writes nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """An incident that is now held by who took it."""
+    """An incident that its taker now holds."""
 
     incident_id: str
     event: str
-    """Its newest CloudEvent, JSON on one line; with `lease_until` in its `data`, which what is published has not."""
+    """Its newest CloudEvent, JSON on one line; with `lease_until` in its `data`, which the published one lacks."""
     lease_until_ms: int
     """Redis's clock."""
     again: bool = False
-    """Who took it held it already."""
+    """The taker held it already."""
     others: tuple[str, ...] = ()
-    """Ids of the other incidents that he holds."""
+    """Ids of the other incidents that the taker holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,31 +71,31 @@ class OpenIncident:
     lease_seconds: float
     """Until the holder's lease ends; 0 without one."""
     streams: int = 1
-    """More than one: one hash raised it on so many, and it is for a lead; `stream_id` is one of them."""
+    """More than one: one hash raised it on so many, and a lead decides; `stream_id` is one of them."""
 
 
 UNREADABLE: Final = "unreadable"
-"""What a damaged record does not say."""
+"""In place of a field that a damaged record lacks."""
 
 LONGEST_NUMBER: Final = 19
-"""Digits of a number that we store: what is longer is none of ours."""
+"""Digits of a stored number: a longer one is foreign data."""
 
 
 def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS, another: bool = False) -> Claim | None:
     """Takes an incident for `by`: critical, then high, then review.
 
-    Of the same severity it is one that he holds already, what has changed since he was given it first: who lost his
-    terminal gets back what was on it. Then the oldest that nobody holds.
+    Of one severity, an incident that `by` holds already comes first, before others one that has changed since it was
+    given: a person whose terminal was lost gets the same incident again. Then comes the oldest free one.
 
     Args:
-        lease_seconds: up to LEASE_SECONDS, from now on, also for what he held already.
-        another: one that he does not hold.
+        lease_seconds: up to LEASE_SECONDS, from now on, also for an incident that `by` held already.
+        another: only an incident that `by` does not hold.
 
     Returns:
         None if there is nothing to take.
 
     Raises:
-        QueueError: `by` is no name.
+        QueueError: `by` is not a valid name.
         StoreError: Redis failed.
     """
     name = check_name(by)
@@ -127,11 +126,11 @@ def take(redis: Redis, by: str, *, lease_seconds: float = LEASE_SECONDS, another
 
 
 def with_lease(event: str, lease_until_ms: int) -> str:
-    """An escalation event as its holder is given it: the same, with the end of the lease."""
-    told = json.loads(event)
-    if isinstance(told, dict) and isinstance(told.get("data"), dict):
-        told["data"]["lease_until"] = rfc3339(lease_until_ms)
-    return json.dumps(told)
+    """Adds the end of the lease to an escalation event, for its holder."""
+    record = json.loads(event)
+    if isinstance(record, dict) and isinstance(record.get("data"), dict):
+        record["data"]["lease_until"] = rfc3339(lease_until_ms)
+    return json.dumps(record)
 
 
 def take_or_wait(
@@ -144,29 +143,29 @@ def take_or_wait(
 ) -> Claim | None:
     """As `take`, but waits up to `wait_seconds` for something to take.
 
-    Redis wakes it for what is published. What is free again it sees after RECHECK_SECONDS at most.
+    Redis wakes it when an event is published. It sees an incident that is free again after RECHECK_SECONDS at most.
     """
     deadline = time.monotonic() + wait_seconds
     while True:
-        # Read before the take: what is published between the two ends the wait at once.
+        # Read before the take: an event that is published between the two ends the wait immediately.
         seen = _last_ids(redis)
         taken = take(redis, by, lease_seconds=lease_seconds, another=another)
         left = deadline - time.monotonic()
         if taken is not None or left <= 0:
             return taken
-        # A take is a write, and each write goes to the disk: while nothing is free, who waits only reads.
+        # A take is a write, and each write goes to the disk: while nothing is free, waiting only reads.
         while left > 0 and not _read(redis, seen, min(left, RECHECK_SECONDS)) and not anything_free(redis):
             left = deadline - time.monotonic()
 
 
 def anything_free(redis: Redis) -> bool:
-    """Whether there is an undecided incident that nobody holds."""
+    """Returns whether an undecided incident is free."""
     with store_errors():
         return bool(run_script(redis, "anything_free", keys=OPEN_KEYS, args=[LONGEST_LEASE_MS]))
 
 
 def follow(redis: Redis, *, from_start: bool) -> Iterator[QueueEntry]:
-    """Follows the queue's streams for ever without taking anything; from now on, or from the oldest entry kept."""
+    """Follows the queue's streams endlessly without a claim; from now on, or from the oldest entry kept."""
     seen = dict.fromkeys(ESCALATION_KEYS, "0-0") if from_start else _last_ids(redis)
     while True:
         for entry in _read(redis, seen, BLOCK_SECONDS):
@@ -197,7 +196,7 @@ def _read(redis: Redis, seen: dict[str, str], block_seconds: float) -> list[Queu
 
 
 def open_incidents(redis: Redis) -> list[OpenIncident]:
-    """All undecided incidents, in the order in which they are taken."""
+    """Returns all undecided incidents, in the order in which they are taken."""
     with store_errors():
         now = now_ms(redis)
         with redis.pipeline(transaction=False) as pipe:
@@ -212,7 +211,7 @@ def open_incidents(redis: Redis) -> list[OpenIncident]:
             for _, incident_id in queued:
                 pipe.hgetall(incident_key(incident_id))
             records = pipe.execute(raise_on_error=False)
-    # Between the two reads one may have been decided.
+    # One may have been decided between the two reads.
     return [
         _open_incident(incident_id, severity, {} if isinstance(fields, ResponseError) else fields, now)
         for (severity, incident_id), fields in zip(queued, records, strict=True)
@@ -221,7 +220,7 @@ def open_incidents(redis: Redis) -> list[OpenIncident]:
 
 
 def _open_incident(incident_id: str, severity: Severity, fields: dict[str, str], now: int) -> OpenIncident:
-    """Of a damaged record what can be read; `severity`: that of the queue it is in."""
+    """Reads the valid fields of a record; `severity`: of the queue that it is in."""
     lease_ms = lease_left_ms(fields, now)
     raised_ms = number_of(fields, "raised_ms")
     return OpenIncident(
@@ -239,13 +238,13 @@ def _open_incident(incident_id: str, severity: Severity, fields: dict[str, str],
 
 
 def number_of(fields: Mapping[str, str], field: str) -> int | None:
-    """A number of a record; None: there is none that we wrote."""
+    """Reads a number of a record; None: it is missing or damaged."""
     text = fields.get(field, "")
     return int(text) if text.isdecimal() and len(text) <= LONGEST_NUMBER else None
 
 
 def lease_left_ms(fields: Mapping[str, str], now: int) -> int:
-    """How long the lease of an incident still lasts, by its record; 0: nobody holds it."""
+    """The time left of an incident's lease, by its record; 0: it is free."""
     if "holder" not in fields:
         return 0
     return min(max(0, (number_of(fields, "lease_until_ms") or 0) - now), LONGEST_LEASE_MS)

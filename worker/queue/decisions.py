@@ -1,4 +1,4 @@
-"""Decisions: people judge incidents, once each, whoever asks for it and from where."""
+"""Decisions of people on incidents: each incident is decided once, from whichever place."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -18,18 +18,18 @@ from worker.store import redis_keys
 from worker.store.redis_client import run_script_to_disk, store_errors
 
 MAX_NOTE_LENGTH = 2000
-"""Characters. A note explains a decision; it is no place for a report."""
+"""Characters. A note explains a decision; a report belongs elsewhere."""
 
 PATIENCE_SECONDS = 10.0
-"""Of a person who decides while segments of the stream end all the time."""
+"""How long a decision is tried again while segments of the stream change its incidents."""
 
 KEPT_SECONDS = redis_keys.INCIDENT.seconds
-"""How long the record of a decided incident stays: the year for which the REPORT Act has reports preserved, and a month
-to look into it."""
+"""How long the record of a decided incident stays: the year for which the REPORT Act requires reports to be preserved,
+and a month for an inquiry."""
 
 
 class Outcome(StrEnum):
-    """What a person found."""
+    """The judgement of a person on an incident."""
 
     CSEA_APPARENT = "csea_apparent"
     CSEA_SUSPECTED = "csea_suspected"
@@ -43,7 +43,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """A decision as it was recorded."""
+    """A recorded decision."""
 
     incident_id: str
     stream_id: str
@@ -55,18 +55,18 @@ class Decision:
     event: str
     """The CloudEvent that was published, JSON on one line."""
     previous: Outcome | None = None
-    """What was decided before, of a revision."""
+    """Of a revision: the outcome before."""
 
 
 def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str = "", deployment: str) -> Decision:
     """Records a decision, publishes it, and acknowledges every entry of the incident; it is then on Redis's disk.
 
-    Of a group's incident it is for the streams that were shown; those that joined since become an incident of their
-    own. What nobody ever took counts as shown.
+    On a group's incident it holds for the streams that were shown; those that joined since become an incident of their
+    own. An incident that was never taken counts as shown.
 
     Raises:
-        QueueError: the incident is unknown, decided already, held by another, or worse than it was when it was last
-            taken; or `outcome`, `by` or `note` is not usable, or a match on a list is called harmless without a note.
+        QueueError: the incident is unknown, decided already, held by another person, or worse than when it was last
+            taken; or `outcome`, `by` or `note` is invalid, or a match on a list is called harmless without a note.
             Nothing was written.
         StoreError: Redis failed, or did not confirm that it is on disk; the decision may have been recorded.
     """
@@ -140,21 +140,21 @@ def decide(redis: Redis, incident_id: str, outcome: str, *, by: str, note: str =
             raise QueueError(f"incident {incident_id}: {refusal}")
         if answer[0] != "clash":
             raise not_held(incident_id, answer)
-    raise StoreError(f"incident {incident_id}: its stream's incidents change all the time: try again")
+    raise StoreError(f"incident {incident_id}: its stream's incidents keep changing: try again")
 
 
 def _refusal(found: Undecided, outcome: Outcome, note: str) -> str:
-    """Why this decision cannot be made, by whomever; empty: it can."""
+    """Why nobody may make this decision; empty: it may be made."""
     if found.worse:
         return f"{found.worse} came since: take it again"
     if outcome is Outcome.HARMLESS and found.listed and not note.strip():
-        # Somebody has seen that picture before, and called it known material.
+        # A person has classified that picture as known material before.
         return f"it matches list {', '.join(found.listed)}: `harmless` needs a note that says why (--note)"
     return ""
 
 
 def check_outcome(outcome: str) -> Outcome:
-    """Gives the outcome of that name.
+    """Returns the outcome of that name.
 
     Raises:
         QueueError: there is none.
@@ -166,10 +166,10 @@ def check_outcome(outcome: str) -> Outcome:
 
 
 def check_note(note: str) -> None:
-    """Sees that a note can be kept.
+    """Checks a note.
 
     Raises:
-        QueueError: it is too long, or no text.
+        QueueError: it is too long, or not valid text.
     """
     if len(note) > MAX_NOTE_LENGTH:
         raise QueueError(f"--note: {len(note)} characters: expected at most {MAX_NOTE_LENGTH}")

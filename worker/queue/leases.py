@@ -1,4 +1,4 @@
-"""What a holder does with an incident besides deciding on it: giving it back, and asking for more time."""
+"""Leases of incidents: their holder gives an incident back, or extends its lease."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,21 +14,22 @@ from worker.store.redis_client import run_script, store_errors
 
 @dataclass(frozen=True, kw_only=True)
 class IncidentLease:
-    """A lease that was renewed."""
+    """An extended lease."""
 
     until_ms: int
     """Redis's clock."""
     changed: bool
-    """The incident has changed since its holder was given it: `take` gives it again."""
+    """The incident has changed since its holder took it: `take` returns it again."""
 
 
 def release(redis: Redis, incident_id: str, by: str) -> int:
-    """Gives an incident back before its lease ends; gives how many entries of it wait in the queue for the next.
+    """Gives an incident back before its lease ends; returns how many entries of it wait in the queue.
 
-    What `by` was shown stays noted: as after a lease that has ended, a decision on what is worse is refused.
+    The event that `by` was shown stays recorded: as after a lease that has ended, a decision is refused if the incident
+    has become worse since.
 
     Raises:
-        QueueError: the incident is unknown, decided, or not his.
+        QueueError: the incident is unknown, decided, or not held by `by`.
         StoreError: Redis failed.
     """
     name = check_name(by)
@@ -47,10 +48,10 @@ def release(redis: Redis, incident_id: str, by: str) -> int:
 def extend(redis: Redis, incident_id: str, by: str) -> IncidentLease:
     """Has the lease of an incident end LEASE_SECONDS from now.
 
-    One that has ended already is renewed as well, if nobody has taken the incident since.
+    A lease that has ended is renewed as well, if nobody has taken the incident since.
 
     Raises:
-        QueueError: the incident is unknown, decided, or not his.
+        QueueError: the incident is unknown, decided, or not held by `by`.
         StoreError: Redis failed.
     """
     name = check_name(by)
@@ -67,26 +68,21 @@ def extend(redis: Redis, incident_id: str, by: str) -> IncidentLease:
 
 
 def not_held(incident_id: str, answer: Sequence[object]) -> QueueError:
-    """Why an incident is not somebody's, as a script answered."""
+    """Translates a script's answer why a person does not hold an incident."""
     if answer[0] == "held":
-        return held_by_another(incident_id, answer[1], answer[2])
+        return QueueError(f"incident {incident_id} is held by {answer[1]} for another {answer[2]} s")
     if answer[0] == "already":
         return decided_already(incident_id, answer[1], answer[2])
     if answer[0] == "free":
-        return QueueError(f"incident {incident_id} is held by nobody: `livewarden queue next` takes what waits")
+        return QueueError(f"incident {incident_id} is held by nobody: `livewarden queue next` takes the next one")
     return unknown(incident_id)
 
 
 def unknown(incident_id: str) -> QueueError:
-    """There is no incident of that id."""
-    return QueueError(f"incident {incident_id[:100]!r} is not known: `livewarden queue list` shows what is open")
-
-
-def held_by_another(incident_id: str, holder: object, seconds: object) -> QueueError:
-    """Somebody else holds it."""
-    return QueueError(f"incident {incident_id} is held by {holder} for another {seconds} s")
+    """No incident has that id."""
+    return QueueError(f"incident {incident_id[:100]!r} is not known: `livewarden queue list` shows open ones")
 
 
 def decided_already(incident_id: str, outcome: object, by: object) -> QueueError:
-    """A person has decided on it."""
+    """It was decided already."""
     return QueueError(f"incident {incident_id} was decided already: {outcome}, by {by}")

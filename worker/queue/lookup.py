@@ -1,4 +1,4 @@
-"""Incidents by the beginning of their ids, as people type them."""
+"""Finds incidents by the beginning of their ids, as people type them."""
 
 import re
 from typing import Final
@@ -12,17 +12,17 @@ from worker.store.redis_client import store_errors
 
 ID_LENGTH: Final = 24
 MOST_NAMED: Final = 5
-"""Incidents that are named where a beginning stands for several: more make no choice easier."""
+"""Incidents that are named if a beginning stands for several: more would not make the choice easier."""
 
 
 def find_incident(redis: Redis, given: str) -> str:
-    """The id of the incident that a person named, by all of its id or by the beginning of it.
+    """Returns the id of the incident that a person named by a complete id or its beginning.
 
-    Looks at those alone that begin alike, decided ones too: that a beginning is of one open incident only would not
-    mean that it is the one that was meant. All of an id is taken as it is, known or not.
+    Reads only incidents that begin alike, decided ones too: if only one open incident begins so, another one may still
+    be meant. A complete id is returned as it is, known or not.
 
     Raises:
-        QueueError: it is no beginning of an id, of none, or of several, which are named.
+        QueueError: the text is not a beginning of an id, or of no incident, or of several, which are named.
         StoreError: Redis failed.
     """
     beginning = given.strip().lower()
@@ -46,7 +46,7 @@ def find_incident(redis: Redis, given: str) -> str:
     }
     if not found:
         raise QueueError(
-            f"no incident is known whose id begins with {beginning}: `livewarden queue list` shows what is open"
+            f"no incident is known whose id begins with {beginning}: `livewarden queue list` shows open ones"
         )
     if len(found) > 1:
         named = "; ".join(_named(one, *record) for one, record in list(found.items())[:MOST_NAMED])

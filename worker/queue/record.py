@@ -1,4 +1,4 @@
-"""What is known of one incident, put together for people and programs."""
+"""The record of one incident, for people and programs."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,22 +14,22 @@ from worker.queue.leases import unknown
 from worker.store.redis_client import store_errors
 
 MOST_PUBLISHED: Final = 50
-"""Of an incident that goes on for hours, the newest events."""
+"""The newest events of an incident that lasts for hours."""
 MOST_STREAMS: Final = 10_000
-"""Of a group, as many as its events name."""
+"""Streams of a group, as many as its events name."""
 _NOTHING: Final[tuple[Any, ...]] = ({}, [], 0, [], 0, -1)
-"""In place of what is of another kind, so damaged, or not for this user of Redis."""
+"""In place of a value of another type, which is damaged, or that this user of Redis may not read."""
 _NO_KEY: Final = -2
-"""What TTL answers where there is no such key."""
+"""TTL of a key that does not exist."""
 
 
 def show(redis: Redis, incident_id: str) -> dict[str, Any]:
-    """The record of one incident, as `livewarden queue show ID --json` prints it; decided ones as long as Redis has it.
+    """Returns the record that `livewarden queue show ID --json` prints; of a decided incident as long as Redis has it.
 
-    Takes nothing, and what it shows does not count as shown: a decision is for what `take` gave.
+    It claims nothing, and does not count as shown: a decision is on what `take` returned.
 
     Raises:
-        QueueError: nothing is known of it.
+        QueueError: the incident is unknown.
         StoreError: Redis failed.
     """
     key = incident_key(incident_id)
@@ -80,7 +80,7 @@ def show(redis: Redis, incident_id: str) -> dict[str, Any]:
 
 
 def _published(redis: Redis, entries: Sequence[str]) -> list[dict[str, Any]]:
-    """What was published of an incident that is not decided, oldest first."""
+    """The published events of an undecided incident, oldest first."""
     with redis.pipeline(transaction=False) as pipe:
         for stream_key, _, entry_id in (entry.partition(" ") for entry in entries):
             pipe.xrevrange(stream_key, entry_id, entry_id)
@@ -98,7 +98,7 @@ def _published(redis: Redis, entries: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _decisions(fields: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """All that was decided, the first decision first; the last is in force."""
+    """Yields all decisions, the first one first; the last is in force."""
     events = [event for event in map(_object, fields.get("decisions", "").split("\n")) if event is not None]
     if not events:
         if "outcome" in fields:  # version 0.1.0 decided, which kept no more
@@ -114,12 +114,12 @@ def _decisions(fields: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     if first.get("previous"):
         yield {"outcome": first["previous_outcome"], "previous_outcome": None, **first["previous"]}
     for data in (event["data"] for event in events):
-        told = {name: data.get(name) for name in ("outcome", "previous_outcome", "decided_by", "note")}
-        yield told | {"decided": data["times"]["decided"]}
+        shown = {name: data.get(name) for name in ("outcome", "previous_outcome", "decided_by", "note")}
+        yield shown | {"decided": data["times"]["decided"]}
 
 
 def _object(text: str | None) -> dict[str, Any] | None:
-    """An event as it was kept; None: there is none, or it cannot be read."""
+    """Parses a kept event; None: there is none, or it is damaged."""
     try:
         event = json.loads(text or "")
     except (ValueError, RecursionError):

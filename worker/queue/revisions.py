@@ -1,13 +1,13 @@
-"""Revisions: a decision that was wrong is changed, by whomever, with a reason that is published with it.
+"""Revisions: anyone may change a wrong decision, with a reason that is published with it.
 
-A revision changes what is known of the incident, and reopens nothing. What it does to the silence that the first
-decision brought, in which more of the same raised nothing:
+A revision changes the record of the incident, and reopens nothing. The first decision brought a silence, in which more
+of the same raised nothing. A revision affects it so:
 
-- To `harmless`: nothing. Nobody has looked at what the stream shows by now, so the silence gets no longer.
-- To anything else: the silence ends. It was granted for what turned out otherwise, so what the stream shows from now on
-  raises an incident again. What it showed in between stays part of the revised incident, and is in the verdict log.
+- To `harmless`: not at all. Nobody has reviewed what the stream shows by now, so the silence is not extended.
+- To anything else: the silence ends. Its reason was wrong, so what the stream shows from now on raises an incident
+  again. What it showed in between stays part of the revised incident, and is in the verdict log.
 
-Incidents that were raised since are decisions of their own, and stay as they are.
+Incidents that were raised since are decided separately, and stay as they are.
 """
 
 import json
@@ -29,7 +29,7 @@ from worker.queue.undecided import Kept, read_record
 from worker.store.redis_client import now_ms, run_script_to_disk, store_errors
 
 MAX_REVISIONS: Final = 20
-"""Of one incident. Each is kept with its record, with a note of up to 2,000 characters."""
+"""Of one incident. Its record keeps each one, with a note of up to 2,000 characters."""
 
 _OF_THE_INCIDENT: Final = ("incident_id", "stream_id", "generation", "rule", "severity", "drill", "purpose")
 
@@ -44,15 +44,15 @@ def revise(
     deployment: str,
     was: str | None = None,
 ) -> Decision:
-    """Changes the decision on an incident, and publishes who did and why; it is then on Redis's disk.
+    """Changes the decision on an incident, and publishes it with author and reason; it is then on Redis's disk.
 
     Args:
-        note: the reason; it is required.
-        was: the outcome that is to be changed; None: whichever it is.
+        note: the reason; required.
+        was: the outcome to be changed; None: any.
 
     Raises:
         QueueError: the incident is unknown or not decided, its outcome is the same already, is not `was`, or was
-            changed by somebody else meanwhile; or an argument is not usable. Nothing was written.
+            changed by another person meanwhile; or an argument is invalid. Nothing was written.
         StoreError: Redis failed, or did not confirm that it is on disk; the revision may have been recorded.
     """
     judged, name = check_outcome(outcome), check_name(by)
@@ -70,7 +70,7 @@ def revise(
                 named = NamedStreams.of(list(streams_of(redis, named_key(incident_id))))
         revision = int(record.get("revisions", 0)) + 1
         if revision > MAX_REVISIONS:
-            raise QueueError(f"incident {incident_id} was revised {MAX_REVISIONS} times: expected no more")
+            raise QueueError(f"incident {incident_id} was revised {MAX_REVISIONS} times, which is the limit")
         event = decision_revised(
             _last_decision(record, named),
             revision=revision,
@@ -118,7 +118,7 @@ def revise(
             )
         if answer[0] == "changed":
             raise QueueError(f"incident {incident_id} was revised meanwhile: {answer[1]}, by {answer[2]}")
-    raise StoreError(f"incident {incident_id}: its stream's incidents change all the time: try again")
+    raise StoreError(f"incident {incident_id}: its stream's incidents keep changing: try again")
 
 
 def _previous(incident_id: str, record: Mapping[str, str], judged: Outcome, expected: Outcome | None) -> Outcome:
@@ -135,9 +135,9 @@ def _previous(incident_id: str, record: Mapping[str, str], judged: Outcome, expe
 
 
 def _last_decision(record: Mapping[str, str], named: NamedStreams | None) -> Mapping[str, Any]:
-    """`data` of the event of the decision that is in force.
+    """`data` of the event of the decision in force.
 
-    Version 0.1.0 kept none: then it is made of the newest escalation event, and of a group's streams.
+    Version 0.1.0 kept none: then it is derived from the newest escalation event and the group's streams.
     """
     try:
         if "decisions" in record:

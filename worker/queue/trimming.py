@@ -1,4 +1,4 @@
-"""What bounds the streams of events: what every group has acknowledged goes, and what is old goes in any case."""
+"""Trimming of the streams of events: entries that every group has acknowledged are dropped, and old ones anyway."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from worker.incidents.keys import DECISIONS, ESCALATION_KEYS, GROUP
 from worker.ingest.registry.platform_events import STREAM_EVENTS
 from worker.store import redis_keys
 from worker.store.age_clock import age_ms
+from worker.store.reader_positions import entry_order
 from worker.store.redis_client import run_script, store_errors
-from worker.store.stream_positions import entry_order
 
 KEPT_DAYS: Final = 30
-"""Of events. An incident that waits longer stays, and so does its newest event; a group that has not read its entries
-by then has lost them, which `doctor` warns of long before."""
+"""Of events. An incident that waits longer stays, and so does its newest event; a group that has not read an entry by
+then has lost it, of which `doctor` warns long before."""
 
 MAX_OPERATIONS: Final = 50_000
-"""Events of operators, some 50 MB, of which the oldest go: what a stream does may be published often."""
+"""Events to operators, some 50 MB; the oldest are dropped first, since a stream may cause many."""
 
-LOOKED_AT_TO_DROP: Final = 200
-"""Entries of each of the queue's streams, by each call, which comes every 2 s."""
+READ_TO_DROP: Final = 200
+"""Entries of each of the queue's streams that one call reads, every 2 s."""
 
 _NO_ENTRY: Final = f"{2**63}-0"
 """Above every ID."""
@@ -33,7 +33,7 @@ TRIMMED: Final = redis_keys.TRIMMED.name
 
 @dataclass(frozen=True, kw_only=True)
 class GroupProgress:
-    """How far a consumer group has read a stream."""
+    """The position of a consumer group in a stream."""
 
     last_delivered_id: str
     oldest_pending_id: str | None
@@ -41,7 +41,7 @@ class GroupProgress:
 
 
 def trim_bound(groups: Sequence[GroupProgress]) -> str | None:
-    """The ID below (<) which every group has acknowledged everything; None if there is no group to say so."""
+    """The ID below (<) which every group has acknowledged everything; None if there is no group."""
     if not groups:
         return None
     return min((_acknowledged_below(group) for group in groups), key=entry_order)
@@ -55,18 +55,16 @@ def _acknowledged_below(group: GroupProgress) -> str:
 
 
 def trim(redis: Redis, *, held_from: Mapping[str, str], full: bool = False) -> int:
-    """Drops what is older than `KEPT_DAYS`, and before that what every registered group has acknowledged; gives how
-    many entries that were.
+    """Drops entries older than `KEPT_DAYS`, and earlier those that every registered group has acknowledged; returns
+    their number.
 
-    A stream of the queue keeps its entries until the moderators' group is there; the others until any group is.
-    Decisions and platforms' events stay their time, whoever has read them, but where Redis is full decisions go too.
+    A stream of the queue keeps its entries until the moderators' group exists; the others until any group does.
+    Decisions and platforms' events stay for their time even if every group has read them; if Redis is full, decisions
+    that were read are dropped too.
 
     Args:
         held_from: by stream, the ID from which on (>=) its entries stay in any case.
         full: Redis has no room.
-
-    Raises:
-        StoreError: Redis failed, or one of them is no stream; the others were trimmed.
     """
     dropped, failure = 0, None
     with store_errors():
@@ -74,7 +72,7 @@ def trim(redis: Redis, *, held_from: Mapping[str, str], full: bool = False) -> i
         for key in (*ESCALATION_KEYS, DECISIONS, OPERATIONS, STREAM_EVENTS):
             try:
                 dropped += _trim(redis, key, oldest=oldest, held=held_from.get(key, _NO_ENTRY), full=full)
-            except ResponseError as error:  # what is no stream must not keep the others from being trimmed
+            except ResponseError as error:  # a key of another type must not keep the others from being trimmed
                 failure = error
         if failure is not None:
             raise failure
@@ -91,7 +89,7 @@ def _trim(redis: Redis, key: str, *, oldest: str, held: str, full: bool) -> int:
     bound = max(oldest, bound or oldest, key=entry_order)
     dropped = int(redis.xtrim(key, minid=min(bound, held, key=entry_order), approximate=False))
     if key in ESCALATION_KEYS and not lacks_moderators:
-        args: list[str | int] = [held, LOOKED_AT_TO_DROP]
+        args: list[str | int] = [held, READ_TO_DROP]
         dropped += int(run_script(redis, "drop_acknowledged", keys=[key, TRIMMED], args=args))
     if key == OPERATIONS:
         dropped += int(redis.xtrim(key, maxlen=MAX_OPERATIONS, approximate=False))

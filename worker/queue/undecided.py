@@ -1,4 +1,4 @@
-"""An incident that nobody has decided on, with all that a decision on it needs."""
+"""An undecided incident, with all that a decision on it needs."""
 
 import json
 from collections.abc import Mapping
@@ -23,21 +23,21 @@ from worker.store.redis_client import now_ms
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What is remembered where an incident is or was kept: of its rule on its stream, or of its group of streams."""
+    """The state that an incident is or was kept in: of its rule on its stream, or of its group of streams."""
 
     owner: str
-    """Whose incidents it is kept with."""
+    """The stream or group whose incidents it is kept with."""
     field: str
     version: int
     """Of those incidents."""
     state: RuleState | None
-    """None: nothing is remembered."""
+    """None: there is none any more."""
 
     @classmethod
     def read(cls, redis: Redis, record: Mapping[str, str]) -> "Kept":
-        """Reads it for the incident of that record."""
+        """Reads the state for the incident of that record."""
         if "kept_under" in record:
-            # A group of streams is kept apart from the one that its record names.
+            # A group of streams is kept separately from the stream that its record names.
             state = read_groups(redis, record["purpose"])
             owner, name, field = record["kept_under"], record["kept_as"], group_field(record["kept_as"])
         else:
@@ -48,10 +48,10 @@ class Kept:
 
 
 def read_record(redis: Redis, incident_id: str) -> dict[str, str]:
-    """What is known of an incident.
+    """Reads the record of an incident.
 
     Raises:
-        QueueError: nothing is.
+        QueueError: there is none.
     """
     record = {str(name): str(value) for name, value in redis.hgetall(incident_key(incident_id)).items()}
     if "stream_id" not in record:
@@ -61,19 +61,19 @@ def read_record(redis: Redis, incident_id: str) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Undecided:
-    """An undecided incident as it is read before a decision."""
+    """An undecided incident as read before a decision."""
 
     fields: Mapping[str, str]
     """Its record."""
     kept: Kept
     before: RuleState
     streams: Mapping[str, int]
-    """Of a group, by when they joined."""
+    """Streams of a group -> when they joined."""
     now_ms: int
 
     @classmethod
     def read(cls, redis: Redis, incident_id: str) -> "Undecided | None":
-        """Reads an incident; None: it was decided meanwhile, read again.
+        """Reads an incident; None: it was decided meanwhile, call again.
 
         Raises:
             QueueError: it is unknown or decided.
@@ -105,13 +105,13 @@ class Undecided:
 
     @property
     def shown(self) -> Mapping[str, Any] | None:
-        """`data` of the event that its holder was given last; None: nobody took it."""
+        """`data` of the event that was last shown to a holder; None: it was never taken."""
         text = self.fields.get("shown")
         return json.loads(text)["data"] if text else None
 
     @property
     def worse(self) -> str:
-        """What came since it was shown and is worse; empty: nothing."""
+        """Worse findings since it was shown; empty: none."""
         if self.shown is None:
             return ""
         if not self.incident.worse_published and self.fields["shown"] == self.fields["event"]:
@@ -121,7 +121,7 @@ class Undecided:
 
     @property
     def listed(self) -> tuple[str, ...]:
-        """The lists that it matches, but for the one of pictures that a lead found harmless."""
+        """The lists that it matches, except `allow`, whose pictures a lead found harmless."""
         return tuple(sorted({match.list for match in self.incident.finding.matches} - {ALLOW}))
 
     @cached_property
@@ -131,14 +131,14 @@ class Undecided:
 
     @property
     def named(self) -> NamedStreams | None:
-        """Of a group, the streams that are decided on."""
+        """The streams of a group that are decided on; None: it is not of a group."""
         if "kept_under" not in self.fields:
             return None
         since = set(self._joined_since)
         return NamedStreams.of([stream for stream in self.streams if stream not in since])
 
     def left(self, deployment: str) -> "JoinedSince | None":
-        """What becomes of the streams that joined a group since it was shown."""
+        """The incident of streams that joined a group since it was shown; None: none did."""
         if not self._joined_since:
             return None
         incident = replace(
@@ -167,10 +167,10 @@ class JoinedSince:
     name: str
     """The group's."""
     streams: Mapping[str, int]
-    """By when they joined."""
+    """Stream -> when it joined."""
 
     def as_args(self) -> list[str]:
-        """As the script takes it."""
+        """The script's arguments."""
         return [
             json.dumps(group_record(self.incident.purpose, self.name, self.incident, self.event)),
             json.dumps([event_record(self.event)]),

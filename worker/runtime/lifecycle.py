@@ -20,24 +20,24 @@ from celery.signals import (
 
 from config.errors import LivewardenError
 from worker.bank.compaction import keep_in_order
-from worker.bank.fetching import fetch_at_start, keep_fetched
+from worker.bank.in_force import followed_names
 from worker.bank.keys import SNAPSHOT
-from worker.bank.listnames import followed_names
 from worker.bank.place import SnapshotPlace
-from worker.bank.restoring import keep_whole
-from worker.health.epoch import EpochWatch
+from worker.bank.recovery import keep_whole
+from worker.bank.replication import fetch_at_start, keep_fetched
 from worker.health.presence import Presence, ProcessRole, keep_present
+from worker.health.redis_epoch import EpochWatch
 from worker.ingest.messages.keys import QUEUE as INTAKE_QUEUE
 from worker.ingest.messages.reader import keep_reading
 from worker.ingest.pending.queues import QUEUES
 from worker.logs.setup import last_words, log_to_stderr
-from worker.lookback.keeper import keep_looking_back
+from worker.lookback.bulk import keep_looking_back
 from worker.policyload.active_policy import ActivePolicy
 from worker.policyload.follower import PolicyFollower
-from worker.policyload.trial import try_apart
+from worker.policyload.trial import try_in_subprocess
 from worker.policyload.watch import watch_policy
 from worker.processes.core_dumps import forbid_dumps
-from worker.processes.subprocess_job import run_apart
+from worker.processes.periodic import start_thread
 from worker.runtime.broker import bind_queues
 from worker.runtime.celery_app import app, process, settings, tick_now
 from worker.runtime.celery_log import format_celery
@@ -58,32 +58,29 @@ _epochs = EpochWatch(deployment=settings.deployment, begin=lambda redis: bind_qu
 _stopping = threading.Event()
 _ready: Ready | None = None
 _unconfined: tuple[str, ...] = ()
-_INTAKE = "livewarden-intake"
-"""Name of the thread that reads what platforms send."""
-
-_PRESENCE = "livewarden-presence"
-"""Likewise, that gives signs of life."""
+_giving_back: list[threading.Thread] = []
+"""The threads that read messages and give signs of life."""
 
 GIVE_BACK_SECONDS = 0.5
-"""For which a worker that ends waits for it: else other workers wait until its lease is over."""
+"""For which a worker that ends waits for each of them: else other workers wait until its lease is over."""
 
 
 @after_setup_logger.connect
 @after_setup_task_logger.connect
 def _format_log(logger: logging.Logger, **_: Any) -> None:
-    """In the worker, in each pool child and in beat, whenever Celery has set up a logger."""
+    """Runs in the worker, in each pool child and in beat, whenever Celery has set up a logger."""
     format_celery(logger, settings.log_format)
 
 
 @worker_init.connect
 def _check(sender: Any, **_: Any) -> None:
-    """Before anything is forked: a worker that could not judge must not take work."""
+    """Runs before anything is forked: a worker that could not moderate must not take work."""
     global _ready, _unconfined
     forbid_dumps()  # again: `--uid` has changed the user, which resets it
     log_to_stderr(logging.WARNING, settings.log_format)  # until Celery sets logging up, after this
     sender.quiet = sender.quiet or settings.log_format == "json"
     occupy(sender)
-    # Nobody sends what workers would have to say to one another, and neither starts where Redis is full.
+    # Nothing uses what workers send to one another, and neither starts where Redis is full.
     sender.options |= {"without_mingle": True, "without_gossip": True}
     try:
         redis = connect(settings.redis_url.get_secret_value())
@@ -100,19 +97,19 @@ def _check(sender: Any, **_: Any) -> None:
 
 @worker_process_init.connect
 def _build(**_: Any) -> None:
-    """In each pool child, before its first task. What fails here was well when the worker started: weights may have
-    been changed since."""
+    """Runs in each pool child, before its first task. What fails here worked when the worker started: weights may have
+    changed since."""
     cv2.setNumThreads(1)
     process.forked()
     try:
         process.warm_up()
     except LivewardenError as error:
-        _log.error("this worker ends, since a process of it cannot judge: %s", error)
-        _end.ask()
+        _log.error("this worker ends, since one of its processes cannot moderate: %s", error)
+        _end.request()
     except Exception:
-        # Celery would log it, and go on.
-        _log.exception("this worker ends, since a process of it cannot judge")
-        _end.ask()
+        # Celery would log it, and continue.
+        _log.exception("this worker ends, since one of its processes cannot moderate")
+        _end.request()
 
 
 @worker_ready.connect
@@ -120,43 +117,20 @@ def _watch(**_: Any) -> None:
     _stopping.clear()
     log_unknown(os.environ)
     log_unconfined(_unconfined)  # not earlier: Celery sets logging up after `worker_init`
-    threading.Thread(
-        target=keep_in_order,
-        args=(process.redis, process.bank, SnapshotPlace.of(settings), settings.deployment, _stopping),
-        name="livewarden-bank-keeper",
-        daemon=True,
-    ).start()
-    threading.Thread(
-        target=keep_whole,
-        args=(process.redis, process.bank, SnapshotPlace.of(settings), _stopping),
-        name="livewarden-bank-restorer",
-        daemon=True,
-    ).start()
-    threading.Thread(
-        target=keep_fetched,
-        args=(process.redis, SnapshotPlace.of(settings), _stopping),
-        name="livewarden-bank-fetcher",
-        daemon=True,
-    ).start()
-    threading.Thread(
-        target=keep_looking_back,
-        args=(process.redis, process.bank, settings.store_url, _stopping),
-        kwargs={"hours": settings.verdict_log_hours, "search": partial(run_apart, "worker.runtime.bulk_look_back")},
-        name="livewarden-lookback-keeper",
-        daemon=True,
-    ).start()
-    threading.Thread(
-        target=watch_policy,
-        # Of its own: a pool child that is forked later must not think that somebody follows for it.
-        args=(_watched_policies(), process.policies, process.redis, settings, _stopping, _list_names),
-        name="livewarden-policy-watch",
-        daemon=True,
-    ).start()
-    threading.Thread(
-        target=Watchdog(process, tick_now).run, args=(_stopping,), name="livewarden-watchdog", daemon=True
-    ).start()
-    # Not through Celery: a message that it cannot take apart ends the worker, and the next one.
-    threading.Thread(target=keep_reading, args=(process.redis, settings, _stopping), name=_INTAKE, daemon=True).start()
+    place = SnapshotPlace.of(settings)
+    start_thread(
+        "bank-keeper", partial(keep_in_order, process.redis, process.bank, place, settings.deployment, _stopping)
+    )
+    start_thread("bank-restorer", partial(keep_whole, process.redis, process.bank, place, _stopping))
+    start_thread("bank-fetcher", partial(keep_fetched, process.redis, place, _stopping))
+    looking_back = (process.redis, process.bank, settings.store_url, settings.verdict_log_hours, _stopping)
+    start_thread("lookback-keeper", partial(keep_looking_back, *looking_back))
+    # A follower of its own: a pool child that is forked later must not take it for followed there.
+    watched = (_watched_policies(), process.policies, process.redis, settings, _stopping, _list_names)
+    start_thread("policy-watch", partial(watch_policy, *watched))
+    start_thread("watchdog", partial(Watchdog(process, tick_now).run, _stopping))
+    # Not through Celery: a message that it cannot parse ends the worker, and the next one.
+    _giving_back.append(start_thread("intake", partial(keep_reading, process.redis, settings, _stopping)))
 
     presence = Presence.of_this_process(
         ProcessRole.WORKER,
@@ -178,27 +152,25 @@ def _beat(**_: Any) -> None:
 
 
 def _give_signs(presence: Presence) -> None:
-    threading.Thread(
-        target=keep_present,
-        args=(process.redis, presence, _stopping),
-        kwargs={"after_each": lambda: _epochs.look(process.redis, SNAPSHOT)},
-        name=_PRESENCE,
-        daemon=True,
-    ).start()
+    def look() -> None:
+        _epochs.look(process.redis, SNAPSHOT)
+
+    keep = partial(keep_present, process.redis, presence, _stopping, after_each=look)
+    _giving_back.append(start_thread("presence", keep))
 
 
 def _list_names() -> frozenset[str] | None:
-    return followed_names(process.redis, process.bank)
+    return followed_names(process.redis, process.bank.in_force())
 
 
 def _watched_policies() -> PolicyFollower[ActivePolicy]:
-    """A policy whose models do not work is refused, and not given to those who are forked later."""
+    """Refuses a policy whose models do not work, so that processes which are forked later do not get it."""
     watching, tried = WorkerProcess(settings), process.policies.good
 
     def build(data: bytes) -> ActivePolicy:
         active = watching.policy_from(data)
         if data != tried:
-            try_apart(data)
+            try_in_subprocess(data)
         return active
 
     policies = PolicyFollower(settings.policy_file, build)
@@ -208,15 +180,14 @@ def _watched_policies() -> PolicyFollower[ActivePolicy]:
 
 @worker_process_shutdown.connect
 def _write_out(**_: Any) -> None:
-    """In each pool child, after its last task."""
+    """Runs in each pool child, after its last task."""
     process.leave()
 
 
 @worker_shutdown.connect
 def _stop(**_: Any) -> None:
     _stopping.set()
-    for thread in threading.enumerate():
-        if thread.name in {_INTAKE, _PRESENCE}:
-            thread.join(GIVE_BACK_SECONDS)
+    while _giving_back:
+        _giving_back.pop().join(GIVE_BACK_SECONDS)
     process.verdict_log.close()  # where tasks run in this process: pools `solo` and `threads`
-    _end.exit_if_asked()
+    _end.exit_if_requested()

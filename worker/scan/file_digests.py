@@ -7,8 +7,8 @@ from typing import BinaryIO
 from config.facts import ListMatch
 from models.bank.bank import Bank
 from models.bank.entries import HashKind
-from worker.bank.follower import as_list_match
-from worker.bank.layered import layers
+from worker.bank.folder_lists import layers
+from worker.bank.in_force import as_list_match
 
 BLOCK_BYTES = 1 << 20
 

@@ -1,1 +1,1 @@
-"""The verdict log: what each sampled picture was judged to be, in Parquet, kept for a while to look back on."""
+"""The verdict log: verdicts on sampled pictures, and their outcomes, in Parquet, kept for look-backs and replays."""

@@ -1,7 +1,7 @@
-"""What a file of the verdict log must be before anybody looks at its rows: whoever wrote it, and whatever cut it short.
+"""Checks of a file of the verdict log before its rows are used: it may be foreign, or cut short.
 
-Arrow finds what is no Parquet. What is Parquet and none of ours (another schema, rows without a stream, other rows than
-the name says, row groups that no memory holds) would be found by whoever works with the rows, and stop that.
+Arrow finds files that are not Parquet. A foreign Parquet file (another schema, rows without a stream, another number of
+rows than in its name, row groups larger than memory) would be found only by the code that uses its rows, and stop it.
 """
 
 import json
@@ -14,21 +14,20 @@ from worker.verdictlog.files import LogFile
 from worker.verdictlog.tables import LogTable
 
 MAX_GROUP_ROWS: Final = 1_048_576
-"""Of a row group, which is read whole for a row that a look-back found. Ours have 8,192."""
+"""Of a row group, which is read completely for a row that a look-back found. Livewarden writes 8,192."""
 MAX_GROUP_BYTES: Final = 1 << 30
-"""Of a row group, uncompressed, as its file says. Of 8,192 rows with as many notes and matches as can be it is some
-300 MB."""
+"""Of a row group, uncompressed, by its file's directory. 8,192 rows of the largest kind take some 300 MB."""
 
 
 class UnfitFileError(ValueError):
-    """A Parquet file that is none of the log; the text says what was expected."""
+    """A Parquet file that is not of the log; the text says what was expected."""
 
 
 def check_directory(directory: Any, schema: pa.Schema, file: LogFile, of: LogTable) -> None:
-    """Checks what a Parquet file says of itself (`pyarrow.parquet.FileMetaData`), before any row of it is read.
+    """Checks the directory of a Parquet file (`pyarrow.parquet.FileMetaData`) before any row is read.
 
     Raises:
-        UnfitFileError: it is not what its name says, or too large to be read.
+        UnfitFileError: it does not fit the file's name, or is too large to be read.
     """
     if directory.num_rows != file.rows:
         raise UnfitFileError(f"it has {directory.num_rows:,} rows: expected {file.rows:,}, as its name says")
@@ -38,18 +37,18 @@ def check_directory(directory: Any, schema: pa.Schema, file: LogFile, of: LogTab
     for number in range(directory.num_row_groups):
         group = directory.row_group(number)
         if not 0 <= group.num_rows <= MAX_GROUP_ROWS or not 0 <= group.total_byte_size <= MAX_GROUP_BYTES:
-            told = f"{group.num_rows:,} rows and {group.total_byte_size:,} bytes"
+            size = f"{group.num_rows:,} rows and {group.total_byte_size:,} bytes"
             raise UnfitFileError(
-                f"a row group of {told}: expected at most {MAX_GROUP_ROWS:,} rows, {MAX_GROUP_BYTES:,} bytes"
+                f"a row group of {size}: expected at most {MAX_GROUP_ROWS:,} rows, {MAX_GROUP_BYTES:,} bytes"
             )
 
 
 def check_rows(batch: pa.RecordBatch, of: LogTable) -> None:
-    """Checks rows as they were read.
+    """Checks rows after they are read.
 
     Raises:
-        UnfitFileError: a row lacks what every version has written.
-        pyarrow.ArrowInvalid: a text is no UTF-8, or parts do not fit together.
+        UnfitFileError: a row lacks a value that every version writes.
+        pyarrow.ArrowInvalid: a text is not UTF-8, or parts do not fit together.
     """
     batch.validate(full=True)
     names = set(batch.schema.names)
@@ -64,13 +63,13 @@ def check_rows(batch: pa.RecordBatch, of: LogTable) -> None:
 
 
 def _part(array: pa.Array, inner: str) -> pa.Array:
-    """A column, or what its lists or maps hold."""
+    """A column, or the items of its lists or maps."""
     if not inner:
         return array
     if pa.types.is_map(array.type):
         return array.items
     items = array.flatten()
-    # A struct that is null has parts that are not.
+    # The parts of a struct that is null are not null.
     return items if items.null_count else items.field(inner)
 
 

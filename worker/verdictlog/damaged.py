@@ -1,7 +1,7 @@
-"""Files of the verdict log that cannot be read: what they hold cannot be looked back on, so operators are told.
+"""Damaged files of the verdict log: no look-back can read them, so an event to operators is published.
 
-lw:verdictlog:damaged   hash: path -> JSON: since when, why, and whether operators were told; until the file is gone or
-                        whole, MOST_DAMAGED at most
+lw:verdictlog:damaged   hash: path -> JSON: since when, why, and whether it was published; until the file is gone or
+                        intact, MOST_DAMAGED at most
 """
 
 import json
@@ -28,48 +28,50 @@ DAMAGED: Final = redis_keys.LOG_DAMAGED.name
 LOG_DAMAGED: Final = "livewarden.operations.verdict_log_damaged.v1"
 
 MOST_DAMAGED: Final = 1_000
-"""More are left out all the same, and are not remembered: what damages so many is not to be found by their names."""
+"""More are left out likewise, but not recorded: with so many, their names do not lead to the cause."""
 
-MOST_TOLD: Final = 20
-"""Files that one event names."""
+MOST_NAMED: Final = 20
+"""Files named in one event."""
 
 MAX_PROBLEM_LENGTH: Final = 300
 
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """What is wrong with a file."""
+    """The damage of a file."""
 
     since_ms: int
     """When it was found, by Redis's clock."""
     problem: str
-    told: bool
-    """Operators were told."""
+    published: bool
+    """It was published to operators."""
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Reads what `to_json` wrote; what is damaged in it is as good as told."""
+        """Reads a record of `to_json`; a damaged one counts as published."""
         try:
             record = json.loads(text)
-            return cls(since_ms=int(record["since_ms"]), problem=str(record["problem"]), told=record["told"] is True)
+            return cls(
+                since_ms=int(record["since_ms"]), problem=str(record["problem"]), published=record["told"] is True
+            )
         except (ValueError, TypeError, KeyError):
-            return cls(since_ms=0, problem="", told=True)
+            return cls(since_ms=0, problem="", published=True)
 
     def to_json(self) -> str:
-        """As it is kept in Redis."""
-        return json.dumps({"since_ms": self.since_ms, "problem": self.problem, "told": self.told})
+        """The record in Redis."""
+        return json.dumps({"since_ms": self.since_ms, "problem": self.problem, "told": self.published})
 
 
-def noting(redis: Redis) -> LeftOut:
-    """Notes files that are damaged, and logs each once, whichever process comes upon it first, and however often.
+def damage_recorder(redis: Redis) -> LeftOut:
+    """Returns a function that records damaged files, and logs each once for all processes.
 
-    What it gives raises redis.exceptions.RedisError where Redis fails.
+    It raises redis.exceptions.RedisError if Redis fails.
     """
 
     def note(file: LogFile, error: ObjectStoreError) -> None:
         if redis.hexists(DAMAGED, file.path) or redis.hlen(DAMAGED) >= MOST_DAMAGED:
             return
-        damage = Damage(since_ms=now_ms(redis), problem=str(error)[:MAX_PROBLEM_LENGTH], told=False)
+        damage = Damage(since_ms=now_ms(redis), problem=str(error)[:MAX_PROBLEM_LENGTH], published=False)
         with unless_full():
             if redis.hsetnx(DAMAGED, file.path, damage.to_json()):
                 _log.error("a file of the verdict log is damaged, and left out: %s", error)
@@ -78,7 +80,7 @@ def noting(redis: Redis) -> LeftOut:
 
 
 def damaged_files(redis: Redis) -> Mapping[str, Damage]:
-    """What was noted, by path; the longest known first.
+    """Reads the recorded damage, by path; the longest known first.
 
     Raises:
         StoreError: Redis failed.
@@ -88,7 +90,7 @@ def damaged_files(redis: Redis) -> Mapping[str, Damage]:
     return dict(sorted(found.items(), key=lambda one: (one[1].since_ms, one[0])))
 
 
-def look_again(
+def recheck_damaged(
     redis: Redis,
     is_listed: Callable[[str], bool],
     is_damaged: Callable[[str], bool | None],
@@ -96,20 +98,20 @@ def look_again(
     *,
     until: float,
 ) -> None:
-    """Forgets files that are gone or whole by now, as far as there is time: one that another program copied there is
-    first seen half.
+    """Forgets files that are gone or intact by now, as far as there is time: a file that another program copies there
+    may have been read half.
 
-    What is gone is forgotten first, for that needs no reading. The order is random, so that each file gets its turn
-    where there is no time for all.
+    Files that are gone are forgotten first, since that needs no reading. The order is random, so that each file is
+    checked at some time if there is no time for all.
 
     Args:
-        is_listed: of a path: whether there is such a file; raises what `is_damaged` does.
-        is_damaged: of a path; None: there is no such file any more.
-        when_whole: is told of a file before it is forgotten: nothing was looked for in it meanwhile.
+        is_listed: returns whether there is a file of that path; raises as `is_damaged`.
+        is_damaged: of a path; None: the file is gone.
+        when_whole: called with the path of an intact file before it is forgotten: no look-back has searched it.
 
     Raises:
         StoreError: Redis failed.
-        Whatever `is_damaged` and `when_whole` raise.
+        Any error of `is_damaged` and `when_whole`.
     """
     paths = list(damaged_files(redis))
     random.shuffle(paths)
@@ -135,25 +137,25 @@ def look_again(
             redis.hdel(DAMAGED, path)
 
 
-def tell_damaged(redis: Redis, *, deployment: str) -> bool:
-    """Tells operators of what was noted since they were last told; gives whether there was any.
+def publish_damage(redis: Redis, *, deployment: str) -> bool:
+    """Publishes an event to operators of damage that was recorded since the last one; returns whether there was any.
 
     Raises:
-        StoreError: Redis failed, or did not confirm that it is on disk; it may have been told.
+        StoreError: Redis failed, or did not confirm that it is on disk; the event may have been published.
     """
     known = damaged_files(redis)
-    new = {path: damage for path, damage in known.items() if not damage.told}
+    new = {path: damage for path, damage in known.items() if not damage.published}
     if not new:
         return False
     first = next(iter(new.values()))
-    data = {"files": list(new)[:MOST_TOLD], "files_new": len(new), "files_total": len(known), "problem": first.problem}
+    data = {"files": list(new)[:MOST_NAMED], "files_new": len(new), "files_total": len(known), "problem": first.problem}
     with store_errors():
         now = now_ms(redis)
     event_id = derived_id(LOG_DAMAGED, *sorted(new))
     tell_operators(redis, LOG_DAMAGED, event_id, subject="verdict-log", data=data, deployment=deployment, now_ms=now)
     with store_errors():
-        told: dict[Any, Any] = {
-            path: Damage(since_ms=of.since_ms, problem=of.problem, told=True).to_json() for path, of in new.items()
+        published: dict[Any, Any] = {
+            path: Damage(since_ms=of.since_ms, problem=of.problem, published=True).to_json() for path, of in new.items()
         }
-        redis.hset(DAMAGED, mapping=told)  # as large as before: nothing is refused for want of room
+        redis.hset(DAMAGED, mapping=published)  # as large as before, so a full Redis does not refuse it
     return True

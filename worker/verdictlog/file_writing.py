@@ -1,4 +1,4 @@
-"""Writes the verdict log's files: Parquet, one row a picture, laid out for whoever searches them for hashes."""
+"""Writes the verdict log's files: Parquet, one row a picture, laid out for searches for hashes."""
 
 import json
 import secrets
@@ -13,17 +13,17 @@ from worker.verdictlog.files import LogFile, folder_of
 from worker.verdictlog.tables import VERDICTS, LogTable
 
 ROW_GROUP_ROWS = 8_192
-"""The least of which all columns are read, for a row that a look-back found: 2 ms."""
+"""The unit in which all columns are read for a row that a look-back found: 2 ms."""
 
 HOLDS = b"livewarden.holds"
-"""Key of a merged file's metadata: JSON list of the names that it was merged from."""
+"""Key of a merged file's metadata: JSON list of the names of its sources."""
 MERGED_MS = b"livewarden.merged_ms"
-"""Likewise: when it was merged."""
+"""Key of a merged file's metadata: when it was merged."""
 
 _HASHES = ("pdq", "variants.list.element.pdq")
-"""Columns that no compression makes smaller."""
+"""Columns that compression cannot shrink."""
 _UNLIKE = (*_HASHES, "capture_ms", "pts_seconds", "id", "at_ms")
-"""Columns that hardly repeat: a dictionary of them would be larger than they are, and slower to read."""
+"""Columns whose values hardly repeat: a dictionary would be larger than they are, and slower to read."""
 
 
 def write_table(
@@ -36,22 +36,22 @@ def write_table(
     merged_ms: int = 0,
     around: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> LogFile:
-    """Writes one file of the log, whole or not at all.
+    """Writes one file of the log, completely or not at all.
 
     Args:
         table: at least one row, of the schema of `of`.
-        holds: of a merged file, the names of those that it holds; `merged_ms`: when it was merged.
-        around: is entered with the file's path before it is written, and left once readers see it.
+        holds: names of the sources of a merged file; `merged_ms`: when it was merged.
+        around: entered with the file's path before it is written, and left once readers see it.
 
     Raises:
         ObjectStoreError: the store is away, full or refuses it.
-        Whatever `around` raises.
+        Any error of `around`.
     """
     times = table.column(of.time).to_numpy()
     stem = f"{written_ms}-{times.min()}-{times.max()}-{table.num_rows}-{secrets.token_hex(8)}"
     if holds:
-        told = {HOLDS: json.dumps(list(holds)).encode(), MERGED_MS: str(merged_ms).encode()}
-        table = table.replace_schema_metadata(told)
+        metadata = {HOLDS: json.dumps(list(holds)).encode(), MERGED_MS: str(merged_ms).encode()}
+        table = table.replace_schema_metadata(metadata)
     data = pa.BufferOutputStream()
     pq.write_table(
         table,
@@ -70,7 +70,7 @@ def write_table(
 
 
 def _leaves(schema: pa.Schema) -> list[str]:
-    """Names of a schema's columns as Parquet has them: nested ones by the path to each leaf."""
+    """Names of a schema's columns in Parquet: of nested ones the path to each leaf."""
     return [path for field in schema for path in _paths(field.name, field.type)]
 
 

@@ -1,9 +1,9 @@
-"""Names of the verdict log's files, which tell what is in them: a reader opens only what it needs.
+"""Names of the verdict log's files, which describe their content: a reader opens only the files that it needs.
 
     verdicts/date=2026-11-25/hour=12/<written>-<first capture>-<last capture>-<rows>-<random>.parquet
     outcomes/date=2026-11-25/hour=12/<written>-<first published>-<last published>-<rows>-<random>.parquet
 
-They lie by the hour in which they were written. Times are milliseconds of Redis's clock, UTC.
+Files are in the folder of the hour in which they were written. Times are milliseconds of Redis's clock, UTC.
 """
 
 import re
@@ -24,7 +24,7 @@ _DATE, _HOUR = re.compile(r"date=(\d{4}-\d{2}-\d{2})"), re.compile(r"hour=(\d{2}
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class LogFile:
-    """One file, as its name tells it. Ordered by the time of writing."""
+    """One file, as its name describes it. Ordered by the time of writing."""
 
     written_ms: int
     first_capture_ms: int
@@ -40,7 +40,7 @@ class LogFile:
 
     @classmethod
     def parse(cls, folder: str, name: str) -> Self | None:
-        """None: it is no file of the log."""
+        """Parses a name; None: it is not of a file of the log."""
         parts = _NAME.fullmatch(name)
         if parts is None:
             return None
@@ -57,19 +57,19 @@ class LogFile:
 
 
 def folder_of(written_ms: int, root: str = ROOT) -> str:
-    """The partition that a file written then is in."""
+    """The partition of a file that is written then."""
     return datetime.fromtimestamp(written_ms / 1000, UTC).strftime(f"{root}/date=%Y-%m-%d/hour=%H")
 
 
 def folders(store: ObjectStore, root: str = ROOT) -> list[tuple[int, str]]:
-    """The partitions that there are: when each began, and its path; the oldest first."""
+    """Lists the partitions: the begin of each, and its path; the oldest first."""
     found = []
     for date in store.names(root):
         if (day := _DATE.fullmatch(date)) is None:
             continue
         for hour in store.names(f"{root}/{date}"):
             if (clock := _HOUR.fullmatch(hour)) is not None:
-                with suppress(ValueError):  # the 30th of February: no folder of ours
+                with suppress(ValueError):  # the 30th of February: a foreign folder
                     begin = datetime.fromisoformat(f"{day[1]}T{clock[1]}:00:00+00:00")
                     found.append((round(begin.timestamp() * 1000), f"{root}/{date}/{hour}"))
     return sorted(found)

@@ -1,4 +1,4 @@
-"""The hashes of one file of the verdict log, as arrays: those of the pictures, and of the pictures turned."""
+"""The hashes of one file of the verdict log, as arrays: those of the pictures, and of the transformed pictures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from worker.verdictlog.files import LogFile
 from worker.verdictlog.reading import LogReader
 
 AS_IT_IS = 0
-"""Kind of a hash of the picture as it is; those of variants follow, in the order of `Variant`."""
+"""Kind of the hash of a picture as it is; those of transformed pictures follow, in the order of `Variant`."""
 KINDS: tuple[Variant | None, ...] = (None, *Variant)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoggedHashes:
-    """(n,) hashes of one file; a picture has one, and one for each way in which it was turned."""
+    """(n,) hashes of one file; a picture has one, and one for each transformation."""
 
     bits: npt.NDArray[np.uint8]
     """(n, 32)."""
     qualities: npt.NDArray[np.uint8]
-    """0 where there is no hash."""
+    """0: there is no hash."""
     rows: npt.NDArray[np.intp]
-    """Places of the pictures in the file."""
+    """Indices of the pictures in the file."""
     kinds: npt.NDArray[np.uint8]
-    """Places in KINDS."""
+    """Indices in KINDS."""
 
     def __len__(self) -> int:
         return len(self.qualities)
 
     @classmethod
     def none(cls) -> Self:
-        """Of a file without any."""
+        """No hashes."""
         return cls(
             bits=np.empty((0, HASH_BYTES), np.uint8),
             qualities=np.empty(0, np.uint8),
@@ -47,7 +47,7 @@ class LoggedHashes:
 
     @classmethod
     def joined(cls, parts: "list[LoggedHashes]") -> Self:
-        """One after the other."""
+        """Joins parts in their order."""
         return cls(
             bits=np.concatenate([part.bits for part in parts]),
             qualities=np.concatenate([part.qualities for part in parts]),
@@ -56,20 +56,20 @@ class LoggedHashes:
         )
 
 
-def read_hashes(store: ObjectStore, file: LogFile, *, turned: bool) -> LoggedHashes:
-    """Reads the hashes of a file; `turned`: those of the variants, too.
+def read_hashes(store: ObjectStore, file: LogFile, *, transformed: bool) -> LoggedHashes:
+    """Reads the hashes of a file; `transformed`: those of transformed pictures, too.
 
     Raises:
-        ObjectStoreError: it cannot be read, or is damaged.
+        ObjectStoreError: the file cannot be read, or is damaged.
     """
     parts = [LoggedHashes.none()]
     begin = 0
     with LogReader(store, file) as reader:
-        for batch in reader.batches(("pdq", "pdq_quality", *(["variants"] if turned else []))):
+        for batch in reader.batches(("pdq", "pdq_quality", *(["variants"] if transformed else []))):
             rows = np.arange(begin, begin + batch.num_rows)
             parts.append(_plain(batch.column("pdq"), batch.column("pdq_quality"), rows))
-            if turned:
-                parts.append(_turned(batch.column("variants"), rows))
+            if transformed:
+                parts.append(_transformed(batch.column("variants"), rows))
             begin += batch.num_rows
     return LoggedHashes.joined(parts)
 
@@ -80,14 +80,14 @@ def _plain(pdq: pa.FixedSizeBinaryArray, quality: pa.UInt8Array, rows: npt.NDArr
     return LoggedHashes(bits=_bits(pdq), qualities=qualities, rows=rows, kinds=np.full(len(rows), AS_IT_IS, np.uint8))
 
 
-def _turned(variants: pa.ListArray, rows: npt.NDArray[np.intp]) -> LoggedHashes:
+def _transformed(variants: pa.ListArray, rows: npt.NDArray[np.intp]) -> LoggedHashes:
     of_all = variants.flatten()
     if not len(of_all):
         return LoggedHashes.none()
     lengths = variants.value_lengths().fill_null(0).to_numpy()
     kinds = np.array([_PLACES.get(name, _UNKNOWN) for name in of_all.field("variant").to_pylist()], np.uint8)
     plain = _plain(of_all.field("pdq"), of_all.field("quality"), np.repeat(rows, lengths))
-    # Of a version that turns pictures in more ways: what was turned so is compared with nothing here.
+    # A later version may have more transformations: their hashes are compared with nothing here.
     return LoggedHashes(
         bits=plain.bits,
         qualities=np.where(kinds == _UNKNOWN, 0, plain.qualities).astype(np.uint8),
@@ -101,7 +101,7 @@ _UNKNOWN = 255
 
 
 def _bits(pdq: pa.FixedSizeBinaryArray) -> npt.NDArray[np.uint8]:
-    """(n, 32); what stands for null is never looked at."""
+    """(n, 32); the bytes in place of null are never compared."""
     data = pdq.buffers()[1]
     if data is None:
         return np.zeros((len(pdq), HASH_BYTES), np.uint8)

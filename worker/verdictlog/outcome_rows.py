@@ -1,7 +1,7 @@
-"""What became of verdicts: one row for each event that raised or changed an incident, or decided it.
+"""Rows of outcomes of verdicts: one for each event that raised or changed an incident, or decided it.
 
-Rows are made of the events as they were published, so that they hold whatever process raised, and whoever decided.
-They tell no person's name.
+Rows are made from the published events, so that they have what any process raised and any person decided. They do not
+have a person's name.
 """
 
 import json
@@ -39,24 +39,24 @@ SCHEMA = pa.schema(
         ("raised_ms", pa.int64()),
         ("captured_first_ms", pa.int64()),
         ("captured_last_ms", pa.int64()),
-        ("outcome", pa.string()),  # of a decision, or of what it was changed to
-        ("decided_ms", pa.int64()),  # of a change: when the incident was decided first
-        # Of what was raised or changed:
-        ("segment_key", pa.string()),  # in which the cause was found; with "~" where it was found by looking back
-        ("captured_ms", pa.int64()),  # the picture that gave cause
+        ("outcome", pa.string()),  # of a decision, or the revised one
+        ("decided_ms", pa.int64()),  # of a revision: when the incident was first decided
+        # Of an incident that was raised or changed:
+        ("segment_key", pa.string()),  # in which the cause was found; with "~" if a look-back found it
+        ("captured_ms", pa.int64()),  # of the picture that is the cause
         ("hits", pa.int32()),
         ("streams", pa.int32()),  # of a flood's incident; else null
         ("policy_version", pa.string()),
         ("model_versions", pa.map_(pa.string(), pa.string())),
         ("list_versions", pa.map_(pa.string(), pa.string())),
-        ("nearest", pa.list_(_NEAR)),  # matches that it named, each entry once
+        ("nearest", pa.list_(_NEAR)),  # matches that the event names, each entry once
     ]
 )
 """Fields may be added; a reader gets null for those that an older file lacks."""
 
 
 def outcome_row(text: str) -> Mapping[str, Any] | None:
-    """The row of an event, given as JSON; None: it is of another kind, or nothing that this version knows."""
+    """Converts an event, given as JSON, into its row; None: it is of another kind, or unknown to this version."""
     try:
         event = json.loads(text)
         kind = _KINDS.get(event["type"])
@@ -88,7 +88,7 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
     if kind == REVISED:
         return row | {"outcome": data["outcome"], "decided_ms": milliseconds(times["first_decided"])}
     versions = data["versions"]
-    # Not every incident has a picture.
+    # An incident of a coverage gap has no picture.
     cause = data.get("sample") or {"segment": "", "captured": data.get("gap", {}).get("since", times["captured_first"])}
     return row | {
         "segment_key": cause["segment"],
@@ -102,5 +102,5 @@ def _row(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def milliseconds(time: str) -> int:
-    """Of a time as events tell it, since 1970."""
+    """Converts a time of an event, RFC 3339, into milliseconds since 1970."""
     return round(datetime.fromisoformat(time).timestamp() * 1000)

@@ -1,8 +1,8 @@
-"""What became of verdicts, copied from the queue's streams into the store: what was raised, changed and decided.
+"""Outcomes of verdicts, copied from the queue's streams into the store: incidents raised, changed and decided.
 
-The streams are the truth, whoever publishes on them; they are trimmed once everybody has read them. So one worker at a
-time copies what is new, and notes how far it came when the file is there: an entry may be copied twice, and is told
-apart by its event's id.
+The streams are authoritative, and are trimmed once every group has read them. So one worker at a time copies new
+entries, and records its position when the file is there: an entry may be copied twice, and is recognised by its event's
+id.
 """
 
 import logging
@@ -17,13 +17,13 @@ from redis import Redis
 from worker.errors import LeaseLostError, ObjectStoreError
 from worker.events.operations import OPERATIONS
 from worker.incidents.keys import DECISIONS, ESCALATION_KEYS
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store import redis_keys
 from worker.store.age_clock import age_ms
 from worker.store.lease import leased
 from worker.store.object_store import ObjectStore
+from worker.store.reader_positions import beyond_the_end, entry_order
 from worker.store.redis_client import is_recent, now_ms, run_script, store_errors
-from worker.store.stream_positions import beyond_the_end, entry_order
 from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.outcome_rows import outcome_row
 from worker.verdictlog.tables import OUTCOMES
@@ -38,18 +38,18 @@ LEASE: Final = redis_keys.OUTCOMES_LEASE.name
 STREAMS: Final = (*ESCALATION_KEYS, DECISIONS, OPERATIONS)
 
 RECORD_EVERY_MS: Final = 10_000
-"""As often as a process writes its verdicts."""
+"""As a process writes its verdicts."""
 
 SLICE_SECONDS: Final = 4.0
 MOST_ENTRIES: Final = 2_000
 """Read from a stream at a time: some 5 MB."""
 
 HELD_MS: Final = 3_600_000
-"""How long entries that were not copied are kept from being trimmed: a store that is away must not fill Redis."""
+"""How long entries that were not copied are protected from trimming: a store that is away must not fill Redis."""
 
 
 def is_due(redis: Redis) -> bool:
-    """Whether there is something to copy, it is time again, and nobody is at it."""
+    """Returns whether there are new entries, it is time again, and no process copies."""
     with store_errors():
         with redis.pipeline(transaction=False) as pipe:
             pipe.exists(LEASE)
@@ -63,7 +63,7 @@ def is_due(redis: Redis) -> bool:
 
 
 def unrecorded_from(redis: Redis) -> dict[str, str]:
-    """For each stream, the id from which on its entries must stay: they are not copied yet, and not too old."""
+    """Returns for each stream the id from which on (>=) its entries must stay: not copied yet, and not too old."""
     with store_errors():
         positions = _positions(redis)
         oldest = (age_ms(redis) - HELD_MS, 0)
@@ -72,8 +72,7 @@ def unrecorded_from(redis: Redis) -> dict[str, str]:
 
 
 def _positions(redis: Redis) -> dict[str, str]:
-    """Of each stream the last entry that is copied. One that lies beyond its stream begins anew: it may be copied
-    twice."""
+    """The last copied entry of each stream. A position beyond its stream begins anew: entries may be copied twice."""
     found = {str(key): str(position) for key, position in redis.hgetall(POSITION).items()}
     lost = beyond_the_end(redis, found)
     return {key: "0-0" if key in lost else found.get(key, "0-0") for key in STREAMS}
@@ -85,10 +84,10 @@ def _next(entry_id: str) -> tuple[int, int]:
 
 
 def record_outcomes(redis: Redis, store: ObjectStore, *, seconds: float = SLICE_SECONDS) -> bool:
-    """Copies what is new, unless another process is at it. True: there is more to do at once.
+    """Copies new entries, unless another process does. True: more is due immediately.
 
     Raises:
-        StoreError: Redis failed; what was copied may be copied again.
+        StoreError: Redis failed; entries may be copied again.
     """
     until = monotonic() + seconds
     try:
@@ -100,19 +99,19 @@ def record_outcomes(redis: Redis, store: ObjectStore, *, seconds: float = SLICE_
                 if monotonic() >= until:
                     return True
     except ObjectStoreError as error:
-        _trouble.met("outcomes", "what was raised and decided cannot be recorded: %s", error)
+        _trouble.met("outcomes", "outcomes of verdicts cannot be recorded: %s", error)
     except LeaseLostError as error:
-        _log.warning("recording what was raised and decided: %s", error)
+        _log.warning("recording outcomes of verdicts: %s", error)
         return False
     else:
-        _trouble.over("outcomes", "what was raised and decided is recorded again")
+        _trouble.over("outcomes", "outcomes of verdicts are recorded again")
     with store_errors():
         _note(redis, recorded_ms=now_ms(redis))
     return False
 
 
 def _copy(redis: Redis, store: ObjectStore) -> bool:
-    """Writes one file of what is new; False: nothing was."""
+    """Writes one file of new entries; False: there are none."""
     with store_errors():
         positions = _positions(redis)
         now = now_ms(redis)

@@ -1,7 +1,7 @@
-"""The verdict log's files: what each sampled picture was judged to be, in Parquet, one row a picture.
+"""Reads the verdict log's files: Parquet, one row a picture.
 
-Small files are merged into larger ones in the background (`worker.verdictlog.retention`): a merged file says in its
-metadata which ones it holds, and those are passed over from then on.
+Small files are merged into larger ones in the background (`worker.verdictlog.retention`): a merged file names its
+sources in its metadata, and readers skip those from then on.
 """
 
 import json
@@ -29,9 +29,9 @@ BATCH_ROWS = 65_536
 
 
 def files_in(store: ObjectStore, folder: str) -> list[LogFile]:
-    """The files of a partition, the earliest written first, without those that a merged one holds.
+    """Lists the files of a partition, the earliest written first, without the sources of merged ones.
 
-    A merged file whose content is damaged is left out itself, as long as files that it holds are there.
+    A merged file whose content is damaged is left out itself, as long as any of its sources is there.
 
     Raises:
         ObjectStoreError: the store is away.
@@ -40,7 +40,7 @@ def files_in(store: ObjectStore, folder: str) -> list[LogFile]:
 
 
 def files_and_replaced(store: ObjectStore, folder: str) -> tuple[list[LogFile], dict[str, frozenset[str]]]:
-    """What `files_in` gives; and the names of merged files that are damaged, with those that are read in their place.
+    """As `files_in`; also returns the names of damaged merged files, with the sources that are read in their place.
 
     Raises:
         ObjectStoreError: the store is away.
@@ -53,24 +53,24 @@ def files_and_replaced(store: ObjectStore, folder: str) -> tuple[list[LogFile], 
         if not file.merged:
             continue
         of_file = there.intersection(held_by(store, file)) - {file.name}
-        if of_file and not _is_whole(store, file):
+        if of_file and not _is_intact(store, file):
             replaced[file.name] = frozenset(of_file)
         else:
             held |= of_file
     return [file for file in every if file.name not in held and file.name not in replaced], replaced
 
 
-_whole: OrderedDict[tuple[str, str], float] = OrderedDict()
-"""Merged files whose content was read, and when, by `monotonic`; MOST_WHOLE at most."""
+_intact: OrderedDict[tuple[str, str], float] = OrderedDict()
+"""Merged files whose content was checked, and when, by `monotonic`; MOST_INTACT at most."""
 
-MOST_WHOLE = 256
-WHOLE_SECONDS = 60.0
-"""How long a merged file that was read is taken for whole: reading all of it takes about 0.1 s."""
+MOST_INTACT = 256
+INTACT_SECONDS = 60.0
+"""How long a merged file that was checked is taken for intact: reading all of it takes about 0.1 s."""
 
 
-def _is_whole(store: ObjectStore, file: LogFile) -> bool:
+def _is_intact(store: ObjectStore, file: LogFile) -> bool:
     key = (store.root, file.path)
-    if monotonic() - _whole.get(key, -WHOLE_SECONDS) < WHOLE_SECONDS:
+    if monotonic() - _intact.get(key, -INTACT_SECONDS) < INTACT_SECONDS:
         return True
     try:
         with LogReader(store, file) as reader:
@@ -79,14 +79,14 @@ def _is_whole(store: ObjectStore, file: LogFile) -> bool:
         if error.missing or error.damaged:
             return False
         raise
-    _whole[key] = monotonic()
-    while len(_whole) > MOST_WHOLE:
-        _whole.popitem(last=False)
+    _intact[key] = monotonic()
+    while len(_intact) > MOST_INTACT:
+        _intact.popitem(last=False)
     return True
 
 
 def held_by(store: ObjectStore, file: LogFile) -> list[str]:
-    """Names of the files that a merged one was merged from; none if it is gone or cannot be read."""
+    """Names of the sources of a merged file; none if it is gone or cannot be read."""
     try:
         with LogReader(store, file) as reader:
             return reader.holds
@@ -97,30 +97,30 @@ def held_by(store: ObjectStore, file: LogFile) -> list[str]:
 
 
 class LogReader:
-    """One open file of the log. A context manager."""
+    """An open file of the log. A context manager."""
 
     def __init__(self, store: ObjectStore, file: LogFile) -> None:
         """Opens it and reads its directory.
 
         Raises:
-            ObjectStoreError: it cannot be read; `missing` if it is gone, `damaged` if it is no file of the log.
+            ObjectStoreError: it cannot be read; `missing` if it is gone, `damaged` if it is not a file of the log.
         """
         self._file = file
         self._bytes = store.open(file.path)
         try:
             with _file_errors(file):
-                # Reading ahead is for stores that are far away. It is done by threads of Arrow's, which end the process
-                # by SIGABRT where they let go of what they read while the interpreter ends (apache/arrow#34314).
+                # Reading ahead is for remote stores. Arrow does it in threads, which end the process by SIGABRT if they
+                # release buffers while the interpreter ends (apache/arrow#34314).
                 self._parquet = pq.ParquetFile(self._bytes, pre_buffer=not store.local)
                 schema = self._parquet.schema_arrow
                 check_directory(self._parquet.metadata, schema, file, table_in(file.folder))
                 self._columns = frozenset(schema.names)
-                told = schema.metadata or {}
-                # What cannot be read of it is found now, and not by whoever asks.
-                self.holds = [str(name) for name in json.loads(told.get(HOLDS, b"[]"))]
-                """Names of the files that it was merged from; none, if it was not."""
-                self.merged_ms = int(told.get(MERGED_MS, b"0"))
-                """When it was merged; 0, if it was not."""
+                metadata = schema.metadata or {}
+                # Parsed here, so that opening finds damaged metadata.
+                self.holds = [str(name) for name in json.loads(metadata.get(HOLDS, b"[]"))]
+                """Names of its sources; none if it was not merged."""
+                self.merged_ms = int(metadata.get(MERGED_MS, b"0"))
+                """When it was merged; 0 if it was not."""
         except BaseException:
             self._bytes.close()
             raise
@@ -133,7 +133,7 @@ class LogReader:
         self._bytes.close()
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The rows, in order, at most `BATCH_ROWS` at a time, with those columns of the table's schema.
+        """Yields the rows in order, at most `BATCH_ROWS` at a time, with those columns of the table's schema.
 
         Raises:
             ObjectStoreError: as when it was opened.
@@ -141,7 +141,7 @@ class LogReader:
         yield from self._batches(columns, range(self._parquet.num_row_groups))
 
     def check(self) -> None:
-        """Reads all of it.
+        """Reads all of it, and discards it.
 
         Raises:
             ObjectStoreError: as when it was opened.
@@ -168,7 +168,7 @@ class LogReader:
                 yield read
 
     def rows(self, columns: Sequence[str], places: Sequence[int]) -> dict[int, Row]:
-        """Rows by their place in the file.
+        """Returns rows by their index in the file.
 
         Raises:
             ObjectStoreError: as when it was opened.
@@ -189,22 +189,22 @@ class LogReader:
 
 @contextmanager
 def _file_errors(file: LogFile) -> Iterator[None]:
-    """Translates what Arrow raises about a file's content; what the store raises is translated already."""
+    """Translates Arrow's errors about a file's content; those of the store are translated already."""
     try:
         yield
     except ObjectStoreError:
         raise
-    except Exception as error:  # of many kinds: a file that is cut short, or made to be read by nobody
-        told = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ObjectStoreError(f"store: {file.path}: {told}", damaged=True) from error
+    except Exception as error:  # Arrow raises many types for a file that is cut short or made to be unreadable
+        problem = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ObjectStoreError(f"store: {file.path}: {problem}", damaged=True) from error
 
 
 LeftOut = Callable[[LogFile, ObjectStoreError], None]
-"""Is told of a file that is damaged, and was left out."""
+"""Called for a damaged file that was left out."""
 
 
 def log_left_out(_: LogFile, error: ObjectStoreError) -> None:
-    """Where nobody else is told."""
+    """Logs a damaged file; the default."""
     _log.warning("a file of the verdict log is damaged, and left out: %s", error)
 
 
@@ -217,24 +217,24 @@ def read_log(
     of: LogTable = VERDICTS,
     left_out: LeftOut = log_left_out,
 ) -> Iterator[pa.RecordBatch]:
-    """What was captured in [`since_ms`, `until_ms`), in Redis's milliseconds, file by file as they were written; of
-    outcomes what was published then.
+    """Yields rows captured in [`since_ms`, `until_ms`), in Redis's milliseconds, file by file as they were written; of
+    outcomes, rows published then.
 
     Args:
         columns: of the table's schema; None: all of them.
-        left_out: is told of each file that is damaged; of one that is so in its middle, what comes before was given.
+        left_out: called for each damaged file; rows before the damage may have been yielded.
 
     Raises:
         ObjectStoreError: the store is away.
     """
     store = ObjectStore(store_url)
     wanted = of.schema.names if columns is None else list(columns)
-    asked = [*wanted, *([of.time] if of.time not in wanted else [])]
+    read = [*wanted, *([of.time] if of.time not in wanted else [])]
     for folder in _folders_since(store, since_ms, of):
         for file in _files_within(store, folder, since_ms, until_ms):
             try:
                 with LogReader(store, file) as reader:
-                    for batch in reader.batches(asked):
+                    for batch in reader.batches(read):
                         within = _within(batch, of.time, since_ms, until_ms)
                         if within.num_rows:
                             yield within.select(wanted)
@@ -246,7 +246,7 @@ def read_log(
 
 
 def count_rows(store: ObjectStore, since_ms: int, until_ms: int, *, of: LogTable = VERDICTS) -> int:
-    """About how many rows `read_log` will look at: files that lie in the time in part count as a whole.
+    """About how many rows `read_log` will read: files that are partly within the time count completely.
 
     Raises:
         ObjectStoreError: the store is away.
@@ -259,7 +259,7 @@ def count_rows(store: ObjectStore, since_ms: int, until_ms: int, *, of: LogTable
 
 
 def _folders_since(store: ObjectStore, since_ms: int, of: LogTable) -> list[str]:
-    # What was captured then was written then or later; an hour is left for clocks.
+    # Rows are written after their capture; an hour is left for differences of clocks.
     return [folder for begin_ms, folder in folders(store, of.root) if begin_ms + 2 * HOUR_MS > since_ms]
 
 

@@ -1,8 +1,8 @@
-"""The keeping of the verdict log: what is too old is removed, and small files are merged into larger ones.
+"""Retention of the verdict log: old files are removed, and small files are merged into larger ones.
 
 Each process of each worker writes a file every ten seconds; a day of them could not be searched within a minute. Both
-go in slices under a lease, and each step leaves the log whole: a merged file says which ones it holds, they are passed
-over from then on, and are removed when every reader that saw them has long ended.
+run in slices under a lease, and each step leaves the log consistent: a merged file names its sources, readers skip
+these from then on, and they are removed when every reader that listed them has long ended.
 """
 
 import logging
@@ -17,13 +17,13 @@ import pyarrow as pa
 from redis import Redis
 
 from worker.errors import LeaseLostError, ObjectStoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store import redis_keys
 from worker.store.age_clock import age_ms
 from worker.store.lease import Lease, leased
 from worker.store.object_store import UNFINISHED, ObjectStore
 from worker.store.redis_client import is_recent, now_ms, store_errors
-from worker.verdictlog.damaged import DAMAGED, look_again, noting, tell_damaged
+from worker.verdictlog.damaged import DAMAGED, damage_recorder, publish_damage, recheck_damaged
 from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.files import HOUR_MS, LogFile, folders
 from worker.verdictlog.reading import LeftOut, LogReader, files_and_replaced, log_left_out
@@ -34,37 +34,38 @@ _trouble = Troubles(_log)
 
 LEASE = redis_keys.LOG_LEASE.name
 KEPT = redis_keys.LOG_KEPT.name
-"""When the log was last kept, in ms."""
+"""When this was last done, in ms."""
 
 KEEP_EVERY_MS = 300_000
 SLICE_SECONDS = 4.0
 
 MERGE_MS = 600_000
-"""What was written within the same ten minutes is merged."""
+"""Files written within the same ten minutes are merged."""
 
 CLOSED_MS = 60_000
-"""After which nothing more of ten minutes is expected."""
+"""After which no more files of ten minutes are expected."""
 
 MERGED_ROWS = 65_536
-"""Of a merged file at most: about 60 MB while it is made."""
+"""Of a merged file at most: about 60 MB while it is written."""
 
 HELD_MS = 600_000
-"""How long the files that a merged one holds stay, for readers that listed them before."""
+"""How long the sources of a merged file stay, for readers that listed them before."""
 
 MOST_REFUSED = 3
-"""Removals that the store refuses in a folder, before the next folder is purged: a folder's rights go for all in it."""
+"""Removals that the store refuses in a folder, before the next folder is purged: a folder's rights hold for all its
+files."""
 
 UNFINISHED_MS = HOUR_MS
-"""After which a file that is still being written has lost its writer."""
+"""After which an unfinished file has lost its writer."""
 
 
 def merged_with(written_ms: int) -> int:
-    """Files with the same number are merged with one another only."""
+    """Returns the number of a file's ten minutes; only files of one number are merged with one another."""
     return written_ms // MERGE_MS
 
 
 def is_due(redis: Redis) -> bool:
-    """Whether it is time again, and nobody is at it."""
+    """Returns whether it is time again, and no process does it."""
     with store_errors():
         held, kept = redis.exists(LEASE), redis.get(KEPT)
         return not held and not is_recent(kept, now_ms(redis), KEEP_EVERY_MS)
@@ -79,10 +80,10 @@ def keep_log(
     when_whole: Callable[[str], None] = lambda _: None,
     seconds: float = SLICE_SECONDS,
 ) -> bool:
-    """Does a slice of what is due, unless another process is at it. True: there is more to do at once.
+    """Works on what is due for one slice, unless another process does. True: more is due immediately.
 
     Args:
-        when_whole: is told the path of a file that was damaged, and can be read now.
+        when_whole: called with the path of a file that was damaged and can be read now.
     """
     until = monotonic() + seconds
     try:
@@ -90,29 +91,29 @@ def keep_log(
             if lease is None:
                 return False
             with store_errors():
-                now, aged, left_out = now_ms(redis), age_ms(redis), noting(redis)
+                now, aged, left_out = now_ms(redis), age_ms(redis), damage_recorder(redis)
                 half = (monotonic() + until) / 2
                 purged = purge(store, now_ms=aged, hours=hours, until=half, left_out=left_out)
                 half = (monotonic() + until) / 2
-                look_again(redis, _listing(store), partial(_is_damaged, store), when_whole, until=half)
+                recheck_damaged(redis, _listing(store), partial(_is_damaged, store), when_whole, until=half)
                 damaged = frozenset(map(str, redis.hkeys(DAMAGED)))
                 oldest = aged - round(hours * HOUR_MS)
                 if not merge(
                     store, lease, now_ms=aged, until=until, left_out=left_out, skipped=damaged, oldest_ms=oldest
                 ):
                     return True
-                tell_damaged(redis, deployment=deployment)
+                publish_damage(redis, deployment=deployment)
                 if not purged:
                     return True
     except ObjectStoreError as error:
-        _trouble.met("log", "the verdict log cannot be kept: %s", error)
+        _trouble.met("log", "the verdict log cannot be purged and merged: %s", error)
     except LeaseLostError as error:
-        _log.warning("keeping the verdict log: %s", error)
+        _log.warning("retention of the verdict log: %s", error)
         return False
     else:
-        _trouble.over("log", "the verdict log is kept again")
+        _trouble.over("log", "the verdict log is purged and merged again")
     finally:
-        # Up to 60 MB that the next segments have no use for.
+        # Up to 60 MB that the next segments do not use.
         pa.default_memory_pool().release_unused()
     with store_errors():
         redis.set(KEPT, now)
@@ -120,7 +121,7 @@ def keep_log(
 
 
 def _listing(store: ObjectStore) -> Callable[[str], bool]:
-    """Whether there is a file of that path, of folders that are listed once each."""
+    """Returns a function that tests whether a path exists; it lists each folder once."""
     names: dict[str, frozenset[str]] = {}
 
     def is_listed(path: str) -> bool:
@@ -133,7 +134,7 @@ def _listing(store: ObjectStore) -> Callable[[str], bool]:
 
 
 def _is_damaged(store: ObjectStore, path: str) -> bool | None:
-    """Whether a file still is; None: it is gone."""
+    """Returns whether a file is still damaged; None: it is gone."""
     folder, _, name = path.rpartition("/")
     file = LogFile.parse(folder, name)
     if file is None or name not in store.names(folder):
@@ -151,11 +152,11 @@ def _is_damaged(store: ObjectStore, path: str) -> bool | None:
 
 
 def purge(store: ObjectStore, *, now_ms: int, hours: float, until: float, left_out: LeftOut = log_left_out) -> bool:
-    """Removes what was written over `hours` ago, what merged files hold, and what dead writers left; False: there was
-    not enough time, though files were removed.
+    """Removes files written over `hours` ago, sources of merged files, and files of dead writers; False: the time was
+    over, though files were removed.
 
-    Age is told by names and folders alone: a file that cannot be read is as old as one that can. The order is random:
-    files that the store refuses to remove are passed over, and must not use up the time of the same others each time.
+    Names and folders alone give a file's age, so that an unreadable file ages too. The order is random: files that the
+    store refuses to remove are skipped, and must not use up the time of the same others each time.
     """
     oldest_ms = now_ms - round(hours * HOUR_MS)
     removed = refused = 0
@@ -195,7 +196,7 @@ def _written_ms(name: str) -> int:
 
 
 def _remove(store: ObjectStore, path: str) -> bool:
-    """Removes a file; False: the store refuses to, which must not keep the others there."""
+    """Removes a file; False: the store refuses, which must not keep other files from being removed."""
     try:
         store.remove(path)
     except ObjectStoreError as error:
@@ -207,7 +208,7 @@ def _remove(store: ObjectStore, path: str) -> bool:
 
 
 def _held(store: ObjectStore, files: Sequence[LogFile], now_ms: int, left_out: LeftOut) -> list[str]:
-    """Names of those that merged ones hold, and that no reader has open any more."""
+    """Names of the sources of merged files that no reader has open any more."""
     there = {file.name for file in files}
     held: list[str] = []
     for file in files:
@@ -217,7 +218,7 @@ def _held(store: ObjectStore, files: Sequence[LogFile], now_ms: int, left_out: L
             with LogReader(store, file) as reader:
                 of_file = [name for name in reader.holds if name in there and name != file.name]
                 if of_file and reader.merged_ms < now_ms - HELD_MS:
-                    reader.check()  # once: what it was merged from is whole, as long as it is there
+                    reader.check()  # before its sources, which have the same rows, are removed
                     held += of_file
         except ObjectStoreError as error:
             if error.damaged:
@@ -237,12 +238,12 @@ def merge(
     skipped: Set[str] = frozenset(),
     oldest_ms: int = 0,
 ) -> bool:
-    """Merges the small files of each ten minutes that are over; False: there was not enough time.
+    """Merges the small files of each ten minutes that are over; False: the time was over first.
 
     Args:
-        left_out: is told of each file that is damaged.
-        skipped: paths of files that are known to be so.
-        oldest_ms: what was written earlier (<) is due to be removed, and not merged.
+        left_out: called for each damaged file.
+        skipped: paths of files that are known to be damaged.
+        oldest_ms: files written earlier (<) are due to be removed, and not merged.
     """
     for _, folder in [partition for table in TABLES for partition in reversed(folders(store, table.root))]:
         files, replaced = files_and_replaced(store, folder)
@@ -266,7 +267,7 @@ def merge(
 
 
 def _parts(files: Iterable[LogFile]) -> list[list[LogFile]]:
-    """Files that are merged into one each: of MERGED_ROWS at most, unless one has more by itself."""
+    """Groups files that are merged into one: of MERGED_ROWS at most, unless one file alone has more."""
     parts: list[list[LogFile]] = []
     rows = 0
     for file in files:
@@ -285,7 +286,7 @@ def _merge(
     left_out: LeftOut = log_left_out,
     replaced: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> None:
-    """Merges files into one; it holds as well those of `replaced`, damaged merged files, whose rows it has."""
+    """Merges files into one; it also counts as a merge of damaged merged files of `replaced` whose rows it has."""
     of = table_in(files[0].folder)
     batches: list[pa.RecordBatch] = []
     merged: list[LogFile] = []

@@ -1,9 +1,9 @@
-"""What the verdict log holds: one row a sampled picture, with all that a rule could see of it. Never a picture.
+"""Rows of the verdict log: one for each sampled picture, with all facts that a rule could see. Never a picture.
 
-A segment of which nothing was seen has one row as well: rules judged in order may have waited for it, and who reads the
-log must know what nobody saw.
+A segment without a sample has one row as well: rules evaluated in order may have waited for it, and a reader of the log
+must know what was not seen.
 
-Rows are personal data: they tell what was shown when, and a PDQ hash lets a known picture be recognised.
+Rows are personal data: they record what was shown when, and by a PDQ hash a known picture can be recognised.
 """
 
 import json
@@ -32,7 +32,7 @@ _MATCH = pa.struct(
 
 _LISTED = pa.struct([("list", pa.string()), ("entry", pa.string())])
 
-_TURNED = pa.struct([("variant", pa.string()), ("pdq", pa.binary(32)), ("quality", pa.uint8())])
+_TRANSFORMED = pa.struct([("variant", pa.string()), ("pdq", pa.binary(32)), ("quality", pa.uint8())])
 
 SCHEMA = pa.schema(
     [
@@ -43,11 +43,11 @@ SCHEMA = pa.schema(
         ("segment_uri", pa.string()),  # without query; null: unknown
         ("capture_ms", pa.int64()),  # Redis's clock
         ("pts_seconds", pa.float64()),
-        ("reason", pa.string()),  # why it was taken; null: there is no picture
+        ("reason", pa.string()),  # why it was sampled; null: there is no picture
         ("keyframe", pa.bool_()),
         ("pdq", pa.binary(32)),  # null: unhashable
         ("pdq_quality", pa.uint8()),
-        ("variants", pa.list_(_TURNED)),  # hashes of the picture turned, those that can be hashed; where a list asks
+        ("variants", pa.list_(_TRANSFORMED)),  # hashable hashes of the transformed picture, if a list requires them
         ("matches", pa.list_(_MATCH)),
         ("scores", pa.map_(pa.string(), pa.float64())),
         ("deduplicated", pa.bool_()),
@@ -68,8 +68,8 @@ SCHEMA = pa.schema(
         ("failed_ms", pa.map_(pa.string(), pa.int32())),  # by reason
         ("max_gap_seconds", pa.float64()),
         ("settled_ms", pa.int64()),  # Redis's clock
-        ("settled_after", pa.int64()),  # version of the stream's incidents; tells the order within a millisecond
-        ("silent", pa.list_(_LISTED)),  # hashes that raised nothing: in quarantine, or told as a flood
+        ("settled_after", pa.int64()),  # version of the stream's incidents; gives the order within a millisecond
+        ("silent", pa.list_(_LISTED)),  # hashes that raised nothing: in quarantine, or part of a flood
         ("degraded", pa.list_(pa.string())),
         ("policy_version", pa.string()),
         ("model_versions", pa.map_(pa.string(), pa.string())),
@@ -94,12 +94,12 @@ def rows_of(
     max_gap_seconds: float | None = None,
     silent: Iterable[ListedHash] = (),
 ) -> list[Row]:
-    """The rows of one segment, one at least.
+    """Makes the rows of one segment, at least one.
 
     Args:
         samples: by presentation time.
-        begin_ms: when its first picture was live; `segment_ms`: what its playlist said that it lasts.
-        settled_ms: when it was decided on, by Redis's clock; `settled_after`: on which version of the incidents.
+        begin_ms: when its first picture was live; `segment_ms`: its duration by the playlist.
+        settled_ms: when it was settled, by Redis's clock; `settled_after`: on which version of the incidents.
         max_gap_seconds: the longest time without a sample.
         silent: hashes that raised nothing.
     """
@@ -139,11 +139,11 @@ _NOTHING: dict[str, Any] = {
     "scores": [],
     "hits": [],
 }
-"""In place of a picture; what is not here is null."""
+"""In place of a picture; other columns are null."""
 
 
 def shows_picture(row: Row) -> bool:
-    """Whether it is a picture's; else its segment has no other."""
+    """Returns whether a row is of a picture; else it is the only one of its segment."""
     return row["reason"] is not None
 
 
@@ -156,10 +156,10 @@ def _picture(sample: SampleVerdict) -> dict[str, Any]:
         "pdq": None if sample.pdq is None else bytes.fromhex(sample.pdq),
         "pdq_quality": sample.pdq_quality,
         "variants": [
-            {"variant": str(variant), "pdq": turned.bits, "quality": turned.quality}
+            {"variant": str(variant), "pdq": pdq.bits, "quality": pdq.quality}
             for variant, several in sample.variants.items()
-            for turned in several
-            if turned.hashable
+            for pdq in several
+            if pdq.hashable
         ],
         "matches": [match_record(match) for match in sample.matches],
         "scores": list(sample.scores.items()),
@@ -186,19 +186,19 @@ def match_record(match: ListMatch) -> dict[str, Any]:
 
 
 def table_of(rows: Sequence[Row]) -> pa.Table:
-    """The rows as they are written."""
+    """Converts rows into the table that is written."""
     return pa.Table.from_pylist(list(rows), schema=SCHEMA)
 
 
 STREAM_COLUMNS = ("stream_id", "purpose", "audience", "risk_prior", "metadata", "signals")
-"""What `stream_facts_of` reads."""
+"""Columns that `stream_facts_of` reads."""
 SAMPLE_COLUMNS = ("capture_ms", "pts_seconds", "reason", "pdq_quality", "matches", "scores", "looked_at")
-"""What `sample_facts_of` reads. Who picks columns takes both, or rules would not see what they saw live. It reads
-`pdq` too, which is for events."""
+"""Columns that `sample_facts_of` reads. Select both sets, or rules do not see what they saw live. It reads `pdq` too,
+which is for events."""
 
 
 def stream_facts_of(row: Row) -> StreamFacts:
-    """What was known of the stream when the picture was judged."""
+    """The facts of the stream when the picture was judged."""
     return StreamFacts(
         stream_id=row["stream_id"],
         purpose=row["purpose"],
@@ -210,7 +210,7 @@ def stream_facts_of(row: Row) -> StreamFacts:
 
 
 def sample_facts_of(row: Row) -> SampleFacts:
-    """What was found out about the picture."""
+    """The facts of the picture."""
     return SampleFacts(
         capture_ms=row["capture_ms"],
         pts_seconds=row["pts_seconds"],
@@ -224,5 +224,5 @@ def sample_facts_of(row: Row) -> SampleFacts:
 
 
 def _hex(pdq: bytes | str | None) -> str:
-    """As rows have it, or as they are written down as JSON."""
+    """The hash as hex, from a row or from a row that was recorded as JSON."""
     return pdq.hex() if isinstance(pdq, bytes) else pdq or ""

@@ -1,4 +1,4 @@
-"""The two tables that the store keeps: verdicts, and what became of them. Both are kept and merged alike."""
+"""The two tables of the verdict log: verdicts and their outcomes. Both are purged and merged alike."""
 
 from dataclasses import dataclass
 
@@ -10,15 +10,15 @@ from worker.verdictlog.files import ROOT
 
 @dataclass(frozen=True, kw_only=True)
 class LogTable:
-    """A kind of files of the log."""
+    """A table of the log."""
 
     root: str
-    """The folder that they are in."""
+    """The folder of its files."""
     schema: pa.Schema
     time: str
-    """The column whose first and last value a file's name tells."""
+    """The column whose first and last value are in a file's name."""
     required: tuple[str, ...]
-    """Columns, and by a dot what is in them, that every version has written in each row."""
+    """Columns, and after a dot parts of them, that every version writes in each row."""
 
 
 VERDICTS = LogTable(
@@ -45,6 +45,6 @@ TABLES = (VERDICTS, OUTCOMES)
 
 
 def table_in(folder: str) -> LogTable:
-    """The table that has its files in a folder."""
+    """The table whose files are in that folder."""
     root = folder.partition("/")[0]
     return next(table for table in TABLES if table.root == root)

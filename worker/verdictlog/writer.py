@@ -1,7 +1,7 @@
-"""The way of verdicts into their log: a buffer of this process, and a thread that empties it into the store.
+"""The writer of verdicts: a buffer of this process, and a thread that writes it to the store.
 
-Moderation never waits for the store. Rows of the last `FLUSH_SECONDS` are lost where the process is killed; where it is
-told to stop, they are written first.
+Moderation never waits for the store. Rows of the last `FLUSH_SECONDS` are lost if the process is killed; if it is
+asked to stop, they are written first.
 """
 
 import logging
@@ -13,9 +13,9 @@ from time import monotonic
 
 import pyarrow as pa
 
-from worker.bank.mark import BankMark
+from worker.bank.in_force import BankMark
 from worker.errors import ObjectStoreError, StoreError
-from worker.logs.trouble import Troubles
+from worker.logs.failure_log import Troubles
 from worker.store.object_store import ObjectStore
 from worker.verdictlog.file_writing import write_table
 from worker.verdictlog.rows import SCHEMA, Row, table_of
@@ -27,24 +27,24 @@ FLUSH_SECONDS = 10.0
 """The oldest row waits no longer than this while the store answers."""
 
 FLUSH_ROWS = 2_000
-"""Written at once, without waiting for the time: about 1 MB."""
+"""Written immediately, before the time is over: about 1 MB."""
 
 MOST_WAITING_ROWS = 20_000
-"""While the store fails; the oldest go first. About 40 MB, half an hour of one process."""
+"""While the store fails; the oldest are dropped first. About 40 MB, half an hour of one process."""
 
 RETRY_SECONDS = 15.0
-"""After a failure; a store that is away answers slowly, and it is only this thread that waits."""
+"""After a failure; a store that is away answers slowly, and only this thread waits."""
 
 CLOSE_SECONDS = 8.0
-"""How long the end of a worker may wait for the store: container engines give a process 10 s."""
+"""How long a worker that ends may wait for the store: container engines give a process 10 s."""
 
 FAILING = "verdict-log-failing"
-"""Slug for `degraded`: what is seen now cannot be looked back on."""
+"""Slug for `degraded`: no look-back will search what is seen now."""
 
 
 Registered = Callable[[str, BankMark], AbstractContextManager[None]]
-"""Registers, around its writing, a file of the log with the oldest state of the hash lists that any of its rows was
-compared with (`worker.lookback.late`): hashes that came since were searched for without it."""
+"""Registers a file of the log while it is written, with the oldest state of the hash lists that any of its rows was
+compared with (`worker.lookback.late`): look-backs for later hashes have not searched it."""
 
 
 class VerdictWriter:
@@ -54,8 +54,8 @@ class VerdictWriter:
         """Writes nothing yet.
 
         Args:
-            connect: makes the store, at the first writing; may raise ObjectStoreError.
-            registered: is entered before a file with hashes is written; may raise StoreError.
+            connect: opens the store, at the first write; may raise ObjectStoreError.
+            registered: entered before a file with hashes is written; may raise StoreError.
         """
         self._connect = connect
         self._registered = registered
@@ -73,14 +73,14 @@ class VerdictWriter:
 
     @property
     def degraded(self) -> tuple[str, ...]:
-        """Slugs for events: the last writing failed."""
+        """Slugs for events: the last write failed."""
         return (FAILING,) if self._failing else ()
 
     def add(self, rows: Sequence[Row], *, now_ms: int, judged_by: BankMark | None) -> None:
-        """Takes rows; returns at once.
+        """Buffers rows; returns immediately.
 
         Args:
-            now_ms: Redis's clock, which tells the file's partition.
+            now_ms: Redis's clock, which determines the file's partition.
             judged_by: the state of the hash lists that their pictures were compared with; None: there is no picture.
         """
         if not rows:
@@ -100,7 +100,7 @@ class VerdictWriter:
             self._changed.notify_all()
 
     def flush(self) -> bool:
-        """Writes what is waiting; False: the store failed, and the rows wait on."""
+        """Writes the buffer; False: the store failed, and the rows stay."""
         with self._writing:
             with self._changed:
                 rows, self._rows = list(self._rows), deque()
@@ -141,12 +141,12 @@ class VerdictWriter:
             self._rows.extendleft(reversed(rows))
             self._judged_by = _older(self._judged_by, judged_by)
             self._due_at = monotonic() + RETRY_SECONDS
-        text = "the verdict log cannot be written, so nothing seen now can be looked back on: %s"
+        text = "the verdict log cannot be written, so no look-back will search what is seen now: %s"
         _trouble.met("log", text, error, level=logging.ERROR)
         self._failing = True
 
     def close(self) -> None:
-        """Writes what is waiting, and waits for that for CLOSE_SECONDS at most; may be called twice."""
+        """Writes the buffer, within CLOSE_SECONDS at most; may be called twice."""
         with self._changed:
             self._closing = True
             thread, self._thread = self._thread, None
@@ -180,7 +180,7 @@ def _older(one: BankMark | None, other: BankMark | None) -> BankMark | None:
 
 
 def _table_of_good(rows: list[Row]) -> pa.Table:
-    """One row that Parquet cannot hold (a stream's name is theirs to choose) must not cost the others."""
+    """Converts rows; one that Parquet cannot hold (platforms choose the stream's name) does not cost the others."""
     try:
         return table_of(rows)
     except (pa.ArrowException, UnicodeError, OverflowError, TypeError, ValueError):

@@ -248,14 +248,14 @@ def test_people_confirm_allow_and_quarantine(bank: Bank) -> None:
         (("create", "own", "--max-distance", 32), "max_distance"),
         (("create", "own", "--variants", "flip"), "variants"),
         (("create", "a/b"), "name"),
-        (("create", "selftest"), "there is one already"),
-        (("add", "nowhere", HASH), "there is none"),
-        (("add", "selftest", HASH), "takes nothing"),
+        (("create", "selftest"), "list selftest exists"),
+        (("add", "nowhere", HASH), "no list 'nowhere'"),
+        (("add", "selftest", HASH), "takes no such entry"),
         (("remove", "selftest", "testcard-16x9"), "built in"),
-        (("remove", "nowhere", "x"), "there is none"),
+        (("remove", "nowhere", "x"), "no list 'nowhere'"),
         (("remove", "selftest"), "--whole-list"),
         (("import", "own", "nowhere.csv"), "nowhere.csv"),
-        (("export", "nowhere"), "there is none"),
+        (("export", "nowhere"), "no list 'nowhere'"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(bank: Bank, arguments: tuple, told: str) -> None:
@@ -339,9 +339,15 @@ def test_who_did_what_stays_known(bank: Bank, redis: Redis, tmp_path: Path) -> N
         ("import", "police", "kim", "operator", []),
         ("put_list", "police", "kim", "operator", []),
     ]
-    newest = bank("history", "police", "--limit", "1").out
-    assert "kim (operator): remove police case-7 more" in newest
-    assert len(newest.splitlines()) == 1
+    (newest,) = bank("history", "police", "--limit", "1").out.splitlines()
+    assert newest.endswith("kim (operator) removed 2 entries from police: case-7 more")
+    lifted, quarantined, added, imported, created = bank("history", "police").out.splitlines()[1:]
+    assert lifted.endswith("lea (lead) lifted the quarantine of police case-7")
+    assert " lea (lead) put police case-7 into quarantine until 2" in quarantined
+    assert quarantined.endswith("Z: a logo")
+    assert added.endswith("operator added 1 entry to police: case-7 (tags: A)")
+    assert imported.endswith("kim (operator) imported a file into police: 1 added, 0 withdrawn")
+    assert created.endswith("kim (operator) set list police: source a force, distance at most 31, quality at least 50")
     assert HASH not in bank("history", "--json").out
     refused = bank("create", "other", "--by", "kim", "--role", "boss")
     assert (refused.status, "--role 'boss'" in refused.message) == (2, True)

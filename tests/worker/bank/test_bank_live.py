@@ -12,9 +12,9 @@ from redis import Redis
 
 from models.testcard import TESTCARD_HASHES
 from worker.bank.changelog import position
+from worker.bank.compaction import COMPACT_CHANGES
 from worker.bank.keys import FOLLOWERS, SNAPSHOT
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import COMPACT_CHANGES
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import watch
 
@@ -85,7 +85,7 @@ def test_a_worker_without_the_bank_does_not_start(redis: Redis, environment: dic
     """It would take segments and call them harmless."""
     redis.hset(SNAPSHOT, mapping={"name": "snapshot-elsewhere", "watermark": "1-0"})
     with celery("worker", environment, tmp_path) as worker:
-        assert worker.runtime.worker_process.wait(40) != 0
+        assert worker.process.wait(40) != 0
         assert "snapshot-elsewhere" in worker.text()
         assert "LIVEWARDEN_BANK_DIR" in worker.text()
         assert "Traceback" not in worker.text()

@@ -16,16 +16,16 @@ from config.settings import Settings
 from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
-from worker.bank import edits, people
+from worker.bank import edits, own_lists, quarantine
 from worker.bank.changelog import read_pointer
 from worker.bank.deployed import follow
-from worker.bank.fetching import fetch_at_start, fetch_missing
 from worker.bank.follower import Follower
 from worker.bank.history import UNREADABLE, read_history
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
+from worker.bank.inspection import stats
 from worker.bank.keys import BANK_ID, CHANGES, FOLLOWERS, HISTORY, PROPOSED, QUARANTINE, REFRESHED, SNAPSHOT
-from worker.bank.overview import stats
 from worker.bank.place import SnapshotPlace
+from worker.bank.replication import fetch_at_start, fetch_missing
 from worker.doctor.diagnosis import State
 from worker.doctor.lists import examine_bank, follow_bank
 from worker.errors import BankRequestError
@@ -142,16 +142,16 @@ def test_what_people_noted_and_nobody_can_read_is_asked_for_again(redis: Redis, 
     """A damaged note would keep a picture from ever being confirmed, or hide all that is in quarantine."""
     pdq = PdqHash(bits=a_hash(5), quality=90)
     kim, lee = (Actor(name=name, role=Role.LEAD) for name in ("kim", "lee"))
-    people.confirm(redis, pdq, actor=kim)
+    own_lists.confirm(redis, pdq, actor=kim)
     (key,) = redis.hkeys(PROPOSED)
     redis.hset(PROPOSED, str(key), "{")
-    assert not people.confirm(redis, pdq, actor=lee).confirmed
-    assert people.confirm(redis, pdq, actor=kim).confirmed
+    assert not own_lists.confirm(redis, pdq, actor=lee).confirmed
+    assert own_lists.confirm(redis, pdq, actor=kim).confirmed
     bank = follow(redis, place).bank
     (entry,) = (entry.entry for entry in bank.entries("confirmed"))
-    people.quarantine(redis, bank, "confirmed", entry, hours=1, reason="", actor=kim)
+    quarantine.set_quarantine(redis, bank, "confirmed", entry, hours=1, reason="", actor=kim)
     redis.hset(QUARANTINE, mapping={"own/a": "{", "own/b": "[]"})
-    assert [one.entry for one in people.quarantined(redis)] == [entry]
+    assert [one.entry for one in quarantine.quarantines(redis)] == [entry]
 
 
 @pytest.mark.expected_errors("is not looked back for|cannot be read")

@@ -13,12 +13,11 @@ from models.errors import HashListError
 from models.pdq.pdq import PdqHash
 from models.testcard import TESTCARD_HASHES
 from worker.bank.deployed import Deployed
-from worker.bank.folder import FolderLists, load_folder, read_again
-from worker.bank.follower import in_force
-from worker.bank.layered import BankWithFiles
+from worker.bank.folder_lists import BankWithFiles, FolderLists, load_folder, read_again
+from worker.bank.in_force import in_force
 from worker.errors import ObjectStoreError
+from worker.lookback.bulk import look_back_for_files
 from worker.lookback.jobs import JOBS
-from worker.lookback.keeper import look_back_for_files
 from worker.store.object_store import ObjectStore
 
 A = "0123456789abcdef" * 4
@@ -84,9 +83,9 @@ def test_a_bad_line_refuses_the_list_whole(tmp_path: Path, text: str, line: int)
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("selftest.csv", "kept for the built-in"),
-        ("confirmed.csv", "kept for the built-in"),
-        ("allow.csv", "kept for the built-in"),
+        ("selftest.csv", "reserved for the built-in"),
+        ("confirmed.csv", "reserved for the built-in"),
+        ("allow.csv", "reserved for the built-in"),
         ("own list.csv", "list name"),
         ("own.CSV", "lower case"),
     ],

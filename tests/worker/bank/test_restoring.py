@@ -8,14 +8,14 @@ from redis import Redis
 
 from models.bank.entries import Entry, HashKind, ListSpec
 from worker.bank import edits
+from worker.bank.compaction import compact
 from worker.bank.deployed import follow
 from worker.bank.follower import Follower
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.keys import REFRESHED, SNAPSHOT
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import compact
-from worker.bank.restoring import make_whole
-from worker.health.epoch import STATE_LOST, EpochWatch
+from worker.bank.recovery import restore
+from worker.health.redis_epoch import STATE_LOST, EpochWatch
 
 ONE, TWO, THREE, FOUR = ("0f" * 32, "3c" * 32, "55" * 32, "a5" * 32)
 ListFile = Callable[..., Path]
@@ -36,7 +36,7 @@ class Worker:
 
     def restores(self) -> bool:
         self.goes_on()
-        whole = make_whole(self._redis, self.bank, self._place)
+        whole = restore(self._redis, self.bank, self._place)
         self.goes_on()
         return whole
 

@@ -11,7 +11,7 @@ from redis import Redis
 
 from config.policy.policy import load_policy
 from config.schemas import schema
-from worker.bank.importing import import_file
+from worker.bank.imports import import_file
 from worker.bank.place import SnapshotPlace
 from worker.errors import ReplayError
 from worker.policytests.case_format import CaseFile, read_cases

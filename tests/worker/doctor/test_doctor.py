@@ -21,13 +21,13 @@ from worker.events.operations import OPERATIONS
 from worker.health.presence import Presence, ProcessRole, give_sign, sign_key
 from worker.incidents.keys import DECISIONS
 from worker.ingest.messages.reader import MessageReader
-from worker.ingest.pending.lanes import Lane, add_waiting
+from worker.ingest.pending.fair_queue import Lane, add_waiting
 from worker.ingest.pending.queues import QUEUES
 from worker.ingest.pending.segments import OVERDUE
 from worker.ingest.poll.schedule import TICK
 from worker.ingest.registry.registration import register
 from worker.ingest.registry.registry import stream_key, watch
-from worker.ingest.registry.slowness import SlowPart, note_slowness
+from worker.ingest.registry.slow_streams import SlowPart, note_slowness
 from worker.store.redis_client import now_ms
 
 NOBODY = "redis://127.0.0.1:1/0"

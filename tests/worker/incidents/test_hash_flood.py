@@ -16,11 +16,11 @@ from models.bank.bank import Bank
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind
 from worker.bank.allowance import allow_tags, evaluate
-from worker.bank.people import lift_quarantine, quarantine
+from worker.bank.quarantine import lift_quarantine, set_quarantine
 from worker.errors import QueueError
 from worker.incidents.commit import Settled, settle
 from worker.incidents.hash_flood_groups import divert
-from worker.incidents.hash_flood_record import tell_due
+from worker.incidents.hash_flood_record import publish_due
 from worker.incidents.keys import entries_key, groups_owner, incident_key, incidents_key, named_key
 from worker.ingest.coverage.totals import totals
 from worker.people.actor import Actor, Role
@@ -78,7 +78,7 @@ class Town:
         """The time for updates comes; gives the streams that the newest event of the newest group names."""
         for member, _ in self.redis.zscan_iter("lw:floods:due"):
             self.redis.zadd("lw:floods:due", {member: 1})
-        tell_due(self.redis, deployment="test", policy=self.scene.policy)
+        publish_due(self.redis, deployment="test", policy=self.scene.policy)
         newest = [event for event in self.events() if event["rule"] == "hash-flood"][-1]
         return list(newest["streams"])
 
@@ -477,7 +477,7 @@ class TestQuarantine:
         added = Entry(entry="7/a b", kind=HashKind.PDQ, value=bytes(32))
         bank = Bank(delta=Delta().applied(BankChange.add("known", added, at_ms=1)))
         lead = Actor(name="lea", role=Role.LEAD)
-        quarantine(town.redis, bank, "known", "7/a b", hours=1, reason="a logo", actor=lead)
+        set_quarantine(town.redis, bank, "known", "7/a b", hours=1, reason="a logo", actor=lead)
         town.show("cam-1", "known/7/a b")
         assert town.events() == []
         lift_quarantine(town.redis, "known", "7/a b", actor=lead)

@@ -14,7 +14,7 @@ from scene import Scene
 from config.facts import Severity
 from config.policy.policy import Policy
 from worker.bank.keys import PROPOSED
-from worker.bank.people import forget_past
+from worker.bank.own_lists import forget_past
 from worker.events.operations import OPERATIONS
 from worker.incidents.keys import DECISIONS
 from worker.queue.claims import take

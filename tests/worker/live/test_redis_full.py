@@ -20,7 +20,7 @@ from config.settings import Settings
 from worker.doctor.redis import examine_redis
 from worker.events.operations import OPERATIONS
 from worker.health.presence import Presence, ProcessRole, give_sign, present
-from worker.health.redis_room import Room, tell_of_room
+from worker.health.redis_memory import Room, tell_of_room
 from worker.incidents.commit import Settled
 from worker.incidents.keys import DECISIONS
 from worker.ingest.coverage.ledger import coverage_key, pay_owed

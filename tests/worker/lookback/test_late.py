@@ -19,13 +19,13 @@ from models.bank.delta import BankChange
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.variant_kinds import Variant
 from worker.bank.changelog import append
-from worker.bank.follower import Follower, InForce
-from worker.bank.importing import import_file
+from worker.bank.compaction import compact
+from worker.bank.follower import Follower
+from worker.bank.imports import import_file
+from worker.bank.in_force import InForce
 from worker.bank.place import SnapshotPlace
-from worker.bank.publication import compact
-from worker.lookback.bulk import enqueue, look_back_in_bulk
+from worker.lookback.bulk import enqueue, look_back_for_files, look_back_in_bulk
 from worker.lookback.jobs import FOUND, JOBS, JUDGED, LEASE, TOLD, UNCHECKED, is_due
-from worker.lookback.keeper import look_back_for_files
 from worker.lookback.late import registered
 from worker.lookback.recheck import GONE_MS, ROWS_A_STEP
 from worker.lookback.search import Lookback, look_back

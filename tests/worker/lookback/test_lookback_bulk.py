@@ -23,7 +23,7 @@ from config.policy.policy import Policy
 from models.bank.bank import Bank
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import Entry, HashKind, ListSpec
-from worker.bank.follower import BankSource, InForce, always
+from worker.bank.in_force import BankSource, InForce, always
 from worker.lookback.bulk import enqueue, look_back_in_bulk
 from worker.lookback.jobs import BULK_LEASE, BULK_REST, JOBS, is_bulk_due
 from worker.lookback.search import Lookback, look_back
@@ -183,22 +183,24 @@ def test_a_job_without_its_file_ends(
 RUN = """
     import sys
     from pathlib import Path
-    from config.policy import load_policy
+    from config.policy.policy import load_policy
     from models.bank.bank import Bank
-    from models.bank.delta import Change, Delta
+    from models.bank.delta import BankChange, Delta
     from models.bank.entries import Entry, HashKind, ListSpec
-    from worker.bank.follower import InForce, always
+    from worker.bank.in_force import InForce, always
     from worker.lookback.bulk import look_back_in_bulk
     from worker.lookback.search import Lookback
-    from worker.lookback.file_search import Pace
+    from worker.lookback.file_search import SearchPace
     from worker.store.object_store import ObjectStore
     from worker.store.redis_client import connect
 
     entry = Entry(entry="case-1", kind=HashKind.PDQ, value=bytes.fromhex(sys.argv[4]))
-    delta = Delta().applied(Change.put_list(ListSpec(name="known"), at_ms=1), Change.add("known", entry, at_ms=1))
+    made, added = BankChange.put_list(ListSpec(name="known"), at_ms=1), BankChange.add("known", entry, at_ms=1)
+    delta = Delta().applied(made, added)
     looking = Lookback(
         redis=connect(sys.argv[1]), store=ObjectStore(sys.argv[2]), policy=load_policy(Path(sys.argv[3])),
-        bank=always(InForce(bank=Bank(delta=delta))), deployment="test", hours=24, pace=Pace(hashes=50, seconds=10),
+        bank=always(InForce(bank=Bank(delta=delta))), deployment="test", hours=24,
+        pace=SearchPace(hashes=50, seconds=10),
     )
     print("ready", flush=True)
     look_back_in_bulk(looking)
@@ -254,3 +256,24 @@ def test_a_file_that_is_there_when_a_worker_starts_is_looked_back_for(
         (entry,) = eventually(lambda: redis.xrange(CRITICAL), within_seconds=60, what=worker.text)
     data = json.loads(entry[1]["event"])["data"]
     assert (data["stream_id"], data["matches"][0]["entry"]) == ("cam-1", "case-1")
+
+
+def test_a_policy_file_that_is_refused_stops_no_look_back_of_a_list(
+    redis: Redis, redis_url: str, store: ObjectStore, tmp_path: Path
+) -> None:
+    """Workers go on with the last good policy; but a typing error would stop all look-backs for whole lists."""
+    now = now_ms(redis)
+    write(store, [row(SHOWN, capture_ms=now - 9_000)], written_ms=now - 1000)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "known.csv").write_text(f"hash,id\n{SHOWN.hex()},case-1\n")
+    (tmp_path / "broken.yaml").write_text("rules: [")
+    assert enqueue(redis, store, "known", [entry_of(1)]) == 1
+    environment = {
+        "LIVEWARDEN_REDIS_URL": redis_url,
+        "LIVEWARDEN_STORE_URL": store.url,
+        "LIVEWARDEN_LISTS_DIR": str(tmp_path / "lists"),
+        "LIVEWARDEN_POLICY_FILE": str(tmp_path / "broken.yaml"),
+    }
+    command = [sys.executable, "-P", "-m", "worker.lookback.bulk"]
+    assert subprocess.run(command, env=os.environ | environment, timeout=60).returncode == 0
+    assert redis.hlen("lw:lookback:found") == 1

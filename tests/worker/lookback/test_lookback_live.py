@@ -90,7 +90,7 @@ def test_what_a_worker_that_stood_still_had_judged_is_compared_with_what_came_me
     with celery("worker", environment, tmp_path, "--concurrency=1") as worker:
         eventually(lambda: show(redis, "s")["state"] == "ended", within_seconds=60, what=worker.text)
         eventually(lambda: show(redis, "s")["pending_seconds"] == 0, within_seconds=30, what=worker.text)
-        os.killpg(worker.runtime.worker_process.pid, signal.SIGSTOP)  # well within the 10 s after which it writes
+        os.killpg(worker.process.pid, signal.SIGSTOP)  # well within the 10 s after which it writes
         try:
             assert not list((tmp_path / "store").glob("verdicts/*/*/*.parquet"))
             entry = Entry(entry="case-7", kind=HashKind.PDQ, value=hash_rgb(testcard.testcard(320, 180)).bits)
@@ -105,7 +105,7 @@ def test_what_a_worker_that_stood_still_had_judged_is_compared_with_what_came_me
                 eventually(lambda: let_settle(redis), within_seconds=30, what=other.text)
                 eventually(lambda: redis.hlen(JOBS) == 0, within_seconds=30, what=other.text)
         finally:
-            os.killpg(worker.runtime.worker_process.pid, signal.SIGCONT)
+            os.killpg(worker.process.pid, signal.SIGCONT)
         ((_, fields),) = eventually(lambda: redis.xrange(CRITICAL), within_seconds=40, what=worker.text)
     data = json.loads(fields["event"])["data"]
     assert (data["stream_id"], data["matches"][0]["entry"]) == ("s", "case-7")

@@ -21,13 +21,13 @@ from models.bank.bank import Bank
 from models.bank.delta import BankChange, Delta
 from models.bank.entries import ListSpec
 from models.pdq.variant_kinds import Variant
-from worker.bank.follower import BankSource, InForce, always
+from worker.bank.in_force import BankSource, InForce, always
 from worker.bank.keys import CHANGES, QUARANTINE
 from worker.errors import ObjectStoreError, StoreError
 from worker.ingest.registry.registry import stream_key
 from worker.lookback.file_search import MOST_FRAMES, SearchPace, Sought, files_left, scan
-from worker.lookback.found import PART_HITS
 from worker.lookback.jobs import FOUND, JOBS, LEASE, REST, TOLD, WAITING, Job, is_due
+from worker.lookback.matches import PART_HITS
 from worker.lookback.search import Lookback, look_back
 from worker.queue.decisions import decide
 from worker.store.object_store import ObjectStore
@@ -336,11 +336,11 @@ def test_a_store_that_is_away_is_waited_for(redis: Redis, store: ObjectStore, lo
 RUN = """
     import sys
     from pathlib import Path
-    from config.policy import load_policy
+    from config.policy.policy import load_policy
     from models.bank.bank import Bank
     from models.bank.delta import Delta
     from models.bank.entries import ListSpec
-    from worker.bank.follower import InForce, always
+    from worker.bank.in_force import InForce, always
     from worker.lookback.search import Lookback, look_back
     from worker.store.object_store import ObjectStore
     from worker.store.redis_client import connect

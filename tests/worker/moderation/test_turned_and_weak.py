@@ -19,7 +19,7 @@ from models.bank.entries import Entry, HashKind, ListSpec
 from models.pdq.pdq import MIN_QUALITY, PdqHash, hash_luma, hash_rgb
 from models.pdq.variant_kinds import Variant
 from sampler.child.decoder import Decoder
-from worker.bank.follower import InForce, always
+from worker.bank.in_force import InForce, always
 from worker.moderation.pipeline import Origin, Pipeline, list_matches
 
 LIVE = Origin(stream=StreamFacts(stream_id="cam-1"), capture_ms=1_000_000)

@@ -15,11 +15,12 @@ from config.settings import Settings
 from models.bank.entries import ListSpec
 from worker.bank import edits
 from worker.bank.deployed import follow
-from worker.bank.listnames import deployed_names, followed_names
+from worker.bank.in_force import deployed_names, followed_names
 from worker.bank.place import SnapshotPlace
 from worker.events.operations import OPERATIONS
+from worker.policyload.dead_rules import ListNames
 from worker.policyload.follower import PolicyFollower
-from worker.policyload.watch import ListNames, watch_policy
+from worker.policyload.watch import watch_policy
 from worker.runtime.worker_process import WorkerProcess
 
 POLICY = """
@@ -55,7 +56,7 @@ def workers(settings: Settings, count: int, list_names: ListNames | None = None)
         watching.look()
 
         def names(of: WorkerProcess = process) -> frozenset[str] | None:
-            return followed_names(of.redis, of.bank)
+            return followed_names(of.redis, of.bank.in_force())
 
         arguments = (watching, process.policies, process.redis, settings, stopping, list_names or names)
         threads.append(threading.Thread(target=watch_policy, args=arguments))

@@ -14,10 +14,10 @@ from redis import Redis
 from scene import Scene
 
 from worker.bank.deployed import follow
+from worker.bank.inspection import stats
 from worker.bank.keys import FOLLOWERS, QUARANTINE
-from worker.bank.overview import stats
-from worker.bank.people import quarantined
 from worker.bank.place import SnapshotPlace
+from worker.bank.quarantine import quarantines
 from worker.incidents.keys import groups_owner, incidents_key, windows_key
 from worker.incidents.order_store import read_in_order
 from worker.incidents.store import read_groups, read_incidents, state_field
@@ -173,7 +173,7 @@ def test_reports_of_processes_are_read_beside_damaged_ones(redis: Redis, tmp_pat
     deployed = follow(redis, SnapshotPlace(root=tmp_path / "bank", shared=True))
     assert stats(redis, deployed.bank, deployed, look_backs=look_backs(redis))["processes"] == 1
     redis.hset(QUARANTINE, mapping={f"known/{name}": text for name, text in damaged.items()})
-    assert quarantined(redis) == ()
+    assert quarantines(redis) == ()
 
 
 def test_a_damaged_report_of_one_worker_keeps_no_other_from_telling(redis: Redis, scene: Scene):

@@ -24,7 +24,7 @@ from worker.lookback.jobs import Job
 from worker.lookback.late import next_late, register_again
 from worker.store.object_store import ObjectStore
 from worker.store.redis_client import now_ms
-from worker.verdictlog.damaged import DAMAGED, look_again, noting
+from worker.verdictlog.damaged import DAMAGED, damage_recorder, recheck_damaged
 from worker.verdictlog.file_writing import HOLDS
 from worker.verdictlog.files import LogFile, folders
 from worker.verdictlog.reading import read_log
@@ -147,7 +147,7 @@ def test_damaged_files_cost_nothing_but_themselves(
     assert set(left_out) == damaged.keys()
     job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
     wanted = Sought.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
-    steps = list(scan(store, files_left(store, job), wanted, job, left_out=noting(redis)))
+    steps = list(scan(store, files_left(store, job), wanted, job, left_out=damage_recorder(redis)))
     assert sum(len(step.found) for step in steps) == len(good)
     noted = set(map(str, redis.hkeys(DAMAGED)))
     assert noted == damaged.keys()
@@ -213,7 +213,7 @@ def test_each_damaged_file_is_read_again_in_the_end(redis: Redis) -> None:
     for name in names:
         file = LogFile.parse("verdicts/date=2026-11-26/hour=12", name)
         assert file is not None
-        noting(redis)(file, ObjectStoreError("cut short", damaged=True))
+        damage_recorder(redis)(file, ObjectStoreError("cut short", damaged=True))
     first = min(map(str, redis.hkeys(DAMAGED)))
     gone = max(map(str, redis.hkeys(DAMAGED)))
     clock = [monotonic() - 1]
@@ -227,7 +227,7 @@ def test_each_damaged_file_is_read_again_in_the_end(redis: Redis) -> None:
             return path == first
 
         clock[0] = monotonic() + 0.02
-        look_again(redis, lambda path: path != gone, is_damaged, lambda _: None, until=clock[0])
+        recheck_damaged(redis, lambda path: path != gone, is_damaged, lambda _: None, until=clock[0])
         assert gone not in redis.hkeys(DAMAGED)
         assert len(read) <= 1
         if redis.hlen(DAMAGED) == 1:
@@ -329,7 +329,7 @@ def test_a_file_that_was_half_there_is_looked_back_on_once_it_is_whole(
     assert late.path == file.path
     assert late.judged_by.lacks_deployed(late.judged_by)  # compared with all that is in force
     path.unlink()
-    noting(redis)(file, ObjectStoreError("gone by then", damaged=True))
+    damage_recorder(redis)(file, ObjectStoreError("gone by then", damaged=True))
     redis.delete(KEPT)
     assert not keep_log(redis, store, hours=24)
     assert redis.hlen(DAMAGED) == 0
@@ -338,7 +338,9 @@ def test_a_file_that_was_half_there_is_looked_back_on_once_it_is_whole(
 def found(redis: Redis, store: ObjectStore, now: int) -> int:
     job = Job(id="1", bulk=False, since_ms=0, arrived_ms=now, begun_ms=now)
     wanted = Sought.of([added("known", "case-7", SHOWN, at_ms=now)], {"known": ListSpec(name="known")}, {})
-    return sum(len(step.found) for step in scan(store, files_left(store, job), wanted, job, left_out=noting(redis)))
+    return sum(
+        len(step.found) for step in scan(store, files_left(store, job), wanted, job, left_out=damage_recorder(redis))
+    )
 
 
 def test_a_store_that_fails_is_no_damaged_file(
@@ -371,7 +373,7 @@ def test_doctor_names_damaged_files(redis: Redis) -> None:
     name = f"{now_ms(redis)}-1-1-1-0123456789abcdef.parquet"
     file = LogFile.parse("verdicts/date=2026-11-26/hour=12", name)
     assert file is not None
-    noting(redis)(file, ObjectStoreError(f"store: {file.path}: cut short", damaged=True))
+    damage_recorder(redis)(file, ObjectStoreError(f"store: {file.path}: cut short", damaged=True))
     (shown,) = examine_log_files(redis)
     assert (shown.state, shown.name) == (State.WARN, "verdict log files")
     assert "1 file cannot be read" in shown.found

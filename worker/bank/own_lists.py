@@ -1,0 +1,125 @@
+"""The platform's own lists `confirmed` and `allow`, to which people add one picture at a time.
+
+`confirmed` takes a picture that one person saw revealed and put forward, and that a second person confirms. Only a lead
+adds to `allow`, for a limited time. Nothing else adds to these lists.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from config.facts import ALLOW
+from models.bank.bank import Bank
+from models.bank.delta import BankChange
+from models.bank.entries import BUILT_IN, CONFIRMED, Entry, HashKind
+from models.pdq.pdq import PdqHash
+from worker.bank.allowance import allow_tags
+from worker.bank.changelog import append
+from worker.bank.edits import entry_id
+from worker.bank.history import KEPT_ACTS, Act
+from worker.bank.keys import HISTORY, PROPOSED, QUARANTINE
+from worker.bank.quarantine import HOUR_MS, check_hours
+from worker.errors import BankRequestError
+from worker.people.actor import Actor, Role
+from worker.store.age_clock import age_ms
+from worker.store.redis_client import now_ms, run_script, store_errors
+
+CONFIRMED_QUALITY = 80
+"""PDQ quality at or over which a picture may be confirmed: from there on implementations agree within 10 bits."""
+PROPOSAL_HOURS = 168
+"""After which a picture that one person put forward is forgotten."""
+MAX_ALLOW_HOURS = 90 * 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """The state of a picture that was put forward for `confirmed`."""
+
+    entry: str
+    confirmed: bool
+    """False: it waits for a second person."""
+    proposed_by: str
+    quality: int
+
+
+def confirm(redis: Redis, pdq: PdqHash, *, actor: Actor, entry: str | None = None) -> Confirmation:
+    """Puts a revealed picture forward for `confirmed`; the same call by a second person confirms it.
+
+    Raises:
+        BankRequestError: its quality is under CONFIRMED_QUALITY, the role may not, or it is the same person again.
+        StoreError: Redis failed.
+    """
+    actor.must_be(Role.MODERATOR, Role.LEAD, to="confirm a picture")
+    if pdq.quality < CONFIRMED_QUALITY:
+        raise BankRequestError(f"quality {pdq.quality}: {CONFIRMED} takes pictures of {CONFIRMED_QUALITY} or more")
+    key = entry_id(CONFIRMED, HashKind.PDQ, pdq.bits)
+    with store_errors():
+        now = now_ms(redis)
+        known = redis.hget(PROPOSED, key)
+    proposal = _proposal(known)
+    if proposal is None or now - int(proposal["at_ms"]) > PROPOSAL_HOURS * HOUR_MS:
+        name = key if entry is None else entry
+        proposal = {"by": actor.name, "quality": pdq.quality, "at_ms": now, "entry": name}
+        act = Act(did="propose", list=CONFIRMED, by=actor.name, role=actor.role, entries=(name,))
+        with store_errors(), redis.pipeline(transaction=True) as pipe:
+            pipe.hset(PROPOSED, key, json.dumps(proposal))
+            pipe.xadd(HISTORY, {"act": act.to_json()}, maxlen=KEPT_ACTS, approximate=True)
+            pipe.execute()
+        return Confirmation(entry=name, confirmed=False, proposed_by=actor.name, quality=pdq.quality)
+    if actor.is_person(str(proposal["by"])):
+        raise BankRequestError(f"{actor.name} put this picture forward: a second person must confirm it")
+    name, first = str(proposal["entry"]), str(proposal["by"])
+    tags = (f"proposed-by:{first}", f"confirmed-by:{actor.name}")
+    added = Entry(entry=name, kind=HashKind.PDQ, value=pdq.bits, tags=tags)
+    append(redis, [BankChange.add(CONFIRMED, added, at_ms=now)], by=actor.name, role=actor.role)
+    with store_errors():
+        redis.hdel(PROPOSED, key)
+    return Confirmation(entry=name, confirmed=True, proposed_by=first, quality=pdq.quality)
+
+
+def _proposal(text: object) -> dict[str, Any] | None:
+    """None: there is none, or it is damaged, and the picture is put forward anew."""
+    try:
+        proposal = json.loads(str(text))
+        return {"at_ms": int(proposal["at_ms"]), "by": str(proposal["by"]), "entry": str(proposal["entry"])}
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+
+
+def allow(redis: Redis, bank: Bank, pdq: PdqHash, *, list_name: str, hours: float, actor: Actor) -> Entry:
+    """Lowers a list's matches on this very picture to `review` for `hours`. Returns the entry of `allow`.
+
+    Raises:
+        BankRequestError: the role may not, there is no such list, or the time is too long.
+        StoreError: Redis failed.
+    """
+    actor.must_be(Role.LEAD, to="allow a picture")
+    if list_name in BUILT_IN or list_name not in bank.specs:
+        raise BankRequestError(f"list {list_name!r}: expected the list whose match is to be lowered to `review`")
+    check_hours(hours, MAX_ALLOW_HOURS)
+    if not pdq.hashable:
+        raise BankRequestError(f"quality {pdq.quality}: too low for its hash to identify the picture")
+    with store_errors():
+        now = now_ms(redis)
+    entry = Entry(
+        entry=entry_id(f"{ALLOW} {list_name}", HashKind.PDQ, pdq.bits),
+        kind=HashKind.PDQ,
+        value=pdq.bits,
+        tags=allow_tags(list_name, now + round(hours * HOUR_MS), actor.name),
+    )
+    append(redis, [BankChange.add(ALLOW, entry, at_ms=now)], by=actor.name, role=actor.role)
+    return entry
+
+
+def forget_past(redis: Redis) -> int:
+    """Drops pictures that were put forward and never confirmed, and quarantines that are over; returns their number.
+
+    Raises:
+        StoreError, RedisError: Redis failed.
+    """
+    ends = [(PROPOSED, "at_ms", PROPOSAL_HOURS * HOUR_MS), (QUARANTINE, "until_ms", 0)]
+    args: list[str | int] = [age_ms(redis)]
+    args += [part for _, field, life_ms in ends for part in (field, life_ms)]
+    return int(run_script(redis, "bank_forget", keys=[key for key, _, _ in ends], args=args))
