@@ -174,6 +174,8 @@ def test_rules_that_fail_on_streams_are_reported(redis_url: str, redis: Redis) -
     for name in ("a", "b", "gone"):
         redis.hset(f"lw:stream:{name}", "degraded", '["rule-failed:level", "stale-list:police"]')
     livewarden("streams", "remove", "gone", environment=environment)
+    redis.hset("lw:stream:damaged", "degraded", "{")
+    redis.zadd("lw:streams", {"damaged": 9})
     _, checks = examine(redis_url)
     assert checks["failing rules"]["state"] == "warn"
     assert "rule-failed:level on 2 streams (a, …)" in checks["failing rules"]["found"]
