@@ -253,7 +253,7 @@ def test_messages_that_wait_or_were_refused_are_reported(redis_url: str, redis: 
     redis.lpush("intake", *[b"x"] * 3)
     (waiting,) = examine_intake(redis)
     assert (waiting.name, waiting.state, waiting.found) == ("intake", "ok", "3 messages wait; none was refused")
-    MessageReader(redis, settings, threading.Event()).look()
+    MessageReader(redis, settings, threading.Event()).read_batch()
     (refused,) = examine_intake(redis)
     assert (refused.state, refused.found) == ("warn", "0 messages wait; refused so far: malformed 3")
     assert "livewarden streams refused" in refused.advice
