@@ -1,4 +1,4 @@
-"""`python -m bench.child [--quick]`: what the way through the decoder costs, against the same work in this process.
+"""`python -m bench.child [--quick]`: the cost of the decoder's processes, against the same work in this process.
 
 CPU of all processes: this one, the prepared one, and those that it forked and reaped.
 """
@@ -29,9 +29,9 @@ SIZES = ((640, 360), (1280, 720))
 SEGMENT_SECONDS = (2, 4)
 """One GOP each."""
 LOOKS = 100
-"""At one segment in a round: the kernel counts a child's CPU in hundredths of a second."""
+"""Samplings of one segment in a round: the kernel counts a child's CPU in hundredths of a second."""
 LOOKS_AT_ALL = 10
-"""Likewise, where every picture is decoded."""
+"""Rounds with every picture decoded."""
 ROUNDS = 7
 QUICK_ROUNDS = 3
 HEADINGS = (
@@ -53,13 +53,13 @@ def main(
 ) -> None:
     """Samples segments through the child and without it."""
     if not KEPT_MEMORY.items() <= os.environ.items():
-        # What keeping memory saves is not the way's doing: this process gets it as well.
+        # This process keeps memory as the decoder's processes do, so that only their cost differs.
         again = [sys.executable, "-m", "bench.child", *sys.argv[1:]]
         os.execve(sys.executable, again, os.environ | KEPT_MEMORY)
     sizes, lengths, rounds = (
         (SIZES[:1], SEGMENT_SECONDS[:1], QUICK_ROUNDS) if quick else (SIZES, SEGMENT_SECONDS, ROUNDS)
     )
-    typer.echo(f"The way through the decoder's processes: CPU in ms a segment, medians of {rounds} rounds")
+    typer.echo(f"Decoding in separate processes: CPU in ms a segment, medians of {rounds} rounds")
     _print(*HEADINGS)
     for width, height in sizes:
         reel = Reel(["bigbuckbunny"], width=width, height=height)
@@ -96,13 +96,13 @@ def _measure(segment: bytes, rounds: int) -> list[float]:
 
 
 def _print(*cells: str) -> None:
-    """One line, at once: the next one takes a minute."""
+    """Prints a line immediately: the next one takes a minute."""
     first, *others = cells
     typer.echo(f"{first:<12}" + "".join(f"{cell:>{COLUMN_CHARACTERS}}" for cell in others))
 
 
 def _through(decoder: Decoder, segment: bytes) -> float:
-    """CPU seconds of all processes; the pictures are looked at as a worker does, and not kept."""
+    """CPU seconds of all processes; the pictures are consumed as in a worker, and not kept."""
     decoder.sample(segment, profile=BALANCED, seed=SEED, consume=lambda _: None)
     assert decoder.zygote_pid is not None
     began = time.process_time() + _cpu_seconds(decoder.zygote_pid)

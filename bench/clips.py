@@ -1,4 +1,4 @@
-"""Clips with other content cut in where no keyframe shows it, as five kinds of live encoders would send them."""
+"""Clips with other content cut in where no keyframe shows it, encoded as by five kinds of live encoders."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from av.video.stream import VideoStream
 from bench.material import Reel
 
 FRAMES_PER_SECOND = 24
-"""At which each of 0.25, 0.5, 1 and 2 s is a whole number of pictures."""
+"""With it, each of 0.25, 0.5, 1 and 2 s is a whole number of pictures."""
 BITS_PER_PIXEL = 0.15
 """Of the settings that have a bit rate: 207 kbit/s at 320 × 180, 829 kbit/s at 640 × 360, 3.3 Mbit/s at 720p."""
 INTRA_REFRESH = "intra refresh"
 SLOT_SECONDS = 3
-"""A GOP is parted into slots of about this length, each with one insert, so that long GOPs hold several."""
+"""A GOP is divided into slots of about this length, each with one insert, so that long GOPs have several."""
 
 Films = Sequence[tuple[str, int]]
 """For each picture of a clip the film and the number there that it is taken from."""
@@ -32,7 +32,7 @@ class Encoder(Protocol):
 
     @property
     def name(self) -> str:
-        """As tables have it."""
+        """Name in tables."""
 
     def encode(self, reel: Reel, films: Films, *, gop_frames: int) -> bytes:
         """An MPEG-TS stream of these pictures."""
@@ -41,7 +41,7 @@ class Encoder(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class EncoderSetting:
     """How x264 or x265 is run. All: fixed closed GOPs and `scenecut=0`, as live encoders do (platforms ask for a fixed
-    keyframe interval), so that nothing but the clock places keyframes."""
+    keyframe interval), so that keyframes depend on time alone."""
 
     name: str
     zero_latency: bool
@@ -127,7 +127,7 @@ class Insert:
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """An encoded stream, whole and in segments, and what is cut into it."""
+    """An encoded stream, complete and in segments, and its inserts."""
 
     encoder: str
     base: str
@@ -144,7 +144,7 @@ class Clip:
 
     @property
     def duration_seconds(self) -> float:
-        """To the end of the last picture."""
+        """Duration to the end of the last picture."""
         return self.frames_total / FRAMES_PER_SECOND
 
     def segment_start_seconds(self, index: int) -> float:
@@ -250,7 +250,7 @@ def _segmented(stream: bytes, segment_frames: int) -> tuple[tuple[bytes, ...], s
 
 
 def seconds(timed: "Packet[VideoStream] | VideoFrame") -> float:
-    """Presentation time by the container's clock. What we muxed tells the time of every picture."""
+    """Presentation time by the container's clock, which every picture of these streams has."""
     assert timed.pts is not None
     assert timed.time_base is not None
     return float(timed.pts * timed.time_base)

@@ -34,16 +34,16 @@ from worker.store.redis_client import connect
 
 WORKERS = 4
 CHANGES = 8
-"""Each is an entry added and withdrawn again."""
+"""Entries that are added and withdrawn again."""
 LIST = "own"
 OTHER = "urgent"
 BATCH = 100
-"""Pictures matched between two looks at the clock."""
+"""Pictures matched between two readings of the clock."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InForce:
-    """How soon changes were in force in all of WORKERS processes, and what these did meanwhile."""
+    """The time until changes are in force in all of WORKERS processes, and their matching rate meanwhile."""
 
     median_seconds: float
     worst_seconds: float
@@ -54,7 +54,7 @@ class InForce:
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """A CSV file brought into an empty bank."""
+    """A CSV file imported into an empty bank."""
 
     entries: int
     seconds: float
@@ -137,18 +137,18 @@ def _next(process: subprocess.Popen[str]) -> dict[str, float]:
     line = process.stdout.readline()
     if not line:
         raise SystemExit("a process that follows the bank failed")
-    said: dict[str, float] = json.loads(line)
-    return said
+    figures: dict[str, float] = json.loads(line)
+    return figures
 
 
 def main() -> None:
-    """One process: says that it is ready, then each turn of the wanted hash, and after the last how much it matched."""
+    """One process: reports that it is ready, then each change of the wanted hash, and at last its matching rate."""
     url, folder, text = sys.argv[1:]
     wanted = PdqHash.from_hex(text)
     pictures = [PdqHash(bits=bits.tobytes(), quality=100) for bits in random_hashes(BATCH, np.random.default_rng())]
     follower = Follower(connect(url), SnapshotPlace(root=Path(folder), shared=True), None)
     follower.start()
-    _say(at=monotonic())
+    _report(at=monotonic())
     started, matched, listed, turns = monotonic(), 0, False, 0
     while turns < 2 * CHANGES:
         bank = follower.in_force().bank
@@ -157,13 +157,13 @@ def main() -> None:
         matched += BATCH
         if bool(bank.match(wanted)) != listed:
             listed, turns = not listed, turns + 1
-            _say(at=monotonic())
-    _say(rate=matched / (monotonic() - started))
+            _report(at=monotonic())
+    _report(rate=matched / (monotonic() - started))
     follower.close()
 
 
-def _say(**said: float) -> None:
-    print(json.dumps(said), flush=True)
+def _report(**figures: float) -> None:
+    print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

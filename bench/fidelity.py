@@ -1,5 +1,5 @@
-"""Whether the pictures taken are the ones that a player shows: a sampler that skips what it decodes from would see
-pictures at all the right times, and nothing in them."""
+"""The fidelity of samples to the pictures that a player shows: a sampler that skips reference pictures would return
+pictures at the right times with the wrong content."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from bench.clips import FRAMES_PER_SECOND, Clip
-from bench.ways import sampled
+from bench.methods import sampled
 from config.profiles import SamplingProfile
 from sampler.child.decoder import Decoder
 from sampler.picture import Plane
@@ -20,7 +20,7 @@ leave out the loop filter: that drifted by up to 6 levels in these clips, most w
 
 @dataclass(frozen=True, kw_only=True)
 class Fidelity:
-    """So many of the pictures taken are not what a player shows at their time."""
+    """The number of samples that are not what a player shows at their time."""
 
     encoder: str
     wrong: int
@@ -28,25 +28,27 @@ class Fidelity:
 
 
 def compare(clip: Clip, decoder: Decoder, profile: SamplingProfile) -> Fidelity:
-    """Holds each picture taken against FFmpeg's full decoding of the whole stream.
+    """Compares each sample with FFmpeg's full decoding of the stream.
 
     Concealed pictures claim nothing: a player does not show them.
     """
-    looked_at: dict[int, Plane] = {}
+    sampled_lumas: dict[int, Plane] = {}
     for start_seconds, segment in sampled(clip, decoder, profile):
         for frame in segment.frames if segment is not None else ():
             if not frame.concealed:
                 number = round((start_seconds + frame.pts_seconds) * FRAMES_PER_SECOND)
-                looked_at[number] = frame.picture.planes[0]
-    return Fidelity(encoder=clip.encoder, wrong=len(looked_at) - _shown(clip.stream, looked_at), taken=len(looked_at))
+                sampled_lumas[number] = frame.picture.planes[0]
+    return Fidelity(
+        encoder=clip.encoder, wrong=len(sampled_lumas) - _shown(clip.stream, sampled_lumas), taken=len(sampled_lumas)
+    )
 
 
-def _shown(stream: bytes, looked_at: dict[int, Plane]) -> int:
-    """How many luma planes, by the number of their picture, are what a player shows at that time."""
+def _shown(stream: bytes, sampled_lumas: dict[int, Plane]) -> int:
+    """The number of luma planes, by the number of their picture, that are what a player shows at that time."""
     right = 0
     with av.open(BytesIO(stream), "r", format="mpegts") as container:
         for number, frame in enumerate(container.decode(video=0)):
-            luma = looked_at.get(number)
+            luma = sampled_lumas.get(number)
             if luma is not None:
                 shown = np.asarray(frame.to_ndarray(format="yuv420p"), np.int16)[: frame.height]
                 right += bool(np.abs(shown - luma).mean() <= WRONG_LEVELS)

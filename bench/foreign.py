@@ -1,5 +1,5 @@
-"""Encoders by other makers than x264's and x265's, run as programs where they are installed: what holds for them was
-tuned on neither. Debian: kvazaar, gstreamer1.0-tools, gstreamer1.0-plugins-bad (OpenH264), ffmpeg.
+"""Encoders of other makers than x264's and x265's, run as programs where they are installed; the sampler was not tuned
+on them. Debian: kvazaar, gstreamer1.0-tools, gstreamer1.0-plugins-bad (OpenH264), ffmpeg.
 """
 
 import shutil

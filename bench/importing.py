@@ -1,7 +1,7 @@
-"""What an import costs in memory and time, as the file grows: `python -m bench.importing` (`--quick`: to 10^6).
+"""The cost of an import in memory and time, as the file grows: `python -m bench.importing` (`--quick`: to 10^6).
 
-Each import is a process of its own, which looks at its own memory every few milliseconds: pages that are its alone
-(RssAnon of proc(5)). Pages of the snapshot that it writes and maps are the system's, which takes them back at need.
+Each import is a process of its own, which reads its own memory every few milliseconds: private pages (RssAnon of
+proc(5)). Pages of the snapshot that it writes and maps are the system's, which takes them back at need.
 `python -m bench.importing REDIS FOLDER FILE` is such a process.
 """
 
@@ -31,18 +31,18 @@ LOOK_SECONDS: Final = 0.005
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of one import."""
+    """The cost of one import."""
 
     seconds: float
     cpu_seconds: float
     """Of all its threads."""
     megabytes: float
-    """By which the process's own memory grew at most."""
+    """The largest growth of the process's own memory."""
     new: int
 
 
 def measure(count: int) -> tuple[Cost, Cost]:
-    """Of a file of `count` random hashes: into an empty list, and the same file once more."""
+    """Measures the import of `count` random hashes into an empty list, and of the same file once more."""
     with tempfile.TemporaryDirectory(prefix="livewarden-bench-") as name:
         folder = Path(name)
         with deployment(folder) as (url, _):
@@ -87,7 +87,7 @@ def _one(url: str, folder: Path, file: Path) -> Cost:
     return Cost(seconds=seconds, cpu_seconds=cpu, megabytes=(most[0] - before) / 1024, new=imported.added)
 
 
-def _told(cost: Cost) -> str:
+def _shown(cost: Cost) -> str:
     return f"{cost.seconds:.1f} s ({cost.cpu_seconds:.1f} s CPU), {cost.megabytes:.0f} MB of its own"
 
 
@@ -100,7 +100,7 @@ def main() -> None:
     sizes = QUICK if sys.argv[1:] == ["--quick"] else FULL
     costs = [measure(size) for size in sizes]
     for size, (first, again) in zip(sizes, costs, strict=True):
-        print(f"import of {size:.0e} entries of CSV: {_told(first)}; once more: {_told(again)}, {again.new} new")
+        print(f"import of {size:.0e} entries of CSV: {_shown(first)}; once more: {_shown(again)}, {again.new} new")
     grown = (costs[-1][0].megabytes - costs[-2][0].megabytes) * 2**20 / (sizes[-1] - sizes[-2])
     print(f"from {sizes[-2]:.0e} to {sizes[-1]:.0e}: {grown:.1f} bytes an entry")
 

@@ -1,9 +1,9 @@
-"""Looking back: new hashes against a day of logged ones, from the files of the verdict log to what was found.
+"""Look-back: new hashes against a day of logged ones, from the files of the verdict log to the matches.
 
     python -m bench.lookback [--quick]
 
 One thread. The log is that of a day: most of it merged, and the last minutes in small files, as worker processes write
-them. Of the logged hashes one in 10^4 is near one that is sought.
+them. Of the logged hashes one in 10^4 is near a new one.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def logged_hashes(count: int, sought: npt.NDArray[np.uint8], random: np.random.G
 
 
 def write_log(store: ObjectStore, hashes: npt.NDArray[np.uint8]) -> None:
-    """Writes a day of them, on 10,007 streams: of one that shows the same for an hour only some is told."""
+    """Writes a day of them, on 10,007 streams: of one that repeats a picture for an hour only some are reported."""
     small = min(SMALL_FILES * SMALL_ROWS, len(hashes) // 2)
     begin = 0
     full, rest = divmod(len(hashes) - small, MERGED_ROWS)
@@ -85,7 +85,7 @@ def write_log(store: ObjectStore, hashes: npt.NDArray[np.uint8]) -> None:
 
 
 def measure(logged: int, sought_count: int) -> dict[str, float]:
-    """Seconds of comparing in memory, and of the search from files to what was found; and what that is in CPU."""
+    """Seconds of comparing in memory, and of the search from files to matches; and its CPU seconds."""
     random = np.random.default_rng(1)
     sought = random.integers(0, 256, (sought_count, 32), np.uint8)
     hashes = logged_hashes(logged, sought, random)

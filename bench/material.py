@@ -72,7 +72,7 @@ def _fitted(rgb: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8
 
 
 def _photograph(name: str) -> NDArray[np.uint8]:
-    """One of those that come with scikit-image: uint8, (H, W, 3), RGB."""
+    """A photograph of scikit-image: uint8, (H, W, 3), RGB."""
     return np.asarray(getattr(skimage.data, name)(), np.uint8)
 
 
@@ -81,7 +81,7 @@ def _i420(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _noisy(rgb: NDArray[np.uint8], sigma: float, random: np.random.Generator) -> NDArray[np.uint8]:
-    """With the noise of a camera's sensor."""
+    """The picture with the noise of a camera's sensor."""
     return np.clip(rgb + random.normal(0, sigma, rgb.shape[:2])[..., None], 0, 255).astype(np.uint8)
 
 
@@ -129,7 +129,7 @@ def _discs(width: int, height: int) -> Loop:
 
 
 def _still(width: int, height: int) -> Loop:
-    """A room with nobody in it: only the sensor's noise moves."""
+    """An empty room: only the sensor's noise moves."""
     random = np.random.default_rng(4)
     scene = _fitted(_photograph("chelsea"), width, height)
     return np.stack([_i420(_noisy(scene, 2, random)) for _ in range(LOOP_FRAMES)])

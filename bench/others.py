@@ -10,6 +10,7 @@ from rich.table import Table
 from bench.clips import Encoder, EncoderSetting
 from bench.foreign import FOREIGN
 from bench.material import Reel
+from bench.methods import Livewarden, Method, VideoCapture
 from bench.sampling import (
     BASES,
     HIDDEN_HEIGHT,
@@ -21,7 +22,6 @@ from bench.sampling import (
     with_inserts,
 )
 from bench.score import Results, judge
-from bench.ways import Livewarden, VideoCapture, Way
 from config.profiles import BALANCED
 from sampler.child.decoder import Decoder
 
@@ -75,11 +75,13 @@ def main(
     there = [encoder for encoder in FOREIGN if encoder.missing is None]
     settings: list[Encoder] = [*SETTINGS, *there]
     with Decoder() as decoder, progress_bars() as progress:
-        ways: list[Way] = [Livewarden(decoder, BALANCED), VideoCapture()]
+        methods: list[Method] = [Livewarden(decoder, BALANCED), VideoCapture()]
         for number, setting in enumerate(progress.track(settings, description="settings")):
             makes = with_inserts(reel, BASES, setting, repeats=repeats, seed=(seed, number))
             clips = made(makes, progress, f"encoding: {setting.name}")
-            every.append(Results(rows=tuple(judge(way.name, clip, way.look(clip)) for clip in clips for way in ways)))
+            every.append(
+                Results(rows=tuple(judge(method.name, clip, method.look(clip)) for clip in clips for method in methods))
+            )
             _add_row(table, setting.name, every[-1])
     _add_row(table, "all", Results(rows=tuple(row for results in every for row in results.rows)))
     console = Console(highlight=False)
@@ -92,7 +94,7 @@ def main(
 
 
 def _add_row(table: Table, name: str, results: Results) -> None:
-    ours, full = (results.where(way=way) for way in (Livewarden.name, VideoCapture.name))
+    ours, full = (results.where(method=method) for method in (Livewarden.name, VideoCapture.name))
     recall = ours.recall()
     low, high = recall.wilson()
     table.add_row(

@@ -1,7 +1,7 @@
-"""How soon a changed policy is in force: `python -m bench.reloading`.
+"""The time until a changed policy is in force: `python -m bench.reloading`.
 
-A real worker with several processes on a real Valkey; its policy file is written anew again and again, at random
-instants. Goal: every process judges by the new one within 5 s.
+A real worker with several processes on a real Valkey; its policy file is rewritten at random instants.
+Goal: every process uses the new one within 5 s.
 """
 
 import os
@@ -29,7 +29,7 @@ PROCESSES = 4
 CHANGES = 12
 BOUND_SECONDS = 5.0
 LOOK_SECONDS = 0.02
-"""Between two looks at what the processes say: how exact the times are."""
+"""Between two readings of the processes' reports: the precision of the times."""
 GIVE_UP_SECONDS = 120.0
 
 
@@ -48,7 +48,7 @@ def main() -> None:
             _until_in_force(redis, version)
             delays = []
             for number in range(1, CHANGES + 1):
-                time.sleep(random.uniform(0.0, 2.0))  # whenever between two looks of the processes
+                time.sleep(random.uniform(0.0, 2.0))  # at any instant between two checks of the processes
                 started = time.monotonic()
                 _until_in_force(redis, _write(policy, number))
                 delays.append(time.monotonic() - started)
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _write(path: Path, number: int) -> str:
-    """The policy that ships, with another version; gives what events will call it."""
+    """Writes the shipped policy with another version; returns the version that events will name."""
     text = read_policy(None).decode().replace('version: "', f'version: "{number}-', 1)
     path.write_text(text)
     return parse_policy(text.encode(), str(path)).version

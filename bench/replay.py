@@ -1,13 +1,13 @@
-"""Replay: how fast a policy goes through what was seen, as the command does it, from the files to the tables.
+"""The speed of a replay, as the command runs it, from the files to the tables.
 
     python -m bench.replay [--quick]
 
 One process and one thread. The log is that of 1,000 streams, a picture every 2 s in segments of 4 s, mostly merged into
-files of ten minutes as workers leave them. One stream in fifty shows for a minute an hour what scores between 0.7 and
-1.0, one picture in 20,000 is near a listed one; the others score as streams do that show nothing: 0.03 on average. Half
-an hour of it is gone through. A day is 48 times as much: time grows with the rows, and memory does not, for a longer
-log is parted by stream on the disk; what more parts cost is measured, and counted in. A day is told in minutes of CPU,
-which is what a machine with a free core takes.
+files of ten minutes as workers leave them. One stream in fifty has for a minute an hour scores between 0.7 and 1.0, one
+picture in 20,000 is near a listed one; the others score as harmless streams do: 0.03 on average. Half an hour of it is
+replayed. A day is 48 times as much: time grows with the rows, and memory does not, since a longer log is split by
+stream on the disk; the cost of more parts is measured, and included. A day is reported in minutes of CPU, the time on a
+machine with a free core.
 """
 
 import argparse
@@ -69,11 +69,11 @@ version: "bench"
 rules:
   - {name: every-picture, when: 'sample.quality >= 50 && score("open-nsfw/nsfw") >= 0.9', severity: review}
 """
-"""A rule to which no two pictures are alike, so that each is asked about."""
+"""A rule with which no two pictures are equal, so that it is evaluated on each."""
 
 
 def write_log(store: ObjectStore, *, rows: int, until_ms: int) -> None:
-    """Writes the last pictures of all streams before then."""
+    """Writes the last pictures of all streams before that time."""
     random = np.random.default_rng(1)
     repeated = table_of([ROW] * MERGED_ROWS)
     begin_ms = until_ms - rows * 1000 * SAMPLE_SECONDS // STREAMS
@@ -154,7 +154,7 @@ def measure(folder: Path, policy: str | None) -> dict[str, float]:
 
 
 def parting_seconds(folder: Path, rows: int, *, as_of: int) -> float:
-    """CPU of a picture: reading a log of so many rows and parting it as one of `as_of` rows is, and reading that."""
+    """CPU of a picture: reading a log of so many rows, splitting it as one of `as_of` rows, and reading the parts."""
     began = time.process_time()
     with Spool(PART_SCHEMA, rows=as_of) as spool:
         for batch in read_log(str(folder / "store"), 0, 2**62, PART_SCHEMA.names):
@@ -184,11 +184,15 @@ def main() -> None:
         folder = Path(name)
         write_log(ObjectStore(str(folder / "store")), rows=rows, until_ms=round(time.time() * 1000) - 60_000)
         more = parting_seconds(folder, rows, as_of=DAY_ROWS) - parting_seconds(folder, rows, as_of=rows)
-        for told, policy in (("as shipped", None), ("20 rules, 9 over windows", TWENTY), ("each picture asked", EACH)):
+        for name, policy in (
+            ("as shipped", None),
+            ("20 rules, 9 over windows", TWENTY),
+            ("each picture evaluated", EACH),
+        ):
             figures = measure(folder, policy)
             each = figures["cpu_seconds"] / figures["pictures"]
             table.add_row(
-                told,
+                name,
                 f"{figures['seconds']:.1f}",
                 f"{figures['cpu_seconds']:.1f}",
                 f"{1 / each:,.0f}",

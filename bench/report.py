@@ -1,4 +1,4 @@
-"""Tables and goals: what the results say."""
+"""Tables and goals of the sampler."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ from rich.table import Table
 from bench.clips import ENCODERS, FRAMES_PER_SECOND, INTRA_REFRESH
 from bench.fidelity import Fidelity
 from bench.material import MONTAGE
+from bench.methods import KeyframesOnly, Livewarden, VideoCapture
 from bench.score import Recall, Results
-from bench.ways import KeyframesOnly, Livewarden, VideoCapture
 
 INSERT_SECONDS = (0.25, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class StillScene:
-    """What became of the pictures taken of a still scene."""
+    """Samples of a still scene."""
 
     encoder: str
     taken: int
     classified: int
-    """Those that the near-duplicate gate lets through to the classifiers."""
+    """Samples that the near-duplicate gate passes to the classifiers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What is to be reached, and what was."""
+    """A goal and its measured value."""
 
     text: str
     bound: float
@@ -39,14 +39,14 @@ class Goal:
 
     @property
     def met(self) -> bool:
-        """Whether it was."""
+        """Whether the goal is reached."""
         return self.measured >= self.bound if self.at_least else self.measured <= self.bound
 
 
 def goals(
     hidden: Results,
     clean: Results,
-    dear: Results,
+    expensive: Results,
     still: Sequence[StillScene],
     fidelity: Sequence[Fidelity],
     *,
@@ -57,17 +57,21 @@ def goals(
     Args:
         hidden: of all clips with inserts.
         clean: of natural clips without, and of a montage, which has cuts of its own.
-        dear: of clips with inserts, at the size that CPU is measured at.
+        expensive: of clips with inserts, at the size that CPU is measured at.
         still: of still scenes, one for each encoder's setting.
         fidelity: of clips with inserts.
         max_gap_seconds: of the profile that was measured.
     """
-    ours = hidden.where(way=Livewarden.name)
+    ours = hidden.where(method=Livewarden.name)
     by_encoder = {encoder.name: ours.where(encoder=encoder.name).recall(_half_a_second) for encoder in ENCODERS}
     worst = min(by_encoder, key=lambda name: by_encoder[name].share)
     steady = clean.with_gops().without(MONTAGE)
-    dearest, dearest_clip = _dearest(dear, clean)
-    ours_everywhere = [*ours.rows, *clean.where(way=Livewarden.name).rows, *dear.where(way=Livewarden.name).rows]
+    costliest, costliest_clip = _costliest(expensive, clean)
+    ours_everywhere = [
+        *ours.rows,
+        *clean.where(method=Livewarden.name).rows,
+        *expensive.where(method=Livewarden.name).rows,
+    ]
     wrong, taken = sum(one.wrong for one in fidelity), sum(one.taken for one in fidelity)
     with_gops = [one for one in still if one.encoder != INTRA_REFRESH]
     loosest = max(ours_everywhere, key=lambda row: row.longest_gap_seconds)
@@ -85,15 +89,15 @@ def goals(
             text="frames decoded, clean natural, 2 s GOPs",
             bound=0.25,
             at_least=False,
-            measured=steady.where(way=Livewarden.name).decoded_share,
+            measured=steady.where(method=Livewarden.name).decoded_share,
         ),
         *(_clean_cpu_goal(steady.in_segments(seconds), seconds) for seconds in steady.segment_durations),
         Goal(
-            text="CPU on the dearest clip, VideoCapture = 1",
+            text="CPU on the most expensive clip, VideoCapture = 1",
             bound=0.8,
             at_least=False,
-            measured=dearest,
-            detail=dearest_clip,
+            measured=costliest,
+            detail=costliest_clip,
         ),
         Goal(
             text="longest gap, seconds",
@@ -120,7 +124,7 @@ def goals(
 
 
 def _clean_cpu_goal(steady: Results, segment_seconds: int) -> Goal:
-    ours, keyframes = (steady.where(way=way) for way in (Livewarden.name, KeyframesOnly.name))
+    ours, keyframes = (steady.where(method=method) for method in (Livewarden.name, KeyframesOnly.name))
     return Goal(
         text=f"CPU there, {segment_seconds} s segments, keyframes only = 1",
         bound=1.5,
@@ -143,12 +147,12 @@ def _recall_goal(text: str, bound: float, recall: Recall) -> Goal:
     return Goal(text=text, bound=bound, at_least=True, measured=recall.share, detail=_counts(recall))
 
 
-def _dearest(dear: Results, clean: Results) -> tuple[float, str]:
-    """The highest cost of ours on any one clip, full decoding being 1, and which clip that is."""
+def _costliest(expensive: Results, clean: Results) -> tuple[float, str]:
+    """The highest cost of the sampler on any one clip, relative to full decoding, and the name of that clip."""
     found = (0.0, "")
-    for results in (dear, clean):
-        full = {row.clip: row for row in results.where(way=VideoCapture.name).rows}
-        for row in results.where(way=Livewarden.name).rows:
+    for results in (expensive, clean):
+        full = {row.clip: row for row in results.where(method=VideoCapture.name).rows}
+        for row in results.where(method=Livewarden.name).rows:
             ratio = row.cpu_seconds / full[row.clip].cpu_seconds
             clip = f"{row.encoder}, {row.base}, GOP {row.gop_seconds} s, segments {row.segment_seconds} s"
             found = max(found, (ratio, clip))
@@ -156,10 +160,10 @@ def _dearest(dear: Results, clean: Results) -> tuple[float, str]:
 
 
 def print_report(
-    console: Console, hidden: Results, clean: Results, reached: Sequence[Goal], *, ways: Sequence[str]
+    console: Console, hidden: Results, clean: Results, reached: Sequence[Goal], *, methods: Sequence[str]
 ) -> None:
     """All tables."""
-    console.print(_recall_table(hidden, ways))
+    console.print(_recall_table(hidden, methods))
     console.print(
         "Recall in per cent with its Wilson 95 % interval; n: hidden inserts. No insert of 2 s hides in a GOP of 2 s.\n"
         "CPU: full decoding with VideoCapture in the same row's encoder setting = 1.\n"
@@ -172,18 +176,18 @@ def print_report(
         console.print(f"livewarden could not look at {failed} segments at all: nothing in them counts as seen")
 
 
-def _recall_table(hidden: Results, ways: Sequence[str]) -> Table:
+def _recall_table(hidden: Results, methods: Sequence[str]) -> Table:
     table = Table(title="Inserts hidden between keyframes", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column("way to look", no_wrap=True)
+    table.add_column("method to look", no_wrap=True)
     table.add_column("x264", no_wrap=True)
     for heading in ("n", *(f"{seconds:g} s" for seconds in INSERT_SECONDS), "decoded", "CPU"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for way in ways:
+    for method in methods:
         for encoder in (*(setting.name for setting in ENCODERS), None):
-            results = hidden.where(way=way, encoder=encoder)
-            full = hidden.where(way=VideoCapture.name, encoder=encoder)
+            results = hidden.where(method=method, encoder=encoder)
+            full = hidden.where(method=VideoCapture.name, encoder=encoder)
             table.add_row(
-                way if encoder == ENCODERS[0].name else "",
+                method if encoder == ENCODERS[0].name else "",
                 encoder if encoder is not None else "all",
                 *_recall_cells(results),
                 f"{results.decoded_share:.1%}" if results.rows else "-",
@@ -225,7 +229,7 @@ def _clean_table(clean: Results) -> Table:
     parts[f"{MONTAGE}, a montage"] = clean.with_gops().where(base=MONTAGE)
     for name, part in parts.items():
         ours, keyframes, full = (
-            part.where(way=way) for way in (Livewarden.name, KeyframesOnly.name, VideoCapture.name)
+            part.where(method=method) for method in (Livewarden.name, KeyframesOnly.name, VideoCapture.name)
         )
         table.add_row(
             name,
@@ -241,7 +245,7 @@ def _clean_table(clean: Results) -> Table:
 
 
 def goal_table(reached: Sequence[Goal]) -> Table:
-    """What was to be reached, and whether it was."""
+    """The table of goals, and whether each is reached."""
     table = Table(title="Goals", box=box.SIMPLE_HEAD)
     for heading in ("goal", "bound", "measured", "", "of"):
         table.add_column(heading, no_wrap=heading != "of")

@@ -1,12 +1,12 @@
-"""What the sampler sees that others miss, and what it costs: `make bench`, or `python -m bench.sampling --quick`.
+"""The recall and cost of the sampler beside other methods: `make bench`, or `python -m bench.sampling --quick`.
 
 Clips are made here: natural and generated motion, five settings of x264, GOPs of 2, 4 and 10 s, with other films cut in
-between keyframes for 0.25 to 2 s. Each clip is looked at in five ways, one after the other in this one process, so that
-ratios hold whatever the machine does. An insert is hidden if no keyframe lies in it, and seen if a picture was taken
+between keyframes for 0.25 to 2 s. Each clip is sampled by five methods, one after the other in one process, so that
+ratios do not depend on the machine. An insert is hidden if no keyframe lies in it, and seen if a picture was taken
 whose time lies in [start, end).
 
-PySceneDetect is compared with if it is installed. Its package asks for opencv-python, which must never stand beside
-our opencv-python-headless, hence: `pip install --no-deps scenedetect && pip install tqdm platformdirs click`.
+PySceneDetect is compared with if it is installed. Its package requires opencv-python, which must never be installed
+beside opencv-python-headless, hence: `pip install --no-deps scenedetect && pip install tqdm platformdirs click`.
 """
 
 import os
@@ -25,10 +25,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.clips import ENCODERS, Clip, Encoder, make_clean_clip, make_clip
 from bench.fidelity import Fidelity, compare
 from bench.material import CLEAN, MONTAGE, NATURAL, Reel
-from bench.plane import Point, Series, draw
+from bench.methods import (
+    KeyframesOnly,
+    Livewarden,
+    Method,
+    SceneDetect,
+    Seeking,
+    VideoCapture,
+    sampled,
+    scenedetect_is_here,
+)
+from bench.recall_plot import Point, Series, draw
 from bench.report import INSERT_SECONDS, StillScene, goals, print_report
 from bench.score import Result, Results, judge, median_by_cpu
-from bench.ways import KeyframesOnly, Livewarden, SceneDetect, Seeking, VideoCapture, Way, sampled, scenedetect_is_here
 from config.profiles import BALANCED
 from models.pdq.pdq import hash_luma
 from sampler.child.decoder import Decoder
@@ -38,10 +47,10 @@ BASES = (*NATURAL, "pan", "handheld")
 INSERTED = (*BASES, "discs")
 GOP_SECONDS = (2, 4, 10)
 HIDDEN_WIDTH, HIDDEN_HEIGHT = 320, 180
-"""Small, so that many clips are affordable. Packets are told apart by ratios, which hold at any size."""
+"""Small, so that many clips are affordable. The sampler compares ratios of packets, which hold at any size."""
 CLEAN_WIDTH, CLEAN_HEIGHT = 640, 360
-"""Of the cheapest rendition that platforms send, for all that is said of CPU: what costs a picture, not a pixel, would
-weigh too much below."""
+"""Size of the cheapest rendition that platforms send, for all figures of CPU: with smaller pictures the cost per
+picture would weigh too much."""
 CLEAN_GOP_SECONDS = 2
 CLEAN_SEGMENT_SECONDS = (2, 6)
 """One GOP, as low-latency streams have it, and the 6 s that Apple's HLS authoring specification asks for."""
@@ -61,7 +70,7 @@ class Extent:
     """Inserts of each duration in each clip."""
     clean_seconds: int
     dear_bases: tuple[str, ...]
-    """Films into which everything is cut to find the dearest clip."""
+    """Films with inserts among which the most expensive clip is searched."""
     still_encoders: int
 
     @property
@@ -90,43 +99,43 @@ def main(
     extent = QUICK if quick else FULL
     with Decoder() as decoder, progress_bars() as progress:
         ours = Livewarden(decoder, BALANCED)
-        others: list[Way] = [KeyframesOnly(), Seeking(), VideoCapture()]
+        others: list[Method] = [KeyframesOnly(), Seeking(), VideoCapture()]
         if scenedetect_is_here():
             others.append(SceneDetect())
         hidden, fidelity = _look_at_hidden(extent, seed, [ours, *others], decoder, progress)
         clean = _look_at_clean(extent, [ours, KeyframesOnly(), VideoCapture()], progress)
-        dear = _look_at_dear(extent, seed, [ours, VideoCapture()], progress)
+        expensive = _look_at_expensive(extent, seed, [ours, VideoCapture()], progress)
         still = _look_at_still(extent, decoder, progress)
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = REPORT_COLUMNS
-    ways = [ours.name, *(way.name for way in others[:3]), SceneDetect.name]
-    reached = goals(hidden, clean, dear, still, fidelity, max_gap_seconds=BALANCED.max_gap_seconds)
-    print_report(console, hidden, clean, reached, ways=ways)
+    methods = [ours.name, *(method.name for method in others[:3]), SceneDetect.name]
+    reached = goals(hidden, clean, expensive, still, fidelity, max_gap_seconds=BALANCED.max_gap_seconds)
+    print_report(console, hidden, clean, reached, methods=methods)
     if plot is not None:
         _draw(plot, hidden)
 
 
 def _look_at_hidden(
-    extent: Extent, seed: int, ways: Sequence[Way], decoder: Decoder, progress: Progress
+    extent: Extent, seed: int, methods: Sequence[Method], decoder: Decoder, progress: Progress
 ) -> tuple[Results, list[Fidelity]]:
-    """Results of all ways on all clips, and whether what ours took of the clips of the first film is what they show."""
+    """Results of all methods on all clips, and the fidelity of our samples of the clips of the first film."""
     reel = Reel(INSERTED, width=HIDDEN_WIDTH, height=HIDDEN_HEIGHT)
     fidelity: list[Fidelity] = []
-    task = progress.add_task("hidden inserts", total=extent.clips * len(ENCODERS) * len(ways))
+    task = progress.add_task("hidden inserts", total=extent.clips * len(ENCODERS) * len(methods))
     rows: list[Result] = []
     for number, encoder in enumerate(ENCODERS):
         makes = with_inserts(reel, extent.bases, encoder, repeats=extent.repeats, seed=(seed, number))
         for clip in made(makes, progress, f"encoding: {encoder.name}"):
-            for way in ways:
-                rows.append(judge(way.name, clip, way.look(clip)))
+            for method in methods:
+                rows.append(judge(method.name, clip, method.look(clip)))
                 progress.advance(task)
             if clip.base == extent.bases[0]:
                 fidelity.append(compare(clip, decoder, BALANCED))
     return Results(rows=tuple(rows)), fidelity
 
 
-def _look_at_clean(extent: Extent, ways: Sequence[Way], progress: Progress) -> Results:
+def _look_at_clean(extent: Extent, methods: Sequence[Method], progress: Progress) -> Results:
     names = (*CLEAN, MONTAGE)
     reel = Reel(names, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
     makes = [
@@ -143,10 +152,10 @@ def _look_at_clean(extent: Extent, ways: Sequence[Way], progress: Progress) -> R
         for name in names
         for segment_seconds in CLEAN_SEGMENT_SECONDS
     ]
-    return _timed(made(makes, progress, "encoding: clean"), ways, progress, "clean clips")
+    return _timed(made(makes, progress, "encoding: clean"), methods, progress, "clean clips")
 
 
-def _look_at_dear(extent: Extent, seed: int, ways: Sequence[Way], progress: Progress) -> Results:
+def _look_at_expensive(extent: Extent, seed: int, methods: Sequence[Method], progress: Progress) -> Results:
     """Clips with an insert every 3 s, for what they cost."""
     reel = Reel(INSERTED, width=CLEAN_WIDTH, height=CLEAN_HEIGHT)
     makes = [
@@ -154,7 +163,7 @@ def _look_at_dear(extent: Extent, seed: int, ways: Sequence[Way], progress: Prog
         for number, encoder in enumerate(ENCODERS)
         for make in with_inserts(reel, extent.dear_bases, encoder, repeats=1, seed=(seed, number))
     ]
-    return _timed(made(makes, progress, "encoding: dear"), ways, progress, "dear clips")
+    return _timed(made(makes, progress, "encoding: expensive"), methods, progress, "expensive clips")
 
 
 def with_inserts(
@@ -176,10 +185,10 @@ def with_inserts(
     ]
 
 
-def _timed(clips: Sequence[Clip], ways: Sequence[Way], progress: Progress, description: str) -> Results:
+def _timed(clips: Sequence[Clip], methods: Sequence[Method], progress: Progress, description: str) -> Results:
     rows: list[Result] = []
     for clip in progress.track(clips, description=description):
-        rounds = [[judge(way.name, clip, way.look(clip)) for way in ways] for _ in range(ROUNDS)]
+        rounds = [[judge(method.name, clip, method.look(clip)) for method in methods] for _ in range(ROUNDS)]
         rows += [median_by_cpu(looks) for looks in zip(*rounds, strict=True)]
     return Results(rows=tuple(rows))
 
@@ -239,15 +248,15 @@ def progress_bars() -> Progress:
 
 
 def _draw(path: Path, hidden: Results) -> None:
-    full = hidden.where(way=VideoCapture.name)
+    full = hidden.where(method=VideoCapture.name)
     series = []
-    for way in dict.fromkeys(row.way for row in hidden.rows):
-        results = hidden.where(way=way)
+    for method in dict.fromkeys(row.method for row in hidden.rows):
+        results = hidden.where(method=method)
         low, high = results.recall().wilson()
         parts = tuple(
             _point(results.where(encoder=encoder.name), full.where(encoder=encoder.name)) for encoder in ENCODERS
         )
-        series.append(Series(name=way, all=_point(results, full), low=low, high=high, parts=parts))
+        series.append(Series(name=method, all=_point(results, full), low=low, high=high, parts=parts))
     total = full.recall().total
     draw(
         path,

@@ -1,4 +1,4 @@
-"""What the looks of all clips add up to."""
+"""Recall and cost over all clips."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from bench.clips import INTRA_REFRESH, Clip
-from bench.ways import Look
+from bench.methods import Look
 
 Z95 = 1.959964
 """Two-sided 95 % quantile of the normal distribution."""
@@ -36,9 +36,9 @@ class Recall:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One way's look at one clip."""
+    """The result of one method on one clip."""
 
-    way: str
+    method: str
     encoder: str
     base: str
     gop_seconds: int
@@ -49,21 +49,21 @@ class Result:
     cpu_seconds: float
     segments_failed: int
     longest_gap_seconds: float
-    """Between two pictures taken, or the clip's ends; segments' borders do not count as looks."""
+    """Between two pictures taken, or the clip's ends; segment boundaries do not count as samples."""
     outcomes: tuple[tuple[float, bool], ...]
     """Of each hidden insert its duration in seconds and whether it was seen."""
 
     @property
     def clip(self) -> tuple[str, str, int, int]:
-        """Which clip it was."""
+        """Name of the clip."""
         return (self.encoder, self.base, self.gop_seconds, self.segment_seconds)
 
 
-def judge(way: str, clip: Clip, look: Look) -> Result:
-    """Holds what was seen against what was there."""
+def judge(method: str, clip: Clip, look: Look) -> Result:
+    """Compares the samples with the inserts."""
     edges = [0.0, *look.seen_seconds, clip.duration_seconds]
     return Result(
-        way=way,
+        method=method,
         encoder=clip.encoder,
         base=clip.base,
         gop_seconds=clip.gop_seconds,
@@ -80,14 +80,14 @@ def judge(way: str, clip: Clip, look: Look) -> Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """Many of them, to be narrowed and added up."""
+    """Many results, to be filtered and summed."""
 
     rows: tuple[Result, ...] = field(repr=False)
 
-    def where(self, *, way: str | None = None, encoder: str | None = None, base: str | None = None) -> "Results":
-        """Those of one way, of one encoder's setting, of one film; None: of any."""
+    def where(self, *, method: str | None = None, encoder: str | None = None, base: str | None = None) -> "Results":
+        """The results of one method, of one encoder's setting, of one film; None: of any."""
         return self._those(
-            lambda row: way in (None, row.way) and encoder in (None, row.encoder) and base in (None, row.base)
+            lambda row: method in (None, row.method) and encoder in (None, row.encoder) and base in (None, row.base)
         )
 
     def with_gops(self) -> "Results":
@@ -132,6 +132,6 @@ class Results:
 
 
 def median_by_cpu(rounds: Iterable[Result]) -> Result:
-    """The middle one of several looks at the same clip, which differ in nothing but what they cost."""
+    """The median of several results on the same clip, which differ in cost alone."""
     ordered = sorted(rounds, key=lambda row: row.cpu_seconds)
     return ordered[len(ordered) // 2]

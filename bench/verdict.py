@@ -1,9 +1,10 @@
-"""What a verdict costs: `make bench`, or `python -m bench.verdict`. All of a ratio is measured in one process, in turn.
+"""The cost of a verdict: `make bench`, or `python -m bench.verdict`. The parts of a ratio are measured alternately in
+one process.
 
 Goals: preprocessing and run of a classifier beside a bare `session.run` (at most 1.20 at 720p, 1.12 at 360p); 20 rules
 on one sample (at most 100 µs); a cascade beside its first stage on benign films (at most 1.15); the pipeline's CPU
-beside its bare parts on busy films (at most 1.25). And, without a goal, what still material costs, and how scores move
-with the order in which a large picture is shrunk and gets its colours.
+beside its bare parts on busy films (at most 1.25). And, without a goal, the cost of still material, and how scores
+depend on the order in which a large picture is shrunk and converted to RGB.
 """
 
 import os
@@ -17,10 +18,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.judging import RULES, microseconds_alone, microseconds_in_order
 from bench.material import NATURAL
-from bench.moderating import CAUSE, SEGMENT_SECONDS, PipelineCost, measure_cascade, measure_pipeline
-from bench.ordering import Moved, measure_order
+from bench.pipeline_cost import CAUSE, SEGMENT_SECONDS, PipelineCost, measure_cascade, measure_pipeline
+from bench.resize_order import Moved, measure_order
+from bench.rule_cost import RULES, microseconds_alone, microseconds_in_order
 from models.classifiers.classifier import Classifier
 from models.classifiers.registry import DEFAULT, known_packages
 from models.errors import ClassifierError
@@ -31,7 +32,7 @@ PICTURES = ((1280, 720, 1.20), (640, 360, 1.12))
 """Width and height in pixels, and the goal."""
 ROUNDS = 60
 BENIGN = (*NATURAL, "pan", "handheld", "discs")
-"""All films that there are: natural, filmed by a moving hand, drawn."""
+"""All films: natural, filmed by a moving hand, drawn."""
 BUSY, QUIET = ("bikes", "handheld"), "still"
 FILM_SECONDS = 10
 REPORT_COLUMNS = 120
@@ -59,12 +60,12 @@ def main() -> None:
         f"  the same with windows, in order: {RULES} rules, a segment a sample, µs", f"{in_order:.1f}", "", ""
     )
     cascade = measure_cascade(BENIGN, FILM_SECONDS)
-    told = f"cascade on {cascade.pictures} benign pictures beside {DEFAULT} alone"
-    _goal(goals, f"{told}; {cascade.skip_rate:.1%} passed over by {cascade.second_name} ({CAUSE})", cascade.ratio, 1.15)
+    measured = f"cascade on {cascade.pictures} benign pictures beside {DEFAULT} alone"
+    _goal(goals, f"{measured}; {cascade.skip_rate:.1%} skipped by {cascade.second_name} ({CAUSE})", cascade.ratio, 1.15)
     costs = {film: measure_pipeline(film) for film in (*BUSY, QUIET)}
     for film in BUSY:
         _goal(goals, f"pipeline's CPU beside its bare parts, busy film ({film})", costs[film].ratio, 1.25)
-    films = _table("The cascade's second stage, film by film", "film", "pictures", "passed over")
+    films = _table("The cascade's second stage, film by film", "film", "pictures", "skipped")
     for film, (pictures, passed_over) in cascade.films.items():
         films.add_row(film, str(pictures), f"{passed_over / pictures:.0%}")
     for table in (goals, details, films, _pipeline_table(costs), _order_table(measure_order())):

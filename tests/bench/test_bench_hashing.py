@@ -1,11 +1,11 @@
-"""The hash bank's benchmark: its figures may look good only where nothing was missed, and on banks as they are told."""
+"""The hash bank's benchmark: its figures may look good only where nothing was missed, and on banks as described."""
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.hashes import CROWD, KINDS, Hashes, crowded_hashes, queries, random_hashes, turned
-from bench.hashingreport import search_goals
-from bench.searching import Found, Searched, compare
+from bench.hashes import CROWD, KINDS, Hashes, crowded_hashes, flipped, queries, random_hashes
+from bench.hashing_report import search_goals
+from bench.search_speed import Found, Searched, compare
 from models.bank.flat import search
 
 
@@ -42,6 +42,6 @@ def test_a_tenth_is_crowded() -> None:
 def test_near_duplicates_are_as_near_as_is_said() -> None:
     """Queries that are further off would be no matches, and searching for nothing is fast."""
     hashes = random_hashes(2000, np.random.default_rng(1))
-    apart = np.bitwise_count(hashes ^ turned(hashes, 31, np.random.default_rng(2))).sum(axis=1)
+    apart = np.bitwise_count(hashes ^ flipped(hashes, 31, np.random.default_rng(2))).sum(axis=1)
     assert apart.max() <= 31
     assert apart.mean() > 10

@@ -1,4 +1,4 @@
-"""The benchmark of replays: a log in which nothing is found would be gone through in no time."""
+"""The benchmark of replays: a log without findings would be replayed in no time."""
 
 import time
 from pathlib import Path
@@ -9,7 +9,7 @@ from worker.store.object_store import ObjectStore
 ROWS = 8 * STREAMS
 
 
-def test_something_is_found_in_what_is_gone_through(tmp_path: Path) -> None:
+def test_the_replayed_log_has_findings(tmp_path: Path) -> None:
     """Quick figures would be those of an empty log, or of rules that hold for nothing."""
     write_log(ObjectStore(str(tmp_path / "store")), rows=ROWS, until_ms=round(time.time() * 1000) - 60_000)
     for policy in (TWENTY, EACH):

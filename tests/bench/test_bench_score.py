@@ -4,8 +4,8 @@ import pytest
 
 from bench.clips import ENCODERS, INTRA_REFRESH, Insert, make_clip
 from bench.material import Reel
+from bench.methods import KeyframesOnly, VideoCapture
 from bench.score import Recall, judge
-from bench.ways import KeyframesOnly, VideoCapture
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,9 @@ def test_hidden_means_hidden(encoder) -> None:
     reel = Reel(["pan", "discs"], width=160, height=96)
     asked = (0.25, 0.5, 1.0, 2.0)
     clip = make_clip(reel, encoder=encoder, base="discs", gop_seconds=2, insert_seconds=asked, seed=(1,))
-    keyframes, all_pictures = (judge(way.name, clip, way.look(clip)) for way in (KeyframesOnly(), VideoCapture()))
+    keyframes, all_pictures = (
+        judge(method.name, clip, method.look(clip)) for method in (KeyframesOnly(), VideoCapture())
+    )
     assert sorted(seconds for seconds, _ in all_pictures.outcomes) == [0.25, 0.5, 1.0]
     assert all(seen for _, seen in all_pictures.outcomes)
     assert not any(seen for _, seen in keyframes.outcomes)

@@ -1,4 +1,4 @@
-"""Streams on which things are found, settled, decided and logged as workers do, without looking at pictures."""
+"""Streams with findings that are settled, decided and logged as workers do, without pictures."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -155,12 +155,12 @@ class Life:
         assert settled.outcome is Settled.SETTLED
         if not loses:
             now = now_ms(self.redis)
-            told = {
+            reported = {
                 "settled_ms": now if settled.settled_ms is None else settled.settled_ms,
                 "settled_after": settled.version,
                 "silent": [listed._asdict() for listed in settled.silent],
             }
-            write(self.store, [{**one, **told} for one in rows], written_ms=now)
+            write(self.store, [{**one, **reported} for one in rows], written_ms=now)
         return settled
 
     def fail(self, stream_id: str, segment_key: str, capture_ms: int) -> None:
@@ -242,7 +242,7 @@ class Life:
         self, policy: Policy | None = None, *, since_ms: int | None = None, as_of_rows: int | None = None
     ) -> ReplayResult:
         """What a policy, or the one in force, would have raised; `since_ms` of Redis's clock, or from the beginning;
-        `as_of_rows`: gone through as a log of so many rows."""
+        `as_of_rows`: replayed as a log of so many rows."""
         record_outcomes(self.redis, self.store)
         tried = self.policy if policy is None else policy
         until_ms = now_ms(self.redis) + 3_600_000

@@ -45,7 +45,7 @@ def create(
     source: Annotated[
         str | None, typer.Option(help="Who provides it: NCMEC, IWF …; without it the list is your own.")
     ] = None,
-    category: Annotated[str | None, typer.Option(help="What kind of material is on it.")] = None,
+    category: Annotated[str | None, typer.Option(help="Kind of material on it.")] = None,
     max_distance: Annotated[
         int | None, typer.Option(help="Largest PDQ distance that is a match, 0 to 31; default 31.")
     ] = None,

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis import Redis
@@ -45,9 +46,10 @@ def examine_failing(redis: Redis) -> Iterator[Diagnosis]:
         redis, lambda pipe, stream_id: pipe.hmget(stream_key(stream_id), "state", "degraded")
     ):
         if degraded is not None and state not in _OVER:
-            for slug in json.loads(degraded):
-                if slug.startswith(("rule-failed:", "rule-slow:")):
-                    found[slug].append(stream_id)
+            with suppress(ValueError, TypeError):  # damaged
+                for slug in json.loads(degraded):
+                    if str(slug).startswith(("rule-failed:", "rule-slow:")):
+                        found[slug].append(stream_id)
     if found:
         rules = ", ".join(f"{slug} on {_named(streams, 1)}" for slug, streams in sorted(found.items()))
         yield Diagnosis(

@@ -99,9 +99,9 @@ def _known_lists(policy: Policy) -> _Known:
 
 
 def _known_signals(policy: Policy) -> _Known:
-    asked = frozenset[str]().union(*(rule.condition.signals for rule in policy.rules))
+    used = frozenset[str]().union(*(rule.condition.signals for rule in policy.rules))
     return _Known(
-        named=asked | _quoted_beside(policy, "signals"),
+        named=used | _quoted_beside(policy, "signals"),
         any_counts=any("signals" in rule.condition.names for rule in policy.rules),
     )
 

@@ -36,19 +36,19 @@ def load_tried_policy(
         except PolicyError:
             raise refused from None  # it has these mistakes, and those about models
         installed, known = known_packages(settings.manifests_dir), known_scores(settings)
-        asked, cascade = _asked_scores(policy), set(policy.cascade_models or ())
-        if asked <= known and cascade <= installed.keys():
+        used, cascade = _used_scores(policy), set(policy.cascade_models or ())
+        if used <= known and cascade <= installed.keys():
             raise
         logged = _logged_scores(settings.store_url, since_ms, until_ms)
         gone = _models_of(logged) - installed.keys()
-        if not (asked <= known | logged and cascade <= installed.keys() | gone):
+        if not (used <= known | logged and cascade <= installed.keys() | gone):
             raise
     # The log fixes which pictures a model classified: the cascade is not tried.
     packages_for(policy.model_copy(update={"cascade": None}), installed)
-    return policy, gone & (_models_of(asked) | cascade)
+    return policy, gone & (_models_of(used) | cascade)
 
 
-def _asked_scores(policy: Policy) -> frozenset[str]:
+def _used_scores(policy: Policy) -> frozenset[str]:
     stages = (stage.condition for stage in policy.cascade or ())
     return policy.asked_scores.union(*(condition.scores for condition in stages if condition is not None))
 

@@ -8,7 +8,7 @@ from config.policy.policy import read_policy
 
 
 def test_a_policy_in_a_folder_with_brackets(tmp_path: Path) -> None:
-    """A check would tell of another file than was checked, or end in a traceback."""
+    """A check would name another file than was checked, or end in a traceback."""
     policy = tmp_path / "[prod]" / "p[a].yaml"
     policy.parent.mkdir()
     policy.write_bytes(read_policy(None))

@@ -1,4 +1,4 @@
-"""`livewarden models` beside a policy that no worker takes: it still says what there is, and what is wrong."""
+"""`livewarden models` beside a policy that workers refuse: it still lists the models, and reports the problem."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def written(folder: Path, cascade: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("cascade", "told"),
+    ("cascade", "reported"),
     [
         (
             "cascade: [{model: open-nsfw}, {model: safetys}]",
@@ -26,7 +26,7 @@ def written(folder: Path, cascade: str) -> dict[str, str]:
         ("cascade: [{model: open-nsfw}, {model: age}]", "line 3, column 31: cascade[1]: age estimates age, and looks"),
     ],
 )
-def test_models_are_told_beside_a_policy_that_no_worker_takes(tmp_path: Path, cascade: str, told: str) -> None:
+def test_models_are_listed_beside_a_policy_that_workers_refuse(tmp_path: Path, cascade: str, reported: str) -> None:
     """Whoever mistyped a model's name could not look up what it is called."""
     environment = written(tmp_path, cascade)
     listed = livewarden("models", "list", "--json", environment=environment)
@@ -39,11 +39,11 @@ def test_models_are_told_beside_a_policy_that_no_worker_takes(tmp_path: Path, ca
     assert explained.records[0]["name"] == "safety-s"
     for ran in (listed, explained):
         assert ran.message.startswith(f"workers refuse this policy: {tmp_path / 'policy.yaml'}: ")
-        assert told in ran.message
+        assert reported in ran.message
 
 
-def test_a_model_about_minors_that_somebody_brought_runs_nowhere_and_the_list_says_why(tmp_path: Path) -> None:
-    """An operator would not know why it gives no score; or worse, it would look at everybody."""
+def test_an_added_model_about_minors_runs_nowhere_and_the_list_shows_why(tmp_path: Path) -> None:
+    """An operator would not know why it gives no score; or worse, it would run on everybody."""
     folder = tmp_path / "models"
     folder.mkdir()
     install(folder, constant_model([0.5]), name="guess", outputs=MINOR)

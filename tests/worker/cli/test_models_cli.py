@@ -33,8 +33,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {"LIVEWARDEN_MANIFESTS_DIR": str(folder), "LIVEWARDEN_POLICY_FILE": str(policy)}
 
 
-def test_list_tells_what_runs_where(environment: dict[str, str]) -> None:
-    """Nobody would know which model looks at which picture."""
+def test_list_shows_which_model_runs_where(environment: dict[str, str]) -> None:
+    """Nobody would know which model classifies which picture."""
     ran = livewarden("models", "list", "--json", environment=environment)
     records = {record["name"]: record for record in map(json.loads, ran.out.splitlines())}
     assert ran.status == 0
@@ -83,7 +83,7 @@ def test_verify_takes_the_path_of_a_manifest(tmp_path: Path) -> None:
     assert "input.layout" in record["problem"]
 
 
-def test_one_that_is_broken_keeps_no_other_from_being_told(environment: dict[str, str]) -> None:
+def test_a_broken_model_hides_no_other(environment: dict[str, str]) -> None:
     """A typing error in one manifest would leave an operator without any word of the others."""
     folder = Path(environment["LIVEWARDEN_MANIFESTS_DIR"])
     (folder / "broken.yaml").write_text("name: [")
@@ -95,9 +95,9 @@ def test_one_that_is_broken_keeps_no_other_from_being_told(environment: dict[str
         assert {"open-nsfw", "means", "testcard"} <= {record["name"] for record in others if record["ok"]}
         assert (broken["ok"], broken["manifest"]) == (False, str(folder / "broken.yaml"))
         assert "broken.yaml, line 1: expected YAML" in broken["problem"]
-        told = livewarden("models", command, environment=environment)
-        assert told.status == 1
-        assert "not usable: " in told.out
+        reported = livewarden("models", command, environment=environment)
+        assert reported.status == 1
+        assert "not usable: " in reported.out
     (folder / "MEANS.YAML").write_text("name: [")
     assert livewarden("models", "verify", environment=environment).out.count("not usable: ") == 2
     measured = livewarden("models", "bench", environment=environment)
@@ -139,7 +139,7 @@ def test_verify_tells_of_a_run_that_does_not_stop(tmp_path: Path) -> None:
     assert "did not stop within" in record["problem"]
 
 
-def test_verify_tells_what_a_picture_takes(tmp_path: Path) -> None:
+def test_verify_reports_the_time_of_a_picture(tmp_path: Path) -> None:
     """A limit that is just met on this machine is not met on a busy one."""
     path = install(tmp_path, mean_model())
     (record,) = livewarden("models", "verify", path, "--json").records
@@ -186,7 +186,7 @@ def test_what_manifests_say_is_no_markup(tmp_path: Path) -> None:
         ({"weights__file": "nowhere.onnx"}, "missing", "No such file"),
     ],
 )
-def test_weights_that_cannot_be_found_are_told(
+def test_weights_that_cannot_be_found_are_reported(
     tmp_path: Path, changes: dict[str, str], weights: str, problem: str
 ) -> None:
     """What the file system or Python refuses to look for would end in a traceback."""
@@ -206,10 +206,10 @@ def test_explain_says_what_a_model_cannot_do_and_scores_a_picture(tmp_path: Path
     (record,) = map(json.loads, ran.out.splitlines())
     assert record["known_limits"] == ["anything but the test card"]
     assert record["scores"]["testcard/card"] > 0.95
-    told = livewarden("models", "explain", "open-nsfw")
-    assert told.status == 0
+    reported = livewarden("models", "explain", "open-nsfw")
+    assert reported.status == 0
     for expected in ("it is no CSAM classifier", "BSD-2-Clause", "the middle 224 × 224 kept"):
-        assert expected in told.out
+        assert expected in reported.out
 
 
 def test_bench_measures_beside_the_bare_network(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_bench_measures_beside_the_bare_network(tmp_path: Path) -> None:
     assert all(record["picture_ms"] > record["run_ms"] > 0 for record in records)
 
 
-def test_unknown_names_are_told_with_the_known_ones() -> None:
+def test_unknown_names_are_reported_with_the_known_ones() -> None:
     """A typing error would end in a traceback."""
     ran = livewarden("models", "explain", "open-nfsw")
     assert ran.status == 2
@@ -230,7 +230,7 @@ def test_unknown_names_are_told_with_the_known_ones() -> None:
     assert "no classifier has the name 'open-nfsw'" in ran.message
 
 
-def test_a_cascade_that_names_no_model_is_told(tmp_path: Path) -> None:
+def test_a_cascade_that_names_no_model_is_reported(tmp_path: Path) -> None:
     """A worker must not start without the classifier that its policy counts on."""
     policy = tmp_path / "policy.yaml"
     policy.write_text(CASCADE)
@@ -239,8 +239,8 @@ def test_a_cascade_that_names_no_model_is_told(tmp_path: Path) -> None:
     assert ran.message.startswith(f"{policy}: line 3, column 39: cascade[1].model: unknown model 'means': known are")
 
 
-def test_a_rule_for_a_model_that_does_not_run_is_told_by_the_check(tmp_path: Path) -> None:
-    """Its score is always 0.0: the rule would call nobody, for ever."""
+def test_a_rule_for_a_model_that_does_not_run_is_reported_by_the_check(tmp_path: Path) -> None:
+    """Its score is always 0.0: the rule would never call anybody."""
     policy = tmp_path / "policy.yaml"
     policy.write_text('version: "1"\nrules: [{name: a, when: \'score("safety-s/nsfw") > 0.5\', severity: review}]\n')
     ran = livewarden("policy", "check", policy)

@@ -42,7 +42,7 @@ def test_the_cascade_is_a_policy() -> None:
     assert [stage.model for stage in policy.cascade] == ["open-nsfw", "safety-s"]
 
 
-def test_all_that_ships_is_told() -> None:
+def test_all_shipped_models_are_documented() -> None:
     """Somebody would find a model that nobody explains."""
     for name, one in known_packages(None).items():
         assert f"| `{name}` |" in TEXT
@@ -53,7 +53,7 @@ def test_all_that_ships_is_told() -> None:
 def test_the_fields_of_json_are_those_that_are_printed(tmp_path: Path, command: str) -> None:
     """A program would wait for a field that never comes, or nobody would know what one means."""
     rows = re.findall(r"^\| (`[^|]*`) \| ([a-z, ]+) \| [^|]+ \|$", TEXT, re.MULTILINE)
-    told = {name for names, of in rows if command in of.split(", ") for name in re.findall(r"`(\w+)`", names)}
+    reported = {name for names, of in rows if command in of.split(", ") for name in re.findall(r"`(\w+)`", names)}
     install(tmp_path, mean_model())
     (tmp_path / "broken.yaml").write_text("name: [")
     card = tmp_path / "card.png"
@@ -66,4 +66,4 @@ def test_the_fields_of_json_are_those_that_are_printed(tmp_path: Path, command: 
     }
     environment = {} if command != "list" else {"LIVEWARDEN_MANIFESTS_DIR": str(tmp_path)}
     ran = livewarden("models", command, *arguments[command], "--json", environment=environment)
-    assert {name for record in ran.records for name in record} == told
+    assert {name for record in ran.records for name in record} == reported

@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 class TestCheck:
-    def test_a_good_policy_is_told_rule_by_rule(self, folder: Path) -> None:
+    def test_a_good_policy_is_reported_rule_by_rule(self, folder: Path) -> None:
         """Who wrote it would not know whether it was read as it was meant."""
         ran = livewarden("policy", "check", folder / "policy.yaml")
         assert ran.status == 0
@@ -53,7 +53,7 @@ class TestCheck:
         (record,) = livewarden("policy", "check", folder / "policy.yaml", "--json").records
         assert (record["ok"], record["version"]) == (True, load_policy(folder / "policy.yaml").version)
 
-    def test_all_mistakes_are_told_with_their_places(self, folder: Path) -> None:
+    def test_all_mistakes_are_reported_with_their_places(self, folder: Path) -> None:
         """Each would be found by another try, the last of them on the night."""
         (folder / "policy.yaml").write_text(
             'version: "7"\n'
@@ -84,8 +84,8 @@ class TestCheck:
         ]
         assert (summary["ok"], summary["mistakes"]) == (False, 3)
 
-    def test_a_score_that_nobody_gives_is_told(self, folder: Path) -> None:
-        """The rule would hold for nothing, for ever, and look as good as the others."""
+    def test_an_unknown_score_is_reported(self, folder: Path) -> None:
+        """The rule would never hold, and look as good as the others."""
         (folder / "policy.yaml").write_text(POLICY.replace("> 0.5'", '> 0.5 && score("safety-s/nsfw") > 0.5\''))
         ran = livewarden("policy", "check", "policy.yaml", folder=folder)
         assert ran.status == 0
@@ -93,10 +93,8 @@ class TestCheck:
         warning, record = livewarden("policy", "check", "policy.yaml", "--json", folder=folder).records
         assert (warning["type"], warning["rule"], record["ok"]) == ("warning", "nude", True)
 
-    def test_a_list_that_is_nowhere_is_told_beside_a_deployment(
-        self, folder: Path, redis_url: str, redis: Redis
-    ) -> None:
-        """The rule for the worst material would hold for nothing, for ever, over one letter."""
+    def test_a_list_that_a_deployment_lacks_is_reported(self, folder: Path, redis_url: str, redis: Redis) -> None:
+        """The rule for the worst material would never hold, for one wrong letter."""
         (folder / "policy.yaml").write_text(POLICY.replace('matched("known")', 'matched("ncmecc")'))
         (folder / "lists").mkdir()
         (folder / "lists" / "police.csv").write_text(f"hash\n{secrets.token_hex(32)}\n")
@@ -114,11 +112,11 @@ class TestCheck:
         for small_changes in (5_000, 0):  # in Redis, and in a snapshot
             ran = livewarden("policy", "check", "policy.yaml", folder=folder, environment=environment)
             assert (ran.status, ran.err) == (0, "")
-            told = ran.out.splitlines()[-1]
-            assert told.startswith("policy.yaml:4:35: rule 'known': no list 'ncmecc' is in this deployment: ")
-            assert ("did you mean 'ncmec'?" in told) == (small_changes == 0)
-            assert "police" in told
-            assert told.endswith("; this rule never fires")
+            reported = ran.out.splitlines()[-1]
+            assert reported.startswith("policy.yaml:4:35: rule 'known': no list 'ncmecc' is in this deployment: ")
+            assert ("did you mean 'ncmec'?" in reported) == (small_changes == 0)
+            assert "police" in reported
+            assert reported.endswith("; this rule never fires")
             import_file(redis, place, "ncmec", folder / "lists" / "police.csv", small_changes=small_changes)
         ran = livewarden("policy", "check", "policy.yaml", "--json", folder=folder, environment=environment)
         warning, record = ran.records
@@ -146,9 +144,9 @@ class TestCheck:
         first = POLICY.count("\n") + 3
         ran = livewarden("policy", "check", "policy.yaml", folder=folder)
         assert ran.status == 1
-        told, second, summary = ran.out.splitlines()
+        reported, second, summary = ran.out.splitlines()
         hint = "unknown model 'open-nfsw2': did you mean 'open-nsfw'? known are age, open-nsfw, safety-s, testcard"
-        assert told == f"policy.yaml:{first}:13: cascade[1].model: {hint}"
+        assert reported == f"policy.yaml:{first}:13: cascade[1].model: {hint}"
         assert second.startswith(f"policy.yaml:{first + 1}:13: cascade[2].model: unknown model 'safetys': did you mean")
         assert summary == "2 mistakes: workers refuse this policy"
         ran = livewarden("policy", "check", "policy.yaml", "--json", folder=folder)
@@ -181,17 +179,17 @@ class TestCases:
         assert (ran.status, ran.out.splitlines()[-1]) == (0, "4 of 4 cases passed"), ran.out
         # What the manual shows of a case that fails.
         (tmp_path / "new.yaml").write_text(policy.replace("hits: 3", "hits: 2"))
-        told = livewarden("policy", "test", tmp_path / "policy-tests.yaml", "--policy", tmp_path / "new.yaml").out
+        reported = livewarden("policy", "test", tmp_path / "policy-tests.yaml", "--policy", tmp_path / "new.yaml").out
         shown = [line[4:] for line in text.splitlines() if line.startswith("          ")]
         assert shown
-        assert all(line in told for line in shown), told
+        assert all(line in reported for line in shown), reported
 
     def test_cases_that_pass(self, folder: Path) -> None:
         """Rules in shadow and those over windows could not be tested."""
         ran = livewarden("policy", "test", folder / "cases.yaml")
         assert (ran.status, ran.out) == (0, "ok    three in a row\n1 of 1 cases passed\n")
 
-    def test_a_case_that_fails_tells_what_came_instead(self, folder: Path) -> None:
+    def test_a_failed_case_shows_the_raised_incidents(self, folder: Path) -> None:
         """Whoever changed a number would have to guess what it does."""
         (folder / "policy.yaml").write_text(POLICY.replace("hits: 3", "hits: 2"))
         ran = livewarden("policy", "test", "cases.yaml", folder=folder)
@@ -233,7 +231,7 @@ class TestCases:
         assert "unknown score 'open-nsfw/nswf': did you mean 'open-nsfw/nsfw'?" in ran.message
 
     def test_decisions_and_coverage_count(self, folder: Path) -> None:
-        """What a cooldown does, or a stream that cannot be looked at, could not be tested."""
+        """What a cooldown does, or a stream that cannot be moderated, could not be tested."""
         (folder / "policy.yaml").write_text(
             POLICY + "  - {name: dark, when: 'coverage.moderated_seconds < 1.0', severity: high}\n"
         )
@@ -253,7 +251,7 @@ class TestCases:
         assert ran.status == 0, ran.out
 
     @pytest.mark.parametrize(
-        ("old", "new", "told"),
+        ("old", "new", "reported"),
         [
             ("rule: nude", "rule: nudes", "case 'three in a row': unknown rule 'nudes': did you mean 'nude'?"),
             ("at: 4", "att: 4", "line 7, column 10: cases[0].samples[0].att: unknown field 'att': did you mean 'at'?"),
@@ -282,12 +280,12 @@ class TestCases:
             ("raises:", "degraded: [rule-faild:nude]\n    raises:", "line 8, column 16: cases[0].degraded[0]: "),
         ],
     )
-    def test_a_mistake_in_the_cases_is_told(self, folder: Path, old: str, new: str, told: str) -> None:
-        """A case that tests nothing would pass for ever."""
+    def test_a_mistake_in_the_cases_is_reported(self, folder: Path, old: str, new: str, reported: str) -> None:
+        """A case that tests nothing would always pass."""
         (folder / "cases.yaml").write_text(CASES.replace(old, new, 1))
         ran = livewarden("policy", "test", folder / "cases.yaml")
         assert ran.status == 2
-        assert told in ran.message
+        assert reported in ran.message
 
 
 class TestNamesThatNoRuleGoesBy:
@@ -317,10 +315,10 @@ cases:
         assert self.run(folder, self.SIGNALS).out == "ok    quiet\n1 of 1 cases passed\n"
 
     def test_one_that_is_nearly_another(self, folder: Path) -> None:
-        """A case with a typing error passes for ever, whatever becomes of the rule."""
-        told = self.run(folder, self.SIGNALS, signal="reprots")
-        assert told.status == 2
-        assert told.message.startswith(
+        """A case with a typing error always passes, whatever becomes of the rule."""
+        reported = self.run(folder, self.SIGNALS, signal="reprots")
+        assert reported.status == 2
+        assert reported.message.startswith(
             "cases.yaml: line 6, column 24: cases[0].stream.signals.reprots: unknown signal "
         )
 
@@ -395,7 +393,7 @@ class TestRulesThatFail:
 
 
 def test_editors_know_the_format_of_cases() -> None:
-    """Who writes cases by the schema would be told that they are wrong."""
+    """Valid cases would be marked as wrong in an editor."""
     written = schema("policy-tests.v1")
     assert {
         key: value for key, value in written.items() if key not in ("$schema", "$id")
@@ -404,7 +402,7 @@ def test_editors_know_the_format_of_cases() -> None:
 
 
 def test_cases_are_no_other_file(tmp_path: Path) -> None:
-    """A policy given by mistake would be told by a traceback."""
+    """A policy given by mistake would end in a traceback."""
     for text in ("", "[]", "1", '{"version": "1", "cases": []}', "a: &a [*a]"):
         path = tmp_path / "cases.yaml"
         path.write_text(text)

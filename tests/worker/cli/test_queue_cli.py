@@ -63,7 +63,7 @@ def test_people_read_what_was_found(scene: Scene, run: Run) -> None:
 
 
 def test_people_read_what_is_known_of_a_match(scene: Scene, run: Run) -> None:
-    """A moderator would compare the stream with a picture that is turned, or not know that it is of a video."""
+    """A moderator would compare the stream with a picture that is rotated, or not know that it is of a video."""
     match = ListMatch(
         list="known", entry="v/3", distance=9, video="v", seconds=12.5, variant="mirror", tags=("A1", "\x1b[2J")
     )

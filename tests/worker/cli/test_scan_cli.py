@@ -142,7 +142,7 @@ def test_black_media_ends_with_0_and_null_hashes(folder: Path) -> None:
     assert all(sample["pdq"] is None and sample["pdq_quality"] < 50 for sample in ran.of_type("sample"))
 
 
-def test_missing_segment_ends_with_2_and_is_told(folder: Path) -> None:
+def test_missing_segment_ends_with_2_and_is_reported(folder: Path) -> None:
     """Half a film would pass as clean."""
     ran = livewarden("scan", folder / "holes.m3u8", "--json")
     assert ran.status == 2
@@ -154,7 +154,7 @@ def test_missing_segment_ends_with_2_and_is_told(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "reported"),
     [
         ("nowhere.ts", "No such file"),
         ("page.m3u8", "web page"),
@@ -163,12 +163,12 @@ def test_missing_segment_ends_with_2_and_is_told(folder: Path) -> None:
         ("cut.ts", ""),
     ],
 )
-def test_media_that_cannot_be_opened_is_named_in_one_line(folder: Path, name: str, told: str) -> None:
+def test_media_that_cannot_be_opened_is_named_in_one_line(folder: Path, name: str, reported: str) -> None:
     """A person would get a traceback, or not know which of their files is broken."""
     ran = livewarden("scan", folder / name, "--json")
     assert (ran.status, ran.out) == (2, "")
     assert name.removesuffix(".m3u8") in ran.message or str(folder) in ran.message
-    assert told in ran.message
+    assert reported in ran.message
 
 
 def test_404_is_named_in_one_line_without_the_query(origin: str) -> None:
@@ -189,7 +189,7 @@ def lists(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_listed_picture_is_found_and_its_sheet_is_grey_and_blurred(folder: Path, lists: Path, tmp_path: Path) -> None:
-    """An operator's own list would never be asked, or known material be written to disk in the clear."""
+    """An operator's own list would never be queried, or known material be written to disk in the clear."""
     sheet = tmp_path / "sheet.png"
     ran = livewarden("scan", folder / "a.ts", "--json", "--lists", lists, "--contact-sheet", sheet, "--clear")
     assert ran.status == 1
@@ -219,7 +219,7 @@ def test_typo_in_the_policy_is_named(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         (
             "rules: [{name: a, when: 'score(\"open-nsfw/nswf\") > 0.1', severity: high}]",
@@ -231,14 +231,16 @@ def test_typo_in_the_policy_is_named(folder: Path, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_policy_that_no_worker_takes_is_not_scanned_with(folder: Path, tmp_path: Path, text: str, told: str) -> None:
+def test_a_policy_that_workers_refuse_is_not_scanned_with(
+    folder: Path, tmp_path: Path, text: str, reported: str
+) -> None:
     """A rule that can never hold would be tried on a clip, and be taken for one that finds nothing."""
     policy = tmp_path / "policy.yaml"
     policy.write_text(f'version: "1"\n{text}\n')
     ran = livewarden("scan", folder / "a.ts", environment={"LIVEWARDEN_POLICY_FILE": str(policy)})
     assert ran.status == 2
     assert ran.message.startswith(f"{policy}: line ")
-    assert told in ran.message
+    assert reported in ran.message
 
 
 def test_altered_weights_are_named(folder: Path, tmp_path: Path) -> None:
@@ -255,7 +257,7 @@ def test_altered_weights_are_named(folder: Path, tmp_path: Path) -> None:
     assert "SHA-256" in altered.message
 
 
-def test_a_classifier_that_fails_is_told(folder: Path, tmp_path: Path) -> None:
+def test_a_classifier_that_fails_is_reported(folder: Path, tmp_path: Path) -> None:
     """Whoever scans would take a picture that nobody judged for a clean one."""
     install(tmp_path, mean_model(), input__scale=[1.0, 1.0, 1.0])  # its scores are grey levels, and no probabilities
     Image.fromarray(photo("astronaut")).save(tmp_path / "still.png")
@@ -303,10 +305,10 @@ def test_listed_file_is_found_by_its_digest_although_it_is_no_video(tmp_path: Pa
     assert ran.status == 1
     assert ran.of_type("file")[0]["matches"] == [{"list": "files", "entry": "file-7", "distance": 0}]
     assert ran.of_type("finding")[0]["rule"] == "known-material"
-    assert "upload.bin" in ran.err  # that nothing of it could be looked at is told all the same
+    assert "upload.bin" in ran.err  # that nothing of it could be moderated is reported all the same
 
 
-def test_film_that_is_listed_by_its_digest_is_still_looked_at(folder: Path, tmp_path: Path) -> None:
+def test_film_that_is_listed_by_its_digest_is_still_classified(folder: Path, tmp_path: Path) -> None:
     """A listed file would keep what else is in it from being seen."""
     digest = hashlib.md5((folder / "a.ts").read_bytes(), usedforsecurity=False).hexdigest()
     (tmp_path / "files.csv").write_text(f"hash,id,kind\n{digest},file-7,md5\n")
@@ -328,8 +330,8 @@ def test_still_picture_is_scanned(tmp_path: Path) -> None:
     assert (cut.status, "cut.png" in cut.message) == (2, True)
 
 
-def test_deployed_bank_is_asked(folder: Path, redis_url: str, tmp_path: Path) -> None:
-    """What workers would find on a stream a person could not find in its recording; and an absent bank must be told."""
+def test_deployed_bank_is_queried(folder: Path, redis_url: str, tmp_path: Path) -> None:
+    """A person could not find in a recording what workers find on the stream; and an absent bank must be reported."""
     environment = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank")}
     hashed = livewarden("scan", folder / "a.ts", "--json").of_type("sample")[0]["pdq"]
     assert livewarden("bank", "create", "police", environment=environment).status == 0

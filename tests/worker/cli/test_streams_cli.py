@@ -50,8 +50,8 @@ def test_signals_of_a_platform(environment: dict[str, str]):
     today's."""
     livewarden("streams", "add", "s", "--url", URL, environment=environment)
     livewarden("streams", "signal", "s", "viewer-reports=1", "age=14.5", environment=environment)
-    told = livewarden("streams", "signal", "s", "viewer-reports=2", "--json", environment=environment)
-    assert told.records[0]["signals"] == {"age": 14.5, "viewer-reports": 2.0}
+    reported = livewarden("streams", "signal", "s", "viewer-reports=2", "--json", environment=environment)
+    assert reported.records[0]["signals"] == {"age": 14.5, "viewer-reports": 2.0}
     assert "viewer-reports" in livewarden("streams", "show", "s", environment=environment).out
     livewarden("streams", "remove", "s", environment=environment)
     assert "no such stream is watched" in livewarden("streams", "signal", "s", "x=1", environment=environment).message
@@ -148,7 +148,7 @@ def test_a_terminal_of_80_columns_shows_state_seconds_and_who_is_unwatched(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (("add", "a b", "--url", URL), "stream_id"),
         (("add", "a", "--url", "ftp://x"), "url"),
@@ -163,11 +163,11 @@ def test_a_terminal_of_80_columns_shows_state_seconds_and_who_is_unwatched(
         (("remove", "nobody"), "nobody"),
     ],
 )
-def test_says_in_one_line_what_is_wrong(environment: dict[str, str], arguments: tuple[str, ...], told: str):
+def test_says_in_one_line_what_is_wrong(environment: dict[str, str], arguments: tuple[str, ...], reported: str):
     """A platform engineer sees which field to mend, and no traceback."""
     ran = livewarden("streams", *arguments, environment=environment)
     assert ran.status == 2
-    assert told in ran.message
+    assert reported in ran.message
 
 
 def test_refused_messages_are_shown(redis: Redis, redis_url: str, environment: dict[str, str]):

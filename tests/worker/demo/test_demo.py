@@ -98,7 +98,7 @@ def test_ends_within_three_seconds_when_interrupted(
 
 
 def test_nothing_survives_a_killed_demo(start: Callable[..., Demo]) -> None:
-    """A demo that is killed leaves workers behind that poll, encode and hold ports for ever."""
+    """A demo that is killed leaves workers behind that poll, encode and hold ports indefinitely."""
     demo = start()
     demo.wait_for("Watching")
     children = {pid: os.pidfd_open(pid) for pid in demo.children()}
@@ -111,8 +111,8 @@ def test_nothing_survives_a_killed_demo(start: Callable[..., Demo]) -> None:
         assert ended, f"{pid} is still running"
 
 
-def test_a_stream_that_is_not_there_is_told(start: Callable[..., Demo]) -> None:
-    """Someone who mistypes the URL of their own stream waits for nothing and is not told why."""
+def test_a_stream_that_is_not_there_is_reported(start: Callable[..., Demo]) -> None:
+    """Someone who mistypes the URL of their own stream waits for nothing, without a reason."""
     demo = start("--url", "http://127.0.0.1:9/live.m3u8")
     demo.wait_for("unreachable")
     demo.process.send_signal(signal.SIGINT)

@@ -84,7 +84,7 @@ def test_slow_streams_are_named(redis_url: str, redis: Redis) -> None:
     assert "-Q segments.slow,control.slow" in checks["slow streams"]["advice"]
 
 
-def test_a_flood_of_streams_and_a_redis_that_fills_up_are_told(redis_url: str, redis: Redis) -> None:
+def test_a_flood_of_streams_and_a_redis_that_fills_up_are_reported(redis_url: str, redis: Redis) -> None:
     """Somebody registers streams by the thousand, and nobody knows before Redis is full and nothing is moderated."""
     redis.zadd("lw:due.new", {f"s{number}": 0 for number in range(2_000)})
     before = redis.config_get("maxmemory")["maxmemory"]
@@ -100,7 +100,7 @@ def test_a_flood_of_streams_and_a_redis_that_fills_up_are_told(redis_url: str, r
 
 
 def test_redis_that_forgets_fails_with_advice(tmp_path: Path) -> None:
-    """Escalations would be lost with the first restart, and nobody would have been told."""
+    """Escalations would be lost with the first restart, and nobody would know."""
     forgetful = {"appendonly": "no", "appendfsync": "no", "maxmemory-policy": "allkeys-lru"}
     with ValkeyServer(data_dir=tmp_path, config=forgetful) as server:
         ran, checks = examine(f"{server.connection_url}/0")
@@ -110,7 +110,7 @@ def test_redis_that_forgets_fails_with_advice(tmp_path: Path) -> None:
         assert checks[name]["advice"], name
 
 
-def test_redis_that_lets_anybody_in_is_told(valkey: ValkeyServer, redis_url: str, tmp_path: Path) -> None:
+def test_redis_without_passwords_is_reported(valkey: ValkeyServer, redis_url: str, tmp_path: Path) -> None:
     """Whoever reaches Redis could empty it, or read every stream's URL; and nobody would have been warned."""
     _, checks = examine(redis_url.replace("127.0.0.1", "0.0.0.0"))  # no loopback address, though it leads there
     assert checks["redis users"]["state"] == "warn"
@@ -123,7 +123,7 @@ def test_redis_that_lets_anybody_in_is_told(valkey: ValkeyServer, redis_url: str
     assert (checks["redis users"]["state"], checks["redis disk"]["state"]) == ("ok", "ok")
 
 
-def test_one_run_tells_all_that_is_wrong(tmp_path: Path) -> None:
+def test_one_run_reports_all_problems(tmp_path: Path) -> None:
     """An operator would mend one fault a run."""
     (tmp_path / "known.csv").write_text("hash\nnot-a-hash\n")
     policy = tmp_path / "policy.yaml"
@@ -154,8 +154,8 @@ def test_one_run_tells_all_that_is_wrong(tmp_path: Path) -> None:
     }
 
 
-def test_rules_that_name_what_does_not_exist_are_told(tmp_path: Path) -> None:
-    """A misspelt score never holds: the rule would call nobody, for ever."""
+def test_rules_that_name_what_does_not_exist_are_reported(tmp_path: Path) -> None:
+    """A misspelt score never holds: the rule would never call anybody."""
     policy = tmp_path / "policy.yaml"
     rule = """{name: a, when: 'score("open-nsfw/nsfv") > 0.5', severity: review}"""
     policy.write_text(f'version: "1"\nrules:\n  - {rule}\n')
@@ -164,7 +164,7 @@ def test_rules_that_name_what_does_not_exist_are_told(tmp_path: Path) -> None:
     assert "unknown score 'open-nsfw/nsfv': did you mean 'open-nsfw/nsfw'?" in checks["rules"]["found"]
 
 
-def test_rules_that_fail_on_streams_are_told(redis_url: str, redis: Redis) -> None:
+def test_rules_that_fail_on_streams_are_reported(redis_url: str, redis: Redis) -> None:
     """A rule that the types in a platform's metadata make fail calls nobody, and all that it names exists."""
     environment = {"LIVEWARDEN_REDIS_URL": redis_url}
     for name in ("a", "b", "gone"):
@@ -174,6 +174,8 @@ def test_rules_that_fail_on_streams_are_told(redis_url: str, redis: Redis) -> No
     for name in ("a", "b", "gone"):
         redis.hset(f"lw:stream:{name}", "degraded", '["rule-failed:level", "stale-list:police"]')
     livewarden("streams", "remove", "gone", environment=environment)
+    redis.hset("lw:stream:damaged", "degraded", "{")
+    redis.zadd("lw:streams", {"damaged": 9})
     _, checks = examine(redis_url)
     assert checks["failing rules"]["state"] == "warn"
     assert "rule-failed:level on 2 streams (a, …)" in checks["failing rules"]["found"]
@@ -202,7 +204,7 @@ def test_people_read_one_line_a_check_on_eighty_columns(redis_url: str) -> None:
     assert lines[-1].startswith(f"{len(checks)} checks: ")
 
 
-def test_a_store_that_cannot_be_written_is_told(redis_url: str, tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_is_reported(redis_url: str, tmp_path: Path) -> None:
     """An operator would learn on the day of a new hash that nothing can be looked back on."""
     (tmp_path / "file").touch()
     for url in (str(tmp_path / "file" / "store"), "nosuch://host/log"):
@@ -214,7 +216,7 @@ def test_a_store_that_cannot_be_written_is_told(redis_url: str, tmp_path: Path) 
     assert list((tmp_path / "store").iterdir()) == []
 
 
-def test_state_of_the_bank_is_told(redis_url: str, redis: Redis, tmp_path: Path) -> None:
+def test_state_of_the_bank_is_reported(redis_url: str, redis: Redis, tmp_path: Path) -> None:
     """A feed that broke, or a worker whose folder is not the one of the others, would be noticed by nobody."""
     bank = {"LIVEWARDEN_REDIS_URL": redis_url, "LIVEWARDEN_BANK_DIR": str(tmp_path / "bank")}
     lists = tmp_path / "lists"
@@ -233,7 +235,7 @@ def test_state_of_the_bank_is_told(redis_url: str, redis: Redis, tmp_path: Path)
     assert "LIVEWARDEN_BANK_DIR" in checks["hash bank"]["advice"]
 
 
-def test_rules_over_models_that_do_not_run_are_told(tmp_path: Path) -> None:
+def test_rules_over_models_that_do_not_run_are_reported(tmp_path: Path) -> None:
     """A rule that was written for a model that nobody switched on would call nobody, and look as if it worked."""
     policy = tmp_path / "policy.yaml"
     rules = """{name: a, when: 'score("safety-s/nsfl") > 0.5 && matched("plice")', severity: review}"""
@@ -245,13 +247,13 @@ def test_rules_over_models_that_do_not_run_are_told(tmp_path: Path) -> None:
     assert "unknown list 'plice': did you mean 'police'?" in checks["rules"]["found"]
 
 
-def test_messages_that_wait_or_were_refused_are_told(redis_url: str, redis: Redis) -> None:
+def test_messages_that_wait_or_were_refused_are_reported(redis_url: str, redis: Redis) -> None:
     """Platforms' streams would go unwatched, and nobody would look where that can be seen."""
     settings = Settings(redis_url=SecretStr(redis_url))
     redis.lpush("intake", *[b"x"] * 3)
     (waiting,) = examine_intake(redis)
     assert (waiting.name, waiting.state, waiting.found) == ("intake", "ok", "3 messages wait; none was refused")
-    MessageReader(redis, settings, threading.Event()).look()
+    MessageReader(redis, settings, threading.Event()).read_batch()
     (refused,) = examine_intake(redis)
     assert (refused.state, refused.found) == ("warn", "0 messages wait; refused so far: malformed 3")
     assert "livewarden streams refused" in refused.advice
@@ -260,13 +262,13 @@ def test_messages_that_wait_or_were_refused_are_told(redis_url: str, redis: Redi
     assert (flooded.state, "who sends so much" in flooded.advice) == ("warn", True)
 
 
-def test_a_listed_name_that_leads_into_a_private_network_is_told_with_its_entry(tmp_path: Path) -> None:
+def test_a_listed_name_that_leads_into_a_private_network_is_reported_with_its_entry(tmp_path: Path) -> None:
     """Every fetch from the operator's own origin is refused, and nothing says what to write."""
     _, checks = examine(NOBODY, {"LIVEWARDEN_ALLOWED_ORIGINS": "localhost:8080"})
-    told = checks["origin names"]
-    assert told["state"] == "warn"
-    assert "localhost:8080 leads to" in told["found"]
-    assert "127.0.0.1:8080" in told["advice"]
+    reported = checks["origin names"]
+    assert reported["state"] == "warn"
+    assert "localhost:8080 leads to" in reported["found"]
+    assert "127.0.0.1:8080" in reported["advice"]
     _, checks = examine(NOBODY, {"LIVEWARDEN_ALLOWED_ORIGINS": "localhost:8080 127.0.0.1:8080 [::1]:8080"})
     assert checks["origin names"]["state"] == "ok"
 
@@ -296,8 +298,8 @@ class TestWhoWorks:
         give_sign(redis, presence)
         return presence
 
-    def test_messages_that_nobody_reads_fail(self, redis: Redis) -> None:
-        """A platform's first streams would wait for ever in a deployment that looks sound."""
+    def test_unread_messages_fail(self, redis: Redis) -> None:
+        """A platform's first streams would wait indefinitely in a deployment that looks sound."""
         assert {row.state for row in self.rows(redis).values()} == {State.OK}
         redis.lpush("intake", "{}")
         assert self.rows(redis)["workers"].state is State.FAIL

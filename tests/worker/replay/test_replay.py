@@ -1,4 +1,4 @@
-"""A policy is tried on what was seen: beside what was raised, in a real Valkey and a real folder."""
+"""A policy is tried on the verdict log, beside the raised incidents, in a real Valkey and a real folder."""
 
 import io
 import random
@@ -135,13 +135,13 @@ LONG_SILENCE = RULES.replace("cooldown_seconds: 0.05", "cooldown_seconds: 600")
 def test_purposes_and_what_is_worse_than_what_was_decided_are_replayed(
     redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path, seed: int
 ) -> None:
-    """A replay would tell of incidents that nobody was called for, or hide some that were."""
+    """A replay would show incidents that nobody was called for, or hide some that were."""
     life = Life(redis=redis, policy=policy_of(LONG_SILENCE + IN_ORDER), folder=tmp_path / "store")
     live_variedly(life, seed)
     assert_raises_what_was_raised(life)
 
 
-def test_what_was_decided_before_the_time_looked_at_is_known_by_its_matches(
+def test_what_was_decided_before_the_replayed_time_is_known_by_its_matches(
     redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path
 ) -> None:
     """The first days of a replay would show a crowd of incidents that people had decided on long before."""
@@ -160,7 +160,7 @@ def test_what_was_decided_before_the_time_looked_at_is_known_by_its_matches(
 def test_changed_decisions_are_replayed(
     redis: Redis, policy_of: Callable[[str], Policy], tmp_path: Path, seed: int
 ) -> None:
-    """After each decision that somebody corrected, a replay would tell of incidents that nobody was called for."""
+    """After each decision that somebody corrected, a replay would show incidents that nobody was called for."""
     life = Life(redis=redis, policy=policy_of(LONG_SILENCE), folder=tmp_path / "store")
     live_variedly(life, seed, revised=0.2)
     since_ms = now_ms(redis) + 1
@@ -171,7 +171,7 @@ def test_changed_decisions_are_replayed(
     assert {one.change for one in result.compared} <= {IncidentChange.SAME, IncidentChange.SHADOW}
     same = [one.was for one in result.compared if one.was is not None]
     assert {one.incident_id for one in same} == set(life.incidents()) - before
-    # What people found in the end is what is told.
+    # The last outcome is reported.
     for one in same:
         assert one.outcome == redis.hget(incident_key(one.incident_id), "outcome")
     assert any(one.was.revisions for one in life.replay().compared if one.was is not None)
@@ -197,7 +197,7 @@ def test_it_is_so_from_any_moment_on(life: Life, seed: int) -> None:
     assert {one.change for one in same} == {IncidentChange.SAME}
     after = sorted(set(life.incidents()) - set(before))
     assert sorted(one.was.incident_id for one in same if one.was is not None) == after
-    # What is gone through before, for what rules remember, is not counted.
+    # The run-up, which fills the memory of rules, is not counted.
     assert result.segments <= 30 < life.replay().segments
 
 
@@ -315,9 +315,11 @@ def test_what_people_decided_keeps_being_decided(simple: Life, policy_of: Callab
     show(simple, "cam-a", [0.6] * 4, begin=4)
     # What is captured within the cooldown of the decision belongs to it; the second incident came later than a second.
     quiet = policy_of(RULES.replace("cooldown_seconds: 1}", "cooldown_seconds: 600}"))
-    told = {name: Counter(changes(simple.replay(of))) for name, of in (("in force", simple.policy), ("quiet", quiet))}
-    assert told["in force"]["same", "cam-a", "nude"] == 2
-    assert (told["quiet"]["same", "cam-a", "nude"], told["quiet"]["gone", "cam-a", "nude"]) == (1, 1)
+    reported = {
+        name: Counter(changes(simple.replay(of))) for name, of in (("in force", simple.policy), ("quiet", quiet))
+    }
+    assert reported["in force"]["same", "cam-a", "nude"] == 2
+    assert (reported["quiet"]["same", "cam-a", "nude"], reported["quiet"]["gone", "cam-a", "nude"]) == (1, 1)
 
 
 def test_what_the_log_does_not_hold_is_taken_as_it_was(simple: Life, policy_of: Callable[[str], Policy]) -> None:
@@ -366,12 +368,12 @@ def test_a_flood_is_taken_as_it_was(redis: Redis, policy_of: Callable[[str], Pol
     for number in range(5):
         life.admit(f"cam-{number}", "one", 2000 * number)
         life.settle(f"cam-{number}", "one", 2000 * number, [sample(0.5, score=0.1, lists=["known"])])
-    told = changes(life.replay())
-    assert [one for one in told if one[2] == "known"] == [("same", "cam-0", "known"), ("same", "cam-1", "known")]
-    assert [(change, rule) for change, _, rule in told if rule != "known"] == [("given", "hash-flood")]
+    reported = changes(life.replay())
+    assert [one for one in reported if one[2] == "known"] == [("same", "cam-0", "known"), ("same", "cam-1", "known")]
+    assert [(change, rule) for change, _, rule in reported if rule != "known"] == [("given", "hash-flood")]
 
 
-def test_a_full_disk_is_told(simple: Life, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(simple: Life, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The reason would be a traceback of a library's, hours into a long log."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     show(simple, "cam-a", [0.1])
@@ -379,7 +381,7 @@ def test_a_full_disk_is_told(simple: Life, monkeypatch: pytest.MonkeyPatch, tmp_
         simple.replay(as_of_rows=5 * PART_ROWS)
 
 
-def test_a_long_log_is_gone_through_in_parts(life: Life) -> None:
+def test_a_long_log_is_replayed_in_parts(life: Life) -> None:
     """A day of a thousand streams fits no memory."""
     live(life, 7)
     whole, parted = life.replay(), life.replay(as_of_rows=5 * PART_ROWS)

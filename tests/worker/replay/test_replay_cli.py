@@ -97,7 +97,7 @@ class TestPlot:
                 assert image.width == 1200
 
     @pytest.mark.parametrize(
-        ("name", "told"),
+        ("name", "reported"),
         [
             ("s.svg", "s.svg: expected a name that ends in .png, "),
             ("s.txt", "s.txt: expected a name that ends in .png, "),
@@ -105,11 +105,11 @@ class TestPlot:
             ("none/s.png", "none/s.png: cannot be written: No such file or directory"),
         ],
     )
-    def test_what_cannot_be_drawn_is_told_before_the_replay(self, folder: Path, name: str, told: str) -> None:
+    def test_what_cannot_be_drawn_is_reported_before_the_replay(self, folder: Path, name: str, reported: str) -> None:
         """Whoever waited for a long replay would have to wait for it again."""
         ran = replay(folder, "--plot", name)
         assert (ran.status, ran.out) == (2, "")
-        assert ran.message.startswith(told)
+        assert ran.message.startswith(reported)
         assert not (folder / name).exists()
 
     def test_trying_whether_it_can_be_written_leaves_what_is_there(self, folder: Path) -> None:
@@ -124,7 +124,7 @@ class TestPlot:
 class TestRulesThatFail:
     LEVEL = "  - {name: level, when: 'score(\"open-nsfw/nsfw\") > 0.55 && stream.metadata.level > 3', severity: high}\n"
 
-    def test_are_told(self, folder: Path) -> None:
+    def test_are_reported(self, folder: Path) -> None:
         """A rule that can never call anybody would look like one that nothing gave cause to."""
         (folder / "policy.yaml").write_text(POLICY + self.LEVEL)
         ran = replay(folder)
@@ -137,7 +137,7 @@ class TestRulesThatFail:
         assert [one["rule"] for one in records.of_type("warning")] == ["level"]
         assert records.of_type("summary")[0]["rules_failed"] == {"level": 4}
 
-    def test_where_none_does_nothing_is_told(self, folder: Path) -> None:
+    def test_where_none_does_nothing_is_reported(self, folder: Path) -> None:
         """Notes of nought would teach people to read over them."""
         assert "failed" not in replay(folder).out
         assert replay(folder, "--json").of_type("warning") == []
@@ -157,7 +157,7 @@ class TestModelsThatAreGone:
             assert [one["hits"] for one in ran.of_type("rule")] == [3]
 
     @pytest.mark.parametrize(
-        ("old", "new", "told"),
+        ("old", "new", "reported"),
         [
             ("gone/nsfw", "gonne/nsfw", "unknown score 'gonne/nsfw'"),
             ("gone/nsfw", "open-nsfw/nsfv", "unknown score 'open-nsfw/nsfv': did you mean 'open-nsfw/nsfw'?"),
@@ -165,15 +165,15 @@ class TestModelsThatAreGone:
             ("high", "hihg", "rules[0].severity (rule 'old'): "),
         ],
     )
-    def test_are_none_that_nobody_ever_had(self, folder: Path, old: str, new: str, told: str) -> None:
+    def test_are_none_that_nobody_ever_had(self, folder: Path, old: str, new: str, reported: str) -> None:
         """A typing error would be a rule that never holds, and no incident would differ."""
         text = f'version: "6"\nrules:\n  - {self.OLD}\n'
         (folder / "policy.yaml").write_text(text.replace(old, new))
         ran = replay(folder)
         assert (ran.status, ran.out) == (2, "")
-        assert told in ran.message
+        assert reported in ran.message
 
-    def test_are_known_of_the_time_looked_at_only(self, folder: Path) -> None:
+    def test_are_known_of_the_replayed_time_only(self, folder: Path) -> None:
         """All scores would be 0.0, and the policy would seem to raise nothing."""
         (folder / "policy.yaml").write_text(f'version: "6"\nrules:\n  - {self.OLD}\n')
         ran = replay(folder, "--since", "5m")

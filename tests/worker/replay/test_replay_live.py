@@ -111,7 +111,7 @@ def test_replaying_what_workers_did_gives_what_they_raised(
     with Image.open(picture) as image:
         assert image.format == "PNG"
 
-    # Another policy: what it would have done is told, and nothing is changed by asking.
+    # Another policy: what it would have done is reported, and nothing is changed by asking.
     new = tmp_path / "new.yaml"
     new.write_text(POLICY.replace("name: cards", "name: many").replace("hits: 3", "hits: 100"))
     ran = livewarden("policy", "replay", "--policy", new, *options, environment=environment)
@@ -119,9 +119,9 @@ def test_replaying_what_workers_did_gives_what_they_raised(
     assert tallies["cards"]["gone"] >= tallies["many"]["new"] == 2  # one a stream: nobody would have decided on it
     assert tallies["any"]["would_be"] == 0 < tallies["any"]["gone"]
     assert tallies["card"]["same"] == sum(text.split()[2] == "card" for text in was.values())
-    told = livewarden("policy", "replay", "--policy", new, *options[:-1], environment=environment).out
-    assert "Incidents by rule" in told
-    assert "Streams that differ most" in told
+    reported = livewarden("policy", "replay", "--policy", new, *options[:-1], environment=environment).out
+    assert "Incidents by rule" in reported
+    assert "Streams that differ most" in reported
     assert raised(redis) == was
 
 

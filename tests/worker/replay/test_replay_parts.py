@@ -1,4 +1,4 @@
-"""Parts of a replay by themselves: rows read as they were judged, and rows that are passed over."""
+"""Parts of a replay: rows read as rules saw them, and rows that are skipped."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -128,7 +128,7 @@ def test_a_segment_is_read_as_it_was_judged(
 
 REPORTED = '  - {name: reported, when: \'score("m/nsfw") > 0.3 && signal("reports") >= 3.0\', severity: review}\n'
 NO_SIEVE = "  - {name: none, when: 'sample.capture_ms < 0', severity: review}\n"
-"""No picture is like another to it, so that all are gone through."""
+"""No two pictures are equal to it, so that all are evaluated."""
 
 
 EVER = Times(start_ms=0, since_ms=0, until_ms=10**12)
@@ -169,22 +169,20 @@ def seen(seed: int) -> pa.Table:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("rules", [RULES, RULES + IN_ORDER + REPORTED])
-def test_what_is_passed_over_would_have_raised_nothing(
-    policy_of: Callable[[str], Policy], rules: str, seed: int
-) -> None:
+def test_skipped_pictures_would_have_raised_nothing(policy_of: Callable[[str], Policy], rules: str, seed: int) -> None:
     """A replay that is quick and wrong is worse than none."""
     table = seen(seed)
     quick = Replayer(policy_of(rules), EVER).part(table, {})
     slow = Replayer(policy_of(rules + NO_SIEVE), EVER).part(table, {})
 
-    def told(result: PartResult) -> list[tuple[object, ...]]:
+    def reported(result: PartResult) -> list[tuple[object, ...]]:
         return [
             (one.rule, one.would.incident.incident_id, one.would.severity, one.would.incident.finding)
             for one in result.compared
             if one.would is not None
         ]
 
-    assert told(quick) == told(slow)
+    assert reported(quick) == reported(slow)
     assert quick.hits == slow.hits
     assert len({one.rule for one in quick.compared}) == (4 if rules == RULES else 12)
     kept = Prefilter(policy_of(rules)).rows(table)
@@ -206,7 +204,7 @@ rules:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_where_rules_fail_is_counted_though_much_is_passed_over(policy_of: Callable[[str], Policy], seed: int) -> None:
+def test_where_rules_fail_is_counted_though_much_is_skipped(policy_of: Callable[[str], Policy], seed: int) -> None:
     """A rule that cannot be evaluated would look like one that never holds."""
     table = seen(seed)
 
@@ -221,7 +219,7 @@ def test_where_rules_fail_is_counted_though_much_is_passed_over(policy_of: Calla
     assert kept.sum() < 0.7 * len(kept)
 
 
-def test_what_lies_between_pictures_counts_though_it_is_passed_over(policy_of: Callable[[str], Policy]) -> None:
+def test_what_lies_between_pictures_counts_though_it_is_skipped(policy_of: Callable[[str], Policy]) -> None:
     """Two pictures with an hour between them would be two of three in a row."""
     rules = """
 version: "1"

@@ -128,8 +128,8 @@ def test_nothing_is_cut_and_nothing_breaks_the_line(records: list[tuple[str, str
         assert all(line.isprintable() for line in lines)
         assert max(map(cell_len, lines)) <= width
         together = "".join("".join(lines).split())
-        for told in (text for record in records for text in record):
-            assert "".join(printable(told).split()) in together
+        for reported in (text for record in records for text in record):
+            assert "".join(printable(reported).split()) in together
 
 
 def test_brackets_of_others_are_no_markup() -> None:
@@ -140,9 +140,13 @@ def test_brackets_of_others_are_no_markup() -> None:
     facts.add("[i]n", "[/]v")
     checks = Checks()
     checks.add(Text("ok"), "[b]c", "[/]found", well=True)
-    for each, told in ((table, ("[red]a[/]", "[/b]")), (facts, ("[bold]t", "[i]n", "[/]v")), (checks, ("[/]found",))):
+    for each, reported in (
+        (table, ("[red]a[/]", "[/b]")),
+        (facts, ("[bold]t", "[i]n", "[/]v")),
+        (checks, ("[/]found",)),
+    ):
         text = "\n".join(shown(each, 80))
-        assert all(one in text for one in told)
+        assert all(one in text for one in reported)
 
 
 def test_the_order_in_which_columns_go_is_documented() -> None:

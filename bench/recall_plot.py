@@ -1,4 +1,4 @@
-"""The plane of cost and recall, drawn for the README."""
+"""The plot of cost and recall, for the README."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """What a way cost, relative to full decoding, and its recall."""
+    """The cost of a method, relative to full decoding, and its recall."""
 
     cost: float
     recall: float
@@ -32,7 +32,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One way: all settings of encoders together, and each by itself."""
+    """One method: all settings of encoders together, and each separately."""
 
     name: str
     all: Point
@@ -54,7 +54,7 @@ class _Plane:
         return x * SCALE, y * SCALE
 
     def text(self, x: float, y: float, text: str, *, fill: str, anchor: str, size: int = 12) -> None:
-        # A rim of paper keeps the words legible where they lie over a point.
+        # A rim in the background colour keeps text legible over a point.
         self.draw.text(
             (x, y),
             text,
@@ -75,7 +75,7 @@ class _Plane:
 
 
 def draw(path: Path, series: list[Series], *, subtitle: str) -> None:
-    """Writes the picture; its format is what the path's suffix says."""
+    """Writes the picture in the format of the path's suffix."""
     image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), PAPER)
     costs = [point.cost for one in series for point in (one.all, *one.parts)]
     steps = int(max(1.0, *costs) / COST_STEP) + 1
@@ -97,10 +97,10 @@ def draw(path: Path, series: list[Series], *, subtitle: str) -> None:
 
 
 def _label(plane: _Plane, one: Series, colour: str, labels: list[Box]) -> Box:
-    """Names a way beside its point, where no label stands yet; returns the place that it takes."""
+    """Labels a method beside its point, where no label is yet; returns the place of the label."""
     text = f"{one.name}: {one.all.recall:.1%} at {one.all.cost:.2f}"
     x, y = plane.at(one.all.cost, one.all.recall)
-    # To the right of here it would run out of the picture.
+    # Further right it would leave the picture.
     leftwards = x > 0.6 * WIDTH * SCALE
     x += (-LABEL_RIGHT if leftwards else LABEL_RIGHT) * SCALE
     anchor = "rm" if leftwards else "lm"
@@ -140,6 +140,6 @@ def _frame(plane: _Plane, steps: int, subtitle: str) -> None:
 
 
 def _paler(colour: str) -> str:
-    """Half way to paper."""
+    """The colour mixed with white, half and half."""
     channels = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return "#" + "".join(f"{(channel + 255) // 2:02x}" for channel in channels)

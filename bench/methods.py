@@ -1,4 +1,4 @@
-"""Ways to look at a stream: ours, and what others do. Each one says what it saw, and what that cost it."""
+"""Methods to sample a stream: Livewarden's and others. Each returns its samples and their cost."""
 
 import math
 import tempfile
@@ -21,12 +21,12 @@ from sampler.errors import InputError
 from sampler.frames import SampledFrame, SampledSegment
 
 SEEK_SECONDS = 2
-"""Between two pictures that are sought; as far apart as our `balanced` profile allows."""
+"""Between two pictures of the seeking method; as far apart as the profile `balanced` allows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What one way made of one clip."""
+    """The samples of one method on one clip."""
 
     seen_seconds: tuple[float, ...]
     """Presentation times of the pictures taken, from the clip's first picture, ascending."""
@@ -34,16 +34,16 @@ class Look:
     cpu_seconds: float
     """Of this process, and of the decoder child where there is one."""
     segments_failed: int = 0
-    """Segments of which it said that nothing in them can be looked at."""
+    """Segments that it reported as undecodable."""
 
 
-class Way(Protocol):
-    """A way to look at clips."""
+class Method(Protocol):
+    """A method to sample clips."""
 
     name: str
 
     def look(self, clip: Clip) -> Look:
-        """Looks at one clip."""
+        """Samples one clip."""
 
 
 def sampled(
@@ -52,21 +52,21 @@ def sampled(
     profile: SamplingProfile,
     consume: Callable[[SampledFrame], None] | None = None,
 ) -> Iterator[tuple[float, SampledSegment | None]]:
-    """When each segment of a clip begins, in seconds, and what the sampler made of it; None: it found nothing in it.
+    """The beginning of each segment of a clip, in seconds, and the sampler's result; None: it could not be decoded.
 
-    Pictures are given to `consume`, as the pipeline has them; without it, they are kept.
+    `consume` is called with each picture, as in the pipeline; without it, they are kept.
     """
     for index, segment in enumerate(clip.segments):
         identity = f"{clip.encoder}/{clip.base}/{clip.gop_seconds}/{index}".encode()
         try:
-            looked_at = decoder.sample(segment, profile=profile, seed=identity, consume=consume)
+            found = decoder.sample(segment, profile=profile, seed=identity, consume=consume)
         except InputError:
-            looked_at = None
-        yield clip.segment_start_seconds(index), looked_at
+            found = None
+        yield clip.segment_start_seconds(index), found
 
 
 class Livewarden:
-    """Our sampler, segment by segment, each by itself."""
+    """Livewarden's sampler, segment by segment, each separately."""
 
     name = "livewarden"
 
@@ -75,15 +75,15 @@ class Livewarden:
         self._profile = profile
 
     def look(self, clip: Clip) -> Look:
-        """Looks at one clip."""
+        """Samples one clip."""
         seen: list[float] = []
         taken: list[float] = []
         decoded = 0
         failed = 0
         child_seconds = 0.0
         began = time.process_time()
-        looked_at = sampled(clip, self._decoder, self._profile, lambda frame: taken.append(frame.pts_seconds))
-        for start_seconds, segment in looked_at:
+        segments = sampled(clip, self._decoder, self._profile, lambda frame: taken.append(frame.pts_seconds))
+        for start_seconds, segment in segments:
             if segment is None:
                 failed += 1
                 continue
@@ -100,12 +100,12 @@ class Livewarden:
 
 
 class KeyframesOnly:
-    """FFmpeg's `skip_frame=NONKEY`, segment by segment, in this process, opened as cheaply as we open."""
+    """FFmpeg's `skip_frame=NONKEY`, segment by segment, in this process, opened as cheaply as by Livewarden."""
 
     name = "keyframes only"
 
     def look(self, clip: Clip) -> Look:
-        """Looks at one clip."""
+        """Samples one clip."""
         seen: list[float] = []
         began = time.process_time()
         for index, segment in enumerate(clip.segments):
@@ -130,7 +130,7 @@ class Seeking:
     name = "seek every 2 s"
 
     def look(self, clip: Clip) -> Look:
-        """Looks at one clip."""
+        """Samples one clip."""
         seen: list[float] = []
         decoded = 0
         film = BytesIO(as_mp4(clip.stream))
@@ -157,7 +157,7 @@ class VideoCapture:
     name = "VideoCapture"
 
     def look(self, clip: Clip) -> Look:
-        """Looks at one clip."""
+        """Samples one clip."""
         with tempfile.NamedTemporaryFile(suffix=".ts") as file:
             file.write(clip.stream)
             file.flush()
@@ -178,7 +178,7 @@ class SceneDetect:
     name = "PySceneDetect"
 
     def look(self, clip: Clip) -> Look:
-        """Looks at one clip."""
+        """Samples one clip."""
         scenedetect = import_module("scenedetect")
         with tempfile.NamedTemporaryFile(suffix=".ts") as file:
             file.write(clip.stream)

@@ -1,4 +1,4 @@
-"""What the pipeline costs beside its bare parts, and the cascade beside its first stage."""
+"""The cost of the pipeline beside its bare parts, and of the cascade beside its first stage."""
 
 import os
 import time
@@ -36,18 +36,18 @@ from worker.moderation.stages import Stages, Turns
 from worker.moderation.verdict import SampleVerdict, SegmentVerdict
 
 WIDTH, HEIGHT = 640, 360
-"""Of the cheapest rendition that platforms send."""
+"""Size of the cheapest rendition that platforms send."""
 SEGMENT_SECONDS = 6
 CLIP_SECONDS = 24
 LOOKS = 5
-"""At each clip: the kernel counts a child's CPU in hundredths of a second."""
+"""Rounds of each clip: the kernel counts a child's CPU in hundredths of a second."""
 SEED = b"bench"
 SECOND = "safety-s"
 """The cascade's second stage; where its weights are not installed, the first model under another name."""
 CAUSE = 'scores["open-nsfw/nsfw"] >= 0.15'
-"""The issue's own example."""
+"""The condition of the second stage."""
 EACH = 12
-"""Every so manieth picture of a film is shown to the cascade: half a second apart, as the sampler does at most."""
+"""One picture in so many of a film goes to the cascade: half a second apart, the densest that the sampler samples."""
 
 ORIGIN = Origin(stream=StreamFacts(stream_id="bench"), capture_ms=0)
 
@@ -80,7 +80,7 @@ class PipelineCost:
 
 
 def measure_pipeline(base: str) -> PipelineCost:
-    """The whole way of a clip's segments, beside each part done by itself."""
+    """All steps of a clip's segments, beside each part alone."""
     reel = Reel([base], width=WIDTH, height=HEIGHT)
     clip = make_clean_clip(
         reel, encoder=ENCODERS[0], base=base, gop_seconds=2, seconds=CLIP_SECONDS, segment_seconds=SEGMENT_SECONDS
@@ -132,7 +132,7 @@ def _moderated(
 
 
 class _TimedCodec:
-    """A codec context whose decoding is timed; all else is its own."""
+    """A codec context whose decoding is timed."""
 
     def __init__(self, context: Any) -> None:
         self.__dict__.update(_context=context, spent=0.0)
@@ -152,7 +152,7 @@ class _TimedCodec:
 
 
 def _codec_seconds(segment: bytes) -> float:
-    """Of decoding what the sampler decodes, in this process; its questions to suspected cuts are not counted."""
+    """Seconds of decoding what the sampler decodes, in this process; its probes of suspected cuts are not counted."""
     least = float("inf")
     for _ in range(3):
         with closing(_demuxer(segment)) as demuxer:
@@ -185,7 +185,7 @@ def _demuxer(segment: bytes) -> Demuxer:
 
 
 def _cpu(work: Callable[[], object]) -> float:
-    """The least of three."""
+    """CPU seconds, the least of three."""
     spent = []
     for _ in range(3):
         started = time.thread_time()
@@ -195,7 +195,7 @@ def _cpu(work: Callable[[], object]) -> float:
 
 
 def _cpu_of_both(decoder: Decoder) -> float:
-    """Of this process, the prepared one and those that it forked (utime, stime, cutime and cstime of proc(5))."""
+    """CPU seconds of this process, the prepared one and its forks (utime, stime, cutime and cstime of proc(5))."""
     assert decoder.zygote_pid is not None
     with open(f"/proc/{decoder.zygote_pid}/stat") as stat:  # noqa: PTH123 (a file of the kernel's)
         fields = stat.read().rpartition(")")[2].split()
@@ -204,14 +204,14 @@ def _cpu_of_both(decoder: Decoder) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class CascadeCost:
-    """CPU of the classifiers' turn on benign pictures, in seconds."""
+    """CPU of the classifiers on benign pictures, in seconds."""
 
     first: float
     """Of the first stage alone."""
     cascade: float
     second_name: str
     films: dict[str, tuple[int, int]]
-    """Of each film: pictures, and those of them that the second stage did not look at."""
+    """Of each film: pictures, and those that the second stage skipped."""
 
     @property
     def pictures(self) -> int:
@@ -231,18 +231,18 @@ class CascadeCost:
 
 
 def measure_cascade(films: Sequence[str], seconds: int) -> CascadeCost:
-    """Shows films to one stage and to two, picture by picture in turn."""
+    """Classifies films with one stage and with two, alternately picture by picture."""
     reel = Reel(films, width=WIDTH, height=HEIGHT)
     packages = known_packages(None)
     first = Classifier(packages[DEFAULT])
-    second, told = _second(packages)
+    second, name = _second(packages)
     stages = [Stage(model=DEFAULT), Stage(model=second.name, when=CAUSE)]
     alone, both = Stages([first], None), Stages([first, second], stages)
     both.prepare()
     one, two = alone.segment(set()), both.segment(set())
     sample = SampleFacts(capture_ms=0, pts_seconds=0.0, reason="keyframe", pdq_quality=100)
     spent = [0.0, 0.0]
-    told_films = {}
+    films_skipped = {}
     for film in films:
         before = two.turns.get(second.name, Turns())
         looked, passed_over = before.looked, before.passed_over
@@ -253,11 +253,11 @@ def measure_cascade(films: Sequence[str], seconds: int) -> CascadeCost:
                 turn.classify(picture, ORIGIN.stream, sample)
                 spent[place] += time.thread_time() - started
         turns = two.turns[second.name]
-        told_films[film] = (
+        films_skipped[film] = (
             turns.looked + turns.passed_over - looked - passed_over,
             turns.passed_over - passed_over,
         )
-    return CascadeCost(first=spent[0], cascade=spent[1], second_name=told, films=told_films)
+    return CascadeCost(first=spent[0], cascade=spent[1], second_name=name, films=films_skipped)
 
 
 def _second(packages: dict[str, ModelPackage]) -> tuple[Classifier, str]:
@@ -274,7 +274,7 @@ def _second(packages: dict[str, ModelPackage]) -> tuple[Classifier, str]:
 
 
 def _picture(i420: NDArray[np.uint8]) -> Picture:
-    """A picture of a reel as the decoder gives it."""
+    """A picture of a reel as the decoder returns it."""
     luma, chroma = WIDTH * HEIGHT, WIDTH * HEIGHT // 4
     flat = i420.ravel()
     return Picture(

@@ -1,6 +1,6 @@
-"""What a further worker process of a host costs: it opens a snapshot that others have open, and asks it.
+"""The cost of a further worker process on a host: it opens a snapshot that others have open, and queries it.
 
-`python -m bench.sharing SNAPSHOT SEED` is such a process: it prints what it measured and stays until its input ends.
+`python -m bench.shared_snapshot SNAPSHOT SEED` is such a process: it prints its figures and stays until its input ends.
 """
 
 import json
@@ -15,20 +15,20 @@ from time import perf_counter
 
 import numpy as np
 
-from bench.hashes import random_hashes, turned
+from bench.hashes import flipped, random_hashes
 from models.bank.bank import Bank
 from models.bank.entries import HashKind
 from models.bank.snapshot import open_snapshot
 from models.pdq.pdq import PdqHash
 
 QUERIES = 2000
-"""Of each process: they touch most of what a query may."""
+"""Queries of each process: they touch most pages that a query may."""
 OTHERS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """What a process measured."""
+    """The figures of a process."""
 
     seconds: float
     """To open the snapshot, before the first query."""
@@ -37,7 +37,7 @@ class Opened:
     median_milliseconds: float
     """Of `Bank.match`: search, entries, lists."""
     private_megabytes: float
-    """By which its own memory grew: pages that it wrote, and its page tables. Pages of the snapshot are the host's."""
+    """Growth of its own memory: pages that it wrote, and its page tables. Pages of the snapshot are shared."""
 
 
 def measure(snapshot: Path) -> Opened:
@@ -50,7 +50,7 @@ def measure(snapshot: Path) -> Opened:
 
 @contextmanager
 def _opened(snapshot: Path, seed: int) -> Iterator[Opened]:
-    command = [sys.executable, "-m", "bench.sharing", str(snapshot), str(seed)]
+    command = [sys.executable, "-m", "bench.shared_snapshot", str(snapshot), str(seed)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -69,7 +69,7 @@ def main() -> None:
     seconds = perf_counter() - started
     bank = Bank(snapshot=snapshot)
     values = snapshot.tables[HashKind.PDQ].values
-    known = turned(values[random.integers(0, len(values), QUERIES // 2)], 31, random)
+    known = flipped(values[random.integers(0, len(values), QUERIES // 2)], 31, random)
     times = []
     for bits in random.permutation(np.concatenate([known, random_hashes(QUERIES // 2, random)])):
         started = perf_counter()
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def _own_kilobytes() -> int:
-    """Pages that this process alone has because it wrote them, and its page tables (proc(5))."""
+    """Private pages, which this process wrote, and its page tables (proc(5))."""
     rollup = Path("/proc/self/smaps_rollup").read_text()
     status = Path(f"/proc/{os.getpid()}/status").read_text()
     return _field(rollup, "Private_Dirty:") + _field(status, "VmPTE:")

@@ -1,4 +1,4 @@
-"""What the hashes of the turned picture cost on film frames, against turning and hashing: `python -m bench.turned`."""
+"""The cost of hashes of transformed pictures on film frames: `python -m bench.transforms`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from models.pdq.variant_kinds import Variant
 from models.pdq.variants import hash_with_variants
 
 EVERY = 6
-"""Of the frames of each film, one in so many."""
+"""One frame in so many is hashed."""
 ROUNDS = 5
 
 Luma = NDArray[np.uint8]
@@ -24,24 +24,24 @@ Luma = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of one way to hash a frame."""
+    """The cost of one method to hash a frame."""
 
     name: str
     milliseconds: float
-    """Mean over the frames, of each the best round: other work on the machine only ever adds to it. So the frames count
+    """Mean over the frames, of each the best round, since other work on the machine only adds to it. So frames count
     for which rounding decides, and which cost ten times as much."""
 
 
 def measure() -> list[Cost]:
-    """Hashes the same frames by each way, in turn; the first is the hash of the picture as it is."""
+    """Hashes the same frames by each method alternately; the first is the hash of the picture alone."""
     cv2.setNumThreads(1)
-    turned = frozenset([Variant.MIRROR, Variant.ROTATE])
+    transforms = frozenset([Variant.MIRROR, Variant.ROTATE])
     ways: list[tuple[str, Callable[[Luma], object]]] = [
         ("as it is", hash_luma),
         ("and mirrored", lambda luma: hash_with_variants(luma, frozenset([Variant.MIRROR]))),
         ("and rotated", lambda luma: hash_with_variants(luma, frozenset([Variant.ROTATE]))),
         ("and without bars", lambda luma: hash_with_variants(luma, frozenset([Variant.CROP]))),
-        ("and mirrored, rotated", lambda luma: hash_with_variants(luma, turned)),
+        ("and mirrored, rotated", lambda luma: hash_with_variants(luma, transforms)),
         ("the same, turning first", _plainly),
     ]
     frames = film_frames()
@@ -71,8 +71,8 @@ def _frames(path: Path) -> list[Luma]:
 
 
 def _plainly(luma: Luma) -> Sequence[object]:
-    turned = (luma, luma[:, ::-1], np.rot90(luma, 1), np.rot90(luma, 2), np.rot90(luma, 3))
-    return [hash_luma(np.ascontiguousarray(picture)) for picture in turned]
+    transforms = (luma, luma[:, ::-1], np.rot90(luma, 1), np.rot90(luma, 2), np.rot90(luma, 3))
+    return [hash_luma(np.ascontiguousarray(picture)) for picture in transforms]
 
 
 def main() -> None:

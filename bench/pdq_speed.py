@@ -1,4 +1,4 @@
-"""Our PDQ against the reference binding, on the same pictures in the same run."""
+"""The speed of Livewarden's PDQ against the reference binding, on the same pictures in the same run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Hashed:
-    """Pictures of one size, hashed by three ways."""
+    """Pictures of one size, hashed by three methods."""
 
     width: int
     height: int
     luma_milliseconds: float
     """Median a picture: from a decoder's luma plane, as the pipeline does it."""
     rgb_milliseconds: float
-    """From the same RGB that the reference gets."""
+    """From the same RGB as the reference."""
     reference_milliseconds: float
     bits_apart: int
-    """The most, of the RGB way to the reference, over all pictures."""
+    """The largest distance between RGB and reference, over all pictures."""
 
     @property
     def times_as_fast(self) -> float:
@@ -64,7 +64,7 @@ def measure() -> list[Hashed]:
 
 
 def _medians(ways: Sequence[tuple[Callable[[Picture], object], Sequence[Picture]]]) -> list[float]:
-    """Milliseconds of CPU a picture, of each way: on a busy machine the clock would count what others do meanwhile."""
+    """Milliseconds of CPU a picture for each method: on a busy machine the clock would count other processes too."""
     times: list[list[float]] = [[] for _ in ways]
     for _ in range(ROUNDS):
         for (way, pictures), taken in zip(ways, times, strict=True):

@@ -17,12 +17,12 @@ QUERIES = 400
 Found = tuple[NDArray[Any], NDArray[Any]]
 """Rows, and their distances."""
 Near = Callable[[NDArray[np.uint64], int], Found]
-"""Words of a hash and a distance -> what is within it (<=)."""
+"""Words of a hash and a distance -> entries within it (<=)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Searched:
-    """What the queries took, and found."""
+    """Time and matches of the queries."""
 
     kind: str
     entries: int
@@ -32,26 +32,26 @@ class Searched:
     """Of one query in a hundred."""
     faiss_milliseconds: float
     matches: int
-    """That faiss found, over all queries."""
+    """Matches of faiss, over all queries."""
     missed: int
-    """Of those, not found by us, or at another distance."""
+    """Those of them that Livewarden missed, or found at another distance."""
 
     @property
     def ratio(self) -> float:
-        """Ours in parts of faiss's time."""
+        """Livewarden's time ÷ faiss's."""
         return self.ours_milliseconds / self.faiss_milliseconds
 
     @property
     def recall(self) -> float:
-        """Of what faiss found."""
+        """Share of faiss's matches that Livewarden found."""
         return 1 - self.missed / max(1, self.matches)
 
 
 def compare(kind: str, listed: Hashes, near: Near, wanted: Hashes) -> Searched:
-    """Asks both the same, in turns, so that neither finds what it needs in the cache; counts CPU time, for the clock
-    would count what others do meanwhile.
+    """Queries both alternately, so that neither benefits from the cache; counts CPU time, since the clock would count
+    other processes too.
 
-    faiss's range search is strict, so it is asked for less than MAX_DISTANCE + 1."""
+    faiss's range search is strict, so its radius is MAX_DISTANCE + 1."""
     faiss.omp_set_num_threads(1)
     flat = faiss.IndexBinaryFlat(256)
     flat.add(listed)

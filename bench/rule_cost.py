@@ -1,4 +1,4 @@
-"""What the policy costs on one sample: twenty rules as a trust-and-safety team could have them."""
+"""The cost of a policy on one sample: twenty rules as a trust-and-safety team could have them."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from config.policy.policy import Policy, parse_policy
 
 RULES = 20
 SAMPLES = 2_000
-"""Measured one by one, of which the median counts."""
+"""Samples, measured one by one; the median counts."""
 
 _ALONE = (
     'matches.exists(m, m.list != "allow" && m.distance <= {distance})',
@@ -26,13 +26,13 @@ _STREAM = StreamFacts(stream_id="cam-1", risk_prior=0.6, metadata={"category": "
 
 
 def microseconds_alone() -> float:
-    """Of one sample, by rules that look at it alone."""
+    """Time of one sample, with rules over it alone."""
     policy = _policy(_ALONE)
     return _median_microseconds(lambda sample: policy.evaluate(_STREAM, sample))
 
 
 def microseconds_in_order() -> float:
-    """Of one sample in a segment of its own, by rules of which each sixth looks at a window of 30 s behind it."""
+    """Time of one sample in a segment of its own, with rules of which each sixth has a window of 30 s."""
     policy = _policy((*_ALONE, _AROUND))
     state = OrderState()
 

@@ -1,4 +1,4 @@
-"""Tables and goals of the hash bank: what the results say."""
+"""Tables and goals of the hash bank."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from rich import box
 from rich.table import Table
 
-from bench.pdqspeed import Hashed
+from bench.pdq_speed import Hashed
 from bench.report import Goal
-from bench.searching import QUERIES, Searched
+from bench.search_speed import QUERIES, Searched
 from models.bank.index import MAX_DISTANCE
 
 RATIOS = {10**5: 1.0, 10**6: 0.2, 10**7: 0.08}
-"""Time of a query in parts of faiss's that is to be reached; at 10^5 nobody asked for one."""
+"""Goals by entries: the time of a query ÷ that of faiss; at 10^5 there is none of the project's own."""
 
 
 def pdq_goals(hashed: Sequence[Hashed]) -> Iterator[Goal]:
@@ -40,9 +40,9 @@ def search_goals(searched: Sequence[Searched]) -> Iterator[Goal]:
 
 
 def pdq_table(hashed: Sequence[Hashed]) -> Table | str:
-    """Or why there is none."""
+    """The table of PDQ's speed, or the reason why there is none."""
     if not hashed:
-        return "PDQ: left out, the reference binding is not here; it is built where a C++ compiler is"
+        return "PDQ: left out, the reference binding is not installed; it is built where a C++ compiler is"
     table = Table(title="PDQ, ms a picture", box=box.SIMPLE_HEAD)
     table.add_column("picture", no_wrap=True)
     for heading in ("from luma", "from RGB", "pdqhash", "times as fast", "from RGB", "bits apart"):
@@ -60,8 +60,8 @@ def pdq_table(hashed: Sequence[Hashed]) -> Table | str:
     return table
 
 
-def turned_table(costs: Sequence[tuple[str, float]]) -> Table:
-    """Of (what was hashed, milliseconds); the first is the picture as it is."""
+def transforms_table(costs: Sequence[tuple[str, float]]) -> Table:
+    """The table of (hashed transforms, milliseconds); the first row is the picture alone."""
     table = Table(title="PDQ of a film frame with its variants", box=box.SIMPLE_HEAD)
     table.add_column("hashed", no_wrap=True)
     for heading in ("ms", "times the first"):
@@ -72,7 +72,7 @@ def turned_table(costs: Sequence[tuple[str, float]]) -> Table:
 
 
 def search_table(searched: Sequence[Searched]) -> Table:
-    """Each bank, and a query in it."""
+    """The time of a query in each bank."""
     title = f"One query at distance {MAX_DISTANCE}, ms; half of {QUERIES} queries are near a listed hash"
     table = Table(title=title, box=box.SIMPLE_HEAD)
     table.add_column("bank", no_wrap=True)

@@ -1,4 +1,4 @@
-"""How scores move where a large picture is shrunk before it gets its colours, beside noise of one grey level."""
+"""The change of scores where a large picture is shrunk before its conversion to RGB, beside noise of one grey level."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ SUFFIXES = {".png", ".jpg", ".gif"}
 
 @dataclass(frozen=True, kw_only=True)
 class Moved:
-    """By how much the score `nsfw` of one picture moves."""
+    """The change of the score `nsfw` of one picture."""
 
     picture: str
     order: float
@@ -28,7 +28,7 @@ class Moved:
 
 
 def measure_order() -> list[Moved]:
-    """Over all pictures that scikit-image ships, at 720p, as a decoder gives them."""
+    """The changes over all pictures that scikit-image ships, at 720p, as a decoder returns them."""
     classifier = Classifier(known_packages(None)[DEFAULT])
     random = np.random.default_rng(0)
     moved = []
