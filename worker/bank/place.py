@@ -69,7 +69,7 @@ class SnapshotPlace:
                 found = redis.get(BANK_ID)
             return _checked(found)
 
-    def settle(self, redis: Redis) -> Path:
+    def assigned_folder(self, redis: Redis) -> Path:
         """Returns the folder of this Redis's bank, which is given an id if it has none.
 
         Raises:

@@ -13,7 +13,7 @@ from models.errors import HashListError
 from models.pdq.pdq import PdqHash
 from models.testcard import TESTCARD_HASHES
 from worker.bank.deployed import Deployed
-from worker.bank.folder_lists import BankWithFiles, FolderLists, load_folder, read_again
+from worker.bank.folder_lists import BankWithFiles, FolderLists, load_folder, reload_folder
 from worker.bank.in_force import in_force
 from worker.errors import ObjectStoreError
 from worker.lookback.bulk import look_back_for_files
@@ -131,7 +131,7 @@ def test_a_refused_list_keeps_its_last_good_version(tmp_path: Path) -> None:
     written(tmp_path, "own", "hash\nnonsense\n")
     written(tmp_path, "other", f"hash\n{B}\n{A}\n")
     written(tmp_path, "new", "nonsense\n")
-    after = read_again(before, tmp_path)
+    after = reload_folder(before, tmp_path)
     assert [str(refusal).partition(",")[0] for refusal in after.refusals] == [
         str(tmp_path / "new.csv"),
         str(tmp_path / "own.csv"),
@@ -148,7 +148,7 @@ def test_a_lost_folder_leaves_everything_in_force(tmp_path: Path) -> None:
     """A volume that is not mounted must not empty the bank."""
     written(tmp_path, "own", f"hash\n{A}\n")
     before = load_folder(tmp_path)
-    after = read_again(before, tmp_path / "gone")
+    after = reload_folder(before, tmp_path / "gone")
     assert bank_of(after).versions == bank_of(before).versions
     assert after.degraded == ("lists-folder-unreadable",)
 
@@ -158,14 +158,14 @@ def test_a_removed_file_withdraws_its_list(tmp_path: Path) -> None:
     path = written(tmp_path, "own", f"hash\n{A}\n")
     before = load_folder(tmp_path)
     path.unlink()
-    assert found(read_again(before, tmp_path), A) == []
+    assert found(reload_folder(before, tmp_path), A) == []
 
 
 def test_nothing_is_read_where_nothing_has_changed(tmp_path: Path) -> None:
     """Every process would parse every list each second."""
     written(tmp_path, "own", f"hash\n{A}\n")
     before = load_folder(tmp_path)
-    assert read_again(before, tmp_path) is before
+    assert reload_folder(before, tmp_path) is before
 
 
 def test_versions_follow_the_content(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_lists_of_files_are_looked_back_for_once_whenever_they_come(tmp_path: Pa
     assert [look_back_for_files(redis, store, at_start, hours=24) for _ in range(2)] == [1, 0]
     written(tmp_path, "own", f"hash,id\n{A},old\n{B},new\n")
     written(tmp_path, "digests", f"hash,id,kind\n{'5a' * 16},d,md5\n")
-    changed = read_again(at_start, tmp_path)
+    changed = reload_folder(at_start, tmp_path)
     assert [look_back_for_files(redis, store, changed, hours=24) for _ in range(2)] == [2, 0]
     assert look_back_for_files(redis, store, at_start, hours=24) == 0  # a worker that has not seen the change yet
     assert look_back_for_files(redis, store, load_folder(tmp_path), hours=24) == 0  # or was started again
