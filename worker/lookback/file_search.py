@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +77,7 @@ class Sought:
     """List -> version."""
 
     @classmethod
-    def of(cls, changes: Iterable[BankChange], specs: Mapping[str, ListSpec], versions: Mapping[str, str]) -> "Sought":
+    def of(cls, changes: Iterable[BankChange], specs: Mapping[str, ListSpec], versions: Mapping[str, str]) -> Self:
         """The hashes of changes that add PDQ hashes; those of lists that do not exist any more are left out."""
         added = [(change.list, change.entry) for change in changes if change.entry is not None]
         known = [(name, entry, specs[name]) for name, entry in added if name in specs]
