@@ -35,8 +35,8 @@ def environment(redis_url: str, redis: Redis, origin: LiveOrigin, tmp_path: Path
 
 def following(redis: Redis) -> dict[str, tuple[int, int]]:
     """How far each process has come."""
-    told = {str(name): json.loads(str(text)) for name, text in redis.hgetall(FOLLOWERS).items()}
-    return {name: position(one["position"]) for name, one in told.items()}
+    reports = {str(name): json.loads(str(text)) for name, text in redis.hgetall(FOLLOWERS).items()}
+    return {name: position(one["position"]) for name, one in reports.items()}
 
 
 @pytest.mark.timeout(150)

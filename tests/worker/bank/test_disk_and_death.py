@@ -140,7 +140,7 @@ def test_a_compaction_that_is_killed_changes_nothing_and_the_next_one_works(
         assert process.wait() != 0, stage
         assert redis.hgetall(SNAPSHOT) == before
         assert [finds(redis, place, text) for text in (imported, added)] == [True, True]
-        redis.delete(WRITER)  # what passes by itself after 20 s
+        redis.delete(WRITER)  # it expires after 20 s
     assert compact(redis, place)
     assert redis.hget(SNAPSHOT, "changes") == "0"
     assert [finds(redis, place, text) for text in (imported, added)] == [True, True]

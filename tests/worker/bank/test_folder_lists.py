@@ -40,7 +40,7 @@ def found(lists: FolderLists, text: str) -> list[tuple[str, str, int]]:
 
 
 def test_one_hash_is_a_list(tmp_path: Path) -> None:
-    """A list of one hash must match (ThreatExchange #1318), and be told by the line that it stands on."""
+    """A list of one hash must match (ThreatExchange #1318), and be named by its line."""
     written(tmp_path, "own", f"hash\n{A}\n")
     assert found(load_folder(tmp_path), A) == [("own", "2", 0)]
 
@@ -91,8 +91,8 @@ def test_a_bad_line_refuses_the_list_whole(tmp_path: Path, text: str, line: int)
     ],
 )
 def test_odd_names_are_refused(tmp_path: Path, file: str, expected: str) -> None:
-    """A list that is passed over in silence would be missed by nobody until it mattered; and a file of `confirmed`
-    would be known material that no second person looked at."""
+    """A list that is skipped silently would not be missed until it mattered; and a file of `confirmed`
+    would be known material that no second person reviewed."""
     (tmp_path / file).write_text(f"hash\n{A}\n")
     with pytest.raises(HashListError, match=expected):
         load_folder(tmp_path)
@@ -109,7 +109,7 @@ def test_missing_folder_and_unreadable_file_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(20)
 def test_a_pipe_is_no_list(tmp_path: Path) -> None:
-    """A worker would wait for it at its start, for ever."""
+    """A worker would wait for it at its start indefinitely."""
     os.mkfifo(tmp_path / "own.csv")
     with pytest.raises(HashListError, match=r"own\.csv: cannot be read: expected a regular file"):
         load_folder(tmp_path)
@@ -178,7 +178,7 @@ def test_versions_follow_the_content(tmp_path: Path) -> None:
 
 
 def test_a_list_in_folder_and_bank_is_both_together(tmp_path: Path) -> None:
-    """Whichever of the two is asked, known material would be missed."""
+    """Whichever of the two is searched, known material would be missed."""
     written(tmp_path, "own", f"hash,id\n{A},file\n")
     entry = Entry(entry="bank", kind=HashKind.PDQ, value=bytes.fromhex(B))
     deployed = Deployed(bank=Bank(delta=Delta().applied(BankChange.add("own", entry, at_ms=0, id="1-0"))))
@@ -187,7 +187,7 @@ def test_a_list_in_folder_and_bank_is_both_together(tmp_path: Path) -> None:
 
 
 def test_bank_and_folder_are_asked_as_one(tmp_path: Path) -> None:
-    """Whatever asks the bank (scan, doctor, export, look-back) would miss one of the two."""
+    """Any user of the bank (scan, doctor, export, look-back) would miss one of the two."""
     written(tmp_path, "own", f"hash,id\n{A},file\n{A},both\n")
     written(tmp_path, "files", f"hash,id\n{A},f\n")
     added = [Entry(entry=name, kind=HashKind.PDQ, value=bytes.fromhex(A)) for name in ("bank", "both")]
@@ -231,7 +231,7 @@ def test_lists_of_files_are_looked_back_for_once_whenever_they_come(tmp_path: Pa
 
 
 def test_a_store_that_fails_delays_the_look_back_for_files(tmp_path: Path, redis: Redis) -> None:
-    """A list that came in a bad minute would never be looked back for."""
+    """A list that came while the store was away would never be looked back for."""
     written(tmp_path, "own", f"hash,id\n{A},old\n")
     lists = load_folder(tmp_path)
     (tmp_path / "store").write_text("no folder")

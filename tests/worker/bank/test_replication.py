@@ -252,8 +252,8 @@ def test_workers_of_two_hosts_and_one_that_is_killed_while_it_fetches(
             at = position(livewarden("bank", "stats", "--json", environment=one).records[0]["position"])
 
             def followed() -> bool:
-                (told,) = redis.hvals(FOLLOWERS)
-                return position(json.loads(str(told))["position"]) >= at
+                (report,) = redis.hvals(FOLLOWERS)
+                return position(json.loads(str(report))["position"]) >= at
 
             eventually(followed, within_seconds=5, what=worker.text)
         more = list_file(150_000, "more")
