@@ -1,4 +1,4 @@
-"""The bank under real workers: what is added while they run is found, what is compacted under them is found still."""
+"""The bank under real workers: entries that are added, and snapshots that are compacted, while they run."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What others wrote over our records in Redis, or a later version wrote: it costs what it is about, no more."""
+"""Foreign or damaged records of the bank in Redis, or of a later version: each costs its own content, no more."""
 
 import json
 import secrets

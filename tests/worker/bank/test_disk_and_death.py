@@ -1,4 +1,4 @@
-"""The disk is full, for real, and a compaction dies at work: what was in force stays, and the next one works."""
+"""A disk that is really full, and a compaction that dies: what was in force stays, and the next one works."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""LIVEWARDEN_LISTS_DIR: a broken list must never pass for a whole one."""
+"""LIVEWARDEN_LISTS_DIR: a broken list must never pass for a complete one."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every process follows the bank: what becomes known is in force within seconds, and nothing ever empties it."""
+"""Every process follows the bank: changes are in force within seconds, and nothing ever empties it."""
 
 import json
 import secrets

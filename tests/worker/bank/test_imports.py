@@ -1,4 +1,4 @@
-"""Files into lists: all of a file or nothing, whatever is in it and whoever dies."""
+"""Imports of files into lists: all of a file or nothing, whatever is in it and whichever process dies."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""What people may do with single pictures, and what nobody may (DESIGN.md, "Verdicts")."""
+"""Additions of people to the lists `confirmed` and `allow`, and quarantines: what each role may do."""
 
 import json
 import secrets

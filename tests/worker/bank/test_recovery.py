@@ -1,4 +1,4 @@
-"""Redis lost its state: the bank is written anew by those who hold it, and nothing of it is lost or comes back."""
+"""Redis lost its state: processes that hold the bank restore it, and no entry is lost or comes back."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Hosts that share no disk: each has a folder of its own, and comes by the bank through the store."""
+"""Hosts without a shared disk: each has a folder of its own, and gets the bank through the store."""
 
 import json
 import secrets

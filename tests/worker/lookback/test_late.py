@@ -1,4 +1,4 @@
-"""What is logged late, in a real Valkey and a real folder: judged by lists that changed since, compared again."""
+"""Late files of the verdict log, in a real Valkey and a real folder: their lists changed since they were judged."""
 
 import json
 import secrets

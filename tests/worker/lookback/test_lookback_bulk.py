@@ -1,4 +1,4 @@
-"""Looking back for lists that came in whole, in a real Valkey and a real folder, by real processes."""
+"""Look-back for complete lists, in a real Valkey and a real folder, by real processes."""
 
 import io
 import json

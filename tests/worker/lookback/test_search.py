@@ -1,4 +1,4 @@
-"""Looking back, in a real Valkey and a real folder: streams that showed what is known only now."""
+"""Look-back for single hashes, in a real Valkey and a real folder: streams that showed what is known only now."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What holders do with an incident besides deciding, and how people name one, in a real Valkey."""
+"""Leases of incidents, and incidents named by the beginning of their ids, in a real Valkey."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

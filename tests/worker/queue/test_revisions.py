@@ -1,4 +1,4 @@
-"""Decisions that are changed, in a real Valkey."""
+"""Revisions of decisions, in a real Valkey."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Files of the verdict log that nobody can read: they cost what was in them, and nothing else."""
+"""Unreadable files of the verdict log: they cost their own rows, and nothing else."""
 
 import io
 import json

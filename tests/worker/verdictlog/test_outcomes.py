@@ -1,4 +1,4 @@
-"""What was raised and decided, in a real folder, from a real Valkey: the half of a replay that says what was."""
+"""Outcomes of verdicts, in a real folder, from a real Valkey: what was really raised and decided, for replays."""
 
 from collections.abc import Mapping
 from pathlib import Path

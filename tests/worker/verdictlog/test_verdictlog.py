@@ -1,4 +1,4 @@
-"""The verdict log in a real folder: what is written is read back, whole, for as long as was promised and no longer."""
+"""The verdict log in a real folder: rows are read back, completely, for the configured time and no longer."""
 
 import io
 import stat
