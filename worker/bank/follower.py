@@ -38,7 +38,7 @@ UNFOLLOWED_SECONDS = 30.0
 """If Redis was not read for longer (>), events are marked: hashes may have come or gone meanwhile."""
 
 REPORT_SECONDS = 30.0
-"""How often a process reports a position that does not change."""
+"""The interval of reports of a position that does not change."""
 
 FORGOTTEN_MS = 3_600_000
 """After which the next process to start forgets one that reports nothing."""

@@ -40,7 +40,7 @@ SMALL_CHANGES = 5_000
 """Up to (<=) so many, an import is made as changes. More would fill Redis and be searched flat for long."""
 
 WRITER_SECONDS = 600.0
-"""How long an import waits for another writer: a snapshot of 10^7 entries takes minutes."""
+"""The longest wait of an import for another writer: a snapshot of 10^7 entries takes minutes."""
 
 COPIED_BYTES: Final = 1 << 20
 """Copied in one piece."""

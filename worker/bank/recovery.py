@@ -39,7 +39,7 @@ RESTORER: Final = redis_keys.BANK_RESTORER.name
 """Lease: one process at a time restores, and the others see when it is done."""
 
 HOLDERS_MS: Final = 600_000
-"""How long after a loss a process that lived before it is waited for, to restore the bank that it held."""
+"""The time after a loss within which a process that lived before it may restore the bank that it held."""
 
 REST_SECONDS: Final = 10.0
 """After a failure."""

@@ -54,7 +54,7 @@ MOST_FRAMES = 100
 incident shows the 20 nearest matches."""
 
 LATE_MS = 60_000
-"""How much earlier than it becomes visible a file may be dated; the last pass begins so much earlier."""
+"""The most by which a file's date precedes its visibility; the last pass begins so much earlier."""
 
 COLUMNS = (*STREAM_COLUMNS, *SAMPLE_COLUMNS, "pdq", "generation", "segment_key", "segment_uri", "model_versions")
 """Columns of what a rule sees, what events publish of the picture, and where it belongs."""

@@ -39,7 +39,7 @@ BULK_LEASE: Final = redis_keys.LOOKBACK_BULK_LEASE.name
 BULK_REST: Final = redis_keys.LOOKBACK_BULK_REST.name
 
 LONGEST_DUE_MS: Final = 60_000
-"""How far ahead of Redis's clock a late file of the log is due at most."""
+"""The longest time ahead of Redis's clock at which a late file of the log is due."""
 
 REST_MS: Final = 15_000
 """After the store failed."""

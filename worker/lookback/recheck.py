@@ -51,7 +51,7 @@ GONE_MS: Final = 3_600_000
 """After which a file that is not in the log will not come: its writer died."""
 
 OTHER_HOSTS_MS: Final = 600_000
-"""How long to wait for a host that has lists of files which the others lack."""
+"""The longest wait for a host that has lists of files which the others lack."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,10 +50,10 @@ _log = logging.getLogger(__name__)
 _trouble = Troubles(_log)
 
 SLICE_SECONDS = 4.0
-"""Of one task: with the current step well under the time limit of tasks."""
+"""The slice of one task: with the current step well under the time limit of tasks."""
 
 TOLD_SPARE_MS = 3_600_000
-"""How much longer than the log a hit is remembered as raised."""
+"""The time beyond the log's for which a hit is remembered as raised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class LogSearch:
     bank: BankSource
     """Returns the lists as they are at least since the changes that are taken up."""
     hours: float
-    """How far back."""
+    """The age of the oldest pictures that are searched."""
     pace: SearchPace = IN_A_TASK
 
 
